@@ -1,0 +1,24 @@
+"""Action recognition from the compressed stream: motion vectors, a frozen CLIP, late fusion.
+
+>>> from moclip_lite import Classifier
+>>> clf = Classifier.load("runs/x")             # doctest: +SKIP
+>>> clf.predict("clip.mp4", top_k=5)             # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .predict import Classifier, Prediction
+
+__all__ = ["Classifier", "Prediction"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes seconds to import; worker processes and `moclip --help` do without.
+    if name in __all__:
+        from . import predict
+
+        return getattr(predict, name)
+    raise AttributeError(f"module 'moclip_lite' has no attribute {name!r}")

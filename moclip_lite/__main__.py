@@ -1,0 +1,8 @@
+"""``python -m moclip_lite`` is ``moclip``."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

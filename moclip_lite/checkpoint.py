@@ -1,0 +1,79 @@
+"""Weights on disk: safetensors with a description that is checked when they are loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .digest import digest_bytes
+from .errors import CheckpointError
+from .storage import read_tensors, write_tensors
+
+__all__ = ["labels_digest", "load_weights", "read_description", "save_weights", "weights_digest"]
+
+
+def labels_digest(labels: Sequence[str]) -> str:
+    """Digest of a label list, order included."""
+    return digest_bytes([json.dumps(list(labels)).encode()])
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Digest of all weights and buffers of a module."""
+    state = module.state_dict()
+    return digest_bytes(
+        part
+        for name in sorted(state)
+        for part in (name.encode(), np.ascontiguousarray(state[name].detach().cpu().numpy()).tobytes())
+    )
+
+
+def save_weights(
+    path: Path, module: nn.Module, labels: Sequence[str], description: Mapping[str, Any]
+) -> None:
+    """Write a module's weights, the digest of its labels, and a description in plain values."""
+    arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+    metadata = {"labels": labels_digest(labels), "description": json.dumps(dict(description))}
+    write_tensors(path, arrays, metadata)
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """The description of a weights file; None if the file is missing or damaged."""
+    try:
+        _, metadata = read_tensors(path)
+        value = json.loads(metadata["description"])
+    except (CheckpointError, KeyError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
+    """Load weights into a module, strictly.
+
+    Raises:
+        CheckpointError: missing, damaged, made for other labels or for another network.
+    """
+    arrays, metadata = read_tensors(path)
+    if metadata.get("labels") != labels_digest(labels):
+        raise CheckpointError(f"{path} was made for other labels than the {len(labels)} of this run folder")
+    expected = module.state_dict()
+    missing, unexpected = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
+    if missing or unexpected:
+        first = (missing or unexpected)[0]
+        raise CheckpointError(
+            f"{path} belongs to another network: {len(missing)} tensors missing, {len(unexpected)} "
+            f"unexpected, such as {first!r}"
+        )
+    for name, value in expected.items():
+        if tuple(arrays[name].shape) != tuple(value.shape):
+            raise CheckpointError(
+                f"{path}: {name!r} has shape {tuple(arrays[name].shape)}, the network needs {tuple(value.shape)}"
+            )
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})

@@ -1,0 +1,68 @@
+"""The command tree and the program's entry point."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from . import cache, data, experiment, mv, predict
+from .console import err, explain
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="moclip",
+    help="Recognise actions in video straight from the compressed stream.\n\nStart with: moclip demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(mv.app, name="mv")
+app.add_typer(data.app, name="dataset")
+app.add_typer(data.extract_app, name="extract")
+app.add_typer(experiment.train_app, name="train")
+app.add_typer(cache.app, name="cache")
+for command in (experiment.run, experiment.evaluate, experiment.ablate, experiment.demo):
+    app.command()(command)
+app.command("zero-shot")(experiment.zero_shot)
+app.command()(predict.predict)
+
+
+def _expected() -> tuple[type[BaseException], ...]:
+    from mv_tools import MotionError
+
+    from ..errors import MoclipError
+
+    return (MoclipError, MotionError, OSError, ValueError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code: 0, 2 for bad usage or input, 130 on Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=words, prog_name="moclip", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        err.print("interrupted; finished work is kept, the same command goes on from there")
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if type(error).__name__ == "Abort":
+            return 130
+        if type(error).__name__ == "NoArgsIsHelpError":
+            err.print(str(error), markup=False)
+            return 2
+        usage = getattr(error, "format_message", None)
+        if usage is None and not isinstance(error, _expected()):
+            raise
+        if debug:
+            traceback.print_exc()
+        err.print(f"moclip: {usage() if usage else explain(error)}", markup=False, style="red")
+        return 2

@@ -1,0 +1,121 @@
+"""How the command line speaks: talk and progress to stderr, results to stdout, errors in a sentence."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+__all__ = ["ConsoleReporter", "err", "explain", "print_json", "print_table"]
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False)
+
+
+class ConsoleReporter:
+    """Lines and progress bars on stderr."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        _route_logging(self)
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            err.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        err.print(f"warning: {text}", markup=False, style="yellow")
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        if self.quiet or total < 1 or not err.is_terminal:
+            return
+        if self._progress is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._progress = Progress(*columns, console=err, transient=True)
+            self._progress.start()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+        if done >= total:
+            self._progress.remove_task(self._tasks.pop(stage))
+        if not self._tasks:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bars off the screen."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._tasks.clear()
+
+
+class _Handler(logging.Handler):
+    def __init__(self, reporter: ConsoleReporter) -> None:
+        super().__init__(logging.WARNING)
+        self.reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.reporter.warn(record.getMessage())
+
+
+def _route_logging(reporter: ConsoleReporter) -> None:
+    """Our own warnings to the reporter; the libraries' stay silent, their errors are raised."""
+    ours = logging.getLogger("moclip")
+    ours.handlers = [_Handler(reporter)]
+    ours.propagate = False
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; columns that hold numbers are set right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for position, name in enumerate(header):
+        numeric = bool(rows) and all(_numeric(row[position]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(text.replace("[", r"\[") for text in row))
+    out.print(table)
+
+
+def _numeric(text: str) -> bool:
+    return (
+        text.replace(".", "")
+        .replace("-", "")
+        .replace("%", "")
+        .replace(" M", "")
+        .replace(" to ", "")
+        .isdigit()
+        or not text
+    )
+
+
+def explain(error: BaseException) -> str:
+    """An error as one plain sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        if error.errno == errno.ENOSPC:
+            return f"{where}the disk is full; what was finished before is kept"
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,250 @@
+"""``moclip run``, ``train``, ``evaluate``, ``zero-shot``, ``ablate`` and ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import ConsoleReporter, err, print_json, print_table
+from .data import print_failures
+from .options import (
+    Cache,
+    Json,
+    Pretrained,
+    Quiet,
+    Root,
+    RunDir,
+    Seed,
+    Sets,
+    SkipMissing,
+    Source,
+    Workers,
+    experiment_of,
+    workspace_of,
+)
+
+if TYPE_CHECKING:
+    from ..config import Experiment
+    from ..workspace import Workspace
+
+__all__ = ["ablate", "demo", "evaluate", "run", "train_app", "zero_shot"]
+
+train_app = typer.Typer(
+    help="Train one stage; features that are missing are extracted first.", no_args_is_help=True
+)
+
+
+def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
+    from ..report import HEADER, score_rows
+
+    if json:
+        print_json(metrics)
+        return
+    print_table(title, HEADER, score_rows(metrics))
+    print_failures(metrics.get("failures", []))
+
+
+def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
+    from ..pipeline import run_experiment
+
+    space = workspace_of(experiment, quiet)
+    metrics = run_experiment(space)
+    folder = experiment.run.dir
+    _print_metrics(f"{folder} (appearance: {metrics['appearance_weights']})", metrics, json)
+    for note in metrics["notes"]:
+        space.reporter.warn(note)
+    space.reporter.say(f"report: {folder / 'report.md'}")
+
+
+def _named(**values: Any) -> dict[str, Any]:
+    keys = {
+        "root": "data.root", "run_dir": "run.dir", "pretrained": "clip.pretrained", "seed": "run.seed",
+        "workers": "run.workers", "cache": "cache.dir", "skip_missing": "data.skip_missing",
+    }  # fmt: skip
+    return {keys[name]: value for name, value in values.items()}
+
+
+def run(
+    experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
+    seed: Seed = None, workers: Workers = None, cache: Cache = None, skip_missing: SkipMissing = False,
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Run all stages of an experiment; what is done already is skipped.
+
+    Example: moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine
+    """
+    named = _named(
+        root=root, run_dir=run_dir, pretrained=pretrained, seed=seed, workers=workers, cache=cache,
+        skip_missing=skip_missing,
+    )  # fmt: skip
+    _run(experiment_of(experiment, sets, named), json, quiet)
+
+
+@train_app.command("motion")
+def train_motion(
+    experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, seed: Seed = None,
+    workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Train and test the motion network alone.
+
+    Example: moclip train motion experiments/folder.yaml --root DIR --run-dir runs/motion
+    """
+    named = _named(root=root, run_dir=run_dir, seed=seed, workers=workers, cache=cache)
+    _run(experiment_of(experiment, sets, named, ("run.streams=[motion]",)), json, quiet)
+
+
+@train_app.command("fusion")
+def train_fusion(
+    experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
+    seed: Seed = None, workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Train and test the heads on cached features; a motion network in the run folder is reused.
+
+    Example: moclip train fusion experiments/folder.yaml --root DIR --run-dir runs/motion
+    """
+    named = _named(root=root, run_dir=run_dir, pretrained=pretrained, seed=seed, workers=workers, cache=cache)
+    _run(experiment_of(experiment, sets, named, ("run.streams=[motion,appearance,fusion]",)), json, quiet)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    part: Annotated[str, typer.Option(help="test or val.")] = "test",
+    sets: Sets = None, root: Root = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Test a run folder again, with other views or on other clips; nothing is trained.
+
+    Example: moclip evaluate runs/x --set test.crops=5 --json
+    """
+    from ..errors import CheckpointError, ConfigError
+    from ..evaluate import evaluate_run
+
+    if not (run / "config.yaml").is_file():
+        raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
+    if part not in ("test", "val"):
+        raise ConfigError(f"--part must be test or val, got {part!r}")
+    space = workspace_of(experiment_of(run, sets, _named(root=root, cache=cache)), quiet)
+    metrics = evaluate_run(space, run, part)  # type: ignore[arg-type]
+    _print_metrics(f"{run} on its {part} clips", metrics, json)
+
+
+def zero_shot(
+    sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")],
+    labels: Annotated[str | None, typer.Option(help="Free-text labels for files, separated by commas.")] = None,
+    sets: Sets = None, prompts: Annotated[Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")] = None,
+    pretrained: Pretrained = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Classify by the class names alone: frames against sentences, nothing is trained.
+
+    Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
+    """
+    from ..zeroshot import zero_shot_dataset
+
+    named = {"clip.prompts": prompts, **_named(pretrained=pretrained, cache=cache)}
+    if labels is not None:
+        names = [name.strip() for name in labels.split(",") if name.strip()]
+        space = workspace_of(experiment_of(None, sets, named), quiet)
+        _zero_shot_files(space, sources, names, top_k, json)
+        return
+    if len(sources) != 1:
+        raise typer.BadParameter("several files need --labels; without it one data set is expected")
+    if sources[0].is_file() and sources[0].suffix not in (".yaml", ".yml"):
+        raise typer.BadParameter("a video file needs --labels, such as --labels 'diving, cooking'")
+    space = workspace_of(experiment_of(sources[0], sets, named), quiet)
+    result = zero_shot_dataset(space)
+    if json:
+        print_json(result)
+        return
+    low, high = result["ci95"]
+    row = [f"{result['top1']:.1f}", f"{low:.1f} to {high:.1f}", f"{result['top5']:.1f}", str(result["n"])]
+    title = f"zero-shot, {space.appearance_spec.model} ({space.appearance_spec.pretrained})"
+    print_table(title, ["top-1 %", "95 % interval", "top-5 %", "clips"], [row])
+    print_failures(result["failures"])
+
+
+def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
+    from ..zeroshot import zero_shot_file
+
+    if len(names) < 2:
+        raise typer.BadParameter("--labels needs at least two labels, separated by commas")
+    encoder = space.lazy_encoder.encoder
+    answers = [(path, zero_shot_file(space, encoder, path, names)[:top_k]) for path in files]
+    if json:
+        print_json(
+            [
+                {"path": str(path), "predictions": [{"label": n, "score": s} for n, s in ranking]}
+                for path, ranking in answers
+            ]
+        )
+        return
+    for path, ranking in answers:
+        print_table(str(path), ["label", "%"], [[name, f"{100 * score:.1f}"] for name, score in ranking])
+
+
+def ablate(
+    experiment: Annotated[Path, typer.Argument(help="A YAML file with base, grid and seeds.")],
+    sets: Sets = None, root: Root = None, out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; runs/ablations/NAME by default.")] = None,
+    pretrained: Pretrained = None, workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Run a grid of configurations over several seeds; writes a table, a summary and a plot.
+
+    Example: moclip ablate experiments/ablations/fusion.yaml --root DIR
+    """
+    from ..ablate import load_ablation, run_ablation
+    from ..pipeline import run_experiment
+
+    named = _named(root=root, pretrained=pretrained, workers=workers, cache=cache)
+    extra = [f"{key}='{value}'" for key, value in named.items() if value is not None and key != "run.workers"]
+    extra += [f"run.workers={workers}"] if workers is not None else []
+    grid = load_ablation(experiment, (*(sets or []), *extra))
+    folder = out or Path("runs/ablations") / grid.name
+    summary = run_ablation(
+        grid,
+        folder,
+        lambda config: run_experiment(workspace_of(config, quiet)),
+        lambda text: err.print(text, markup=False),
+    )
+    if json:
+        print_json(summary.to_dict(orient="records"))
+        return
+    keys = list(grid.grid)
+    rows = [
+        [*(str(r[k]) for k in keys), r["stream"], f"{r['mean']:.1f}", f"{r['half']:.1f}", str(r["runs"])]
+        for _, r in summary.iterrows()
+    ]
+    print_table(f"{folder}: mean over seeds", [*keys, "stream", "top-1 %", "±", "runs"], rows)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for clips, cache and results.")] = Path("demo"),
+    sets: Sets = None, json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Generate clips, train and test everything on them, offline.
+
+    Example: moclip demo --out demo
+    """
+    from ..demo import FIRST_LINE, ceilings, run_demo
+    from ..report import HEADER, score_rows
+
+    err.print(FIRST_LINE, style="yellow")
+    metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
+    if json:
+        print_json(metrics)
+        return
+    best = ceilings()
+    table = score_rows(metrics)
+    limits = {"motion only (network)": "motion", "motion only (head, control)": "motion"}
+    limits |= {"appearance only (head)": "appearance", "fusion": "fusion"}
+    rows = [[*row[:3], f"{best[limits[row[0]]]:.0f}", *row[5:]] for row in table]
+    print_table(
+        f"test clips, appearance: {metrics['appearance_weights']}",
+        [*HEADER[:3], "ceiling %", *HEADER[5:]],
+        rows,
+    )
+    err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.md'}", markup=False)
+    err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
+    err.print(
+        "      moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine", markup=False
+    )

@@ -1,0 +1,120 @@
+"""``moclip mv``: one file's motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .console import err, print_json, print_table
+from .options import Json
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Motion vectors of one file: describe, write, draw, re-encode.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(help="A video file.")]
+Backend = Annotated[str, typer.Option(help="auto, libav or mvextractor.")]
+
+
+@app.command()
+def probe(file: File, backend: Backend = "auto", json: Json = False) -> None:
+    """Describe a stream and its motion.
+
+    Example: moclip mv probe clip.mp4
+    """
+    import mv_tools
+
+    found = mv_tools.probe(file, backend=backend)
+    if json:
+        print_json({"path": str(file), **found})
+        return
+    print_table(str(file), ["property", "value"], [[key, _words(value)] for key, value in found.items()])
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "-" if value is None else str(value)
+
+
+@app.command()
+def extract(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .npz (compressed) or .safetensors file.")],
+    kind: Annotated[str, typer.Option(help="vectors as coded, or flow in pixels per frame.")] = "vectors",
+    start: Annotated[int, typer.Option(min=0, help="First frame.")] = 0,
+    stop: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
+    backend: Backend = "auto",
+    json: Json = False,
+) -> None:
+    """Write the motion of a file; memory stays flat however long it is.
+
+    Example: moclip mv extract clip.mp4 -o clip.npz --kind flow
+    """
+    import mv_tools
+
+    decoder = mv_tools.MotionDecoder(file, backend=backend)
+    whole = start == 0 and stop is None and every == 1
+    chosen = range(len(decoder))[start:stop:every]
+    frames = iter(decoder) if whole else decoder.iter_frames_at(list(chosen))
+    count = mv_tools.write_motion(frames, out, kind=kind)  # type: ignore[arg-type]
+    if json:
+        print_json(
+            {"path": str(out), "frames": count, "bytes": out.stat().st_size, "backend": decoder.backend}
+        )
+    else:
+        err.print(f"{count} frames to {out} ({out.stat().st_size / 1e6:.1f} MB)", markup=False)
+
+
+@app.command()
+def show(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .png (one frame) or .mp4 (a film).")],
+    frame: Annotated[int | None, typer.Option(help="Frame of a PNG; the middle one by default.")] = None,
+    style: Annotated[str, typer.Option(help="arrows, colour or both.")] = "both",
+    backend: Backend = "auto",
+) -> None:
+    """Draw the motion of a file over its pictures.
+
+    Example: moclip mv show clip.mp4 -o motion.png --frame 20
+    """
+    import mv_tools
+    from mv_tools import visualize
+
+    if out.suffix == ".png":
+        index = frame if frame is not None else mv_tools.count_frames(file) // 2
+        visualize.save_png(file, out, index, style=style, backend=backend)  # type: ignore[arg-type]
+    elif out.suffix == ".mp4":
+        visualize.save_mp4(file, out, style=style, backend=backend)  # type: ignore[arg-type]
+    else:
+        raise ValueError(f"{out}: the picture must end in .png or .mp4")
+    err.print(f"wrote {out}", markup=False)
+
+
+@app.command()
+def transcode(
+    src: Annotated[Path, typer.Argument(help="A video file.")],
+    dst: Annotated[Path, typer.Argument(help="The file to write; its ending chooses the container.")],
+    codec: Annotated[str, typer.Option(help="h264 or mpeg4.")] = "h264",
+    gop: Annotated[int, typer.Option(help="Frames from one I picture to the next.")] = 12,
+    bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
+    refs: Annotated[int, typer.Option(help="Reference pictures.")] = 1,
+    crf: Annotated[int, typer.Option(help="Quality, 0 (lossless) to 51.")] = 20,
+    preset: Annotated[str, typer.Option(help="x264's effort.")] = "medium",
+    side: Annotated[int | None, typer.Option(help="Scale the short side to so many pixels.")] = None,
+) -> None:
+    """Re-encode a video with a stated GOP.
+
+    Example: moclip mv transcode clip.avi clip.mp4 --gop 12
+    """
+    import mv_tools
+
+    mv_tools.transcode(
+        src, dst, codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side
+    )
+    err.print(f"wrote {dst} ({dst.stat().st_size / 1e6:.2f} MB)", markup=False)

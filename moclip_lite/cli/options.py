@@ -1,0 +1,92 @@
+"""Options that several commands share, and how they become a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..config import Experiment
+    from ..workspace import Workspace
+
+__all__ = [
+    "Cache",
+    "Json",
+    "Pretrained",
+    "Quiet",
+    "Root",
+    "RunDir",
+    "Seed",
+    "Sets",
+    "SkipMissing",
+    "Source",
+    "Workers",
+    "experiment_of",
+    "workspace_of",
+]
+
+Source: TypeAlias = Annotated[
+    Path, typer.Argument(help="An experiment's YAML file, a folder of class folders, or a run folder.")
+]
+Sets: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a configuration value: section.key=value. Repeatable."),
+]
+Root: TypeAlias = Annotated[Path | None, typer.Option("--root", help="data.root: folder of the clips.")]
+RunDir: TypeAlias = Annotated[Path | None, typer.Option("--run-dir", help="run.dir: where results go.")]
+Pretrained: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
+]
+Seed: TypeAlias = Annotated[int | None, typer.Option(help="run.seed.")]
+Workers: TypeAlias = Annotated[int | None, typer.Option(help="run.workers: processes; 0 for one per core.")]
+Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: where features are kept.")]
+SkipMissing: TypeAlias = Annotated[
+    bool, typer.Option("--skip-missing", help="data.skip_missing: go on without absent clips.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
+
+
+def experiment_of(
+    source: Path | None, sets: list[str] | None, named: dict[str, Any], forced: tuple[str, ...] = ()
+) -> Experiment:
+    """Configuration of a source with overrides; options by name win over --set.
+
+    Args:
+        source: YAML file, folder of class folders, run folder, or None for the defaults.
+        sets: of ``--set``.
+        named: configuration key -> value of its own option (None and False: not given).
+        forced: overrides that the command itself demands.
+    """
+    from ..config import load_experiment
+
+    overrides: list[str] = []
+    path = source
+    if source is not None and source.is_dir():
+        path = source / "config.yaml" if (source / "config.yaml").is_file() else None
+        if path is None:
+            overrides.append(f"data.root={_quoted(source)}")
+    elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
+        raise ConfigError(f"{source}: there is no such file or folder")
+    overrides += sets or []
+    overrides += [f"{key}={_quoted(value)}" for key, value in named.items() if value not in (None, False)]
+    return load_experiment(path, [*overrides, *forced])
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, (bool, int, float)):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def workspace_of(experiment: Experiment, quiet: bool) -> Workspace:
+    """A workspace that talks on the console."""
+    from ..workspace import Workspace
+    from .console import ConsoleReporter
+
+    return Workspace(experiment, ConsoleReporter(quiet))

@@ -1,0 +1,126 @@
+"""From a video file to the motion tensor that the network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+import mv_tools
+from mv_tools import Accumulator, MotionDecoder, MotionFrame, flow, inter_mask, pool, remove_camera_motion
+
+from .sampling import segment_windows
+
+__all__ = ["Field", "MotionClip", "MotionSpec", "read_motion_clip"]
+
+Field: TypeAlias = Literal["raw", "accumulated", "compensated"]
+
+_REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
+_VERSION: Final = 1  # of this module's arithmetic, part of the cache key
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionSpec:
+    """How motion is read from a clip. Every field changes the result.
+
+    Attributes:
+        backend: of mv_tools, or "auto".
+        field: "raw" motion per frame; "compensated" for the same without camera motion;
+            "accumulated" back to the I picture (CoViAR).
+        segments: windows, spread evenly over the clip.
+        frames: consecutive pictures in a window.
+        grid: (rows, columns); the frame is divided into so many cells, whatever its size.
+        normalize_distance: divide vectors by the distance to their reference.
+    """
+
+    backend: str = "auto"
+    field: Field = "raw"
+    segments: int = 16
+    frames: int = 5
+    grid: tuple[int, int] = (30, 40)
+    normalize_distance: bool = True
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """[segments, frames, 2, rows, columns]."""
+        return (self.segments, self.frames, 2, *self.grid)
+
+    def settings(self) -> Mapping[str, Any]:
+        """What goes into the cache key, the decoder's version included."""
+        versions = {"clips": _VERSION, "libavcodec": av.library_versions["libavcodec"]}
+        backend = mv_tools.available_backends()[0] if self.backend == "auto" else self.backend
+        return {**asdict(self), "backend": backend, "grid": list(self.grid), "versions": versions}
+
+
+@dataclass(frozen=True)
+class MotionClip:
+    """Motion of one clip.
+
+    Attributes:
+        motion: float16 [segments, frames, 2, rows, columns]; (x right, y down) in pixels per frame
+            interval of a picture whose short side is 240 pixels.
+        indices: int64 [segments, frames], the pictures used.
+        empty: the clip has no P or B pictures; `motion` is 0 and must not be classified.
+    """
+
+    motion: npt.NDArray[np.float16]
+    indices: npt.NDArray[np.int64]
+    empty: bool
+
+
+def read_motion_clip(path: Path, spec: MotionSpec) -> MotionClip:
+    """Read the motion of a clip, one picture in memory at a time.
+
+    Keyframes carry no motion: the windows run over the other pictures.
+
+    Raises:
+        FileNotFoundError: no such file.
+        mv_tools.MotionError: damaged file, or a codec without vectors.
+    """
+    decoder = MotionDecoder(path, backend=spec.backend)
+    keyframes = np.zeros(len(decoder), bool)
+    keyframes[decoder.keyframe_indices()] = True
+    moving = np.nonzero(~keyframes)[0]
+    if not len(moving):
+        return MotionClip(np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64), True)
+    indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
+    fields: dict[int, npt.NDArray[np.float16]] = {}
+    predicted = False
+    for frame, field in _fields(decoder, spec, set(indices.ravel().tolist())):
+        fields[frame.index] = field
+        predicted |= frame.pict_type != "I"
+    stacked = [fields[i] for i in indices.ravel().tolist()]
+    motion = np.stack(stacked).reshape(spec.shape)
+    return MotionClip(motion, indices, not predicted)
+
+
+def _fields(
+    decoder: MotionDecoder, spec: MotionSpec, wanted: set[int]
+) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float16]]]:
+    """Pooled fields of the wanted pictures."""
+    meta = decoder.metadata
+    scale = _REFERENCE_SIDE / min(meta.width, meta.height)
+    if spec.field == "accumulated":
+        accumulator = Accumulator()
+        for frame in decoder:
+            total = accumulator.push(frame)
+            if frame.index in wanted:
+                yield frame, (_shrink(total, spec, meta) * scale).astype(np.float16)
+        return
+    for frame in decoder.iter_frames_at(sorted(wanted)):
+        field = _shrink(flow(frame, normalize=spec.normalize_distance), spec, meta)
+        if spec.field == "compensated" and frame.pict_type != "I":
+            mask = _shrink(inter_mask(frame)[None].astype(np.float32), spec, meta)[0] > 0.5
+            field = remove_camera_motion(field, mask)
+        yield frame, (field * scale).astype(np.float16)
+
+
+def _shrink(
+    field: npt.NDArray[np.float32], spec: MotionSpec, meta: mv_tools.VideoMetadata
+) -> npt.NDArray[np.float32]:
+    return pool(field, spec.grid, width=meta.width, height=meta.height)

@@ -1,0 +1,259 @@
+"""The configuration of an experiment: YAML in, checked values out.
+
+Precedence: defaults, then the YAML file, then ``--set a.b=c``. Unknown keys are refused with the
+nearest valid name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .clips import Field as MotionField
+from .clips import MotionSpec
+from .errors import ConfigError
+from .storage import write_text
+from .training import TrainSettings
+
+__all__ = [
+    "ClipConfig",
+    "DataConfig",
+    "Experiment",
+    "FusionConfig",
+    "MotionConfig",
+    "RunConfig",
+    "TestConfig",
+    "load_experiment",
+    "save_experiment",
+]
+
+Stream = Literal["motion", "appearance", "fusion"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class RunConfig(_Section):
+    """Where and how to run."""
+
+    dir: Path = Field(Path("runs/experiment"), description="folder for results")
+    seed: int = Field(0, ge=0, description="of splits, weights and training")
+    workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
+    device: str = Field("auto", description="auto, cpu or cuda")
+    streams: tuple[Stream, ...] = Field(("motion", "appearance", "fusion"), description="what to test")
+
+
+class DataConfig(_Section):
+    """Which clips, and how they are divided."""
+
+    kind: Literal["folder", "ucf101", "synthetic"] = Field("folder", description="layout of the data")
+    root: Path | None = Field(None, description="folder of the clips")
+    group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
+    protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
+        "holdout", description="how test is set apart"
+    )
+    test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
+    val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
+    splits_dir: Path | None = Field(None, description="folder of UCF101's lists")
+    splits: tuple[int, ...] = Field((1,), description="official splits to run")
+    skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
+    clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
+    frames: int = Field(24, ge=2, description="synthetic: frames per clip")
+
+
+class CacheConfig(_Section):
+    """Where features are kept."""
+
+    dir: Path | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
+
+
+class MotionConfig(_Section):
+    """Motion stream: what is read, and the network on it."""
+
+    backend: str = Field("auto", description="of mv_tools: auto, native, libav, mvextractor")
+    field: MotionField = Field("raw", description="raw, compensated or accumulated")
+    segments: int = Field(16, ge=1, le=512, description="windows kept per clip")
+    frames: int = Field(5, ge=1, le=64, description="consecutive fields in a window")
+    grid: tuple[int, int] = Field((24, 32), description="rows, columns of the field")
+    normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
+    net: str = Field("motion_small", description="motion_small or efficientnet_b0")
+    width: int = Field(24, ge=4, le=256, description="channels of motion_small's first stage")
+    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
+    pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
+    train_segments: int = Field(4, ge=1, description="windows drawn per clip and step in training")
+    min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")
+
+    @field_validator("grid")
+    @classmethod
+    def _grid(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not all(4 <= side <= 512 for side in value):
+            raise ValueError("rows and columns must be from 4 to 512")
+        return value
+
+    def spec(self) -> MotionSpec:
+        """The part that decides what is read from a clip."""
+        names = ("backend", "field", "segments", "frames", "grid", "normalize_distance")
+        return MotionSpec(**{name: getattr(self, name) for name in names})
+
+
+class ClipConfig(_Section):
+    """Appearance stream: the frozen CLIP."""
+
+    model: str = Field("ViT-B-32", description="open_clip model")
+    pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
+    frames: int = Field(4, ge=1, le=256, description="frames per clip")
+    positions: Literal["uniform", "keyframes"] = Field("uniform", description="which frames")
+    normalize: bool = Field(True, description="L2-normalise features")
+    prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+
+
+class FusionConfig(_Section):
+    """The head on both features."""
+
+    head: str = Field("concat_mlp", description="concat_mlp, appearance_only or motion_only")
+    hidden: int = Field(512, ge=1, description="width of the hidden layer")
+    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
+    standardize: bool = Field(True, description="scale features by statistics of the training clips")
+
+
+class TrainConfig(_Section):
+    """One training. See moclip_lite.training.TrainSettings."""
+
+    epochs: int = Field(60, ge=1)
+    batch: int = Field(16, ge=2)
+    lr: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup: float = Field(0.1, ge=0, le=1)
+    clip: float = Field(5.0, gt=0)
+    patience: int = Field(0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    mixup: float = Field(0.0, ge=0)
+
+    def settings(self) -> TrainSettings:
+        """As the training loop takes it."""
+        return TrainSettings(**self.model_dump())
+
+
+class HeadTrainConfig(TrainConfig):
+    """Training of heads on cached features."""
+
+    epochs: int = Field(60, ge=1)
+    batch: int = Field(64, ge=2)
+    lr: float = Field(1e-3, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+
+class TestConfig(_Section):
+    """Views per clip in testing: segments x crops x flips."""
+
+    __test__ = False  # not a pytest class
+
+    segments: int = Field(0, ge=0, description="windows; 0 for all that are kept")
+    crops: Literal[1, 3, 5] = Field(
+        3, description="1 whole frame, 3 with left and right, 5 corners and centre"
+    )
+    flips: Literal[1, 2] = Field(2, description="2 adds the mirrored view")
+
+
+class Experiment(_Section):
+    """Everything that decides a run."""
+
+    run: RunConfig = RunConfig()
+    data: DataConfig = DataConfig()
+    cache: CacheConfig = CacheConfig()
+    motion: MotionConfig = MotionConfig()
+    clip: ClipConfig = ClipConfig()
+    fusion: FusionConfig = FusionConfig()
+    train_motion: TrainConfig = TrainConfig()
+    train_head: HeadTrainConfig = HeadTrainConfig()
+    test: TestConfig = TestConfig()
+
+
+def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a YAML file and apply overrides.
+
+    Args:
+        path: of the YAML file; None for the defaults.
+        overrides: "section.key=value", the value in YAML.
+
+    Raises:
+        ConfigError: missing or malformed file, unknown key, or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read_yaml(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Experiment.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def save_experiment(experiment: Experiment, path: Path) -> None:
+    """Write the resolved configuration as YAML."""
+    write_text(path, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such configuration file") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is a folder, not a configuration file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        line = str(error).replace("\n", " ")
+        raise ConfigError(f"{path} is not a YAML file: {line}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
+    return value
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set takes section.key=value, got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: the value {text!r} is not YAML") from error
+    place = values
+    for part in parts[:-1]:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {key}: {part} is a value, not a section")
+    place[parts[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)
+        return f"unknown configuration key {key!r}; the nearest valid name is {near[0]!r}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}, got {first['input']!r}{more}"
+
+
+def _all_keys() -> list[str]:
+    keys = []
+    for section, info in Experiment.model_fields.items():
+        keys.append(section)
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += [f"{section}.{name}" for name in kind.model_fields]
+    return keys

@@ -1,0 +1,34 @@
+"""What a stream costs: parameters and operations for one clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["count_cost"]
+
+
+@torch.inference_mode()
+def count_cost(module: nn.Module, inputs: Sequence[Tensor], repeats: int = 1) -> dict[str, Any]:
+    """Count one forward pass.
+
+    Args:
+        module: in evaluation mode.
+        inputs: of one clip (or one view of it).
+        repeats: passes per clip: views, or frames if `inputs` is one frame.
+
+    Returns:
+        ``parameters``, ``trainable`` and ``gflops`` per clip (a multiplication and an addition count
+        as two; torch's FlopCounterMode counts convolutions, products and attention).
+    """
+    with FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    return {
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "trainable": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "gflops": repeats * counter.get_total_flops() / 1e9,
+    }

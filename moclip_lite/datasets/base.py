@@ -1,0 +1,119 @@
+"""What a data set is to the rest: a list of labelled clips, and folds of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ..errors import DataError
+
+__all__ = ["VIDEO_SUFFIXES", "Clip", "Fold", "VideoDataset", "group_of", "shorten"]
+
+VIDEO_SUFFIXES: Final = frozenset(
+    (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".h264", ".264", ".wmv", ".flv")
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled video file.
+
+    Attributes:
+        path: of the file.
+        name: its path within the data set, with forward slashes; unique.
+        label: class name.
+        group: clips of one group (a person, a source video) never stand on both sides of a split;
+            None if groups are unknown.
+    """
+
+    path: Path
+    name: str
+    label: str
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of a data set. The three parts are disjoint; nothing is chosen on `test`."""
+
+    name: str
+    train: tuple[Clip, ...]
+    val: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        parts = {"train": self.train, "validation": self.val, "test": self.test}
+        seen: dict[str, str] = {}
+        for part, clips in parts.items():
+            for clip in clips:
+                if clip.name in seen:
+                    raise DataError(
+                        f"fold {self.name}: {clip.name} stands in {seen[clip.name]} and in {part}"
+                    )
+                seen[clip.name] = part
+
+    def clips(self) -> tuple[Clip, ...]:
+        """All clips of the fold: train, validation, test."""
+        return self.train + self.val + self.test
+
+    def shared_groups(self) -> set[tuple[str, str]]:
+        """(label, group) pairs that stand on both sides of a split."""
+        sides = [{(c.label, c.group) for c in part if c.group} for part in (self.train, self.val, self.test)]
+        return {
+            (str(a), str(b)) for a, b in (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
+        }
+
+
+@dataclass(frozen=True)
+class VideoDataset:
+    """Labelled clips and the divisions that come with them.
+
+    Attributes:
+        root: folder that clip names are relative to.
+        clips: in a fixed order.
+        labels: class names in the order of their numbers.
+        official: fold name -> (train clip names, test clip names), where a data set defines them.
+        notes: what a user should know (missing files, for example).
+    """
+
+    root: Path
+    clips: tuple[Clip, ...]
+    labels: tuple[str, ...]
+    official: dict[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Clips per class, in label order."""
+        found = Counter(clip.label for clip in self.clips)
+        return {label: found[label] for label in self.labels}
+
+
+def group_of(pattern: str | None, name: str) -> str | None:
+    """The group named by a regular expression with one group, searched in the clip's file name.
+
+    Raises:
+        DataError: not a regular expression, it has no group, or it does not match.
+    """
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"data.group_pattern is not a regular expression: {error}") from error
+    if compiled.groups < 1:
+        raise DataError(f"data.group_pattern needs one group in parentheses, got {pattern!r}")
+    match = compiled.search(Path(name).name)
+    if match is None:
+        raise DataError(f"data.group_pattern {pattern!r} does not match the clip {name}")
+    return match.group(1)
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

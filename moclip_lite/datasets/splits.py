@@ -1,0 +1,128 @@
+"""Dividing clips: test is set apart first, validation is cut from the rest by group."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from ..errors import DataError
+from .base import Clip, Fold, VideoDataset, shorten
+
+__all__ = ["cut", "holdout_fold", "leave_one_group_out", "official_folds"]
+
+
+def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    """Divide clips into (rest, part), `part` being about `fraction` of each class.
+
+    Clips of a group stay together; without groups each clip is a group of its own. The same
+    clips, fraction and seed give the same division, whatever the order of the clips.
+
+    Raises:
+        DataError: there are too few groups to divide.
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"a fraction must be between 0 and 1, got {fraction}")
+    ordered = sorted(clips, key=lambda clip: clip.name)
+    groups = [clip.group if clip.group is not None else clip.name for clip in ordered]
+    labels = [clip.label for clip in ordered]
+    most = max(Counter(labels).values(), default=0)
+    folds = min(max(2, round(1 / fraction)), len(set(groups)), most)
+    if folds < 2:
+        raise DataError(
+            f"{len(ordered)} clips in {len(set(groups))} group(s), at most {most} of a class, can't be divided"
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of folds
+        divisions = list(splitter.split(np.zeros(len(ordered)), labels, groups))
+    size = fraction * len(ordered)
+    kept, taken = min(divisions, key=lambda pair: (_lost(labels, pair[0]), abs(len(pair[1]) - size)))
+    return [ordered[i] for i in kept], [ordered[i] for i in taken]
+
+
+def _lost(labels: Sequence[str], kept: Sequence[int]) -> int:
+    """How many classes a division takes away altogether."""
+    return len(set(labels)) - len({labels[i] for i in kept})
+
+
+def _with_validation(
+    name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int
+) -> Fold:
+    notes: tuple[str, ...] = ()
+    try:
+        train, val = cut(rest, fraction, seed)
+        whole = not {clip.label for clip in rest} - {clip.label for clip in train}
+    except DataError:
+        whole = False
+    if not whole:
+        train, val = cut([replace(clip, group=None) for clip in rest], fraction, seed)
+        groups = {clip.name: clip.group for clip in rest}
+        train, val = ([replace(c, group=groups[c.name]) for c in part] for part in (train, val))
+        notes = ("too few groups: validation is cut from train by clip, so the two share groups",)
+    absent = sorted({clip.label for clip in test} - {clip.label for clip in train})
+    if absent:
+        raise DataError(
+            f"fold {name}: no training clip is left of {len(absent)} class(es): {shorten(absent)}; "
+            "these need more clips (or more groups)"
+        )
+    return Fold(name, tuple(train), tuple(val), tuple(test), notes)
+
+
+def holdout_fold(dataset: VideoDataset, test_fraction: float, val_fraction: float, seed: int) -> Fold:
+    """Train and test by group (or clip), validation cut from train.
+
+    Raises:
+        DataError: too few clips or groups.
+    """
+    if len(dataset.clips) < 4:
+        raise DataError(f"{dataset.root}: {len(dataset.clips)} clips are too few to train and test on")
+    rest, test = cut(dataset.clips, test_fraction, seed)
+    return _with_validation("holdout", rest, test, val_fraction, seed)
+
+
+def leave_one_group_out(dataset: VideoDataset, val_fraction: float, seed: int) -> list[Fold]:
+    """One fold per group: tested on that group, trained on the others.
+
+    Raises:
+        DataError: clips without a group, or fewer than 3 groups.
+    """
+    groups = sorted({clip.group for clip in dataset.clips if clip.group is not None})
+    if any(clip.group is None for clip in dataset.clips) or len(groups) < 3:
+        raise DataError(
+            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern"
+        )
+    return [
+        _with_validation(
+            f"{group}",
+            [clip for clip in dataset.clips if clip.group != group],
+            [clip for clip in dataset.clips if clip.group == group],
+            val_fraction,
+            seed,
+        )
+        for group in groups
+    ]
+
+
+def official_folds(dataset: VideoDataset, val_fraction: float, seed: int) -> list[Fold]:
+    """The data set's own splits, with validation cut from each training list by group.
+
+    Raises:
+        DataError: the data set has none, or a list is empty.
+    """
+    if not dataset.official:
+        raise DataError(f"{dataset.root}: this data set comes without official splits")
+    folds = []
+    for name, (train, test) in sorted(dataset.official.items()):
+        if not train or not test:
+            raise DataError(
+                f"{name}: its {'train' if not train else 'test'} list names no clip that is present"
+            )
+        rest = [clip for clip in dataset.clips if clip.name in train]
+        held = [clip for clip in dataset.clips if clip.name in test]
+        folds.append(_with_validation(name, rest, held, val_fraction, seed))
+    return folds

@@ -1,0 +1,90 @@
+"""Testing a run folder again: other views, another part of the data, another data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .checkpoint import load_weights
+from .errors import CheckpointError
+from .features import MotionStore, head_scores
+from .pipeline import head_tables, run_folder_of
+from .results import FoldResult, join_folds
+from .stages import FoldInputs, build_head, build_motion_net, motion_table
+from .workspace import Workspace
+
+__all__ = ["evaluate_run"]
+
+
+def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = "test") -> dict[str, Any]:
+    """Score the weights of a run folder; nothing is trained or written there.
+
+    Args:
+        space: made from the run's configuration, possibly with other data or test views.
+        folder: the run folder.
+        part: which clips of each fold.
+
+    Returns:
+        Scores by stream, as in metrics.json.
+
+    Raises:
+        CheckpointError: weights are missing, damaged or made for other labels.
+    """
+    clips = [clip for fold in space.folds for clip in fold.clips()]
+    unique = list({clip.name: clip for clip in clips}.values())
+    motion = space.extract_motion(unique)
+    needs_clip = any(
+        (run_folder_of(folder, space.folds, f) / "appearance.safetensors").is_file() for f in space.folds
+    )
+    appearance = space.extract_appearance(unique).keys if needs_clip else {}
+    results = []
+    for fold in space.folds:
+        inputs = FoldInputs(fold, space.dataset.labels, motion.keys, appearance)
+        results.append(_evaluate_fold(space, run_folder_of(folder, space.folds, fold), inputs, part))
+    metrics = join_folds(results, unique, space.dataset.labels)
+    if not any(stream in metrics for stream in ("motion", "appearance", "fusion")):
+        raise CheckpointError(f"{folder} holds no trained weights")
+    return metrics | {"part": part, "failures": [vars(f) for f in motion.failures]}
+
+
+def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str) -> FoldResult:
+    out = FoldResult(folder.name)
+    labels = inputs.labels
+    store = MotionStore(space.cache, inputs.motion, space.experiment.motion.spec())
+    features: dict[str, Any] = {}
+    path = folder / "motion.safetensors"
+    if path.is_file():
+        model = build_motion_net(space.experiment, len(labels)).to(space.device)
+        load_weights(path, model, labels)
+        needed = {c.name: c for p in ("train", part) for c in inputs.part(p, motion=True, clip=False)}
+        features, scores = motion_table(space, model, store, inputs, list(needed.values()))
+        tested = inputs.part(part, motion=True, clip=False)
+        uniform = np.full(len(labels), 1 / len(labels), np.float32)
+        out.scores["motion"] = (
+            [c.name for c in tested],
+            np.stack([scores.get(c.name, uniform) for c in tested]),
+        )
+    heads = {
+        "appearance": "appearance_only",
+        "fusion": space.experiment.fusion.head,
+        "motion_head": "motion_only",
+    }
+    present = {stage: name for stage, name in heads.items() if (folder / f"{stage}.safetensors").is_file()}
+    if not present or not inputs.clip:
+        return out
+    fused = "fusion" in present
+    parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", part)}
+    tables = head_tables(space, inputs, parts, features)
+    for stage, name in present.items():
+        head = build_head(
+            space.experiment,
+            name,
+            tables[part].motion.shape[1],
+            tables[part].appearance.shape[2],
+            len(labels),
+        )
+        load_weights(folder / f"{stage}.safetensors", head, labels)
+        out.scores[stage] = ([c.name for c in parts[part]], head_scores(head.to(space.device), tables[part]))
+    return out

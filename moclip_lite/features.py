@@ -1,0 +1,213 @@
+"""From cached motion to scores: the store, the training feeds and multi-view testing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from .augment import RandomView, views
+from .cache import FeatureCache
+from .clips import MotionSpec
+from .datasets import Clip
+from .extract import compute_motion
+from .fusion import Head
+from .motion_net import MotionNet
+from .sampling import choose_segments
+from .training import Batch
+
+__all__ = [
+    "FeatureTable",
+    "HeadFeed",
+    "MotionFeed",
+    "MotionStore",
+    "Views",
+    "batch_motion_scores",
+    "head_scores",
+    "motion_scores",
+]
+
+_BUDGET: Final = 2 << 30
+_EVAL_BATCH: Final = 32
+
+
+class MotionStore:
+    """Motion tensors by clip name, read from the cache; kept in memory up to a budget.
+
+    An entry that is missing or damaged is computed again.
+    """
+
+    def __init__(
+        self, cache: FeatureCache, keys: Mapping[str, str], spec: MotionSpec, budget: int = _BUDGET
+    ) -> None:
+        self._cache, self._keys, self._spec = cache, keys, spec
+        self._room = budget
+        self._held: dict[str, tuple[npt.NDArray[np.float16], bool]] = {}
+
+    def __contains__(self, clip: Clip) -> bool:
+        return clip.name in self._keys
+
+    def motion(self, clip: Clip) -> npt.NDArray[np.float16]:
+        """float16 [segments, frames, 2, rows, columns]."""
+        return self._entry(clip)[0]
+
+    def empty(self, clip: Clip) -> bool:
+        """Whether the clip has no motion at all."""
+        return self._entry(clip)[1]
+
+    def _entry(self, clip: Clip) -> tuple[npt.NDArray[np.float16], bool]:
+        if clip.name in self._held:
+            return self._held[clip.name]
+        key = self._keys[clip.name]
+        arrays = self._cache.get("motion", key)
+        if arrays is None:
+            arrays = compute_motion(clip.path, self._spec)
+            self._cache.put("motion", key, arrays)
+        entry = (arrays["motion"], bool(arrays["empty"][0]))
+        if entry[0].nbytes <= self._room:
+            self._room -= entry[0].nbytes
+            self._held[clip.name] = entry
+        return entry
+
+
+@dataclass(frozen=True)
+class Views:
+    """Test views per clip: `segments` windows (0 for all), `crops` 1, 3 or 5, `flips` 1 or 2."""
+
+    segments: int = 0
+    crops: int = 3
+    flips: int = 2
+
+
+@torch.inference_mode()
+def batch_motion_scores(
+    model: MotionNet, motion: npt.NDArray[np.float16], test: Views, device: torch.device
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Multi-view testing of [B, segments, frames, 2, rows, columns].
+
+    Returns:
+        (features [B, D], class probabilities [B, C]), each the mean over the views.
+    """
+    model.eval()
+    if test.segments:
+        motion = motion[:, choose_segments(motion.shape[1], test.segments)]
+    batch = torch.from_numpy(motion).to(device).float()
+    seen = [model.features(view) for view in views(batch, test.crops, test.flips)]
+    scores = torch.stack([model.classifier(feature).softmax(dim=1) for feature in seen])
+    return torch.stack(seen).mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
+
+
+def motion_scores(
+    model: MotionNet, store: MotionStore, clips: Sequence[Clip], test: Views, device: torch.device
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The same of clips, [N, D] and [N, C]; the same clips give the same numbers."""
+    parts = []
+    for start in range(0, len(clips), _EVAL_BATCH):
+        stack = np.stack([store.motion(clip) for clip in clips[start : start + _EVAL_BATCH]])
+        parts.append(batch_motion_scores(model, stack, test, device))
+    features, scores = zip(*parts, strict=True)
+    return np.concatenate(features), np.concatenate(scores)
+
+
+class MotionFeed:
+    """Random windows and views of the training clips; validation by fixed views."""
+
+    def __init__(
+        self,
+        store: MotionStore,
+        train: Sequence[Clip],
+        val: Sequence[Clip],
+        labels: Sequence[str],
+        *,
+        view: RandomView,
+        segments: int,
+        batch: int,
+        seed: int,
+    ) -> None:
+        number = {label: i for i, label in enumerate(labels)}
+        self._store, self._train, self._val = store, list(train), list(val)
+        self._targets = torch.tensor([number[clip.label] for clip in train])
+        self._val_targets = np.array([number[clip.label] for clip in val])
+        self._view, self._segments, self._batch, self._seed = view, segments, batch, seed
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """Each training clip once, in an order and with views that depend on (seed, epoch)."""
+        rng = np.random.default_rng([self._seed, epoch])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        for chosen in _batches(rng.permutation(len(self._train)), self._batch):
+            stack = []
+            for i in chosen:
+                motion = self._store.motion(self._train[i])
+                stack.append(motion[choose_segments(len(motion), self._segments, rng)])
+            batch = torch.from_numpy(np.stack(stack)).float()
+            yield (self._view(batch, generator),), self._targets[torch.from_numpy(chosen)]
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        """Of one whole-frame view per validation clip."""
+        net = cast(MotionNet, model)
+        device = next(net.parameters()).device
+        _, scores = motion_scores(net, self._store, self._val, Views(0, 1, 1), device)
+        return _judge(scores, self._val_targets)
+
+
+def _batches(order: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Cut into batches; a last batch of one is left out, BatchNorm can't train on it."""
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        if len(chosen) > 1 or len(order) == 1:
+            yield chosen
+
+
+def _judge(scores: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """(top-1 in percent, cross-entropy) of class probabilities."""
+    of_target = scores[np.arange(len(targets)), targets].astype(np.float64)
+    accuracy = 100 * float((scores.argmax(axis=1) == targets).mean())
+    return accuracy, float(-np.log(np.maximum(of_target, 1e-12)).mean())
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Cached features of some clips.
+
+    Attributes:
+        motion: float32 [N, Dm]; rows of clips without motion hold the training mean.
+        appearance: float32 [N, frames, Da].
+        labels: int64 [N].
+    """
+
+    motion: Tensor
+    appearance: Tensor
+    labels: Tensor
+
+
+class HeadFeed:
+    """Batches of cached features; everything is in memory."""
+
+    def __init__(self, train: FeatureTable, val: FeatureTable, batch: int, seed: int) -> None:
+        self._train, self._val, self._batch, self._seed = train, val, batch, seed
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """Each training clip once, in an order that depends on (seed, epoch)."""
+        rng = np.random.default_rng([self._seed, epoch])
+        for chosen in _batches(rng.permutation(len(self._train.labels)), self._batch):
+            index = torch.from_numpy(chosen)
+            table = self._train
+            yield (table.motion[index], table.appearance[index]), table.labels[index]
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        """On the validation clips."""
+        return _judge(head_scores(cast(Head, model), self._val), self._val.labels.numpy())
+
+
+@torch.inference_mode()
+def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
+    """Class probabilities, float32 [N, C]."""
+    head.eval()
+    device = next(head.parameters()).device
+    scores = head(table.motion.to(device), table.appearance.to(device))
+    return np.asarray(scores.softmax(dim=1).cpu().numpy(), np.float32)

@@ -1,0 +1,238 @@
+"""Labels for video files that the training never saw."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import mv_tools
+from mv_tools import MalformedStream, UnsupportedStream
+
+from .checkpoint import load_weights
+from .config import Experiment, load_experiment
+from .errors import CheckpointError
+from .extract import compute_motion
+from .extract_clip import AppearanceSpec, read_clip_frames
+from .features import FeatureTable, Views, batch_motion_scores, head_scores
+from .fusion import Head
+from .motion_net import MotionNet, freeze
+from .stages import build_head, build_motion_net
+from .storage import read_json, read_tensors
+from .training import pick_device
+from .workspace import make_encoder
+
+__all__ = ["Classifier", "Prediction"]
+
+Ranking: TypeAlias = list[tuple[str, float]]
+PathLikeStr: TypeAlias = "str | PathLike[str]"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One file's answer.
+
+    Attributes:
+        path: as given.
+        ranking: labels with scores (probabilities), best first.
+        stream: which head gave it: "fusion", "appearance" or "motion".
+        streams: the ranking of each stream that could be asked.
+        notes: what a reader should know (how motion was had, which stream is missing and why).
+        seconds: wall time.
+    """
+
+    path: str
+    ranking: Ranking
+    stream: str
+    streams: dict[str, Ranking]
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Classifier:
+    """A trained run folder, ready to label files.
+
+    Example:
+        >>> clf = Classifier.load("runs/x")        # doctest: +SKIP
+        >>> clf.predict("clip.mp4", top_k=2)        # doctest: +SKIP
+        [('water_pan_left', 0.97), ('water_pan_right', 0.01)]
+    """
+
+    def __init__(
+        self, experiment: Experiment, labels: Sequence[str], motion: MotionNet | None, heads: dict[str, Head]
+    ) -> None:
+        self.experiment, self.labels = experiment, tuple(labels)
+        self._motion, self._heads = motion, heads
+        self.device = pick_device(experiment.run.device)
+
+    @classmethod
+    def load(cls, run: PathLikeStr, *, device: str = "auto") -> Classifier:
+        """Load a run folder; no pickle is involved.
+
+        Args:
+            run: the folder.
+            device: "auto", "cpu" or "cuda".
+
+        Raises:
+            CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong
+                together.
+        """
+        folder = Path(run)
+        if not (folder / "config.yaml").is_file():
+            raise CheckpointError(f"{folder} is not a run folder (it has no config.yaml)")
+        if (folder / "folds").is_dir():
+            first = sorted(p.name for p in (folder / "folds").iterdir())
+            raise CheckpointError(
+                f"{folder} holds {len(first)} folds, each with its own weights; name one, such as "
+                f"{folder / 'folds' / first[0]}"
+                if first
+                else f"{folder} holds no finished fold"
+            )
+        experiment = load_experiment(folder / "config.yaml", [f"run.device={device}"])
+        labels = read_json(folder / "labels.json")
+        if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
+            raise CheckpointError(f"{folder / 'labels.json'} is not a list of labels")
+        motion = _load_motion(folder, experiment, labels)
+        heads = {
+            stage: _load_head(folder / f"{stage}.safetensors", experiment, name, labels)
+            for stage, name in (("fusion", experiment.fusion.head), ("appearance", "appearance_only"))
+            if (folder / f"{stage}.safetensors").is_file()
+        }
+        if motion is None and not heads:
+            raise CheckpointError(f"{folder} holds no trained weights")
+        return cls(experiment, labels, motion, heads)
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return make_encoder(self.experiment, self.device)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to tell before the first answer."""
+        if self._heads and self.experiment.clip.pretrained == "none":
+            return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
+        return []
+
+    @overload
+    def predict(self, source: PathLikeStr, top_k: int = 5) -> Ranking: ...
+    @overload
+    def predict(
+        self, source: list[str] | list[Path] | tuple[PathLikeStr, ...], top_k: int = 5
+    ) -> list[Ranking]: ...
+    def predict(self, source: PathLikeStr | Sequence[PathLikeStr], top_k: int = 5) -> Ranking | list[Ranking]:
+        """Ranked labels of a file, or of each of several files.
+
+        Args:
+            source: a path, or a list of paths.
+            top_k: how many labels.
+
+        Returns:
+            [(label, probability), ...], best first; for a list of paths a list of such lists.
+
+        Raises:
+            FileNotFoundError: no such file.
+            mv_tools.MotionError: it can't be read.
+        """
+        if isinstance(source, (str, PathLike)):
+            return self.explain(source, top_k).ranking
+        return [self.explain(path, top_k).ranking for path in source]
+
+    def explain(self, path: PathLikeStr, top_k: int = 5) -> Prediction:
+        """Like :meth:`predict`, with the answer of each stream and remarks.
+
+        Raises:
+            FileNotFoundError: no such file.
+            mv_tools.MotionError: it can't be read.
+        """
+        started = time.perf_counter()
+        notes: list[str] = []
+        scores: dict[str, npt.NDArray[np.float32]] = {}
+        feature = None
+        if self._motion is not None:
+            found = self._motion_scores(Path(path), notes)
+            if found is not None:
+                feature, scores["motion"] = found
+        if self._heads:
+            self._head_scores(Path(path), feature, scores)
+        if not scores:
+            raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
+        stream = next(name for name in ("fusion", "appearance", "motion") if name in scores)
+        streams = {name: self._rank(row, top_k) for name, row in scores.items()}
+        return Prediction(str(path), streams[stream], stream, streams, notes, time.perf_counter() - started)
+
+    def _motion_scores(
+        self, path: Path, notes: list[str]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+        assert self._motion is not None
+        spec = self.experiment.motion.spec()
+        try:
+            arrays = compute_motion(path, spec)
+            if mv_tools.MotionDecoder(path, backend=spec.backend).metadata.codec != "h264":
+                notes.append("not H.264: motion read by full decoding (libav)")
+        except UnsupportedStream as error:
+            if "no motion vectors" not in str(error):
+                raise
+            with tempfile.TemporaryDirectory() as folder:
+                h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
+                arrays = compute_motion(h264, spec)
+            notes.append("the codec has no motion vectors: re-encoded to H.264 to measure them")
+        if arrays["empty"][0]:
+            notes.append("no motion in this file (only I pictures): classified by appearance alone")
+            return None
+        test = self.experiment.test
+        views = Views(test.segments, test.crops, test.flips)
+        features, scores = batch_motion_scores(self._motion, arrays["motion"][None], views, self.device)
+        return features[0], scores[0]
+
+    def _head_scores(
+        self, path: Path, feature: npt.NDArray[np.float32] | None, scores: dict[str, npt.NDArray[np.float32]]
+    ) -> None:
+        clip = self.experiment.clip
+        spec = AppearanceSpec(
+            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions
+        )
+        rows = self._encoder.encode_images(read_clip_frames(path, spec))
+        if clip.normalize:
+            rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+        appearance = torch.from_numpy(rows[None].astype(np.float32))
+        for stage, head in self._heads.items():
+            if stage == "fusion" and feature is None:
+                continue
+            blank = head.motion_norm.mean.cpu() if feature is None else torch.from_numpy(feature)
+            table = FeatureTable(blank[None], appearance, torch.zeros(1, dtype=torch.int64))
+            scores[stage] = head_scores(head, table)[0]
+
+    def _rank(self, scores: npt.NDArray[np.float32], top_k: int) -> Ranking:
+        order = np.argsort(-scores, kind="stable")[: max(1, top_k)]
+        return [(self.labels[i], float(scores[i])) for i in order]
+
+
+def _load_motion(folder: Path, experiment: Experiment, labels: Sequence[str]) -> MotionNet | None:
+    path = folder / "motion.safetensors"
+    if not path.is_file():
+        return None
+    model = build_motion_net(experiment, len(labels))
+    load_weights(path, model, labels)
+    freeze(model)
+    return model.to(pick_device(experiment.run.device))
+
+
+def _load_head(path: Path, experiment: Experiment, name: str, labels: Sequence[str]) -> Head:
+    arrays, _ = read_tensors(path)
+    try:
+        motion_dim, appearance_dim = (len(arrays[f"{s}_norm.mean"]) for s in ("motion", "appearance"))
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} does not hold a head") from error
+    head = build_head(experiment, name, motion_dim, appearance_dim, len(labels))
+    load_weights(path, head, labels)
+    freeze(head)
+    return head.to(pick_device(experiment.run.device))

@@ -1,0 +1,125 @@
+"""What a run leaves behind: metrics, predictions, confusion matrices and the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .datasets import Clip
+from .metrics import confusion_matrix, mean_scores, score
+from .plots import save_confusion_csv, save_confusion_png
+from .report import write_report
+from .storage import write_json, write_text
+
+__all__ = ["STREAMS", "FoldResult", "add_encoder_cost", "join_folds", "write_results"]
+
+STREAMS: Final = ("motion", "appearance", "fusion", "motion_head")
+"""In the order of tables; the last is a control: the fusion head's size on motion features alone."""
+
+NamedScores = tuple[list[str], npt.NDArray[np.float32]]
+
+
+@dataclass
+class FoldResult:
+    """What one fold gave.
+
+    Attributes:
+        fold: its name.
+        scores: stream -> (names of test clips, class probabilities [N, C]).
+        training: stage -> history of its training.
+        seconds: stage -> wall time.
+        costs: stream -> parameters and operations.
+        notes: what a reader should know.
+    """
+
+    fold: str
+    scores: dict[str, NamedScores] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def _numbers(clips: Sequence[Clip], labels: Sequence[str]) -> dict[str, int]:
+    number = {label: i for i, label in enumerate(labels)}
+    return {clip.name: number[clip.label] for clip in clips}
+
+
+def join_folds(results: Sequence[FoldResult], clips: Sequence[Clip], labels: Sequence[str]) -> dict[str, Any]:
+    """Scores by stream (the mean over folds), training times and costs."""
+    truth = _numbers(clips, labels)
+    out: dict[str, Any] = {}
+    for stream in STREAMS:
+        each = []
+        for result in results:
+            if stream in result.scores:
+                names, scores = result.scores[stream]
+                each.append(score(scores, np.array([truth[n] for n in names], np.int64), labels))
+        if each:
+            out[stream] = each[0] if len(each) == 1 else mean_scores(each)
+    stages = sorted({stage for r in results for stage in r.seconds})
+    out["seconds"] = {stage: sum(r.seconds.get(stage, 0.0) for r in results) for stage in stages}
+    out["costs"] = dict(results[0].costs)
+    return out
+
+
+def add_encoder_cost(metrics: dict[str, Any], frame: dict[str, Any], frames: int) -> None:
+    """Add CLIP's share to the streams that see pictures, and motion's to the fusion."""
+    costs = metrics["costs"]
+    for stream in ("appearance", "fusion"):
+        if stream not in costs:
+            continue
+        total = dict(costs[stream])
+        total["parameters"] += frame["parameters"]
+        total["gflops"] += frames * frame["gflops"]
+        if stream == "fusion" and "motion" in costs:
+            for key in ("parameters", "trainable", "gflops"):
+                total[key] += costs["motion"][key]
+        costs[stream] = total
+
+
+def write_results(
+    folder: Path,
+    metrics: dict[str, Any],
+    results: Sequence[FoldResult],
+    clips: Sequence[Clip],
+    labels: Sequence[str],
+) -> None:
+    """metrics.json last: where it stands, the run is complete."""
+    truth = _numbers(clips, labels)
+    for stream in ("motion", "appearance", "fusion"):
+        parts = [r.scores[stream] for r in results if stream in r.scores]
+        if not parts:
+            continue
+        names = [name for part, _ in parts for name in part]
+        scores = np.concatenate([s for _, s in parts])
+        confusion = confusion_matrix(scores, np.array([truth[n] for n in names], np.int64))
+        save_confusion_csv(folder / f"confusion_{stream}.csv", confusion, labels)
+        title = f"{stream}: {metrics[stream]['top1']:.1f} % top-1"
+        save_confusion_png(folder / f"confusion_{stream}.png", confusion, labels, title)
+        _write_predictions(folder / f"predictions_{stream}.csv", names, scores, truth, labels)
+    write_report(folder / "report.md", metrics)
+    write_json(folder / "metrics.json", metrics)
+
+
+def _write_predictions(
+    path: Path,
+    names: Sequence[str],
+    scores: npt.NDArray[np.float32],
+    truth: dict[str, int],
+    labels: Sequence[str],
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "label", "predicted", "score"])
+    for name, row in zip(names, scores, strict=True):
+        best = int(row.argmax())
+        writer.writerow([name, labels[truth[name]], labels[best], f"{row[best]:.4f}"])
+    write_text(path, text.getvalue())

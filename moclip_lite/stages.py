@@ -1,0 +1,236 @@
+"""The training stages of one fold: motion network, then heads on cached features.
+
+Each stage is skipped when its weights are there and were made from the same settings and clips.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .augment import RandomView
+from .cache import cache_key
+from .checkpoint import load_weights, read_description, save_weights, weights_digest
+from .config import Experiment
+from .datasets import Clip, Fold
+from .digest import digest_bytes
+from .errors import CheckpointError
+from .features import FeatureTable, HeadFeed, MotionFeed, MotionStore, Views, motion_scores
+from .fusion import Head, create_head
+from .motion_net import MotionNet, create_motion_net
+from .training import FitResult, fit, seed_all
+from .workspace import Workspace
+
+__all__ = [
+    "FoldInputs",
+    "appearance_features",
+    "build_head",
+    "build_motion_net",
+    "motion_table",
+    "train_head",
+    "train_motion",
+]
+
+
+class FoldInputs:
+    """A fold's clips as far as both streams could read them."""
+
+    def __init__(
+        self, fold: Fold, labels: Sequence[str], motion: dict[str, str], clip: dict[str, str]
+    ) -> None:
+        self.labels = tuple(labels)
+        self.motion, self.clip = motion, clip
+        self._fold = fold
+
+    def part(self, name: str, *, motion: bool, clip: bool) -> list[Clip]:
+        """Clips of "train", "val" or "test" that have what is asked for."""
+        clips: tuple[Clip, ...] = getattr(self._fold, name)
+        return [
+            c for c in clips if (not motion or c.name in self.motion) and (not clip or c.name in self.clip)
+        ]
+
+    def fingerprint(self, *settings: Any) -> str:
+        """Digest of the settings, labels and the content of all train and validation clips."""
+        rows = [
+            [part, c.name, c.label, self.motion.get(c.name), self.clip.get(c.name)]
+            for part in ("train", "val")
+            for c in getattr(self._fold, part)
+        ]
+        return digest_bytes([json.dumps([settings, self.labels, rows], sort_keys=True).encode()])
+
+
+def build_motion_net(experiment: Experiment, classes: int, *, pretrained: bool = False) -> MotionNet:
+    """The network that the configuration names."""
+    m = experiment.motion
+    return create_motion_net(
+        m.net, classes, frames=m.frames, width=m.width, dropout=m.dropout, pretrained=pretrained
+    )
+
+
+def build_head(experiment: Experiment, name: str, motion_dim: int, appearance_dim: int, classes: int) -> Head:
+    """The head of that name, with the configuration's size."""
+    f = experiment.fusion
+    return create_head(name, motion_dim, appearance_dim, classes, hidden=f.hidden, dropout=f.dropout)
+
+
+def _trained(
+    path: Path, fingerprint: str, module: torch.nn.Module, labels: Sequence[str]
+) -> FitResult | None:
+    """Load finished weights of the same fingerprint."""
+    description = read_description(path)
+    if description is None or description.get("fingerprint") != fingerprint:
+        return None
+    try:
+        load_weights(path, module, labels)
+        return FitResult(**description["result"])
+    except (CheckpointError, KeyError, TypeError):
+        return None
+
+
+def _train(
+    space: Workspace,
+    stage: str,
+    folder: Path,
+    fingerprint: str,
+    inputs: FoldInputs,
+    module: torch.nn.Module,
+    run: Callable[[Path, Callable[[dict[str, float]], None], str], FitResult],
+    epochs: int,
+) -> FitResult:
+    """Skip, resume or train a stage, and keep its weights."""
+    path = folder / f"{stage}.safetensors"
+    done = _trained(path, fingerprint, module, inputs.labels)
+    if done is not None:
+        space.reporter.say(f"{stage}: already trained ({done.best_accuracy:.1f} % on validation)")
+        return done
+    started = time.perf_counter()
+    state = folder / "state" / f"{stage}.safetensors"
+
+    def on_epoch(row: dict[str, float]) -> None:
+        space.reporter.progress(f"train {stage}", int(row["epoch"]) + 1, epochs)
+
+    result = run(state, on_epoch, fingerprint)
+    space.reporter.progress(f"train {stage}", epochs, epochs)
+    save_weights(
+        path, module, inputs.labels, {"fingerprint": fingerprint, "stage": stage, "result": vars(result)}
+    )
+    state.unlink(missing_ok=True)
+    space.reporter.say(
+        f"{stage}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
+        f"{len(result.history)}), {time.perf_counter() - started:.0f} s"
+    )
+    return result
+
+
+def train_motion(
+    space: Workspace, store: MotionStore, inputs: FoldInputs, folder: Path
+) -> tuple[MotionNet, FitResult]:
+    """Train the motion network of a fold; chosen on validation."""
+    experiment = space.experiment
+    m, t, seed = experiment.motion, experiment.train_motion, experiment.run.seed
+    train = [c for c in inputs.part("train", motion=True, clip=False) if not store.empty(c)]
+    val = [c for c in inputs.part("val", motion=True, clip=False) if not store.empty(c)]
+    fingerprint = inputs.fingerprint("motion", m.model_dump(mode="json"), t.model_dump(mode="json"), seed)
+    seed_all(seed)
+    model = build_motion_net(experiment, len(inputs.labels), pretrained=m.pretrained)
+    feed = MotionFeed(
+        store, train, val or train, inputs.labels,
+        view=RandomView(flip=m.flip, min_side=m.min_side, speed=m.speed),
+        segments=min(m.train_segments, m.segments), batch=t.batch, seed=seed,
+    )  # fmt: skip
+
+    def run(state: Path, on_epoch: Callable[[dict[str, float]], None], mark: str) -> FitResult:
+        return fit(
+            model, feed, t.settings(), seed=seed, device=space.device,
+            checkpoint=state, fingerprint=mark, on_epoch=on_epoch,
+        )  # fmt: skip
+
+    result = _train(space, "motion", folder, fingerprint, inputs, model, run, t.epochs)
+    return model.to(space.device), result
+
+
+def motion_table(
+    space: Workspace, model: MotionNet, store: MotionStore, inputs: FoldInputs, clips: Sequence[Clip]
+) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, npt.NDArray[np.float32]]]:
+    """Features and class probabilities of clips, by name, through the cache.
+
+    Clips without motion are absent.
+    """
+    test = space.experiment.test
+    settings = {
+        "weights": weights_digest(model),
+        "segments": test.segments,
+        "crops": test.crops,
+        "flips": test.flips,
+    }
+    keys = {c.name: cache_key("motion_features", inputs.motion[c.name], settings) for c in clips}
+    moving = [c for c in clips if not store.empty(c)]
+    features: dict[str, npt.NDArray[np.float32]] = {}
+    scores: dict[str, npt.NDArray[np.float32]] = {}
+    absent = []
+    for clip in moving:
+        arrays = space.cache.get("motion_features", keys[clip.name])
+        if arrays is None:
+            absent.append(clip)
+        else:
+            features[clip.name], scores[clip.name] = arrays["features"], arrays["scores"]
+    for start in range(0, len(absent), 32):
+        chosen = absent[start : start + 32]
+        views = Views(test.segments, test.crops, test.flips)
+        found = motion_scores(model, store, chosen, views, space.device)
+        for clip, feature, score in zip(chosen, *found, strict=True):
+            space.cache.put("motion_features", keys[clip.name], {"features": feature, "scores": score})
+            features[clip.name], scores[clip.name] = feature, score
+        space.reporter.progress("motion features", min(start + 32, len(absent)), len(absent))
+    return features, scores
+
+
+def appearance_features(
+    space: Workspace, inputs: FoldInputs, clips: Sequence[Clip]
+) -> npt.NDArray[np.float32]:
+    """float32 [N, frames, D] of clips, normalised if the configuration says so."""
+    rows = []
+    for clip in clips:
+        arrays = space.cache.get("clip", inputs.clip[clip.name])
+        if arrays is None:  # damaged: made again
+            inputs.clip |= space.extract_appearance([clip]).keys
+            arrays = space.cache.get("clip", inputs.clip[clip.name])
+            if arrays is None:
+                raise CheckpointError(f"the cache entry of {clip.name} can't be made again")
+        rows.append(arrays["features"])
+    out = np.stack(rows)
+    if space.experiment.clip.normalize:
+        out = out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(out, np.float32)
+
+
+def train_head(
+    space: Workspace, name: str, stage: str, tables: dict[str, FeatureTable], inputs: FoldInputs, folder: Path
+) -> tuple[Head, FitResult]:
+    """Train a head on cached features; chosen on validation."""
+    experiment = space.experiment
+    f, t, seed = experiment.fusion, experiment.train_head, experiment.run.seed
+    train = tables["train"]
+    digest = digest_bytes(np.ascontiguousarray(x.numpy()).tobytes() for x in (train.motion, train.appearance))
+    fingerprint = inputs.fingerprint(name, digest, f.model_dump(mode="json"), t.model_dump(mode="json"), seed)
+    seed_all(seed)
+    head = build_head(experiment, name, train.motion.shape[1], train.appearance.shape[2], len(inputs.labels))
+    if f.standardize:
+        head.fit_statistics(train.motion, train.appearance)
+    feed = HeadFeed(train, tables["val"], t.batch, seed)
+
+    def run(state: Path, on_epoch: Callable[[dict[str, float]], None], mark: str) -> FitResult:
+        return fit(
+            head, feed, t.settings(), seed=seed, device=space.device,
+            checkpoint=state, fingerprint=mark, on_epoch=on_epoch,
+        )  # fmt: skip
+
+    result = _train(space, stage, folder, fingerprint, inputs, head, run, t.epochs)
+    return head.to(space.device), result

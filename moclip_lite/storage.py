@@ -1,0 +1,98 @@
+"""Files written whole or not at all; tensors without pickle."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from .errors import CheckpointError, MoclipError
+
+__all__ = ["atomic_path", "read_json", "read_tensors", "write_json", "write_tensors", "write_text"]
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A sibling temporary file that takes the target's name when the block ends without error.
+
+    Raises:
+        MoclipError: the disk is full (nothing half written is left behind).
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise MoclipError(
+                f"the disk is full: {target} could not be written; what was finished before is kept"
+            ) from error
+        raise
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented, in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file atomically."""
+    # Not ascontiguousarray: that turns scalars into vectors.
+    contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    with atomic_path(path) as draft:
+        draft.write_bytes(save(contiguous, dict(metadata or {})))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Read a safetensors file: (tensors, metadata).
+
+    Raises:
+        CheckpointError: missing, cut short or not a safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error

@@ -1,0 +1,51 @@
+"""Motion vectors of compressed video: read, rasterised, accumulated, drawn.
+
+>>> from mv_tools import MotionDecoder, flow
+>>> decoder = MotionDecoder("clip.mp4")          # doctest: +SKIP
+>>> flow(decoder[10]).shape                       # doctest: +SKIP
+(2, 60, 80)
+"""
+
+from . import visualize
+from .accumulate import Accumulator, accumulate
+from .backends import available_backends
+from .camera import fit_affine, remove_camera_motion
+from .decoder import MotionDecoder
+from .demux import VideoMetadata
+from .errors import BackendUnavailable, MalformedStream, MotionError, UnsupportedStream
+from .export import write_motion
+from .frames import RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_rgb_at
+from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
+from .probe import probe
+from .raster import pool, to_dense
+from .transcode import Recipe, transcode
+
+__all__ = [
+    "UNUSED_POC",
+    "Accumulator",
+    "BackendUnavailable",
+    "MalformedStream",
+    "MotionDecoder",
+    "MotionError",
+    "MotionFrame",
+    "Recipe",
+    "RgbFrames",
+    "UnsupportedStream",
+    "VideoMetadata",
+    "accumulate",
+    "available_backends",
+    "count_frames",
+    "fit_affine",
+    "flow",
+    "inter_mask",
+    "iter_rgb_at",
+    "pool",
+    "probe",
+    "read_keyframes",
+    "read_rgb_at",
+    "remove_camera_motion",
+    "to_dense",
+    "transcode",
+    "visualize",
+    "write_motion",
+]

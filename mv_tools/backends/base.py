@@ -1,0 +1,128 @@
+"""What a backend owes: pictures in presentation order, whole or chosen, the same every time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..blocks import grid_from_blocks
+from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
+from ..motion import MotionFrame, PictType
+from ..source import Source
+
+__all__ = ["Backend", "ExportedPicture", "with_assumed_distances"]
+
+
+class Backend(ABC):
+    """Motion of one file. Iterating twice gives the same pictures bit for bit."""
+
+    name: ClassVar[str]
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @classmethod
+    @abstractmethod
+    def why_unavailable(cls) -> str | None:
+        """None if the backend can be used, else what is missing and how to install it."""
+
+    @cached_property
+    def index(self) -> PacketIndex:
+        """Packets of the video stream (one pass over the file, nothing decoded)."""
+        return scan_packets(self.source)
+
+    @cached_property
+    def metadata(self) -> VideoMetadata:
+        """Properties of the stream."""
+        return read_metadata(self.source, self.index)
+
+    @cached_property
+    def coded_order(self) -> npt.NDArray[np.int64]:
+        """Position in decoding order of each presented picture, int64 [number of pictures]."""
+        if self.index.timestamps:
+            return self.index.decode_rank[self.index.decode_of]
+        return self._count_order()
+
+    @abstractmethod
+    def _count_order(self) -> npt.NDArray[np.int64]:
+        """`coded_order` of a stream without timestamps, by decoding it once."""
+
+    def __len__(self) -> int:
+        return len(self.coded_order)
+
+    @abstractmethod
+    def frames(self) -> Iterator[MotionFrame]:
+        """All pictures in presentation order, one at a time.
+
+        Raises:
+            MalformedStream: at the first damaged picture, after those before it.
+        """
+
+    @abstractmethod
+    def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        """Chosen pictures; `indices` ascending, distinct and within range."""
+
+
+@dataclass(frozen=True)
+class ExportedPicture:
+    """One picture as libavcodec exports it, before it is rasterised."""
+
+    index: int
+    decode_index: int
+    pts_seconds: float | None
+    pict_type: PictType
+    is_keyframe: bool
+    grid_shape: tuple[int, int]
+    table: npt.NDArray[np.int32]
+
+    def frame(self, distance: tuple[float, float]) -> MotionFrame:
+        """Rasterise."""
+        mv, ref_idx = grid_from_blocks(self.table, self.grid_shape, bipredictive=self.pict_type == "B")
+        return MotionFrame(
+            index=self.index,
+            decode_index=self.decode_index,
+            pts_seconds=self.pts_seconds,
+            pict_type=self.pict_type,
+            is_keyframe=self.is_keyframe,
+            mv=mv,
+            ref_idx=ref_idx,
+            assumed_distance=distance,
+            exported=self.table,
+        )
+
+
+_LOOKAHEAD = 64  # more B pictures in a row than any encoder writes; bounds the memory
+
+
+def with_assumed_distances(
+    pictures: Iterable[ExportedPicture],
+) -> Iterator[tuple[ExportedPicture, tuple[float, float]]]:
+    """Add the distances to the nearest I or P picture before and after each picture.
+
+    Args:
+        pictures: in presentation order, starting with a picture that needs no other.
+
+    Yields:
+        (picture, (frames since the anchor before it, frames until the anchor after it)).
+    """
+    waiting: deque[ExportedPicture] = deque()
+    before: int | None = None
+    for picture in pictures:
+        waiting.append(picture)
+        if picture.pict_type == "B" and len(waiting) <= _LOOKAHEAD:
+            continue
+        while waiting:
+            each = waiting.popleft()
+            past = 1.0 if before is None else float(each.index - before)
+            yield each, (past, float(picture.index - each.index) or 1.0)
+        if picture.pict_type != "B":
+            before = picture.index
+    for each in waiting:
+        yield each, (1.0 if before is None else float(each.index - before), 1.0)

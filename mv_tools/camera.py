@@ -1,0 +1,101 @@
+"""Global (camera) motion: a robust affine fit to the field, and the field without it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["affine_flow", "fit_affine", "remove_camera_motion"]
+
+_HYPOTHESES: Final = 64
+_SAMPLE: Final = 1024
+_ROUNDS: Final = 10
+_NOISE: Final = 0.25  # pixels; one quarter sample, the finest step of a vector
+
+
+def _basis(rows: int, columns: int) -> npt.NDArray[np.float64]:
+    """[rows * columns, 3]: 1, x, y with x and y from -1 to 1 over the grid."""
+    y, x = np.mgrid[0:rows, 0:columns]
+    x = (2 * x + 1) / columns - 1
+    y = (2 * y + 1) / rows - 1
+    return np.stack([np.ones(rows * columns), x.ravel(), y.ravel()], axis=1)
+
+
+def fit_affine(
+    flow: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
+    """Fit ``flow = A @ (1, x, y)`` to the background.
+
+    Least median of squares over minimal samples (Rousseeuw 1984), then reweighted least squares
+    with Tukey's biweight. Up to about half of the blocks may move on their own. The samples are
+    drawn from a fixed seed: the same field gives the same fit.
+
+    Args:
+        flow: float32 [2, rows, columns], pixels per frame.
+        mask: bool [rows, columns], the blocks that carry motion; all by default.
+
+    Returns:
+        float64 [2, 3]: for the x and y component the factors of 1, x and y, where x and y run
+        from -1 to 1 over the picture. Zeros if fewer than 3 blocks carry motion.
+    """
+    rows, columns = flow.shape[1:]
+    basis = _basis(rows, columns)
+    target = flow.reshape(2, -1).T.astype(np.float64)
+    if mask is not None:
+        basis, target = basis[mask.ravel()], target[mask.ravel()]
+    if len(basis) < 3:
+        return np.zeros((2, 3))
+    affine = _least_median(basis, target)
+    for _ in range(_ROUNDS):
+        residual = np.linalg.norm(target - basis @ affine, axis=1)
+        scale = max(1.4826 * float(np.median(residual)), _NOISE)
+        weight = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, None)
+        root = weight[:, None]
+        new, *_ = np.linalg.lstsq(basis * root, target * root, rcond=None)
+        if np.allclose(new, affine, atol=1e-4):
+            affine = new
+            break
+        affine = new
+    return affine.T
+
+
+def _least_median(basis: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The best of many exact fits through three blocks, [3, 2]."""
+    rng = np.random.default_rng(0)
+    if len(basis) > _SAMPLE:
+        chosen = rng.choice(len(basis), _SAMPLE, replace=False)
+        basis, target = basis[chosen], target[chosen]
+    triples = rng.integers(0, len(basis), (_HYPOTHESES, 3))
+    matrices = basis[triples]
+    sound = np.abs(np.linalg.det(matrices)) > 0.05  # three blocks in a line say nothing
+    average = np.zeros((3, 2))
+    average[0] = np.median(target, axis=0)
+    fits = np.concatenate([average[None], np.linalg.solve(matrices[sound], target[triples[sound]])])
+    residual = np.linalg.norm(target[None] - basis[None] @ fits, axis=-1)
+    best: npt.NDArray[np.float64] = fits[np.argmin(np.median(residual, axis=1))]
+    return best
+
+
+def affine_flow(affine: npt.NDArray[np.float64], rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """The field of a fit, float32 [2, rows, columns]."""
+    return (affine @ _basis(rows, columns).T).reshape(2, rows, columns).astype(np.float32)
+
+
+def remove_camera_motion(
+    flow: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float32]:
+    """Subtract the fitted global motion.
+
+    Args:
+        flow: float32 [2, rows, columns].
+        mask: bool [rows, columns]; blocks outside it (intra) stay 0.
+
+    Returns:
+        float32 [2, rows, columns].
+    """
+    left = flow - affine_flow(fit_affine(flow, mask), *flow.shape[1:])
+    if mask is not None:
+        left = np.where(mask, left, np.float32(0))
+    return left.astype(np.float32)

@@ -1,0 +1,146 @@
+"""MotionDecoder: one video file as a sequence of motion fields."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from .backends import Backend, backend_class
+from .demux import PacketIndex, VideoMetadata
+from .motion import MotionFrame
+from .source import Source, SourceLike
+
+__all__ = ["MotionDecoder", "Order"]
+
+Order: TypeAlias = Literal["presentation", "decode"]
+
+
+class MotionDecoder:
+    """Motion vectors of a video file, by iteration or at any frame.
+
+    Args:
+        source: a path, bytes or a binary file object holding a whole file (mp4, mkv, avi, ts,
+            raw Annex B .264/.h264 and whatever else libavformat reads).
+        backend: "libav", "mvextractor" or "auto" (the best that is installed).
+        order: "presentation" or "decode"; what ``decoder[i]`` and iteration count in. Raw streams
+            without timestamps are presented in the order in which their decoder puts them out.
+
+    Raises:
+        FileNotFoundError: the path does not exist.
+        MalformedStream: the file is empty, damaged or cut short.
+        UnsupportedStream: no video stream, or (on reading) a codec without motion vectors.
+        BackendUnavailable: the backend is not installed.
+        ValueError: an unknown backend or order.
+
+    Example:
+        >>> decoder = MotionDecoder("clip.mp4")           # doctest: +SKIP
+        >>> decoder[10]                                    # doctest: +SKIP
+        MotionFrame(index=10, decode_index=10, P, frame, poc=None, mv=int16[2, 60, 80, 2], inter=97%)
+    """
+
+    def __init__(self, source: SourceLike, backend: str = "auto", order: Order = "presentation") -> None:
+        if order not in get_args(Order):
+            raise ValueError(f"order must be one of {get_args(Order)}, got {order!r}")
+        cls = backend_class(backend)
+        self._backend: Backend = cls(Source.of(source))
+        self._order = order
+        _ = self._backend.index  # damaged files are refused here, not at first use
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend in use."""
+        return self._backend.name
+
+    @property
+    def order(self) -> Order:
+        """What indices count: "presentation" or "decode"."""
+        return self._order
+
+    @property
+    def packets(self) -> PacketIndex:
+        """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
+        return self._backend.index
+
+    @property
+    def metadata(self) -> VideoMetadata:
+        """Properties of the stream; `num_frames` is filled in (raw streams are decoded to count)."""
+        found = self._backend.metadata
+        if found.num_frames is None:
+            fields = {**vars(found), "num_frames": len(self)}
+            if found.average_fps and found.duration_seconds is None:
+                fields["duration_seconds"] = len(self) / found.average_fps
+            return VideoMetadata(**fields)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._backend)
+
+    def __repr__(self) -> str:
+        return f"MotionDecoder({self._backend.source.name!r}, backend={self.backend!r}, order={self.order!r})"
+
+    def __iter__(self) -> Iterator[MotionFrame]:
+        """All pictures in order, one in memory at a time.
+
+        Raises:
+            MalformedStream: at the first damaged picture, after those before it.
+        """
+        frames = self._backend.frames()
+        return frames if self._order == "presentation" else _in_decode_order(frames)
+
+    def __getitem__(self, index: int) -> MotionFrame:
+        return self.get_frames_at([index])[0]
+
+    def get_frames_at(self, indices: Sequence[int]) -> list[MotionFrame]:
+        """Chosen pictures in the order asked for; duplicates and negative indices are allowed.
+
+        Decoding starts at the keyframe before each stretch and stops after it.
+
+        Raises:
+            IndexError: an index is out of range.
+            MalformedStream: a picture on the way is damaged.
+        """
+        wanted = [self._presentation(i) for i in indices]
+        found = {frame.index: frame for frame in self._backend.frames_at(sorted(set(wanted)))}
+        return [found[i] for i in wanted]
+
+    def iter_frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        """Chosen pictures in presentation order, each once, one in memory at a time.
+
+        Raises:
+            IndexError: an index is out of range.
+            MalformedStream: a picture on the way is damaged.
+        """
+        return self._backend.frames_at(sorted({self._presentation(i) for i in indices}))
+
+    def keyframe_indices(self) -> list[int]:
+        """Presentation indices of the pictures that the container marks as keyframes."""
+        packets = self._backend.index
+        if not packets.timestamps:
+            return [0]
+        return sorted(
+            int(packets.presentation_of[p]) for p in np.nonzero(packets.keyframe & packets.shown)[0]
+        )
+
+    def _presentation(self, index: int) -> int:
+        position, total = operator.index(index), len(self)
+        if not -total <= position < total:
+            raise IndexError(f"frame {position} of a video with {total} frames (0 to {total - 1})")
+        position %= total
+        if self._order == "decode":
+            return int(np.argsort(self._backend.coded_order, kind="stable")[position])
+        return position
+
+
+def _in_decode_order(frames: Iterator[MotionFrame]) -> Iterator[MotionFrame]:
+    """Reorder; holds as many pictures as the stream reorders."""
+    waiting: dict[int, MotionFrame] = {}
+    upcoming = 0
+    for frame in frames:
+        waiting[frame.decode_index] = frame
+        while upcoming in waiting:
+            yield waiting.pop(upcoming)
+            upcoming += 1
+    yield from (waiting[i] for i in sorted(waiting))

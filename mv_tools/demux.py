@@ -1,0 +1,251 @@
+"""What a file's packets tell without decoding one picture: index, order, properties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal
+
+import av.error
+import av.video.stream
+import numpy as np
+import numpy.typing as npt
+
+from .errors import MalformedStream
+from .source import Source, open_video
+
+__all__ = ["PacketIndex", "VideoMetadata", "coded_size", "read_metadata", "scan_packets"]
+
+_MACROBLOCK: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoMetadata:
+    """What a file says of its video stream.
+
+    Attributes:
+        codec: libav's name, such as "h264" or "mpeg4".
+        profile: such as "High", or None.
+        width, height: of the picture as shown, in samples.
+        coded_width, coded_height: whole macroblocks, as coded.
+        average_fps: frames per second, or None where the container does not know.
+        num_frames: pictures in the stream; None where only decoding can count them (raw streams).
+        duration_seconds: of the video stream, or None.
+        has_b_frames: whether decoding and presentation order differ.
+        entropy_coding: "cabac" or "cavlc" for H.264, else None.
+    """
+
+    codec: str
+    profile: str | None
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    average_fps: float | None
+    num_frames: int | None
+    duration_seconds: float | None
+    has_b_frames: bool
+    entropy_coding: Literal["cabac", "cavlc"] | None
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """Packets of the video stream in decoding order.
+
+    Attributes:
+        pts: int64 [N] presentation times in `time_base`; all -1 if the stream has none.
+        keyframe: bool [N].
+        shown: bool [N]; False where an edit list says to decode but not to show.
+        size: int64 [N] bytes.
+        time_base: seconds per tick.
+        timestamps: whether every packet has a distinct presentation time.
+    """
+
+    pts: npt.NDArray[np.int64]
+    keyframe: npt.NDArray[np.bool_]
+    shown: npt.NDArray[np.bool_]
+    size: npt.NDArray[np.int64]
+    time_base: float
+    timestamps: bool
+
+    def __len__(self) -> int:
+        return int(self.shown.sum())
+
+    @cached_property
+    def decode_of(self) -> npt.NDArray[np.int64]:
+        """Packet number of each presented picture, [len(self)]; needs timestamps."""
+        order = np.argsort(self.pts, kind="stable")
+        return order[self.shown[order]].astype(np.int64)
+
+    @cached_property
+    def presentation_of(self) -> npt.NDArray[np.int64]:
+        """Presentation index of each packet, -1 where it is not shown; needs timestamps."""
+        out = np.full(len(self.pts), -1, np.int64)
+        out[self.decode_of] = np.arange(len(self))
+        return out
+
+    @cached_property
+    def decode_rank(self) -> npt.NDArray[np.int64]:
+        """Position of each packet among the shown ones, in decoding order."""
+        rank: npt.NDArray[np.int64] = np.cumsum(self.shown, dtype=np.int64) - 1
+        return rank
+
+    def seek_point(self, packet: int) -> int:
+        """The last keyframe packet from which `packet` can be decoded.
+
+        Pictures that follow a keyframe in decoding order but precede it in presentation
+        order (open GOP) need the keyframe before it.
+        """
+        candidates = np.nonzero(self.keyframe[: packet + 1] & (self.pts[: packet + 1] <= self.pts[packet]))[0]
+        return int(candidates[-1]) if len(candidates) else 0
+
+    def stretches(self, indices: Sequence[int]) -> list[tuple[int, list[int]]]:
+        """Split ascending presentation indices into stretches to decode.
+
+        Returns:
+            (first packet, indices) of each; GOPs that follow one another are joined. Without
+            timestamps there is one stretch from the start.
+        """
+        if not self.timestamps:
+            return [(0, list(indices))] if len(indices) else []
+        runs: list[tuple[int, list[int]]] = []
+        keys = np.nonzero(self.keyframe)[0]
+        last_gop = -2
+        for i in indices:
+            start = self.seek_point(int(self.decode_of[i]))
+            gop = int(np.searchsorted(keys, start, side="right"))
+            if runs and gop - last_gop <= 1:
+                runs[-1][1].append(i)
+            else:
+                runs.append((start, [i]))
+            last_gop = gop
+        return runs
+
+
+def scan_packets(source: Source) -> PacketIndex:
+    """Read all packet headers of the video stream; no picture is decoded.
+
+    Raises:
+        MalformedStream: the file can't be demultiplexed or holds no picture.
+    """
+    pts: list[int | None] = []
+    key: list[bool] = []
+    shown: list[bool] = []
+    size: list[int] = []
+    with open_video(source) as (container, stream):
+        time_base = float(stream.time_base or 0)
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0:
+                    continue
+                pts.append(packet.pts)
+                key.append(bool(packet.is_keyframe))
+                shown.append(not packet.is_discard)
+                size.append(packet.size)
+        except av.error.FFmpegError as error:
+            raise MalformedStream(
+                f"{source.name}: reading stopped after {len(pts)} pictures: {error}"
+            ) from error
+    if not pts:
+        raise MalformedStream(f"{source.name}: the video stream holds no picture")
+    times = [-1 if value is None else value for value in pts]
+    known = None not in pts and len(set(times)) == len(times)
+    return PacketIndex(
+        pts=np.array(times, np.int64),
+        keyframe=np.array(key, bool),
+        shown=np.array(shown, bool),
+        size=np.array(size, np.int64),
+        time_base=time_base,
+        timestamps=known,
+    )
+
+
+def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int = 0) -> tuple[int, int]:
+    """(coded_width, coded_height) in whole macroblocks; the codec's own numbers where it has them."""
+    return (
+        -(-max(width, coded_width) // _MACROBLOCK) * _MACROBLOCK,
+        -(-max(height, coded_height) // _MACROBLOCK) * _MACROBLOCK,
+    )
+
+
+def read_metadata(source: Source, index: PacketIndex) -> VideoMetadata:
+    """Describe the video stream; decodes one picture for the coded size.
+
+    Raises:
+        MalformedStream: the first picture can't be decoded.
+    """
+    with open_video(source) as (container, stream):
+        context = stream.codec_context
+        context.thread_count = 1
+        rate = stream.average_rate or stream.guessed_rate
+        codec, profile = context.name, context.profile
+        entropy = entropy_coding(context.extradata) if codec == "h264" else None
+        try:
+            for packet in container.demux(stream):
+                if codec == "h264" and entropy is None and packet.size:
+                    entropy = entropy_coding(bytes(packet))
+                if context.decode(packet):
+                    break
+        except av.error.FFmpegError as error:
+            raise MalformedStream(f"{source.name}: the first picture can't be decoded: {error}") from error
+        if context.width < 1 or context.height < 1:
+            raise MalformedStream(f"{source.name}: the video stream gives no picture size")
+        wide, high = coded_size(context.width, context.height, context.coded_width, context.coded_height)
+        reordered = bool((np.diff(index.pts) < 0).any()) if index.timestamps else bool(context.has_b_frames)
+        frames = len(index) if index.timestamps else None
+        seconds = None
+        if stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)
+        elif frames and rate:
+            seconds = frames / float(rate)
+        return VideoMetadata(
+            codec=codec,
+            profile=profile,
+            width=context.width,
+            height=context.height,
+            coded_width=wide,
+            coded_height=high,
+            average_fps=float(rate) if rate else None,
+            num_frames=frames,
+            duration_seconds=seconds,
+            has_b_frames=reordered,
+            entropy_coding=entropy,
+        )
+
+
+def entropy_coding(data: bytes | None) -> Literal["cabac", "cavlc"] | None:
+    """entropy_coding_mode_flag of the first picture parameter set (H.264, 7.3.2.2).
+
+    Args:
+        data: an AVCDecoderConfigurationRecord (avcC) or an Annex B byte stream.
+    """
+    for payload in _parameter_sets(data or b""):
+        bits = "".join(f"{byte:08b}" for byte in payload[:16].replace(b"\0\0\3", b"\0\0"))
+        try:
+            position = 0
+            for _ in range(2):  # pic_parameter_set_id, seq_parameter_set_id: ue(v)
+                zeros = bits.index("1", position) - position
+                position += 2 * zeros + 1
+            return "cabac" if bits[position] == "1" else "cavlc"
+        except (ValueError, IndexError):
+            continue
+    return None
+
+
+def _parameter_sets(data: bytes) -> list[bytes]:
+    """Payloads of the picture parameter sets (nal_unit_type 8), without the NAL header byte."""
+    if data[:1] == b"\x01" and len(data) > 6:  # avcC: ISO/IEC 14496-15, 5.2.4.1
+        position, found = 6, []
+        for _ in range(data[5] & 31):
+            position += 2 + int.from_bytes(data[position : position + 2], "big")
+        if position >= len(data):
+            return []
+        count, position = data[position], position + 1
+        for _ in range(count):
+            length = int.from_bytes(data[position : position + 2], "big")
+            found.append(data[position + 3 : position + 2 + length])
+            position += 2 + length
+        return found
+    units = data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
+    return [unit[1:] for unit in units[1:] if unit and unit[0] & 31 == 8]

@@ -1,0 +1,29 @@
+"""The exceptions of mv_tools.
+
+::
+
+    MotionError
+    ├── MalformedStream      damaged or truncated input
+    ├── UnsupportedStream    a feature that the chosen backend does not handle
+    └── BackendUnavailable   an optional backend that is not installed
+
+A missing file raises the builtin :class:`FileNotFoundError`.
+"""
+
+__all__ = ["BackendUnavailable", "MalformedStream", "MotionError", "UnsupportedStream"]
+
+
+class MotionError(Exception):
+    """Root of everything that mv_tools raises about a video."""
+
+
+class MalformedStream(MotionError):
+    """The file is damaged or truncated; the message says where."""
+
+
+class UnsupportedStream(MotionError):
+    """The file is well formed but uses something this backend can't read; the message names it."""
+
+
+class BackendUnavailable(MotionError):
+    """The backend is not installed on this machine; the message says what to install."""

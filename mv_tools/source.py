@@ -1,0 +1,132 @@
+"""Opening untrusted video files through libavformat, with errors in words."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, TypeAlias
+
+import av
+import av.container
+import av.error
+import av.logging
+import av.video.stream
+
+from .errors import MalformedStream, UnsupportedStream
+
+__all__ = ["Source", "SourceLike", "open_video"]
+
+SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
+
+# Only self-contained formats: playlists (HLS, concat, DASH) name other files and addresses.
+_FORMATS: Final = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
+    "flv,asf,ogg,ivf,obu,nut,mxf,gif,wav,mp3,aac,flac,yuv4mpegpipe,rm,dv,vob"
+)
+
+av.logging.set_level(None)  # the errors are raised; libav's own lines would repeat them
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video given as a path or as the bytes of a whole file.
+
+    Raises:
+        FileNotFoundError: the path does not exist.
+        IsADirectoryError: the path is a folder.
+        TypeError: the source is something else.
+    """
+
+    name: str
+    path: Path | None = None
+    data: bytes | None = None
+
+    @classmethod
+    def of(cls, source: SourceLike) -> Source:
+        """Make a Source of a path, bytes or a binary file object (which is read to its end)."""
+        if isinstance(source, Source):
+            return source
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return cls(name="<bytes>", data=bytes(source))
+        if isinstance(source, (str, os.PathLike)):
+            path = Path(source)
+            if not path.exists():
+                raise FileNotFoundError(errno.ENOENT, "no such video file", str(path))
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "this is a folder, not a video file", str(path))
+            return cls(name=str(path), path=path)
+        if hasattr(source, "read"):
+            data = source.read()
+            if not isinstance(data, bytes):
+                raise TypeError("a file object must be opened in binary mode ('rb')")
+            return cls(name=str(getattr(source, "name", "<file object>")), data=data)
+        raise TypeError(f"source must be a path, bytes or a binary file object, got {type(source).__name__}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        if self.path is not None:
+            return self.path.stat().st_size
+        return len(self.data or b"")
+
+    def open(self) -> av.container.InputContainer:
+        """Open with libavformat.
+
+        Raises:
+            MalformedStream: empty, not a media file, or its header is damaged.
+        """
+        if self.size == 0:
+            raise MalformedStream(f"{self.name}: the file is empty (0 bytes)")
+        # "file:" keeps a file named like a URL a file.
+        target = f"file:{self.path}" if self.path is not None else io.BytesIO(self.data or b"")
+        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+        try:
+            return av.open(target, mode="r", options=options)
+        except av.error.PermissionError as error:
+            raise PermissionError(errno.EACCES, "not readable", self.name) from error
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MalformedStream(
+                f"{self.name}: not a video file that can be opened; it is damaged, cut short before "
+                f"its index, or of another kind ({_reason(error)})"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", "") or error).lower()
+
+
+def video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+    """The first video stream that is not a cover picture.
+
+    Raises:
+        UnsupportedStream: there is none.
+    """
+    for stream in container.streams.video:
+        if "ATTACHED_PIC" not in str(stream.disposition).upper():
+            return stream
+    kinds = sorted({str(stream.type) for stream in container.streams}) or ["nothing"]
+    raise UnsupportedStream(f"{name}: no video stream (the file holds: {', '.join(kinds)})")
+
+
+@contextmanager
+def open_video(
+    source: SourceLike,
+) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
+    """Open a source and choose its video stream; the container is closed at the end.
+
+    Raises:
+        FileNotFoundError: the path does not exist.
+        MalformedStream: the file can't be opened.
+        UnsupportedStream: it has no video stream, or libav has no decoder for it.
+    """
+    source = Source.of(source)
+    with source.open() as container:
+        stream = video_stream(container, source.name)
+        if stream.codec_context is None:
+            raise UnsupportedStream(f"{source.name}: no decoder for this video codec")
+        yield container, stream

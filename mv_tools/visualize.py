@@ -1,0 +1,187 @@
+"""Pictures of motion: colour coded, as arrows over the frame, as PNG and MP4."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, get_args
+
+import av
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from .decoder import MotionDecoder
+from .frames import iter_rgb_at, read_rgb_at
+from .motion import flow
+from .raster import pool, to_dense
+from .source import SourceLike
+
+__all__ = ["STYLES", "Style", "colour_wheel", "flow_to_rgb", "render", "save_mp4", "save_png"]
+
+Style: TypeAlias = Literal["arrows", "colour", "both"]
+STYLES: Final[tuple[str, ...]] = get_args(Style)
+_ARROW_CELL: Final = 16
+_MIN_SHOWN: Final = 0.25  # pixels per frame: shorter arrows are dots that only hide the picture
+
+
+def flow_to_rgb(field: npt.NDArray[np.float32], max_length: float | None = None) -> npt.NDArray[np.uint8]:
+    """Colour code a field: hue is the direction, saturation the length, white is still.
+
+    Args:
+        field: float32 [H, W, 2].
+        max_length: the length shown in full colour; by default the 99th percentile.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    length = np.linalg.norm(field, axis=-1)
+    top = max_length if max_length is not None else max(float(np.percentile(length, 99)), 1.0)
+    hue = (np.arctan2(field[..., 1], field[..., 0]) / (2 * np.pi)) % 1.0
+    saturation = np.clip(length / top, 0, 1)
+    hsv = np.stack([hue, saturation, np.ones_like(hue)], axis=-1)
+    image = Image.fromarray((hsv * 255).astype(np.uint8), "HSV")
+    return np.asarray(image.convert("RGB"))
+
+
+def colour_wheel(size: int) -> npt.NDArray[np.uint8]:
+    """The key to :func:`flow_to_rgb`: uint8 [size, size, 4], transparent outside the wheel."""
+    axis = (np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1
+    x, y = np.meshgrid(axis, axis)
+    rgb = flow_to_rgb(np.stack([x, y], axis=-1), max_length=1.0)
+    alpha = np.where(x**2 + y**2 <= 1, 255, 0).astype(np.uint8)
+    return np.concatenate([rgb, alpha[..., None]], axis=-1)
+
+
+def render(
+    picture: npt.NDArray[np.uint8],
+    field: npt.NDArray[np.float32],
+    style: Style = "both",
+    max_length: float | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Draw a block field over a picture, with the colour wheel as a key.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        field: float32 [2, H4, W4], pixels per frame.
+        style: "arrows", "colour" or "both".
+        max_length: pixels per frame shown in full colour; by default the 99th percentile.
+
+    Returns:
+        uint8 [H, W, 3]. Arrows are drawn at three times their length.
+
+    Raises:
+        ValueError: an unknown style.
+    """
+    if style not in STYLES:
+        raise ValueError(f"style must be one of {STYLES}, got {style!r}")
+    height, width = picture.shape[:2]
+    dense = to_dense(field, width, height)
+    length = np.linalg.norm(dense, axis=-1)
+    top = max_length if max_length is not None else max(float(np.percentile(length, 99)), 1.0)
+    canvas = picture.astype(np.float32)
+    if style in ("colour", "both"):
+        colour = flow_to_rgb(dense, top).astype(np.float32)
+        weight = (0.25 + 0.5 * np.clip(length / top, 0, 1))[..., None]
+        canvas = canvas * (1 - weight) + colour * weight
+    image = Image.fromarray(canvas.astype(np.uint8))
+    if style in ("arrows", "both"):
+        _draw_arrows(image, field)
+    _draw_key(image, top)
+    return np.asarray(image)
+
+
+def _draw_arrows(image: Image.Image, field: npt.NDArray[np.float32]) -> None:
+    width, height = image.size
+    rows, columns = max(1, height // _ARROW_CELL), max(1, width // _ARROW_CELL)
+    mean = pool(field, (rows, columns), width=width, height=height)
+    draw = ImageDraw.Draw(image)
+    for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_SHOWN), strict=True):
+        dx, dy = (3 * mean[:, row, column]).tolist()
+        x, y = (column + 0.5) * width / columns, (row + 0.5) * height / rows
+        for colour, stroke in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            draw.line([(x, y), (x + dx, y + dy)], fill=colour, width=stroke)
+        angle, size = np.arctan2(dy, dx), min(5.0, 2.0 + 0.2 * float(np.hypot(dx, dy)))
+        wings = [(x + dx - size * np.cos(angle + s), y + dy - size * np.sin(angle + s)) for s in (0.5, -0.5)]
+        draw.polygon([(x + dx, y + dy), *wings], fill=(255, 255, 255), outline=(0, 0, 0))
+
+
+def _draw_key(image: Image.Image, top: float) -> None:
+    size = max(24, min(image.size) // 7)
+    wheel = Image.fromarray(colour_wheel(size), "RGBA")
+    left, upper = image.width - size - 6, 6
+    image.paste(wheel, (left, upper), wheel)
+    text = f"{top:.1f} px"
+    draw = ImageDraw.Draw(image)
+    x = image.width - 6 - draw.textlength(text)
+    draw.text((x, upper + size + 2), text, fill=(255, 255, 255), stroke_width=2, stroke_fill=(0, 0, 0))
+
+
+def save_png(
+    source: SourceLike,
+    dst: str | os.PathLike[str],
+    index: int,
+    *,
+    style: Style = "both",
+    backend: str = "auto",
+) -> Path:
+    """Draw the motion of one picture of a video.
+
+    Raises:
+        IndexError: there is no such picture.
+        MotionError: the file can't be read.
+    """
+    decoder = MotionDecoder(source, backend=backend)
+    frame = decoder.get_frames_at([index])[0]
+    picture = read_rgb_at(source, [frame.index]).frames[0]
+    image = Image.fromarray(render(picture, flow(frame), style))
+    target = Path(dst)
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".png", delete=False) as file:
+        image.save(file, format="PNG")
+    os.replace(file.name, target)
+    return target
+
+
+def save_mp4(
+    source: SourceLike,
+    dst: str | os.PathLike[str],
+    indices: Sequence[int] | None = None,
+    *,
+    style: Style = "both",
+    backend: str = "auto",
+) -> Path:
+    """Draw the motion of each picture of a video (or of chosen ones) as an H.264 film.
+
+    One scale of colours for the whole film: the largest 99th percentile of its pictures.
+
+    Raises:
+        MotionError: the file can't be read.
+    """
+    decoder = MotionDecoder(source, backend=backend)
+    chosen = sorted(set(range(len(decoder)) if indices is None else indices))
+    top = 1.0
+    for frame in decoder.iter_frames_at(chosen):
+        top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
+    target = Path(dst)
+    rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
+    handle, name = tempfile.mkstemp(suffix=".mp4", prefix=".", dir=target.parent)
+    os.close(handle)
+    try:
+        with av.open(name, mode="w") as container:
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
+            stream.pix_fmt = "yuv420p"
+            stream.width = decoder.metadata.width // 2 * 2
+            stream.height = decoder.metadata.height // 2 * 2
+            pictures = iter_rgb_at(source, chosen)
+            for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
+                drawn = render(picture, flow(frame), style, top)
+                drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+            container.mux(stream.encode(None))
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return target
