@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -52,9 +53,13 @@ class MotionSpec:
 
     def settings(self) -> Mapping[str, Any]:
         """What goes into the cache key, the decoder's version included."""
-        versions = {"clips": _VERSION, "libavcodec": av.library_versions["libavcodec"]}
-        backend = mv_tools.available_backends()[0] if self.backend == "auto" else self.backend
-        return {**asdict(self), "backend": backend, "grid": list(self.grid), "versions": versions}
+        versions = {
+            "clips": _VERSION,
+            "mv_tools": version("moclip-lite"),
+            "libavcodec": av.library_versions["libavcodec"],
+        }
+        backends = mv_tools.available_backends() if self.backend == "auto" else [self.backend]
+        return {**asdict(self), "backend": backends, "grid": list(self.grid), "versions": versions}
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,10 @@ class MotionClip:
     empty: bool
 
 
-def read_motion_clip(path: Path, spec: MotionSpec) -> MotionClip:
+def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionClip:
     """Read the motion of a clip, one picture in memory at a time.
+
+    The decoder may use `threads` threads; the result does not depend on them.
 
     Keyframes carry no motion: the windows run over the other pictures.
 
@@ -82,7 +89,7 @@ def read_motion_clip(path: Path, spec: MotionSpec) -> MotionClip:
         FileNotFoundError: no such file.
         mv_tools.MotionError: damaged file, or a codec without vectors.
     """
-    decoder = MotionDecoder(path, backend=spec.backend)
+    decoder = MotionDecoder(path, backend=spec.backend, threads=threads)
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]

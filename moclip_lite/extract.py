@@ -155,9 +155,9 @@ class _Job:
     key: str
 
 
-def compute_motion(path: Path, spec: MotionSpec) -> Arrays:
+def compute_motion(path: Path, spec: MotionSpec, threads: int = 1) -> Arrays:
     """The arrays of a cache entry of stage "motion"."""
-    clip = read_motion_clip(path, spec)
+    clip = read_motion_clip(path, spec, threads)
     return {"motion": clip.motion, "indices": clip.indices, "empty": np.array([clip.empty], np.uint8)}
 
 

@@ -175,7 +175,7 @@ class Classifier:
         assert self._motion is not None
         spec = self.experiment.motion.spec()
         try:
-            arrays = compute_motion(path, spec)
+            arrays = compute_motion(path, spec, threads=0)
             if mv_tools.MotionDecoder(path, backend=spec.backend).metadata.codec != "h264":
                 notes.append("not H.264: motion read by full decoding (libav)")
         except UnsupportedStream as error:

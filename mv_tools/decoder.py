@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from .backends import Backend, backend_class
+from .backends import Backend, open_backend
 from .demux import PacketIndex, VideoMetadata
 from .motion import MotionFrame
 from .source import Source, SourceLike
@@ -24,9 +25,11 @@ class MotionDecoder:
     Args:
         source: a path, bytes or a binary file object holding a whole file (mp4, mkv, avi, ts,
             raw Annex B .264/.h264 and whatever else libavformat reads).
-        backend: "libav", "mvextractor" or "auto" (the best that is installed).
+        backend: "native" (H.264, parsed without decoding), "libav", "mvextractor", or "auto" (native
+            for what it supports, else libav).
         order: "presentation" or "decode"; what ``decoder[i]`` and iteration count in. Raw streams
-            without timestamps are presented in the order in which their decoder puts them out.
+            without timestamps are presented in the order of their PicOrderCnt.
+        threads: of the native backend, 0 for one per core; the result is the same with any number.
 
     Raises:
         FileNotFoundError: the path does not exist.
@@ -41,13 +44,20 @@ class MotionDecoder:
         MotionFrame(index=10, decode_index=10, P, frame, poc=None, mv=int16[2, 60, 80, 2], inter=97%)
     """
 
-    def __init__(self, source: SourceLike, backend: str = "auto", order: Order = "presentation") -> None:
+    def __init__(
+        self,
+        source: SourceLike,
+        backend: str = "auto",
+        order: Order = "presentation",
+        *,
+        threads: int = 0,
+    ) -> None:
         if order not in get_args(Order):
             raise ValueError(f"order must be one of {get_args(Order)}, got {order!r}")
-        cls = backend_class(backend)
-        self._backend: Backend = cls(Source.of(source))
+        if threads < 0:
+            raise ValueError(f"threads must be 0 or more, got {threads}")
+        self._backend: Backend = open_backend(backend, Source.of(source), threads or os.cpu_count() or 1)
         self._order = order
-        _ = self._backend.index  # damaged files are refused here, not at first use
 
     @property
     def backend(self) -> str:
@@ -117,12 +127,7 @@ class MotionDecoder:
 
     def keyframe_indices(self) -> list[int]:
         """Presentation indices of the pictures that the container marks as keyframes."""
-        packets = self._backend.index
-        if not packets.timestamps:
-            return [0]
-        return sorted(
-            int(packets.presentation_of[p]) for p in np.nonzero(packets.keyframe & packets.shown)[0]
-        )
+        return list(self._backend.keyframes)
 
     def _presentation(self, index: int) -> int:
         position, total = operator.index(index), len(self)

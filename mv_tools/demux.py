@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import av.error
-import av.video.stream
 import numpy as np
 import numpy.typing as npt
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from .errors import MalformedStream
 from .source import Source, open_video
@@ -123,8 +125,14 @@ class PacketIndex:
         return runs
 
 
-def scan_packets(source: Source) -> PacketIndex:
+def scan_packets(
+    source: Source, visit: Callable[[Packet[VideoStream], int], None] | None = None
+) -> PacketIndex:
     """Read all packet headers of the video stream; no picture is decoded.
+
+    Args:
+        source: the file.
+        visit: shown each packet with its number, in decoding order.
 
     Raises:
         MalformedStream: the file can't be demultiplexed or holds no picture.
@@ -139,6 +147,8 @@ def scan_packets(source: Source) -> PacketIndex:
             for packet in container.demux(stream):
                 if packet.size == 0:
                     continue
+                if visit is not None:
+                    visit(packet, len(pts))
                 pts.append(packet.pts)
                 key.append(bool(packet.is_keyframe))
                 shown.append(not packet.is_discard)
@@ -169,29 +179,36 @@ def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int 
     )
 
 
-def read_metadata(source: Source, index: PacketIndex) -> VideoMetadata:
-    """Describe the video stream; decodes one picture for the coded size.
+EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
+
+
+def read_metadata(
+    source: Source,
+    index: PacketIndex,
+    *,
+    coded: tuple[int, int] | None = None,
+    entropy: EntropyCoding | None = None,
+) -> VideoMetadata:
+    """Describe the video stream.
+
+    Args:
+        source: the file.
+        index: its packets.
+        coded: (coded_width, coded_height) and
+        entropy: H.264's entropy coding, if they are known; else one picture is decoded for them.
 
     Raises:
         MalformedStream: the first picture can't be decoded.
     """
     with open_video(source) as (container, stream):
         context = stream.codec_context
-        context.thread_count = 1
         rate = stream.average_rate or stream.guessed_rate
         codec, profile = context.name, context.profile
-        entropy = entropy_coding(context.extradata) if codec == "h264" else None
-        try:
-            for packet in container.demux(stream):
-                if codec == "h264" and entropy is None and packet.size:
-                    entropy = entropy_coding(bytes(packet))
-                if context.decode(packet):
-                    break
-        except av.error.FFmpegError as error:
-            raise MalformedStream(f"{source.name}: the first picture can't be decoded: {error}") from error
+        if coded is None:
+            entropy = entropy or _decode_first(source, container, stream)
+            coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
         if context.width < 1 or context.height < 1:
             raise MalformedStream(f"{source.name}: the video stream gives no picture size")
-        wide, high = coded_size(context.width, context.height, context.coded_width, context.coded_height)
         reordered = bool((np.diff(index.pts) < 0).any()) if index.timestamps else bool(context.has_b_frames)
         frames = len(index) if index.timestamps else None
         seconds = None
@@ -204,8 +221,8 @@ def read_metadata(source: Source, index: PacketIndex) -> VideoMetadata:
             profile=profile,
             width=context.width,
             height=context.height,
-            coded_width=wide,
-            coded_height=high,
+            coded_width=coded[0],
+            coded_height=coded[1],
             average_fps=float(rate) if rate else None,
             num_frames=frames,
             duration_seconds=seconds,
@@ -214,7 +231,23 @@ def read_metadata(source: Source, index: PacketIndex) -> VideoMetadata:
         )
 
 
-def entropy_coding(data: bytes | None) -> Literal["cabac", "cavlc"] | None:
+def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:
+    """Decode one picture, so that the codec knows its coded size; returns H.264's entropy coding."""
+    context = stream.codec_context
+    context.thread_count = 1
+    entropy = entropy_coding(context.extradata) if context.name == "h264" else None
+    try:
+        for packet in container.demux(stream):
+            if context.name == "h264" and entropy is None and packet.size:
+                entropy = entropy_coding(bytes(packet))
+            if context.decode(packet):
+                break
+    except av.error.FFmpegError as error:
+        raise MalformedStream(f"{source.name}: the first picture can't be decoded: {error}") from error
+    return entropy
+
+
+def entropy_coding(data: bytes | None) -> EntropyCoding | None:
     """entropy_coding_mode_flag of the first picture parameter set (H.264, 7.3.2.2).
 
     Args:

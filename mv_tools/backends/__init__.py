@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailable, UnsupportedStream
+from ..source import Source
 from .base import Backend
 from .libav import LibavBackend
 from .mvextractor import MvExtractorBackend
+from .native import NativeBackend
 
-__all__ = ["BACKENDS", "Backend", "available_backends", "backend_class"]
+__all__ = ["BACKENDS", "Backend", "available_backends", "backend_class", "open_backend"]
+
+log = logging.getLogger("mv_tools")
 
 BACKENDS: Final[dict[str, type[Backend]]] = {
+    "native": NativeBackend,
     "libav": LibavBackend,
     "mvextractor": MvExtractorBackend,
 }
@@ -22,15 +28,38 @@ def available_backends() -> list[str]:
     return [name for name, cls in BACKENDS.items() if cls.why_unavailable() is None]
 
 
+def open_backend(name: str, source: Source, threads: int) -> Backend:
+    """Make a backend for a file and scan the file.
+
+    "auto" takes the first that supports the file; where that is not the native one although the
+    file is H.264, the reason is logged.
+
+    Raises:
+        ValueError: there is no such backend.
+        BackendUnavailable: it is not installed.
+        MotionError: the file can't be read.
+    """
+    names = available_backends() if name == "auto" else [name]
+    for position, each in enumerate(names):
+        try:
+            backend = backend_class(each)(source, threads)
+            _ = backend.index  # damaged files are refused here, not at first use
+            return backend
+        except UnsupportedStream as error:
+            if position + 1 == len(names) or "no video stream" in str(error):
+                raise
+            if "the native backend reads H.264" not in str(error):
+                log.warning("%s; using %s", error, names[position + 1])
+    raise BackendUnavailable("no backend is installed")
+
+
 def backend_class(name: str) -> type[Backend]:
-    """Look a backend up by name; "auto" is the best one installed.
+    """Look a backend up by name.
 
     Raises:
         ValueError: there is no such backend.
         BackendUnavailable: it is not installed; says what to install.
     """
-    if name == "auto":
-        name = available_backends()[0]
     if name not in BACKENDS:
         raise ValueError(f"backend must be one of {['auto', *BACKENDS]}, got {name!r}")
     reason = BACKENDS[name].why_unavailable()

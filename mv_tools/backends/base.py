@@ -25,8 +25,9 @@ class Backend(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, threads: int = 1) -> None:
         self.source = source
+        self.threads = threads
 
     @classmethod
     @abstractmethod
@@ -53,6 +54,15 @@ class Backend(ABC):
     @abstractmethod
     def _count_order(self) -> npt.NDArray[np.int64]:
         """`coded_order` of a stream without timestamps, by decoding it once."""
+
+    @cached_property
+    def keyframes(self) -> list[int]:
+        """Presentation indices of the pictures that decoding can start at."""
+        packets = self.index
+        if not packets.timestamps:
+            return [0]
+        marked = np.nonzero(packets.keyframe & packets.shown)[0]
+        return sorted(int(packets.presentation_of[packet]) for packet in marked)
 
     def __len__(self) -> int:
         return len(self.coded_order)

@@ -174,7 +174,13 @@ class LibavBackend(Backend):
     def _count_order(self) -> npt.NDArray[np.int64]:
         with open_video(self.source) as (container, stream):
             _require_vectors(stream, self.source.name)
-            packets = [packet for _, packet in self._decode(container, stream, 0)]
+            packets: list[int] = []
+            try:
+                packets.extend(packet for _, packet in self._decode(container, stream, 0))
+            except MalformedStream:
+                if not packets:
+                    raise
+                # The pass that hands out pictures raises it, behind those before it.
         return np.argsort(np.argsort(np.array(packets, np.int64), kind="stable")).astype(np.int64)
 
 

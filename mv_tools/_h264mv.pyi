@@ -1,0 +1,130 @@
+"""Motion of H.264 without decoding: the native module behind `backend="native"`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+class H264Error(Exception):
+    """Root of this module's errors."""
+
+class LimitError(H264Error):
+    """A declared size goes beyond the standard's limits."""
+
+class MalformedError(H264Error):
+    """The bits break the syntax; the text names the syntax element and the picture."""
+
+class UnsupportedError(H264Error):
+    """The stream uses a feature that is not parsed; the text names it."""
+
+@final
+class PictureInfo:
+    """What the headers say of a picture."""
+
+    @property
+    def decode_index(self) -> int: ...
+    @property
+    def sample(self) -> int:
+        """Number of the sample that the first slice came with."""
+    @property
+    def frame(self) -> int:
+        """Identity of the frame; both fields of a frame share it."""
+    @property
+    def second_field(self) -> bool: ...
+    @property
+    def poc(self) -> int:
+        """PicOrderCnt relative to the last IDR picture."""
+    @property
+    def period(self) -> int:
+        """Counts IDR pictures; (period, order_poc) sorts pictures for presentation."""
+    @property
+    def order_poc(self) -> int: ...
+    @property
+    def pict_type(self) -> Literal["I", "P", "B"]: ...
+    @property
+    def structure(self) -> Literal["frame", "top", "bottom"]: ...
+    @property
+    def mbaff(self) -> bool: ...
+    @property
+    def slices(self) -> int: ...
+    @property
+    def idr(self) -> bool: ...
+    @property
+    def keyframe(self) -> bool:
+        """IDR, or announced by a recovery point message."""
+    @property
+    def reference(self) -> bool: ...
+    @property
+    def cabac(self) -> bool: ...
+    @property
+    def nal_bits(self) -> int: ...
+    @property
+    def coded_width(self) -> int: ...
+    @property
+    def coded_height(self) -> int: ...
+
+@final
+class Picture:
+    """A parsed picture. `mv` and `ref_idx` are read-only views that keep it alive."""
+
+    @property
+    def info(self) -> PictureInfo: ...
+    @property
+    def damage(self) -> str | None:
+        """What is damaged; such a picture's motion is not to be trusted as a whole."""
+    @property
+    def lost_reference(self) -> bool:
+        """A block refers to a frame that the stream lost: `ref_poc` is a guess there."""
+    @property
+    def mv(self) -> NDArray[np.int16]:
+        """[2, H4, W4, 2] in quarter samples, 0 where the list is not used."""
+    @property
+    def ref_idx(self) -> NDArray[np.int8]:
+        """[2, H4, W4], -1 where the list is not used."""
+    @property
+    def ref_poc(self) -> NDArray[np.int32]:
+        """[2, H4, W4], -2**31 where the list is not used; a new array at each call."""
+    def statistics(self) -> dict[str, int]:
+        """Counts of macroblocks and sub-macroblocks by kind."""
+
+@final
+class Decoder:
+    """Parses pictures from access units, in decoding order.
+
+    `extradata` is an avcC record or Annex B parameter sets; `length_size` 0 means Annex B samples.
+    """
+
+    def __new__(
+        cls, *, threads: int = 1, length_size: int = 0, extradata: bytes | None = None
+    ) -> Decoder: ...
+    def push(self, sample: bytes, number: int) -> list[Picture]:
+        """Takes a whole access unit; gives the pictures that are ready."""
+    def push_many(self, samples: Sequence[bytes], first: int) -> list[Picture]:
+        """Takes access units numbered from `first`; gives the pictures that are ready."""
+    def finish(self) -> list[Picture]:
+        """Ends the stream; gives the pictures that are left."""
+    @property
+    def first_error(self) -> str | None:
+        """The first error outside of pictures that did not end the stream."""
+
+@final
+class StreamIndex:
+    """Headers of a stream's pictures; parses chosen ones. Positions are in decoding order."""
+
+    def __new__(cls, *, length_size: int = 0, extradata: bytes | None = None) -> StreamIndex: ...
+    def __len__(self) -> int: ...
+    def push(self, sample: bytes, number: int) -> None:
+        """Takes a whole access unit."""
+    def info(self, position: int) -> PictureInfo: ...
+    def presentation_order(self) -> list[int]: ...
+    def needed(self, positions: Sequence[int]) -> list[int]:
+        """The pictures to parse for those at `positions`: they and what direct modes look at."""
+    def samples(self, positions: Sequence[int]) -> list[int]:
+        """Numbers of the samples that `parse` wants for `positions`."""
+    def parse(
+        self, positions: Sequence[int], samples: Mapping[int, bytes], *, threads: int = 1
+    ) -> list[Picture]:
+        """Parses the pictures at `positions`, in that order."""
+    @property
+    def first_error(self) -> str | None: ...

@@ -1,0 +1,207 @@
+//! Pictures and what their headers say.
+
+use std::sync::Arc;
+
+use h264mv::{Pool, SliceType, Structure};
+use numpy::{IntoPyArray, PyArray3, PyArray4, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays;
+
+/// What the headers say of a picture.
+#[pyclass(frozen, module = "mv_tools._h264mv")]
+#[derive(Clone)]
+pub(crate) struct PictureInfo(pub(crate) h264mv::PictureInfo);
+
+#[pymethods]
+impl PictureInfo {
+    #[getter]
+    fn decode_index(&self) -> u64 {
+        self.0.decode_index
+    }
+    #[getter]
+    fn sample(&self) -> u64 {
+        self.0.sample
+    }
+    #[getter]
+    fn frame(&self) -> u32 {
+        self.0.frame
+    }
+    #[getter]
+    fn second_field(&self) -> bool {
+        self.0.second_field
+    }
+    #[getter]
+    fn poc(&self) -> i32 {
+        self.0.poc
+    }
+    #[getter]
+    fn period(&self) -> u32 {
+        self.0.period
+    }
+    #[getter]
+    fn order_poc(&self) -> i32 {
+        self.0.order_poc
+    }
+    #[getter]
+    fn pict_type(&self) -> &'static str {
+        match self.0.slice_type {
+            SliceType::I => "I",
+            SliceType::P => "P",
+            SliceType::B => "B",
+        }
+    }
+    #[getter]
+    fn structure(&self) -> &'static str {
+        match self.0.structure {
+            Structure::Frame => "frame",
+            Structure::Top => "top",
+            Structure::Bottom => "bottom",
+        }
+    }
+    #[getter]
+    fn mbaff(&self) -> bool {
+        self.0.mbaff
+    }
+    #[getter]
+    fn slices(&self) -> u32 {
+        self.0.slices
+    }
+    #[getter]
+    fn idr(&self) -> bool {
+        self.0.idr
+    }
+    #[getter]
+    fn keyframe(&self) -> bool {
+        self.0.keyframe
+    }
+    #[getter]
+    fn reference(&self) -> bool {
+        self.0.reference
+    }
+    #[getter]
+    fn cabac(&self) -> bool {
+        self.0.cabac
+    }
+    #[getter]
+    fn nal_bits(&self) -> u64 {
+        self.0.nal_bits
+    }
+    #[getter]
+    fn coded_width(&self) -> u32 {
+        self.0.width_mbs * 16
+    }
+    #[getter]
+    fn coded_height(&self) -> u32 {
+        self.0.height_mbs * 16
+    }
+}
+
+/// A parsed picture. Its arrays are read-only views that keep it alive.
+#[pyclass(frozen, module = "mv_tools._h264mv")]
+pub(crate) struct Picture {
+    inner: h264mv::Picture,
+    pool: Pool,
+}
+
+impl Picture {
+    pub(crate) fn new(inner: h264mv::Picture, pool: Pool) -> Self {
+        Picture { inner, pool }
+    }
+
+    fn grid(&self) -> (usize, usize) {
+        (self.inner.motion.h4(), self.inner.motion.w4())
+    }
+}
+
+impl Drop for Picture {
+    /// Gives the arrays back for the next picture.
+    fn drop(&mut self) {
+        self.pool.recycle(std::mem::take(&mut self.inner.motion));
+    }
+}
+
+#[pymethods]
+impl Picture {
+    #[getter]
+    fn info(&self) -> PictureInfo {
+        PictureInfo(self.inner.info.clone())
+    }
+
+    /// What is damaged, or None.
+    #[getter]
+    fn damage(&self) -> Option<String> {
+        self.inner.damage.as_ref().map(ToString::to_string)
+    }
+
+    #[getter]
+    fn lost_reference(&self) -> bool {
+        self.inner.lost_reference
+    }
+
+    #[getter]
+    fn mv<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyArray4<i16>>> {
+        let this = slf.get();
+        let (h, w) = this.grid();
+        // SAFETY: the picture holds its motion, and nobody changes motion that is shared.
+        unsafe {
+            arrays::view(
+                slf.clone().into_any(),
+                this.inner.motion.mv().as_flattened(),
+                (2, h, w, 2),
+            )
+        }
+    }
+
+    #[getter]
+    fn ref_idx<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyArray3<i8>>> {
+        let this = slf.get();
+        let (h, w) = this.grid();
+        // SAFETY: as for `mv`.
+        unsafe {
+            arrays::view(
+                slf.clone().into_any(),
+                this.inner.motion.ref_idx(),
+                (2, h, w),
+            )
+        }
+    }
+
+    /// A new array at each call.
+    #[getter]
+    fn ref_poc<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<i32>>> {
+        let (h, w) = self.grid();
+        let motion = Arc::clone(&self.inner.motion);
+        let values = py.detach(move || motion.ref_poc());
+        values.into_pyarray(py).reshape([2, h, w])
+    }
+
+    /// Counts of macroblocks and sub-macroblocks by kind.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let s = self.inner.motion.stats();
+        let out = PyDict::new(py);
+        let info = &self.inner.info;
+        out.set_item("macroblocks", info.width_mbs * info.height_mbs)?;
+        for (name, value) in [
+            ("intra", s.intra),
+            ("pcm", s.pcm),
+            ("skipped", s.skipped),
+            ("direct_16x16", s.direct),
+            ("inter_16x16", s.inter_16x16),
+            ("inter_16x8", s.inter_16x8),
+            ("inter_8x16", s.inter_8x16),
+            ("inter_8x8", s.inter_8x8),
+        ] {
+            out.set_item(name, value)?;
+        }
+        for (name, value) in ["sub_direct", "sub_8x8", "sub_8x4", "sub_4x8", "sub_4x4"]
+            .iter()
+            .zip(s.sub)
+        {
+            out.set_item(name, value)?;
+        }
+        out.set_item("bipredicted_blocks", self.inner.motion.bipredicted_blocks())?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,440 @@
+//! The macroblock being parsed, its neighbours and the picture around it (clauses 6.4.8 to 6.4.12).
+
+use crate::direct::DirectContext;
+use crate::mbinfo::{flag, MbHead, MbInfo};
+use crate::params::Sps;
+use crate::picture::{Motion, Mv, Stats};
+use crate::slice::{SliceHeader, SliceType, Structure};
+
+/// Reference index and vector of a neighbouring block: -2 not available, -1 list not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    pub ref_idx: i32,
+    pub mv: Mv,
+}
+
+impl Neighbour {
+    pub const NONE: Neighbour = Neighbour {
+        ref_idx: -2,
+        mv: [0; 2],
+    };
+}
+
+/// A neighbouring macroblock pair of an MBAFF frame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pair {
+    pub available: bool,
+    pub field: bool,
+    /// Index of its top macroblock.
+    pub top: usize,
+}
+
+/// Buffers that live as long as a picture is parsed, reused between pictures.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub info: Vec<MbInfo>,
+    pub counts: Vec<[u8; 48]>,
+}
+
+impl Scratch {
+    /// One entry more than macroblocks: the last stands for what is not available. Two rows of
+    /// macroblocks are enough without MBAFF, and stay in the nearest cache.
+    pub fn prepare(&mut self, width: usize, height: usize, mbaff: bool) {
+        let mbs = width * if mbaff { height } else { 2 };
+        self.info.resize(mbs + 1, MbInfo::BLANK);
+        self.info[mbs] = MbInfo::UNAVAILABLE;
+        self.counts.resize(mbs + 1, [0; 48]);
+        self.counts[mbs] = [0; 48];
+    }
+}
+
+/// State of slice data parsing.
+///
+/// In an MBAFF frame indices of macroblocks are raster positions in the picture: a pair's bottom
+/// macroblock stands one row below its top one. Otherwise `info` and `counts` hold two rows.
+pub(crate) struct Context<'a> {
+    pub header: &'a SliceHeader,
+    pub slice_type: SliceType,
+    pub transform_8x8_mode_flag: bool,
+    pub direct_8x8_inference_flag: bool,
+    pub chroma_array_type: u8,
+    pub bit_depth: [u8; 2],
+    pub field_picture: bool,
+    pub slice_number: u16,
+    /// Lists that macroblocks of this picture have to fill in.
+    pub lists: usize,
+    pub width: usize,
+    pub height: usize,
+    /// Raster or pair index of the first macroblock of the slice.
+    pub first: usize,
+    /// Where the next slice begins, or the picture ends: slices cover no macroblock twice, which
+    /// bounds the work that a picture can ask for.
+    pub end: usize,
+    pub w4: usize,
+    pub plane: usize,
+    pub mv: &'a mut [Mv],
+    pub ref_idx: &'a mut [i8],
+    pub mb_slice: &'a mut [u16],
+    pub mb_field: &'a mut [bool],
+    pub stats: &'a mut Stats,
+    pub info: &'a mut [MbInfo],
+    pub counts: &'a mut [[u8; 48]],
+    pub direct: DirectContext<'a>,
+
+    pub mb_x: usize,
+    pub mb_y: usize,
+    /// Raster position in the picture.
+    pub mb: usize,
+    /// Position in `info` and `counts`.
+    pub slot: usize,
+    /// Index of the macroblock's first block in the 4x4 grid.
+    pub grid: usize,
+    /// mbAddrA and mbAddrB as indices into `info`.
+    pub a: usize,
+    pub b: usize,
+    /// mbAddrC and mbAddrD for non-MBAFF pictures.
+    pub has_c: bool,
+    pub has_d: bool,
+    /// The current macroblock is a field macroblock of an MBAFF frame.
+    pub field: bool,
+    /// Pairs A, B, C, D.
+    pub pairs: [Pair; 4],
+    pub cur: MbHead,
+    /// Clamped |mvd| of the current macroblock.
+    pub mvd: [[[u8; 2]; 16]; 2],
+}
+
+/// What a slice brings to its [`Context`].
+pub(crate) struct SliceParts<'a> {
+    pub header: &'a SliceHeader,
+    pub sps: &'a Sps,
+    pub transform_8x8_mode_flag: bool,
+    pub slice_number: u16,
+    pub lists: usize,
+    pub size: (usize, usize),
+    pub end: usize,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        parts: SliceParts<'a>,
+        motion: &'a mut Motion,
+        scratch: &'a mut Scratch,
+        direct: DirectContext<'a>,
+    ) -> Self {
+        let (width, height) = parts.size;
+        let sps = parts.sps;
+        Context {
+            header: parts.header,
+            slice_type: parts.header.slice_type,
+            transform_8x8_mode_flag: parts.transform_8x8_mode_flag,
+            direct_8x8_inference_flag: sps.direct_8x8_inference_flag,
+            chroma_array_type: sps.chroma_array_type(),
+            bit_depth: [sps.bit_depth_luma, sps.bit_depth_chroma],
+            field_picture: parts.header.structure != Structure::Frame,
+            slice_number: parts.slice_number,
+            lists: parts.lists,
+            width,
+            height,
+            first: parts.header.first_mb_in_slice as usize,
+            end: parts.end,
+            w4: width * 4,
+            plane: width * height * 16,
+            mv: &mut motion.mv,
+            ref_idx: &mut motion.ref_idx,
+            mb_slice: &mut motion.mb_slice,
+            mb_field: &mut motion.mb_field,
+            stats: &mut motion.stats,
+            info: &mut scratch.info,
+            counts: &mut scratch.counts,
+            direct,
+            mb_x: 0,
+            mb_y: 0,
+            mb: 0,
+            slot: 0,
+            grid: 0,
+            a: 0,
+            b: 0,
+            has_c: false,
+            has_d: false,
+            field: false,
+            pairs: [Pair::default(); 4],
+            cur: MbHead::BLANK,
+            mvd: [[[0; 2]; 16]; 2],
+        }
+    }
+
+    /// Index that stands for a macroblock that is not available.
+    #[inline(always)]
+    pub fn none(&self) -> usize {
+        self.info.len() - 1
+    }
+
+    /// Moves to raster macroblock `mb` of a picture without MBAFF.
+    #[inline(always)]
+    pub fn enter(&mut self, mb_x: usize, mb_y: usize) {
+        let w = self.width;
+        let mb = mb_y * w + mb_x;
+        (self.mb_x, self.mb_y, self.mb) = (mb_x, mb_y, mb);
+        self.grid = mb_y * 4 * self.w4 + mb_x * 4;
+        let none = self.none();
+        let row = (mb_y & 1) * w;
+        self.slot = row + mb_x;
+        self.a = if mb_x > 0 && mb > self.first {
+            self.slot - 1
+        } else {
+            none
+        };
+        self.b = if mb >= self.first + w {
+            w - row + mb_x
+        } else {
+            none
+        };
+        self.has_c = mb_x + 1 < w && mb + 1 >= self.first + w;
+        self.has_d = mb_x > 0 && mb > self.first + w;
+    }
+
+    /// Moves to the top macroblock of pair (`mb_x`, `pair_y`) of an MBAFF frame.
+    pub fn enter_pair(&mut self, mb_x: usize, pair_y: usize) {
+        let w = self.width;
+        let pair = pair_y * w + mb_x;
+        let near = |exists: bool, back: usize| {
+            if !exists || pair < self.first + back {
+                return Pair::default();
+            }
+            let other = pair - back;
+            let top = other / w * 2 * w + other % w;
+            Pair {
+                available: true,
+                field: self.info[top].has(flag::FIELD),
+                top,
+            }
+        };
+        self.pairs = [
+            near(mb_x > 0, 1),
+            near(pair_y > 0, w),
+            near(pair_y > 0 && mb_x + 1 < w, w - 1),
+            near(pair_y > 0 && mb_x > 0, w + 1),
+        ];
+    }
+
+    /// Moves to a macroblock of the current pair, as a field or frame macroblock.
+    pub fn enter_in_pair(&mut self, mb_x: usize, mb_y: usize, field: bool) {
+        (self.mb_x, self.mb_y, self.mb) = (mb_x, mb_y, mb_y * self.width + mb_x);
+        self.slot = self.mb;
+        self.grid = mb_y * 4 * self.w4 + mb_x * 4;
+        self.field = field;
+        self.a = self.left::<true>(0, 16).0;
+        self.b = self.above_mbaff(1).map_or(self.none(), |(mb, _)| mb);
+    }
+
+    /// Whether residual blocks use the contexts and scans of fields.
+    #[inline(always)]
+    pub fn field_coded(&self) -> bool {
+        self.field_picture || self.field
+    }
+
+    /// num_ref_idx_active of `list` for this macroblock.
+    #[inline(always)]
+    pub fn num_refs(&self, list: usize) -> u32 {
+        (self.header.num_ref_idx_active[list] as u32) << self.field as u32
+    }
+
+    /// Macroblock and row of the sample left of row `y`, of `max_h` rows (table 6-4, xN < 0, yN >= 0).
+    #[inline(always)]
+    pub fn left<const MBAFF: bool>(&self, y: usize, max_h: usize) -> (usize, usize) {
+        if !MBAFF {
+            return (self.a, y);
+        }
+        let a = self.pairs[0];
+        if !a.available {
+            return (self.none(), y);
+        }
+        let bottom = self.mb_y & 1;
+        let below = a.top + self.width;
+        let pick = |lower: bool| if lower { below } else { a.top };
+        match (self.field, a.field) {
+            (false, false) | (true, true) => (pick(bottom == 1), y),
+            (false, true) => (pick(y & 1 == 1), (y + bottom * max_h) >> 1),
+            (true, false) => {
+                let row = 2 * y + bottom;
+                (pick(row >= max_h), row % max_h)
+            }
+        }
+    }
+
+    /// Macroblock above in pair `which` (1 B, 2 C, 3 D), and its row (table 6-4, yN < 0).
+    pub fn above_mbaff(&self, which: usize) -> Option<(usize, usize)> {
+        let bottom = self.mb_y & 1 == 1;
+        if !self.field && bottom {
+            let own_top = self.mb - self.width;
+            let a = self.pairs[0];
+            return match which {
+                1 => Some((own_top, 15)),
+                3 if a.available && a.field => Some((a.top, 7)),
+                3 if a.available => Some((a.top, 15)),
+                _ => None,
+            };
+        }
+        let pair = self.pairs[which];
+        let upper = self.field && !bottom && pair.field;
+        pair.available.then_some((
+            if upper {
+                pair.top
+            } else {
+                pair.top + self.width
+            },
+            15,
+        ))
+    }
+
+    /// Reads a block of another macroblock, scaled to this one's frame or field units.
+    fn fetch_mbaff(&self, list: usize, mb: usize, row: usize, col: usize) -> Neighbour {
+        let (mb_x, mb_y) = (mb % self.width, mb / self.width);
+        let i = (mb_y * 4 + row) * self.w4 + mb_x * 4 + col;
+        let mut found = self.read(list, i);
+        let other = self.info[mb].has(flag::FIELD);
+        if found.ref_idx >= 0 && other != self.field {
+            if self.field {
+                found.ref_idx <<= 1;
+                found.mv[1] /= 2;
+            } else {
+                found.ref_idx >>= 1;
+                found.mv[1] = found.mv[1].wrapping_mul(2);
+            }
+        }
+        found
+    }
+
+    #[inline(always)]
+    fn read(&self, list: usize, i: usize) -> Neighbour {
+        let i = list * self.plane + i;
+        Neighbour {
+            ref_idx: self.ref_idx[i] as i32,
+            mv: self.mv[i],
+        }
+    }
+
+    /// The block left of block (`x`, `y`).
+    #[inline(always)]
+    pub fn neighbour_a<const MBAFF: bool>(&self, list: usize, x: usize, y: usize) -> Neighbour {
+        if x > 0 {
+            return self.read(list, self.grid + y * self.w4 + x - 1);
+        }
+        let (mb, row) = self.left::<MBAFF>(y * 4, 16);
+        if mb == self.none() {
+            Neighbour::NONE
+        } else if MBAFF {
+            self.fetch_mbaff(list, mb, row / 4, 3)
+        } else {
+            self.read(list, self.grid + y * self.w4 - 1)
+        }
+    }
+
+    /// The block above block (`x`, `y`).
+    #[inline(always)]
+    pub fn neighbour_b<const MBAFF: bool>(&self, list: usize, x: usize, y: usize) -> Neighbour {
+        if y > 0 {
+            return self.read(list, self.grid + (y - 1) * self.w4 + x);
+        }
+        if self.b == self.none() {
+            Neighbour::NONE
+        } else if MBAFF {
+            self.fetch_mbaff(list, self.b, 3, x)
+        } else {
+            self.read(list, self.grid - self.w4 + x)
+        }
+    }
+
+    /// The block above and right of a partition at (`x`, `y`), `w` blocks wide; where that is not
+    /// available the one above and left (clause 8.4.1.3.2).
+    #[inline(always)]
+    pub fn neighbour_c<const MBAFF: bool>(
+        &self,
+        list: usize,
+        x: usize,
+        y: usize,
+        w: usize,
+    ) -> Neighbour {
+        if y == 0 {
+            if x + w < 4 {
+                if self.b != self.none() {
+                    return self.neighbour_b::<MBAFF>(list, x + w, 0);
+                }
+            } else if MBAFF {
+                if let Some((mb, row)) = self.above_mbaff(2) {
+                    return self.fetch_mbaff(list, mb, row / 4, 0);
+                }
+            } else if self.has_c {
+                return self.read(list, self.grid - self.w4 + 4);
+            }
+        } else if x + w < 4 && z_order(x + w, y - 1) < z_order(x, y) {
+            return self.read(list, self.grid + (y - 1) * self.w4 + x + w);
+        }
+        self.neighbour_d::<MBAFF>(list, x, y)
+    }
+
+    #[inline(always)]
+    fn neighbour_d<const MBAFF: bool>(&self, list: usize, x: usize, y: usize) -> Neighbour {
+        if x > 0 {
+            return self.neighbour_b::<MBAFF>(list, x - 1, y);
+        }
+        if MBAFF {
+            if y > 0 {
+                let (mb, row) = self.left::<true>(y * 4 - 1, 16);
+                if mb == self.none() {
+                    return Neighbour::NONE;
+                }
+                return self.fetch_mbaff(list, mb, row / 4, 3);
+            }
+            return match self.above_mbaff(3) {
+                Some((mb, row)) => self.fetch_mbaff(list, mb, row / 4, 3),
+                None => Neighbour::NONE,
+            };
+        }
+        if y > 0 {
+            self.neighbour_a::<false>(list, 0, y - 1)
+        } else if self.has_d {
+            self.read(list, self.grid - self.w4 - 1)
+        } else {
+            Neighbour::NONE
+        }
+    }
+
+    /// Sets the vectors of `w` x `h` blocks at (`x`, `y`).
+    #[inline(always)]
+    pub fn fill_mv(&mut self, list: usize, [x, y, w, h]: [usize; 4], mv: Mv) {
+        let mut i = list * self.plane + self.grid + y * self.w4 + x;
+        for _ in 0..h {
+            self.mv[i..i + w].fill(mv);
+            i += self.w4;
+        }
+    }
+
+    /// Sets the reference indices of `w` x `h` blocks at (`x`, `y`).
+    #[inline(always)]
+    pub fn fill_ref(&mut self, list: usize, [x, y, w, h]: [usize; 4], ref_idx: i8) {
+        let mut i = list * self.plane + self.grid + y * self.w4 + x;
+        for _ in 0..h {
+            self.ref_idx[i..i + w].fill(ref_idx);
+            i += self.w4;
+        }
+    }
+
+    /// Gives the whole macroblock one motion in `list`.
+    #[inline(always)]
+    pub fn fill_16x16(&mut self, list: usize, ref_idx: i8, mv: Mv) {
+        let mut i = list * self.plane + self.grid;
+        for _ in 0..4 {
+            self.mv[i..i + 4].copy_from_slice(&[mv; 4]);
+            self.ref_idx[i..i + 4].copy_from_slice(&[ref_idx; 4]);
+            i += self.w4;
+        }
+    }
+}
+
+/// Order of a 4x4 block inside its macroblock (figure 6-10).
+#[inline(always)]
+pub(crate) fn z_order(x: usize, y: usize) -> usize {
+    (x & 1) | (y & 1) << 1 | (x & 2) << 1 | (y & 2) << 2
+}

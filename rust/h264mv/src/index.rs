@@ -1,0 +1,160 @@
+//! Random access: headers of a whole stream, motion of chosen pictures.
+
+use std::collections::HashMap;
+
+use crate::batch::{parse_all, Frames};
+use crate::decoder::Options;
+use crate::error::{Error, Result};
+use crate::parse::{Pool, Workspace};
+use crate::picture::Picture;
+use crate::plan::{PictureInfo, PicturePlan};
+use crate::tracker::Tracker;
+
+/// Plans of a stream's pictures without their slice data.
+///
+/// Build it by pushing NAL units (their first 4096 bytes are enough), then ask for pictures by
+/// their position in decoding order.
+#[derive(Debug, Clone)]
+pub struct StreamIndex {
+    tracker: Tracker,
+    plans: Vec<PicturePlan>,
+    /// Positions of the one or two pictures of each frame.
+    frames: HashMap<u32, Vec<usize>>,
+}
+
+impl Default for StreamIndex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StreamIndex {
+    /// An index without pictures.
+    pub fn new() -> Self {
+        StreamIndex {
+            tracker: Tracker::new(true),
+            plans: Vec::new(),
+            frames: HashMap::new(),
+        }
+    }
+
+    /// Takes a NAL unit or at least its start. An error concerns this unit alone.
+    pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
+        let plan = self.tracker.push(nal, sample)?;
+        self.add(plan);
+        Ok(())
+    }
+
+    /// Tells that an access unit or the stream is complete.
+    pub fn end_of_access_unit(&mut self) {
+        let plan = self.tracker.flush();
+        self.add(plan);
+    }
+
+    fn add(&mut self, plan: Option<PicturePlan>) {
+        if let Some(plan) = plan {
+            let frame = plan.info.frame;
+            self.frames.entry(frame).or_default().push(self.plans.len());
+            self.plans.push(plan);
+        }
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Whether there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+
+    /// What the headers say of a picture.
+    pub fn info(&self, position: usize) -> Option<&PictureInfo> {
+        self.plans.get(position).map(|p| &p.info)
+    }
+
+    /// The plan of a picture.
+    pub fn plan(&self, position: usize) -> Option<&PicturePlan> {
+        self.plans.get(position)
+    }
+
+    /// Positions in presentation order.
+    pub fn presentation_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.plans.len()).collect();
+        order.sort_by_key(|&i| (self.plans[i].info.period, self.plans[i].info.order_poc));
+        order
+    }
+
+    /// The pictures that have to be parsed for those at `positions`: they themselves and what
+    /// their direct modes look at, in decoding order.
+    pub fn needed(&self, positions: &[usize]) -> Vec<usize> {
+        let mut wanted = vec![false; self.plans.len()];
+        for &position in positions {
+            if let Some(slot) = wanted.get_mut(position) {
+                *slot = true;
+            }
+        }
+        // Dependences point backwards only, so one pass from the end finds all of them.
+        let end = positions.iter().max().map_or(0, |&last| last + 1);
+        for position in (0..end.min(self.plans.len())).rev() {
+            if !wanted[position] {
+                continue;
+            }
+            for frame in self.plans[position].colocated_frames() {
+                let parts = self.frames.get(&frame).map_or(&[][..], |p| p);
+                parts
+                    .iter()
+                    .filter(|&&p| p < position)
+                    .for_each(|&p| wanted[p] = true);
+            }
+        }
+        (0..wanted.len()).filter(|&p| wanted[p]).collect()
+    }
+
+    /// The samples that hold the pictures at `needed`.
+    pub fn samples(&self, needed: &[usize]) -> Vec<u64> {
+        let mut samples: Vec<u64> = needed
+            .iter()
+            .flat_map(|&p| self.plans[p].samples())
+            .collect();
+        samples.sort_unstable();
+        samples.dedup();
+        samples
+    }
+
+    /// Parses the pictures at `positions`, in that order. `units` returns a NAL unit by its sample
+    /// and its position among the units pushed with that sample.
+    pub fn parse<'a>(
+        &self,
+        positions: &[usize],
+        options: &Options,
+        units: impl Fn(u64, u32) -> Option<&'a [u8]>,
+    ) -> Result<Vec<Picture>> {
+        let needed = self.needed(positions);
+        let mut plans = Vec::with_capacity(needed.len());
+        for &position in &needed {
+            let mut plan = self.plans[position].clone();
+            let number = plan.info.decode_index;
+            plan.attach(&units).map_err(|e| e.in_picture(number))?;
+            plans.push(plan);
+        }
+        let pool = Pool::default();
+        let threads = options.threads.clamp(1, 64);
+        let mut work: Vec<_> = (0..threads)
+            .map(|_| Workspace::with_pool(pool.clone()))
+            .collect();
+        let pictures = parse_all(&plans, &Frames::default(), &mut work);
+        let find = |&position: &usize| {
+            let at = needed.binary_search(&position).ok();
+            at.and_then(|i| pictures.get(i))
+                .cloned()
+                .ok_or(Error::Limit {
+                    what: "picture position",
+                    value: position as u64,
+                    limit: self.plans.len() as u64,
+                })
+        };
+        positions.iter().map(find).collect()
+    }
+}

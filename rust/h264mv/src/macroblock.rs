@@ -1,0 +1,535 @@
+//! macroblock_layer(): types, partitions and their motion (clause 7.3.5).
+
+use crate::context::Context;
+use crate::entropy::{Entropy, Fault};
+use crate::error::{Error, Result};
+use crate::mbinfo::{flag, MbHead, SKIPPED};
+use crate::mvpred::Shape;
+use crate::slice::SliceType;
+
+/// Prediction lists of B_8x8 sub-macroblock types 1 to 12 (bit 0 list 0, bit 1 list 1), and their
+/// shape: 0 8x8, 1 8x4, 2 4x8, 3 4x4 (table 7-18).
+const B_SUB: [(u8, u8); 12] = [
+    (1, 0),
+    (2, 0),
+    (3, 0),
+    (1, 1),
+    (1, 2),
+    (2, 1),
+    (2, 2),
+    (3, 1),
+    (3, 2),
+    (1, 3),
+    (2, 3),
+    (3, 3),
+];
+
+/// Prediction lists of both partitions of B types 4 and 5, 6 and 7, ... 20 and 21 (table 7-14).
+const B_PAIR: [[u8; 2]; 9] = [
+    [1, 1],
+    [2, 2],
+    [1, 2],
+    [2, 1],
+    [1, 3],
+    [2, 3],
+    [3, 1],
+    [3, 2],
+    [3, 3],
+];
+
+/// A sub-macroblock of P_8x8 or B_8x8.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sub {
+    lists: u8,
+    shape: u8,
+    direct: bool,
+}
+
+fn fault(element: Fault) -> Error {
+    Error::malformed(element)
+}
+
+/// |mvd| as kept for context selection: beyond 66 halves and doubles decide alike.
+#[inline(always)]
+fn clamp_mvd(v: i32) -> u8 {
+    v.unsigned_abs().min(127) as u8
+}
+
+impl Context<'_> {
+    /// Parses the macroblock at the current position.
+    #[inline(always)]
+    pub fn macroblock<E: Entropy, const MBAFF: bool>(&mut self, e: &mut E) -> Result<()> {
+        self.cur = MbHead::BLANK;
+        self.info[self.slot].mvd = [[[0; 2]; 8]; 2];
+        if MBAFF && self.field {
+            self.cur.flags = flag::FIELD;
+        }
+        let mb_type = e.mb_type(self);
+        let intra_from = match self.slice_type {
+            SliceType::I => 0,
+            SliceType::P => 5,
+            SliceType::B => 23,
+        };
+        if mb_type >= intra_from {
+            self.intra::<E>(e, mb_type - intra_from).map_err(fault)?;
+        } else {
+            self.inter::<E, MBAFF>(e, mb_type)?;
+        }
+        self.info[self.slot].head = self.cur;
+        Ok(())
+    }
+
+    fn no_motion(&mut self) {
+        for list in 0..self.lists {
+            self.fill_16x16(list, -1, [0; 2]);
+        }
+    }
+
+    fn intra<E: Entropy>(&mut self, e: &mut E, mb_type: u32) -> std::result::Result<(), Fault> {
+        self.no_motion();
+        self.stats.intra += 1;
+        self.cur.flags |= flag::INTRA;
+        let has_chroma = matches!(self.chroma_array_type, 1 | 2);
+        match mb_type {
+            0 => self.intra_nxn(e, has_chroma),
+            1..=24 => {
+                let kind = mb_type - 1;
+                let chroma = (kind / 4 % 3) as u8;
+                self.cur.cbp = chroma << 4 | if kind >= 12 { 15 } else { 0 };
+                if has_chroma && e.intra_chroma_pred_mode(self)? {
+                    self.cur.flags |= flag::CHROMA_MODE;
+                }
+                e.mb_qp_delta()?;
+                e.residual(self, true, true)
+            }
+            25 => self.pcm(e),
+            _ => Err("mb_type"),
+        }
+    }
+
+    fn intra_nxn<E: Entropy>(
+        &mut self,
+        e: &mut E,
+        has_chroma: bool,
+    ) -> std::result::Result<(), Fault> {
+        self.cur.flags |= flag::I_NXN;
+        if self.transform_8x8_mode_flag && e.transform_size_8x8_flag(self) {
+            self.cur.flags |= flag::T8X8;
+        }
+        e.intra_pred_modes(if self.cur.has(flag::T8X8) { 4 } else { 16 });
+        if has_chroma && e.intra_chroma_pred_mode(self)? {
+            self.cur.flags |= flag::CHROMA_MODE;
+        }
+        self.cur.cbp = e.coded_block_pattern(self, true)?;
+        self.coded_residual(e, true)
+    }
+
+    fn pcm<E: Entropy>(&mut self, e: &mut E) -> std::result::Result<(), Fault> {
+        let chroma = match self.chroma_array_type {
+            0 => 0,
+            1 => 128,
+            2 => 256,
+            _ => 512,
+        };
+        let bits = 256 * self.bit_depth[0] as usize + chroma * self.bit_depth[1] as usize;
+        e.pcm(bits)?;
+        e.no_qp_delta();
+        self.stats.pcm += 1;
+        self.cur.flags |= flag::PCM;
+        self.cur.cbp = 0x2f;
+        self.cur.dc = 7;
+        self.cur.cbf = [0xffff; 3];
+        if !E::CABAC {
+            self.counts[self.slot] = [16; 48];
+        }
+        Ok(())
+    }
+
+    /// mb_qp_delta and residual(), where the coded block pattern asks for them.
+    #[inline(always)]
+    fn coded_residual<E: Entropy>(
+        &mut self,
+        e: &mut E,
+        intra: bool,
+    ) -> std::result::Result<(), Fault> {
+        if self.cur.cbp != 0 {
+            e.mb_qp_delta()?;
+            return e.residual(self, intra, false);
+        }
+        e.no_qp_delta();
+        if !E::CABAC {
+            self.counts[self.slot] = [0; 48];
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn inter<E: Entropy, const MBAFF: bool>(&mut self, e: &mut E, mb_type: u32) -> Result<()> {
+        let b_slice = self.slice_type == SliceType::B;
+        let mut small = false;
+        match (b_slice, mb_type) {
+            (true, 0) => {
+                self.direct::<MBAFF>(15)?;
+                self.cur.flags |= flag::DIRECT;
+                self.cur.direct8 = 15;
+                self.stats.direct += 1;
+                small = !self.direct_8x8_inference_flag;
+            }
+            (true, 22) | (false, 3 | 4) => {
+                small = self.partitions_8x8::<E, MBAFF>(e, mb_type == 4)?;
+            }
+            (_, 0) | (true, 1..=3) => {
+                let lists = if b_slice { mb_type as u8 } else { 1 };
+                self.partition_16x16::<E, MBAFF>(e, lists).map_err(fault)?;
+            }
+            (true, _) => {
+                let lists = B_PAIR[(mb_type as usize - 4) / 2];
+                self.partition_pair::<E, MBAFF>(e, mb_type & 1 == 1, lists)
+                    .map_err(fault)?;
+            }
+            (false, _) => {
+                self.partition_pair::<E, MBAFF>(e, mb_type == 2, [1, 1])
+                    .map_err(fault)?;
+            }
+        }
+        let cbp = e.coded_block_pattern(self, false).map_err(fault)?;
+        self.cur.cbp = cbp;
+        if cbp & 15 != 0
+            && self.transform_8x8_mode_flag
+            && !small
+            && e.transform_size_8x8_flag(self)
+        {
+            self.cur.flags |= flag::T8X8;
+        }
+        self.coded_residual(e, false).map_err(fault)
+    }
+
+    /// Marks lists that no partition uses, and tells how many lists to look at.
+    #[inline(always)]
+    fn partition_16x16<E: Entropy, const MBAFF: bool>(
+        &mut self,
+        e: &mut E,
+        lists: u8,
+    ) -> std::result::Result<(), Fault> {
+        self.stats.inter_16x16 += 1;
+        let mut refs = [-1i8; 2];
+        for list in 0..2 {
+            if lists >> list & 1 == 1 {
+                refs[list] = self.read_ref::<E, MBAFF>(e, list, 0, 0)?;
+            }
+        }
+        for list in 0..self.lists {
+            if refs[list] < 0 {
+                self.fill_16x16(list, -1, [0; 2]);
+                continue;
+            }
+            let mvp = self.predict::<MBAFF>(list, [0, 0, 4], refs[list], Shape::Median);
+            let mvd = self.read_mvd::<E, MBAFF>(e, list, [0, 0, 4, 4])?;
+            self.fill_16x16(list, refs[list], add(mvp, mvd));
+        }
+        Ok(())
+    }
+
+    /// 16x8 and 8x16 partitions.
+    fn partition_pair<E: Entropy, const MBAFF: bool>(
+        &mut self,
+        e: &mut E,
+        upright: bool,
+        lists: [u8; 2],
+    ) -> std::result::Result<(), Fault> {
+        let areas = if upright {
+            [[0, 0, 2, 4], [2, 0, 2, 4]]
+        } else {
+            [[0, 0, 4, 2], [0, 2, 4, 2]]
+        };
+        let shapes = if upright {
+            self.stats.inter_8x16 += 1;
+            [Shape::Left8x16, Shape::Right8x16]
+        } else {
+            self.stats.inter_16x8 += 1;
+            [Shape::Upper16x8, Shape::Lower16x8]
+        };
+        let mut refs = [[-1i8; 2]; 2];
+        for list in 0..self.lists {
+            for part in 0..2 {
+                if lists[part] >> list & 1 == 1 {
+                    let [x, y, ..] = areas[part];
+                    refs[list][part] = self.read_ref::<E, MBAFF>(e, list, x, y)?;
+                }
+                self.fill_ref(list, areas[part], refs[list][part]);
+            }
+        }
+        for list in 0..self.lists {
+            if E::CABAC {
+                self.mvd[list] = [[0; 2]; 16];
+            }
+            for part in 0..2 {
+                let [x, y, w, h] = areas[part];
+                let ref_idx = refs[list][part];
+                if ref_idx < 0 {
+                    self.fill_mv(list, areas[part], [0; 2]);
+                    continue;
+                }
+                let mvp = self.predict::<MBAFF>(list, [x, y, w], ref_idx, shapes[part]);
+                let mvd = self.read_mvd::<E, MBAFF>(e, list, [x, y, w, h])?;
+                self.fill_mv(list, areas[part], add(mvp, mvd));
+            }
+        }
+        Ok(())
+    }
+
+    /// P_8x8, P_8x8ref0 and B_8x8; whether a partition is too small for the 8x8 transform.
+    fn partitions_8x8<E: Entropy, const MBAFF: bool>(
+        &mut self,
+        e: &mut E,
+        ref0: bool,
+    ) -> Result<bool> {
+        self.stats.inter_8x8 += 1;
+        let subs = self.sub_types(e).map_err(fault)?;
+        let direct = (0..4).fold(0, |mask, b| mask | (subs[b].direct as u8) << b);
+        self.cur.direct8 = direct;
+        let mut refs = [[-1i8; 4]; 2];
+        // Partitions not yet parsed must not look as if they had an older picture's references.
+        for list in 0..self.lists {
+            self.fill_16x16(list, -1, [0; 2]);
+        }
+        if direct != 0 {
+            self.direct::<MBAFF>(direct)?;
+        }
+        for list in 0..self.lists {
+            for b8 in 0..4 {
+                if subs[b8].lists >> list & 1 == 0 {
+                    continue;
+                }
+                let (x, y) = ((b8 & 1) * 2, (b8 >> 1) * 2);
+                let ref_idx = if ref0 {
+                    0
+                } else {
+                    self.read_ref::<E, MBAFF>(e, list, x, y).map_err(fault)?
+                };
+                refs[list][b8] = ref_idx;
+                self.fill_ref(list, [x, y, 2, 2], ref_idx);
+            }
+        }
+        for list in 0..self.lists {
+            if E::CABAC {
+                self.mvd[list] = [[0; 2]; 16];
+            }
+            for b8 in 0..4 {
+                if refs[list][b8] >= 0 {
+                    self.sub_vectors::<E, MBAFF>(e, list, b8, subs[b8].shape, refs[list][b8])
+                        .map_err(fault)?;
+                }
+            }
+        }
+        let inference = self.direct_8x8_inference_flag;
+        Ok(subs
+            .iter()
+            .any(|s| if s.direct { !inference } else { s.shape != 0 }))
+    }
+
+    fn sub_types<E: Entropy>(&mut self, e: &mut E) -> std::result::Result<[Sub; 4], Fault> {
+        let b_slice = self.slice_type == SliceType::B;
+        let mut subs = [Sub::default(); 4];
+        for sub in &mut subs {
+            let kind = e.sub_mb_type(b_slice);
+            let max = if b_slice { 12 } else { 3 };
+            if kind > max {
+                return Err("sub_mb_type");
+            }
+            if !b_slice {
+                *sub = Sub {
+                    lists: 1,
+                    shape: kind as u8,
+                    direct: false,
+                };
+            } else if kind == 0 {
+                sub.direct = true;
+            } else {
+                let (lists, shape) = B_SUB[kind as usize - 1];
+                *sub = Sub {
+                    lists,
+                    shape,
+                    direct: false,
+                };
+            }
+            let slot = if sub.direct {
+                0
+            } else {
+                1 + sub.shape as usize
+            };
+            self.stats.sub[slot] += 1;
+        }
+        Ok(subs)
+    }
+
+    /// The vectors of one sub-macroblock.
+    fn sub_vectors<E: Entropy, const MBAFF: bool>(
+        &mut self,
+        e: &mut E,
+        list: usize,
+        b8: usize,
+        shape: u8,
+        ref_idx: i8,
+    ) -> std::result::Result<(), Fault> {
+        let (x8, y8) = ((b8 & 1) * 2, (b8 >> 1) * 2);
+        let (w, h) = [(2, 2), (2, 1), (1, 2), (1, 1)][shape as usize & 3];
+        for dy in (0..2).step_by(h) {
+            for dx in (0..2).step_by(w) {
+                let (x, y) = (x8 + dx, y8 + dy);
+                let mvp = self.predict::<MBAFF>(list, [x, y, w], ref_idx, Shape::Median);
+                let mvd = self.read_mvd::<E, MBAFF>(e, list, [x, y, w, h])?;
+                self.fill_mv(list, [x, y, w, h], add(mvp, mvd));
+            }
+        }
+        Ok(())
+    }
+
+    /// ref_idx_lX of the partition at (`x`, `y`); not coded where there is one reference.
+    #[inline(always)]
+    fn read_ref<E: Entropy, const MBAFF: bool>(
+        &mut self,
+        e: &mut E,
+        list: usize,
+        x: usize,
+        y: usize,
+    ) -> std::result::Result<i8, Fault> {
+        let count = self.num_refs(list);
+        if count <= 1 {
+            return Ok(0);
+        }
+        let inc = if E::CABAC {
+            self.ref_increment::<MBAFF>(list, x, y)
+        } else {
+            0
+        };
+        e.ref_idx(inc, count - 1)
+    }
+
+    /// ctxIdxInc of ref_idx (clause 9.3.3.1.1.6): neighbours with a reference beyond the first,
+    /// counted as this macroblock counts, and not derived by direct prediction.
+    #[inline(always)]
+    fn ref_increment<const MBAFF: bool>(&self, list: usize, x: usize, y: usize) -> usize {
+        let own = |x: usize, y: usize| {
+            let derived = self.cur.direct8 >> (y / 2 * 2 + x / 2) & 1 == 1;
+            let i = list * self.plane + self.grid + y * self.w4 + x;
+            (!derived && self.ref_idx[i] > 0) as usize
+        };
+        let other = |mb: usize, x: usize, y: usize| {
+            if mb == self.none() {
+                return 0;
+            }
+            let info = &self.info[mb];
+            if info.direct8 >> (y / 2 * 2 + x / 2) & 1 == 1 {
+                return 0;
+            }
+            let (mb_x, mb_y) = if MBAFF {
+                (mb % self.width, mb / self.width)
+            } else {
+                (0, 0)
+            };
+            let base = if MBAFF {
+                (mb_y * self.w4 + mb_x) * 4
+            } else if mb == self.a {
+                self.grid - 4
+            } else {
+                self.grid - 4 * self.w4
+            };
+            let ref_idx = self.ref_idx[list * self.plane + base + y * self.w4 + x];
+            let halve = MBAFF && !self.field && info.has(flag::FIELD);
+            (ref_idx > halve as i8) as usize
+        };
+        let a = if x > 0 {
+            own(x - 1, y)
+        } else {
+            let (mb, row) = self.left::<MBAFF>(y * 4, 16);
+            other(mb, 3, row / 4)
+        };
+        let b = if y > 0 {
+            own(x, y - 1)
+        } else {
+            other(self.b, x, 3)
+        };
+        a + 2 * b
+    }
+
+    /// mvd_lX of a partition, with its contexts.
+    #[inline(always)]
+    fn read_mvd<E: Entropy, const MBAFF: bool>(
+        &mut self,
+        e: &mut E,
+        list: usize,
+        [x, y, w, h]: [usize; 4],
+    ) -> std::result::Result<[i32; 2], Fault> {
+        if !E::CABAC {
+            return e.mvd([0; 2]);
+        }
+        let a = if x > 0 {
+            self.mvd[list][y * 4 + x - 1].map(u32::from)
+        } else {
+            self.left_mvd::<MBAFF>(list, y)
+        };
+        let b = if y > 0 {
+            self.mvd[list][y * 4 + x - 4].map(u32::from)
+        } else {
+            self.outer_mvd::<MBAFF>(self.b, list, x)
+        };
+        let mvd = e.mvd([a[0] + b[0], a[1] + b[1]])?;
+        let kept = mvd.map(clamp_mvd);
+        for row in y..y + h {
+            self.mvd[list][row * 4 + x..row * 4 + x + w].fill(kept);
+        }
+        let edges = &mut self.info[self.slot].mvd[list];
+        if y + h == 4 {
+            edges[x..x + w].fill(kept);
+        }
+        if x + w == 4 {
+            edges[4 + y..4 + y + h].fill(kept);
+        }
+        Ok(mvd)
+    }
+
+    #[inline(always)]
+    fn left_mvd<const MBAFF: bool>(&self, list: usize, y: usize) -> [u32; 2] {
+        let (mb, row) = self.left::<MBAFF>(y * 4, 16);
+        self.outer_mvd::<MBAFF>(mb, list, 4 + row / 4)
+    }
+
+    /// |mvd| at the edge of another macroblock, vertical in units of this one (clause 9.3.3.1.1.7).
+    #[inline(always)]
+    fn outer_mvd<const MBAFF: bool>(&self, mb: usize, list: usize, edge: usize) -> [u32; 2] {
+        let info = &self.info[mb];
+        let [x, y] = info.mvd[list][edge & 7].map(u32::from);
+        if !MBAFF || mb == self.none() || info.has(flag::FIELD) == self.field {
+            return [x, y];
+        }
+        [x, if self.field { y / 2 } else { y * 2 }]
+    }
+
+    /// P_Skip or B_Skip at the current position.
+    #[inline(always)]
+    pub fn skip<E: Entropy, const MBAFF: bool>(&mut self, e: &mut E) -> Result<()> {
+        let b_slice = self.slice_type == SliceType::B;
+        if b_slice {
+            self.direct::<MBAFF>(15)?;
+        } else {
+            self.p_skip::<MBAFF>();
+        }
+        let field = MBAFF && self.field;
+        self.info[self.slot] = SKIPPED[b_slice as usize * 2 + field as usize];
+        e.no_qp_delta();
+        if !E::CABAC {
+            self.counts[self.slot] = [0; 48];
+        }
+        self.stats.skipped += 1;
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn add(mvp: [i16; 2], mvd: [i32; 2]) -> [i16; 2] {
+    [
+        mvp[0].wrapping_add(mvd[0] as i16),
+        mvp[1].wrapping_add(mvd[1] as i16),
+    ]
+}

@@ -1,0 +1,120 @@
+//! What is known of a picture before its slice data is parsed.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::nal::unescape;
+use crate::params::Sps;
+use crate::pps::Pps;
+use crate::refs::RefPic;
+use crate::slice::{SliceHeader, SliceType, Structure};
+
+/// A picture as its headers describe it.
+#[derive(Debug, Clone)]
+pub struct PictureInfo {
+    /// Position in decoding order; the two fields of a frame are two pictures.
+    pub decode_index: u64,
+    /// Index of the sample (or byte offset of the NAL unit) that the first slice came with.
+    pub sample: u64,
+    /// Identity of the frame; both fields of a frame share it.
+    pub frame: u32,
+    /// Whether this is the second field of its frame.
+    pub second_field: bool,
+    /// PicOrderCnt relative to the last IDR picture.
+    pub poc: i32,
+    /// TopFieldOrderCnt and BottomFieldOrderCnt of the frame so far (`i32::MAX`: no such field).
+    pub field_poc: [i32; 2],
+    /// Counts IDR pictures and memory_management_control_operation 5.
+    pub period: u32,
+    /// Orders pictures inside a period: (period, order_poc) is presentation order.
+    pub order_poc: i32,
+    /// B if any slice is B, else P if any slice is P.
+    pub slice_type: SliceType,
+    /// Frame, top or bottom field.
+    pub structure: Structure,
+    /// MbaffFrameFlag.
+    pub mbaff: bool,
+    /// Number of slices.
+    pub slices: u32,
+    /// Whether this is an IDR picture.
+    pub idr: bool,
+    /// IDR, or an intra picture that a recovery point message announces.
+    pub keyframe: bool,
+    /// nal_ref_idc is not 0.
+    pub reference: bool,
+    /// entropy_coding_mode_flag of the first slice.
+    pub cabac: bool,
+    /// Bits of the picture's slice NAL units.
+    pub nal_bits: u64,
+    /// Width of this picture in macroblocks.
+    pub width_mbs: u32,
+    /// Height of this picture in macroblocks (a field: of the field).
+    pub height_mbs: u32,
+}
+
+/// A slice with everything that parsing its data needs.
+#[derive(Debug, Clone)]
+pub(crate) struct SlicePlan {
+    pub header: SliceHeader,
+    pub pps: Arc<Pps>,
+    /// Empty when only headers are followed.
+    pub rbsp: Vec<u8>,
+    /// The sample that the slice came with, and which of its NAL units the slice is.
+    pub place: (u64, u32),
+    pub lists: [Vec<RefPic>; 2],
+}
+
+/// A picture's headers, slice data and resolved reference lists: with the co-located motion, all
+/// that its motion is a function of.
+#[derive(Debug, Clone)]
+pub struct PicturePlan {
+    /// What the headers say.
+    pub info: PictureInfo,
+    pub(crate) sps: Arc<Sps>,
+    pub(crate) slices: Vec<SlicePlan>,
+    /// Frames that later pictures may still refer to.
+    pub(crate) live: Vec<u32>,
+    /// Damage seen before slice data is looked at.
+    pub(crate) error: Option<Error>,
+}
+
+impl PicturePlan {
+    /// Frames whose motion the direct modes of this picture look at: RefPicList1[0] of its B slices.
+    pub fn colocated_frames(&self) -> Vec<u32> {
+        let mut frames: Vec<u32> = self
+            .slices
+            .iter()
+            .filter_map(|s| s.lists[1].first())
+            .filter(|entry| !entry.is_missing())
+            .map(|entry| entry.frame)
+            .collect();
+        frames.sort_unstable();
+        frames.dedup();
+        frames
+    }
+
+    /// The samples that hold the picture's slices.
+    pub fn samples(&self) -> Vec<u64> {
+        let mut samples: Vec<u64> = self.slices.iter().map(|s| s.place.0).collect();
+        samples.sort_unstable();
+        samples.dedup();
+        samples
+    }
+
+    /// Gives slice data to a plan of headers alone. `units` returns a NAL unit by its sample and
+    /// its position among the units that were pushed with that sample.
+    pub fn attach<'a>(&mut self, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
+        for slice in &mut self.slices {
+            let (sample, position) = slice.place;
+            let payload = units(sample, position).and_then(|nal| nal.get(1..));
+            let payload = payload.ok_or(Error::malformed("slice NAL unit"))?;
+            unescape(payload, &mut slice.rbsp);
+        }
+        Ok(())
+    }
+
+    /// The sequence parameter set of the picture.
+    pub fn sps(&self) -> &Sps {
+        &self.sps
+    }
+}

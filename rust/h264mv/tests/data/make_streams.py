@@ -1,0 +1,61 @@
+"""Encode the small test streams of this folder: make_streams.py (needs PyAV with libx264, NumPy).
+
+Textured squares move over noise, so that every kind of partition, several references and direct
+modes occur. The digests beside the streams are written by `cargo test -- --ignored write_digests`
+and stand for what the parser gave when it matched a full decoder on its reference streams.
+"""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT, FRAMES = 64, 48, 12
+BASE = {"preset": "slow", "g": "8", "threads": "1", "qp": "30"}
+STREAMS = {
+    "cabac_spatial": (
+        "yuv420p",
+        {"x264-params": "bframes=3:b-pyramid=normal:direct=spatial:ref=4:partitions=all"},
+    ),
+    "cabac_temporal": ("yuv420p", {"x264-params": "bframes=3:direct=temporal:ref=3:weightp=2:slices=3"}),
+    "cavlc_b": ("yuv420p", {"x264-params": "cabac=0:bframes=2:direct=temporal:ref=2:partitions=all"}),
+    "baseline": ("yuv420p", {"profile": "baseline", "x264-params": "ref=3:partitions=all:8x8dct=0"}),
+    "mbaff_cabac": ("yuv420p", {"x264-params": "tff=1:bframes=2:ref=3:partitions=all"}),
+    "mbaff_cavlc": ("yuv420p", {"x264-params": "bff=1:cabac=0:bframes=2:direct=temporal:ref=3"}),
+    "mbaff_422_10": ("yuv422p10le", {"x264-params": "tff=1:bframes=2:ref=2"}),
+    "high422": ("yuv422p", {"x264-params": "cabac=0:bframes=2"}),
+    "high444": ("yuv444p", {"x264-params": "bframes=2:ref=2"}),
+    "high444_cavlc": ("yuv444p", {"x264-params": "cabac=0:bframes=2:ref=2"}),
+    "hi10": ("yuv420p10le", {"x264-params": "bframes=2:ref=2"}),
+    "gray": ("gray", {"x264-params": "bframes=2"}),
+    "lossless": ("yuv420p", {"qp": "0", "x264-params": "qp=0:bframes=1:keyint=4"}),
+    "pcm": ("yuv420p", {"x264-params": "qp=1:bframes=0:keyint=6:no-psy=1"}),
+}
+
+
+def picture(index: int, noise: bool) -> np.ndarray:
+    rng = np.random.default_rng(7 + (index if noise else 0))
+    image = rng.integers(0, 256 if noise else 50, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    texture = np.random.default_rng(1).integers(0, 256, (20, 20, 3)).astype(np.uint8)
+    for k in range(3):
+        y, x = (5 + 9 * k + index * (k + 1)) % (HEIGHT - 20), (3 + 13 * k + index * (3 - k)) % (WIDTH - 20)
+        image[y : y + 20, x : x + 20] = np.roll(texture, 3 * k, axis=k % 2)
+    return image
+
+
+def encode(name: str, pix_fmt: str, options: dict[str, str], folder: Path) -> None:
+    path = folder / f"{name}.264"
+    with av.open(str(path), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        stream.options = {**BASE, **options}
+        for index in range(4 if name in ("pcm", "lossless") else FRAMES):
+            frame = av.VideoFrame.from_ndarray(picture(index, name == "pcm"), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=pix_fmt)))
+        container.mux(stream.encode(None))
+    print(name, path.stat().st_size)
+
+
+if __name__ == "__main__":
+    for name, (pix_fmt, options) in STREAMS.items():
+        encode(name, pix_fmt, options, Path(__file__).parent)

@@ -1,0 +1,83 @@
+//! Damaged streams: no panic, and no more work than a few times that of the whole stream.
+//!
+//! `MUTATIONS` sets how many inputs are tried per stream.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{parse, streams};
+
+/// xorshift64*: seeded, so that a failure repeats.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % below.max(1)
+    }
+}
+
+fn mutate(data: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut out = data.to_vec();
+    for _ in 0..1 + random.next(8) {
+        if out.len() < 8 {
+            break;
+        }
+        let at = random.next(out.len());
+        // Headers are few: aim at the start of the stream every other time.
+        let near = random.next(out.len().min(80));
+        let at = if random.next(2) == 0 { at } else { near };
+        match random.next(6) {
+            0 | 1 => out[at] ^= 1 << random.next(8),
+            2 => out[at] = random.next(256) as u8,
+            3 => {
+                let end = (at + random.next(40)).min(out.len());
+                out.drain(at..end);
+            }
+            4 => {
+                let from = random.next(out.len());
+                let chunk = out[from..(from + random.next(60)).min(out.len())].to_vec();
+                out.splice(at..at, chunk);
+            }
+            _ => out.truncate(at.max(8)),
+        }
+    }
+    out
+}
+
+#[test]
+fn mutated_streams_neither_panic_nor_hang() {
+    let quick = if cfg!(debug_assertions) { 400 } else { 2000 };
+    let count = std::env::var("MUTATIONS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(quick);
+    let seed = std::env::var("MUTATION_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1u64);
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut slowest = Duration::ZERO;
+    for (name, data) in streams() {
+        for i in 0..count {
+            let input = mutate(&data, &mut random);
+            let start = Instant::now();
+            let threads = if i % 16 == 0 { 2 } else { 1 };
+            for picture in parse(&input, threads) {
+                assert_eq!(
+                    picture.motion.ref_poc().len(),
+                    picture.motion.ref_idx().len()
+                );
+            }
+            slowest = slowest.max(start.elapsed());
+            assert!(
+                start.elapsed() < Duration::from_secs(5),
+                "{name}, input {i}"
+            );
+        }
+    }
+    eprintln!("{count} inputs per stream, the slowest took {slowest:?}");
+}

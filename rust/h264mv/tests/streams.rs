@@ -1,0 +1,118 @@
+//! The crate's own streams: digests, threads, random access, truncation.
+
+mod common;
+
+use std::fmt::Write as _;
+
+use common::{bytes, data_dir, parse, streams};
+use h264mv::{AnnexB, Options, StreamIndex};
+
+fn digests() -> String {
+    let mut text = String::from("stream,decode_index,poc,sha\n");
+    for (name, data) in streams() {
+        for p in parse(&data, 1) {
+            assert_eq!(p.damage, None, "{name}");
+            let sha = common::files::short_sha(&bytes(&p));
+            let _ = writeln!(text, "{name},{},{},{sha}", p.info.decode_index, p.info.poc);
+        }
+    }
+    text
+}
+
+#[test]
+fn own_streams_match_their_digests() {
+    let want = std::fs::read_to_string(data_dir().join("digests.csv")).expect("digests");
+    assert_eq!(digests(), want);
+}
+
+#[test]
+#[ignore = "rewrites the digests"]
+fn write_digests() {
+    std::fs::write(data_dir().join("digests.csv"), digests()).expect("write digests");
+}
+
+#[test]
+fn threads_do_not_change_motion() {
+    for (name, data) in streams() {
+        let one: Vec<_> = parse(&data, 1).iter().map(bytes).collect();
+        let three: Vec<_> = parse(&data, 3).iter().map(bytes).collect();
+        assert!(one == three, "{name}");
+    }
+}
+
+#[test]
+fn chosen_pictures_equal_a_full_pass() {
+    for (name, data) in streams() {
+        let units: Vec<&[u8]> = AnnexB::new(&data).map(|(_, nal)| nal).collect();
+        let mut index = StreamIndex::new();
+        for (i, nal) in units.iter().enumerate() {
+            index
+                .push(&nal[..nal.len().min(100)], i as u64)
+                .expect("index");
+        }
+        index.end_of_access_unit();
+        let full = parse(&data, 1);
+        assert_eq!(index.len(), full.len(), "{name}");
+        for chosen in [vec![full.len() - 1, 0, 1], vec![2, 2], vec![3]] {
+            let units = |sample: u64, _: u32| units.get(sample as usize).copied();
+            let got = index
+                .parse(&chosen, &Options::default(), units)
+                .expect("pictures");
+            for (&i, picture) in chosen.iter().zip(&got) {
+                assert_eq!(picture.damage, None, "{name}");
+                assert_eq!(picture.info.poc, full[i].info.poc, "{name}");
+                assert!(bytes(picture) == bytes(&full[i]), "{name} picture {i}");
+            }
+        }
+    }
+}
+
+#[test]
+fn truncation_is_never_silent() {
+    let step = std::env::var("TRUNCATION_STEP")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    for (name, data) in streams() {
+        let full = parse(&data, 1);
+        for cut in (0..data.len()).step_by(step.unwrap_or(13)) {
+            for (p, whole) in parse(&data[..cut], 1).iter().zip(&full) {
+                let same = bytes(p) == bytes(whole);
+                assert!(
+                    p.damage.is_some() || same,
+                    "{name} cut at {cut}: {:?}",
+                    p.info
+                );
+            }
+        }
+    }
+}
+
+/// A picture that lost a slice must not pass its damage on in silence.
+#[test]
+fn damage_spreads_no_further_than_it_tells() {
+    for (name, data) in streams() {
+        let units: Vec<&[u8]> = AnnexB::new(&data).map(|(_, nal)| nal).collect();
+        let full = parse(&data, 1);
+        for broken in (0..units.len()).filter(|&i| units[i].len() > 60 && units[i][0] & 31 < 6) {
+            let mut decoder = h264mv::Decoder::new(&Options::default());
+            for (i, nal) in units.iter().enumerate() {
+                let end = if i == broken { 40 } else { nal.len() };
+                let _ = decoder.push(&nal[..end], 0);
+            }
+            decoder.finish();
+            let got: Vec<_> = std::iter::from_fn(|| decoder.next_picture()).collect();
+            assert!(
+                got.iter().any(|p| p.damage.is_some()),
+                "{name} unit {broken}"
+            );
+            for (p, whole) in got.iter().zip(&full) {
+                let same = bytes(p) == bytes(whole);
+                assert!(
+                    p.damage.is_some() || same,
+                    "{name} unit {broken}: {:?}",
+                    p.info
+                );
+            }
+        }
+    }
+}
