@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,14 @@ class FoldInputs:
         ]
 
     def fingerprint(self, *settings: Any) -> str:
-        """Digest of the settings, labels and the content of all train and validation clips."""
+        """Digest of the settings, labels and the motion of all train and validation clips."""
         rows = [
-            [part, c.name, c.label, self.motion.get(c.name), self.clip.get(c.name)]
+            [part, c.name, c.label, self.motion.get(c.name)]
             for part in ("train", "val")
             for c in getattr(self._fold, part)
         ]
-        return digest_bytes([json.dumps([settings, self.labels, rows], sort_keys=True).encode()])
+        program = version("moclip-lite")
+        return digest_bytes([json.dumps([program, settings, self.labels, rows], sort_keys=True).encode()])
 
 
 def build_motion_net(experiment: Experiment, classes: int, *, pretrained: bool = False) -> MotionNet:
@@ -106,10 +108,16 @@ def _train(
 ) -> FitResult:
     """Skip, resume or train a stage, and keep its weights."""
     path = folder / f"{stage}.safetensors"
-    done = _trained(path, fingerprint, module, inputs.labels)
-    if done is not None:
-        space.reporter.say(f"{stage}: already trained ({done.best_accuracy:.1f} % on validation)")
-        return done
+    shared = (
+        space.cache.root / "trained" / f"{fingerprint}.safetensors"
+    )  # runs of a grid have parts in common
+    for known in (path, shared):
+        done = _trained(known, fingerprint, module, inputs.labels)
+        if done is not None:
+            space.reporter.say(f"{stage}: already trained ({done.best_accuracy:.1f} % on validation)")
+            if known != path:
+                _keep(path, module, inputs, fingerprint, done)
+            return done
     started = time.perf_counter()
     state = folder / "state" / f"{stage}.safetensors"
 
@@ -118,15 +126,20 @@ def _train(
 
     result = run(state, on_epoch, fingerprint)
     space.reporter.progress(f"train {stage}", epochs, epochs)
-    save_weights(
-        path, module, inputs.labels, {"fingerprint": fingerprint, "stage": stage, "result": vars(result)}
-    )
+    for target in (shared, path):
+        _keep(target, module, inputs, fingerprint, result)
     state.unlink(missing_ok=True)
     space.reporter.say(
         f"{stage}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
         f"{len(result.history)}), {time.perf_counter() - started:.0f} s"
     )
     return result
+
+
+def _keep(
+    path: Path, module: torch.nn.Module, inputs: FoldInputs, fingerprint: str, result: FitResult
+) -> None:
+    save_weights(path, module, inputs.labels, {"fingerprint": fingerprint, "result": vars(result)})
 
 
 def train_motion(
