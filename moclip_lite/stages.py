@@ -6,18 +6,19 @@ Each stage is skipped when its weights are there and were made from the same set
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from .augment import RandomView
-from .cache import cache_key
+from .cache import FeatureCache, cache_key
 from .checkpoint import load_weights, read_description, save_weights, weights_digest
 from .config import Experiment
 from .datasets import Clip, Fold
@@ -26,7 +27,7 @@ from .errors import CheckpointError
 from .features import FeatureTable, HeadFeed, MotionFeed, MotionStore, Views, motion_scores
 from .fusion import Head, create_head
 from .motion_net import MotionNet, create_motion_net
-from .training import FitResult, fit, seed_all
+from .training import Feed, FitResult, TrainSettings, fit, seed_all
 from .workspace import Workspace
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
     "train_head",
     "train_motion",
 ]
+
+
+_RESULT: Final = "training result"
 
 
 class FoldInputs:
@@ -82,64 +86,74 @@ def build_head(experiment: Experiment, name: str, motion_dim: int, appearance_di
     return create_head(name, motion_dim, appearance_dim, classes, hidden=f.hidden, dropout=f.dropout)
 
 
-def _trained(
-    path: Path, fingerprint: str, module: torch.nn.Module, labels: Sequence[str]
-) -> FitResult | None:
-    """Load finished weights of the same fingerprint."""
-    description = read_description(path)
-    if description is None or description.get("fingerprint") != fingerprint:
-        return None
-    try:
-        load_weights(path, module, labels)
-        return FitResult(**description["result"])
-    except (CheckpointError, KeyError, TypeError):
-        return None
+@dataclass(frozen=True)
+class _Stage:
+    """A training: its name, where its weights go, what it is made from, and its labels."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    labels: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.name}.safetensors"
+
+    def keep(self, module: nn.Module, result: FitResult) -> None:
+        description = {"fingerprint": self.fingerprint, "result": vars(result)}
+        save_weights(self.path, module, self.labels, description)
+
+    def finished(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
+        """Load weights of this very training: the run folder's, or those another run left in the cache."""
+        description = read_description(self.path)
+        if description is not None and description.get("fingerprint") == self.fingerprint:
+            try:
+                load_weights(self.path, module, self.labels)
+                return FitResult(**description["result"])
+            except (CheckpointError, KeyError, TypeError):
+                pass  # damaged: taken from the cache or trained again
+        arrays = cache.get("trained", self.fingerprint)
+        if arrays is None:
+            return None
+        result = FitResult(**json.loads(arrays.pop(_RESULT).tobytes()))
+        module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+        self.keep(module, result)
+        return result
+
+    def share(self, module: nn.Module, result: FitResult, cache: FeatureCache) -> None:
+        """Leave the weights in the cache: the runs of a grid have trainings in common."""
+        arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+        arrays[_RESULT] = np.frombuffer(json.dumps(vars(result)).encode(), np.uint8)
+        cache.put("trained", self.fingerprint, arrays)
 
 
 def _train(
-    space: Workspace,
-    stage: str,
-    folder: Path,
-    fingerprint: str,
-    inputs: FoldInputs,
-    module: torch.nn.Module,
-    run: Callable[[Path, Callable[[dict[str, float]], None], str], FitResult],
-    epochs: int,
+    space: Workspace, stage: _Stage, module: nn.Module, feed: Feed, settings: TrainSettings
 ) -> FitResult:
     """Skip, resume or train a stage, and keep its weights."""
-    path = folder / f"{stage}.safetensors"
-    shared = (
-        space.cache.root / "trained" / f"{fingerprint}.safetensors"
-    )  # runs of a grid have parts in common
-    for known in (path, shared):
-        done = _trained(known, fingerprint, module, inputs.labels)
-        if done is not None:
-            space.reporter.say(f"{stage}: already trained ({done.best_accuracy:.1f} % on validation)")
-            if known != path:
-                _keep(path, module, inputs, fingerprint, done)
-            return done
-    started = time.perf_counter()
-    state = folder / "state" / f"{stage}.safetensors"
+    say = space.reporter.say
+    done = stage.finished(module, space.cache)
+    if done is not None:
+        say(f"{stage.name}: already trained ({done.best_accuracy:.1f} % on validation)")
+        return done
+    state = stage.folder / "state" / f"{stage.name}.safetensors"
 
     def on_epoch(row: dict[str, float]) -> None:
-        space.reporter.progress(f"train {stage}", int(row["epoch"]) + 1, epochs)
+        space.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, settings.epochs)
 
-    result = run(state, on_epoch, fingerprint)
-    space.reporter.progress(f"train {stage}", epochs, epochs)
-    for target in (shared, path):
-        _keep(target, module, inputs, fingerprint, result)
+    result = fit(
+        module, feed, settings, seed=space.experiment.run.seed, device=space.device,
+        checkpoint=state, fingerprint=stage.fingerprint, on_epoch=on_epoch,
+    )  # fmt: skip
+    space.reporter.progress(f"train {stage.name}", settings.epochs, settings.epochs)
+    stage.keep(module, result)
+    stage.share(module, result, space.cache)
     state.unlink(missing_ok=True)
-    space.reporter.say(
-        f"{stage}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
-        f"{len(result.history)}), {time.perf_counter() - started:.0f} s"
+    say(
+        f"{stage.name}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
+        f"{len(result.history)}), {result.seconds:.0f} s"
     )
     return result
-
-
-def _keep(
-    path: Path, module: torch.nn.Module, inputs: FoldInputs, fingerprint: str, result: FitResult
-) -> None:
-    save_weights(path, module, inputs.labels, {"fingerprint": fingerprint, "result": vars(result)})
 
 
 def train_motion(
@@ -159,13 +173,8 @@ def train_motion(
         segments=min(m.train_segments, m.segments), batch=t.batch, seed=seed,
     )  # fmt: skip
 
-    def run(state: Path, on_epoch: Callable[[dict[str, float]], None], mark: str) -> FitResult:
-        return fit(
-            model, feed, t.settings(), seed=seed, device=space.device,
-            checkpoint=state, fingerprint=mark, on_epoch=on_epoch,
-        )  # fmt: skip
-
-    result = _train(space, "motion", folder, fingerprint, inputs, model, run, t.epochs)
+    stage = _Stage("motion", folder, fingerprint, inputs.labels)
+    result = _train(space, stage, model, feed, t.settings())
     return model.to(space.device), result
 
 
@@ -239,11 +248,5 @@ def train_head(
         head.fit_statistics(train.motion, train.appearance)
     feed = HeadFeed(train, tables["val"], t.batch, seed)
 
-    def run(state: Path, on_epoch: Callable[[dict[str, float]], None], mark: str) -> FitResult:
-        return fit(
-            head, feed, t.settings(), seed=seed, device=space.device,
-            checkpoint=state, fingerprint=mark, on_epoch=on_epoch,
-        )  # fmt: skip
-
-    result = _train(space, stage, folder, fingerprint, inputs, head, run, t.epochs)
+    result = _train(space, _Stage(stage, folder, fingerprint, inputs.labels), head, feed, t.settings())
     return head.to(space.device), result

@@ -131,10 +131,10 @@ def test_nothing_half_written_under_the_final_name(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
+    def full(source: object, target: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(MoclipError, match="disk is full"):
         FeatureCache(tmp_path).put("clip", KEY, ARRAYS)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
