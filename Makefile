@@ -1,22 +1,28 @@
-# Everything here sets itself up: a bare clone needs Python >= 3.10 and make.
+# Everything here sets itself up: a bare clone needs Python >= 3.10, make and a Rust toolchain.
 # VENV=path reuses an environment elsewhere.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.moclip-$(shell cksum pyproject.toml | cut -d' ' -f1)
 
-.PHONY: help env demo test lint types layers docs bench clean
+CARGO := cargo --quiet
+MANIFEST := --manifest-path rust/Cargo.toml
+
+.PHONY: help env demo test lint rust docs bench clean
 
 help:
 	@echo "make demo    generate clips, train and test on them, offline"
 	@echo "make test    the tests"
-	@echo "make lint    ruff, mypy and the import layers"
+	@echo "make lint    ruff, mypy, the native module's stub and the import layers"
+	@echo "make rust    format, clippy and tests of the native parser"
 	@echo "make docs    docs/cli.md from the commands"
 	@echo "make bench   the benchmarks"
 
 env: $(STAMP)
 
-$(STAMP): pyproject.toml
+SOURCES := $(shell find rust -name "*.rs" -not -path "*/target/*") rust/Cargo.lock
+
+$(STAMP): pyproject.toml $(SOURCES)
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[dev]"
@@ -32,7 +38,13 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest mv_tools._h264mv
 	$(BIN)/lint-imports
+
+rust:
+	$(CARGO) fmt $(MANIFEST) --all --check
+	$(CARGO) clippy $(MANIFEST) --all-targets -- -D warnings
+	$(CARGO) test $(MANIFEST) -p h264mv
 
 docs: env
 	$(BIN)/python docs/make_cli.py > docs/cli.md

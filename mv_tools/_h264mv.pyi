@@ -6,6 +6,17 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Decoder",
+    "H264Error",
+    "LimitError",
+    "MalformedError",
+    "Picture",
+    "PictureInfo",
+    "StreamIndex",
+    "UnsupportedError",
+]
+
 class H264Error(Exception):
     """Root of this module's errors."""
 

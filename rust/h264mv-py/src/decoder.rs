@@ -24,7 +24,7 @@ impl Framing {
     }
 
     /// The NAL units of a sample; a broken length ends them with an error.
-    pub fn units<'a>(self, sample: &'a [u8]) -> Vec<h264mv::Result<&'a [u8]>> {
+    pub fn units(self, sample: &[u8]) -> Vec<h264mv::Result<&[u8]>> {
         match self.0 {
             None => AnnexB::new(sample).map(|(_, nal)| Ok(nal)).collect(),
             Some(size) => LengthPrefixed::new(sample, size).collect(),

@@ -306,7 +306,7 @@ impl Entropy for Cabac<'_> {
         self.last_qp_delta = false;
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn residual(&mut self, cx: &mut Context, intra: bool, intra16x16: bool) -> Result<(), Fault> {
         cabac_residual::residual(&mut self.engine, &mut self.contexts, cx, intra, intra16x16)
     }

@@ -1,8 +1,9 @@
 //! Direct prediction of B macroblocks (clause 8.4.1.2).
 
-use crate::context::{Context, Neighbour};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::mvpred::median;
+use crate::neighbour::Neighbour;
 use crate::picture::{FrameMotion, Motion, Mv};
 use crate::refs::RefPic;
 

@@ -30,8 +30,11 @@ mod macroblock;
 mod mbinfo;
 mod mvpred;
 mod nal;
+mod neighbour;
 mod params;
+
 mod parse;
+mod partition_syntax;
 mod picture;
 mod plan;
 mod poc;

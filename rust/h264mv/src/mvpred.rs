@@ -1,6 +1,7 @@
 //! Motion vector prediction (clause 8.4.1.3).
 
-use crate::context::{Context, Neighbour};
+use crate::context::Context;
+use crate::neighbour::Neighbour;
 use crate::picture::Mv;
 
 #[inline(always)]

@@ -177,6 +177,18 @@ impl Sps {
         Ok(())
     }
 
+    /// Whether pictures of the other set may refer to pictures of this one: all that differs is
+    /// how they are shown.
+    pub(crate) fn codes_like(&self, other: &Sps) -> bool {
+        let plain = |sps: &Sps| Sps {
+            vui: Vui::default(),
+            frame_crop: [0; 4],
+            seq_parameter_set_id: 0,
+            ..sps.clone()
+        };
+        plain(self) == plain(other)
+    }
+
     /// ChromaArrayType (clause 7.4.2.1.1).
     pub fn chroma_array_type(&self) -> u8 {
         if self.separate_colour_plane_flag {

@@ -224,7 +224,7 @@ impl Tracker {
     /// Starts a picture: pairs fields, fills frame_num gaps, derives the POC.
     fn start(&mut self, h: &SliceHeader, sps: &Arc<Sps>, pps: &Pps, sample: u64) {
         if self.active.as_ref() != Some(sps) {
-            if self.active.is_some() {
+            if self.active.as_ref().is_some_and(|old| !old.codes_like(sps)) {
                 self.dpb.clear();
                 self.first_field = None;
             }
