@@ -24,7 +24,8 @@ __all__ = ["STYLES", "Style", "colour_wheel", "flow_to_rgb", "render", "save_mp4
 
 Style: TypeAlias = Literal["arrows", "colour", "both"]
 STYLES: Final[tuple[str, ...]] = get_args(Style)
-_ARROW_CELL: Final = 16
+_ARROW_CELL: Final = 24
+_SHOWN_WIDTH: Final = 720
 _MIN_SHOWN: Final = 0.25  # pixels per frame: shorter arrows are dots that only hide the picture
 
 
@@ -71,7 +72,8 @@ def render(
         max_length: pixels per frame shown in full colour; by default the 99th percentile.
 
     Returns:
-        uint8 [H, W, 3]. Arrows are drawn at three times their length.
+        uint8 [k H, k W, 3]: small pictures are enlarged k times so that arrows can be told apart.
+        Arrows are drawn at three times their length.
 
     Raises:
         ValueError: an unknown style.
@@ -85,27 +87,40 @@ def render(
     canvas = picture.astype(np.float32)
     if style in ("colour", "both"):
         colour = flow_to_rgb(dense, top).astype(np.float32)
-        weight = (0.25 + 0.5 * np.clip(length / top, 0, 1))[..., None]
+        weight = (0.15 + 0.55 * np.clip(length / top, 0, 1))[..., None]
         canvas = canvas * (1 - weight) + colour * weight
-    image = Image.fromarray(canvas.astype(np.uint8))
+    scale = enlargement(width)
+    image = Image.fromarray(canvas.astype(np.uint8)).resize(
+        (scale * width, scale * height), Image.Resampling.BICUBIC
+    )
     if style in ("arrows", "both"):
-        _draw_arrows(image, field)
+        _draw_arrows(image, field, (width, height), scale)
     _draw_key(image, top)
     return np.asarray(image)
 
 
-def _draw_arrows(image: Image.Image, field: npt.NDArray[np.float32]) -> None:
-    width, height = image.size
-    rows, columns = max(1, height // _ARROW_CELL), max(1, width // _ARROW_CELL)
+def enlargement(width: int) -> int:
+    """How many times a picture of this width is enlarged for drawing."""
+    return max(1, round(_SHOWN_WIDTH / width))
+
+
+def _draw_arrows(
+    image: Image.Image, field: npt.NDArray[np.float32], size: tuple[int, int], scale: int
+) -> None:
+    width, height = size
+    cell = max(8, _ARROW_CELL // scale)
+    rows, columns = max(1, height // cell), max(1, width // cell)
     mean = pool(field, (rows, columns), width=width, height=height)
     draw = ImageDraw.Draw(image)
     for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_SHOWN), strict=True):
-        dx, dy = (3 * mean[:, row, column]).tolist()
-        x, y = (column + 0.5) * width / columns, (row + 0.5) * height / rows
-        for colour, stroke in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            draw.line([(x, y), (x + dx, y + dy)], fill=colour, width=stroke)
-        angle, size = np.arctan2(dy, dx), min(5.0, 2.0 + 0.2 * float(np.hypot(dx, dy)))
-        wings = [(x + dx - size * np.cos(angle + s), y + dy - size * np.sin(angle + s)) for s in (0.5, -0.5)]
+        dx, dy = (3 * scale * mean[:, row, column]).tolist()
+        x, y = (column + 0.5) * image.width / columns, (row + 0.5) * image.height / rows
+        draw.line([(x + 1, y + 1), (x + dx + 1, y + dy + 1)], fill=(0, 0, 0), width=1)
+        draw.line([(x, y), (x + dx, y + dy)], fill=(255, 255, 255), width=1)
+        angle, head = np.arctan2(dy, dx), min(7.0, 3.0 + 0.15 * float(np.hypot(dx, dy)))
+        wings = [
+            (x + dx - head * np.cos(angle + s), y + dy - head * np.sin(angle + s)) for s in (0.45, -0.45)
+        ]
         draw.polygon([(x + dx, y + dy), *wings], fill=(255, 255, 255), outline=(0, 0, 0))
 
 
@@ -173,8 +188,9 @@ def save_mp4(
         with av.open(name, mode="w") as container:
             stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
             stream.pix_fmt = "yuv420p"
-            stream.width = decoder.metadata.width // 2 * 2
-            stream.height = decoder.metadata.height // 2 * 2
+            scale = enlargement(decoder.metadata.width)
+            stream.width = decoder.metadata.width * scale // 2 * 2
+            stream.height = decoder.metadata.height * scale // 2 * 2
             pictures = iter_rgb_at(source, chosen)
             for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
                 drawn = render(picture, flow(frame), style, top)

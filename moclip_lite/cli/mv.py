@@ -87,7 +87,13 @@ def show(
     from mv_tools import visualize
 
     if out.suffix == ".png":
-        index = frame if frame is not None else mv_tools.count_frames(file) // 2
+        decoder = mv_tools.MotionDecoder(file, backend=backend)
+        index = frame if frame is not None else len(decoder) // 2
+        if decoder[index].pict_type == "I":
+            if frame is None and index + 1 < len(decoder):
+                index += 1
+            else:
+                err.print(f"frame {index} is an I picture, it holds no motion; try --frame {index + 1}")
         visualize.save_png(file, out, index, style=style, backend=backend)  # type: ignore[arg-type]
     elif out.suffix == ".mp4":
         visualize.save_mp4(file, out, style=style, backend=backend)  # type: ignore[arg-type]
