@@ -26,6 +26,7 @@ from cli_fixtures import (
     sets,
 )
 from conftest import H264, encode, panning
+from safetensors.numpy import load_file
 
 from moclip_lite.cache import FeatureCache
 from mv_tools import MotionDecoder
@@ -130,9 +131,9 @@ def test_broken_file_is_refused_by_every_command(kind: str, tmp_path: Path) -> N
     out.mkdir()
     assert_refused(moclip("mv", "extract", path, "-o", out / "x.npz"), *parts)
     assert_refused(moclip("mv", "show", path, "-o", out / "x.mp4"), *parts[:1])
-    assert_refused(moclip("mv", "show", path, "-o", out / "x.png", "--frame", 20), *parts[:1])
     assert_refused(moclip("mv", "transcode", path, out / "x.mp4"), *parts[:1])
     if kind != "truncated late":  # its first pictures can be described
+        assert_refused(moclip("mv", "show", path, "-o", out / "x.png"), *parts[:1])
         assert_refused(moclip("mv", "probe", path), *parts)
         assert_refused(moclip("mv", "probe", path, "--json"), *parts)
     assert list(out.iterdir()) == [], "something half made is left"
@@ -388,9 +389,9 @@ def test_damaged_entries_are_made_again_and_never_used(trained: TrainedRun, tmp_
     """One entry of each stage is cut in half: the numbers are those of the sound cache."""
     first = json.loads((trained.folder / "metrics.json").read_text(encoding="utf-8"))
     cut = {stage: entries(trained.cache, stage)[0] for stage in ("motion", "clip", "motion_features")}
-    whole = {stage: path.read_bytes() for stage, path in cut.items()}
-    for stage, path in cut.items():
-        path.write_bytes(whole[stage][: len(whole[stage]) // 2])
+    whole = {stage: load_file(path) for stage, path in cut.items()}
+    for path in cut.values():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     outcome = assert_ok(moclip(*trained.words(tmp_path / "run"), "--json"))
     for path in cut.values():
         assert any(
@@ -400,7 +401,10 @@ def test_damaged_entries_are_made_again_and_never_used(trained: TrainedRun, tmp_
     for stream in ("motion", "appearance", "fusion"):
         assert outcome.json[stream] == first[stream]
     for stage, path in cut.items():
-        assert path.read_bytes() == whole[stage], stage
+        again = load_file(path)
+        assert set(again) == set(whole[stage])
+        for name, array in whole[stage].items():
+            np.testing.assert_allclose(again[name], array, atol=1e-5, err_msg=f"{stage} {name}")
     assert_ok(moclip("cache", "verify", "--cache", trained.cache))
 
 
@@ -409,12 +413,12 @@ def test_entry_of_another_clip_is_not_used(tmp_path: Path) -> None:
     words = ("run", data, *sets((*QUICK, f"cache.dir={tmp_path / 'cache'}")))
     first = assert_ok(moclip(*words, "--run-dir", tmp_path / "one", "--json")).json
     a, b = entries(tmp_path / "cache", "motion")[:2]
-    sound = a.read_bytes()
+    sound = load_file(a)["motion"]
     a.write_bytes(b.read_bytes())
     second = assert_ok(moclip(*words, "--run-dir", tmp_path / "two", "--json"))
     assert "belongs to another key" in second.err
     assert second.json["motion"] == first["motion"]
-    assert a.read_bytes() == sound
+    np.testing.assert_array_equal(load_file(a)["motion"], sound)
 
 
 def test_damaged_notes_beside_the_cache(tmp_path: Path) -> None:
@@ -523,30 +527,21 @@ def test_full_disk_for_a_run_folder(tiny_disk: Callable[[int], Path], tmp_path: 
 
 
 def test_full_disk_without_a_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same where no file system can be mounted: the kernel's answer to fsync is replaced."""
+    """The same where no file system can be mounted: the kernel's answer to a rename is replaced."""
     data, cache = class_folders(tmp_path / "data"), tmp_path / "cache"
-    real, calls = os.fsync, 0
+    real, written = os.replace, 0
 
-    def full(handle: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls > 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(handle)
+    def full(source: str | Path, target: str | Path) -> None:
+        nonlocal written
+        written += Path(target).suffix == ".safetensors"
+        if written > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        real(source, target)
 
-    words = (
-        "extract",
-        "motion",
-        data,
-        "--cache",
-        cache,
-        *sets(MOTION_ONLY),
-        "--failures",
-        tmp_path / "f.csv",
-        "--json",
-    )
+    extract = ("extract", "motion", data, "--cache", cache, *sets(MOTION_ONLY))
+    words = (*extract, "--failures", tmp_path / "f.csv", "--json")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "replace", full)
         assert_refused(moclip(*words), "disk is full", "kept")
     assert len(entries(cache, "motion")) == 3
     assert _no_drafts(cache)

@@ -207,6 +207,22 @@ def test_broken_files_are_reported_and_the_rest_goes_on(
     assert "Traceback" not in outcome.err
 
 
+def test_size_change_costs_only_its_own_file(
+    trained: TrainedRun, unseen: dict[str, Path], tmp_path: Path
+) -> None:
+    """Two pictures of one clip that differ in size can't be stacked."""
+    folder = trained.copy(tmp_path / "run")
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    assert text.count("  frames: 1\n") == 1
+    (folder / "config.yaml").write_text(text.replace("  frames: 1\n", "  frames: 2\n"), encoding="utf-8")
+    resized = _two_sizes(tmp_path)
+    outcome = moclip("predict", resized, unseen["water_rotate"], "--model", folder, "--json")
+    assert outcome.code == 2
+    assert [a["path"] for a in outcome.json] == [str(unseen["water_rotate"])]
+    assert "resized.h264" in outcome.err
+    assert "size changes" in outcome.err
+
+
 def _two_sizes(folder: Path) -> Path:
     """A raw stream that changes its picture size on the way."""
     parts = [
