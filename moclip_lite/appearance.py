@@ -10,7 +10,6 @@ from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
-import open_clip
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -25,6 +24,13 @@ __all__ = ["RANDOM", "AppearanceEncoder"]
 
 RANDOM: Final = "none"
 """The name of random, seeded weights; never chosen unasked."""
+
+
+def _open_clip() -> Any:
+    """The library, loaded when a model is: it takes seconds to import."""
+    import open_clip
+
+    return open_clip
 
 
 class AppearanceEncoder:
@@ -49,8 +55,8 @@ class AppearanceEncoder:
     ) -> None:
         self.model_name, self.pretrained, self.seed = model, pretrained, seed
         self.device = device or torch.device("cpu")
-        if model not in open_clip.list_models():
-            raise ConfigError(_unknown("clip.model", model, open_clip.list_models()))
+        if model not in _open_clip().list_models():
+            raise ConfigError(_unknown("clip.model", model, _open_clip().list_models()))
         net, preprocess = self._create()
         self._net = cast(Any, freeze(net.to(self.device)))
         self._preprocess = preprocess
@@ -70,17 +76,17 @@ class AppearanceEncoder:
         if self.random:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                net, _, preprocess = open_clip.create_model_and_transforms(
+                net, _, preprocess = _open_clip().create_model_and_transforms(
                     self.model_name, pretrained=None, pretrained_image=False, load_weights=False
                 )
             return net, preprocess
         if local.suffix in (".safetensors", ".pt", ".pth", ".bin") or local.is_file():
             return self._create_local(local)
-        tags = open_clip.list_pretrained_tags_by_model(self.model_name)
+        tags = _open_clip().list_pretrained_tags_by_model(self.model_name)
         if self.pretrained not in tags:
             raise ConfigError(_unknown("clip.pretrained", self.pretrained, [*tags, RANDOM]))
         try:
-            net, _, preprocess = open_clip.create_model_and_transforms(
+            net, _, preprocess = _open_clip().create_model_and_transforms(
                 self.model_name, pretrained=self.pretrained, weights_only=True
             )
         except Exception as error:  # hub clients raise many kinds; all mean the same to the user
@@ -94,7 +100,7 @@ class AppearanceEncoder:
         if not path.is_file():
             raise CheckpointError(f"{path}: there is no such checkpoint (clip.pretrained)")
         try:
-            net, _, preprocess = open_clip.create_model_and_transforms(
+            net, _, preprocess = _open_clip().create_model_and_transforms(
                 self.model_name, pretrained=str(path), weights_only=True
             )
         except Exception as error:
@@ -141,7 +147,7 @@ class AppearanceEncoder:
     @torch.inference_mode()
     def encode_text(self, sentences: Sequence[str]) -> npt.NDArray[np.float32]:
         """Sentences -> float32 [N, dim], L2-normalised."""
-        tokens = open_clip.get_tokenizer(self.model_name)(list(sentences))
+        tokens = _open_clip().get_tokenizer(self.model_name)(list(sentences))
         features = self._net.encode_text(tokens.to(self.device))
         return np.asarray(functional.normalize(features.float(), dim=-1).cpu().numpy(), np.float32)
 

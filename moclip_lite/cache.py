@@ -148,6 +148,9 @@ class FeatureCache:
         """
         limit = time.time() - 86_400 * older_than_days if older_than_days is not None else None
         count, freed = 0, 0
+        for draft in self.root.glob("*/??/.*.safetensors"):  # of processes that were killed
+            if draft.stat().st_mtime < time.time() - 86_400:
+                draft.unlink(missing_ok=True)
         for entry in self.entries():
             if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
                 entry.path.unlink(missing_ok=True)

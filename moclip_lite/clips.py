@@ -90,6 +90,7 @@ def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionCl
         mv_tools.MotionError: damaged file, or a codec without vectors.
     """
     decoder = MotionDecoder(path, backend=spec.backend, threads=threads)
+    decoder.packets.require_whole(str(path))
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]

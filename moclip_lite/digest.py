@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from .errors import MoclipError
+
+log = logging.getLogger("moclip.cache")
 
 __all__ = ["ContentDigests", "digest_bytes", "digest_file"]
 
@@ -43,11 +48,22 @@ class ContentDigests:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._create()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full disk
+                raise MoclipError(f"{path}: the memory of file digests can't be used: {error}") from error
+            log.warning("%s is damaged and will be made again", path)
+            path.unlink()
+            self._create()
+
+    def _create(self) -> None:
         with self._connect() as db:
             db.execute(
                 "CREATE TABLE IF NOT EXISTS digests "
                 "(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, digest TEXT)"
             )
+            db.execute("SELECT * FROM digests LIMIT 1")
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -78,6 +94,9 @@ class ContentDigests:
                 found[path] = digest_file(path)
                 fresh.append((key, *stamp, found[path]))
         if fresh:
-            with self._connect() as db:
-                db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", fresh)
+            try:
+                with self._connect() as db:
+                    db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", fresh)
+            except sqlite3.OperationalError as error:  # only a memory: the digests themselves are known
+                log.warning("%s could not be written (%s)", self._path, error)
         return found

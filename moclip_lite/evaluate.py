@@ -9,6 +9,7 @@ import numpy as np
 
 from .checkpoint import load_weights
 from .errors import CheckpointError
+from .extract import ExtractReport
 from .features import MotionStore, head_scores
 from .pipeline import head_tables, run_folder_of
 from .results import FoldResult, join_folds
@@ -38,15 +39,15 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
     needs_clip = any(
         (run_folder_of(folder, space.folds, f) / "appearance.safetensors").is_file() for f in space.folds
     )
-    appearance = space.extract_appearance(unique).keys if needs_clip else {}
+    appearance = space.extract_appearance(unique) if needs_clip else ExtractReport("clip")
     results = []
     for fold in space.folds:
-        inputs = FoldInputs(fold, space.dataset.labels, motion.keys, appearance)
+        inputs = FoldInputs(fold, space.dataset.labels, motion.keys, appearance.keys)
         results.append(_evaluate_fold(space, run_folder_of(folder, space.folds, fold), inputs, part))
     metrics = join_folds(results, unique, space.dataset.labels)
     if not any(stream in metrics for stream in ("motion", "appearance", "fusion")):
         raise CheckpointError(f"{folder} holds no trained weights")
-    return metrics | {"part": part, "failures": [vars(f) for f in motion.failures]}
+    return metrics | {"part": part, "failures": [vars(f) for f in motion.failures + appearance.failures]}
 
 
 def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str) -> FoldResult:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 __all__ = ["confusion_matrix", "mean_scores", "score", "wilson"]
 
@@ -23,6 +22,8 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     """
     if total < 1:
         raise ValueError("an interval needs at least one test clip")
+    from scipy.stats import binomtest  # a second to import
+
     interval = binomtest(correct, total).proportion_ci(0.95, method="wilson")
     return 100 * float(interval.low), 100 * float(interval.high)
 

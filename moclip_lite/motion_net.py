@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -80,6 +79,8 @@ class EfficientNetEncoder(nn.Module):
 
     def __init__(self, frames: int, pretrained: bool) -> None:
         super().__init__()
+        import timm  # seconds to import, and only for this network
+
         self.frames = frames
         try:
             # timm averages the RGB stem for two channels, as the paper does.

@@ -218,6 +218,9 @@ def _head_stage(
     streams: set[str],
 ) -> None:
     """Train and test the heads: appearance, and where there is motion the fusion and its control."""
+    spec = space.appearance_spec
+    encoder = {"model": spec.model, "pretrained": spec.pretrained, "digest": space.lazy_encoder.digest}
+    write_json(folder / "encoder.json", encoder)  # a head is of use with these weights only
     fused = "fusion" in streams
     parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", "val", "test")}
     tables = head_tables(space, inputs, parts, features)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import torch
 import mv_tools
 from mv_tools import MalformedStream, UnsupportedStream
 
+from .appearance import AppearanceEncoder
 from .checkpoint import load_weights
 from .config import Experiment, load_experiment
 from .errors import CheckpointError
@@ -68,9 +69,15 @@ class Classifier:
     """
 
     def __init__(
-        self, experiment: Experiment, labels: Sequence[str], motion: MotionNet | None, heads: dict[str, Head]
+        self,
+        experiment: Experiment,
+        labels: Sequence[str],
+        motion: MotionNet | None,
+        heads: dict[str, Head],
+        encoder_digest: str | None = None,
     ) -> None:
         self.experiment, self.labels = experiment, tuple(labels)
+        self._encoder_digest = encoder_digest
         self._motion, self._heads = motion, heads
         self.device = pick_device(experiment.run.device)
 
@@ -109,11 +116,17 @@ class Classifier:
         }
         if motion is None and not heads:
             raise CheckpointError(f"{folder} holds no trained weights")
-        return cls(experiment, labels, motion, heads)
+        digest = read_json(folder / "encoder.json").get("digest") if heads else None
+        return cls(experiment, labels, motion, heads, digest)
 
     @cached_property
-    def _encoder(self) -> Any:
-        return make_encoder(self.experiment, self.device)
+    def _encoder(self) -> AppearanceEncoder:
+        encoder = make_encoder(self.experiment, self.device)
+        if self._encoder_digest is not None and encoder.weights_digest != self._encoder_digest:
+            raise CheckpointError(
+                f"the heads were trained on other weights of {encoder.describe()} than those found here"
+            )
+        return encoder
 
     @property
     def warnings(self) -> list[str]:

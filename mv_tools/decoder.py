@@ -98,7 +98,8 @@ class MotionDecoder:
             MalformedStream: at the first damaged picture, after those before it.
         """
         frames = self._backend.frames()
-        return frames if self._order == "presentation" else _in_decode_order(frames)
+        yield from frames if self._order == "presentation" else _in_decode_order(frames)
+        self._backend.index.require_whole(self._backend.source.name)
 
     def __getitem__(self, index: int) -> MotionFrame:
         return self.get_frames_at([index])[0]

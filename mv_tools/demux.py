@@ -62,6 +62,7 @@ class PacketIndex:
         size: int64 [N] bytes.
         time_base: seconds per tick.
         timestamps: whether every packet has a distinct presentation time.
+        cut: where the file is cut short, in words; None for a whole file.
     """
 
     pts: npt.NDArray[np.int64]
@@ -70,6 +71,16 @@ class PacketIndex:
     size: npt.NDArray[np.int64]
     time_base: float
     timestamps: bool
+    cut: str | None = None
+
+    def require_whole(self, name: str) -> None:
+        """Refuse a file that is cut short.
+
+        Raises:
+            MalformedStream: says where.
+        """
+        if self.cut is not None:
+            raise MalformedStream(f"{name}: {self.cut}")
 
     def __len__(self) -> int:
         return int(self.shown.sum())
@@ -141,6 +152,7 @@ def scan_packets(
     key: list[bool] = []
     shown: list[bool] = []
     size: list[int] = []
+    cut = None
     with open_video(source) as (container, stream):
         time_base = float(stream.time_base or 0)
         try:
@@ -149,6 +161,8 @@ def scan_packets(
                     continue
                 if visit is not None:
                     visit(packet, len(pts))
+                if packet.is_corrupt and cut is None:
+                    cut = f"the file is cut short inside picture {len(pts)} (decoding order)"
                 pts.append(packet.pts)
                 key.append(bool(packet.is_keyframe))
                 shown.append(not packet.is_discard)
@@ -157,8 +171,11 @@ def scan_packets(
             raise MalformedStream(
                 f"{source.name}: reading stopped after {len(pts)} pictures: {error}"
             ) from error
+        declared = stream.frames if "mp4" in container.format.name else 0  # only its table is exact
     if not pts:
         raise MalformedStream(f"{source.name}: the video stream holds no picture")
+    if cut is None and len(pts) < declared:
+        cut = f"the file is cut short: it holds {len(pts)} of {declared} pictures"
     times = [-1 if value is None else value for value in pts]
     known = None not in pts and len(set(times)) == len(times)
     return PacketIndex(
@@ -168,6 +185,7 @@ def scan_packets(
         size=np.array(size, np.int64),
         time_base=time_base,
         timestamps=known,
+        cut=cut,
     )
 
 

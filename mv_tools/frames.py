@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .demux import PacketIndex, scan_packets
-from .errors import MalformedStream
+from .errors import MalformedStream, UnsupportedStream
 from .source import Source, SourceLike, open_video
 
 __all__ = ["RgbFrames", "count_frames", "iter_rgb_at", "read_keyframes", "read_rgb_at"]
@@ -67,7 +67,8 @@ def read_rgb_at(source: SourceLike, indices: Sequence[int]) -> RgbFrames:
     Raises:
         IndexError: an index is out of range.
         MalformedStream: damaged file.
-        ValueError: no index given, or pictures of different sizes.
+        UnsupportedStream: the pictures differ in size.
+        ValueError: no index given.
     """
     source = Source.of(source)
     if not len(indices):
@@ -77,7 +78,10 @@ def read_rgb_at(source: SourceLike, indices: Sequence[int]) -> RgbFrames:
     found = dict(_read(source, index, sorted(set(wanted))))
     shapes = {found[i].shape for i in wanted}
     if len(shapes) > 1:
-        raise ValueError(f"{source.name}: the picture size changes within the video: {sorted(shapes)}")
+        sizes = sorted({f"{width}x{height}" for height, width, _ in shapes})
+        raise UnsupportedStream(
+            f"{source.name}: the picture size changes within the video ({', '.join(sizes)})"
+        )
     return RgbFrames(np.stack([found[i] for i in wanted]), np.array(wanted, np.int64))
 
 
@@ -100,10 +104,12 @@ def count_frames(source: SourceLike) -> int:
     """Pictures of a video; only streams without timestamps are decoded for it.
 
     Raises:
-        MalformedStream: damaged file, or no picture in it.
+        MalformedStream: damaged file, cut short, or no picture in it.
     """
     source = Source.of(source)
-    total = _count(source, scan_packets(source))
+    index = scan_packets(source)
+    index.require_whole(source.name)
+    total = _count(source, index)
     if total < 1:
         raise MalformedStream(f"{source.name}: no picture can be decoded")
     return total

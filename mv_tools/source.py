@@ -19,12 +19,12 @@ import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
 
-__all__ = ["Source", "SourceLike", "open_video"]
+__all__ = ["FORMATS", "Source", "SourceLike", "open_video"]
 
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
 
 # Only self-contained formats: playlists (HLS, concat, DASH) name other files and addresses.
-_FORMATS: Final = (
+FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
     "flv,asf,ogg,ivf,obu,nut,mxf,gif,wav,mp3,aac,flac,yuv4mpegpipe,rm,dv,vob"
 )
@@ -84,7 +84,7 @@ class Source:
             raise MalformedStream(f"{self.name}: the file is empty (0 bytes)")
         # "file:" keeps a file named like a URL a file.
         target = f"file:{self.path}" if self.path is not None else io.BytesIO(self.data or b"")
-        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         try:
             return av.open(target, mode="r", options=options)
         except av.error.PermissionError as error:

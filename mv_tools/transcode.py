@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import ffmpeg
 import imageio_ffmpeg
 
 from .errors import MalformedStream, UnsupportedStream
-from .source import Source
+from .source import FORMATS, Source
 
 __all__ = ["Recipe", "transcode"]
 
+_TIMED: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))
 _ENCODERS: Final = {"h264": "libx264", "mpeg4": "mpeg4"}
 
 
@@ -116,21 +118,25 @@ def transcode(
     handle, name = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     try:
-        _run_ffmpeg(source, Path(name), recipe)
+        _run_ffmpeg(source, Path(name), target, recipe)
         os.replace(name, target)
     finally:
         Path(name).unlink(missing_ok=True)
     return target
 
 
-def _run_ffmpeg(source: Source, target: Path, recipe: Recipe) -> None:
-    video = ffmpeg.input(f"file:{source.path}", xerror=None).video
+def _run_ffmpeg(source: Source, draft: Path, target: Path, recipe: Recipe) -> None:
+    limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    video = ffmpeg.input(f"file:{source.path}", xerror=None, **limits).video
     if recipe.side is not None:
         video = video.filter(
             "scale", w=f"if(gt(iw,ih),-2,{recipe.side})", h=f"if(gt(iw,ih),{recipe.side},-2)"
         )
     video = video.filter("pad", w="ceil(iw/2)*2", h="ceil(ih/2)*2")
-    job = ffmpeg.output(video, f"file:{target}", **recipe._arguments()).global_args(
+    arguments = recipe._arguments()
+    if recipe.codec == "h264" and target.suffix in _TIMED:  # pictures keep their own times
+        arguments |= {"fps_mode": "vfr", "enc_time_base": "demux"}
+    job = ffmpeg.output(video, f"file:{draft}", **arguments).global_args(
         "-nostdin", "-hide_banner", "-loglevel", "error"
     )
     try:
@@ -146,5 +152,9 @@ def _run_ffmpeg(source: Source, target: Path, recipe: Recipe) -> None:
             raise OSError(errno.ENOSPC, "the disk is full", str(target.parent)) from error
         if any("does not contain any stream" in line or "matches no streams" in line for line in lines):
             raise UnsupportedStream(f"{source.name}: no video stream to transcode") from error
-        reason = lines[0] if lines else "ffmpeg gave no reason"
+        if any("Unable to choose an output format" in line for line in lines):
+            raise ValueError(
+                f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
+            ) from error
+        reason = re.sub(r"^\[[^\]]*\] ", "", lines[0]) if lines else "ffmpeg gave no reason"
         raise MalformedStream(f"{source.name}: transcoding failed: {reason}") from error

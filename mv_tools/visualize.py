@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
@@ -154,9 +155,8 @@ def save_png(
     picture = read_rgb_at(source, [frame.index]).frames[0]
     image = Image.fromarray(render(picture, flow(frame), style))
     target = Path(dst)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".png", delete=False) as file:
-        image.save(file, format="PNG")
-    os.replace(file.name, target)
+    with _draft(target) as draft:
+        image.save(draft, format="PNG")
     return target
 
 
@@ -176,28 +176,35 @@ def save_mp4(
         MotionError: the file can't be read.
     """
     decoder = MotionDecoder(source, backend=backend)
+    decoder.packets.require_whole(str(source))
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
     top = 1.0
     for frame in decoder.iter_frames_at(chosen):
         top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
     target = Path(dst)
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
-    handle, name = tempfile.mkstemp(suffix=".mp4", prefix=".", dir=target.parent)
+    with _draft(target) as draft, av.open(str(draft), mode="w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
+        stream.pix_fmt = "yuv420p"
+        scale = enlargement(decoder.metadata.width)
+        stream.width = decoder.metadata.width * scale // 2 * 2
+        stream.height = decoder.metadata.height * scale // 2 * 2
+        pictures = iter_rgb_at(source, chosen)
+        for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
+            drawn = render(picture, flow(frame), style, top)
+            drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+        container.mux(stream.encode(None))
+    return target
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """A hidden sibling that becomes the target when it is complete."""
+    handle, name = tempfile.mkstemp(suffix=target.suffix, prefix=".", dir=target.parent)
     os.close(handle)
     try:
-        with av.open(name, mode="w") as container:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
-            stream.pix_fmt = "yuv420p"
-            scale = enlargement(decoder.metadata.width)
-            stream.width = decoder.metadata.width * scale // 2 * 2
-            stream.height = decoder.metadata.height * scale // 2 * 2
-            pictures = iter_rgb_at(source, chosen)
-            for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
-                drawn = render(picture, flow(frame), style, top)
-                drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
-            container.mux(stream.encode(None))
+        yield Path(name)
         os.replace(name, target)
     finally:
         Path(name).unlink(missing_ok=True)
-    return target

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(args=words, prog_name="moclip", standalone_mode=False)
+        if result == 130:  # typer's answer to Ctrl-C
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         err.print("interrupted; finished work is kept, the same command goes on from there")
@@ -54,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        if type(error).__name__ == "Abort":
-            return 130
         if type(error).__name__ == "NoArgsIsHelpError":
             err.print(str(error), markup=False)
             return 2

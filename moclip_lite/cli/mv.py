@@ -61,6 +61,8 @@ def extract(
     decoder = mv_tools.MotionDecoder(file, backend=backend)
     whole = start == 0 and stop is None and every == 1
     chosen = range(len(decoder))[start:stop:every]
+    if not chosen:
+        raise typer.BadParameter(f"--start and --stop leave no frame: {file} has {len(decoder)} frames")
     frames = iter(decoder) if whole else decoder.iter_frames_at(list(chosen))
     count = mv_tools.write_motion(frames, out, kind=kind)  # type: ignore[arg-type]
     if json:
@@ -88,6 +90,10 @@ def show(
 
     if out.suffix == ".png":
         decoder = mv_tools.MotionDecoder(file, backend=backend)
+        if frame is not None and not 0 <= frame < len(decoder):
+            raise typer.BadParameter(
+                f"--frame {frame}: {file} has {len(decoder)} frames (0 to {len(decoder) - 1})"
+            )
         index = frame if frame is not None else len(decoder) // 2
         if decoder[index].pict_type == "I":
             if frame is None and index + 1 < len(decoder):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from ..errors import DataError
 from .base import Clip, Fold, VideoDataset, shorten
@@ -25,6 +24,8 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
     Raises:
         DataError: there are too few groups to divide.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not for workers
+
     if not 0 < fraction < 1:
         raise DataError(f"a fraction must be between 0 and 1, got {fraction}")
     ordered = sorted(clips, key=lambda clip: clip.name)
