@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import av.bitstream
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -48,6 +49,18 @@ def encode(path: Path, pictures: Pictures, codec: str = "libx264", rate: int = 2
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def annex_b(path: Path) -> Path:
+    """The same H.264 stream without a container (x264 does not always encode twice the same)."""
+    raw = path.with_suffix(".h264")
+    with av.open(str(path)) as source, raw.open("wb") as out:
+        stream = source.streams.video[0]
+        unwrap = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
+        for packet in source.demux(stream):
+            for unwrapped in unwrap.filter(packet if packet.size else None):
+                out.write(bytes(unwrapped))
+    return raw
 
 
 H264 = {"g": "12", "bf": "0", "refs": "1", "sc_threshold": "0", "crf": "20"}

@@ -39,7 +39,7 @@ class SyntheticSpec:
     Attributes:
         clips_per_class: clips of each (texture, motion) pair.
         frames: length of a clip.
-        seed: of everything drawn; the same seed gives the same files.
+        seed: of everything drawn; the same seed gives the same pictures.
         textures, motions: which of ``TEXTURES`` and ``MOTIONS``.
     """
 
