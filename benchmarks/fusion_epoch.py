@@ -46,6 +46,7 @@ def main() -> None:
         head = create_head(name, MOTION, DIM, CLASSES)
         head.fit_statistics(train.motion, train.appearance)
         settings = TrainSettings(epochs=EPOCHS, batch=64, lr=1e-3)
+        fit(head, HeadFeed(val, val, 64, 0), settings, seed=0, device=torch.device("cpu"))  # warm up
         result = fit(head, HeadFeed(train, val, 64, 0), settings, seed=0, device=torch.device("cpu"))
         each = result.seconds / EPOCHS
         print(

@@ -61,7 +61,7 @@ class PacketIndex:
         shown: bool [N]; False where an edit list says to decode but not to show.
         size: int64 [N] bytes.
         time_base: seconds per tick.
-        timestamps: whether every packet has a distinct presentation time.
+        timestamps: whether every packet has a distinct presentation time that can be relied on.
         cut: where the file is cut short, in words; None for a whole file.
     """
 
@@ -171,13 +171,16 @@ def scan_packets(
             raise MalformedStream(
                 f"{source.name}: reading stopped after {len(pts)} pictures: {error}"
             ) from error
+        stored = (
+            container.format.name != "avi"
+        )  # AVI stores no times; those of reordered pictures are guesses
         declared = stream.frames if "mp4" in container.format.name else 0  # only its table is exact
     if not pts:
         raise MalformedStream(f"{source.name}: the video stream holds no picture")
     if cut is None and len(pts) < declared:
         cut = f"the file is cut short: it holds {len(pts)} of {declared} pictures"
     times = [-1 if value is None else value for value in pts]
-    known = None not in pts and len(set(times)) == len(times)
+    known = None not in pts and len(set(times)) == len(times) and (stored or times == sorted(times))
     return PacketIndex(
         pts=np.array(times, np.int64),
         keyframe=np.array(key, bool),

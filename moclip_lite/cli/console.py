@@ -78,6 +78,7 @@ def _route_logging(reporter: ConsoleReporter) -> None:
     ours = logging.getLogger("moclip")
     ours.handlers = [_Handler(reporter)]
     ours.propagate = False
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.NullHandler())
@@ -91,7 +92,8 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout; columns that hold numbers are set right."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold")
+    out.print(Text(title, style="bold"))
+    table = Table(header_style="bold")
     for position, name in enumerate(header):
         numeric = bool(rows) and all(_numeric(row[position]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -49,18 +49,20 @@ class Backend(ABC):
         """Position in decoding order of each presented picture, int64 [number of pictures]."""
         if self.index.timestamps:
             return self.index.decode_rank[self.index.decode_of]
-        return self._count_order()
+        packets = self._counted[0]
+        return np.argsort(np.argsort(packets, kind="stable"), kind="stable").astype(np.int64)
 
+    @cached_property
     @abstractmethod
-    def _count_order(self) -> npt.NDArray[np.int64]:
-        """`coded_order` of a stream without timestamps, by decoding it once."""
+    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """For streams without timestamps, by decoding once: packet and keyframe flag of each picture."""
 
     @cached_property
     def keyframes(self) -> list[int]:
         """Presentation indices of the pictures that decoding can start at."""
         packets = self.index
         if not packets.timestamps:
-            return [0]
+            return np.nonzero(self._counted[1])[0].tolist()
         marked = np.nonzero(packets.keyframe & packets.shown)[0]
         return sorted(int(packets.presentation_of[packet]) for packet in marked)
 

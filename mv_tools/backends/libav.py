@@ -7,6 +7,7 @@ being decoded, and what it exports varies from run to run.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
 from typing import ClassVar, Final
 
 import av.error
@@ -171,17 +172,21 @@ class LibavBackend(Backend):
         """Whether a packet belongs to the GOP before the entry point (open GOP)."""
         return start > 0 and bool(self.index.pts[number] < self.index.pts[start])
 
-    def _count_order(self) -> npt.NDArray[np.int64]:
+    @cached_property
+    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        packets: list[int] = []
+        keys: list[bool] = []
         with open_video(self.source) as (container, stream):
             _require_vectors(stream, self.source.name)
-            packets: list[int] = []
             try:
-                packets.extend(packet for _, packet in self._decode(container, stream, 0))
+                for frame, packet in self._decode(container, stream, 0):
+                    packets.append(packet)
+                    keys.append(bool(frame.key_frame))
             except MalformedStream:
                 if not packets:
                     raise
                 # The pass that hands out pictures raises it, behind those before it.
-        return np.argsort(np.argsort(np.array(packets, np.int64), kind="stable")).astype(np.int64)
+        return np.array(packets, np.int64), np.array(keys, bool)
 
 
 _PICT_TYPES: Final[dict[int, PictType]] = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}

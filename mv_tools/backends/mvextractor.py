@@ -10,6 +10,7 @@ import importlib.util
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -74,7 +75,7 @@ class MvExtractorBackend(Backend):
         self, index: int, kind: str, vectors: npt.NDArray[Any], grid: tuple[int, int]
     ) -> ExportedPicture:
         decode_index = int(self.coded_order[index])
-        seconds, key = None, kind == "I" and index == 0
+        seconds, key = None, kind == "I"
         if self.index.timestamps:
             packet = int(self.index.decode_of[index])
             seconds = float(self.index.pts[packet] * self.index.time_base)
@@ -118,5 +119,6 @@ class MvExtractorBackend(Backend):
             file.flush()
             yield Path(file.name)
 
-    def _count_order(self) -> npt.NDArray[np.int64]:
-        return LibavBackend(self.source).coded_order
+    @cached_property
+    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        return LibavBackend(self.source)._counted

@@ -124,12 +124,14 @@ class NativeBackend(Backend):
     def coded_order(self) -> npt.NDArray[np.int64]:
         return np.argsort(np.argsort(self._positions, kind="stable"), kind="stable").astype(np.int64)
 
-    def _count_order(self) -> npt.NDArray[np.int64]:
-        return self.coded_order
+    @cached_property
+    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        keys = np.array([self._infos[position].keyframe for position in self._positions], bool)
+        return self._positions, keys
 
     @cached_property
     def keyframes(self) -> list[int]:
-        return [i for i, position in enumerate(self._positions) if self._infos[position].keyframe]
+        return [int(i) for i in np.nonzero(self._counted[1])[0]]
 
     @cached_property
     def _poc_interval(self) -> int:
