@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av.error
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = [
     "content_digests",
     "extract_motion",
     "motion_bytes",
+    "pending",
     "reason_of",
     "silent",
     "write_failures",
@@ -107,6 +108,27 @@ def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str
     return {clip.name: found[clip.path] for clip in chosen if clip.path in found}
 
 
+def pending(
+    stage: str, clips: Iterable[Clip], settings: Mapping[str, Any], cache: FeatureCache
+) -> tuple[ExtractReport, list[tuple[Clip, str]]]:
+    """A report with the clips that the cache holds and those that are missing, and the rest with their keys."""
+    report = ExtractReport(stage)
+    chosen = list(clips)
+    digests = content_digests(chosen, cache)
+    waiting = []
+    for clip in chosen:
+        if clip.name not in digests:
+            report.failures.append(Failure(clip.name, stage, "the file is missing"))
+            continue
+        key = cache_key(stage, digests[clip.name], settings)
+        if cache.has(stage, key):
+            report.keys[clip.name] = key
+            report.reused += 1
+        else:
+            waiting.append((clip, key))
+    return report, waiting
+
+
 def extract_motion(
     clips: Sequence[Clip],
     spec: MotionSpec,
@@ -121,20 +143,8 @@ def extract_motion(
         MoclipError: the disk is full; what was finished is kept.
         KeyboardInterrupt: likewise kept.
     """
-    report = ExtractReport("motion")
-    digests = content_digests(clips, cache)
-    settings = dict(spec.settings())
-    waiting: list[_Job] = []
-    for clip in clips:
-        if clip.name not in digests:
-            report.failures.append(Failure(clip.name, "motion", "the file is missing"))
-            continue
-        key = cache_key("motion", digests[clip.name], settings)
-        if cache.has("motion", key):
-            report.keys[clip.name] = key
-            report.reused += 1
-        else:
-            waiting.append(_Job(clip.name, clip.path, spec, cache.root, key))
+    report, absent = pending("motion", clips, spec.settings(), cache)
+    waiting = [_Job(clip.name, clip.path, spec, cache.root, key) for clip, key in absent]
     for done, (job, problem) in enumerate(run_jobs(_work, waiting, default_workers(workers)), start=1):
         if problem is None:
             report.keys[job.name] = job.key

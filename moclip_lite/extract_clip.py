@@ -21,11 +21,11 @@ from torch import Tensor
 import mv_tools
 
 from .appearance import AppearanceEncoder
-from .cache import FeatureCache, cache_key
+from .cache import FeatureCache
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
-from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, content_digests, reason_of, silent
+from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
 from .sampling import frame_positions
 from .storage import read_json, write_json
 
@@ -131,22 +131,13 @@ def extract_appearance(
         WeightsUnavailable, CheckpointError: the model can't be loaded.
     """
     started = time.perf_counter()
-    report = ExtractReport("clip")
-    digests = content_digests(clips, cache)
     settings = {
-        "model": spec.model, "weights": encoder.digest, "frames": spec.frames, "positions": spec.positions,
-    }  # fmt: skip
-    waiting: list[tuple[Clip, str]] = []
-    for clip in clips:
-        if clip.name not in digests:
-            report.failures.append(Failure(clip.name, "clip", "the file is missing"))
-            continue
-        key = cache_key("clip", digests[clip.name], settings)
-        if cache.has("clip", key):
-            report.keys[clip.name] = key
-            report.reused += 1
-        else:
-            waiting.append((clip, key))
+        "model": spec.model,
+        "weights": encoder.digest,
+        "frames": spec.frames,
+        "positions": spec.positions,
+    }
+    report, waiting = pending("clip", clips, settings, cache)
     group: list[tuple[Clip, str, Tensor]] = []
     for done, (clip, key, prepared) in enumerate(_prepared(waiting, spec, encoder, workers), start=1):
         if isinstance(prepared, str):

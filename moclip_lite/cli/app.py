@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -29,6 +31,21 @@ for command in (experiment.run, experiment.evaluate, experiment.ablate, experime
     app.command()(command)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"moclip {version('moclip-lite')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 def _expected() -> tuple[type[BaseException], ...]:
