@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeBackend"]
 
-_GROUP: Final = 32  # pictures parsed together
+_GROUP: Final = 16  # pictures parsed together
 
 
 class _Framing(TypedDict):

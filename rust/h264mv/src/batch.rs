@@ -39,10 +39,12 @@ impl Frames {
     }
 }
 
-/// Pictures parsed in parallel. They are taken in decoding order and wait only for earlier ones,
-/// so some thread can always go on.
+/// Pictures parsed in parallel. Those that look at no other are taken first, then the others, each
+/// kind in decoding order. A picture waits only for earlier ones, which are taken before it, so some
+/// thread can always go on.
 struct Batch<'a> {
     plans: &'a [PicturePlan],
+    order: Vec<usize>,
     earlier: &'a Frames,
     next: AtomicUsize,
     done: Mutex<Vec<Option<Picture>>>,
@@ -71,8 +73,11 @@ impl ColocatedSource for BatchSource<'_, '_> {
 
 impl<'a> Batch<'a> {
     fn new(plans: &'a [PicturePlan], earlier: &'a Frames) -> Self {
+        let mut order: Vec<usize> = (0..plans.len()).collect();
+        order.sort_by_key(|&index| !plans[index].colocated_frames().is_empty());
         Batch {
             plans,
+            order,
             earlier,
             next: AtomicUsize::new(0),
             done: Mutex::new(vec![None; plans.len()]),
@@ -82,10 +87,11 @@ impl<'a> Batch<'a> {
 
     fn work(&self, work: &mut Workspace) {
         loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(plan) = self.plans.get(index) else {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(&index) = self.order.get(turn) else {
                 return;
             };
+            let plan = &self.plans[index];
             let source = BatchSource { batch: self, index };
             let picture = parse_picture(plan, &source, work);
             if let Ok(mut done) = self.done.lock() {
