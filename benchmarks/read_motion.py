@@ -18,7 +18,7 @@ import av
 
 import mv_tools
 from moclip_lite.clips import MotionSpec, read_motion_clip
-from moclip_lite.datasets.synthetic import render_clip
+from moclip_lite.datasets.synthetic import encode_clip, render_clip
 
 
 def native(path: Path, threads: int) -> int:
@@ -96,14 +96,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generated.mp4"
-        pictures, options = render_clip("pebbles", "pan_left", 250, (0,))
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=25, options=options)
-            stream.height, stream.width = pictures.shape[1:3]
-            stream.pix_fmt = "yuv420p"
-            for picture in pictures:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode(None))
+        encode_clip(path, *render_clip("pebbles", "pan_left", 250, (0,)))
         measure(path, args.repeat)
 
 

@@ -71,11 +71,13 @@ class MotionClip:
             interval of a picture whose short side is 240 pixels.
         indices: int64 [segments, frames], the pictures used.
         empty: the clip has no P or B pictures; `motion` is 0 and must not be classified.
+        codec: libav's name of it.
     """
 
     motion: npt.NDArray[np.float16]
     indices: npt.NDArray[np.int64]
     empty: bool
+    codec: str
 
 
 def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionClip:
@@ -95,7 +97,8 @@ def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionCl
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]
     if not len(moving):
-        return MotionClip(np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64), True)
+        nothing = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
+        return MotionClip(*nothing, empty=True, codec=decoder.metadata.codec)
     indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
     fields: dict[int, npt.NDArray[np.float16]] = {}
     predicted = False
@@ -104,7 +107,7 @@ def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionCl
         predicted |= frame.pict_type != "I"
     stacked = [fields[i] for i in indices.ravel().tolist()]
     motion = np.stack(stacked).reshape(spec.shape)
-    return MotionClip(motion, indices, not predicted)
+    return MotionClip(motion, indices, not predicted, decoder.metadata.codec)
 
 
 def _fields(

@@ -11,7 +11,7 @@ from .checkpoint import load_weights
 from .errors import CheckpointError
 from .extract import ExtractReport
 from .features import MotionStore, head_scores
-from .pipeline import head_tables, run_folder_of
+from .pipeline import HEADS, head_tables, run_folder_of
 from .results import FoldResult, join_folds
 from .stages import FoldInputs, build_head, build_motion_net, motion_table
 from .workspace import Workspace
@@ -67,11 +67,7 @@ def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str
             [c.name for c in tested],
             np.stack([scores.get(c.name, uniform) for c in tested]),
         )
-    heads = {
-        "appearance": "appearance_only",
-        "fusion": space.experiment.fusion.head,
-        "motion_head": "motion_only",
-    }
+    heads = {**HEADS, "fusion": space.experiment.fusion.head}
     present = {stage: name for stage, name in heads.items() if (folder / f"{stage}.safetensors").is_file()}
     if not present or not inputs.clip:
         return out

@@ -165,9 +165,9 @@ class _Job:
     key: str
 
 
-def compute_motion(path: Path, spec: MotionSpec, threads: int = 1) -> Arrays:
+def compute_motion(path: Path, spec: MotionSpec) -> Arrays:
     """The arrays of a cache entry of stage "motion"."""
-    clip = read_motion_clip(path, spec, threads)
+    clip = read_motion_clip(path, spec)
     return {"motion": clip.motion, "indices": clip.indices, "empty": np.array([clip.empty], np.uint8)}
 
 

@@ -20,9 +20,9 @@ from mv_tools import MalformedStream, UnsupportedStream
 
 from .appearance import AppearanceEncoder
 from .checkpoint import load_weights
+from .clips import read_motion_clip
 from .config import Experiment, load_experiment
 from .errors import CheckpointError
-from .extract import compute_motion
 from .extract_clip import AppearanceSpec, read_clip_frames
 from .features import FeatureTable, Views, batch_motion_scores, head_scores
 from .fusion import Head
@@ -188,22 +188,22 @@ class Classifier:
         assert self._motion is not None
         spec = self.experiment.motion.spec()
         try:
-            arrays = compute_motion(path, spec, threads=0)
-            if mv_tools.MotionDecoder(path, backend=spec.backend).metadata.codec != "h264":
+            clip = read_motion_clip(path, spec, threads=0)
+            if clip.codec != "h264":
                 notes.append("not H.264: motion read by full decoding (libav)")
         except UnsupportedStream as error:
             if "no motion vectors" not in str(error):
                 raise
             with tempfile.TemporaryDirectory() as folder:
                 h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
-                arrays = compute_motion(h264, spec)
+                clip = read_motion_clip(h264, spec)
             notes.append("the codec has no motion vectors: re-encoded to H.264 to measure them")
-        if arrays["empty"][0]:
+        if clip.empty:
             notes.append("no motion in this file (only I pictures): classified by appearance alone")
             return None
         test = self.experiment.test
         views = Views(test.segments, test.crops, test.flips)
-        features, scores = batch_motion_scores(self._motion, arrays["motion"][None], views, self.device)
+        features, scores = batch_motion_scores(self._motion, clip.motion[None], views, self.device)
         return features[0], scores[0]
 
     def _head_scores(

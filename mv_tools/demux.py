@@ -113,6 +113,13 @@ class PacketIndex:
         candidates = np.nonzero(self.keyframe[: packet + 1] & (self.pts[: packet + 1] <= self.pts[packet]))[0]
         return int(candidates[-1]) if len(candidates) else 0
 
+    def unneeded(self, packet: int, start: int) -> bool:
+        """Whether decoding from the seek point `start` does without a packet.
+
+        It comes before the seek point, or leads it: part of the GOP before it (open GOP).
+        """
+        return packet < start or (start > 0 and bool(self.pts[packet] < self.pts[start]))
+
     def stretches(self, indices: Sequence[int]) -> list[tuple[int, list[int]]]:
         """Split ascending presentation indices into stretches to decode.
 
@@ -171,9 +178,8 @@ def scan_packets(
             raise MalformedStream(
                 f"{source.name}: reading stopped after {len(pts)} pictures: {error}"
             ) from error
-        stored = (
-            container.format.name != "avi"
-        )  # AVI stores no times; those of reordered pictures are guesses
+        # AVI stores no times; those of reordered pictures are guesses.
+        stored = container.format.name != "avi"
         declared = stream.frames if "mp4" in container.format.name else 0  # only its table is exact
     if not pts:
         raise MalformedStream(f"{source.name}: the video stream holds no picture")

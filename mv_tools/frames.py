@@ -186,7 +186,7 @@ def _pictures(
                 number = 0 if start == 0 else int(np.nonzero(index.pts == packet.pts)[0][0])
             else:
                 number += 1
-            if number < start or (start > 0 and index.pts[number] < index.pts[start]):
+            if index.unneeded(number, start):
                 continue
             if index.timestamps:
                 needed = int(index.presentation_of[number]) in wanted

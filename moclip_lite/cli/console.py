@@ -75,9 +75,10 @@ class _Handler(logging.Handler):
 
 def _route_logging(reporter: ConsoleReporter) -> None:
     """Our own warnings to the reporter; the libraries' stay silent, their errors are raised."""
-    ours = logging.getLogger("moclip")
-    ours.handlers = [_Handler(reporter)]
-    ours.propagate = False
+    for name in ("moclip", "mv_tools"):
+        ours = logging.getLogger(name)
+        ours.handlers = [_Handler(reporter)]
+        ours.propagate = False
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     root = logging.getLogger()
     if not root.handlers:

@@ -23,7 +23,7 @@ from ..storage import atomic_path, read_json, write_json
 from .base import VideoDataset
 from .folder import load_folder
 
-__all__ = ["MOTIONS", "TEXTURES", "SyntheticSpec", "generate", "render_clip"]
+__all__ = ["MOTIONS", "TEXTURES", "SyntheticSpec", "encode_clip", "generate", "render_clip"]
 
 Image = npt.NDArray[np.float32]
 _SIDE: Final = 256  # of the texture, which wraps around
@@ -172,9 +172,8 @@ def render_clip(
     return out, options
 
 
-def _write_clip(job: tuple[Path, str, str, int, tuple[int, ...]]) -> None:
-    path, texture, motion, frames, seed = job
-    pictures, options = render_clip(texture, motion, frames, seed)
+def encode_clip(path: Path, pictures: npt.NDArray[np.uint8], options: dict[str, str]) -> None:
+    """Write pictures, uint8 [N, H, W, 3], as H.264 at 25 frames per second."""
     with atomic_path(path) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=25, options=options)
         stream.height, stream.width = pictures.shape[1:3]
@@ -182,6 +181,11 @@ def _write_clip(job: tuple[Path, str, str, int, tuple[int, ...]]) -> None:
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def _write_clip(job: tuple[Path, str, str, int, tuple[int, ...]]) -> None:
+    path, texture, motion, frames, seed = job
+    encode_clip(path, *render_clip(texture, motion, frames, seed))
 
 
 def generate(

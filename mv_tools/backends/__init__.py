@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from ..errors import BackendUnavailable, UnsupportedStream
+from ..errors import BackendUnavailable
 from ..source import Source
-from .base import Backend
+from .base import Backend, OtherBackend
 from .libav import LibavBackend
 from .mvextractor import MvExtractorBackend
 from .native import NativeBackend
@@ -45,10 +45,10 @@ def open_backend(name: str, source: Source, threads: int) -> Backend:
             backend = backend_class(each)(source, threads)
             _ = backend.index  # damaged files are refused here, not at first use
             return backend
-        except UnsupportedStream as error:
-            if position + 1 == len(names) or "no video stream" in str(error):
+        except OtherBackend as error:
+            if position + 1 == len(names):
                 raise
-            if "the native backend reads H.264" not in str(error):
+            if not error.expected:
                 log.warning("%s; using %s", error, names[position + 1])
     raise BackendUnavailable("no backend is installed")
 

@@ -14,10 +14,19 @@ import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
 from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
+from ..errors import UnsupportedStream
 from ..motion import MotionFrame, PictType
 from ..source import Source
 
-__all__ = ["Backend", "ExportedPicture", "with_assumed_distances"]
+__all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
+
+
+class OtherBackend(UnsupportedStream):
+    """This backend can't read the stream, another may; "auto" goes on to the next."""
+
+    def __init__(self, message: str, *, expected: bool) -> None:
+        super().__init__(message)
+        self.expected = expected  # by the codec alone; else the user should hear of it
 
 
 class Backend(ABC):

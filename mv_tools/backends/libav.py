@@ -148,7 +148,7 @@ class LibavBackend(Backend):
                         raise MalformedStream(
                             f"{self.source.name}: the file is cut short inside picture {number} (decoding order)"
                         )
-                    if number < start or self._leads(number, start):
+                    if self.index.unneeded(number, start):
                         number += 1
                         continue
                     packet.pts = number  # comes back with the picture, whatever the reordering
@@ -167,10 +167,6 @@ class LibavBackend(Backend):
         if not len(found):
             raise MalformedStream(f"{self.source.name}: the container's index does not match its packets")
         return int(found[0])
-
-    def _leads(self, number: int, start: int) -> bool:
-        """Whether a packet belongs to the GOP before the entry point (open GOP)."""
-        return start > 0 and bool(self.index.pts[number] < self.index.pts[start])
 
     @cached_property
     def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

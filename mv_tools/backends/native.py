@@ -20,10 +20,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
-from ..errors import MalformedStream, UnsupportedStream
+from ..errors import MalformedStream
 from ..motion import MotionFrame
 from ..source import Source, open_video
-from .base import Backend
+from .base import Backend, OtherBackend
 
 if TYPE_CHECKING:
     from .._h264mv import Decoder, Picture, PictureInfo, StreamIndex
@@ -53,10 +53,12 @@ class NativeBackend(Backend):
         super().__init__(source, threads)
         with open_video(source) as (_, stream):
             if stream.codec_context.name != "h264":
-                raise UnsupportedStream(
+                raise OtherBackend(
                     f"{source.name}: the native backend reads H.264, this is {stream.codec_context.name!r}; "
-                    "use backend='libav' or 'auto'"
+                    "use backend='libav' or 'auto'",
+                    expected=True,
                 )
+            self._framing = _framing(stream)
 
     @cached_property
     def index(self) -> PacketIndex:
@@ -87,11 +89,10 @@ class NativeBackend(Backend):
             headers.push(bytes(packet), number)
 
         try:
-            with open_video(self.source) as (_, stream):
-                headers = Headers(**_framing(stream))
+            headers = Headers(**self._framing)
             packets = scan_packets(self.source, visit)
         except UnsupportedError as error:
-            raise UnsupportedStream(f"{self.source.name}: {error}") from error
+            raise OtherBackend(f"{self.source.name}: {error}", expected=False) from error
         except H264Error as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
         if not len(headers):
@@ -169,7 +170,7 @@ class NativeBackend(Backend):
         from .._h264mv import H264Error
 
         with open_video(self.source) as (container, stream):
-            parser = Parser(threads=self.threads, **_framing(stream))
+            parser = Parser(threads=self.threads, **self._framing)
             samples: list[bytes] = []
             number = 0
             try:
