@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .clips import Field as MotionField
 from .clips import MotionSpec
 from .errors import ConfigError
+from .fusion import check_head
 from .storage import write_text
 from .training import TrainSettings
 
@@ -118,10 +119,15 @@ class ClipConfig(_Section):
 class FusionConfig(_Section):
     """The head on both features."""
 
-    head: str = Field("concat_mlp", description="concat_mlp, appearance_only or motion_only")
+    head: str = Field("concat_mlp", description="a name of moclip_lite.fusion.list_heads()")
     hidden: int = Field(512, ge=1, description="width of the hidden layer")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     standardize: bool = Field(True, description="scale features by statistics of the training clips")
+
+    @field_validator("head")
+    @classmethod
+    def _head(cls, value: str) -> str:
+        return check_head(value)
 
 
 class TrainConfig(_Section):

@@ -22,11 +22,16 @@ from .features import FeatureTable, MotionStore, head_scores
 from .results import FoldResult, add_encoder_cost, join_folds, write_results
 from .stages import FoldInputs, appearance_features, motion_table, train_head, train_motion
 from .storage import read_json, write_json
+from .text import zero_shot_scores
 from .workspace import Workspace
 
 __all__ = ["HEADS", "head_tables", "run_experiment", "run_folder_of"]
 
-HEADS = {"appearance": "appearance_only", "motion_head": "motion_only"}
+HEADS = {
+    "appearance": "appearance_only",
+    "appearance_frame": "appearance_one_frame",
+    "motion_head": "motion_only",
+}
 """Controls trained beside the fusion head: run-folder name -> head."""
 
 
@@ -224,7 +229,10 @@ def _head_stage(
     fused = "fusion" in streams
     parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", "val", "test")}
     tables = head_tables(space, inputs, parts, features)
-    heads = {"appearance": HEADS["appearance"]} if "appearance" in streams else {}
+    heads: dict[str, str] = {}
+    if "appearance" in streams:
+        heads = {stage: HEADS[stage] for stage in ("appearance", "appearance_frame")}
+        _zero_shot_stage(space, tables["test"], [c.name for c in parts["test"]], out)
     if fused:
         heads |= {"fusion": space.experiment.fusion.head, "motion_head": HEADS["motion_head"]}
     for stage, name in heads.items():
@@ -234,6 +242,17 @@ def _head_stage(
         out.scores[stage] = ([c.name for c in parts["test"]], head_scores(head, tables["test"]))
         one = [tables["test"].motion[:1].to(space.device), tables["test"].appearance[:1].to(space.device)]
         out.costs[stage] = count_cost(head, one)
+
+
+def _zero_shot_stage(space: Workspace, test: FeatureTable, names: list[str], out: FoldResult) -> None:
+    """Test the class names alone; nothing is trained."""
+    try:
+        classes = space.class_vectors
+    except WeightsUnavailable as error:
+        out.notes.append(f"zero-shot is left out: {error}")
+        return
+    out.scores["zero_shot"] = (names, zero_shot_scores(test.appearance.numpy(), classes))
+    out.costs["zero_shot"] = {"parameters": 0, "trainable": 0, "gflops": 0.0}
 
 
 def head_tables(

@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from .appearance import RANDOM, AppearanceEncoder
-from .cache import FeatureCache
+from .cache import FeatureCache, cache_key
 from .config import Experiment
 from .datasets import (
     Clip,
@@ -26,6 +28,7 @@ from .datasets import (
 from .errors import ConfigError
 from .extract import ExtractReport, check_disk, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
+from .labels import read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
 from .training import pick_device
@@ -136,6 +139,23 @@ class Workspace:
             return encoder
 
         return LazyEncoder(spec, self.cache, load)
+
+    @cached_property
+    def class_vectors(self) -> npt.NDArray[np.float32]:
+        """Text embeddings of the class names, float32 [C, D], L2-normalised; kept in the cache.
+
+        Raises:
+            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model can't be had.
+        """
+        prompts = read_prompts(self.experiment.clip.prompts)
+        labels = self.dataset.labels
+        settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}
+        key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
+        arrays = self.cache.get("text", key)
+        if arrays is None:
+            arrays = {"classes": self.lazy_encoder.encoder.class_vectors(labels, prompts)}
+            self.cache.put("text", key, arrays)
+        return np.asarray(arrays["classes"], np.float32)
 
     def extract_motion(self, clips: Sequence[Clip]) -> ExtractReport:
         """Fill the cache with motion.
