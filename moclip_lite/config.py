@@ -33,7 +33,7 @@ __all__ = [
     "save_experiment",
 ]
 
-Stream = Literal["motion", "appearance", "fusion"]
+Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 
 class _Section(BaseModel):
@@ -55,12 +55,16 @@ class DataConfig(_Section):
 
     kind: Literal["folder", "ucf101", "synthetic"] = Field("folder", description="layout of the data")
     root: Path | None = Field(None, description="folder of the clips")
+    recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
         "holdout", description="how test is set apart"
     )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
     val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
+    train_per_class: int | None = Field(
+        None, ge=1, description="at most so many clips of a class to train on, and to validate on"
+    )
     splits_dir: Path | None = Field(None, description="folder of UCF101's lists")
     splits: tuple[int, ...] = Field((1,), description="official splits to run")
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
@@ -138,6 +142,11 @@ class TrainConfig(_Section):
     lr: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     warmup: float = Field(0.1, ge=0, le=1)
+    optimizer: Literal["adamw", "adam"] = Field("adamw")
+    eps: float = Field(1e-8, gt=0)
+    schedule: Literal["cosine", "steps"] = Field("cosine")
+    milestones: tuple[int, ...] = Field(())
+    lr_scales: dict[str, float] = Field({})
     clip: float = Field(5.0, gt=0)
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)

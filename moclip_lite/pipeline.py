@@ -103,7 +103,7 @@ def _wants(experiment: Experiment, *streams: str) -> bool:
 
 def _appearance(space: Workspace, clips: Sequence[Clip]) -> tuple[ExtractReport, str | None]:
     """Features, or why there are none: without weights the motion stream still runs."""
-    if not _wants(space.experiment, "appearance", "fusion"):
+    if not _wants(space.experiment, "appearance", "fusion", "zero_shot"):
         return ExtractReport("clip"), None
     try:
         return space.extract_appearance(clips), None
@@ -162,6 +162,8 @@ def _run_fold(
         features = _motion_stage(space, store, inputs, folder, out, keep="motion" in experiment.run.streams)
     if "appearance" in streams or "fusion" in streams:
         _head_stage(space, inputs, folder, out, features, streams)
+    if "appearance" in streams or "zero_shot" in streams:
+        _zero_shot_stage(space, inputs, out)
     write_json(folder / "training.json", out.training)
     return out
 
@@ -169,8 +171,8 @@ def _run_fold(
 def _possible_streams(space: Workspace, inputs: FoldInputs, store: MotionStore, out: FoldResult) -> set[str]:
     """The streams asked for, less those that the clips don't allow; says why."""
     streams: set[str] = set(space.experiment.run.streams)
-    if streams & {"appearance", "fusion"} and not inputs.clip:
-        streams -= {"appearance", "fusion"}
+    if not inputs.clip:
+        streams -= {"appearance", "fusion", "zero_shot"}
     if streams & {"motion", "fusion"}:
         train = inputs.part("train", motion=True, clip=False)
         moving = [c for c in train if not store.empty(c)]
@@ -232,7 +234,6 @@ def _head_stage(
     heads: dict[str, str] = {}
     if "appearance" in streams:
         heads = {stage: HEADS[stage] for stage in ("appearance", "appearance_frame")}
-        _zero_shot_stage(space, tables["test"], [c.name for c in parts["test"]], out)
     if fused:
         heads |= {"fusion": space.experiment.fusion.head, "motion_head": HEADS["motion_head"]}
     for stage, name in heads.items():
@@ -244,14 +245,13 @@ def _head_stage(
         out.costs[stage] = count_cost(head, one)
 
 
-def _zero_shot_stage(space: Workspace, test: FeatureTable, names: list[str], out: FoldResult) -> None:
+def _zero_shot_stage(space: Workspace, inputs: FoldInputs, out: FoldResult) -> None:
     """Test the class names alone; nothing is trained."""
-    try:
-        classes = space.class_vectors
-    except WeightsUnavailable as error:
-        out.notes.append(f"zero-shot is left out: {error}")
-        return
-    out.scores["zero_shot"] = (names, zero_shot_scores(test.appearance.numpy(), classes))
+    test = inputs.part("test", motion=False, clip=True)
+    if not test:
+        raise DataError("no clip of the test part could be read")
+    scores = zero_shot_scores(appearance_features(space, inputs, test), space.class_vectors)
+    out.scores["zero_shot"] = ([c.name for c in test], scores)
     out.costs["zero_shot"] = {"parameters": 0, "trainable": 0, "gflops": 0.0}
 
 

@@ -21,6 +21,7 @@ from .datasets import (
     generate,
     holdout_fold,
     leave_one_group_out,
+    limit_train,
     load_folder,
     load_ucf101,
     official_folds,
@@ -80,10 +81,11 @@ class Workspace:
         data = self.experiment.data
         if data.root is None:
             raise ConfigError("data.root is not set; name the folder of the clips with --set data.root=DIR")
+        root = data.root / data.recipe if data.recipe is not None else data.root
         if data.kind == "synthetic":
             spec = SyntheticSpec(clips_per_class=data.clips_per_class, frames=data.frames)
             found = generate(
-                data.root, spec, workers=self.workers,
+                root, spec, workers=self.workers,
                 progress=lambda done, total: self.reporter.progress("generate", done, total),
             )  # fmt: skip
         elif data.kind == "ucf101":
@@ -91,9 +93,9 @@ class Workspace:
                 raise ConfigError(
                     "data.splits_dir is not set; name the folder of trainlist01.txt and the others"
                 )
-            found = load_ucf101(data.root, data.splits_dir, data.splits, skip_missing=data.skip_missing)
+            found = load_ucf101(root, data.splits_dir, data.splits, skip_missing=data.skip_missing)
         else:
-            found = load_folder(data.root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
+            found = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
         for note in found.notes:
             self.reporter.warn(note)
         return found
@@ -112,6 +114,8 @@ class Workspace:
             folds = official_folds(self.dataset, data.val_fraction, seed)
         else:
             folds = [holdout_fold(self.dataset, data.test_fraction, data.val_fraction, seed)]
+        if data.train_per_class is not None:
+            folds = [limit_train(fold, data.train_per_class, seed) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")

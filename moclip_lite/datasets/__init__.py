@@ -1,6 +1,7 @@
 """Data sets: class folders, UCF101 and generated clips, and how they are divided."""
 
 from .base import VIDEO_SUFFIXES, Clip, Fold, VideoDataset, shorten
+from .fewshot import limit_train
 from .folder import load_folder
 from .prepare import PrepareReport, prepare
 from .splits import holdout_fold, leave_one_group_out, official_folds
@@ -17,6 +18,7 @@ __all__ = [
     "generate",
     "holdout_fold",
     "leave_one_group_out",
+    "limit_train",
     "load_folder",
     "load_ucf101",
     "official_folds",
