@@ -53,8 +53,10 @@ class RunConfig(_Section):
 class DataConfig(_Section):
     """Which clips, and how they are divided."""
 
-    kind: Literal["folder", "ucf101", "synthetic"] = Field("folder", description="layout of the data")
-    root: Path | None = Field(None, description="folder of the clips")
+    kind: Literal["folder", "ucf101", "synthetic", "features"] = Field(
+        "folder", description="layout of the data"
+    )
+    root: Path | None = Field(None, description="folder of the clips, or a file of features")
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(

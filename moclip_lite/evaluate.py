@@ -11,7 +11,8 @@ from .checkpoint import load_weights
 from .errors import CheckpointError
 from .extract import ExtractReport
 from .features import MotionStore, head_scores
-from .pipeline import HEADS, head_tables, run_folder_of
+from .heads import HEADS, head_tables
+from .pipeline import run_folder_of
 from .results import FoldResult, join_folds
 from .stages import FoldInputs, build_head, build_motion_net, motion_table
 from .workspace import Workspace
@@ -33,6 +34,8 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
     Raises:
         CheckpointError: weights are missing, damaged or made for other labels.
     """
+    if space.feature_file is not None:
+        raise CheckpointError(f"{folder} was trained on a file of features; run it again to test it")
     clips = [clip for fold in space.folds for clip in fold.clips()]
     unique = list({clip.name: clip for clip in clips}.values())
     motion = space.extract_motion(unique)

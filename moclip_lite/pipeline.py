@@ -18,21 +18,15 @@ from .datasets import Clip, Fold
 from .digest import digest_bytes
 from .errors import CheckpointError, DataError, WeightsUnavailable
 from .extract import ExtractReport, write_failures
-from .features import FeatureTable, MotionStore, head_scores
+from .feature_file import FeatureFile
+from .features import MotionStore
+from .heads import head_stage, zero_shot_stage
 from .results import FoldResult, add_encoder_cost, join_folds, write_results
-from .stages import FoldInputs, appearance_features, motion_table, train_head, train_motion
+from .stages import FoldInputs, motion_table, train_motion
 from .storage import read_json, write_json
-from .text import zero_shot_scores
 from .workspace import Workspace
 
-__all__ = ["HEADS", "fill_cache", "head_tables", "run_experiment", "run_folder_of"]
-
-HEADS = {
-    "appearance": "appearance_only",
-    "appearance_frame": "appearance_one_frame",
-    "motion_head": "motion_only",
-}
-"""Controls trained beside the fusion head: run-folder name -> head."""
+__all__ = ["fill_cache", "run_experiment", "run_folder_of"]
 
 
 def run_experiment(space: Workspace) -> dict[str, Any]:
@@ -70,7 +64,7 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
     metrics["seconds"] = {"extract_motion": motion.seconds, "extract_clip": appearance.seconds} | metrics[
         "seconds"
     ]
-    if metrics.get("appearance") or metrics.get("fusion"):
+    if space.feature_file is None and (metrics.get("appearance") or metrics.get("fusion")):
         add_encoder_cost(metrics, space.lazy_encoder.cost, experiment.clip.frames)
     metrics |= {
         "labels": list(space.dataset.labels),
@@ -98,6 +92,9 @@ def fill_cache(space: Workspace) -> tuple[ExtractReport, ExtractReport, str | No
     """
     clips = _unique(space.folds)
     motion = ExtractReport("motion")
+    if space.feature_file is not None:
+        keys = dict.fromkeys((clip.name for clip in clips), space.feature_file.digest)
+        return ExtractReport("motion", keys=keys), ExtractReport("clip", keys=keys), None
     if _wants(space.experiment, "motion", "fusion"):
         motion = space.extract_motion(clips)
     return motion, *_appearance(space, clips)
@@ -130,6 +127,8 @@ def _appearance(space: Workspace, clips: Sequence[Clip]) -> tuple[ExtractReport,
 
 def _weights_words(space: Workspace, unavailable: str | None) -> str:
     spec = space.appearance_spec
+    if space.feature_file is not None:
+        return f"features of {space.experiment.data.root}"
     if unavailable:
         return "none"
     return f"{spec.model}, " + ("RANDOM weights" if spec.pretrained == "none" else spec.pretrained)
@@ -167,6 +166,8 @@ def _run_fold(
     """Train and test one fold."""
     experiment = space.experiment
     inputs = FoldInputs(fold, space.dataset.labels, motion_keys, clip_keys)
+    if space.feature_file is not None:
+        return _run_fold_of_features(space, space.feature_file, inputs, folder)
     store = MotionStore(space.cache, motion_keys, experiment.motion.spec())
     out = FoldResult(fold.name, notes=list(fold.notes))
     streams = _possible_streams(space, inputs, store, out)
@@ -174,9 +175,26 @@ def _run_fold(
     if "motion" in streams or "fusion" in streams:
         features = _motion_stage(space, store, inputs, folder, out, keep="motion" in experiment.run.streams)
     if "appearance" in streams or "fusion" in streams:
-        _head_stage(space, inputs, folder, out, features, streams)
+        head_stage(space, inputs, folder, out, features, streams)
     if "appearance" in streams or "zero_shot" in streams:
-        _zero_shot_stage(space, inputs, out)
+        zero_shot_stage(space, inputs, out)
+    write_json(folder / "training.json", out.training)
+    return out
+
+
+def _run_fold_of_features(
+    space: Workspace, file: FeatureFile, inputs: FoldInputs, folder: Path
+) -> FoldResult:
+    """Train and test heads where there are features in place of videos."""
+    out = FoldResult(inputs.name)
+    streams: set[str] = set(space.experiment.run.streams)
+    if streams & {"appearance", "fusion"}:
+        motion = {clip.name: row for clip, row in zip(file.dataset.clips, file.motion, strict=True)}
+        head_stage(space, inputs, folder, out, motion, streams)
+    if "zero_shot" in streams or ("appearance" in streams and file.classes is not None):
+        zero_shot_stage(space, inputs, out)
+    if not out.scores:
+        raise DataError("a file of features serves the streams appearance, fusion and zero_shot")
     write_json(folder / "training.json", out.training)
     return out
 
@@ -227,69 +245,3 @@ def _motion_stage(
     one = torch.zeros(1, segments, *space.experiment.motion.spec().shape[1:], device=space.device)
     out.costs["motion"] = count_cost(model, [one], repeats=t.crops * t.flips)
     return features
-
-
-def _head_stage(
-    space: Workspace,
-    inputs: FoldInputs,
-    folder: Path,
-    out: FoldResult,
-    features: dict[str, npt.NDArray[np.float32]],
-    streams: set[str],
-) -> None:
-    """Train and test the heads: appearance, and where there is motion the fusion and its control."""
-    spec = space.appearance_spec
-    encoder = {"model": spec.model, "pretrained": spec.pretrained, "digest": space.lazy_encoder.digest}
-    write_json(folder / "encoder.json", encoder)  # a head is of use with these weights only
-    fused = "fusion" in streams
-    parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", "val", "test")}
-    tables = head_tables(space, inputs, parts, features)
-    heads: dict[str, str] = {}
-    if "appearance" in streams:
-        heads = {stage: HEADS[stage] for stage in ("appearance", "appearance_frame")}
-    if fused:
-        heads |= {"fusion": space.experiment.fusion.head, "motion_head": HEADS["motion_head"]}
-    for stage, name in heads.items():
-        head, result = train_head(space, name, stage, tables, inputs, folder)
-        out.training[stage] = vars(result)
-        out.seconds[f"train_{stage}"] = result.seconds
-        out.scores[stage] = ([c.name for c in parts["test"]], head_scores(head, tables["test"]))
-        one = [tables["test"].motion[:1].to(space.device), tables["test"].appearance[:1].to(space.device)]
-        out.costs[stage] = count_cost(head, one)
-
-
-def _zero_shot_stage(space: Workspace, inputs: FoldInputs, out: FoldResult) -> None:
-    """Test the class names alone; nothing is trained."""
-    test = inputs.part("test", motion=False, clip=True)
-    if not test:
-        raise DataError("no clip of the test part could be read")
-    scores = zero_shot_scores(appearance_features(space, inputs, test), space.class_vectors)
-    out.scores["zero_shot"] = ([c.name for c in test], scores)
-    out.costs["zero_shot"] = {"parameters": 0, "trainable": 0, "gflops": 0.0, "latency_ms": 0.0}
-
-
-def head_tables(
-    space: Workspace,
-    inputs: FoldInputs,
-    parts: dict[str, list[Clip]],
-    features: dict[str, npt.NDArray[np.float32]],
-) -> dict[str, FeatureTable]:
-    """Features of the clips of each part; `parts` must hold "train".
-
-    Raises:
-        DataError: a part has no clip.
-    """
-    for name, clips in parts.items():
-        if not clips:
-            raise DataError(f"no clip of the {name} part could be read")
-    known = [features[c.name] for c in parts["train"] if c.name in features]
-    absent: npt.NDArray[np.float32] = np.mean(known, axis=0) if known else np.zeros(1, np.float32)
-    number = {label: i for i, label in enumerate(inputs.labels)}
-    return {
-        name: FeatureTable(
-            torch.from_numpy(np.stack([features.get(c.name, absent) for c in clips]).astype(np.float32)),
-            torch.from_numpy(appearance_features(space, inputs, clips)),
-            torch.tensor([number[c.label] for c in clips]),
-        )
-        for name, clips in parts.items()
-    }

@@ -105,6 +105,8 @@ class Classifier:
                 else f"{folder} holds no finished fold"
             )
         experiment = load_experiment(folder / "config.yaml", [f"run.device={device}"])
+        if experiment.data.kind == "features":
+            raise CheckpointError(f"{folder} was trained on a file of features; it can't read videos")
         labels = read_json(folder / "labels.json")
         if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
             raise CheckpointError(f"{folder / 'labels.json'} is not a list of labels")

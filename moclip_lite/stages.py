@@ -50,7 +50,7 @@ class FoldInputs:
     def __init__(
         self, fold: Fold, labels: Sequence[str], motion: dict[str, str], clip: dict[str, str]
     ) -> None:
-        self.labels = tuple(labels)
+        self.name, self.labels = fold.name, tuple(labels)
         self.motion, self.clip = motion, clip
         self._fold = fold
 
@@ -225,19 +225,23 @@ def appearance_features(
     space: Workspace, inputs: FoldInputs, clips: Sequence[Clip]
 ) -> npt.NDArray[np.float32]:
     """float32 [N, frames, D] of clips, normalised if the configuration says so."""
-    rows = []
-    for clip in clips:
-        arrays = space.cache.get("clip", inputs.clip[clip.name])
-        if arrays is None:  # damaged: made again
-            inputs.clip |= space.extract_appearance([clip]).keys
-            arrays = space.cache.get("clip", inputs.clip[clip.name])
-            if arrays is None:
-                raise CheckpointError(f"the cache entry of {clip.name} can't be made again")
-        rows.append(arrays["features"])
-    out = np.stack(rows)
+    if space.feature_file is not None:
+        out = space.feature_file.appearance[space.feature_file.rows(clips)]
+    else:
+        out = np.stack([_cached_appearance(space, inputs, clip) for clip in clips])
     if space.experiment.clip.normalize:
         out = out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-12)
     return np.asarray(out, np.float32)
+
+
+def _cached_appearance(space: Workspace, inputs: FoldInputs, clip: Clip) -> npt.NDArray[np.float32]:
+    arrays = space.cache.get("clip", inputs.clip[clip.name])
+    if arrays is None:  # damaged: made again
+        inputs.clip |= space.extract_appearance([clip]).keys
+        arrays = space.cache.get("clip", inputs.clip[clip.name])
+        if arrays is None:
+            raise CheckpointError(f"the cache entry of {clip.name} can't be made again")
+    return np.asarray(arrays["features"], np.float32)
 
 
 def train_head(

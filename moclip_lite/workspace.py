@@ -29,6 +29,7 @@ from .datasets import (
 from .errors import ConfigError
 from .extract import ExtractReport, check_disk, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
+from .feature_file import FeatureFile, load_features
 from .labels import read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
@@ -79,6 +80,8 @@ class Workspace:
             DataError, ConfigError: they can't be used.
         """
         data = self.experiment.data
+        if self.feature_file is not None:
+            return self.feature_file.dataset.with_splits([f"split{n}" for n in data.splits])
         if data.root is None:
             raise ConfigError("data.root is not set; name the folder of the clips with --set data.root=DIR")
         root = data.root / data.recipe if data.recipe is not None else data.root
@@ -99,6 +102,20 @@ class Workspace:
         for note in found.notes:
             self.reporter.warn(note)
         return found
+
+    @cached_property
+    def feature_file(self) -> FeatureFile | None:
+        """Features that stand in for the videos, where the data set is a file of them.
+
+        Raises:
+            ConfigError, DataError, CheckpointError: it can't be used.
+        """
+        data = self.experiment.data
+        if data.kind != "features":
+            return None
+        if data.root is None:
+            raise ConfigError("data.root is not set; name the file of features with --set data.root=FILE")
+        return load_features(data.root)
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -144,6 +161,14 @@ class Workspace:
 
         return LazyEncoder(spec, self.cache, load)
 
+    @property
+    def encoder_identity(self) -> dict[str, str]:
+        """What appearance features come from: model, weights and their digest."""
+        if self.feature_file is not None:
+            return {"model": "file", "pretrained": "", "digest": self.feature_file.digest}
+        spec = self.appearance_spec
+        return {"model": spec.model, "pretrained": spec.pretrained, "digest": self.lazy_encoder.digest}
+
     @cached_property
     def class_vectors(self) -> npt.NDArray[np.float32]:
         """Text embeddings of the class names, float32 [C, D], L2-normalised; kept in the cache.
@@ -151,6 +176,10 @@ class Workspace:
         Raises:
             ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model can't be had.
         """
+        if self.feature_file is not None:
+            if self.feature_file.classes is None:
+                raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")
+            return self.feature_file.classes
         prompts = read_prompts(self.experiment.clip.prompts)
         labels = self.dataset.labels
         settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}

@@ -156,7 +156,7 @@ def test_any_gop_is_read(make_clip) -> None:  # type: ignore[no-untyped-def]
 def test_a_control_without_motion_exists() -> None:
     """Old: no head on CLIP alone, so nobody could tell what motion added."""
     from moclip_lite.fusion import list_heads
-    from moclip_lite.pipeline import HEADS
+    from moclip_lite.heads import HEADS
 
     assert HEADS["appearance"] in list_heads()
     assert HEADS["motion_head"] in list_heads()

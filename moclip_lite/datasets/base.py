@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +86,19 @@ class VideoDataset:
     labels: tuple[str, ...]
     official: dict[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def with_splits(self, names: Sequence[str]) -> VideoDataset:
+        """The same clips with these official splits alone; a data set without splits stays as it is.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        if not self.official:
+            return self
+        absent = [name for name in names if name not in self.official]
+        if absent:
+            raise DataError(f"{self.root}: no {shorten(absent)} among its splits, {', '.join(self.official)}")
+        return replace(self, official={name: self.official[name] for name in names})
 
     def counts(self) -> dict[str, int]:
         """Clips per class, in label order."""

@@ -1,0 +1,180 @@
+"""Grids: what is refused, what is run, what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from test_feature_file import made
+
+from moclip_lite.ablate import Ablation, condense, load_ablation, run_ablation
+from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
+from moclip_lite.errors import ConfigError, MoclipError
+from moclip_lite.feature_file import save_features
+from moclip_lite.reporting import Silent
+from moclip_lite.storage import write_json, write_text
+
+SHIPPED = sorted((Path(__file__).parents[1] / "experiments" / "ablations").glob("*.yaml"))
+
+
+def grid(path: Path, **values: Any) -> Path:
+    path.write_text(yaml.safe_dump({"grid": {"fusion.head": ["concat_mlp", "film"]}, **values}))
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_grids_load(path: Path) -> None:
+    ablation = load_ablation(path)
+    assert len(ablation.cells()) >= 2
+    assert ablation.reference in ablation.cells()
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"grid": {"fusion.head": ["concat_mpl"]}}, "did you mean 'concat_mlp'"),
+        ({"grid": {"fusion.heads": ["film"]}}, "'fusion.head'"),
+        ({"grid": {}}, "grid"),
+        ({"grid": {"fusion.head": "film"}}, "lists"),
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"stream": "sound"}, "stream"),
+        ({"reference": {"fusion.head": "gated_sum"}}, "reference"),
+        ({"sets": []}, "expected the keys"),
+    ],
+)
+def test_grids_that_are_refused(tmp_path: Path, values: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load_ablation(grid(tmp_path / "g.yaml", **values))
+
+
+def fake_runs(ablation: Ablation, out: Path, right: dict[str, float], clips: int = 400) -> list[Any]:
+    """Finished runs whose heads are right with the given probability, independently of each other."""
+    runs = []
+    for cell in ablation.cells():
+        for seed in ablation.seeds:
+            experiment = ablation.experiment(cell, seed, out)
+            rng = np.random.default_rng([seed, sum(map(ord, str(cell)))])
+            hits = rng.random(clips) < right[cell["fusion.head"]]
+            rows = [f"c{i},a,{'a' if hit else 'b'},1.0" for i, hit in enumerate(hits)]
+            write_text(
+                experiment.run.dir / "predictions_fusion.csv",
+                "\n".join(["clip,label,predicted,score", *rows]),
+            )
+            top1 = 100 * float(hits.mean())
+            fusion = {"top1": top1, "top5": top1, "macro": top1, "n": clips}
+            write_json(
+                experiment.run.dir / "metrics.json", {"fusion": fusion, "costs": {}, "folds": ["holdout"]}
+            )
+            runs.append((cell, seed, experiment))
+    return runs
+
+
+def test_a_variant_of_noise_is_not_called_better(tmp_path: Path) -> None:
+    """Equally good, wrong on other clips: the difference is not shown, whichever comes out ahead."""
+    for repeat in range(5):
+        ablation = load_ablation(
+            grid(tmp_path / "g.yaml", seeds=[3 * repeat, 3 * repeat + 1, 3 * repeat + 2])
+        )
+        runs = fake_runs(ablation, tmp_path / str(repeat), {"concat_mlp": 0.8, "film": 0.8})
+        (row,) = comparisons(ablation, runs, {}).to_dict(orient="records")
+        assert row["verdict"] == "no difference shown"
+        assert row["low"] < 0 < row["high"]
+
+
+def test_a_better_variant_is(tmp_path: Path) -> None:
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
+    (row,) = comparisons(ablation, runs, {}).to_dict(orient="records")
+    assert row["verdict"] == "better"
+    assert row["clips"] == 400
+    assert row["difference"] == pytest.approx(
+        summarize(tidy_table(runs), ["fusion.head"]).set_index("fusion.head")["mean"].diff().iloc[-1]
+    )
+
+
+def test_few_groups_are_few_facts(tmp_path: Path) -> None:
+    """The same clips, but of three source videos: nothing can be shown with three."""
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
+    groups = {f"c{i}": f"g{i % 3}" for i in range(400)}
+    (row,) = comparisons(ablation, runs, groups).to_dict(orient="records")
+    assert row["verdict"] == "no difference shown"
+
+
+def test_summary_is_over_seeds(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"k": ["1", "1", "2", "2"], "stream": ["fusion"] * 4, "top1": [60.0, 70.0, 99.0, 99.5]}
+        | {key: [1.0] * 4 for key in ("trainable", "gflops", "latency_ms")}
+    )
+    first, second = summarize(table, ["k"]).to_dict(orient="records")
+    assert (first["mean"], first["runs"]) == (65.0, 2)
+    assert first["low"] == pytest.approx(65 - 12.706 * 5, abs=0.01)  # t quantile, one degree of freedom
+    assert second["high"] == 100.0
+
+
+def test_streams_that_the_grid_does_not_touch_are_told_once() -> None:
+    rows = [
+        {"k": k, "stream": s, "mean": m, "trainable": 1}
+        for k in "ab"
+        for s, m in (("fusion", ord(k)), ("motion", 5))
+    ]
+    shown = condense(pd.DataFrame(rows), ["k"])
+    assert list(zip(shown["k"], shown["stream"], strict=True)) == [
+        ("a", "fusion"),
+        ("b", "fusion"),
+        ("all", "motion"),
+    ]
+
+
+def test_a_grid_runs_and_goes_on(tmp_path: Path) -> None:
+    """Two processes, one cell that can't be run; the second time nothing is trained."""
+    file = tmp_path / "f.safetensors"
+    data, motion, appearance, _ = made()
+    save_features(file, data, motion, appearance)  # no text embeddings: the adapter can't start
+    settings = ["data.kind=features", f"data.root={file}", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
+                "run.streams=[fusion]", "train_head.epochs=40"]  # fmt: skip
+    heads = ["concat_mlp", "film", "residual_adapter"]
+    path = grid(tmp_path / "g.yaml", seeds=[0, 1], set=settings, grid={"fusion.head": heads})
+    result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=2)
+    assert [why for _, why in result.failures] == [f"{file} holds no text embeddings of the labels"] * 2
+    fused = result.summary[result.summary["stream"] == "fusion"]
+    assert list(fused["fusion.head"]) == ["concat_mlp", "film"]
+    assert (fused["mean"] > 90).all()
+    assert list(result.differences["fusion.head"]) == ["film"]
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {
+        "differences.csv",
+        "plot.png",
+        "runs",
+        "summary.csv",
+        "summary.md",
+        "table.csv",
+        "table.parquet",
+    }
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "out" / "table.parquet"),
+        pd.read_csv(tmp_path / "out" / "table.csv"),
+        check_dtype=False,
+    )
+    weights = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")}
+    run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")} == weights
+
+
+def test_a_grid_that_can_not_run_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "f.safetensors"
+    save_features(file, *made()[:3])
+    settings = [
+        "data.kind=features",
+        f"data.root={file}",
+        f"cache.dir={tmp_path / 'c'}",
+        "run.streams=[motion]",
+    ]
+    path = grid(tmp_path / "g.yaml", seeds=[0], set=settings)
+    with pytest.raises(MoclipError, match="no cell of the grid could be run"):
+        run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
