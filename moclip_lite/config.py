@@ -89,6 +89,7 @@ class MotionConfig(_Section):
     width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
+    pretrain_epochs: int = Field(0, ge=0, description="of masked motion, on the training clips; 0 for none")
     train_segments: int = Field(4, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
