@@ -90,6 +90,11 @@ class FeatureCache:
         """Whether there is a file under this key (it is checked when it is read)."""
         return self.path(stage, key).is_file()
 
+    def size(self, stage: str, key: str) -> int:
+        """Bytes of an entry's file; 0 if there is none."""
+        path = self.path(stage, key)
+        return path.stat().st_size if path.is_file() else 0
+
     def get(self, stage: str, key: str) -> Arrays | None:
         """Read and check an entry.
 

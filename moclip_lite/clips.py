@@ -15,14 +15,19 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import Accumulator, MotionDecoder, MotionFrame, flow, inter_mask, pool, remove_camera_motion
 
+from .actor import cut, track
 from .sampling import segment_windows
 
-__all__ = ["Field", "MotionClip", "MotionSpec", "read_motion_clip"]
+__all__ = ["STEPS", "Crop", "Field", "MotionClip", "MotionSpec", "read_motion_clip"]
 
+Crop: TypeAlias = Literal["none", "actor"]
 Field: TypeAlias = Literal["raw", "accumulated", "compensated"]
 
+STEPS: Final = 8  # vectors are rounded to so many parts of a pixel: half a quarter sample
+
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
-_VERSION: Final = 1  # of this module's arithmetic, part of the cache key
+_MOST: Final = 32767 / STEPS  # pixels; what the cache can hold
+_VERSION: Final = 2  # of this module's arithmetic, part of the cache key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,8 @@ class MotionSpec:
         frames: consecutive pictures in a window.
         grid: (rows, columns); the frame is divided into so many cells, whatever its size.
         normalize_distance: divide vectors by the distance to their reference.
+        crop: "none" for the whole frame, "actor" for a box that follows the motion.
+        crop_side: height of that box as a share of the frame's short side; its shape is the grid's.
     """
 
     backend: str = "auto"
@@ -45,6 +52,8 @@ class MotionSpec:
     frames: int = 5
     grid: tuple[int, int] = (30, 40)
     normalize_distance: bool = True
+    crop: Crop = "none"
+    crop_side: float = 0.75
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -68,7 +77,7 @@ class MotionClip:
 
     Attributes:
         motion: float16 [segments, frames, 2, rows, columns]; (x right, y down) in pixels per frame
-            interval of a picture whose short side is 240 pixels.
+            interval of a picture whose short side is 240 pixels, in whole eighths.
         indices: int64 [segments, frames], the pictures used.
         empty: the clip has no P or B pictures; `motion` is 0 and must not be classified.
         codec: libav's name of it.
@@ -100,38 +109,62 @@ def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionCl
         nothing = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
         return MotionClip(*nothing, empty=True, codec=decoder.metadata.codec)
     indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
-    fields: dict[int, npt.NDArray[np.float16]] = {}
+    fields: dict[int, npt.NDArray[np.float32]] = {}
     predicted = False
     for frame, field in _fields(decoder, spec, set(indices.ravel().tolist())):
         fields[frame.index] = field
         predicted |= frame.pict_type != "I"
-    stacked = [fields[i] for i in indices.ravel().tolist()]
-    motion = np.stack(stacked).reshape(spec.shape)
+    pictures, place = np.unique(indices, return_inverse=True)
+    stacked = np.stack([fields.pop(i) for i in pictures.tolist()])
+    if spec.crop == "actor":
+        stacked = _follow(stacked, pictures, spec.grid)
+    motion = _round(stacked)[place.ravel()].reshape(spec.shape)
     return MotionClip(motion, indices, not predicted, decoder.metadata.codec)
+
+
+def _round(motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """To whole eighths of a pixel, exact in float16 below 256 pixels."""
+    return (np.round(motion.clip(-_MOST, _MOST) * STEPS) / STEPS).astype(np.float16)
+
+
+def _follow(
+    fields: npt.NDArray[np.float32], pictures: npt.NDArray[np.int64], grid: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """The box around the motion, [N, 2, rows, columns], from fields of half its cells' size."""
+    rows, columns = grid
+    box = cut(fields, track(fields, pictures), (2 * rows, 2 * columns))
+    return np.asarray(box.reshape(-1, 2, rows, 2, columns, 2).mean(axis=(3, 5)), np.float32)
+
+
+def _reading_grid(spec: MotionSpec, meta: mv_tools.VideoMetadata) -> tuple[int, int]:
+    """Into how many cells the frame is divided; to be cropped, square ones of half the box's size."""
+    if spec.crop == "none":
+        return spec.grid
+    cell = max(min(meta.width, meta.height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
+    return max(1, round(meta.height / cell)), max(1, round(meta.width / cell))
 
 
 def _fields(
     decoder: MotionDecoder, spec: MotionSpec, wanted: set[int]
-) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float16]]]:
+) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float32]]]:
     """Pooled fields of the wanted pictures."""
     meta = decoder.metadata
+    grid = _reading_grid(spec, meta)
     scale = _REFERENCE_SIDE / min(meta.width, meta.height)
+
+    def shrink(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return pool(field, grid, width=meta.width, height=meta.height)
+
     if spec.field == "accumulated":
         accumulator = Accumulator()
         for frame in decoder:
             total = accumulator.push(frame)
             if frame.index in wanted:
-                yield frame, (_shrink(total, spec, meta) * scale).astype(np.float16)
+                yield frame, shrink(total) * scale
         return
     for frame in decoder.iter_frames_at(sorted(wanted)):
-        field = _shrink(flow(frame, normalize=spec.normalize_distance), spec, meta)
+        field = shrink(flow(frame, normalize=spec.normalize_distance))
         if spec.field == "compensated" and frame.pict_type != "I":
-            mask = _shrink(inter_mask(frame)[None].astype(np.float32), spec, meta)[0] > 0.5
+            mask = shrink(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
             field = remove_camera_motion(field, mask)
-        yield frame, (field * scale).astype(np.float16)
-
-
-def _shrink(
-    field: npt.NDArray[np.float32], spec: MotionSpec, meta: mv_tools.VideoMetadata
-) -> npt.NDArray[np.float32]:
-    return pool(field, spec.grid, width=meta.width, height=meta.height)
+        yield frame, field * scale

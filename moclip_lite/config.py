@@ -14,6 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from .clips import Crop as MotionCrop
 from .clips import Field as MotionField
 from .clips import MotionSpec
 from .errors import ConfigError
@@ -89,10 +90,13 @@ class MotionConfig(_Section):
     frames: int = Field(5, ge=1, le=64, description="consecutive fields in a window")
     grid: tuple[int, int] = Field((24, 32), description="rows, columns of the field")
     normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
-    net: str = Field("motion_small", description="motion_small or efficientnet_b0")
-    width: int = Field(24, ge=4, le=256, description="channels of motion_small's first stage")
+    crop: MotionCrop = Field("none", description="actor for a box that follows the motion (still cameras)")
+    crop_side: float = Field(0.75, ge=0.2, le=2, description="height of that box, share of the short side")
+    net: str = Field("motion_small", description="motion_small, motion_shift or efficientnet_b0")
+    width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
+    pretrain_epochs: int = Field(0, ge=0, description="of masked motion, on the training clips; 0 for none")
     train_segments: int = Field(4, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
@@ -107,7 +111,7 @@ class MotionConfig(_Section):
 
     def spec(self) -> MotionSpec:
         """The part that decides what is read from a clip."""
-        names = ("backend", "field", "segments", "frames", "grid", "normalize_distance")
+        names = ("backend", "field", "segments", "frames", "grid", "normalize_distance", "crop", "crop_side")
         return MotionSpec(**{name: getattr(self, name) for name in names})
 
 

@@ -15,7 +15,7 @@ from .augment import RandomView, views
 from .cache import FeatureCache
 from .clips import MotionSpec
 from .datasets import Clip
-from .extract import compute_motion
+from .extract import load_motion
 from .fusion import Head
 from .fusion.base import pool_tokens
 from .motion_net import MotionNet
@@ -65,12 +65,7 @@ class MotionStore:
     def _entry(self, clip: Clip) -> tuple[npt.NDArray[np.float16], bool]:
         if clip.name in self._held:
             return self._held[clip.name]
-        key = self._keys[clip.name]
-        arrays = self._cache.get("motion", key)
-        if arrays is None:
-            arrays = compute_motion(clip.path, self._spec)
-            self._cache.put("motion", key, arrays)
-        entry = (arrays["motion"], bool(arrays["empty"][0]))
+        entry = load_motion(clip.path, self._spec, self._cache, self._keys[clip.name])
         if entry[0].nbytes <= self._room:
             self._room -= entry[0].nbytes
             self._held[clip.name] = entry

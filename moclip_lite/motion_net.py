@@ -1,7 +1,8 @@
-"""The motion networks: a small one on block-resolution motion, and the paper's.
+"""The motion networks: an encoder of windows, and a classifier on their mean.
 
-``motion_small`` is ours: a residual network on the raw field, several consecutive vectors stacked
-as channels, a temporal convolution over the segments, 0.4 M parameters.
+``motion_small`` and ``motion_shift`` are ours, residual networks on the raw field. The first stacks
+a window's fields as channels and mixes neighbouring windows with a temporal convolution; the second
+looks at each field and shifts channels in time, for windows of 16 fields or so.
 
 ``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a
 2-channel stem and BatchNorm on the input, one vector field per segment, average over segments.
@@ -16,104 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .errors import ConfigError, WeightsUnavailable
+from .errors import ConfigError
+from .motion_nets import EfficientNetEncoder, ShiftEncoder, SmallEncoder
 
 __all__ = ["MotionNet", "create_motion_net", "freeze", "list_motion_nets"]
 
 
-class SmallEncoder(nn.Module):
-    """Residual CNN on stacked vectors: [N, 2 L, H, W] -> [N, feature_dim]."""
-
-    def __init__(self, frames: int, width: int = 32) -> None:
-        super().__init__()
-        widths = (width, 2 * width, 3 * width, 4 * width)
-        self.stem = nn.Sequential(
-            nn.Conv2d(2 * frames, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
-        blocks: list[nn.Module] = []
-        before = width
-        for stage, channels in enumerate(widths):
-            blocks.append(Residual(before, channels, stride=1 if stage == 0 else 2))
-            before = channels
-        self.blocks = nn.Sequential(*blocks)
-        self.feature_dim = 2 * before
-
-    def forward(self, motion: Tensor) -> Tensor:
-        maps = self.blocks(self.stem(_compress(motion)))
-        # The mean tells how much moves, the maximum what moves most; small actors need the latter.
-        return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-
-
-def _compress(motion: Tensor) -> Tensor:
-    """Pixels per frame to network units: linear below a pixel, logarithmic above; 0 stays 0."""
-    return torch.asinh(motion)
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al. 2016)."""
-
-    def __init__(self, before: int, after: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(after)
-        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(after)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or before != after:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = functional.relu(self.first_norm(self.first(x)))
-        return functional.relu(self.second_norm(self.second(out)) + self.shortcut(x))
-
-
-_EFFICIENTNET_DIM: Final = 1280  # timm's num_features of efficientnet_b0
-
-
-class EfficientNetEncoder(nn.Module):
-    """The paper's encoder: [N, 2 L, H, W] -> [N, 1280]; uses the mean of the L fields."""
-
-    _CLIP: Final = 20.0  # pixels; the paper scales by 127.5 / 20 and clips to 8 bits
-
-    def __init__(self, frames: int, pretrained: bool) -> None:
-        super().__init__()
-        import timm  # seconds to import, and only for this network
-
-        self.frames = frames
-        try:
-            # timm averages the RGB stem for two channels, as the paper does.
-            self.net = timm.create_model("efficientnet_b0", pretrained=pretrained, in_chans=2, num_classes=0)
-        except Exception as error:  # the hub client raises many kinds; all mean the same to the user
-            raise WeightsUnavailable(
-                "ImageNet weights of efficientnet_b0 can't be downloaded here; "
-                "set motion.pretrained=false to start from random weights"
-            ) from error
-        self.input_norm = nn.BatchNorm2d(2)
-        self.feature_dim = _EFFICIENTNET_DIM
-
-    def forward(self, motion: Tensor) -> Tensor:
-        batch, _, height, width = motion.shape
-        field = motion.reshape(batch, self.frames, 2, height, width).mean(dim=1)
-        field = field.clamp(-self._CLIP, self._CLIP) / (2 * self._CLIP)
-        field = functional.interpolate(field, size=(224, 224), mode="bilinear", align_corners=False)
-        features: Tensor = self.net(self.input_norm(field))
-        return features
-
-
 class TemporalMix(nn.Module):
-    """Residual depthwise convolution over the segments: [B, T, D] -> [B, T, D]."""
+    """Residual depthwise convolution over the segments: [B, T, D] -> [B, T, D]; starts as identity."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(dim, dim, 3, padding=1, groups=dim)
-        nn.init.zeros_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias if self.conv.bias is not None else torch.zeros(0))
+        # The gain is 0 at first and not the convolution: a ReLU of zeros would never learn.
+        self.gain = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.conv(x.transpose(1, 2))
-        return x + functional.relu(mixed.transpose(1, 2))
+        return x + self.gain * functional.relu(mixed.transpose(1, 2))
 
 
 class MotionNet(nn.Module):
@@ -155,10 +76,20 @@ class MotionNet(nn.Module):
 
 
 def _small(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
-    if pretrained:
-        raise ConfigError("motion_small has no pretrained weights; set motion.pretrained=false")
+    _refuse("motion_small", pretrained)
     encoder = SmallEncoder(frames, width)
     return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=True)
+
+
+def _shift(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
+    _refuse("motion_shift", pretrained)
+    encoder = ShiftEncoder(frames, width)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
+
+
+def _refuse(name: str, pretrained: bool) -> None:
+    if pretrained:
+        raise ConfigError(f"{name} has no pretrained weights; set motion.pretrained=false")
 
 
 def _efficientnet(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
@@ -168,6 +99,7 @@ def _efficientnet(num_classes: int, frames: int, width: int, dropout: float, pre
 
 _NETS: Final[dict[str, Callable[..., MotionNet]]] = {
     "motion_small": _small,
+    "motion_shift": _shift,
     "efficientnet_b0": _efficientnet,
 }
 
@@ -192,7 +124,7 @@ def create_motion_net(
         name: one of :func:`list_motion_nets`.
         num_classes: classes to tell apart.
         frames: consecutive vector fields per segment (L).
-        width: channels of the first stage (motion_small).
+        width: channels of the first stage (motion_small, motion_shift).
         dropout: before the classifier.
         pretrained: start from ImageNet (efficientnet_b0; downloaded by timm).
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from .errors import CheckpointError
 from .features import FeatureTable, HeadFeed, MotionFeed, MotionStore, Views, motion_scores
 from .fusion import Head, create_head
 from .motion_net import MotionNet, create_motion_net
+from .pretrain import MaskedFeed, MaskedMotion
 from .training import Feed, FitResult, TrainSettings, fit, seed_all
 from .workspace import Workspace
 
@@ -171,16 +172,25 @@ def train_motion(
     m, t, seed = experiment.motion, experiment.train_motion, experiment.run.seed
     train = [c for c in inputs.part("train", motion=True, clip=False) if not store.empty(c)]
     val = [c for c in inputs.part("val", motion=True, clip=False) if not store.empty(c)]
-    fingerprint = inputs.fingerprint("motion", m.model_dump(mode="json"), t.model_dump(mode="json"), seed)
+    made_from = (m.model_dump(mode="json"), t.model_dump(mode="json"), seed)
+    fingerprint = inputs.fingerprint("motion", *made_from)
     seed_all(seed)
     model = build_motion_net(experiment, len(inputs.labels), pretrained=m.pretrained)
-    feed = MotionFeed(
-        store, train, val or train, inputs.labels,
-        view=RandomView(flip=m.flip, min_side=m.min_side, speed=m.speed),
-        segments=min(m.train_segments, m.segments), batch=t.batch, seed=seed,
-    )  # fmt: skip
 
+    def feed_of(clips: list[Clip], view: RandomView) -> MotionFeed:
+        return MotionFeed(
+            store, clips, val or train, inputs.labels, view=view,
+            segments=min(m.train_segments, m.segments), batch=t.batch, seed=seed,
+        )  # fmt: skip
+
+    feed = feed_of(train, RandomView(flip=m.flip, min_side=m.min_side, speed=m.speed))
     stage = _Stage("motion", folder, fingerprint, inputs.labels)
+    if m.pretrain_epochs and stage.finished(model, space.cache) is None:
+        plain = feed_of(val or train, RandomView(flip=0, min_side=1, speed=1))
+        settings = replace(t.settings(), epochs=m.pretrain_epochs, mixup=0.0, label_smoothing=0.0)
+        mark = inputs.fingerprint("motion_pretrained", *made_from)
+        before = _Stage("motion_pretrained", folder, mark, inputs.labels)
+        _train(space, before, MaskedMotion(model, m.frames), MaskedFeed(feed, plain, seed), settings)
     result = _train(space, stage, model, feed, t.settings())
     return model.to(space.device), result
 

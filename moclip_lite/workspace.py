@@ -27,7 +27,7 @@ from .datasets import (
     official_folds,
 )
 from .errors import ConfigError
-from .extract import ExtractReport, check_disk, extract_motion
+from .extract import ExtractReport, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .feature_file import FeatureFile, load_features
 from .labels import read_prompts
@@ -198,10 +198,10 @@ class Workspace:
         """
         started = time.perf_counter()
         spec = self.experiment.motion.spec()
-        self.reporter.say(f"motion: {check_disk(spec, len(clips), self.cache)}")
         report = extract_motion(
-            clips, spec, self.cache, workers=self.workers, progress=self.reporter.progress
-        )
+            clips, spec, self.cache, workers=self.workers, progress=self.reporter.progress,
+            announce=lambda text: self.reporter.say(f"motion: {text}"),
+        )  # fmt: skip
         report.seconds = time.perf_counter() - started
         self.reporter.say(report.summary())
         return report

@@ -70,6 +70,8 @@ spec_changes = st.sampled_from(
         {"grid": (12, 16)},
         {"field": "accumulated"},
         {"normalize_distance": False},
+        {"crop": "actor"},
+        {"crop_side": 0.5},
     ]
 )
 

@@ -1,0 +1,7 @@
+"""Encoders of windows of motion: [N, 2 L, rows, columns] in pixels per frame -> [N, feature_dim]."""
+
+from .efficientnet import EfficientNetEncoder
+from .shift import ShiftEncoder
+from .small import SmallEncoder
+
+__all__ = ["EfficientNetEncoder", "ShiftEncoder", "SmallEncoder"]
