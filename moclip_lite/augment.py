@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["CROPS", "RandomView", "crop", "flip", "views"]
+from .distributed import Share
+
+__all__ = ["CROPS", "Draws", "RandomView", "crop", "flip", "views"]
 
 _SIDE: Final = 0.875
 CROPS: Final[dict[int, tuple[tuple[float, float, float], ...]]] = {
@@ -56,6 +58,27 @@ def crop(motion: Tensor, side: Tensor, vertical: Tensor, horizontal: Tensor) -> 
     return cut.reshape(batch, *middle, channels, height, width)
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for a batch of views; each a float32 tensor [B].
+
+    Attributes:
+        side, vertical, horizontal: of the crop, see :func:`crop`.
+        mirrored: 1 to flip.
+        speed: factor of the motion.
+    """
+
+    side: Tensor
+    vertical: Tensor
+    horizontal: Tensor
+    mirrored: Tensor
+    speed: Tensor
+
+    def of(self, part: Share) -> Draws:
+        """The draws of a process' part of the batch."""
+        return Draws(*(part.even(value) for value in vars(self).values()))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RandomView:
     """Random flip, crop and speed for training.
@@ -64,37 +87,36 @@ class RandomView:
         flip: probability of a horizontal flip.
         min_side: smallest share of the frame that a crop keeps; 1 for no cropping.
         speed: motion is multiplied by a factor from 1 / speed to speed; 1 for none.
-        noise: standard deviation of noise added to vectors that move, in pixels.
-        drop: probability that a cell's motion is left out.
     """
 
     flip: float = 0.5
     min_side: float = 0.75
     speed: float = 1.2
-    noise: float = 0.0
-    drop: float = 0.0
 
-    def __call__(self, motion: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, T, L, 2, H, W] -> the same shape; the generator (CPU) decides."""
-        batch = motion.shape[0]
+    def draw(self, batch: int, generator: torch.Generator) -> Draws:
+        """Draw views for `batch` clips; the generator (CPU) decides."""
 
         def uniform(low: float, high: float) -> Tensor:
-            return (low + (high - low) * torch.rand(batch, generator=generator)).to(motion)
+            return low + (high - low) * torch.rand(batch, generator=generator)
 
+        side, vertical, horizontal = torch.ones(batch), torch.zeros(batch), torch.zeros(batch)
         if self.min_side < 1:
-            motion = crop(motion, uniform(self.min_side, 1), uniform(-1, 1), uniform(-1, 1))
-        mirrored = uniform(0, 1) < self.flip
-        motion = torch.where(mirrored[:, None, None, None, None, None], flip(motion), motion)
-        if self.speed > 1:
-            power = uniform(-1, 1)
-            motion = motion * (self.speed**power)[:, None, None, None, None, None]
-        if self.noise > 0:
-            jitter = torch.randn(motion.shape, generator=generator).to(motion) * self.noise
-            motion = motion + jitter * (motion != 0)
-        if self.drop > 0:
-            shape = (*motion.shape[:3], 1, *motion.shape[4:])
-            motion = motion * (torch.rand(shape, generator=generator).to(motion) >= self.drop)
-        return motion
+            side, vertical, horizontal = uniform(self.min_side, 1), uniform(-1, 1), uniform(-1, 1)
+        mirrored = (uniform(0, 1) < self.flip).float()
+        speed = self.speed ** uniform(-1, 1) if self.speed > 1 else torch.ones(batch)
+        return Draws(side, vertical, horizontal, mirrored, speed)
+
+    def apply(self, motion: Tensor, draws: Draws) -> Tensor:
+        """[B, T, L, 2, H, W] -> the same shape."""
+        if self.min_side < 1:
+            motion = crop(motion, draws.side, draws.vertical, draws.horizontal)
+        everywhere = (slice(None), *(None,) * 5)
+        motion = torch.where(draws.mirrored[everywhere] > 0, flip(motion), motion)
+        return motion * draws.speed[everywhere] if self.speed > 1 else motion
+
+    def __call__(self, motion: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw and apply: [B, T, L, 2, H, W] -> the same shape."""
+        return self.apply(motion, self.draw(motion.shape[0], generator))
 
 
 def views(motion: Tensor, crops: int, flips: int) -> Iterator[Tensor]:

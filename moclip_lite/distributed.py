@@ -13,14 +13,29 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from .errors import ConfigError
 
-__all__ = ["SINGLE", "Share", "agree", "joined", "local_device", "share", "wait_for_all"]
+__all__ = [
+    "SINGLE",
+    "Share",
+    "agree",
+    "in_parallel",
+    "joined",
+    "local_device",
+    "share",
+    "share_weights",
+    "wait_for_all",
+]
 
 Item = TypeVar("Item")
+Rows = TypeVar("Rows", torch.Tensor, npt.NDArray[np.int64])
 _PATIENCE: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
 
 
@@ -35,6 +50,15 @@ class Share:
     def leads(self) -> bool:
         """Whether this process writes and speaks."""
         return self.rank == 0
+
+    def even(self, rows: Rows) -> Rows:
+        """This process' part of a batch; a few rows are left out where the parts would differ in size.
+
+        The mean of the parts' gradients is then the gradient of the mean.
+        """
+        if self.world == 1:
+            return rows
+        return rows[: len(rows) // self.world * self.world][self.rank :: self.world]
 
     def of(self, items: Sequence[Item]) -> Sequence[Item]:
         """This process' part of a sequence; the parts of all make the whole."""
@@ -87,6 +111,27 @@ def agree(values: Sequence[float]) -> tuple[float, ...]:
     numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
     dist.broadcast(numbers, src=0)
     return tuple(numbers.tolist())
+
+
+def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
+    """The module to train through: gradients become the mean over all processes.
+
+    BatchNorm sees all parts of a batch on GPUs; on CPUs, for which torch has no such norm, each
+    process its own part.
+    """
+    if share().world == 1:
+        return model
+    if device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    places = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=places, find_unused_parameters=True)
+
+
+def share_weights(model: nn.Module) -> None:
+    """The first process' weights and statistics, on all."""
+    if share().world > 1:
+        for value in model.state_dict().values():
+            dist.broadcast(value, src=0)
 
 
 def wait_for_all() -> None:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .augment import RandomView, views
+from .augment import views
 from .cache import FeatureCache
 from .clips import MotionSpec
 from .datasets import Clip
+from .distributed import SINGLE, Share
 from .extract import load_motion
 from .fusion import Head
 from .fusion.base import pool_tokens
@@ -25,11 +26,12 @@ from .training import Batch
 __all__ = [
     "FeatureTable",
     "HeadFeed",
-    "MotionFeed",
     "MotionStore",
     "Views",
     "batch_motion_scores",
+    "batches",
     "head_scores",
+    "judge",
     "motion_scores",
 ]
 
@@ -50,6 +52,15 @@ class MotionStore:
         self._cache, self._keys, self._spec = cache, keys, spec
         self._room = budget
         self._held: dict[str, tuple[npt.NDArray[np.float16], bool]] = {}
+
+    @property
+    def segments(self) -> int:
+        """Windows kept per clip."""
+        return self._spec.segments
+
+    def divided(self, parts: int) -> MotionStore:
+        """A store for one of several processes, with its share of the memory."""
+        return MotionStore(self._cache, self._keys, self._spec, self._room // parts)
 
     def __contains__(self, clip: Clip) -> bool:
         return clip.name in self._keys
@@ -111,56 +122,15 @@ def motion_scores(
     return np.concatenate(features), np.concatenate(scores)
 
 
-class MotionFeed:
-    """Random windows and views of the training clips; validation by fixed views."""
-
-    def __init__(
-        self,
-        store: MotionStore,
-        train: Sequence[Clip],
-        val: Sequence[Clip],
-        labels: Sequence[str],
-        *,
-        view: RandomView,
-        segments: int,
-        batch: int,
-        seed: int,
-    ) -> None:
-        number = {label: i for i, label in enumerate(labels)}
-        self._store, self._train, self._val = store, list(train), list(val)
-        self._targets = torch.tensor([number[clip.label] for clip in train])
-        self._val_targets = np.array([number[clip.label] for clip in val])
-        self._view, self._segments, self._batch, self._seed = view, segments, batch, seed
-
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Each training clip once, in an order and with views that depend on (seed, epoch)."""
-        rng = np.random.default_rng([self._seed, epoch])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        for chosen in _batches(rng.permutation(len(self._train)), self._batch):
-            stack = []
-            for i in chosen:
-                motion = self._store.motion(self._train[i])
-                stack.append(motion[choose_segments(len(motion), self._segments, rng)])
-            batch = torch.from_numpy(np.stack(stack)).float()
-            yield (self._view(batch, generator),), self._targets[torch.from_numpy(chosen)]
-
-    def validate(self, model: nn.Module) -> tuple[float, float]:
-        """Of one whole-frame view per validation clip."""
-        net = cast(MotionNet, model)
-        device = next(net.parameters()).device
-        _, scores = motion_scores(net, self._store, self._val, Views(0, 1, 1), device)
-        return _judge(scores, self._val_targets)
-
-
-def _batches(order: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Cut into batches; a last batch of one is left out, BatchNorm can't train on it."""
+def batches(order: npt.NDArray[np.int64], size: int, least: int = 2) -> Iterator[npt.NDArray[np.int64]]:
+    """Cut into batches; a last one below `least` is left out, BatchNorm can't train on one clip."""
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
-        if len(chosen) > 1 or len(order) == 1:
+        if len(chosen) >= least or len(order) == 1:
             yield chosen
 
 
-def _judge(scores: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> tuple[float, float]:
+def judge(scores: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> tuple[float, float]:
     """(top-1 in percent, cross-entropy) of class probabilities."""
     of_target = scores[np.arange(len(targets)), targets].astype(np.float64)
     accuracy = 100 * float((scores.argmax(axis=1) == targets).mean())
@@ -191,21 +161,24 @@ class FeatureTable:
 class HeadFeed:
     """Batches of cached features for a head; everything is in memory."""
 
-    def __init__(self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int) -> None:
+    def __init__(
+        self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int, part: Share = SINGLE
+    ) -> None:
         self._train, self._val = train.for_head(head), val.for_head(head)
-        self._batch, self._seed = batch, seed
+        self._batch, self._seed, self._part = batch, seed, part
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, in an order that depends on (seed, epoch)."""
         rng = np.random.default_rng([self._seed, epoch])
-        for chosen in _batches(rng.permutation(len(self._train.labels)), self._batch):
-            index = torch.from_numpy(chosen)
+        order = rng.permutation(len(self._train.labels))
+        for chosen in batches(order, self._batch, 2 * self._part.world):
+            index = torch.from_numpy(self._part.even(chosen))
             table = self._train
             yield (table.motion[index], table.appearance[index]), table.labels[index]
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """On the validation clips."""
-        return _judge(head_scores(cast(Head, model), self._val), self._val.labels.numpy())
+        return judge(head_scores(cast(Head, model), self._val), self._val.labels.numpy())
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ import torch
 
 from .costs import count_cost
 from .datasets import Clip
+from .distributed import share
 from .errors import DataError
 from .features import FeatureTable, head_scores
 from .results import FoldResult
@@ -37,7 +38,8 @@ def head_stage(
     streams: set[str],
 ) -> None:
     """Train and test the heads: appearance, and where there is motion the fusion and its control."""
-    write_json(folder / "encoder.json", space.encoder_identity)  # a head is of use with these weights only
+    if share().leads:  # a head is of use with these weights only
+        write_json(folder / "encoder.json", space.encoder_identity)
     fused = "fusion" in streams
     parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", "val", "test")}
     tables = head_tables(space, inputs, parts, features)

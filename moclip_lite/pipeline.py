@@ -16,6 +16,7 @@ from .config import Experiment, save_experiment
 from .costs import count_cost
 from .datasets import Clip, Fold
 from .digest import digest_bytes
+from .distributed import agree, share, wait_for_all
 from .errors import CheckpointError, DataError, WeightsUnavailable
 from .extract import ExtractReport, write_failures
 from .feature_file import FeatureFile
@@ -44,12 +45,13 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
     motion, appearance, unavailable = fill_cache(space)
     mark = _fingerprint(experiment, folds, motion, appearance)
     done = _finished(folder, mark)
-    if done is not None:
+    if agree([done is not None])[0]:
         space.reporter.say(f"{folder}: nothing to do, this experiment is finished")
-        return done
-    save_experiment(experiment, folder / "config.yaml")
-    write_json(folder / "labels.json", list(space.dataset.labels))
-    write_failures(folder / "failures.csv", motion.failures + appearance.failures)
+        return done or {}
+    leads = share().leads
+    if leads:
+        _describe(space, folder)
+        write_failures(folder / "failures.csv", motion.failures + appearance.failures)
     results = []
     for fold in folds:
         inside = run_folder_of(folder, folds, fold)
@@ -57,8 +59,8 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
             space.reporter.say(
                 f"fold {fold.name}: {len(fold.train)} train, {len(fold.val)} validation, {len(fold.test)} test"
             )
-            save_experiment(experiment, inside / "config.yaml")
-            write_json(inside / "labels.json", list(space.dataset.labels))
+            if leads:
+                _describe(space, inside)
         results.append(_run_fold(space, fold, inside, motion.keys, appearance.keys))
     metrics = join_folds(results, clips, space.dataset.labels)
     metrics["seconds"] = {"extract_motion": motion.seconds, "extract_clip": appearance.seconds} | metrics[
@@ -77,8 +79,16 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
         "failures": [vars(f) for f in motion.failures + appearance.failures],
         "fingerprint": mark,
     }
-    write_results(folder, metrics, results, clips, space.dataset.labels)
+    if leads:
+        write_results(folder, metrics, results, clips, space.dataset.labels)
+    wait_for_all()
     return metrics
+
+
+def _describe(space: Workspace, folder: Path) -> None:
+    """What a folder with weights needs to be read again."""
+    save_experiment(space.experiment, folder / "config.yaml")
+    write_json(folder / "labels.json", list(space.dataset.labels))
 
 
 def fill_cache(space: Workspace) -> tuple[ExtractReport, ExtractReport, str | None]:
@@ -178,8 +188,13 @@ def _run_fold(
         head_stage(space, inputs, folder, out, features, streams)
     if "appearance" in streams or "zero_shot" in streams:
         zero_shot_stage(space, inputs, out)
-    write_json(folder / "training.json", out.training)
+    _keep_training(folder, out)
     return out
+
+
+def _keep_training(folder: Path, out: FoldResult) -> None:
+    if share().leads:
+        write_json(folder / "training.json", out.training)
 
 
 def _run_fold_of_features(
@@ -195,7 +210,7 @@ def _run_fold_of_features(
         zero_shot_stage(space, inputs, out)
     if not out.scores:
         raise DataError("a file of features serves the streams appearance, fusion and zero_shot")
-    write_json(folder / "training.json", out.training)
+    _keep_training(folder, out)
     return out
 
 

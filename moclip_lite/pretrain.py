@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import ConfigError
-from .features import MotionFeed
+from .motion_feed import MotionFeed
 from .motion_net import MotionNet
 from .motion_nets import ShiftEncoder, SmallEncoder
 from .training import Batch

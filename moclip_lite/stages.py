@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +24,11 @@ from .checkpoint import load_weights, read_description, save_weights, weights_di
 from .config import Experiment
 from .datasets import Clip, Fold
 from .digest import digest_bytes
+from .distributed import SINGLE, Share, agree, share, wait_for_all
 from .errors import CheckpointError
-from .features import FeatureTable, HeadFeed, MotionFeed, MotionStore, Views, motion_scores
+from .features import FeatureTable, HeadFeed, MotionStore, Views, motion_scores
 from .fusion import Head, create_head
+from .motion_feed import MotionFeed
 from .motion_net import MotionNet, create_motion_net
 from .pretrain import MaskedFeed, MaskedMotion
 from .training import Feed, FitResult, TrainSettings, fit, seed_all
@@ -118,7 +121,8 @@ class _Stage:
             return None
         result = FitResult(**json.loads(arrays.pop(_RESULT).tobytes()))
         module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
-        self.keep(module, result)
+        if share().leads:
+            self.keep(module, result)
         return result
 
     def share(self, module: nn.Module, result: FitResult, cache: FeatureCache) -> None:
@@ -132,10 +136,14 @@ def _train(
     space: Workspace, stage: _Stage, module: nn.Module, feed: Feed, settings: TrainSettings
 ) -> FitResult:
     """Skip, resume or train a stage, and keep its weights."""
-    say = space.reporter.say
-    with space.cache.lock(stage.fingerprint):  # another run of a grid may be at the same training
-        done = stage.finished(module, space.cache)
-        if done is not None:
+    say, part = space.reporter.say, share()
+    # Another run of a grid may be at the same training; processes of one training follow the first.
+    with space.cache.lock(stage.fingerprint) if part.leads else nullcontext():
+        done = stage.finished(module, space.cache) if part.leads else None
+        if agree([done is not None])[0]:
+            done = done or stage.finished(module, space.cache)
+            if done is None:
+                raise CheckpointError(f"{stage.path} is not seen by all processes; they need one file system")
             say(f"{stage.name}: already trained ({done.best_accuracy:.1f} % on validation)")
             return done
         return _train_now(space, stage, module, feed, settings)
@@ -154,9 +162,11 @@ def _train_now(
         checkpoint=state, fingerprint=stage.fingerprint, on_epoch=on_epoch,
     )  # fmt: skip
     space.reporter.progress(f"train {stage.name}", settings.epochs, settings.epochs)
-    stage.keep(module, result)
-    stage.share(module, result, space.cache)
-    state.unlink(missing_ok=True)
+    if share().leads:
+        stage.keep(module, result)
+        stage.share(module, result, space.cache)
+        state.unlink(missing_ok=True)
+    wait_for_all()
     space.reporter.say(
         f"{stage.name}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
         f"{len(result.history)}), {result.seconds:.0f} s"
@@ -177,16 +187,17 @@ def train_motion(
     seed_all(seed)
     model = build_motion_net(experiment, len(inputs.labels), pretrained=m.pretrained)
 
-    def feed_of(clips: list[Clip], view: RandomView) -> MotionFeed:
+    def feed_of(clips: list[Clip], view: RandomView, part: Share, loaders: int) -> MotionFeed:
         return MotionFeed(
-            store, clips, val or train, inputs.labels, view=view,
-            segments=min(m.train_segments, m.segments), batch=t.batch, seed=seed,
+            store, clips, val or train, inputs.labels, view=view, segments=min(m.train_segments, m.segments),
+            batch=t.batch, seed=seed, part=part, loaders=loaders,
         )  # fmt: skip
 
-    feed = feed_of(train, RandomView(flip=m.flip, min_side=m.min_side, speed=m.speed))
+    view = RandomView(flip=m.flip, min_side=m.min_side, speed=m.speed)
+    feed = feed_of(train, view, share(), experiment.run.loaders)
     stage = _Stage("motion", folder, fingerprint, inputs.labels)
     if m.pretrain_epochs and stage.finished(model, space.cache) is None:
-        plain = feed_of(val or train, RandomView(flip=0, min_side=1, speed=1))
+        plain = feed_of(val or train, RandomView(flip=0, min_side=1, speed=1), SINGLE, 0)
         settings = replace(t.settings(), epochs=m.pretrain_epochs, mixup=0.0, label_smoothing=0.0)
         mark = inputs.fingerprint("motion_pretrained", *made_from)
         before = _Stage("motion_pretrained", folder, mark, inputs.labels)
@@ -220,14 +231,22 @@ def motion_table(
             absent.append(clip)
         else:
             features[clip.name], scores[clip.name] = arrays["tokens"], arrays["scores"]
-    for start in range(0, len(absent), 32):
-        chosen = absent[start : start + 32]
+    own = share().of(absent)
+    for start in range(0, len(own), 32):
+        chosen = own[start : start + 32]
         views = Views(test.segments, test.crops, test.flips)
         found = motion_scores(model, store, chosen, views, space.device)
         for clip, feature, score in zip(chosen, *found, strict=True):
             space.cache.put("motion_tokens", keys[clip.name], {"tokens": feature, "scores": score})
             features[clip.name], scores[clip.name] = feature, score
-        space.reporter.progress("motion features", min(start + 32, len(absent)), len(absent))
+        space.reporter.progress("motion features", min(start + 32, len(own)), len(own))
+    wait_for_all()
+    for clip in absent:
+        if clip.name not in scores:  # another process' part
+            arrays = space.cache.get("motion_tokens", keys[clip.name])
+            if arrays is None:
+                raise CheckpointError(f"the motion features of {clip.name} are not seen by all processes")
+            features[clip.name], scores[clip.name] = arrays["tokens"], arrays["scores"]
     return features, scores
 
 
@@ -274,7 +293,7 @@ def train_head(
     digest = digest_bytes(np.ascontiguousarray(part).tobytes() for part in parts)
     size = f.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
     fingerprint = inputs.fingerprint(name, digest, size, t.model_dump(mode="json"), seed)
-    feed = HeadFeed(head, train, tables["val"], t.batch, seed)
+    feed = HeadFeed(head, train, tables["val"], t.batch, seed, share())
 
     result = _train(space, _Stage(stage, folder, fingerprint, inputs.labels), head, feed, t.settings())
     return head.to(space.device), result

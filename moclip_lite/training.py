@@ -2,7 +2,8 @@
 
 AdamW, linear warm-up and cosine decay, mixed precision where there is a GPU, gradient clipping,
 early stopping on validation loss, and a checkpoint every few seconds from which an interrupted
-run continues to the same result. All randomness of an epoch comes from (seed, epoch).
+run continues to the same result. All randomness of an epoch comes from (seed, epoch). Under torchrun
+each process takes its part of every batch.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .distributed import agree, in_parallel, local_device, share, share_weights, wait_for_all
 from .errors import CheckpointError
 from .storage import read_tensors, write_tensors
 
@@ -94,9 +96,7 @@ def seed_all(seed: int) -> None:
 
 def pick_device(name: str = "auto") -> torch.device:
     """ "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    return local_device() if name == "auto" else torch.device(name)
 
 
 def fit(
@@ -128,6 +128,8 @@ def fit(
     """
     started = time.perf_counter()
     model.to(device)
+    part = share()
+    trained = in_parallel(model, device)
     optimizer = _optimizer(model, settings)
     result = FitResult()
     best = _snapshot(model)
@@ -137,16 +139,18 @@ def fit(
         if resumed is not None:
             result, best = resumed
             first = len(result.history)
+    wait_for_all()  # all have read it before the first of them writes it again
     for epoch in range(first, settings.epochs):
         if _stale(result, settings):
             break
         rate = _rate(settings, epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        seed_all(seed * 100_003 + epoch)
-        loss = _train_epoch(model, feed.train_batches(epoch), optimizer, settings, device)
+        seed_all(seed * 100_003 + epoch + part.rank * 2**40)
+        loss = _train_epoch(trained, feed.train_batches(epoch), optimizer, settings, device)
         model.eval()
-        accuracy, val_loss = feed.validate(model)
+        judged = feed.validate(model) if part.leads else (0.0, 0.0)
+        accuracy, val_loss, loss = agree((*judged, loss))
         row = {"epoch": epoch, "loss": loss, "val_loss": val_loss, "accuracy": accuracy, "lr": rate}
         result.history.append(row)
         if val_loss < result.best_loss:
@@ -154,11 +158,12 @@ def fit(
             best = _snapshot(model)
         now = time.perf_counter()
         result.seconds, started = result.seconds + now - started, now
-        if checkpoint is not None and now - saved >= _SAVE_EVERY:
+        if checkpoint is not None and part.leads and now - saved >= _SAVE_EVERY:
             _save(checkpoint, fingerprint, model, optimizer, result, best)
             saved = now
         on_epoch(row)
     model.load_state_dict(best)
+    share_weights(model)
     model.eval()
     return result
 

@@ -26,6 +26,7 @@ from .datasets import (
     load_ucf101,
     official_folds,
 )
+from .distributed import share, wait_for_all
 from .errors import ConfigError
 from .extract import ExtractReport, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
@@ -196,6 +197,16 @@ class Workspace:
         Raises:
             MoclipError: the disk is full.
         """
+        if share().world > 1 and len(clips) > 1:
+            mine = share().of(clips)
+            extract_motion(
+                mine,
+                self.experiment.motion.spec(),
+                self.cache,
+                workers=self.workers,
+                progress=self.reporter.progress,
+            )
+            wait_for_all()
         started = time.perf_counter()
         spec = self.experiment.motion.spec()
         report = extract_motion(
@@ -212,6 +223,12 @@ class Workspace:
         Raises:
             MoclipError: the disk is full, or the model can't be had.
         """
+        if share().world > 1 and len(clips) > 1:
+            extract_appearance(
+                share().of(clips), self.appearance_spec, self.lazy_encoder, self.cache,
+                workers=self.workers, progress=self.reporter.progress,
+            )  # fmt: skip
+            wait_for_all()
         report = extract_appearance(
             clips, self.appearance_spec, self.lazy_encoder, self.cache,
             workers=self.workers, progress=self.reporter.progress,

@@ -28,7 +28,6 @@ def test_no_motion_stays_exactly_zero_in_every_view() -> None:
     still = torch.zeros(2, 4, 5, 2, 12, 16)
     for number in CROPS:
         assert all(not view.any() for view in views(still, number, 2))
-    assert not RandomView(noise=0.5)(still, torch.Generator().manual_seed(0)).any()
 
 
 def test_a_crop_enlarges_vectors_with_the_picture() -> None:
@@ -66,7 +65,7 @@ def test_unknown_views_are_refused() -> None:
 
 def test_random_views_are_seeded() -> None:
     motion = field()
-    view = RandomView(noise=0.1, drop=0.1)
+    view = RandomView()
     one, again, other = (view(motion, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     torch.testing.assert_close(one, again, rtol=0, atol=0)
     assert not torch.equal(one, other)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +59,23 @@ def _expected() -> tuple[type[BaseException], ...]:
     return (MoclipError, MotionError, OSError, ValueError)
 
 
+@contextmanager
+def _joined() -> Iterator[None]:
+    """One of torchrun's processes joins the others; only the first one speaks."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    from ..distributed import joined
+
+    with joined() as part, Path(os.devnull).open("w") as nowhere:
+        if part.leads:
+            yield
+        else:
+            err.file = nowhere
+            with redirect_stdout(nowhere):
+                yield
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code: 0, 2 for bad usage or input, 130 on Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -63,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     command = typer.main.get_command(app)
     try:
-        result = command.main(args=words, prog_name="moclip", standalone_mode=False)
+        with _joined():
+            result = command.main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
