@@ -20,20 +20,20 @@ from moclip_lite.features import FeatureTable, HeadFeed
 from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.training import TrainSettings, fit
 
-CLIPS, CLASSES, MOTION, FRAMES, DIM, EPOCHS = 9_537, 101, 192, 8, 512, 5
+CLIPS, CLASSES, SEGMENTS, MOTION, FRAMES, DIM, EPOCHS = 9_537, 101, 16, 192, 8, 512, 5
 
 
 def table(clips: int, seed: int) -> FeatureTable:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, clips)
-    motion = rng.normal(size=(clips, MOTION)).astype(np.float32)
+    motion = rng.normal(size=(clips, SEGMENTS, MOTION)).astype(np.float32)
     appearance = rng.normal(size=(clips, FRAMES, DIM)).astype(np.float32)
     return FeatureTable(torch.from_numpy(motion), torch.from_numpy(appearance), torch.from_numpy(labels))
 
 
 def main() -> None:
     train, val = table(CLIPS, 0), table(500, 1)
-    joined = torch.cat([train.motion, train.appearance.mean(dim=1)], dim=1).numpy()
+    joined = torch.cat([train.motion.mean(dim=1), train.appearance.mean(dim=1)], dim=1).numpy()
     peer = MLPClassifier((512,), batch_size=64, max_iter=1, random_state=0)
     started = time.perf_counter()
     with warnings.catch_warnings():
@@ -46,8 +46,8 @@ def main() -> None:
         head = create_head(name, MOTION, DIM, CLASSES)
         head.fit_statistics(train.motion, train.appearance)
         settings = TrainSettings(epochs=EPOCHS, batch=64, lr=1e-3)
-        fit(head, HeadFeed(val, val, 64, 0), settings, seed=0, device=torch.device("cpu"))  # warm up
-        result = fit(head, HeadFeed(train, val, 64, 0), settings, seed=0, device=torch.device("cpu"))
+        fit(head, HeadFeed(head, val, val, 64, 0), settings, seed=0, device=torch.device("cpu"))  # warm up
+        result = fit(head, HeadFeed(head, train, val, 64, 0), settings, seed=0, device=torch.device("cpu"))
         each = result.seconds / EPOCHS
         print(
             f"{name:28} {each:6.2f} s per epoch, validation included; {reference / each:.1f}x the peer's speed"

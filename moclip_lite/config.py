@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .clips import Field as MotionField
 from .clips import MotionSpec
 from .errors import ConfigError
+from .fusion import check_head
 from .storage import write_text
 from .training import TrainSettings
 
@@ -32,7 +33,7 @@ __all__ = [
     "save_experiment",
 ]
 
-Stream = Literal["motion", "appearance", "fusion"]
+Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 
 class _Section(BaseModel):
@@ -54,12 +55,16 @@ class DataConfig(_Section):
 
     kind: Literal["folder", "ucf101", "synthetic"] = Field("folder", description="layout of the data")
     root: Path | None = Field(None, description="folder of the clips")
+    recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
         "holdout", description="how test is set apart"
     )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
     val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
+    train_per_class: int | None = Field(
+        None, ge=1, description="at most so many clips of a class to train on, and to validate on"
+    )
     splits_dir: Path | None = Field(None, description="folder of UCF101's lists; none for a prepared folder")
     splits: tuple[int, ...] = Field((1,), description="official splits to run")
     shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
@@ -119,10 +124,15 @@ class ClipConfig(_Section):
 class FusionConfig(_Section):
     """The head on both features."""
 
-    head: str = Field("concat_mlp", description="concat_mlp, appearance_only or motion_only")
+    head: str = Field("concat_mlp", description="a name of moclip_lite.fusion.list_heads()")
     hidden: int = Field(512, ge=1, description="width of the hidden layer")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     standardize: bool = Field(True, description="scale features by statistics of the training clips")
+
+    @field_validator("head")
+    @classmethod
+    def _head(cls, value: str) -> str:
+        return check_head(value)
 
 
 class TrainConfig(_Section):
@@ -133,6 +143,11 @@ class TrainConfig(_Section):
     lr: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     warmup: float = Field(0.1, ge=0, le=1)
+    optimizer: Literal["adamw", "adam"] = Field("adamw")
+    eps: float = Field(1e-8, gt=0)
+    schedule: Literal["cosine", "steps"] = Field("cosine")
+    milestones: tuple[int, ...] = Field(())
+    lr_scales: dict[str, float] = Field({})
     clip: float = Field(5.0, gt=0)
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 __all__ = ["count_cost"]
 
 
-@torch.inference_mode()
 def count_cost(module: nn.Module, inputs: Sequence[Tensor], repeats: int = 1) -> dict[str, Any]:
     """Count one forward pass.
 
@@ -25,7 +23,7 @@ def count_cost(module: nn.Module, inputs: Sequence[Tensor], repeats: int = 1) ->
         ``parameters``, ``trainable`` and ``gflops`` per clip (a multiplication and an addition count
         as two; torch's FlopCounterMode counts convolutions, products and attention).
     """
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:  # it follows gradients: no inference mode here
         module(*inputs)
     return {
         "parameters": sum(p.numel() for p in module.parameters()),

@@ -78,8 +78,8 @@ def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str
         head = build_head(
             space.experiment,
             name,
-            tables[part].motion.shape[1],
-            tables[part].appearance.shape[2],
+            tables[part].motion.shape[-1],
+            tables[part].appearance.shape[-1],
             len(labels),
         )
         load_weights(folder / f"{stage}.safetensors", head, labels)

@@ -17,6 +17,7 @@ from .clips import MotionSpec
 from .datasets import Clip
 from .extract import compute_motion
 from .fusion import Head
+from .fusion.base import pool_tokens
 from .motion_net import MotionNet
 from .sampling import choose_segments
 from .training import Batch
@@ -34,6 +35,7 @@ __all__ = [
 
 _BUDGET: Final = 2 << 30
 _EVAL_BATCH: Final = 32
+_HEAD_BATCH: Final = 1024
 
 
 class MotionStore:
@@ -91,21 +93,21 @@ def batch_motion_scores(
     """Multi-view testing of [B, segments, frames, 2, rows, columns].
 
     Returns:
-        (features [B, D], class probabilities [B, C]), each the mean over the views.
+        (a token per window, [B, T, D], class probabilities [B, C]), each the mean over the views.
     """
     model.eval()
     if test.segments:
         motion = motion[:, choose_segments(motion.shape[1], test.segments)]
     batch = torch.from_numpy(motion).to(device).float()
-    seen = [model.features(view) for view in views(batch, test.crops, test.flips)]
-    scores = torch.stack([model.classifier(feature).softmax(dim=1) for feature in seen])
+    seen = [model.tokens(view) for view in views(batch, test.crops, test.flips)]
+    scores = torch.stack([model.classifier(tokens.mean(dim=1)).softmax(dim=1) for tokens in seen])
     return torch.stack(seen).mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
 
 
 def motion_scores(
     model: MotionNet, store: MotionStore, clips: Sequence[Clip], test: Views, device: torch.device
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The same of clips, [N, D] and [N, C]; the same clips give the same numbers."""
+    """The same of clips, [N, T, D] and [N, C]; the same clips give the same numbers."""
     parts = []
     for start in range(0, len(clips), _EVAL_BATCH):
         stack = np.stack([store.motion(clip) for clip in clips[start : start + _EVAL_BATCH]])
@@ -175,8 +177,8 @@ class FeatureTable:
     """Cached features of some clips.
 
     Attributes:
-        motion: float32 [N, Dm]; rows of clips without motion hold the training mean.
-        appearance: float32 [N, frames, Da].
+        motion: float32 [N, segments, Dm] or [N, Dm]; rows of clips without motion hold the training mean.
+        appearance: float32 [N, frames, Da] or [N, Da].
         labels: int64 [N].
     """
 
@@ -184,12 +186,19 @@ class FeatureTable:
     appearance: Tensor
     labels: Tensor
 
+    def for_head(self, head: Head) -> FeatureTable:
+        """The table itself, or averaged over segments and frames where the head would do so each time."""
+        if head.tokens:
+            return self
+        return FeatureTable(pool_tokens(self.motion), pool_tokens(self.appearance), self.labels)
+
 
 class HeadFeed:
-    """Batches of cached features; everything is in memory."""
+    """Batches of cached features for a head; everything is in memory."""
 
-    def __init__(self, train: FeatureTable, val: FeatureTable, batch: int, seed: int) -> None:
-        self._train, self._val, self._batch, self._seed = train, val, batch, seed
+    def __init__(self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int) -> None:
+        self._train, self._val = train.for_head(head), val.for_head(head)
+        self._batch, self._seed = batch, seed
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, in an order that depends on (seed, epoch)."""
@@ -209,5 +218,10 @@ def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
     """Class probabilities, float32 [N, C]."""
     head.eval()
     device = next(head.parameters()).device
-    scores = head(table.motion.to(device), table.appearance.to(device))
-    return np.asarray(scores.softmax(dim=1).cpu().numpy(), np.float32)
+    table = table.for_head(head)
+    parts = []
+    for start in range(0, len(table.labels), _HEAD_BATCH):
+        chosen = slice(start, start + _HEAD_BATCH)
+        scores = head(table.motion[chosen].to(device), table.appearance[chosen].to(device))
+        parts.append(scores.softmax(dim=1).cpu())
+    return np.asarray(torch.cat(parts).numpy(), np.float32)

@@ -137,13 +137,16 @@ class MotionNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(feature_dim, num_classes)
 
-    def features(self, motion: Tensor) -> Tensor:
-        """[B, T, L, 2, H, W] in pixels per frame -> [B, feature_dim]."""
+    def tokens(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> a feature per segment, [B, T, feature_dim]."""
         batch, segments, frames, channels, height, width = motion.shape
         flat = motion.reshape(batch * segments, frames * channels, height, width)
-        encoded = self.encoder(flat).reshape(batch, segments, -1)
-        pooled: Tensor = self.mix(encoded).mean(dim=1)
-        return pooled
+        mixed: Tensor = self.mix(self.encoder(flat).reshape(batch, segments, -1))
+        return mixed
+
+    def features(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> [B, feature_dim], the mean of the tokens."""
+        return self.tokens(motion).mean(dim=1)
 
     def forward(self, motion: Tensor) -> Tensor:
         """[B, T, L, 2, H, W] in pixels per frame -> scores [B, num_classes]."""

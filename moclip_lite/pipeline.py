@@ -22,11 +22,16 @@ from .features import FeatureTable, MotionStore, head_scores
 from .results import FoldResult, add_encoder_cost, join_folds, write_results
 from .stages import FoldInputs, appearance_features, motion_table, train_head, train_motion
 from .storage import read_json, write_json
+from .text import zero_shot_scores
 from .workspace import Workspace
 
 __all__ = ["HEADS", "head_tables", "run_experiment", "run_folder_of"]
 
-HEADS = {"appearance": "appearance_only", "motion_head": "motion_only"}
+HEADS = {
+    "appearance": "appearance_only",
+    "appearance_frame": "appearance_one_frame",
+    "motion_head": "motion_only",
+}
 """Controls trained beside the fusion head: run-folder name -> head."""
 
 
@@ -98,7 +103,7 @@ def _wants(experiment: Experiment, *streams: str) -> bool:
 
 def _appearance(space: Workspace, clips: Sequence[Clip]) -> tuple[ExtractReport, str | None]:
     """Features, or why there are none: without weights the motion stream still runs."""
-    if not _wants(space.experiment, "appearance", "fusion"):
+    if not _wants(space.experiment, "appearance", "fusion", "zero_shot"):
         return ExtractReport("clip"), None
     try:
         return space.extract_appearance(clips), None
@@ -157,6 +162,8 @@ def _run_fold(
         features = _motion_stage(space, store, inputs, folder, out, keep="motion" in experiment.run.streams)
     if "appearance" in streams or "fusion" in streams:
         _head_stage(space, inputs, folder, out, features, streams)
+    if "appearance" in streams or "zero_shot" in streams:
+        _zero_shot_stage(space, inputs, out)
     write_json(folder / "training.json", out.training)
     return out
 
@@ -164,8 +171,8 @@ def _run_fold(
 def _possible_streams(space: Workspace, inputs: FoldInputs, store: MotionStore, out: FoldResult) -> set[str]:
     """The streams asked for, less those that the clips don't allow; says why."""
     streams: set[str] = set(space.experiment.run.streams)
-    if streams & {"appearance", "fusion"} and not inputs.clip:
-        streams -= {"appearance", "fusion"}
+    if not inputs.clip:
+        streams -= {"appearance", "fusion", "zero_shot"}
     if streams & {"motion", "fusion"}:
         train = inputs.part("train", motion=True, clip=False)
         moving = [c for c in train if not store.empty(c)]
@@ -224,7 +231,9 @@ def _head_stage(
     fused = "fusion" in streams
     parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", "val", "test")}
     tables = head_tables(space, inputs, parts, features)
-    heads = {"appearance": HEADS["appearance"]} if "appearance" in streams else {}
+    heads: dict[str, str] = {}
+    if "appearance" in streams:
+        heads = {stage: HEADS[stage] for stage in ("appearance", "appearance_frame")}
     if fused:
         heads |= {"fusion": space.experiment.fusion.head, "motion_head": HEADS["motion_head"]}
     for stage, name in heads.items():
@@ -234,6 +243,16 @@ def _head_stage(
         out.scores[stage] = ([c.name for c in parts["test"]], head_scores(head, tables["test"]))
         one = [tables["test"].motion[:1].to(space.device), tables["test"].appearance[:1].to(space.device)]
         out.costs[stage] = count_cost(head, one)
+
+
+def _zero_shot_stage(space: Workspace, inputs: FoldInputs, out: FoldResult) -> None:
+    """Test the class names alone; nothing is trained."""
+    test = inputs.part("test", motion=False, clip=True)
+    if not test:
+        raise DataError("no clip of the test part could be read")
+    scores = zero_shot_scores(appearance_features(space, inputs, test), space.class_vectors)
+    out.scores["zero_shot"] = ([c.name for c in test], scores)
+    out.costs["zero_shot"] = {"parameters": 0, "trainable": 0, "gflops": 0.0}
 
 
 def head_tables(

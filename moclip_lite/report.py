@@ -12,6 +12,8 @@ __all__ = ["HEADER", "STREAM_WORDS", "markdown_table", "score_rows", "write_repo
 STREAM_WORDS: Final = {
     "motion": "motion only (network)",
     "motion_head": "motion only (head, control)",
+    "zero_shot": "zero-shot (control)",
+    "appearance_frame": "appearance only, one frame (control)",
     "appearance": "appearance only (head)",
     "fusion": "fusion",
 }

@@ -20,8 +20,9 @@ from .storage import write_json, write_text
 
 __all__ = ["STREAMS", "FoldResult", "add_encoder_cost", "join_folds", "write_results"]
 
-STREAMS: Final = ("motion", "appearance", "fusion", "motion_head")
-"""In the order of tables; the last is a control: the fusion head's size on motion features alone."""
+STREAMS: Final = ("motion", "appearance", "fusion", "motion_head", "appearance_frame", "zero_shot")
+"""In the order of tables. The last three are controls: the fusion head's size on motion features alone
+and on the middle frame alone, and the class names with nothing trained."""
 
 NamedScores = tuple[list[str], npt.NDArray[np.float32]]
 
@@ -73,12 +74,12 @@ def join_folds(results: Sequence[FoldResult], clips: Sequence[Clip], labels: Seq
 def add_encoder_cost(metrics: dict[str, Any], frame: dict[str, Any], frames: int) -> None:
     """Add CLIP's share to the streams that see pictures, and motion's to the fusion."""
     costs = metrics["costs"]
-    for stream in ("appearance", "fusion"):
+    for stream in ("appearance", "fusion", "appearance_frame", "zero_shot"):
         if stream not in costs:
             continue
         total = dict(costs[stream])
         total["parameters"] += frame["parameters"]
-        total["gflops"] += frames * frame["gflops"]
+        total["gflops"] += (1 if stream == "appearance_frame" else frames) * frame["gflops"]
         if stream == "fusion" and "motion" in costs:
             for key in ("parameters", "trainable", "gflops"):
                 total[key] += costs["motion"][key]
@@ -94,7 +95,7 @@ def write_results(
 ) -> None:
     """metrics.json last: where it stands, the run is complete."""
     truth = _numbers(clips, labels)
-    for stream in ("motion", "appearance", "fusion"):
+    for stream in STREAMS:
         parts = [r.scores[stream] for r in results if stream in r.scores]
         if not parts:
             continue

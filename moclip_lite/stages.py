@@ -181,7 +181,7 @@ def train_motion(
 def motion_table(
     space: Workspace, model: MotionNet, store: MotionStore, inputs: FoldInputs, clips: Sequence[Clip]
 ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, npt.NDArray[np.float32]]]:
-    """Features and class probabilities of clips, by name, through the cache.
+    """Tokens [T, D] and class probabilities [C] of clips, by name, through the cache.
 
     Clips without motion are absent.
     """
@@ -192,23 +192,23 @@ def motion_table(
         "crops": test.crops,
         "flips": test.flips,
     }
-    keys = {c.name: cache_key("motion_features", inputs.motion[c.name], settings) for c in clips}
+    keys = {c.name: cache_key("motion_tokens", inputs.motion[c.name], settings) for c in clips}
     moving = [c for c in clips if not store.empty(c)]
     features: dict[str, npt.NDArray[np.float32]] = {}
     scores: dict[str, npt.NDArray[np.float32]] = {}
     absent = []
     for clip in moving:
-        arrays = space.cache.get("motion_features", keys[clip.name])
+        arrays = space.cache.get("motion_tokens", keys[clip.name])
         if arrays is None:
             absent.append(clip)
         else:
-            features[clip.name], scores[clip.name] = arrays["features"], arrays["scores"]
+            features[clip.name], scores[clip.name] = arrays["tokens"], arrays["scores"]
     for start in range(0, len(absent), 32):
         chosen = absent[start : start + 32]
         views = Views(test.segments, test.crops, test.flips)
         found = motion_scores(model, store, chosen, views, space.device)
         for clip, feature, score in zip(chosen, *found, strict=True):
-            space.cache.put("motion_features", keys[clip.name], {"features": feature, "scores": score})
+            space.cache.put("motion_tokens", keys[clip.name], {"tokens": feature, "scores": score})
             features[clip.name], scores[clip.name] = feature, score
         space.reporter.progress("motion features", min(start + 32, len(absent)), len(absent))
     return features, scores
@@ -240,13 +240,20 @@ def train_head(
     experiment = space.experiment
     f, t, seed = experiment.fusion, experiment.train_head, experiment.run.seed
     train = tables["train"]
-    digest = digest_bytes(np.ascontiguousarray(x.numpy()).tobytes() for x in (train.motion, train.appearance))
-    fingerprint = inputs.fingerprint(name, digest, f.model_dump(mode="json"), t.model_dump(mode="json"), seed)
+    parts = [train.motion.numpy(), train.appearance.numpy()]
     seed_all(seed)
-    head = build_head(experiment, name, train.motion.shape[1], train.appearance.shape[2], len(inputs.labels))
+    head = build_head(
+        experiment, name, train.motion.shape[-1], train.appearance.shape[-1], len(inputs.labels)
+    )
     if f.standardize:
         head.fit_statistics(train.motion, train.appearance)
-    feed = HeadFeed(train, tables["val"], t.batch, seed)
+    if head.from_text:
+        head.start_from_text(torch.from_numpy(space.class_vectors))
+        parts.append(space.class_vectors)
+    digest = digest_bytes(np.ascontiguousarray(part).tobytes() for part in parts)
+    size = f.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
+    fingerprint = inputs.fingerprint(name, digest, size, t.model_dump(mode="json"), seed)
+    feed = HeadFeed(head, train, tables["val"], t.batch, seed)
 
     result = _train(space, _Stage(stage, folder, fingerprint, inputs.labels), head, feed, t.settings())
     return head.to(space.device), result

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import torch
@@ -47,8 +47,13 @@ class TrainSettings:
         epochs: at most.
         batch: clips in a batch.
         lr: peak learning rate.
-        weight_decay: AdamW's; biases and norms are spared.
+        weight_decay: of the optimizer; biases and norms are spared.
         warmup: share of the epochs in which the rate rises.
+        optimizer: "adamw", or "adam", whose decay is an L2 penalty.
+        eps: the optimizer's.
+        schedule: "cosine" to zero, or "steps": a tenth after each of `milestones`.
+        milestones: epochs.
+        lr_scales: the rate of parameters by the beginning of their names (the longest that fits).
         clip: largest norm of the gradient.
         patience: epochs without a better validation loss before stopping; 0 to never stop early.
         label_smoothing: see torch's cross_entropy.
@@ -60,6 +65,11 @@ class TrainSettings:
     lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    eps: float = 1e-8
+    schedule: Literal["cosine", "steps"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    lr_scales: Mapping[str, float] = field(default_factory=dict)
     clip: float = 5.0
     patience: int = 0
     label_smoothing: float = 0.1
@@ -132,7 +142,7 @@ def fit(
             break
         rate = _rate(settings, epoch)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         seed_all(seed * 100_003 + epoch)
         loss = _train_epoch(model, feed.train_batches(epoch), optimizer, settings, device)
         model.eval()
@@ -153,19 +163,34 @@ def fit(
     return result
 
 
-def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr)
+def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((decay, _scale(name, settings)), []).append(parameter)
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.optimizer]
+    return kind(
+        [
+            {"params": params, "weight_decay": decay, "scale": scale}
+            for (decay, scale), params in groups.items()
+        ],
+        lr=settings.lr,
+        eps=settings.eps,
+    )
+
+
+def _scale(name: str, settings: TrainSettings) -> float:
+    fitting = [prefix for prefix in settings.lr_scales if name.startswith(prefix)]
+    return settings.lr_scales[max(fitting, key=len)] if fitting else 1.0
 
 
 def _rate(settings: TrainSettings, epoch: int) -> float:
-    warm = max(1, round(settings.warmup * settings.epochs))
+    warm = round(settings.warmup * settings.epochs)
     if epoch < warm:
         return settings.lr * (epoch + 1) / warm
+    if settings.schedule == "steps":
+        return settings.lr * 0.1 ** sum(epoch >= milestone for milestone in settings.milestones)
     share = (epoch - warm) / max(1, settings.epochs - warm)
     return settings.lr * 0.5 * (1 + math.cos(math.pi * share))
 

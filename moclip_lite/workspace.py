@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from .appearance import RANDOM, AppearanceEncoder
-from .cache import FeatureCache
+from .cache import FeatureCache, cache_key
 from .config import Experiment
 from .datasets import (
     Clip,
@@ -19,6 +21,7 @@ from .datasets import (
     generate,
     holdout_fold,
     leave_one_group_out,
+    limit_train,
     load_folder,
     load_ucf101,
     official_folds,
@@ -26,6 +29,7 @@ from .datasets import (
 from .errors import ConfigError
 from .extract import ExtractReport, check_disk, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
+from .labels import read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
 from .training import pick_device
@@ -77,16 +81,17 @@ class Workspace:
         data = self.experiment.data
         if data.root is None:
             raise ConfigError("data.root is not set; name the folder of the clips with --set data.root=DIR")
+        root = data.root / data.recipe if data.recipe is not None else data.root
         if data.kind == "synthetic":
             spec = SyntheticSpec(clips_per_class=data.clips_per_class, frames=data.frames)
             found = generate(
-                data.root, spec, workers=self.workers,
+                root, spec, workers=self.workers,
                 progress=lambda done, total: self.reporter.progress("generate", done, total),
             )  # fmt: skip
         elif data.kind == "ucf101":
-            found = load_ucf101(data.root, data.splits_dir, data.splits, skip_missing=data.skip_missing)
+            found = load_ucf101(root, data.splits_dir, data.splits, skip_missing=data.skip_missing)
         else:
-            found = load_folder(data.root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
+            found = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
         for note in found.notes:
             self.reporter.warn(note)
         return found
@@ -107,6 +112,8 @@ class Workspace:
         else:
             fraction = data.test_fraction
             folds = [holdout_fold(self.dataset, fraction, data.val_fraction, seed, shared_groups=shared)]
+        if data.train_per_class is not None:
+            folds = [limit_train(fold, data.train_per_class, seed) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
@@ -134,6 +141,23 @@ class Workspace:
             return encoder
 
         return LazyEncoder(spec, self.cache, load)
+
+    @cached_property
+    def class_vectors(self) -> npt.NDArray[np.float32]:
+        """Text embeddings of the class names, float32 [C, D], L2-normalised; kept in the cache.
+
+        Raises:
+            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model can't be had.
+        """
+        prompts = read_prompts(self.experiment.clip.prompts)
+        labels = self.dataset.labels
+        settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}
+        key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
+        arrays = self.cache.get("text", key)
+        if arrays is None:
+            arrays = {"classes": self.lazy_encoder.encoder.class_vectors(labels, prompts)}
+            self.cache.put("text", key, arrays)
+        return np.asarray(arrays["classes"], np.float32)
 
     def extract_motion(self, clips: Sequence[Clip]) -> ExtractReport:
         """Fill the cache with motion.

@@ -7,31 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .appearance import AppearanceEncoder
 from .extract_clip import read_clip_frames
 from .labels import read_prompts
 from .metrics import score
 from .stages import FoldInputs, appearance_features
+from .text import zero_shot_scores
 from .workspace import Workspace
 
 __all__ = ["zero_shot_dataset", "zero_shot_file"]
-
-_TEMPERATURE = 100.0  # CLIP's logit scale at the end of its training (Radford et al. 2021)
-
-
-def _probabilities(
-    frames: npt.NDArray[np.float32], classes: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """[N, frames, D] and [C, D] -> [N, C]: the mean over frames of normalised features."""
-    rows = frames / np.maximum(np.linalg.norm(frames, axis=-1, keepdims=True), 1e-12)
-    mean = rows.mean(axis=1)
-    mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
-    logits = _TEMPERATURE * mean @ classes.T
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def zero_shot_dataset(space: Workspace) -> dict[str, Any]:
@@ -46,13 +31,11 @@ def zero_shot_dataset(space: Workspace) -> dict[str, Any]:
     clips = list({c.name: c for fold in space.folds for c in fold.test}.values())
     report = space.extract_appearance(clips)
     present = [clip for clip in clips if clip.name in report.keys]
-    prompts = read_prompts(space.experiment.clip.prompts)
     labels = space.dataset.labels
     inputs = FoldInputs(space.folds[0], labels, {}, report.keys)
     features = appearance_features(space, inputs, present)
-    classes = space.lazy_encoder.encoder.class_vectors(labels, prompts)
     truth = np.array([labels.index(clip.label) for clip in present], np.int64)
-    result = score(_probabilities(features, classes), truth, labels)
+    result = score(zero_shot_scores(features, space.class_vectors), truth, labels)
     return result | {"failures": [vars(f) for f in report.failures]}
 
 
@@ -67,6 +50,6 @@ def zero_shot_file(
     """
     frames = encoder.encode_images(read_clip_frames(path, space.appearance_spec))
     classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts))
-    scores = _probabilities(frames[None], classes)[0]
+    scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")
     return [(labels[i], float(scores[i])) for i in order]

@@ -14,9 +14,10 @@ from moclip_lite.checkpoint import labels_digest, load_weights, save_weights
 from moclip_lite.costs import count_cost
 from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.features import FeatureTable, HeadFeed, head_scores
-from moclip_lite.fusion import create_head, list_heads
+from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.metrics import score, wilson
 from moclip_lite.motion_net import create_motion_net, list_motion_nets
+from moclip_lite.text import zero_shot_scores
 from moclip_lite.training import Batch, TrainSettings, fit, seed_all
 
 CPU = torch.device("cpu")
@@ -41,7 +42,7 @@ def trained(name: str, epochs: int = 25, seed: int = 0, **extra: object) -> tupl
     head = create_head(name, 6, 5, 4, hidden=32)
     head.fit_statistics(train.motion, train.appearance)
     settings = TrainSettings(epochs=epochs, batch=32, lr=5e-3, label_smoothing=0)
-    fit(head, HeadFeed(train, val, 32, seed), settings, seed=seed, device=CPU, **extra)  # type: ignore[arg-type]
+    fit(head, HeadFeed(head, train, val, 32, seed), settings, seed=seed, device=CPU, **extra)  # type: ignore[arg-type]
     scores = head_scores(head, test)
     return head, 100 * float((scores.argmax(1) == test.labels.numpy()).mean())
 
@@ -146,9 +147,52 @@ def test_the_small_network_sees_direction() -> None:
 
 @pytest.mark.parametrize("name", list_heads())
 @pytest.mark.parametrize("frames", [(), (1,), (8,)])
-def test_heads_take_one_frame_or_many(name: str, frames: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("segments", [(), (3,)])
+def test_heads_take_one_token_or_many(name: str, segments: tuple[int, ...], frames: tuple[int, ...]) -> None:
     head = create_head(name, 16, 12, 5).eval()
-    assert head(torch.randn(3, 16), torch.randn(3, *frames, 12)).shape == (3, 5)
+    assert head(torch.randn(3, *segments, 16), torch.randn(3, *frames, 12)).shape == (3, 5)
+
+
+@pytest.mark.parametrize("name", sorted(set(list_heads()) - set(CONTROLS)))
+def test_every_fusion_sees_both_halves(name: str) -> None:
+    """Class = (a bit of motion, a bit of appearance): one stream alone stays near 50 %."""
+    assert trained(name, 60)[1] > 90
+
+
+@pytest.mark.parametrize("name", sorted(set(list_heads()) - {"query_attention", "appearance_one_frame"}))
+def test_averaging_once_changes_nothing(name: str) -> None:
+    head = create_head(name, 6, 5, 4, hidden=16).eval()
+    motion, appearance = torch.randn(4, 3, 6), torch.randn(4, 7, 5)
+    whole = head(motion, appearance)
+    torch.testing.assert_close(head(motion.mean(1), appearance.mean(1)), whole)
+
+
+def test_attention_sees_order_and_frames() -> None:
+    head = create_head("query_attention", 6, 5, 4, hidden=32).eval()
+    motion, appearance = torch.randn(4, 3, 6), torch.randn(4, 7, 5)
+    assert not torch.allclose(head(motion.flip(1), appearance), head(motion, appearance), atol=1e-6)
+    assert not torch.allclose(head(motion, appearance.flip(1)), head(motion, appearance), atol=1e-6)
+
+
+def test_the_adapter_starts_from_the_class_names() -> None:
+    """Before training its answer is zero-shot's; the classes are its classifier."""
+    classes = nn.functional.normalize(torch.randn(4, 5), dim=1)
+    frames = nn.functional.normalize(torch.randn(6, 3, 5), dim=2)
+    head = create_head("residual_adapter", 6, 5, 4).eval()
+    head.start_from_text(classes)
+    scores = head(torch.randn(6, 6), frames).softmax(1).detach().numpy()
+    np.testing.assert_allclose(scores, zero_shot_scores(frames.numpy(), classes.numpy()), atol=1e-5)
+
+
+def test_modality_dropout_blanks_one_stream_in_training_alone() -> None:
+    head = create_head("modality_dropout", 6, 5, 4)
+    motion, appearance = torch.ones(2000, 6), torch.ones(2000, 5)
+    moving, seen = head.train().streams(motion, appearance)  # type: ignore[operator]
+    lost, blind = moving.abs().sum(1) == 0, seen.abs().sum(1) == 0
+    assert 0.1 < lost.float().mean() < 0.3
+    assert 0.1 < blind.float().mean() < 0.3
+    assert not (lost & blind).any()
+    assert all((part != 0).all() for part in head.eval().streams(motion, appearance))  # type: ignore[operator]
 
 
 def test_controls_have_the_size_of_the_fusion() -> None:
@@ -157,7 +201,7 @@ def test_controls_have_the_size_of_the_fusion() -> None:
         for n in list_heads()
     }
     fused = sizes["concat_mlp"]["parameters"]
-    for name in ("appearance_only", "motion_only"):
+    for name in CONTROLS:
         assert sizes[name]["parameters"] == pytest.approx(fused, rel=0.02)
 
 

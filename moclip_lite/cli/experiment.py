@@ -236,8 +236,8 @@ def demo(
     best = ceilings()
     table = score_rows(metrics)
     limits = {"motion only (network)": "motion", "motion only (head, control)": "motion"}
-    limits |= {"appearance only (head)": "appearance", "fusion": "fusion"}
-    rows = [[*row[:3], f"{best[limits[row[0]]]:.0f}", *row[5:]] for row in table]
+    limits |= {"fusion": "fusion"}
+    rows = [[*row[:3], f"{best[limits.get(row[0], 'appearance')]:.0f}", *row[5:]] for row in table]
     print_table(
         f"test clips, appearance: {metrics['appearance_weights']}",
         [*HEADER[:3], "ceiling %", *HEADER[5:]],

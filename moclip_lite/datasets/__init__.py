@@ -1,6 +1,7 @@
 """Data sets: class folders, UCF101 and generated clips, and how they are divided."""
 
 from .base import VIDEO_SUFFIXES, Clip, Fold, VideoDataset, shorten
+from .fewshot import limit_train
 from .folder import load_folder
 from .manifest import MANIFEST, ManifestRow, prepared_root, read_manifest
 from .prepare import PrepareReport, prepare
@@ -11,6 +12,6 @@ from .ucf101 import check_tree, load_ucf101, read_lists
 
 __all__ = [
     "MANIFEST", "VIDEO_SUFFIXES", "Clip", "Fold", "ManifestRow", "PrepareReport", "SyntheticSpec", "VideoDataset",
-    "check_tree", "generate", "holdout_fold", "leave_one_group_out", "load_folder", "load_ucf101", "official_folds",
-    "parse_recipe", "prepare", "prepared_root", "read_lists", "read_manifest", "recipe_name", "shorten",
+    "check_tree", "generate", "holdout_fold", "leave_one_group_out", "limit_train", "load_folder", "load_ucf101",
+    "official_folds", "parse_recipe", "prepare", "prepared_root", "read_lists", "read_manifest", "recipe_name", "shorten",
 ]  # fmt: skip

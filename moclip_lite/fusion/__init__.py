@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Final
 
 from ..errors import ConfigError
-from .base import Head, Standardize
+from .base import Head, HeadSize, Standardize
 from .concat_mlp import ConcatMLP
-from .controls import AppearanceOnly, MotionOnly
+from .controls import AppearanceOneFrame, AppearanceOnly, MotionOnly
+from .film import FiLM
+from .gated_sum import GatedSum
+from .late_average import LateAverage
+from .low_rank_bilinear import LowRankBilinear
+from .modality_dropout import ModalityDropout
+from .query_attention import QueryAttention
+from .residual_adapter import ResidualAdapter
 
-__all__ = ["Head", "Standardize", "create_head", "list_heads"]
+__all__ = ["CONTROLS", "Head", "HeadSize", "Standardize", "check_head", "create_head", "list_heads"]
+
+CONTROLS: Final[dict[str, type[Head]]] = {
+    "appearance_one_frame": AppearanceOneFrame,
+    "appearance_only": AppearanceOnly,
+    "motion_only": MotionOnly,
+}
+"""Heads that see one stream."""
 
 _HEADS: Final[dict[str, type[Head]]] = {
-    "appearance_only": AppearanceOnly,
     "concat_mlp": ConcatMLP,
-    "motion_only": MotionOnly,
+    "film": FiLM,
+    "gated_sum": GatedSum,
+    "late_average": LateAverage,
+    "low_rank_bilinear": LowRankBilinear,
+    "modality_dropout": ModalityDropout,
+    "query_attention": QueryAttention,
+    "residual_adapter": ResidualAdapter,
+    **CONTROLS,
 }
 
 
 def list_heads() -> list[str]:
-    """Names that :func:`create_head` takes."""
+    """Names that :func:`create_head` takes, controls included."""
     return sorted(_HEADS)
+
+
+def check_head(name: str) -> str:
+    """Return the name of a head there is.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in _HEADS:
+        near = difflib.get_close_matches(name, _HEADS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"fusion.head must be one of {', '.join(list_heads())}, got {name!r}{hint}")
+    return name
 
 
 def create_head(
@@ -43,12 +77,10 @@ def create_head(
         dropout: before the classifier.
 
     Returns:
-        A module: (motion [B, motion_dim], appearance [B, N, appearance_dim] or
-        [B, appearance_dim]) -> scores [B, num_classes].
+        A module: (motion [B, T, motion_dim] or [B, motion_dim], appearance [B, N, appearance_dim]
+        or [B, appearance_dim]) -> scores [B, num_classes].
 
     Raises:
         ConfigError: an unknown name.
     """
-    if name not in _HEADS:
-        raise ConfigError(f"fusion.head must be one of {list_heads()}, got {name!r}")
-    return _HEADS[name](motion_dim, appearance_dim, num_classes, hidden=hidden, dropout=dropout)
+    return _HEADS[check_head(name)](HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout))

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Head", "Standardize", "mlp", "pool_frames"]
+__all__ = ["Head", "HeadSize", "Standardize", "as_tokens", "mlp", "pool_tokens"]
+
+
+@dataclass(frozen=True)
+class HeadSize:
+    """What a head is built for.
+
+    Attributes:
+        motion: length of a motion token.
+        appearance: length of a frame's feature.
+        classes: length of the scores.
+        hidden: width of the hidden layer.
+        dropout: before the classifier.
+    """
+
+    motion: int
+    appearance: int
+    classes: int
+    hidden: int
+    dropout: float
 
 
 class Standardize(nn.Module):
@@ -33,27 +55,42 @@ class Standardize(nn.Module):
 
 
 class Head(nn.Module):
-    """(motion [B, Dm], appearance [B, N, Da] or [B, Da]) -> scores [B, C]."""
+    """(motion [B, T, Dm] or [B, Dm], appearance [B, N, Da] or [B, Da]) -> scores [B, C].
 
-    def __init__(
-        self, motion_dim: int, appearance_dim: int, num_classes: int, *, hidden: int, dropout: float
-    ) -> None:
+    Attributes:
+        tokens: whether the head looks at single frames and segments; if not, features may be
+            averaged over them once and for all.
+        from_text: whether :meth:`start_from_text` should be called before training.
+    """
+
+    tokens: ClassVar[bool] = False
+    from_text: ClassVar[bool] = False
+
+    def __init__(self, size: HeadSize) -> None:
         super().__init__()
-        self.motion_norm = Standardize(motion_dim)
-        self.appearance_norm = Standardize(appearance_dim)
+        self.motion_norm = Standardize(size.motion)
+        self.appearance_norm = Standardize(size.appearance)
 
     def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
         """Fit the standardisation to the training features."""
-        self.motion_norm.fit(motion)
-        self.appearance_norm.fit(pool_frames(appearance))
+        self.motion_norm.fit(pool_tokens(motion))
+        self.appearance_norm.fit(pool_tokens(appearance))
+
+    def start_from_text(self, classes: Tensor) -> None:
+        """Take the class names' text embeddings [C, Da], L2-normalised; most heads have no use for them."""
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} does not say how it joins the streams")
 
 
-def pool_frames(appearance: Tensor) -> Tensor:
-    """[B, N, D] -> [B, D], the mean over frames; [B, D] stays."""
-    return appearance.mean(dim=1) if appearance.ndim == 3 else appearance
+def pool_tokens(features: Tensor) -> Tensor:
+    """[B, N, D] -> [B, D], the mean over segments or frames; [B, D] stays."""
+    return features.mean(dim=1) if features.ndim == 3 else features
+
+
+def as_tokens(features: Tensor) -> Tensor:
+    """[B, D] -> [B, 1, D]; [B, N, D] stays."""
+    return features if features.ndim == 3 else features[:, None]
 
 
 def mlp(before: int, hidden: int, after: int, dropout: float) -> nn.Sequential:

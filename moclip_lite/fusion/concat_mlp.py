@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import Head, mlp, pool_frames
+from .base import Head, HeadSize, mlp, pool_tokens
 
 __all__ = ["ConcatMLP"]
 
@@ -13,13 +13,14 @@ __all__ = ["ConcatMLP"]
 class ConcatMLP(Head):
     """Concatenation -> Linear -> ReLU -> Dropout -> Linear (arXiv 2509.17084)."""
 
-    def __init__(
-        self, motion_dim: int, appearance_dim: int, num_classes: int, *, hidden: int, dropout: float
-    ) -> None:
-        super().__init__(motion_dim, appearance_dim, num_classes, hidden=hidden, dropout=dropout)
-        self.net = mlp(motion_dim + appearance_dim, hidden, num_classes, dropout)
+    def __init__(self, size: HeadSize) -> None:
+        super().__init__(size)
+        self.net = mlp(size.motion + size.appearance, size.hidden, size.classes, size.dropout)
+
+    def streams(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features of both streams, [B, Dm] and [B, Da]."""
+        return self.motion_norm(pool_tokens(motion)), self.appearance_norm(pool_tokens(appearance))
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        joined = [self.motion_norm(motion), self.appearance_norm(pool_frames(appearance))]
-        scores: Tensor = self.net(torch.cat(joined, dim=-1))
+        scores: Tensor = self.net(torch.cat(self.streams(motion, appearance), dim=-1))
         return scores

@@ -1,0 +1,52 @@
+"""Zero-shot logits and a small correction: works from few clips per class."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .base import Head, HeadSize, pool_tokens
+
+__all__ = ["ResidualAdapter"]
+
+
+class ResidualAdapter(Head):
+    """Cosine classifier that starts from the class names' text embeddings.
+
+    Both streams add a residual to the frames' mean feature (CLIP-Adapter, Gao et al. 2021); its last
+    layer starts at zero, so that before training the scores are zero-shot CLIP's. Without text
+    embeddings the classifier starts at random.
+    """
+
+    from_text = True
+    SCALE: Final = 100.0  # CLIP's logit scale at the end of its training (Radford et al. 2021)
+
+    def __init__(self, size: HeadSize) -> None:
+        super().__init__(size)
+        width = max(1, size.hidden // 2)
+        self.adapter = nn.Sequential(
+            nn.Linear(size.motion + size.appearance, width),
+            nn.ReLU(),
+            nn.Dropout(size.dropout),
+            nn.Linear(width, size.appearance),
+        )
+        for parameter in self.adapter[-1].parameters():
+            nn.init.zeros_(parameter)
+        start = functional.normalize(torch.randn(size.classes, size.appearance), dim=-1)
+        self.classes = nn.Parameter(start)
+        self.log_scale = nn.Parameter(torch.tensor([math.log(self.SCALE)]))
+
+    def start_from_text(self, classes: Tensor) -> None:
+        with torch.no_grad():
+            self.classes.copy_(classes)
+
+    def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
+        moving, seen = pool_tokens(motion), pool_tokens(appearance)
+        residual = self.adapter(torch.cat([self.motion_norm(moving), self.appearance_norm(seen)], dim=-1))
+        joined = functional.normalize(functional.normalize(seen, dim=-1) + residual, dim=-1)
+        scale = self.log_scale.exp().clamp(max=self.SCALE)
+        return scale * joined @ functional.normalize(self.classes, dim=-1).T

@@ -1,0 +1,33 @@
+"""Frames against sentences: what a contrastive model says of a clip before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["zero_shot_scores"]
+
+_SCALE: Final = 100.0  # CLIP's logit scale at the end of its training (Radford et al. 2021)
+
+
+def zero_shot_scores(
+    frames: npt.NDArray[np.float32], classes: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Class probabilities by cosine similarity with the mean of normalised frame features.
+
+    Args:
+        frames: [N, F, D].
+        classes: [C, D], L2-normalised.
+
+    Returns:
+        float32 [N, C].
+    """
+    rows = frames / np.maximum(np.linalg.norm(frames, axis=-1, keepdims=True), 1e-12)
+    mean = rows.mean(axis=1)
+    mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
+    logits = _SCALE * mean @ classes.T
+    logits -= logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
