@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import cache, data, experiment, mv, predict
+from . import cache, compare, data, experiment, mv, predict
 from .console import err, explain
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ for command in (experiment.run, experiment.evaluate, experiment.ablate, experime
     app.command()(command)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
+app.command()(compare.compare)
 
 
 def _version(asked: bool) -> None:

@@ -18,7 +18,15 @@ from ..errors import DataError
 from .base import VIDEO_SUFFIXES, Clip, VideoDataset, shorten
 from .manifest import MANIFEST, dataset_of, prepared_root, read_manifest
 
-__all__ = ["GROUP_PATTERN", "OFFICIAL", "SplitLists", "check_tree", "load_ucf101", "read_lists"]
+__all__ = [
+    "GROUP_PATTERN",
+    "OFFICIAL",
+    "SplitLists",
+    "check_tree",
+    "group_in_name",
+    "load_ucf101",
+    "read_lists",
+]
 
 GROUP_PATTERN: Final = r"_g(\d+)_c\d+"
 OFFICIAL: Final = {"clips": 13_320, "classes": 101, "groups": 25}
@@ -175,11 +183,11 @@ def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
         if found is None:
             absent.append(name)
         else:
-            clips.append(Clip(found, name, listed.parent.name, _group(name)))
+            clips.append(Clip(found, name, listed.parent.name, group_in_name(name)))
     return clips, absent
 
 
-def _group(name: str) -> str | None:
+def group_in_name(name: str) -> str | None:
     """Groups are numbered within a class: g01 of two classes are two source videos."""
     match = re.search(GROUP_PATTERN, PurePosixPath(name).name)
     return f"{PurePosixPath(name).parent.name}_g{match.group(1)}" if match else None
@@ -219,11 +227,13 @@ def check_tree(root: Path, lists: SplitLists, *, partial: bool = False) -> list[
     short = [f"{label} ({len(found)})" for label, found in groups.items() if found != expected]
     if short and most == OFFICIAL["groups"]:
         said.append(f"{len(short)} classes do not have the groups g01 to g25: {shorten(short)}")
-    nameless = [name for name in names if _group(name) is None]
+    nameless = [name for name in names if group_in_name(name) is None]
     if nameless:
         said.append(f"{len(nameless)} clips carry no group in their name: {shorten(nameless)}")
     for split, parts in lists.splits.items():
-        leaks = sorted({g for g in map(_group, parts[0]) if g} & {g for g in map(_group, parts[1]) if g})
+        leaks = sorted(
+            {g for g in map(group_in_name, parts[0]) if g} & {g for g in map(group_in_name, parts[1]) if g}
+        )
         if leaks:
             said.append(f"split {split}: {len(leaks)} groups stand in train and in test: {shorten(leaks)}")
     listed = {PurePosixPath(name).with_suffix("") for name in names}
