@@ -45,7 +45,8 @@ def parse_recipe(name: str) -> Recipe:
     for word in words[1:] if codec == "mpeg4" else words:
         match = re.fullmatch(r"([a-z]+)(\d{1,6})", word)
         key = _TOKENS.get(match.group(1)) if match else None
-        if match is None or key is None or key in values or (match.group(1) == "q") > (codec == "mpeg4"):
+        foreign = "crf" if codec == "mpeg4" else "q"
+        if match is None or key is None or key in values or match.group(1) == foreign:
             raise ConfigError(f"{name!r} is no recipe: {word!r} is not understood; {_HELP}")
         values[key] = int(match.group(2))
     if "gop" not in values:

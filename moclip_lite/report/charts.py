@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -57,8 +58,12 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def themed(svg: str) -> str:
-    """An SVG of matplotlib for a page: no XML head, text and axes in the page's colour."""
-    return svg[svg.index("<svg") :].replace(_TEXT, "currentColor").strip()
+    """An SVG of matplotlib for a page: no XML head, text and axes in the page's colour.
+
+    Its style sheet goes, which would hold for the whole page, and so does its description.
+    """
+    bare = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return bare.replace(_TEXT, "currentColor").strip()
 
 
 def _history(fold: Mapping[str, Any], stage: str) -> list[dict[str, float]]:
