@@ -11,7 +11,7 @@ from .errors import ConfigError, DataError
 from .paired import Difference, compare_predictions
 from .report.html import page
 from .report.markdown import difference_words
-from .report.tables import STREAM_WORDS, cost_rows, markdown_table, score_rows
+from .report.tables import COSTS, STREAM_WORDS, cost_rows, markdown_table, score_rows
 from .runs import STREAMS, Run, load_run
 from .storage import write_text
 
@@ -84,7 +84,7 @@ class Comparison:
         ]
 
     def cost_rows(self) -> list[list[str]]:
-        """Rows: run, stream, top-1, parameters, trained, GFLOPs."""
+        """Rows: run, stream, top-1, parameters, trained, GFLOPs, milliseconds."""
         return [
             [name, *row]
             for name, run in zip(self.names, self.runs, strict=True)
@@ -130,7 +130,6 @@ SCORES: Final = [
 ]
 DIFFERENCES: Final = ["run", "stream", "same clips", "points", "95 % interval", "won", "lost", "p", "it is"]
 CLASSES: Final = ["class", "clips", "points", "won", "lost"]
-COSTS: Final = ["run", "stream", "top-1 %", "parameters", "trained", "GFLOPs"]
 HOW: Final = (
     "Points are percentage points above the first run on the clips that both tested. Intervals: paired bootstrap, "
     "groups drawn whole where they are known. p: McNemar's exact test, for each line alone. A difference is called "
@@ -209,7 +208,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         ConfigError: another ending.
     """
     if path.suffix.lower() in (".html", ".htm"):
-        tables = {"SCORES": SCORES, "DIFFERENCES": DIFFERENCES, "CLASSES": CLASSES, "COSTS": COSTS}
+        tables = {"SCORES": SCORES, "DIFFERENCES": DIFFERENCES, "CLASSES": CLASSES, "COSTS": ["run", *COSTS]}
         text = page(
             "compare.html",
             title=" and ".join(comparison.names),
@@ -238,5 +237,5 @@ def _markdown(c: Comparison) -> str:
             ]
     if c.settings:
         parts += ["## Settings that differ", markdown_table(["setting", *c.names], c.setting_rows())]
-    parts += ["## Costs", markdown_table(COSTS, c.cost_rows())]
+    parts += ["## Costs", markdown_table(["run", *COSTS], c.cost_rows())]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -9,7 +9,7 @@ import yaml
 
 from .content import ClassRow, Content
 from .markdown import NOT_UCF101, OPERATIONS, about, difference_words, fold_table, how
-from .tables import PUBLISHED, STREAM_WORDS, cost_rows
+from .tables import COSTS, PUBLISHED, STREAM_WORDS, cost_rows
 
 __all__ = ["page", "report_page"]
 
@@ -44,6 +44,7 @@ def report_page(content: Content) -> str:
         folds=fold_table(content) if has_folds else ([], []),
         class_header=["class", "clips", *run.streams, "gained", "lost"],
         class_rows=[_class_row(row, run.streams) for row in content.classes],
+        cost_header=COSTS,
         costs=cost_rows(filled),
         operations=OPERATIONS,
         published=PUBLISHED,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..paired import Difference
 from .content import ClassRow, Content
 from .pictures import Shown
-from .tables import HEADER, PUBLISHED, STREAM_WORDS, cost_rows, markdown_table, score_rows
+from .tables import COSTS, HEADER, PUBLISHED, STREAM_WORDS, cost_rows, markdown_table, score_rows
 
-__all__ = ["difference_words", "to_markdown"]
+__all__ = ["NOT_UCF101", "OPERATIONS", "about", "difference_words", "fold_table", "how", "to_markdown"]
 
-COSTS = ["what", "top-1 %", "parameters", "trained", "GFLOPs"]
-OPERATIONS = (
-    "GFLOPs per clip, all views; a multiplication and an addition count as two, papers often count one."
+OPERATIONS: Final = (
+    "GFLOPs and milliseconds are per clip, all views, of the networks alone, on the machine of the run. "
+    "A multiplication and an addition count as two operations; papers often count one."
+)
+NOT_UCF101: Final = (
+    "This run is not of UCF101: the published figures stand here for their costs, scores do not compare."
 )
 
 
@@ -59,11 +64,6 @@ def to_markdown(content: Content) -> str:
         rows = [[f["name"], f["stage"], f["reason"]] for f in metrics["failures"]]
         parts += ["## Clips left out", markdown_table(["clip", "stage", "reason"], rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-NOT_UCF101 = (
-    "This run is not of UCF101: the published figures stand here for their costs, scores do not compare."
-)
 
 
 def about(content: Content) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-__all__ = ["HEADER", "PUBLISHED", "STREAM_WORDS", "Published", "cost_rows", "markdown_table", "score_rows"]
+__all__ = [
+    "COSTS",
+    "HEADER",
+    "PUBLISHED",
+    "STREAM_WORDS",
+    "Published",
+    "cost_rows",
+    "markdown_table",
+    "score_rows",
+]
 
 STREAM_WORDS: Final = {
     "motion": "motion only (network)",
@@ -16,6 +25,8 @@ STREAM_WORDS: Final = {
 }
 
 HEADER: Final = ["stream", "top-1 %", "95 % interval", "top-5 %", "macro %", "clips", "trained", "GFLOPs"]
+
+COSTS: Final = ["stream", "top-1 %", "parameters", "trained", "GFLOPs", "ms"]
 
 
 class Published(NamedTuple):
@@ -70,7 +81,7 @@ def score_rows(metrics: dict[str, Any]) -> list[list[str]]:
 
 
 def cost_rows(metrics: dict[str, Any]) -> list[list[str]]:
-    """stream, top-1, parameters, trained parameters, GFLOPs per clip."""
+    """stream, top-1, parameters, trained parameters, GFLOPs and milliseconds per clip."""
     return [
         [
             words,
@@ -78,6 +89,7 @@ def cost_rows(metrics: dict[str, Any]) -> list[list[str]]:
             f"{cost['parameters'] / 1e6:.2f} M",
             f"{cost['trainable'] / 1e6:.2f} M",
             f"{cost['gflops']:.2f}",
+            f"{cost['latency_ms']:.1f}" if "latency_ms" in cost else "",
         ]
         for stream, words in STREAM_WORDS.items()
         if stream in metrics and (cost := metrics.get("costs", {}).get(stream))
