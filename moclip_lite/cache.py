@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from .digest import digest_bytes
 from .errors import CheckpointError
@@ -114,6 +115,12 @@ class FeatureCache:
         """
         metadata = {"key": key, "payload": _payload_digest(arrays)}
         write_tensors(self.path(stage, key), arrays, metadata)
+
+    def lock(self, key: str) -> FileLock:
+        """A lock among processes, for work that should be done once; freed when its holder ends."""
+        path = self.root / "locks" / f"{key}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
 
     def _read_checked(self, path: Path, key: str) -> Arrays:
         arrays, metadata = read_tensors(path)

@@ -206,12 +206,22 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
     values: dict[str, Any] = {}
     if path is not None:
         values = _read_yaml(path)
+        _find_prompts(values, path.parent)
     for override in overrides:
         _apply(values, override)
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
+
+
+def _find_prompts(values: dict[str, Any], folder: Path) -> None:
+    """A prompt file that a configuration names is looked for beside the configuration first."""
+    clip = values.get("clip")
+    if isinstance(clip, dict) and isinstance(clip.get("prompts"), str):
+        beside = folder / clip["prompts"]
+        if beside.is_file():
+            clip["prompts"] = str(beside)
 
 
 def save_experiment(experiment: Experiment, path: Path) -> None:

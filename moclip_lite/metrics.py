@@ -77,7 +77,7 @@ def score(scores: Scores, labels: Labels, names: Sequence[str]) -> dict[str, Any
 def mean_scores(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Join the results of several folds: the mean over folds, the interval over all clips.
 
-    ``folds_top1`` keeps each fold's accuracy in the order given.
+    ``folds_top1`` keeps each fold's accuracy in the order given, ``per_fold`` its other scores too.
     """
     total = sum(int(r["n"]) for r in results)
     correct = sum(round(r["top1"] * r["n"] / 100) for r in results)
@@ -93,4 +93,5 @@ def mean_scores(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "n": total,
         "per_class": per_class,
         "folds_top1": [r["top1"] for r in results],
+        "per_fold": [{key: r[key] for key in ("top1", "top5", "macro", "n")} for r in results],
     }

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
-__all__ = ["CRASHED", "default_workers", "run_jobs"]
+__all__ = ["CRASHED", "default_workers", "run_jobs", "worker_pool"]
 
 Job = TypeVar("Job")
 
@@ -42,7 +42,7 @@ def run_jobs(
             yield job, work(job)
         return
     finished: set[int] = set()
-    pool = _pool(workers)
+    pool = worker_pool(workers)
     try:
         futures: dict[Future[str | None], int] = {pool.submit(work, job): i for i, job in enumerate(jobs)}
         for future in as_completed(futures):
@@ -59,20 +59,21 @@ def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Processes of their own, deaf to Ctrl-C."""
     # Not fork: libav and torch have threads.
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet)
 
 
 def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
-    pool = _pool(1)
+    pool = worker_pool(1)
     try:
         for job in jobs:
             try:
                 yield job, pool.submit(work, job).result()
             except BrokenProcessPool:
                 pool.shutdown(wait=False)
-                pool = _pool(1)
+                pool = worker_pool(1)
                 yield job, CRASHED
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

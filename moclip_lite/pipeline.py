@@ -25,7 +25,7 @@ from .storage import read_json, write_json
 from .text import zero_shot_scores
 from .workspace import Workspace
 
-__all__ = ["HEADS", "head_tables", "run_experiment", "run_folder_of"]
+__all__ = ["HEADS", "fill_cache", "head_tables", "run_experiment", "run_folder_of"]
 
 HEADS = {
     "appearance": "appearance_only",
@@ -46,11 +46,8 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
     """
     experiment, folder = space.experiment, space.experiment.run.dir
     folds = space.folds
-    clips = _unique(fold for fold in folds)
-    motion = (
-        space.extract_motion(clips) if _wants(experiment, "motion", "fusion") else ExtractReport("motion")
-    )
-    appearance, unavailable = _appearance(space, clips)
+    clips = _unique(folds)
+    motion, appearance, unavailable = fill_cache(space)
     mark = _fingerprint(experiment, folds, motion, appearance)
     done = _finished(folder, mark)
     if done is not None:
@@ -90,7 +87,23 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
     return metrics
 
 
-def _unique(folds: Any) -> list[Clip]:
+def fill_cache(space: Workspace) -> tuple[ExtractReport, ExtractReport, str | None]:
+    """Read what the streams need from the clips; all that a run needs before it trains.
+
+    Returns:
+        What was found of motion and of appearance, and why there is no appearance if there is none.
+
+    Raises:
+        MoclipError: the clips or the model can't be used.
+    """
+    clips = _unique(space.folds)
+    motion = ExtractReport("motion")
+    if _wants(space.experiment, "motion", "fusion"):
+        motion = space.extract_motion(clips)
+    return motion, *_appearance(space, clips)
+
+
+def _unique(folds: Sequence[Fold]) -> list[Clip]:
     found: dict[str, Clip] = {}
     for fold in folds:
         found |= {clip.name: clip for clip in fold.clips()}
@@ -252,7 +265,7 @@ def _zero_shot_stage(space: Workspace, inputs: FoldInputs, out: FoldResult) -> N
         raise DataError("no clip of the test part could be read")
     scores = zero_shot_scores(appearance_features(space, inputs, test), space.class_vectors)
     out.scores["zero_shot"] = ([c.name for c in test], scores)
-    out.costs["zero_shot"] = {"parameters": 0, "trainable": 0, "gflops": 0.0}
+    out.costs["zero_shot"] = {"parameters": 0, "trainable": 0, "gflops": 0.0, "latency_ms": 0.0}
 
 
 def head_tables(

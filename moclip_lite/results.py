@@ -77,9 +77,10 @@ def add_encoder_cost(metrics: dict[str, Any], frame: dict[str, Any], frames: int
             continue
         total = dict(costs[stream])
         total["parameters"] += frame["parameters"]
-        total["gflops"] += (1 if stream == "appearance_frame" else frames) * frame["gflops"]
+        for key in ("gflops", "latency_ms"):
+            total[key] += (1 if stream == "appearance_frame" else frames) * frame.get(key, 0.0)
         if stream == "fusion" and "motion" in costs:
-            for key in ("parameters", "trainable", "gflops"):
+            for key in ("parameters", "trainable", "gflops", "latency_ms"):
                 total[key] += costs["motion"][key]
         costs[stream] = total
 

@@ -132,10 +132,17 @@ def _train(
 ) -> FitResult:
     """Skip, resume or train a stage, and keep its weights."""
     say = space.reporter.say
-    done = stage.finished(module, space.cache)
-    if done is not None:
-        say(f"{stage.name}: already trained ({done.best_accuracy:.1f} % on validation)")
-        return done
+    with space.cache.lock(stage.fingerprint):  # another run of a grid may be at the same training
+        done = stage.finished(module, space.cache)
+        if done is not None:
+            say(f"{stage.name}: already trained ({done.best_accuracy:.1f} % on validation)")
+            return done
+        return _train_now(space, stage, module, feed, settings)
+
+
+def _train_now(
+    space: Workspace, stage: _Stage, module: nn.Module, feed: Feed, settings: TrainSettings
+) -> FitResult:
     state = stage.folder / "state" / f"{stage.name}.safetensors"
 
     def on_epoch(row: dict[str, float]) -> None:
@@ -149,7 +156,7 @@ def _train(
     stage.keep(module, result)
     stage.share(module, result, space.cache)
     state.unlink(missing_ok=True)
-    say(
+    space.reporter.say(
         f"{stage.name}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
         f"{len(result.history)}), {result.seconds:.0f} s"
     )

@@ -169,8 +169,8 @@ def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
         if parameter.requires_grad:
             decay = settings.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((decay, _scale(name, settings)), []).append(parameter)
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.optimizer]
-    return kind(
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    made: torch.optim.Optimizer = kinds[settings.optimizer](
         [
             {"params": params, "weight_decay": decay, "scale": scale}
             for (decay, scale), params in groups.items()
@@ -178,6 +178,7 @@ def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimiz
         lr=settings.lr,
         eps=settings.eps,
     )
+    return made
 
 
 def _scale(name: str, settings: TrainSettings) -> float:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import cache, compare, data, experiment, mv, predict
+from . import ablate, cache, compare, data, experiment, mv, predict
 from .console import err, explain
 
 __all__ = ["app", "main"]
@@ -27,7 +27,7 @@ app.add_typer(data.app, name="dataset")
 app.add_typer(data.extract_app, name="extract")
 app.add_typer(experiment.train_app, name="train")
 app.add_typer(cache.app, name="cache")
-for command in (experiment.run, experiment.evaluate, experiment.ablate, experiment.demo):
+for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):
     app.command()(command)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)

@@ -1,4 +1,4 @@
-"""``moclip run``, ``train``, ``evaluate``, ``zero-shot``, ``ablate`` and ``demo``."""
+"""``moclip run``, ``train``, ``evaluate``, ``zero-shot`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..config import Experiment
     from ..workspace import Workspace
 
-__all__ = ["ablate", "demo", "evaluate", "run", "train_app", "zero_shot"]
+__all__ = ["demo", "evaluate", "run", "train_app", "zero_shot"]
 
 train_app = typer.Typer(
     help="Train one stage; features that are missing are extracted first.", no_args_is_help=True
@@ -181,40 +181,6 @@ def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_
         return
     for path, ranking in answers:
         print_table(str(path), ["label", "%"], [[name, f"{100 * score:.1f}"] for name, score in ranking])
-
-
-def ablate(
-    experiment: Annotated[Path, typer.Argument(help="A YAML file with base, grid and seeds.")],
-    sets: Sets = None, root: Root = None, out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; runs/ablations/NAME by default.")] = None,
-    pretrained: Pretrained = None, workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
-    """Run a grid of configurations over several seeds; writes a table, a summary and a plot.
-
-    Example: moclip ablate experiments/ablations/fusion.yaml --root DIR
-    """
-    from ..ablate import load_ablation, run_ablation
-    from ..pipeline import run_experiment
-
-    named = _named(root=root, pretrained=pretrained, workers=workers, cache=cache)
-    extra = [f"{key}='{value}'" for key, value in named.items() if value is not None and key != "run.workers"]
-    extra += [f"run.workers={workers}"] if workers is not None else []
-    grid = load_ablation(experiment, (*(sets or []), *extra))
-    folder = out or Path("runs/ablations") / grid.name
-    summary = run_ablation(
-        grid,
-        folder,
-        lambda config: run_experiment(workspace_of(config, quiet)),
-        lambda text: err.print(text, markup=False),
-    )
-    if json:
-        print_json(summary.to_dict(orient="records"))
-        return
-    keys = list(grid.grid)
-    rows = [
-        [*(str(r[k]) for k in keys), r["stream"], f"{r['mean']:.1f}", f"{r['half']:.1f}", str(r["runs"])]
-        for _, r in summary.iterrows()
-    ]
-    print_table(f"{folder}: mean over seeds", [*keys, "stream", "top-1 %", "±", "runs"], rows)
 
 
 def demo(

@@ -26,6 +26,7 @@ __all__ = [
     "Source",
     "Workers",
     "experiment_of",
+    "overrides_of",
     "workspace_of",
 ]
 
@@ -74,8 +75,12 @@ def experiment_of(
     elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
     overrides += sets or []
-    overrides += [f"{key}={_quoted(value)}" for key, value in named.items() if value not in (None, False)]
-    return load_experiment(path, [*overrides, *forced])
+    return load_experiment(path, [*overrides, *overrides_of(named), *forced])
+
+
+def overrides_of(named: dict[str, Any]) -> list[str]:
+    """Overrides of the options that were given."""
+    return [f"{key}={_quoted(value)}" for key, value in named.items() if value not in (None, False)]
 
 
 def _quoted(value: Any) -> str:

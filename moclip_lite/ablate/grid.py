@@ -1,0 +1,121 @@
+"""A grid as its YAML file states it, and the experiments it stands for."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from ..config import Experiment, load_experiment
+from ..digest import digest_bytes
+from ..errors import ConfigError
+
+__all__ = ["Ablation", "Cell", "cell_words", "load_ablation"]
+
+Cell = dict[str, Any]
+_KEYS: Final = ("base", "set", "grid", "seeds", "stream", "reference")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A grid.
+
+    Attributes:
+        name: of the file, for titles.
+        base: configuration file that every cell starts from.
+        overrides: applied to every cell.
+        grid: configuration key -> values; cells are all combinations.
+        seeds: run.seed of each repetition; the splits differ with it, and are the same for all cells.
+        stream: what the cells are compared in.
+        reference: the cell that the others are compared with; the first one by default.
+    """
+
+    name: str
+    base: Path | None
+    overrides: tuple[str, ...]
+    grid: dict[str, list[Any]]
+    seeds: tuple[int, ...]
+    stream: str
+    reference: Cell
+
+    def cells(self) -> list[Cell]:
+        """All combinations, in the order of the file."""
+        return [
+            dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())
+        ]
+
+    def experiment(self, cell: Cell, seed: int, folder: Path) -> Experiment:
+        """The configuration of one cell and seed.
+
+        Raises:
+            ConfigError: a key or value of the grid is not valid.
+        """
+        values = [f"{key}={_flow(value)}" for key, value in cell.items()]
+        place = folder / "runs" / digest_bytes([repr(sorted(cell.items())).encode()])[:12] / f"seed{seed}"
+        return load_experiment(
+            self.base, [*self.overrides, *values, f"run.seed={seed}", f"run.dir={_flow(str(place))}"]
+        )
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML in one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6)
+    return text.split("\n")[0]
+
+
+def cell_words(cell: Cell) -> str:
+    """For people."""
+    return ", ".join(f"{key}={value}" for key, value in cell.items())
+
+
+def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
+    """Read a grid: ``base`` (relative to the file), ``set``, ``grid``, ``seeds``, ``stream``, ``reference``.
+
+    Raises:
+        ConfigError: missing, malformed, or a key or value that no configuration has.
+    """
+    value = _read(path)
+    if not isinstance(value, dict) or set(value) - set(_KEYS):
+        raise ConfigError(f"{path}: expected the keys {', '.join(_KEYS)}")
+    grid, seeds = value.get("grid"), value.get("seeds", [0, 1, 2])
+    if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
+        raise ConfigError(f"{path}: 'grid' must map configuration keys to lists of values")
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
+        raise ConfigError(f"{path}: 'seeds' must be a list of whole numbers from 0")
+    stream = value.get("stream", "fusion")
+    if stream not in ("motion", "appearance", "fusion"):
+        raise ConfigError(f"{path}: 'stream' must be motion, appearance or fusion, got {stream!r}")
+    ablation = Ablation(
+        path.stem,
+        path.parent / str(value["base"]) if "base" in value else None,
+        (*_lines(path, value.get("set", [])), *overrides),
+        {str(key): values for key, values in grid.items()},
+        tuple(dict.fromkeys(seeds)),
+        stream,
+        value.get("reference") or {key: values[0] for key, values in grid.items()},
+    )
+    if ablation.reference not in ablation.cells():
+        raise ConfigError(f"{path}: 'reference' must be one of the grid's cells, got {ablation.reference}")
+    for cell in ablation.cells():
+        ablation.experiment(cell, seeds[0], Path())  # refuse bad keys before hours of work
+    return ablation
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such ablation file") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is a folder, not an ablation file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a YAML file") from error
+
+
+def _lines(path: Path, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        raise ConfigError(f"{path}: 'set' must be a list of section.key=value")
+    return value
