@@ -174,7 +174,7 @@ def test_interrupted_and_run_again(tmp_path: Path) -> None:
         first = encode(data / label / "0.mp4", panning(40, 160, 120), g="12")
         for i in range(1, 6):
             shutil.copy(first, data / label / f"{i}.mp4")
-    line = ("dataset", "prepare", "folder", "--root", data, "--out", out, "--workers", 2)
+    line = ("dataset", "prepare", "folder", "--root", data, "--out", out, "--workers", 1)
     process = start(*line, cwd=tmp_path)
     while not list(out.rglob("[0-9].mp4")):
         assert process.poll() is None, process.communicate()
