@@ -69,8 +69,9 @@ class DataConfig(_Section):
     train_per_class: int | None = Field(
         None, ge=1, description="at most so many clips of a class to train on, and to validate on"
     )
-    splits_dir: Path | None = Field(None, description="folder of UCF101's lists")
+    splits_dir: Path | None = Field(None, description="folder of UCF101's lists; none for a prepared folder")
     splits: tuple[int, ...] = Field((1,), description="official splits to run")
+    shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")

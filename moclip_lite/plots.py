@@ -16,6 +16,7 @@ from .storage import atomic_path, write_text
 __all__ = ["save_confusion_csv", "save_confusion_png"]
 
 matplotlib.use("Agg")
+matplotlib.rcParams["text.parse_math"] = False  # "$" in a class name is a dollar
 
 
 def save_confusion_csv(path: Path, confusion: npt.NDArray[np.int64], names: Sequence[str]) -> None:

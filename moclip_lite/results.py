@@ -7,22 +7,20 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .datasets import Clip
+from .events import write_events
 from .metrics import confusion_matrix, mean_scores, score
 from .plots import save_confusion_csv, save_confusion_png
 from .report import write_report
+from .runs import STREAMS, read_run
 from .storage import write_json, write_text
 
-__all__ = ["STREAMS", "FoldResult", "add_encoder_cost", "join_folds", "write_results"]
-
-STREAMS: Final = ("motion", "appearance", "fusion", "motion_head", "appearance_frame", "zero_shot")
-"""In the order of tables. The last three are controls: the fusion head's size on motion features alone
-and on the middle frame alone, and the class names with nothing trained."""
+__all__ = ["FoldResult", "add_encoder_cost", "join_folds", "write_results"]
 
 NamedScores = tuple[list[str], npt.NDArray[np.float32]]
 
@@ -107,7 +105,9 @@ def write_results(
         title = f"{stream}: {metrics[stream]['top1']:.1f} % top-1"
         save_confusion_png(folder / f"confusion_{stream}.png", confusion, labels, title)
         _write_predictions(folder / f"predictions_{stream}.csv", names, scores, truth, labels)
-    write_report(folder / "report.md", metrics)
+    run = read_run(folder, metrics, [stream for stream in STREAMS if stream in metrics])
+    write_report(run, {clip.name: clip.path for clip in clips})
+    write_events(run)
     write_json(folder / "metrics.json", metrics)
 
 

@@ -93,10 +93,6 @@ class Workspace:
                 progress=lambda done, total: self.reporter.progress("generate", done, total),
             )  # fmt: skip
         elif data.kind == "ucf101":
-            if data.splits_dir is None:
-                raise ConfigError(
-                    "data.splits_dir is not set; name the folder of trainlist01.txt and the others"
-                )
             found = load_ucf101(root, data.splits_dir, data.splits, skip_missing=data.skip_missing)
         else:
             found = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
@@ -126,12 +122,14 @@ class Workspace:
             DataError: too few clips or groups.
         """
         data, seed = self.experiment.data, self.experiment.run.seed
+        shared = data.shared_groups
         if data.protocol == "leave-one-group-out":
-            folds = leave_one_group_out(self.dataset, data.val_fraction, seed)
+            folds = leave_one_group_out(self.dataset, data.val_fraction, seed, shared_groups=shared)
         elif data.protocol == "official" or data.kind == "ucf101":
-            folds = official_folds(self.dataset, data.val_fraction, seed)
+            folds = official_folds(self.dataset, data.val_fraction, seed, shared_groups=shared)
         else:
-            folds = [holdout_fold(self.dataset, data.test_fraction, data.val_fraction, seed)]
+            fraction = data.test_fraction
+            folds = [holdout_fold(self.dataset, fraction, data.val_fraction, seed, shared_groups=shared)]
         if data.train_per_class is not None:
             folds = [limit_train(fold, data.train_per_class, seed) for fold in folds]
         for fold in folds:

@@ -293,9 +293,11 @@ def test_broken_clips_of_a_preparation(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     expected = _with_broken_clips(data)
     words = ("dataset", "prepare", "folder", "--root", data, "--out", out, "--workers", 1, "--json")
-    found = assert_ok(moclip(*words)).json
-    assert [row["name"] for row in found["failures"]] == sorted(expected)
-    assert found["made"] == 8
+    outcome = moclip(*words)
+    assert outcome.code == 2
+    assert f"{len(expected)} clips could not be re-encoded" in outcome.err
+    assert [row["name"] for row in outcome.json["failures"]] == sorted(expected)
+    assert outcome.json["made"] == 8
     assert len(list(out.rglob("*.mp4"))) == 8
 
 

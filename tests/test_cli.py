@@ -60,7 +60,7 @@ COMMANDS = _commands()
 CONTRACT = (
     "mv probe", "mv extract", "mv show", "mv transcode", "dataset prepare", "dataset list", "extract motion",
     "extract clip", "train motion", "train fusion", "evaluate", "zero-shot", "run", "ablate", "predict",
-    "cache info", "cache verify", "cache prune", "demo",
+    "cache info", "cache verify", "cache prune", "demo", "compare",
 )  # fmt: skip
 
 
@@ -445,7 +445,9 @@ def test_prepare_a_folder_once(folders: Path, tmp_path: Path) -> None:
         "--json",
     )
     found = assert_ok(moclip(*words)).json
-    assert found == {"out": str(out), "made": 8, "kept": 0, "failures": []}
+    out = out / "gop5"
+    assert found["out"] == str(out)
+    assert (found["recipe"], found["made"], found["kept"], found["failures"]) == ("gop5", 8, 0, [])
     clips = sorted(out.rglob("*.mp4"))
     assert [p.relative_to(out) for p in clips] == sorted(
         p.relative_to(folders) for p in folders.rglob("*.mp4")
@@ -453,7 +455,9 @@ def test_prepare_a_folder_once(folders: Path, tmp_path: Path) -> None:
     assert probe(clips[0])["gop"]["max"] == 5
     (out / "left" / clips[0].name).unlink()
     assert assert_ok(moclip(*words)).json["made"] == 1
-    assert_refused(moclip(*(w if w != 5 else 6 for w in words)), "another recipe")
+    assert assert_ok(moclip(*(w if w != 5 else 6 for w in words))).json["out"].endswith("gop6")
+    (out / "recipe.json").write_text('{"gop": 7}', encoding="utf-8")
+    assert_refused(moclip(*words), "another recipe")
 
 
 def test_prepare_synthetic(tmp_path: Path) -> None:

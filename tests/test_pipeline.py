@@ -30,6 +30,8 @@ from conftest import encode, panning
 from PIL import Image
 from safetensors import safe_open
 
+from moclip_lite.datasets import read_manifest
+
 pytest_plugins = ["cli_fixtures"]
 
 STREAMS = ("motion", "appearance", "fusion")
@@ -56,7 +58,8 @@ def _times(folder: Path, pattern: str = "*") -> dict[str, int]:
 
 def test_run_folder_is_complete(trained: TrainedRun) -> None:
     names = {p.name for p in trained.folder.iterdir()}
-    assert {"config.yaml", "labels.json", "metrics.json", "report.md", "training.json"} <= names
+    assert {"config.yaml", "labels.json", "metrics.json", "training.json"} <= names
+    assert {"report.md", "report.html", "tensorboard"} <= names
     for stream in STREAMS:
         assert {f"{stream}.safetensors", f"confusion_{stream}.csv", f"confusion_{stream}.png"} <= names
         assert f"predictions_{stream}.csv" in names
@@ -118,8 +121,8 @@ def test_report_shows_what_the_metrics_say(trained: TrainedRun) -> None:
 def test_nothing_is_pickled(trained: TrainedRun) -> None:
     files = [p for root in (trained.folder, trained.cache) for p in root.rglob("*") if p.is_file()]
     assert len(files) > 60
-    allowed = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md", ".sqlite"}
-    assert {p.suffix for p in files} <= allowed
+    allowed = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md", ".sqlite", ".html", ".svg", ".jpg"}
+    assert {p.suffix for p in files if "tfevents" not in p.name} <= allowed
     for path in files:
         head = path.read_bytes()[:9]
         if path.suffix == ".safetensors":  # eight bytes of length, then JSON
@@ -334,9 +337,9 @@ def test_ucf101_lists(tmp_path: Path) -> None:
         moclip("dataset", "list", FOLDER_YAML, *sets((*data, f"data.root={out}")), "--json")
     ).json
     assert listed_again["clips"] == 12
-    manifest = _rows(out / "manifest.csv")
-    assert {row["splits"] for row in manifest if "_g01_" in row["path"]} == {
-        "split1:test split2:train split3:train"
+    manifest = read_manifest(out / "gop12")
+    assert {(r.split1, r.split2, r.split3) for r in manifest if "_g01_" in r.path} == {
+        ("test", "train", "train")
     }
 
 

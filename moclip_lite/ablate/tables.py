@@ -15,7 +15,7 @@ import pandas as pd
 from ..config import Experiment
 from ..errors import CheckpointError
 from ..report import STREAM_WORDS, markdown_table
-from ..results import STREAMS
+from ..runs import STREAMS
 from ..statistics import holm, mean_interval, paired_bootstrap, permutation_p, verdict
 from ..storage import atomic_path, read_json, write_text
 from .grid import Ablation, Cell, cell_words

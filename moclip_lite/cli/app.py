@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from . import ablate, cache, data, experiment, mv, predict
+from . import ablate, cache, compare, data, experiment, mv, predict
 from .console import err, explain
 
 __all__ = ["app", "main"]
@@ -34,6 +34,7 @@ for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.d
     app.command()(command)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
+app.command()(compare.compare)
 
 
 def _version(asked: bool) -> None:

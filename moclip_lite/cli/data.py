@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import DataError
 from .console import ConsoleReporter, err, print_json, print_table
 from .options import (
     Cache,
@@ -22,7 +24,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..datasets import ManifestRow, VideoDataset
     from ..extract import ExtractReport
+    from ..reporting import Reporter
 
 __all__ = ["app", "extract_app"]
 
@@ -30,23 +34,30 @@ app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True)
 extract_app = typer.Typer(help="Fill the feature cache.", no_args_is_help=True)
 
 
+Recipes = Annotated[
+    list[str] | None,
+    typer.Option("--recipe", help="Such as gop12, gop250_b3_ref3_crf23 or mpeg4_gop12_q1. Repeatable."),
+]
+
+
 @app.command()
 def prepare(
     kind: Annotated[str, typer.Argument(help="folder, ucf101 or synthetic.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the clips go.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the clips go: OUT/RECIPE/CLASS/CLIP.mp4.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
     splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
-    gop: Annotated[int, typer.Option(help="Frames from one I picture to the next.")] = 12,
-    bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
-    crf: Annotated[int, typer.Option(help="Quality, 0 (lossless) to 51.")] = 20,
-    side: Annotated[int | None, typer.Option(help="Scale the short side to so many pixels.")] = None,
+    recipe: Recipes = None,
+    gop: Annotated[int, typer.Option(help="Without --recipe: frames from one I picture to the next.")] = 12,
+    bframes: Annotated[int, typer.Option(help="Without --recipe: consecutive B pictures.")] = 0,
+    refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
+    crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
+    side: Annotated[int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
     seed: Annotated[int, typer.Option(help="synthetic: seed.")] = 0,
-    skip_missing: SkipMissing = False,
-    workers: Workers = None,
-    json: Json = False,
-) -> None:
-    """Re-encode a data set to H.264 (or generate one); clips that are there already stay.
+    group_pattern: Annotated[str | None, typer.Option(help="folder: regular expression with one group, noted in the manifest.")] = None,
+    skip_missing: SkipMissing = False, workers: Workers = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
 
     Example: moclip dataset prepare ucf101 --root UCF-101 --splits ucfTrainTestlist --out data/ucf101
     """
@@ -55,39 +66,66 @@ def prepare(
     from .. import datasets
     from ..parallel import default_workers
 
-    reporter = ConsoleReporter()
-    count = default_workers(workers or 0)
+    reporter, count = ConsoleReporter(), default_workers(workers or 0)
     if kind == "synthetic":
         spec = datasets.SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         made = datasets.generate(
             out, spec, workers=count, progress=lambda done, total: reporter.progress("generate", done, total)
         )
         _report(
-            {"out": str(out), "clips": len(made.clips), "classes": len(made.labels), "failures": []}, json
+            [{"out": str(out), "clips": len(made.clips), "classes": len(made.labels), "failures": []}], json
         )
         return
     if root is None:
         raise typer.BadParameter("name the folder of the original clips with --root")
-    if kind == "ucf101":
-        if splits is None:
-            raise typer.BadParameter("name the folder of the official lists with --splits")
-        found = datasets.load_ucf101(root, splits, (1, 2, 3), skip_missing=skip_missing)
-    elif kind == "folder":
-        found = datasets.load_folder(root, skip_missing=skip_missing)
-    else:
+    plain = Recipe(gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
+    recipes = {
+        datasets.recipe_name(r): r for r in [datasets.parse_recipe(n) for n in recipe or []] or [plain]
+    }
+    found = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
+    values: list[dict[str, Any]] = []
+    for chosen in recipes.values():
+        report = datasets.prepare(found, out, chosen, workers=count, progress=reporter.progress)
+        failures = [{"name": n, "stage": "transcode", "reason": reason} for n, reason in report.failures]
+        done = {"out": str(report.out), "recipe": report.recipe, "made": report.made, "kept": report.kept}
+        values.append({**done, "frames": report.frames, "bytes": report.bytes, "failures": failures})
+    _report(values, json)
+    failed = sum(len(value["failures"]) for value in values)
+    if failed:
+        raise DataError(f"{failed} clips could not be re-encoded, the others are done; they are listed above")
+
+
+def _originals(
+    kind: str, root: Path, splits: Path | None, group_pattern: str | None, skip_missing: bool, reporter: Reporter
+) -> VideoDataset:  # fmt: skip
+    from .. import datasets
+
+    if kind == "folder":
+        found = datasets.load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
+    elif kind != "ucf101":
         raise typer.BadParameter(f"kind must be folder, ucf101 or synthetic, got {kind!r}")
-    recipe = Recipe(gop=gop, bframes=bframes, crf=crf, side=side, threads=1)
-    report = datasets.prepare(found, out, recipe, workers=count, progress=reporter.progress)
-    failures = [{"name": name, "stage": "transcode", "reason": reason} for name, reason in report.failures]
-    _report({"out": str(out), "made": report.made, "kept": report.kept, "failures": failures}, json)
+    elif splits is None:
+        raise typer.BadParameter("name the folder of the official lists with --splits")
+    else:
+        found = datasets.load_ucf101(root, splits, (1, 2, 3), skip_missing=skip_missing)
+        for sentence in datasets.check_tree(
+            root, datasets.read_lists(splits, (1, 2, 3)), partial=skip_missing
+        ):
+            reporter.warn(sentence)
+    for note in found.notes:
+        reporter.warn(note)
+    reporter.say(f"{root}: {len(found.clips):,} clips of {len(found.labels)} classes")
+    return found
 
 
-def _report(value: dict[str, object], json: bool) -> None:
+def _report(values: list[dict[str, Any]], json: bool) -> None:
     if json:
-        print_json(value)
+        print_json(values[0] if len(values) == 1 else values)
         return
-    err.print(", ".join(f"{key} {item}" for key, item in value.items() if key != "failures"), markup=False)
-    print_failures(value["failures"])  # type: ignore[arg-type]
+    for value in values:
+        words = ", ".join(f"{key} {item}" for key, item in value.items() if key != "failures")
+        err.print(words, markup=False)
+        print_failures(value["failures"])
 
 
 def print_failures(failures: list[dict[str, str]]) -> None:
@@ -99,24 +137,54 @@ def print_failures(failures: list[dict[str, str]]) -> None:
 
 @app.command("list")
 def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
-    """Classes, clips and groups of a data set.
+    """Classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
     """
+    from ..datasets import MANIFEST, read_manifest
+
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
     dataset = workspace_of(experiment, quiet=True).dataset
     groups = {
         label: {c.group for c in dataset.clips if c.label == label and c.group} for label in dataset.labels
     }
+    counts = dataset.counts()
+    rows = read_manifest(dataset.root) if (dataset.root / MANIFEST).is_file() else []
     if json:
         classes = [
             {"label": label, "clips": count, "groups": sorted(str(g) for g in groups[label])}
-            for label, count in dataset.counts().items()
+            for label, count in counts.items()
         ]
-        print_json({"root": str(dataset.root), "clips": len(dataset.clips), "classes": classes})
+        value = {"root": str(dataset.root), "clips": len(dataset.clips), "classes": classes}
+        print_json(value | ({"manifest": _summary(rows)} if rows else {}))
         return
-    rows = [[label, str(count), str(len(groups[label]))] for label, count in dataset.counts().items()]
-    print_table(f"{dataset.root}: {len(dataset.clips)} clips", ["class", "clips", "groups"], rows)
+    table = [[label, str(count), str(len(groups[label]))] for label, count in counts.items()]
+    print_table(f"{dataset.root}: {len(dataset.clips)} clips", ["class", "clips", "groups"], table)
+    if rows:
+        facts = _summary(rows)
+        splits = [f"{k}: {v['train']:,} train, {v['test']:,} test" for k, v in facts["splits"].items()]
+        err.print(
+            f"{facts['recipe']}: {facts['frames']:,} frames, {facts['hours']:.2f} h, {facts['megabytes']:.1f} MB, "
+            f"{', '.join(facts['sizes'])}" + "".join(f"; {text}" for text in splits),
+            markup=False,
+        )
+
+
+def _summary(rows: Sequence[ManifestRow]) -> dict[str, Any]:
+    """What a manifest tells of its folder as a whole."""
+    splits = {}
+    for number in (1, 2, 3):
+        parts = [getattr(row, f"split{number}") for row in rows]
+        if any(parts):
+            splits[f"split{number}"] = {part: parts.count(part) for part in ("train", "test")}
+    return {
+        "recipe": rows[0].recipe,
+        "frames": sum(row.frames for row in rows),
+        "hours": round(sum(row.frames / row.fps for row in rows if row.fps) / 3600, 4),
+        "megabytes": round(sum(row.bytes for row in rows) / 1e6, 1),
+        "sizes": sorted({f"{row.width}x{row.height}" for row in rows}),
+        "splits": splits,
+    }
 
 
 def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:

@@ -55,7 +55,7 @@ def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
     _print_metrics(f"{folder} (appearance: {metrics['appearance_weights']})", metrics, json)
     for note in metrics["notes"]:
         space.reporter.warn(note)
-    space.reporter.say(f"report: {folder / 'report.md'}")
+    space.reporter.say(f"report: {folder / 'report.html'}")
 
 
 def _named(**values: Any) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def demo(
         [*HEADER[:3], "ceiling %", *HEADER[5:]],
         rows,
     )
-    err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.md'}", markup=False)
+    err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)
     err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
     err.print(
         "      moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine", markup=False

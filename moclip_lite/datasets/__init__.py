@@ -3,25 +3,15 @@
 from .base import VIDEO_SUFFIXES, Clip, Fold, VideoDataset, shorten
 from .fewshot import limit_train
 from .folder import load_folder
+from .manifest import MANIFEST, ManifestRow, prepared_root, read_manifest
 from .prepare import PrepareReport, prepare
+from .recipes import parse_recipe, recipe_name
 from .splits import holdout_fold, leave_one_group_out, official_folds
 from .synthetic import SyntheticSpec, generate
-from .ucf101 import load_ucf101
+from .ucf101 import check_tree, load_ucf101, read_lists
 
 __all__ = [
-    "VIDEO_SUFFIXES",
-    "Clip",
-    "Fold",
-    "PrepareReport",
-    "SyntheticSpec",
-    "VideoDataset",
-    "generate",
-    "holdout_fold",
-    "leave_one_group_out",
-    "limit_train",
-    "load_folder",
-    "load_ucf101",
-    "official_folds",
-    "prepare",
-    "shorten",
-]
+    "MANIFEST", "VIDEO_SUFFIXES", "Clip", "Fold", "ManifestRow", "PrepareReport", "SyntheticSpec", "VideoDataset",
+    "check_tree", "generate", "holdout_fold", "leave_one_group_out", "limit_train", "load_folder", "load_ucf101",
+    "official_folds", "parse_recipe", "prepare", "prepared_root", "read_lists", "read_manifest", "recipe_name", "shorten",
+]  # fmt: skip

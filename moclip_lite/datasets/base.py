@@ -61,12 +61,10 @@ class Fold:
         """All clips of the fold: train, validation, test."""
         return self.train + self.val + self.test
 
-    def shared_groups(self) -> set[tuple[str, str]]:
-        """(label, group) pairs that stand on both sides of a split."""
-        sides = [{(c.label, c.group) for c in part if c.group} for part in (self.train, self.val, self.test)]
-        return {
-            (str(a), str(b)) for a, b in (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
-        }
+    def shared_groups(self) -> set[str]:
+        """Groups that stand on both sides of a split."""
+        train, val, test = ({c.group for c in part if c.group} for part in (self.train, self.val, self.test))
+        return (train & val) | (train & test) | (val & test)
 
 
 @dataclass(frozen=True)

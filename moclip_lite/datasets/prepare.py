@@ -1,32 +1,41 @@
-"""Re-encoding a data set to H.264 with one recipe: parallel, resumable, with a manifest."""
+"""Re-encoding a data set: parallel, resumable, one folder and one manifest per recipe."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import mv_tools
 from mv_tools import Recipe
 
+from ..digest import digest_file
 from ..errors import CheckpointError, DataError
 from ..parallel import run_jobs
-from ..storage import read_json, write_json, write_text
+from ..storage import read_json, write_json
 from .base import Clip, VideoDataset
+from .manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
+from .recipes import recipe_name
 
 __all__ = ["PrepareReport", "prepare"]
 
 
 @dataclass
 class PrepareReport:
-    """What was done: files written, files that were there, and failures (clip name, reason)."""
+    """What was done: files written, files that were there, and failures (clip name, reason).
+
+    Attributes:
+        out: folder of this recipe's clips.
+        recipe: its name.
+        frames, bytes: of all clips that are there now.
+    """
 
     out: Path
+    recipe: str
     made: int = 0
     kept: int = 0
+    frames: int = 0
+    bytes: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -38,16 +47,11 @@ class _Job:
 
 
 def _work(job: _Job) -> str | None:
-    settings = job.recipe.as_dict()
     try:
-        mv_tools.transcode(job.clip.path, job.target, **settings)
+        mv_tools.transcode(job.clip.path, job.target, **job.recipe.as_dict())
     except (mv_tools.MotionError, FileNotFoundError, PermissionError) as error:
         return " ".join(str(error).split())
     return None
-
-
-def _target(out: Path, name: str) -> Path:
-    return out / PurePosixPath(name).with_suffix(".mp4")
 
 
 def prepare(
@@ -58,61 +62,126 @@ def prepare(
     workers: int = 1,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> PrepareReport:
-    """Transcode every clip to ``out/<class>/<clip>.mp4``; clips that are there stay.
+    """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; whole clips that are there stay.
 
-    ``out/recipe.json`` says how, ``out/manifest.csv`` lists the clips.
+    ``recipe.json`` beside the class folders says how, ``manifest.parquet`` lists the clips. A clip
+    that fails is reported and the others go on.
+
+    Args:
+        dataset: the originals.
+        out: folder of all recipes.
+        recipe: how to encode.
+        workers: processes, each with one encoder thread.
+        progress: told (stage, done, total).
 
     Raises:
-        DataError: the folder holds another recipe's clips, or two clips would get one name.
-        OSError: the disk is full; what was finished is kept.
+        DataError: the folder holds clips made otherwise, or two clips would get one name.
+        OSError: the disk is full; what was finished is kept, nothing is half written.
     """
-    settings = {key: value for key, value in recipe.as_dict().items() if key != "threads"}
-    _claim(out, settings)
-    targets: dict[Path, str] = {}
-    for clip in dataset.clips:
-        target = _target(out, clip.name)
-        if target in targets:
-            raise DataError(f"{clip.name} and {targets[target]} would both become {target}")
-        targets[target] = clip.name
-    report = PrepareReport(out)
-    jobs = [_Job(c, _target(out, c.name), recipe) for c in dataset.clips if not _target(out, c.name).exists()]
-    report.kept = len(dataset.clips) - len(jobs)
-    for done, (job, problem) in enumerate(run_jobs(_work, jobs, workers), start=1):
-        if problem is None:
-            report.made += 1
-        else:
-            report.failures.append((job.clip.name, problem))
-        progress("transcode", done, len(jobs))
+    name = recipe_name(recipe)
+    folder = out / name
+    targets = _targets(dataset, folder)
+    _claim(folder, recipe)
+    report = PrepareReport(folder, name)
+    rows = _standing(dataset, folder, targets, name)
+    report.kept = len(rows)
+    jobs = [_Job(clip, targets[clip.name], recipe) for clip in dataset.clips if clip.name not in rows]
+    try:
+        for done, (job, problem) in enumerate(run_jobs(_work, jobs, workers), start=1):
+            row = _describe(dataset, job.clip, folder, job.target, name) if problem is None else problem
+            if isinstance(row, ManifestRow):
+                report.made += 1
+                rows[job.clip.name] = row
+            else:
+                report.failures.append((job.clip.name, row))
+            progress(f"transcode {name}", done, len(jobs))
+    finally:
+        if rows:
+            write_manifest(folder, list(rows.values()))
     report.failures.sort()
-    _write_manifest(out, dataset)
+    report.frames = sum(row.frames for row in rows.values())
+    report.bytes = sum(row.bytes for row in rows.values())
     return report
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    note = out / "recipe.json"
-    if note.exists():
-        try:
-            found = read_json(note)
-        except CheckpointError as error:
-            raise DataError(f"{error}; remove it if the clips in {out} were made with {settings}") from error
-        if found != settings:
-            raise DataError(f"{out} holds clips of another recipe ({found}); choose another folder")
-    else:
-        write_json(note, settings)
-
-
-def _write_manifest(out: Path, dataset: VideoDataset) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "group", "splits", "bytes"])
+def _targets(dataset: VideoDataset, folder: Path) -> dict[str, Path]:
+    """Clip name -> file to write."""
+    targets: dict[str, Path] = {}
+    owners: dict[Path, str] = {}
     for clip in dataset.clips:
-        target = _target(out, clip.name)
-        if target.exists():
-            member = [
-                f"{split}:{'train' if clip.name in train else 'test'}"
-                for split, (train, test) in sorted(dataset.official.items())
-                if clip.name in train or clip.name in test
-            ]
-            row = [target.relative_to(out).as_posix(), clip.label, clip.group or "", " ".join(member)]
-            writer.writerow([*row, target.stat().st_size])
-    write_text(out / "manifest.csv", text.getvalue())
+        target = folder / PurePosixPath(clip.name).with_suffix(".mp4")
+        if target in owners:
+            raise DataError(f"{clip.name} and {owners[target]} would both become {target}")
+        owners[target] = clip.name
+        targets[clip.name] = target
+    return targets
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Note how the clips of a folder are made; refuse one whose clips were made otherwise."""
+    settings = {key: value for key, value in recipe.as_dict().items() if key != "threads"}
+    note = folder / "recipe.json"
+    if not note.exists():
+        write_json(note, settings)
+        return
+    try:
+        found = read_json(note)
+    except CheckpointError as error:
+        raise DataError(f"{error}; remove it if the clips in {folder} were made with {settings}") from error
+    if found != settings:
+        raise DataError(f"{folder} holds clips of another recipe ({found}); choose another folder")
+
+
+def _standing(
+    dataset: VideoDataset, folder: Path, targets: dict[str, Path], recipe: str
+) -> dict[str, ManifestRow]:
+    """Rows of the clips that are there and whole; the old manifest saves reading them again."""
+    try:
+        known = {row.path: row for row in read_manifest(folder)} if (folder / MANIFEST).is_file() else {}
+    except DataError:
+        known = {}  # damaged: made again
+    rows = {}
+    for clip in dataset.clips:
+        target = targets[clip.name]
+        if not target.is_file():
+            continue
+        row = _describe(dataset, clip, folder, target, recipe, known)
+        if isinstance(row, ManifestRow):  # else it is damaged and made again
+            rows[clip.name] = row
+    return rows
+
+
+def _describe(
+    dataset: VideoDataset,
+    clip: Clip,
+    folder: Path,
+    target: Path,
+    recipe: str,
+    known: dict[str, ManifestRow] | None = None,
+) -> ManifestRow | str:
+    """The row of a clip that is there, or why it can't be read."""
+    path, stat = target.relative_to(folder).as_posix(), target.stat()
+    old = (known or {}).get(path)
+    if old is not None and (old.bytes, old.mtime) == (stat.st_size, stat.st_mtime_ns):
+        frames, fps, width, height, digest = old.frames, old.fps, old.width, old.height, old.digest
+    else:
+        try:
+            decoder = mv_tools.MotionDecoder(target)
+            decoder.packets.require_whole(target.name)
+            about, frames = decoder.metadata, len(decoder)
+        except mv_tools.MotionError as error:
+            return " ".join(str(error).split())
+        fps, width, height = float(about.average_fps or 0.0), about.width, about.height
+        digest = digest_file(target)
+    splits = {
+        f"split{n}": next(
+            (part for part, names in zip(("train", "test"), dataset.official.get(f"split{n}", ()), strict=False)
+             if clip.name in names), "",
+        )
+        for n in (1, 2, 3)
+    }  # fmt: skip
+    return ManifestRow(
+        path=path, name=clip.name, label=clip.label, number=dataset.labels.index(clip.label),
+        group=clip.group or "", **splits, frames=frames, fps=fps, width=width, height=height,
+        bytes=stat.st_size, mtime=stat.st_mtime_ns, digest=digest, recipe=recipe,
+    )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Dividing clips: test is set apart first, validation is cut from the rest by group."""
+"""Dividing clips: test is set apart first, validation is cut from the rest by group.
+
+A group on both sides of a split is refused unless it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +17,8 @@ from ..errors import DataError
 from .base import Clip, Fold, VideoDataset, shorten
 
 __all__ = ["cut", "holdout_fold", "leave_one_group_out", "official_folds"]
+
+_ALLOW: Final = "--set data.shared_groups=true"
 
 
 def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
@@ -52,41 +58,64 @@ def _lost(labels: Sequence[str], kept: Sequence[int]) -> int:
 
 
 def _with_validation(
-    name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int
+    name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
-    notes: tuple[str, ...] = ()
     try:
         train, val = cut(rest, fraction, seed)
         whole = not {clip.label for clip in rest} - {clip.label for clip in train}
     except DataError:
         whole = False
     if not whole:
+        if not shared and any(clip.group for clip in rest):
+            raise DataError(
+                f"fold {name}: there are too few groups to cut validation from train without splitting one; "
+                f"add groups, or cut by clip and let them leak with {_ALLOW}"
+            )
         train, val = cut([replace(clip, group=None) for clip in rest], fraction, seed)
         groups = {clip.name: clip.group for clip in rest}
         train, val = ([replace(c, group=groups[c.name]) for c in part] for part in (train, val))
-        notes = ("too few groups: validation is cut from train by clip, so the two share groups",)
     absent = sorted({clip.label for clip in test} - {clip.label for clip in train})
     if absent:
         raise DataError(
             f"fold {name}: no training clip is left of {len(absent)} class(es): {shorten(absent)}; "
             "these need more clips (or more groups)"
         )
-    return Fold(name, tuple(train), tuple(val), tuple(test), notes)
+    fold = Fold(name, tuple(train), tuple(val), tuple(test))
+    leaks = sorted(fold.shared_groups())
+    if leaks and not shared:
+        raise DataError(
+            f"fold {name}: {len(leaks)} groups stand on both sides of a split ({shorten(leaks)}), so test clips "
+            f"have been seen in training; correct the lists, or go on with {_ALLOW}"
+        )
+    if leaks:
+        fold = replace(
+            fold, notes=(f"{len(leaks)} groups stand on both sides of a split: scores are too high",)
+        )
+    return fold
 
 
-def holdout_fold(dataset: VideoDataset, test_fraction: float, val_fraction: float, seed: int) -> Fold:
+def holdout_fold(
+    dataset: VideoDataset,
+    test_fraction: float,
+    val_fraction: float,
+    seed: int,
+    *,
+    shared_groups: bool = False,
+) -> Fold:
     """Train and test by group (or clip), validation cut from train.
 
     Raises:
-        DataError: too few clips or groups.
+        DataError: too few clips or groups, or groups on both sides that were not allowed.
     """
     if len(dataset.clips) < 4:
         raise DataError(f"{dataset.root}: {len(dataset.clips)} clips are too few to train and test on")
     rest, test = cut(dataset.clips, test_fraction, seed)
-    return _with_validation("holdout", rest, test, val_fraction, seed)
+    return _with_validation("holdout", rest, test, val_fraction, seed, shared_groups)
 
 
-def leave_one_group_out(dataset: VideoDataset, val_fraction: float, seed: int) -> list[Fold]:
+def leave_one_group_out(
+    dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
+) -> list[Fold]:
     """One fold per group: tested on that group, trained on the others.
 
     Raises:
@@ -104,16 +133,20 @@ def leave_one_group_out(dataset: VideoDataset, val_fraction: float, seed: int) -
             [clip for clip in dataset.clips if clip.group == group],
             val_fraction,
             seed,
+            shared_groups,
         )
         for group in groups
     ]
 
 
-def official_folds(dataset: VideoDataset, val_fraction: float, seed: int) -> list[Fold]:
+def official_folds(
+    dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
+) -> list[Fold]:
     """The data set's own splits, with validation cut from each training list by group.
 
     Raises:
-        DataError: the data set has none, or a list is empty.
+        DataError: the data set has none, a list is empty, or groups stand on both sides (and
+            `shared_groups` does not allow it).
     """
     if not dataset.official:
         raise DataError(f"{dataset.root}: this data set comes without official splits")
@@ -125,5 +158,5 @@ def official_folds(dataset: VideoDataset, val_fraction: float, seed: int) -> lis
             )
         rest = [clip for clip in dataset.clips if clip.name in train]
         held = [clip for clip in dataset.clips if clip.name in test]
-        folds.append(_with_validation(name, rest, held, val_fraction, seed))
+        folds.append(_with_validation(name, rest, held, val_fraction, seed, shared_groups))
     return folds

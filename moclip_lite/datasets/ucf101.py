@@ -2,21 +2,70 @@
 
 Lists: ``classInd.txt`` ("1 ApplyEyeMakeup"), ``trainlist0N.txt``
 ("ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"), ``testlist0N.txt`` (the same without the number),
-N = 1, 2, 3. Groups: the two digits behind "_g".
+N = 1, 2, 3. Groups: the two digits behind "_g". Class numbers from 0 or from 1, Windows line ends and
+separators, and a byte order mark are read alike: the class is the folder's, the number must only agree.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import DataError
-from .base import Clip, VideoDataset, group_of, shorten
+from .base import VIDEO_SUFFIXES, Clip, VideoDataset, shorten
+from .manifest import MANIFEST, dataset_of, prepared_root, read_manifest
 
-__all__ = ["GROUP_PATTERN", "load_ucf101", "read_list"]
+__all__ = [
+    "GROUP_PATTERN",
+    "OFFICIAL",
+    "SplitLists",
+    "check_tree",
+    "group_in_name",
+    "load_ucf101",
+    "read_lists",
+]
 
 GROUP_PATTERN: Final = r"_g(\d+)_c\d+"
+OFFICIAL: Final = {"clips": 13_320, "classes": 101, "groups": 25}
+_SUFFIXES: Final = (".avi", ".mp4", ".mkv")
+
+
+@dataclass(frozen=True)
+class SplitLists:
+    """The lists of a folder.
+
+    Attributes:
+        classes: class names in the order of their numbers.
+        splits: number -> (train, test), clip names as listed: "Class/v_Class_gNN_cNN.avi".
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[int, tuple[tuple[str, ...], tuple[str, ...]]]
+
+    def names(self) -> list[str]:
+        """Every listed clip once, sorted."""
+        return sorted({name for pair in self.splits.values() for part in pair for name in part})
+
+
+def read_lists(folder: Path, splits: Sequence[int]) -> SplitLists:
+    """Read ``classInd.txt`` and the lists of some splits.
+
+    Raises:
+        DataError: missing or contradictory lists, or a clip in train and test of one split.
+    """
+    classes = _read_classes(folder / "classInd.txt")
+    found = {}
+    for split in splits:
+        train = _read_list(folder / f"trainlist{split:02d}.txt", classes)
+        test = _read_list(folder / f"testlist{split:02d}.txt", classes)
+        both = sorted(set(train) & set(test))
+        if both:
+            raise DataError(f"split {split}: {len(both)} clips are in train and in test: {shorten(both)}")
+        found[split] = (tuple(train), tuple(test))
+    return SplitLists(tuple(name for _, name in sorted(classes.items())), found)
 
 
 def _lines(path: Path) -> list[str]:
@@ -28,55 +77,67 @@ def _lines(path: Path) -> list[str]:
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.splitlines()]
 
 
-def read_classes(path: Path) -> dict[int, str]:
-    """classInd.txt: number -> class name.
-
-    Raises:
-        DataError: missing, or a line that is not "number name".
-    """
+def _read_classes(path: Path) -> dict[int, str]:
+    """classInd.txt: number -> class name."""
     classes: dict[int, str] = {}
     for number, line in enumerate(_lines(path), start=1):
-        match = re.fullmatch(r"(\d+)\s+(\S+)", line)
+        if not line:
+            continue
+        match = re.fullmatch(r"(\d{1,6})\s+(\S+)", line)
         if match is None:
-            raise DataError(f"{path}, line {number}: expected 'number name', got {line!r}")
+            raise DataError(f"{path}, line {number}: expected 'number name', got {line[:80]!r}")
+        if int(match.group(1)) in classes or match.group(2) in classes.values():
+            raise DataError(f"{path}, line {number}: {line!r} names a number or class twice")
         classes[int(match.group(1))] = match.group(2)
     if not classes:
         raise DataError(f"{path} names no classes")
     return classes
 
 
-def read_list(path: Path, classes: dict[int, str]) -> list[str]:
-    """A train or test list: clip names as listed, "Class/v_Class_gNN_cNN.avi".
+def _read_list(path: Path, classes: dict[int, str]) -> list[str]:
+    """Clip names of a train or test list.
 
-    The number behind a name, where there is one, must agree with the class's folder.
-
-    Raises:
-        DataError: missing, a class that is not in classInd.txt, or numbers that disagree.
+    The numbers behind the names, where there are any, may count from 0 or from 1, but all alike.
     """
-    names = []
-    known = set(classes.values())
+    numbers = {name: number for number, name in classes.items()}
+    names: list[str] = []
+    shifts: dict[int, int] = {}
     for number, line in enumerate(_lines(path), start=1):
+        if not line:
+            continue
         name, _, label = line.replace("\\", "/").partition(" ")
-        folder = PurePosixPath(name).parent.name
-        if folder not in known:
+        listed, label = PurePosixPath(name), label.strip()
+        if listed.is_absolute() or ".." in listed.parts:
+            raise DataError(f"{path}, line {number}: {name!r} leads out of the folder of clips")
+        folder = listed.parent.name
+        if folder not in numbers:
             raise DataError(f"{path}, line {number}: {folder!r} is not a class of classInd.txt")
-        if label.strip() and classes.get(int(label) if label.strip().isdigit() else -1) != folder:
-            raise DataError(f"{path}, line {number}: label {label.strip()} is not {folder!r} in classInd.txt")
-        names.append(name)
+        if label:
+            shift = int(label) - numbers[folder] if label.isdigit() and len(label) < 7 else 99
+            shifts.setdefault(shift, number)
+            if abs(shift) > 1 or len(shifts) > 1:
+                raise DataError(
+                    f"{path}, line {number}: label {label} is not {folder!r} in classInd.txt "
+                    f"(which has {numbers[folder]})"
+                )
+        names.append(listed.as_posix())
+    twice = len(names) - len(set(names))
+    if twice:
+        raise DataError(f"{path}: {twice} clips are listed twice")
     return names
 
 
 def load_ucf101(
-    root: Path, splits_dir: Path, splits: tuple[int, ...] = (1,), *, skip_missing: bool = False
+    root: Path, splits_dir: Path | None, splits: tuple[int, ...] = (1,), *, skip_missing: bool = False
 ) -> VideoDataset:
     """Read UCF101, or any data set with lists of the same form.
 
     Args:
         root: folder of class folders; a listed .avi may be there as .mp4 or .mkv instead.
-        splits_dir: folder of the lists.
+        splits_dir: folder of the lists; None to take what the manifest of a prepared folder says.
         splits: which of them to load, from 1.
         skip_missing: leave out listed clips that are absent instead of refusing.
 
@@ -84,18 +145,18 @@ def load_ucf101(
         DataError: lists missing or contradictory, a clip in both lists, or absent files (the
             count and the first five).
     """
+    root = prepared_root(root)
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder (data.root)")
-    classes = read_classes(splits_dir / "classInd.txt")
-    listed: dict[str, tuple[list[str], list[str]]] = {}
-    for split in splits:
-        train = read_list(splits_dir / f"trainlist{split:02d}.txt", classes)
-        test = read_list(splits_dir / f"testlist{split:02d}.txt", classes)
-        both = sorted(set(train) & set(test))
-        if both:
-            raise DataError(f"split {split}: {len(both)} clips are in train and in test: {shorten(both)}")
-        listed[f"split{split}"] = (train, test)
-    names = sorted({name for pair in listed.values() for part in pair for name in part})
+    if splits_dir is None:
+        if not (root / MANIFEST).is_file():
+            raise DataError(
+                "data.splits_dir is not set and data.root was not prepared by moclip; name the folder of "
+                "trainlist01.txt and the others"
+            )
+        return dataset_of(root, read_manifest(root), splits)
+    lists = read_lists(splits_dir, splits)
+    names = lists.names()
     clips, absent = _find(root, names)
     notes: tuple[str, ...] = ()
     if absent:
@@ -105,10 +166,11 @@ def load_ucf101(
         notes = (f"left out: {what}",)
     present = {clip.name for clip in clips}
     official = {
-        key: (frozenset(train) & present, frozenset(test) & present) for key, (train, test) in listed.items()
+        f"split{key}": (frozenset(train) & present, frozenset(test) & present)
+        for key, (train, test) in lists.splits.items()
     }
     used = {clip.label for clip in clips}
-    labels = tuple(name for _, name in sorted(classes.items()) if name in used)
+    labels = tuple(name for name in lists.classes if name in used)
     return VideoDataset(root, tuple(clips), labels, official, notes)
 
 
@@ -116,21 +178,71 @@ def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
     clips, absent = [], []
     for name in names:
         listed = PurePosixPath(name)
-        if listed.is_absolute() or ".." in listed.parts:
-            raise DataError(f"a list names {name!r}, which is outside {root}")
-        found = next(
-            (
-                path
-                for suffix in (listed.suffix, ".mp4", ".mkv", ".avi")
-                if (path := root / listed.with_suffix(suffix)).is_file()
-            ),
-            None,
-        )
+        candidates = (root / listed.with_suffix(suffix) for suffix in (listed.suffix, *_SUFFIXES))
+        found = next((path for path in candidates if path.is_file()), None)
         if found is None:
             absent.append(name)
         else:
-            label = listed.parent.name
-            # Groups are numbered within a class: g01 of two classes are two source videos.
-            number = group_of(GROUP_PATTERN, name) if re.search(GROUP_PATTERN, name) else None
-            clips.append(Clip(found, name, label, f"{label}_g{number}" if number else None))
+            clips.append(Clip(found, name, listed.parent.name, group_in_name(name)))
     return clips, absent
+
+
+def group_in_name(name: str) -> str | None:
+    """Groups are numbered within a class: g01 of two classes are two source videos."""
+    match = re.search(GROUP_PATTERN, PurePosixPath(name).name)
+    return f"{PurePosixPath(name).parent.name}_g{match.group(1)}" if match else None
+
+
+def check_tree(root: Path, lists: SplitLists, *, partial: bool = False) -> list[str]:
+    """Sentences on how lists and tree differ from UCF101 as published; nothing if they do not.
+
+    Args:
+        root: folder of class folders.
+        lists: all three splits.
+        partial: whether lists of all classes may name fewer clips.
+
+    Raises:
+        DataError: the lists have the 101 classes but not the 13,320 clips: a file is cut short.
+    """
+    names, said = lists.names(), []
+    groups: dict[str, set[int]] = {label: set() for label in lists.classes}
+    for name in names:
+        match = re.search(GROUP_PATTERN, name)
+        if match:
+            groups[PurePosixPath(name).parent.name].add(int(match.group(1)))
+    most = max((len(found) for found in groups.values()), default=0)
+    counted = {"clips": len(names), "classes": len(lists.classes), "groups": most}
+    if len(lists.classes) == OFFICIAL["classes"] and len(names) != OFFICIAL["clips"] and not partial:
+        raise DataError(
+            f"the lists name {len(names):,} clips of {len(lists.classes)} classes, UCF101's name "
+            f"{OFFICIAL['clips']:,}: a list is cut short or of another version; --skip-missing goes on with these"
+        )
+    if counted != OFFICIAL:
+        said.append(
+            f"not the whole of UCF101: the lists name {counted['clips']:,} clips of {counted['classes']} classes "
+            f"in up to {most} groups a class; published are {OFFICIAL['clips']:,}, {OFFICIAL['classes']} and "
+            f"{OFFICIAL['groups']}"
+        )
+    expected = set(range(1, OFFICIAL["groups"] + 1))
+    short = [f"{label} ({len(found)})" for label, found in groups.items() if found != expected]
+    if short and most == OFFICIAL["groups"]:
+        said.append(f"{len(short)} classes do not have the groups g01 to g25: {shorten(short)}")
+    nameless = [name for name in names if group_in_name(name) is None]
+    if nameless:
+        said.append(f"{len(nameless)} clips carry no group in their name: {shorten(nameless)}")
+    for split, parts in lists.splits.items():
+        leaks = sorted(
+            {g for g in map(group_in_name, parts[0]) if g} & {g for g in map(group_in_name, parts[1]) if g}
+        )
+        if leaks:
+            said.append(f"split {split}: {len(leaks)} groups stand in train and in test: {shorten(leaks)}")
+    listed = {PurePosixPath(name).with_suffix("") for name in names}
+    extra = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES
+        and PurePosixPath(path.relative_to(root).as_posix()).with_suffix("") not in listed
+    )
+    if extra:
+        said.append(f"{len(extra)} videos are in no list and are left alone: {shorten(extra)}")
+    return said

@@ -1,0 +1,155 @@
+"""A finished run folder, read back: metrics, predictions clip by clip, training history, settings."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from .datasets.base import group_of
+from .datasets.ucf101 import group_in_name
+from .errors import CheckpointError, DataError
+from .storage import read_json
+
+__all__ = ["STREAMS", "ClipKey", "Prediction", "Run", "load_run"]
+
+STREAMS: Final = ("motion", "appearance", "fusion", "motion_head", "appearance_frame", "zero_shot")
+"""In the order of tables. The last three are controls: the fusion head's size on motion features alone
+and on the middle frame alone, and the class names with nothing trained."""
+
+_NUMBERS: Final = ("top1", "top5", "macro", "n")
+
+
+class ClipKey(NamedTuple):
+    """A test clip: its name, and which of its tests (a clip may be tested in several folds)."""
+
+    name: str
+    turn: int
+
+
+class Prediction(NamedTuple):
+    """What a stream said of a clip; the score is the probability of the predicted class."""
+
+    label: str
+    predicted: str
+    score: float
+
+    @property
+    def correct(self) -> bool:
+        """Whether it was right."""
+        return self.label == self.predicted
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: where it lies.
+        metrics: the content of metrics.json.
+        config: the resolved configuration, section -> key -> value.
+        predictions: stream -> clip -> prediction.
+        training: fold -> stage -> result of its training, with its history.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    predictions: dict[str, dict[ClipKey, Prediction]]
+    training: dict[str, dict[str, Any]]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names in the order of their numbers."""
+        return [str(label) for label in self.metrics["labels"]]
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams that were tested, in the order of tables."""
+        return [stream for stream in STREAMS if stream in self.metrics]
+
+    @property
+    def main(self) -> str:
+        """The stream that the run is about: the fusion where there is one."""
+        ordered = ("fusion", "appearance", "motion", *STREAMS)
+        return next(stream for stream in ordered if stream in self.metrics)
+
+    def groups(self, keys: list[ClipKey]) -> list[str] | None:
+        """The group of each clip, by the rule of the configuration; None if it has none."""
+        data = self.config.get("data") or {}
+        pattern = data.get("group_pattern")
+        try:
+            if pattern is not None:
+                return [str(group_of(str(pattern), key.name)) for key in keys]
+        except DataError:
+            return None
+        if data.get("kind") != "ucf101":
+            return None
+        found = [group_in_name(key.name) for key in keys]
+        return [str(group) for group in found] if all(found) else None
+
+
+def load_run(folder: Path) -> Run:
+    """Read a finished run.
+
+    Raises:
+        CheckpointError: no run folder, not finished, or damaged.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise CheckpointError(f"{folder} is not a run folder (it has no config.yaml)")
+    if not (folder / "metrics.json").is_file():
+        raise CheckpointError(
+            f"{folder} is not finished (it has no metrics.json); `moclip run {folder}` goes on"
+        )
+    metrics = read_json(folder / "metrics.json")
+    streams = _check_metrics(folder, metrics)
+    return read_run(folder, metrics, streams)
+
+
+def read_run(folder: Path, metrics: dict[str, Any], streams: list[str]) -> Run:
+    """The run folder of known metrics; see :func:`load_run`."""
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{folder / 'config.yaml'} is damaged") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder / 'config.yaml'} is damaged")
+    predictions = {stream: _read_predictions(folder / f"predictions_{stream}.csv") for stream in streams}
+    places = sorted((folder / "folds").glob("*/training.json")) or [folder / "training.json"]
+    training = {path.parent.name: read_json(path) for path in places if path.is_file()}
+    return Run(folder, metrics, config, predictions, training)
+
+
+def _check_metrics(folder: Path, metrics: Any) -> list[str]:
+    """Refuse metrics that are none; returns the streams that have predictions."""
+    damaged = CheckpointError(f"{folder / 'metrics.json'} is damaged or not of a run of this program")
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("labels"), list):
+        raise damaged
+    streams = [stream for stream in STREAMS if stream in metrics]
+    for stream in streams:
+        result = metrics[stream]
+        if not isinstance(result, dict) or not isinstance(result.get("per_class"), dict):
+            raise damaged
+        if not all(isinstance(result.get(key), (int, float)) for key in _NUMBERS):
+            raise damaged
+    if not streams:
+        raise CheckpointError(f"{folder}: its metrics hold no stream")
+    return [stream for stream in streams if (folder / f"predictions_{stream}.csv").is_file()]
+
+
+def _read_predictions(path: Path) -> dict[ClipKey, Prediction]:
+    out: dict[ClipKey, Prediction] = {}
+    turns: dict[str, int] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                turns[row["clip"]] = turns.get(row["clip"], -1) + 1
+                key = ClipKey(row["clip"], turns[row["clip"]])
+                out[key] = Prediction(row["label"], row["predicted"], float(row["score"]))
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise CheckpointError(f"{path} is damaged: {json.dumps(str(error))}") from error
+    return out
