@@ -170,9 +170,8 @@ def extract_motion(
         if jobs is sample and sizes:
             # The first of each process also start it.
             rate = (len(ended) - processes) / max(ended[-1] - ended[processes - 1], 1e-6)
-            announce(
-                f"of the rest, {_forecast(len(rest), sum(sizes) / len(sizes), cache)}, {_wait(len(rest) / rate)}"
-            )
+            words = _forecast(len(rest), sum(sizes) / len(sizes), cache)
+            announce(f"measured on {len(jobs)} clips, the other {words}, {_wait(len(rest) / rate)}")
     report.failures.sort(key=lambda failure: failure.name)
     return report
 
@@ -197,18 +196,18 @@ def _forecast(clips: int, size: float, cache: FeatureCache) -> str:
             f"the motion of {clips} clips takes about {_volume(need)} and {cache.root} has "
             f"{_volume(free)} free; choose another cache with --cache, or a smaller motion.grid"
         )
-    return f"{clips} clips to read: about {_volume(need)} ({_volume(size)} a clip) in {cache.root}"
+    return f"{clips} clips take about {_volume(need)} ({_volume(size)} a clip) in {cache.root}"
 
 
 def _volume(size: float) -> str:
     for unit, scale in (("GB", 1e9), ("MB", 1e6)):
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
-    return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e3:.1f} kB"
 
 
 def _wait(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(1, round(seconds))} s"
 
 
 @dataclass(frozen=True)

@@ -473,7 +473,7 @@ def _no_drafts(place: Path) -> bool:
 
 def test_full_disk_keeps_what_was_finished(tiny_disk: Callable[[int], Path], tmp_path: Path) -> None:
     data = class_folders(tmp_path / "data", per_class=8)
-    cache = tiny_disk(80 << 10) / "cache"
+    cache = tiny_disk(64 << 10) / "cache"
     words = (
         "extract",
         "motion",

@@ -110,10 +110,10 @@ def test_what_extraction_will_take_is_said_before_it_starts(make_clip, tmp_path:
     report = extract_motion(clips, spec, cache, workers=1, announce=announce)
     assert report.made == 10
     assert [made for _, made in said] == [0, 4]
-    assert said[0][0].startswith("10 clips to read")
-    size = cache.size("motion", next(iter(report.keys.values())))
-    assert "6 clips" in said[1][0]
-    assert f"{size / 1000:.0f} kB a clip" in said[1][0]
+    assert said[0][0].startswith("10 clips take about")
+    size = np.mean([cache.size("motion", report.keys[f"{i}.mp4"]) for i in (0, 2, 5, 7)])
+    assert said[1][0].startswith("measured on 4 clips, the other 6 clips take about")
+    assert f"{size / 1000:.1f} kB a clip" in said[1][0]
     said.clear()
     assert extract_motion(clips, spec, cache, workers=1, announce=announce).reused == 10
     assert said == []
