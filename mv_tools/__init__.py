@@ -18,6 +18,7 @@ from .frames import RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_r
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .probe import probe
 from .raster import pool, to_dense
+from .syntax import PictureStatistics, StreamParameters
 from .transcode import Recipe, transcode
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
+    "PictureStatistics",
     "Recipe",
     "RgbFrames",
+    "StreamParameters",
     "UnsupportedStream",
     "VideoMetadata",
     "accumulate",

@@ -13,6 +13,7 @@ from .backends import Backend, open_backend
 from .demux import PacketIndex, VideoMetadata
 from .motion import MotionFrame
 from .source import Source, SourceLike
+from .syntax import PictureStatistics, StreamParameters
 
 __all__ = ["MotionDecoder", "Order"]
 
@@ -99,6 +100,22 @@ class MotionDecoder:
         """
         frames = self._backend.frames()
         yield from frames if self._order == "presentation" else _in_decode_order(frames)
+        self._backend.index.require_whole(self._backend.source.name)
+
+    @property
+    def parameters(self) -> StreamParameters | None:
+        """Profile, level and reference count of an H.264 stream; None unless the backend is "native"."""
+        return self._backend.parameters
+
+    def described(self) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+        """All pictures in presentation order, each with its counts of macroblocks, partitions and blocks.
+
+        The counts are None unless the backend is "native".
+
+        Raises:
+            MalformedStream: at the first damaged picture, after those before it.
+        """
+        yield from self._backend.described()
         self._backend.index.require_whole(self._backend.source.name)
 
     def __getitem__(self, index: int) -> MotionFrame:

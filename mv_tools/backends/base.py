@@ -17,6 +17,7 @@ from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import UnsupportedStream
 from ..motion import MotionFrame, PictType
 from ..source import Source
+from ..syntax import PictureStatistics, StreamParameters
 
 __all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
 
@@ -85,6 +86,16 @@ class Backend(ABC):
         Raises:
             MalformedStream: at the first damaged picture, after those before it.
         """
+
+    @property
+    def parameters(self) -> StreamParameters | None:
+        """What the sequence parameter set says; None for backends that do not parse it."""
+        return None
+
+    def described(self) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+        """As :meth:`frames`, each with its counts; None for backends that do not parse."""
+        for frame in self.frames():
+            yield frame, None
 
     @abstractmethod
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:

@@ -23,6 +23,7 @@ from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import MalformedStream
 from ..motion import MotionFrame
 from ..source import Source, open_video
+from ..syntax import PictureStatistics, StreamParameters
 from .base import Backend, OtherBackend
 
 if TYPE_CHECKING:
@@ -148,14 +149,34 @@ class NativeBackend(Backend):
                 steps[after - before] += 1
         return max(steps, key=lambda step: (steps[step], -step), default=2)
 
+    @property
+    def parameters(self) -> StreamParameters:
+        first = self._infos[0]
+        return StreamParameters(
+            profile_idc=first.profile_idc,
+            profile=first.profile,
+            level=first.level,
+            num_ref_frames=first.num_ref_frames,
+            entropy_coding="cabac" if first.cabac else "cavlc",
+        )
+
     def frames(self) -> Iterator[MotionFrame]:
-        waiting: dict[int, MotionFrame] = {}
+        for frame, _ in self._pictures():
+            yield frame
+
+    def described(self) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
+        for frame, picture in self._pictures():
+            yield frame, PictureStatistics(**picture.statistics())
+
+    def _pictures(self) -> Iterator[tuple[MotionFrame, Picture]]:
+        """All pictures in presentation order, as frames and as the parser gives them."""
+        waiting: dict[int, tuple[MotionFrame, Picture]] = {}
         upcoming = 0
         for picture in self._parse_all():
             index = self._presented.get(picture.info.decode_index)
             if index is None:  # an edit list says to decode but not to show it
                 continue
-            waiting[index] = self._frame(picture, index)
+            waiting[index] = self._frame(picture, index), picture
             while upcoming in waiting:
                 yield waiting.pop(upcoming)
                 upcoming += 1
