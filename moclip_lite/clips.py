@@ -80,10 +80,12 @@ class MotionClip:
     codec: str
 
 
-def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionClip:
+def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionClip:
     """Read the motion of a clip, one picture in memory at a time.
 
-    The decoder may use `threads` threads; the result does not depend on them.
+    Args:
+        source: the file, read on one thread, or a MotionDecoder of it.
+        spec: what to read.
 
     Keyframes carry no motion: the windows run over the other pictures.
 
@@ -91,8 +93,10 @@ def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionCl
         FileNotFoundError: no such file.
         mv_tools.MotionError: damaged file, or a codec without vectors.
     """
-    decoder = MotionDecoder(path, backend=spec.backend, threads=threads)
-    decoder.packets.require_whole(str(path))
+    decoder = source
+    if not isinstance(decoder, MotionDecoder):
+        decoder = MotionDecoder(source, backend=spec.backend, threads=1)
+    decoder.packets.require_whole(decoder.source.name)
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]

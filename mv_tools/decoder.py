@@ -71,6 +71,16 @@ class MotionDecoder:
         return self._order
 
     @property
+    def source(self) -> Source:
+        """The file."""
+        return self._backend.source
+
+    @property
+    def frame_count(self) -> int:
+        """Frames that full decoding gives: as `len`, but the two fields of a frame count once."""
+        return self._backend.frame_count
+
+    @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
         return self._backend.index

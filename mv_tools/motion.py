@@ -127,12 +127,10 @@ class MotionFrame:
 
 def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
     """Which 4x4 blocks are inter predicted: bool [H4, W4]."""
-    return np.asarray((frame.ref_idx >= 0).any(axis=0))
+    return np.asarray((frame.ref_idx[0] >= 0) | (frame.ref_idx[1] >= 0))
 
 
-def _distances(
-    frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
-) -> npt.NDArray[np.float32]:
+def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool) -> npt.NDArray[np.float32]:
     """Frame intervals from the reference to this picture, [H4, W4]; negative if it is later.
 
     Args:
@@ -141,14 +139,16 @@ def _distances(
         normalize: False for the sign alone.
     """
     if frame.ref_poc is not None and frame.poc is not None:
-        # Where neither list is used the vector is 0 and this number (not 0) is any.
+        # Where neither list is used the vector counts as 0; this number is any but 0.
         delta = frame.poc - np.where(first, frame.ref_poc[0], frame.ref_poc[1])
-        distance = delta.astype(np.float32)
+        distance: npt.NDArray[np.float32] = delta.astype(np.float32)
         distance /= np.float32(frame.poc_interval or 2)
         same = delta == 0
         if same.any():  # the two fields of one frame may share a PicOrderCnt: half an interval apart
             distance[same] = np.where(first[same], np.float32(0.5), np.float32(-0.5))
-        return distance if normalize else np.sign(distance, out=distance)
+        if not normalize:
+            np.sign(distance, out=distance)
+        return distance
     before, after = frame.assumed_distance if normalize and frame.assumed_distance else (1.0, 1.0)
     return np.where(first, np.float32(before), np.float32(-after))
 
@@ -170,8 +170,9 @@ def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float3
     """
     first = frame.ref_idx[0] >= 0
     pairs = np.ascontiguousarray(frame.mv).view(np.int32)[..., 0]  # (x, y) as one number
-    chosen = np.where(first, pairs[0], pairs[1])[..., None].view(np.int16)
+    chosen = np.where(first, pairs[0], pairs[1])
+    chosen *= inter_mask(frame)
     out = np.empty((2, *frame.grid_shape), np.float32)
-    np.multiply(np.moveaxis(chosen, -1, 0), np.float32(-0.25), out=out)
+    np.multiply(np.moveaxis(chosen[..., None].view(np.int16), -1, 0), np.float32(-0.25), out=out)
     out /= _distances(frame, first, normalize)
     return out

@@ -79,6 +79,11 @@ class Backend(ABC):
     def __len__(self) -> int:
         return len(self.coded_order)
 
+    @property
+    def frame_count(self) -> int:
+        """Frames that decoding gives: as `len`, but the two fields of a frame count once."""
+        return len(self)
+
     @abstractmethod
     def frames(self) -> Iterator[MotionFrame]:
         """All pictures in presentation order, one at a time.

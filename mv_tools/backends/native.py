@@ -17,12 +17,13 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import MalformedStream
 from ..motion import MotionFrame
-from ..source import Source, open_video
+from ..source import open_video
 from ..syntax import PictureStatistics, StreamParameters
 from .base import Backend, OtherBackend
 
@@ -50,17 +51,6 @@ class NativeBackend(Backend):
             return "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
         return None
 
-    def __init__(self, source: Source, threads: int = 1) -> None:
-        super().__init__(source, threads)
-        with open_video(source) as (_, stream):
-            if stream.codec_context.name != "h264":
-                raise OtherBackend(
-                    f"{source.name}: the native backend reads H.264, this is {stream.codec_context.name!r}; "
-                    "use backend='libav' or 'auto'",
-                    expected=True,
-                )
-            self._framing = _framing(stream)
-
     @cached_property
     def index(self) -> PacketIndex:
         return self._scanned[0]
@@ -86,16 +76,20 @@ class NativeBackend(Backend):
         from .._h264mv import H264Error, UnsupportedError
         from .._h264mv import StreamIndex as Headers
 
+        parsers: list[StreamIndex] = []
+
         def visit(packet: Packet[VideoStream], number: int) -> None:
-            headers.push(bytes(packet), number)
+            if not parsers:
+                parsers.append(Headers(**_framing(packet.stream.codec_context, self.source.name)))
+            parsers[0].push(bytes(packet), number)
 
         try:
-            headers = Headers(**self._framing)
             packets = scan_packets(self.source, visit)
         except UnsupportedError as error:
             raise OtherBackend(f"{self.source.name}: {error}", expected=False) from error
         except H264Error as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
+        headers = parsers[0]  # a file without packets is refused
         if not len(headers):
             why = headers.first_error or "the video stream holds no picture"
             raise MalformedStream(f"{self.source.name}: {why}")
@@ -121,6 +115,10 @@ class NativeBackend(Backend):
     def _presented(self) -> dict[int, int]:
         """Presentation index by position in decoding order."""
         return {int(position): index for index, position in enumerate(self._positions)}
+
+    @property
+    def frame_count(self) -> int:
+        return len({self._infos[position].frame for position in self._positions})
 
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
@@ -191,7 +189,7 @@ class NativeBackend(Backend):
         from .._h264mv import H264Error
 
         with open_video(self.source) as (container, stream):
-            parser = Parser(threads=self.threads, **self._framing)
+            parser = Parser(threads=self.threads, **_framing(stream.codec_context, self.source.name))
             samples: list[bytes] = []
             number = 0
             try:
@@ -295,9 +293,19 @@ class NativeBackend(Backend):
         )
 
 
-def _framing(stream: VideoStream) -> _Framing:
-    """How samples are delimited: NAL lengths (avcC, ISO/IEC 14496-15, 5.2.4.1) or start codes."""
-    extradata = stream.codec_context.extradata
+def _framing(context: VideoCodecContext, name: str) -> _Framing:
+    """How samples are delimited: NAL lengths (avcC, ISO/IEC 14496-15, 5.2.4.1) or start codes.
+
+    Raises:
+        OtherBackend: the codec is another.
+    """
+    if context.name != "h264":
+        raise OtherBackend(
+            f"{name}: the native backend reads H.264, this is {context.name!r}; "
+            "use backend='libav' or 'auto'",
+            expected=True,
+        )
+    extradata = context.extradata
     if extradata is None or len(extradata) < 7 or extradata[0] != 1:
         return {"length_size": 0, "extradata": None}  # parameter sets come within the stream
     return {"length_size": (extradata[4] & 3) + 1, "extradata": bytes(extradata)}
