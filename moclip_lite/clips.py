@@ -22,7 +22,7 @@ __all__ = ["Field", "MotionClip", "MotionSpec", "read_motion_clip"]
 Field: TypeAlias = Literal["raw", "accumulated", "compensated"]
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
-_VERSION: Final = 1  # of this module's arithmetic, part of the cache key
+_VERSION: Final = 2  # of this module's arithmetic, part of the cache key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,9 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
         FileNotFoundError: no such file.
         mv_tools.MotionError: damaged file, or a codec without vectors.
     """
-    decoder = source
-    if not isinstance(decoder, MotionDecoder):
+    if isinstance(source, MotionDecoder):
+        decoder = source
+    else:
         decoder = MotionDecoder(source, backend=spec.backend, threads=1)
     decoder.packets.require_whole(decoder.source.name)
     keyframes = np.zeros(len(decoder), bool)

@@ -22,6 +22,7 @@ from .source import Source, open_video
 __all__ = ["PacketIndex", "StreamFacts", "VideoMetadata", "coded_size", "read_metadata", "scan_packets"]
 
 _MACROBLOCK: Final = 16
+_WORTH_A_SEEK: Final = 12  # packets: a seek, perhaps a new decoder, against decoding so many pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,22 +202,22 @@ class PacketIndex:
         """Split ascending presentation indices into stretches to decode.
 
         Returns:
-            (first packet, indices) of each; GOPs that follow one another are joined. Without
-            timestamps there is one stretch from the start.
+            (first packet, indices) of each; stretches with fewer packets between them than a seek
+            is worth are joined. Without timestamps there is one stretch from the start.
         """
         if not self.timestamps:
             return [(0, list(indices))] if len(indices) else []
         runs: list[tuple[int, list[int]]] = []
-        keys = np.nonzero(self.keyframe)[0]
-        last_gop = -2
+        reached = 0  # the furthest packet of the last stretch
         for i in indices:
-            start = self.seek_point(int(self.decode_of[i]))
-            gop = int(np.searchsorted(keys, start, side="right"))
-            if runs and gop - last_gop <= 1:
+            packet = int(self.decode_of[i])
+            start = self.seek_point(packet)
+            if runs and start <= reached + _WORTH_A_SEEK:
                 runs[-1][1].append(i)
+                reached = max(reached, packet)
             else:
                 runs.append((start, [i]))
-            last_gop = gop
+                reached = packet
         return runs
 
 

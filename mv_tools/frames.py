@@ -221,7 +221,9 @@ def _damaged(source: Source, error: av.error.FFmpegError) -> MalformedStream:
     return MalformedStream(f"{source.name}: a picture is damaged: {error.strerror}")
 
 
-def read_keyframes(source: SourceLike | MotionDecoder | RgbDecoder, max_frames: int | None = None) -> RgbFrames:
+def read_keyframes(
+    source: SourceLike | MotionDecoder | RgbDecoder, max_frames: int | None = None
+) -> RgbFrames:
     """The keyframes of a video; nothing else is decoded.
 
     Args:
