@@ -18,7 +18,7 @@ from .frames import RgbDecoder, RgbFrames, count_frames, iter_rgb_at, read_keyfr
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .probe import probe
 from .raster import pool, to_dense
-from .syntax import PictureStatistics, StreamParameters
+from .syntax import PictureHeader, PictureStatistics, StreamParameters
 from .transcode import Recipe, transcode
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
+    "PictureHeader",
     "PictureStatistics",
     "Recipe",
     "RgbDecoder",

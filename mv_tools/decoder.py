@@ -13,7 +13,7 @@ from .backends import Backend, open_backend
 from .demux import PacketIndex, VideoMetadata
 from .motion import MotionFrame
 from .source import Source, SourceLike
-from .syntax import PictureStatistics, StreamParameters
+from .syntax import PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["MotionDecoder", "Order"]
 
@@ -117,14 +117,28 @@ class MotionDecoder:
         """Profile, level and reference count of an H.264 stream; None unless the backend is "native"."""
         return self._backend.parameters
 
-    def described(self) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
-        """All pictures in presentation order, each with its counts of macroblocks, partitions and blocks.
+    @property
+    def headers(self) -> list[PictureHeader] | None:
+        """Headers of all pictures in presentation order; None unless the backend is "native"."""
+        return self._backend.headers
+
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+        """Pictures in presentation order, each with its counts of macroblocks, partitions and blocks.
 
         The counts are None unless the backend is "native".
 
+        Args:
+            indices: which pictures, in the decoder's order of counting; None for all.
+
         Raises:
+            IndexError: an index is out of range.
             MalformedStream: at the first damaged picture, after those before it.
         """
+        if indices is not None:
+            yield from self._backend.described(sorted({self._presentation(i) for i in indices}))
+            return
         yield from self._backend.described()
         self._backend.index.require_whole(self._backend.source.name)
 

@@ -12,17 +12,15 @@ Conventions, used by every backend:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from .blocks import blocks_from_grid
+from .syntax import PictType, Structure
 
 __all__ = ["UNUSED_POC", "MotionFrame", "PictType", "Structure", "flow", "inter_mask"]
-
-PictType: TypeAlias = Literal["I", "P", "B"]
-Structure: TypeAlias = Literal["frame", "top", "bottom"]
 
 UNUSED_POC: Final = -(2**31)
 """Value of ``MotionFrame.ref_poc`` where a list is not used."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-__all__ = ["PictureStatistics", "StreamParameters"]
+__all__ = ["PictureHeader", "PictureStatistics", "StreamParameters"]
+
+PictType: TypeAlias = Literal["I", "P", "B"]
+Structure: TypeAlias = Literal["frame", "top", "bottom"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,27 @@ class StreamParameters:
     level: str
     num_ref_frames: int
     entropy_coding: Literal["cabac", "cavlc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureHeader:
+    """What the slice headers of one picture say.
+
+    Attributes:
+        pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
+        reference: whether other pictures may refer to it.
+        structure: "frame", or "top"/"bottom" for a field picture.
+        mbaff: whether macroblock pairs choose between frame and field.
+        slices: how many.
+        bits: of its slices.
+    """
+
+    pict_type: PictType
+    reference: bool
+    structure: Structure
+    mbaff: bool
+    slices: int
+    bits: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import UnsupportedStream
 from ..motion import MotionFrame, PictType
 from ..source import Source
-from ..syntax import PictureStatistics, StreamParameters
+from ..syntax import PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
 
@@ -97,9 +97,16 @@ class Backend(ABC):
         """What the sequence parameter set says; None for backends that do not parse it."""
         return None
 
-    def described(self) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
-        """As :meth:`frames`, each with its counts; None for backends that do not parse."""
-        for frame in self.frames():
+    @property
+    def headers(self) -> list[PictureHeader] | None:
+        """Of all pictures in presentation order; None for backends that do not parse them."""
+        return None
+
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+        """As :meth:`frames` or :meth:`frames_at`, each with its counts; None for backends that do not parse."""
+        for frame in self.frames() if indices is None else self.frames_at(indices):
             yield frame, None
 
     @abstractmethod

@@ -24,7 +24,7 @@ from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import MalformedStream
 from ..motion import MotionFrame
 from ..source import open_video
-from ..syntax import PictureStatistics, StreamParameters
+from ..syntax import PictureHeader, PictureStatistics, StreamParameters
 from .base import Backend, OtherBackend
 
 if TYPE_CHECKING:
@@ -162,9 +162,26 @@ class NativeBackend(Backend):
         for frame, _ in self._pictures():
             yield frame
 
-    def described(self) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
-        for frame, picture in self._pictures():
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
+        for frame, picture in self._pictures() if indices is None else self._pictures_at(indices):
             yield frame, PictureStatistics(**picture.statistics())
+
+    @property
+    def headers(self) -> list[PictureHeader]:
+        infos = (self._infos[position] for position in self._positions)
+        return [
+            PictureHeader(
+                pict_type=info.pict_type,
+                reference=info.reference,
+                structure=info.structure,
+                mbaff=info.mbaff,
+                slices=info.slices,
+                bits=info.nal_bits,
+            )
+            for info in infos
+        ]
 
     def _pictures(self) -> Iterator[tuple[MotionFrame, Picture]]:
         """All pictures in presentation order, as frames and as the parser gives them."""
@@ -219,17 +236,22 @@ class NativeBackend(Backend):
         return f"{self.source.name}: the file is cut short inside picture {number} (decoding order)"
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        for frame, _ in self._pictures_at(indices):
+            yield frame
+
+    def _pictures_at(self, indices: Sequence[int]) -> Iterator[tuple[MotionFrame, Picture]]:
+        """Chosen pictures in presentation order, as frames and as the parser gives them."""
         if 2 * len(indices) > len(self):  # most of the file: one pass in order
             wanted = set(indices)
-            for frame in self.frames():
+            for frame, picture in self._pictures():
                 if frame.index in wanted:
-                    yield frame
+                    yield frame, picture
                 if frame.index == indices[-1]:
                     return
             return
         yield from self._parse_chosen(list(indices))
 
-    def _parse_chosen(self, indices: list[int]) -> Iterator[MotionFrame]:
+    def _parse_chosen(self, indices: list[int]) -> Iterator[tuple[MotionFrame, Picture]]:
         """Parse groups of pictures, reading the file once from front to back."""
         headers = self._scanned[1]
         groups = []
@@ -260,7 +282,7 @@ class NativeBackend(Backend):
 
     def _parse_group(
         self, indices: list[int], positions: list[int], needed: set[int], held: dict[int, bytes]
-    ) -> Iterator[MotionFrame]:
+    ) -> Iterator[tuple[MotionFrame, Picture]]:
         from .._h264mv import H264Error
 
         samples = {number: held[number] for number in needed}
@@ -269,7 +291,7 @@ class NativeBackend(Backend):
         except H264Error as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
         for index, picture in zip(indices, pictures, strict=True):
-            yield self._frame(picture, index)
+            yield self._frame(picture, index), picture
 
     def _frame(self, picture: Picture, index: int) -> MotionFrame:
         if picture.damage is not None:
