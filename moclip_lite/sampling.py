@@ -42,10 +42,10 @@ def frame_positions(total: int, count: int) -> Indices:
 def reachable_positions(entry: Indices, before: Indices, count: int) -> Indices:
     """One picture in each of `count` equal parts of a clip, chosen to be quick to decode.
 
-    A part with keyframes gives the one nearest to its midpoint (of two the earlier). A part without
-    gives the picture with the fewest to decode before it; but if decoding passes the part anyway, on
-    its way to a picture chosen behind it, the part keeps its midpoint. With GOPs shorter than a part
-    every picture is a keyframe and stands less than half a GOP from the midpoint, or at the part's edge.
+    A midpoint that decoding passes anyway, on its way to a picture chosen behind it, stays. Any other
+    part gives its keyframe nearest to the midpoint (of two the earlier), or without keyframes the
+    picture with the fewest to decode before it. With GOPs no longer than a part each choice is a
+    keyframe at most half a GOP from the midpoint, or the only one in its part.
 
     Args:
         entry: int64 [total], which keyframe decoding starts at for each picture.
@@ -71,10 +71,10 @@ def reachable_positions(entry: Indices, before: Indices, count: int) -> Indices:
         inside = np.arange(edges[i], edges[i + 1])
         keys = inside[before[inside] == 0]
         start = int(entry[middle[i]])
-        if len(keys):
-            chosen[i] = keys[np.argmin(abs(2 * keys + 1 - (2 * i + 1) * total / count))]
-        elif reached.get(start, -1) < before[middle[i]]:
-            chosen[i] = inside[np.argmin(before[inside])]
+        if reached.get(start, -1) < before[middle[i]]:
+            centre = (2 * i + 1) * total / count  # all in halves of a picture
+            nearest, soonest = abs(2 * keys + 1 - centre), before[inside]
+            chosen[i] = keys[np.argmin(nearest)] if len(keys) else inside[np.argmin(soonest)]
         end = int(entry[chosen[i]])
         reached[end] = max(reached.get(end, 0), int(before[chosen[i]]))
     return chosen
