@@ -73,9 +73,14 @@ class RgbDecoder:
     def _count(self) -> int:
         if self._index.timestamps:
             return len(self._index)
-        if self._index.stream.codec == "h264":  # its headers tell
-            motion = self._motion or MotionDecoder(self._source)
-            return motion.frame_count
+        motion = self._motion
+        if motion is None and self._index.stream.codec == "h264":  # its headers tell
+            motion = MotionDecoder(self._source)
+        if motion is not None:
+            try:
+                return motion.frame_count
+            except UnsupportedStream:  # a codec without vectors
+                pass
         with open_video(self._source) as (container, stream):
             try:
                 return sum(1 for _ in container.decode(stream))

@@ -141,3 +141,12 @@ def test_fields_count_as_the_frames_that_decoding_gives(shared: Path) -> None:
         "openh264_CVFC1_Sony_C.jsv",
     ):
         assert mv_tools.count_frames(streams / name) == len(decode(streams / name)), name
+
+
+def test_untimed_pictures_of_other_codecs_are_counted_once(tmp_path: Path) -> None:
+    avi = encode(tmp_path / "b.avi", panning(20), "mpeg4", g="12", bf="2")
+    assert not RgbDecoder(avi).packets.timestamps
+    decoder = MotionDecoder(avi)
+    assert len(RgbDecoder(decoder)) == len(RgbDecoder(avi)) == len(decode(avi))
+    spec = AppearanceSpec(model="x", pretrained="none")
+    np.testing.assert_array_equal(read_clip_frames(decoder, spec), read_clip_frames(avi, spec))
