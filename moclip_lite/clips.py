@@ -27,7 +27,7 @@ STEPS: Final = 8  # vectors are rounded to so many parts of a pixel: half a quar
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
 _MOST: Final = 32767 / STEPS  # pixels; what the cache can hold
-_VERSION: Final = 2  # of this module's arithmetic, part of the cache key
+_VERSION: Final = 3  # of this module's arithmetic, part of the cache key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +89,12 @@ class MotionClip:
     codec: str
 
 
-def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionClip:
+def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionClip:
     """Read the motion of a clip, one picture in memory at a time.
 
-    The decoder may use `threads` threads; the result does not depend on them.
+    Args:
+        source: the file, read on one thread, or a MotionDecoder of it.
+        spec: what to read.
 
     Keyframes carry no motion: the windows run over the other pictures.
 
@@ -100,8 +102,11 @@ def read_motion_clip(path: Path, spec: MotionSpec, threads: int = 1) -> MotionCl
         FileNotFoundError: no such file.
         mv_tools.MotionError: damaged file, or a codec without vectors.
     """
-    decoder = MotionDecoder(path, backend=spec.backend, threads=threads)
-    decoder.packets.require_whole(str(path))
+    if isinstance(source, MotionDecoder):
+        decoder = source
+    else:
+        decoder = MotionDecoder(source, backend=spec.backend, threads=1)
+    decoder.packets.require_whole(decoder.source.name)
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]

@@ -19,6 +19,7 @@ from .clips import Field as MotionField
 from .clips import MotionSpec
 from .errors import ConfigError
 from .fusion import check_head
+from .sampling import Positions
 from .storage import write_text
 from .training import TrainSettings
 
@@ -123,7 +124,7 @@ class ClipConfig(_Section):
     model: str = Field("ViT-B-32", description="open_clip model")
     pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
-    positions: Literal["uniform", "keyframes"] = Field("uniform", description="which frames")
+    positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")
     prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 import mv_tools
+from mv_tools import MotionDecoder, RgbDecoder
 
 from .appearance import AppearanceEncoder
 from .cache import FeatureCache
@@ -26,7 +27,7 @@ from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
 from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
-from .sampling import frame_positions
+from .sampling import Positions, frame_positions, reachable_positions
 from .storage import read_json, write_json
 
 __all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
@@ -42,27 +43,39 @@ class AppearanceSpec:
     Attributes:
         model, pretrained, seed: see :class:`moclip_lite.appearance.AppearanceEncoder`.
         frames: pictures per clip.
-        positions: "uniform" for midpoints of equal parts, "keyframes" for what is quickest to read.
+        positions: "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each
+            of them, or what is quickest to decode where a part has none
+            (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever
+            they stand.
     """
 
     model: str
     pretrained: str
     seed: int = 0
     frames: int = 4
-    positions: Literal["uniform", "keyframes"] = "uniform"
+    positions: Positions = "reachable"
 
 
-def read_clip_frames(path: Path, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
+def read_clip_frames(source: Path | MotionDecoder, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
     """The frames of one clip that CLIP sees, uint8 [frames, H, W, 3]; the last one repeats if need be.
 
+    Args:
+        source: the file, or a MotionDecoder of it, whose scan of the packets is shared.
+        spec: which frames.
+
     Raises:
-        mv_tools.MotionError: the file can't be read.
+        mv_tools.MotionError: the file can't be read, or is cut short.
     """
+    decoder = RgbDecoder(source)
     if spec.positions == "keyframes":
-        pictures = mv_tools.read_keyframes(path, max_frames=spec.frames).frames
+        pictures = mv_tools.read_keyframes(decoder, max_frames=spec.frames).frames
         return pictures[np.minimum(np.arange(spec.frames), len(pictures) - 1)]
-    positions = frame_positions(mv_tools.count_frames(path), spec.frames)
-    return mv_tools.read_rgb_at(path, positions.tolist()).frames
+    decoder.require_whole()
+    if spec.positions == "uniform":
+        chosen = frame_positions(len(decoder), spec.frames)
+    else:
+        chosen = reachable_positions(*decoder.preroll(), spec.frames)
+    return decoder.get_frames_at(chosen.tolist()).frames
 
 
 class LazyEncoder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,18 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import mv_tools
-from mv_tools import MalformedStream, UnsupportedStream
+from mv_tools import MalformedStream
 
 from .appearance import AppearanceEncoder
 from .checkpoint import load_weights
-from .clips import read_motion_clip
+from .clips import MotionClip
 from .config import Experiment, load_experiment
 from .errors import CheckpointError
-from .extract_clip import AppearanceSpec, read_clip_frames
+from .extract_clip import AppearanceSpec
 from .features import FeatureTable, Views, batch_motion_scores, head_scores
 from .fusion import Head
 from .motion_net import MotionNet, freeze
+from .reading import read_file
 from .stages import build_head, build_motion_net
 from .storage import read_json, read_tensors
 from .training import pick_device
@@ -169,54 +168,45 @@ class Classifier:
             mv_tools.MotionError: it can't be read.
         """
         started = time.perf_counter()
-        notes: list[str] = []
+        spec = self.experiment.motion.spec() if self._motion is not None else None
+        reading = read_file(Path(path), spec, self._appearance_spec if self._heads else None)
+        notes = list(reading.notes)
         scores: dict[str, npt.NDArray[np.float32]] = {}
         feature = None
-        if self._motion is not None:
-            found = self._motion_scores(Path(path), notes)
-            if found is not None:
-                feature, scores["motion"] = found
-        if self._heads:
-            self._head_scores(Path(path), feature, scores)
+        if reading.motion is not None and reading.motion.empty:
+            notes.append("no motion in this file (only I pictures): classified by appearance alone")
+        elif reading.motion is not None:
+            feature, scores["motion"] = self._motion_scores(reading.motion)
+        if reading.pictures is not None:
+            self._head_scores(reading.pictures, feature, scores)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
         stream = next(name for name in ("fusion", "appearance", "motion") if name in scores)
         streams = {name: self._rank(row, top_k) for name, row in scores.items()}
         return Prediction(str(path), streams[stream], stream, streams, notes, time.perf_counter() - started)
 
-    def _motion_scores(
-        self, path: Path, notes: list[str]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+    @property
+    def _appearance_spec(self) -> AppearanceSpec:
+        clip = self.experiment.clip
+        return AppearanceSpec(
+            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions
+        )
+
+    def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         assert self._motion is not None
-        spec = self.experiment.motion.spec()
-        try:
-            clip = read_motion_clip(path, spec, threads=0)
-            if clip.codec != "h264":
-                notes.append("not H.264: motion read by full decoding (libav)")
-        except UnsupportedStream as error:
-            if "no motion vectors" not in str(error):
-                raise
-            with tempfile.TemporaryDirectory() as folder:
-                h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
-                clip = read_motion_clip(h264, spec)
-            notes.append("the codec has no motion vectors: re-encoded to H.264 to measure them")
-        if clip.empty:
-            notes.append("no motion in this file (only I pictures): classified by appearance alone")
-            return None
         test = self.experiment.test
         views = Views(test.segments, test.crops, test.flips)
         features, scores = batch_motion_scores(self._motion, clip.motion[None], views, self.device)
         return features[0], scores[0]
 
     def _head_scores(
-        self, path: Path, feature: npt.NDArray[np.float32] | None, scores: dict[str, npt.NDArray[np.float32]]
+        self,
+        pictures: npt.NDArray[np.uint8],
+        feature: npt.NDArray[np.float32] | None,
+        scores: dict[str, npt.NDArray[np.float32]],
     ) -> None:
-        clip = self.experiment.clip
-        spec = AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions
-        )
-        rows = self._encoder.encode_images(read_clip_frames(path, spec))
-        if clip.normalize:
+        rows = self._encoder.encode_images(pictures)
+        if self.experiment.clip.normalize:
             rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
         appearance = torch.from_numpy(rows[None].astype(np.float32))
         for stage, head in self._heads.items():

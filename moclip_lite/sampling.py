@@ -6,10 +6,16 @@ that are missing.
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["choose_segments", "frame_positions", "segment_windows"]
+__all__ = ["Positions", "choose_segments", "frame_positions", "reachable_positions", "segment_windows"]
+
+Positions: TypeAlias = Literal["reachable", "uniform", "keyframes"]
+"""Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, or
+keyframes wherever they stand."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -31,6 +37,47 @@ def frame_positions(total: int, count: int) -> Indices:
     if total <= count:
         return np.minimum(np.arange(count), total - 1)
     return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
+
+
+def reachable_positions(entry: Indices, before: Indices, count: int) -> Indices:
+    """One picture in each of `count` equal parts of a clip, chosen to be quick to decode.
+
+    A midpoint that decoding passes anyway, on its way to a picture chosen behind it, stays. Any other
+    part gives its keyframe nearest to the midpoint (of two the earlier), or without keyframes the
+    picture with the fewest to decode before it. With GOPs no longer than a part each choice is a
+    keyframe at most half a GOP from the midpoint, or the only one in its part.
+
+    Args:
+        entry: int64 [total], which keyframe decoding starts at for each picture.
+        before: int64 [total], pictures that decoding passes from there; 0 for a keyframe.
+        count: how many positions, at least 1.
+
+    Returns:
+        int64 [count], ascending; as :func:`frame_positions` where the clip has no more than `count`
+        pictures.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+    total = len(entry)
+    middle = frame_positions(total, count)
+    if total <= count:
+        return middle
+    part = (2 * np.arange(total) + 1) * count // (2 * total)  # of each picture's own middle
+    edges = np.searchsorted(part, np.arange(count + 1))
+    chosen = middle.copy()
+    reached: dict[int, int] = {}  # by entry, how far decoding goes from it
+    for i in range(count - 1, -1, -1):
+        inside = np.arange(edges[i], edges[i + 1])
+        keys = inside[before[inside] == 0]
+        start = int(entry[middle[i]])
+        if reached.get(start, -1) < before[middle[i]]:
+            centre = (2 * i + 1) * total / count  # all in halves of a picture
+            nearest, soonest = abs(2 * keys + 1 - centre), before[inside]
+            chosen[i] = keys[np.argmin(nearest)] if len(keys) else inside[np.argmin(soonest)]
+        end = int(entry[chosen[i]])
+        reached[end] = max(reached.get(end, 0), int(before[chosen[i]]))
+    return chosen
 
 
 def segment_windows(total: int, segments: int, length: int) -> Indices:

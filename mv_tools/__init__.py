@@ -14,10 +14,11 @@ from .decoder import MotionDecoder
 from .demux import VideoMetadata
 from .errors import BackendUnavailable, MalformedStream, MotionError, UnsupportedStream
 from .export import write_motion
-from .frames import RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_rgb_at
+from .frames import RgbDecoder, RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_rgb_at
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .probe import probe
 from .raster import pool, to_dense
+from .syntax import PictureHeader, PictureStatistics, StreamParameters
 from .transcode import Recipe, transcode
 
 __all__ = [
@@ -28,8 +29,12 @@ __all__ = [
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
+    "PictureHeader",
+    "PictureStatistics",
     "Recipe",
+    "RgbDecoder",
     "RgbFrames",
+    "StreamParameters",
     "UnsupportedStream",
     "VideoMetadata",
     "accumulate",

@@ -74,6 +74,17 @@ class PictureInfo:
     def coded_width(self) -> int: ...
     @property
     def coded_height(self) -> int: ...
+    @property
+    def profile_idc(self) -> int: ...
+    @property
+    def profile(self) -> str | None:
+        """Name of the profile, None for numbers that no edition of the standard lists."""
+    @property
+    def level(self) -> str:
+        """Such as "3.1", "4" or "1b"."""
+    @property
+    def num_ref_frames(self) -> int:
+        """max_num_ref_frames: how many frames the stream may keep for reference."""
 
 @final
 class Picture:
@@ -97,7 +108,7 @@ class Picture:
     def ref_poc(self) -> NDArray[np.int32]:
         """[2, H4, W4], -2**31 where the list is not used; a new array at each call."""
     def statistics(self) -> dict[str, int]:
-        """Counts of macroblocks and sub-macroblocks by kind."""
+        """Counts of macroblocks, partitions and 4x4 blocks by kind: the fields of `syntax.PictureStatistics`."""
 
 @final
 class Decoder:

@@ -13,6 +13,7 @@ from .backends import Backend, open_backend
 from .demux import PacketIndex, VideoMetadata
 from .motion import MotionFrame
 from .source import Source, SourceLike
+from .syntax import PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["MotionDecoder", "Order"]
 
@@ -70,6 +71,16 @@ class MotionDecoder:
         return self._order
 
     @property
+    def source(self) -> Source:
+        """The file."""
+        return self._backend.source
+
+    @property
+    def frame_count(self) -> int:
+        """Frames that full decoding gives: as `len`, but the two fields of a frame count once."""
+        return self._backend.frame_count
+
+    @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
         return self._backend.index
@@ -99,6 +110,36 @@ class MotionDecoder:
         """
         frames = self._backend.frames()
         yield from frames if self._order == "presentation" else _in_decode_order(frames)
+        self._backend.index.require_whole(self._backend.source.name)
+
+    @property
+    def parameters(self) -> StreamParameters | None:
+        """Profile, level and reference count of an H.264 stream; None unless the backend is "native"."""
+        return self._backend.parameters
+
+    @property
+    def headers(self) -> list[PictureHeader] | None:
+        """Headers of all pictures in presentation order; None unless the backend is "native"."""
+        return self._backend.headers
+
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+        """Pictures in presentation order, each with its counts of macroblocks, partitions and blocks.
+
+        The counts are None unless the backend is "native".
+
+        Args:
+            indices: which pictures, in the decoder's order of counting; None for all.
+
+        Raises:
+            IndexError: an index is out of range.
+            MalformedStream: at the first damaged picture, after those before it.
+        """
+        if indices is not None:
+            yield from self._backend.described(sorted({self._presentation(i) for i in indices}))
+            return
+        yield from self._backend.described()
         self._backend.index.require_whole(self._backend.source.name)
 
     def __getitem__(self, index: int) -> MotionFrame:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
@@ -17,9 +19,10 @@ from av.video.stream import VideoStream
 from .errors import MalformedStream
 from .source import Source, open_video
 
-__all__ = ["PacketIndex", "VideoMetadata", "coded_size", "read_metadata", "scan_packets"]
+__all__ = ["PacketIndex", "StreamFacts", "VideoMetadata", "coded_size", "read_metadata", "scan_packets"]
 
 _MACROBLOCK: Final = 16
+_WORTH_A_SEEK: Final = 12  # packets: a seek, perhaps a new decoder, against decoding so many pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +54,51 @@ class VideoMetadata:
     entropy_coding: Literal["cabac", "cavlc"] | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class StreamFacts:
+    """What the container and the parameter sets say, taken from the opened stream.
+
+    Attributes:
+        codec: libav's name.
+        profile: such as "High", or None.
+        width, height: of the picture as shown, 0 if nothing says.
+        rate: frames per second, or None.
+        seconds: duration, or None.
+        reorders: whether the codec puts pictures in another order.
+    """
+
+    codec: str
+    profile: str | None
+    width: int
+    height: int
+    rate: Fraction | None
+    seconds: float | None
+    reorders: bool
+
+    @classmethod
+    def of(cls, stream: VideoStream) -> StreamFacts:
+        """Take them from an opened stream."""
+        context = stream.codec_context
+        seconds = None
+        if stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)
+        return cls(
+            codec=context.name,
+            profile=context.profile,
+            width=context.width,
+            height=context.height,
+            rate=stream.average_rate or stream.guessed_rate,
+            seconds=seconds,
+            reorders=bool(context.has_b_frames),
+        )
+
+
 @dataclass(frozen=True)
 class PacketIndex:
     """Packets of the video stream in decoding order.
 
     Attributes:
+        stream: what was known of the stream before the first packet.
         pts: int64 [N] presentation times in `time_base`; all -1 if the stream has none.
         keyframe: bool [N].
         shown: bool [N]; False where an edit list says to decode but not to show.
@@ -65,6 +108,7 @@ class PacketIndex:
         cut: where the file is cut short, in words; None for a whole file.
     """
 
+    stream: StreamFacts
     pts: npt.NDArray[np.int64]
     keyframe: npt.NDArray[np.bool_]
     shown: npt.NDArray[np.bool_]
@@ -113,6 +157,40 @@ class PacketIndex:
         candidates = np.nonzero(self.keyframe[: packet + 1] & (self.pts[: packet + 1] <= self.pts[packet]))[0]
         return int(candidates[-1]) if len(candidates) else 0
 
+    def locate(self, pts: int | None, name: str) -> int:
+        """Number of the packet with a presentation time, after a seek.
+
+        Raises:
+            MalformedStream: no packet of the index has it.
+        """
+        found = np.nonzero(self.pts == (-1 if pts is None else pts))[0]
+        if not len(found):
+            raise MalformedStream(f"{name}: the container's index does not match its packets")
+        return int(found[0])
+
+    @cached_property
+    def preroll(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """What decoding one presented picture takes; needs timestamps.
+
+        Returns:
+            (entry, before), int64 [len(self)] each: the packet of its seek point, and the number of
+            packets from there to the picture's own.
+        """
+        entry = np.zeros(len(self.pts), np.int64)
+        times: list[int] = []  # of the keyframes that are the best entry for some later time; ascending
+        packets: list[int] = []
+        for packet, (pts, key) in enumerate(zip(self.pts.tolist(), self.keyframe.tolist(), strict=True)):
+            if key:
+                while times and times[-1] >= pts:
+                    times.pop()
+                    packets.pop()
+                times.append(pts)
+                packets.append(packet)
+            place = bisect_right(times, pts)
+            entry[packet] = packets[place - 1] if place else 0
+        chosen = entry[self.decode_of]
+        return chosen, self.decode_of - chosen
+
     def unneeded(self, packet: int, start: int) -> bool:
         """Whether decoding from the seek point `start` does without a packet.
 
@@ -124,22 +202,22 @@ class PacketIndex:
         """Split ascending presentation indices into stretches to decode.
 
         Returns:
-            (first packet, indices) of each; GOPs that follow one another are joined. Without
-            timestamps there is one stretch from the start.
+            (first packet, indices) of each; stretches with fewer packets between them than a seek
+            is worth are joined. Without timestamps there is one stretch from the start.
         """
         if not self.timestamps:
             return [(0, list(indices))] if len(indices) else []
         runs: list[tuple[int, list[int]]] = []
-        keys = np.nonzero(self.keyframe)[0]
-        last_gop = -2
+        reached = 0  # the furthest packet of the last stretch
         for i in indices:
-            start = self.seek_point(int(self.decode_of[i]))
-            gop = int(np.searchsorted(keys, start, side="right"))
-            if runs and gop - last_gop <= 1:
+            packet = int(self.decode_of[i])
+            start = self.seek_point(packet)
+            if runs and start <= reached + _WORTH_A_SEEK:
                 runs[-1][1].append(i)
+                reached = max(reached, packet)
             else:
                 runs.append((start, [i]))
-            last_gop = gop
+                reached = packet
         return runs
 
 
@@ -161,6 +239,7 @@ def scan_packets(
     size: list[int] = []
     cut = None
     with open_video(source) as (container, stream):
+        facts = StreamFacts.of(stream)
         time_base = float(stream.time_base or 0)
         try:
             for packet in container.demux(stream):
@@ -188,6 +267,7 @@ def scan_packets(
     times = [-1 if value is None else value for value in pts]
     known = None not in pts and len(set(times)) == len(times) and (stored or times == sorted(times))
     return PacketIndex(
+        stream=facts,
         pts=np.array(times, np.int64),
         keyframe=np.array(key, bool),
         shown=np.array(shown, bool),
@@ -227,35 +307,32 @@ def read_metadata(
     Raises:
         MalformedStream: the first picture can't be decoded.
     """
-    with open_video(source) as (container, stream):
-        context = stream.codec_context
-        rate = stream.average_rate or stream.guessed_rate
-        codec, profile = context.name, context.profile
-        if coded is None:
+    facts = index.stream
+    if coded is None:
+        with open_video(source) as (container, stream):
+            context = stream.codec_context
             entropy = entropy or _decode_first(source, container, stream)
+            facts = StreamFacts.of(stream)
             coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
-        if context.width < 1 or context.height < 1:
-            raise MalformedStream(f"{source.name}: the video stream gives no picture size")
-        reordered = bool((np.diff(index.pts) < 0).any()) if index.timestamps else bool(context.has_b_frames)
-        frames = len(index) if index.timestamps else None
-        seconds = None
-        if stream.duration and stream.time_base:
-            seconds = float(stream.duration * stream.time_base)
-        elif frames and rate:
-            seconds = frames / float(rate)
-        return VideoMetadata(
-            codec=codec,
-            profile=profile,
-            width=context.width,
-            height=context.height,
-            coded_width=coded[0],
-            coded_height=coded[1],
-            average_fps=float(rate) if rate else None,
-            num_frames=frames,
-            duration_seconds=seconds,
-            has_b_frames=reordered,
-            entropy_coding=entropy,
-        )
+    if facts.width < 1 or facts.height < 1:
+        raise MalformedStream(f"{source.name}: the video stream gives no picture size")
+    frames = len(index) if index.timestamps else None
+    seconds = facts.seconds
+    if seconds is None and frames and facts.rate:
+        seconds = frames / float(facts.rate)
+    return VideoMetadata(
+        codec=facts.codec,
+        profile=facts.profile,
+        width=facts.width,
+        height=facts.height,
+        coded_width=coded[0],
+        coded_height=coded[1],
+        average_fps=float(facts.rate) if facts.rate else None,
+        num_frames=frames,
+        duration_seconds=seconds,
+        has_b_frames=bool((np.diff(index.pts) < 0).any()) if index.timestamps else facts.reorders,
+        entropy_coding=entropy,
+    )
 
 
 def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:

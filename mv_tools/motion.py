@@ -12,17 +12,15 @@ Conventions, used by every backend:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from .blocks import blocks_from_grid
+from .syntax import PictType, Structure
 
 __all__ = ["UNUSED_POC", "MotionFrame", "PictType", "Structure", "flow", "inter_mask"]
-
-PictType: TypeAlias = Literal["I", "P", "B"]
-Structure: TypeAlias = Literal["frame", "top", "bottom"]
 
 UNUSED_POC: Final = -(2**31)
 """Value of ``MotionFrame.ref_poc`` where a list is not used."""
@@ -127,26 +125,30 @@ class MotionFrame:
 
 def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
     """Which 4x4 blocks are inter predicted: bool [H4, W4]."""
-    return np.asarray((frame.ref_idx >= 0).any(axis=0))
+    return np.asarray((frame.ref_idx[0] >= 0) | (frame.ref_idx[1] >= 0))
 
 
-def _distances(frame: MotionFrame, normalize: bool) -> npt.NDArray[np.float32]:
-    """Frame intervals from the reference to this picture, [2, H4, W4]; negative if it is later."""
-    ones = np.ones(frame.ref_idx.shape, np.float32)
-    ones[1] = -1.0
+def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool) -> npt.NDArray[np.float32]:
+    """Frame intervals from the reference to this picture, [H4, W4]; negative if it is later.
+
+    Args:
+        frame: motion of one picture.
+        first: where list 0 counts, bool [H4, W4]; elsewhere list 1 does.
+        normalize: False for the sign alone.
+    """
     if frame.ref_poc is not None and frame.poc is not None:
-        step = float(frame.poc_interval or 2)
-        used = frame.ref_poc != UNUSED_POC
-        poc_delta = np.where(used, frame.poc - frame.ref_poc.astype(np.int64), 0)
-        distance = poc_delta.astype(np.float32) / step
-        # The two fields of one frame may share a PicOrderCnt: half a frame interval apart.
-        distance = np.where(used & (distance == 0), 0.5 * ones, distance)
-        distance = np.where(used, distance, ones).astype(np.float32)
-        return distance if normalize else np.sign(distance).astype(np.float32)
-    if normalize and frame.assumed_distance is not None:
-        ones[0] *= frame.assumed_distance[0]
-        ones[1] *= frame.assumed_distance[1]
-    return ones
+        # Where neither list is used the vector counts as 0; this number is any but 0.
+        delta = frame.poc - np.where(first, frame.ref_poc[0], frame.ref_poc[1])
+        distance: npt.NDArray[np.float32] = delta.astype(np.float32)
+        distance /= np.float32(frame.poc_interval or 2)
+        same = delta == 0
+        if same.any():  # the two fields of one frame may share a PicOrderCnt: half an interval apart
+            distance[same] = np.where(first[same], np.float32(0.5), np.float32(-0.5))
+        if not normalize:
+            np.sign(distance, out=distance)
+        return distance
+    before, after = frame.assumed_distance if normalize and frame.assumed_distance else (1.0, 1.0)
+    return np.where(first, np.float32(before), np.float32(-after))
 
 
 def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float32]:
@@ -165,8 +167,10 @@ def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float3
         float32 [2, H4, W4]: (x, y) in pixels per frame interval; 0 for intra blocks.
     """
     first = frame.ref_idx[0] >= 0
-    vectors = np.where(first[..., None], frame.mv[0], frame.mv[1]).astype(np.float32)
-    distance = _distances(frame, normalize)
-    distance = np.where(first, distance[0], distance[1])
-    out = np.moveaxis(-0.25 * vectors / distance[..., None], -1, 0)
-    return np.where(inter_mask(frame), out, np.float32(0)).astype(np.float32)
+    pairs = np.ascontiguousarray(frame.mv).view(np.int32)[..., 0]  # (x, y) as one number
+    chosen = np.where(first, pairs[0], pairs[1])
+    chosen *= inter_mask(frame)
+    out = np.empty((2, *frame.grid_shape), np.float32)
+    np.multiply(np.moveaxis(chosen[..., None].view(np.int16), -1, 0), np.float32(-0.25), out=out)
+    out /= _distances(frame, first, normalize)
+    return out

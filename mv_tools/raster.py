@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +31,25 @@ def to_dense(flow: npt.NDArray[np.float32], width: int, height: int) -> npt.NDAr
     return np.ascontiguousarray(np.moveaxis(dense, 0, -1))
 
 
+_Shares: TypeAlias = tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]], ...]
+
+
 @lru_cache(maxsize=64)
-def _weights(cells: int, extent: float, out: int) -> npt.NDArray[np.float32]:
-    """Share of each of `cells` unit cells in each of `out` equal parts of [0, extent]."""
+def _shares(cells: int, extent: float, out: int) -> _Shares:
+    """Which of `cells` unit cells lie in each of `out` equal parts of [0, extent], and with what share.
+
+    Returns:
+        (cell [out], share [out]) for the first cell of each part, the second, and so on.
+    """
     edges = np.linspace(0.0, extent, out + 1)
-    low = np.maximum(edges[:-1, None], np.arange(cells)[None, :])
-    high = np.minimum(edges[1:, None], np.arange(1, cells + 1)[None, :])
-    share = np.clip(high - low, 0.0, None)
-    return np.asarray(share / (extent / out), np.float32)
+    first = np.floor(edges[:-1]).astype(np.intp)
+    steps = []
+    for step in range(int((np.ceil(edges[1:]) - first).max())):
+        cell = first + step
+        covered = np.minimum(edges[1:], cell + 1) - np.maximum(edges[:-1], cell)
+        share = np.clip(covered, 0.0, None) / (extent / out)
+        steps.append((np.minimum(cell, cells - 1), share.astype(np.float32)))
+    return tuple(steps)
 
 
 def pool(
@@ -62,6 +74,18 @@ def pool(
     rows, columns = flow.shape[1:]
     high = rows if height is None else min(rows, height / 4)
     wide = columns if width is None else min(columns, width / 4)
-    down = _weights(rows, float(high), grid[0])
-    across = _weights(columns, float(wide), grid[1])
-    return np.asarray(down @ flow @ across.T, np.float32)
+    down = _weighted(flow, _shares(rows, float(high), grid[0]))
+    return _weighted(down.swapaxes(1, 2), _shares(columns, float(wide), grid[1])).swapaxes(1, 2)
+
+
+def _weighted(field: npt.NDArray[np.float32], shares: _Shares) -> npt.NDArray[np.float32]:
+    """Sums over axis 1.
+
+    Not a matrix product: BLAS rounds differently on each machine, and its threads get in the way of
+    other threads.
+    """
+    (cell, share), *rest = shares
+    out = field[:, cell] * share[:, None]
+    for cell, share in rest:
+        out += field[:, cell] * share[:, None]
+    return np.asarray(out, np.float32)

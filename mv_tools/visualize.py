@@ -152,7 +152,7 @@ def save_png(
     """
     decoder = MotionDecoder(source, backend=backend)
     frame = decoder.get_frames_at([index])[0]
-    picture = read_rgb_at(source, [frame.index]).frames[0]
+    picture = read_rgb_at(decoder, [frame.index]).frames[0]
     image = Image.fromarray(render(picture, flow(frame), style))
     target = Path(dst)
     with _draft(target) as draft:
@@ -176,7 +176,7 @@ def save_mp4(
         MotionError: the file can't be read.
     """
     decoder = MotionDecoder(source, backend=backend)
-    decoder.packets.require_whole(str(source))
+    decoder.packets.require_whole(decoder.source.name)
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
     top = 1.0
     for frame in decoder.iter_frames_at(chosen):
@@ -189,7 +189,7 @@ def save_mp4(
         scale = enlargement(decoder.metadata.width)
         stream.width = decoder.metadata.width * scale // 2 * 2
         stream.height = decoder.metadata.height * scale // 2 * 2
-        pictures = iter_rgb_at(source, chosen)
+        pictures = iter_rgb_at(decoder, chosen)
         for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
             drawn = render(picture, flow(frame), style, top)
             drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])

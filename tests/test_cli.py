@@ -291,7 +291,13 @@ def test_probe_prints_a_table(clip: Path) -> None:
     outcome = assert_ok(moclip("mv", "probe", clip))
     assert "h264" in outcome.out
     assert "keyframes" in outcome.out
+    assert "skipped %" in outcome.out
+    assert "native, all pictures" in outcome.out
     assert outcome.err == ""
+    decoded = assert_ok(moclip("mv", "probe", clip, "--backend", "libav"))
+    assert "libav, all pictures" in decoded.out
+    assert "skipped %" not in decoded.out
+    assert assert_ok(moclip("mv", "probe", clip, "--all", "--json")).json["sample"] == 24
 
 
 def _assert_vectors(arrays: dict[str, np.ndarray], frames: list[MotionFrame]) -> None:

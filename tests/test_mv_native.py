@@ -147,3 +147,24 @@ def test_random_bytes_never_crash(make_clip: Callable[..., Path]) -> None:
         except mv_tools.MotionError:
             failed += 1
     assert failed > 50
+
+
+def test_parameters_and_counts(make_clip: Callable[..., Path]) -> None:
+    path = make_clip("a.mp4", bf="2", refs="3", profile="high", level="31", **{"b-pyramid": "none"})
+    decoder = MotionDecoder(path, "native")
+    parameters = decoder.parameters
+    assert parameters is not None
+    assert (parameters.profile, parameters.level, parameters.num_ref_frames) == ("High", "3.1", 3)
+    assert parameters.entropy_coding == "cabac"
+    for frame, counts in decoder.described():
+        assert counts is not None
+        assert counts.intra + counts.skipped + counts.inter == counts.macroblocks == 6 * 4
+        one, two = frame.ref_idx >= 0
+        assert counts.blocks_without_motion == (~one & ~two).sum()
+        assert counts.blocks_list0 == (one & ~two).sum()
+        assert counts.blocks_list1 == (two & ~one).sum()
+        assert counts.blocks_bipredicted == (one & two).sum()
+        if frame.pict_type == "I":
+            assert counts.intra == counts.macroblocks
+    assert MotionDecoder(path, "libav").parameters is None
+    assert all(counts is None for _, counts in MotionDecoder(path, "libav").described())

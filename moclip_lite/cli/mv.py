@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from .console import err, print_json, print_table
+from .console import ConsoleReporter, err, print_json
 from .options import Json
 
 __all__ = ["app"]
@@ -15,30 +15,38 @@ __all__ = ["app"]
 app = typer.Typer(help="Motion vectors of one file: describe, write, draw, re-encode.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="A video file.")]
-Backend = Annotated[str, typer.Option(help="auto, libav or mvextractor.")]
+Backend = Annotated[str, typer.Option(help="auto, native, libav or mvextractor.")]
 
 
 @app.command()
-def probe(file: File, backend: Backend = "auto", json: Json = False) -> None:
+def probe(
+    file: File,
+    backend: Backend = "auto",
+    every_picture: Annotated[
+        bool, typer.Option("--all", help="Look into all pictures, not 300 spread evenly.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Describe a stream and its motion.
 
     Example: moclip mv probe clip.mp4
     """
     import mv_tools
+    from mv_tools.probe import SAMPLE
 
-    found = mv_tools.probe(file, backend=backend)
+    from .probe_tables import print_probe
+
+    reporter = ConsoleReporter()
+    try:
+        found = mv_tools.probe(
+            file, backend=backend, sample=None if every_picture else SAMPLE, progress=reporter.progress
+        )
+    finally:
+        reporter.close()
     if json:
         print_json({"path": str(file), **found})
-        return
-    print_table(str(file), ["property", "value"], [[key, _words(value)] for key, value in found.items()])
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    return "-" if value is None else str(value)
+    else:
+        print_probe(str(file), found)
 
 
 @app.command()

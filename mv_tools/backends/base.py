@@ -17,6 +17,7 @@ from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import UnsupportedStream
 from ..motion import MotionFrame, PictType
 from ..source import Source
+from ..syntax import PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
 
@@ -78,6 +79,11 @@ class Backend(ABC):
     def __len__(self) -> int:
         return len(self.coded_order)
 
+    @property
+    def frame_count(self) -> int:
+        """Frames that decoding gives: as `len`, but the two fields of a frame count once."""
+        return len(self)
+
     @abstractmethod
     def frames(self) -> Iterator[MotionFrame]:
         """All pictures in presentation order, one at a time.
@@ -85,6 +91,23 @@ class Backend(ABC):
         Raises:
             MalformedStream: at the first damaged picture, after those before it.
         """
+
+    @property
+    def parameters(self) -> StreamParameters | None:
+        """What the sequence parameter set says; None for backends that do not parse it."""
+        return None
+
+    @property
+    def headers(self) -> list[PictureHeader] | None:
+        """Of all pictures in presentation order; None for backends that do not parse them."""
+        return None
+
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+        """As :meth:`frames` or :meth:`frames_at`, each with its counts; None for backends that do not parse."""
+        for frame in self.frames() if indices is None else self.frames_at(indices):
+            yield frame, None
 
     @abstractmethod
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:

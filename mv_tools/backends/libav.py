@@ -143,7 +143,7 @@ class LibavBackend(Backend):
             for packet in container.demux(stream):
                 if packet.size:
                     if start > 0 and number == 0:
-                        number = self._locate(packet.pts)
+                        number = self.index.locate(packet.pts, self.source.name)
                     if packet.is_corrupt:
                         raise MalformedStream(
                             f"{self.source.name}: the file is cut short inside picture {number} (decoding order)"
@@ -161,12 +161,6 @@ class LibavBackend(Backend):
                 f"{self.source.name}: picture {max(number - 1, 0)} (decoding order) is damaged: "
                 f"{str(error.strerror).lower()}"
             ) from error
-
-    def _locate(self, pts: int | None) -> int:
-        found = np.nonzero(self.index.pts == (-1 if pts is None else pts))[0]
-        if not len(found):
-            raise MalformedStream(f"{self.source.name}: the container's index does not match its packets")
-        return int(found[0])
 
     @cached_property
     def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

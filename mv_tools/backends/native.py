@@ -17,12 +17,14 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
 from ..errors import MalformedStream
 from ..motion import MotionFrame
-from ..source import Source, open_video
+from ..source import open_video
+from ..syntax import PictureHeader, PictureStatistics, StreamParameters
 from .base import Backend, OtherBackend
 
 if TYPE_CHECKING:
@@ -49,17 +51,6 @@ class NativeBackend(Backend):
             return "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
         return None
 
-    def __init__(self, source: Source, threads: int = 1) -> None:
-        super().__init__(source, threads)
-        with open_video(source) as (_, stream):
-            if stream.codec_context.name != "h264":
-                raise OtherBackend(
-                    f"{source.name}: the native backend reads H.264, this is {stream.codec_context.name!r}; "
-                    "use backend='libav' or 'auto'",
-                    expected=True,
-                )
-            self._framing = _framing(stream)
-
     @cached_property
     def index(self) -> PacketIndex:
         return self._scanned[0]
@@ -85,16 +76,20 @@ class NativeBackend(Backend):
         from .._h264mv import H264Error, UnsupportedError
         from .._h264mv import StreamIndex as Headers
 
+        parsers: list[StreamIndex] = []
+
         def visit(packet: Packet[VideoStream], number: int) -> None:
-            headers.push(bytes(packet), number)
+            if not parsers:
+                parsers.append(Headers(**_framing(packet.stream.codec_context, self.source.name)))
+            parsers[0].push(bytes(packet), number)
 
         try:
-            headers = Headers(**self._framing)
             packets = scan_packets(self.source, visit)
         except UnsupportedError as error:
             raise OtherBackend(f"{self.source.name}: {error}", expected=False) from error
         except H264Error as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
+        headers = parsers[0]  # a file without packets is refused
         if not len(headers):
             why = headers.first_error or "the video stream holds no picture"
             raise MalformedStream(f"{self.source.name}: {why}")
@@ -120,6 +115,10 @@ class NativeBackend(Backend):
     def _presented(self) -> dict[int, int]:
         """Presentation index by position in decoding order."""
         return {int(position): index for index, position in enumerate(self._positions)}
+
+    @property
+    def frame_count(self) -> int:
+        return len({self._infos[position].frame for position in self._positions})
 
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
@@ -148,14 +147,51 @@ class NativeBackend(Backend):
                 steps[after - before] += 1
         return max(steps, key=lambda step: (steps[step], -step), default=2)
 
+    @property
+    def parameters(self) -> StreamParameters:
+        first = self._infos[0]
+        return StreamParameters(
+            profile_idc=first.profile_idc,
+            profile=first.profile,
+            level=first.level,
+            num_ref_frames=first.num_ref_frames,
+            entropy_coding="cabac" if first.cabac else "cavlc",
+        )
+
     def frames(self) -> Iterator[MotionFrame]:
-        waiting: dict[int, MotionFrame] = {}
+        for frame, _ in self._pictures():
+            yield frame
+
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
+        for frame, picture in self._pictures() if indices is None else self._pictures_at(indices):
+            yield frame, PictureStatistics(**picture.statistics())
+
+    @property
+    def headers(self) -> list[PictureHeader]:
+        infos = (self._infos[position] for position in self._positions)
+        return [
+            PictureHeader(
+                pict_type=info.pict_type,
+                reference=info.reference,
+                structure=info.structure,
+                mbaff=info.mbaff,
+                slices=info.slices,
+                bits=info.nal_bits,
+            )
+            for info in infos
+        ]
+
+    def _pictures(self) -> Iterator[tuple[MotionFrame, Picture]]:
+        """All pictures in presentation order, as frames and as the parser gives them."""
+        waiting: dict[int, tuple[MotionFrame, Picture]] = {}
         upcoming = 0
         for picture in self._parse_all():
             index = self._presented.get(picture.info.decode_index)
             if index is None:  # an edit list says to decode but not to show it
                 continue
-            waiting[index] = self._frame(picture, index)
+            waiting[index] = self._frame(picture, index), picture
             while upcoming in waiting:
                 yield waiting.pop(upcoming)
                 upcoming += 1
@@ -170,7 +206,7 @@ class NativeBackend(Backend):
         from .._h264mv import H264Error
 
         with open_video(self.source) as (container, stream):
-            parser = Parser(threads=self.threads, **self._framing)
+            parser = Parser(threads=self.threads, **_framing(stream.codec_context, self.source.name))
             samples: list[bytes] = []
             number = 0
             try:
@@ -200,17 +236,22 @@ class NativeBackend(Backend):
         return f"{self.source.name}: the file is cut short inside picture {number} (decoding order)"
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        for frame, _ in self._pictures_at(indices):
+            yield frame
+
+    def _pictures_at(self, indices: Sequence[int]) -> Iterator[tuple[MotionFrame, Picture]]:
+        """Chosen pictures in presentation order, as frames and as the parser gives them."""
         if 2 * len(indices) > len(self):  # most of the file: one pass in order
             wanted = set(indices)
-            for frame in self.frames():
+            for frame, picture in self._pictures():
                 if frame.index in wanted:
-                    yield frame
+                    yield frame, picture
                 if frame.index == indices[-1]:
                     return
             return
         yield from self._parse_chosen(list(indices))
 
-    def _parse_chosen(self, indices: list[int]) -> Iterator[MotionFrame]:
+    def _parse_chosen(self, indices: list[int]) -> Iterator[tuple[MotionFrame, Picture]]:
         """Parse groups of pictures, reading the file once from front to back."""
         headers = self._scanned[1]
         groups = []
@@ -241,7 +282,7 @@ class NativeBackend(Backend):
 
     def _parse_group(
         self, indices: list[int], positions: list[int], needed: set[int], held: dict[int, bytes]
-    ) -> Iterator[MotionFrame]:
+    ) -> Iterator[tuple[MotionFrame, Picture]]:
         from .._h264mv import H264Error
 
         samples = {number: held[number] for number in needed}
@@ -250,7 +291,7 @@ class NativeBackend(Backend):
         except H264Error as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
         for index, picture in zip(indices, pictures, strict=True):
-            yield self._frame(picture, index)
+            yield self._frame(picture, index), picture
 
     def _frame(self, picture: Picture, index: int) -> MotionFrame:
         if picture.damage is not None:
@@ -274,9 +315,19 @@ class NativeBackend(Backend):
         )
 
 
-def _framing(stream: VideoStream) -> _Framing:
-    """How samples are delimited: NAL lengths (avcC, ISO/IEC 14496-15, 5.2.4.1) or start codes."""
-    extradata = stream.codec_context.extradata
+def _framing(context: VideoCodecContext, name: str) -> _Framing:
+    """How samples are delimited: NAL lengths (avcC, ISO/IEC 14496-15, 5.2.4.1) or start codes.
+
+    Raises:
+        OtherBackend: the codec is another.
+    """
+    if context.name != "h264":
+        raise OtherBackend(
+            f"{name}: the native backend reads H.264, this is {context.name!r}; "
+            "use backend='libav' or 'auto'",
+            expected=True,
+        )
+    extradata = context.extradata
     if extradata is None or len(extradata) < 7 or extradata[0] != 1:
         return {"length_size": 0, "extradata": None}  # parameter sets come within the stream
     return {"length_size": (extradata[4] & 3) + 1, "extradata": bytes(extradata)}

@@ -96,6 +96,22 @@ impl PictureInfo {
     fn coded_height(&self) -> u32 {
         self.0.height_mbs * 16
     }
+    #[getter]
+    fn profile_idc(&self) -> u8 {
+        self.0.sps.profile_idc
+    }
+    #[getter]
+    fn profile(&self) -> Option<&'static str> {
+        self.0.sps.profile()
+    }
+    #[getter]
+    fn level(&self) -> String {
+        self.0.sps.level()
+    }
+    #[getter]
+    fn num_ref_frames(&self) -> u8 {
+        self.0.sps.max_num_ref_frames
+    }
 }
 
 /// A parsed picture. Its arrays are read-only views that keep it alive.
@@ -177,31 +193,37 @@ impl Picture {
         values.into_pyarray(py).reshape([2, h, w])
     }
 
-    /// Counts of macroblocks and sub-macroblocks by kind.
+    /// Counts of macroblocks, partitions and 4x4 blocks by kind.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let s = self.inner.motion.stats();
-        let out = PyDict::new(py);
         let info = &self.inner.info;
-        out.set_item("macroblocks", info.width_mbs * info.height_mbs)?;
-        for (name, value) in [
+        let macroblocks = info.width_mbs * info.height_mbs;
+        let [direct_8x8, sub_8x8, sub_8x4, sub_4x8, sub_4x4] = s.sub;
+        let lists = self.inner.motion.list_use();
+        let counts = [
+            ("macroblocks", macroblocks),
             ("intra", s.intra),
             ("pcm", s.pcm),
             ("skipped", s.skipped),
+            ("inter", macroblocks.saturating_sub(s.intra + s.skipped)),
             ("direct_16x16", s.direct),
-            ("inter_16x16", s.inter_16x16),
-            ("inter_16x8", s.inter_16x8),
-            ("inter_8x16", s.inter_8x16),
-            ("inter_8x8", s.inter_8x8),
-        ] {
+            ("direct_8x8", direct_8x8),
+            ("partitions_16x16", s.inter_16x16),
+            ("partitions_16x8", 2 * s.inter_16x8),
+            ("partitions_8x16", 2 * s.inter_8x16),
+            ("partitions_8x8", sub_8x8),
+            ("partitions_8x4", 2 * sub_8x4),
+            ("partitions_4x8", 2 * sub_4x8),
+            ("partitions_4x4", 4 * sub_4x4),
+            ("blocks_without_motion", lists[0]),
+            ("blocks_list0", lists[1]),
+            ("blocks_list1", lists[2]),
+            ("blocks_bipredicted", lists[3]),
+        ];
+        let out = PyDict::new(py);
+        for (name, value) in counts {
             out.set_item(name, value)?;
         }
-        for (name, value) in ["sub_direct", "sub_8x8", "sub_8x4", "sub_4x8", "sub_4x4"]
-            .iter()
-            .zip(s.sub)
-        {
-            out.set_item(name, value)?;
-        }
-        out.set_item("bipredicted_blocks", self.inner.motion.bipredicted_blocks())?;
         Ok(out)
     }
 }

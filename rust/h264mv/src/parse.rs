@@ -140,7 +140,7 @@ fn parse_slice(
     };
     let parts = SliceParts {
         header,
-        sps: &plan.sps,
+        sps: &info.sps,
         transform_8x8_mode_flag: slice.pps.transform_8x8_mode_flag,
         slice_number: (motion.slice_refs.len() - 1).min(NO_SLICE as usize - 1) as u16,
         lists: layout.lists,

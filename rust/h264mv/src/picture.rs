@@ -139,13 +139,14 @@ impl Motion {
         }
     }
 
-    /// Blocks that use both lists.
-    pub fn bipredicted_blocks(&self) -> usize {
+    /// How many 4x4 blocks use no list, list 0 alone, list 1 alone, and both.
+    pub fn list_use(&self) -> [u32; 4] {
         let (l0, l1) = self.ref_idx.split_at(self.ref_idx.len() / 2);
-        l0.iter()
-            .zip(l1)
-            .filter(|(&a, &b)| a >= 0 && b >= 0)
-            .count()
+        let mut counts = [0; 4];
+        for (&a, &b) in l0.iter().zip(l1) {
+            counts[(a >= 0) as usize + 2 * (b >= 0) as usize] += 1;
+        }
+        counts
     }
 
     /// POC of the reference of each block [2, h4, w4], [`NO_POC`] where a list is not used.

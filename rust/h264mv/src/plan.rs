@@ -50,6 +50,8 @@ pub struct PictureInfo {
     pub width_mbs: u32,
     /// Height of this picture in macroblocks (a field: of the field).
     pub height_mbs: u32,
+    /// The sequence parameter set that the picture is coded with.
+    pub sps: Arc<Sps>,
 }
 
 /// A slice with everything that parsing its data needs.
@@ -70,7 +72,6 @@ pub(crate) struct SlicePlan {
 pub struct PicturePlan {
     /// What the headers say.
     pub info: PictureInfo,
-    pub(crate) sps: Arc<Sps>,
     pub(crate) slices: Vec<SlicePlan>,
     /// Frames that later pictures may still refer to.
     pub(crate) live: Vec<u32>,
@@ -111,10 +112,5 @@ impl PicturePlan {
             unescape(payload, &mut slice.rbsp);
         }
         Ok(())
-    }
-
-    /// The sequence parameter set of the picture.
-    pub fn sps(&self) -> &Sps {
-        &self.sps
     }
 }

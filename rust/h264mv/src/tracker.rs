@@ -258,7 +258,6 @@ impl Tracker {
         self.next_index += 1;
         self.current = Some(PicturePlan {
             info,
-            sps: sps.clone(),
             slices: Vec::new(),
             live: Vec::new(),
             error: None,
@@ -269,7 +268,7 @@ impl Tracker {
     fn describe(
         &mut self,
         h: &SliceHeader,
-        sps: &Sps,
+        sps: &Arc<Sps>,
         pps: &Pps,
         sample: u64,
         frame: u32,
@@ -302,6 +301,7 @@ impl Tracker {
             nal_bits: 0,
             width_mbs: sps.pic_width_in_mbs,
             height_mbs: sps.frame_height_in_mbs() >> (!frame_picture as u32),
+            sps: sps.clone(),
         }
     }
 
@@ -368,7 +368,7 @@ impl Tracker {
             });
             return;
         }
-        let max_frame_num = 1 << plan.sps.log2_max_frame_num;
+        let max_frame_num = 1 << plan.info.sps.log2_max_frame_num;
         let lists = reflist::build(&self.dpb, &header, plan.info.poc, max_frame_num);
         plan.info.slice_type = plan.info.slice_type.max(header.slice_type);
         plan.info.slices += 1;
@@ -386,7 +386,7 @@ impl Tracker {
         let mut plan = self.current.take()?;
         let header = plan.slices.first()?.header.clone();
         let info = &mut plan.info;
-        let max_frame_num = 1 << plan.sps.log2_max_frame_num;
+        let max_frame_num = 1 << info.sps.log2_max_frame_num;
         let mut stored = info.field_poc;
         if header.has_mmco5() {
             let base = info.poc;
@@ -408,7 +408,7 @@ impl Tracker {
             info.order_poc = 0;
         }
         if header.nal_ref_idc != 0 {
-            let refs = plan.sps.max_num_ref_frames as usize;
+            let refs = info.sps.max_num_ref_frames as usize;
             self.dpb
                 .mark(&header, info.frame, stored, refs, max_frame_num);
         }

@@ -1,0 +1,87 @@
+"""What only a parser of the syntax can tell of an H.264 stream and its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["PictureHeader", "PictureStatistics", "StreamParameters"]
+
+PictType: TypeAlias = Literal["I", "P", "B"]
+Structure: TypeAlias = Literal["frame", "top", "bottom"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamParameters:
+    """The sequence parameter set of the first picture.
+
+    Attributes:
+        profile_idc: its number, and
+        profile: its name (annex A), None for unlisted numbers.
+        level: such as "3.1", "4" or "1b".
+        num_ref_frames: max_num_ref_frames, the frames that the stream may keep for reference.
+        entropy_coding: of the first picture.
+    """
+
+    profile_idc: int
+    profile: str | None
+    level: str
+    num_ref_frames: int
+    entropy_coding: Literal["cabac", "cavlc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureHeader:
+    """What the slice headers of one picture say.
+
+    Attributes:
+        pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
+        reference: whether other pictures may refer to it.
+        structure: "frame", or "top"/"bottom" for a field picture.
+        mbaff: whether macroblock pairs choose between frame and field.
+        slices: how many.
+        bits: of its slices.
+    """
+
+    pict_type: PictType
+    reference: bool
+    structure: Structure
+    mbaff: bool
+    slices: int
+    bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureStatistics:
+    """Counts of one picture.
+
+    Attributes:
+        macroblocks: all of them: `intra` + `skipped` + `inter`.
+        intra: macroblocks, of which `pcm` are I_PCM.
+        skipped: P_Skip and B_Skip.
+        inter: coded inter macroblocks, of which `direct_16x16` are B_Direct_16x16.
+        direct_8x8: sub-macroblocks of B_8x8 whose motion is derived.
+        partitions_16x16 ... partitions_4x4: partitions with a motion vector of their own (of one list
+            or both): a 16x8 macroblock counts twice, derived motion is not counted.
+        blocks_without_motion: 4x4 blocks that use no list (intra), and those that use
+        blocks_list0, blocks_list1, blocks_bipredicted: one list or both, derived motion included.
+    """
+
+    macroblocks: int
+    intra: int
+    pcm: int
+    skipped: int
+    inter: int
+    direct_16x16: int
+    direct_8x8: int
+    partitions_16x16: int
+    partitions_16x8: int
+    partitions_8x16: int
+    partitions_8x8: int
+    partitions_8x4: int
+    partitions_4x8: int
+    partitions_4x4: int
+    blocks_without_motion: int
+    blocks_list0: int
+    blocks_list1: int
+    blocks_bipredicted: int
