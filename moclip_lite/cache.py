@@ -160,7 +160,8 @@ class FeatureCache:
         """
         limit = time.time() - 86_400 * older_than_days if older_than_days is not None else None
         count, freed = 0, 0
-        for draft in self.root.glob("*/??/.*.safetensors"):  # of processes that were killed
+        left = [*self.root.glob("*/??/.*.safetensors"), *self.root.glob("locks/*.lock")]
+        for draft in left:  # of processes that were killed, or that are done
             if draft.stat().st_mtime < time.time() - 86_400:
                 draft.unlink(missing_ok=True)
         for entry in self.entries():

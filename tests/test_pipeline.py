@@ -121,7 +121,7 @@ def test_report_shows_what_the_metrics_say(trained: TrainedRun) -> None:
 def test_nothing_is_pickled(trained: TrainedRun) -> None:
     files = [p for root in (trained.folder, trained.cache) for p in root.rglob("*") if p.is_file()]
     assert len(files) > 60
-    allowed = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md", ".sqlite", ".html", ".svg", ".jpg"}
+    allowed = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md", ".sqlite", ".html", ".svg", ".jpg", ".lock"}
     assert {p.suffix for p in files if "tfevents" not in p.name} <= allowed
     for path in files:
         head = path.read_bytes()[:9]
@@ -195,6 +195,22 @@ def test_train_motion_then_fusion(trained: TrainedRun, tmp_path: Path) -> None:
     assert _times(folder)["motion.safetensors"] == weights
     assert second.json["motion"] == first["motion"]
     assert second.json["fusion"] == _metrics(trained.folder)["fusion"]
+
+
+def test_heads_are_trained_again_on_exported_features(trained: TrainedRun, tmp_path: Path) -> None:
+    """The same clips, features and settings, without the videos: the same scores."""
+    file, folder = tmp_path / "features.safetensors", tmp_path / "heads"
+    assert_ok(moclip("extract", "features", trained.folder, "--out", file))
+    settings = (
+        "data.kind=features",
+        f"data.root={file}",
+        "data.protocol=official",
+        "run.streams=[appearance,fusion]",
+    )
+    found = assert_ok(moclip(*trained.words(folder), *sets(settings), "--json")).json
+    assert found["appearance_weights"] == f"features of {file}"
+    assert found["fusion"]["n"] == _metrics(trained.folder)["fusion"]["n"]
+    assert found["fusion"]["top1"] >= 75
 
 
 # Testing again

@@ -15,6 +15,7 @@ from .options import (
     Json,
     Pretrained,
     Quiet,
+    Root,
     Sets,
     SkipMissing,
     Source,
@@ -233,3 +234,26 @@ def extract_clip(
     }  # fmt: skip
     space = workspace_of(experiment_of(dataset, sets, named), quiet)
     _finish(space.extract_appearance(space.dataset.clips), failures, json)
+
+
+@extract_app.command("features")
+def extract_features(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
+    fold: Annotated[str | None, typer.Option(help="Which fold, where the run has several.")] = None,
+    sets: Sets = None, root: Root = None, cache: Cache = None, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write a run's motion tokens and CLIP features to one file, to train heads without the videos.
+
+    Then: moclip run EXPERIMENT.yaml --set data.kind=features --set data.root=FILE
+
+    Example: moclip extract features runs/fusion_ours --fold split1 --out split1.safetensors
+    """
+    from ..errors import CheckpointError
+    from ..feature_export import export_features
+
+    if not (run / "config.yaml").is_file():
+        raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
+    space = workspace_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
+    count = export_features(space, run, out, fold)
+    space.reporter.say(f"{out}: features of {count} clips, {out.stat().st_size / 1e6:.1f} MB")
