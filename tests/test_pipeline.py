@@ -121,7 +121,19 @@ def test_report_shows_what_the_metrics_say(trained: TrainedRun) -> None:
 def test_nothing_is_pickled(trained: TrainedRun) -> None:
     files = [p for root in (trained.folder, trained.cache) for p in root.rglob("*") if p.is_file()]
     assert len(files) > 60
-    allowed = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md", ".sqlite", ".html", ".svg", ".jpg", ".lock"}
+    allowed = {
+        ".safetensors",
+        ".json",
+        ".yaml",
+        ".csv",
+        ".png",
+        ".md",
+        ".sqlite",
+        ".html",
+        ".svg",
+        ".jpg",
+        ".lock",
+    }
     assert {p.suffix for p in files if "tfevents" not in p.name} <= allowed
     for path in files:
         head = path.read_bytes()[:9]

@@ -337,6 +337,14 @@ def test_groups_of_a_folder_go_into_its_manifest(tmp_path: Path) -> None:
     assert {clip.group for clip in load_folder(out).clips} == {"p0", "p1", "p2", "p3"}
 
 
+def test_clips_are_not_written_among_the_originals(tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "data", per_class=1, frames=4)
+    for out in (data, data / "prepared"):
+        line = ("dataset", "prepare", "folder", "--root", data, "--out", out, "--workers", 1)
+        assert_refused(moclip(*line), "lies within")
+    assert sorted(p.name for p in data.iterdir()) == ["left", "right"]
+
+
 @pytest.mark.shared
 def test_real_clips(shared: Path, tmp_path: Path) -> None:
     root = tmp_path / "UCF-101" / "Diving"

@@ -75,10 +75,15 @@ def prepare(
         progress: told (stage, done, total).
 
     Raises:
-        DataError: the folder holds clips made otherwise, or two clips would get one name.
+        DataError: the folder holds clips made otherwise or lies among the originals, or two clips would
+            get one name.
         OSError: the disk is full; what was finished is kept, nothing is half written.
     """
     name = recipe_name(recipe)
+    if out.resolve().is_relative_to(dataset.root.resolve()):
+        raise DataError(
+            f"{out} lies within {dataset.root}, where its clips would become originals; choose another folder"
+        )
     folder = out / name
     targets = _targets(dataset, folder)
     _claim(folder, recipe)

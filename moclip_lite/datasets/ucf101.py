@@ -103,6 +103,7 @@ def _read_list(path: Path, classes: dict[int, str]) -> list[str]:
     The numbers behind the names, where there are any, may count from 0 or from 1, but all alike.
     """
     numbers = {name: number for number, name in classes.items()}
+    other = 1 if min(classes) == 0 else -1  # the list counts from 1 and classInd.txt from 0, or the reverse
     names: list[str] = []
     shifts: dict[int, int] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -118,7 +119,7 @@ def _read_list(path: Path, classes: dict[int, str]) -> list[str]:
         if label:
             shift = int(label) - numbers[folder] if label.isdigit() and len(label) < 7 else 99
             shifts.setdefault(shift, number)
-            if abs(shift) > 1 or len(shifts) > 1:
+            if shift not in (0, other) or len(shifts) > 1:
                 raise DataError(
                     f"{path}, line {number}: label {label} is not {folder!r} in classInd.txt "
                     f"(which has {numbers[folder]})"
