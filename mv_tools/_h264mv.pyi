@@ -88,7 +88,7 @@ class PictureInfo:
 
 @final
 class Picture:
-    """A parsed picture. `mv` and `ref_idx` are read-only views that keep it alive."""
+    """A parsed picture. Its arrays are read-only views that keep it alive."""
 
     @property
     def info(self) -> PictureInfo: ...
@@ -106,7 +106,7 @@ class Picture:
         """[2, H4, W4], -1 where the list is not used."""
     @property
     def ref_poc(self) -> NDArray[np.int32]:
-        """[2, H4, W4], -2**31 where the list is not used; a new array at each call."""
+        """[2, H4, W4], -2**31 where the list is not used."""
     def statistics(self) -> dict[str, int]:
         """Counts of macroblocks, partitions and 4x4 blocks by kind: the fields of `syntax.PictureStatistics`."""
 

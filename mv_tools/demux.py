@@ -238,7 +238,7 @@ def scan_packets(
     shown: list[bool] = []
     size: list[int] = []
     cut = None
-    with open_video(source) as (container, stream):
+    with open_video(source, packets_only=True) as (container, stream):
         facts = StreamFacts.of(stream)
         time_base = float(stream.time_base or 0)
         try:

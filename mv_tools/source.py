@@ -74,8 +74,20 @@ class Source:
             return self.path.stat().st_size
         return len(self.data or b"")
 
-    def open(self) -> av.container.InputContainer:
+    def _is_mp4(self) -> bool:
+        """Whether it begins like an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+        if self.path is None:
+            return (self.data or b"")[4:8] == b"ftyp"
+        with self.path.open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+
+    def open(self, *, packets_only: bool = False) -> av.container.InputContainer:
         """Open with libavformat.
+
+        Args:
+            packets_only: nothing will be decoded. The tables of an MP4 file tell all that demuxing
+                needs, so libavformat is kept from decoding pictures to learn more, which takes it
+                as long as parsing dozens of them.
 
         Raises:
             MalformedStream: empty, not a media file, or its header is damaged.
@@ -86,6 +98,8 @@ class Source:
         target = f"file:{self.path}" if self.path is not None else io.BytesIO(self.data or b"")
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         try:
+            if packets_only and self._is_mp4():
+                options |= {"codec_whitelist": "none", "probesize": "32"}
             return av.open(target, mode="r", options=options)
         except av.error.PermissionError as error:
             raise PermissionError(errno.EACCES, "not readable", self.name) from error
@@ -115,9 +129,13 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.video.
 
 @contextmanager
 def open_video(
-    source: SourceLike,
+    source: SourceLike, *, packets_only: bool = False
 ) -> Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]:
     """Open a source and choose its video stream; the container is closed at the end.
+
+    Args:
+        source: the file.
+        packets_only: nothing will be decoded (see :meth:`Source.open`).
 
     Raises:
         FileNotFoundError: the path does not exist.
@@ -125,7 +143,7 @@ def open_video(
         UnsupportedStream: it has no video stream, or libav has no decoder for it.
     """
     source = Source.of(source)
-    with source.open() as container:
+    with source.open(packets_only=packets_only) as container:
         stream = video_stream(container, source.name)
         if stream.codec_context is None:
             raise UnsupportedStream(f"{source.name}: no decoder for this video codec")

@@ -83,9 +83,9 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     opened = Source.open
 
-    def open_and_note(self: Source) -> av.container.InputContainer:
+    def open_and_note(self: Source, **options: bool) -> av.container.InputContainer:
         seen.append(self.name)
-        return opened(self)
+        return opened(self, **options)
 
     monkeypatch.setattr(Source, "open", open_and_note)
     return seen

@@ -66,6 +66,7 @@ class NativeBackend(Backend):
             entropy="cabac" if first.cabac else "cavlc",
         )
         values = {**vars(found), "num_frames": len(self)}
+        values["profile"] = found.profile or self.parameters.profile  # MP4 is opened without looking in
         if not self.index.timestamps:
             values["has_b_frames"] = any(info.pict_type == "B" for info in self._infos)
         return VideoMetadata(**values)
@@ -205,7 +206,7 @@ class NativeBackend(Backend):
         from .._h264mv import Decoder as Parser
         from .._h264mv import H264Error
 
-        with open_video(self.source) as (container, stream):
+        with open_video(self.source, packets_only=True) as (container, stream):
             parser = Parser(threads=self.threads, **_framing(stream.codec_context, self.source.name))
             samples: list[bytes] = []
             number = 0
@@ -262,7 +263,7 @@ class NativeBackend(Backend):
         last_use = {number: i for i, (_, _, needed) in enumerate(groups) for number in needed}
         held: dict[int, bytes] = {}
         upcoming = 0
-        with open_video(self.source) as (container, stream):
+        with open_video(self.source, packets_only=True) as (container, stream):
             number = -1
             for packet in container.demux(stream):
                 if not packet.size:

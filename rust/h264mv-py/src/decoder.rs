@@ -77,8 +77,11 @@ impl Decoder {
 
     /// Takes a whole access unit; gives the pictures that are ready.
     fn push(&mut self, py: Python<'_>, sample: &[u8], number: u64) -> PyResult<Vec<Picture>> {
-        py.detach(|| self.feed(sample, number)).map_err(raise)?;
-        Ok(self.take())
+        let fed = py.detach(|| {
+            self.feed(sample, number)?;
+            Ok(self.take())
+        });
+        fed.map(|p| self.wrap(p)).map_err(raise)
     }
 
     /// Takes several access units, numbered from `first`; gives the pictures that are ready.
@@ -88,19 +91,22 @@ impl Decoder {
         samples: Vec<pyo3::pybacked::PyBackedBytes>,
         first: u64,
     ) -> PyResult<Vec<Picture>> {
-        let feed = || {
-            (first..)
-                .zip(&samples)
-                .try_for_each(|(number, sample)| self.feed(sample, number))
-        };
-        py.detach(feed).map_err(raise)?;
-        Ok(self.take())
+        let fed = py.detach(|| {
+            for (number, sample) in (first..).zip(&samples) {
+                self.feed(sample, number)?;
+            }
+            Ok(self.take())
+        });
+        fed.map(|p| self.wrap(p)).map_err(raise)
     }
 
     /// Ends the stream; gives the pictures that are left.
     fn finish(&mut self, py: Python<'_>) -> Vec<Picture> {
-        py.detach(|| self.inner.finish());
-        self.take()
+        let pictures = py.detach(|| {
+            self.inner.finish();
+            self.take()
+        });
+        self.wrap(pictures)
     }
 
     /// The first error outside of pictures that did not end the stream, or None.
@@ -122,11 +128,14 @@ impl Decoder {
         Ok(())
     }
 
-    fn take(&mut self) -> Vec<Picture> {
+    fn take(&mut self) -> Vec<h264mv::Picture> {
+        std::iter::from_fn(|| self.inner.next_picture()).collect()
+    }
+
+    fn wrap(&self, pictures: Vec<h264mv::Picture>) -> Vec<Picture> {
         let pool = self.inner.pool();
-        std::iter::from_fn(|| self.inner.next_picture())
-            .map(|p| Picture::new(p, pool.clone()))
-            .collect()
+        let wrap = |p| Picture::new(p, pool.clone());
+        pictures.into_iter().map(wrap).collect()
     }
 }
 

@@ -1,9 +1,7 @@
 //! Pictures and what their headers say.
 
-use std::sync::Arc;
-
 use h264mv::{Pool, SliceType, Structure};
-use numpy::{IntoPyArray, PyArray3, PyArray4, PyArrayMethods};
+use numpy::{PyArray3, PyArray4};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -134,7 +132,10 @@ impl Picture {
 impl Drop for Picture {
     /// Gives the arrays back for the next picture.
     fn drop(&mut self) {
-        self.pool.recycle(std::mem::take(&mut self.inner.motion));
+        let picture = &mut self.inner;
+        let (motion, ref_poc) = (&mut picture.motion, &mut picture.ref_poc);
+        self.pool
+            .recycle(std::mem::take(motion), std::mem::take(ref_poc));
     }
 }
 
@@ -184,13 +185,18 @@ impl Picture {
         }
     }
 
-    /// A new array at each call.
     #[getter]
-    fn ref_poc<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<i32>>> {
-        let (h, w) = self.grid();
-        let motion = Arc::clone(&self.inner.motion);
-        let values = py.detach(move || motion.ref_poc());
-        values.into_pyarray(py).reshape([2, h, w])
+    fn ref_poc<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyArray3<i32>>> {
+        let this = slf.get();
+        let (h, w) = this.grid();
+        // SAFETY: as for `mv`.
+        unsafe {
+            arrays::view(
+                slf.clone().into_any(),
+                this.inner.ref_poc.values(),
+                (2, h, w),
+            )
+        }
     }
 
     /// Counts of macroblocks, partitions and 4x4 blocks by kind.

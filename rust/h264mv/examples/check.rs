@@ -43,8 +43,9 @@ fn row(p: &Picture) -> Vec<String> {
             info.poc.wrapping_sub(poc)
         }
     };
-    let deltas: Vec<u8> = m
-        .ref_poc()
+    let deltas: Vec<u8> = p
+        .ref_poc
+        .values()
         .iter()
         .flat_map(|&r| delta(r).to_le_bytes())
         .collect();

@@ -1,4 +1,4 @@
-//! Times the parsing of a file: `speed FILE [--threads N] [--repeat N] [--ref-poc]`.
+//! Times the parsing of a file: `speed FILE [--threads N] [--repeat N]`.
 
 mod common;
 
@@ -8,12 +8,11 @@ use h264mv::{Decoder, Options};
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let (mut path, mut threads, mut repeat, mut ref_poc) = (String::new(), 1, 1, false);
+    let (mut path, mut threads, mut repeat) = (String::new(), 1, 1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--threads" => threads = args.next().and_then(|n| n.parse().ok()).expect("a number"),
             "--repeat" => repeat = args.next().and_then(|n| n.parse().ok()).expect("a number"),
-            "--ref-poc" => ref_poc = true,
             _ => path = arg,
         }
     }
@@ -26,7 +25,6 @@ fn main() {
             ..Options::default()
         });
         let (mut pictures, mut used, mut damaged) = (0, 0usize, 0);
-        let mut poc = Vec::new();
         let mut take = |decoder: &mut Decoder| {
             while let Some(picture) = decoder.next_picture() {
                 pictures += 1;
@@ -35,9 +33,6 @@ fn main() {
                     eprintln!("{damage} {:?}", picture.motion.stats());
                 }
                 used += picture.motion.ref_idx()[0] as usize & 1;
-                if ref_poc {
-                    picture.motion.ref_poc_into(&mut poc);
-                }
                 decoder.recycle(picture);
             }
         };

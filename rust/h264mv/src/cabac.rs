@@ -2,23 +2,27 @@
 
 use crate::tables::cabac::{CABAC_INIT, RANGE_LPS, TRANS_IDX_LPS, TRANS_IDX_MPS};
 
-/// Per context state (pStateIdx * 2 + valMPS) all that a decision needs: four bytes of
-/// rangeTabLPS, the next state after an MPS in byte 4, after an LPS in byte 5.
-static STEP: [u64; 128] = step_table();
+/// Per context state (pStateIdx * 2 + valMPS) all that a decision needs: the four bytes of
+/// rangeTabLPS, the first at bit 55, each next one 8 bits lower, so that a left shift brings the
+/// chosen one to where `Engine::range` stands; the next state after an MPS in byte 0, after an LPS in
+/// byte 1.
+static STEP: [u64; 256] = step_table();
 
-const fn step_table() -> [u64; 128] {
-    let mut table = [0u64; 128];
+const fn step_table() -> [u64; 256] {
+    let mut table = [0u64; 256];
     let mut state = 0;
     while state < 64 {
         let lps = RANGE_LPS[state];
-        let ranges =
-            lps[0] as u64 | (lps[1] as u64) << 8 | (lps[2] as u64) << 16 | (lps[3] as u64) << 24;
+        let ranges = (lps[0] as u64) << 55
+            | (lps[1] as u64) << 47
+            | (lps[2] as u64) << 39
+            | (lps[3] as u64) << 31;
         let mut mps = 0;
         while mps < 2 {
             let flipped = if state == 0 { 1 - mps } else { mps };
             let after_mps = TRANS_IDX_MPS[state] as u64 * 2 + mps;
             let after_lps = TRANS_IDX_LPS[state] as u64 * 2 + flipped;
-            table[state * 2 + mps as usize] = ranges | after_mps << 32 | after_lps << 40;
+            table[state * 2 + mps as usize] = ranges | after_mps | after_lps << 8;
             mps += 1;
         }
         state += 1;
@@ -42,11 +46,14 @@ pub(crate) fn init_contexts(contexts: &mut Contexts, table: usize, slice_qp: i32
     }
 }
 
-/// codIOffset stands in the top 9 bits of `window`; `ahead` bits below it are already loaded.
+/// The arithmetic decoder. It is copied into a local where many decisions follow one another, so
+/// that it lives in registers: no function that stays a call may take it by reference.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Engine<'a> {
+    /// codIOffset in the top 9 bits, below it `ahead` bits that are already loaded.
     window: u64,
-    range: u32,
+    /// codIRange in the top 9 bits.
+    range: u64,
     ahead: i32,
     pos: usize,
     data: &'a [u8],
@@ -54,12 +61,16 @@ pub(crate) struct Engine<'a> {
 
 const TOP: u32 = 55;
 
+/// A decision takes 6 bits at most: after [`Engine::refill`] two of them and a few bypasses can go
+/// without another one.
+const LOW: i32 = 16;
+
 impl<'a> Engine<'a> {
     /// Clause 9.3.1.2, from byte `pos` of the RBSP.
     pub fn new(data: &'a [u8], pos: usize) -> Self {
         let mut engine = Engine {
             window: 0,
-            range: 510,
+            range: 510 << TOP,
             ahead: -9,
             pos,
             data,
@@ -68,27 +79,18 @@ impl<'a> Engine<'a> {
         engine
     }
 
-    /// Loads 48 bits below those that are left; called with -9 <= ahead <= 0.
+    /// Sees to it that at least [`LOW`] bits are loaded.
     #[inline(always)]
-    fn refill(&mut self) {
-        let bits = match self.data.get(self.pos..).and_then(|s| s.first_chunk::<8>()) {
-            Some(chunk) => u64::from_be_bytes(*chunk) >> 16,
-            None => self.tail(),
-        };
-        self.pos += 6;
-        self.window |= bits << ((7 - self.ahead) as u32 & 63);
-        self.ahead += 48;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn tail(&self) -> u64 {
-        let mut chunk = [0u8; 8];
-        if let Some(rest) = self.data.get(self.pos..) {
-            let n = rest.len().min(6);
-            chunk[2..2 + n].copy_from_slice(&rest[..n]);
+    pub fn refill(&mut self) {
+        if self.ahead < LOW {
+            let bits = match self.data.get(self.pos..).and_then(|s| s.first_chunk::<4>()) {
+                Some(chunk) => u32::from_be_bytes(*chunk),
+                None => tail(self.data, self.pos),
+            };
+            self.pos += 4;
+            self.window |= (bits as u64) << ((TOP as i32 - 32 - self.ahead) as u32 & 63);
+            self.ahead += 32;
         }
-        u64::from_be_bytes(chunk)
     }
 
     /// Bits of the RBSP that the decisions so far depend on.
@@ -105,65 +107,65 @@ impl<'a> Engine<'a> {
 
     /// DecodeDecision.
     #[inline(always)]
-    pub fn decision(&mut self, contexts: &mut Contexts, ctx: usize) -> u32 {
-        let state = &mut contexts[ctx & 1023];
+    pub fn decision(&mut self, state: &mut u8) -> u32 {
+        self.refill();
+        self.loaded_decision(state)
+    }
+
+    /// DecodeDecision where a refill is not far back.
+    #[inline(always)]
+    pub fn loaded_decision(&mut self, state: &mut u8) -> u32 {
         let old = *state;
-        let step = STEP[(old & 127) as usize];
-        let range_lps = (step >> ((self.range >> 3) & 0x18)) as u32 & 0xff;
+        let step = STEP[old as usize];
+        let range_lps = (step << (self.range >> 58 & 0x18)) & (0xff << TOP);
         let range_mps = self.range - range_lps;
-        let scaled = (range_mps as u64) << TOP;
-        if self.window < scaled {
-            *state = (step >> 32) as u8;
-            let shift = (range_mps < 256) as u32;
-            self.range = range_mps << shift;
-            self.window <<= shift;
-            self.ahead -= shift as i32;
-            if self.ahead <= 0 {
-                self.refill();
-            }
+        if self.window < range_mps {
+            *state = step as u8;
+            let short = (range_mps as i64) >= 0;
+            self.range = if short { range_mps << 1 } else { range_mps };
+            self.window = if short { self.window << 1 } else { self.window };
+            self.ahead -= short as i32;
             return old as u32 & 1;
         }
-        self.window -= scaled;
-        *state = (step >> 40) as u8;
-        let shift = (range_lps | 1).leading_zeros() - 23;
-        self.range = range_lps << shift;
-        self.window <<= shift;
+        *state = (step >> 8) as u8;
+        let shift = range_lps.leading_zeros();
+        self.window = (self.window - range_mps) << (shift & 63);
+        self.range = range_lps << (shift & 63);
         self.ahead -= shift as i32;
-        if self.ahead <= 0 {
-            self.refill();
-        }
         (old as u32 & 1) ^ 1
     }
 
     /// DecodeBypass.
     #[inline(always)]
     pub fn bypass(&mut self) -> u32 {
+        self.refill();
+        self.loaded_bypass()
+    }
+
+    /// DecodeBypass where a refill is not far back.
+    #[inline(always)]
+    pub fn loaded_bypass(&mut self) -> u32 {
         // Compared against half the range before the shift: the doubled offset needs 10 bits.
-        let scaled = (self.range as u64) << (TOP - 1);
-        let one = self.window >= scaled;
-        self.window -= scaled & (one as u64).wrapping_neg();
-        self.window <<= 1;
+        let half = self.range >> 1;
+        let one = self.window >= half;
+        let rest = self.window.wrapping_sub(half);
+        self.window = if one { rest } else { self.window } << 1;
         self.ahead -= 1;
-        if self.ahead <= 0 {
-            self.refill();
-        }
         one as u32
     }
 
     /// DecodeTerminate.
     #[inline]
     pub fn terminate(&mut self) -> bool {
-        self.range -= 2;
-        if self.window >= (self.range as u64) << TOP {
+        self.refill();
+        self.range -= 2 << TOP;
+        if self.window >= self.range {
             return true;
         }
-        let shift = (self.range | 1).leading_zeros() - 23;
-        self.range <<= shift;
-        self.window <<= shift;
+        let shift = self.range.leading_zeros();
+        self.range <<= shift & 63;
+        self.window <<= shift & 63;
         self.ahead -= shift as i32;
-        if self.ahead <= 0 {
-            self.refill();
-        }
         false
     }
 
@@ -175,6 +177,17 @@ impl<'a> Engine<'a> {
     }
 }
 
+/// The last bytes, then zeros.
+#[cold]
+#[inline(never)]
+fn tail(data: &[u8], pos: usize) -> u32 {
+    let mut chunk = [0u8; 4];
+    if let Some(rest) = data.get(pos..) {
+        chunk[..rest.len()].copy_from_slice(rest);
+    }
+    u32::from_be_bytes(chunk)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,13 +196,13 @@ mod tests {
     fn tables_are_sane() {
         for state in 0..62usize {
             assert_eq!(
-                STEP[state * 2 + 1] >> 32 & 0xff,
+                STEP[state * 2 + 1] & 0xff,
                 (state as u64 + 1).min(62) * 2 + 1
             );
             assert!(RANGE_LPS[state][0] <= RANGE_LPS[state][3]);
             assert!(TRANS_IDX_LPS[state] as usize <= state);
         }
-        assert_eq!(STEP[0] >> 40 & 0xff, 1, "an LPS in state 0 flips valMPS");
+        assert_eq!(STEP[0] >> 8 & 0xff, 1, "an LPS in state 0 flips valMPS");
     }
 
     #[test]

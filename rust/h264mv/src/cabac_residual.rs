@@ -15,23 +15,48 @@ mod kind {
     pub const LUMA_8X8_FIELD: u8 = 4;
 }
 
-/// First contexts of a block category for frame or field macroblocks.
-#[derive(Clone, Copy)]
-struct Bases {
-    flag: usize,
-    significant: usize,
-    last: usize,
-    level: usize,
+/// The contexts of significant_coeff_flag and last_significant_coeff_flag.
+#[derive(Debug, Clone, Copy)]
+struct Map {
+    significant: [u8; 16],
+    last: [u8; 16],
 }
 
-fn bases(category: usize, field: bool) -> Bases {
-    let row = RESIDUAL_CTX[category];
-    let pick = field as usize;
-    Bases {
-        flag: row[0] as usize,
-        significant: row[1 + pick] as usize,
-        last: row[3 + pick] as usize,
-        level: row[5] as usize,
+/// The contexts of a block category (ctxBlockCat): those that follow one another in use lie together.
+#[derive(Debug, Clone, Copy)]
+struct Category {
+    flag: [u8; 16],
+    /// Of frame and of field macroblocks.
+    maps: [Map; 2],
+    level: [u8; 16],
+}
+
+/// The contexts of all block categories of a slice.
+#[derive(Debug, Clone)]
+pub(crate) struct BlockContexts([Category; 14]);
+
+impl BlockContexts {
+    /// Takes the contexts of residual blocks out of those of a slice.
+    pub fn new(contexts: &Contexts) -> Self {
+        let pick = |first: u16| {
+            let mut out = [0; 16];
+            let from = &contexts[first as usize..];
+            let count = from.len().min(16);
+            out[..count].copy_from_slice(&from[..count]);
+            out
+        };
+        let category = |row: &[u16; 6]| {
+            let map = |field: usize| Map {
+                significant: pick(row[1 + field]),
+                last: pick(row[3 + field]),
+            };
+            Category {
+                flag: pick(row[0]),
+                maps: [map(0), map(1)],
+                level: pick(row[5]),
+            }
+        };
+        BlockContexts(std::array::from_fn(|i| category(&RESIDUAL_CTX[i])))
     }
 }
 
@@ -40,7 +65,7 @@ type FlagMap = u64;
 
 struct Residual<'r, 'd> {
     engine: &'r mut Engine<'d>,
-    contexts: &'r mut Contexts,
+    contexts: &'r mut BlockContexts,
     field: bool,
 }
 
@@ -48,15 +73,13 @@ struct Residual<'r, 'd> {
 #[inline(always)]
 pub(crate) fn residual(
     engine: &mut Engine,
-    contexts: &mut Contexts,
+    contexts: &mut BlockContexts,
     cx: &mut Context,
     intra: bool,
     intra16x16: bool,
 ) -> Result<(), Fault> {
-    // A local copy lets the engine live in registers.
-    let mut local = *engine;
     let mut r = Residual {
-        engine: &mut local,
+        engine,
         contexts,
         field: cx.field_coded(),
     };
@@ -69,7 +92,6 @@ pub(crate) fn residual(
     if matches!(cx.chroma_array_type, 1 | 2) && cbp >> 4 != 0 {
         good &= r.chroma(cx, intra);
     }
-    *engine = local;
     if good {
         Ok(())
     } else {
@@ -134,18 +156,29 @@ fn dc_increment(cx: &Context, comp: usize, intra: bool) -> usize {
 }
 
 impl Residual<'_, '_> {
+    /// coded_block_flag.
+    #[inline(always)]
+    fn coded(&mut self, category: usize, inc: usize) -> bool {
+        let state = &mut self.contexts.0[category].flag[inc & 3];
+        self.engine.decision(state) == 1
+    }
+
+    /// residual_block_cabac() after coded_block_flag; false where a level is longer than any legal one.
+    #[inline(always)]
+    fn block<const KIND: u8, const SIZE: usize>(&mut self, category: usize) -> bool {
+        let contexts = &mut self.contexts.0[category];
+        let map = &mut contexts.maps[self.field as usize];
+        block::<KIND, SIZE>(self.engine, map, &mut contexts.level)
+    }
+
     /// residual_luma() of plane 0, or of Cb and Cr in 4:4:4.
     #[inline(always)]
     fn luma(&mut self, cx: &mut Context, plane: usize, intra: bool, intra16x16: bool) -> bool {
         let first = [0, 6, 10][plane];
         let mut good = true;
-        if intra16x16 {
-            let b = bases(first, self.field);
-            let inc = dc_increment(cx, plane, intra);
-            if self.engine.decision(self.contexts, b.flag + inc) == 1 {
-                cx.cur.dc |= 1 << plane;
-                good &= self.block::<{ kind::PLAIN }>(b, 16);
-            }
+        if intra16x16 && self.coded(first, dc_increment(cx, plane, intra)) {
+            cx.cur.dc |= 1 << plane;
+            good &= self.block::<{ kind::PLAIN }, 16>(first);
         }
         if cx.cur.cbp & 15 == 0 {
             return good;
@@ -154,12 +187,6 @@ impl Residual<'_, '_> {
             return good & self.luma_8x8(cx, plane, intra);
         }
         let mut map = load_map(cx, plane, 4, 4, intra);
-        let (category, count) = if intra16x16 {
-            (first + 1, 15)
-        } else {
-            (first + 2, 16)
-        };
-        let b = bases(category, self.field);
         for b8 in 0..4 {
             if cx.cur.cbp >> b8 & 1 == 0 {
                 continue;
@@ -167,9 +194,14 @@ impl Residual<'_, '_> {
             let corner = (b8 >> 1) * 16 + (b8 & 1) * 2 + 9;
             for bit in [corner, corner + 1, corner + 8, corner + 9] {
                 let inc = increment(map, bit);
-                if self.engine.decision(self.contexts, b.flag + inc) == 1 {
+                let category = first + 2 - intra16x16 as usize;
+                if self.coded(category, inc) {
                     map |= 1 << bit;
-                    good &= self.block::<{ kind::PLAIN }>(b, count);
+                    good &= if intra16x16 {
+                        self.block::<{ kind::PLAIN }, 15>(category)
+                    } else {
+                        self.block::<{ kind::PLAIN }, 16>(category)
+                    };
                 }
             }
         }
@@ -179,7 +211,7 @@ impl Residual<'_, '_> {
 
     /// 8x8 blocks: only 4:4:4 codes their flags, else the coded block pattern implies them.
     fn luma_8x8(&mut self, cx: &mut Context, plane: usize, intra: bool) -> bool {
-        let b = bases([5, 9, 13][plane], self.field);
+        let category = [5, 9, 13][plane];
         let coded = cx.chroma_array_type == 3;
         let mut map = if coded {
             load_map_8x8(cx, plane, intra)
@@ -192,19 +224,14 @@ impl Residual<'_, '_> {
                 continue;
             }
             let corner = (b8 >> 1) * 16 + (b8 & 1) * 2 + 9;
-            if coded
-                && self
-                    .engine
-                    .decision(self.contexts, b.flag + increment(map, corner))
-                    == 0
-            {
+            if coded && !self.coded(category, increment(map, corner)) {
                 continue;
             }
             map |= 0x303 << corner;
             good &= if self.field {
-                self.block::<{ kind::LUMA_8X8_FIELD }>(b, 64)
+                self.block::<{ kind::LUMA_8X8_FIELD }, 64>(category)
             } else {
-                self.block::<{ kind::LUMA_8X8 }>(b, 64)
+                self.block::<{ kind::LUMA_8X8 }, 64>(category)
             };
         }
         cx.cur.cbf[plane] = store_map(map);
@@ -216,31 +243,28 @@ impl Residual<'_, '_> {
     fn chroma(&mut self, cx: &mut Context, intra: bool) -> bool {
         let tall = cx.chroma_array_type == 2;
         let mut good = true;
-        let b = bases(3, self.field);
         for comp in 1..3 {
-            let inc = dc_increment(cx, comp, intra);
-            if self.engine.decision(self.contexts, b.flag + inc) == 1 {
+            if self.coded(3, dc_increment(cx, comp, intra)) {
                 cx.cur.dc |= 1 << comp;
                 good &= if tall {
-                    self.block::<{ kind::CHROMA_DC_422 }>(b, 8)
+                    self.block::<{ kind::CHROMA_DC_422 }, 8>(3)
                 } else {
-                    self.block::<{ kind::CHROMA_DC_420 }>(b, 4)
+                    self.block::<{ kind::CHROMA_DC_420 }, 4>(3)
                 };
             }
         }
         if cx.cur.cbp >> 4 != 2 {
             return good;
         }
-        let b = bases(4, self.field);
         let h = if tall { 4 } else { 2 };
         for comp in 1..3 {
             let mut map = load_map(cx, comp, 2, h, intra);
             for y in 0..h {
                 for bit in [(y + 1) * 8 + 1, (y + 1) * 8 + 2] {
                     let inc = increment(map, bit);
-                    if self.engine.decision(self.contexts, b.flag + inc) == 1 {
+                    if self.coded(4, inc) {
                         map |= 1 << bit;
-                        good &= self.block::<{ kind::PLAIN }>(b, 15);
+                        good &= self.block::<{ kind::PLAIN }, 15>(4);
                     }
                 }
             }
@@ -248,81 +272,94 @@ impl Residual<'_, '_> {
         }
         good
     }
+}
 
-    /// residual_block_cabac() after coded_block_flag, of `size` coefficients.
-    #[inline(always)]
-    fn block<const KIND: u8>(&mut self, b: Bases, size: usize) -> bool {
-        let count = self.significance_map::<KIND>(b, size);
-        let few = if KIND == kind::CHROMA_DC_420 || KIND == kind::CHROMA_DC_422 {
-            3
-        } else {
-            4
+/// A block's significance map and levels. A function of its own, with a local engine: so all of it
+/// stays in registers.
+#[inline(never)]
+fn block<const KIND: u8, const SIZE: usize>(
+    engine: &mut Engine,
+    map: &mut Map,
+    level: &mut [u8; 16],
+) -> bool {
+    let mut local = *engine;
+    let count = significance_map::<KIND, SIZE>(&mut local, map);
+    let good = levels::<KIND>(&mut local, level, count);
+    *engine = local;
+    good
+}
+
+/// How many coefficients are significant.
+#[inline(always)]
+fn significance_map<const KIND: u8, const SIZE: usize>(e: &mut Engine, map: &mut Map) -> u32 {
+    let mut count = 0;
+    for i in 0..SIZE - 1 {
+        let (significant, last) = match KIND {
+            kind::PLAIN => (i, i),
+            kind::CHROMA_DC_420 => (i.min(2), i.min(2)),
+            kind::CHROMA_DC_422 => ((i / 2).min(2), (i / 2).min(2)),
+            kind::LUMA_8X8 => (SIG8_FRAME[i] as usize, LAST8[i] as usize),
+            _ => (SIG8_FIELD[i] as usize, LAST8[i] as usize),
         };
-        self.levels(b.level, count, few)
-    }
-
-    /// How many coefficients are significant.
-    #[inline(always)]
-    fn significance_map<const KIND: u8>(&mut self, b: Bases, size: usize) -> u32 {
-        let mut count = 0;
-        for i in 0..size - 1 {
-            let (sig, last) = match KIND {
-                kind::PLAIN => (i, i),
-                kind::CHROMA_DC_420 => (i.min(2), i.min(2)),
-                kind::CHROMA_DC_422 => ((i / 2).min(2), (i / 2).min(2)),
-                kind::LUMA_8X8 => (SIG8_FRAME[i] as usize, LAST8[i] as usize),
-                _ => (SIG8_FIELD[i] as usize, LAST8[i] as usize),
-            };
-            if self.engine.decision(self.contexts, b.significant + sig) == 1 {
-                count += 1;
-                if self.engine.decision(self.contexts, b.last + last) == 1 {
-                    return count;
-                }
+        e.refill();
+        if e.loaded_decision(&mut map.significant[significant & 15]) == 1 {
+            count += 1;
+            if e.loaded_decision(&mut map.last[last & 15]) == 1 {
+                return count;
             }
         }
-        count + 1
     }
+    count + 1
+}
 
-    /// coeff_abs_level_minus1 and coeff_sign_flag of `count` coefficients.
-    #[inline(always)]
-    fn levels(&mut self, base: usize, count: u32, few: usize) -> bool {
-        let mut ones = 1;
-        let mut greater = 0;
-        for _ in 0..count {
-            let inc = if greater > 0 { 0 } else { ones.min(4) };
-            if self.engine.decision(self.contexts, base + inc) == 0 {
-                ones += 1;
-            } else {
-                let ctx = base + 5 + greater.min(few);
-                let mut value = 1;
-                while value < 14 && self.engine.decision(self.contexts, ctx) == 1 {
-                    value += 1;
-                }
-                if value == 14 && !self.escape() {
-                    return false;
-                }
-                greater += 1;
+/// Contexts of the first bin of coeff_abs_level_minus1 by what was decoded so far: 0 to 3 counts
+/// levels of one, 4 to 7 larger ones (clause 9.3.3.1.3).
+const FIRST_BIN: [u8; 8] = [1, 2, 3, 4, 0, 0, 0, 0];
+/// Contexts of the other bins, and of those of chroma DC.
+const OTHER_BINS: [[u8; 8]; 2] = [[5, 5, 5, 5, 6, 7, 8, 9], [5, 5, 5, 5, 6, 7, 8, 8]];
+/// Where a level of one and a larger one lead.
+const AFTER: [[u8; 8]; 2] = [[1, 2, 3, 3, 4, 5, 6, 7], [4, 4, 4, 4, 5, 6, 7, 7]];
+
+/// coeff_abs_level_minus1 and coeff_sign_flag of `count` coefficients.
+#[inline(always)]
+fn levels<const KIND: u8>(e: &mut Engine, level: &mut [u8; 16], count: u32) -> bool {
+    let dc = KIND == kind::CHROMA_DC_420 || KIND == kind::CHROMA_DC_422;
+    let mut node = 0;
+    for _ in 0..count {
+        e.refill();
+        let first = FIRST_BIN[node] as usize;
+        if e.loaded_decision(&mut level[first]) == 0 {
+            node = AFTER[0][node] as usize;
+        } else {
+            let state = &mut level[OTHER_BINS[dc as usize][node] as usize];
+            let mut value = 1;
+            while value < 14 && e.decision(state) == 1 {
+                value += 1;
             }
-            self.engine.bypass();
-        }
-        true
-    }
-
-    /// The Exp-Golomb suffix of a level; false where it is longer than any legal one.
-    #[inline(never)]
-    fn escape(&mut self) -> bool {
-        let mut k = 0;
-        while self.engine.bypass() == 1 {
-            k += 1;
-            if k > 24 {
+            if value == 14 && !escape(e) {
                 return false;
             }
+            node = AFTER[1][node] as usize;
         }
-        for _ in 0..k {
-            self.engine.bypass();
-        }
-        true
+        e.loaded_bypass();
     }
+    true
+}
+
+/// The Exp-Golomb suffix of a level; false where it is longer than any legal one.
+#[inline(always)]
+fn escape(e: &mut Engine) -> bool {
+    let mut k = 0;
+    while e.bypass() == 1 {
+        k += 1;
+        if k > 24 {
+            return false;
+        }
+    }
+    for _ in 0..k {
+        e.bypass();
+    }
+    true
 }
 
 /// As `load_map`, for 8x8 blocks of 4:4:4: a neighbour counts only with transform_size_8x8_flag.

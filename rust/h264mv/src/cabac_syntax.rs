@@ -2,7 +2,7 @@
 //! 9.3.3.1).
 
 use crate::cabac::{init_contexts, Contexts, Engine};
-use crate::cabac_residual;
+use crate::cabac_residual::{self, BlockContexts};
 use crate::context::Context;
 use crate::entropy::{Entropy, Fault};
 use crate::mbinfo::{flag, MbInfo};
@@ -12,6 +12,7 @@ use crate::slice::{SliceHeader, SliceType};
 pub(crate) struct Cabac<'a> {
     pub engine: Engine<'a>,
     pub contexts: Contexts,
+    blocks: BlockContexts,
     data: &'a [u8],
     last_qp_delta: bool,
 }
@@ -27,6 +28,7 @@ impl<'a> Cabac<'a> {
         );
         Cabac {
             engine: Engine::new(rbsp, header.data_bit.div_ceil(8)),
+            blocks: BlockContexts::new(&contexts),
             contexts,
             data: rbsp,
             last_qp_delta: false,
@@ -35,7 +37,7 @@ impl<'a> Cabac<'a> {
 
     #[inline(always)]
     fn bin(&mut self, ctx: usize) -> u32 {
-        self.engine.decision(&mut self.contexts, ctx)
+        self.engine.decision(&mut self.contexts[ctx & 1023])
     }
 
     /// mb_skip_flag, with neighbours of `cx` as set.
@@ -308,7 +310,7 @@ impl Entropy for Cabac<'_> {
 
     #[inline(never)]
     fn residual(&mut self, cx: &mut Context, intra: bool, intra16x16: bool) -> Result<(), Fault> {
-        cabac_residual::residual(&mut self.engine, &mut self.contexts, cx, intra, intra16x16)
+        cabac_residual::residual(&mut self.engine, &mut self.blocks, cx, intra, intra16x16)
     }
 
     fn pcm(&mut self, bits: usize) -> Result<(), Fault> {

@@ -1,13 +1,10 @@
 //! Pictures of a stream, one after the other, in decoding order.
 
-use std::collections::VecDeque;
-
-use crate::batch::{parse_all, Frames};
 use crate::error::{Error, Result};
 use crate::nal::AnnexB;
-use crate::parse::{parse_picture, Pool, Workspace};
+use crate::parse::Pool;
 use crate::picture::Picture;
-use crate::plan::PicturePlan;
+use crate::pipeline::Pipeline;
 use crate::tracker::Tracker;
 
 /// How a [`Decoder`] works.
@@ -32,98 +29,55 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Decoder {
     tracker: Tracker,
-    frames: Frames,
-    pool: Pool,
-    work: Vec<Workspace>,
-    waiting: Vec<PicturePlan>,
-    ready: VecDeque<Picture>,
+    pipeline: Pipeline,
 }
 
 impl Decoder {
     /// A decoder at the start of a stream.
     pub fn new(options: &Options) -> Self {
-        let threads = options.threads.clamp(1, 64);
-        let pool = Pool::default();
         Decoder {
             tracker: Tracker::new(false),
-            frames: Frames::default(),
-            work: (0..threads)
-                .map(|_| Workspace::with_pool(pool.clone()))
-                .collect(),
-            pool,
-            waiting: Vec::new(),
-            ready: VecDeque::new(),
+            pipeline: Pipeline::new(options.threads),
         }
     }
 
     /// Takes a NAL unit, without start code or length. `sample` comes back as
     /// [`crate::PictureInfo::sample`]. An error concerns this unit alone.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
-        let plan = self.tracker.push(nal, sample)?;
-        self.enqueue(plan);
+        if let Some(plan) = self.tracker.push(nal, sample)? {
+            self.pipeline.push(plan);
+        }
         Ok(())
     }
 
     /// Tells that an access unit or the stream is complete.
     pub fn end_of_access_unit(&mut self) {
-        let plan = self.tracker.flush();
-        self.enqueue(plan);
+        if let Some(plan) = self.tracker.flush() {
+            self.pipeline.push(plan);
+        }
     }
 
-    /// Ends the stream: all its pictures become ready.
+    /// Ends the stream: [`Self::next_picture`] gives all its pictures.
     pub fn finish(&mut self) {
         self.end_of_access_unit();
-        self.parse_waiting();
+        self.pipeline.end();
     }
 
-    /// The next picture in decoding order, once enough of the stream was pushed.
+    /// The next picture in decoding order, once enough of the stream was pushed. Take what there is
+    /// after each push: this is what bounds the memory.
     pub fn next_picture(&mut self) -> Option<Picture> {
-        self.ready.pop_front()
+        self.pipeline.next()
     }
 
     /// Takes a picture back, so that its arrays are used again.
     pub fn recycle(&mut self, picture: Picture) {
-        self.pool.recycle(picture.motion);
+        let pool = self.pipeline.pool();
+        pool.recycle(picture.motion, picture.ref_poc);
     }
 
     /// The decoder's spare arrays, to recycle pictures that outlive a borrow of it.
     pub fn pool(&self) -> Pool {
-        self.pool.clone()
-    }
-
-    fn enqueue(&mut self, plan: Option<PicturePlan>) {
-        let Some(plan) = plan else {
-            return;
-        };
-        if self.work.len() == 1 {
-            let picture = parse_picture(&plan, &self.frames, &mut self.work[0]);
-            self.frames.put(&picture);
-            self.frames.keep(&plan.live, &self.pool);
-            self.ready.push_back(picture);
-            return;
-        }
-        let blocks = plan.info.width_mbs as usize * plan.info.height_mbs as usize * 16;
-        self.waiting.push(plan);
-        // Enough pictures to share out, few enough for their arrays to stay in the caches.
-        let threads = self.work.len();
-        let most = (16_000_000 / (blocks * 10 + 1)).clamp(threads * 4, threads * 16);
-        if self.waiting.len() >= most {
-            self.parse_waiting();
-        }
-    }
-
-    /// Parses the pictures collected, on all threads.
-    fn parse_waiting(&mut self) {
-        let plans = std::mem::take(&mut self.waiting);
-        if plans.is_empty() {
-            return;
-        }
-        let pictures = parse_all(&plans, &self.frames, &mut self.work);
-        for (plan, picture) in plans.iter().zip(pictures) {
-            self.frames.put(&picture);
-            self.frames.keep(&plan.live, &self.pool);
-            self.ready.push_back(picture);
-        }
+        self.pipeline.pool().clone()
     }
 }
 

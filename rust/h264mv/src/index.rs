@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::batch::{parse_all, Frames};
 use crate::decoder::Options;
 use crate::error::{Error, Result};
-use crate::parse::{Pool, Workspace};
 use crate::picture::Picture;
+use crate::pipeline::Pipeline;
 use crate::plan::{PictureInfo, PicturePlan};
 use crate::tracker::Tracker;
 
@@ -139,12 +138,10 @@ impl StreamIndex {
             plan.attach(&units).map_err(|e| e.in_picture(number))?;
             plans.push(plan);
         }
-        let pool = Pool::default();
-        let threads = options.threads.clamp(1, 64);
-        let mut work: Vec<_> = (0..threads)
-            .map(|_| Workspace::with_pool(pool.clone()))
-            .collect();
-        let pictures = parse_all(&plans, &Frames::default(), &mut work);
+        let mut pipeline = Pipeline::new(options.threads.min(plans.len()));
+        plans.into_iter().for_each(|plan| pipeline.push(plan));
+        pipeline.end();
+        let pictures: Vec<Picture> = std::iter::from_fn(|| pipeline.next()).collect();
         let find = |&position: &usize| {
             let at = needed.binary_search(&position).ok();
             at.and_then(|i| pictures.get(i))

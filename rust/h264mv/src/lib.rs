@@ -12,7 +12,6 @@
 // Lists, partitions and blocks are numbered by the standard: their numbers index several arrays.
 #![allow(clippy::needless_range_loop)]
 
-mod batch;
 mod bits;
 mod cabac;
 mod cabac_residual;
@@ -25,6 +24,7 @@ mod decoder;
 mod direct;
 mod entropy;
 mod error;
+mod frames;
 mod index;
 mod macroblock;
 mod mbinfo;
@@ -32,13 +32,14 @@ mod mvpred;
 mod nal;
 mod neighbour;
 mod params;
-
 mod parse;
 mod partition_syntax;
 mod picture;
+mod pipeline;
 mod plan;
 mod poc;
 mod pps;
+mod ref_poc;
 mod reflist;
 mod refs;
 mod slice;
@@ -56,6 +57,7 @@ pub use parse::{parse_picture, ColocatedSource, Pool, Workspace};
 pub use picture::{FrameMotion, Motion, Mv, Picture, Stats, NO_POC};
 pub use plan::{PictureInfo, PicturePlan};
 pub use pps::Pps;
+pub use ref_poc::RefPoc;
 pub use refs::RefPic;
 pub use slice::{SliceType, Structure};
 pub use tracker::Tracker;

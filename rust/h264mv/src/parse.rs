@@ -7,6 +7,7 @@ use crate::direct::DirectContext;
 use crate::error::{Error, Result};
 use crate::picture::{FrameMotion, Motion, Picture, NO_SLICE};
 use crate::plan::{PicturePlan, SlicePlan};
+use crate::ref_poc::RefPoc;
 use crate::refs::RefPic;
 use crate::slice::SliceType;
 use crate::slice_data;
@@ -16,28 +17,57 @@ const MAX_SPARE: usize = 64;
 
 /// Arrays that nobody looks at any more, shared by the threads of a decoder.
 #[derive(Debug, Default, Clone)]
-pub struct Pool(Arc<Mutex<Vec<Motion>>>);
+pub struct Pool(Arc<Mutex<Spare>>);
+
+#[derive(Debug, Default)]
+struct Spare {
+    motions: Vec<Motion>,
+    ref_pocs: Vec<RefPoc>,
+}
+
+/// Of those used last one that `fits`, else any.
+fn choose<T: Default>(spare: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> T {
+    match spare.iter().rposition(fits) {
+        Some(index) => spare.remove(index),
+        None => spare.pop().unwrap_or_default(),
+    }
+}
 
 impl Pool {
-    /// Arrays to fill: of those used last, ones whose second list need not be cleared.
+    fn with<T: Default>(&self, use_spare: impl FnOnce(&mut Spare) -> T) -> T {
+        self.0
+            .lock()
+            .map_or_else(|_| T::default(), |mut s| use_spare(&mut s))
+    }
+
+    /// Arrays to fill, where possible such that their second list need not be cleared.
     fn take(&self, lists: usize) -> Motion {
-        let Ok(mut spare) = self.0.lock() else {
-            return Motion::default();
-        };
-        let fits = |m: &Motion| m.list1_clear == (lists < 2);
-        match spare.iter().rposition(fits) {
-            Some(index) => spare.remove(index),
-            None => spare.pop().unwrap_or_default(),
+        self.with(|s| choose(&mut s.motions, |m| m.list1_clear == (lists < 2)))
+    }
+
+    fn take_ref_poc(&self, lists: usize) -> RefPoc {
+        self.with(|s| choose(&mut s.ref_pocs, |p| p.list1_clear == (lists < 2)))
+    }
+
+    /// Takes motion back, where nobody else holds it.
+    pub(crate) fn recycle_motion(&self, motion: Arc<Motion>) {
+        if let Ok(motion) = Arc::try_unwrap(motion) {
+            self.with(|s| {
+                if s.motions.len() < MAX_SPARE {
+                    s.motions.push(motion);
+                }
+            });
         }
     }
 
-    /// Takes arrays back, where nobody else holds them.
-    pub fn recycle(&self, motion: Arc<Motion>) {
-        if let (Ok(motion), Ok(mut spare)) = (Arc::try_unwrap(motion), self.0.lock()) {
-            if spare.len() < MAX_SPARE {
-                spare.push(motion);
+    /// Takes the arrays of a picture back, where nobody else holds them.
+    pub fn recycle(&self, motion: Arc<Motion>, ref_poc: RefPoc) {
+        self.recycle_motion(motion);
+        self.with(|s| {
+            if s.ref_pocs.len() < MAX_SPARE {
+                s.ref_pocs.push(ref_poc);
             }
-        }
+        });
     }
 }
 
@@ -97,10 +127,13 @@ pub fn parse_picture(
         damage.get_or_insert(error.in_picture(info.decode_index));
     }
     motion.damaged = damage.is_some();
+    let mut ref_poc = work.pool.take_ref_poc(lists);
+    ref_poc.fill(&motion, lists);
     Picture {
         info: info.clone(),
         lost_reference: uses_reference(plan, &motion, |e| e.lost),
         motion: Arc::new(motion),
+        ref_poc,
         damage,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::plan::PictureInfo;
+use crate::ref_poc::RefPoc;
 use crate::refs::RefPic;
 use crate::slice::Structure;
 
@@ -108,11 +109,6 @@ impl Motion {
         &self.stats
     }
 
-    /// Gives the arrays away: vectors and reference indices.
-    pub fn into_arrays(self) -> (Vec<Mv>, Vec<i8>) {
-        (self.mv, self.ref_idx)
-    }
-
     /// refIdxLX and vector of a block.
     #[inline]
     pub(crate) fn block(&self, list: usize, x4: usize, y4: usize) -> (i8, Mv) {
@@ -148,85 +144,7 @@ impl Motion {
         }
         counts
     }
-
-    /// POC of the reference of each block [2, h4, w4], [`NO_POC`] where a list is not used.
-    pub fn ref_poc(&self) -> Vec<i32> {
-        let mut out = Vec::new();
-        self.ref_poc_into(&mut out);
-        out
-    }
-
-    /// [`Self::ref_poc`] into a vector, whose contents it replaces.
-    pub fn ref_poc_into(&self, out: &mut Vec<i32>) {
-        out.clear();
-        out.reserve_exact(self.ref_idx.len());
-        let tables: Vec<[PocTable; 2]> =
-            self.slice_refs.iter().map(|l| self.poc_tables(l)).collect();
-        let simple = tables.len() == 1
-            && self.mb_field.is_empty()
-            && self.mb_slice.iter().all(|&s| s != NO_SLICE);
-        // References are chosen per 8x8 block: every second row and column says it all.
-        for (pair, refs) in self.ref_idx.chunks_exact(2 * self.w4).enumerate() {
-            let list = pair * 2 / self.h4;
-            let mb_y = (pair * 2 - list * self.h4) / 4;
-            let row = out.len();
-            let refs = refs[..self.w4].chunks_exact(2);
-            if simple {
-                let table = &tables[0][list];
-                out.extend(refs.flat_map(|r| [table[r[0] as u8 as usize]; 2]));
-            } else {
-                out.extend(refs.enumerate().flat_map(|(x8, r)| {
-                    let mb = mb_y * (self.w4 / 4) + x8 / 2;
-                    [self.mixed_poc(&tables, list, mb, mb_y, r[0]); 2]
-                }));
-            }
-            out.extend_from_within(row..);
-        }
-    }
-
-    /// The POC behind a reference index of a picture with several slices or field macroblocks.
-    fn mixed_poc(
-        &self,
-        tables: &[[PocTable; 2]],
-        list: usize,
-        mb: usize,
-        mb_y: usize,
-        ref_idx: i8,
-    ) -> i32 {
-        let Some(table) = tables
-            .get(self.mb_slice[mb] as usize)
-            .filter(|_| ref_idx >= 0)
-        else {
-            return NO_POC;
-        };
-        let field = !self.mb_field.is_empty() && self.mb_field[mb];
-        let base = if field { 32 + 32 * (mb_y & 1) } else { 0 };
-        table[list][(base + ref_idx as usize) & 127]
-    }
-
-    /// Entries 0 to 31 as listed, 32 on for top field and 64 on for bottom field macroblocks; the
-    /// upper half answers negative reference indices.
-    fn poc_tables(&self, lists: &[Vec<RefPic>; 2]) -> [PocTable; 2] {
-        let mut tables = [[NO_POC; 256]; 2];
-        for (table, list) in tables.iter_mut().zip(lists) {
-            for (i, entry) in list.iter().enumerate().take(32) {
-                table[i] = entry.poc();
-                if self.mb_field.is_empty() || i >= 16 || entry.is_missing() {
-                    continue;
-                }
-                for own in [1u8, 2] {
-                    let base = 32 * own as usize + 2 * i;
-                    table[base] = entry.field(own).poc();
-                    table[base + 1] = entry.field(3 - own).poc();
-                }
-            }
-        }
-        tables
-    }
 }
-
-/// POC by reference index.
-type PocTable = [i32; 256];
 
 /// A parsed picture.
 #[derive(Debug, Clone)]
@@ -235,6 +153,8 @@ pub struct Picture {
     pub info: PictureInfo,
     /// Its motion.
     pub motion: Arc<Motion>,
+    /// The POC of each block's reference.
+    pub ref_poc: RefPoc,
     /// Why the motion is not to be trusted as a whole; macroblocks that could not be parsed are
     /// left without motion.
     pub damage: Option<Error>,

@@ -68,7 +68,7 @@ fn mutated_streams_neither_panic_nor_hang() {
             let threads = if i % 16 == 0 { 2 } else { 1 };
             for picture in parse(&input, threads) {
                 assert_eq!(
-                    picture.motion.ref_poc().len(),
+                    picture.ref_poc.values().len(),
                     picture.motion.ref_idx().len()
                 );
             }

@@ -49,8 +49,8 @@ fn shared_streams_are_exact() {
                 }
             };
             let deltas: Vec<u8> = p
-                .motion
-                .ref_poc()
+                .ref_poc
+                .values()
                 .iter()
                 .flat_map(|poc| delta(poc).to_le_bytes())
                 .collect();

@@ -62,6 +62,6 @@ pub fn bytes(p: &Picture) -> Vec<u8> {
         .flat_map(|v| v.to_le_bytes())
         .collect();
     out.extend(p.motion.ref_idx().iter().map(|&r| r as u8));
-    out.extend(p.motion.ref_poc().iter().flat_map(|v| v.to_le_bytes()));
+    out.extend(p.ref_poc.values().iter().flat_map(|v| v.to_le_bytes()));
     out
 }
