@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from mv_tools.drafts import draft_of
 
 from .errors import CheckpointError, MoclipError
 
@@ -28,22 +28,15 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         MoclipError: the disk is full (nothing half written is left behind).
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
-    os.close(handle)
-    draft = Path(name)
     try:
-        yield draft
-        # No fsync: it costs more than reading a clip. What a power cut damages is found by its digest.
-        os.replace(draft, target)
+        with draft_of(target) as draft:
+            yield draft
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise MoclipError(
                 f"the disk is full: {target} could not be written; what was finished before is kept"
             ) from error
         raise
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

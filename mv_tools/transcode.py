@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 import ffmpeg
 import imageio_ffmpeg
 
+from .drafts import draft_of
 from .errors import MalformedStream, UnsupportedStream
 from .source import FORMATS, Source
 
@@ -114,14 +114,8 @@ def transcode(
         raise ValueError(f"{dst}: source and destination are the same file")
     if not target.suffix:
         raise ValueError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    try:
-        _run_ffmpeg(source, Path(name), target, recipe)
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with draft_of(target) as draft:
+        _run_ffmpeg(source, draft, target, recipe)
     return target
 
 

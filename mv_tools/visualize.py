@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
@@ -16,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from .decoder import MotionDecoder
+from .drafts import draft_of
 from .frames import iter_rgb_at, read_rgb_at
 from .motion import flow
 from .raster import pool, to_dense
@@ -155,7 +154,7 @@ def save_png(
     picture = read_rgb_at(decoder, [frame.index]).frames[0]
     image = Image.fromarray(render(picture, flow(frame), style))
     target = Path(dst)
-    with _draft(target) as draft:
+    with draft_of(target) as draft:
         image.save(draft, format="PNG")
     return target
 
@@ -183,7 +182,7 @@ def save_mp4(
         top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
     target = Path(dst)
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
-    with _draft(target) as draft, av.open(str(draft), mode="w") as container:
+    with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
         scale = enlargement(decoder.metadata.width)
@@ -196,15 +195,3 @@ def save_mp4(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
         container.mux(stream.encode(None))
     return target
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """A hidden sibling that becomes the target when it is complete."""
-    handle, name = tempfile.mkstemp(suffix=target.suffix, prefix=".", dir=target.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
