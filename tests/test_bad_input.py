@@ -390,7 +390,7 @@ def test_split_list_that_names_absent_files(tmp_path: Path) -> None:
 def test_damaged_entries_are_made_again_and_never_used(trained: TrainedRun, tmp_path: Path) -> None:
     """One entry of each stage is cut in half: the numbers are those of the sound cache."""
     first = json.loads((trained.folder / "metrics.json").read_text(encoding="utf-8"))
-    cut = {stage: entries(trained.cache, stage)[0] for stage in ("motion", "clip", "motion_features")}
+    cut = {stage: entries(trained.cache, stage)[0] for stage in ("motion", "clip", "motion_tokens")}
     whole = {stage: load_file(path) for stage, path in cut.items()}
     for path in cut.values():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
