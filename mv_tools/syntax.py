@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PictureStatistics", "StreamParameters"]
+__all__ = ["Damage", "PictureStatistics", "StreamParameters"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A picture that was left out because it is damaged.
+
+    Attributes:
+        index: in presentation order; None where not even its header could be read.
+        message: which syntax element of which picture (decoding order) and macroblock.
+    """
+
+    index: int | None
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
