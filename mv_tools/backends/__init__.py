@@ -40,10 +40,9 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
         BackendUnavailable: it is not installed.
         MotionError: the file can't be read.
     """
-    if name == "auto":
-        names = available_backends() if index is None else ["native"]
-    else:
-        names = [name]
+    names = available_backends() if name == "auto" else [name]
+    if index is not None and name == "auto":
+        names = ["native"]  # no other takes one
     for position, each in enumerate(names):
         try:
             backend = backend_class(each)(source, threads)

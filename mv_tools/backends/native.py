@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeBackend"]
 
-_GROUP: Final = 16  # packets that go to the parser at once
+_GROUP: Final = 16  # pictures parsed together, of those chosen
+_AHEAD: Final = 4  # packets that go to the parser's threads at once
 
 
 class NativeBackend(Backend):
@@ -195,9 +196,11 @@ class NativeBackend(Backend):
     def _groups(self) -> Iterator[list[bytes]]:
         """The packets in groups, up to one that is cut short."""
         kept, corrupt = self.scan.kept, self.scan.corrupt
+        # Pictures are taken as soon as they are there: their arrays are used again while in the caches.
+        size = 1 if self.threads == 1 else _AHEAD
         if kept is not None:
             end = len(kept) if corrupt is None else corrupt
-            yield from (kept[i : min(i + _GROUP, end)] for i in range(0, end, _GROUP))
+            yield from (kept[i : min(i + size, end)] for i in range(0, end, size))
             return
         group: list[bytes] = []
         with open_video(self.source, packets_only=True) as (container, stream):
@@ -207,7 +210,7 @@ class NativeBackend(Backend):
                         break
                     if packet.size:
                         group.append(bytes(packet))
-                    if len(group) == _GROUP:
+                    if len(group) == size:
                         yield group
                         group = []
             except av.error.FFmpegError:
