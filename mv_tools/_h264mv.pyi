@@ -149,6 +149,8 @@ class StreamIndex:
         """PicOrderCnt from one frame to the next: the most common step."""
     def infos(self) -> list[PictureInfo]:
         """What the headers say of all pictures."""
+    def picture_samples(self) -> list[int]:
+        """Number of the sample that each picture came with."""
     def presentation_order(self) -> list[int]: ...
     def needed(self, positions: Sequence[int]) -> list[int]:
         """The pictures to parse for those at `positions`: they and what direct modes look at."""

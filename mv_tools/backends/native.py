@@ -93,7 +93,7 @@ class NativeBackend(Backend):
     @cached_property
     def _samples(self) -> list[int]:
         """Number of the packet of each picture, in decoding order."""
-        return [info.sample for info in self._infos]
+        return self.scan.headers.picture_samples()
 
     @cached_property
     def _positions(self) -> npt.NDArray[np.int64]:

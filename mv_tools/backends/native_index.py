@@ -350,7 +350,7 @@ def _check(packets: PacketIndex, headers: StreamIndex) -> None:
     lengths = {len(packets.keyframe), len(packets.shown), len(packets.size)}
     if not count or lengths != {count} or not math.isfinite(packets.time_base):
         raise ValueError("its tables disagree")
-    if not len(headers) or any(info.sample >= count for info in headers.infos()):
+    if not len(headers) or max(headers.picture_samples()) >= count:
         raise ValueError("its pictures lie outside of the file")
     if packets.timestamps and len(np.unique(packets.pts)) != count:
         raise ValueError("two packets have one time")

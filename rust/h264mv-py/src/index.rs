@@ -98,6 +98,12 @@ impl StreamIndex {
         self.inner.len()
     }
 
+    /// Number of the sample that each picture came with.
+    fn picture_samples(&self) -> Vec<u64> {
+        let sample = |i| self.inner.info(i).map(|info| info.sample);
+        (0..self.inner.len()).filter_map(sample).collect()
+    }
+
     /// Positions in presentation order.
     fn presentation_order(&self) -> Vec<usize> {
         self.inner.presentation_order()
