@@ -18,13 +18,14 @@ from .frames import RgbDecoder, RgbFrames, count_frames, iter_rgb_at, read_keyfr
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .probe import probe
 from .raster import pool, to_dense
-from .syntax import PictureHeader, PictureStatistics, StreamParameters
+from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 from .transcode import Recipe, transcode
 
 __all__ = [
     "UNUSED_POC",
     "Accumulator",
     "BackendUnavailable",
+    "Damage",
     "MalformedStream",
     "MotionDecoder",
     "MotionError",

@@ -136,9 +136,21 @@ class StreamIndex:
 
     def __new__(cls, *, length_size: int = 0, extradata: bytes | None = None) -> StreamIndex: ...
     def __len__(self) -> int: ...
+    @staticmethod
+    def from_log(log: bytes, *, length_size: int) -> StreamIndex:
+        """The index that `log` was taken from; `log` may be anything."""
+    def log(self) -> bytes:
+        """The starts of all units, from which the index can be made again."""
     def push(self, sample: bytes, number: int) -> None:
         """Takes a whole access unit."""
-    def info(self, position: int) -> PictureInfo: ...
+    def errors(self) -> list[tuple[int, str]]:
+        """Slices that could not be made part of a picture: number of the sample, and why."""
+    def poc_interval(self) -> int:
+        """PicOrderCnt from one frame to the next: the most common step."""
+    def infos(self) -> list[PictureInfo]:
+        """What the headers say of all pictures."""
+    def picture_samples(self) -> list[int]:
+        """Number of the sample that each picture came with."""
     def presentation_order(self) -> list[int]: ...
     def needed(self, positions: Sequence[int]) -> list[int]:
         """The pictures to parse for those at `positions`: they and what direct modes look at."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from .backends import Backend, open_backend
 from .demux import PacketIndex, VideoMetadata
+from .errors import MalformedStream
 from .motion import MotionFrame
 from .source import Source, SourceLike
-from .syntax import PictureHeader, PictureStatistics, StreamParameters
+from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
-__all__ = ["MotionDecoder", "Order"]
+__all__ = ["MotionDecoder", "OnDamage", "Order"]
 
 Order: TypeAlias = Literal["presentation", "decode"]
+OnDamage: TypeAlias = Literal["raise", "skip"]
 
 
 class MotionDecoder:
@@ -31,13 +34,17 @@ class MotionDecoder:
         order: "presentation" or "decode"; what ``decoder[i]`` and iteration count in. Raw streams
             without timestamps are presented in the order of their PicOrderCnt.
         threads: of the native backend, 0 for one per core; the result is the same with any number.
+        index: a file that :meth:`save_index` wrote for this video: it is not scanned again.
+        on_damage: "raise" MalformedStream at a damaged picture, or "skip" it and note it in
+            :attr:`damaged` (native backend). Pictures whose direct modes look at a damaged one are
+            damaged too; no vector of a damaged picture is given out.
 
     Raises:
         FileNotFoundError: the path does not exist.
         MalformedStream: the file is empty, damaged or cut short.
         UnsupportedStream: no video stream, or (on reading) a codec without motion vectors.
         BackendUnavailable: the backend is not installed.
-        ValueError: an unknown backend or order.
+        ValueError: an unknown backend, order or on_damage.
 
     Example:
         >>> decoder = MotionDecoder("clip.mp4")           # doctest: +SKIP
@@ -52,12 +59,19 @@ class MotionDecoder:
         order: Order = "presentation",
         *,
         threads: int = 0,
+        index: str | os.PathLike[str] | None = None,
+        on_damage: OnDamage = "raise",
     ) -> None:
         if order not in get_args(Order):
             raise ValueError(f"order must be one of {get_args(Order)}, got {order!r}")
         if threads < 0:
             raise ValueError(f"threads must be 0 or more, got {threads}")
-        self._backend: Backend = open_backend(backend, Source.of(source), threads or os.cpu_count() or 1)
+        if on_damage not in get_args(OnDamage):
+            raise ValueError(f"on_damage must be one of {get_args(OnDamage)}, got {on_damage!r}")
+        self._backend: Backend = open_backend(
+            backend, Source.of(source), threads or os.cpu_count() or 1, None if index is None else Path(index)
+        )
+        self._backend.skip_damage = on_damage == "skip"
         self._order = order
 
     @property
@@ -110,7 +124,26 @@ class MotionDecoder:
         """
         frames = self._backend.frames()
         yield from frames if self._order == "presentation" else _in_decode_order(frames)
-        self._backend.index.require_whole(self._backend.source.name)
+        self._require_whole()
+
+    def _require_whole(self) -> None:
+        if self._backend.index.cut is not None:
+            self._backend.report(None, self._backend.index.cut)
+
+    @property
+    def damaged(self) -> list[Damage]:
+        """Pictures left out so far with ``on_damage="skip"``."""
+        return list(self._backend.damaged)
+
+    def save_index(self, path: str | os.PathLike[str]) -> None:
+        """Keep what the scan of the file told, for ``MotionDecoder(source, index=path)``.
+
+        The index is bound to the file's content; it is checked when it is read, and holds no code.
+
+        Raises:
+            UnsupportedStream: the backend is not "native".
+        """
+        self._backend.save_index(Path(path))
 
     @property
     def parameters(self) -> StreamParameters | None:
@@ -140,7 +173,7 @@ class MotionDecoder:
             yield from self._backend.described(sorted({self._presentation(i) for i in indices}))
             return
         yield from self._backend.described()
-        self._backend.index.require_whole(self._backend.source.name)
+        self._require_whole()
 
     def __getitem__(self, index: int) -> MotionFrame:
         return self.get_frames_at([index])[0]
@@ -156,6 +189,9 @@ class MotionDecoder:
         """
         wanted = [self._presentation(i) for i in indices]
         found = {frame.index: frame for frame in self._backend.frames_at(sorted(set(wanted)))}
+        for missing in set(wanted) - set(found):
+            why = next((d.message for d in self.damaged if d.index == missing), "it could not be read")
+            raise MalformedStream(f"{self._backend.source.name}: frame {missing}: {why}")
         return [found[i] for i in wanted]
 
     def iter_frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:

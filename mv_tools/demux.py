@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,33 @@ class StreamFacts:
             seconds=seconds,
             reorders=bool(context.has_b_frames),
         )
+
+    def to_json(self) -> str:
+        """As text, for an index that is kept."""
+        rate = None if self.rate is None else [self.rate.numerator, self.rate.denominator]
+        return json.dumps({**vars(self), "rate": rate})
+
+    @classmethod
+    def from_json(cls, text: str) -> StreamFacts:
+        """What :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: anything else.
+        """
+        kinds = {
+            "codec": str, "profile": (str, type(None)), "width": int, "height": int,
+            "rate": (list, type(None)), "seconds": (float, type(None)), "reorders": bool,
+        }  # fmt: skip
+        value = json.loads(text)
+        if not isinstance(value, dict) or value.keys() != kinds.keys():
+            raise ValueError("its description of the stream is another")
+        if not all(isinstance(value[name], kind) for name, kind in kinds.items()):  # type: ignore[arg-type]
+            raise ValueError("its description of the stream is of other types")
+        try:
+            rate = None if value["rate"] is None else Fraction(*value["rate"])
+        except (TypeError, ZeroDivisionError) as error:
+            raise ValueError("its frame rate is no fraction") from error
+        return cls(**{**value, "rate": rate})
 
 
 @dataclass(frozen=True)

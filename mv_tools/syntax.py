@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["PictureHeader", "PictureStatistics", "StreamParameters"]
+__all__ = ["Damage", "PictureHeader", "PictureStatistics", "StreamParameters"]
 
 PictType: TypeAlias = Literal["I", "P", "B"]
 Structure: TypeAlias = Literal["frame", "top", "bottom"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A picture that was left out because it is damaged.
+
+    Attributes:
+        index: in presentation order; None where not even its header could be read.
+        message: which syntax element of which picture (decoding order) and macroblock.
+    """
+
+    index: int | None
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)

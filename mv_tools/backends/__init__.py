@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Final
 
 from ..errors import BackendUnavailable
@@ -28,8 +29,8 @@ def available_backends() -> list[str]:
     return [name for name, cls in BACKENDS.items() if cls.why_unavailable() is None]
 
 
-def open_backend(name: str, source: Source, threads: int) -> Backend:
-    """Make a backend for a file and scan the file.
+def open_backend(name: str, source: Source, threads: int, index: Path | None = None) -> Backend:
+    """Make a backend for a file and scan the file, or read the `index` that was kept of it.
 
     "auto" takes the first that supports the file; where that is not the native one although the
     file is H.264, the reason is logged.
@@ -40,9 +41,13 @@ def open_backend(name: str, source: Source, threads: int) -> Backend:
         MotionError: the file can't be read.
     """
     names = available_backends() if name == "auto" else [name]
+    if index is not None and name == "auto":
+        names = ["native"]  # no other takes one
     for position, each in enumerate(names):
         try:
             backend = backend_class(each)(source, threads)
+            if index is not None:
+                backend.load_index(index)
             _ = backend.index  # damaged files are refused here, not at first use
             return backend
         except OtherBackend as error:

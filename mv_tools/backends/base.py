@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
 from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
-from ..errors import UnsupportedStream
+from ..errors import MalformedStream, UnsupportedStream
 from ..motion import MotionFrame, PictType
 from ..source import Source
-from ..syntax import PictureHeader, PictureStatistics, StreamParameters
+from ..syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
 
@@ -38,6 +39,26 @@ class Backend(ABC):
     def __init__(self, source: Source, threads: int = 1) -> None:
         self.source = source
         self.threads = threads
+        self.skip_damage = False
+        self.damaged: dict[Damage, None] = {}  # an ordered set
+
+    def report(self, index: int | None, message: str) -> None:
+        """Note a damaged picture.
+
+        Raises:
+            MalformedStream: unless damage is to be skipped.
+        """
+        if not self.skip_damage:
+            raise MalformedStream(f"{self.source.name}: {message}")
+        self.damaged[Damage(index, message)] = None
+
+    def save_index(self, path: Path) -> None:
+        """Keep what a pass over the file told (native backend only)."""
+        raise UnsupportedStream(f"{self.source.name}: the {self.name} backend has no index to keep")
+
+    def load_index(self, path: Path) -> None:
+        """Use what :meth:`save_index` kept instead of a pass over the file."""
+        raise UnsupportedStream(f"{self.source.name}: the {self.name} backend takes no index")
 
     @classmethod
     @abstractmethod

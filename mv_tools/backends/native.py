@@ -7,37 +7,30 @@ reference index and the reference's PicOrderCnt. Field pictures are pictures of 
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Final, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import av.error
 import numpy as np
 import numpy.typing as npt
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.stream import VideoStream
 
-from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
+from ..demux import PacketIndex, VideoMetadata, read_metadata
 from ..errors import MalformedStream
 from ..motion import MotionFrame
 from ..source import open_video
 from ..syntax import PictureHeader, PictureStatistics, StreamParameters
-from .base import Backend, OtherBackend
+from .base import Backend
+from .native_index import PacketReader, StreamScan, load_scan, save_scan, scan_stream
 
 if TYPE_CHECKING:
-    from .._h264mv import Decoder, Picture, PictureInfo, StreamIndex
+    from .._h264mv import Picture, PictureInfo
 
 __all__ = ["NativeBackend"]
 
-_GROUP: Final = 16  # pictures parsed together
-
-
-class _Framing(TypedDict):
-    length_size: int
-    extradata: bytes | None
+_GROUP: Final = 16  # pictures parsed together, of those chosen
+_AHEAD: Final = 4  # packets that go to the parser's threads at once
 
 
 class NativeBackend(Backend):
@@ -51,9 +44,20 @@ class NativeBackend(Backend):
             return "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
         return None
 
-    @cached_property
+    @property
     def index(self) -> PacketIndex:
-        return self._scanned[0]
+        return self.scan.packets
+
+    @cached_property
+    def scan(self) -> StreamScan:
+        """Packets and the headers of their pictures: one pass over the file."""
+        return scan_stream(self.source)
+
+    def save_index(self, path: Path) -> None:
+        save_scan(self.scan, self.source, path)
+
+    def load_index(self, path: Path) -> None:
+        self.scan = load_scan(path, self.source)
 
     @cached_property
     def metadata(self) -> VideoMetadata:
@@ -71,83 +75,6 @@ class NativeBackend(Backend):
             values["has_b_frames"] = any(info.pict_type == "B" for info in self._infos)
         return VideoMetadata(**values)
 
-    @cached_property
-    def _scanned(self) -> tuple[PacketIndex, StreamIndex]:
-        """One pass over the file: packets and the headers of their pictures."""
-        from .._h264mv import H264Error, UnsupportedError
-        from .._h264mv import StreamIndex as Headers
-
-        parsers: list[StreamIndex] = []
-
-        def visit(packet: Packet[VideoStream], number: int) -> None:
-            if not parsers:
-                parsers.append(Headers(**_framing(packet.stream.codec_context, self.source.name)))
-            parsers[0].push(bytes(packet), number)
-
-        try:
-            packets = scan_packets(self.source, visit)
-        except UnsupportedError as error:
-            raise OtherBackend(f"{self.source.name}: {error}", expected=False) from error
-        except H264Error as error:
-            raise MalformedStream(f"{self.source.name}: {error}") from error
-        headers = parsers[0]  # a file without packets is refused
-        if not len(headers):
-            why = headers.first_error or "the video stream holds no picture"
-            raise MalformedStream(f"{self.source.name}: {why}")
-        return packets, headers
-
-    @cached_property
-    def _infos(self) -> list[PictureInfo]:
-        """Headers of all pictures, in decoding order."""
-        headers = self._scanned[1]
-        return [headers.info(position) for position in range(len(headers))]
-
-    @cached_property
-    def _positions(self) -> npt.NDArray[np.int64]:
-        """Position in decoding order of each presented picture."""
-        packets, headers = self._scanned
-        if not packets.timestamps:
-            return np.array(headers.presentation_order(), np.int64)
-        samples = np.array([info.sample for info in self._infos], np.int64)
-        order = np.argsort(packets.pts[samples], kind="stable")  # both fields of a frame share a time
-        return order[packets.shown[samples[order]]].astype(np.int64)
-
-    @cached_property
-    def _presented(self) -> dict[int, int]:
-        """Presentation index by position in decoding order."""
-        return {int(position): index for index, position in enumerate(self._positions)}
-
-    @property
-    def frame_count(self) -> int:
-        return len({self._infos[position].frame for position in self._positions})
-
-    @cached_property
-    def coded_order(self) -> npt.NDArray[np.int64]:
-        return np.argsort(np.argsort(self._positions, kind="stable"), kind="stable").astype(np.int64)
-
-    @cached_property
-    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        keys = np.array([self._infos[position].keyframe for position in self._positions], bool)
-        return self._positions, keys
-
-    @cached_property
-    def keyframes(self) -> list[int]:
-        return [int(i) for i in np.nonzero(self._counted[1])[0]]
-
-    @cached_property
-    def _poc_interval(self) -> int:
-        """PicOrderCnt from one frame to the next: the most common step."""
-        frames: dict[tuple[int, int], int] = {}
-        for info in self._infos:
-            key = (info.period, info.frame)
-            frames[key] = min(info.order_poc, frames.get(key, info.order_poc))
-        steps: Counter[int] = Counter()
-        ordered = sorted((period, poc) for (period, _), poc in frames.items())
-        for (a, before), (b, after) in pairwise(ordered):
-            if a == b and after > before:
-                steps[after - before] += 1
-        return max(steps, key=lambda step: (steps[step], -step), default=2)
-
     @property
     def parameters(self) -> StreamParameters:
         first = self._infos[0]
@@ -159,15 +86,35 @@ class NativeBackend(Backend):
             entropy_coding="cabac" if first.cabac else "cavlc",
         )
 
-    def frames(self) -> Iterator[MotionFrame]:
-        for frame, _ in self._pictures():
-            yield frame
+    @cached_property
+    def _infos(self) -> list[PictureInfo]:
+        """Headers of all pictures, in decoding order."""
+        return self.scan.headers.infos()
 
-    def described(
-        self, indices: Sequence[int] | None = None
-    ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
-        for frame, picture in self._pictures() if indices is None else self._pictures_at(indices):
-            yield frame, PictureStatistics(**picture.statistics())
+    @cached_property
+    def _samples(self) -> list[int]:
+        """Number of the packet of each picture, in decoding order."""
+        return self.scan.headers.picture_samples()
+
+    @cached_property
+    def _positions(self) -> npt.NDArray[np.int64]:
+        """Position in decoding order of each presented picture."""
+        packets = self.scan.packets
+        if not packets.timestamps:
+            return np.array(self.scan.headers.presentation_order(), np.int64)
+        samples = np.array(self._samples, np.int64)
+        order = np.argsort(packets.pts[samples], kind="stable")  # both fields of a frame share a time
+        return order[packets.shown[samples[order]]].astype(np.int64)
+
+    @cached_property
+    def _presented(self) -> dict[int, int]:
+        """Presentation index by position in decoding order."""
+        return {position: index for index, position in enumerate(self._positions.tolist())}
+
+    @property
+    def frame_count(self) -> int:
+        infos = self._infos
+        return len({infos[position].frame for position in self._positions})
 
     @property
     def headers(self) -> list[PictureHeader]:
@@ -184,57 +131,114 @@ class NativeBackend(Backend):
             for info in infos
         ]
 
+    @cached_property
+    def coded_order(self) -> npt.NDArray[np.int64]:
+        return np.argsort(np.argsort(self._positions, kind="stable"), kind="stable").astype(np.int64)
+
+    @cached_property
+    def _timeline(self) -> tuple[list[int], list[float] | None, int]:
+        """Decoding index by presentation index; seconds by packet; PicOrderCnt per frame interval."""
+        packets = self.scan.packets
+        seconds = (packets.pts * packets.time_base).tolist() if packets.timestamps else None
+        return self.coded_order.tolist(), seconds, self.scan.headers.poc_interval()
+
+    @cached_property
+    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        keys = np.array([self._infos[position].keyframe for position in self._positions], bool)
+        return self._positions, keys
+
+    @cached_property
+    def keyframes(self) -> list[int]:
+        return [int(i) for i in np.nonzero(self._counted[1])[0]]
+
+    @cached_property
+    def _lost(self) -> list[tuple[int, str]]:
+        """Packets whose pictures have no header that can be read, and why."""
+        found = set(self._samples)
+        shown = self.scan.packets.shown
+        errors = dict(reversed(self.scan.headers.errors()))  # of several the first
+        return sorted((n, why) for n, why in errors.items() if n < len(shown) and shown[n] and n not in found)
+
+    def frames(self) -> Iterator[MotionFrame]:
+        for frame, _ in self._pictures():
+            yield frame
+
+    def described(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
+        for frame, picture in self._pictures() if indices is None else self._pictures_at(indices):
+            yield frame, PictureStatistics(**picture.statistics())
+
     def _pictures(self) -> Iterator[tuple[MotionFrame, Picture]]:
         """All pictures in presentation order, as frames and as the parser gives them."""
-        waiting: dict[int, tuple[MotionFrame, Picture]] = {}
+        waiting: dict[int, tuple[MotionFrame, Picture] | None] = {}
         upcoming = 0
+        lost = self._lost[::-1]
+        presented = self._presented
         for picture in self._parse_all():
-            index = self._presented.get(picture.info.decode_index)
+            info = picture.info
+            while lost and lost[-1][0] < info.sample:
+                self.report(None, lost.pop()[1])
+            index = presented.get(info.decode_index)
             if index is None:  # an edit list says to decode but not to show it
                 continue
-            waiting[index] = self._frame(picture, index), picture
+            waiting[index] = self._usable(picture, info, index)
             while upcoming in waiting:
-                yield waiting.pop(upcoming)
+                ready = waiting.pop(upcoming)
                 upcoming += 1
+                if ready is not None:
+                    yield ready
+        for _, why in reversed(lost):
+            self.report(None, why)
         if upcoming < len(self):
-            raise MalformedStream(
-                f"{self.source.name}: the stream ended after {upcoming} of {len(self)} pictures"
-            )
+            self.report(upcoming, f"the stream ended after {upcoming} of {len(self)} pictures")
+
+    def _usable(self, picture: Picture, info: PictureInfo, index: int) -> tuple[MotionFrame, Picture] | None:
+        if picture.damage is not None:
+            self.report(index, picture.damage)
+            return None
+        return self._frame(picture, info, index), picture
 
     def _parse_all(self) -> Iterator[Picture]:
         """All pictures in decoding order."""
         from .._h264mv import Decoder as Parser
         from .._h264mv import H264Error
 
+        parser = Parser(threads=self.threads, **self.scan.framing)
+        number = 0
+        try:
+            for samples in self._groups():
+                yield from parser.push_many(samples, number)
+                number += len(samples)
+            yield from parser.finish()
+        except H264Error as error:
+            raise MalformedStream(f"{self.source.name}: {error}") from error
+        if number < len(self.index.pts):
+            self.report(None, f"the file is cut short inside picture {number} (decoding order)")
+
+    def _groups(self) -> Iterator[list[bytes]]:
+        """The packets in groups, up to one that is cut short."""
+        kept, corrupt = self.scan.kept, self.scan.corrupt
+        # Pictures are taken as soon as they are there: their arrays are used again while in the caches.
+        size = 1 if self.threads == 1 else _AHEAD
+        if kept is not None:
+            end = len(kept) if corrupt is None else corrupt
+            yield from (kept[i : min(i + size, end)] for i in range(0, end, size))
+            return
+        group: list[bytes] = []
         with open_video(self.source, packets_only=True) as (container, stream):
-            parser = Parser(threads=self.threads, **_framing(stream.codec_context, self.source.name))
-            samples: list[bytes] = []
-            number = 0
             try:
                 for packet in container.demux(stream):
-                    if not packet.size:
-                        continue
                     if packet.is_corrupt:
-                        yield from self._flush(parser, samples, number)
-                        raise MalformedStream(self._cut(number + len(samples)))
-                    samples.append(bytes(packet))
-                    if len(samples) == _GROUP:
-                        yield from parser.push_many(samples, number)
-                        number += len(samples)
-                        samples = []
-                yield from self._flush(parser, samples, number)
-            except H264Error as error:
-                raise MalformedStream(f"{self.source.name}: {error}") from error
-            except av.error.FFmpegError as error:
-                raise MalformedStream(self._cut(number)) from error
-
-    @staticmethod
-    def _flush(parser: Decoder, samples: list[bytes], number: int) -> Iterator[Picture]:
-        yield from parser.push_many(samples, number)
-        yield from parser.finish()
-
-    def _cut(self, number: int) -> str:
-        return f"{self.source.name}: the file is cut short inside picture {number} (decoding order)"
+                        break
+                    if packet.size:
+                        group.append(bytes(packet))
+                    if len(group) == size:
+                        yield group
+                        group = []
+            except av.error.FFmpegError:
+                pass  # told by the number of packets
+        yield group
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
         for frame, _ in self._pictures_at(indices):
@@ -253,82 +257,36 @@ class NativeBackend(Backend):
         yield from self._parse_chosen(list(indices))
 
     def _parse_chosen(self, indices: list[int]) -> Iterator[tuple[MotionFrame, Picture]]:
-        """Parse groups of pictures, reading the file once from front to back."""
-        headers = self._scanned[1]
-        groups = []
-        for start in range(0, len(indices), _GROUP):
-            chosen = indices[start : start + _GROUP]
-            positions = [int(self._positions[i]) for i in chosen]
-            groups.append((chosen, positions, set(headers.samples(positions))))
-        last_use = {number: i for i, (_, _, needed) in enumerate(groups) for number in needed}
-        held: dict[int, bytes] = {}
-        upcoming = 0
-        with open_video(self.source, packets_only=True) as (container, stream):
-            number = -1
-            for packet in container.demux(stream):
-                if not packet.size:
-                    continue
-                number += 1
-                if number in last_use:
-                    if packet.is_corrupt:
-                        raise MalformedStream(self._cut(number))
-                    held[number] = bytes(packet)
-                while upcoming < len(groups) and number >= max(groups[upcoming][2]):
-                    yield from self._parse_group(*groups[upcoming], held)
-                    upcoming += 1
-                    held = {n: data for n, data in held.items() if last_use[n] >= upcoming}
-                if upcoming == len(groups):
-                    return
-        raise MalformedStream(f"{self.source.name}: the stream ended before picture {groups[upcoming][0][0]}")
-
-    def _parse_group(
-        self, indices: list[int], positions: list[int], needed: set[int], held: dict[int, bytes]
-    ) -> Iterator[tuple[MotionFrame, Picture]]:
+        """Parse groups of pictures, reading the file from front to back."""
         from .._h264mv import H264Error
 
-        samples = {number: held[number] for number in needed}
-        try:
-            pictures = self._scanned[1].parse(positions, samples, threads=self.threads)
-        except H264Error as error:
-            raise MalformedStream(f"{self.source.name}: {error}") from error
-        for index, picture in zip(indices, pictures, strict=True):
-            yield self._frame(picture, index), picture
+        headers = self.scan.headers
+        with PacketReader(self.source, self.scan) as reader:
+            for start in range(0, len(indices), _GROUP):
+                chosen = indices[start : start + _GROUP]
+                positions = self._positions[chosen].tolist()
+                samples = reader.read(sorted(headers.samples(positions)))
+                try:
+                    pictures = headers.parse(positions, samples, threads=self.threads)
+                except H264Error as error:
+                    raise MalformedStream(f"{self.source.name}: {error}") from error
+                for index, picture in zip(chosen, pictures, strict=True):
+                    usable = self._usable(picture, picture.info, index)
+                    if usable is not None:
+                        yield usable
 
-    def _frame(self, picture: Picture, index: int) -> MotionFrame:
-        if picture.damage is not None:
-            raise MalformedStream(f"{self.source.name}: {picture.damage}")
-        info = picture.info
-        seconds = None
-        if self.index.timestamps:
-            seconds = float(self.index.pts[info.sample] * self.index.time_base)
-        return MotionFrame(
+    def _frame(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
+        decoded, seconds, interval = self._timeline
+        return MotionFrame.trusted(
             index=index,
-            decode_index=int(self.coded_order[index]),
-            pts_seconds=seconds,
+            decode_index=decoded[index],
+            pts_seconds=seconds[info.sample] if seconds is not None else None,
             pict_type=info.pict_type,
             is_keyframe=info.keyframe,
             structure=info.structure,
             poc=info.poc,
-            poc_interval=self._poc_interval,
+            poc_interval=interval,
             mv=picture.mv,
             ref_idx=picture.ref_idx,
             ref_poc=picture.ref_poc,
         )
-
-
-def _framing(context: VideoCodecContext, name: str) -> _Framing:
-    """How samples are delimited: NAL lengths (avcC, ISO/IEC 14496-15, 5.2.4.1) or start codes.
-
-    Raises:
-        OtherBackend: the codec is another.
-    """
-    if context.name != "h264":
-        raise OtherBackend(
-            f"{name}: the native backend reads H.264, this is {context.name!r}; "
-            "use backend='libav' or 'auto'",
-            expected=True,
-        )
-    extradata = context.extradata
-    if extradata is None or len(extradata) < 7 or extradata[0] != 1:
-        return {"length_size": 0, "extradata": None}  # parameter sets come within the stream
-    return {"length_size": (extradata[4] & 3) + 1, "extradata": bytes(extradata)}

@@ -1,47 +1,20 @@
 //! Streaming: samples in, pictures out.
 
-use h264mv::{AnnexB, AvcConfig, LengthPrefixed, Options};
-use pyo3::exceptions::PyValueError;
+use h264mv::Options;
 use pyo3::prelude::*;
 
+use crate::framing::{feed, Framing, Sink};
 use crate::picture::Picture;
 use crate::raise;
 
-/// How NAL units are framed: Annex B start codes, or lengths of some bytes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Framing(Option<usize>);
-
-impl Framing {
-    /// Of `length_size` as Python gives it: 0 for Annex B, else 1 to 4.
-    pub fn new(length_size: usize) -> PyResult<Self> {
-        match length_size {
-            0 => Ok(Framing(None)),
-            1..=4 => Ok(Framing(Some(length_size))),
-            other => Err(PyValueError::new_err(format!(
-                "length_size is {other}; it must be 0 (Annex B), 1, 2, 3 or 4"
-            ))),
-        }
+impl Sink for h264mv::Decoder {
+    fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()> {
+        self.push(nal, sample)
     }
 
-    /// The NAL units of a sample; a broken length ends them with an error.
-    pub fn units(self, sample: &[u8]) -> Vec<h264mv::Result<&[u8]>> {
-        match self.0 {
-            None => AnnexB::new(sample).map(|(_, nal)| Ok(nal)).collect(),
-            Some(size) => LengthPrefixed::new(sample, size).collect(),
-        }
+    fn end_of_access_unit(&mut self) {
+        h264mv::Decoder::end_of_access_unit(self);
     }
-}
-
-/// Keeps the first error that ends nothing, and returns one that does.
-pub(crate) fn sort_error(
-    error: h264mv::Error,
-    first: &mut Option<h264mv::Error>,
-) -> h264mv::Result<()> {
-    if matches!(error, h264mv::Error::Unsupported { .. }) {
-        return Err(error);
-    }
-    first.get_or_insert(error);
-    Ok(())
 }
 
 /// Parses pictures from samples, in decoding order.
@@ -62,17 +35,17 @@ impl Decoder {
             threads,
             ..Options::default()
         };
-        let mut decoder = Decoder {
-            inner: h264mv::Decoder::new(&options),
-            framing: Framing::new(length_size)?,
-            first_error: None,
-        };
-        let (framing, units) = parameter_sets(extradata.unwrap_or(&[]), decoder.framing)?;
-        decoder.framing = framing;
+        let framing = Framing::new(length_size)?;
+        let (framing, units) = framing.with_parameter_sets(extradata.unwrap_or(&[]))?;
+        let mut inner = h264mv::Decoder::new(&options);
         for unit in units {
-            decoder.inner.push(&unit, u64::MAX).map_err(raise)?;
+            inner.push(&unit, u64::MAX).map_err(raise)?;
         }
-        Ok(decoder)
+        Ok(Decoder {
+            inner,
+            framing,
+            first_error: None,
+        })
     }
 
     /// Takes a whole access unit; gives the pictures that are ready.
@@ -118,13 +91,8 @@ impl Decoder {
 
 impl Decoder {
     fn feed(&mut self, sample: &[u8], number: u64) -> h264mv::Result<()> {
-        for unit in self.framing.units(sample) {
-            let pushed = unit.and_then(|nal| self.inner.push(nal, number));
-            if let Err(error) = pushed {
-                sort_error(error, &mut self.first_error)?;
-            }
-        }
-        self.inner.end_of_access_unit();
+        let error = feed(&mut self.inner, self.framing, sample, number)?;
+        self.first_error = self.first_error.take().or(error);
         Ok(())
     }
 
@@ -137,19 +105,4 @@ impl Decoder {
         let wrap = |p| Picture::new(p, pool.clone());
         pictures.into_iter().map(wrap).collect()
     }
-}
-
-/// Framing and parameter sets that `extradata` tells.
-pub(crate) fn parameter_sets(
-    extradata: &[u8],
-    framing: Framing,
-) -> PyResult<(Framing, Vec<Vec<u8>>)> {
-    if extradata.first() == Some(&1) {
-        let config = AvcConfig::parse(extradata).map_err(raise)?;
-        return Ok((Framing(Some(config.length_size)), config.parameter_sets));
-    }
-    let units = AnnexB::new(extradata)
-        .map(|(_, nal)| nal.to_vec())
-        .collect();
-    Ok((framing, units))
 }

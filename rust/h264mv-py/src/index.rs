@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use h264mv::{Options, Pool};
-use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
 
-use crate::decoder::{parameter_sets, sort_error, Framing};
+use crate::framing::{feed, Framing, Sink};
 use crate::picture::{Picture, PictureInfo};
 use crate::raise;
 
@@ -19,13 +19,27 @@ pub(crate) struct StreamIndex {
     first_error: Option<h264mv::Error>,
 }
 
+impl Sink for h264mv::StreamIndex {
+    fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()> {
+        self.push(nal, sample)
+    }
+
+    fn broken(&mut self, sample: u64, error: &h264mv::Error) {
+        self.blame(sample, error.clone());
+    }
+
+    fn end_of_access_unit(&mut self) {
+        h264mv::StreamIndex::end_of_access_unit(self);
+    }
+}
+
 #[pymethods]
 impl StreamIndex {
     #[new]
     #[pyo3(signature = (*, length_size = 0, extradata = None))]
     fn new(length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
-        let (framing, units) =
-            parameter_sets(extradata.unwrap_or(&[]), Framing::new(length_size)?)?;
+        let framing = Framing::new(length_size)?;
+        let (framing, units) = framing.with_parameter_sets(extradata.unwrap_or(&[]))?;
         let mut inner = h264mv::StreamIndex::new();
         for unit in units {
             inner.push(&unit, u64::MAX).map_err(raise)?;
@@ -37,30 +51,57 @@ impl StreamIndex {
         })
     }
 
+    /// The index that `log` was taken from.
+    #[staticmethod]
+    #[pyo3(signature = (log, *, length_size))]
+    fn from_log(py: Python<'_>, log: PyBackedBytes, length_size: usize) -> PyResult<Self> {
+        let framing = Framing::new(length_size)?;
+        let read = py.detach(|| h264mv::StreamIndex::from_log(&log));
+        Ok(StreamIndex {
+            inner: read.map_err(raise)?,
+            framing,
+            first_error: None,
+        })
+    }
+
+    /// The starts of all units, from which the index can be made again.
+    fn log<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.inner.log())
+    }
+
     /// Takes a whole access unit.
     fn push(&mut self, py: Python<'_>, sample: &[u8], number: u64) -> PyResult<()> {
-        py.detach(|| {
-            for unit in self.framing.units(sample) {
-                let pushed = unit.and_then(|nal| self.inner.push(nal, number));
-                if let Err(error) = pushed {
-                    sort_error(error, &mut self.first_error)?;
-                }
-            }
-            self.inner.end_of_access_unit();
-            Ok(())
-        })
-        .map_err(raise)
+        let fed = py.detach(|| feed(&mut self.inner, self.framing, sample, number));
+        let error = fed.map_err(raise)?;
+        self.first_error = self.first_error.take().or(error);
+        Ok(())
+    }
+
+    /// Slices that could not be made part of a picture: number of the sample, and why.
+    fn errors(&self) -> Vec<(u64, String)> {
+        let errors = self.inner.errors().iter();
+        errors.map(|(sample, e)| (*sample, e.to_string())).collect()
+    }
+
+    /// PicOrderCnt from one frame to the next.
+    fn poc_interval(&self) -> i64 {
+        self.inner.poc_interval()
+    }
+
+    /// What the headers say of all pictures.
+    fn infos(&self) -> Vec<PictureInfo> {
+        let info = |i| self.inner.info(i).cloned().map(PictureInfo);
+        (0..self.inner.len()).filter_map(info).collect()
     }
 
     fn __len__(&self) -> usize {
         self.inner.len()
     }
 
-    /// What the headers say of the picture at `position` in decoding order.
-    fn info(&self, position: usize) -> PyResult<PictureInfo> {
-        let info = self.inner.info(position).cloned();
-        info.map(PictureInfo)
-            .ok_or_else(|| PyIndexError::new_err(position))
+    /// Number of the sample that each picture came with.
+    fn picture_samples(&self) -> Vec<u64> {
+        let sample = |i| self.inner.info(i).map(|info| info.sample);
+        (0..self.inner.len()).filter_map(sample).collect()
     }
 
     /// Positions in presentation order.
@@ -95,7 +136,6 @@ impl StreamIndex {
             let split = |bytes| {
                 self.framing
                     .units(bytes)
-                    .into_iter()
                     .map_while(|unit| unit.ok())
                     .collect()
             };

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod decoder;
+mod framing;
 mod index;
 mod picture;
 

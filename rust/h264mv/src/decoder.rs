@@ -88,6 +88,8 @@ pub struct AnnexBPictures<'a> {
     units: Option<AnnexB<'a>>,
     strict: bool,
     error: Option<Error>,
+    /// What ended the stream; it comes after the pictures before it.
+    last: Option<Error>,
 }
 
 impl<'a> AnnexBPictures<'a> {
@@ -98,12 +100,18 @@ impl<'a> AnnexBPictures<'a> {
             units: Some(AnnexB::new(data)),
             strict: options.strict,
             error: None,
+            last: None,
         }
     }
 
     /// Takes a picture back, so that its arrays are used again.
     pub fn recycle(&mut self, picture: Picture) {
         self.decoder.recycle(picture);
+    }
+
+    fn end(&mut self) {
+        self.units = None;
+        self.decoder.finish();
     }
 
     /// The first error outside of pictures, where the stream was not ended by it.
@@ -120,17 +128,18 @@ impl Iterator for AnnexBPictures<'_> {
             if let Some(picture) = self.decoder.next_picture() {
                 return Some(Ok(picture));
             }
-            let units = self.units.as_mut()?;
+            let Some(units) = &mut self.units else {
+                return self.last.take().map(Err);
+            };
             let Some((offset, nal)) = units.next() else {
-                self.units = None;
-                self.decoder.finish();
+                self.end();
                 continue;
             };
             if let Err(error) = self.decoder.push(nal, offset as u64) {
                 self.error.get_or_insert(error.clone());
                 if self.strict || matches!(error, Error::Unsupported { .. }) {
-                    self.units = None;
-                    return Some(Err(error));
+                    self.last = Some(error);
+                    self.end();
                 }
             }
         }

@@ -1,24 +1,29 @@
 //! Random access: headers of a whole stream, motion of chosen pictures.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::decoder::Options;
 use crate::error::{Error, Result};
+use crate::head_log::{self, Entries};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 use crate::plan::{PictureInfo, PicturePlan};
 use crate::tracker::Tracker;
 
+/// Errors that are kept word for word; more say nothing new.
+const MAX_ERRORS: usize = 1000;
+
 /// Plans of a stream's pictures without their slice data.
 ///
-/// Build it by pushing NAL units (their first 4096 bytes are enough), then ask for pictures by
-/// their position in decoding order.
+/// Build it by pushing NAL units, then ask for pictures by their position in decoding order.
 #[derive(Debug, Clone)]
 pub struct StreamIndex {
     tracker: Tracker,
     plans: Vec<PicturePlan>,
     /// Positions of the one or two pictures of each frame.
     frames: HashMap<u32, Vec<usize>>,
+    log: Vec<u8>,
+    errors: Vec<(u64, Error)>,
 }
 
 impl Default for StreamIndex {
@@ -34,20 +39,103 @@ impl StreamIndex {
             tracker: Tracker::new(true),
             plans: Vec::new(),
             frames: HashMap::new(),
+            log: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    /// Takes a NAL unit or at least its start. An error concerns this unit alone.
+    /// Takes a NAL unit. An error concerns this unit alone.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
-        let plan = self.tracker.push(nal, sample)?;
-        self.add(plan);
+        self.push_start(nal, nal.len(), sample)
+    }
+
+    fn push_start(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<()> {
+        let pushed = self.tracker.push_start(nal, size, sample);
+        head_log::append(&mut self.log, nal, size, sample, self.tracker.header_bits());
+        match pushed {
+            Ok(plan) => self.add(plan),
+            Err(error) => {
+                let slice = nal
+                    .first()
+                    .is_some_and(|head| matches!(head & 31, 1..=5) || head & 0x80 != 0);
+                if slice {
+                    self.blame(sample, error.clone());
+                }
+                return Err(error);
+            }
+        }
         Ok(())
+    }
+
+    /// Tells that slices of a sample are lost: its framing is broken.
+    pub fn blame(&mut self, sample: u64, error: Error) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push((sample, error));
+        }
+    }
+
+    /// Slices that could not be made part of a picture: sample and reason.
+    pub fn errors(&self) -> &[(u64, Error)] {
+        &self.errors
     }
 
     /// Tells that an access unit or the stream is complete.
     pub fn end_of_access_unit(&mut self) {
         let plan = self.tracker.flush();
         self.add(plan);
+    }
+
+    /// The starts of all units: what [`Self::from_log`] makes the same index of.
+    pub fn log(&self) -> &[u8] {
+        &self.log
+    }
+
+    /// An index of what [`Self::log`] gave, or of bytes that pretend to be that.
+    pub fn from_log(log: &[u8]) -> Result<Self> {
+        let mut index = StreamIndex::new();
+        let mut last = None;
+        for entry in Entries(log) {
+            let entry = entry?;
+            if last
+                .replace(entry.sample)
+                .is_some_and(|s| s != entry.sample)
+            {
+                index.end_of_access_unit();
+            }
+            let pushed = index.push_start(&entry.head, entry.size, entry.sample);
+            match pushed {
+                Err(error @ Error::Unsupported { .. }) => return Err(error),
+                _ => continue,
+            }
+        }
+        index.end_of_access_unit();
+        index.log = log.to_vec();
+        Ok(index)
+    }
+
+    /// PicOrderCnt from one frame to the next: the most common step, or 2.
+    pub fn poc_interval(&self) -> i64 {
+        let mut pocs: Vec<(u32, i32, u32)> = self
+            .plans
+            .iter()
+            .map(|p| (p.info.period, p.info.order_poc, p.info.frame))
+            .collect();
+        pocs.sort_unstable();
+        let mut seen = HashSet::new();
+        pocs.retain(|p| seen.insert(p.2));
+        let mut steps: HashMap<i64, usize> = HashMap::new();
+        for pair in pocs
+            .windows(2)
+            .filter(|p| p[0].0 == p[1].0 && p[1].1 > p[0].1)
+        {
+            *steps
+                .entry(pair[1].1 as i64 - pair[0].1 as i64)
+                .or_default() += 1;
+        }
+        let best = steps
+            .into_iter()
+            .max_by_key(|&(step, count)| (count, -step));
+        best.map_or(2, |(step, _)| step)
     }
 
     fn add(&mut self, plan: Option<PicturePlan>) {

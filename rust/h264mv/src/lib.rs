@@ -25,6 +25,7 @@ mod direct;
 mod entropy;
 mod error;
 mod frames;
+mod head_log;
 mod index;
 mod macroblock;
 mod mbinfo;

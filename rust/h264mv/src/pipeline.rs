@@ -226,8 +226,8 @@ impl Pipeline {
     /// Enough pictures to keep all threads busy, few enough for their arrays to stay in the caches.
     fn most(&self, macroblocks: u32) -> usize {
         let threads = self.threads.len();
-        let fitting = 1_000_000 / (macroblocks as usize * 10 + 1);
-        fitting.clamp(threads * 4, threads * 16)
+        let fitting = 30_000 / (macroblocks as usize + 1);
+        fitting.clamp(threads * 3, threads * 16)
     }
 }
 

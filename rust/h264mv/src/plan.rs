@@ -63,6 +63,8 @@ pub(crate) struct SlicePlan {
     pub rbsp: Vec<u8>,
     /// The sample that the slice came with, and which of its NAL units the slice is.
     pub place: (u64, u32),
+    /// Bytes of its NAL unit.
+    pub bytes: usize,
     pub lists: [Vec<RefPic>; 2],
 }
 
@@ -107,9 +109,13 @@ impl PicturePlan {
     pub fn attach<'a>(&mut self, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
         for slice in &mut self.slices {
             let (sample, position) = slice.place;
-            let payload = units(sample, position).and_then(|nal| nal.get(1..));
-            let payload = payload.ok_or(Error::malformed("slice NAL unit"))?;
-            unescape(payload, &mut slice.rbsp);
+            let found = units(sample, position);
+            // Another size: these are not the units that the plan was made from.
+            let nal = found.filter(|nal| nal.len() == slice.bytes && !nal.is_empty());
+            let nal = nal.ok_or(Error::malformed(
+                "slice NAL unit: not the one that was indexed",
+            ))?;
+            unescape(&nal[1..], &mut slice.rbsp);
         }
         Ok(())
     }

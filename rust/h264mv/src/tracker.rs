@@ -46,6 +46,8 @@ pub struct Tracker {
     recovery_point: bool,
     /// The current sample, and how many of its units were pushed.
     sample: (u64, u32),
+    /// Where slice data starts in the unit pushed last; 0 if it is no slice.
+    header_bits: usize,
     scratch: Vec<u8>,
 }
 
@@ -67,6 +69,7 @@ impl Tracker {
             period: 0,
             recovery_point: false,
             sample: (u64::MAX, 0),
+            header_bits: 0,
             scratch: Vec::new(),
         }
     }
@@ -83,6 +86,11 @@ impl Tracker {
         self.period = period.saturating_sub(1);
     }
 
+    /// Where slice data starts in the RBSP of the unit pushed last; 0 if it is no slice.
+    pub(crate) fn header_bits(&self) -> usize {
+        self.header_bits
+    }
+
     /// decode_index of the picture that the next first slice will start.
     pub fn next_index(&self) -> u64 {
         self.next_index
@@ -92,6 +100,18 @@ impl Tracker {
     ///
     /// An error concerns this unit alone: the next one can be pushed.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<Option<PicturePlan>> {
+        self.push_start(nal, nal.len(), sample)
+    }
+
+    /// As [`Self::push`], of a unit of `size` bytes of which the start is given: enough where only
+    /// headers count.
+    pub fn push_start(
+        &mut self,
+        nal: &[u8],
+        size: usize,
+        sample: u64,
+    ) -> Result<Option<PicturePlan>> {
+        self.header_bits = 0;
         let position = if self.sample.0 == sample {
             self.sample.1 + 1
         } else {
@@ -106,7 +126,7 @@ impl Tracker {
         }
         let (ref_idc, kind) = (head >> 5 & 3, head & 31);
         match kind {
-            unit::SLICE | unit::IDR_SLICE => self.slice(payload, kind, ref_idc, sample),
+            unit::SLICE | unit::IDR_SLICE => self.slice(payload, (kind, ref_idc), size, sample),
             unit::PARTITION_A..=unit::PARTITION_C => Err(Error::Unsupported {
                 feature: "data partitioning",
             }),
@@ -164,8 +184,8 @@ impl Tracker {
     fn slice(
         &mut self,
         payload: &[u8],
-        kind: u8,
-        ref_idc: u8,
+        (kind, ref_idc): (u8, u8),
+        size: usize,
         sample: u64,
     ) -> Result<Option<PicturePlan>> {
         let mut rbsp = std::mem::take(&mut self.scratch);
@@ -183,6 +203,7 @@ impl Tracker {
                 return Err(self.blame(error));
             }
         };
+        self.header_bits = header.data_bit;
         if header.redundant_pic_cnt > 0 || header.colour_plane_id != 0 {
             self.scratch = rbsp;
             return Ok(None);
@@ -197,7 +218,7 @@ impl Tracker {
             self.scratch = rbsp;
             rbsp = Vec::new();
         }
-        self.add_slice(header, pps, rbsp, payload.len() as u64 + 1);
+        self.add_slice(header, pps, rbsp, size);
         Ok(done)
     }
 
@@ -355,11 +376,11 @@ impl Tracker {
         self.prev_ref_frame_num = Some((h.frame_num + max - 1) % max);
     }
 
-    fn add_slice(&mut self, header: SliceHeader, pps: Arc<Pps>, rbsp: Vec<u8>, bytes: u64) {
+    fn add_slice(&mut self, header: SliceHeader, pps: Arc<Pps>, rbsp: Vec<u8>, bytes: usize) {
         let Some(plan) = &mut self.current else {
             return;
         };
-        plan.info.nal_bits += bytes * 8;
+        plan.info.nal_bits += bytes as u64 * 8;
         if plan.slices.len() >= MAX_SLICES {
             plan.error.get_or_insert(Error::Limit {
                 what: "slices in a picture",
@@ -377,6 +398,7 @@ impl Tracker {
             pps,
             rbsp,
             place: self.sample,
+            bytes,
             lists,
         });
     }

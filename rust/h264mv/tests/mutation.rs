@@ -6,7 +6,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{parse, streams};
+use common::{properties, streams};
+use h264mv::{AnnexB, StreamIndex};
 
 /// xorshift64*: seeded, so that a failure repeats.
 struct Random(u64);
@@ -48,6 +49,15 @@ fn mutate(data: &[u8], random: &mut Random) -> Vec<u8> {
     out
 }
 
+/// The log of an index of the stream.
+fn log(data: &[u8]) -> Vec<u8> {
+    let mut index = StreamIndex::new();
+    for (i, (_, nal)) in AnnexB::new(data).enumerate() {
+        let _ = index.push(nal, i as u64);
+    }
+    index.log().to_vec()
+}
+
 #[test]
 fn mutated_streams_neither_panic_nor_hang() {
     let quick = if cfg!(debug_assertions) { 400 } else { 2000 };
@@ -65,12 +75,11 @@ fn mutated_streams_neither_panic_nor_hang() {
         for i in 0..count {
             let input = mutate(&data, &mut random);
             let start = Instant::now();
-            let threads = if i % 16 == 0 { 2 } else { 1 };
-            for picture in parse(&input, threads) {
-                assert_eq!(
-                    picture.ref_poc.values().len(),
-                    picture.motion.ref_idx().len()
-                );
+            match i % 8 {
+                0 => properties::parameter_sets(&input[5.min(input.len())..]),
+                1 => properties::slice_data(&input),
+                2 => properties::index(&mutate(&log(&data), &mut random)),
+                _ => properties::stream(&input),
             }
             slowest = slowest.max(start.elapsed());
             assert!(

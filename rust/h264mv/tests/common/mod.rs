@@ -3,6 +3,7 @@
 
 #[path = "../../examples/common/mod.rs"]
 pub mod files;
+pub mod properties;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,112 @@
+//! What must hold for any bytes: the mutation test and the fuzz targets (`rust/fuzz`) call these.
+#![allow(dead_code)]
+
+use h264mv::{AnnexB, AnnexBPictures, Error, Options, Picture, Pps, Sps, StreamIndex, NO_POC};
+
+/// Parameter sets are refused or describe a picture within the standard's limits.
+pub fn parameter_sets(data: &[u8]) {
+    let mut rbsp = Vec::new();
+    h264mv::unescape(data, &mut rbsp);
+    assert!(rbsp.len() <= data.len());
+    if let Ok(sps) = Sps::parse(&rbsp) {
+        let macroblocks = sps.pic_width_in_mbs as u64 * sps.frame_height_in_mbs() as u64;
+        assert!((1..=139_264).contains(&macroblocks));
+        let (width, height) = sps.cropped_size();
+        assert!(width <= sps.pic_width_in_mbs * 16 && height <= sps.frame_height_in_mbs() * 16);
+        assert!(sps.max_num_ref_frames <= 16 && sps.bit_depth_luma <= 14);
+    }
+    if let Ok(pps) = Pps::parse(&rbsp) {
+        assert!(pps.num_ref_idx_default_active.iter().all(|&n| n <= 32));
+    }
+    let _ = h264mv::AvcConfig::parse(data);
+}
+
+/// Slice data behind sound parameter sets: the first byte chooses a stream to take them from.
+pub fn slice_data(data: &[u8]) {
+    const STREAMS: [&[u8]; 4] = [
+        include_bytes!("../data/cabac_spatial.264"),
+        include_bytes!("../data/cavlc_b.264"),
+        include_bytes!("../data/mbaff_cabac.264"),
+        include_bytes!("../data/high444_cavlc.264"),
+    ];
+    let Some((&choice, data)) = data.split_first() else {
+        return;
+    };
+    let mut input = Vec::new();
+    let mut slices = 0;
+    for (_, nal) in AnnexB::new(STREAMS[choice as usize % STREAMS.len()]) {
+        // Two pictures as they are, so that later ones have something to refer to.
+        slices += (nal[0] & 31 < 6) as u32;
+        if slices > 2 {
+            break;
+        }
+        input.extend([0, 0, 1]);
+        input.extend(nal);
+    }
+    for part in data.split(|&b| b == 0xff) {
+        input.extend([0, 0, 1]);
+        input.extend(part);
+    }
+    stream(&input);
+}
+
+/// Whole streams: pictures agree with their headers, whatever the number of threads.
+pub fn stream(data: &[u8]) {
+    let one = pictures(data, 1);
+    if data.first().is_some_and(|b| b & 15 == 0) {
+        let two = pictures(data, 2);
+        assert_eq!(one.len(), two.len());
+        for (a, b) in one.iter().zip(&two) {
+            assert!(a.motion.mv() == b.motion.mv() && a.ref_poc.values() == b.ref_poc.values());
+        }
+    }
+}
+
+fn pictures(data: &[u8], threads: usize) -> Vec<Picture> {
+    let options = Options {
+        threads,
+        ..Options::default()
+    };
+    let parsed: Vec<Picture> = AnnexBPictures::new(data, &options).flatten().collect();
+    parsed.iter().for_each(check);
+    parsed
+}
+
+fn check(picture: &Picture) {
+    let info = &picture.info;
+    let motion = &picture.motion;
+    let blocks = 16 * info.width_mbs as usize * info.height_mbs as usize;
+    assert_eq!(motion.mv().len(), 2 * blocks);
+    assert_eq!(picture.ref_poc.values().len(), 2 * blocks);
+    let counts = motion.stats();
+    if picture.damage.is_none() {
+        assert!(counts.intra + counts.skipped <= blocks as u32 / 16);
+    }
+    let refs = motion
+        .ref_idx()
+        .iter()
+        .zip(motion.mv())
+        .zip(picture.ref_poc.values());
+    for ((&ref_idx, &mv), &poc) in refs {
+        assert!((-1..32).contains(&ref_idx));
+        assert!(ref_idx >= 0 || (mv == [0; 2] && poc == NO_POC));
+    }
+}
+
+/// An index of anything is refused, or names positions that can be asked for.
+pub fn index(data: &[u8]) {
+    match StreamIndex::from_log(data) {
+        Ok(index) => {
+            let all: Vec<usize> = (0..index.len().min(50)).collect();
+            assert!(index.needed(&all).len() <= index.len());
+            assert_eq!(index.presentation_order().len(), index.len());
+            assert!(index.poc_interval() > 0);
+            let parsed = index.parse(&all, &Options::default(), |_, _| Some(data));
+            if let Ok(pictures) = parsed {
+                assert_eq!(pictures.len(), all.len());
+            }
+        }
+        Err(Error::Malformed { .. } | Error::Unsupported { .. } | Error::Limit { .. }) => {}
+        Err(other) => panic!("{other}"),
+    }
+}

@@ -1,0 +1,100 @@
+"""The native backend's index: kept, bound to its file, refused when it is anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mv_tools
+from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream
+from mv_tools.backends import native_index
+
+pytestmark = pytest.mark.skipif(
+    "native" not in mv_tools.available_backends(), reason="the native module is not built"
+)
+CHOSEN = [23, 3, 11, 3]
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 20])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.h264"])
+def test_chosen_frames_equal_a_full_pass(
+    make_clip: Callable[..., Path], name: str, keep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With packets kept in memory or read again, from a fresh index and from one that was kept."""
+    monkeypatch.setattr(native_index, "_KEEP", keep)
+    path = make_clip(name, bf="2")
+    decoder = MotionDecoder(path, "native")
+    whole = list(decoder)
+    assert len(whole) == 24
+    index = path.with_suffix(".index")
+    decoder.save_index(index)
+    for each in (decoder, MotionDecoder(path, index=index)):
+        assert len(each) == 24
+        for frame, i in zip(each.get_frames_at(CHOSEN), CHOSEN, strict=True):
+            assert (frame.index, frame.poc, frame.pts_seconds) == (i, whole[i].poc, whole[i].pts_seconds)
+            np.testing.assert_array_equal(frame.mv, whole[i].mv)
+            np.testing.assert_array_equal(frame.ref_idx, whole[i].ref_idx)
+        assert [f.poc for f in each] == [f.poc for f in whole]
+
+
+def test_a_kept_index_spares_the_scan(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = tmp_path / "sub" / "b.index"
+    MotionDecoder(clip_b, "native").save_index(index)
+
+    def scan(*_: object) -> None:
+        raise AssertionError("the file was scanned again")
+
+    monkeypatch.setattr(native_index, "scan_packets", scan)
+    assert MotionDecoder(clip_b, index=index)[5].index == 5
+    assert list(index.parent.iterdir()) == [index]  # no draft is left
+
+
+def test_an_index_of_another_file_is_refused(clip: Path, clip_b: Path, tmp_path: Path) -> None:
+    index = tmp_path / "b.index"
+    MotionDecoder(clip_b, "native").save_index(index)
+    with pytest.raises(MalformedStream, match="index of another file"):
+        MotionDecoder(clip, index=index)
+    changed = bytearray(clip_b.read_bytes())
+    changed[-100] ^= 1
+    with pytest.raises(MalformedStream, match="index of another file"):
+        MotionDecoder(bytes(changed), index=index)
+    with pytest.raises(FileNotFoundError):
+        MotionDecoder(clip, index=tmp_path / "none")
+    with pytest.raises(UnsupportedStream, match="libav"):
+        MotionDecoder(clip, "libav").save_index(index)
+
+
+def test_hostile_indexes_are_refused(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any change is noticed; with the digest switched off no change does harm."""
+    index = tmp_path / "b.index"
+    MotionDecoder(clip_b, "native").save_index(index)
+    data = index.read_bytes()
+    rng = np.random.default_rng(0)
+
+    def mutated() -> bytes:
+        out = bytearray(data[: rng.integers(1, len(data))] if rng.random() < 0.2 else data)
+        for at in rng.integers(0, len(out), rng.integers(1, 6)):
+            out[at] ^= 1 << rng.integers(8)
+        return bytes(out)
+
+    for _ in range(200):
+        index.write_bytes(mutated())
+        with pytest.raises(MalformedStream, match="not an index"):
+            MotionDecoder(clip_b, index=index)
+    monkeypatch.setattr(native_index, "_digest", lambda *_: _digest_of(index))
+    for _ in range(200):
+        index.write_bytes(mutated())
+        try:
+            MotionDecoder(clip_b, index=index).get_frames_at([5])
+        except (mv_tools.MotionError, IndexError):
+            continue
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        return native_index._metadata(path.read_bytes())["digest"]
+    except (ValueError, KeyError):
+        return ""
