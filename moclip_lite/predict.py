@@ -78,7 +78,7 @@ class Classifier:
     ) -> None:
         self.experiment, self.labels = experiment, tuple(labels)
         self._encoder_digest = encoder_digest
-        self._motion, self._heads = motion, heads
+        self.motion, self.heads = motion, heads
         self.device = pick_device(experiment.run.device)
 
     @classmethod
@@ -131,7 +131,7 @@ class Classifier:
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
-        if self._heads and self.experiment.clip.pretrained == "none":
+        if self.heads and self.experiment.clip.pretrained == "none":
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
         return []
 
@@ -170,11 +170,11 @@ class Classifier:
         notes: list[str] = []
         scores: dict[str, npt.NDArray[np.float32]] = {}
         feature = None
-        if self._motion is not None:
-            found = self._motion_scores(Path(path), notes)
+        if self.motion is not None:
+            found = self.motion_scores(Path(path), notes)
             if found is not None:
                 feature, scores["motion"] = found
-        if self._heads:
+        if self.heads:
             self._head_scores(Path(path), feature, scores)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
@@ -185,7 +185,7 @@ class Classifier:
     def _motion_scores(
         self, path: Path, notes: list[str]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
-        assert self._motion is not None
+        assert self.motion is not None
         spec = self.experiment.motion.spec()
         try:
             clip = read_motion_clip(path, spec, threads=0)
@@ -203,7 +203,7 @@ class Classifier:
             return None
         test = self.experiment.test
         views = Views(test.segments, test.crops, test.flips)
-        features, scores = batch_motion_scores(self._motion, clip.motion[None], views, self.device)
+        features, scores = batch_motion_scores(self.motion, clip.motion[None], views, self.device)
         return features[0], scores[0]
 
     def _head_scores(
@@ -217,7 +217,7 @@ class Classifier:
         if clip.normalize:
             rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
         appearance = torch.from_numpy(rows[None].astype(np.float32))
-        for stage, head in self._heads.items():
+        for stage, head in self.heads.items():
             if stage == "fusion" and feature is None:
                 continue
             blank = head.motion_norm.mean.cpu() if feature is None else torch.from_numpy(feature)

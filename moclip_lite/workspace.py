@@ -10,7 +10,7 @@ import torch
 
 from .appearance import RANDOM, AppearanceEncoder
 from .cache import FeatureCache
-from .config import Experiment
+from .config import VIDEO_MODELS, Experiment
 from .datasets import (
     Clip,
     Fold,
@@ -29,6 +29,7 @@ from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .parallel import default_workers
 from .reporting import Reporter, Silent
 from .training import pick_device
+from .video_appearance import VideoAppearanceEncoder
 
 __all__ = ["Workspace", "make_encoder"]
 
@@ -40,6 +41,9 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
         ConfigError, WeightsUnavailable, CheckpointError: it can't be had.
     """
     clip = experiment.clip
+    if clip.model.startswith(VIDEO_MODELS):
+        seed = _encoder_seed(experiment)
+        return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
     return AppearanceEncoder(clip.model, clip.pretrained, device, _encoder_seed(experiment))
 
 

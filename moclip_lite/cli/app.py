@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import cache, data, experiment, mv, predict
+from . import cache, data, experiment, export, mv, predict, videotext
 from .console import err, explain
 
 __all__ = ["app", "main"]
@@ -31,6 +31,9 @@ for command in (experiment.run, experiment.evaluate, experiment.ablate, experime
     app.command()(command)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
+experiment.train_app.command("video-text")(videotext.train_video_text)
+for command in (videotext.index, videotext.search, videotext.retrieval, videotext.convert, export.export):
+    app.command()(command)
 
 
 def _version(asked: bool) -> None:

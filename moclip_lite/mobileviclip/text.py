@@ -247,6 +247,6 @@ class MctTextTower(nn.Module):
             x = layer(x)
         x = self.final_layer_norm(x)
         # The end-of-text token has the largest number.
-        last = tokens.argmax(dim=-1)
-        picked: Tensor = x[torch.arange(len(x), device=x.device), last]
+        last = tokens.argmax(dim=-1)[:, None, None].expand(-1, 1, x.shape[-1])
+        picked: Tensor = x.gather(1, last).squeeze(1)
         return picked @ self.projection_layer

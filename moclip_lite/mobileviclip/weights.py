@@ -16,9 +16,11 @@ from .config import MobileViClipConfig
 from .importers import import_checkpoint
 from .model import MobileViCLIP, build, variant
 
-__all__ = ["TAGS", "create_mobileviclip", "load_model", "save_model"]
+__all__ = ["RANDOM", "TAGS", "create_mobileviclip", "load_model", "save_model"]
 
 _FORMAT: Final = "mobileviclip-1"
+RANDOM: Final = "none"
+"""The name of random, seeded weights; never chosen unasked."""
 TAGS: Final = ("datacompdr",)
 """Image and text weights of MobileCLIP on a hub; the temporal modules begin as the identity."""
 
