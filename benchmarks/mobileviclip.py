@@ -36,7 +36,12 @@ Run = Callable[[], Any]
 def stand_in(width: int, depth: int, heads: int) -> VisionTransformer:
     """Frames below one another are one tall picture: attention over space and time jointly."""
     return VisionTransformer(
-        img_size=(FRAMES * 224, 224), patch_size=14, embed_dim=width, depth=depth, num_heads=heads, num_classes=512
+        img_size=(FRAMES * 224, 224),
+        patch_size=14,
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+        num_classes=512,
     ).eval()
 
 
@@ -47,7 +52,9 @@ def millions(module: torch.nn.Module) -> float:
 def onnx_run(folder: Path, clip: Tensor, threads: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(folder / "video.onnx"), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(folder / "video.onnx"), options, providers=["CPUExecutionProvider"]
+    )
     return lambda: session.run(None, {"clip": clip.numpy()})
 
 
@@ -61,7 +68,10 @@ def candidates(folder: Path, threads: int) -> dict[str, tuple[float, Run]]:
         frames = build(dataclasses.replace(variant(name), temporal=False)).reparameterize()
         (folder / name).mkdir()
         exported = export_mobileviclip(model, folder / name)
-        print(f"{name}: ONNX Runtime differs from PyTorch by " + ", ".join(f"{e.difference:.1e} ({e.path.name})" for e in exported))
+        print(
+            f"{name}: ONNX Runtime differs from PyTorch by "
+            + ", ".join(f"{e.difference:.1e} ({e.path.name})" for e in exported)
+        )
         with torch.inference_mode():
             difference = (model.encode_video(clip) - folded.encode_video(clip)).abs().max()
         print(f"{name}: folded differs from training form by {float(difference):.1e}", flush=True)
@@ -91,7 +101,9 @@ def measure(runs: dict[str, tuple[float, Run]], repeat: int) -> dict[str, float]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()

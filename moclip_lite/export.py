@@ -41,7 +41,12 @@ class Exported:
 
 
 def export_network(
-    network: nn.Module, examples: Sequence[Tensor], path: Path, *, inputs: Sequence[str], outputs: Sequence[str]
+    network: nn.Module,
+    examples: Sequence[Tensor],
+    path: Path,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
 ) -> Exported:
     """Write a network and compare it with PyTorch on the examples and on one row of them.
 
@@ -65,7 +70,9 @@ def export_network(
                 network, tuple(examples), str(draft), opset_version=OPSET, dynamo=True, external_data=False,
                 input_names=list(inputs), output_names=list(outputs), dynamic_shapes=shapes, verbose=False,
             )  # fmt: skip
-        difference = max(_difference(runtime, network, rows, draft) for rows in (examples, [x[:1] for x in examples]))
+        difference = max(
+            _difference(runtime, network, rows, draft) for rows in (examples, [x[:1] for x in examples])
+        )
         if not difference <= TOLERANCE:
             raise MoclipError(
                 f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}; not written"
@@ -125,8 +132,12 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
     clips = torch.rand(2, config.num_frames, 3, config.image_size, config.image_size)
     tokens = folded.tokenize(["a person juggling", "water"])
     made = [
-        export_network(_Video(folded).eval(), [clips], folder / "video.onnx", inputs=["clip"], outputs=["video_vector"]),
-        export_network(_Text(folded).eval(), [tokens], folder / "text.onnx", inputs=["tokens"], outputs=["text_vector"]),
+        export_network(
+            _Video(folded).eval(), [clips], folder / "video.onnx", inputs=["clip"], outputs=["video_vector"]
+        ),
+        export_network(
+            _Text(folded).eval(), [tokens], folder / "text.onnx", inputs=["tokens"], outputs=["text_vector"]
+        ),
     ]
     about = {"config": config.describe(), "weights": folded.weights, "temperature": float(folded.temperature)}
     write_json(folder / "model.json", {**about, "opset": OPSET, **_files(made)})
@@ -178,7 +189,9 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
     if not made:
         raise CheckpointError(f"{run} holds no trained weights")
     settings = experiment.model_dump(mode="json", include={"motion", "clip", "test"})
-    write_json(folder / "model.json", {"labels": list(classifier.labels), **settings, "opset": OPSET, **_files(made)})
+    write_json(
+        folder / "model.json", {"labels": list(classifier.labels), **settings, "opset": OPSET, **_files(made)}
+    )
     return made
 
 
@@ -195,4 +208,8 @@ class _Head(nn.Module):
 
 
 def _files(made: Sequence[Exported]) -> dict[str, Any]:
-    return {"files": {e.path.name: {"inputs": e.inputs, "outputs": e.outputs, "difference": e.difference} for e in made}}
+    return {
+        "files": {
+            e.path.name: {"inputs": e.inputs, "outputs": e.outputs, "difference": e.difference} for e in made
+        }
+    }

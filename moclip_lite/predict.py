@@ -171,7 +171,7 @@ class Classifier:
         scores: dict[str, npt.NDArray[np.float32]] = {}
         feature = None
         if self.motion is not None:
-            found = self.motion_scores(Path(path), notes)
+            found = self._motion_scores(Path(path), notes)
             if found is not None:
                 feature, scores["motion"] = found
         if self.heads:

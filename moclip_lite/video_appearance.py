@@ -69,7 +69,7 @@ class VideoAppearanceEncoder(AppearanceEncoder):
 
     def encode_prepared(self, batch: Tensor) -> npt.NDArray[np.float32]:
         """Frames of whole clips, float32 [N T, 3, S, S] -> [N, dim], of length 1."""
-        clips = batch.unflatten(0, (-1, self._encoder.config.num_frames))
+        clips = torch.unflatten(batch, 0, (-1, self._encoder.config.num_frames))
         return np.concatenate([self._encoder.encode_clips(clip[None]) for clip in clips])
 
     def encode_text(self, sentences: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -67,7 +67,11 @@ def open_clip_state(model: MobileViCLIP) -> dict[str, Tensor]:
 def apple_name(name: str) -> str:
     """timm's name of an image encoder's tensor in Apple's flat numbering."""
     name = name.replace("final_conv", "conv_exp").replace("stem.", "patch_embed.")
-    name = name.replace("conv_kxk", "rbr_conv").replace("conv_scale", "rbr_scale").replace("identity", "rbr_skip")
+    name = (
+        name.replace("conv_kxk", "rbr_conv")
+        .replace("conv_scale", "rbr_scale")
+        .replace("identity", "rbr_skip")
+    )
     name = name.replace("large_conv", "lkb_origin").replace("mlp.", "convffn.")
     name = name.replace("se.fc1", "se.reduce").replace("se.fc2", "se.expand")
     name = re.sub(r"(layer_scale(_\d)?)\.gamma", r"\1", name)

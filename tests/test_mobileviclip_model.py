@@ -87,7 +87,9 @@ def test_attention_is_joint_and_positions_tell_frames_apart() -> None:
         changed[:, -1] = 0
         first = model.video.frame_embeddings(changed)[:, 0]
     assert (backwards - forwards).abs().max() > 1e-3  # the order counts
-    assert (first - forwards[:, 0]).abs().max() > 1e-5  # the first frame sees the last, out of the convolutions' reach
+    assert (
+        first - forwards[:, 0]
+    ).abs().max() > 1e-5  # the first frame sees the last, out of the convolutions' reach
     plain = shaken(dataclasses.replace(TINY, temporal=False))
     with torch.inference_mode():
         torch.testing.assert_close(plain.encode_video(clip.flip(1)), plain.encode_video(clip))
@@ -101,11 +103,15 @@ def test_folding_changes_no_frame(config: object) -> None:
     with torch.inference_mode():
         frames, same = model.video.frame_embeddings(clip), folded.video.frame_embeddings(clip)
         torch.testing.assert_close(same, frames, atol=1e-4, rtol=1e-4)  # the first and the last too
-        torch.testing.assert_close(folded.encode_text(tokens), model.encode_text(tokens), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            folded.encode_text(tokens), model.encode_text(tokens), atol=1e-4, rtol=1e-4
+        )
     assert not model.folded
     assert folded.reparameterize().folded
     names = " ".join(folded.state_dict())
-    assert not re.search(r"conv_kxk|conv_scale|identity|small_conv|rbr_|layer_scale\.gamma|temporal\.(conv|norm)", names)
+    assert not re.search(
+        r"conv_kxk|conv_scale|identity|small_conv|rbr_|layer_scale\.gamma|temporal\.(conv|norm)", names
+    )
 
 
 def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None:
@@ -116,7 +122,10 @@ def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None
     x = torch.randn(10, 6, 3, 3)
     wanted = mixer(x)
     reference = nn.functional.conv1d(
-        x.view(2, 5, 6, 9).permute(0, 3, 2, 1).flatten(0, 1), mixer.conv.weight, padding=1, groups=6  # type: ignore[union-attr]
+        x.view(2, 5, 6, 9).permute(0, 3, 2, 1).flatten(0, 1),
+        mixer.conv.weight,
+        padding=1,
+        groups=6,  # type: ignore[union-attr]
     )
     reference = reference.view(2, 9, 6, 5).permute(0, 3, 2, 1).reshape(x.shape)
     torch.testing.assert_close(wanted, x + mixer.norm(reference))  # type: ignore[misc]
@@ -127,7 +136,15 @@ def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None
 def test_clips_of_another_shape_or_range_are_refused() -> None:
     model = build(TINY)
     good = clip_of()
-    for bad in (good[:, :3], good[0], good[..., :32], (255 * good).to(torch.uint8), good * 255, good - 0.5, good * float("nan")):
+    for bad in (
+        good[:, :3],
+        good[0],
+        good[..., :32],
+        (255 * good).to(torch.uint8),
+        good * 255,
+        good - 0.5,
+        good * float("nan"),
+    ):
         with pytest.raises(ValueError, match=r"a clip"):
             model.encode_video(bad)
     assert model.encode_video(good, normalize=True).norm(dim=-1).allclose(torch.ones(2), atol=1e-5)
@@ -162,6 +179,12 @@ def test_names_and_seeds() -> None:
         assert torch.equal(one.encode_video(clip_of()), two.encode_video(clip_of()))
         assert not torch.equal(one.encode_video(clip_of()), other.encode_video(clip_of()))
     assert variant("mobileviclip-tiny") == variant("tiny")
-    for wrong in ({"dims": (16, 32, 32, 60)}, {"dims": (16, 24, 32, 64)}, {"image_size": 60}, {"depths": (0, 1, 1, 1)}, {"trunk": "resnet"}):
+    for wrong in (
+        {"dims": (16, 32, 32, 60)},
+        {"dims": (16, 24, 32, 64)},
+        {"image_size": 60},
+        {"depths": (0, 1, 1, 1)},
+        {"trunk": "resnet"},
+    ):
         with pytest.raises(ConfigError):
             dataclasses.replace(TINY, **wrong)

@@ -43,7 +43,9 @@ class Memory:
         if index in self.broken:
             raise DataError(f"clip {index} is broken")
         noise = torch.from_numpy(rng.random((2, 3, 32, 32), dtype=np.float32))
-        return (0.2 * noise + 0.8 * (index % 4) / 3).clamp(0, 1), ("dark", "grey", "bright", "white")[index % 4]
+        return (0.2 * noise + 0.8 * (index % 4) / 3).clamp(0, 1), ("dark", "grey", "bright", "white")[
+            index % 4
+        ]
 
     def group(self, index: int) -> int:
         return index % 4
@@ -123,7 +125,11 @@ def test_training_learns_and_leaves_the_text_alone() -> None:
     assert result.history[-1]["loss"] < 0.8 * result.history[0]["loss"]
     assert all(torch.equal(value, text[name]) for name, value in model.text.state_dict().items())
     assert not model.training
-    temporal = [p for name, p in model.named_parameters() if "temporal.norm.weight" in name or "temporal_embedding" in name]
+    temporal = [
+        p
+        for name, p in model.named_parameters()
+        if "temporal.norm.weight" in name or "temporal_embedding" in name
+    ]
     assert all(p.abs().max() > 0 for p in temporal)  # they begin at zero and do move
     trained = build(SMALLEST)
     fit_video_text(trained, Memory(), dataclasses.replace(SETTINGS, freeze_text=False), device=CPU)
@@ -143,10 +149,14 @@ class _Stop(Exception):
     pass
 
 
-def test_an_interrupted_training_comes_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_training_comes_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("moclip_lite.mobileviclip.fit._SAVE_EVERY", 0.0)
 
-    def train(checkpoint: Path, stop_at: int | None = None, print_: str = "x") -> tuple[MobileViCLIP, list[int]]:
+    def train(
+        checkpoint: Path, stop_at: int | None = None, print_: str = "x"
+    ) -> tuple[MobileViCLIP, list[int]]:
         model, seen = build(SMALLEST), list[int]()
 
         def on_step(done: int, total: int, loss: float) -> None:
@@ -184,7 +194,14 @@ def test_broken_clips_are_noted_and_too_few_refused() -> None:
 
 def test_the_published_schedule_is_the_default() -> None:
     s = VideoTextSettings()
-    assert (s.epochs, s.warmup, s.lr, s.betas, s.weight_decay, s.freeze_text) == (3, 1.0, 1e-5, (0.9, 0.98), 0.2, True)
+    assert (s.epochs, s.warmup, s.lr, s.betas, s.weight_decay, s.freeze_text) == (
+        3,
+        1.0,
+        1e-5,
+        (0.9, 0.98),
+        0.2,
+        True,
+    )
     rates = [_rate(s, number, 10) for number in range(30)]
     assert rates[0] == pytest.approx(1e-6)
     assert max(rates) == rates[9] == pytest.approx(1e-5)
@@ -203,11 +220,14 @@ def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     assert [p.group for p in pairs] == [0, 0, 1]
     assert pairs[1].captions == ("A CAT",)
     pd.DataFrame({"clip": ["video1.mp4"], "caption": ["a cat"]}).to_parquet(tmp_path / "t.parquet")
-    assert read_pairs(tmp_path / "t.parquet", tmp_path / "videos")[0].clip == tmp_path / "videos" / "video1.mp4"
+    assert (
+        read_pairs(tmp_path / "t.parquet", tmp_path / "videos")[0].clip == tmp_path / "videos" / "video1.mp4"
+    )
     source = FilePairs(pairs, SMALLEST)
     clip, caption = source.pair(0, np.random.default_rng(0))
     assert clip.shape == (2, 3, 32, 32)
-    assert (0 <= clip).all() and (clip <= 1).all()
+    assert (clip >= 0).all()
+    assert (clip <= 1).all()
     assert caption == "a cat"
     with pytest.raises(DataError, match=r"b\.avi"):
         source.pair(1, np.random.default_rng(0))
@@ -215,7 +235,12 @@ def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("clip,caption\n", "no rows"), ("a,b\n1,2\n", "column"), ("clip,caption\nx,\n", "row 1 has no caption"), ("", "can't be read")],
+    [
+        ("clip,caption\n", "no rows"),
+        ("a,b\n1,2\n", "column"),
+        ("clip,caption\nx,\n", "row 1 has no caption"),
+        ("", "can't be read"),
+    ],
 )
 def test_tables_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "t.csv").write_text(text)
@@ -254,7 +279,10 @@ def test_short_clips_repeat_their_last_frame(make_clip: Callable[..., Path], fra
     assert clip.shape == (8, 3, 32, 32)
     for position in range(frames, 8):
         assert torch.equal(clip[position], clip[frames - 1])
-    assert torch.equal(read_clip(path, 8, 32, rng=np.random.default_rng(0))[-1], read_clip(path, 8, 32, rng=np.random.default_rng(0))[frames - 1])
+    assert torch.equal(
+        read_clip(path, 8, 32, rng=np.random.default_rng(0))[-1],
+        read_clip(path, 8, 32, rng=np.random.default_rng(0))[frames - 1],
+    )
 
 
 def test_huge_and_narrow_pictures() -> None:
@@ -271,5 +299,3 @@ def test_the_clip_is_read_by_the_model(clip: Path) -> None:
     model = shaken(SMALLEST)
     with torch.inference_mode():
         assert torch.isfinite(model.encode_video(read_clip(clip, 2, 32)[None])).all()
-
-

@@ -49,7 +49,9 @@ def write(path: Path, state: State) -> Path:
 
 def embeddings(model: MobileViCLIP) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
-        return model.encode_video(clip_of(model.config)), model.encode_text(model.tokenize(["a person juggling"]))
+        return model.encode_video(clip_of(model.config)), model.encode_text(
+            model.tokenize(["a person juggling"])
+        )
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -105,7 +107,11 @@ RENAME = ((r"temporal_conv", "temporal"),)
 @pytest.mark.parametrize(("config", "layout", "name"), LAYOUTS)
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_layouts_of_others(
-    tmp_path: Path, config: MobileViClipConfig, layout: Callable[[MobileViCLIP], State], name: str, suffix: str
+    tmp_path: Path,
+    config: MobileViClipConfig,
+    layout: Callable[[MobileViCLIP], State],
+    name: str,
+    suffix: str,
 ) -> None:
     source = shaken(config, seed=5)
     source.video.trunk.head.fc.bias.data.zero_()  # their projection has none
@@ -133,7 +139,7 @@ def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
     unknown = write(tmp_path / "published.pt", published_state(source, "token_mixer.time_mixing"))
     model = build(TINY)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match="unexpected.*time_mixing"):
+    with pytest.raises(CheckpointError, match=r"unexpected.*time_mixing"):
         import_checkpoint(model, unknown)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     report = import_checkpoint(model, unknown, partial=True)
@@ -141,7 +147,7 @@ def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
     assert all(".temporal." in name for name in report.missing)
     assert len(report.missing) == 5 * sum(TINY.depths[:3])  # taps, and four of a norm
     picture = write(tmp_path / "timm.safetensors", timm_state(source))
-    with pytest.raises(CheckpointError, match="missing.*text"):
+    with pytest.raises(CheckpointError, match=r"missing.*text"):
         import_checkpoint(model, picture)
     assert import_checkpoint(model, picture, partial=True).layout == "timm"
 
@@ -151,7 +157,9 @@ class _Harmful:
         return os.mkdir, ("ran",)
 
 
-@pytest.mark.parametrize("kind", ["pickle", "cut", "text", "list", "foreign", "missing", "folded", "frames", "size", "nan"])
+@pytest.mark.parametrize(
+    "kind", ["pickle", "cut", "text", "list", "foreign", "missing", "folded", "frames", "size", "nan"]
+)
 def test_checkpoints_that_do_not_fit_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -32,8 +32,11 @@ for command in (experiment.run, experiment.evaluate, experiment.ablate, experime
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
 experiment.train_app.command("video-text")(videotext.train_video_text)
-for command in (videotext.index, videotext.search, videotext.retrieval, videotext.convert, export.export):
-    app.command()(command)
+app.command()(videotext.index)
+app.command()(videotext.search)
+app.command()(videotext.retrieval)
+app.command()(videotext.convert)
+app.command()(export.export)
 
 
 def _version(asked: bool) -> None:

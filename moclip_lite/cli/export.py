@@ -41,7 +41,9 @@ def export(
             reporter.warn(f"{source} has RANDOM weights, as asked for: what it answers means nothing")
         made = export_mobileviclip(model, out)
     else:
-        raise ConfigError(f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export")
+        raise ConfigError(
+            f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export"
+        )
     if json:
         print_json([{**vars(e), "path": str(e.path)} for e in made])
         return

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["convert", "index", "retrieval", "search", "train_video_text"]
 
-Model: TypeAlias = Annotated[str, typer.Option("--model", "-m", help="mobileviclip-tiny or mobileviclip-small.")]
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", "-m", help="mobileviclip-tiny or mobileviclip-small.")
+]
 Weights: TypeAlias = Annotated[
     str, typer.Option("--pretrained", help="datacompdr (MobileCLIP's, from a hub), a checkpoint's path, or 'none' for random weights.")
 ]  # fmt: skip
@@ -31,7 +33,9 @@ def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
     from ..mobileviclip.encoder import ModelSpec
 
     if model.removeprefix(VIDEO_MODELS) not in VARIANTS:
-        raise ConfigError(f"--model must be one of {[VIDEO_MODELS + name for name in VARIANTS]}, got {model!r}")
+        raise ConfigError(
+            f"--model must be one of {[VIDEO_MODELS + name for name in VARIANTS]}, got {model!r}"
+        )
     return ModelSpec(name=model, pretrained=pretrained, seed=seed)
 
 
@@ -117,7 +121,9 @@ def index(
         raise FileNotFoundError(2, "there is no such folder", str(folder))
     reporter = ConsoleReporter(quiet)
     encoder = _encoder(_spec(model, pretrained, seed), device, reporter)
-    made = build_index(folder, encoder, WindowSpec(longest=window, shots=shots), FeatureCache(cache), reporter)
+    made = build_index(
+        folder, encoder, WindowSpec(longest=window, shots=shots), FeatureCache(cache), reporter
+    )
     reporter.close()
     save_index(out, made)
     failures = [vars(failure) for failure in made.failures]
@@ -125,7 +131,9 @@ def index(
         about = {"index": str(out), "model": made.model_text, "videos": len(made.videos)}
         print_json({**about, "windows": len(made.vectors), "failures": failures})
         return
-    err.print(f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}", markup=False)
+    err.print(
+        f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}", markup=False
+    )
     print_failures(failures)
 
 
@@ -155,7 +163,9 @@ def search(
     for warning in warnings:
         reporter.warn(warning)
     if json:
-        found = [{"query": q, "results": [vars(hit) for hit in row]} for q, row in zip(queries, hits, strict=True)]
+        found = [
+            {"query": q, "results": [vars(hit) for hit in row]} for q, row in zip(queries, hits, strict=True)
+        ]
         print_json({"model": loaded.model_text, "queries": found, "warnings": warnings})
         return
     for query, row in zip(queries, hits, strict=True):

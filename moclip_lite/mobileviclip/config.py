@@ -64,8 +64,8 @@ class MobileViClipConfig:
     normalization: Statistics = NO_NORMALIZATION
 
     def __post_init__(self) -> None:
-        sizes = (*self.depths, *self.dims, self.embed_dim, self.num_frames, self.image_size)
-        sizes += (self.text_width, self.text_heads, self.text_layers)
+        sizes = [*self.depths, *self.dims, self.embed_dim, self.num_frames, self.image_size]
+        sizes += [self.text_width, self.text_heads, self.text_layers]
         if len(self.depths) != 4 or len(self.dims) != 4 or not all(0 < n <= _LARGEST for n in sizes):
             raise ConfigError(f"a MobileViCLIP's counts must be from 1 to {_LARGEST}, in four stages")
         if self.image_size % 32 or self.dims[3] % 32 or self.text_width % self.text_heads:

@@ -21,7 +21,7 @@ def gather_all(local: Tensor) -> Tensor:
     if local.requires_grad:
         from torch.distributed.nn.functional import all_gather
 
-        return torch.cat(list(all_gather(local)))
+        return torch.cat(list(all_gather(local)))  # type: ignore[no-untyped-call]
     parts = [torch.empty_like(local) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, local.contiguous())
     return torch.cat(parts)

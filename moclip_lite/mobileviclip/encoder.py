@@ -91,7 +91,9 @@ class VideoTextEncoder:
             ValueError: an empty text, or none at all.
         """
         tokens = self.model.tokenize(texts).to(self.device)
-        return np.concatenate([_array(self.model.encode_text(part, normalize=True)) for part in tokens.split(batch)])
+        return np.concatenate(
+            [_array(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
+        )
 
 
 def _array(value: Any) -> Vectors:

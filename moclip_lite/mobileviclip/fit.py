@@ -230,7 +230,10 @@ def _batches(
                 ready, ahead = ahead, submit(number + 1) if number + 1 < total else []
                 rows = [future.result() for future in ready]
                 groups = torch.tensor([group for _, _, group in rows])
-                yield number, (torch.stack([clip for clip, _, _ in rows]), [text for _, text, _ in rows], groups)
+                yield (
+                    number,
+                    (torch.stack([clip for clip, _, _ in rows]), [text for _, text, _ in rows], groups),
+                )
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -286,9 +289,7 @@ def _resume(
     except (CheckpointError, AttributeError, KeyError, TypeError, ValueError):
         return 0  # damaged or foreign: train from the start
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-    model.load_state_dict(
-        {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
-    )
+    model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")})
     state: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

@@ -73,7 +73,7 @@ def _timm_names(names: Iterable[str]) -> dict[str, str]:
 
     listed, tags = _tagged(names)
     head = SimpleNamespace(fc=torch.nn.Linear(1, 1))
-    renamed = checkpoint_filter_fn(tags, SimpleNamespace(head=head))
+    renamed = checkpoint_filter_fn(tags, SimpleNamespace(head=head))  # type: ignore[no-untyped-call]
     renamed.pop("head.fc.bias", None)  # made up by timm: Apple's projection has none
     return {listed[int(tag.reshape(-1)[0])]: name for name, tag in renamed.items()}
 

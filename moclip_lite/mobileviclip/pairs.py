@@ -46,7 +46,10 @@ def read_pairs(table: Path, root: Path | None = None) -> list[Pair]:
         DataError: missing, not such a table, an empty caption, or clips that are not there.
     """
     frame = _read_table(table)
-    clip_column, caption_column = _column(table, frame, _CLIP_COLUMNS), _column(table, frame, _CAPTION_COLUMNS)
+    clip_column, caption_column = (
+        _column(table, frame, _CLIP_COLUMNS),
+        _column(table, frame, _CAPTION_COLUMNS),
+    )
     base = root if root is not None else table.parent
     pairs, absent, groups = [], [], dict[str, int]()
     rows = zip(frame[clip_column], frame[caption_column], strict=True)

@@ -26,7 +26,12 @@ __all__ = ["train_video_text"]
 
 
 def train_video_text(
-    pairs: Sequence[Pair], spec: ModelSpec, settings: VideoTextSettings, out: Path, device: torch.device, reporter: Reporter
+    pairs: Sequence[Pair],
+    spec: ModelSpec,
+    settings: VideoTextSettings,
+    out: Path,
+    device: torch.device,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Train on pairs and write `out`/model.safetensors and `out`/metrics.json.
 

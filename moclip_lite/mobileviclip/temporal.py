@@ -50,7 +50,8 @@ class TemporalMixer(nn.Module):
         if self.conv is None or self.norm is None:
             return
         norm = self.norm
-        assert norm.running_var is not None and norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
         weight = self.conv.weight * scale.view(-1, 1, 1)
         weight[:, :, KERNEL // 2] += 1
@@ -71,7 +72,7 @@ def mix_frames(x: Tensor, weight: Tensor, frames: int, bias: Tensor | None = Non
         bias: [C].
     """
     before, now, after = weight.view(1, 1, weight.shape[0], 1, 1, KERNEL).unbind(-1)
-    clips = x.unflatten(0, (-1, frames))
+    clips = torch.unflatten(x, 0, (-1, frames))
     if torch.compiler.is_exporting():  # in-place sums become scatters there, which runtimes do slowly
         out = clips * now
         out = out + functional.pad(clips[:, :-1] * before, (0,) * 6 + (1, 0))
@@ -120,7 +121,7 @@ class TemporalPositions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames = self.temporal_embedding.shape[1]
-        clips = self.spatial(x).unflatten(0, (-1, frames)) + self.temporal_embedding[..., None, None]
+        clips = torch.unflatten(self.spatial(x), 0, (-1, frames)) + self.temporal_embedding[..., None, None]
         return clips.flatten(0, 1)
 
 
@@ -141,6 +142,6 @@ class JointAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height = x.shape[2]
-        tall = x.unflatten(0, (-1, self.frames)).transpose(1, 2).flatten(2, 3)
+        tall = torch.unflatten(x, 0, (-1, self.frames)).transpose(1, 2).flatten(2, 3)
         out: Tensor = self.attention(tall)
-        return out.unflatten(2, (self.frames, height)).transpose(1, 2).flatten(0, 1)
+        return torch.unflatten(out, 2, (self.frames, height)).transpose(1, 2).flatten(0, 1)

@@ -126,6 +126,11 @@ def _conv_norm(width: int) -> nn.Sequential:
     return parts
 
 
+def _fused(parts: nn.Module) -> nn.Conv2d:
+    conv, norm = cast(nn.Conv2d, parts.conv), cast(nn.BatchNorm2d, parts.bn)
+    return fuse_conv_bn_eval(conv, norm)
+
+
 class _Branches(nn.Module):
     """MobileOne's branches: a norm on the input, and convolutions with norms of their own."""
 
@@ -142,12 +147,14 @@ class _Branches(nn.Module):
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight [C, 1, 1, 11] and bias [C] of one convolution that does the same."""
-        weight, bias = _identity(self.rbr_skip.num_features), torch.zeros(self.rbr_skip.num_features)
-        skip = nn.Conv2d(weight.shape[0], weight.shape[0], (1, _KERNEL), groups=weight.shape[0])
-        skip.weight.data, skip.bias.data = weight.to(self.rbr_skip.weight), bias.to(self.rbr_skip.weight)  # type: ignore[union-attr]
+        like, width = self.rbr_skip.weight, self.rbr_skip.num_features
+        weight, bias = _identity(width), torch.zeros(width)
+        skip = nn.Conv2d(width, width, (1, _KERNEL), groups=width)
+        skip.weight.data, cast(Tensor, skip.bias).data = weight.to(like), bias.to(like)
         parts = [fuse_conv_bn_eval(skip.eval(), self.rbr_skip)]
-        parts += [fuse_conv_bn_eval(branch.conv, branch.bn) for branch in self.rbr_conv]  # type: ignore[arg-type]
-        return sum(p.weight for p in parts), sum(p.bias for p in parts)  # type: ignore[return-value, misc]
+        parts += [_fused(branch) for branch in self.rbr_conv]
+        biases = [cast(Tensor, part.bias) for part in parts]
+        return torch.stack([part.weight for part in parts]).sum(0), torch.stack(biases).sum(0)
 
 
 def _identity(width: int) -> Tensor:
@@ -170,8 +177,11 @@ class _TokenMixer(nn.Module):
         if self.reparam_conv is not None:
             folded: Tensor = self.reparam_conv(x)
             return folded
-        assert self.norm is not None and self.mixer is not None and self.layer_scale is not None
-        return x + self.layer_scale * (self.mixer(x) - self.norm(x))
+        assert self.norm is not None
+        assert self.mixer is not None
+        assert self.layer_scale is not None
+        mixed: Tensor = x + self.layer_scale * (self.mixer(x) - self.norm(x))
+        return mixed
 
     def reparameterize(self) -> None:
         """Fold everything into one convolution over the tokens."""
@@ -203,7 +213,7 @@ class _ConvFfn(nn.Module):
         """Fold the norm into the convolution before it."""
         if len(self.conv) > 1:
             folded = nn.Sequential()
-            folded.add_module("conv", fuse_conv_bn_eval(self.conv.conv, self.conv.bn))  # type: ignore[arg-type]
+            folded.add_module("conv", _fused(self.conv))
             self.conv = folded
 
 
@@ -217,7 +227,7 @@ class _RepMixerBlock(nn.Module):
         self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-5))
 
     def forward(self, x: Tensor) -> Tensor:
-        row = self.token_mixer(x.transpose(1, 2).unsqueeze(2))
+        row: Tensor = self.token_mixer(x.transpose(1, 2).unsqueeze(2))
         row = row + self.layer_scale * self.convffn(row)
         return row.squeeze(2).transpose(1, 2)
 

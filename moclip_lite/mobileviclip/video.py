@@ -78,39 +78,38 @@ class VideoEncoder(nn.Module):
                 else:
                     x = block(x)
         x = self.trunk.head(self.trunk.final_conv(x))
-        return x.unflatten(0, (-1, clip.shape[1]))
+        return torch.unflatten(x, 0, (-1, clip.shape[1]))
 
     def forward(self, clip: Tensor) -> Tensor:
         """float32 [B, T, 3, S, S] in 0..1 -> [B, embed_dim]."""
         return self.frame_embeddings(clip).mean(dim=1)
 
-
     def fold(self) -> None:
         """Fold every training branch, in place: temporal ones, RepMixer's, MobileOne's, the convolutions'
         norms and the layer scales. For evaluation mode."""
-        from timm.layers import ConvNormAct
+        from timm.layers.conv_bn_act import ConvNormAct
         from timm.models import reparameterize_model
         from timm.models.fastvit import AttentionBlock, RepMixerBlock
 
         with torch.no_grad():
             reparameterize_model(self, inplace=True)
-            for part in list(self.modules()):
-                for name, child in list(part.named_children()):
+            parts: list[Any] = list(self.modules())
+            for part in parts:
+                children: list[tuple[str, Any]] = list(part.named_children())
+                for name, child in children:
                     if isinstance(child, ConvNormAct) and isinstance(child.bn, nn.BatchNorm2d):
-                        # timm's norm carries the activation, where there is one.
-                        plain = fuse_conv_bn_eval(child.conv, child.bn)
-                        setattr(part, name, nn.Sequential(plain, child.bn.drop, child.bn.act))
+                        setattr(part, name, _fused(child))
                 if isinstance(part, RepMixerBlock):
                     _scale(part, "layer_scale", part.mlp.fc2)
-                    part.mlp = FoldedMlp(part.mlp)
+                    part.add_module("mlp", FoldedMlp(part.mlp))
                 elif isinstance(part, AttentionBlock):
-                    mixer = part.token_mixer
+                    mixer: Any = part.token_mixer
                     attention = mixer.attention if isinstance(mixer, JointAttention) else mixer
                     _scale(part, "layer_scale_1", attention.proj)
                     _scale(part, "layer_scale_2", part.mlp.fc2)
-                    part.mlp = FoldedMlp(part.mlp)
+                    part.add_module("mlp", FoldedMlp(part.mlp))
         self.folded = True
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
 
 class FoldedMlp(nn.Module):
@@ -134,6 +133,11 @@ class FoldedMlp(nn.Module):
         return out.permute(0, 3, 1, 2)
 
 
+def _fused(part: Any) -> nn.Sequential:
+    """Convolution and norm as one; timm's norm carries the activation, where there is one."""
+    return nn.Sequential(fuse_conv_bn_eval(part.conv, part.bn), part.bn.drop, part.bn.act)
+
+
 def _linear(conv: nn.Conv2d) -> nn.Linear:
     layer = nn.Linear(conv.in_channels, conv.out_channels)
     assert conv.bias is not None
@@ -141,7 +145,7 @@ def _linear(conv: nn.Conv2d) -> nn.Linear:
     return layer
 
 
-def _scale(block: nn.Module, name: str, layer: nn.Linear | nn.Conv2d) -> None:
+def _scale(block: nn.Module, name: str, layer: Any) -> None:
     """Move a layer scale into the layer before it."""
     scale = getattr(block, name)
     if isinstance(scale, nn.Identity):

@@ -145,7 +145,11 @@ def save_index(path: Path, index: VideoIndex) -> None:
         "root": str(index.root), "videos": [asdict(video) for video in index.videos], "model": asdict(index.model),
         "model_digest": index.model_digest, "model_text": index.model_text,
     }  # fmt: skip
-    arrays = {"vectors": index.vectors, "video_of": index.video_of, "seconds": index.seconds}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "vectors": index.vectors,
+        "video_of": index.video_of,
+        "seconds": index.seconds,
+    }
     write_tensors(path, arrays, {"format": _FORMAT, "about": json.dumps(about)})
 
 

@@ -7,6 +7,7 @@ nothing else is decoded.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,7 +64,9 @@ def _changed(path: Path, frame: int) -> bool:
     return bool(np.abs(small[1] - small[0]).mean() >= _CHANGE)
 
 
-def cut_windows(total: int, fps: float, cuts: list[int], longest: float, shortest: float = 1.0) -> list[Window]:
+def cut_windows(
+    total: int, fps: float, cuts: list[int], longest: float, shortest: float = 1.0
+) -> list[Window]:
     """Shots, the long ones in equal parts.
 
     Args:
@@ -80,10 +83,10 @@ def cut_windows(total: int, fps: float, cuts: list[int], longest: float, shortes
             edges.append(cut)
     edges.append(total)
     windows = []
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in itertools.pairwise(edges):
         parts = -(-(last - first) // most)
         bounds = [first + (last - first) * i // parts for i in range(parts + 1)]
-        windows += [Window(a, b, a / fps, b / fps) for a, b in zip(bounds, bounds[1:], strict=False)]
+        windows += [Window(a, b, a / fps, b / fps) for a, b in itertools.pairwise(bounds)]
     return windows
 
 
