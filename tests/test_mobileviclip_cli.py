@@ -211,7 +211,7 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
 def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> None:
     sets = [
         f"data.root={videos}", f"run.dir={tmp_path / 'run'}", "clip.model=mobileviclip-tiny", f"clip.pretrained={weights}",
-        "run.streams=[appearance]", "run.workers=1", "train_head.epochs=2",
+        "clip.frames=8", "run.streams=[appearance]", "run.workers=1", "train_head.epochs=2",
     ]  # fmt: skip
     words = [word for value in sets for word in ("--set", value)]
     root = Path(__file__).parents[1]

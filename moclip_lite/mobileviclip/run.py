@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..checkpoint import weights_digest
 from ..digest import digest_bytes
 from ..errors import ConfigError
 from ..reporting import Reporter
-from ..storage import write_json
+from ..storage import read_json, write_json
 from .encoder import ModelSpec
 from .fit import VideoTextSettings, fit_video_text
 from .pairs import FilePairs, Pair
@@ -51,11 +52,14 @@ def train_video_text(
         said = [[str(pair.clip), *pair.captions] for pair in pairs]
         text = json.dumps([what, weights_digest(model), said])
         fingerprint = digest_bytes([text.encode()])
+        about = json.loads(
+            json.dumps({**what, "pairs": len(pairs), "weights": origin})
+        )  # tuples become lists
         note = out / "training.json"
-        if note.is_file() and json.loads(note.read_text()).get("fingerprint") != fingerprint:
+        if note.is_file() and read_json(note) != {**about, "fingerprint": fingerprint}:
             raise ConfigError(f"{out} holds another training; choose another folder with --out")
         if first:
-            write_json(note, {"fingerprint": fingerprint, **what, "pairs": len(pairs), "weights": origin})
+            write_json(note, {**about, "fingerprint": fingerprint})
             reporter.say(f"training {model.describe()} on {len(pairs)} pairs")
 
         def tell(done: int, total: int, loss: float) -> None:
@@ -76,21 +80,16 @@ def train_video_text(
         return metrics
 
 
-class _processes:  # noqa: N801 - a context manager, used as a function
-    """Joins the processes that torchrun started; gives (whether this is the first, its device)."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def __enter__(self) -> tuple[bool, torch.device]:
-        self.joined = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
-        if self.joined:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-            if self.device.type == "cuda":
-                self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        return rank == 0, self.device
-
-    def __exit__(self, *_: object) -> None:
-        if self.joined:
+@contextmanager
+def _processes(device: torch.device) -> Iterator[tuple[bool, torch.device]]:
+    """Join the processes that torchrun started: (whether this is the first, its device)."""
+    joined = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    if joined:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        yield not dist.is_initialized() or dist.get_rank() == 0, device
+    finally:
+        if joined:
             dist.destroy_process_group()
