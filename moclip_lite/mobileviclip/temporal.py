@@ -71,13 +71,16 @@ def mix_frames(x: Tensor, weight: Tensor, frames: int, bias: Tensor | None = Non
         frames: T.
         bias: [C].
     """
-    before, now, after = weight.view(1, 1, weight.shape[0], 1, 1, KERNEL).unbind(-1)
     clips = torch.unflatten(x, 0, (-1, frames))
-    if torch.compiler.is_exporting():  # in-place sums become scatters there, which runtimes do slowly
-        out = clips * now
-        out = out + functional.pad(clips[:, :-1] * before, (0,) * 6 + (1, 0))
-        out = out + functional.pad(clips[:, 1:] * after, (0,) * 6 + (0, 1))
-        return (out if bias is None else out + bias.view(-1, 1, 1)).flatten(0, 1)
+    if (
+        torch.compiler.is_exporting()
+    ):  # in-place sums become scatters there; a convolution is faster in a runtime
+        lines = clips.flatten(3).transpose(1, 2)
+        mixed = functional.conv2d(
+            lines, weight.unsqueeze(-1), bias, padding=(KERNEL // 2, 0), groups=len(weight)
+        )
+        return mixed.transpose(1, 2).reshape(x.shape)
+    before, now, after = weight.view(1, 1, weight.shape[0], 1, 1, KERNEL).unbind(-1)
     out = clips * now if bias is None else torch.addcmul(bias.view(-1, 1, 1), clips, now)
     out[:, 1:].addcmul_(clips[:, :-1], before)
     out[:, :-1].addcmul_(clips[:, 1:], after)

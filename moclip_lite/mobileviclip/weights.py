@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -131,10 +132,11 @@ def _checked(path: Path, model: MobileViCLIP, wanted: MobileViClipConfig) -> Mob
 
 def _download(name: str) -> Path:
     """MobileCLIP-S0 from Apple, S2 through open_clip."""
+    from huggingface_hub import hf_hub_download
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its import takes it back
     try:
         if name == "tiny":
-            from huggingface_hub import hf_hub_download
-
             return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
         import open_clip
 
