@@ -136,7 +136,7 @@ class Workspace:
             self.reporter.say(f"loading {spec.model} ({spec.pretrained})")
             encoder = make_encoder(self.experiment, self.device)
             if encoder.random:
-                self.reporter.warn("CLIP has RANDOM weights, as asked for: its features mean little")
+                self.reporter.warn(f"{spec.model} has RANDOM weights, as asked for: its features mean little")
             return encoder
 
         return LazyEncoder(spec, self.cache, load)

@@ -75,7 +75,7 @@ def search(
 
 
 def _hit(index: VideoIndex, window: int, score: float) -> Hit:
-    start, stop = (float(x) for x in index.seconds[window])
+    start, stop = (round(float(x), 3) for x in index.seconds[window])
     return Hit(str(index.root / index.videos[int(index.video_of[window])].path), start, stop, score)
 
 
