@@ -8,8 +8,8 @@ InternVideo2 are vision transformers of S (384 wide, 12 layers, 6 heads) and L (
 8 frames of 224 x 224 and attention over all 2,048 patches and a class token at once. The published 133
 and 644 M count towers that this clip does not pass through, and are not what the time depends on.
 
-The paper's ratios (6.7 and 55 to small, on a tablet) are those of a neural engine that attention over 2,049 tokens
-suits badly. A CPU goes by operations: S14 needs about 82 G multiply-adds, L14 about 830, small 63.
+The paper's ratios to small, 6.7 and 55, are of a tablet. On a CPU time goes by operations: S14 needs about 82 G
+multiply-adds by its shape, L14 about 830, small 63.
 """
 
 from __future__ import annotations
