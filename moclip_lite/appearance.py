@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,10 @@ from torch.nn import functional
 from .costs import count_cost
 from .errors import CheckpointError, ConfigError, WeightsUnavailable
 from .labels import Prompts
+from .mobileviclip.weights import RANDOM
 from .motion_net import freeze
 
 __all__ = ["RANDOM", "AppearanceEncoder"]
-
-RANDOM: Final = "none"
-"""The name of random, seeded weights; never chosen unasked."""
 
 
 def _open_clip() -> Any:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .clips import Crop as MotionCrop
 from .clips import Field as MotionField
@@ -24,6 +24,7 @@ from .storage import write_text
 from .training import TrainSettings
 
 __all__ = [
+    "VIDEO_MODELS",
     "ClipConfig",
     "DataConfig",
     "Experiment",
@@ -118,15 +119,27 @@ class MotionConfig(_Section):
         return MotionSpec(**{name: getattr(self, name) for name in names})
 
 
-class ClipConfig(_Section):
-    """Appearance stream: the frozen CLIP."""
+VIDEO_MODELS: Final = "mobileviclip-"
+"""What the names of models that see a clip's frames together begin with."""
 
-    model: str = Field("ViT-B-32", description="open_clip model")
+
+class ClipConfig(_Section):
+    """Appearance stream: the frozen CLIP. For mobileviclip-tiny and -small other defaults hold: the weights
+    "datacompdr" and 8 frames at uniform positions."""
+
+    model: str = Field("ViT-B-32", description="open_clip model, mobileviclip-tiny or mobileviclip-small")
     pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
     positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")
     prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _video_defaults(cls, value: Any) -> Any:
+        if isinstance(value, dict) and str(value.get("model", "")).startswith(VIDEO_MODELS):
+            return {"pretrained": "datacompdr", "frames": 8, **value}
+        return value
 
 
 class FusionConfig(_Section):

@@ -77,7 +77,7 @@ class Classifier:
     ) -> None:
         self.experiment, self.labels = experiment, tuple(labels)
         self._encoder_digest = encoder_digest
-        self._motion, self._heads = motion, heads
+        self.motion, self.heads = motion, heads
         self.device = pick_device(experiment.run.device)
 
     @classmethod
@@ -132,7 +132,7 @@ class Classifier:
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
-        if self._heads and self.experiment.clip.pretrained == "none":
+        if self.heads and self.experiment.clip.pretrained == "none":
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
         return []
 
@@ -168,8 +168,8 @@ class Classifier:
             mv_tools.MotionError: it can't be read.
         """
         started = time.perf_counter()
-        spec = self.experiment.motion.spec() if self._motion is not None else None
-        reading = read_file(Path(path), spec, self._appearance_spec if self._heads else None)
+        spec = self.experiment.motion.spec() if self.motion is not None else None
+        reading = read_file(Path(path), spec, self._appearance_spec if self.heads else None)
         notes = list(reading.notes)
         scores: dict[str, npt.NDArray[np.float32]] = {}
         feature = None
@@ -193,10 +193,10 @@ class Classifier:
         )
 
     def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        assert self._motion is not None
+        assert self.motion is not None
         test = self.experiment.test
         views = Views(test.segments, test.crops, test.flips)
-        features, scores = batch_motion_scores(self._motion, clip.motion[None], views, self.device)
+        features, scores = batch_motion_scores(self.motion, clip.motion[None], views, self.device)
         return features[0], scores[0]
 
     def _head_scores(
@@ -209,7 +209,7 @@ class Classifier:
         if self.experiment.clip.normalize:
             rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
         appearance = torch.from_numpy(rows[None].astype(np.float32))
-        for stage, head in self._heads.items():
+        for stage, head in self.heads.items():
             if stage == "fusion" and feature is None:
                 continue
             blank = head.motion_norm.mean.cpu() if feature is None else torch.from_numpy(feature)

@@ -12,7 +12,7 @@ import torch
 
 from .appearance import RANDOM, AppearanceEncoder
 from .cache import FeatureCache, cache_key
-from .config import Experiment
+from .config import VIDEO_MODELS, Experiment
 from .datasets import (
     Clip,
     Fold,
@@ -35,6 +35,7 @@ from .labels import read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
 from .training import pick_device
+from .video_appearance import VideoAppearanceEncoder
 
 __all__ = ["Workspace", "make_encoder"]
 
@@ -46,6 +47,9 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
         ConfigError, WeightsUnavailable, CheckpointError: it can't be had.
     """
     clip = experiment.clip
+    if clip.model.startswith(VIDEO_MODELS):
+        seed = _encoder_seed(experiment)
+        return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
     return AppearanceEncoder(clip.model, clip.pretrained, device, _encoder_seed(experiment))
 
 
@@ -155,7 +159,7 @@ class Workspace:
             self.reporter.say(f"loading {spec.model} ({spec.pretrained})")
             encoder = make_encoder(self.experiment, self.device)
             if encoder.random:
-                self.reporter.warn("CLIP has RANDOM weights, as asked for: its features mean little")
+                self.reporter.warn(f"{spec.model} has RANDOM weights, as asked for: its features mean little")
             return encoder
 
         return LazyEncoder(spec, self.cache, load)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from . import ablate, cache, compare, data, experiment, mv, predict
+from . import ablate, cache, compare, data, experiment, export, mv, predict, videotext
 from .console import err, explain
 
 __all__ = ["app", "main"]
@@ -35,6 +35,12 @@ for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.d
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
 app.command()(compare.compare)
+experiment.train_app.command("video-text")(videotext.train_video_text)
+app.command()(videotext.index)
+app.command()(videotext.search)
+app.command()(videotext.retrieval)
+app.command()(videotext.convert)
+app.command()(export.export)
 
 
 def _version(asked: bool) -> None:

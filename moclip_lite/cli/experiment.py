@@ -133,6 +133,7 @@ def zero_shot(
     sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")],
     labels: Annotated[str | None, typer.Option(help="Free-text labels for files, separated by commas.")] = None,
     sets: Sets = None, prompts: Annotated[Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small.")] = None,
     pretrained: Pretrained = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
     json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -142,7 +143,7 @@ def zero_shot(
     """
     from ..zeroshot import zero_shot_dataset
 
-    named = {"clip.prompts": prompts, **_named(pretrained=pretrained, cache=cache)}
+    named = {"clip.prompts": prompts, "clip.model": model, **_named(pretrained=pretrained, cache=cache)}
     if labels is not None:
         names = [name.strip() for name in labels.split(",") if name.strip()]
         space = workspace_of(experiment_of(None, sets, named), quiet)

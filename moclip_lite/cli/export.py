@@ -1,0 +1,51 @@
+"""``moclip export``: networks for use without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import ConsoleReporter, print_json, print_table
+from .options import Json, Quiet
+
+__all__ = ["export"]
+
+
+def export(
+    source: Annotated[str, typer.Argument(help="A run folder, a MobileViCLIP's weights, or mobileviclip-tiny or -small.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")],
+    pretrained: Annotated[str, typer.Option(help="For a model's name: datacompdr, a checkpoint's path, or 'none'.")] = "datacompdr",
+    json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write ONNX files, each compared with PyTorch first: a classifier, or a video-text model.
+
+    Example: moclip export runs/x --out exported
+    """
+    from ..config import VIDEO_MODELS
+    from ..errors import ConfigError
+    from ..export import export_classifier, export_mobileviclip
+    from ..mobileviclip import create_mobileviclip, load_model
+
+    reporter = ConsoleReporter(quiet)
+    path = Path(source)
+    if path.is_dir():
+        made = export_classifier(path, out)
+    elif path.suffix == ".safetensors" or source.startswith(VIDEO_MODELS):
+        if path.suffix == ".safetensors":
+            model = load_model(path)
+        else:
+            model = create_mobileviclip(source, None if pretrained == "none" else pretrained)
+        if model.weights == "random":
+            reporter.warn(f"{source} has RANDOM weights, as asked for: what it answers means nothing")
+        made = export_mobileviclip(model, out)
+    else:
+        raise ConfigError(
+            f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export"
+        )
+    if json:
+        print_json([{**vars(e), "path": str(e.path)} for e in made])
+        return
+    rows = [[str(e.path), ", ".join(e.inputs), ", ".join(e.outputs), f"{e.difference:.1e}"] for e in made]
+    print_table(f"exported to {out}", ["file", "inputs", "outputs", "difference"], rows)

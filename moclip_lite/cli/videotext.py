@@ -1,0 +1,250 @@
+"""``moclip train video-text``, ``index``, ``search``, ``retrieval`` and ``convert``: videos and sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from .console import ConsoleReporter, err, print_json, print_table
+from .data import print_failures
+from .options import Cache, Json, Quiet
+
+if TYPE_CHECKING:
+    from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
+
+__all__ = ["convert", "index", "retrieval", "search", "train_video_text"]
+
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", "-m", help="mobileviclip-tiny or mobileviclip-small.")
+]
+Weights: TypeAlias = Annotated[
+    str, typer.Option("--pretrained", help="datacompdr (MobileCLIP's, from a hub), a checkpoint's path, or 'none' for random weights.")
+]  # fmt: skip
+Seed: TypeAlias = Annotated[int, typer.Option(help="Of random weights, order and augmentation.")]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
+    from ..config import VIDEO_MODELS
+    from ..errors import ConfigError
+    from ..mobileviclip import VARIANTS
+    from ..mobileviclip.encoder import ModelSpec
+
+    if model.removeprefix(VIDEO_MODELS) not in VARIANTS:
+        raise ConfigError(
+            f"--model must be one of {[VIDEO_MODELS + name for name in VARIANTS]}, got {model!r}"
+        )
+    return ModelSpec(name=model, pretrained=pretrained, seed=seed)
+
+
+def _encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
+    from ..mobileviclip.encoder import VideoTextEncoder
+    from ..training import pick_device
+
+    reporter.say(f"loading {spec.name} ({spec.pretrained})")
+    encoder = VideoTextEncoder(spec, pick_device(device))
+    if encoder.random:
+        reporter.warn(f"{spec.name} has RANDOM weights, as asked for: what it finds means nothing")
+    return encoder
+
+
+def train_video_text(
+    source: Annotated[Path, typer.Argument(help="A CSV or parquet table of clips and captions, or a folder of class folders.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an interrupted training goes on in it.")],
+    root: Annotated[Path | None, typer.Option("--root", help="Folder of the table's clips; the table's own by default.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="YAML of templates and paraphrases, for class folders.")] = None,
+    model: Model = "mobileviclip-small", pretrained: Weights = "datacompdr",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs.")] = 3,
+    warmup: Annotated[float, typer.Option(min=0, help="Epochs in which the rate rises.")] = 1.0,
+    batch: Annotated[int, typer.Option(min=1, help="Pairs per step and process.")] = 32,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-5,
+    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = 0.2,
+    train_text: Annotated[bool, typer.Option("--train-text", help="Train the text tower too; it is frozen else.")] = False,
+    grad_checkpointing: Annotated[bool, typer.Option("--grad-checkpointing", help="Less memory, a third more time.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that read clips ahead.")] = 2,
+    seed: Seed = 0, device: Device = "auto", json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Train a MobileViCLIP on clips and captions; under torchrun on several GPUs.
+
+    Example: moclip train video-text captions.csv --root clips --out runs/video-text
+    """
+    from ..datasets import load_folder
+    from ..labels import read_prompts
+    from ..mobileviclip.fit import VideoTextSettings
+    from ..mobileviclip.pairs import class_pairs, read_pairs
+    from ..mobileviclip.run import train_video_text as train
+    from ..training import pick_device
+
+    reporter = ConsoleReporter(quiet)
+    if lr <= 0:
+        raise typer.BadParameter(f"--lr must be above 0, got {lr}")
+    if source.is_dir():
+        pairs = class_pairs(load_folder(source).clips, read_prompts(prompts))
+    else:
+        pairs = read_pairs(source, root)
+    settings = VideoTextSettings(
+        epochs=epochs, warmup=warmup, batch=batch, lr=lr, weight_decay=weight_decay, freeze_text=not train_text,
+        grad_checkpointing=grad_checkpointing, threads=threads, seed=seed,
+    )  # fmt: skip
+    metrics = train(pairs, _spec(model, pretrained, seed), settings, out, pick_device(device), reporter)
+    reporter.close()
+    if json:
+        print_json(metrics)
+        return
+    rows = [[str(r["epoch"]), f"{r['loss']:.3f}", f"{r['temperature']:.3f}"] for r in metrics["epochs"]]
+    print_table(f"{out / 'model.safetensors'}", ["epoch", "loss", "temperature"], rows)
+    print_failures([{"name": n, "stage": "train", "reason": r} for n, r in metrics["unread"].items()])
+
+
+def index(
+    folder: Annotated[Path, typer.Argument(help="Videos, subfolders included.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The index, a .safetensors file.")] = Path("index.safetensors"),
+    model: Model = "mobileviclip-small", pretrained: Weights = "datacompdr", seed: Seed = 0,
+    window: Annotated[float, typer.Option(help="Seconds of a window at most.")] = 10.0,
+    shots: Annotated[bool, typer.Option("--shots/--no-shots", help="End windows at shots, which motion vectors betray.")] = True,
+    cache: Cache = None, device: Device = "auto", json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Index a folder of videos for search; what is known already is not computed again.
+
+    Example: moclip index holiday --out holiday.safetensors
+    """
+    from ..cache import FeatureCache
+    from ..retrieval import WindowSpec, build_index, save_index
+
+    if window <= 0:
+        raise typer.BadParameter(f"--window must be above 0 seconds, got {window}")
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
+    if not folder.is_dir():
+        raise FileNotFoundError(2, "there is no such folder", str(folder))
+    reporter = ConsoleReporter(quiet)
+    encoder = _encoder(_spec(model, pretrained, seed), device, reporter)
+    made = build_index(
+        folder, encoder, WindowSpec(longest=window, shots=shots), FeatureCache(cache), reporter
+    )
+    reporter.close()
+    save_index(out, made)
+    failures = [vars(failure) for failure in made.failures]
+    if json:
+        about = {"index": str(out), "model": made.model_text, "videos": len(made.videos)}
+        print_json({**about, "windows": len(made.vectors), "failures": failures})
+        return
+    err.print(
+        f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}", markup=False
+    )
+    print_failures(failures)
+
+
+def search(
+    queries: Annotated[list[str], typer.Argument(help="What to look for, a sentence each.")],
+    index: Annotated[Path, typer.Option("--index", "-I", help="Of moclip index.")] = Path("index.safetensors"),
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Windows per sentence.")] = 10,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The index's own by default.")] = None,
+    pretrained: Annotated[str | None, typer.Option(help="The index's own by default.")] = None,
+    device: Device = "auto", json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Find the windows of indexed videos that a sentence describes.
+
+    Example: moclip search "a person juggling" --index holiday.safetensors -k 10
+    """
+    from ..retrieval import load_index
+    from ..retrieval import search as find
+
+    reporter = ConsoleReporter(quiet)
+    if not all(query.strip() for query in queries):
+        raise typer.BadParameter("a query is empty; say what to look for")
+    loaded = load_index(index)
+    own = loaded.model
+    spec = _spec(model or own.name, pretrained or own.pretrained, own.seed)
+    encoder = _encoder(spec, device, reporter)
+    hits, warnings = find(loaded, encoder, queries, top_k)
+    for warning in warnings:
+        reporter.warn(warning)
+    if json:
+        found = [
+            {"query": q, "results": [vars(hit) for hit in row]} for q, row in zip(queries, hits, strict=True)
+        ]
+        print_json({"model": loaded.model_text, "queries": found, "warnings": warnings})
+        return
+    for query, row in zip(queries, hits, strict=True):
+        shown = [[hit.path, _time(hit.start), _time(hit.stop), f"{hit.score:.3f}"] for hit in row]
+        print_table(f"{query} ({encoder.describe()})", ["video", "from", "to", "cosine"], shown)
+
+
+def _time(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def retrieval(
+    table: Annotated[Path, typer.Argument(help="A CSV or parquet table of clips and captions, as MSR-VTT's.")],
+    root: Annotated[Path | None, typer.Option("--root", help="Folder of the clips; the table's own by default.")] = None,
+    model: Model = "mobileviclip-small", pretrained: Weights = "datacompdr", seed: Seed = 0,
+    cache: Cache = None, device: Device = "auto", json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Recall of captions and clips for each other, both ways, with and without dual softmax.
+
+    Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
+    """
+    from ..cache import FeatureCache
+    from ..mobileviclip.pairs import read_pairs
+    from ..retrieval import evaluate_retrieval
+
+    reporter = ConsoleReporter(quiet)
+    pairs = read_pairs(table, root)
+    encoder = _encoder(_spec(model, pretrained, seed), device, reporter)
+    result = evaluate_retrieval(pairs, encoder, FeatureCache(cache), reporter)
+    reporter.close()
+    if json:
+        print_json(result)
+        return
+    rows = []
+    for name, scores in (("", result), (", dual softmax", result["dual_softmax"])):
+        for key, title in (("text_to_video", "text to video"), ("video_to_text", "video to text")):
+            s = scores[key]
+            rows.append([title + name, *(f"{s[k]:.1f}" for k in ("r1", "r5", "r10", "median_rank"))])
+    title = f"{result['texts']} texts, {result['videos']} videos, {result['model']}"
+    print_table(title, ["", "R@1 %", "R@5 %", "R@10 %", "median rank"], rows)
+    print_failures(result["failures"])
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="Of MobileCLIP (Apple's, open_clip's, timm's) or MobileViCLIP.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file of this program.")],
+    model: Model = "mobileviclip-small",
+    partial: Annotated[bool, typer.Option("--partial", help="Accept missing and unexpected tensors.")] = False,
+    rename: Annotated[list[str] | None, typer.Option(help="REGEX=REPLACEMENT on the file's names. Repeatable.")] = None,
+    fold: Annotated[bool, typer.Option("--fold", help="Write the folded form, for inference.")] = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Bring a checkpoint of another project into this program's form; says what matched and what did not.
+
+    Example: moclip convert mobileviclip_small.pt --out small.safetensors
+    """
+    import re
+
+    from ..mobileviclip import build, import_checkpoint, save_model, variant
+
+    pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
+    for entry in pairs:
+        try:
+            re.compile(entry[0])
+        except re.error as error:
+            raise typer.BadParameter(f"--rename {entry[0]!r} is no regular expression: {error}") from error
+    if any(len(entry) != 2 for entry in pairs):
+        raise typer.BadParameter("--rename takes REGEX=REPLACEMENT")
+    made = build(variant(_spec(model, "none", 0).name))
+    report = import_checkpoint(made, checkpoint, partial=partial, rename=pairs)  # type: ignore[arg-type]
+    save_model(out, made.reparameterize() if fold else made)
+    if json:
+        print_json({"out": str(out), **_plain(vars(report))})
+        return
+    err.print(f"{out}: {report.summary()}", markup=False)
+    for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
+        for name in names:
+            err.print(f"  {kind}: {name}", markup=False)
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}

@@ -1,0 +1,100 @@
+"""A model ready for use: folded, frozen, known by the digest of its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..checkpoint import weights_digest
+from ..digest import digest_bytes
+from .frames import read_clip
+from .weights import RANDOM, create_mobileviclip
+
+__all__ = ["ModelSpec", "VideoTextEncoder"]
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Which model.
+
+    Attributes:
+        name: "mobileviclip-tiny" or "mobileviclip-small".
+        pretrained: a tag, a checkpoint's path, or "none" for random weights.
+        seed: of random weights.
+        num_frames: T.
+    """
+
+    name: str
+    pretrained: str
+    seed: int = 0
+    num_frames: int = 8
+
+
+class VideoTextEncoder:
+    """Videos and sentences to unit vectors of one space.
+
+    Args:
+        spec: which model.
+        device: where it runs.
+
+    Raises:
+        ConfigError, CheckpointError, WeightsUnavailable: it can't be had.
+    """
+
+    def __init__(self, spec: ModelSpec, device: torch.device | None = None) -> None:
+        self.spec = spec
+        self.device = device or torch.device("cpu")
+        pretrained = None if spec.pretrained == RANDOM else spec.pretrained
+        model = create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
+        about = json.dumps(model.config.describe(), sort_keys=True)
+        self.digest = digest_bytes([weights_digest(model).encode(), about.encode()])
+        self.model = model.reparameterize().to(self.device)
+        self.config = model.config
+
+    @property
+    def random(self) -> bool:
+        """Whether the weights are random."""
+        return self.model.weights == "random"
+
+    def describe(self) -> str:
+        """For people: size, frames and weights."""
+        return self.model.describe()
+
+    def read(self, path: Path, start: int = 0, stop: int | None = None) -> Tensor:
+        """Frames of a video or of a stretch of it, float32 [T, 3, S, S].
+
+        Raises:
+            FileNotFoundError, mv_tools.MotionError: it can't be read.
+        """
+        return read_clip(path, self.config.num_frames, self.config.image_size, start=start, stop=stop)
+
+    @torch.inference_mode()
+    def encode_clips(self, clips: Tensor) -> Vectors:
+        """float32 [B, T, 3, S, S] -> float32 [B, D], of length 1."""
+        return _array(self.model.encode_video(clips.to(self.device), normalize=True))
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str], batch: int = 64) -> Vectors:
+        """Texts -> float32 [N, D], of length 1.
+
+        Raises:
+            ValueError: an empty text, or none at all.
+        """
+        tokens = self.model.tokenize(texts).to(self.device)
+        return np.concatenate(
+            [_array(self.model.encode_text(part, normalize=True)) for part in torch.split(tokens, batch)]
+        )
+
+
+def _array(value: Any) -> Vectors:
+    return np.asarray(value.float().cpu().numpy(), np.float32)

@@ -1,0 +1,150 @@
+"""What makes an image encoder spatiotemporal: convolutions over time and joint attention.
+
+Frames lie one after another in the batch, [B T, C, H, W]. Every module here is the identity in time
+when it is new, so that a new model is the image model, frame by frame (attention: on a still clip).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["JointAttention", "SpatioTemporalRepMixer", "TemporalMixer", "TemporalPositions"]
+
+KERNEL = 3  # unknown upstream; the parameters of a published export fit 3 taps in every RepMixer block
+
+
+class TemporalMixer(nn.Module):
+    """Depthwise convolution over time beside a skip: x + BN(DWConv1D(x)).
+
+    The paper's form is DWConv1D(BN(X)) + X. Its zero padding is not a zero after folding: the clip's
+    first and last frame come out wrong by the norm's shift. With the norm behind the convolution the
+    folded kernel, delta + (gamma/sigma) w with bias beta - mu gamma/sigma, is exact on every frame.
+    gamma begins at zero: the identity.
+
+    Args:
+        dim: channels.
+        frames: T.
+    """
+
+    def __init__(self, dim: int, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.conv: nn.Conv1d | None = nn.Conv1d(dim, dim, KERNEL, padding=1, groups=dim, bias=False)
+        self.norm: nn.BatchNorm2d | None = nn.BatchNorm2d(dim)
+        nn.init.normal_(self.conv.weight, std=KERNEL**-0.5)
+        nn.init.zeros_(self.norm.weight)
+        self.register_parameter("folded_weight", None)
+        self.register_parameter("folded_bias", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B T, C, H, W] -> the same."""
+        if self.conv is None or self.norm is None:
+            return mix_frames(x, self.folded_weight, self.frames, self.folded_bias)
+        mixed: Tensor = self.norm(mix_frames(x, self.conv.weight, self.frames))
+        return x + mixed
+
+    def reparameterize(self) -> None:
+        """Fold skip, convolution and norm into one convolution."""
+        if self.conv is None or self.norm is None:
+            return
+        norm = self.norm
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        weight = self.conv.weight * scale.view(-1, 1, 1)
+        weight[:, :, KERNEL // 2] += 1
+        self.folded_weight = nn.Parameter(weight.detach())
+        self.folded_bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach())
+        self.conv = self.norm = None
+
+
+def mix_frames(x: Tensor, weight: Tensor, frames: int, bias: Tensor | None = None) -> Tensor:
+    """Depthwise convolution over time, zeros beyond the ends.
+
+    Three scaled sums over whole frames: no change of layout, which a convolution kernel would need.
+
+    Args:
+        x: [B T, C, H, W].
+        weight: [C, 1, 3]: the frame before, the frame itself, the frame after.
+        frames: T.
+        bias: [C].
+    """
+    clips = torch.unflatten(x, 0, (-1, frames))
+    if (
+        torch.compiler.is_exporting()
+    ):  # in-place sums become scatters there; a convolution is faster in a runtime
+        lines = clips.flatten(3).transpose(1, 2)
+        mixed = functional.conv2d(
+            lines, weight.unsqueeze(-1), bias, padding=(KERNEL // 2, 0), groups=len(weight)
+        )
+        return mixed.transpose(1, 2).reshape(x.shape)
+    before, now, after = weight.view(1, 1, weight.shape[0], 1, 1, KERNEL).unbind(-1)
+    out = clips * now if bias is None else torch.addcmul(bias.view(-1, 1, 1), clips, now)
+    out[:, 1:].addcmul_(clips[:, :-1], before)
+    out[:, :-1].addcmul_(clips[:, 1:], after)
+    return out.flatten(0, 1)
+
+
+class SpatioTemporalRepMixer(nn.Module):
+    """A temporal convolution before the image model's 2-D RepMixer.
+
+    Args:
+        spatial: timm's RepMixer.
+        dim: channels.
+        frames: T.
+    """
+
+    def __init__(self, spatial: nn.Module, dim: int, frames: int) -> None:
+        super().__init__()
+        self.temporal = TemporalMixer(dim, frames)
+        self.spatial = spatial
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.spatial(self.temporal(x))
+        return mixed
+
+
+class TemporalPositions(nn.Module):
+    """A learned vector for each frame, beside the image model's convolutional position encoding.
+
+    Zero at first. Its shape, [1, T, C], is ours; upstream's is unknown.
+
+    Args:
+        spatial: timm's RepConditionalPosEnc.
+        dim: channels.
+        frames: T.
+    """
+
+    def __init__(self, spatial: nn.Module, dim: int, frames: int) -> None:
+        super().__init__()
+        self.spatial = spatial
+        self.temporal_embedding = nn.Parameter(torch.zeros(1, frames, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = self.temporal_embedding.shape[1]
+        clips = torch.unflatten(self.spatial(x), 0, (-1, frames)) + self.temporal_embedding[..., None, None]
+        return clips.flatten(0, 1)
+
+
+class JointAttention(nn.Module):
+    """The image model's attention, over all tokens of all frames at once.
+
+    Frames are laid below one another as one tall picture: the same layer, the same weights.
+
+    Args:
+        attention: timm's Attention, which takes [B, C, H, W].
+        frames: T.
+    """
+
+    def __init__(self, attention: nn.Module, frames: int) -> None:
+        super().__init__()
+        self.attention = attention
+        self.frames = frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
+        tall = torch.unflatten(x, 0, (-1, self.frames)).transpose(1, 2).flatten(2, 3)
+        out: Tensor = self.attention(tall)
+        return torch.unflatten(out, 2, (self.frames, height)).transpose(1, 2).flatten(0, 1)

@@ -1,0 +1,157 @@
+"""The video encoder: timm's FastViT with its token mixers made spatiotemporal."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.checkpoint import checkpoint
+
+from .config import MobileViClipConfig, Statistics
+from .temporal import JointAttention, SpatioTemporalRepMixer, TemporalPositions
+
+__all__ = ["VideoEncoder", "create_trunk"]
+
+
+def create_trunk(config: MobileViClipConfig) -> nn.Module:
+    """MobileCLIP's image encoder with random weights: [N, 3, S, S] -> [N, embed_dim]."""
+    import timm  # seconds to import
+
+    trunk: nn.Module = timm.create_model(
+        config.trunk, pretrained=False, num_classes=config.embed_dim, layers=config.depths,
+        embed_dims=config.dims,
+    )  # fmt: skip
+    return trunk
+
+
+class VideoEncoder(nn.Module):
+    """Clips to embeddings: the spatiotemporal encoder, then the mean over frames, without parameters.
+
+    Args:
+        config: see :class:`MobileViClipConfig`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: MobileViClipConfig) -> None:
+        super().__init__()
+        self.frames = config.num_frames
+        self.trunk = cast(Any, create_trunk(config))
+        self.grad_checkpointing = False
+        self.folded = False
+        self.set_normalization(config.normalization)
+        if config.temporal:
+            self._add_time(config)
+
+    def set_normalization(self, normalization: Statistics) -> None:
+        """Mean and standard deviation of a channel, for pictures from 0 to 1."""
+        mean, std = normalization
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def _add_time(self, config: MobileViClipConfig) -> None:
+        frames = config.num_frames
+        for stage, dim in zip(self.trunk.stages, config.dims, strict=True):
+            for block in stage.blocks:
+                if hasattr(block.token_mixer, "mixer"):
+                    block.token_mixer = SpatioTemporalRepMixer(block.token_mixer, dim, frames)
+                else:
+                    block.token_mixer = JointAttention(block.token_mixer, frames)
+            if hasattr(stage.pos_emb, "pos_enc"):
+                stage.pos_emb = TemporalPositions(stage.pos_emb, dim, frames)
+
+    def frame_embeddings(self, clip: Tensor) -> Tensor:
+        """float32 [B, T, 3, S, S] in 0..1 -> [B, T, embed_dim]."""
+        x = (clip.flatten(0, 1) - self.mean) / self.std
+        if self.folded and not torch.compiler.is_exporting():
+            x = x.contiguous(memory_format=torch.channels_last)  # depthwise convolutions at twice the speed
+        x = self.trunk.stem(x)
+        for stage in self.trunk.stages:
+            x = stage.pos_emb(stage.downsample(x))
+            for block in stage.blocks:
+                if self.grad_checkpointing and self.training:
+                    x = checkpoint(block, x, use_reentrant=False)
+                else:
+                    x = block(x)
+        x = self.trunk.head(self.trunk.final_conv(x))
+        return torch.unflatten(x, 0, (-1, clip.shape[1]))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """float32 [B, T, 3, S, S] in 0..1 -> [B, embed_dim]."""
+        return self.frame_embeddings(clip).mean(dim=1)
+
+    def fold(self) -> None:
+        """Fold every training branch, in place: temporal ones, RepMixer's, MobileOne's, the convolutions'
+        norms and the layer scales. For evaluation mode."""
+        from timm.layers.conv_bn_act import ConvNormAct
+        from timm.models import reparameterize_model
+        from timm.models.fastvit import AttentionBlock, RepMixerBlock
+
+        with torch.no_grad():
+            reparameterize_model(self, inplace=True)
+            parts: list[Any] = list(self.modules())
+            for part in parts:
+                children: list[tuple[str, Any]] = list(part.named_children())
+                for name, child in children:
+                    if isinstance(child, ConvNormAct) and isinstance(child.bn, nn.BatchNorm2d):
+                        setattr(part, name, _fused(child))
+                if isinstance(part, RepMixerBlock):
+                    _scale(part, "layer_scale", part.mlp.fc2)
+                    part.add_module("mlp", FoldedMlp(part.mlp))
+                elif isinstance(part, AttentionBlock):
+                    mixer: Any = part.token_mixer
+                    attention = mixer.attention if isinstance(mixer, JointAttention) else mixer
+                    _scale(part, "layer_scale_1", attention.proj)
+                    _scale(part, "layer_scale_2", part.mlp.fc2)
+                    part.add_module("mlp", FoldedMlp(part.mlp))
+        self.folded = True
+        self.to(memory_format=torch.channels_last)
+
+
+class FoldedMlp(nn.Module):
+    """timm's ConvMlp with its 1x1 convolutions as matrix products, which need no copies in channels-last.
+
+    Args:
+        mlp: a ConvMlp whose norm is folded.
+    """
+
+    def __init__(self, mlp: Any) -> None:
+        super().__init__()
+        self.conv, self.act = mlp.conv, mlp.act
+        self.fc1, self.fc2 = _linear(mlp.fc1), _linear(mlp.fc2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if torch.compiler.is_exporting():  # runtimes keep channels first
+            x = self.act(functional.conv2d(x, self.fc1.weight[..., None, None], self.fc1.bias))
+            return functional.conv2d(x, self.fc2.weight[..., None, None], self.fc2.bias)
+        out: Tensor = self.fc2(self.act(self.fc1(x.permute(0, 2, 3, 1))))
+        return out.permute(0, 3, 1, 2)
+
+
+def _fused(part: Any) -> nn.Sequential:
+    """Convolution and norm as one; timm's norm carries the activation, where there is one."""
+    return nn.Sequential(fuse_conv_bn_eval(part.conv, part.bn), part.bn.drop, part.bn.act)
+
+
+def _linear(conv: nn.Conv2d) -> nn.Linear:
+    layer = nn.Linear(conv.in_channels, conv.out_channels)
+    assert conv.bias is not None
+    layer.weight, layer.bias = nn.Parameter(conv.weight.flatten(1)), nn.Parameter(conv.bias)
+    return layer
+
+
+def _scale(block: nn.Module, name: str, layer: Any) -> None:
+    """Move a layer scale into the layer before it."""
+    scale = getattr(block, name)
+    if isinstance(scale, nn.Identity):
+        return
+    gamma = scale.gamma.flatten()
+    layer.weight.mul_(gamma.view(-1, *(1,) * (layer.weight.ndim - 1)))
+    if layer.bias is not None:
+        layer.bias.mul_(gamma)
+    setattr(block, name, nn.Identity())

@@ -1,0 +1,149 @@
+"""Our own weights files, and how a model with weights is made from a name."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from ..errors import CheckpointError, ConfigError, WeightsUnavailable
+from ..storage import read_tensors, write_tensors
+from .config import MobileViClipConfig
+from .importers import import_checkpoint
+from .model import MobileViCLIP, build, variant
+
+__all__ = ["RANDOM", "TAGS", "create_mobileviclip", "load_model", "save_model"]
+
+_FORMAT: Final = "mobileviclip-1"
+RANDOM: Final = "none"
+"""The name of random, seeded weights; never chosen unasked."""
+TAGS: Final = ("datacompdr",)
+"""Image and text weights of MobileCLIP on a hub; the temporal modules begin as the identity."""
+
+
+def save_model(path: Path, model: MobileViCLIP) -> None:
+    """Write a model, folded or not, as safetensors with its configuration."""
+    arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
+    about = {"config": model.config.describe(), "folded": model.folded, "weights": model.weights}
+    write_tensors(path, arrays, {"format": _FORMAT, "about": json.dumps(about)})
+
+
+def load_model(path: Path) -> MobileViCLIP:
+    """Read what :func:`save_model` wrote.
+
+    Raises:
+        CheckpointError: missing, damaged, or not such a file.
+    """
+    arrays, metadata = read_tensors(path)
+    if metadata.get("format") != _FORMAT:
+        raise CheckpointError(f"{path} is not a MobileViCLIP of this program")
+    try:
+        about = json.loads(metadata["about"])
+        config = MobileViClipConfig.from_description(about["config"])
+        folded, origin = bool(about["folded"]), str(about["weights"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: its description can't be read") from error
+    with torch.device("meta"):  # no memory is asked for before the file is seen to fill it
+        shapes = MobileViCLIP(config)
+        if folded:
+            shapes.eval().fold()
+    expected = {name: tuple(value.shape) for name, value in shapes.state_dict().items()}
+    for name in sorted(set(expected) | set(arrays)):
+        if name not in arrays or name not in expected or tuple(arrays[name].shape) != expected[name]:
+            raise CheckpointError(f"{path} is damaged: {name!r} is not as its description says")
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+    model = build(config)
+    if folded:
+        model.fold()
+    model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+    model.weights = origin
+    return model
+
+
+def create_mobileviclip(
+    name: str,
+    pretrained: str | Path | None = None,
+    num_frames: int = 8,
+    *,
+    seed: int = 0,
+    partial: bool = False,
+    rename: Sequence[tuple[str, str]] = (),
+) -> MobileViCLIP:
+    """Make a model, in evaluation mode.
+
+    Args:
+        name: "tiny" (MobileCLIP-S0) or "small" (S2).
+        pretrained: None for random weights (``model.weights`` says so); "datacompdr" for MobileCLIP's from
+            a hub; or the path of a checkpoint: ours, MobileCLIP's in Apple's, open_clip's or timm's
+            layout, or the published MobileViCLIP's.
+        num_frames: T; the published weights are for 8.
+        seed: of random weights.
+        partial, rename: see :func:`moclip_lite.mobileviclip.import_checkpoint`.
+
+    Raises:
+        ConfigError: an unknown name or tag.
+        CheckpointError: a file that does not fit.
+        WeightsUnavailable: the weights can't be downloaded.
+    """
+    model = build(variant(name, num_frames=num_frames), seed)
+    if pretrained is None:
+        return model
+    if str(pretrained) in TAGS:
+        path = _download(model.config.name)
+        import_checkpoint(model, path)
+        model.weights = f"MobileCLIP's weights ({pretrained}), temporal modules new"
+        return model
+    path = Path(pretrained)
+    if not path.suffix and not path.exists():
+        raise ConfigError(f"unknown weights {str(pretrained)!r}: a path, or one of {list(TAGS)}")
+    if _is_ours(path):
+        return _checked(path, load_model(path), model.config)
+    import_checkpoint(model, path, partial=partial, rename=rename)
+    return model
+
+
+def _is_ours(path: Path) -> bool:
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return (file.metadata() or {}).get("format") == _FORMAT
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
+def _checked(path: Path, model: MobileViCLIP, wanted: MobileViClipConfig) -> MobileViCLIP:
+    found = model.config
+    if (found.name, found.num_frames) != (wanted.name, wanted.num_frames):
+        raise CheckpointError(
+            f"{path} holds mobileviclip-{found.name} with {found.num_frames} frames, asked for is "
+            f"mobileviclip-{wanted.name} with {wanted.num_frames}"
+        )
+    return model
+
+
+def _download(name: str) -> Path:
+    """MobileCLIP-S0 from Apple, S2 through open_clip."""
+    from huggingface_hub import hf_hub_download
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its import takes it back
+    try:
+        if name == "tiny":
+            return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
+        import open_clip
+
+        where = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
+        return Path(open_clip.download_pretrained(where))
+    except Exception as error:  # hub clients raise many kinds; all mean the same to the user
+        raise WeightsUnavailable(
+            f"MobileCLIP's weights for mobileviclip-{name} can't be downloaded here; give a local checkpoint "
+            "with --pretrained PATH, or ask for random weights with --pretrained none"
+        ) from error

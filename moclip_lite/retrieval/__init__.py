@@ -1,0 +1,26 @@
+"""Finding videos by sentences: windows, index, search, and how well it goes."""
+
+from .evaluate import evaluate_retrieval
+from .index import VideoIndex, WindowSpec, build_index, load_index, save_index
+from .scores import dual_softmax, retrieval_scores
+from .search import EXACT_LIMIT, Hit, nearest, search
+from .windows import Window, cut_windows, find_cuts, video_windows
+
+__all__ = [
+    "EXACT_LIMIT",
+    "Hit",
+    "VideoIndex",
+    "Window",
+    "WindowSpec",
+    "build_index",
+    "cut_windows",
+    "dual_softmax",
+    "evaluate_retrieval",
+    "find_cuts",
+    "load_index",
+    "nearest",
+    "retrieval_scores",
+    "save_index",
+    "search",
+    "video_windows",
+]

@@ -1,0 +1,203 @@
+"""An index of a folder of videos: one vector per window, one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..cache import Arrays, FeatureCache, cache_key
+from ..datasets import VIDEO_SUFFIXES, Clip
+from ..errors import CheckpointError, DataError
+from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
+from ..reporting import Reporter
+from ..storage import read_tensors, write_tensors
+from .windows import video_windows
+
+__all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]
+
+_FORMAT: Final = "moclip-index-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowSpec:
+    """How videos are cut: seconds of a window at most, and whether shots end windows too."""
+
+    longest: float = 10.0
+    shots: bool = True
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video as it was when it was indexed; `path` is relative to the index's root."""
+
+    path: str
+    size: int
+    modified: int
+
+    def state(self, root: Path) -> str:
+        """ "there", "changed" or "gone"."""
+        try:
+            stat = (root / self.path).stat()
+        except OSError:
+            return "gone"
+        return "there" if (stat.st_size, stat.st_mtime_ns) == (self.size, self.modified) else "changed"
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """Windows of videos and their vectors.
+
+    Attributes:
+        root: folder that paths are relative to.
+        videos: the files.
+        vectors: float32 [N, D], of length 1.
+        video_of: int64 [N], index into `videos`.
+        seconds: float32 [N, 2], begin and end.
+        model: how to make the model again.
+        model_digest: of its weights and configuration.
+        model_text: for people.
+        failures: videos left out.
+    """
+
+    root: Path
+    videos: tuple[VideoFile, ...]
+    vectors: npt.NDArray[np.float32]
+    video_of: npt.NDArray[np.int64]
+    seconds: npt.NDArray[np.float32]
+    model: ModelSpec
+    model_digest: str
+    model_text: str
+    failures: list[Failure] = field(default_factory=list)
+
+    def check_model(self, encoder: VideoTextEncoder) -> None:
+        """Refuse another model's queries: its vectors mean something else.
+
+        Raises:
+            CheckpointError: another model.
+        """
+        if encoder.digest != self.model_digest:
+            raise CheckpointError(
+                f"the index was made with other weights ({self.model_text}) than the query's "
+                f"({encoder.describe()}); make the index again, or search with the model it was made with"
+            )
+
+
+def build_index(
+    folder: Path, encoder: VideoTextEncoder, windows: WindowSpec, cache: FeatureCache, reporter: Reporter
+) -> VideoIndex:
+    """Index every video below a folder; what was indexed before with this model comes from the cache.
+
+    Raises:
+        DataError: not a folder, or no video in it that can be read.
+        MoclipError: the disk is full; what was finished is kept.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+    if not paths:
+        raise DataError(f"{folder} holds no video files")
+    clips = [Clip(path, path.relative_to(folder).as_posix(), "") for path in paths]
+    digests = content_digests(clips, cache)
+    videos, rows, failures = [], [], []
+    for done, clip in enumerate(clips, start=1):
+        try:
+            settings = {"model": encoder.digest, **asdict(windows)}
+            key = cache_key("window", digests.get(clip.name, ""), settings)
+            arrays = cache.get("window", key)
+            if arrays is None:
+                arrays = _encode(clip.path, encoder, windows)
+                cache.put("window", key, arrays)
+            stat = clip.path.stat()
+        except CLIP_ERRORS as error:
+            failures.append(Failure(clip.name, "index", reason_of(error)))
+        else:
+            videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
+            rows.append(arrays)
+        reporter.progress("index", done, len(clips))
+    if not rows:
+        raise DataError(f"{folder}: none of {len(clips)} videos can be read; {failures[0].reason}")
+    counts = [len(row["vectors"]) for row in rows]
+    return VideoIndex(
+        folder.resolve(), tuple(videos), np.concatenate([row["vectors"] for row in rows]),
+        np.repeat(np.arange(len(rows)), counts), np.concatenate([row["seconds"] for row in rows]),
+        encoder.spec, encoder.digest, encoder.describe(), failures,
+    )  # fmt: skip
+
+
+def _encode(path: Path, encoder: VideoTextEncoder, spec: WindowSpec) -> Arrays:
+    windows = video_windows(path, spec.longest, spec.shots)
+    vectors = [encoder.encode_clips(encoder.read(path, w.start, w.stop)[None])[0] for w in windows]
+    seconds = [(w.start_seconds, w.stop_seconds) for w in windows]
+    return {"vectors": np.stack(vectors), "seconds": np.array(seconds, np.float32)}
+
+
+def save_index(path: Path, index: VideoIndex) -> None:
+    """Write an index."""
+    about = {
+        "root": str(index.root), "videos": [asdict(video) for video in index.videos], "model": asdict(index.model),
+        "model_digest": index.model_digest, "model_text": index.model_text,
+    }  # fmt: skip
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "vectors": index.vectors,
+        "video_of": index.video_of,
+        "seconds": index.seconds,
+    }
+    write_tensors(path, arrays, {"format": _FORMAT, "about": json.dumps(about)})
+
+
+def load_index(path: Path) -> VideoIndex:
+    """Read an index; its content is checked, not trusted.
+
+    Raises:
+        CheckpointError: missing, damaged, or not an index.
+    """
+    arrays, metadata = read_tensors(path)
+    if metadata.get("format") != _FORMAT:
+        raise CheckpointError(f"{path} is not an index of this program; make one with moclip index")
+    try:
+        about = json.loads(metadata["about"])
+        videos = tuple(_video(value) for value in about["videos"])
+        model = ModelSpec(
+            name=str(about["model"]["name"]), pretrained=str(about["model"]["pretrained"]),
+            seed=int(about["model"]["seed"]), num_frames=int(about["model"]["num_frames"]),
+        )  # fmt: skip
+        index = VideoIndex(
+            Path(about["root"]), videos, arrays["vectors"], arrays["video_of"], arrays["seconds"], model,
+            str(about["model_digest"]), str(about["model_text"]),
+        )  # fmt: skip
+        _check(index)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    return index
+
+
+def _video(value: dict[str, Any]) -> VideoFile:
+    path = Path(str(value["path"]))
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"the video {str(path)!r} lies outside the index's folder")
+    return VideoFile(str(path), int(value["size"]), int(value["modified"]))
+
+
+def _check(index: VideoIndex) -> None:
+    count = len(index.vectors)
+    shapes: Sequence[tuple[npt.NDArray[Any], tuple[int, ...], Any]] = (
+        (index.vectors, (count, index.vectors.shape[-1]), np.float32),
+        (index.video_of, (count,), np.int64),
+        (index.seconds, (count, 2), np.float32),
+    )
+    for array, shape, dtype in shapes:
+        if not count or array.shape != shape or array.dtype != dtype:
+            raise ValueError(f"an array of shape {array.shape}, {array.dtype} where {shape} is due")
+    if index.video_of.min() < 0 or index.video_of.max() >= len(index.videos):
+        raise ValueError("a window of a video that is not listed")
+    lengths = torch.from_numpy(index.vectors).norm(dim=1)
+    if not bool(((lengths - 1).abs() < 1e-3).all()) or not np.isfinite(index.seconds).all():
+        raise ValueError("vectors that are not of length 1, or times that are not finite")

@@ -1,0 +1,112 @@
+"""What a sentence finds in an index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, MoclipError
+from ..mobileviclip.encoder import VideoTextEncoder
+from .index import VideoIndex
+
+__all__ = ["EXACT_LIMIT", "Hit", "nearest", "search"]
+
+EXACT_LIMIT: Final = 100_000
+"""Windows up to which a matrix product is taken; beyond it FAISS, exact too, which holds no score of every
+window for every query."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A stretch of a video; `score` is the cosine of its vector and the query's."""
+
+    path: str
+    start: float
+    stop: float
+    score: float
+
+
+def search(
+    index: VideoIndex, encoder: VideoTextEncoder, texts: Sequence[str], k: int, limit: int = EXACT_LIMIT
+) -> tuple[list[list[Hit]], list[str]]:
+    """The windows nearest to each sentence.
+
+    Videos that are gone since indexing are passed over, and the next best stand in for them.
+
+    Args:
+        index: see :func:`moclip_lite.retrieval.index.build_index`.
+        encoder: the model that made it.
+        texts: what to look for.
+        k: hits per sentence.
+        limit: windows up to which a matrix product is taken.
+
+    Returns:
+        (hits of each text, best first; warnings).
+
+    Raises:
+        CheckpointError: the index was made by another model.
+        DataError: every video of the index is gone.
+        ValueError: an empty text.
+    """
+    index.check_model(encoder)
+    queries = encoder.encode_texts(texts)
+    states = [video.state(index.root) for video in index.videos]
+    usable = np.flatnonzero(np.array([state != "gone" for state in states])[index.video_of])
+    if not len(usable):
+        raise DataError(f"all {len(states)} videos of the index are gone from {index.root}")
+    vectors = index.vectors if len(usable) == len(index.vectors) else index.vectors[usable]
+    scores, places = nearest(vectors, queries, min(k, len(usable)), limit)
+    hits = [
+        [_hit(index, int(usable[place]), float(score)) for score, place in zip(*row, strict=True)]
+        for row in zip(scores, places, strict=True)
+    ]
+    counts = Counter(states)
+    warnings = [
+        f"{counts[state]} of {len(states)} videos {text} since they were indexed"
+        for state, text in (("gone", "are gone"), ("changed", "have changed"))
+        if counts[state]
+    ]
+    return hits, warnings
+
+
+def _hit(index: VideoIndex, window: int, score: float) -> Hit:
+    start, stop = (round(float(x), 3) for x in index.seconds[window])
+    return Hit(str(index.root / index.videos[int(index.video_of[window])].path), start, stop, score)
+
+
+def nearest(
+    vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], k: int, limit: int = EXACT_LIMIT
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The k vectors of largest inner product with each query, best first.
+
+    Args:
+        vectors: [N, D].
+        queries: [Q, D].
+        k: at most N.
+        limit: N up to which a matrix product is taken; beyond it FAISS.
+
+    Returns:
+        (products [Q, k], positions [Q, k]).
+
+    Raises:
+        MoclipError: FAISS is needed and not installed.
+    """
+    if len(vectors) <= limit:
+        products = queries @ vectors.T
+        places = np.argsort(-products, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(products, places, axis=1), places.astype(np.int64)
+    try:
+        import faiss
+    except ImportError as error:
+        raise MoclipError(
+            f"an index of more than {limit} windows needs FAISS: pip install 'moclip-lite[faiss]'"
+        ) from error
+    flat: Any = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(np.ascontiguousarray(vectors))
+    found = flat.search(np.ascontiguousarray(queries), k)
+    return np.asarray(found[0], np.float32), np.asarray(found[1], np.int64)

@@ -1,0 +1,301 @@
+"""Contrastive training: the loss, its gathering over processes, resuming, and tables of pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from mobileviclip_fixtures import TINY, shaken
+from torch import Tensor
+from torch.nn import functional
+
+from moclip_lite.datasets import Clip
+from moclip_lite.errors import DataError, MoclipError
+from moclip_lite.labels import Prompts
+from moclip_lite.mobileviclip import MobileViCLIP, build
+from moclip_lite.mobileviclip.contrastive import contrastive_loss
+from moclip_lite.mobileviclip.fit import VideoTextSettings, _rate, fit_video_text
+from moclip_lite.mobileviclip.frames import centre_box, random_box, read_clip, to_tensor
+from moclip_lite.mobileviclip.pairs import FilePairs, Pair, class_pairs, read_pairs
+
+SMALLEST = dataclasses.replace(TINY, num_frames=2, image_size=32, depths=(1, 1, 1, 1), dims=(8, 8, 16, 32))
+CPU = torch.device("cpu")
+
+
+class Memory:
+    """Clips whose brightness their caption names."""
+
+    def __init__(self, broken: tuple[int, ...] = ()) -> None:
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return 12
+
+    def pair(self, index: int, rng: np.random.Generator) -> tuple[Tensor, str]:
+        if index in self.broken:
+            raise DataError(f"clip {index} is broken")
+        noise = torch.from_numpy(rng.random((2, 3, 32, 32), dtype=np.float32))
+        return (0.2 * noise + 0.8 * (index % 4) / 3).clamp(0, 1), ("dark", "grey", "bright", "white")[
+            index % 4
+        ]
+
+    def group(self, index: int) -> int:
+        return index % 4
+
+
+SETTINGS = VideoTextSettings(epochs=2, warmup=0.5, batch=4, lr=1e-3, threads=1)
+
+
+def test_the_loss_is_symmetric_infonce() -> None:
+    generator = torch.Generator().manual_seed(0)
+    video, text = torch.randn(5, 8, generator=generator), torch.randn(5, 8, generator=generator)
+    a, b = functional.normalize(video, dim=-1), functional.normalize(text, dim=-1)
+    logits, own = a @ b.T / 0.1, torch.arange(5)
+    wanted = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+    torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), own), wanted)
+    same = torch.tensor([0, 0, 1, 2, 3])
+    assert contrastive_loss(a, a[[1, 0, 2, 3, 4]], torch.tensor(0.01), same) < contrastive_loss(
+        a, a[[1, 0, 2, 3, 4]], torch.tensor(0.01), own
+    )  # pairs that say the same are no mistakes
+
+
+def test_the_temperature_has_a_floor() -> None:
+    model = build(SMALLEST)
+    assert float(model.temperature.detach()) == pytest.approx(0.07)
+    model.log_temperature.data.fill_(math.log(1e-4))
+    assert float(model.temperature.detach()) == pytest.approx(0.01)
+
+
+def _process(rank: int, folder: str, port: int, weights: dict[str, Tensor]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    generator = torch.Generator().manual_seed(0)
+    inputs, texts = torch.randn(6, 5, generator=generator), torch.randn(6, 4, generator=generator)
+    layer = torch.nn.Linear(5, 4)
+    layer.load_state_dict(weights)
+    parallel = torch.nn.parallel.DistributedDataParallel(layer)
+    mine = slice(3 * rank, 3 * rank + 3)
+    groups = torch.tensor([0, 1, 2, 3, 0, 4])
+    loss = contrastive_loss(parallel(inputs[mine]), texts[mine], torch.tensor(0.2), groups[mine])
+    loss.backward()
+    torch.save({"loss": loss.detach(), "grad": layer.weight.grad}, f"{folder}/{rank}.pt")
+    model = build(SMALLEST)
+    fit_video_text(model, Memory(), dataclasses.replace(SETTINGS, batch=2), device=CPU)
+    torch.save(dict(model.state_dict()), f"{folder}/model{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.manual_seed(1)
+    layer = torch.nn.Linear(5, 4)
+    weights = {name: value.clone() for name, value in layer.state_dict().items()}
+    torch.multiprocessing.spawn(_process, (str(tmp_path), port, weights), nprocs=2)
+    generator = torch.Generator().manual_seed(0)
+    inputs, texts = torch.randn(6, 5, generator=generator), torch.randn(6, 4, generator=generator)
+    loss = contrastive_loss(layer(inputs), texts, torch.tensor(0.2), torch.tensor([0, 1, 2, 3, 0, 4]))
+    loss.backward()
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found["loss"], loss.detach())
+        torch.testing.assert_close(found["grad"], layer.weight.grad)
+    one, two = (torch.load(tmp_path / f"model{rank}.pt", weights_only=True) for rank in range(2))
+    for name, value in one.items():
+        if "running" not in name and "num_batches" not in name:  # norms' statistics are each process's own
+            torch.testing.assert_close(value, two[name])
+
+
+def test_training_learns_and_leaves_the_text_alone() -> None:
+    model = build(SMALLEST)
+    text = {name: value.clone() for name, value in model.text.state_dict().items()}
+    settings = dataclasses.replace(SETTINGS, epochs=12, lr=5e-3, batch=6)
+    result = fit_video_text(model, Memory(), settings, device=CPU)
+    assert result.history[-1]["loss"] < 0.8 * result.history[0]["loss"]
+    assert all(torch.equal(value, text[name]) for name, value in model.text.state_dict().items())
+    assert not model.training
+    temporal = [
+        p
+        for name, p in model.named_parameters()
+        if "temporal.norm.weight" in name or "temporal_embedding" in name
+    ]
+    assert all(p.abs().max() > 0 for p in temporal)  # they begin at zero and do move
+    trained = build(SMALLEST)
+    fit_video_text(trained, Memory(), dataclasses.replace(SETTINGS, freeze_text=False), device=CPU)
+    assert not torch.equal(trained.text.projection_layer, text["projection_layer"])
+
+
+def test_gradient_checkpointing_changes_nothing() -> None:
+    results = []
+    for checkpointing in (False, True):
+        model = build(SMALLEST)
+        settings = dataclasses.replace(SETTINGS, grad_checkpointing=checkpointing)
+        results.append(fit_video_text(model, Memory(), settings, device=CPU).history)
+    assert results[0][0]["loss"] == pytest.approx(results[1][0]["loss"], rel=1e-4)
+
+
+class _Stop(Exception):
+    pass
+
+
+def test_an_interrupted_training_comes_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moclip_lite.mobileviclip.fit._SAVE_EVERY", 0.0)
+
+    def train(
+        checkpoint: Path, stop_at: int | None = None, print_: str = "x"
+    ) -> tuple[MobileViCLIP, list[int]]:
+        model, seen = build(SMALLEST), list[int]()
+
+        def on_step(done: int, total: int, loss: float) -> None:
+            seen.append(done)
+            if done == stop_at:
+                raise _Stop
+
+        result = fit_video_text(
+            model, Memory(), SETTINGS, device=CPU, checkpoint=checkpoint, fingerprint=print_, on_step=on_step
+        )
+        assert len(result.history) == 2
+        return model, seen
+
+    whole, steps = train(tmp_path / "a.safetensors")
+    assert steps == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(_Stop):
+        train(tmp_path / "b.safetensors", stop_at=5)
+    resumed, steps = train(tmp_path / "b.safetensors")
+    assert steps == [5, 6]
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+    assert train(tmp_path / "b.safetensors", print_="another")[1] == [1, 2, 3, 4, 5, 6]
+    (tmp_path / "b.safetensors").write_bytes(b"broken")
+    assert len(train(tmp_path / "b.safetensors")[1]) == 6
+
+
+def test_broken_clips_are_noted_and_too_few_refused() -> None:
+    result = fit_video_text(build(SMALLEST), Memory(broken=(2, 3)), SETTINGS, device=CPU)
+    assert set(result.unread) == {2, 3}
+    with pytest.raises(DataError, match="can't be read"):
+        fit_video_text(build(SMALLEST), Memory(broken=tuple(range(12))), SETTINGS, device=CPU)
+    with pytest.raises(ValueError, match="folded"):
+        fit_video_text(build(SMALLEST).reparameterize(), Memory(), SETTINGS, device=CPU)
+
+
+def test_the_published_schedule_is_the_default() -> None:
+    s = VideoTextSettings()
+    assert (s.epochs, s.warmup, s.lr, s.betas, s.weight_decay, s.freeze_text) == (
+        3,
+        1.0,
+        1e-5,
+        (0.9, 0.98),
+        0.2,
+        True,
+    )
+    rates = [_rate(s, number, 10) for number in range(30)]
+    assert rates[0] == pytest.approx(1e-6)
+    assert max(rates) == rates[9] == pytest.approx(1e-5)
+    assert rates[20] == pytest.approx(0.5e-5)
+    assert rates[-1] < 1e-7
+
+
+def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    make_clip("videos/video1.mp4")
+    (tmp_path / "videos" / "b.avi").write_bytes(b"not a video")
+    (tmp_path / "t.csv").write_text("video_id,sentence\nvideo1,a cat\nvideos/b.avi,A  CAT\n")
+    with pytest.raises(DataError, match="1 clips are not in"):
+        read_pairs(tmp_path / "t.csv", tmp_path / "videos")
+    (tmp_path / "t.csv").write_text("video_id,sentence\nvideo1,a cat\nb.avi,A  CAT\nvideo1,a dog\n")
+    pairs = read_pairs(tmp_path / "t.csv", tmp_path / "videos")
+    assert [p.group for p in pairs] == [0, 0, 1]
+    assert pairs[1].captions == ("A CAT",)
+    pd.DataFrame({"clip": ["video1.mp4"], "caption": ["a cat"]}).to_parquet(tmp_path / "t.parquet")
+    assert (
+        read_pairs(tmp_path / "t.parquet", tmp_path / "videos")[0].clip == tmp_path / "videos" / "video1.mp4"
+    )
+    source = FilePairs(pairs, SMALLEST)
+    clip, caption = source.pair(0, np.random.default_rng(0))
+    assert clip.shape == (2, 3, 32, 32)
+    assert (clip >= 0).all()
+    assert (clip <= 1).all()
+    assert caption == "a cat"
+    with pytest.raises(DataError, match=r"b\.avi"):
+        source.pair(1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("clip,caption\n", "no rows"),
+        ("a,b\n1,2\n", "column"),
+        ("clip,caption\nx,\n", "row 1 has no caption"),
+        ("", "can't be read"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=words):
+        read_pairs(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="no such table"):
+        read_pairs(tmp_path / "absent.csv")
+    (tmp_path / "t.parquet").write_text(text)
+    with pytest.raises(DataError, match="can't be read"):
+        read_pairs(tmp_path / "t.parquet")
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(pd, "read_parquet", lambda path: (_ for _ in ()).throw(ImportError("pyarrow")))
+    with pytest.raises(MoclipError, match=r"moclip-lite\[parquet\]"):
+        read_pairs(tmp_path / "t.parquet")
+
+
+def test_classes_become_captions_and_sides_are_not_mirrored(clip: Path) -> None:
+    clips = [Clip(clip, "a", "MoveLeft"), Clip(clip, "b", "Jump")]
+    pairs = class_pairs(clips, Prompts(("a video of {}.", "{}")))
+    assert pairs[0] == Pair(clip, ("a video of move left.", "move left"), 1)
+    source = FilePairs(pairs, SMALLEST, smallest=1.0, flip=1.0)
+    still = FilePairs(pairs, SMALLEST, smallest=1.0, flip=0.0)
+    for index, mirrored in ((0, False), (1, True)):
+        one, _ = source.pair(index, np.random.default_rng(3))
+        other, _ = still.pair(index, np.random.default_rng(3))
+        torch.testing.assert_close(one, other.flip(-1) if mirrored else other)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_short_clips_repeat_their_last_frame(make_clip: Callable[..., Path], frames: int) -> None:
+    path = make_clip(frames=frames)
+    clip = read_clip(path, 8, 32)
+    assert clip.shape == (8, 3, 32, 32)
+    for position in range(frames, 8):
+        assert torch.equal(clip[position], clip[frames - 1])
+    assert torch.equal(
+        read_clip(path, 8, 32, rng=np.random.default_rng(0))[-1],
+        read_clip(path, 8, 32, rng=np.random.default_rng(0))[frames - 1],
+    )
+
+
+def test_huge_and_narrow_pictures() -> None:
+    for shape in ((4320, 7680, 3), (2, 6000, 3), (1, 1, 3)):
+        picture = np.full(shape, 128, np.uint8)
+        assert to_tensor(picture, 32).shape == (3, 32, 32)
+        box = random_box(shape[1], shape[0], 0.5, np.random.default_rng(0))
+        assert 0 <= box[0] < box[2] <= shape[1] + 1e-6
+        assert to_tensor(picture, 32, box).mean() == pytest.approx(128 / 255)
+    assert centre_box(100, 60) == (20, 0, 80, 60)
+
+
+def test_the_clip_is_read_by_the_model(clip: Path) -> None:
+    model = shaken(SMALLEST)
+    with torch.inference_mode():
+        assert torch.isfinite(model.encode_video(read_clip(clip, 2, 32)[None])).all()

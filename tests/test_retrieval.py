@@ -1,0 +1,285 @@
+"""Retrieval: scores, windows, index and search, and what is refused."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import H264, encode, panning
+from mobileviclip_fixtures import TINY, shaken
+from safetensors.numpy import load_file, save_file
+
+from moclip_lite.cache import FeatureCache
+from moclip_lite.errors import CheckpointError, DataError, MoclipError
+from moclip_lite.mobileviclip import VARIANTS, save_model
+from moclip_lite.mobileviclip.encoder import ModelSpec, VideoTextEncoder
+from moclip_lite.mobileviclip.pairs import Pair
+from moclip_lite.reporting import Silent
+from moclip_lite.retrieval import (
+    VideoIndex,
+    WindowSpec,
+    build_index,
+    cut_windows,
+    dual_softmax,
+    evaluate_retrieval,
+    find_cuts,
+    load_index,
+    nearest,
+    retrieval_scores,
+    save_index,
+    search,
+    video_windows,
+)
+from mv_tools import MotionError
+
+
+def test_recall_and_median_rank_by_hand() -> None:
+    similarity = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.1], [0.1, 0.3, 0.7]], np.float32)
+    found = retrieval_scores(similarity, [0, 1, 2])
+    assert found["text_to_video"]["r1"] == pytest.approx(200 / 3)
+    assert found["text_to_video"]["median_rank"] == 1
+    assert found["video_to_text"]["r1"] == pytest.approx(200 / 3)  # video 1's best text is text 2
+    assert found["text_to_video"]["r5"] == found["text_to_video"]["r10"] == 100
+    tied = retrieval_scores(np.ones((4, 4), np.float32), range(4))
+    assert tied["text_to_video"]["median_rank"] == 4  # a constant answer is no answer
+
+
+def test_several_captions_of_a_video() -> None:
+    similarity = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.4]], np.float32)  # texts 0 and 1 are of video 0
+    found = retrieval_scores(similarity, [0, 0, 1])
+    assert found["text_to_video"]["n"] == 3
+    assert found["text_to_video"]["r1"] == pytest.approx(200 / 3)
+    assert found["video_to_text"]["n"] == 2
+    assert found["video_to_text"]["r1"] == 50
+    for wrong in ([0, 0], [0, 0, 2], [0, 0, 0]):
+        with pytest.raises(ValueError, match="each video"):
+            retrieval_scores(similarity, wrong)
+    with pytest.raises(ValueError, match="finite"):
+        retrieval_scores(similarity * np.nan, [0, 0, 1])
+
+
+def test_dual_softmax_takes_from_hubs() -> None:
+    # Video 0 is near to every text; each text's own video is second.
+    similarity = np.array([[0.9, 0.1, 0.1], [0.50, 0.49, 0.1], [0.50, 0.1, 0.49]], np.float32)
+    found = retrieval_scores(similarity, range(3))
+    assert found["text_to_video"]["r1"] == pytest.approx(100 / 3)
+    assert found["dual_softmax"]["text_to_video"]["r1"] == 100
+    by_hand = similarity * np.exp(similarity / 0.2) / np.exp(similarity / 0.2).sum(axis=0)
+    np.testing.assert_allclose(dual_softmax(similarity, 0.2), by_hand, rtol=1e-4)
+
+
+def test_windows_cover_every_frame_once() -> None:
+    windows = cut_windows(250, 25.0, [60, 70, 245], longest=4.0)
+    assert [(w.start, w.stop) for w in windows] == [(0, 60), (60, 155), (155, 250)]
+    assert windows[1].start_seconds == pytest.approx(2.4)
+    assert [(w.start, w.stop) for w in cut_windows(1, 25.0, [], 10.0)] == [(0, 1)]
+
+
+def scenes(path: Path, **options: str) -> Path:
+    """Two shots of 30 frames."""
+    first, second = panning(30), 255 - np.rot90(panning(30, 64, 96), axes=(1, 2))
+    second[..., 1:] //= 4
+    return encode(path, np.concatenate([first, second]), **{**H264, **options})
+
+
+@pytest.mark.parametrize("scenecut", ["40", "0"])
+def test_motion_finds_cuts(tmp_path: Path, scenecut: str) -> None:
+    """An I picture out of turn, or a P picture that refers to nothing."""
+    path = scenes(tmp_path / "scenes.mp4", sc_threshold=scenecut, g="25", keyint_min="1")
+    assert find_cuts(path) == [30]
+    assert [(w.start, w.stop) for w in video_windows(path, 10.0)] == [(0, 30), (30, 60)]
+    assert len(video_windows(path, 10.0, shots=False)) == 1
+
+
+def test_steady_shots_and_codecs_without_motion_have_no_cuts(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    assert find_cuts(make_clip(frames=60, g="25", sc_threshold="40")) == []
+    assert find_cuts(encode(tmp_path / "v.mkv", panning(30), "ffv1")) == []
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    made = shaken()
+    made.weights = "made for tests"
+    save_model(path, made)
+    return path
+
+
+@pytest.fixture
+def encoder(model: Path, monkeypatch: pytest.MonkeyPatch) -> VideoTextEncoder:
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+    return VideoTextEncoder(ModelSpec(name="mobileviclip-tiny", pretrained=str(model), num_frames=4))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_clip: Callable[..., Path]) -> Path:
+    (tmp_path / "videos" / "sub").mkdir(parents=True)
+    scenes(tmp_path / "videos" / "sub" / "scenes.mp4")
+    make_clip("videos/one.mp4", frames=1)
+    make_clip("videos/pan.mp4", step=(0, 3))
+    (tmp_path / "videos" / "broken.mp4").write_bytes(b"broken")
+    (tmp_path / "videos" / "notes.txt").write_text("no video")
+    return tmp_path / "videos"
+
+
+def made(folder: Path, encoder: VideoTextEncoder, cache: Path) -> VideoIndex:
+    return build_index(folder, encoder, WindowSpec(), FeatureCache(cache), Silent())
+
+
+def test_index_and_search(
+    folder: Path, encoder: VideoTextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = made(folder, encoder, tmp_path / "cache")
+    assert [video.path for video in index.videos] == ["one.mp4", "pan.mp4", "sub/scenes.mp4"]
+    assert index.video_of.tolist() == [0, 1, 2, 2]
+    assert [f.name for f in index.failures] == ["broken.mp4"]
+    save_index(tmp_path / "i.safetensors", index)
+    loaded = load_index(tmp_path / "i.safetensors")
+    np.testing.assert_array_equal(loaded.vectors, index.vectors)
+    assert (loaded.videos, loaded.model, loaded.model_digest) == (
+        index.videos,
+        index.model,
+        index.model_digest,
+    )
+    (hits, few), warnings = search(loaded, encoder, ["a person juggling", "water"], 10)
+    assert warnings == []
+    assert len(hits) == len(few) == 4
+    query = encoder.encode_texts(["a person juggling"])[0]
+    assert [hit.score for hit in hits] == pytest.approx(
+        sorted((index.vectors @ query).tolist(), reverse=True)
+    )
+    shots = sorted(
+        (round(hit.start, 3), round(hit.stop, 3)) for hit in hits if hit.path.endswith("scenes.mp4")
+    )
+    assert shots == [(0.0, 1.2), (1.2, 2.4)]
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(VideoTextEncoder, "encode_clips", never)
+    again = made(folder, encoder, tmp_path / "cache")  # from the cache alone
+    np.testing.assert_array_equal(again.vectors, index.vectors)
+
+
+def test_videos_that_vanish_or_change(folder: Path, encoder: VideoTextEncoder, tmp_path: Path) -> None:
+    index = made(folder, encoder, tmp_path / "cache")
+    (folder / "sub" / "scenes.mp4").unlink()
+    (folder / "pan.mp4").write_bytes((folder / "pan.mp4").read_bytes() + b"\0")
+    (hits,), warnings = search(index, encoder, ["a person juggling"], 10)
+    assert {Path(hit.path).name for hit in hits} == {"one.mp4", "pan.mp4"}
+    assert warnings == [
+        "1 of 3 videos are gone since they were indexed",
+        "1 of 3 videos have changed since they were indexed",
+    ]
+    for video in index.videos:
+        (folder / video.path).unlink(missing_ok=True)
+    with pytest.raises(DataError, match="all 3 videos"):
+        search(index, encoder, ["x"], 1)
+    with pytest.raises(DataError, match="no such folder"):
+        made(folder / "absent", encoder, tmp_path / "cache")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no video files"):
+        made(tmp_path / "empty", encoder, tmp_path / "cache")
+
+
+def test_another_model_is_refused(folder: Path, encoder: VideoTextEncoder, tmp_path: Path) -> None:
+    index = made(folder, encoder, tmp_path / "cache")
+    other = shaken(seed=9)
+    save_model(tmp_path / "other.safetensors", other)
+    stranger = VideoTextEncoder(
+        dataclasses.replace(encoder.spec, pretrained=str(tmp_path / "other.safetensors"))
+    )
+    with pytest.raises(CheckpointError, match="other weights"):
+        search(index, stranger, ["x"], 1)
+    with pytest.raises(ValueError, match="empty"):
+        search(index, encoder, [" "], 1)
+
+
+@pytest.mark.parametrize(
+    "how", ["missing", "cut", "foreign", "outside", "lengths", "window", "shape", "json"]
+)
+def test_damaged_indexes_are_refused(
+    folder: Path, encoder: VideoTextEncoder, tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "i.safetensors"
+    index = made(folder, encoder, tmp_path / "cache")
+    save_index(path, index)
+    arrays = load_file(path)
+    about = {
+        "root": str(folder), "videos": [dataclasses.asdict(v) for v in index.videos], "model": dataclasses.asdict(index.model),
+        "model_digest": index.model_digest, "model_text": "x",
+    }  # fmt: skip
+    if how == "missing":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-10])
+    else:
+        if how == "outside":
+            about["videos"][0]["path"] = "../secret.mp4"  # type: ignore[index]
+        elif how == "lengths":
+            arrays["vectors"] = arrays["vectors"] * 2
+        elif how == "window":
+            arrays["video_of"] = arrays["video_of"] + 7
+        elif how == "shape":
+            arrays["seconds"] = arrays["seconds"][:1]
+        text = "{" if how == "json" else json.dumps(about)
+        save_file(arrays, path, {"format": "else" if how == "foreign" else "moclip-index-1", "about": text})
+    with pytest.raises(CheckpointError, match=r"i\.safetensors"):
+        load_index(path)
+
+
+def test_faiss_and_the_matrix_product_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    exact, places = nearest(vectors, vectors[:5], 7)
+    np.testing.assert_array_equal(places[:, 0], range(5))
+    beyond, same = nearest(vectors, vectors[:5], 7, limit=100)
+    np.testing.assert_array_equal(same, places)
+    np.testing.assert_allclose(beyond, exact, atol=1e-5)
+    real = builtins.__import__
+
+    def without(name: str, *rest: object, **more: object) -> object:
+        if name == "faiss":
+            raise ImportError(name)
+        return real(name, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MoclipError, match=r"moclip-lite\[faiss\]"):
+        nearest(vectors, vectors[:5], 7, limit=100)
+
+
+def test_retrieval_on_files(folder: Path, encoder: VideoTextEncoder, tmp_path: Path) -> None:
+    pairs = [
+        Pair(folder / name, (caption,), i)
+        for i, (name, caption) in enumerate(
+            [("pan.mp4", "a pan"), ("one.mp4", "still"), ("broken.mp4", "x"), ("pan.mp4", "down")]
+        )
+    ]
+    result = evaluate_retrieval(pairs, encoder, FeatureCache(tmp_path / "cache"), Silent())
+    assert (result["videos"], result["texts"]) == (2, 3)
+    assert [Path(f["name"]).name for f in result["failures"]] == ["broken.mp4"]
+    vectors = np.stack(
+        [encoder.encode_clips(encoder.read(folder / n)[None])[0] for n in ("pan.mp4", "one.mp4")]
+    )
+    wanted = retrieval_scores(encoder.encode_texts(["a pan", "still", "down"]) @ vectors.T, [0, 1, 0])
+    assert result["text_to_video"] == wanted["text_to_video"]
+    with pytest.raises(DataError, match="none of 1 clips"):
+        evaluate_retrieval(pairs[2:3], encoder, FeatureCache(tmp_path / "cache"), Silent())
+
+
+def test_the_encoder_reads_stretches(folder: Path, encoder: VideoTextEncoder) -> None:
+    path = folder / "sub" / "scenes.mp4"
+    whole, second = encoder.read(path), encoder.read(path, 30, 60)
+    assert whole.shape == second.shape == (4, 3, 64, 64)
+    assert not np.allclose(whole[0], second[0])
+    with pytest.raises((FileNotFoundError, MotionError)):
+        encoder.read(folder / "absent.mp4")
+    assert not encoder.random
