@@ -53,6 +53,7 @@ bench: env
 	$(BIN)/python benchmarks/fusion_epoch.py
 	$(BIN)/python benchmarks/stream_memory.py
 	$(BIN)/python benchmarks/read_motion.py
+	$(BIN)/python benchmarks/random_access.py
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
