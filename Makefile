@@ -54,6 +54,8 @@ bench: env
 	$(BIN)/python benchmarks/stream_memory.py
 	$(BIN)/python benchmarks/read_motion.py
 	$(BIN)/python benchmarks/mobileviclip.py
+	$(BIN)/python benchmarks/random_access.py
+	$(BIN)/python benchmarks/fusion_grid.py
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

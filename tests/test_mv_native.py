@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import encode, panning
 
 import mv_tools
 from mv_tools import MotionDecoder, MotionFrame, flow
@@ -70,7 +71,17 @@ def test_all_golden_streams(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"bf": "2", "refs": "3"}, {"bf": "3", "b_strategy": "2", "coder": "0"}]
+    "options",
+    [
+        {},
+        {"bf": "2", "refs": "3"},
+        {"bf": "3", "b_strategy": "2", "coder": "0"},
+        {"x264-params": "bframes=5:b-pyramid=strict:ref=4:weightp=2:direct=temporal"},
+        {"x264-params": "bframes=3:open-gop=1:keyint=6:aud=1:ref=16"},
+        {"x264-params": "bframes=2:constrained-intra=1:slices=3:direct=none:cqm=jvt"},
+        {"x264-params": "bframes=2:intra-refresh=1:slice-max-mbs=7:fake-interlaced=1"},
+        {"x264-params": "nal-hrd=cbr:filler=1:bitrate=800:vbv-maxrate=800:vbv-bufsize=800", "crf": "-1"},
+    ],
 )
 def test_vectors_equal_those_of_a_full_decoder(
     make_clip: Callable[..., Path], options: dict[str, str]
@@ -87,6 +98,16 @@ def test_vectors_equal_those_of_a_full_decoder(
         used = (a.ref_idx >= 0) & (b.ref_idx >= 0)
         assert used.sum() >= 0.95 * (a.ref_idx >= 0).sum()
         np.testing.assert_array_equal(a.mv[used], b.mv[used])
+
+
+def test_the_size_may_change_within_a_stream(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    """Another sequence parameter set: each part is as it is alone."""
+    small = encode(tmp_path / "b.h264", panning(8, width=48, height=32), bf="2")
+    parts = [make_clip("a.h264", frames=8, bf="2").read_bytes(), small.read_bytes()]
+    alone = [digests(f) for part in parts for f in MotionDecoder(part, "native", threads=1)]
+    joined = MotionDecoder(b"".join(parts), "native", threads=2)
+    assert [digests(f) for f in joined] == alone
+    assert [f.grid_shape for f in joined.get_frames_at([0, 15])] == [(16, 24), (8, 12)]
 
 
 def test_threads_do_not_change_anything(clip_b: Path) -> None:

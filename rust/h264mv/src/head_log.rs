@@ -1,7 +1,7 @@
 //! The starts of a stream's NAL units, kept so that an index can be made again without the stream.
 //!
 //! An entry is: sample u32 (all ones: before the first one), size of the unit u32, bytes kept u16
-//! (little endian), the bytes.
+//! (little endian), the bytes. An empty one before the first sample ends an access unit.
 
 use crate::error::{Error, Result};
 use crate::nal::unit;

@@ -81,6 +81,7 @@ impl StreamIndex {
 
     /// Tells that an access unit or the stream is complete.
     pub fn end_of_access_unit(&mut self) {
+        head_log::append(&mut self.log, &[], 0, u64::MAX, 0);
         let plan = self.tracker.flush();
         self.add(plan);
     }
@@ -93,14 +94,11 @@ impl StreamIndex {
     /// An index of what [`Self::log`] gave, or of bytes that pretend to be that.
     pub fn from_log(log: &[u8]) -> Result<Self> {
         let mut index = StreamIndex::new();
-        let mut last = None;
         for entry in Entries(log) {
             let entry = entry?;
-            if last
-                .replace(entry.sample)
-                .is_some_and(|s| s != entry.sample)
-            {
+            if entry.size == 0 && entry.sample == u64::MAX {
                 index.end_of_access_unit();
+                continue;
             }
             let pushed = index.push_start(&entry.head, entry.size, entry.sample);
             match pushed {

@@ -50,7 +50,7 @@ impl Context<'_> {
             let a = self.pairs[0];
             return match which {
                 1 => Some((own_top, 15)),
-                3 if a.available && a.field => Some((a.top, 7)),
+                3 if a.available && a.field => Some((a.top + self.width, 7)),
                 3 if a.available => Some((a.top, 15)),
                 _ => None,
             };
