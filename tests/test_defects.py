@@ -175,5 +175,9 @@ def test_no_paths_of_a_machine_and_no_pickle() -> None:
         text = path.read_text()
         assert not re.search(r"(?<![\w.])/(home|root|work|data|mnt)/", text), path
         if path.suffix == ".py":
-            calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call)}
+            calls = {
+                ast.unparse(n.func)
+                for n in ast.walk(ast.parse(text))
+                if isinstance(n, ast.Call) and "weights_only=True" not in map(ast.unparse, n.keywords)
+            }
             assert not calls & {"torch.load", "pickle.load", "pickle.loads", "joblib.load"}, path
