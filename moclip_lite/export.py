@@ -145,20 +145,20 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
 
 
 class _Motion(nn.Module):
-    """Scores and the feature that heads take."""
+    """Scores and the tokens that heads take."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
-        feature = self.network.features(motion)
-        return self.network.classifier(feature), feature
+        tokens = self.network.tokens(motion)
+        return self.network.classifier(tokens.mean(dim=1)), tokens
 
 
 def export_classifier(run: Path, folder: Path) -> list[Exported]:
     """Write the networks of a run folder: motion.onnx (motion float32 [B, segments, frames, 2, rows,
-    columns] in pixels per frame -> scores, feature), fusion.onnx and appearance.onnx (motion feature,
+    columns] in pixels per frame -> scores, tokens), fusion.onnx and appearance.onnx (motion tokens,
     appearance features -> scores) as far as they were trained, and model.json with labels and settings.
 
     Raises:
@@ -173,17 +173,18 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
         made.append(
             export_network(
                 _Motion(classifier.motion).eval(), [motion], folder / "motion.onnx",
-                inputs=["motion"], outputs=["scores", "feature"],
+                inputs=["motion"], outputs=["scores", "tokens"],
             )
         )  # fmt: skip
     for stage, head in classifier.heads.items():
         sizes = [len(head.motion_norm.mean), len(head.appearance_norm.mean)]
         frames = 1 if experiment.clip.model.startswith("mobileviclip-") else experiment.clip.frames
-        examples = [torch.randn(2, sizes[0]), torch.randn(2, frames, sizes[1])]
+        tokens = experiment.test.segments or experiment.motion.segments
+        examples = [torch.randn(2, tokens, sizes[0]), torch.randn(2, frames, sizes[1])]
         made.append(
             export_network(
                 _Head(head).eval(), examples, folder / f"{stage}.onnx",
-                inputs=["motion_feature", "appearance_features"], outputs=["scores"],
+                inputs=["motion_tokens", "appearance_features"], outputs=["scores"],
             )
         )  # fmt: skip
     if not made:
@@ -204,7 +205,7 @@ class _Head(nn.Module):
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         scores: Tensor = self.head(motion, appearance)
-        return scores + 0 * (motion.sum(dim=1, keepdim=True) + appearance.sum(dim=(1, 2)).unsqueeze(1))
+        return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
 
 
 def _files(made: Sequence[Exported]) -> dict[str, Any]:

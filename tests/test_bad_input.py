@@ -415,12 +415,12 @@ def test_entry_of_another_clip_is_not_used(tmp_path: Path) -> None:
     words = ("run", data, *sets((*QUICK, f"cache.dir={tmp_path / 'cache'}")))
     first = assert_ok(moclip(*words, "--run-dir", tmp_path / "one", "--json")).json
     a, b = entries(tmp_path / "cache", "motion")[:2]
-    sound = load_file(a)["motion"]
+    sound = load_file(a)["fields"]
     a.write_bytes(b.read_bytes())
     second = assert_ok(moclip(*words, "--run-dir", tmp_path / "two", "--json"))
     assert "belongs to another key" in second.err
     assert second.json["motion"] == first["motion"]
-    np.testing.assert_array_equal(load_file(a)["motion"], sound)
+    np.testing.assert_array_equal(load_file(a)["fields"], sound)
 
 
 def test_damaged_notes_beside_the_cache(tmp_path: Path) -> None:

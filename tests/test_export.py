@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import OPSET, TOLERANCE, export_classifier, export_mobileviclip, export_network
 from moclip_lite.features import Views, batch_motion_scores
+from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.mobileviclip import MobileViClipConfig
 from moclip_lite.predict import Classifier
 
@@ -56,23 +57,31 @@ def test_a_whole_classifier(trained: TrainedRun, tmp_path: Path) -> None:
     assert classifier.motion is not None
     shape = classifier.experiment.motion.spec().shape
     motion = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
-    scores, feature = run(tmp_path / "motion.onnx", motion=motion)
+    scores, tokens = run(tmp_path / "motion.onnx", motion=motion)
     wanted, probabilities = batch_motion_scores(
         classifier.motion, motion.numpy(), Views(0, 1, 1), torch.device("cpu")
     )
-    np.testing.assert_allclose(feature, wanted, atol=1e-4)
+    np.testing.assert_allclose(tokens, wanted, atol=1e-4)
     np.testing.assert_allclose(torch.from_numpy(scores).softmax(1), probabilities, atol=1e-4)
     for stage, head in classifier.heads.items():
         pictures = torch.randn(3, classifier.experiment.clip.frames, len(head.appearance_norm.mean))
         with torch.inference_mode():
-            expected = head(torch.from_numpy(feature), pictures)
+            expected = head(torch.from_numpy(tokens), pictures)
         answer = run(
-            tmp_path / f"{stage}.onnx", motion_feature=torch.from_numpy(feature), appearance_features=pictures
+            tmp_path / f"{stage}.onnx", motion_tokens=torch.from_numpy(tokens), appearance_features=pictures
         )
         np.testing.assert_allclose(answer[0], expected, atol=1e-4)
     assert json.loads((tmp_path / "model.json").read_text())["labels"] == list(classifier.labels)
     with pytest.raises(CheckpointError, match="not a run folder"):
         export_classifier(tmp_path, tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", sorted(set(list_heads()) - set(CONTROLS)))
+def test_every_head_leaves_pytorch(name: str, tmp_path: Path) -> None:
+    head = create_head(name, 6, 5, 4, hidden=16).eval()
+    examples = [torch.randn(2, 3, 6), torch.randn(2, 2, 5)]
+    made = export_network(head, examples, tmp_path / "h.onnx", inputs=["m", "a"], outputs=["scores"])
+    assert made.difference <= 1e-4
 
 
 class _Unlike(nn.Module):

@@ -59,7 +59,7 @@ class QueryAttention(Head):
             projected = project(norm(as_tokens(features)))
             parts.append(projected + kind + time_code(projected.shape[1], projected.shape[2]).to(projected))
         tokens = self.before(torch.cat(parts, dim=1))
-        query = self.query.expand(len(tokens), -1, -1)
+        query = self.query.expand(tokens.shape[0], -1, -1)
         gathered = query + self.attention(query, tokens, tokens, need_weights=False)[0]
         scores: Tensor = self.classifier((gathered + self.feed(gathered))[:, 0])
         return scores
