@@ -45,7 +45,9 @@ def head_stage(
     tables = head_tables(space, inputs, parts, features)
     heads: dict[str, str] = {}
     if "appearance" in streams:
-        heads = {stage: HEADS[stage] for stage in ("appearance", "appearance_frame")}
+        heads["appearance"] = HEADS["appearance"]
+        if tables["train"].appearance.shape[1] > 1:
+            heads["appearance_frame"] = HEADS["appearance_frame"]
     if fused:
         heads |= {"fusion": space.experiment.fusion.head, "motion_head": HEADS["motion_head"]}
     for stage, name in heads.items():
