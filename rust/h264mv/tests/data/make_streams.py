@@ -11,6 +11,8 @@ import av
 import numpy as np
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 12
+# Frame macroblocks beside field macroblocks of every kind are rare in small pictures (table 6-4).
+LARGE = {"mbaff_tff": (128, 96, 20), "mbaff_bff": (128, 96, 20)}
 BASE = {"preset": "slow", "g": "8", "threads": "1", "qp": "30"}
 STREAMS = {
     "cabac_spatial": (
@@ -23,6 +25,11 @@ STREAMS = {
     "mbaff_cabac": ("yuv420p", {"x264-params": "tff=1:bframes=2:ref=3:partitions=all"}),
     "mbaff_cavlc": ("yuv420p", {"x264-params": "bff=1:cabac=0:bframes=2:direct=temporal:ref=3"}),
     "mbaff_422_10": ("yuv422p10le", {"x264-params": "tff=1:bframes=2:ref=2"}),
+    "mbaff_tff": ("yuv420p", {"x264-params": "tff=1:bframes=3:direct=spatial:ref=4:weightp=2"}),
+    "mbaff_bff": (
+        "yuv420p",
+        {"x264-params": "bff=1:bframes=3:direct=temporal:ref=4:b-pyramid=normal"},
+    ),
     "high422": ("yuv422p", {"x264-params": "cabac=0:bframes=2"}),
     "high444": ("yuv444p", {"x264-params": "bframes=2:ref=2"}),
     "high444_cavlc": ("yuv444p", {"x264-params": "cabac=0:bframes=2:ref=2"}),
@@ -33,24 +40,25 @@ STREAMS = {
 }
 
 
-def picture(index: int, noise: bool) -> np.ndarray:
+def picture(index: int, noise: bool, width: int, height: int) -> np.ndarray:
     rng = np.random.default_rng(7 + (index if noise else 0))
-    image = rng.integers(0, 256 if noise else 50, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    image = rng.integers(0, 256 if noise else 50, (height, width, 3)).astype(np.uint8)
     texture = np.random.default_rng(1).integers(0, 256, (20, 20, 3)).astype(np.uint8)
     for k in range(3):
-        y, x = (5 + 9 * k + index * (k + 1)) % (HEIGHT - 20), (3 + 13 * k + index * (3 - k)) % (WIDTH - 20)
+        y, x = (5 + 9 * k + index * (k + 1)) % (height - 20), (3 + 13 * k + index * (3 - k)) % (width - 20)
         image[y : y + 20, x : x + 20] = np.roll(texture, 3 * k, axis=k % 2)
     return image
 
 
 def encode(name: str, pix_fmt: str, options: dict[str, str], folder: Path) -> None:
     path = folder / f"{name}.264"
+    width, height, frames = LARGE.get(name, (WIDTH, HEIGHT, FRAMES))
     with av.open(str(path), "w", format="h264") as container:
         stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.options = {**BASE, **options}
-        for index in range(4 if name in ("pcm", "lossless") else FRAMES):
-            frame = av.VideoFrame.from_ndarray(picture(index, name == "pcm"), format="rgb24")
+        for index in range(4 if name in ("pcm", "lossless") else frames):
+            frame = av.VideoFrame.from_ndarray(picture(index, name == "pcm", width, height), format="rgb24")
             container.mux(stream.encode(frame.reformat(format=pix_fmt)))
         container.mux(stream.encode(None))
     print(name, path.stat().st_size)
