@@ -56,6 +56,7 @@ bench: env
 	$(BIN)/python benchmarks/mobileviclip.py
 	$(BIN)/python benchmarks/random_access.py
 	$(BIN)/python benchmarks/fusion_grid.py
+	$(BIN)/python benchmarks/thousand_clips.py
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
