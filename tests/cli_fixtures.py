@@ -84,11 +84,22 @@ def assert_refused(outcome: Outcome, *parts: str) -> str:
     return lines[0]
 
 
+def _interruptible() -> None:
+    """A shell's background jobs, and what they start, are deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(*words: object, cwd: Path, program: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start the program in a process group of its own."""
     command = [*(program or (sys.executable, "-m", "moclip_lite")), *(str(word) for word in words)]
     return subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_interruptible,
     )
 
 
