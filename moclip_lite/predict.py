@@ -28,6 +28,7 @@ from .motion_net import MotionNet, freeze
 from .reading import read_file
 from .stages import build_head, build_motion_net
 from .storage import read_json, read_tensors
+from .text import unit
 from .training import pick_device
 from .workspace import make_encoder
 
@@ -207,7 +208,7 @@ class Classifier:
     ) -> None:
         rows = self._encoder.encode_images(pictures)
         if self.experiment.clip.normalize:
-            rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+            rows = unit(rows)
         appearance = torch.from_numpy(rows[None].astype(np.float32))
         for stage, head in self.heads.items():
             if stage == "fusion" and feature is None:

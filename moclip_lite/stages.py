@@ -31,6 +31,7 @@ from .fusion import Head, create_head
 from .motion_feed import MotionFeed
 from .motion_net import MotionNet, create_motion_net
 from .pretrain import MaskedFeed, MaskedMotion
+from .text import unit
 from .training import Feed, FitResult, TrainSettings, fit, seed_all
 from .workspace import Workspace
 
@@ -259,7 +260,7 @@ def appearance_features(
     else:
         out = np.stack([_cached_appearance(space, inputs, clip) for clip in clips])
     if space.experiment.clip.normalize:
-        out = out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-12)
+        out = unit(out)
     return np.asarray(out, np.float32)
 
 

@@ -7,9 +7,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["zero_shot_scores"]
+__all__ = ["unit", "zero_shot_scores"]
 
 _SCALE: Final = 100.0  # CLIP's logit scale at the end of its training (Radford et al. 2021)
+
+
+def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Vectors [..., D] at length 1; zeros stay zeros."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-12), np.float32)
 
 
 def zero_shot_scores(
@@ -24,10 +30,7 @@ def zero_shot_scores(
     Returns:
         float32 [N, C].
     """
-    rows = frames / np.maximum(np.linalg.norm(frames, axis=-1, keepdims=True), 1e-12)
-    mean = rows.mean(axis=1)
-    mean /= np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)
-    logits = _SCALE * mean @ classes.T
+    logits = _SCALE * unit(unit(frames).mean(axis=1)) @ classes.T
     logits -= logits.max(axis=1, keepdims=True)
     weights = np.exp(logits)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

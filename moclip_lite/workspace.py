@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -56,6 +56,14 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
 def _encoder_seed(experiment: Experiment) -> int:
     """Of random weights; it has no part in pretrained ones."""
     return experiment.run.seed if experiment.clip.pretrained == RANDOM else 0
+
+
+def _in_parts(read: Callable[[Sequence[Clip]], ExtractReport], clips: Sequence[Clip]) -> ExtractReport:
+    """Under torchrun each process reads its part first; then all find the whole in the cache."""
+    if share().world > 1 and len(clips) > 1:
+        read(share().of(clips))
+        wait_for_all()
+    return read(clips)
 
 
 class Workspace:
@@ -199,22 +207,16 @@ class Workspace:
         Raises:
             MoclipError: the disk is full.
         """
-        if share().world > 1 and len(clips) > 1:
-            mine = share().of(clips)
-            extract_motion(
-                mine,
-                self.experiment.motion.spec(),
-                self.cache,
-                workers=self.workers,
-                progress=self.reporter.progress,
-            )
-            wait_for_all()
         started = time.perf_counter()
         spec = self.experiment.motion.spec()
-        report = extract_motion(
-            clips, spec, self.cache, workers=self.workers, progress=self.reporter.progress,
-            announce=lambda text: self.reporter.say(f"motion: {text}"),
-        )  # fmt: skip
+
+        def read(part: Sequence[Clip]) -> ExtractReport:
+            return extract_motion(
+                part, spec, self.cache, workers=self.workers, progress=self.reporter.progress,
+                announce=lambda text: self.reporter.say(f"motion: {text}"),
+            )  # fmt: skip
+
+        report = _in_parts(read, clips)
         report.seconds = time.perf_counter() - started
         self.reporter.say(report.summary())
         return report
@@ -225,15 +227,13 @@ class Workspace:
         Raises:
             MoclipError: the disk is full, or the model can't be had.
         """
-        if share().world > 1 and len(clips) > 1:
-            extract_appearance(
-                share().of(clips), self.appearance_spec, self.lazy_encoder, self.cache,
+
+        def read(part: Sequence[Clip]) -> ExtractReport:
+            return extract_appearance(
+                part, self.appearance_spec, self.lazy_encoder, self.cache,
                 workers=self.workers, progress=self.reporter.progress,
             )  # fmt: skip
-            wait_for_all()
-        report = extract_appearance(
-            clips, self.appearance_spec, self.lazy_encoder, self.cache,
-            workers=self.workers, progress=self.reporter.progress,
-        )  # fmt: skip
+
+        report = _in_parts(read, clips)
         self.reporter.say(report.summary())
         return report

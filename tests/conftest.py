@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -106,3 +107,20 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         return encode(path, panning(frames, step=step), **{**H264, **options})
 
     return make
+
+
+@pytest.fixture
+def hide_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Importing the named package fails, as if it were not installed."""
+
+    def hide(package: str) -> None:
+        real = builtins.__import__
+
+        def without(name: str, *rest: object, **more: object) -> object:
+            if name == package:
+                raise ImportError(name)
+            return real(name, *rest, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(builtins, "__import__", without)
+
+    return hide

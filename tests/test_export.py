@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +97,7 @@ def test_what_differs_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: object, **more: object) -> object:
-        if name == "onnxruntime":
-            raise ImportError(name)
-        return real(name, *rest, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
+def test_a_missing_package_is_named(tmp_path: Path, hide_package: Callable[[str], None]) -> None:
+    hide_package("onnxruntime")
     with pytest.raises(MoclipError, match=r"moclip-lite\[export\]"):
         export_network(nn.Identity(), [torch.ones(2, 3)], tmp_path / "x.onnx", inputs=["x"], outputs=["y"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import json
 from collections.abc import Callable
@@ -235,7 +234,7 @@ def test_damaged_indexes_are_refused(
         load_index(path)
 
 
-def test_faiss_and_the_matrix_product_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faiss_and_the_matrix_product_agree(hide_package: Callable[[str], None]) -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(300, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -244,14 +243,7 @@ def test_faiss_and_the_matrix_product_agree(monkeypatch: pytest.MonkeyPatch) -> 
     beyond, same = nearest(vectors, vectors[:5], 7, limit=100)
     np.testing.assert_array_equal(same, places)
     np.testing.assert_allclose(beyond, exact, atol=1e-5)
-    real = builtins.__import__
-
-    def without(name: str, *rest: object, **more: object) -> object:
-        if name == "faiss":
-            raise ImportError(name)
-        return real(name, *rest, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    hide_package("faiss")
     with pytest.raises(MoclipError, match=r"moclip-lite\[faiss\]"):
         nearest(vectors, vectors[:5], 7, limit=100)
 
