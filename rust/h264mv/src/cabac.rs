@@ -34,8 +34,9 @@ const fn step_table() -> [u64; 256] {
 pub(crate) type Contexts = [u8; 1024];
 
 /// Clause 9.3.1.1: `table` is 0 for I slices, else cabac_init_idc + 1.
-pub(crate) fn init_contexts(contexts: &mut Contexts, table: usize, slice_qp: i32) {
+pub(crate) fn initial_contexts(table: usize, slice_qp: i32) -> Contexts {
     let qp = slice_qp.clamp(0, 51);
+    let mut contexts = [0; 1024];
     for (state, &[m, n]) in contexts.iter_mut().zip(&CABAC_INIT[table & 3]) {
         let pre = (((m as i32 * qp) >> 4) + n as i32).clamp(1, 126);
         *state = if pre <= 63 {
@@ -44,6 +45,7 @@ pub(crate) fn init_contexts(contexts: &mut Contexts, table: usize, slice_qp: i32
             (pre - 64) as u8 * 2 + 1
         };
     }
+    contexts
 }
 
 /// The arithmetic decoder. It is copied into a local where many decisions follow one another, so
@@ -207,12 +209,10 @@ mod tests {
 
     #[test]
     fn context_initialisation() {
-        let mut contexts = [0; 1024];
-        init_contexts(&mut contexts, 0, 26);
+        let contexts = initial_contexts(0, 26);
         // ctxIdx 0: m 20, n -15: pre = (20 * 26 >> 4) - 15 = 17.
         assert_eq!(contexts[0], (63 - 17) * 2);
-        init_contexts(&mut contexts, 1, -12);
-        assert!(contexts.iter().all(|&s| s < 126));
+        assert!(initial_contexts(1, -12).iter().all(|&s| s < 126));
     }
 
     #[test]

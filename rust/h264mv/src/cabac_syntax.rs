@@ -1,7 +1,9 @@
 //! Macroblock syntax elements in CABAC: binarisations and context increments (clauses 9.3.2 and
 //! 9.3.3.1).
 
-use crate::cabac::{init_contexts, Contexts, Engine};
+use std::sync::OnceLock;
+
+use crate::cabac::{initial_contexts, Contexts, Engine};
 use crate::cabac_residual::{self, BlockContexts};
 use crate::context::Context;
 use crate::entropy::{Entropy, Fault};
@@ -17,19 +19,35 @@ pub(crate) struct Cabac<'a> {
     last_qp_delta: bool,
 }
 
+/// The contexts at the start of a slice.
+#[derive(Debug)]
+struct Start {
+    contexts: Contexts,
+    blocks: BlockContexts,
+}
+
+/// By initialisation table and SliceQPY: small slices would spend much of their time on them.
+static STARTS: [[OnceLock<Box<Start>>; 52]; 4] = [const { [const { OnceLock::new() }; 52] }; 4];
+
+impl Start {
+    fn of(header: &SliceHeader) -> &'static Start {
+        let (table, qp) = (header.cabac_init_idc & 3, header.slice_qp.clamp(0, 51));
+        STARTS[table as usize][qp as usize].get_or_init(|| {
+            let contexts = initial_contexts(table as usize, qp);
+            let blocks = BlockContexts::new(&contexts);
+            Box::new(Start { contexts, blocks })
+        })
+    }
+}
+
 impl<'a> Cabac<'a> {
     /// Starts at the slice data of `rbsp`, after cabac_alignment_one_bit.
     pub fn new(rbsp: &'a [u8], header: &SliceHeader) -> Self {
-        let mut contexts = [0; 1024];
-        init_contexts(
-            &mut contexts,
-            header.cabac_init_idc as usize,
-            header.slice_qp,
-        );
+        let start = Start::of(header);
         Cabac {
             engine: Engine::new(rbsp, header.data_bit.div_ceil(8)),
-            blocks: BlockContexts::new(&contexts),
-            contexts,
+            blocks: start.blocks.clone(),
+            contexts: start.contexts,
             data: rbsp,
             last_qp_delta: false,
         }

@@ -1,6 +1,6 @@
 //! The POC behind each reference index.
 
-use crate::picture::{Motion, NO_POC, NO_SLICE};
+use crate::picture::{Motion, NO_POC};
 use crate::refs::RefPic;
 
 /// POC of the reference of each block.
@@ -58,63 +58,67 @@ impl RefPoc {
             let refs = motion.ref_idx[area.clone()].chunks_exact(2 * motion.w4);
             let out = self.values[area].chunks_exact_mut(2 * motion.w4);
             for (y8, (refs, out)) in refs.zip(out).enumerate() {
-                let (upper, lower) = out.split_at_mut(motion.w4);
+                let rows = out.split_at_mut(motion.w4);
                 let refs = &refs[..motion.w4];
                 if alike {
-                    run_row(&tables[0], refs, upper, lower);
+                    let table = &tables[0];
+                    fill_rows(refs, rows, |_, r| table[r as u8 as usize]);
                 } else {
-                    mixed_row(&tables, motion, y8 / 2, refs, upper, lower);
+                    let mixed = Mixed::new(&tables, motion, y8 / 2);
+                    fill_rows(refs, rows, |mb_x, r| mixed.poc(mb_x, r));
                 }
             }
         }
     }
 }
 
-/// Two rows of blocks of a picture with one slice; neighbours mostly have the same references.
-fn run_row(table: &Table, refs: &[i8], upper: &mut [i32], lower: &mut [i32]) {
-    const RUN: usize = 16;
-    let mut last = [0i8; RUN];
-    let mut values = [table[0]; RUN];
-    let runs = refs.chunks_exact(RUN);
-    let rest = runs.remainder();
-    let (ups, lows) = (upper.chunks_exact_mut(RUN), lower.chunks_exact_mut(RUN));
-    for ((refs, up), low) in runs.zip(ups).zip(lows) {
-        if refs != last {
-            last.copy_from_slice(refs);
-            values = last.map(|r| table[r as u8 as usize]);
-        }
-        up.copy_from_slice(&values);
-        low.copy_from_slice(&values);
-    }
-    let from = refs.len() - rest.len();
-    for (i, &r) in rest.iter().enumerate() {
-        upper[from + i] = table[r as u8 as usize];
-        lower[from + i] = table[r as u8 as usize];
+/// Two rows of blocks, whose references are `refs`; `poc` tells by column of macroblocks and index.
+#[inline(always)]
+fn fill_rows(
+    refs: &[i8],
+    (upper, lower): (&mut [i32], &mut [i32]),
+    poc: impl Fn(usize, i8) -> i32,
+) {
+    let rows = upper.chunks_exact_mut(4).zip(lower.chunks_exact_mut(4));
+    for (mb_x, (refs, (upper, lower))) in refs.chunks_exact(4).zip(rows).enumerate() {
+        let (left, right) = (poc(mb_x, refs[0]), poc(mb_x, refs[2]));
+        let four = [left, left, right, right];
+        upper.copy_from_slice(&four);
+        lower.copy_from_slice(&four);
     }
 }
 
-/// The same with several slices or with field macroblocks.
-fn mixed_row(
-    tables: &[Table],
-    motion: &Motion,
-    mb_y: usize,
-    refs: &[i8],
-    upper: &mut [i32],
-    lower: &mut [i32],
-) {
-    let first = mb_y * (motion.w4 / 4);
-    for (i, &ref_idx) in refs.iter().enumerate() {
-        let mb = first + i / 4;
-        let field = motion.mb_field.get(mb).copied().unwrap_or(false);
-        let base = if field { 32 + 32 * (mb_y & 1) } else { 0 };
-        let slice = motion.mb_slice[mb];
-        let value = match tables.get(slice as usize) {
-            Some(table) if ref_idx >= 0 && slice != NO_SLICE => {
-                table[(base + ref_idx as usize) & 127]
+/// A row of macroblocks of several slices, or of frame and field macroblocks.
+struct Mixed<'a> {
+    tables: &'a [Table],
+    slices: &'a [u16],
+    fields: &'a [bool],
+    /// Where the tables tell the references of a field macroblock.
+    field_base: usize,
+}
+
+impl<'a> Mixed<'a> {
+    fn new(tables: &'a [Table], motion: &'a Motion, mb_y: usize) -> Self {
+        let width = motion.w4 / 4;
+        let row = mb_y * width..(mb_y + 1) * width;
+        Mixed {
+            tables,
+            slices: &motion.mb_slice[row.clone()],
+            fields: motion.mb_field.get(row).unwrap_or_default(),
+            field_base: 32 + 32 * (mb_y & 1),
+        }
+    }
+
+    #[inline(always)]
+    fn poc(&self, mb_x: usize, ref_idx: i8) -> i32 {
+        // A macroblock that no slice gave has no table.
+        let table = self.tables.get(self.slices[mb_x] as usize);
+        let field = self.fields.get(mb_x).copied().unwrap_or(false);
+        match table {
+            Some(table) if ref_idx >= 0 => {
+                table[(ref_idx as usize + if field { self.field_base } else { 0 }) & 127]
             }
             _ => NO_POC,
-        };
-        upper[i] = value;
-        lower[i] = value;
+        }
     }
 }
