@@ -141,8 +141,8 @@ class StreamIndex:
         """The index that `log` was taken from; `log` may be anything."""
     def log(self) -> bytes:
         """The starts of all units, from which the index can be made again."""
-    def push(self, sample: bytes, number: int) -> None:
-        """Takes a whole access unit."""
+    def push_many(self, samples: Sequence[bytes], first: int) -> None:
+        """Takes access units numbered from `first`."""
     def errors(self) -> list[tuple[int, str]]:
         """Slices that could not be made part of a picture: number of the sample, and why."""
     def poc_interval(self) -> int:

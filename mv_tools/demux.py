@@ -131,6 +131,8 @@ class PacketIndex:
         keyframe: bool [N].
         shown: bool [N]; False where an edit list says to decode but not to show.
         size: int64 [N] bytes.
+        position: int64 [N], the byte of the file where a packet's data begin; -1 where the container
+            does not keep them in one piece.
         time_base: seconds per tick.
         timestamps: whether every packet has a distinct presentation time that can be relied on.
         cut: where the file is cut short, in words; None for a whole file.
@@ -141,6 +143,7 @@ class PacketIndex:
     keyframe: npt.NDArray[np.bool_]
     shown: npt.NDArray[np.bool_]
     size: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
     time_base: float
     timestamps: bool
     cut: str | None = None
@@ -156,6 +159,11 @@ class PacketIndex:
 
     def __len__(self) -> int:
         return int(self.shown.sum())
+
+    @property
+    def in_place(self) -> bool:
+        """Whether all packets can be read at `position`."""
+        return bool((self.position >= 0).all())
 
     @cached_property
     def decode_of(self) -> npt.NDArray[np.int64]:
@@ -265,6 +273,7 @@ def scan_packets(
     key: list[bool] = []
     shown: list[bool] = []
     size: list[int] = []
+    position: list[int | None] = []
     cut = None
     with open_video(source, packets_only=True) as (container, stream):
         facts = StreamFacts.of(stream)
@@ -281,13 +290,15 @@ def scan_packets(
                 key.append(bool(packet.is_keyframe))
                 shown.append(not packet.is_discard)
                 size.append(packet.size)
+                position.append(packet.pos)
         except av.error.FFmpegError as error:
             raise MalformedStream(
                 f"{source.name}: reading stopped after {len(pts)} pictures: {error}"
             ) from error
         # AVI stores no times; those of reordered pictures are guesses.
         stored = container.format.name != "avi"
-        declared = stream.frames if "mp4" in container.format.name else 0  # only its table is exact
+        mp4 = "mp4" in container.format.name
+        declared = stream.frames if mp4 else 0  # only its table is exact
     if not pts:
         raise MalformedStream(f"{source.name}: the video stream holds no picture")
     if cut is None and len(pts) < declared:
@@ -300,6 +311,7 @@ def scan_packets(
         keyframe=np.array(key, bool),
         shown=np.array(shown, bool),
         size=np.array(size, np.int64),
+        position=np.array([-1 if at is None or not mp4 else at for at in position], np.int64),
         time_base=time_base,
         timestamps=known,
         cut=cut,

@@ -74,6 +74,14 @@ class Source:
             return self.path.stat().st_size
         return len(self.data or b"")
 
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Size and time of change in nanoseconds: another one, another file."""
+        if self.path is None:
+            return len(self.data or b""), 0
+        found = self.path.stat()
+        return found.st_size, found.st_mtime_ns
+
     def _is_mp4(self) -> bool:
         """Whether it begins like an ISO base media file (ISO/IEC 14496-12, 4.3)."""
         if self.path is None:

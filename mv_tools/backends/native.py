@@ -22,7 +22,9 @@ from ..motion import MotionFrame
 from ..source import open_video
 from ..syntax import PictureHeader, PictureStatistics, StreamParameters
 from .base import Backend
-from .native_index import PacketReader, StreamScan, load_scan, save_scan, scan_stream
+from .kept_index import load_scan, save_scan
+from .native_index import StreamScan, scan_stream
+from .packet_reader import PacketReader
 
 if TYPE_CHECKING:
     from .._h264mv import Picture, PictureInfo

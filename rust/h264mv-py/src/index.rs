@@ -69,9 +69,21 @@ impl StreamIndex {
         PyBytes::new(py, self.inner.log())
     }
 
-    /// Takes a whole access unit.
-    fn push(&mut self, py: Python<'_>, sample: &[u8], number: u64) -> PyResult<()> {
-        let fed = py.detach(|| feed(&mut self.inner, self.framing, sample, number));
+    /// Takes access units numbered from `first`.
+    fn push_many(
+        &mut self,
+        py: Python<'_>,
+        samples: Vec<PyBackedBytes>,
+        first: u64,
+    ) -> PyResult<()> {
+        let (index, framing) = (&mut self.inner, self.framing);
+        let fed = py.detach(|| {
+            (first..)
+                .zip(&samples)
+                .try_fold(None, |before, (number, sample)| {
+                    Ok(before.or(feed(index, framing, sample, number)?))
+                })
+        });
         let error = fed.map_err(raise)?;
         self.first_error = self.first_error.take().or(error);
         Ok(())

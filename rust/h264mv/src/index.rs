@@ -217,27 +217,45 @@ impl StreamIndex {
         units: impl Fn(u64, u32) -> Option<&'a [u8]>,
     ) -> Result<Vec<Picture>> {
         let needed = self.needed(positions);
-        let mut plans = Vec::with_capacity(needed.len());
+        let mut uses: HashMap<usize, usize> = HashMap::new();
+        for &position in positions {
+            *uses.entry(position).or_default() += 1;
+        }
+        let mut chosen: HashMap<usize, Picture> = HashMap::new();
+        let mut pipeline = Pipeline::new(options.threads.min(needed.len()));
+        let mut parsed = needed.iter();
+        let mut take = |pipeline: &mut Pipeline| {
+            while let Some(picture) = pipeline.next() {
+                match parsed.next().filter(|p| uses.contains_key(p)) {
+                    Some(&position) => drop(chosen.insert(position, picture)),
+                    None => pipeline.pool().recycle(picture.motion, picture.ref_poc),
+                }
+            }
+        };
         for &position in &needed {
             let mut plan = self.plans[position].clone();
             let number = plan.info.decode_index;
             plan.attach(&units).map_err(|e| e.in_picture(number))?;
-            plans.push(plan);
+            pipeline.push(plan);
+            take(&mut pipeline);
         }
-        let mut pipeline = Pipeline::new(options.threads.min(plans.len()));
-        plans.into_iter().for_each(|plan| pipeline.push(plan));
         pipeline.end();
-        let pictures: Vec<Picture> = std::iter::from_fn(|| pipeline.next()).collect();
-        let find = |&position: &usize| {
-            let at = needed.binary_search(&position).ok();
-            at.and_then(|i| pictures.get(i))
-                .cloned()
-                .ok_or(Error::Limit {
-                    what: "picture position",
-                    value: position as u64,
-                    limit: self.plans.len() as u64,
-                })
+        take(&mut pipeline);
+        let mut give = |position: &usize| {
+            let left = uses.get_mut(position)?;
+            *left -= 1;
+            match *left {
+                0 => chosen.remove(position),
+                _ => chosen.get(position).cloned(),
+            }
         };
-        positions.iter().map(find).collect()
+        let give = |position| {
+            give(position).ok_or_else(|| Error::Limit {
+                what: "picture position",
+                value: *position as u64,
+                limit: self.plans.len() as u64,
+            })
+        };
+        positions.iter().map(give).collect()
     }
 }
