@@ -115,10 +115,11 @@ class Decoder:
     """Parses pictures from access units, in decoding order.
 
     `extradata` is an avcC record or Annex B parameter sets; `length_size` 0 means Annex B samples.
+    Without `intra` slice data of I pictures are left out: their motion is known to be none.
     """
 
     def __new__(
-        cls, *, threads: int = 1, length_size: int = 0, extradata: bytes | None = None
+        cls, *, threads: int = 1, length_size: int = 0, extradata: bytes | None = None, intra: bool = True
     ) -> Decoder: ...
     def push(self, sample: bytes, number: int) -> list[Picture]:
         """Takes a whole access unit; gives the pictures that are ready."""
@@ -154,11 +155,16 @@ class StreamIndex:
     def presentation_order(self) -> list[int]: ...
     def needed(self, positions: Sequence[int]) -> list[int]:
         """The pictures to parse for those at `positions`: they and what direct modes look at."""
-    def samples(self, positions: Sequence[int]) -> list[int]:
+    def samples(self, positions: Sequence[int], *, intra: bool = True) -> list[int]:
         """Numbers of the samples that `parse` wants for `positions`."""
     def parse(
-        self, positions: Sequence[int], samples: Mapping[int, bytes], *, threads: int = 1
+        self,
+        positions: Sequence[int],
+        samples: Mapping[int, bytes],
+        *,
+        threads: int = 1,
+        intra: bool = True,
     ) -> list[Picture]:
-        """Parses the pictures at `positions`, in that order."""
+        """Parses the pictures at `positions`, in that order; `intra` as of :class:`Decoder`."""
     @property
     def first_error(self) -> str | None: ...

@@ -37,7 +37,9 @@ class MotionDecoder:
         index: a file that :meth:`save_index` wrote for this video: it is not scanned again.
         on_damage: "raise" MalformedStream at a damaged picture, or "skip" it and note it in
             :attr:`damaged` (native backend). Pictures whose direct modes look at a damaged one are
-            damaged too; no vector of a damaged picture is given out.
+            damaged too; no vector of a damaged picture is given out. A picture whose headers say that
+            it holds I slices alone has no motion whatever its slice data are: they are not read, and
+            damage in them is told by :meth:`described` only.
 
     Raises:
         FileNotFoundError: the path does not exist.

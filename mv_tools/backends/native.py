@@ -162,22 +162,27 @@ class NativeBackend(Backend):
         return sorted((n, why) for n, why in errors.items() if n < len(shown) and shown[n] and n not in found)
 
     def frames(self) -> Iterator[MotionFrame]:
-        for frame, _ in self._pictures():
+        for frame, _ in self._pictures(intra=False):
             yield frame
 
     def described(
         self, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
-        for frame, picture in self._pictures() if indices is None else self._pictures_at(indices):
+        found = self._pictures(intra=True) if indices is None else self._pictures_at(indices, intra=True)
+        for frame, picture in found:
             yield frame, PictureStatistics(**picture.statistics())
 
-    def _pictures(self) -> Iterator[tuple[MotionFrame, Picture]]:
-        """All pictures in presentation order, as frames and as the parser gives them."""
+    def _pictures(self, *, intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
+        """All pictures in presentation order, as frames and as the parser gives them.
+
+        Args:
+            intra: read slice data of I pictures as well, which say nothing of motion.
+        """
         waiting: dict[int, tuple[MotionFrame, Picture] | None] = {}
         upcoming = 0
         lost = self._lost[::-1]
         presented = self._presented
-        for picture in self._parse_all():
+        for picture in self._parse_all(intra):
             info = picture.info
             while lost and lost[-1][0] < info.sample:
                 self.report(None, lost.pop()[1])
@@ -201,12 +206,12 @@ class NativeBackend(Backend):
             return None
         return self._frame(picture, info, index), picture
 
-    def _parse_all(self) -> Iterator[Picture]:
+    def _parse_all(self, intra: bool) -> Iterator[Picture]:
         """All pictures in decoding order."""
         from .._h264mv import Decoder as Parser
         from .._h264mv import H264Error
 
-        parser = Parser(threads=self.threads, **self.scan.framing)
+        parser = Parser(threads=self.threads, intra=intra, **self.scan.framing)
         number = 0
         try:
             for samples in self._groups():
@@ -243,22 +248,22 @@ class NativeBackend(Backend):
         yield group
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
-        for frame, _ in self._pictures_at(indices):
+        for frame, _ in self._pictures_at(indices, intra=False):
             yield frame
 
-    def _pictures_at(self, indices: Sequence[int]) -> Iterator[tuple[MotionFrame, Picture]]:
+    def _pictures_at(self, indices: Sequence[int], *, intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
         """Chosen pictures in presentation order, as frames and as the parser gives them."""
         if 2 * len(indices) > len(self):  # most of the file: one pass in order
             wanted = set(indices)
-            for frame, picture in self._pictures():
+            for frame, picture in self._pictures(intra=intra):
                 if frame.index in wanted:
                     yield frame, picture
                 if frame.index == indices[-1]:
                     return
             return
-        yield from self._parse_chosen(list(indices))
+        yield from self._parse_chosen(list(indices), intra)
 
-    def _parse_chosen(self, indices: list[int]) -> Iterator[tuple[MotionFrame, Picture]]:
+    def _parse_chosen(self, indices: list[int], intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
         """Parse groups of pictures, reading the file from front to back."""
         from .._h264mv import H264Error
 
@@ -267,9 +272,9 @@ class NativeBackend(Backend):
             for start in range(0, len(indices), _GROUP):
                 chosen = indices[start : start + _GROUP]
                 positions = self._positions[chosen].tolist()
-                samples = reader.read(sorted(headers.samples(positions)))
+                samples = reader.read(sorted(headers.samples(positions, intra=intra)))
                 try:
-                    pictures = headers.parse(positions, samples, threads=self.threads)
+                    pictures = headers.parse(positions, samples, threads=self.threads, intra=intra)
                 except H264Error as error:
                     raise MalformedStream(f"{self.source.name}: {error}") from error
                 for index, picture in zip(chosen, pictures, strict=True):

@@ -29,10 +29,16 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// `extradata` is an avcC record or Annex B parameter sets; `length_size` is taken from avcC.
     #[new]
-    #[pyo3(signature = (*, threads = 1, length_size = 0, extradata = None))]
-    fn new(threads: usize, length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
+    #[pyo3(signature = (*, threads = 1, length_size = 0, extradata = None, intra = true))]
+    fn new(
+        threads: usize,
+        length_size: usize,
+        extradata: Option<&[u8]>,
+        intra: bool,
+    ) -> PyResult<Self> {
         let options = Options {
             threads,
+            intra,
             ..Options::default()
         };
         let framing = Framing::new(length_size)?;

@@ -127,21 +127,28 @@ impl StreamIndex {
     }
 
     /// Numbers of the samples that `parse` wants for `positions`.
-    fn samples(&self, positions: Vec<usize>) -> Vec<u64> {
-        self.inner.samples(&self.inner.needed(&positions))
+    #[pyo3(signature = (positions, *, intra = true))]
+    fn samples(&self, positions: Vec<usize>, intra: bool) -> Vec<u64> {
+        let options = Options {
+            intra,
+            ..Options::default()
+        };
+        self.inner.samples(&self.inner.needed(&positions), &options)
     }
 
     /// Parses the pictures at `positions`, in that order.
-    #[pyo3(signature = (positions, samples, *, threads = 1))]
+    #[pyo3(signature = (positions, samples, *, threads = 1, intra = true))]
     fn parse(
         &self,
         py: Python<'_>,
         positions: Vec<usize>,
         samples: HashMap<u64, PyBackedBytes>,
         threads: usize,
+        intra: bool,
     ) -> PyResult<Vec<Picture>> {
         let options = Options {
             threads,
+            intra,
             ..Options::default()
         };
         let parsed = py.detach(|| {

@@ -5,6 +5,7 @@ use crate::nal::AnnexB;
 use crate::parse::Pool;
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
+use crate::plan::PicturePlan;
 use crate::tracker::Tracker;
 
 /// How a [`Decoder`] works.
@@ -14,6 +15,10 @@ pub struct Options {
     pub threads: usize,
     /// Whether errors outside of pictures (parameter sets, unsupported units) end the stream.
     pub strict: bool,
+    /// Whether slice data of pictures that hold I slices alone are parsed as well. Their motion is
+    /// known without: none. It takes them to count I_PCM macroblocks and to find damage that
+    /// changes no vector. The last picture is always parsed: it is where a stream is cut short.
+    pub intra: bool,
 }
 
 impl Default for Options {
@@ -21,6 +26,7 @@ impl Default for Options {
         Options {
             threads: 1,
             strict: false,
+            intra: true,
         }
     }
 }
@@ -30,6 +36,9 @@ impl Default for Options {
 pub struct Decoder {
     tracker: Tracker,
     pipeline: Pipeline,
+    intra: bool,
+    /// A picture of I slices alone, until it is known whether another one follows.
+    held: Option<PicturePlan>,
 }
 
 impl Decoder {
@@ -38,28 +47,46 @@ impl Decoder {
         Decoder {
             tracker: Tracker::new(false),
             pipeline: Pipeline::new(options.threads),
+            intra: options.intra,
+            held: None,
         }
     }
 
     /// Takes a NAL unit, without start code or length. `sample` comes back as
     /// [`crate::PictureInfo::sample`]. An error concerns this unit alone.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
-        if let Some(plan) = self.tracker.push(nal, sample)? {
+        let done = self.tracker.push(nal, sample)?;
+        self.hand_over(done);
+        Ok(())
+    }
+
+    fn hand_over(&mut self, plan: Option<PicturePlan>) {
+        let Some(plan) = plan else {
+            return;
+        };
+        if let Some(mut held) = self.held.take() {
+            held.skim();
+            self.pipeline.push(held);
+        }
+        if !self.intra && plan.is_intra() {
+            self.held = Some(plan);
+        } else {
             self.pipeline.push(plan);
         }
-        Ok(())
     }
 
     /// Tells that an access unit or the stream is complete.
     pub fn end_of_access_unit(&mut self) {
-        if let Some(plan) = self.tracker.flush() {
-            self.pipeline.push(plan);
-        }
+        let done = self.tracker.flush();
+        self.hand_over(done);
     }
 
     /// Ends the stream: [`Self::next_picture`] gives all its pictures.
     pub fn finish(&mut self) {
         self.end_of_access_unit();
+        if let Some(last) = self.held.take() {
+            self.pipeline.push(last);
+        }
         self.pipeline.end();
     }
 

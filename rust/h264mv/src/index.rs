@@ -197,10 +197,16 @@ impl StreamIndex {
         (0..wanted.len()).filter(|&p| wanted[p]).collect()
     }
 
-    /// The samples that hold the pictures at `needed`.
-    pub fn samples(&self, needed: &[usize]) -> Vec<u64> {
+    /// Whether the slice data of a picture are left out ([`Options::intra`]).
+    fn skims(&self, position: usize, options: &Options) -> bool {
+        !options.intra && position + 1 < self.plans.len() && self.plans[position].is_intra()
+    }
+
+    /// The samples that [`Self::parse`] asks for, of the pictures at `needed`.
+    pub fn samples(&self, needed: &[usize], options: &Options) -> Vec<u64> {
         let mut samples: Vec<u64> = needed
             .iter()
+            .filter(|&&p| !self.skims(p, options))
             .flat_map(|&p| self.plans[p].samples())
             .collect();
         samples.sort_unstable();
@@ -235,7 +241,11 @@ impl StreamIndex {
         for &position in &needed {
             let mut plan = self.plans[position].clone();
             let number = plan.info.decode_index;
-            plan.attach(&units).map_err(|e| e.in_picture(number))?;
+            if self.skims(position, options) {
+                plan.skim();
+            } else {
+                plan.attach(&units).map_err(|e| e.in_picture(number))?;
+            }
             pipeline.push(plan);
             take(&mut pipeline);
         }
@@ -250,7 +260,7 @@ impl StreamIndex {
             }
         };
         let give = |position| {
-            give(position).ok_or_else(|| Error::Limit {
+            give(position).ok_or(Error::Limit {
                 what: "picture position",
                 value: *position as u64,
                 limit: self.plans.len() as u64,

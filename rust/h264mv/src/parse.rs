@@ -101,6 +101,9 @@ pub fn parse_picture(
     source: &dyn ColocatedSource,
     work: &mut Workspace,
 ) -> Picture {
+    if plan.skim {
+        return without_motion(plan, work);
+    }
     let info = &plan.info;
     let (w, h) = (info.width_mbs as usize, info.height_mbs as usize);
     let layout = Layout::of(plan);
@@ -135,6 +138,24 @@ pub fn parse_picture(
         motion: Arc::new(motion),
         ref_poc,
         damage,
+    }
+}
+
+/// A picture of I slices alone.
+fn without_motion(plan: &PicturePlan, work: &mut Workspace) -> Picture {
+    let info = &plan.info;
+    let (w, h) = (info.width_mbs as usize, info.height_mbs as usize);
+    let mut motion = work.pool.take(0);
+    motion.prepare(w, h, info.mbaff, 0);
+    motion.stats.intra = (w * h) as u32;
+    let mut ref_poc = work.pool.take_ref_poc(0);
+    ref_poc.fill(&motion, 0);
+    Picture {
+        info: info.clone(),
+        lost_reference: false,
+        motion: Arc::new(motion),
+        ref_poc,
+        damage: None,
     }
 }
 

@@ -79,6 +79,8 @@ pub struct PicturePlan {
     pub(crate) live: Vec<u32>,
     /// Damage seen before slice data is looked at.
     pub(crate) error: Option<Error>,
+    /// The picture is known to hold no motion, and its slice data are not to be read.
+    pub(crate) skim: bool,
 }
 
 impl PicturePlan {
@@ -94,6 +96,21 @@ impl PicturePlan {
         frames.sort_unstable();
         frames.dedup();
         frames
+    }
+
+    /// Whether the headers say that all slices of the picture are I slices, those that were lost
+    /// included: then no damage of slice data changes its motion.
+    pub fn is_intra(&self) -> bool {
+        let intra = |s: &SlicePlan| s.header.slice_type == SliceType::I;
+        self.error.is_none()
+            && self.slices.iter().all(intra)
+            && self.slices.iter().any(|s| s.header.all_alike)
+    }
+
+    /// Has the slice data left out.
+    pub(crate) fn skim(&mut self) {
+        self.skim = true;
+        self.slices.iter_mut().for_each(|s| s.rbsp = Vec::new());
     }
 
     /// The samples that hold the picture's slices.

@@ -144,6 +144,7 @@ mod tests {
             idr: false,
             first_mb_in_slice: 0,
             slice_type,
+            all_alike: true,
             pic_parameter_set_id: 0,
             colour_plane_id: 0,
             frame_num,

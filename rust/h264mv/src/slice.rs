@@ -82,6 +82,8 @@ pub(crate) struct SliceHeader {
     pub idr: bool,
     pub first_mb_in_slice: u32,
     pub slice_type: SliceType,
+    /// All slices of the picture are of this type (table 7-6; IDR pictures hold I slices alone).
+    pub all_alike: bool,
     pub pic_parameter_set_id: u8,
     pub colour_plane_id: u8,
     pub frame_num: u32,
@@ -115,7 +117,8 @@ impl SliceHeader {
         let r = &mut BitReader::new(rbsp);
         let idr = nal_type == unit::IDR_SLICE;
         let first_mb_in_slice = r.ue("first_mb_in_slice")?;
-        let slice_type = match r.ue_max(9, "slice_type")? % 5 {
+        let coded_type = r.ue_max(9, "slice_type")?;
+        let slice_type = match coded_type % 5 {
             0 => SliceType::P,
             1 => SliceType::B,
             2 => SliceType::I,
@@ -130,6 +133,7 @@ impl SliceHeader {
             idr,
             first_mb_in_slice,
             slice_type,
+            all_alike: coded_type >= 5 || idr,
             pic_parameter_set_id: r.ue_max(255, "pic_parameter_set_id")? as u8,
             colour_plane_id: 0,
             frame_num: 0,

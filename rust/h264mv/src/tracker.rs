@@ -282,6 +282,7 @@ impl Tracker {
             slices: Vec::new(),
             live: Vec::new(),
             error: None,
+            skim: false,
         });
     }
 

@@ -4,8 +4,8 @@ mod common;
 
 use std::fmt::Write as _;
 
-use common::{bytes, data_dir, parse, streams};
-use h264mv::{AnnexB, Options, StreamIndex};
+use common::{bytes, data_dir, parse, parse_with, streams};
+use h264mv::{unit, AnnexB, Options, StreamIndex};
 
 fn digests() -> String {
     let mut text = String::from("stream,decode_index,poc,sha\n");
@@ -41,6 +41,33 @@ fn threads_do_not_change_motion() {
 }
 
 #[test]
+fn slice_data_without_motion_can_be_left_out() {
+    let options = Options {
+        intra: false,
+        ..Options::default()
+    };
+    let mut left_out = 0;
+    for (name, mut data) in streams() {
+        let whole = parse(&data, 1);
+        let same = |data: &[u8]| {
+            let all = parse_with(data, &options)
+                .iter()
+                .map(bytes)
+                .eq(whole.iter().map(bytes));
+            assert!(all, "{name}");
+        };
+        same(&data);
+        // With the data of its first IDR slice overwritten: it is not looked at.
+        let start = AnnexB::new(&data).find(|(_, nal)| nal[0] & 31 == unit::IDR_SLICE);
+        let (at, length) = start.map(|(at, nal)| (at, nal.len())).expect("IDR slice");
+        data[at + length / 2..at + length].fill(0xa5);
+        same(&data);
+        left_out += parse(&data, 1)[0].damage.is_some() as usize;
+    }
+    assert!(left_out > 0, "the overwritten data would have been noticed");
+}
+
+#[test]
 fn chosen_pictures_equal_a_full_pass() {
     for (name, data) in streams() {
         let units: Vec<&[u8]> = AnnexB::new(&data).map(|(_, nal)| nal).collect();
@@ -54,13 +81,17 @@ fn chosen_pictures_equal_a_full_pass() {
         assert_eq!(index.len(), full.len(), "{name}");
         for chosen in [vec![full.len() - 1, 0, 1], vec![2, 2], vec![3]] {
             let units = |sample: u64, _: u32| units.get(sample as usize).copied();
-            let got = index
-                .parse(&chosen, &Options::default(), units)
-                .expect("pictures");
-            for (&i, picture) in chosen.iter().zip(&got) {
-                assert_eq!(picture.damage, None, "{name}");
-                assert_eq!(picture.info.poc, full[i].info.poc, "{name}");
-                assert!(bytes(picture) == bytes(&full[i]), "{name} picture {i}");
+            for intra in [true, false] {
+                let options = Options {
+                    intra,
+                    ..Options::default()
+                };
+                let got = index.parse(&chosen, &options, units).expect("pictures");
+                for (&i, picture) in chosen.iter().zip(&got) {
+                    assert_eq!(picture.damage, None, "{name}");
+                    assert_eq!(picture.info.poc, full[i].info.poc, "{name}");
+                    assert!(bytes(picture) == bytes(&full[i]), "{name} picture {i}");
+                }
             }
         }
     }

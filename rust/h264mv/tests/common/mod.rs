@@ -38,7 +38,11 @@ pub fn parse(data: &[u8], threads: usize) -> Vec<Picture> {
         threads,
         ..Options::default()
     };
-    let mut decoder = Decoder::new(&options);
+    parse_with(data, &options)
+}
+
+pub fn parse_with(data: &[u8], options: &Options) -> Vec<Picture> {
+    let mut decoder = Decoder::new(options);
     let mut pictures = Vec::new();
     for unit in files::access_units(data) {
         for nal in unit {

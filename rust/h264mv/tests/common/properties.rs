@@ -52,9 +52,16 @@ pub fn slice_data(data: &[u8]) {
 
 /// Whole streams: pictures agree with their headers, whatever the number of threads.
 pub fn stream(data: &[u8]) {
-    let one = pictures(data, 1);
+    let one = pictures(data, 1, true);
+    let skimmed = pictures(data, 1, false);
+    assert_eq!(one.len(), skimmed.len());
+    for (whole, skimmed) in one.iter().zip(&skimmed).filter(|(p, _)| p.damage.is_none()) {
+        assert!(skimmed.damage.is_none());
+        assert!(whole.motion.mv() == skimmed.motion.mv());
+        assert!(whole.ref_poc.values() == skimmed.ref_poc.values());
+    }
     if data.first().is_some_and(|b| b & 15 == 0) {
-        let two = pictures(data, 2);
+        let two = pictures(data, 2, true);
         assert_eq!(one.len(), two.len());
         for (a, b) in one.iter().zip(&two) {
             assert!(a.motion.mv() == b.motion.mv() && a.ref_poc.values() == b.ref_poc.values());
@@ -62,9 +69,10 @@ pub fn stream(data: &[u8]) {
     }
 }
 
-fn pictures(data: &[u8], threads: usize) -> Vec<Picture> {
+fn pictures(data: &[u8], threads: usize, intra: bool) -> Vec<Picture> {
     let options = Options {
         threads,
+        intra,
         ..Options::default()
     };
     let parsed: Vec<Picture> = AnnexBPictures::new(data, &options).flatten().collect();
