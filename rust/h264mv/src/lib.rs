@@ -12,6 +12,7 @@
 // Lists, partitions and blocks are numbered by the standard: their numbers index several arrays.
 #![allow(clippy::needless_range_loop)]
 
+mod assembly;
 mod bits;
 mod cabac;
 mod cabac_residual;
@@ -27,6 +28,7 @@ mod error;
 mod frames;
 mod head_log;
 mod index;
+mod inter;
 mod macroblock;
 mod mbinfo;
 mod mvpred;

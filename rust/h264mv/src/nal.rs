@@ -15,6 +15,7 @@ pub mod unit {
     pub const ACCESS_UNIT_DELIMITER: u8 = 9;
     pub const END_OF_SEQUENCE: u8 = 10;
     pub const END_OF_STREAM: u8 = 11;
+    pub const SLICE_EXTENSION: u8 = 20;
 }
 
 /// Position of the next 00 00 01 at or after `from`.
