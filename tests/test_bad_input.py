@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -423,20 +424,16 @@ def test_entry_of_another_clip_is_not_used(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_file(a)["fields"], sound)
 
 
+def extraction(data: Path, cache: Path, folder: Path) -> tuple[Any, ...]:
+    """The words that extract motion into `cache`, failures told in `folder`."""
+    place = ("--cache", cache, "--failures", folder / "f.csv")
+    return ("extract", "motion", data, *sets(MOTION_ONLY), *place, "--json")
+
+
 def test_damaged_notes_beside_the_cache(tmp_path: Path) -> None:
     data = class_folders(tmp_path / "data")
     cache = tmp_path / "cache"
-    words = (
-        "extract",
-        "motion",
-        data,
-        *sets(MOTION_ONLY),
-        "--cache",
-        cache,
-        "--failures",
-        tmp_path / "f.csv",
-        "--json",
-    )
+    words = extraction(data, cache, tmp_path)
     assert_ok(moclip(*words))
     (cache / "digests.sqlite").write_bytes(b"not a database at all\n" * 500)
     again = assert_ok(moclip(*words))
@@ -474,17 +471,7 @@ def _no_drafts(place: Path) -> bool:
 def test_full_disk_keeps_what_was_finished(tiny_disk: Callable[[int], Path], tmp_path: Path) -> None:
     data = class_folders(tmp_path / "data", per_class=8)
     cache = tiny_disk(64 << 10) / "cache"
-    words = (
-        "extract",
-        "motion",
-        data,
-        "--cache",
-        cache,
-        *sets(MOTION_ONLY),
-        "--failures",
-        tmp_path / "f.csv",
-        "--json",
-    )
+    words = extraction(data, cache, tmp_path)
     assert_refused(moclip(*words), "disk is full", "kept")
     kept = entries(cache, "motion")
     assert 0 < len(kept) < 16

@@ -136,31 +136,16 @@ fn modify(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slice::Marking;
 
     fn header(slice_type: SliceType, frame_num: u32, active: u8) -> SliceHeader {
         SliceHeader {
             nal_ref_idc: 1,
-            idr: false,
-            first_mb_in_slice: 0,
             slice_type,
-            all_alike: true,
-            pic_parameter_set_id: 0,
-            colour_plane_id: 0,
             frame_num,
-            structure: Structure::Frame,
-            idr_pic_id: 0,
-            pic_order_cnt_lsb: 0,
-            delta_pic_order_cnt_bottom: 0,
-            delta_pic_order_cnt: [0; 2],
-            redundant_pic_cnt: 0,
             direct_spatial_mv_pred_flag: true,
             num_ref_idx_active: [active; 2],
-            modifications: [Vec::new(), Vec::new()],
-            marking: Marking::SlidingWindow,
-            cabac_init_idc: 0,
             slice_qp: 26,
-            data_bit: 0,
+            ..SliceHeader::EMPTY
         }
     }
 

@@ -112,6 +112,31 @@ pub(crate) fn peek_pps_id(rbsp: &[u8]) -> Result<u8> {
 }
 
 impl SliceHeader {
+    /// What is inferred where the syntax leaves an element out.
+    pub const EMPTY: SliceHeader = SliceHeader {
+        nal_ref_idc: 0,
+        idr: false,
+        first_mb_in_slice: 0,
+        slice_type: SliceType::I,
+        all_alike: false,
+        pic_parameter_set_id: 0,
+        colour_plane_id: 0,
+        frame_num: 0,
+        structure: Structure::Frame,
+        idr_pic_id: 0,
+        pic_order_cnt_lsb: 0,
+        delta_pic_order_cnt_bottom: 0,
+        delta_pic_order_cnt: [0; 2],
+        redundant_pic_cnt: 0,
+        direct_spatial_mv_pred_flag: false,
+        num_ref_idx_active: [0; 2],
+        modifications: [Vec::new(), Vec::new()],
+        marking: Marking::SlidingWindow,
+        cabac_init_idc: 0,
+        slice_qp: 0,
+        data_bit: 0,
+    };
+
     /// Parses slice_header() from the RBSP of a NAL unit with the given header fields.
     pub fn parse(rbsp: &[u8], nal_type: u8, nal_ref_idc: u8, sps: &Sps, pps: &Pps) -> Result<Self> {
         let r = &mut BitReader::new(rbsp);
@@ -135,21 +160,7 @@ impl SliceHeader {
             slice_type,
             all_alike: coded_type >= 5 || idr,
             pic_parameter_set_id: r.ue_max(255, "pic_parameter_set_id")? as u8,
-            colour_plane_id: 0,
-            frame_num: 0,
-            structure: Structure::Frame,
-            idr_pic_id: 0,
-            pic_order_cnt_lsb: 0,
-            delta_pic_order_cnt_bottom: 0,
-            delta_pic_order_cnt: [0; 2],
-            redundant_pic_cnt: 0,
-            direct_spatial_mv_pred_flag: false,
-            num_ref_idx_active: [0; 2],
-            modifications: [Vec::new(), Vec::new()],
-            marking: Marking::SlidingWindow,
-            cabac_init_idc: 0,
-            slice_qp: 0,
-            data_bit: 0,
+            ..SliceHeader::EMPTY
         };
         h.parse_identity(r, sps, pps)?;
         h.parse_references(r, pps)?;

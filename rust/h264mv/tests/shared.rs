@@ -33,30 +33,13 @@ fn shared_streams_are_exact() {
             let at = format!("{name} picture {}", p.info.decode_index);
             assert_eq!(p.damage, None, "{at}");
             assert_eq!(p.info.poc.to_string(), row[1], "{at}");
-            let mv: Vec<u8> = p
-                .motion
-                .mv()
-                .iter()
-                .flatten()
-                .flat_map(|v| v.to_le_bytes())
-                .collect();
-            let refs: Vec<u8> = p.motion.ref_idx().iter().map(|&r| r as u8).collect();
-            let delta = |&poc: &i32| {
-                if poc == NO_POC {
-                    poc
-                } else {
-                    p.info.poc.wrapping_sub(poc)
-                }
+            let delta = |poc| match poc {
+                NO_POC => poc,
+                _ => p.info.poc.wrapping_sub(poc),
             };
-            let deltas: Vec<u8> = p
-                .ref_poc
-                .values()
-                .iter()
-                .flat_map(|poc| delta(poc).to_le_bytes())
-                .collect();
-            for (bytes, column) in [(mv, 9), (refs, 10), (deltas, 11)] {
+            for (bytes, column) in common::arrays(p, delta).iter().zip(9..) {
                 assert_eq!(
-                    common::files::short_sha(&bytes),
+                    common::files::short_sha(bytes),
                     row[column],
                     "{at} column {column}"
                 );

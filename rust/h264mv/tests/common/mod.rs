@@ -57,16 +57,19 @@ pub fn parse_with(data: &[u8], options: &Options) -> Vec<Picture> {
     pictures
 }
 
+/// The arrays of a picture as bytes: vectors, reference indices, and what `poc` makes of each POC.
+pub fn arrays(p: &Picture, poc: impl Fn(i32) -> i32) -> [Vec<u8>; 3] {
+    let mv = p.motion.mv().iter().flatten();
+    let refs = p.motion.ref_idx().iter();
+    let pocs = p.ref_poc.values().iter();
+    [
+        mv.flat_map(|v| v.to_le_bytes()).collect(),
+        refs.map(|&r| r as u8).collect(),
+        pocs.flat_map(|&v| poc(v).to_le_bytes()).collect(),
+    ]
+}
+
 /// Bytes that tell two motions apart.
 pub fn bytes(p: &Picture) -> Vec<u8> {
-    let mut out: Vec<u8> = p
-        .motion
-        .mv()
-        .iter()
-        .flatten()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
-    out.extend(p.motion.ref_idx().iter().map(|&r| r as u8));
-    out.extend(p.ref_poc.values().iter().flat_map(|v| v.to_le_bytes()));
-    out
+    arrays(p, |poc| poc).concat()
 }
