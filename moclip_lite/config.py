@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,7 +21,9 @@ from .errors import ConfigError
 from .fusion import check_head
 from .sampling import Positions
 from .storage import write_text
-from .training import TrainSettings
+
+if TYPE_CHECKING:
+    from .training import TrainSettings
 
 __all__ = [
     "VIDEO_MODELS",
@@ -134,6 +136,11 @@ class ClipConfig(_Section):
     normalize: bool = Field(True, description="L2-normalise features")
     prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
 
+    @property
+    def random(self) -> bool:
+        """Whether random weights are asked for."""
+        return self.pretrained == "none"
+
     @model_validator(mode="before")
     @classmethod
     def _video_defaults(cls, value: Any) -> Any:
@@ -176,6 +183,8 @@ class TrainConfig(_Section):
 
     def settings(self) -> TrainSettings:
         """As the training loop takes it."""
+        from .training import TrainSettings
+
         return TrainSettings(**self.model_dump())
 
 

@@ -17,8 +17,7 @@ from .clips import MotionSpec
 from .datasets import Clip
 from .distributed import SINGLE, Share
 from .extract import load_motion
-from .fusion import Head
-from .fusion.base import pool_tokens
+from .fusion.base import Head, pool_tokens
 from .motion_net import MotionNet
 from .sampling import choose_segments
 from .training import Batch

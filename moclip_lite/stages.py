@@ -27,7 +27,8 @@ from .digest import digest_bytes
 from .distributed import SINGLE, Share, agree, share, wait_for_all
 from .errors import CheckpointError
 from .features import FeatureTable, HeadFeed, MotionStore, Views, motion_scores
-from .fusion import Head, create_head
+from .fusion import create_head
+from .fusion.base import Head
 from .motion_feed import MotionFeed
 from .motion_net import MotionNet, create_motion_net
 from .pretrain import MaskedFeed, MaskedMotion
