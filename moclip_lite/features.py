@@ -176,8 +176,10 @@ class HeadFeed:
             yield (table.motion[index], table.appearance[index]), table.labels[index]
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
-        """On the validation clips."""
-        return judge(head_scores(cast(Head, model), self._val), self._val.labels.numpy())
+        """On the validation clips, to which the head is calibrated first."""
+        head, val = cast(Head, model), self._val
+        head.calibrate(val.motion, val.appearance, val.labels)
+        return judge(head_scores(head, val), val.labels.numpy())
 
 
 @torch.inference_mode()

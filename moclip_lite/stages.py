@@ -20,7 +20,7 @@ from torch import nn
 
 from .augment import RandomView
 from .cache import FeatureCache, cache_key
-from .checkpoint import load_weights, read_description, save_weights, weights_digest
+from .checkpoint import load_arrays, load_weights, read_description, save_weights, weights_digest
 from .config import Experiment
 from .datasets import Clip, Fold
 from .digest import digest_bytes
@@ -122,7 +122,10 @@ class _Stage:
         if arrays is None:
             return None
         result = FitResult(**json.loads(arrays.pop(_RESULT).tobytes()))
-        module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+        try:
+            load_arrays(cache.path("trained", self.fingerprint), arrays, module)
+        except CheckpointError:  # of a network that has changed since: trained again
+            return None
         if share().leads:
             self.keep(module, result)
         return result
