@@ -98,7 +98,9 @@ class MotionConfig(_Section):
     normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
     crop: MotionCrop = Field("none", description="actor for a box that follows the motion (still cameras)")
     crop_side: float = Field(0.75, ge=0.2, le=2, description="height of that box, share of the short side")
-    net: str = Field("motion_small", description="motion_small, motion_shift or efficientnet_b0")
+    net: str = Field(
+        "motion_small", description="motion_small, motion_shift, motion_fields or efficientnet_b0"
+    )
     width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
