@@ -26,7 +26,7 @@ import numpy as np
 import mv_tools
 from moclip_lite.cli.console import print_table
 from moclip_lite.config import ClipConfig, MotionConfig
-from moclip_lite.datasets.synthetic import encode_clip, render_clip
+from moclip_lite.datasets.synthetic_pictures import encode_clip, render_clip
 from moclip_lite.extract_clip import AppearanceSpec
 from moclip_lite.reading import read_file
 

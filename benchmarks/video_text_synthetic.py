@@ -31,7 +31,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from moclip_lite.datasets.synthetic import MOTIONS, TEXTURES, render_clip
+from moclip_lite.datasets.synthetic import MOTIONS, TEXTURES
+from moclip_lite.datasets.synthetic_pictures import render_clip
 from moclip_lite.mobileviclip import MobileViCLIP, MobileViClipConfig, build
 from moclip_lite.mobileviclip.fit import VideoTextSettings, fit_video_text
 from moclip_lite.mobileviclip.temporal import TemporalMixer

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -15,7 +16,14 @@ from .digest import digest_bytes
 from .errors import CheckpointError
 from .storage import read_tensors, write_tensors
 
-__all__ = ["labels_digest", "load_weights", "read_description", "save_weights", "weights_digest"]
+__all__ = [
+    "labels_digest",
+    "load_arrays",
+    "load_weights",
+    "read_description",
+    "save_weights",
+    "weights_digest",
+]
 
 
 def labels_digest(labels: Sequence[str]) -> str:
@@ -61,6 +69,15 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
     arrays, metadata = read_tensors(path)
     if metadata.get("labels") != labels_digest(labels):
         raise CheckpointError(f"{path} was made for other labels than the {len(labels)} of this run folder")
+    load_arrays(path, arrays, module)
+
+
+def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
+    """Load the arrays of a file into a module, strictly; one that they do not fit stays as it is.
+
+    Raises:
+        CheckpointError: made for another network, or not finite.
+    """
     expected = module.state_dict()
     missing, unexpected = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
     if missing or unexpected:

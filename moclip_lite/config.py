@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -21,7 +21,9 @@ from .errors import ConfigError
 from .fusion import check_head
 from .sampling import Positions
 from .storage import write_text
-from .training import TrainSettings
+
+if TYPE_CHECKING:
+    from .training import TrainSettings
 
 __all__ = [
     "VIDEO_MODELS",
@@ -96,7 +98,9 @@ class MotionConfig(_Section):
     normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
     crop: MotionCrop = Field("none", description="actor for a box that follows the motion (still cameras)")
     crop_side: float = Field(0.75, ge=0.2, le=2, description="height of that box, share of the short side")
-    net: str = Field("motion_small", description="motion_small, motion_shift or efficientnet_b0")
+    net: str = Field(
+        "motion_small", description="motion_small, motion_shift, motion_fields or efficientnet_b0"
+    )
     width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
@@ -133,6 +137,11 @@ class ClipConfig(_Section):
     positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")
     prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+
+    @property
+    def random(self) -> bool:
+        """Whether random weights are asked for."""
+        return self.pretrained == "none"
 
     @model_validator(mode="before")
     @classmethod
@@ -176,6 +185,8 @@ class TrainConfig(_Section):
 
     def settings(self) -> TrainSettings:
         """As the training loop takes it."""
+        from .training import TrainSettings
+
         return TrainSettings(**self.model_dump())
 
 

@@ -7,20 +7,21 @@ file system). Each reads a part of the clips and a part of every batch; the firs
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 __all__ = [
     "SINGLE",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
-Rows = TypeVar("Rows", torch.Tensor, npt.NDArray[np.int64])
+Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])
 _PATIENCE: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
 
 
@@ -70,7 +71,8 @@ SINGLE: Final = Share()
 
 def share() -> Share:
     """This process' share; the whole where there is only one process."""
-    if not (dist.is_available() and dist.is_initialized()):
+    dist = sys.modules.get("torch.distributed")  # who has not imported it has joined nobody
+    if dist is None or not (dist.is_available() and dist.is_initialized()):
         return SINGLE
     return Share(dist.get_rank(), dist.get_world_size())
 
@@ -85,6 +87,9 @@ def joined() -> Iterator[Share]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or share() != SINGLE:
         yield share()
         return
+    import torch
+    import torch.distributed as dist
+
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     try:
@@ -99,6 +104,8 @@ def joined() -> Iterator[Share]:
 
 def local_device() -> torch.device:
     """The GPU of this process where there is one, else the CPU."""
+    import torch
+
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device()) if share().world > 1 else torch.device("cuda")
@@ -108,6 +115,9 @@ def agree(values: Sequence[float]) -> tuple[float, ...]:
     """The numbers of the first process, on all."""
     if share().world == 1:
         return tuple(values)
+    import torch
+    import torch.distributed as dist
+
     numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
     dist.broadcast(numbers, src=0)
     return tuple(numbers.tolist())
@@ -121,6 +131,9 @@ def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
     """
     if share().world == 1:
         return model
+    from torch import nn
+    from torch.nn.parallel import DistributedDataParallel
+
     if device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     places = [device.index] if device.type == "cuda" else None
@@ -130,6 +143,8 @@ def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
 def share_weights(model: nn.Module) -> None:
     """The first process' weights and statistics, on all."""
     if share().world > 1:
+        import torch.distributed as dist
+
         for value in model.state_dict().values():
             dist.broadcast(value, src=0)
 
@@ -137,4 +152,6 @@ def share_weights(model: nn.Module) -> None:
 def wait_for_all() -> None:
     """Return when every process has come here."""
     if share().world > 1:
+        import torch.distributed as dist
+
         dist.barrier()

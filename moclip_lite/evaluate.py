@@ -11,8 +11,8 @@ from .checkpoint import load_weights
 from .errors import CheckpointError
 from .extract import ExtractReport
 from .features import MotionStore, head_scores
+from .folds import run_folder_of
 from .heads import HEADS, head_tables
-from .pipeline import run_folder_of
 from .results import FoldResult, join_folds
 from .stages import FoldInputs, build_head, build_motion_net, motion_table
 from .workspace import Workspace

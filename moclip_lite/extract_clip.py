@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 import mv_tools
 from mv_tools import MotionDecoder, RgbDecoder
 
-from .appearance import AppearanceEncoder
 from .cache import FeatureCache
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
@@ -29,6 +26,11 @@ from .errors import CheckpointError
 from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .appearance import AppearanceEncoder
 
 __all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
 
@@ -175,6 +177,8 @@ def _encode(
     """Features of several clips in one pass."""
     if not group:
         return
+    import torch
+
     features = encoder.encoder.encode_prepared(torch.cat([pictures for _, _, pictures in group]))
     parts = np.split(features, len(group))
     for (clip, key, _), part in zip(group, parts, strict=True):

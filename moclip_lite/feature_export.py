@@ -12,7 +12,8 @@ from .datasets import Fold, VideoDataset
 from .errors import CheckpointError, ConfigError, WeightsUnavailable
 from .feature_file import save_features
 from .features import MotionStore
-from .pipeline import fill_cache, run_folder_of
+from .folds import run_folder_of
+from .pipeline import fill_cache
 from .stages import FoldInputs, appearance_features, build_motion_net, motion_table
 from .workspace import Workspace
 

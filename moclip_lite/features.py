@@ -17,8 +17,7 @@ from .clips import MotionSpec
 from .datasets import Clip
 from .distributed import SINGLE, Share
 from .extract import load_motion
-from .fusion import Head
-from .fusion.base import pool_tokens
+from .fusion.base import Head, pool_tokens
 from .motion_net import MotionNet
 from .sampling import choose_segments
 from .training import Batch
@@ -177,8 +176,10 @@ class HeadFeed:
             yield (table.motion[index], table.appearance[index]), table.labels[index]
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
-        """On the validation clips."""
-        return judge(head_scores(cast(Head, model), self._val), self._val.labels.numpy())
+        """On the validation clips, to which the head is calibrated first."""
+        head, val = cast(Head, model), self._val
+        head.calibrate(val.motion, val.appearance, val.labels)
+        return judge(head_scores(head, val), val.labels.numpy())
 
 
 @torch.inference_mode()

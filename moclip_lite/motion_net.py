@@ -2,7 +2,8 @@
 
 ``motion_small`` and ``motion_shift`` are ours, residual networks on the raw field. The first stacks
 a window's fields as channels and mixes neighbouring windows with a temporal convolution; the second
-looks at each field and shifts channels in time, for windows of 16 fields or so.
+looks at each field and shifts channels in time, for windows of 16 fields or so. ``motion_fields`` is
+its control without the shift.
 
 ``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a
 2-channel stem and BatchNorm on the input, one vector field per segment, average over segments.
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import ConfigError
-from .motion_nets import EfficientNetEncoder, ShiftEncoder, SmallEncoder
+from .motion_nets import EfficientNetEncoder, FieldEncoder, ShiftEncoder, SmallEncoder
 
 __all__ = ["MotionNet", "create_motion_net", "freeze", "list_motion_nets"]
 
@@ -87,6 +88,12 @@ def _shift(num_classes: int, frames: int, width: int, dropout: float, pretrained
     return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
 
 
+def _fields(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
+    _refuse("motion_fields", pretrained)
+    encoder = FieldEncoder(frames, width)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
+
+
 def _refuse(name: str, pretrained: bool) -> None:
     if pretrained:
         raise ConfigError(f"{name} has no pretrained weights; set motion.pretrained=false")
@@ -100,6 +107,7 @@ def _efficientnet(num_classes: int, frames: int, width: int, dropout: float, pre
 _NETS: Final[dict[str, Callable[..., MotionNet]]] = {
     "motion_small": _small,
     "motion_shift": _shift,
+    "motion_fields": _fields,
     "efficientnet_b0": _efficientnet,
 }
 
@@ -124,7 +132,7 @@ def create_motion_net(
         name: one of :func:`list_motion_nets`.
         num_classes: classes to tell apart.
         frames: consecutive vector fields per segment (L).
-        width: channels of the first stage (motion_small, motion_shift).
+        width: channels of the first stage (not efficientnet_b0).
         dropout: before the classifier.
         pretrained: start from ImageNet (efficientnet_b0; downloaded by timm).
 

@@ -23,7 +23,7 @@ from .config import Experiment, load_experiment
 from .errors import CheckpointError
 from .extract_clip import AppearanceSpec
 from .features import FeatureTable, Views, batch_motion_scores, head_scores
-from .fusion import Head
+from .fusion.base import Head
 from .motion_net import MotionNet, freeze
 from .reading import read_file
 from .stages import build_head, build_motion_net

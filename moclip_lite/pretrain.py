@@ -18,7 +18,7 @@ from torch.nn import functional
 from .errors import ConfigError
 from .motion_feed import MotionFeed
 from .motion_net import MotionNet
-from .motion_nets import ShiftEncoder, SmallEncoder
+from .motion_nets import FieldEncoder, SmallEncoder
 from .training import Batch
 
 __all__ = ["TOKENS", "MaskedFeed", "MaskedMotion", "hide", "tokens"]
@@ -74,8 +74,8 @@ class MaskedMotion(nn.Module):
 
     def __init__(self, net: MotionNet, frames: int, width: int = 64) -> None:
         super().__init__()
-        if not isinstance(net.encoder, (SmallEncoder, ShiftEncoder)):
-            raise ConfigError("motion.pretrain_epochs is for motion_small and motion_shift; set it to 0")
+        if not isinstance(net.encoder, (SmallEncoder, FieldEncoder)):
+            raise ConfigError("motion.pretrain_epochs is not for efficientnet_b0; set it to 0")
         self.encoder = net.encoder
         self.fields = frames if isinstance(net.encoder, SmallEncoder) else 1  # told by one map
         self.spread = nn.Conv2d(self.encoder.map_dim, width, 1)

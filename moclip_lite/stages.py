@@ -20,14 +20,15 @@ from torch import nn
 
 from .augment import RandomView
 from .cache import FeatureCache, cache_key
-from .checkpoint import load_weights, read_description, save_weights, weights_digest
+from .checkpoint import load_arrays, load_weights, read_description, save_weights, weights_digest
 from .config import Experiment
 from .datasets import Clip, Fold
 from .digest import digest_bytes
 from .distributed import SINGLE, Share, agree, share, wait_for_all
 from .errors import CheckpointError
 from .features import FeatureTable, HeadFeed, MotionStore, Views, motion_scores
-from .fusion import Head, create_head
+from .fusion import create_head
+from .fusion.base import Head
 from .motion_feed import MotionFeed
 from .motion_net import MotionNet, create_motion_net
 from .pretrain import MaskedFeed, MaskedMotion
@@ -121,7 +122,10 @@ class _Stage:
         if arrays is None:
             return None
         result = FitResult(**json.loads(arrays.pop(_RESULT).tobytes()))
-        module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+        try:
+            load_arrays(cache.path("trained", self.fingerprint), arrays, module)
+        except CheckpointError:  # of a network that has changed since: trained again
+            return None
         if share().leads:
             self.keep(module, result)
         return result

@@ -241,6 +241,9 @@ def _train_epoch(
 
 
 def _loss(scores: Tensor, labels: Tensor, settings: TrainSettings) -> Tensor:
+    """Of scores [B, C, ...] with labels [B, ...]; of several classifiers, [B, C, K], the mean of their losses."""
+    if scores.ndim > labels.ndim + 1:
+        labels = labels.unsqueeze(-1).expand(*labels.shape, scores.shape[-1])
     return functional.cross_entropy(scores.float(), labels, label_smoothing=settings.label_smoothing)
 
 

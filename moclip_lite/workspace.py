@@ -5,28 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from .appearance import RANDOM, AppearanceEncoder
 from .cache import FeatureCache, cache_key
 from .config import VIDEO_MODELS, Experiment
-from .datasets import (
-    Clip,
-    Fold,
-    SyntheticSpec,
-    VideoDataset,
-    generate,
-    holdout_fold,
-    leave_one_group_out,
-    limit_train,
-    load_folder,
-    load_ucf101,
-    official_folds,
-)
+from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from .distributed import share, wait_for_all
+from .division import divide
 from .errors import ConfigError
 from .extract import ExtractReport, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
@@ -34,8 +22,11 @@ from .feature_file import FeatureFile, load_features
 from .labels import read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
-from .training import pick_device
-from .video_appearance import VideoAppearanceEncoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from .appearance import AppearanceEncoder
 
 __all__ = ["Workspace", "make_encoder"]
 
@@ -48,14 +39,18 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
     """
     clip = experiment.clip
     if clip.model.startswith(VIDEO_MODELS):
+        from .video_appearance import VideoAppearanceEncoder
+
         seed = _encoder_seed(experiment)
         return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
+    from .appearance import AppearanceEncoder
+
     return AppearanceEncoder(clip.model, clip.pretrained, device, _encoder_seed(experiment))
 
 
 def _encoder_seed(experiment: Experiment) -> int:
     """Of random weights; it has no part in pretrained ones."""
-    return experiment.run.seed if experiment.clip.pretrained == RANDOM else 0
+    return experiment.run.seed if experiment.clip.random else 0
 
 
 def _in_parts(read: Callable[[Sequence[Clip]], ExtractReport], clips: Sequence[Clip]) -> ExtractReport:
@@ -83,6 +78,8 @@ class Workspace:
     @cached_property
     def device(self) -> torch.device:
         """torch.device to compute on."""
+        from .training import pick_device
+
         return pick_device(self.experiment.run.device)
 
     @cached_property
@@ -133,17 +130,7 @@ class Workspace:
         Raises:
             DataError: too few clips or groups.
         """
-        data, seed = self.experiment.data, self.experiment.run.seed
-        shared = data.shared_groups
-        if data.protocol == "leave-one-group-out":
-            folds = leave_one_group_out(self.dataset, data.val_fraction, seed, shared_groups=shared)
-        elif data.protocol == "official" or data.kind == "ucf101":
-            folds = official_folds(self.dataset, data.val_fraction, seed, shared_groups=shared)
-        else:
-            fraction = data.test_fraction
-            folds = [holdout_fold(self.dataset, fraction, data.val_fraction, seed, shared_groups=shared)]
-        if data.train_per_class is not None:
-            folds = [limit_train(fold, data.train_per_class, seed) for fold in folds]
+        folds = divide(self.dataset, self.experiment.data, self.experiment.run.seed, self.cache)
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")

@@ -80,6 +80,7 @@ def test_a_whole_classifier(trained: TrainedRun, tmp_path: Path) -> None:
 def test_every_head_leaves_pytorch(name: str, tmp_path: Path) -> None:
     head = create_head(name, 6, 5, 4, hidden=16).eval()
     examples = [torch.randn(2, 3, 6), torch.randn(2, 2, 5)]
+    head.calibrate(*examples, torch.tensor([0, 1]))
     made = export_network(head, examples, tmp_path / "h.onnx", inputs=["m", "a"], outputs=["scores"])
     assert made.difference <= 1e-4
 

@@ -35,6 +35,14 @@ def test_the_shift_network_sees_the_order_of_fields() -> None:
     torch.testing.assert_close(features, net.features(motion.flip(1)))  # windows are averaged
 
 
+def test_the_control_does_not() -> None:
+    net = create_motion_net("motion_fields", 3, frames=8, width=8).eval()
+    shift = create_motion_net("motion_shift", 3, frames=8, width=8)
+    assert [x.shape for x in net.parameters()] == [x.shape for x in shift.parameters()]
+    motion = torch.randn(2, 2, 8, 2, 12, 16)
+    torch.testing.assert_close(net.features(motion), net.features(motion.flip(2)))
+
+
 def test_the_mix_of_segments_starts_as_identity_and_learns() -> None:
     mix = TemporalMix(6)
     x = torch.randn(2, 5, 6)
@@ -67,7 +75,7 @@ def test_only_hidden_cells_are_asked_for() -> None:
     assert not torch.equal(hidden[0], hidden[3])
 
 
-@pytest.mark.parametrize("name", ["motion_small", "motion_shift"])
+@pytest.mark.parametrize("name", ["motion_small", "motion_shift", "motion_fields"])
 def test_hidden_motion_is_learnt(name: str) -> None:
     """A field that moves as one: what is hidden can be told from what is seen."""
     torch.manual_seed(0)

@@ -6,6 +6,8 @@ import csv
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,22 @@ def test_second_run_does_nothing_and_says_so(trained: TrainedRun) -> None:
     assert "loading" not in again.err
     assert again.json == _metrics(trained.folder)
     assert (_times(trained.folder), _times(trained.cache, "*.safetensors")) == before
+
+
+def test_a_finished_run_imports_nothing_heavy(trained: TrainedRun) -> None:
+    """Seconds of imports are most of what a run with nothing to do would take."""
+    program = (
+        "import json, sys\n"
+        "from moclip_lite.cli import main\n"
+        "done = [main(words) for words in json.loads(sys.argv[1])]\n"
+        "heavy = ('torch', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'open_clip', 'timm', 'transformers')\n"
+        "sys.exit(f'{done} {[name for name in heavy if name in sys.modules]}')\n"
+    )
+    run = [str(word) for word in trained.words()]
+    calls = json.dumps([["--help"], ["dataset", "list", *run[1:]], run])
+    found = subprocess.run([sys.executable, "-c", program, calls], capture_output=True, text=True)
+    assert "this experiment is finished" in found.stderr
+    assert found.stderr.splitlines()[-1] == "[0, 0, 0] []"
 
 
 def test_run_folder_is_an_experiment(trained: TrainedRun) -> None:

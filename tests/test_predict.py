@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import mv_tools
 from moclip_lite import Classifier
-from moclip_lite.datasets.synthetic import render_clip
+from moclip_lite.datasets.synthetic_pictures import render_clip
 from moclip_lite.errors import CheckpointError
 
 pytest_plugins = ["cli_fixtures"]

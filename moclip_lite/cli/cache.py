@@ -67,7 +67,7 @@ def verify(
 @app.command()
 def prune(
     stage: Annotated[
-        str | None, typer.Option(help="Only this stage: motion, clip, motion_tokens, text or trained.")
+        str | None, typer.Option(help="Only this stage: folds, motion, clip, motion_tokens, text or trained.")
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Only entries older than so many days.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,

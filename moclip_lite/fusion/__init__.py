@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from ..errors import ConfigError
-from .base import Head, HeadSize, Standardize
-from .concat_mlp import ConcatMLP
-from .controls import AppearanceOneFrame, AppearanceOnly, MotionOnly
-from .film import FiLM
-from .gated_sum import GatedSum
-from .late_average import LateAverage
-from .low_rank_bilinear import LowRankBilinear
-from .modality_dropout import ModalityDropout
-from .query_attention import QueryAttention
-from .residual_adapter import ResidualAdapter
 
-__all__ = ["CONTROLS", "Head", "HeadSize", "Standardize", "check_head", "create_head", "list_heads"]
+if TYPE_CHECKING:
+    from .base import Head
 
-CONTROLS: Final[dict[str, type[Head]]] = {
-    "appearance_one_frame": AppearanceOneFrame,
-    "appearance_only": AppearanceOnly,
-    "motion_only": MotionOnly,
-}
+__all__ = ["CONTROLS", "check_head", "create_head", "list_heads"]
+
+CONTROLS: Final = ("appearance_one_frame", "appearance_only", "motion_only")
 """Heads that see one stream."""
 
-_HEADS: Final[dict[str, type[Head]]] = {
-    "concat_mlp": ConcatMLP,
-    "film": FiLM,
-    "gated_sum": GatedSum,
-    "late_average": LateAverage,
-    "low_rank_bilinear": LowRankBilinear,
-    "modality_dropout": ModalityDropout,
-    "query_attention": QueryAttention,
-    "residual_adapter": ResidualAdapter,
-    **CONTROLS,
+# Module and class: a configuration is checked against the names without torch, which takes seconds to import.
+_HEADS: Final = {
+    "appearance_one_frame": ("controls", "AppearanceOneFrame"),
+    "appearance_only": ("controls", "AppearanceOnly"),
+    "concat_mlp": ("concat_mlp", "ConcatMLP"),
+    "film": ("film", "FiLM"),
+    "gated_sum": ("gated_sum", "GatedSum"),
+    "late_average": ("late_average", "LateAverage"),
+    "low_rank_bilinear": ("low_rank_bilinear", "LowRankBilinear"),
+    "modality_dropout": ("modality_dropout", "ModalityDropout"),
+    "motion_only": ("controls", "MotionOnly"),
+    "query_attention": ("query_attention", "QueryAttention"),
+    "residual_adapter": ("residual_adapter", "ResidualAdapter"),
 }
 
 
@@ -83,4 +76,10 @@ def create_head(
     Raises:
         ConfigError: an unknown name.
     """
-    return _HEADS[check_head(name)](HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout))
+    from .base import HeadSize
+
+    module, kind = _HEADS[check_head(name)]
+    made: Head = getattr(import_module(f".{module}", __name__), kind)(
+        HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout)
+    )
+    return made

@@ -57,6 +57,8 @@ class Standardize(nn.Module):
 class Head(nn.Module):
     """(motion [B, T, Dm] or [B, Dm], appearance [B, N, Da] or [B, Da]) -> scores [B, C].
 
+    In training a head may give the scores of several classifiers, [B, C, K]: each has its own loss.
+
     Attributes:
         tokens: whether the head looks at single frames and segments; if not, features may be
             averaged over them once and for all.
@@ -78,6 +80,9 @@ class Head(nn.Module):
 
     def start_from_text(self, classes: Tensor) -> None:
         """Take the class names' text embeddings [C, Da], L2-normalised; most heads have no use for them."""
+
+    def calibrate(self, motion: Tensor, appearance: Tensor, labels: Tensor) -> None:
+        """Fit what training clips can't tell on held-out ones, before each validation; most heads have no such part."""
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} does not say how it joins the streams")

@@ -1,7 +1,8 @@
 """Encoders of windows of motion: [N, 2 L, rows, columns] in pixels per frame -> [N, feature_dim]."""
 
 from .efficientnet import EfficientNetEncoder
+from .fields import FieldEncoder
 from .shift import ShiftEncoder
 from .small import SmallEncoder
 
-__all__ = ["EfficientNetEncoder", "ShiftEncoder", "SmallEncoder"]
+__all__ = ["EfficientNetEncoder", "FieldEncoder", "ShiftEncoder", "SmallEncoder"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .blocks import compress, stages, stem, summary
+from .fields import FieldEncoder
 
 __all__ = ["Shift", "ShiftEncoder"]
 
@@ -36,8 +36,8 @@ class Shift(nn.Module):
         return moved.reshape(x.shape)
 
 
-class ShiftEncoder(nn.Module):
-    """Residual CNN with temporal shift; the mean over the fields is the window's feature.
+class ShiftEncoder(FieldEncoder):
+    """A network on fields that see their neighbours.
 
     Args:
         frames: fields in a window (L).
@@ -45,20 +45,4 @@ class ShiftEncoder(nn.Module):
     """
 
     def __init__(self, frames: int, width: int) -> None:
-        super().__init__()
-        self.frames = frames
-        self.stem = stem(2, width)
-        self.blocks = stages(width, Shift(frames))
-        self.map_dim = 4 * width
-        self.feature_dim = 2 * self.map_dim
-
-    def maps(self, motion: Tensor) -> Tensor:
-        """[N, 2 L, H, W] -> [N, L, map_dim, H/8, W/8]."""
-        fields = motion.reshape(-1, 2, *motion.shape[2:])
-        maps: Tensor = self.blocks(self.stem(compress(fields)))
-        return maps.reshape(-1, self.frames, *maps.shape[1:])
-
-    def forward(self, motion: Tensor) -> Tensor:
-        """[N, 2 L, H, W] -> [N, feature_dim]."""
-        maps = self.maps(motion)
-        return summary(maps.flatten(0, 1)).reshape(*maps.shape[:2], -1).mean(dim=1)
+        super().__init__(frames, width, Shift(frames))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runs import Run
 from ..storage import atomic_path, write_text
-from .content import Content, gather
-from .html import report_page
-from .markdown import to_markdown
 from .tables import HEADER, PUBLISHED, STREAM_WORDS, cost_rows, markdown_table, score_rows
+
+if TYPE_CHECKING:
+    from .content import Content
 
 __all__ = ["HEADER", "PUBLISHED", "STREAM_WORDS", "cost_rows", "markdown_table", "score_rows", "write_report"]
 
@@ -22,6 +23,10 @@ def write_report(run: Run, paths: Mapping[str, Path]) -> None:
         run: its metrics, predictions and training.
         paths: clip name -> video, for the pictures.
     """
+    from .content import gather  # draws; the tables above do without
+    from .html import report_page
+    from .markdown import to_markdown
+
     content = gather(run, paths)
     _write_figures(run.folder / "figures", content)
     write_text(run.folder / "report.md", to_markdown(content))

@@ -1,0 +1,201 @@
+"""The folds of an experiment: each one trained and tested, then all joined to metrics and a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .config import save_experiment
+from .costs import count_cost
+from .datasets import Clip, Fold
+from .distributed import share, wait_for_all
+from .errors import DataError
+from .extract import ExtractReport, write_failures
+from .feature_file import FeatureFile
+from .features import MotionStore
+from .heads import head_stage, zero_shot_stage
+from .results import FoldResult, add_encoder_cost, join_folds, write_results
+from .stages import FoldInputs, motion_table, train_motion
+from .storage import write_json
+from .workspace import Workspace
+
+__all__ = ["run_folder_of", "run_folds"]
+
+
+def run_folds(
+    space: Workspace,
+    clips: Sequence[Clip],
+    found: tuple[ExtractReport, ExtractReport, str | None],
+    mark: str,
+) -> dict[str, Any]:
+    """Run every fold and write the run folder.
+
+    Args:
+        space: the experiment.
+        clips: of all folds.
+        found: motion, appearance, and why there is no appearance, as the cache was filled.
+        mark: digest of all that decides the run, for metrics.json.
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        MoclipError: the input can't be used; what was finished is kept.
+    """
+    experiment, folder, folds = space.experiment, space.experiment.run.dir, space.folds
+    motion, appearance, unavailable = found
+    leads = share().leads
+    if leads:
+        _describe(space, folder)
+        write_failures(folder / "failures.csv", motion.failures + appearance.failures)
+    results = []
+    for fold in folds:
+        inside = run_folder_of(folder, folds, fold)
+        if len(folds) > 1:
+            space.reporter.say(
+                f"fold {fold.name}: {len(fold.train)} train, {len(fold.val)} validation, {len(fold.test)} test"
+            )
+            if leads:
+                _describe(space, inside)
+        results.append(_run_fold(space, fold, inside, motion.keys, appearance.keys))
+    metrics = join_folds(results, clips, space.dataset.labels)
+    metrics["seconds"] = {"extract_motion": motion.seconds, "extract_clip": appearance.seconds} | metrics[
+        "seconds"
+    ]
+    if space.feature_file is None and (metrics.get("appearance") or metrics.get("fusion")):
+        add_encoder_cost(metrics, space.lazy_encoder.cost, experiment.clip.frames)
+    metrics |= {
+        "labels": list(space.dataset.labels),
+        "folds": [fold.name for fold in folds],
+        "clips": {part: sum(len(getattr(f, part)) for f in folds) for part in ("train", "val", "test")},
+        "appearance_weights": _weights_words(space, unavailable),
+        "notes": sorted(
+            {note for r in results for note in r.notes} | ({unavailable} if unavailable else set())
+        ),
+        "failures": [vars(f) for f in motion.failures + appearance.failures],
+        "fingerprint": mark,
+    }
+    if leads:
+        write_results(folder, metrics, results, clips, space.dataset.labels)
+    wait_for_all()
+    return metrics
+
+
+def _describe(space: Workspace, folder: Path) -> None:
+    """What a folder with weights needs to be read again."""
+    save_experiment(space.experiment, folder / "config.yaml")
+    write_json(folder / "labels.json", list(space.dataset.labels))
+
+
+def _weights_words(space: Workspace, unavailable: str | None) -> str:
+    clip = space.experiment.clip
+    if space.feature_file is not None:
+        return f"features of {space.experiment.data.root}"
+    if unavailable:
+        return "none"
+    return f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
+
+
+def run_folder_of(folder: Path, folds: Sequence[Fold], fold: Fold) -> Path:
+    """Where a fold's weights lie: the run folder itself, or a folder below it if there are several."""
+    if len(folds) == 1:
+        return folder
+    return folder / "folds" / ("".join(c if c.isalnum() or c in "-_" else "_" for c in fold.name) or "_")
+
+
+def _run_fold(
+    space: Workspace, fold: Fold, folder: Path, motion_keys: dict[str, str], clip_keys: dict[str, str]
+) -> FoldResult:
+    """Train and test one fold."""
+    experiment = space.experiment
+    inputs = FoldInputs(fold, space.dataset.labels, motion_keys, clip_keys)
+    if space.feature_file is not None:
+        return _run_fold_of_features(space, space.feature_file, inputs, folder)
+    store = MotionStore(space.cache, motion_keys, experiment.motion.spec())
+    out = FoldResult(fold.name, notes=list(fold.notes))
+    streams = _possible_streams(space, inputs, store, out)
+    features: dict[str, npt.NDArray[np.float32]] = {}
+    if "motion" in streams or "fusion" in streams:
+        features = _motion_stage(space, store, inputs, folder, out, keep="motion" in experiment.run.streams)
+    if "appearance" in streams or "fusion" in streams:
+        head_stage(space, inputs, folder, out, features, streams)
+    if "appearance" in streams or "zero_shot" in streams:
+        zero_shot_stage(space, inputs, out)
+    _keep_training(folder, out)
+    return out
+
+
+def _keep_training(folder: Path, out: FoldResult) -> None:
+    if share().leads:
+        write_json(folder / "training.json", out.training)
+
+
+def _run_fold_of_features(
+    space: Workspace, file: FeatureFile, inputs: FoldInputs, folder: Path
+) -> FoldResult:
+    """Train and test heads where there are features in place of videos."""
+    out = FoldResult(inputs.name)
+    streams: set[str] = set(space.experiment.run.streams)
+    if streams & {"appearance", "fusion"}:
+        motion = {clip.name: row for clip, row in zip(file.dataset.clips, file.motion, strict=True)}
+        head_stage(space, inputs, folder, out, motion, streams)
+    if "zero_shot" in streams or ("appearance" in streams and file.classes is not None):
+        zero_shot_stage(space, inputs, out)
+    if not out.scores:
+        raise DataError("a file of features serves the streams appearance, fusion and zero_shot")
+    _keep_training(folder, out)
+    return out
+
+
+def _possible_streams(space: Workspace, inputs: FoldInputs, store: MotionStore, out: FoldResult) -> set[str]:
+    """The streams asked for, less those that the clips don't allow; says why."""
+    streams: set[str] = set(space.experiment.run.streams)
+    if not inputs.clip:
+        streams -= {"appearance", "fusion", "zero_shot"}
+    if streams & {"motion", "fusion"}:
+        train = inputs.part("train", motion=True, clip=False)
+        moving = [c for c in train if not store.empty(c)]
+        still = sum(
+            store.empty(c)
+            for part in ("train", "val", "test")
+            for c in inputs.part(part, motion=True, clip=False)
+        )
+        if still:
+            out.notes.append(f"{still} clips hold no motion at all (only I pictures)")
+            space.reporter.warn(out.notes[-1])
+        if len({c.label for c in moving}) < 2:
+            out.notes.append("motion and fusion are left out: no motion to train on in at least two classes")
+            space.reporter.warn(out.notes[-1])
+            streams -= {"motion", "fusion"}
+    if not streams:
+        raise DataError(f"fold {out.fold}: no stream can be trained on these clips")
+    return streams
+
+
+def _motion_stage(
+    space: Workspace, store: MotionStore, inputs: FoldInputs, folder: Path, out: FoldResult, *, keep: bool
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Train the motion network and test it; returns features of all clips."""
+    model, result = train_motion(space, store, inputs, folder)
+    out.training["motion"] = vars(result)
+    out.seconds["train_motion"] = result.seconds
+    started = time.perf_counter()
+    everything = [c for part in ("train", "val", "test") for c in inputs.part(part, motion=True, clip=False)]
+    features, scores = motion_table(space, model, store, inputs, everything)
+    out.seconds["motion_features"] = time.perf_counter() - started
+    classes = len(inputs.labels)
+    test = inputs.part("test", motion=True, clip=False)
+    uniform = np.full(classes, 1 / classes, np.float32)  # a clip without motion is a guess
+    if keep:
+        out.scores["motion"] = ([c.name for c in test], np.stack([scores.get(c.name, uniform) for c in test]))
+    t = space.experiment.test
+    segments = t.segments or space.experiment.motion.segments
+    one = torch.zeros(1, segments, *space.experiment.motion.spec().shape[1:], device=space.device)
+    out.costs["motion"] = count_cost(model, [one], repeats=t.crops * t.flips)
+    return features
