@@ -6,12 +6,13 @@ file system). Each reads a part of the clips and a part of every batch; the firs
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ __all__ = [
     "SINGLE",
     "Share",
     "agree",
+    "gather_all",
+    "gather_notes",
     "in_parallel",
     "joined",
     "local_device",
@@ -111,6 +114,34 @@ def agree(values: Sequence[float]) -> tuple[float, ...]:
     numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
     dist.broadcast(numbers, src=0)
     return tuple(numbers.tolist())
+
+
+def gather_all(local: torch.Tensor) -> torch.Tensor:
+    """[B, ...] of this process -> [P B, ...] of all, in the order of ranks; gradients go back to their process.
+
+    Where every process computes the same loss from it, DDP's average of gradients is the gradient of
+    one process with the whole batch.
+    """
+    world = share().world
+    if world == 1:
+        return local
+    if local.requires_grad:
+        from torch.distributed.nn.functional import all_gather
+
+        return torch.cat(list(all_gather(local)))  # type: ignore[no-untyped-call]
+    parts = [torch.empty_like(local) for _ in range(world)]
+    dist.all_gather(parts, local.contiguous())
+    return torch.cat(parts)
+
+
+def gather_notes(note: Any) -> list[Any]:
+    """A plain value of each process, in the order of ranks, on all; as JSON, nothing is pickled."""
+    text = torch.tensor(list(json.dumps(note).encode()), dtype=torch.uint8, device=local_device())
+    sizes = gather_all(torch.tensor([len(text)], device=text.device)).tolist()
+    row = torch.zeros(1, max(sizes), dtype=torch.uint8, device=text.device)
+    row[0, : len(text)] = text
+    rows = gather_all(row).cpu().numpy()
+    return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
 def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
