@@ -84,6 +84,13 @@ class _Step(nn.Module):
         super().__init__()
         self.model, self.freeze_text = model, freeze_text
 
+    def train(self, mode: bool = True) -> _Step:
+        """A frozen text tower stays in evaluation mode: its norms' statistics too."""
+        super().train(mode)
+        if self.freeze_text:
+            self.model.text.eval()
+        return self
+
     def forward(self, clips: Tensor, tokens: Tensor, groups: Tensor) -> Tensor:
         with torch.set_grad_enabled(not self.freeze_text and torch.is_grad_enabled()):
             text = self.model.encode_text(tokens)
@@ -129,7 +136,7 @@ def fit_video_text(
     wait_for_all()  # all have read it before the first of them writes it again
     saved, steps, total = time.perf_counter(), batches.steps, batches.steps * settings.epochs
     for number, (clips, texts, groups) in batches.between(done, total):
-        _mode(model, settings)
+        step_loss.train()
         rate = _rate(settings, number, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -149,12 +156,6 @@ def fit_video_text(
             saved = time.perf_counter()
     model.eval()
     return result
-
-
-def _mode(model: MobileViCLIP, settings: VideoTextSettings) -> None:
-    model.train()
-    if settings.freeze_text:
-        model.text.eval()  # norms' statistics too
 
 
 def _optimizer(model: MobileViCLIP, settings: VideoTextSettings) -> torch.optim.AdamW:
