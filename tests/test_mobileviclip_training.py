@@ -87,12 +87,6 @@ def _process(rank: int, folder: str, port: int, weights: dict[str, Tensor]) -> N
     loss = contrastive_loss(parallel(inputs[mine]), texts[mine], torch.tensor(0.2), groups[mine])
     loss.backward()
     torch.save({"loss": loss.detach(), "grad": layer.weight.grad}, f"{folder}/{rank}.pt")
-    for checkpointing in (False, True):
-        settings = dataclasses.replace(SETTINGS, batch=2, grad_checkpointing=checkpointing)
-        model = build(SMALLEST)
-        result = fit_video_text(model, Memory(broken=(2, 3)), settings, device=CPU)
-        assert set(result.unread) == {2, 3}  # whoever met them
-        torch.save(dict(model.state_dict()), f"{folder}/model{rank}{checkpointing}.pt")
     dist.destroy_process_group()
 
 
@@ -114,17 +108,6 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         torch.testing.assert_close(found["loss"], loss.detach())
         torch.testing.assert_close(found["grad"], layer.weight.grad)
-    for checkpointing in (False, True):
-        whole = build(SMALLEST)
-        settings = dataclasses.replace(SETTINGS, grad_checkpointing=checkpointing)
-        fit_video_text(whole, Memory(broken=(2, 3)), settings, device=CPU)
-        for rank in range(2):
-            part = torch.load(tmp_path / f"model{rank}{checkpointing}.pt", weights_only=True)
-            for name, value in whole.state_dict().items():  # norms' statistics too
-                if (
-                    "pos_enc.bias" not in name
-                ):  # a norm takes it away: its gradient is rounding, which Adam scales up
-                    torch.testing.assert_close(part[name], value, rtol=1e-3, atol=2e-3, msg=name)
 
 
 def test_training_learns_and_leaves_the_text_alone() -> None:
