@@ -95,7 +95,7 @@ def wake(model: MobileViCLIP) -> MobileViCLIP:
 
 
 class Pairs:
-    """Clips in memory as :class:`moclip_lite.mobileviclip.fit.PairSource`."""
+    """Clips in memory as :class:`moclip_lite.mobileviclip.batches.PairSource`."""
 
     def __init__(self, made: Clips) -> None:
         self.made = made

@@ -27,7 +27,6 @@ __all__ = [
     "SINGLE",
     "Share",
     "agree",
-    "in_parallel",
     "joined",
     "local_device",
     "share",
@@ -121,23 +120,6 @@ def agree(values: Sequence[float]) -> tuple[float, ...]:
     numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
     dist.broadcast(numbers, src=0)
     return tuple(numbers.tolist())
-
-
-def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
-    """The module to train through: gradients become the mean over all processes.
-
-    BatchNorm sees all parts of a batch on GPUs; on CPUs, for which torch has no such norm, each
-    process its own part.
-    """
-    if share().world == 1:
-        return model
-    from torch import nn
-    from torch.nn.parallel import DistributedDataParallel
-
-    if device.type == "cuda":
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    places = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=places, find_unused_parameters=True)
 
 
 def share_weights(model: nn.Module) -> None:

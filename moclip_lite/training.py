@@ -8,22 +8,21 @@ each process takes its part of every batch.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .distributed import agree, in_parallel, local_device, share, share_weights, wait_for_all
-from .errors import CheckpointError
-from .storage import read_tensors, write_tensors
+from .data_parallel import in_parallel
+from .distributed import agree, local_device, share, share_weights, wait_for_all
+from .optimization import load_state, parameter_groups, save_state, warm_cosine
 
 __all__ = ["Batch", "Feed", "FitResult", "TrainSettings", "fit", "pick_device", "seed_all"]
 
@@ -134,11 +133,12 @@ def fit(
     result = FitResult()
     best = _snapshot(model)
     first, saved = 0, started
-    if checkpoint is not None and checkpoint.exists():
-        resumed = _resume(checkpoint, fingerprint, model, optimizer)
-        if resumed is not None:
-            result, best = resumed
-            first = len(result.history)
+    resumed = load_state(checkpoint, fingerprint, optimizer, lambda note: FitResult(**note))
+    if resumed is not None:
+        result, states = resumed
+        model.load_state_dict(states["model"])
+        best = {name: states["best"][name].to(value.device) for name, value in best.items()}
+        first = len(result.history)
     wait_for_all()  # all have read it before the first of them writes it again
     for epoch in range(first, settings.epochs):
         if _stale(result, settings):
@@ -159,7 +159,8 @@ def fit(
         now = time.perf_counter()
         result.seconds, started = result.seconds + now - started, now
         if checkpoint is not None and part.leads and now - saved >= _SAVE_EVERY:
-            _save(checkpoint, fingerprint, model, optimizer, result, best)
+            states = {"model": model.state_dict(), "best": best}
+            save_state(checkpoint, fingerprint, states, optimizer, vars(result))
             saved = now
         on_epoch(row)
     model.load_state_dict(best)
@@ -169,20 +170,13 @@ def fit(
 
 
 def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((decay, _scale(name, settings)), []).append(parameter)
+    def options(name: str, parameter: nn.Parameter) -> dict[str, float]:
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        return {"weight_decay": decay, "scale": _scale(name, settings)}
+
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    made: torch.optim.Optimizer = kinds[settings.optimizer](
-        [
-            {"params": params, "weight_decay": decay, "scale": scale}
-            for (decay, scale), params in groups.items()
-        ],
-        lr=settings.lr,
-        eps=settings.eps,
-    )
+    groups = parameter_groups(model, options)
+    made: torch.optim.Optimizer = kinds[settings.optimizer](groups, lr=settings.lr, eps=settings.eps)
     return made
 
 
@@ -193,12 +187,9 @@ def _scale(name: str, settings: TrainSettings) -> float:
 
 def _rate(settings: TrainSettings, epoch: int) -> float:
     warm = round(settings.warmup * settings.epochs)
-    if epoch < warm:
-        return settings.lr * (epoch + 1) / warm
-    if settings.schedule == "steps":
+    if settings.schedule == "steps" and epoch >= warm:
         return settings.lr * 0.1 ** sum(epoch >= milestone for milestone in settings.milestones)
-    share = (epoch - warm) / max(1, settings.epochs - warm)
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * share))
+    return settings.lr * warm_cosine(epoch, warm, settings.epochs)
 
 
 def _stale(result: FitResult, settings: TrainSettings) -> bool:
@@ -249,46 +240,3 @@ def _loss(scores: Tensor, labels: Tensor, settings: TrainSettings) -> Tensor:
 
 def _snapshot(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _save(
-    path: Path,
-    fingerprint: str,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    result: FitResult,
-    best: dict[str, Tensor],
-) -> None:
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"best.{k}": v for k, v in best.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-    metadata = {"fingerprint": fingerprint, "result": json.dumps(vars(result))}
-    write_tensors(path, arrays, metadata)
-
-
-def _resume(
-    path: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[FitResult, dict[str, Tensor]] | None:
-    try:
-        arrays, metadata = read_tensors(path)
-        if metadata.get("fingerprint") != fingerprint:
-            return None
-        result = FitResult(**json.loads(metadata["result"]))
-    except (CheckpointError, KeyError, TypeError, ValueError):
-        return None  # damaged or foreign: train from the start
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-    model.load_state_dict(_part(tensors, "model."))
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in _part(tensors, "optimizer.").items():
-        index, entry = name.split(".", 1)
-        state.setdefault(int(index), {})[entry] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    reference = model.state_dict()
-    best = {k: v.to(reference[k].device) for k, v in _part(tensors, "best.").items()}
-    return result, best
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -59,6 +59,16 @@ def moclip(*words: object) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
+def launched(*words: object, processes: int = 1) -> Outcome:
+    """The program in a process of its own, or in several that torchrun starts."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    done = subprocess.run(
+        [sys.executable, *(launcher if processes > 1 else ()), "-m", "moclip_lite", *map(str, words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
 def sets(values: Sequence[str]) -> list[str]:
     """Overrides as words of a command line."""
     return [word for value in values for word in ("--set", value)]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cli_fixtures import assert_ok, launched, sets
 from safetensors.numpy import load_file
 from test_feature_file import made
+from torch import nn
 
 from moclip_lite.augment import RandomView
 from moclip_lite.cache import FeatureCache
 from moclip_lite.clips import MotionSpec
+from moclip_lite.data_parallel import with_whole_norms
 from moclip_lite.datasets import Clip
 from moclip_lite.distributed import Share
 from moclip_lite.extract import extract_motion
@@ -79,26 +79,40 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
     save_features(file, *made())
     settings = ("data.kind=features", f"data.root={file}", "data.protocol=official", "fusion.dropout=0",
                 "train_head.epochs=8", "train_head.batch=32")  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def run(name: str, *launcher: str) -> Path:
+    def run(name: str, processes: int) -> Path:
         places = (f"run.dir={tmp_path / name}", f"cache.dir={tmp_path / name / 'cache'}")
-        words = [x for s in (*settings, *places) for x in ("--set", s)]
         yaml = tmp_path / "e.yaml"
         yaml.write_text("run: {streams: [appearance, fusion]}\n")
-        done = subprocess.run(
-            [sys.executable, *launcher, "-m", "moclip_lite", "run", str(yaml), *words],
-            env=environment, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("fusion") == 1  # one of them speaks
+        done = assert_ok(launched("run", yaml, *sets((*settings, *places)), processes=processes))
+        assert done.out.count("fusion") == 1  # one of them speaks
         return tmp_path / name
 
-    one = run("one")
-    two = run("two", "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29631")
+    one, two = run("one", 1), run("two", 2)
     single, double = (load_file(folder / "fusion.safetensors") for folder in (one, two))
     assert single.keys() == double.keys()
     for name, value in single.items():
         np.testing.assert_allclose(double[name], value, rtol=1e-3, atol=2e-3, err_msg=name)
     first, second = (read_json(folder / "metrics.json") for folder in (one, two))
     assert abs(first["fusion"]["top1"] - second["fusion"]["top1"]) < 2
+
+
+def test_norms_of_whole_batches_keep_their_activations() -> None:
+    """On GPUs torch's, which are not run here; on CPUs ours, which alone are like any BatchNorm."""
+    from timm.layers import BatchNormAct2d
+
+    def network() -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(2, 4, 3), BatchNormAct2d(4, act_layer=nn.SiLU), nn.BatchNorm2d(4))
+
+    plain, names = network(), set(network().state_dict())
+    gpu = with_whole_norms(network(), torch.device("cuda"))
+    assert [type(norm) for norm in gpu if isinstance(norm, nn.SyncBatchNorm)]
+    assert isinstance(gpu[1].act, nn.SiLU)
+    cpu = with_whole_norms(network(), torch.device("cpu"))
+    x = torch.randn(3, 2, 6, 6)
+    for mode in (True, False):
+        torch.testing.assert_close(cpu.train(mode)(x), plain.train(mode)(x))
+    assert set(gpu.state_dict()) == set(cpu.state_dict()) == names
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(cpu.state_dict()[name], value)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cli_fixtures import assert_ok, assert_refused, moclip
+from cli_fixtures import assert_ok, assert_refused, launched, moclip
 from mobileviclip_fixtures import TINY, apple_state, shaken
 
 from moclip_lite.config import load_experiment
@@ -114,6 +114,23 @@ def test_retrieval(videos: Path, weights: Path, tmp_path: Path) -> None:
     assert "dual softmax" in assert_ok(moclip(*words)).out
     table.write_text("video_id,sentence\nleft/9,x\n")
     assert_refused(moclip(*words), "left/9")
+
+
+def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Path) -> None:
+    """torchrun with gloo: batches of 4 in one process, of 2 in each of two, one of which can't read a clip."""
+    (videos / "left" / "1.mp4").write_bytes(b"broken")
+    words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3,
+             "--grad-checkpointing", "--json")  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    whole = assert_ok(moclip(*words, "--batch", 4, "--out", one)).json
+    parts = assert_ok(launched(*words, "--batch", 2, "--out", two, processes=2)).json  # one of them speaks
+    assert list(parts["unread"]) == list(whole["unread"]) == [str(videos / "left" / "1.mp4")]
+    assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-3)
+    double = load_model(two / "model.safetensors").state_dict()
+    for name, value in load_model(one / "model.safetensors").state_dict().items():
+        torch.testing.assert_close(
+            double[name], value, rtol=1e-3, atol=2e-3, msg=name
+        )  # norms' statistics too
 
 
 def test_training_is_kept_and_goes_on(videos: Path, weights: Path, tmp_path: Path) -> None:

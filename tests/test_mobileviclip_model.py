@@ -131,6 +131,9 @@ def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None
     torch.testing.assert_close(wanted, x + mixer.norm(reference))  # type: ignore[misc]
     mixer.reparameterize()
     torch.testing.assert_close(mixer(x), wanted, atol=1e-5, rtol=1e-5)
+    last = x.contiguous(memory_format=torch.channels_last)  # another way to the same numbers
+    torch.testing.assert_close(mixer(last), wanted, atol=1e-5, rtol=1e-5)
+    assert mixer(last).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_clips_of_another_shape_or_range_are_refused() -> None:

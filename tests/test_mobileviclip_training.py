@@ -87,9 +87,6 @@ def _process(rank: int, folder: str, port: int, weights: dict[str, Tensor]) -> N
     loss = contrastive_loss(parallel(inputs[mine]), texts[mine], torch.tensor(0.2), groups[mine])
     loss.backward()
     torch.save({"loss": loss.detach(), "grad": layer.weight.grad}, f"{folder}/{rank}.pt")
-    model = build(SMALLEST)
-    fit_video_text(model, Memory(), dataclasses.replace(SETTINGS, batch=2), device=CPU)
-    torch.save(dict(model.state_dict()), f"{folder}/model{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -111,10 +108,6 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         torch.testing.assert_close(found["loss"], loss.detach())
         torch.testing.assert_close(found["grad"], layer.weight.grad)
-    one, two = (torch.load(tmp_path / f"model{rank}.pt", weights_only=True) for rank in range(2))
-    for name, value in one.items():
-        if "running" not in name and "num_batches" not in name:  # norms' statistics are each process's own
-            torch.testing.assert_close(value, two[name])
 
 
 def test_training_learns_and_leaves_the_text_alone() -> None:

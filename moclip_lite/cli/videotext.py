@@ -66,7 +66,7 @@ def train_video_text(
     threads: Annotated[int, typer.Option(min=1, help="Threads that read clips ahead.")] = 2,
     seed: Seed = 0, device: Device = "auto", json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Train a MobileViCLIP on clips and captions; under torchrun on several GPUs.
+    """Train a MobileViCLIP on clips and captions; under torchrun in several processes, whose batches are one.
 
     Example: moclip train video-text captions.csv --root clips --out runs/video-text
     """

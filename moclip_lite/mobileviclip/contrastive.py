@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["contrastive_loss", "gather_all"]
+from ..data_parallel import gather_all
 
-
-def gather_all(local: Tensor) -> Tensor:
-    """[B, ...] of this process -> [P B, ...] of all, in the order of ranks; gradients go back to their process.
-
-    Every process computes the same loss from it, so that DDP's average of gradients is the gradient of
-    one process with the whole batch.
-    """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return local
-    if local.requires_grad:
-        from torch.distributed.nn.functional import all_gather
-
-        return torch.cat(list(all_gather(local)))  # type: ignore[no-untyped-call]
-    parts = [torch.empty_like(local) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, local.contiguous())
-    return torch.cat(parts)
+__all__ = ["contrastive_loss"]
 
 
 def contrastive_loss(video: Tensor, text: Tensor, temperature: Tensor, groups: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ def _find(base: Path, name: str) -> Path | None:
 
 
 class FilePairs:
-    """Pairs read from video files, as :class:`moclip_lite.mobileviclip.fit.PairSource`.
+    """Pairs read from video files, as :class:`moclip_lite.mobileviclip.batches.PairSource`.
 
     Args:
         pairs: what there is.

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from ..checkpoint import weights_digest
 from ..digest import digest_bytes
+from ..distributed import joined
 from ..errors import ConfigError
 from ..reporting import Reporter
 from ..storage import read_json, write_json
@@ -44,7 +42,7 @@ def train_video_text(
         ConfigError, CheckpointError, WeightsUnavailable: the model can't be had.
         DataError: the pairs can't be used.
     """
-    with _processes(device) as (first, device):
+    with joined() as part:
         pretrained = None if spec.pretrained == RANDOM else spec.pretrained
         model = create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
         origin = model.weights
@@ -58,12 +56,12 @@ def train_video_text(
         note = out / "training.json"
         if note.is_file() and read_json(note) != {**about, "fingerprint": fingerprint}:
             raise ConfigError(f"{out} holds another training; choose another folder with --out")
-        if first:
+        if part.leads:
             write_json(note, {**about, "fingerprint": fingerprint})
             reporter.say(f"training {model.describe()} on {len(pairs)} pairs")
 
         def tell(done: int, total: int, loss: float) -> None:
-            if first:
+            if part.leads:
                 reporter.progress("train", done, total)
 
         result = fit_video_text(
@@ -72,24 +70,9 @@ def train_video_text(
         )  # fmt: skip
         unread = {str(pairs[index].clip): reason for index, reason in sorted(result.unread.items())}
         metrics = {"epochs": result.history, "pairs": len(pairs), "unread": unread}
-        if first:
+        if part.leads:
             start = "random weights" if origin == "random" else origin
             model.weights = f"trained on {len(pairs)} pairs from {start}"
             save_model(out / "model.safetensors", model)
             write_json(out / "metrics.json", metrics)
         return metrics
-
-
-@contextmanager
-def _processes(device: torch.device) -> Iterator[tuple[bool, torch.device]]:
-    """Join the processes that torchrun started: (whether this is the first, its device)."""
-    joined = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
-    if joined:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    try:
-        yield not dist.is_initialized() or dist.get_rank() == 0, device
-    finally:
-        if joined:
-            dist.destroy_process_group()

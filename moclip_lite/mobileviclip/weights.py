@@ -91,7 +91,10 @@ def create_mobileviclip(
         CheckpointError: a file that does not fit.
         WeightsUnavailable: the weights can't be downloaded.
     """
-    model = build(variant(name, num_frames=num_frames), seed)
+    config = variant(name, num_frames=num_frames)
+    if pretrained is not None and _is_ours(Path(pretrained)):
+        return _checked(Path(pretrained), load_model(Path(pretrained)), config)
+    model = build(config, seed)
     if pretrained is None:
         return model
     if str(pretrained) in TAGS:
@@ -102,8 +105,6 @@ def create_mobileviclip(
     path = Path(pretrained)
     if not path.suffix and not path.exists():
         raise ConfigError(f"unknown weights {str(pretrained)!r}: a path, or one of {list(TAGS)}")
-    if _is_ours(path):
-        return _checked(path, load_model(path), model.config)
     import_checkpoint(model, path, partial=partial, rename=rename)
     return model
 
