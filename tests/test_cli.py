@@ -253,12 +253,14 @@ def test_interrupted_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             time.sleep(0.002)
 
     watcher = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     watcher.start()
     try:
         outcome = moclip(*words)
     finally:
         done.set()
         watcher.join()
+        signal.signal(signal.SIGINT, before)
     _assert_goes_on(outcome, words, tmp_path / "cache")
 
 
