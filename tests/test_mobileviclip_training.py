@@ -130,12 +130,15 @@ def test_training_learns_and_leaves_the_text_alone() -> None:
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:
-    results = []
+    results, models = [], []
     for checkpointing in (False, True):
         model = build(SMALLEST)
         settings = dataclasses.replace(SETTINGS, grad_checkpointing=checkpointing)
         results.append(fit_video_text(model, Memory(), settings, device=CPU).history)
+        models.append(model.state_dict())
     assert results[0][0]["loss"] == pytest.approx(results[1][0]["loss"], rel=1e-4)
+    for name, value in models[0].items():
+        torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
 class _Stop(Exception):

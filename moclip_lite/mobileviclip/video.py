@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -14,6 +17,30 @@ from .config import MobileViClipConfig, Statistics
 from .temporal import JointAttention, SpatioTemporalRepMixer, TemporalPositions
 
 __all__ = ["VideoEncoder", "create_trunk"]
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Batch norms take no notice of what passes: it passed before."""
+    norms = [each for each in module.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    counts = [
+        None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone() for norm in norms
+    ]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None and count is not None:
+                norm.num_batches_tracked.copy_(count)
+
+
+def _second_pass(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Contexts of a checkpointed block: of its forward pass, and of that again on the way back."""
+    return nullcontext(), _statistics_kept(block)
 
 
 def create_trunk(config: MobileViClipConfig) -> nn.Module:
@@ -74,7 +101,8 @@ class VideoEncoder(nn.Module):
             x = stage.pos_emb(stage.downsample(x))
             for block in stage.blocks:
                 if self.grad_checkpointing and self.training:
-                    x = checkpoint(block, x, use_reentrant=False)
+                    again = partial(_second_pass, block)
+                    x = checkpoint(block, x, use_reentrant=False, context_fn=again)
                 else:
                     x = block(x)
         x = self.trunk.head(self.trunk.final_conv(x))
