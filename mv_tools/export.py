@@ -14,6 +14,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from .drafts import draft_of
 from .motion import MotionFrame, flow
 
 __all__ = ["Kind", "write_motion"]
@@ -82,16 +83,15 @@ def write_motion(
         raise ValueError(f"{target}: the file must end in .npz or .safetensors")
     if kind not in get_args(Kind):
         raise ValueError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".moclip-", dir=target.parent) as name:
-        folder = Path(name)
-        with _spooled(frames, folder, kind) as spools:
-            draft = folder / f"draft{target.suffix}"
-            if not spools[0].rows:
-                raise ValueError("there are no pictures to write")
-            (_write_npz if target.suffix == ".npz" else _write_safetensors)(draft, spools)
-            os.replace(draft, target)
-            return spools[0].rows
+    with (
+        draft_of(target) as draft,
+        tempfile.TemporaryDirectory(prefix=".moclip-", dir=target.parent) as name,
+        _spooled(frames, Path(name), kind) as spools,
+    ):
+        if not spools[0].rows:
+            raise ValueError("there are no pictures to write")
+        (_write_npz if target.suffix == ".npz" else _write_safetensors)(draft, spools)
+        return spools[0].rows
 
 
 @contextmanager

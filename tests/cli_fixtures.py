@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER_YAML = ROOT / "experiments" / "folder.yaml"
 
 MOTION_ONLY = ("motion.segments=4", "motion.grid=[6,8]", "motion.width=8", "test.crops=1", "run.workers=1")
+QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
 TINY = (
     "clip.model=ViT-S-32", "clip.pretrained=none", "clip.frames=1", "motion.segments=4", "motion.grid=[12,16]",
     "motion.flip=0", "test.flips=1", "test.crops=1", "train_motion.epochs=25", "train_head.epochs=40",

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli_fixtures import MOTION_ONLY, assert_ok, assert_refused, class_folders, moclip, sets
+from cli_fixtures import QUICK, assert_ok, assert_refused, class_folders, moclip, sets
 
 from moclip_lite.errors import ConfigError
 from moclip_lite.motion_net import TemporalMix, create_motion_net
 from moclip_lite.motion_nets.shift import Shift
 from moclip_lite.pretrain import TOKENS, MaskedMotion, hide, tokens
-
-QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
 
 
 def test_channels_are_shifted_by_one_step_within_a_window() -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from cli_fixtures import (
     FOLDER_YAML,
-    MOTION_ONLY,
+    QUICK,
     TINY,
     TrainedRun,
     assert_ok,
@@ -37,7 +37,6 @@ from moclip_lite.datasets import read_manifest
 pytest_plugins = ["cli_fixtures"]
 
 STREAMS = ("motion", "appearance", "fusion")
-QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
 LABELS = ["bricks_pan_left", "bricks_rotate", "water_pan_left", "water_rotate"]
 
 
