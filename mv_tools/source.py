@@ -70,9 +70,7 @@ class Source:
     @property
     def size(self) -> int:
         """Bytes of the whole file."""
-        if self.path is not None:
-            return self.path.stat().st_size
-        return len(self.data or b"")
+        return self.stamp[0]
 
     @property
     def stamp(self) -> tuple[int, int]:
@@ -82,11 +80,13 @@ class Source:
         found = self.path.stat()
         return found.st_size, found.st_mtime_ns
 
+    def open_raw(self) -> IO[bytes]:
+        """The file's own bytes."""
+        return io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb")
+
     def _is_mp4(self) -> bool:
         """Whether it begins like an ISO base media file (ISO/IEC 14496-12, 4.3)."""
-        if self.path is None:
-            return (self.data or b"")[4:8] == b"ftyp"
-        with self.path.open("rb") as file:
+        with self.open_raw() as file:
             return file.read(8)[4:] == b"ftyp"
 
     def open(self, *, packets_only: bool = False) -> av.container.InputContainer:

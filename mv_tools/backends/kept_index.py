@@ -44,14 +44,10 @@ def _fingerprint(source: Source) -> str:
     places = [(0, _ENDS), (max(0, size - _ENDS), _ENDS)]
     places += [(size * i // _PROBES, _PROBE_BYTES) for i in range(1, _PROBES)]
     digest = hashlib.sha256(size.to_bytes(8, "little"))
-    if source.path is None:
+    with source.open_raw() as file:
         for start, count in places:
-            digest.update((source.data or b"")[start : start + count])
-    else:
-        with source.path.open("rb") as file:
-            for start, count in places:
-                file.seek(start)
-                digest.update(file.read(count))
+            file.seek(start)
+            digest.update(file.read(count))
     return digest.hexdigest()
 
 

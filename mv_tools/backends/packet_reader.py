@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 
 import av.error
 import numpy as np
@@ -67,7 +67,7 @@ class _InPlace(AbstractContextManager["_InPlace"]):
         self._packets = scan.packets
         self._same = source.stamp == scan.stamp
         self._end = source.size
-        self._file = io.BytesIO(source.data or b"") if source.path is None else source.path.open("rb")
+        self._file = source.open_raw()
 
     def __exit__(self, *exc: object) -> None:
         self._file.close()
@@ -114,9 +114,7 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
         if self._opened is not None and self._number < number and key <= self._number + 1:
             return
         if self._opened is None:
-            self._opened = open_video(self._source, packets_only=True)
-            self._container, self._stream = self._opened.__enter__()
-            self._number, self._packets = -1, self._from_start()
+            self._reopen()
         if index.timestamps and key > 0:
             try:
                 self._container.seek(int(index.pts[key]), stream=self._stream)
@@ -127,7 +125,7 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
             first = next(self._packets, None)
             if first is not None and first[0] <= number:
                 self._number = first[0] - 1
-                self._packets = _chain(first, self._packets)
+                self._packets = chain((first,), self._packets)
                 return
         if self._number >= number or index.timestamps:
             self._reopen()
@@ -152,10 +150,3 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
             at = int(np.searchsorted(times, packet.pts)) if packet.pts is not None else len(times)
             if at < len(times) and times[at] == packet.pts:
                 yield int(order[at]), packet
-
-
-def _chain(
-    first: tuple[int, Packet[VideoStream]], rest: Iterator[tuple[int, Packet[VideoStream]]]
-) -> Iterator[tuple[int, Packet[VideoStream]]]:
-    yield first
-    yield from rest
