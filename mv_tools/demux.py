@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from .display import SQUARE, Display, Region, read_display
 from .errors import MalformedStream
 from .source import Source, open_video
 
@@ -35,6 +36,7 @@ class VideoMetadata:
         profile: such as "High", or None.
         width, height: of the picture as shown, in samples.
         coded_width, coded_height: whole macroblocks, as coded.
+        display: how pictures are shown: turned upright, in square pixels.
         average_fps: frames per second, or None where the container does not know.
         num_frames: pictures in the stream; None where only decoding can count them (raw streams).
         duration_seconds: of the video stream, or None.
@@ -48,11 +50,33 @@ class VideoMetadata:
     height: int
     coded_width: int
     coded_height: int
+    display: Display
     average_fps: float | None
     num_frames: int | None
     duration_seconds: float | None
     has_b_frames: bool
     entropy_coding: Literal["cabac", "cavlc"] | None
+
+    @property
+    def sample_aspect_ratio(self) -> Fraction:
+        """Width of a coded sample to its height; 1 where nothing tells."""
+        return self.display.sample_aspect_ratio or SQUARE
+
+    @property
+    def display_width(self) -> int:
+        """Width of the picture as a player shows it, in square pixels."""
+        return self.display.size(self.width, self.height)[0]
+
+    @property
+    def display_height(self) -> int:
+        """Height of the picture as a player shows it, in square pixels."""
+        return self.display.size(self.width, self.height)[1]
+
+    def region(self, grid_shape: tuple[int, int]) -> Region:
+        """Where the shown part of the picture lies in an upright grid of `grid_shape` (rows, columns)."""
+        return self.display.region(
+            grid_shape, (self.width, self.height), (self.coded_width, self.coded_height)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +90,7 @@ class StreamFacts:
         rate: frames per second, or None.
         seconds: duration, or None.
         reorders: whether the codec puts pictures in another order.
+        display: how the container says to show pictures.
     """
 
     codec: str
@@ -75,9 +100,10 @@ class StreamFacts:
     rate: Fraction | None
     seconds: float | None
     reorders: bool
+    display: Display
 
     @classmethod
-    def of(cls, stream: VideoStream) -> StreamFacts:
+    def of(cls, source: Source, stream: VideoStream) -> StreamFacts:
         """Take them from an opened stream."""
         context = stream.codec_context
         seconds = None
@@ -91,12 +117,13 @@ class StreamFacts:
             rate=stream.average_rate or stream.guessed_rate,
             seconds=seconds,
             reorders=bool(context.has_b_frames),
+            display=read_display(source, stream).with_aspect(context.sample_aspect_ratio),
         )
 
     def to_json(self) -> str:
         """As text, for an index that is kept."""
         rate = None if self.rate is None else [self.rate.numerator, self.rate.denominator]
-        return json.dumps({**vars(self), "rate": rate})
+        return json.dumps({**vars(self), "rate": rate, "display": self.display.to_plain()})
 
     @classmethod
     def from_json(cls, text: str) -> StreamFacts:
@@ -107,7 +134,7 @@ class StreamFacts:
         """
         kinds = {
             "codec": str, "profile": (str, type(None)), "width": int, "height": int,
-            "rate": (list, type(None)), "seconds": (float, type(None)), "reorders": bool,
+            "rate": (list, type(None)), "seconds": (float, type(None)), "reorders": bool, "display": dict,
         }  # fmt: skip
         value = json.loads(text)
         if not isinstance(value, dict) or value.keys() != kinds.keys():
@@ -118,7 +145,7 @@ class StreamFacts:
             rate = None if value["rate"] is None else Fraction(*value["rate"])
         except (TypeError, ZeroDivisionError) as error:
             raise ValueError("its frame rate is no fraction") from error
-        return cls(**{**value, "rate": rate})
+        return cls(**{**value, "rate": rate, "display": Display.from_plain(value["display"])})
 
 
 @dataclass(frozen=True)
@@ -276,7 +303,7 @@ def scan_packets(
     position: list[int | None] = []
     cut = None
     with open_video(source, packets_only=True) as (container, stream):
-        facts = StreamFacts.of(stream)
+        facts = StreamFacts.of(source, stream)
         time_base = float(stream.time_base or 0)
         try:
             for packet in container.demux(stream):
@@ -352,7 +379,7 @@ def read_metadata(
         with open_video(source) as (container, stream):
             context = stream.codec_context
             entropy = entropy or _decode_first(source, container, stream)
-            facts = StreamFacts.of(stream)
+            facts = StreamFacts.of(source, stream)
             coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
     if facts.width < 1 or facts.height < 1:
         raise MalformedStream(f"{source.name}: the video stream gives no picture size")
@@ -367,6 +394,7 @@ def read_metadata(
         height=facts.height,
         coded_width=coded[0],
         coded_height=coded[1],
+        display=facts.display,
         average_fps=float(facts.rate) if facts.rate else None,
         num_frames=frames,
         duration_seconds=seconds,

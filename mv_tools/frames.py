@@ -24,7 +24,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 class RgbFrames(NamedTuple):
-    """Pictures and where they stand.
+    """Pictures as a player shows them (upright, in square pixels), and where they stand.
 
     Attributes:
         frames: uint8 [N, H, W, 3].
@@ -36,7 +36,7 @@ class RgbFrames(NamedTuple):
 
 
 class RgbDecoder:
-    """Pictures of a video file, whose packets are scanned once.
+    """Pictures of a video file as a player shows them, whose packets are scanned once.
 
     Args:
         source: a path, bytes or a binary file object; or a MotionDecoder, whose scan is shared.
@@ -186,6 +186,7 @@ class RgbDecoder:
     ) -> Iterator[tuple[int, Picture]]:
         """Decode from packet `start` until all wanted positions have been seen; takes them out of the set."""
         index, last = self._index, max(wanted)
+        display = index.stream.display.with_aspect(stream.sample_aspect_ratio)
         try:
             for counter, (packet, frame) in enumerate(self._pictures(container, stream, start, wanted)):
                 position = int(index.presentation_of[packet]) if index.timestamps else counter
@@ -193,7 +194,7 @@ class RgbDecoder:
                     if frame.is_corrupt:
                         raise MalformedStream(f"{self._source.name}: picture {position} is damaged")
                     wanted.discard(position)
-                    yield position, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                    yield position, display.picture(frame)
                 if position >= last:
                     return
         except av.error.FFmpegError as error:

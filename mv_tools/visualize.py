@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from .decoder import MotionDecoder
+from .display import Region
 from .drafts import draft_of
 from .frames import iter_rgb_at, read_rgb_at
 from .motion import flow
@@ -62,6 +63,7 @@ def render(
     field: npt.NDArray[np.float32],
     style: Style = "both",
     max_length: float | None = None,
+    region: Region | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Draw a block field over a picture, with the colour wheel as a key.
 
@@ -70,6 +72,7 @@ def render(
         field: float32 [2, H4, W4], pixels per frame.
         style: "arrows", "colour" or "both".
         max_length: pixels per frame shown in full colour; by default the 99th percentile.
+        region: the part of the field's grid that the picture shows (see :func:`mv_tools.to_dense`).
 
     Returns:
         uint8 [k H, k W, 3]: small pictures are enlarged k times so that arrows can be told apart.
@@ -81,7 +84,7 @@ def render(
     if style not in STYLES:
         raise ValueError(f"style must be one of {STYLES}, got {style!r}")
     height, width = picture.shape[:2]
-    dense = to_dense(field, width, height)
+    dense = to_dense(field, width, height, region)
     length = np.linalg.norm(dense, axis=-1)
     top = max_length if max_length is not None else max(float(np.percentile(length, 99)), 1.0)
     canvas = picture.astype(np.float32)
@@ -94,7 +97,7 @@ def render(
         (scale * width, scale * height), Image.Resampling.BICUBIC
     )
     if style in ("arrows", "both"):
-        _draw_arrows(image, field, (width, height), scale)
+        _draw_arrows(image, dense, scale)
     _draw_key(image, top)
     return np.asarray(image)
 
@@ -104,13 +107,11 @@ def enlargement(width: int) -> int:
     return max(1, round(_SHOWN_WIDTH / width))
 
 
-def _draw_arrows(
-    image: Image.Image, field: npt.NDArray[np.float32], size: tuple[int, int], scale: int
-) -> None:
-    width, height = size
+def _draw_arrows(image: Image.Image, dense: npt.NDArray[np.float32], scale: int) -> None:
+    height, width = dense.shape[:2]
     cell = max(8, _ARROW_CELL // scale)
     rows, columns = max(1, height // cell), max(1, width // cell)
-    mean = pool(field, (rows, columns), width=width, height=height)
+    mean = pool(np.moveaxis(dense, -1, 0), (rows, columns))
     draw = ImageDraw.Draw(image)
     for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_SHOWN), strict=True):
         dx, dy = (3 * scale * mean[:, row, column]).tolist()
@@ -152,7 +153,10 @@ def save_png(
     decoder = MotionDecoder(source, backend=backend)
     frame = decoder.get_frames_at([index])[0]
     picture = read_rgb_at(decoder, [frame.index]).frames[0]
-    image = Image.fromarray(render(picture, flow(frame), style))
+    field = flow(frame)
+    image = Image.fromarray(
+        render(picture, field, style, region=decoder.metadata.region(field.shape[1:]))
+    )
     target = Path(dst)
     with draft_of(target) as draft:
         image.save(draft, format="PNG")
@@ -185,12 +189,13 @@ def save_mp4(
     with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
-        scale = enlargement(decoder.metadata.width)
-        stream.width = decoder.metadata.width * scale // 2 * 2
-        stream.height = decoder.metadata.height * scale // 2 * 2
+        scale = enlargement(decoder.metadata.display_width)
+        stream.width = decoder.metadata.display_width * scale // 2 * 2
+        stream.height = decoder.metadata.display_height * scale // 2 * 2
         pictures = iter_rgb_at(decoder, chosen)
         for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
-            drawn = render(picture, flow(frame), style, top)
+            field = flow(frame)
+            drawn = render(picture, field, style, top, decoder.metadata.region(field.shape[1:]))
             drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
         container.mux(stream.encode(None))

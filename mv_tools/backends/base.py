@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
 from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
+from ..display import SQUARE, Display
 from ..errors import MalformedStream, UnsupportedStream
 from ..motion import MotionFrame, PictType
 from ..source import Source
@@ -74,6 +75,11 @@ class Backend(ABC):
     def metadata(self) -> VideoMetadata:
         """Properties of the stream."""
         return read_metadata(self.source, self.index)
+
+    @cached_property
+    def display(self) -> Display:
+        """How pictures are shown."""
+        return self.metadata.display
 
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
@@ -146,6 +152,7 @@ class ExportedPicture:
     is_keyframe: bool
     grid_shape: tuple[int, int]
     table: npt.NDArray[np.int32]
+    display: Display
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:
         """Rasterise."""
@@ -160,6 +167,8 @@ class ExportedPicture:
             ref_idx=ref_idx,
             assumed_distance=distance,
             exported=self.table,
+            orientation=self.display.orientation,
+            sample_aspect_ratio=self.display.sample_aspect_ratio or SQUARE,
         )
 
 

@@ -125,6 +125,7 @@ class LibavBackend(Backend):
             pts_seconds=seconds,
             pict_type=_PICT_TYPES.get(int(frame.pict_type), "P"),
             is_keyframe=bool(frame.key_frame),
+            display=self.index.stream.display.with_aspect(stream.sample_aspect_ratio),
             grid_shape=(height // 4, width // 4),
             table=_block_table(frame),
         )

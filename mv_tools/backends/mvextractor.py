@@ -86,6 +86,7 @@ class MvExtractorBackend(Backend):
             pts_seconds=seconds,
             pict_type=_PICT_TYPES.get(kind, "P"),
             is_keyframe=key,
+            display=self.display,
             grid_shape=grid,
             table=np.ascontiguousarray(vectors, np.int32).reshape(-1, 10),
         )

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..demux import PacketIndex, VideoMetadata, read_metadata
+from ..display import SQUARE
 from ..errors import MalformedStream
 from ..motion import MotionFrame
 from ..source import open_video
@@ -284,6 +285,7 @@ class NativeBackend(Backend):
 
     def _frame(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
         decoded, seconds, interval = self._timeline
+        display = self.display
         return MotionFrame.trusted(
             index=index,
             decode_index=decoded[index],
@@ -293,6 +295,8 @@ class NativeBackend(Backend):
             structure=info.structure,
             poc=info.poc,
             poc_interval=interval,
+            orientation=display.orientation,
+            sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
             mv=picture.mv,
             ref_idx=picture.ref_idx,
             ref_poc=picture.ref_poc,
