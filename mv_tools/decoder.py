@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from .backends import Backend, open_backend
 from .demux import PacketIndex, VideoMetadata
@@ -100,6 +101,14 @@ class MotionDecoder:
     def packets(self) -> PacketIndex:
         """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
         return self._backend.index
+
+    @property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Presentation time of each picture in seconds, float64 [len(self)], in presentation order.
+
+        None if the container has no times, or none that can be relied on.
+        """
+        return self._backend.times
 
     @property
     def metadata(self) -> VideoMetadata:

@@ -39,7 +39,8 @@ class VideoMetadata:
         display: how pictures are shown: turned upright, in square pixels.
         average_fps: frames per second, or None where the container does not know.
         num_frames: pictures in the stream; None where only decoding can count them (raw streams).
-        duration_seconds: of the video stream, or None.
+        duration_seconds: from the first picture's time to the end of the last; without times as the
+            container says, or by the rate; or None.
         has_b_frames: whether decoding and presentation order differ.
         entropy_coding: "cabac" or "cavlc" for H.264, else None.
     """
@@ -163,6 +164,7 @@ class PacketIndex:
         time_base: seconds per tick.
         timestamps: whether every packet has a distinct presentation time that can be relied on.
         cut: where the file is cut short, in words; None for a whole file.
+        tail: seconds that the last picture lasts, by its own packet; None if it doesn't say.
     """
 
     stream: StreamFacts
@@ -174,6 +176,7 @@ class PacketIndex:
     time_base: float
     timestamps: bool
     cut: str | None = None
+    tail: float | None = None
 
     def require_whole(self, name: str) -> None:
         """Refuse a file that is cut short.
@@ -186,6 +189,31 @@ class PacketIndex:
 
     def __len__(self) -> int:
         return int(self.shown.sum())
+
+    @cached_property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Presentation time of each picture in seconds, [len(self)]; None without timestamps."""
+        if not self.timestamps:
+            return None
+        return np.asarray(self.pts[self.decode_of] * self.time_base, np.float64)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first picture's time to the end of the last, or None without timestamps."""
+        if self.times is None or not len(self.times):
+            return None
+        return float(self.times[-1] - self.times[0]) + self.last_seconds
+
+    @property
+    def last_seconds(self) -> float:
+        """How long the last picture is shown: as its packet says, else at the stream's rate, else as long
+        as the one before."""
+        if self.tail is not None:
+            return self.tail
+        if self.stream.rate:
+            return float(1 / self.stream.rate)
+        times = self.times
+        return float(times[-1] - times[-2]) if times is not None and len(times) > 1 else 0.0
 
     @property
     def in_place(self) -> bool:
@@ -302,6 +330,7 @@ def scan_packets(
     size: list[int] = []
     position: list[int | None] = []
     cut = None
+    last: tuple[int, int] | None = None  # time and duration of the picture shown last
     with open_video(source, packets_only=True) as (container, stream):
         facts = StreamFacts.of(source, stream)
         time_base = float(stream.time_base or 0)
@@ -314,6 +343,8 @@ def scan_packets(
                 if packet.is_corrupt and cut is None:
                     cut = f"the file is cut short inside picture {len(pts)} (decoding order)"
                 pts.append(packet.pts)
+                if packet.pts is not None and not packet.is_discard:
+                    last = max(last or (packet.pts, 0), (packet.pts, packet.duration or 0))
                 key.append(bool(packet.is_keyframe))
                 shown.append(not packet.is_discard)
                 size.append(packet.size)
@@ -342,6 +373,7 @@ def scan_packets(
         time_base=time_base,
         timestamps=known,
         cut=cut,
+        tail=last[1] * time_base if last is not None and last[1] > 0 else None,
     )
 
 
@@ -384,7 +416,7 @@ def read_metadata(
     if facts.width < 1 or facts.height < 1:
         raise MalformedStream(f"{source.name}: the video stream gives no picture size")
     frames = len(index) if index.timestamps else None
-    seconds = facts.seconds
+    seconds = index.seconds if index.timestamps else facts.seconds
     if seconds is None and frames and facts.rate:
         seconds = frames / float(facts.rate)
     return VideoMetadata(

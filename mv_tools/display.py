@@ -99,7 +99,10 @@ class Display:
             shown: (width, height) of the coded picture behind cropping on the right and below, in samples.
             coded: (width, height) in whole macroblocks.
         """
-        (width, height), (whole_width, whole_height) = self.orientation.size(*shown), self.orientation.size(*coded)
+        (width, height), (whole_width, whole_height) = (
+            self.orientation.size(*shown),
+            self.orientation.size(*coded),
+        )
         rows, columns = grid_shape[0] * height / whole_height, grid_shape[1] * width / whole_width
         a, b, c, d = self.orientation.linear
         top = grid_shape[0] - rows if b + d < 0 else 0.0
@@ -156,7 +159,9 @@ def _believable(ratio: Fraction | tuple[int, int]) -> tuple[Fraction | None, tup
         return None, ()
     value = Fraction(numerator, denominator)
     if not 1 / _MOST_STRETCHED <= value <= _MOST_STRETCHED:
-        return SQUARE, (f"the sample aspect ratio {numerator}:{denominator} is not believed; pixels count as square",)
+        return SQUARE, (
+            f"the sample aspect ratio {numerator}:{denominator} is not believed; pixels count as square",
+        )
     return value, ()
 
 
@@ -194,5 +199,5 @@ def _matrix_of_first_picture(source: Source) -> Sequence[int] | None:
             frame = next(container.decode(stream), None)
         except av.error.FFmpegError:  # told by whoever reads the picture
             return None
-    matrix = None if frame is None else frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = None if frame is None else frame.side_data.get("DISPLAYMATRIX")
     return None if matrix is None else struct.unpack("=9i", bytes(matrix)[:36])

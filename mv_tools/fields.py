@@ -6,60 +6,65 @@ lines from a field of parity p to one of parity q (0 top, 1 bottom) spans 2v + q
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from .motion import MotionFrame
+from .syntax import Structure
 
 __all__ = ["own_poc", "rows_in_frame_order", "to_frame_lines"]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+Mask = npt.NDArray[np.bool_]
 
-_MACROBLOCK = 4  # rows of the 4x4 grid
+_MACROBLOCK: Final = 4  # rows of the 4x4 grid
 
 
-def _bottom(rows: int) -> npt.NDArray[np.bool_]:
+def _bottom(rows: int) -> Mask:
     """Whether a field macroblock in each row is its pair's bottom field, bool [rows, 1] (H.264, 6.4.1)."""
-    return (np.arange(rows) // _MACROBLOCK % 2 == 1)[:, None]
+    return np.asarray((np.arange(rows) // _MACROBLOCK % 2 == 1)[:, None])
 
 
-def own_poc(frame: MotionFrame) -> int | npt.NDArray[np.int64]:
-    """PicOrderCnt of each block's own picture: of its field in field macroblocks; int or [H4, W4]."""
-    poc = frame.poc or 0
-    if frame.field_blocks is None or frame.field_poc is None:
+def own_poc(
+    poc: int, field_blocks: Mask | None, field_poc: tuple[int | None, int | None] | None
+) -> int | npt.NDArray[np.int64]:
+    """PicOrderCnt of each block's own picture: of its field in field macroblocks.
+
+    Args:
+        poc: of the picture.
+        field_blocks: bool [H4, W4] as coded, or None for none.
+        field_poc: of its top and bottom field.
+
+    Returns:
+        `poc`, or int64 [H4, W4].
+    """
+    top, bottom = field_poc or (None, None)
+    if field_blocks is None or top is None or bottom is None:
         return poc
-    top, bottom = frame.field_poc
-    return np.where(frame.field_blocks, np.where(_bottom(frame.grid_shape[0]), bottom, top), poc)
+    return np.where(field_blocks, np.where(_bottom(len(field_blocks)), bottom, top), poc)
 
 
 def to_frame_lines(
-    vertical: npt.NDArray[np.float32],
-    frame: MotionFrame,
-    first: npt.NDArray[np.bool_],
-    used: npt.NDArray[np.bool_],
+    vertical: npt.NDArray[np.float32], crosses: Mask | None, structure: Structure, field_blocks: Mask | None
 ) -> None:
     """Turn vertical motion in lines of a field into lines of the frame, in place.
 
     Args:
         vertical: float32 [H4, W4], from the reference to the block, in lines.
-        frame: the picture: of fields, or with field macroblocks.
-        first: bool [H4, W4], where list 0 counts; elsewhere list 1 does.
-        used: bool [H4, W4], blocks with motion.
+        crosses: bool [H4, W4], blocks whose reference is a field of the other parity; None if unknown.
+        structure: of the picture.
+        field_blocks: bool [H4, W4] as coded, in a frame.
     """
-    other = frame.other_parity
-    if frame.field_blocks is None:
-        vertical *= 2
-        bottom: npt.NDArray[np.bool_] | bool = frame.structure == "bottom"
+    if structure == "frame":
+        if field_blocks is None:
+            return
+        np.multiply(vertical, 2, out=vertical, where=field_blocks)
+        bottom: Mask | bool = _bottom(len(vertical))
     else:
-        np.multiply(vertical, 2, out=vertical, where=frame.field_blocks)
-        bottom = _bottom(frame.grid_shape[0])
-        if other is None:  # odd indices name the field of other parity (H.264, 8.4.2.1)
-            other = (frame.ref_idx & 1).astype(bool) & frame.field_blocks
-    if other is not None:
-        crosses = np.where(first, other[0], other[1]) & used
+        vertical *= 2
+        bottom = structure == "bottom"
+    if crosses is not None:
         vertical += np.where(crosses, np.where(bottom, np.float32(1), np.float32(-1)), np.float32(0))
 
 

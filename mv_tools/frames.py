@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import av.error
 import numpy as np
@@ -18,9 +18,22 @@ from .demux import PacketIndex, scan_packets
 from .errors import MalformedStream, UnsupportedStream
 from .source import Source, SourceLike, open_video
 
-__all__ = ["RgbDecoder", "RgbFrames", "count_frames", "iter_rgb_at", "read_keyframes", "read_rgb_at"]
+__all__ = [
+    "PICTURES_VERSION",
+    "RgbDecoder",
+    "RgbFrames",
+    "count_frames",
+    "iter_rgb_at",
+    "read_keyframes",
+    "read_rgb_at",
+]
 
 Picture = npt.NDArray[np.uint8]
+
+_RATE: Final = 25  # pictures a second, where nothing tells: libavformat's own guess for raw streams
+
+PICTURES_VERSION: Final = 2
+"""Of what reading a picture gives, for cache keys: 2 is upright, in square pixels."""
 
 
 class RgbFrames(NamedTuple):
@@ -96,6 +109,23 @@ class RgbDecoder:
         if self._count < 1:
             raise MalformedStream(f"{self._source.name}: no picture can be decoded")
         return self._count
+
+    @property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Presentation time of each picture in seconds, float64 [len(self)]; None without timestamps."""
+        return self._index.times
+
+    def edges(self) -> npt.NDArray[np.float64]:
+        """When each picture begins to be shown, and when the last one ends.
+
+        Returns:
+            float64 [len(self) + 1], ascending, in seconds from the first picture on. Without times, or
+            where they fall back, by the frame rate: the stream's, or 25 a second.
+        """
+        times, count = self.times, len(self)
+        if times is not None and len(times) == count and bool((np.diff(times) >= 0).all()):
+            return np.asarray(np.append(times, times[-1] + self._index.last_seconds) - times[0])
+        return np.arange(count + 1) / float(self._index.stream.rate or _RATE)
 
     def keyframe_indices(self) -> list[int]:
         """Positions of the keyframes; without timestamps only the first picture is known to be one."""

@@ -96,7 +96,7 @@ class MotionFrame:
     sample_aspect_ratio: Fraction = SQUARE
     field_blocks: npt.NDArray[np.bool_] | None = None
     other_parity: npt.NDArray[np.bool_] | None = None
-    field_poc: tuple[int, int] | None = None
+    field_poc: tuple[int | None, int | None] | None = None
 
     def __post_init__(self) -> None:
         if self.pict_type not in ("I", "P", "B"):
@@ -182,6 +182,13 @@ def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
     return np.asarray(frame.orientation.picture(rows_in_frame_order(mask, frame.field_blocks)))
 
 
+def _crosses(frame: MotionFrame) -> npt.NDArray[np.bool_] | None:
+    """Where a field refers to one of the other parity, bool [2, H4, W4]; None if nowhere, or unknown."""
+    if frame.other_parity is not None or frame.field_blocks is None:
+        return frame.other_parity
+    return np.asarray((frame.ref_idx & 1).astype(bool) & frame.field_blocks)  # odd indices (H.264, 8.4.2.1)
+
+
 def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool) -> npt.NDArray[np.float32]:
     """Frame intervals from the reference to this picture, [H4, W4]; negative if it is later.
 
@@ -192,7 +199,9 @@ def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
     """
     if frame.ref_poc is not None and frame.poc is not None:
         # Where neither list is used the vector counts as 0; this number is any but 0.
-        delta = own_poc(frame) - np.where(first, frame.ref_poc[0], frame.ref_poc[1])
+        delta = own_poc(frame.poc, frame.field_blocks, frame.field_poc) - np.where(
+            first, frame.ref_poc[0], frame.ref_poc[1]
+        )
         distance: npt.NDArray[np.float32] = delta.astype(np.float32)
         distance /= np.float32(frame.poc_interval or 2)
         same = delta == 0
@@ -234,13 +243,12 @@ def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float3
     chosen *= used
     out = np.empty((2, *frame.grid_shape), np.float32)
     np.multiply(np.moveaxis(chosen[..., None].view(np.int16), -1, 0), np.float32(-0.25), out=out)
-    fields = frame.structure != "frame" or frame.field_blocks is not None
-    if fields:
-        to_frame_lines(out[1], frame, first, used)
+    crosses = _crosses(frame)
+    if crosses is not None:
+        crosses = np.where(first, crosses[0], crosses[1]) & used
+    to_frame_lines(out[1], crosses, frame.structure, frame.field_blocks)
     out /= _distances(frame, first, normalize)
-    if fields:
-        out = rows_in_frame_order(out, frame.field_blocks)
-    out = frame.orientation.field(out)
+    out = frame.orientation.field(rows_in_frame_order(out, frame.field_blocks))
     aspect = _aspect(frame)
     if aspect != 1:
         out[0] *= np.float32(aspect)

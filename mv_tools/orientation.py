@@ -124,7 +124,9 @@ class Orientation:
             return field
         a, b, c, d = self.linear
         x, y = (field[1], field[0]) if self.swaps_sides else (field[0], field[1])
-        return np.stack([self.picture(x) * (a + c), self.picture(y) * (b + d)]).astype(field.dtype, copy=False)
+        return np.stack([self.picture(x) * (a + c), self.picture(y) * (b + d)]).astype(
+            field.dtype, copy=False
+        )
 
 
 UPRIGHT: Final = Orientation()

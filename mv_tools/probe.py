@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .decoder import MotionDecoder
+from .demux import VideoMetadata
 from .errors import UnsupportedStream
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
@@ -67,7 +68,9 @@ def probe(
         progress: told (what, pictures done, pictures to do).
 
     Returns:
-        Plain values: the metadata; ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
+        Plain values: the metadata, with ``rotation`` (degrees clockwise) and ``mirror``,
+        ``sample_aspect_ratio`` ("5:4", or None), ``display_width`` and ``display_height``, and
+        ``display_notes`` (what of them could not be followed); ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
         keyframe to keyframe: min, median, max), ``open_gops`` (those with pictures that need the one
         before), ``first_gop`` (pictures in it) and ``pattern`` (its picture types, the first 300 at most); ``pict_types`` (counts),
         ``sample`` (pictures looked into); ``inter_share`` (of the blocks of P and B pictures, percent),
@@ -91,7 +94,7 @@ def probe(
     packets = decoder.packets
     packets.require_whole(decoder.source.name)
     keys = decoder.keyframe_indices()
-    out: dict[str, Any] = asdict(decoder._backend.metadata)
+    out = _metadata(decoder._backend.metadata)
     headers = decoder.headers
     out |= _syntax(decoder, headers)
     try:
@@ -108,6 +111,22 @@ def probe(
     out["gop"] = {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())}
     out["bits_per_picture"] = float(packets.size.mean() * 8)
     return out
+
+
+def _metadata(found: VideoMetadata) -> dict[str, Any]:
+    """The metadata as plain values."""
+    display = found.display
+    aspect = display.sample_aspect_ratio
+    shown = {
+        "rotation": display.orientation.rotation,
+        "mirror": display.orientation.mirror,
+        "sample_aspect_ratio": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
+        "display_width": found.display_width,
+        "display_height": found.display_height,
+        "display_notes": list(display.notes),
+    }
+    plain = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "display"}
+    return plain | shown
 
 
 def _syntax(decoder: MotionDecoder, headers: list[PictureHeader] | None) -> dict[str, Any]:

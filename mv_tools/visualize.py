@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from .decoder import MotionDecoder
 from .display import Region
 from .drafts import draft_of
-from .frames import iter_rgb_at, read_rgb_at
+from .frames import RgbDecoder, iter_rgb_at, read_rgb_at
 from .motion import flow
 from .raster import pool, to_dense
 from .source import SourceLike
@@ -26,6 +26,7 @@ __all__ = ["STYLES", "Style", "colour_wheel", "flow_to_rgb", "render", "save_mp4
 Style: TypeAlias = Literal["arrows", "colour", "both"]
 STYLES: Final[tuple[str, ...]] = get_args(Style)
 _ARROW_CELL: Final = 24
+_CLOCK: Final = 90_000  # ticks a second of a film's own times
 _SHOWN_WIDTH: Final = 720
 _MIN_SHOWN: Final = 0.25  # pixels per frame: shorter arrows are dots that only hide the picture
 
@@ -154,9 +155,7 @@ def save_png(
     frame = decoder.get_frames_at([index])[0]
     picture = read_rgb_at(decoder, [frame.index]).frames[0]
     field = flow(frame)
-    image = Image.fromarray(
-        render(picture, field, style, region=decoder.metadata.region(field.shape[1:]))
-    )
+    image = Image.fromarray(render(picture, field, style, region=decoder.metadata.region(field.shape[1:])))
     target = Path(dst)
     with draft_of(target) as draft:
         image.save(draft, format="PNG")
@@ -173,7 +172,7 @@ def save_mp4(
 ) -> Path:
     """Draw the motion of each picture of a video (or of chosen ones) as an H.264 film.
 
-    One scale of colours for the whole film: the largest 99th percentile of its pictures.
+    Pictures keep their own times. One scale of colours for the whole film: the largest 99th percentile of its pictures.
 
     Raises:
         MotionError: the file can't be read.
@@ -186,17 +185,22 @@ def save_mp4(
         top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
     target = Path(dst)
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
+    edges = RgbDecoder(decoder).edges()
     with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _CLOCK)
         scale = enlargement(decoder.metadata.display_width)
         stream.width = decoder.metadata.display_width * scale // 2 * 2
         stream.height = decoder.metadata.display_height * scale // 2 * 2
         pictures = iter_rgb_at(decoder, chosen)
-        for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
+        for frame, (number, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
             field = flow(frame)
             drawn = render(picture, field, style, top, decoder.metadata.region(field.shape[1:]))
             drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+            shown = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+            begin, end = (round((edges[i] - edges[chosen[0]]) * _CLOCK) for i in (number, number + 1))
+            shown.pts, shown.duration, shown.time_base = begin, end - begin, Fraction(1, _CLOCK)
+            container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
     return target

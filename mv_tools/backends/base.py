@@ -77,6 +77,11 @@ class Backend(ABC):
         return read_metadata(self.source, self.index)
 
     @cached_property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Presentation time of each picture in seconds, [len(self)]; None if the container has none."""
+        return self.index.times
+
+    @cached_property
     def display(self) -> Display:
         """How pictures are shown."""
         return self.metadata.display

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_scan", "save_scan"]
 
-_KIND: Final = "mv_tools H.264 index 2"
+_KIND: Final = "mv_tools H.264 index 3"
 _PROBES: Final = 64  # places of the file that its fingerprint looks at
 _PROBE_BYTES: Final = 4096
 _ENDS: Final = 65536
@@ -76,6 +76,7 @@ def save_scan(scan: StreamScan, source: Source, path: Path) -> None:
         "time_base": index.time_base.hex(),
         "timestamps": str(int(index.timestamps)),
         "cut": index.cut or "",
+        "tail": "" if index.tail is None else index.tail.hex(),
         "corrupt": "" if scan.corrupt is None else str(scan.corrupt),
         "length_size": str(scan.framing["length_size"]),
         "stream": index.stream.to_json(),
@@ -118,6 +119,7 @@ def load_scan(path: Path, source: Source) -> StreamScan:
             time_base=float.fromhex(about["time_base"]),
             timestamps=about["timestamps"] == "1",
             cut=about["cut"] or None,
+            tail=float.fromhex(about["tail"]) if about["tail"] else None,
         )
         corrupt = int(about["corrupt"]) if about["corrupt"] else None
         _check(packets, headers)
@@ -136,7 +138,7 @@ def _check(packets: PacketIndex, headers: StreamIndex) -> None:
     """What holds for each scan, whatever the digest says."""
     count = len(packets.pts)
     lengths = {len(a) for a in (packets.keyframe, packets.shown, packets.size, packets.position)}
-    if not count or lengths != {count} or not math.isfinite(packets.time_base):
+    if not count or lengths != {count} or not math.isfinite(packets.time_base) or not math.isfinite(packets.tail or 0):
         raise ValueError("its tables disagree")
     if not len(headers) or max(headers.picture_samples()) >= count:
         raise ValueError("its pictures lie outside of the file")

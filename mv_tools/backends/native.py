@@ -10,14 +10,14 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import av.error
 import numpy as np
 import numpy.typing as npt
 
 from ..demux import PacketIndex, VideoMetadata, read_metadata
-from ..display import SQUARE
+from ..display import SQUARE, Display
 from ..errors import MalformedStream
 from ..motion import MotionFrame
 from ..source import open_video
@@ -73,10 +73,15 @@ class NativeBackend(Backend):
             entropy="cabac" if first.cabac else "cavlc",
         )
         values = {**vars(found), "num_frames": len(self)}
+        values["display"] = self.display
         values["profile"] = found.profile or self.parameters.profile  # MP4 is opened without looking in
         if not self.index.timestamps:
             values["has_b_frames"] = any(info.pict_type == "B" for info in self._infos)
         return VideoMetadata(**values)
+
+    @cached_property
+    def display(self) -> Display:
+        return self.index.stream.display.with_aspect(self._infos[0].sar)
 
     @property
     def parameters(self) -> StreamParameters:
@@ -137,6 +142,14 @@ class NativeBackend(Backend):
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
         return np.argsort(np.argsort(self._positions, kind="stable"), kind="stable").astype(np.int64)
+
+    @cached_property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        packets = self.scan.packets
+        if not packets.timestamps:
+            return None
+        ticks = packets.pts[np.array(self._samples, np.int64)[self._positions]]
+        return np.asarray(ticks * packets.time_base, np.float64)
 
     @cached_property
     def _timeline(self) -> tuple[list[int], list[float] | None, int]:
@@ -297,7 +310,20 @@ class NativeBackend(Backend):
             poc_interval=interval,
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
+            **_interlaced(picture, info),
             mv=picture.mv,
             ref_idx=picture.ref_idx,
             ref_poc=picture.ref_poc,
         )
+
+
+def _interlaced(picture: Picture, info: PictureInfo) -> dict[str, Any]:
+    """What only pictures with fields have, for :class:`MotionFrame`."""
+    if info.structure != "frame":
+        return {"other_parity": picture.other_parity}
+    mask = picture.field_mask
+    if mask is None:
+        return {}
+    blocks = mask.repeat(4, axis=0).repeat(4, axis=1)
+    blocks.setflags(write=False)
+    return {"field_blocks": blocks, "field_poc": info.field_poc}
