@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -16,6 +17,7 @@ from .demux import PacketIndex
 from .errors import MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
+from .notes import stream_notes
 from .pictures import PictureIndex
 from .source import Source, SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
@@ -114,6 +116,11 @@ class MotionDecoder:
         """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
         times = self._backend.pictures.times
         return None if times is None else times[self._backend.frame_of]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        return stream_notes(self._backend.scan, self._backend.pictures)
 
     @property
     def metadata(self) -> VideoMetadata:

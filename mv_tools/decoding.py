@@ -16,7 +16,7 @@ from .demux import WORTH_A_SEEK, PacketIndex, read_packets
 from .pictures import PictureIndex, decode_packet
 from .source import Source, open_video
 
-__all__ = ["DecodedPicture", "PictureReader"]
+__all__ = ["DecodedPicture", "PictureReader", "stretches"]
 
 _SKIP_PER_PACKET: Final = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"))
 """Decoders that read skip_frame at each packet; others take it when they are opened, if at all."""
@@ -79,25 +79,31 @@ class PictureReader:
         """
         with open_video(self._source) as (container, stream):
             run = _Run(self._source, self._packets, self._pictures, container, stream, self._options)
-            for entry, group in self._stretches(wanted):
+            for entry, group in stretches(self._pictures, wanted):
                 missing = yield from run.decode(entry, group, every=self._every)
                 if missing:
                     with open_video(self._source) as (again, same):
                         start = _Run(self._source, self._packets, self._pictures, again, same, self._options)
                         yield from start.decode(-1, missing, every=self._every, skip=False)
 
-    def _stretches(self, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """(entry picture, indices) of each stretch to decode; stretches that are near are joined."""
-        pictures, runs = self._pictures, list[tuple[int, list[int]]]()
-        reached = -1  # the furthest packet of the last stretch
-        for i in wanted:
-            entry = int(pictures.entry_of[i])
-            if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
-                runs[-1][1].append(i)
-            else:
-                runs.append((entry, [i]))
-            reached = max(reached, int(pictures.packet[i]))
-        return runs
+
+def stretches(pictures: PictureIndex, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Split ascending presentation indices into stretches to decode.
+
+    Returns:
+        (entry picture, -1 for the first packet; indices) of each stretch; those with fewer packets
+        between them than a jump is worth are joined.
+    """
+    runs: list[tuple[int, list[int]]] = []
+    reached = -1  # the furthest packet of the last stretch
+    for i in wanted:
+        entry = int(pictures.entry_of[i])
+        if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
+            runs[-1][1].append(i)
+        else:
+            runs.append((entry, [i]))
+        reached = max(reached, int(pictures.packet[i]))
+    return runs
 
 
 class _Run:

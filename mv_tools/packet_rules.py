@@ -16,7 +16,19 @@ PacketRule: TypeAlias = Callable[[bytes], "bool | None"]
 """Of one packet: True for one picture that is shown, False for none, None where it can't be told."""
 
 _INTRA_CODECS: Final = frozenset(
-    ("dnxhd", "dvvideo", "ffv1", "ffvhuff", "huffyuv", "jpeg2000", "mjpeg", "png", "prores", "rawvideo", "utvideo")
+    (
+        "dnxhd",
+        "dvvideo",
+        "ffv1",
+        "ffvhuff",
+        "huffyuv",
+        "jpeg2000",
+        "mjpeg",
+        "png",
+        "prores",
+        "rawvideo",
+        "utvideo",
+    )
 )
 """Codecs whose packets are one picture each."""
 

@@ -23,7 +23,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from .demux import NO_PTS, PacketIndex, read_packets
-from .errors import MalformedStream
+from .errors import MalformedStream, UnsupportedStream
 from .packet_rules import REORDERING_CODECS
 from .scan import StreamScan
 from .source import Source, open_video
@@ -89,7 +89,9 @@ class PictureIndex:
             return self.seconds
         steps = np.diff(self.seconds)
         usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-        return np.concatenate([self.seconds[:1], self.seconds[0] + np.cumsum(np.where(steps < 0, usual, steps))])
+        return np.concatenate(
+            [self.seconds[:1], self.seconds[0] + np.cumsum(np.where(steps < 0, usual, steps))]
+        )
 
     @cached_property
     def entry_of(self) -> npt.NDArray[np.int64]:
@@ -122,6 +124,7 @@ def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
 
     Raises:
         MalformedStream: no picture can be decoded; says why.
+        UnsupportedStream: because of a feature that no decoder here reads.
     """
     known = _from_headers(source, scan) if scan.headers is not None else _from_packets(source, scan)
     if known is not None:
@@ -200,7 +203,7 @@ def _from_headers(
     if headers is None or packets.corrupt.any() or packets.cut is not None or headers.errors():
         return None
     infos = headers.infos()
-    if not infos[0].idr or any(getattr(info, "gap", False) for info in infos):
+    if not infos[0].idr or any(info.gap for info in infos):
         return None
     sizes = {(info.coded_width, info.coded_height << (info.structure != "frame")) for info in infos}
     if len(sizes) > 1:
@@ -239,7 +242,7 @@ def _is_entry(frame: list[PictureInfo]) -> bool:
     IDR pictures, and I pictures with a recovery point of recovery_frame_cnt 0 (H.264, D.2.8).
     """
     first = frame[0]
-    return first.idr or (getattr(first, "recovery_frame_cnt", 0) == 0 and first.keyframe and all(info.pict_type == "I" for info in frame))
+    return first.idr or (first.recovery_frame_cnt == 0 and all(info.pict_type == "I" for info in frame))
 
 
 def _reorder_depth(order: list[int]) -> int:
@@ -262,7 +265,7 @@ def _reorder_depth(order: list[int]) -> int:
 def _allowed_depth(source: Source, scan: StreamScan) -> int:
     """Frames that libavcodec holds back: max_num_reorder_frames (E.2.1), else its own guess."""
     headers = scan.headers
-    signalled = None if headers is None else getattr(headers, "num_reorder_frames", None)
+    signalled = None if headers is None else headers.num_reorder_frames
     if signalled is not None:
         return int(signalled)
     return _decoder_depth(source, scan.packets)
@@ -286,6 +289,8 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
             except av.error.FFmpegError as error:
                 damaged.append((number, str(error.strerror).lower()))
     if not tags:
+        if scan.unsupported is not None:
+            raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
         why = scan.malformed or (damaged[0][1] if damaged else "it shows no picture")
         raise MalformedStream(f"{source.name}: no picture can be decoded: {why}")
     counts = Counter(tags)
@@ -313,7 +318,9 @@ def _times(
         places = np.arange(len(ticks))
         step = _usual_step(ticks[known], packets)
         filled = np.interp(places, places[known], ticks[known])
-        filled += step * (np.minimum(places - places[known][0], 0) + np.maximum(places - places[known][-1], 0))
+        filled += step * (
+            np.minimum(places - places[known][0], 0) + np.maximum(places - places[known][-1], 0)
+        )
         ticks = np.round(filled).astype(np.int64)
     coded = packets.pts[np.sort(packet[packet != NO_TAG])]
     if (np.diff(ticks) <= 0).any() and _ascending(coded):

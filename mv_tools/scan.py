@@ -95,12 +95,20 @@ class _Headers:
     """Reads the headers of all packets of an H.264 stream."""
 
     def __init__(self, extradata: bytes | None) -> None:
+        from ._h264mv import H264Error, UnsupportedError
         from ._h264mv import StreamIndex as Headers
 
         self.framing = _framing(extradata)
-        self.index: StreamIndex | None = Headers(**self.framing)
-        self.kept: list[bytes] | None = []
+        self.index: StreamIndex | None = None
+        self.malformed: str | None = None
         self.unsupported: str | None = None
+        try:
+            self.index = Headers(**self.framing)
+        except UnsupportedError as error:
+            self.unsupported = str(error)
+        except H264Error as error:
+            self.malformed = str(error)
+        self.kept: list[bytes] | None = []
         self._batch: list[bytes] = []
         self._count = 0
         self._bytes = 0
@@ -117,13 +125,15 @@ class _Headers:
 
     def flush(self) -> None:
         """Read the headers of the packets that wait for it."""
-        from ._h264mv import UnsupportedError
+        from ._h264mv import H264Error, UnsupportedError
 
         if self.index is not None:
             try:
                 self.index.push_many(self._batch, self._count)
             except UnsupportedError as error:
                 self.unsupported, self.index = str(error), None
+            except H264Error as error:
+                self.malformed, self.index = str(error), None
         self._count += len(self._batch)
         self._batch.clear()
 
@@ -163,7 +173,7 @@ def scan_stream(source: Source) -> StreamScan:
         shown = None if visitor.rule is None else visitor.rule.verdict
         return StreamScan(packets, None, _framing(None), stamp, shown=shown)
     headers.flush()
-    index, malformed = headers.index, None
+    index, malformed = headers.index, headers.malformed
     if index is not None and not len(index):
         malformed, index = index.first_error or "the video stream holds no picture", None
     return StreamScan(

@@ -97,10 +97,18 @@ def test_streams_without_times_or_vectors(clip_b: Path, tmp_path: Path) -> None:
     assert lossless["bits_per_picture"] > 0
 
 
-def test_cut_files_are_refused(clip: Path, tmp_path: Path) -> None:
+def test_damage_at_the_end_of_a_recording_is_a_note(clip: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.h264"
     cut.write_bytes(annex_b(clip).read_bytes()[:-200])
-    with pytest.raises(mv_tools.MalformedStream):
+    facts = probe(cut)
+    assert facts["num_frames"] == len(MotionDecoder(clip))
+    assert [note for note in facts["notes"] if f"picture {len(MotionDecoder(clip)) - 1}" in note]
+
+
+def test_files_cut_short_are_refused(clip: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(encode(tmp_path / "whole.mkv", panning(24), **H264).read_bytes()[:-2000])
+    with pytest.raises(mv_tools.MalformedStream, match="cut short"):
         probe(cut)
 
 

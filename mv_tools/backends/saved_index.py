@@ -128,7 +128,15 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
             decoded=about["decoded"] == "1",
             damaged=tuple((int(number), str(why)) for number, why in json.loads(about["damaged"])),
         )
-    except (SafetensorError, H264Error, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
+    except (
+        SafetensorError,
+        H264Error,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        AttributeError,
+    ) as error:
         raise MalformedStream(f"{path}: not an index that can be used: {error}") from error
     return StreamScan(packets, headers, framing, stamp), pictures
 
