@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -28,12 +29,12 @@ class DecodedPicture(NamedTuple):
     """A picture and its number.
 
     Attributes:
-        index: in presentation order.
+        position: number in presentation order.
         frame: as decoded.
         coded: (width, height) as coded, without cropping; (0, 0) where the decoder does not say.
     """
 
-    index: int
+    position: int
     frame: VideoFrame
     coded: tuple[int, int]
 
@@ -193,7 +194,7 @@ class _Run:
                     yield pictures.position_of.get(int(frame.pts)), frame
                 count += 1
 
-    def _forward(self, first: int) -> Iterator[tuple[int, Packet]]:
+    def _forward(self, first: int) -> Iterator[tuple[int, Packet[VideoStream]]]:
         """The packets from `first` on with their numbers, until one is not what the index says."""
         for number, packet in self._reader:
             self._number = number
@@ -221,10 +222,8 @@ class _Run:
         number, packet = next(self._reader, (0, None))
         if packet is not None:
             self._number = number
-            try:
+            with contextlib.suppress(av.error.FFmpegError):  # damage is reported where it is asked for
                 decode_packet(self._context, packet, number)
-            except av.error.FFmpegError:
-                pass  # a damaged first picture is reported where it is asked for
 
     def _seek(self, first: int) -> bool:
         if not self._packets.seek(self._container, self._stream, first):
@@ -238,5 +237,5 @@ class _Run:
         self._reader, self._number = enumerate(chain((head,), packets), number), number - 1
         return True
 
-    def _from_start(self) -> Iterator[tuple[int, Packet]]:
+    def _from_start(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
         return enumerate(read_packets(self._container, self._stream))

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from .demux import NO_PTS, PacketIndex, read_packets
 from .errors import MalformedStream, UnsupportedStream
@@ -145,7 +146,9 @@ def picture_index(
     return PictureIndex(packet, entry, seconds, duration, decoded, damaged)
 
 
-def decode_packet(context: VideoCodecContext, packet: Packet | None, number: int) -> list[VideoFrame]:
+def decode_packet(
+    context: VideoCodecContext, packet: Packet[VideoStream] | None, number: int
+) -> list[VideoFrame]:
     """Decode a packet under its number, which comes back as `pts` of its picture; None flushes.
 
     Raises:
