@@ -101,7 +101,7 @@ CODINGS: Final[dict[str, Coding]] = {
 
 _MPEG4: Final = frozenset(["h264", "hevc", "mpeg4"])
 _OLD: Final = frozenset(["msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"])
-_QUICKTIME: Final = frozenset(["prores", "dnxhd", "svq1", "qtrle", "cinepak", "h263", "rawvideo"])
+_QUICKTIME: Final = frozenset(["prores", "dnxhd", "svq1", "qtrle", "cinepak", "h263"])
 _WEB: Final = frozenset(["vp8", "vp9", "av1"])
 
 
@@ -132,18 +132,32 @@ CONTAINERS: Final[dict[str, Container]] = {
     "mp4": Container(".mp4", _MP4, refused=_PACKED),
     "fmp4": Container(".mp4", _MP4, "-movflags frag_keyframe+empty_moov+default_base_moof", _PACKED),
     "fmp4_frames": Container(".mp4", _MP4, "-movflags frag_every_frame+empty_moov", _PACKED),
-    "mov": Container(".mov", _MPEG4 | _QUICKTIME | {"mjpeg", "mpeg2video", "ffv1", "huffyuv"}, refused=_PACKED),
+    "mov": Container(
+        ".mov", _MPEG4 | _QUICKTIME | {"mjpeg", "mpeg2video", "ffv1", "huffyuv"}, refused=_PACKED
+    ),
     "mkv": Container(
         ".mkv",
-        _MP4 | _OLD | _WEB | {"theora", "ffv1", "huffyuv", "prores", "rawvideo", "cinepak", "svq1", "h263", "flv1"},
+        _MP4 | _OLD | _WEB | {"theora", "ffv1", "huffyuv", "prores", "rawvideo", "cinepak", "h263", "flv1"},
         "-allow_raw_vfw 1",
         _PACKED,
     ),
     "webm": Container(".webm", _WEB),
     "avi": Container(
         ".avi",
-        _MPEG4 | _OLD
-        | {"mpeg1video", "mpeg2video", "mjpeg", "ffv1", "huffyuv", "h263", "flv1", "vp8", "cinepak", "rawvideo"},
+        _MPEG4
+        | _OLD
+        | {
+            "mpeg1video",
+            "mpeg2video",
+            "mjpeg",
+            "ffv1",
+            "huffyuv",
+            "h263",
+            "flv1",
+            "vp8",
+            "cinepak",
+            "rawvideo",
+        },
         headers=True,
     ),
     "ts": Container(".ts", _MPEG4 | {"mpeg1video", "mpeg2video", "vvc"}, refused=_PACKED, headers=True),
@@ -155,7 +169,9 @@ CONTAINERS: Final[dict[str, Container]] = {
     "flv": Container(".flv", frozenset(["flv1", "h264", "hevc", "av1", "vp9", "flashsv"])),
     "3gp": Container(".3gp", frozenset(["h263", "mpeg4", "h264"]), refused=_PACKED),
     "ogg": Container(".ogg", frozenset(["theora", "vp8"])),
-    "nut": Container(".nut", _MPEG4 | _OLD | _WEB | {"mpeg1video", "mpeg2video", "mjpeg", "theora"}, refused=_PACKED),
+    "nut": Container(
+        ".nut", _MPEG4 | _OLD | _WEB | {"mpeg1video", "mpeg2video", "mjpeg", "theora"}, refused=_PACKED
+    ),
     "rm": Container(".rm", frozenset(["rv10", "rv20"])),
     "ivf": Container(".ivf", _WEB),
     "obu": Container(".obu", frozenset(["av1"])),

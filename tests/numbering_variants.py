@@ -40,7 +40,13 @@ class Variant:
 
 
 def _copy(
-    maker: ClipMaker, path: Path, coding: str, *, before: str = "", after: str = "", container: str | None = None
+    maker: ClipMaker,
+    path: Path,
+    coding: str,
+    *,
+    before: str = "",
+    after: str = "",
+    container: str | None = None,
 ) -> None:
     """Copy the stream of a coding with options before and behind the input."""
     source = maker.master(coding) if container is None else maker.in_container(container, coding)
@@ -54,7 +60,14 @@ def _with_sound(maker: ClipMaker, path: Path, coding: str, *, codec: str, after:
 
 
 def _cut_bytes(
-    maker: ClipMaker, path: Path, coding: str, *, container: str, start: float = 0, end: float = 1, unit: int = 1
+    maker: ClipMaker,
+    path: Path,
+    coding: str,
+    *,
+    container: str,
+    start: float = 0,
+    end: float = 1,
+    unit: int = 1,
 ) -> None:
     """Keep the bytes from `start` to `end` (shares of the file), in whole units."""
     data = maker.in_container(container, coding).read_bytes()
@@ -81,7 +94,9 @@ def _lose_packet(maker: ClipMaker, path: Path, coding: str, *, share: float, sta
     path.write_bytes(data[: lost * _TS] + data[(lost + 1) * _TS :])
 
 
-def _join(maker: ClipMaker, path: Path, first: str, second: str, *, offset: float = 0, container: str = "ts") -> None:
+def _join(
+    maker: ClipMaker, path: Path, first: str, second: str, *, offset: float = 0, container: str = "ts"
+) -> None:
     """Two recordings one behind the other; the second's times begin at `offset` seconds."""
     parts = []
     for number, (coding, delay) in enumerate(((first, 0.0), (second, offset))):
@@ -106,7 +121,9 @@ def _number(name: str, value: int) -> bytes:
     return _element(name, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))
 
 
-def write_vfw(path: Path, fourcc: bytes, size: tuple[int, int], packets: list[tuple[int, bool, bytes]]) -> None:
+def write_vfw(
+    path: Path, fourcc: bytes, size: tuple[int, int], packets: list[tuple[int, bool, bytes]]
+) -> None:
     """Matroska with Video for Windows' codec id, whose times are those of decoding.
 
     Args:
@@ -121,7 +138,8 @@ def write_vfw(path: Path, fourcc: bytes, size: tuple[int, int], packets: list[tu
     track = _number("d7", 1) + _number("73c5", 1) + _number("83", 1) + _number("23e383", 40_000_000)
     track += _element("86", b"V_MS/VFW/FOURCC") + _element("63a2", header) + video
     blocks = b"".join(
-        _element("a3", b"\x81" + struct.pack(">hB", time, 0x80 if key else 0) + data) for time, key, data in packets
+        _element("a3", b"\x81" + struct.pack(">hB", time, 0x80 if key else 0) + data)
+        for time, key, data in packets
     )
     ebml = _number("4286", 1) + _number("42f7", 1) + _number("42f2", 4) + _number("42f3", 8)
     ebml += _element("4282", b"matroska") + _number("4287", 2) + _number("4285", 2)
@@ -167,10 +185,16 @@ VARIANTS: Final[dict[str, Variant]] = {
     # Trimmed inside a GOP.
     "mp4 trimmed": Variant(".mp4", partial(_copy, coding="h264_b", container="mp4", before=_HIDDEN)),
     "mp4 trimmed, open": Variant(".mp4", partial(_copy, coding="h264_open", container="mp4", before=_HIDDEN)),
-    "mp4 trimmed, one key": Variant(".mp4", partial(_copy, coding="h264_one_key", container="mp4", before=_HIDDEN)),
+    "mp4 trimmed, one key": Variant(
+        ".mp4", partial(_copy, coding="h264_one_key", container="mp4", before=_HIDDEN)
+    ),
     "mp4 trimmed, hevc": Variant(".mp4", partial(_copy, coding="hevc_open", container="mp4", before=_HIDDEN)),
-    "mp4 trimmed at its end": Variant(".mp4", partial(_copy, coding="h264_b", container="mp4", after="-t 0.9")),
-    "mov trimmed twice": Variant(".mov", partial(_copy, coding="h264_b", container="mp4", before="-ss 0.2 -t 1.1")),
+    "mp4 trimmed at its end": Variant(
+        ".mp4", partial(_copy, coding="h264_b", container="mp4", after="-t 0.9")
+    ),
+    "mov trimmed twice": Variant(
+        ".mov", partial(_copy, coding="h264_b", container="mp4", before="-ss 0.2 -t 1.1")
+    ),
     "mkv trimmed": Variant(".mkv", partial(_copy, coding="h264_b", container="mkv", before=_HIDDEN)),
     "mkv trimmed behind a key": Variant(
         ".mkv", partial(_copy, coding="h264_one_key", container="mkv", before=_HIDDEN, after="-copyinkf")
@@ -187,10 +211,14 @@ VARIANTS: Final[dict[str, Variant]] = {
     },
     "ts cut anywhere": Variant(".ts", partial(_cut_bytes, coding="h264_open", container="ts", start=0.4321)),
     "ts without its end": Variant(".ts", partial(_cut_bytes, coding="h264_b", container="ts", end=0.7)),
-    "m2ts cut": Variant(".m2ts", partial(_cut_bytes, coding="h264_open", container="m2ts", start=0.3, unit=192)),
+    "m2ts cut": Variant(
+        ".m2ts", partial(_cut_bytes, coding="h264_open", container="m2ts", start=0.3, unit=192)
+    ),
     "mpg cut": Variant(".mpg", partial(_cut_bytes, coding="mpeg2", container="mpg", start=0.3, unit=2048)),
     "raw h264 cut": Variant(".264", partial(_cut_bytes, coding="h264_open", container="raw_h264", start=0.3)),
-    "raw hevc cut": Variant(".hevc", partial(_cut_bytes, coding="hevc_open", container="raw_hevc", start=0.3)),
+    "raw hevc cut": Variant(
+        ".hevc", partial(_cut_bytes, coding="hevc_open", container="raw_hevc", start=0.3)
+    ),
     "raw m2v cut": Variant(".m2v", partial(_cut_bytes, coding="mpeg2", container="raw_m2v", start=0.3)),
     # A reception error.
     **{
@@ -198,10 +226,13 @@ VARIANTS: Final[dict[str, Variant]] = {
             ".ts", partial(_lose_packet, coding=coding, share=share, start=start), damaged=True
         )
         for coding, share, start in (
-            ("h264_b", 0.3, False), ("h264_b", 0.6, True), ("h264_ip", 0.5, False), ("mpeg2", 0.4, False),
+            ("h264_b", 0.3, False),
+            ("h264_b", 0.6, True),
+            ("h264_ip", 0.5, False),
+            ("mpeg2", 0.4, False),
             ("hevc_open", 0.4, False),
         )
-    },  # fmt: skip
+    },
     # Joined.
     "ts joined": Variant(".ts", partial(_join, first="h264_b", second="h264_open", offset=3)),
     "ts joined, times overlap": Variant(".ts", partial(_join, first="h264_b", second="h264_b", offset=0.9)),
@@ -219,7 +250,9 @@ VARIANTS: Final[dict[str, Variant]] = {
     "mp4 with negative offsets": Variant(
         ".mp4", partial(_copy, coding="h264_b", after="-movflags negative_cts_offsets")
     ),
-    "mkv with negative times": Variant(".mkv", partial(_copy, coding="h264_b", after="-output_ts_offset -0.3")),
+    "mkv with negative times": Variant(
+        ".mkv", partial(_copy, coding="h264_b", after="-output_ts_offset -0.3")
+    ),
     **{
         f"variable rate {container}": Variant(f".{container}", partial(_copy, coding="h264_variable"))
         for container in ("mp4", "mkv", "avi", "ts", "flv")

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pytest
 from numbering_checks import CHECKS, Reference, Shown, sampled
-from numbering_matrix import CODINGS, ClipMaker, container_clips
+from numbering_matrix import ClipMaker, container_clips
 from numbering_variants import VARIANTS
 
 FULL: Final = os.environ.get("MOCLIP_FULL_MATRIX", "0") not in ("", "0")
@@ -49,9 +49,7 @@ _BY_DEFAULT: Final = {
 
 _COMBINATIONS: Final = container_clips()
 _CHOSEN: Final = [
-    f"{container}-{coding}"
-    for container, coding in _COMBINATIONS
-    if FULL or coding in _BY_DEFAULT[container]
+    f"{container}-{coding}" for container, coding in _COMBINATIONS if FULL or coding in _BY_DEFAULT[container]
 ] + list(VARIANTS)
 
 
