@@ -11,9 +11,8 @@ from .accumulate import Accumulator, accumulate
 from .backends import available_backends
 from .camera import fit_affine, remove_camera_motion
 from .decoder import MotionDecoder
-from .demux import VideoMetadata
 from .display import Display, Region
-from .errors import BackendUnavailable, MalformedStream, MotionError, UnsupportedStream
+from .errors import BackendUnavailable, MalformedStream, MotionError, NoMotionVectors, UnsupportedStream
 from .export import write_motion
 from .frames import (
     PICTURES_VERSION,
@@ -24,6 +23,7 @@ from .frames import (
     read_keyframes,
     read_rgb_at,
 )
+from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .orientation import Orientation
 from .probe import probe
@@ -42,6 +42,7 @@ __all__ = [
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
+    "NoMotionVectors",
     "Orientation",
     "PictureHeader",
     "PictureStatistics",

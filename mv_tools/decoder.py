@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -12,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .backends import Backend, open_backend
-from .demux import PacketIndex, VideoMetadata
+from .demux import PacketIndex
+from .display import Display
 from .errors import MalformedStream
+from .metadata import VideoMetadata
 from .motion import MotionFrame
+from .notes import stream_notes
+from .pictures import PictureIndex
 from .source import Source, SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
@@ -94,8 +99,8 @@ class MotionDecoder:
 
     @property
     def frame_count(self) -> int:
-        """Frames that full decoding gives: as `len`, but the two fields of a frame count once."""
-        return self._backend.frame_count
+        """Frames that decoding puts out: as `len`, but the two fields of a frame count once."""
+        return len(self._backend.pictures)
 
     @property
     def packets(self) -> PacketIndex:
@@ -103,23 +108,35 @@ class MotionDecoder:
         return self._backend.index
 
     @property
-    def times(self) -> npt.NDArray[np.float64] | None:
-        """Presentation time of each picture in seconds, float64 [len(self)], in presentation order.
+    def pictures(self) -> PictureIndex:
+        """The numbering of the frames, their times and entry pictures."""
+        return self._backend.pictures
 
-        None if the container has no times, or none that can be relied on.
-        """
-        return self._backend.times
+    @property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
+        times = self._backend.pictures.times
+        return None if times is None else times[self._backend.frame_of]
+
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        """The frame that each picture belongs to, as RGB pictures are numbered, int64 [len(self)]."""
+        return self._backend.frame_of
+
+    @property
+    def display(self) -> Display:
+        """How pictures are shown: turned upright, in square pixels."""
+        return self._backend.display
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        return stream_notes(self._backend.scan, self._backend.pictures)
 
     @property
     def metadata(self) -> VideoMetadata:
-        """Properties of the stream; `num_frames` is filled in (raw streams are decoded to count)."""
-        found = self._backend.metadata
-        if found.num_frames is None:
-            fields = {**vars(found), "num_frames": len(self)}
-            if found.average_fps and found.duration_seconds is None:
-                fields["duration_seconds"] = len(self) / found.average_fps
-            return VideoMetadata(**fields)
-        return found
+        """Properties of the stream."""
+        return self._backend.metadata
 
     def __len__(self) -> int:
         return len(self._backend)
@@ -162,8 +179,9 @@ class MotionDecoder:
         return self._backend.parameters
 
     @property
-    def headers(self) -> list[PictureHeader] | None:
-        """Headers of all pictures in presentation order; None unless the backend is "native"."""
+    def headers(self) -> list[PictureHeader | None] | None:
+        """Headers of all pictures in presentation order, None for those that can't be read; None unless
+        the backend is "native"."""
         return self._backend.headers
 
     def described(

@@ -49,6 +49,8 @@ class MotionFrame:
     Attributes:
         index: position in presentation order, from 0.
         decode_index: position in decoding order, from 0.
+        frame_index: number of the frame that the picture belongs to, as RGB pictures are numbered; the
+            two fields of a frame share it. Taken as `index` if it is not given.
         pts_seconds: presentation time in seconds, or None if the container has none.
         pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
         is_keyframe: whether decoding can start here.
@@ -62,8 +64,6 @@ class MotionFrame:
             to its list-0 reference and on to its list-1 reference, taken as the nearest I or P
             picture on each side. Exact for MPEG-4 Part 2 and for H.264 with one reference.
         exported: the backend's own block table, int32 [N, 10], where it has one.
-        frame_index: number of the frame that the picture belongs to, as RGB reading counts; both fields
-            of a frame have the same. `index` if it is not given.
         orientation: how the coded picture is turned to be upright.
         sample_aspect_ratio: width of a coded sample to its height.
         field_blocks: bool [H4, W4], the blocks of field macroblocks in an MBAFF frame: their vectors
@@ -86,12 +86,12 @@ class MotionFrame:
     mv: npt.NDArray[np.int16]
     ref_idx: npt.NDArray[np.int8]
     ref_poc: npt.NDArray[np.int32] | None = None
+    frame_index: int = -1
     structure: Structure = "frame"
     poc: int | None = None
     poc_interval: int | None = None
     assumed_distance: tuple[float, float] | None = None
     exported: npt.NDArray[np.int32] | None = field(default=None)
-    frame_index: int | None = None
     orientation: Orientation = UPRIGHT
     sample_aspect_ratio: Fraction = SQUARE
     field_blocks: npt.NDArray[np.bool_] | None = None
@@ -107,6 +107,8 @@ class MotionFrame:
             raise ValueError(f"index and decode_index start at 0, got {self.index}, {self.decode_index}")
         if getattr(self.mv, "ndim", 0) != 4:
             raise ValueError(f"mv must have shape [2, H4, W4, 2], got {getattr(self.mv, 'shape', None)}")
+        if self.frame_index < 0:
+            object.__setattr__(self, "frame_index", self.index)
         height, width = self.mv.shape[1:3]
         _check("mv", self.mv, np.int16, (2, height, width, 2))
         _check("ref_idx", self.ref_idx, np.int8, (2, height, width))
@@ -118,8 +120,6 @@ class MotionFrame:
             _check("field_blocks", self.field_blocks, np.bool_, (height, width))
         if self.other_parity is not None:
             _check("other_parity", self.other_parity, np.bool_, (2, height, width))
-        if self.frame_index is None:
-            object.__setattr__(self, "frame_index", self.index)
         arrays = (self.mv, self.ref_idx, self.ref_poc, self.exported, self.field_blocks, self.other_parity)
         for array in arrays:
             if array is not None:
@@ -129,7 +129,7 @@ class MotionFrame:
     def trusted(cls, **fields: Any) -> MotionFrame:
         """A frame of read-only arrays that need no check: the parser made them."""
         frame = object.__new__(cls)
-        frame.__dict__.update({"frame_index": fields["index"], **fields})
+        frame.__dict__.update(fields)
         return frame
 
     def __repr__(self) -> str:

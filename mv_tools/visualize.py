@@ -153,7 +153,7 @@ def save_png(
     """
     decoder = MotionDecoder(source, backend=backend)
     frame = decoder.get_frames_at([index])[0]
-    picture = read_rgb_at(decoder, [frame.index]).frames[0]
+    picture = read_rgb_at(decoder, [frame.frame_index]).frames[0]
     field = flow(frame)
     image = Image.fromarray(render(picture, field, style, region=decoder.metadata.region(field.shape[1:])))
     target = Path(dst)
@@ -180,12 +180,15 @@ def save_mp4(
     decoder = MotionDecoder(source, backend=backend)
     decoder.packets.require_whole(decoder.source.name)
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
+    _, first = np.unique(decoder.frame_of[chosen], return_index=True)  # of two fields one is drawn
+    chosen = [chosen[i] for i in first]
     top = 1.0
     for frame in decoder.iter_frames_at(chosen):
         top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
     target = Path(dst)
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
     edges = RgbDecoder(decoder).edges()
+    start = edges[decoder.frame_of[chosen[0]]]
     with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
@@ -193,13 +196,13 @@ def save_mp4(
         scale = enlargement(decoder.metadata.display_width)
         stream.width = decoder.metadata.display_width * scale // 2 * 2
         stream.height = decoder.metadata.display_height * scale // 2 * 2
-        pictures = iter_rgb_at(decoder, chosen)
+        pictures = iter_rgb_at(decoder, decoder.frame_of[chosen].tolist())
         for frame, (number, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
             field = flow(frame)
             drawn = render(picture, field, style, top, decoder.metadata.region(field.shape[1:]))
             drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
             shown = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-            begin, end = (round((edges[i] - edges[chosen[0]]) * _CLOCK) for i in (number, number + 1))
+            begin, end = (round((edges[i] - start) * _CLOCK) for i in (number, number + 1))
             shown.pts, shown.duration, shown.time_base = begin, end - begin, Fraction(1, _CLOCK)
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))

@@ -24,6 +24,7 @@ def print_probe(name: str, found: Mapping[str, Any]) -> None:
         ["bits", _bits(found)],
         ["motion", _motion(found)],
         ["read by", _reader(found)],
+        *(["note", note] for note in found["notes"]),
     ]
     print_table(name, ["", ""], [row for row in rows if row[1]])
     if found["pict_types"]:
@@ -58,7 +59,7 @@ def _shown(found: Mapping[str, Any]) -> str:
         parts.append(f"pixels {found['sample_aspect_ratio']}")
     if parts:
         parts.append(f"shown as {found['display_width']}x{found['display_height']}")
-    return "".join(f", {part}" for part in (*parts, *found["display_notes"]))
+    return "".join(f", {part}" for part in parts)
 
 
 def _length(found: Mapping[str, Any]) -> str:

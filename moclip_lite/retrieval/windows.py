@@ -52,11 +52,12 @@ def find_cuts(path: Path) -> list[int]:
     try:
         for frame in MotionDecoder(path):
             if frame.pict_type == "I":
-                keys.append(frame.index)
+                keys.append(frame.frame_index)
             elif frame.pict_type == "P" and mv_tools.inter_mask(frame).mean() < _INTER_SHARE:
-                suspects.append(frame.index)
+                suspects.append(frame.frame_index)
     except UnsupportedStream:
         return []
+    keys = sorted(set(keys))
     distance = np.diff(keys)
     # Regular I pictures stand at the longest distance; those before it came out of turn.
     suspects += [key for key, gap in zip(keys[1:], distance, strict=True) if gap < distance.max()]
