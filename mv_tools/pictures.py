@@ -300,8 +300,7 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
     if not tags:
         if scan.unsupported is not None:
             raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
-        why = scan.malformed or (damaged[0][1] if damaged else "it shows no picture")
-        raise MalformedStream(f"{source.name}: no picture can be decoded: {why}")
+        raise MalformedStream(f"{source.name}: no picture can be decoded: {_why_nothing(scan, damaged)}")
     counts = Counter(tags)
     packet_of = np.array([tag if counts[tag] == 1 else NO_TAG for tag in tags], np.int64)
     entry = np.array(keys, bool) & (packet_of != NO_TAG)
@@ -310,6 +309,16 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         entry &= np.array([packet in exact for packet in packet_of.tolist()], bool)
     broken = np.array(corrupt, bool)
     return picture_index(scan.packets, packet_of, entry, corrupt=broken, damaged=tuple(damaged))
+
+
+def _why_nothing(scan: StreamScan, damaged: list[tuple[int, str]]) -> str:
+    """Why decoding puts out no picture."""
+    if scan.malformed is not None:
+        return f"no slice header can be read ({scan.malformed}); the parameter sets are missing, perhaps"
+    infos = [] if scan.headers is None else scan.headers.infos()
+    if not any(_is_entry([info]) for info in infos) and not scan.packets.keyframe.any():
+        return "the recording begins inside a group of pictures and ends before the next keyframe"
+    return f"the decoder refuses packet {damaged[0][0]}: {damaged[0][1]}" if damaged else "none is shown"
 
 
 def _times(
