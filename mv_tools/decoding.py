@@ -155,8 +155,8 @@ class _Run:
                 return list(remaining)
             if not skip and index != expected:
                 return list(remaining)
-            if entry >= 0 and frame.is_corrupt and (index in remaining or every):
-                return list(remaining)  # because of where decoding started, perhaps
+            if entry >= 0 and frame.is_corrupt:
+                return list(remaining)  # what hides damage depends on where decoding started
             if remaining and index > next(iter(remaining)):
                 return list(remaining)
             expected = index + 1

@@ -15,7 +15,8 @@ _FEW = 5  # places that a note names
 def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
     """Sentences about what a user would not expect of a stream, without a final period."""
     notes = [_cut(scan), _hidden(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
-    notes += [_refused(scan, pictures), _joined(pictures), _untimed(scan, pictures), *scan.display.notes]
+    notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
+    notes += scan.display.notes
     return [note for note in notes if note is not None]
 
 
@@ -56,6 +57,11 @@ def _lost(scan: StreamScan, pictures: PictureIndex) -> str | None:
     """Packets next to which the demuxer misses data."""
     damaged = [n for n in scan.packets.damaged if scan.packets.cut is None or n < len(scan.packets) - 1]
     return f"data are missing at {_places(pictures, damaged)}" if damaged else None
+
+
+def _damaged(pictures: PictureIndex) -> str | None:
+    broken = pictures.packet[pictures.corrupt].tolist()
+    return f"damage is reported of {_places(pictures, broken)}" if broken else None
 
 
 def _refused(scan: StreamScan, pictures: PictureIndex) -> str | None:

@@ -49,6 +49,7 @@ class PictureIndex:
         seconds: float64 [N], presentation times of the container; None if it has none.
         duration: seconds from the first picture to the end of the last one, or None.
         decoded: whether the stream was decoded for the numbering.
+        corrupt: bool [N], whether libavcodec reports damage of the picture, as far as it was decoded.
         damaged: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
 
@@ -57,6 +58,7 @@ class PictureIndex:
     seconds: npt.NDArray[np.float64] | None
     duration: float | None
     decoded: bool
+    corrupt: npt.NDArray[np.bool_]
     damaged: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
@@ -129,7 +131,7 @@ def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
     """
     known = _from_headers(source, scan) if scan.headers is not None else _from_packets(source, scan)
     if known is not None:
-        return picture_index(scan.packets, *known, decoded=False)
+        return picture_index(scan.packets, *known)
     return _from_decoding(source, scan)
 
 
@@ -138,12 +140,14 @@ def picture_index(
     packet: npt.NDArray[np.int64],
     entry: npt.NDArray[np.bool_],
     *,
-    decoded: bool,
+    corrupt: npt.NDArray[np.bool_] | None = None,
     damaged: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
-    """Pictures whose packets are known, with the times of these."""
+    """Pictures whose packets are known, with the times of these; `corrupt` where they were decoded."""
     seconds, duration = _times(packet, packets)
-    return PictureIndex(packet, entry, seconds, duration, decoded, damaged)
+    decoded = corrupt is not None
+    corrupt = np.zeros(len(packet), bool) if corrupt is None else corrupt
+    return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, damaged)
 
 
 def decode_packet(
@@ -278,6 +282,7 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
     """Decode the stream once, on one thread."""
     tags: list[int] = []
     keys: list[bool] = []
+    corrupt: list[bool] = []
     damaged: list[tuple[int, str]] = []
     with open_video(source) as (container, stream):
         context = stream.codec_context
@@ -288,21 +293,32 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
             try:
                 for frame in decode_packet(context, packet, number):
                     tags.append(NO_TAG if frame.pts is None else int(frame.pts))
-                    keys.append(bool(frame.key_frame))
+                    corrupt.append(bool(frame.is_corrupt))
+                    keys.append(bool(frame.key_frame) and not frame.is_corrupt)
             except av.error.FFmpegError as error:
                 damaged.append((number, str(error.strerror).lower()))
     if not tags:
         if scan.unsupported is not None:
             raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
-        why = scan.malformed or (damaged[0][1] if damaged else "it shows no picture")
-        raise MalformedStream(f"{source.name}: no picture can be decoded: {why}")
+        raise MalformedStream(f"{source.name}: no picture can be decoded: {_why_nothing(scan, damaged)}")
     counts = Counter(tags)
     packet_of = np.array([tag if counts[tag] == 1 else NO_TAG for tag in tags], np.int64)
     entry = np.array(keys, bool) & (packet_of != NO_TAG)
     if scan.headers is not None:
         exact = {info.sample for info in scan.headers.infos() if _is_entry([info])}
         entry &= np.array([packet in exact for packet in packet_of.tolist()], bool)
-    return picture_index(scan.packets, packet_of, entry, decoded=True, damaged=tuple(damaged))
+    broken = np.array(corrupt, bool)
+    return picture_index(scan.packets, packet_of, entry, corrupt=broken, damaged=tuple(damaged))
+
+
+def _why_nothing(scan: StreamScan, damaged: list[tuple[int, str]]) -> str:
+    """Why decoding puts out no picture."""
+    if scan.malformed is not None:
+        return f"no slice header can be read ({scan.malformed}); the parameter sets are missing, perhaps"
+    infos = [] if scan.headers is None else scan.headers.infos()
+    if not any(_is_entry([info]) for info in infos) and not scan.packets.keyframe.any():
+        return "the recording begins inside a group of pictures and ends before the next keyframe"
+    return f"the decoder refuses packet {damaged[0][0]}: {damaged[0][1]}" if damaged else "none is shown"
 
 
 def _times(

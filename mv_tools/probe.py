@@ -233,7 +233,7 @@ def _bits(
     pictures = decoder.pictures
     if headers is not None:
         bits = np.array([0 if header is None else header.bits for header in headers], np.int64)
-    elif not pictures.sequential and len(pictures) == len(decoder.packets):
+    elif not pictures.sequential:
         bits = 8 * decoder.packets.size[pictures.packet]
     else:
         return None

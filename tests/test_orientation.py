@@ -161,8 +161,9 @@ def test_prepared_and_raw_copies_give_the_same_motion(
     prepared = mv_tools.transcode(path, tmp_path / "prepared.mp4", crf=4)
     assert MotionDecoder(prepared).metadata.display.plain
     spec = MotionSpec(segments=2, frames=3, grid=(4, 4), field=field)  # type: ignore[arg-type]
-    raw, upright = (read_motion_clip(each, spec).motion.astype(float) for each in (path, prepared))
-    np.testing.assert_allclose(np.median(raw, axis=(3, 4)), np.median(upright, axis=(3, 4)), rtol=0.3, atol=1)
+    # Of the first window: later on, what came in at the edges has an accumulated motion of its own.
+    raw, upright = (read_motion_clip(each, spec).motion[0].astype(float) for each in (path, prepared))
+    np.testing.assert_allclose(np.median(raw, axis=(2, 3)), np.median(upright, axis=(2, 3)), rtol=0.3, atol=1)
 
 
 @pytest.mark.parametrize(
