@@ -10,7 +10,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .demux import PacketIndex, scan_packets
-from .packet_rules import PacketRule, packet_rule
+from .packet_rules import PacketFacts, PacketRule, packet_rule
 from .source import Source
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class StreamScan:
             is not built, and where `unsupported` or `malformed` say why not.
         unsupported: the feature of an H.264 stream that the parser does not read.
         malformed: why no picture of an H.264 stream has a header that can be read.
-        shown: for codecs with a rule (`packet_rules`): whether each packet shows one picture; None
+        pictures: for codecs with a rule (`packet_rules`): what each packet says of its picture; None
             where that can't be told from the packets.
         framing: for the parser.
         kept: the packets themselves, if it is a small H.264 file.
@@ -58,7 +58,7 @@ class StreamScan:
     framing: Framing
     stamp: tuple[int, int]
     kept: list[bytes] | None = None
-    shown: list[bool] | None = None
+    pictures: list[PacketFacts] | None = None
     unsupported: str | None = None
     malformed: str | None = None
 
@@ -75,20 +75,20 @@ class _Rule:
 
     def __init__(self, rule: PacketRule | None) -> None:
         self._rule = rule
-        self.shown: list[bool] = []
+        self._facts: list[PacketFacts] = []
 
     def __call__(self, data: bytes) -> None:
         if self._rule is None:
             return
-        shows = self._rule(data)
-        if shows is None:
+        facts = self._rule(data)
+        if facts is None:
             self._rule = None
         else:
-            self.shown.append(shows)
+            self._facts.append(facts)
 
     @property
-    def verdict(self) -> list[bool] | None:
-        return None if self._rule is None else self.shown
+    def facts(self) -> list[PacketFacts] | None:
+        return None if self._rule is None else self._facts
 
 
 class _Headers:
@@ -170,8 +170,8 @@ def scan_stream(source: Source) -> StreamScan:
     packets = scan_packets(source, visitor)
     headers = visitor.headers
     if headers is None:
-        shown = None if visitor.rule is None else visitor.rule.verdict
-        return StreamScan(packets, None, _framing(None), stamp, shown=shown)
+        pictures = None if visitor.rule is None else visitor.rule.facts
+        return StreamScan(packets, None, _framing(None), stamp, pictures=pictures)
     headers.flush()
     index, malformed = headers.index, headers.malformed
     if index is not None and not len(index):
