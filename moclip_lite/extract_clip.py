@@ -151,6 +151,7 @@ def extract_appearance(
         "weights": encoder.digest,
         "frames": spec.frames,
         "positions": spec.positions,
+        "pictures": mv_tools.PICTURES_VERSION,
     }
     report, waiting = pending("clip", clips, settings, cache)
     group: list[tuple[Clip, str, Tensor]] = []

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+import mv_tools
+
 from ..cache import Arrays, FeatureCache, cache_key
 from ..datasets import VIDEO_SUFFIXES, Clip
 from ..errors import CheckpointError, DataError
@@ -19,7 +21,7 @@ from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
-from .windows import video_windows
+from .windows import WINDOWS_VERSION, video_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]
 
@@ -109,7 +111,10 @@ def build_index(
     videos, rows, failures = [], [], []
     for done, clip in enumerate(clips, start=1):
         try:
-            settings = {"model": encoder.digest, **asdict(windows)}
+            settings = {
+                "model": encoder.digest, **asdict(windows), "pictures": mv_tools.PICTURES_VERSION,
+                "windows": WINDOWS_VERSION,
+            }  # fmt: skip
             key = cache_key("window", digests.get(clip.name, ""), settings)
             arrays = cache.get("window", key)
             if arrays is None:
