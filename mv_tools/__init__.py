@@ -11,10 +11,10 @@ from .accumulate import Accumulator, accumulate
 from .backends import available_backends
 from .camera import fit_affine, remove_camera_motion
 from .decoder import MotionDecoder
-from .demux import VideoMetadata
-from .errors import BackendUnavailable, MalformedStream, MotionError, UnsupportedStream
+from .errors import BackendUnavailable, MalformedStream, MotionError, NoMotionVectors, UnsupportedStream
 from .export import write_motion
 from .frames import RgbDecoder, RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_rgb_at
+from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .probe import probe
 from .raster import pool, to_dense
@@ -30,6 +30,7 @@ __all__ = [
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
+    "NoMotionVectors",
     "PictureHeader",
     "PictureStatistics",
     "Recipe",

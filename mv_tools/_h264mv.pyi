@@ -65,6 +65,22 @@ class PictureInfo:
     def keyframe(self) -> bool:
         """IDR, or announced by a recovery point message."""
     @property
+    def recovery_frame_cnt(self) -> int | None:
+        """Frames to decode from this one on until pictures are right, as a recovery point message
+        says: 0 for IDR pictures, None without a message."""
+    @property
+    def frame_num(self) -> int: ...
+    @property
+    def gap(self) -> bool:
+        """frame_num skipped frames before this picture; they are lost unless `gaps_allowed`."""
+    @property
+    def field_poc(self) -> tuple[int | None, int | None]:
+        """PicOrderCnt of the frame's top and bottom field so far, None where there is no such field."""
+    @property
+    def x264_build(self) -> int | None:
+        """Build number of the x264 that made the stream, if its message was seen: builds before 151
+        code 4:4:4 otherwise, so a decoder that starts inside such a stream must see the message too."""
+    @property
     def reference(self) -> bool: ...
     @property
     def cabac(self) -> bool: ...
@@ -85,6 +101,24 @@ class PictureInfo:
     @property
     def num_ref_frames(self) -> int:
         """max_num_ref_frames: how many frames the stream may keep for reference."""
+    @property
+    def num_reorder_frames(self) -> int | None:
+        """max_num_reorder_frames, None where the parameter sets do not say."""
+    @property
+    def max_dec_frame_buffering(self) -> int | None:
+        """None where the parameter sets do not say."""
+    @property
+    def frame_mbs_only(self) -> bool:
+        """Neither field pictures nor field macroblocks occur."""
+    @property
+    def gaps_allowed(self) -> bool:
+        """gaps_in_frame_num_value_allowed_flag."""
+    @property
+    def sar(self) -> tuple[int, int] | None:
+        """Sample aspect ratio, width to height; None where it is not specified."""
+    @property
+    def frame_cropping(self) -> tuple[int, int, int, int]:
+        """The part of a frame that is shown: left, top, width, height in luma samples."""
 
 @final
 class Picture:
@@ -107,6 +141,10 @@ class Picture:
     @property
     def ref_poc(self) -> NDArray[np.int32]:
         """[2, H4, W4], -2**31 where the list is not used."""
+    @property
+    def field_mask(self) -> NDArray[np.bool_] | None:
+        """[H4 / 4, W4 / 4]: the field macroblocks of an MBAFF frame, whose vertical components count
+        field lines; None where there are none. For field pictures see `PictureInfo.structure`."""
     def statistics(self) -> dict[str, int]:
         """Counts of macroblocks, partitions and 4x4 blocks by kind: the fields of `syntax.PictureStatistics`."""
 
@@ -148,6 +186,23 @@ class StreamIndex:
         """Slices that could not be made part of a picture: number of the sample, and why."""
     def poc_interval(self) -> int:
         """PicOrderCnt from one frame to the next: the most common step."""
+    @property
+    def num_reorder_frames(self) -> int | None:
+        """Of the first picture, as are the following: see :class:`PictureInfo`.
+
+        Raises:
+            ValueError: there is no picture.
+        """
+    @property
+    def max_dec_frame_buffering(self) -> int | None: ...
+    @property
+    def frame_mbs_only(self) -> bool: ...
+    @property
+    def gaps_allowed(self) -> bool: ...
+    @property
+    def sar(self) -> tuple[int, int] | None: ...
+    @property
+    def frame_cropping(self) -> tuple[int, int, int, int]: ...
     def infos(self) -> list[PictureInfo]:
         """What the headers say of all pictures."""
     def picture_samples(self) -> list[int]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from .backends import Backend, open_backend
-from .demux import PacketIndex, VideoMetadata
+from .demux import PacketIndex
 from .errors import MalformedStream
+from .metadata import VideoMetadata
 from .motion import MotionFrame
+from .notes import stream_notes
+from .pictures import PictureIndex
 from .source import Source, SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
@@ -93,8 +98,8 @@ class MotionDecoder:
 
     @property
     def frame_count(self) -> int:
-        """Frames that full decoding gives: as `len`, but the two fields of a frame count once."""
-        return self._backend.frame_count
+        """Frames that decoding puts out: as `len`, but the two fields of a frame count once."""
+        return len(self._backend.pictures)
 
     @property
     def packets(self) -> PacketIndex:
@@ -102,15 +107,25 @@ class MotionDecoder:
         return self._backend.index
 
     @property
+    def pictures(self) -> PictureIndex:
+        """The numbering of the frames, their times and entry pictures."""
+        return self._backend.pictures
+
+    @property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
+        times = self._backend.pictures.times
+        return None if times is None else times[self._backend.frame_of]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        return stream_notes(self._backend.scan, self._backend.pictures)
+
+    @property
     def metadata(self) -> VideoMetadata:
-        """Properties of the stream; `num_frames` is filled in (raw streams are decoded to count)."""
-        found = self._backend.metadata
-        if found.num_frames is None:
-            fields = {**vars(found), "num_frames": len(self)}
-            if found.average_fps and found.duration_seconds is None:
-                fields["duration_seconds"] = len(self) / found.average_fps
-            return VideoMetadata(**fields)
-        return found
+        """Properties of the stream."""
+        return self._backend.metadata
 
     def __len__(self) -> int:
         return len(self._backend)
@@ -153,8 +168,9 @@ class MotionDecoder:
         return self._backend.parameters
 
     @property
-    def headers(self) -> list[PictureHeader] | None:
-        """Headers of all pictures in presentation order; None unless the backend is "native"."""
+    def headers(self) -> list[PictureHeader | None] | None:
+        """Headers of all pictures in presentation order, None for those that can't be read; None unless
+        the backend is "native"."""
         return self._backend.headers
 
     def described(

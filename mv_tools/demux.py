@@ -1,14 +1,14 @@
-"""What a file's packets tell without decoding one picture: index, order, properties."""
+"""The packets of a video stream: times, sizes and flags, read without decoding a picture."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final
 
 import av.error
 import numpy as np
@@ -17,42 +17,13 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .errors import MalformedStream
+from .errors import MalformedStream, UnsupportedStream
 from .source import Source, open_video
 
-__all__ = ["PacketIndex", "StreamFacts", "VideoMetadata", "coded_size", "read_metadata", "scan_packets"]
+__all__ = ["NO_PTS", "WORTH_A_SEEK", "PacketIndex", "StreamFacts", "read_packets", "scan_packets"]
 
-_MACROBLOCK: Final = 16
-_WORTH_A_SEEK: Final = 12  # packets: a seek, perhaps a new decoder, against decoding so many pictures
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoMetadata:
-    """What a file says of its video stream.
-
-    Attributes:
-        codec: libav's name, such as "h264" or "mpeg4".
-        profile: such as "High", or None.
-        width, height: of the picture as shown, in samples.
-        coded_width, coded_height: whole macroblocks, as coded.
-        average_fps: frames per second, or None where the container does not know.
-        num_frames: pictures in the stream; None where only decoding can count them (raw streams).
-        duration_seconds: of the video stream, or None.
-        has_b_frames: whether decoding and presentation order differ.
-        entropy_coding: "cabac" or "cavlc" for H.264, else None.
-    """
-
-    codec: str
-    profile: str | None
-    width: int
-    height: int
-    coded_width: int
-    coded_height: int
-    average_fps: float | None
-    num_frames: int | None
-    duration_seconds: float | None
-    has_b_frames: bool
-    entropy_coding: Literal["cabac", "cavlc"] | None
+_BROADCAST: Final = frozenset(("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v"))
+"""Formats without a table of contents: a recording may end anywhere without being cut short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +31,13 @@ class StreamFacts:
     """What the container and the parameter sets say, taken from the opened stream.
 
     Attributes:
-        codec: libav's name.
+        codec: libavcodec's name of the codec (not of its decoder), such as "h264" or "av1".
         profile: such as "High", or None.
-        width, height: of the picture as shown, 0 if nothing says.
+        width, height: of the picture as coded, without its cropping, 0 if nothing says.
         rate: frames per second, or None.
         seconds: duration, or None.
-        reorders: whether the codec puts pictures in another order.
+        reorder_depth: pictures that the decoder holds back for reordering.
+        probed: whether libavformat looked into pictures; else `profile` and `reorder_depth` are unknown.
     """
 
     codec: str
@@ -74,23 +46,25 @@ class StreamFacts:
     height: int
     rate: Fraction | None
     seconds: float | None
-    reorders: bool
+    reorder_depth: int
+    probed: bool
 
     @classmethod
-    def of(cls, stream: VideoStream) -> StreamFacts:
+    def of(cls, stream: VideoStream, *, probed: bool = True) -> StreamFacts:
         """Take them from an opened stream."""
         context = stream.codec_context
         seconds = None
         if stream.duration and stream.time_base:
             seconds = float(stream.duration * stream.time_base)
         return cls(
-            codec=context.name,
+            codec=context.codec.canonical_name,
             profile=context.profile,
             width=context.width,
             height=context.height,
             rate=stream.average_rate or stream.guessed_rate,
             seconds=seconds,
-            reorders=bool(context.has_b_frames),
+            reorder_depth=int(context.reorder_depth),
+            probed=probed,
         )
 
     def to_json(self) -> str:
@@ -107,7 +81,8 @@ class StreamFacts:
         """
         kinds = {
             "codec": str, "profile": (str, type(None)), "width": int, "height": int,
-            "rate": (list, type(None)), "seconds": (float, type(None)), "reorders": bool,
+            "rate": (list, type(None)), "seconds": (float, type(None)), "reorder_depth": int,
+            "probed": bool,
         }  # fmt: skip
         value = json.loads(text)
         if not isinstance(value, dict) or value.keys() != kinds.keys():
@@ -121,31 +96,43 @@ class StreamFacts:
         return cls(**{**value, "rate": rate})
 
 
+WORTH_A_SEEK: Final = 1 << 20
+"""Bytes: from here on a seek is quicker than reading past them."""
+
+NO_PTS: Final = int(np.iinfo(np.int64).min)
+"""Time stamp of a packet that has none (AV_NOPTS_VALUE)."""
+
+
 @dataclass(frozen=True)
 class PacketIndex:
-    """Packets of the video stream in decoding order.
+    """Packets of the video stream in decoding order. A packet is not always one picture: see `pictures`.
 
     Attributes:
         stream: what was known of the stream before the first packet.
-        pts: int64 [N] presentation times in `time_base`; all -1 if the stream has none.
-        keyframe: bool [N].
+        pts, dts: int64 [N] time stamps in units of `time_base`; NO_PTS where a packet has none.
+        duration: int64 [N] in units of `time_base`; 0 where unknown.
+        keyframe: bool [N], the container's flag.
         shown: bool [N]; False where an edit list says to decode but not to show.
+        corrupt: bool [N]; the demuxer found data missing in or around the packet.
         size: int64 [N] bytes.
         position: int64 [N], the byte of the file where a packet's data begin; -1 where the container
             does not keep them in one piece.
         time_base: seconds per tick.
-        timestamps: whether every packet has a distinct presentation time that can be relied on.
+        exact_seeks: whether the container's own index leads to a packet of a given time.
         cut: where the file is cut short, in words; None for a whole file.
     """
 
     stream: StreamFacts
     pts: npt.NDArray[np.int64]
+    dts: npt.NDArray[np.int64]
+    duration: npt.NDArray[np.int64]
     keyframe: npt.NDArray[np.bool_]
     shown: npt.NDArray[np.bool_]
+    corrupt: npt.NDArray[np.bool_]
     size: npt.NDArray[np.int64]
     position: npt.NDArray[np.int64]
     time_base: float
-    timestamps: bool
+    exact_seeks: bool
     cut: str | None = None
 
     def require_whole(self, name: str) -> None:
@@ -158,103 +145,79 @@ class PacketIndex:
             raise MalformedStream(f"{name}: {self.cut}")
 
     def __len__(self) -> int:
-        return int(self.shown.sum())
+        return len(self.pts)
 
     @property
     def in_place(self) -> bool:
         """Whether all packets can be read at `position`."""
         return bool((self.position >= 0).all())
 
-    @cached_property
-    def decode_of(self) -> npt.NDArray[np.int64]:
-        """Packet number of each presented picture, [len(self)]; needs timestamps."""
-        order = np.argsort(self.pts, kind="stable")
-        return order[self.shown[order]].astype(np.int64)
+    @property
+    def damaged(self) -> list[int]:
+        """Packets next to which the demuxer found data missing, in decoding order."""
+        return [int(number) for number in np.nonzero(self.corrupt)[0]]
 
-    @cached_property
-    def presentation_of(self) -> npt.NDArray[np.int64]:
-        """Presentation index of each packet, -1 where it is not shown; needs timestamps."""
-        out = np.full(len(self.pts), -1, np.int64)
-        out[self.decode_of] = np.arange(len(self))
-        return out
-
-    @cached_property
-    def decode_rank(self) -> npt.NDArray[np.int64]:
-        """Position of each packet among the shown ones, in decoding order."""
-        rank: npt.NDArray[np.int64] = np.cumsum(self.shown, dtype=np.int64) - 1
-        return rank
-
-    def seek_point(self, packet: int) -> int:
-        """The last keyframe packet from which `packet` can be decoded.
-
-        Pictures that follow a keyframe in decoding order but precede it in presentation
-        order (open GOP) need the keyframe before it.
-        """
-        candidates = np.nonzero(self.keyframe[: packet + 1] & (self.pts[: packet + 1] <= self.pts[packet]))[0]
-        return int(candidates[-1]) if len(candidates) else 0
-
-    def locate(self, pts: int | None, name: str) -> int:
-        """Number of the packet with a presentation time, after a seek.
-
-        Raises:
-            MalformedStream: no packet of the index has it.
-        """
-        found = np.nonzero(self.pts == (-1 if pts is None else pts))[0]
-        if not len(found):
-            raise MalformedStream(f"{name}: the container's index does not match its packets")
-        return int(found[0])
-
-    @cached_property
-    def preroll(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """What decoding one presented picture takes; needs timestamps.
+    def seek(self, container: InputContainer, stream: VideoStream, packet: int) -> bool:
+        """Seek so that the next packets of the container are at or before `packet`.
 
         Returns:
-            (entry, before), int64 [len(self)] each: the packet of its seek point, and the number of
-            packets from there to the picture's own.
+            Whether it was done; the caller still compares what comes with this index.
         """
-        entry = np.zeros(len(self.pts), np.int64)
-        times: list[int] = []  # of the keyframes that are the best entry for some later time; ascending
-        packets: list[int] = []
-        for packet, (pts, key) in enumerate(zip(self.pts.tolist(), self.keyframe.tolist(), strict=True)):
-            if key:
-                while times and times[-1] >= pts:
-                    times.pop()
-                    packets.pop()
-                times.append(pts)
-                packets.append(packet)
-            place = bisect_right(times, pts)
-            entry[packet] = packets[place - 1] if place else 0
-        chosen = entry[self.decode_of]
-        return chosen, self.decode_of - chosen
+        if not self.exact_seeks:
+            return False
+        times = self.dts if "matroska" not in container.format.name else self.pts
+        if times[packet] == NO_PTS:
+            return False
+        try:
+            container.seek(int(times[packet]), stream=stream, backward=True)
+        except av.error.FFmpegError:
+            return False
+        return True
 
-    def unneeded(self, packet: int, start: int) -> bool:
-        """Whether decoding from the seek point `start` does without a packet.
+    def locate(self, packet: Packet[VideoStream]) -> int | None:
+        """Number of a packet that was read after a seek; None if it is not known or not alone."""
+        return self._numbers.get((NO_PTS if packet.pts is None else packet.pts, packet.size))
 
-        It comes before the seek point, or leads it: part of the GOP before it (open GOP).
-        """
-        return packet < start or (start > 0 and bool(self.pts[packet] < self.pts[start]))
+    @cached_property
+    def _numbers(self) -> dict[tuple[int, int], int | None]:
+        numbers: dict[tuple[int, int], int | None] = {}
+        for number, key in enumerate(zip(self.pts.tolist(), self.size.tolist(), strict=True)):
+            numbers[key] = None if key in numbers else number
+        return numbers
 
-    def stretches(self, indices: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """Split ascending presentation indices into stretches to decode.
 
-        Returns:
-            (first packet, indices) of each; stretches with fewer packets between them than a seek
-            is worth are joined. Without timestamps there is one stretch from the start.
-        """
-        if not self.timestamps:
-            return [(0, list(indices))] if len(indices) else []
-        runs: list[tuple[int, list[int]]] = []
-        reached = 0  # the furthest packet of the last stretch
-        for i in indices:
-            packet = int(self.decode_of[i])
-            start = self.seek_point(packet)
-            if runs and start <= reached + _WORTH_A_SEEK:
-                runs[-1][1].append(i)
-                reached = max(reached, packet)
-            else:
-                runs.append((start, [i]))
-                reached = packet
-        return runs
+@dataclass
+class _Columns:
+    """The columns of a PacketIndex while packets are read."""
+
+    pts: list[int] = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
+    duration: list[int] = field(default_factory=list)
+    keyframe: list[bool] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)
+    corrupt: list[bool] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+    position: list[int] = field(default_factory=list)
+
+    def append(self, packet: Packet[VideoStream], position: int | None) -> None:
+        self.pts.append(NO_PTS if packet.pts is None else packet.pts)
+        self.dts.append(NO_PTS if packet.dts is None else packet.dts)
+        self.duration.append(packet.duration or 0)
+        self.keyframe.append(bool(packet.is_keyframe))
+        self.shown.append(not packet.is_discard)
+        self.corrupt.append(bool(packet.is_corrupt))
+        self.size.append(packet.size)
+        self.position.append(-1 if position is None else position)
+
+    def arrays(self) -> dict[str, Any]:
+        kinds = {"keyframe": bool, "shown": bool, "corrupt": bool}
+        return {name: np.array(values, kinds.get(name, np.int64)) for name, values in vars(self).items()}
+
+
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets of the video stream that hold data, up to where the container can be read."""
+    with contextlib.suppress(av.error.FFmpegError):  # `PacketIndex.cut` tells of it
+        yield from (packet for packet in container.demux(stream) if packet.size)
 
 
 def scan_packets(
@@ -268,161 +231,45 @@ def scan_packets(
 
     Raises:
         MalformedStream: the file can't be demultiplexed or holds no picture.
+        UnsupportedStream: its samples are encrypted.
     """
-    pts: list[int | None] = []
-    key: list[bool] = []
-    shown: list[bool] = []
-    size: list[int] = []
-    position: list[int | None] = []
+    columns = _Columns()
     cut = None
     with open_video(source, packets_only=True) as (container, stream):
-        facts = StreamFacts.of(stream)
+        mp4, matroska = "mp4" in container.format.name, "matroska" in container.format.name
+        facts = StreamFacts.of(stream, probed=not mp4)
         time_base = float(stream.time_base or 0)
+        number = 0
         try:
             for packet in container.demux(stream):
                 if packet.size == 0:
                     continue
+                if packet.has_sidedata("encryption_info"):
+                    raise UnsupportedStream(
+                        f"{source.name}: the samples are encrypted (Common Encryption, ISO/IEC 23001-7) "
+                        f"from packet {number} on; decrypt the file first"
+                    )
                 if visit is not None:
-                    visit(packet, len(pts))
-                if packet.is_corrupt and cut is None:
-                    cut = f"the file is cut short inside picture {len(pts)} (decoding order)"
-                pts.append(packet.pts)
-                key.append(bool(packet.is_keyframe))
-                shown.append(not packet.is_discard)
-                size.append(packet.size)
-                position.append(packet.pos)
+                    visit(packet, number)
+                columns.append(packet, packet.pos if mp4 else None)
+                number += 1
         except av.error.FFmpegError as error:
-            raise MalformedStream(
-                f"{source.name}: reading stopped after {len(pts)} pictures: {error}"
-            ) from error
-        # AVI stores no times; those of reordered pictures are guesses.
-        stored = container.format.name != "avi"
-        mp4 = "mp4" in container.format.name
+            if not number:
+                raise MalformedStream(f"{source.name}: no packet can be read: {error}") from error
+            cut = f"reading stopped after {number} packets: {str(error.strerror).lower()}"
+        broadcast = container.format.name in _BROADCAST
         declared = stream.frames if mp4 else 0  # only its table is exact
-    if not pts:
+    if not number:
         raise MalformedStream(f"{source.name}: the video stream holds no picture")
-    if cut is None and len(pts) < declared:
-        cut = f"the file is cut short: it holds {len(pts)} of {declared} pictures"
-    times = [-1 if value is None else value for value in pts]
-    known = None not in pts and len(set(times)) == len(times) and (stored or times == sorted(times))
+    if cut is None and columns.corrupt[-1] and not broadcast:
+        cut = f"the file is cut short inside picture {number - 1} (decoding order)"
+    if cut is None and number < declared:
+        cut = f"the file is cut short: it holds {number} of {declared} pictures"
+    distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == number
     return PacketIndex(
         stream=facts,
-        pts=np.array(times, np.int64),
-        keyframe=np.array(key, bool),
-        shown=np.array(shown, bool),
-        size=np.array(size, np.int64),
-        position=np.array([-1 if at is None or not mp4 else at for at in position], np.int64),
+        **columns.arrays(),
         time_base=time_base,
-        timestamps=known,
+        exact_seeks=distinct and (mp4 or matroska),
         cut=cut,
     )
-
-
-def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int = 0) -> tuple[int, int]:
-    """(coded_width, coded_height) in whole macroblocks; the codec's own numbers where it has them."""
-    return (
-        -(-max(width, coded_width) // _MACROBLOCK) * _MACROBLOCK,
-        -(-max(height, coded_height) // _MACROBLOCK) * _MACROBLOCK,
-    )
-
-
-EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
-
-
-def read_metadata(
-    source: Source,
-    index: PacketIndex,
-    *,
-    coded: tuple[int, int] | None = None,
-    entropy: EntropyCoding | None = None,
-) -> VideoMetadata:
-    """Describe the video stream.
-
-    Args:
-        source: the file.
-        index: its packets.
-        coded: (coded_width, coded_height) and
-        entropy: H.264's entropy coding, if they are known; else one picture is decoded for them.
-
-    Raises:
-        MalformedStream: the first picture can't be decoded.
-    """
-    facts = index.stream
-    if coded is None:
-        with open_video(source) as (container, stream):
-            context = stream.codec_context
-            entropy = entropy or _decode_first(source, container, stream)
-            facts = StreamFacts.of(stream)
-            coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
-    if facts.width < 1 or facts.height < 1:
-        raise MalformedStream(f"{source.name}: the video stream gives no picture size")
-    frames = len(index) if index.timestamps else None
-    seconds = facts.seconds
-    if seconds is None and frames and facts.rate:
-        seconds = frames / float(facts.rate)
-    return VideoMetadata(
-        codec=facts.codec,
-        profile=facts.profile,
-        width=facts.width,
-        height=facts.height,
-        coded_width=coded[0],
-        coded_height=coded[1],
-        average_fps=float(facts.rate) if facts.rate else None,
-        num_frames=frames,
-        duration_seconds=seconds,
-        has_b_frames=bool((np.diff(index.pts) < 0).any()) if index.timestamps else facts.reorders,
-        entropy_coding=entropy,
-    )
-
-
-def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:
-    """Decode one picture, so that the codec knows its coded size; returns H.264's entropy coding."""
-    context = stream.codec_context
-    context.thread_count = 1
-    entropy = entropy_coding(context.extradata) if context.name == "h264" else None
-    try:
-        for packet in container.demux(stream):
-            if context.name == "h264" and entropy is None and packet.size:
-                entropy = entropy_coding(bytes(packet))
-            if context.decode(packet):
-                break
-    except av.error.FFmpegError as error:
-        raise MalformedStream(f"{source.name}: the first picture can't be decoded: {error}") from error
-    return entropy
-
-
-def entropy_coding(data: bytes | None) -> EntropyCoding | None:
-    """entropy_coding_mode_flag of the first picture parameter set (H.264, 7.3.2.2).
-
-    Args:
-        data: an AVCDecoderConfigurationRecord (avcC) or an Annex B byte stream.
-    """
-    for payload in _parameter_sets(data or b""):
-        bits = "".join(f"{byte:08b}" for byte in payload[:16].replace(b"\0\0\3", b"\0\0"))
-        try:
-            position = 0
-            for _ in range(2):  # pic_parameter_set_id, seq_parameter_set_id: ue(v)
-                zeros = bits.index("1", position) - position
-                position += 2 * zeros + 1
-            return "cabac" if bits[position] == "1" else "cavlc"
-        except (ValueError, IndexError):
-            continue
-    return None
-
-
-def _parameter_sets(data: bytes) -> list[bytes]:
-    """Payloads of the picture parameter sets (nal_unit_type 8), without the NAL header byte."""
-    if data[:1] == b"\x01" and len(data) > 6:  # avcC: ISO/IEC 14496-15, 5.2.4.1
-        position, found = 6, []
-        for _ in range(data[5] & 31):
-            position += 2 + int.from_bytes(data[position : position + 2], "big")
-        if position >= len(data):
-            return []
-        count, position = data[position], position + 1
-        for _ in range(count):
-            length = int.from_bytes(data[position : position + 2], "big")
-            found.append(data[position + 3 : position + 2 + length])
-            position += 2 + length
-        return found
-    units = data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
-    return [unit[1:] for unit in units[1:] if unit and unit[0] & 31 == 8]

@@ -5,12 +5,13 @@
     MotionError
     ├── MalformedStream      damaged or truncated input
     ├── UnsupportedStream    a feature that the chosen backend does not handle
+    │   └── NoMotionVectors  a codec without motion vectors that can be read
     └── BackendUnavailable   an optional backend that is not installed
 
 A missing file raises the builtin :class:`FileNotFoundError`.
 """
 
-__all__ = ["BackendUnavailable", "MalformedStream", "MotionError", "UnsupportedStream"]
+__all__ = ["BackendUnavailable", "MalformedStream", "MotionError", "NoMotionVectors", "UnsupportedStream"]
 
 
 class MotionError(Exception):
@@ -23,6 +24,10 @@ class MalformedStream(MotionError):
 
 class UnsupportedStream(MotionError):
     """The file is well formed but uses something this backend can't read; the message names it."""
+
+
+class NoMotionVectors(UnsupportedStream):
+    """The codec gives no motion vectors; the file can be re-encoded to one that does."""
 
 
 class BackendUnavailable(MotionError):

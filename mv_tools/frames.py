@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
-import av.error
 import numpy as np
 import numpy.typing as npt
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from .decoder import MotionDecoder
-from .demux import PacketIndex, scan_packets
+from .decoding import PictureReader
+from .demux import PacketIndex
 from .errors import MalformedStream, UnsupportedStream
-from .source import Source, SourceLike, open_video
+from .pictures import PictureIndex, index_pictures
+from .scan import scan_stream
+from .source import Source, SourceLike
 
 __all__ = ["RgbDecoder", "RgbFrames", "count_frames", "iter_rgb_at", "read_keyframes", "read_rgb_at"]
 
@@ -43,23 +42,32 @@ class RgbDecoder:
 
     Raises:
         FileNotFoundError: the path does not exist.
-        MalformedStream: the file is empty or damaged.
+        MalformedStream: the file is empty or damaged, or no picture in it can be decoded.
         UnsupportedStream: no video stream.
     """
 
     def __init__(self, source: SourceLike | MotionDecoder) -> None:
-        self._motion: MotionDecoder | None = None
         if isinstance(source, MotionDecoder):
-            self._motion = source
-            self._source, self._index = source.source, source.packets
+            self._source, self._packets, self._pictures = source.source, source.packets, source.pictures
         else:
             self._source = Source.of(source)
-            self._index = scan_packets(self._source)
+            scan = scan_stream(self._source)
+            self._packets, self._pictures = scan.packets, index_pictures(self._source, scan)
 
     @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells."""
-        return self._index
+        return self._packets
+
+    @property
+    def pictures(self) -> PictureIndex:
+        """The numbering of the pictures, their times and entry pictures."""
+        return self._pictures
+
+    @property
+    def times(self) -> npt.NDArray[np.float64] | None:
+        """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
+        return self._pictures.times
 
     def require_whole(self) -> None:
         """Refuse a file that is cut short.
@@ -67,54 +75,29 @@ class RgbDecoder:
         Raises:
             MalformedStream: says where.
         """
-        self._index.require_whole(self._source.name)
-
-    @cached_property
-    def _count(self) -> int:
-        if self._index.timestamps:
-            return len(self._index)
-        motion = self._motion
-        if motion is None and self._index.stream.codec == "h264":  # its headers tell
-            motion = MotionDecoder(self._source)
-        if motion is not None:
-            try:
-                return motion.frame_count
-            except UnsupportedStream:  # a codec without vectors
-                pass
-        with open_video(self._source) as (container, stream):
-            try:
-                return sum(1 for _ in container.decode(stream))
-            except av.error.FFmpegError as error:
-                raise _damaged(self._source, error) from error
+        self._packets.require_whole(self._source.name)
 
     def __len__(self) -> int:
-        """Pictures; only streams that have no timestamps and are not H.264 are decoded for it.
-
-        Raises:
-            MalformedStream: no picture can be decoded.
-        """
-        if self._count < 1:
-            raise MalformedStream(f"{self._source.name}: no picture can be decoded")
-        return self._count
+        """Pictures that decoding puts out."""
+        return len(self._pictures)
 
     def keyframe_indices(self) -> list[int]:
-        """Positions of the keyframes; without timestamps only the first picture is known to be one."""
-        if not self._index.timestamps:
-            return [0]
-        keys = np.nonzero(self._index.keyframe & self._index.shown)[0]
-        return sorted(self._index.presentation_of[keys].tolist())
+        """Positions of the pictures that decoding can start at; of the first one where none is known."""
+        return [int(i) for i in np.nonzero(self._pictures.entry)[0]] or [0]
 
     def preroll(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """What reading one picture alone takes.
 
         Returns:
-            (entry, before), int64 [len(self)] each: which keyframe decoding starts at (pictures with
-            the same number share it), and how many pictures it passes before this one. Without
-            timestamps decoding starts at the first picture.
+            (entry, before), int64 [len(self)] each: the packet that decoding starts at (pictures with
+            the same number share it), and how many packets it passes before this one.
         """
-        if self._index.timestamps:
-            return self._index.preroll
-        return np.zeros(len(self), np.int64), np.arange(len(self), dtype=np.int64)
+        pictures = self._pictures
+        if pictures.sequential:
+            return np.zeros(len(self), np.int64), np.arange(len(self), dtype=np.int64)
+        entry = pictures.entry_of
+        start = np.where(entry < 0, 0, pictures.packet[np.maximum(entry, 0)])
+        return start, pictures.packet - start
 
     def get_frames_at(self, indices: Sequence[int]) -> RgbFrames:
         """Pictures in the order asked for; duplicates and negative indices are allowed.
@@ -124,21 +107,21 @@ class RgbDecoder:
 
         Raises:
             IndexError: an index is out of range.
-            MalformedStream: damaged file.
+            MalformedStream: a picture is damaged.
             UnsupportedStream: the pictures differ in size.
             ValueError: no index given.
         """
         if not len(indices):
             raise ValueError("indices must name at least one frame")
         wanted = self._resolve(indices)
-        found = dict(self._read(sorted(set(wanted))))
-        shapes = {found[i].shape for i in wanted}
+        pictures = dict(self._read(sorted(set(wanted))))
+        shapes = {pictures[i].shape for i in wanted}
         if len(shapes) > 1:
             sizes = sorted({f"{width}x{height}" for height, width, _ in shapes})
             raise UnsupportedStream(
                 f"{self._source.name}: the picture size changes within the video ({', '.join(sizes)})"
             )
-        return RgbFrames(np.stack([found[i] for i in wanted]), np.array(wanted, np.int64))
+        return RgbFrames(np.stack([pictures[i] for i in wanted]), np.array(wanted, np.int64))
 
     def iter_frames_at(self, indices: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         """Like :meth:`get_frames_at`, one picture in memory at a time.
@@ -148,82 +131,27 @@ class RgbDecoder:
 
         Raises:
             IndexError: an index is out of range.
-            MalformedStream: damaged file.
+            MalformedStream: a picture is damaged.
         """
         return self._read(sorted(set(self._resolve(indices))))
 
     def _resolve(self, indices: Sequence[int]) -> list[int]:
-        """Positions from 0; streams without timestamps are counted only if an index asks for it."""
-        if not self._index.timestamps and min(indices, default=0) >= 0:
-            return list(indices)
-        total = len(self)
-        for i in indices:
+        """Positions from 0."""
+        positions, total = [operator.index(i) for i in indices], len(self)
+        for i in positions:
             if not -total <= i < total:
                 raise IndexError(f"frame {i} of a video with {total} frames (0 to {total - 1})")
-        return [i % total for i in indices]
+        return [i % total for i in positions]
 
     def _read(self, wanted: list[int]) -> Iterator[tuple[int, Picture]]:
-        with open_video(self._source) as (container, stream):
-            for number, (start, group) in enumerate(self._index.stretches(wanted)):
-                remaining = set(group)
-                if start > 0:
-                    container.seek(int(self._index.pts[start]), stream=stream, backward=True)
-                if start > 0 or number == 0:
-                    yield from self._decode(container, stream, start, remaining)
-                if remaining and (start > 0 or number > 0):  # no clean entry point there
-                    with open_video(self._source) as (again, same):
-                        yield from self._decode(again, same, 0, remaining)
-                self._require_none(remaining)
-
-    def _require_none(self, remaining: set[int]) -> None:
-        if remaining and not self._index.timestamps:
-            raise IndexError(f"{self._source.name}: there is no frame {min(remaining)}, the video is shorter")
-        if remaining:
-            raise MalformedStream(f"{self._source.name}: picture {min(remaining)} could not be decoded")
-
-    def _decode(
-        self, container: InputContainer, stream: VideoStream, start: int, wanted: set[int]
-    ) -> Iterator[tuple[int, Picture]]:
-        """Decode from packet `start` until all wanted positions have been seen; takes them out of the set."""
-        index, last = self._index, max(wanted)
-        try:
-            for counter, (packet, frame) in enumerate(self._pictures(container, stream, start, wanted)):
-                position = int(index.presentation_of[packet]) if index.timestamps else counter
-                if position in wanted:
-                    if frame.is_corrupt:
-                        raise MalformedStream(f"{self._source.name}: picture {position} is damaged")
-                    wanted.discard(position)
-                    yield position, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                if position >= last:
-                    return
-        except av.error.FFmpegError as error:
-            raise _damaged(self._source, error) from error
-
-    def _pictures(
-        self, container: InputContainer, stream: VideoStream, start: int, wanted: set[int]
-    ) -> Iterator[tuple[int, VideoFrame]]:
-        """(packet number, picture); pictures that are not wanted and not referred to are skipped."""
-        index, context = self._index, stream.codec_context
-        number = -1
-        for packet in container.demux(stream):
-            if packet.size:
-                if number < 0:
-                    number = 0 if start == 0 else index.locate(packet.pts, self._source.name)
-                else:
-                    number += 1
-                if index.unneeded(number, start):
-                    continue
-                if index.timestamps:
-                    needed = int(index.presentation_of[number]) in wanted
-                    context.skip_frame = "DEFAULT" if needed else "NONREF"
-                packet.pts = number  # comes back with the picture, whatever the reordering
-            for frame in context.decode(packet):
-                if frame.pts is not None:
-                    yield frame.pts, frame
-
-
-def _damaged(source: Source, error: av.error.FFmpegError) -> MalformedStream:
-    return MalformedStream(f"{source.name}: a picture is damaged: {error.strerror}")
+        missing = dict.fromkeys(wanted)
+        for index, frame, _ in PictureReader(self._source, self._packets, self._pictures).read(wanted):
+            if frame.is_corrupt:
+                raise MalformedStream(f"{self._source.name}: picture {index} is damaged")
+            missing.pop(index)
+            yield index, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+        if missing:
+            raise MalformedStream(f"{self._source.name}: picture {min(missing)} could not be decoded")
 
 
 def read_keyframes(

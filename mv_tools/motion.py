@@ -42,6 +42,8 @@ class MotionFrame:
     Attributes:
         index: position in presentation order, from 0.
         decode_index: position in decoding order, from 0.
+        frame_index: number of the frame that the picture belongs to, as RGB pictures are numbered; the
+            two fields of a frame share it. Taken as `index` if it is not given.
         pts_seconds: presentation time in seconds, or None if the container has none.
         pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
         is_keyframe: whether decoding can start here.
@@ -69,6 +71,7 @@ class MotionFrame:
     mv: npt.NDArray[np.int16]
     ref_idx: npt.NDArray[np.int8]
     ref_poc: npt.NDArray[np.int32] | None = None
+    frame_index: int = -1
     structure: Structure = "frame"
     poc: int | None = None
     poc_interval: int | None = None
@@ -84,6 +87,8 @@ class MotionFrame:
             raise ValueError(f"index and decode_index start at 0, got {self.index}, {self.decode_index}")
         if getattr(self.mv, "ndim", 0) != 4:
             raise ValueError(f"mv must have shape [2, H4, W4, 2], got {getattr(self.mv, 'shape', None)}")
+        if self.frame_index < 0:
+            object.__setattr__(self, "frame_index", self.index)
         height, width = self.mv.shape[1:3]
         _check("mv", self.mv, np.int16, (2, height, width, 2))
         _check("ref_idx", self.ref_idx, np.int8, (2, height, width))

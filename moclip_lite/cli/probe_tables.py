@@ -24,6 +24,7 @@ def print_probe(name: str, found: Mapping[str, Any]) -> None:
         ["bits", _bits(found)],
         ["motion", _motion(found)],
         ["read by", _reader(found)],
+        *(["note", note] for note in found["notes"]),
     ]
     print_table(name, ["", ""], [row for row in rows if row[1]])
     if found["pict_types"]:

@@ -48,7 +48,7 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
             backend = backend_class(each)(source, threads)
             if index is not None:
                 backend.load_index(index)
-            _ = backend.index  # damaged files are refused here, not at first use
+            _ = backend.index, backend.pictures  # damaged files are refused here, not at first use
             return backend
         except OtherBackend as error:
             if position + 1 == len(names):

@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
-from ..demux import PacketIndex, VideoMetadata, read_metadata, scan_packets
+from ..demux import PacketIndex
 from ..errors import MalformedStream, UnsupportedStream
+from ..metadata import VideoMetadata, read_metadata
 from ..motion import MotionFrame, PictType
+from ..pictures import PictureIndex, index_pictures
+from ..scan import StreamScan, scan_stream
 from ..source import Source
 from ..syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
@@ -66,44 +69,42 @@ class Backend(ABC):
         """None if the backend can be used, else what is missing and how to install it."""
 
     @cached_property
+    def scan(self) -> StreamScan:
+        """Packets of the video stream and the headers in them (one pass over the file)."""
+        return scan_stream(self.source)
+
+    @property
     def index(self) -> PacketIndex:
-        """Packets of the video stream (one pass over the file, nothing decoded)."""
-        return scan_packets(self.source)
+        """Packets of the video stream."""
+        return self.scan.packets
+
+    @cached_property
+    def pictures(self) -> PictureIndex:
+        """The frames that decoding puts out."""
+        return index_pictures(self.source, self.scan)
 
     @cached_property
     def metadata(self) -> VideoMetadata:
         """Properties of the stream."""
-        return read_metadata(self.source, self.index)
+        return read_metadata(self.source, self.index, self.pictures)
 
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
         """Position in decoding order of each presented picture, int64 [number of pictures]."""
-        if self.index.timestamps:
-            return self.index.decode_rank[self.index.decode_of]
-        packets = self._counted[0]
-        return np.argsort(np.argsort(packets, kind="stable"), kind="stable").astype(np.int64)
+        return self.pictures.decode_rank
 
     @cached_property
-    @abstractmethod
-    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """For streams without timestamps, by decoding once: packet and keyframe flag of each picture."""
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        """The frame that each picture belongs to, int64 [number of pictures]."""
+        return np.arange(len(self), dtype=np.int64)
 
     @cached_property
     def keyframes(self) -> list[int]:
         """Presentation indices of the pictures that decoding can start at."""
-        packets = self.index
-        if not packets.timestamps:
-            return np.nonzero(self._counted[1])[0].tolist()
-        marked = np.nonzero(packets.keyframe & packets.shown)[0]
-        return sorted(int(packets.presentation_of[packet]) for packet in marked)
+        return [int(i) for i in np.nonzero(self.pictures.entry)[0]]
 
     def __len__(self) -> int:
-        return len(self.coded_order)
-
-    @property
-    def frame_count(self) -> int:
-        """Frames that decoding gives: as `len`, but the two fields of a frame count once."""
-        return len(self)
+        return len(self.coded_order)  # fields of a frame count as two where they are pictures
 
     @abstractmethod
     def frames(self) -> Iterator[MotionFrame]:
@@ -119,7 +120,7 @@ class Backend(ABC):
         return None
 
     @property
-    def headers(self) -> list[PictureHeader] | None:
+    def headers(self) -> list[PictureHeader | None] | None:
         """Of all pictures in presentation order; None for backends that do not parse them."""
         return None
 
@@ -146,6 +147,7 @@ class ExportedPicture:
     is_keyframe: bool
     grid_shape: tuple[int, int]
     table: npt.NDArray[np.int32]
+    corrupt: bool = False
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:
         """Rasterise."""
@@ -172,22 +174,30 @@ def with_assumed_distances(
     """Add the distances to the nearest I or P picture before and after each picture.
 
     Args:
-        pictures: in presentation order, starting with a picture that needs no other.
+        pictures: stretches in presentation order, each starting with a picture that needs no other.
 
     Yields:
         (picture, (frames since the anchor before it, frames until the anchor after it)).
     """
     waiting: deque[ExportedPicture] = deque()
     before: int | None = None
+    previous: int | None = None
+
+    def release(after: int | None) -> Iterator[tuple[ExportedPicture, tuple[float, float]]]:
+        while waiting:
+            picture = waiting.popleft()
+            past = 1.0 if before is None else float(picture.index - before)
+            yield picture, (past, 1.0 if after is None else float(after - picture.index) or 1.0)
+
     for picture in pictures:
+        if previous is not None and picture.index != previous + 1:  # another stretch
+            yield from release(None)
+            before = None
+        previous = picture.index
         waiting.append(picture)
         if picture.pict_type == "B" and len(waiting) <= _LOOKAHEAD:
             continue
-        while waiting:
-            each = waiting.popleft()
-            past = 1.0 if before is None else float(each.index - before)
-            yield each, (past, float(picture.index - each.index) or 1.0)
+        yield from release(picture.index)
         if picture.pict_type != "B":
             before = picture.index
-    for each in waiting:
-        yield each, (1.0 if before is None else float(each.index - before), 1.0)
+    yield from release(None)

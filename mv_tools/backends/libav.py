@@ -6,29 +6,26 @@ being decoded, and what it exports varies from run to run.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from functools import cached_property
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
-import av.error
-import av.video.stream
 import numpy as np
 import numpy.typing as npt
-from av.container import InputContainer
 from av.sidedata.motionvectors import MotionVectors
 from av.video.frame import VideoFrame
 
-from ..demux import coded_size
-from ..errors import MalformedStream, UnsupportedStream
+from ..decoding import PictureReader
+from ..errors import NoMotionVectors
+from ..metadata import coded_size
 from ..motion import MotionFrame, PictType
-from ..source import open_video
 from .base import Backend, ExportedPicture, with_assumed_distances
 
-__all__ = ["MOTION_CODECS", "LibavBackend"]
+__all__ = ["MOTION_CODECS", "LibavBackend", "require_vectors"]
 
 MOTION_CODECS: Final = frozenset(
     [
-        "flv",
+        "flv1",
         "h263",
         "h264",
         "mpeg1video",
@@ -49,7 +46,6 @@ MOTION_CODECS: Final = frozenset(
 _OPTIONS: Final = {
     "flags2": "+export_mvs",
     "skip_loop_filter": "all",  # changes samples only
-    "err_detect": "explode",  # concealment would invent vectors
 }
 
 
@@ -63,120 +59,47 @@ class LibavBackend(Backend):
         return None
 
     def frames(self) -> Iterator[MotionFrame]:
-        total = 0
-        for picture, distance in with_assumed_distances(self._pictures(0)):
-            total += 1
-            yield picture.frame(distance)
-        if total < len(self):
-            raise MalformedStream(
-                f"{self.source.name}: the stream ended after {total} of {len(self)} pictures"
-            )
+        yield from self._frames(range(len(self)))
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
-        for start, group in self.index.stretches(indices):
-            missing = yield from self._chosen(start, group)
-            if missing and start > 0:  # this keyframe is no clean entry point
-                missing = yield from self._chosen(0, missing)
-            if missing:
-                raise MalformedStream(f"{self.source.name}: picture {missing[0]} could not be decoded")
+        yield from self._frames(indices)
 
-    def _chosen(self, start: int, wanted: list[int]) -> Generator[MotionFrame, None, list[int]]:
-        """Yield the wanted pictures, decoding from packet `start`; returns those not seen."""
-        remaining = list(wanted)
-        try:
-            for picture, distance in with_assumed_distances(self._pictures(start)):
-                if remaining and picture.index == remaining[0]:
-                    remaining.pop(0)
-                    yield picture.frame(distance)
-                if not remaining or picture.index > remaining[-1]:
-                    break
-        except MalformedStream:
-            if start == 0:
-                raise
-        return remaining
+    def _frames(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        """The pictures `indices`; damaged and missing ones are reported in their places."""
+        require_vectors(self.index.stream.codec, self.source.name)
+        upcoming = deque(indices)
+        for picture, distance in with_assumed_distances(self._pictures(indices)):
+            while upcoming and upcoming[0] < picture.index:
+                self.report(upcoming[0], f"picture {upcoming.popleft()} could not be decoded")
+            if not upcoming or picture.index != upcoming[0]:
+                continue
+            upcoming.popleft()
+            if picture.corrupt:
+                self.report(picture.index, f"picture {picture.index} is damaged")
+            else:
+                yield picture.frame(distance)
+        while upcoming:
+            self.report(upcoming[0], f"picture {upcoming.popleft()} could not be decoded")
 
-    def _pictures(self, start: int) -> Iterator[ExportedPicture]:
-        counter = 0
-        with open_video(self.source) as (container, stream):
-            _require_vectors(stream, self.source.name)
-            for frame, packet in self._decode(container, stream, start):
-                if self.index.timestamps:
-                    index = int(self.index.presentation_of[packet])
-                    if index < 0:
-                        continue
-                else:
-                    index = counter
-                counter += 1
-                yield self._exported(frame, index, packet, stream)
+    def _pictures(self, indices: Sequence[int]) -> Iterator[ExportedPicture]:
+        """The pictures `indices` and those that decoding passes on the way."""
+        reader = PictureReader(self.source, self.index, self.pictures, options=_OPTIONS, every=True)
+        for index, frame, coded in reader.read(indices):
+            yield self._exported(frame, index, coded)
 
-    def _exported(
-        self, frame: VideoFrame, index: int, packet: int, stream: av.video.stream.VideoStream
-    ) -> ExportedPicture:
-        context = stream.codec_context
-        same = (context.width, context.height) == (frame.width, frame.height)
-        coded = (context.coded_width, context.coded_height) if same else (0, 0)
+    def _exported(self, frame: VideoFrame, index: int, coded: tuple[int, int]) -> ExportedPicture:
         width, height = coded_size(frame.width, frame.height, *coded)
-        seconds = None
-        if self.index.timestamps:
-            seconds = float(self.index.pts[packet] * self.index.time_base)
+        seconds = self.pictures.seconds
         return ExportedPicture(
             index=index,
             decode_index=int(self.coded_order[index]),
-            pts_seconds=seconds,
+            pts_seconds=None if seconds is None else float(seconds[index]),
             pict_type=_PICT_TYPES.get(int(frame.pict_type), "P"),
             is_keyframe=bool(frame.key_frame),
             grid_shape=(height // 4, width // 4),
             table=_block_table(frame),
+            corrupt=bool(frame.is_corrupt),
         )
-
-    def _decode(
-        self, container: InputContainer, stream: av.video.stream.VideoStream, start: int
-    ) -> Iterator[tuple[VideoFrame, int]]:
-        """Decode from packet `start` on; yields frames with the number of their packet."""
-        context = stream.codec_context
-        context.options = dict(_OPTIONS)
-        context.thread_count = 1
-        number = 0
-        if start > 0:
-            container.seek(int(self.index.pts[start]), stream=stream, backward=True)
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    if start > 0 and number == 0:
-                        number = self.index.locate(packet.pts, self.source.name)
-                    if packet.is_corrupt:
-                        raise MalformedStream(
-                            f"{self.source.name}: the file is cut short inside picture {number} (decoding order)"
-                        )
-                    if self.index.unneeded(number, start):
-                        number += 1
-                        continue
-                    packet.pts = number  # comes back with the picture, whatever the reordering
-                    number += 1
-                for frame in context.decode(packet):
-                    if frame.pts is not None:  # else made up to fill a gap in frame_num
-                        yield frame, frame.pts
-        except av.error.FFmpegError as error:
-            raise MalformedStream(
-                f"{self.source.name}: picture {max(number - 1, 0)} (decoding order) is damaged: "
-                f"{str(error.strerror).lower()}"
-            ) from error
-
-    @cached_property
-    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        packets: list[int] = []
-        keys: list[bool] = []
-        with open_video(self.source) as (container, stream):
-            _require_vectors(stream, self.source.name)
-            try:
-                for frame, packet in self._decode(container, stream, 0):
-                    packets.append(packet)
-                    keys.append(bool(frame.key_frame))
-            except MalformedStream:
-                if not packets:
-                    raise
-                # The pass that hands out pictures raises it, behind those before it.
-        return np.array(packets, np.int64), np.array(keys, bool)
 
 
 _PICT_TYPES: Final[dict[int, PictType]] = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}
@@ -207,10 +130,14 @@ def _block_table(frame: VideoFrame) -> npt.NDArray[np.int32]:
     return table
 
 
-def _require_vectors(stream: av.video.stream.VideoStream, name: str) -> None:
-    codec = stream.codec_context.name
+def require_vectors(codec: str, name: str) -> None:
+    """Refuse a codec whose vectors libavcodec does not export.
+
+    Raises:
+        NoMotionVectors: says what to do.
+    """
     if codec not in MOTION_CODECS:
-        raise UnsupportedStream(
+        raise NoMotionVectors(
             f"{name}: the codec {codec!r} gives no motion vectors; "
             f"re-encode it first: moclip mv transcode SRC DST"
         )

@@ -10,17 +10,16 @@ import importlib.util
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BackendUnavailable, MalformedStream, UnsupportedStream
+from ..errors import BackendUnavailable, MalformedStream
 from ..motion import MotionFrame, PictType
 from .base import Backend, ExportedPicture, with_assumed_distances
-from .libav import MOTION_CODECS, LibavBackend
+from .libav import require_vectors
 from .onethread import bind_single_thread
 
 __all__ = ["MvExtractorBackend"]
@@ -55,11 +54,7 @@ class MvExtractorBackend(Backend):
             raise MalformedStream(f"{self.source.name}: picture {remaining[0]} could not be decoded")
 
     def _pictures(self) -> Iterator[ExportedPicture]:
-        if self.metadata.codec not in MOTION_CODECS:
-            raise UnsupportedStream(
-                f"{self.source.name}: the codec {self.metadata.codec!r} gives no motion vectors; "
-                f"re-encode it first: moclip mv transcode SRC DST"
-            )
+        require_vectors(self.index.stream.codec, self.source.name)
         grid = self.metadata.coded_height // 4, self.metadata.coded_width // 4
         total = len(self)
         with self._reader() as reader:
@@ -74,18 +69,13 @@ class MvExtractorBackend(Backend):
     def _exported(
         self, index: int, kind: str, vectors: npt.NDArray[Any], grid: tuple[int, int]
     ) -> ExportedPicture:
-        decode_index = int(self.coded_order[index])
-        seconds, key = None, kind == "I"
-        if self.index.timestamps:
-            packet = int(self.index.decode_of[index])
-            seconds = float(self.index.pts[packet] * self.index.time_base)
-            key = bool(self.index.keyframe[packet])
+        seconds = self.pictures.seconds
         return ExportedPicture(
             index=index,
-            decode_index=decode_index,
-            pts_seconds=seconds,
+            decode_index=int(self.coded_order[index]),
+            pts_seconds=None if seconds is None else float(seconds[index]),
             pict_type=_PICT_TYPES.get(kind, "P"),
-            is_keyframe=key,
+            is_keyframe=bool(self.pictures.entry[index]),
             grid_shape=grid,
             table=np.ascontiguousarray(vectors, np.int32).reshape(-1, 10),
         )
@@ -118,7 +108,3 @@ class MvExtractorBackend(Backend):
             file.write(self.source.data or b"")
             file.flush()
             yield Path(file.name)
-
-    @cached_property
-    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        return LibavBackend(self.source)._counted

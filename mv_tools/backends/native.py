@@ -6,33 +6,34 @@ reference index and the reference's PicOrderCnt. Field pictures are pictures of 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import av.error
 import numpy as np
 import numpy.typing as npt
 
-from ..demux import PacketIndex, VideoMetadata, read_metadata
+from ..demux import PacketIndex, read_packets
 from ..errors import MalformedStream
+from ..metadata import VideoMetadata, read_metadata
 from ..motion import MotionFrame
+from ..scan import native_available
 from ..source import open_video
 from ..syntax import PictureHeader, PictureStatistics, StreamParameters
-from .base import Backend
-from .kept_index import load_scan, save_scan
-from .native_index import StreamScan, scan_stream
+from .base import Backend, OtherBackend
 from .packet_reader import PacketReader
+from .saved_index import load_scan, save_scan
 
 if TYPE_CHECKING:
-    from .._h264mv import Picture, PictureInfo
+    from .._h264mv import Picture, PictureInfo, StreamIndex
 
 __all__ = ["NativeBackend"]
 
 _GROUP: Final = 16  # pictures parsed together, of those chosen
 _AHEAD: Final = 4  # packets that go to the parser's threads at once
+_UNREAD: Final = -1  # position of a picture whose slice headers can't be read
 
 
 class NativeBackend(Backend):
@@ -42,24 +43,41 @@ class NativeBackend(Backend):
 
     @classmethod
     def why_unavailable(cls) -> str | None:
-        if importlib.util.find_spec("mv_tools._h264mv") is None:
+        if not native_available():
             return "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
         return None
 
     @property
     def index(self) -> PacketIndex:
+        self._headers  # noqa: B018  # another codec is refused here
         return self.scan.packets
 
     @cached_property
-    def scan(self) -> StreamScan:
-        """Packets and the headers of their pictures: one pass over the file."""
-        return scan_stream(self.source)
+    def _headers(self) -> StreamIndex:
+        """Headers of all pictures.
+
+        Raises:
+            OtherBackend: not H.264, or it uses a feature that is not parsed.
+            MalformedStream: there is no picture.
+        """
+        scan, name = self.scan, self.source.name
+        if scan.headers is not None:
+            return scan.headers
+        codec = scan.packets.stream.codec
+        if codec != "h264":
+            raise OtherBackend(
+                f"{name}: the native backend reads H.264, this is {codec!r}; use backend='libav' or 'auto'",
+                expected=True,
+            )
+        if scan.unsupported is not None:
+            raise OtherBackend(f"{name}: {scan.unsupported}", expected=False)
+        raise MalformedStream(f"{name}: {scan.malformed}")
 
     def save_index(self, path: Path) -> None:
-        save_scan(self.scan, self.source, path)
+        save_scan(self.scan, self.pictures, self.source, path)
 
     def load_index(self, path: Path) -> None:
-        self.scan = load_scan(path, self.source)
+        self.scan, self.pictures = load_scan(path, self.source)
 
     @cached_property
     def metadata(self) -> VideoMetadata:
@@ -68,13 +86,12 @@ class NativeBackend(Backend):
         found = read_metadata(
             self.source,
             self.index,
+            self.pictures,
             coded=(first.coded_width, high),
             entropy="cabac" if first.cabac else "cavlc",
         )
         values = {**vars(found), "num_frames": len(self)}
         values["profile"] = found.profile or self.parameters.profile  # MP4 is opened without looking in
-        if not self.index.timestamps:
-            values["has_b_frames"] = any(info.pict_type == "B" for info in self._infos)
         return VideoMetadata(**values)
 
     @property
@@ -91,75 +108,79 @@ class NativeBackend(Backend):
     @cached_property
     def _infos(self) -> list[PictureInfo]:
         """Headers of all pictures, in decoding order."""
-        return self.scan.headers.infos()
+        return self._headers.infos()
 
     @cached_property
-    def _samples(self) -> list[int]:
-        """Number of the packet of each picture, in decoding order."""
-        return self.scan.headers.picture_samples()
+    def _numbered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Position in decoding order (or _UNREAD) and frame of each presented picture."""
+        infos = self._infos
+        parts: dict[int, list[int]] = {}
+        for position, info in enumerate(infos):
+            parts.setdefault(info.frame, []).append(position)
+        frames: dict[int, list[int]] = {}
+        for positions in parts.values():
+            positions.sort(key=lambda position: infos[position].order_poc)
+            frames.setdefault(min(infos[position].sample for position in positions), positions)
+        numbered = [
+            (position, frame)
+            for frame, packet in enumerate(self.pictures.packet.tolist())
+            for position in frames.get(packet, [_UNREAD])
+        ]
+        table = np.array(numbered, np.int64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
 
-    @cached_property
+    @property
     def _positions(self) -> npt.NDArray[np.int64]:
-        """Position in decoding order of each presented picture."""
-        packets = self.scan.packets
-        if not packets.timestamps:
-            return np.array(self.scan.headers.presentation_order(), np.int64)
-        samples = np.array(self._samples, np.int64)
-        order = np.argsort(packets.pts[samples], kind="stable")  # both fields of a frame share a time
-        return order[packets.shown[samples[order]]].astype(np.int64)
+        return self._numbered[0]
+
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        return self._numbered[1]
 
     @cached_property
     def _presented(self) -> dict[int, int]:
         """Presentation index by position in decoding order."""
-        return {position: index for index, position in enumerate(self._positions.tolist())}
+        return {position: i for i, position in enumerate(self._positions.tolist()) if position != _UNREAD}
 
     @property
-    def frame_count(self) -> int:
-        infos = self._infos
-        return len({infos[position].frame for position in self._positions})
-
-    @property
-    def headers(self) -> list[PictureHeader]:
-        infos = (self._infos[position] for position in self._positions)
-        return [
-            PictureHeader(
-                pict_type=info.pict_type,
-                reference=info.reference,
-                structure=info.structure,
-                mbaff=info.mbaff,
-                slices=info.slices,
-                bits=info.nal_bits,
-            )
-            for info in infos
-        ]
+    def headers(self) -> list[PictureHeader | None]:
+        infos = (None if position == _UNREAD else self._infos[position] for position in self._positions)
+        return [None if info is None else _header(info) for info in infos]
 
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
-        return np.argsort(np.argsort(self._positions, kind="stable"), kind="stable").astype(np.int64)
+        packets = self.pictures.packet[self.frame_of]
+        order = np.lexsort((self._positions, packets))
+        return np.argsort(order, kind="stable").astype(np.int64)
 
     @cached_property
-    def _timeline(self) -> tuple[list[int], list[float] | None, int]:
-        """Decoding index by presentation index; seconds by packet; PicOrderCnt per frame interval."""
-        packets = self.scan.packets
-        seconds = (packets.pts * packets.time_base).tolist() if packets.timestamps else None
-        return self.coded_order.tolist(), seconds, self.scan.headers.poc_interval()
-
-    @cached_property
-    def _counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        keys = np.array([self._infos[position].keyframe for position in self._positions], bool)
-        return self._positions, keys
+    def _timeline(self) -> tuple[list[int], list[int], list[float] | None, int]:
+        """Decoding index and frame by presentation index; seconds by frame; PicOrderCnt per frame interval."""
+        seconds = self.pictures.seconds
+        times = None if seconds is None else seconds.tolist()
+        return self.coded_order.tolist(), self.frame_of.tolist(), times, self._headers.poc_interval()
 
     @cached_property
     def keyframes(self) -> list[int]:
-        return [int(i) for i in np.nonzero(self._counted[1])[0]]
+        infos = self._infos
+        return [
+            i
+            for i, position in enumerate(self._positions.tolist())
+            if position != _UNREAD and infos[position].keyframe
+        ]
 
     @cached_property
     def _lost(self) -> list[tuple[int, str]]:
-        """Packets whose pictures have no header that can be read, and why."""
-        found = set(self._samples)
-        shown = self.scan.packets.shown
-        errors = dict(reversed(self.scan.headers.errors()))  # of several the first
-        return sorted((n, why) for n, why in errors.items() if n < len(shown) and shown[n] and n not in found)
+        """Packets behind the first picture that give none because of damage, and why."""
+        first, presented = int(self.pictures.packet.min()), self.pictures.position_of
+        errors = dict(reversed(self._headers.errors()))  # of several the first
+        errors |= dict(self.pictures.damaged)
+        samples = {info.sample for info in self._infos}
+        return sorted(
+            (packet, why)
+            for packet, why in errors.items()
+            if packet > first and packet not in presented and packet not in samples
+        )
 
     def frames(self) -> Iterator[MotionFrame]:
         for frame, _ in self._pictures(intra=False):
@@ -178,7 +199,7 @@ class NativeBackend(Backend):
         Args:
             intra: read slice data of I pictures as well, which say nothing of motion.
         """
-        waiting: dict[int, tuple[MotionFrame, Picture] | None] = {}
+        waiting: dict[int, tuple[MotionFrame, Picture] | None] = dict.fromkeys(self._unread)
         upcoming = 0
         lost = self._lost[::-1]
         presented = self._presented
@@ -187,20 +208,37 @@ class NativeBackend(Backend):
             while lost and lost[-1][0] < info.sample:
                 self.report(None, lost.pop()[1])
             index = presented.get(info.decode_index)
-            if index is None:  # an edit list says to decode but not to show it
+            if index is None:  # the decoder does not put it out
                 continue
             waiting[index] = self._usable(picture, info, index)
             while upcoming in waiting:
                 ready = waiting.pop(upcoming)
+                if upcoming in self._unread:
+                    self.report(upcoming, self._unread[upcoming])
                 upcoming += 1
                 if ready is not None:
                     yield ready
         for _, why in reversed(lost):
             self.report(None, why)
-        if upcoming < len(self):
-            self.report(upcoming, f"the stream ended after {upcoming} of {len(self)} pictures")
+        for index in range(upcoming, len(self)):
+            self.report(index, self._unread.get(index, f"picture {index} could not be read"))
+
+    @cached_property
+    def _unread(self) -> dict[int, str]:
+        """Pictures that libavcodec puts out although their slice headers can't be read, and why."""
+        errors = dict(reversed(self._headers.errors()))
+        unread = np.nonzero(self._positions == _UNREAD)[0].tolist()
+        packets = self.pictures.packet[self.frame_of[unread]].tolist()
+        return {
+            i: errors.get(packet, f"no slice header of picture {packet} (decoding order) can be read")
+            for i, packet in zip(unread, packets, strict=True)
+        }
 
     def _usable(self, picture: Picture, info: PictureInfo, index: int) -> tuple[MotionFrame, Picture] | None:
+        packets = self.index
+        if packets.cut is not None and packets.corrupt[info.sample] and info.sample == len(packets) - 1:
+            self.report(index, packets.cut)
+            return None
         if picture.damage is not None:
             self.report(index, picture.damage)
             return None
@@ -220,32 +258,19 @@ class NativeBackend(Backend):
             yield from parser.finish()
         except H264Error as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
-        if number < len(self.index.pts):
-            self.report(None, f"the file is cut short inside picture {number} (decoding order)")
 
     def _groups(self) -> Iterator[list[bytes]]:
-        """The packets in groups, up to one that is cut short."""
-        kept, corrupt = self.scan.kept, self.scan.corrupt
+        """The packets in groups."""
+        kept = self.scan.kept
         # Pictures are taken as soon as they are there: their arrays are used again while in the caches.
         size = 1 if self.threads == 1 else _AHEAD
         if kept is not None:
-            end = len(kept) if corrupt is None else corrupt
-            yield from (kept[i : min(i + size, end)] for i in range(0, end, size))
+            yield from (kept[i : i + size] for i in range(0, len(kept), size))
             return
-        group: list[bytes] = []
         with open_video(self.source, packets_only=True) as (container, stream):
-            try:
-                for packet in container.demux(stream):
-                    if packet.is_corrupt:
-                        break
-                    if packet.size:
-                        group.append(bytes(packet))
-                    if len(group) == size:
-                        yield group
-                        group = []
-            except av.error.FFmpegError:
-                pass  # told by the number of packets
-        yield group
+            packets = read_packets(container, stream)
+            while group := [bytes(packet) for packet in islice(packets, size)]:
+                yield group
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
         for frame, _ in self._pictures_at(indices, intra=False):
@@ -267,10 +292,13 @@ class NativeBackend(Backend):
         """Parse groups of pictures, reading the file from front to back."""
         from .._h264mv import H264Error
 
-        headers = self.scan.headers
+        headers = self._headers
         with PacketReader(self.source, self.scan) as reader:
             for start in range(0, len(indices), _GROUP):
                 chosen = indices[start : start + _GROUP]
+                for index in self._unread.keys() & set(chosen):
+                    self.report(index, self._unread[index])
+                    chosen.remove(index)
                 positions = self._positions[chosen].tolist()
                 samples = reader.read(sorted(headers.samples(positions, intra=intra)))
                 try:
@@ -283,11 +311,13 @@ class NativeBackend(Backend):
                         yield usable
 
     def _frame(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
-        decoded, seconds, interval = self._timeline
+        decoded, frame_of, seconds, interval = self._timeline
+        frame = frame_of[index]
         return MotionFrame.trusted(
             index=index,
             decode_index=decoded[index],
-            pts_seconds=seconds[info.sample] if seconds is not None else None,
+            frame_index=frame,
+            pts_seconds=seconds[frame] if seconds is not None else None,
             pict_type=info.pict_type,
             is_keyframe=info.keyframe,
             structure=info.structure,
@@ -297,3 +327,14 @@ class NativeBackend(Backend):
             ref_idx=picture.ref_idx,
             ref_poc=picture.ref_poc,
         )
+
+
+def _header(info: PictureInfo) -> PictureHeader:
+    return PictureHeader(
+        pict_type=info.pict_type,
+        reference=info.reference,
+        structure=info.structure,
+        mbaff=info.mbaff,
+        slices=info.slices,
+        bits=info.nal_bits,
+    )

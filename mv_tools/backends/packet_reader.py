@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 
-import av.error
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ..demux import WORTH_A_SEEK, read_packets
 from ..errors import MalformedStream
+from ..scan import StreamScan
 from ..source import Source, open_video
-from .native_index import StreamScan
 
 __all__ = ["PacketReader"]
 
@@ -42,15 +42,11 @@ class PacketReader(AbstractContextManager["PacketReader"]):
         """The packets `numbers` (ascending).
 
         Raises:
-            MalformedStream: one is cut short, or the file is not the one that was scanned.
+            MalformedStream: the file is not the one that was scanned.
         """
         found: dict[int, bytes] = {}
         for number in numbers:
             data = self._one(number)
-            if number == self._scan.corrupt:
-                raise MalformedStream(
-                    f"{self._source.name}: the file is cut short inside picture {number} (decoding order)"
-                )
             if data is None or len(data) != self._scan.packets.size[number]:
                 raise MalformedStream(
                     f"{self._source.name}: packet {number} is not the one that was indexed; "
@@ -81,7 +77,7 @@ class _InPlace(AbstractContextManager["_InPlace"]):
 
 
 class _Demuxed(AbstractContextManager["_Demuxed"]):
-    """Seeks where the file has timestamps, else reads from its start."""
+    """Reads on from packet to packet; seeks where the container's index leads to a packet."""
 
     def __init__(self, source: Source, scan: StreamScan) -> None:
         self._source = source
@@ -89,8 +85,6 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
         self._opened: AbstractContextManager[tuple[InputContainer, VideoStream]] | None = None
         self._packets: Iterator[tuple[int, Packet[VideoStream]]] = iter(())
         self._number = -1  # of the packet read last
-        order = np.argsort(scan.packets.pts, kind="stable")
-        self._by_time = scan.packets.pts[order], order
 
     def __exit__(self, *exc: object) -> None:
         if self._opened is not None:
@@ -98,36 +92,27 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
 
     def read(self, number: int) -> bytes | None:
         self._approach(number)
-        for found, packet in self._packets:
-            self._number = found
-            if found == number:
+        for position, packet in self._packets:
+            self._number = position
+            if position == number:
                 return bytes(packet)
-            if found > number:
-                break
         return None
 
     def _approach(self, number: int) -> None:
         """Be before packet `number`: go on, seek to the keyframe before it, or start again."""
-        index = self._index
-        keys = np.nonzero(index.keyframe[: number + 1])[0]
-        key = int(keys[-1]) if len(keys) else 0
-        if self._opened is not None and self._number < number and key <= self._number + 1:
-            return
-        if self._opened is None:
+        if self._opened is None or self._number >= number:
             self._reopen()
-        if index.timestamps and key > 0:
-            try:
-                self._container.seek(int(index.pts[key]), stream=self._stream)
-            except av.error.FFmpegError:
-                self._reopen()
+        past = int(self._index.size[self._number + 1 : number].sum())
+        keys = np.nonzero(self._index.keyframe[: number + 1])[0]
+        if past <= WORTH_A_SEEK or not len(keys) or keys[-1] <= self._number + 1:
+            return
+        if self._index.seek(self._container, self._stream, int(keys[-1])):
+            packets = read_packets(self._container, self._stream)
+            head = next(packets, None)
+            first = None if head is None else self._index.locate(head)
+            if head is not None and first is not None and first <= number:
+                self._packets = enumerate(chain((head,), packets), first)
                 return
-            self._packets = self._numbered()
-            first = next(self._packets, None)
-            if first is not None and first[0] <= number:
-                self._number = first[0] - 1
-                self._packets = chain((first,), self._packets)
-                return
-        if self._number >= number or index.timestamps:
             self._reopen()
 
     def _reopen(self) -> None:
@@ -135,18 +120,5 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
             self._opened.__exit__(None, None, None)
         self._opened = open_video(self._source, packets_only=True)
         self._container, self._stream = self._opened.__enter__()
-        self._number, self._packets = -1, self._from_start()
-
-    def _from_start(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
-        whole = (packet for packet in self._container.demux(self._stream) if packet.size)
-        yield from enumerate(whole)
-
-    def _numbered(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
-        """Packets after a seek, told apart by their times."""
-        times, order = self._by_time
-        for packet in self._container.demux(self._stream):
-            if not packet.size:
-                continue
-            at = int(np.searchsorted(times, packet.pts)) if packet.pts is not None else len(times)
-            if at < len(times) and times[at] == packet.pts:
-                yield int(order[at]), packet
+        self._number = -1
+        self._packets = enumerate(read_packets(self._container, self._stream))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use h264mv::{Options, Pool};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -100,6 +101,36 @@ impl StreamIndex {
         self.inner.poc_interval()
     }
 
+    #[getter]
+    fn num_reorder_frames(&self) -> PyResult<Option<u32>> {
+        self.first().map(|info| info.num_reorder_frames())
+    }
+
+    #[getter]
+    fn max_dec_frame_buffering(&self) -> PyResult<Option<u32>> {
+        self.first().map(|info| info.max_dec_frame_buffering())
+    }
+
+    #[getter]
+    fn frame_mbs_only(&self) -> PyResult<bool> {
+        self.first().map(|info| info.frame_mbs_only())
+    }
+
+    #[getter]
+    fn gaps_allowed(&self) -> PyResult<bool> {
+        self.first().map(|info| info.gaps_allowed())
+    }
+
+    #[getter]
+    fn sar(&self) -> PyResult<Option<(u16, u16)>> {
+        self.first().map(|info| info.sar())
+    }
+
+    #[getter]
+    fn frame_cropping(&self) -> PyResult<(u32, u32, u32, u32)> {
+        self.first().map(|info| info.frame_cropping())
+    }
+
     /// What the headers say of all pictures.
     fn infos(&self) -> Vec<PictureInfo> {
         let info = |i| self.inner.info(i).cloned().map(PictureInfo);
@@ -177,5 +208,13 @@ impl StreamIndex {
     #[getter]
     fn first_error(&self) -> Option<String> {
         self.first_error.as_ref().map(ToString::to_string)
+    }
+}
+
+impl StreamIndex {
+    /// The first picture, whose parameter sets speak for the stream.
+    fn first(&self) -> PyResult<PictureInfo> {
+        let info = self.inner.info(0).cloned().map(PictureInfo);
+        info.ok_or_else(|| PyValueError::new_err("the index holds no picture"))
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures and what their headers say.
 
 use h264mv::{Pool, SliceType, Structure};
-use numpy::{PyArray3, PyArray4};
+use numpy::{PyArray2, PyArray3, PyArray4};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -110,6 +110,53 @@ impl PictureInfo {
     fn num_ref_frames(&self) -> u8 {
         self.0.sps.max_num_ref_frames
     }
+    #[getter]
+    fn field_poc(&self) -> (Option<i32>, Option<i32>) {
+        let [top, bottom] = self.0.field_poc.map(|p| (p != i32::MAX).then_some(p));
+        (top, bottom)
+    }
+    #[getter]
+    fn frame_num(&self) -> u32 {
+        self.0.frame_num
+    }
+    #[getter]
+    fn recovery_frame_cnt(&self) -> Option<u32> {
+        self.0.recovery_frame_cnt
+    }
+    #[getter]
+    fn gap(&self) -> bool {
+        self.0.gap
+    }
+    #[getter]
+    fn x264_build(&self) -> Option<u32> {
+        self.0.x264_build
+    }
+    #[getter]
+    pub(crate) fn num_reorder_frames(&self) -> Option<u32> {
+        let restriction = self.0.sps.vui.bitstream_restriction;
+        restriction.map(|(reorder, _)| reorder)
+    }
+    #[getter]
+    pub(crate) fn max_dec_frame_buffering(&self) -> Option<u32> {
+        let restriction = self.0.sps.vui.bitstream_restriction;
+        restriction.map(|(_, buffering)| buffering)
+    }
+    #[getter]
+    pub(crate) fn frame_mbs_only(&self) -> bool {
+        self.0.sps.frame_mbs_only_flag
+    }
+    #[getter]
+    pub(crate) fn gaps_allowed(&self) -> bool {
+        self.0.sps.gaps_in_frame_num_value_allowed_flag
+    }
+    #[getter]
+    pub(crate) fn sar(&self) -> Option<(u16, u16)> {
+        self.0.sps.vui.sar
+    }
+    #[getter]
+    pub(crate) fn frame_cropping(&self) -> (u32, u32, u32, u32) {
+        self.0.sps.crop_rectangle().into()
+    }
 }
 
 /// A parsed picture. Its arrays are read-only views that keep it alive.
@@ -197,6 +244,19 @@ impl Picture {
                 (2, h, w),
             )
         }
+    }
+
+    /// mb_field_decoding_flag of each macroblock, where any is set.
+    #[getter]
+    fn field_mask<'py>(slf: Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyArray2<bool>>>> {
+        let this = slf.get();
+        let (h, w) = this.grid();
+        let Some(mask) = this.inner.motion.field_macroblocks() else {
+            return Ok(None);
+        };
+        // SAFETY: as for `mv`.
+        let view = unsafe { arrays::view(slf.clone().into_any(), mask, (h / 4, w / 4)) };
+        view.map(Some)
     }
 
     /// Counts of macroblocks, partitions and 4x4 blocks by kind.

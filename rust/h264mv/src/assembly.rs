@@ -23,6 +23,15 @@ struct FirstField {
     field_poc: [i32; 2],
 }
 
+/// What SEI messages say before a picture starts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Announced {
+    /// recovery_frame_cnt of a recovery point message of its access unit.
+    pub recovery_frame_cnt: Option<u32>,
+    /// The x264 build that made the stream; said once, it holds from there on.
+    pub x264_build: Option<u32>,
+}
+
 /// The state of the decoding process that headers alone determine.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Assembly {
@@ -75,7 +84,7 @@ impl Assembly {
         sps: &Arc<Sps>,
         pps: &Pps,
         sample: u64,
-        keyframe: bool,
+        announced: Announced,
     ) {
         if self.active.as_ref() != Some(sps) {
             if self.active.as_ref().is_some_and(|old| !old.codes_like(sps)) {
@@ -90,9 +99,7 @@ impl Assembly {
                 && f.frame_num == h.frame_num
                 && !h.idr
         });
-        if pair.is_none() {
-            self.fill_gap(h, sps);
-        }
+        let gap = pair.is_none() && self.fill_gap(h, sps);
         let poc = self.poc.derive(h, sps);
         if h.idr {
             self.period += 1;
@@ -114,7 +121,14 @@ impl Assembly {
             frame,
             second_field: pair.is_some(),
             period: self.period,
-            keyframe,
+            keyframe: h.idr || announced.recovery_frame_cnt.is_some(),
+            recovery_frame_cnt: if h.idr {
+                Some(0)
+            } else {
+                announced.recovery_frame_cnt
+            },
+            gap,
+            x264_build: announced.x264_build,
             ..describe(h, sps, pps, field_poc)
         };
         self.next_index += 1;
@@ -132,16 +146,16 @@ impl Assembly {
         self.next_frame
     }
 
-    /// Clause 8.2.5.2: frames that frame_num skipped enter the sliding window.
-    fn fill_gap(&mut self, h: &SliceHeader, sps: &Sps) {
+    /// Clause 8.2.5.2: frames that frame_num skipped enter the sliding window. Whether there were any.
+    fn fill_gap(&mut self, h: &SliceHeader, sps: &Sps) -> bool {
         let max = 1u32 << sps.log2_max_frame_num;
         let Some(prev) = self.prev_ref_frame_num.filter(|_| !h.idr) else {
-            return;
+            return false;
         };
         // A new SPS may have made the range smaller.
         let prev = prev % max;
         if h.frame_num == prev || h.frame_num == (prev + 1) % max {
-            return;
+            return false;
         }
         let missing = (h.frame_num + max - prev - 1) % max;
         let window = (sps.max_num_ref_frames as u32).max(1);
@@ -175,6 +189,7 @@ impl Assembly {
             });
         }
         self.prev_ref_frame_num = Some((h.frame_num + max - 1) % max);
+        true
     }
 
     /// Adds a slice that came at `place` to the picture.
@@ -288,6 +303,10 @@ fn describe(h: &SliceHeader, sps: &Arc<Sps>, pps: &Pps, field_poc: [i32; 2]) -> 
         slices: 0,
         idr: h.idr,
         keyframe: false,
+        recovery_frame_cnt: None,
+        frame_num: h.frame_num,
+        gap: false,
+        x264_build: None,
         reference: h.nal_ref_idc != 0,
         cabac: pps.entropy_coding_mode_flag,
         nal_bits: 0,

@@ -77,7 +77,7 @@ impl Decoder {
 
     /// Tells that an access unit or the stream is complete.
     pub fn end_of_access_unit(&mut self) {
-        let done = self.tracker.flush();
+        let done = self.tracker.end_of_access_unit();
         self.hand_over(done);
     }
 

@@ -6,16 +6,19 @@
 use crate::error::{Error, Result};
 use crate::nal::unit;
 
-/// More of an SEI or of a damaged slice header is not kept.
+/// More of a damaged slice header is not kept.
 const MOST: usize = 512;
 const BEFORE: u32 = u32::MAX;
 
-/// Appends a unit. `header_bits` is where the slice data starts in its RBSP, 0 if that is not known.
+/// Appends a unit. `header_bits` is where its slice header or its SEI messages end in the RBSP, 0 if
+/// that is not known.
 pub(crate) fn append(log: &mut Vec<u8>, nal: &[u8], size: usize, sample: u64, header_bits: usize) {
     let kept = match nal.first().map_or(0, |head| head & 31) {
         // Of three bytes one may be for emulation prevention.
-        unit::SLICE | unit::IDR_SLICE if header_bits > 0 => 4 + header_bits.div_ceil(8) * 3 / 2,
-        unit::SLICE | unit::IDR_SLICE | unit::SEI => MOST,
+        unit::SLICE | unit::IDR_SLICE | unit::SEI if header_bits > 0 => {
+            4 + header_bits.div_ceil(8) * 3 / 2
+        }
+        unit::SLICE | unit::IDR_SLICE => MOST,
         unit::SPS | unit::PPS => u16::MAX as usize,
         _ => 1,
     };

@@ -82,7 +82,7 @@ impl StreamIndex {
     /// Tells that an access unit or the stream is complete.
     pub fn end_of_access_unit(&mut self) {
         head_log::append(&mut self.log, &[], 0, u64::MAX, 0);
-        let plan = self.tracker.flush();
+        let plan = self.tracker.end_of_access_unit();
         self.add(plan);
     }
 

@@ -45,6 +45,7 @@ mod pps;
 mod ref_poc;
 mod reflist;
 mod refs;
+mod sei;
 mod slice;
 mod slice_data;
 mod tables;

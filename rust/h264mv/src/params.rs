@@ -9,6 +9,28 @@ const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138,
 /// MaxFS of level 6.2 (table A-1): no picture has more macroblocks.
 const MAX_FRAME_MBS: u64 = 139_264;
 
+/// aspect_ratio_idc (table E-1); 0 is "unspecified".
+const SAMPLE_ASPECT_RATIOS: [(u16, u16); 17] = [
+    (0, 0),
+    (1, 1),
+    (12, 11),
+    (10, 11),
+    (16, 11),
+    (40, 33),
+    (24, 11),
+    (20, 11),
+    (32, 11),
+    (80, 33),
+    (18, 11),
+    (15, 11),
+    (64, 33),
+    (160, 99),
+    (4, 3),
+    (3, 2),
+    (2, 1),
+];
+const EXTENDED_SAR: usize = 255;
+
 /// What a sequence parameter set says, as far as parsing and probing need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -41,10 +63,12 @@ pub struct Sps {
     pub vui: Vui,
 }
 
-/// The VUI fields that tell of timing and reordering.
+/// The VUI fields that tell of the shape of samples, timing and reordering.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Vui {
+    /// Sample aspect ratio, width to height; None where it is not specified.
+    pub sar: Option<(u16, u16)>,
     /// num_units_in_tick, time_scale, fixed_frame_rate_flag.
     pub timing: Option<(u32, u32, bool)>,
     /// max_num_reorder_frames, max_dec_frame_buffering.
@@ -249,20 +273,33 @@ impl Sps {
 
     /// Width and height of the cropped frame in luma samples.
     pub fn cropped_size(&self) -> (u32, u32) {
-        let (sub_w, sub_h) = match self.chroma_array_type() {
+        let [_, _, width, height] = self.crop_rectangle();
+        (width, height)
+    }
+
+    /// The cropped frame in luma samples: left, top, width, height. Cropping that leaves nothing is
+    /// damage, and not done.
+    pub fn crop_rectangle(&self) -> [u32; 4] {
+        let (unit_w, sub_h) = match self.chroma_array_type() {
             1 => (2, 2),
             2 => (2, 1),
             _ => (1, 1),
         };
         let unit_h = sub_h * (2 - self.frame_mbs_only_flag as u32);
+        let (width, height) = (self.pic_width_in_mbs * 16, self.frame_height_in_mbs() * 16);
         let [left, right, top, bottom] = self.frame_crop;
-        let cut = |size: u32, a: u32, b: u32, unit: u32| {
-            size.saturating_sub(a.saturating_add(b).saturating_mul(unit))
+        let cut = |size: u32, before: u32, after: u32, unit: u32| {
+            let before = before.saturating_mul(unit);
+            let left = size.checked_sub(before.saturating_add(after.saturating_mul(unit)));
+            left.filter(|&n| n > 0).map(|n| (before, n))
         };
-        (
-            cut(self.pic_width_in_mbs * 16, left, right, sub_w),
-            cut(self.frame_height_in_mbs() * 16, top, bottom, unit_h),
-        )
+        match (
+            cut(width, left, right, unit_w),
+            cut(height, top, bottom, unit_h),
+        ) {
+            (Some((x, w)), Some((y, h))) => [x, y, w, h],
+            _ => [0, 0, width, height],
+        }
     }
 }
 
@@ -282,8 +319,12 @@ fn skip_scaling_list(r: &mut BitReader, size: u32) -> Result<()> {
 
 impl Vui {
     fn parse(&mut self, r: &mut BitReader) -> Result<()> {
-        if r.flag("aspect_ratio_info_present_flag")? && r.u(8, "aspect_ratio_idc")? == 255 {
-            r.u(32, "sar_width")?;
+        if r.flag("aspect_ratio_info_present_flag")? {
+            let sar = match r.u(8, "aspect_ratio_idc")? as usize {
+                EXTENDED_SAR => (r.u(16, "sar_width")? as u16, r.u(16, "sar_height")? as u16),
+                idc => SAMPLE_ASPECT_RATIOS.get(idc).copied().unwrap_or((0, 0)),
+            };
+            self.sar = (sar.0 > 0 && sar.1 > 0).then_some(sar);
         }
         if r.flag("overscan_info_present_flag")? {
             r.flag("overscan_appropriate_flag")?;

@@ -135,6 +135,12 @@ impl Motion {
         }
     }
 
+    /// mb_field_decoding_flag of each macroblock [h4 / 4, w4 / 4], where any is set: only in MBAFF
+    /// frames.
+    pub fn field_macroblocks(&self) -> Option<&[bool]> {
+        self.mb_field.contains(&true).then_some(&self.mb_field[..])
+    }
+
     /// How many 4x4 blocks use no list, list 0 alone, list 1 alone, and both.
     pub fn list_use(&self) -> [u32; 4] {
         let (l0, l1) = self.ref_idx.split_at(self.ref_idx.len() / 2);

@@ -38,8 +38,18 @@ pub struct PictureInfo {
     pub slices: u32,
     /// Whether this is an IDR picture.
     pub idr: bool,
-    /// IDR, or an intra picture that a recovery point message announces.
+    /// IDR, or a picture that a recovery point message announces.
     pub keyframe: bool,
+    /// recovery_frame_cnt of a recovery point message: how many frames to decode from this one on
+    /// until pictures are right. IDR pictures: 0.
+    pub recovery_frame_cnt: Option<u32>,
+    /// frame_num of its slices.
+    pub frame_num: u32,
+    /// frame_num skipped frames before this picture: they are lost, or left out on purpose where
+    /// the sequence parameter set allows gaps.
+    pub gap: bool,
+    /// Build number of the x264 that made the stream, where it says so.
+    pub x264_build: Option<u32>,
     /// nal_ref_idc is not 0.
     pub reference: bool,
     /// entropy_coding_mode_flag of the first slice.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::assembly::Assembly;
+use crate::assembly::{Announced, Assembly};
 use crate::error::{Error, Result};
 use crate::nal::{unescape, unit};
 use crate::params::Sps;
 use crate::plan::PicturePlan;
 use crate::pps::Pps;
+use crate::sei::Sei;
 use crate::slice::{peek_pps_id, SliceHeader};
 
 /// A slice header fits well into this many bytes; more is not read when only headers count.
@@ -20,10 +21,11 @@ pub struct Tracker {
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<Arc<Pps>>>,
     assembly: Assembly,
-    recovery_point: bool,
+    /// What SEI messages announce of the picture that starts next.
+    announced: Announced,
     /// The current sample, and how many of its units were pushed.
     sample: (u64, u32),
-    /// Where slice data starts in the unit pushed last; 0 if it is no slice.
+    /// Where what was read of the unit pushed last ends: a slice header or SEI messages; else 0.
     header_bits: usize,
     scratch: Vec<u8>,
 }
@@ -36,7 +38,7 @@ impl Tracker {
             sps: vec![None; 32],
             pps: vec![None; 256],
             assembly: Assembly::default(),
-            recovery_point: false,
+            announced: Announced::default(),
             sample: (u64::MAX, 0),
             header_bits: 0,
             scratch: Vec::new(),
@@ -54,7 +56,8 @@ impl Tracker {
         self.assembly.resume(next_index, period);
     }
 
-    /// Where slice data starts in the RBSP of the unit pushed last; 0 if it is no slice.
+    /// Where what was read of the unit pushed last ends in its RBSP: at the start of slice data, or
+    /// behind the SEI messages that say something; 0 for other units.
     pub(crate) fn header_bits(&self) -> usize {
         self.header_bits
     }
@@ -112,14 +115,24 @@ impl Tracker {
                 Ok(done)
             }
             unit::SEI => {
-                self.recovery_point |= has_recovery_point(payload);
+                self.sei(payload);
                 Ok(None)
             }
             unit::ACCESS_UNIT_DELIMITER | unit::END_OF_SEQUENCE | unit::END_OF_STREAM => {
-                Ok(self.flush())
+                Ok(self.end_of_access_unit())
             }
             _ => Ok(None),
         }
+    }
+
+    fn sei(&mut self, payload: &[u8]) {
+        unescape(payload, &mut self.scratch);
+        let sei = Sei::parse(&self.scratch);
+        self.header_bits = sei.end * 8;
+        let count = &mut self.announced.recovery_frame_cnt;
+        *count = sei.recovery_frame_cnt.or(*count);
+        let build = &mut self.announced.x264_build;
+        *build = sei.x264_build.or(*build);
     }
 
     fn put_sps(&mut self, payload: &[u8]) -> Result<()> {
@@ -159,6 +172,7 @@ impl Tracker {
             Ok(parsed) => parsed,
             Err(error) => {
                 self.scratch = rbsp;
+                self.announced.recovery_frame_cnt = None;
                 return Err(self.assembly.blame(error));
             }
         };
@@ -170,8 +184,9 @@ impl Tracker {
         let fresh = self.assembly.is_fresh(&header);
         let done = if fresh { self.flush() } else { None };
         if fresh {
-            let keyframe = header.idr || std::mem::take(&mut self.recovery_point);
-            self.assembly.start(&header, &sps, &pps, sample, keyframe);
+            let announced = self.announced.clone();
+            self.announced.recovery_frame_cnt = None;
+            self.assembly.start(&header, &sps, &pps, sample, announced);
         }
         if self.headers_only {
             self.scratch = rbsp;
@@ -202,7 +217,13 @@ impl Tracker {
         Ok((header, sps, pps))
     }
 
-    /// Ends the picture being collected: at the end of an access unit or of the stream.
+    /// Ends the access unit: its picture, and what its messages announce.
+    pub fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
+        self.announced.recovery_frame_cnt = None;
+        self.flush()
+    }
+
+    /// Ends the picture being collected.
     pub fn flush(&mut self) -> Option<PicturePlan> {
         self.assembly.flush()
     }
@@ -212,30 +233,4 @@ impl Tracker {
 /// decoder of the base layer is to ignore.
 fn is_scalable(payload: &[u8]) -> bool {
     payload.first().is_some_and(|byte| byte & 0x80 != 0)
-}
-
-/// Whether an SEI RBSP carries a recovery point message (payloadType 6, clause D.1.8).
-fn has_recovery_point(payload: &[u8]) -> bool {
-    let mut at = 0;
-    let read = |at: &mut usize| {
-        let mut value = 0usize;
-        loop {
-            let byte = *payload.get(*at)?;
-            *at += 1;
-            value += byte as usize;
-            if byte != 255 {
-                return Some(value);
-            }
-        }
-    };
-    while at + 2 < payload.len() {
-        let (Some(kind), Some(size)) = (read(&mut at), read(&mut at)) else {
-            return false;
-        };
-        if kind == 6 {
-            return true;
-        }
-        at += size;
-    }
-    false
 }

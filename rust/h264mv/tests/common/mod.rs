@@ -4,6 +4,7 @@
 #[path = "../../examples/common/mod.rs"]
 pub mod files;
 pub mod properties;
+pub mod writer;
 
 use std::path::{Path, PathBuf};
 

@@ -19,23 +19,27 @@ from safetensors.numpy import save as save_tensors
 
 from ..demux import PacketIndex, StreamFacts
 from ..drafts import draft_of
-from ..errors import MalformedStream
+from ..errors import MalformedStream, UnsupportedStream
+from ..pictures import NO_TAG, PictureIndex, picture_index
+from ..scan import Framing, StreamScan
 from ..source import Source
-from .native_index import Framing, StreamScan
 
 if TYPE_CHECKING:
     from .._h264mv import StreamIndex
 
 __all__ = ["load_scan", "save_scan"]
 
-_KIND: Final = "mv_tools H.264 index 2"
+_KIND: Final = "mv_tools H.264 index 3"
 _PROBES: Final = 64  # places of the file that its fingerprint looks at
 _PROBE_BYTES: Final = 4096
 _ENDS: Final = 65536
-_ARRAYS: Final = {
-    "pts": np.int64, "keyframe": np.bool_, "shown": np.bool_, "size": np.int64, "position": np.int64,
-    "units": np.uint8, "extradata": np.uint8,
-}  # fmt: skip
+_PACKETS: Final = ("pts", "dts", "duration", "keyframe", "shown", "corrupt", "size", "position")
+_FLAGS: Final = ("keyframe", "shown", "corrupt", "entry", "damage")
+_ARRAYS: Final[dict[str, type[np.generic]]] = {
+    **{name: np.bool_ if name in _FLAGS else np.int64 for name in (*_PACKETS, "packet", "entry", "damage")},
+    "units": np.uint8,
+    "extradata": np.uint8,
+}
 
 
 def _fingerprint(source: Source) -> str:
@@ -58,15 +62,16 @@ def _digest(tensors: dict[str, npt.NDArray[np.generic]], about: dict[str, str]) 
     return digest.hexdigest()
 
 
-def save_scan(scan: StreamScan, source: Source, path: Path) -> None:
+def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Path) -> None:
     """Write a scan as .safetensors; the file appears when it is complete."""
+    if scan.headers is None:
+        raise UnsupportedStream(f"{source.name}: only an H.264 stream has an index to keep")
     index = scan.packets
     tensors: dict[str, npt.NDArray[np.generic]] = {
-        "pts": index.pts,
-        "keyframe": index.keyframe,
-        "shown": index.shown,
-        "size": index.size,
-        "position": index.position,
+        **{name: getattr(index, name) for name in _PACKETS},
+        "packet": pictures.packet,
+        "entry": pictures.entry,
+        "damage": pictures.corrupt,
         "units": np.frombuffer(scan.headers.log(), np.uint8),
         "extradata": np.frombuffer(scan.framing["extradata"] or b"", np.uint8),
     }
@@ -74,18 +79,19 @@ def save_scan(scan: StreamScan, source: Source, path: Path) -> None:
         "kind": _KIND,
         "fingerprint": _fingerprint(source),
         "time_base": index.time_base.hex(),
-        "timestamps": str(int(index.timestamps)),
+        "exact_seeks": str(int(index.exact_seeks)),
         "cut": index.cut or "",
-        "corrupt": "" if scan.corrupt is None else str(scan.corrupt),
         "length_size": str(scan.framing["length_size"]),
         "stream": index.stream.to_json(),
+        "decoded": str(int(pictures.decoded)),
+        "damaged": json.dumps(pictures.damaged),
     }
     about["digest"] = _digest(tensors, about)
     with draft_of(path) as draft:
         draft.write_bytes(save_tensors(tensors, about))
 
 
-def load_scan(path: Path, source: Source) -> StreamScan:
+def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
     """Read what :func:`save_scan` wrote for this very file.
 
     Raises:
@@ -110,20 +116,30 @@ def load_scan(path: Path, source: Source) -> StreamScan:
         headers = StreamIndex.from_log(tensors["units"].tobytes(), length_size=framing["length_size"])
         packets = PacketIndex(
             stream=StreamFacts.from_json(about["stream"]),
-            pts=tensors["pts"],
-            keyframe=tensors["keyframe"],
-            shown=tensors["shown"],
-            size=tensors["size"],
-            position=tensors["position"],
+            **{name: tensors[name] for name in _PACKETS},
             time_base=float.fromhex(about["time_base"]),
-            timestamps=about["timestamps"] == "1",
+            exact_seeks=about["exact_seeks"] == "1",
             cut=about["cut"] or None,
         )
-        corrupt = int(about["corrupt"]) if about["corrupt"] else None
-        _check(packets, headers)
-    except (SafetensorError, H264Error, ValueError, KeyError, OverflowError, AttributeError) as error:
+        _check(packets, headers, tensors["packet"], tensors["entry"], tensors["damage"])
+        pictures = picture_index(
+            packets,
+            tensors["packet"],
+            tensors["entry"],
+            corrupt=tensors["damage"] if about["decoded"] == "1" else None,
+            damaged=tuple((int(number), str(why)) for number, why in json.loads(about["damaged"])),
+        )
+    except (
+        SafetensorError,
+        H264Error,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        AttributeError,
+    ) as error:
         raise MalformedStream(f"{path}: not an index that can be used: {error}") from error
-    return StreamScan(packets, headers, framing, None, corrupt, stamp)
+    return StreamScan(packets, headers, framing, stamp), pictures
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -132,13 +148,20 @@ def _metadata(data: bytes) -> dict[str, str]:
     return dict(header["__metadata__"])
 
 
-def _check(packets: PacketIndex, headers: StreamIndex) -> None:
+def _check(
+    packets: PacketIndex,
+    headers: StreamIndex,
+    picture: npt.NDArray[np.int64],
+    *flags: npt.NDArray[np.bool_],
+) -> None:
     """What holds for each scan, whatever the digest says."""
-    count = len(packets.pts)
-    lengths = {len(a) for a in (packets.keyframe, packets.shown, packets.size, packets.position)}
+    count = len(packets)
+    lengths = {len(getattr(packets, name)) for name in _PACKETS}
     if not count or lengths != {count} or not math.isfinite(packets.time_base):
         raise ValueError("its tables disagree")
     if not len(headers) or max(headers.picture_samples()) >= count:
         raise ValueError("its pictures lie outside of the file")
-    if packets.timestamps and len(np.unique(packets.pts)) != count:
-        raise ValueError("two packets have one time")
+    if {len(flag) for flag in flags} != {len(picture)} or not len(picture):
+        raise ValueError("its tables disagree")
+    if picture.min() < NO_TAG or picture.max() >= count:
+        raise ValueError("its numbering of pictures lies outside of the file")

@@ -1,0 +1,241 @@
+"""Decoding chosen pictures of a numbered stream, starting at the entry pictures before them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from .demux import WORTH_A_SEEK, PacketIndex, read_packets
+from .pictures import PictureIndex, decode_packet
+from .source import Source, open_video
+
+__all__ = ["DecodedPicture", "PictureReader", "stretches"]
+
+_SKIP_PER_PACKET: Final = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"))
+"""Decoders that read skip_frame at each packet; others take it when they are opened, if at all."""
+
+_WORTH_A_JUMP: Final = 12  # packets: emptying the decoder against decoding so many pictures
+
+
+class DecodedPicture(NamedTuple):
+    """A picture and its number.
+
+    Attributes:
+        position: number in presentation order.
+        frame: as decoded.
+        coded: (width, height) as coded, without cropping; (0, 0) where the decoder does not say.
+    """
+
+    position: int
+    frame: VideoFrame
+    coded: tuple[int, int]
+
+
+class PictureReader:
+    """Decodes chosen pictures of a file on one thread, which alone reports damage.
+
+    Args:
+        source: the file.
+        packets: its packets.
+        pictures: their numbering.
+        options: of the decoder.
+        every: give all pictures on the way as well, up to the anchor (I or P picture) that a last B
+            picture may refer to; none is skipped.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        packets: PacketIndex,
+        pictures: PictureIndex,
+        *,
+        options: Mapping[str, str] | None = None,
+        every: bool = False,
+    ) -> None:
+        self._source = source
+        self._packets = packets
+        self._pictures = pictures
+        self._options = dict(options or {})
+        self._every = every
+
+    def read(self, wanted: Sequence[int]) -> Iterator[DecodedPicture]:
+        """Decode pictures.
+
+        What can't be decoded from an entry picture is decoded from the first packet; what is missing
+        then was not put out by the decoder and is left out.
+
+        Args:
+            wanted: presentation indices, ascending and distinct.
+
+        Yields:
+            The wanted pictures in ascending order (and those between, with `every`), damaged ones too.
+        """
+        with open_video(self._source) as (container, stream):
+            run = _Run(self._source, self._packets, self._pictures, container, stream, self._options)
+            for entry, group in stretches(self._pictures, wanted):
+                missing = yield from run.decode(entry, group, every=self._every)
+                if missing:
+                    with open_video(self._source) as (again, same):
+                        start = _Run(self._source, self._packets, self._pictures, again, same, self._options)
+                        yield from start.decode(-1, missing, every=self._every, skip=False)
+
+
+def stretches(pictures: PictureIndex, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Split ascending presentation indices into stretches to decode.
+
+    Returns:
+        (entry picture, -1 for the first packet; indices) of each stretch; those with fewer packets
+        between them than a jump is worth are joined.
+    """
+    runs: list[tuple[int, list[int]]] = []
+    reached = -1  # the furthest packet of the last stretch
+    for i in wanted:
+        entry = int(pictures.entry_of[i])
+        if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
+            runs[-1][1].append(i)
+        else:
+            runs.append((entry, [i]))
+        reached = max(reached, int(pictures.packet[i]))
+    return runs
+
+
+class _Run:
+    """One opened file: its packets are numbered while they are read, from front to back."""
+
+    def __init__(
+        self,
+        source: Source,
+        packets: PacketIndex,
+        pictures: PictureIndex,
+        container: InputContainer,
+        stream: VideoStream,
+        options: dict[str, str],
+    ) -> None:
+        self._source = source
+        self._packets = packets
+        self._pictures = pictures
+        self._container = container
+        self._stream = stream
+        self._context = stream.codec_context
+        self._context.thread_count, self._context.thread_type = 1, "NONE"
+        if options:
+            self._context.options = options
+        self._reader = self._from_start()
+        self._number = -1  # of the packet read last
+        self.fresh = True
+        """Whether nothing was decoded yet."""
+
+    def decode(
+        self, entry: int, wanted: list[int], *, every: bool, skip: bool = True
+    ) -> Generator[DecodedPicture, None, list[int]]:
+        """Decode from an entry picture until all wanted ones are given; returns those that are missing."""
+        first = self._pictures.first_packet(entry)
+        if not self._approach(first):
+            return wanted
+        remaining = dict.fromkeys(wanted)
+        last = wanted[-1]
+        skip = skip and not every and self._context.name in _SKIP_PER_PACKET and not self._pictures.sequential
+        expected = max(entry, 0)
+        for index, frame in self._numbered(first, remaining, skip):
+            if index is None or index < expected:
+                if index is not None and entry >= 0 and expected == entry:
+                    continue  # it leads the entry picture, whose references are missing
+                return list(remaining)
+            if index == entry and not frame.key_frame:
+                return list(remaining)
+            if entry >= 0 and expected == entry and index != entry:
+                return list(remaining)
+            if not skip and index != expected:
+                return list(remaining)
+            if entry >= 0 and frame.is_corrupt:
+                return list(remaining)  # what hides damage depends on where decoding started
+            if remaining and index > next(iter(remaining)):
+                return list(remaining)
+            expected = index + 1
+            if index in remaining or every:
+                remaining.pop(index, None)
+                yield DecodedPicture(index, frame, self._coded(frame))
+            if index >= last and not (every and frame.pict_type == PictureType.B):
+                break
+        return list(remaining)
+
+    def _coded(self, frame: VideoFrame) -> tuple[int, int]:
+        context = self._context
+        same = (context.width, context.height) == (frame.width, frame.height)
+        return (context.coded_width, context.coded_height) if same else (0, 0)
+
+    def _numbered(
+        self, first: int, wanted: dict[int, None], skip: bool
+    ) -> Iterator[tuple[int | None, VideoFrame]]:
+        """Presentation index and picture, as they are put out from packet `first` on; None where the
+        decoder gives a picture that is not in the index."""
+        pictures, count = self._pictures, 0
+        for number, packet in chain(self._forward(first), ((len(self._packets), None),)):
+            index = pictures.position_of.get(number)
+            if skip and index is not None:  # a second field shares the fate of the first
+                needed = index in wanted or number == first
+                self._context.skip_frame = "DEFAULT" if needed else "NONREF"
+            try:
+                frames = decode_packet(self._context, packet, number)
+            except av.error.FFmpegError:
+                continue  # its picture is missing among those put out
+            for frame in frames:
+                if pictures.sequential:
+                    yield count, frame
+                elif frame.pts is not None:
+                    yield pictures.position_of.get(int(frame.pts)), frame
+                count += 1
+
+    def _forward(self, first: int) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        """The packets from `first` on with their numbers, until one is not what the index says."""
+        for number, packet in self._reader:
+            self._number = number
+            if number < len(self._packets) and packet.size != self._packets.size[number]:
+                return
+            if number >= first:
+                yield number, packet
+
+    def _approach(self, first: int) -> bool:
+        """Be before packet `first` with an empty decoder that has seen the head of the stream."""
+        if self.fresh and first > 0:
+            self._decode_head()
+        if not self.fresh:
+            self._context.flush_buffers()
+            self._context.skip_frame = "DEFAULT"
+        self.fresh = False
+        past = int(self._packets.size[self._number + 1 : first].sum())
+        if self._number >= first or past > WORTH_A_SEEK:
+            return self._seek(first) or self._number < first
+        return True
+
+    def _decode_head(self) -> None:
+        """Decode the first packet: parameter sets and messages to the decoder may stand there alone."""
+        self.fresh = False
+        number, packet = next(self._reader, (0, None))
+        if packet is not None:
+            self._number = number
+            with contextlib.suppress(av.error.FFmpegError):  # damage is reported where it is asked for
+                decode_packet(self._context, packet, number)
+
+    def _seek(self, first: int) -> bool:
+        if not self._packets.seek(self._container, self._stream, first):
+            return False
+        packets = read_packets(self._container, self._stream)
+        head = next(packets, None)
+        number = None if head is None else self._packets.locate(head)
+        if head is None or number is None or number > first:
+            self._reader, self._number = iter(()), len(self._packets)
+            return False
+        self._reader, self._number = enumerate(chain((head,), packets), number), number - 1
+        return True
+
+    def _from_start(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        return enumerate(read_packets(self._container, self._stream))

@@ -1,0 +1,159 @@
+"""Properties of a video stream: sizes, rate, duration, entropy coding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from .demux import PacketIndex, StreamFacts
+from .errors import MalformedStream
+from .pictures import PictureIndex
+from .source import Source, open_video
+
+__all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "read_metadata"]
+
+EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
+
+_MACROBLOCK: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoMetadata:
+    """What a file says of its video stream.
+
+    Attributes:
+        codec: libav's name, such as "h264" or "mpeg4".
+        profile: such as "High", or None.
+        width, height: of the picture as shown, in samples.
+        coded_width, coded_height: whole macroblocks, as coded.
+        average_fps: frames per second, or None where the container does not know.
+        num_frames: pictures in the stream; the two fields of a frame are two where they are coded apart.
+        duration_seconds: of the video stream, or None.
+        has_b_frames: whether decoding and presentation order differ.
+        entropy_coding: "cabac" or "cavlc" for H.264, else None.
+    """
+
+    codec: str
+    profile: str | None
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    average_fps: float | None
+    num_frames: int
+    duration_seconds: float | None
+    has_b_frames: bool
+    entropy_coding: Literal["cabac", "cavlc"] | None
+
+
+def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int = 0) -> tuple[int, int]:
+    """(coded_width, coded_height) in whole macroblocks; the codec's own numbers where it has them."""
+    return (
+        -(-max(width, coded_width) // _MACROBLOCK) * _MACROBLOCK,
+        -(-max(height, coded_height) // _MACROBLOCK) * _MACROBLOCK,
+    )
+
+
+def read_metadata(
+    source: Source,
+    packets: PacketIndex,
+    pictures: PictureIndex,
+    *,
+    coded: tuple[int, int] | None = None,
+    entropy: EntropyCoding | None = None,
+) -> VideoMetadata:
+    """Describe the video stream.
+
+    Args:
+        source: the file.
+        packets: its packets.
+        pictures: its pictures.
+        coded: (coded_width, coded_height) and
+        entropy: H.264's entropy coding, if they are known; else one picture is decoded for them.
+
+    Raises:
+        MalformedStream: the first picture can't be decoded.
+    """
+    facts = packets.stream
+    if coded is None:
+        with open_video(source) as (container, stream):
+            context = stream.codec_context
+            entropy = entropy or _decode_first(source, container, stream)
+            facts = StreamFacts.of(stream)
+            coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
+    if facts.width < 1 or facts.height < 1:
+        raise MalformedStream(f"{source.name}: the video stream gives no picture size")
+    frames = len(pictures)
+    seconds = pictures.duration
+    if seconds is None and facts.rate:
+        seconds = frames / float(facts.rate)
+    return VideoMetadata(
+        codec=facts.codec,
+        profile=facts.profile,
+        width=facts.width,
+        height=facts.height,
+        coded_width=coded[0],
+        coded_height=coded[1],
+        average_fps=float(facts.rate) if facts.rate else None,
+        num_frames=frames,
+        duration_seconds=seconds,
+        has_b_frames=pictures.reordered,
+        entropy_coding=entropy,
+    )
+
+
+def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:
+    """Decode one picture, so that the codec knows its coded size; returns H.264's entropy coding."""
+    context = stream.codec_context
+    context.thread_count = 1
+    entropy = entropy_coding(context.extradata) if context.name == "h264" else None
+    try:
+        for packet in container.demux(stream):
+            if context.name == "h264" and entropy is None and packet.size:
+                entropy = entropy_coding(bytes(packet))
+            if context.decode(packet):
+                break
+    except av.error.FFmpegError as error:
+        raise MalformedStream(f"{source.name}: the first picture can't be decoded: {error}") from error
+    return entropy
+
+
+def entropy_coding(data: bytes | None) -> EntropyCoding | None:
+    """entropy_coding_mode_flag of the first picture parameter set (H.264, 7.3.2.2).
+
+    Args:
+        data: an AVCDecoderConfigurationRecord (avcC) or an Annex B byte stream.
+    """
+    for payload in _parameter_sets(data or b""):
+        bits = "".join(f"{byte:08b}" for byte in payload[:16].replace(b"\0\0\3", b"\0\0"))
+        try:
+            position = 0
+            for _ in range(2):  # pic_parameter_set_id, seq_parameter_set_id: ue(v)
+                zeros = bits.index("1", position) - position
+                position += 2 * zeros + 1
+            return "cabac" if bits[position] == "1" else "cavlc"
+        except (ValueError, IndexError):
+            continue
+    return None
+
+
+def _parameter_sets(data: bytes) -> list[bytes]:
+    """Payloads of the picture parameter sets (nal_unit_type 8), without the NAL header byte."""
+    if data[:1] == b"\x01" and len(data) > 6:  # avcC: ISO/IEC 14496-15, 5.2.4.1
+        position, found = 6, []
+        for _ in range(data[5] & 31):
+            position += 2 + int.from_bytes(data[position : position + 2], "big")
+        if position >= len(data):
+            return []
+        count, position = data[position], position + 1
+        for _ in range(count):
+            length = int.from_bytes(data[position : position + 2], "big")
+            found.append(data[position + 3 : position + 2 + length])
+            position += 2 + length
+        return found
+    units = data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
+    return [unit[1:] for unit in units[1:] if unit and unit[0] & 31 == 8]

@@ -1,0 +1,345 @@
+"""What every file owes: one numbering, compared with libavcodec on one thread from the start."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+
+import mv_tools
+from mv_tools import MalformedStream, MotionDecoder, MotionFrame, UnsupportedStream
+from mv_tools.backends.libav import MOTION_CODECS
+
+__all__ = ["CHECKS", "Reference", "Shown", "check_motion", "sampled"]
+
+_COLUMNS: Final = (
+    "source", "w", "h", "src_x", "src_y", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale"
+)  # fmt: skip
+_TYPES: Final = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}
+
+Picture = npt.NDArray[np.uint8]
+Shown = Callable[[Picture], Picture]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture as libavcodec puts it out.
+
+    Attributes:
+        rgb: uint8 [H, W, 3], as coded.
+        pict_type: "I", "P", "B", or None where the decoder does not say.
+        key: the decoder's own flag.
+        corrupt: the decoder knows that it is damaged.
+        seconds: its time, or None.
+        packet: number of the packet that it came out of.
+        vectors: int32 [N, 10], the exported vectors.
+    """
+
+    rgb: Picture
+    pict_type: str | None
+    key: bool
+    corrupt: bool
+    seconds: float | None
+    packet: int
+    vectors: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file decoded from its start by one thread.
+
+    Attributes:
+        codec: name of the decoder.
+        shots: pictures in the order of output.
+        marked: numbers of the packets that the container marks as keyframes.
+        damaged: bytes are missing, or the decoder reported damage.
+        broken: numbers of the packets that the demuxer knows to be incomplete.
+        square: its pixels are square, or of unknown shape.
+    """
+
+    codec: str
+    shots: list[Shot]
+    marked: frozenset[int]
+    damaged: bool
+    broken: frozenset[int]
+    square: bool
+
+    @property
+    def timed(self) -> bool:
+        """Whether every picture has a time and they ascend in the order of output."""
+        times = [shot.seconds for shot in self.shots]
+        return None not in times and all(a < b for a, b in pairwise(times))  # type: ignore[operator]
+
+    @property
+    def keys(self) -> list[int]:
+        """Pictures that the decoder flags as keyframes; those out of marked packets if it flags none."""
+        flagged = [i for i, shot in enumerate(self.shots) if shot.key]
+        return flagged or [i for i, shot in enumerate(self.shots) if shot.packet in self.marked] or [0]
+
+    @property
+    def suspect(self) -> set[int]:
+        """Pictures that may be refused: damaged ones, and those that may depend on an incomplete packet."""
+        out = {i for i, shot in enumerate(self.shots) if shot.corrupt}
+        keys = [(i, shot.packet) for i, shot in enumerate(self.shots) if shot.key]
+        for broken in self.broken if self.damaged else ():
+            end = min(
+                ((i, packet) for i, packet in keys if packet > broken), key=lambda k: k[1], default=None
+            )
+            out |= {
+                i
+                for i, shot in enumerate(self.shots)
+                if shot.packet >= broken and (end is None or i < end[0])
+            }
+        return out
+
+    @classmethod
+    def of(cls, path: Path, *, damaged: bool = False) -> Reference:
+        """Decode twice: pictures and times as they are; tags and vectors, which change no sample.
+
+        Args:
+            path: the file.
+            damaged: bytes are known to be missing, whatever the decoder says.
+        """
+        plain, codec, marked, broken, failed, square = _decode(path, tagged=False)
+        tagged = _decode(path, tagged=True)[0]
+        assert len(plain) == len(tagged)
+        shots = [
+            Shot(
+                rgb=one.to_ndarray(format="rgb24"),
+                pict_type=_TYPES.get(int(one.pict_type)),
+                key=bool(one.key_frame),
+                corrupt=bool(one.is_corrupt),
+                seconds=one.time,
+                packet=-1 if two.pts is None else two.pts,
+                vectors=_vectors(two),
+            )
+            for one, two in zip(plain, tagged, strict=True)
+        ]
+        damaged = damaged or failed or any(shot.corrupt for shot in shots)
+        return cls(codec, shots, marked, damaged, broken, square)
+
+
+def _decode(
+    path: Path, *, tagged: bool
+) -> tuple[list[av.VideoFrame], str, frozenset[int], frozenset[int], bool, bool]:
+    frames: list[av.VideoFrame] = []
+    marked: set[int] = set()
+    broken: set[int] = set()
+    failed, number = False, -1
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        context.thread_count, context.thread_type = 1, "NONE"
+        if tagged and context.name in MOTION_CODECS:
+            context.options = {"flags2": "+export_mvs"}
+        for packet in container.demux(stream):
+            if packet.size:
+                number += 1
+                if packet.is_keyframe:
+                    marked.add(number)
+                if packet.is_corrupt:
+                    broken.add(number)
+                if tagged:
+                    packet.pts = number
+            try:
+                frames += context.decode(packet)
+            except av.error.FFmpegError:
+                failed = True
+        square = (context.sample_aspect_ratio or 1) == 1
+        name, found = context.name, (frozenset(marked), frozenset(broken))
+        return frames, name, *found, failed, square
+
+
+def _vectors(frame: av.VideoFrame) -> npt.NDArray[np.int32]:
+    exported = frame.side_data.get("MOTION_VECTORS")
+    if exported is None:
+        return np.zeros((0, 10), np.int32)
+    table = exported.to_ndarray()  # type: ignore[attr-defined]
+    return np.stack([table[name].astype(np.int32) for name in _COLUMNS], axis=1)
+
+
+def sampled(reference: Reference, name: str, *, full: bool) -> list[int]:
+    """Pictures to read alone: first, last, around keyframes, a few others; all if `full`."""
+    total = len(reference.shots)
+    if full:
+        return list(range(total))
+    chance = random.Random(name)
+    keys = reference.keys if len(reference.keys) < 6 else chance.sample(reference.keys, 5)
+    around = {key + step for key in keys for step in (-2, -1, 0, 1, 2)}
+    chosen = {0, 1, total - 2, total - 1, *around, *chance.sample(range(total), min(4, total))}
+    return sorted(i for i in chosen if 0 <= i < total)
+
+
+def _nearest(stretched: Picture, pictures: Sequence[Picture]) -> int:
+    """Which picture this one shows, stretched to square pixels."""
+    height, width = pictures[0].shape[:2]
+    rows = (np.arange(height) + 0.5) * stretched.shape[0] / height
+    columns = (np.arange(width) + 0.5) * stretched.shape[1] / width
+    small = stretched[rows.astype(int)][:, columns.astype(int)].astype(int)
+    return int(np.argmin([np.abs(small - picture).mean() for picture in pictures]))
+
+
+def _same(got: Picture, expected: Picture, reference: Reference, shown: Shown, what: str) -> None:
+    """Assert equality; say which picture it is instead."""
+    if got.shape == expected.shape and np.array_equal(got, expected):
+        return
+    if not reference.square:
+        others = [_nearest(got, [shown(shot.rgb) for shot in reference.shots])]
+        if np.array_equal(shown(reference.shots[others[0]].rgb), expected):
+            return
+    else:
+        others = [i for i, shot in enumerate(reference.shots) if np.array_equal(shown(shot.rgb), got)]
+    why = f"picture {others[0]}" if others else "no picture of the full decode"
+    raise AssertionError(f"{what} is {why}, {got.shape} for {expected.shape}")
+
+
+def check_count(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
+    """All ways of counting agree."""
+    total = len(reference.shots)
+    counts = mv_tools.count_frames(path), len(mv_tools.RgbDecoder(path))
+    assert counts == (total, total), f"counted {counts}, decoded {total}"
+    beyond = [total, -total - 1]
+    for index in beyond:
+        try:
+            mv_tools.read_rgb_at(path, [index])
+        except IndexError:
+            continue
+        raise AssertionError(f"picture {index} of {total} was given out")
+
+
+def check_rgb(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
+    """Each picture read alone, and any subset read in one go, is that of the full decode."""
+    readable = []
+    for index in indices:
+        refusal = None
+        try:
+            frames, numbers = mv_tools.read_rgb_at(path, [index])
+        except MalformedStream as error:
+            refusal = str(error)
+        if refusal is not None:
+            assert index in reference.suspect, f"picture {index}: {refusal}"
+            assert re.search(rf"\b(picture|frame) {index}\b", refusal), f"names no picture: {refusal}"
+            continue
+        assert numbers.tolist() == [index]
+        readable.append(index)
+        _same(frames[0], shown(reference.shots[index].rgb), reference, shown, f"picture {index}")
+    chance = random.Random(len(readable))
+    subset = sorted(chance.sample(readable, min(len(readable), 7)))
+    found = list(mv_tools.iter_rgb_at(path, subset))
+    assert [index for index, _ in found] == subset
+    for index, picture in found:
+        _same(picture, shown(reference.shots[index].rgb), reference, shown, f"picture {index} of {subset}")
+
+
+def check_keyframes(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
+    """read_keyframes gives the pictures that the decoder calls keyframes, the marked ones at least."""
+    frames, numbers = mv_tools.read_keyframes(path)
+    found = numbers.tolist()
+    assert found == sorted(set(found))
+    wrong = sorted(set(found) - set(reference.keys))
+    assert not wrong, f"not keyframes by the decoder's own flag: {wrong}"
+    flagged = [
+        i
+        for i, shot in enumerate(reference.shots)
+        if shot.key and not shot.corrupt and shot.packet in reference.marked
+    ]
+    assert found, "no keyframe"
+    assert set(found) >= set(flagged), f"keyframes are left out: {sorted(set(flagged) - set(found))}"
+    for index, picture in zip(found, frames, strict=True):
+        _same(picture, shown(reference.shots[index].rgb), reference, shown, f"keyframe {index}")
+
+
+def _number(frame: MotionFrame) -> int:
+    """The frame that a picture belongs to."""
+    number = getattr(frame, "frame_index", None)
+    assert number is not None or frame.structure == "frame", "a field without a frame_index"
+    return frame.index if number is None else int(number)
+
+
+def _equal_motion(one: MotionFrame, two: MotionFrame) -> bool:
+    same_ref_poc = (one.ref_poc is None) == (two.ref_poc is None)
+    if same_ref_poc and one.ref_poc is not None and two.ref_poc is not None:
+        same_ref_poc = np.array_equal(one.ref_poc, two.ref_poc)
+    return (
+        same_ref_poc
+        and np.array_equal(one.mv, two.mv)
+        and np.array_equal(one.ref_idx, two.ref_idx)
+        and (one.index, one.pict_type, one.pts_seconds) == (two.index, two.pict_type, two.pts_seconds)
+    )
+
+
+def check_motion(
+    path: Path, reference: Reference, indices: Sequence[int], shown: Shown, *, backend: str = "auto"
+) -> None:
+    """Motion is numbered as the pictures are, by iteration and alone."""
+    if reference.codec not in MOTION_CODECS and reference.codec != "hevc":
+        return
+    decoder = MotionDecoder(path, backend=backend, on_damage="skip" if reference.damaged else "raise")
+    try:
+        frames = list(decoder)
+    except UnsupportedStream:
+        assert reference.codec == "hevc", "a codec with motion was refused"
+        return
+    total = len(reference.shots)
+    assert decoder.frame_count == total, f"motion counts {decoder.frame_count}, decoded {total}"
+    lost = {damage.index for damage in decoder.damaged}
+    assert reference.damaged or not lost
+    seen = {frame.index for frame in frames} | lost - {None}
+    assert seen == set(range(len(decoder))), f"iteration misses {sorted(set(range(len(decoder))) - seen)}"
+    assert [frame.index for frame in frames] == sorted(frame.index for frame in frames)
+    numbers = [_number(frame) for frame in frames]
+    assert numbers == sorted(numbers)
+    assert set(numbers) <= set(range(total))
+    assert lost or set(numbers) == set(range(total))
+    for frame in frames:
+        shot = reference.shots[_number(frame)]
+        if frame.structure == "frame" and shot.pict_type and not shot.corrupt:
+            assert frame.pict_type == shot.pict_type, f"type of picture {frame.index}"
+        if decoder.backend == "libav" and not reference.damaged:
+            np.testing.assert_array_equal(frame.to_blocks(), shot.vectors, f"vectors of {frame.index}")
+        if reference.timed and frame.structure == "frame":
+            assert frame.pts_seconds is not None, f"picture {frame.index} has no time"
+            assert abs(frame.pts_seconds - shot.seconds) < 1e-6, f"time of picture {frame.index}"  # type: ignore[operator]
+    fields = {frame.index: frame for frame in frames}
+    chance = random.Random(total)
+    for index in [i for i in indices if i in fields][:12] + chance.sample(
+        sorted(fields), min(3, len(fields))
+    ):
+        assert _equal_motion(decoder[index], fields[index]), f"frame {index} alone is another"
+
+
+def check_metadata(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
+    """The number of pictures and the duration are those of the pictures put out."""
+    if reference.codec not in MOTION_CODECS:
+        return
+    metadata = MotionDecoder(path).metadata
+    total = len(reference.shots)
+    assert metadata.num_frames in (total, len(MotionDecoder(path))), f"num_frames {metadata.num_frames}"
+    if not reference.timed or total < 3:
+        return
+    times = np.array([shot.seconds for shot in reference.shots], float)
+    usual = float(np.median(np.diff(times)))
+    span = float(times[-1] - times[0]) + usual
+    slack = max(usual, float(times[-1] - times[-2])) + 0.002
+    assert metadata.duration_seconds is not None
+    assert abs(metadata.duration_seconds - span) <= slack, f"{metadata.duration_seconds} s for {span} s"
+
+
+CHECKS: Final[dict[str, Callable[[Path, Reference, Sequence[int], Shown], None]]] = {
+    "count": check_count,
+    "rgb": check_rgb,
+    "keyframes": check_keyframes,
+    "motion": check_motion,
+    "libav motion": partial(check_motion, backend="libav"),
+    "metadata": check_metadata,
+}
