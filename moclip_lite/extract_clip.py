@@ -24,6 +24,7 @@ from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
 from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
+from .pretrained import description_digest
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import read_json, write_json
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
 
 _AHEAD: Final = 16
+_WEIGHTS_CODE: Final = 2  # how weights become an encoder: 2 applies the activation of a tag
 _BATCH: Final = 16  # pictures in one pass
 
 
@@ -49,6 +51,7 @@ class AppearanceSpec:
             of them, or what is quickest to decode where a part has none
             (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever
             they stand.
+        weights_of: the tag that a checkpoint file is of.
     """
 
     model: str
@@ -56,6 +59,7 @@ class AppearanceSpec:
     seed: int = 0
     frames: int = 4
     positions: Positions = "reachable"
+    weights_of: str | None = None
 
 
 def read_clip_frames(source: Path | MotionDecoder, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
@@ -93,9 +97,10 @@ class LazyEncoder:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
         identity: list[Any] = [spec.model, spec.pretrained, spec.seed, version("open_clip_torch")]
-        local = Path(spec.pretrained)
+        identity += [spec.weights_of, _WEIGHTS_CODE]
+        local = Path(spec.pretrained).expanduser()
         if local.is_file():
-            identity.append(digest_file(local))
+            identity += [digest_file(local), description_digest(local)]
         name = digest_bytes([json.dumps(identity).encode()])
         self._note = cache.root / "weights" / f"{name}.json"
         self._identity = identity

@@ -190,7 +190,8 @@ class Classifier:
     def _appearance_spec(self) -> AppearanceSpec:
         clip = self.experiment.clip
         return AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions
+            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions,
+            weights_of=clip.weights_of,
         )
 
     def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

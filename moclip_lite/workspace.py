@@ -39,13 +39,16 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
     """
     clip = experiment.clip
     if clip.model.startswith(VIDEO_MODELS):
+        if clip.weights_of is not None:
+            raise ConfigError(f"clip.weights_of names a tag of open_clip; {clip.model} has none of them")
         from .video_appearance import VideoAppearanceEncoder
 
         seed = _encoder_seed(experiment)
         return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
     from .appearance import AppearanceEncoder
 
-    return AppearanceEncoder(clip.model, clip.pretrained, device, _encoder_seed(experiment))
+    seed = _encoder_seed(experiment)
+    return AppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.weights_of)
 
 
 def _encoder_seed(experiment: Experiment) -> int:
@@ -142,7 +145,7 @@ class Workspace:
         clip = self.experiment.clip
         return AppearanceSpec(
             model=clip.model, pretrained=clip.pretrained, seed=_encoder_seed(self.experiment),
-            frames=clip.frames, positions=clip.positions,
+            frames=clip.frames, positions=clip.positions, weights_of=clip.weights_of,
         )  # fmt: skip
 
     @cached_property
@@ -155,6 +158,8 @@ class Workspace:
             encoder = make_encoder(self.experiment, self.device)
             if encoder.random:
                 self.reporter.warn(f"{spec.model} has RANDOM weights, as asked for: its features mean little")
+            else:
+                self.reporter.say(f"loaded {encoder.describe()}")
             return encoder
 
         return LazyEncoder(spec, self.cache, load)

@@ -9,7 +9,7 @@ import typer
 
 from .console import ConsoleReporter, err, print_json, print_table
 from .data import print_failures
-from .options import Cache, Json, Quiet
+from .options import Cache, Json, Quiet, WeightsOf
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -210,9 +210,10 @@ def retrieval(
 
 
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="Of MobileCLIP (Apple's, open_clip's, timm's) or MobileViCLIP.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Of MobileCLIP (Apple's, open_clip's, timm's) or MobileViCLIP, or of --model's open_clip model (a tag too).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file of this program.")],
-    model: Model = "mobileviclip-small",
+    model: Annotated[str, typer.Option("--model", "-m", help="mobileviclip-tiny, mobileviclip-small, or a model of open_clip.")] = "mobileviclip-small",
+    weights_of: WeightsOf = None,
     partial: Annotated[bool, typer.Option("--partial", help="Accept missing and unexpected tensors.")] = False,
     rename: Annotated[list[str] | None, typer.Option(help="REGEX=REPLACEMENT on the file's names. Repeatable.")] = None,
     fold: Annotated[bool, typer.Option("--fold", help="Write the folded form, for inference.")] = False,
@@ -220,10 +221,22 @@ def convert(
 ) -> None:  # fmt: skip
     """Bring a checkpoint of another project into this program's form; says what matched and what did not.
 
+    For a model of open_clip the file's header says how the weights were trained (--weights-of), so that
+    --pretrained FILE needs nothing beside it.
+
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """
     import re
 
+    from ..config import VIDEO_MODELS
+
+    if not model.startswith(VIDEO_MODELS):
+        if partial or rename or fold:
+            raise typer.BadParameter(f"--partial, --rename and --fold are for MobileViCLIP, not for {model}")
+        _convert_clip(checkpoint, out, model, weights_of, json)
+        return
+    if weights_of is not None:
+        raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
     from ..mobileviclip import build, import_checkpoint, save_model, variant
 
     pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
@@ -244,6 +257,19 @@ def convert(
     for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
         for name in names:
             err.print(f"  {kind}: {name}", markup=False)
+
+
+def _convert_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
+    from ..appearance import AppearanceEncoder
+
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
+    encoder = AppearanceEncoder(model, str(checkpoint), weights_of=weights_of)
+    encoder.save(out)
+    if json:
+        print_json({"out": str(out), "model": model, "configuration": encoder.configuration})
+        return
+    err.print(f"{out}: {encoder.describe()}", markup=False)
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
