@@ -51,6 +51,10 @@ class Memory:
         return index % 4
 
 
+class _Stop(Exception):
+    pass
+
+
 SETTINGS = VideoTextSettings(epochs=2, warmup=0.5, batch=4, lr=1e-3, threads=1)
 
 
@@ -72,6 +76,62 @@ def test_the_temperature_has_a_floor() -> None:
     assert float(model.temperature.detach()) == pytest.approx(0.07)
     model.log_temperature.data.fill_(math.log(1e-4))
     assert float(model.temperature.detach()) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [-math.log(100), -float(torch.tensor(100.0).log()), float(torch.tensor(0.01).log()), math.log(1e-4)],
+)
+def test_the_temperature_learns_from_its_floor(start: float) -> None:
+    """Published checkpoints lie there: logit_scale ln 100, temp 0.01. Here the captions are random, so that
+    a higher temperature is better; where they fit, it stays at the floor."""
+    for texts, rises in (("random", True), ("right", False)):
+        model = build(SMALLEST)
+        model.log_temperature.data.fill_(start)
+        generator = torch.Generator().manual_seed(0)
+        video = torch.randn(6, 8, generator=generator)
+        text = video if texts == "right" else torch.randn(6, 8, generator=generator)
+        optimizer = torch.optim.SGD([model.log_temperature], lr=0.1)
+        model.clamp_temperature()
+        for _ in range(2):
+            optimizer.zero_grad()
+            contrastive_loss(video, text, model.temperature, torch.arange(6)).backward()
+            optimizer.step()
+            model.clamp_temperature()
+        value = float(model.temperature.detach())
+        assert value > 0.011 if rises else value == pytest.approx(0.01)
+
+
+def test_training_moves_the_temperature_off_its_floor() -> None:
+    model = build(SMALLEST)
+    model.log_temperature.data.fill_(-math.log(100))
+    history = fit_video_text(model, Memory(), dataclasses.replace(SETTINGS, lr=1e-2), device=CPU).history
+    assert history[-1]["temperature"] > 0.0101
+
+
+@pytest.mark.parametrize(("batch", "after"), [(2, 4), (4, 2), (4, 3), (6, 12)])
+def test_a_training_with_another_batch_begins_anew(tmp_path: Path, batch: int, after: int) -> None:
+    """Its history has each epoch once, and the model is that of an undisturbed training."""
+    checkpoint, models = tmp_path / "c.safetensors", []
+
+    def stop(done: int, total: int, loss: float) -> None:
+        if done == total // 2 + 1:  # in the second epoch: the first is in the checkpoint
+            raise _Stop
+
+    settings = dataclasses.replace(SETTINGS, batch=batch)
+    with pytest.raises(_Stop):
+        fit_video_text(
+            build(SMALLEST), Memory(), settings, device=CPU, checkpoint=checkpoint, fingerprint="x", on_step=stop
+        )
+    for path in (checkpoint, tmp_path / "other.safetensors"):
+        models.append(build(SMALLEST))
+        settings = dataclasses.replace(SETTINGS, batch=after)
+        result = fit_video_text(
+            models[-1], Memory(), settings, device=CPU, checkpoint=path, fingerprint="x"
+        )
+        assert [row["epoch"] for row in result.history] == [0, 1]
+    for name, value in models[1].state_dict().items():
+        assert torch.equal(models[0].state_dict()[name], value), name
 
 
 def _process(rank: int, folder: str, port: int, weights: dict[str, Tensor]) -> None:
@@ -139,10 +199,6 @@ def test_gradient_checkpointing_changes_nothing() -> None:
     assert results[0][0]["loss"] == pytest.approx(results[1][0]["loss"], rel=1e-4)
     for name, value in models[0].items():
         torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-4, msg=name)
-
-
-class _Stop(Exception):
-    pass
 
 
 def test_an_interrupted_training_comes_to_the_same_end(

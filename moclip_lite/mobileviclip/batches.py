@@ -62,7 +62,9 @@ class PairBatches:
         self.batch = min(self.batch, len(self.pairs) // world)
         if self.batch < 1 or len(self.pairs) < 2:
             raise DataError(f"{len(self.pairs)} pairs are too few to tell apart in {world} process(es)")
-        self.steps = len(self.pairs) // (self.batch * world)
+        self.whole = self.batch * world
+        """Pairs in a batch of all processes."""
+        self.steps = len(self.pairs) // self.whole
         """Batches of an epoch."""
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:

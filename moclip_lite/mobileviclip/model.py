@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ from .video import VideoEncoder
 
 __all__ = ["MobileViCLIP", "build", "variant"]
 
-FLOOR = 0.01
-"""Least temperature (published)."""
+_FLOOR: Final = 0.01  # least temperature (published)
+_LOG_FLOOR: Final = float(torch.tensor(_FLOOR).log())  # as float32 has it
 
 
 class MobileViCLIP(nn.Module):
@@ -73,7 +74,18 @@ class MobileViCLIP(nn.Module):
     @property
     def temperature(self) -> Tensor:
         """What similarities are divided by; never below 0.01."""
-        return self.log_temperature.exp().clamp_min(FLOOR)
+        # torch's clamp has no gradient at the bound itself, where published checkpoints lie.
+        below = self.log_temperature < _LOG_FLOOR
+        return self.log_temperature.masked_fill(below, _LOG_FLOOR).exp()
+
+    @torch.no_grad()
+    def clamp_temperature(self) -> None:
+        """Set a temperature below the floor to the floor, in place.
+
+        Below the floor the gradient is 0, at the floor it is not: training calls this before its first step
+        and after each.
+        """
+        self.log_temperature.clamp_min_(_LOG_FLOOR)
 
     def set_normalization(self, normalization: Statistics) -> None:
         """Change the mean and standard deviation that pictures are normalised by."""

@@ -52,6 +52,8 @@ def load_model(path: Path) -> MobileViCLIP:
         shapes = MobileViCLIP(config)
         if folded:
             shapes.eval().fold()
+    if folded and any(".mlp.conv.bn." in name for name in arrays):
+        raise CheckpointError(f"{path} was folded by an earlier version; fold the training form again")
     expected = {name: tuple(value.shape) for name, value in shapes.state_dict().items()}
     for name in sorted(set(expected) | set(arrays)):
         if name not in arrays or name not in expected or tuple(arrays[name].shape) != expected[name]:
