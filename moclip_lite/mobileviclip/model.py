@@ -30,6 +30,8 @@ class MobileViCLIP(nn.Module):
         config: size and shape.
         folded: whether training branches are folded away.
         weights: where the weights are from, for people; "random" until some are loaded.
+        random_parts: what kept its random initial values when a file of weights was loaded that holds a part,
+            for people, such as ("text tower",).
     """
 
     def __init__(self, config: MobileViClipConfig) -> None:
@@ -37,6 +39,7 @@ class MobileViCLIP(nn.Module):
         self.config = config
         self.folded = False
         self.weights = "random"
+        self.random_parts: tuple[str, ...] = ()
         self.video = VideoEncoder(config)
         self.text = create_text_tower(config)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
@@ -114,8 +117,15 @@ class MobileViCLIP(nn.Module):
     def describe(self) -> str:
         """For people: size, frames and weights."""
         weights = "RANDOM weights" if self.weights == "random" else self.weights
+        if self.random_parts:
+            weights += f", RANDOM weights in its {', its '.join(self.random_parts)}"
         frames = f"{self.config.num_frames} frames of {self.config.image_size} x {self.config.image_size}"
         return f"mobileviclip-{self.config.name}, {frames}, {weights}"
+
+    @property
+    def random(self) -> bool:
+        """Whether weights are random, all or some."""
+        return self.weights == "random" or bool(self.random_parts)
 
     def _check(self, clip: Tensor) -> None:
         frames, side = self.config.num_frames, self.config.image_size
