@@ -45,7 +45,8 @@ def located(spec: ModelSpec) -> ModelSpec:
     path = Path(spec.pretrained).expanduser()
     if spec.pretrained in (RANDOM, *TAGS) or not path.is_file():
         return spec
-    return replace(spec, pretrained=str(path.absolute()))
+    # A link to a file is kept: its target may lack the ending.
+    return replace(spec, pretrained=str(path.parent.resolve() / path.name))
 
 
 class VideoTextEncoder:
