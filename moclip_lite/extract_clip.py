@@ -24,6 +24,7 @@ from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
 from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
+from .pretrained import description_digest
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import read_json, write_json
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
 
 _AHEAD: Final = 16
+_WEIGHTS_CODE: Final = 2  # how weights become an encoder: 2 applies the activation of a tag
 _BATCH: Final = 16  # pictures in one pass
 
 
@@ -49,6 +51,7 @@ class AppearanceSpec:
             of them, or what is quickest to decode where a part has none
             (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever
             they stand.
+        weights_of: the tag that a checkpoint file is of.
     """
 
     model: str
@@ -56,6 +59,7 @@ class AppearanceSpec:
     seed: int = 0
     frames: int = 4
     positions: Positions = "reachable"
+    weights_of: str | None = None
 
 
 def read_clip_frames(source: Path | MotionDecoder, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
@@ -93,9 +97,10 @@ class LazyEncoder:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
         identity: list[Any] = [spec.model, spec.pretrained, spec.seed, version("open_clip_torch")]
-        local = Path(spec.pretrained)
+        identity += [spec.weights_of, _WEIGHTS_CODE]
+        local = Path(spec.pretrained).expanduser()
         if local.is_file():
-            identity.append(digest_file(local))
+            identity += [digest_file(local), description_digest(local)]
         name = digest_bytes([json.dumps(identity).encode()])
         self._note = cache.root / "weights" / f"{name}.json"
         self._identity = identity
@@ -113,6 +118,11 @@ class LazyEncoder:
         return str(self._facts["digest"])
 
     @property
+    def random(self) -> str:
+        """What is random about the weights, for people; empty if nothing is."""
+        return str(self._facts["random"])
+
+    @property
     def cost(self) -> dict[str, Any]:
         """Parameters of the vision tower and GFLOPs for one frame."""
         return dict(self._facts["cost"])
@@ -122,10 +132,12 @@ class LazyEncoder:
         try:
             note = read_json(self._note)
             if note["identity"] == self._identity:
-                return {"digest": str(note["digest"]), "cost": dict(note["cost"])}
+                facts = {"digest": str(note["digest"]), "cost": dict(note["cost"])}
+                return {**facts, "random": str(note["random"])}
         except (CheckpointError, KeyError, TypeError, ValueError):
             pass  # not there yet, or damaged: made anew below
-        facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost()}
+        random = self.encoder.describe() if self.encoder.random else ""
+        facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost(), "random": random}
         write_json(self._note, {"identity": self._identity, **facts})
         return facts
 

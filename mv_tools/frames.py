@@ -14,7 +14,8 @@ from .decoding import PictureReader
 from .demux import PacketIndex
 from .display import Display
 from .errors import MalformedStream, UnsupportedStream
-from .pictures import PictureIndex, index_pictures
+from .numbering import index_pictures
+from .pictures import PictureIndex
 from .scan import scan_stream
 from .source import Source, SourceLike
 

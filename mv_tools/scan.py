@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 from .demux import PacketIndex, scan_packets
 from .display import Display, read_display
-from .packet_rules import PacketRule, packet_rule
+from .packet_rules import PacketFacts, PacketRule, packet_rule
 from .source import Source, open_video
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class StreamScan:
             is not built, and where `unsupported` or `malformed` say why not.
         unsupported: the feature of an H.264 stream that the parser does not read.
         malformed: why no picture of an H.264 stream has a header that can be read.
-        shown: for codecs with a rule (`packet_rules`): whether each packet shows one picture; None
+        pictures: for codecs with a rule (`packet_rules`): what each packet says of its picture; None
             where that can't be told from the packets.
         framing: for the parser.
         kept: the packets themselves, if it is a small H.264 file.
@@ -61,7 +61,7 @@ class StreamScan:
     stamp: tuple[int, int]
     display: Display
     kept: list[bytes] | None = None
-    shown: list[bool] | None = None
+    pictures: list[PacketFacts] | None = None
     unsupported: str | None = None
     malformed: str | None = None
 
@@ -78,20 +78,20 @@ class _Rule:
 
     def __init__(self, rule: PacketRule | None) -> None:
         self._rule = rule
-        self.shown: list[bool] = []
+        self._facts: list[PacketFacts] = []
 
     def __call__(self, data: bytes) -> None:
         if self._rule is None:
             return
-        shows = self._rule(data)
-        if shows is None:
+        facts = self._rule(data)
+        if facts is None:
             self._rule = None
         else:
-            self.shown.append(shows)
+            self._facts.append(facts)
 
     @property
-    def verdict(self) -> list[bool] | None:
-        return None if self._rule is None else self.shown
+    def facts(self) -> list[PacketFacts] | None:
+        return None if self._rule is None else self._facts
 
 
 class _Headers:
@@ -176,12 +176,12 @@ def scan_stream(source: Source) -> StreamScan:
     packets = scan_packets(source, visitor)
     headers = visitor.headers
     if headers is None:
-        shown = None if visitor.rule is None else visitor.rule.verdict
+        pictures = None if visitor.rule is None else visitor.rule.facts
         display = visitor.display
         if display.sample_aspect_ratio is None and not packets.stream.probed:
             with open_video(source) as (_, stream):
                 display = display.with_aspect(stream.sample_aspect_ratio)
-        return StreamScan(packets, None, _framing(None), stamp, display, shown=shown)
+        return StreamScan(packets, None, _framing(None), stamp, display, pictures=pictures)
     headers.flush()
     index, malformed = headers.index, headers.malformed
     if index is not None and not len(index):

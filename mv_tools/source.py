@@ -14,7 +14,6 @@ from typing import IO, Final, TypeAlias
 import av
 import av.container
 import av.error
-import av.logging
 import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
@@ -29,8 +28,6 @@ FORMATS: Final = (
     "flv,asf,ogg,ivf,obu,nut,mxf,gxf,wtv,gif,wav,mp3,aac,flac,yuv4mpegpipe,rm,dv,vob,"
     "mjpeg,jpeg_pipe,h261,h263,vc1,dirac,dnxhd"
 )
-
-av.logging.set_level(None)  # the errors are raised; libav's own lines would repeat them
 
 
 @dataclass(frozen=True)

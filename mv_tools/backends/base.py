@@ -19,7 +19,8 @@ from ..display import SQUARE, Display
 from ..errors import MalformedStream, UnsupportedStream
 from ..metadata import VideoMetadata, read_metadata
 from ..motion import MotionFrame, PictType
-from ..pictures import PictureIndex, index_pictures
+from ..numbering import index_pictures
+from ..pictures import PictureIndex
 from ..scan import StreamScan, scan_stream
 from ..source import Source
 from ..syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
