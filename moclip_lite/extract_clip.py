@@ -62,25 +62,31 @@ class AppearanceSpec:
     weights_of: str | None = None
 
 
-def read_clip_frames(source: Path | MotionDecoder, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
+def read_clip_frames(
+    source: Path | MotionDecoder | RgbDecoder, spec: AppearanceSpec
+) -> npt.NDArray[np.uint8]:
     """The frames of one clip that CLIP sees, uint8 [frames, H, W, 3]; the last one repeats if need be.
 
     Args:
-        source: the file, or a MotionDecoder of it, whose scan of the packets is shared.
+        source: the file, or a decoder of it, whose scan of the packets is shared.
         spec: which frames.
 
     Raises:
         mv_tools.MotionError: the file can't be read, or is cut short.
     """
-    decoder = RgbDecoder(source)
+    decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     if spec.positions == "keyframes":
         pictures = mv_tools.read_keyframes(decoder, max_frames=spec.frames).frames
         return pictures[np.minimum(np.arange(spec.frames), len(pictures) - 1)]
     decoder.require_whole()
+    usable = np.nonzero(~decoder.pictures.corrupt)[0]
+    if not len(usable):
+        raise mv_tools.MalformedStream(f"{decoder.name}: all pictures are damaged")
     if spec.positions == "uniform":
-        chosen = frame_positions(len(decoder), spec.frames)
+        chosen = usable[frame_positions(len(usable), spec.frames)]
     else:
-        chosen = reachable_positions(*decoder.preroll(), spec.frames)
+        entry, before = decoder.preroll()
+        chosen = usable[reachable_positions(entry[usable], before[usable], spec.frames)]
     return decoder.get_frames_at(chosen.tolist()).frames
 
 

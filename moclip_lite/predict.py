@@ -192,7 +192,10 @@ class Classifier:
     def _appearance_spec(self) -> AppearanceSpec:
         clip = self.experiment.clip
         return AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions,
+            model=clip.model,
+            pretrained=clip.pretrained,
+            frames=clip.frames,
+            positions=clip.positions,
             weights_of=clip.weights_of,
         )
 
