@@ -133,6 +133,9 @@ class ClipConfig(_Section):
 
     model: str = Field("ViT-B-32", description="open_clip model, mobileviclip-tiny or mobileviclip-small")
     pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
+    weights_of: str | None = Field(
+        None, description="the tag that a checkpoint file is of: its activation and preprocessing"
+    )
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
     positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")

@@ -9,7 +9,19 @@
     └── WeightsUnavailable   pretrained weights that can't be had
 """
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "MoclipError", "WeightsUnavailable"]
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "MoclipError",
+    "WeightsUnavailable",
+    "unknown_name",
+]
 
 
 class MoclipError(Exception):
@@ -30,3 +42,10 @@ class CheckpointError(MoclipError):
 
 class WeightsUnavailable(MoclipError):
     """Pretrained weights can't be loaded here; the message says what to do instead."""
+
+
+def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
+    """The message for a name that does not exist: the nearest that do, or how many there are."""
+    near = difflib.get_close_matches(value, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known, such as {known[0]}"
+    return f"{key}: unknown {value!r}; {hint}"

@@ -135,6 +135,8 @@ class Classifier:
         """What to tell before the first answer."""
         if self.heads and self.experiment.clip.pretrained == "none":
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
+        if self.heads and self._encoder.random:
+            return [f"this model's appearance encoder is {self._encoder.describe()}"]
         return []
 
     @overload
@@ -190,7 +192,11 @@ class Classifier:
     def _appearance_spec(self) -> AppearanceSpec:
         clip = self.experiment.clip
         return AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions
+            model=clip.model,
+            pretrained=clip.pretrained,
+            frames=clip.frames,
+            positions=clip.positions,
+            weights_of=clip.weights_of,
         )
 
     def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -49,6 +49,10 @@ class VideoAppearanceEncoder(AppearanceEncoder):
         return self._encoder.describe()
 
     @cached_property
+    def configuration(self) -> dict[str, Any]:
+        return dict(self._encoder.config.describe())
+
+    @cached_property
     def weights_digest(self) -> str:
         return self._encoder.digest
 

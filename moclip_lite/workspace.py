@@ -39,13 +39,16 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
     """
     clip = experiment.clip
     if clip.model.startswith(VIDEO_MODELS):
+        if clip.weights_of is not None:
+            raise ConfigError(f"clip.weights_of names a tag of open_clip; {clip.model} has none of them")
         from .video_appearance import VideoAppearanceEncoder
 
         seed = _encoder_seed(experiment)
         return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
     from .appearance import AppearanceEncoder
 
-    return AppearanceEncoder(clip.model, clip.pretrained, device, _encoder_seed(experiment))
+    seed = _encoder_seed(experiment)
+    return AppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.weights_of)
 
 
 def _encoder_seed(experiment: Experiment) -> int:
@@ -74,6 +77,7 @@ class Workspace:
         self.reporter: Reporter = reporter or Silent()
         self.cache = FeatureCache(experiment.cache.dir)
         self.workers = default_workers(experiment.run.workers)
+        self._random_told = False
 
     @cached_property
     def device(self) -> torch.device:
@@ -142,7 +146,7 @@ class Workspace:
         clip = self.experiment.clip
         return AppearanceSpec(
             model=clip.model, pretrained=clip.pretrained, seed=_encoder_seed(self.experiment),
-            frames=clip.frames, positions=clip.positions,
+            frames=clip.frames, positions=clip.positions, weights_of=clip.weights_of,
         )  # fmt: skip
 
     @cached_property
@@ -153,11 +157,21 @@ class Workspace:
         def load() -> AppearanceEncoder:
             self.reporter.say(f"loading {spec.model} ({spec.pretrained})")
             encoder = make_encoder(self.experiment, self.device)
-            if encoder.random:
-                self.reporter.warn(f"{spec.model} has RANDOM weights, as asked for: its features mean little")
+            self._tell_random(encoder.describe() if encoder.random else "")
+            if not encoder.random:
+                self.reporter.say(f"loaded {encoder.describe()}")
             return encoder
 
         return LazyEncoder(spec, self.cache, load)
+
+    def _tell_random(self, description: str) -> None:
+        """Warn of random weights, once; features from the cache were made by them too."""
+        if not description or self._random_told:
+            return
+        self._random_told = True
+        if self.experiment.clip.random:
+            description = f"{self.experiment.clip.model} has RANDOM weights, as asked for"
+        self.reporter.warn(f"{description}: its features mean little")
 
     @property
     def encoder_identity(self) -> dict[str, str]:
@@ -222,5 +236,6 @@ class Workspace:
             )  # fmt: skip
 
         report = _in_parts(read, clips)
+        self._tell_random(self.lazy_encoder.random)
         self.reporter.say(report.summary())
         return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -13,10 +14,13 @@ import numpy.typing as npt
 
 from .backends import Backend, open_backend
 from .demux import PacketIndex
+from .display import Display
 from .errors import MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
+from .notes import stream_notes
 from .pictures import PictureIndex
+from .scan import StreamScan
 from .source import Source, SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
@@ -100,6 +104,11 @@ class MotionDecoder:
         return len(self._backend.pictures)
 
     @property
+    def scan(self) -> StreamScan:
+        """What one pass over the file told."""
+        return self._backend.scan
+
+    @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
         return self._backend.index
@@ -114,6 +123,21 @@ class MotionDecoder:
         """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
         times = self._backend.pictures.times
         return None if times is None else times[self._backend.frame_of]
+
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        """The frame that each picture belongs to, as RGB pictures are numbered, int64 [len(self)]."""
+        return self._backend.frame_of
+
+    @property
+    def display(self) -> Display:
+        """How pictures are shown: turned upright, in square pixels."""
+        return self._backend.display
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        return stream_notes(self._backend.scan, self._backend.pictures)
 
     @property
     def metadata(self) -> VideoMetadata:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -13,10 +14,11 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from .demux import WORTH_A_SEEK, PacketIndex, read_packets
-from .pictures import PictureIndex, decode_packet
+from .outputs import decode_packet
+from .pictures import PictureIndex
 from .source import Source, open_video
 
-__all__ = ["DecodedPicture", "PictureReader"]
+__all__ = ["DecodedPicture", "PictureReader", "stretches"]
 
 _SKIP_PER_PACKET: Final = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"))
 """Decoders that read skip_frame at each packet; others take it when they are opened, if at all."""
@@ -28,12 +30,12 @@ class DecodedPicture(NamedTuple):
     """A picture and its number.
 
     Attributes:
-        index: in presentation order.
+        position: number in presentation order.
         frame: as decoded.
         coded: (width, height) as coded, without cropping; (0, 0) where the decoder does not say.
     """
 
-    index: int
+    position: int
     frame: VideoFrame
     coded: tuple[int, int]
 
@@ -79,25 +81,31 @@ class PictureReader:
         """
         with open_video(self._source) as (container, stream):
             run = _Run(self._source, self._packets, self._pictures, container, stream, self._options)
-            for entry, group in self._stretches(wanted):
+            for entry, group in stretches(self._pictures, wanted):
                 missing = yield from run.decode(entry, group, every=self._every)
                 if missing:
                     with open_video(self._source) as (again, same):
                         start = _Run(self._source, self._packets, self._pictures, again, same, self._options)
                         yield from start.decode(-1, missing, every=self._every, skip=False)
 
-    def _stretches(self, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
-        """(entry picture, indices) of each stretch to decode; stretches that are near are joined."""
-        pictures, runs = self._pictures, list[tuple[int, list[int]]]()
-        reached = -1  # the furthest packet of the last stretch
-        for i in wanted:
-            entry = int(pictures.entry_of[i])
-            if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
-                runs[-1][1].append(i)
-            else:
-                runs.append((entry, [i]))
-            reached = max(reached, int(pictures.packet[i]))
-        return runs
+
+def stretches(pictures: PictureIndex, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Split ascending presentation indices into stretches to decode.
+
+    Returns:
+        (entry picture, -1 for the first packet; indices) of each stretch; those with fewer packets
+        between them than a jump is worth are joined.
+    """
+    runs: list[tuple[int, list[int]]] = []
+    reached = -1  # the furthest packet of the last stretch
+    for i in wanted:
+        entry = int(pictures.entry_of[i])
+        if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
+            runs[-1][1].append(i)
+        else:
+            runs.append((entry, [i]))
+        reached = max(reached, int(pictures.packet[i]))
+    return runs
 
 
 class _Run:
@@ -148,8 +156,8 @@ class _Run:
                 return list(remaining)
             if not skip and index != expected:
                 return list(remaining)
-            if entry >= 0 and frame.is_corrupt and (index in remaining or every):
-                return list(remaining)  # because of where decoding started, perhaps
+            if entry >= 0 and frame.is_corrupt:
+                return list(remaining)  # what hides damage depends on where decoding started
             if remaining and index > next(iter(remaining)):
                 return list(remaining)
             expected = index + 1
@@ -187,7 +195,7 @@ class _Run:
                     yield pictures.position_of.get(int(frame.pts)), frame
                 count += 1
 
-    def _forward(self, first: int) -> Iterator[tuple[int, Packet]]:
+    def _forward(self, first: int) -> Iterator[tuple[int, Packet[VideoStream]]]:
         """The packets from `first` on with their numbers, until one is not what the index says."""
         for number, packet in self._reader:
             self._number = number
@@ -215,10 +223,8 @@ class _Run:
         number, packet = next(self._reader, (0, None))
         if packet is not None:
             self._number = number
-            try:
+            with contextlib.suppress(av.error.FFmpegError):  # damage is reported where it is asked for
                 decode_packet(self._context, packet, number)
-            except av.error.FFmpegError:
-                pass  # a damaged first picture is reported where it is asked for
 
     def _seek(self, first: int) -> bool:
         if not self._packets.seek(self._container, self._stream, first):
@@ -232,5 +238,5 @@ class _Run:
         self._reader, self._number = enumerate(chain((head,), packets), number), number - 1
         return True
 
-    def _from_start(self) -> Iterator[tuple[int, Packet]]:
+    def _from_start(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
         return enumerate(read_packets(self._container, self._stream))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from .decoder import MotionDecoder
 from .errors import UnsupportedStream
+from .metadata import VideoMetadata
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
-from .syntax import PictureHeader, PictureStatistics
+from .syntax import Damage, PictureHeader, PictureStatistics
 
 __all__ = ["SAMPLE", "probe"]
 
@@ -67,13 +68,14 @@ def probe(
         progress: told (what, pictures done, pictures to do).
 
     Returns:
-        Plain values: the metadata; ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
+        Plain values: the metadata, with ``rotation`` (degrees clockwise) and ``mirror``,
+        ``sample_aspect_ratio`` ("5:4", or None), ``display_width`` and ``display_height``; ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
         keyframe to keyframe: min, median, max), ``open_gops`` (those with pictures that need the one
         before), ``first_gop`` (pictures in it) and ``pattern`` (its picture types, the first 300 at most); ``pict_types`` (counts),
         ``sample`` (pictures looked into); ``inter_share`` (of the blocks of P and B pictures, percent),
         ``mean_motion`` and ``max_motion`` (pixels per frame); ``bits_per_picture`` (mean) and
         ``bits`` (by type: mean, max). The motion figures are None for codecs without vectors, with
-        ``note`` saying why.
+        ``note`` saying why; ``notes``: what is left out of the stream, guessed about it or damaged in it.
 
         Where the stream is parsed (backend "native"), else None: ``level``, ``reference_frames``
         (max_num_ref_frames), ``b_references`` (B pictures that others refer to), ``scan``
@@ -87,11 +89,11 @@ def probe(
     """
     if sample is not None and sample < 1:
         raise ValueError(f"sample must be at least 1, got {sample}")
-    decoder = MotionDecoder(source, backend=backend)
+    decoder = MotionDecoder(source, backend=backend, on_damage="skip")
     packets = decoder.packets
     packets.require_whole(decoder.source.name)
     keys = decoder.keyframe_indices()
-    out: dict[str, Any] = asdict(decoder._backend.metadata)
+    out = _metadata(decoder._backend.metadata)
     headers = decoder.headers
     out |= _syntax(decoder, headers)
     try:
@@ -102,26 +104,52 @@ def probe(
     except UnsupportedStream as error:
         names = "backend pict_types first_gop pattern sample inter_share mean_motion max_motion bits areas prediction open_gops"
         out |= dict.fromkeys(names.split()) | {"note": str(error).split(": ", 1)[-1]}
-    lengths = np.diff([*keys, out["num_frames"] or keys[-1] + 1])
-    out["timestamps"] = packets.timestamps
+    lengths = np.diff([*(keys or [0]), out["num_frames"]])
+    out["timestamps"] = decoder.pictures.seconds is not None
+    out["notes"] = [*decoder.notes, *_damage(decoder.damaged)]
     out["keyframes"] = len(keys)
     out["gop"] = {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())}
     out["bits_per_picture"] = float(packets.size.mean() * 8)
     return out
 
 
-def _syntax(decoder: MotionDecoder, headers: list[PictureHeader] | None) -> dict[str, Any]:
+def _damage(damaged: list[Damage]) -> list[str]:
+    """Damaged pictures as one note."""
+    if not damaged:
+        return []
+    count = "1 damaged picture is" if len(damaged) == 1 else f"{len(damaged)} damaged pictures are"
+    first = damaged[0]
+    place = "" if first.index is None else f"picture {first.index}: "
+    return [f"{count} left out; {'the first is ' if len(damaged) > 1 else ''}{place}{first.message}"]
+
+
+def _metadata(found: VideoMetadata) -> dict[str, Any]:
+    """The metadata as plain values."""
+    display = found.display
+    aspect = display.sample_aspect_ratio
+    plain = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "display"}
+    return plain | {
+        "rotation": display.orientation.rotation,
+        "mirror": display.orientation.mirror,
+        "sample_aspect_ratio": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
+        "display_width": found.display_width,
+        "display_height": found.display_height,
+    }
+
+
+def _syntax(decoder: MotionDecoder, headers: list[PictureHeader | None] | None) -> dict[str, Any]:
     parameters = decoder.parameters
     if parameters is None or headers is None:
         return dict.fromkeys(("level", "reference_frames", "b_references", "scan", "slices"))
-    scans = {"fields" if h.structure != "frame" else "mbaff" if h.mbaff else "progressive" for h in headers}
+    known = [header for header in headers if header is not None]
+    scans = {"fields" if h.structure != "frame" else "mbaff" if h.mbaff else "progressive" for h in known}
     return {
         "profile": parameters.profile or f"profile_idc {parameters.profile_idc}",
         "level": parameters.level,
         "reference_frames": parameters.num_ref_frames,
-        "b_references": sum(h.reference for h in headers if h.pict_type == "B"),
+        "b_references": sum(h.reference for h in known if h.pict_type == "B"),
         "scan": ", ".join(sorted(scans)),
-        "slices": max(h.slices for h in headers),
+        "slices": max(h.slices for h in known),
     }
 
 
@@ -133,7 +161,7 @@ def _open_gops(order: npt.NDArray[np.int64], keys: list[int]) -> int:
 
 def _pictures(
     decoder: MotionDecoder,
-    headers: list[PictureHeader] | None,
+    headers: list[PictureHeader | None] | None,
     keys: list[int],
     sample: int | None,
     progress: Progress | None,
@@ -143,7 +171,11 @@ def _pictures(
     chosen = list(range(total)) if sample is None or total <= sample else _spread(total, sample)
     if len(chosen) < total and headers is None:
         chosen = _runs(keys, total, len(chosen))
-    types = {} if headers is None else {i: header.pict_type for i, header in enumerate(headers)}
+    types = (
+        {}
+        if headers is None
+        else {i: header.pict_type for i, header in enumerate(headers) if header is not None}
+    )
     counts: dict[str, list[PictureStatistics]] = defaultdict(list)
     inter, mean, longest = [0.0], [0.0], 0.0
     described = decoder.described(None if len(chosen) == total else chosen)
@@ -188,19 +220,21 @@ def _spread(total: int, count: int) -> list[int]:
 
 def _runs(keys: list[int], total: int, count: int) -> list[int]:
     """Runs of pictures behind evenly spread keyframes, the first picture among them."""
+    keys = keys or [0]
     length = count // _RUNS
     starts = sorted({keys[i * len(keys) // _RUNS] for i in range(_RUNS)} | {0})
     return sorted({i for start in starts for i in range(start, min(total, start + length))})
 
 
 def _bits(
-    decoder: MotionDecoder, headers: list[PictureHeader] | None, by_type: dict[str, list[int]]
+    decoder: MotionDecoder, headers: list[PictureHeader | None] | None, by_type: dict[str, list[int]]
 ) -> dict[str, dict[str, float]] | None:
     """Bits by picture type; the container's packets tell where the headers do not."""
+    pictures = decoder.pictures
     if headers is not None:
-        bits = np.array([header.bits for header in headers], np.int64)
-    elif decoder.packets.timestamps:
-        bits = 8 * decoder.packets.size[decoder.packets.decode_of]
+        bits = np.array([0 if header is None else header.bits for header in headers], np.int64)
+    elif not pictures.sequential:
+        bits = 8 * decoder.packets.size[pictures.packet]
     else:
         return None
     return {

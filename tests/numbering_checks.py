@@ -280,7 +280,11 @@ def check_keyframes(path: Path, reference: Reference, indices: Sequence[int], sh
     entry = set() if any(shot.key for shot in reference.shots) else {0}
     wrong = sorted(set(found) - set(reference.keys) - entry)
     assert not wrong, f"not keyframes by the decoder's own flag: {wrong}"
-    flagged = [i for i, shot in enumerate(reference.shots) if shot.key and shot.packet in reference.marked]
+    flagged = [
+        i
+        for i, shot in enumerate(reference.shots)
+        if shot.key and not shot.corrupt and shot.packet in reference.marked
+    ]
     assert found, "no keyframe"
     assert set(found) >= set(flagged), f"keyframes are left out: {sorted(set(flagged) - set(found))}"
     for index, picture in zip(found, frames, strict=True):

@@ -10,7 +10,8 @@ import pytest
 
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream
-from mv_tools.backends import kept_index, native_index
+from mv_tools import scan as scans
+from mv_tools.backends import saved_index
 
 pytestmark = pytest.mark.skipif(
     "native" not in mv_tools.available_backends(), reason="the native module is not built"
@@ -24,7 +25,7 @@ def test_chosen_frames_equal_a_full_pass(
     make_clip: Callable[..., Path], name: str, keep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With packets kept in memory or read again, from a fresh index and from one that was kept."""
-    monkeypatch.setattr(native_index, "_KEEP", keep)
+    monkeypatch.setattr(scans, "_KEEP", keep)
     path = make_clip(name, bf="2")
     decoder = MotionDecoder(path, "native")
     whole = list(decoder)
@@ -40,14 +41,14 @@ def test_chosen_frames_equal_a_full_pass(
         assert [f.poc for f in each] == [f.poc for f in whole]
 
 
-def test_a_kept_index_spares_the_scan(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_index_spares_the_scan(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = tmp_path / "sub" / "b.index"
     MotionDecoder(clip_b, "native").save_index(index)
 
     def scan(*_: object) -> None:
         raise AssertionError("the file was scanned again")
 
-    monkeypatch.setattr(native_index, "scan_packets", scan)
+    monkeypatch.setattr(scans, "scan_packets", scan)
     assert MotionDecoder(clip_b, index=index)[5].index == 5
     assert list(index.parent.iterdir()) == [index]  # no draft is left
 
@@ -84,7 +85,7 @@ def test_hostile_indexes_are_refused(clip_b: Path, tmp_path: Path, monkeypatch: 
         index.write_bytes(mutated())
         with pytest.raises(MalformedStream, match="not an index"):
             MotionDecoder(clip_b, index=index)
-    monkeypatch.setattr(kept_index, "_digest", lambda *_: _digest_of(index))
+    monkeypatch.setattr(saved_index, "_digest", lambda *_: _digest_of(index))
     for _ in range(200):
         index.write_bytes(mutated())
         try:
@@ -95,6 +96,6 @@ def test_hostile_indexes_are_refused(clip_b: Path, tmp_path: Path, monkeypatch: 
 
 def _digest_of(path: Path) -> str:
     try:
-        return kept_index._metadata(path.read_bytes())["digest"]
+        return saved_index._metadata(path.read_bytes())["digest"]
     except (ValueError, KeyError):
         return ""

@@ -15,8 +15,8 @@ from moclip_lite.clips import MotionSpec, read_motion_clip
 from moclip_lite.extract_clip import AppearanceSpec, read_clip_frames
 from moclip_lite.reading import read_file
 from moclip_lite.sampling import frame_positions, reachable_positions
-from mv_tools import MotionDecoder, RgbDecoder
-from mv_tools.demux import scan_packets
+from mv_tools import MotionDecoder, RgbDecoder, decoding, outputs
+from mv_tools.decoding import stretches
 from mv_tools.source import Source
 
 
@@ -44,29 +44,44 @@ def test_pictures_behind_several_seeks_equal_a_full_decode(long_gops: Path) -> N
 
 
 def test_preroll_is_what_decoding_takes(long_gops: Path) -> None:
-    index = scan_packets(Source.of(long_gops))
-    entry, before = index.preroll
-    for position, packet in enumerate(index.decode_of.tolist()):
-        assert entry[position] == index.seek_point(packet)
-        assert before[position] == packet - entry[position]
+    decoder = RgbDecoder(long_gops)
+    entry, before = decoder.preroll()
+    pictures = decoder.pictures
+    np.testing.assert_array_equal(entry + before, pictures.packet)
+    for position, start in enumerate(pictures.entry_of.tolist()):
+        assert pictures.entry[start]
+        assert start <= position
+        assert pictures.packet[start] == entry[position] <= pictures.packet[position]
     keys = MotionDecoder(long_gops).keyframe_indices()
     assert len(keys) > 2
-    assert np.nonzero(before == 0)[0].tolist() == keys
+    assert np.nonzero(before == 0)[0].tolist() == keys == decoder.keyframe_indices()
 
 
-def test_stretches_are_joined_only_where_a_seek_is_not_worth_it(long_gops: Path) -> None:
-    index = scan_packets(Source.of(long_gops))
-    keys = MotionDecoder(long_gops).keyframe_indices()
-    apart, close = index.stretches(keys[:2]), index.stretches([keys[1] - 6, keys[1]])
+def test_stretches_are_joined_only_where_a_jump_is_not_worth_it(long_gops: Path) -> None:
+    decoder = RgbDecoder(long_gops)
+    keys = decoder.keyframe_indices()
+    apart = stretches(decoder.pictures, keys[:2])
+    close = stretches(decoder.pictures, [keys[1] - 6, keys[1]])
     assert [group for _, group in apart] == [[keys[0]], [keys[1]]]
     assert [group for _, group in close] == [[keys[1] - 6, keys[1]]]
 
 
+@pytest.mark.parametrize("seek", [0, 1 << 30])
+def test_pictures_are_the_same_with_seeks_and_without(
+    long_gops: Path, seek: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "WORTH_A_SEEK", seek)
+    full = decode(long_gops)
+    for wanted in ([70], [40, 89], [0, 35, 66]):
+        for position, picture in RgbDecoder(long_gops).iter_frames_at(wanted):
+            np.testing.assert_array_equal(picture, full[position])
+
+
 @pytest.mark.parametrize("positions", ["reachable", "uniform", "keyframes"])
 def test_clip_frames_are_the_pictures_of_a_full_decode(long_gops: Path, positions: str) -> None:
-    full, index = decode(long_gops), scan_packets(Source.of(long_gops))
+    full, preroll = decode(long_gops), RgbDecoder(long_gops).preroll()
     expected = {
-        "reachable": reachable_positions(*index.preroll, 4).tolist(),
+        "reachable": reachable_positions(*preroll, 4).tolist(),
         "uniform": frame_positions(90, 4).tolist(),
         "keyframes": MotionDecoder(long_gops).keyframe_indices(),
     }[positions]
@@ -127,8 +142,8 @@ def test_pictures_of_raw_h264_are_counted_without_decoding(
     def refuse(*_: object) -> None:
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr(mv_tools.frames.RgbDecoder, "_decode", refuse)
-    monkeypatch.setattr(mv_tools.backends.LibavBackend, "_decode", refuse)
+    monkeypatch.setattr(outputs, "decode_packet", refuse)
+    monkeypatch.setattr(decoding, "decode_packet", refuse)
     assert mv_tools.count_frames(raw) == 24
     assert MotionDecoder(raw).frame_count == 24
 
@@ -145,7 +160,7 @@ def test_fields_count_as_the_frames_that_decoding_gives(shared: Path) -> None:
 
 def test_untimed_pictures_of_other_codecs_are_counted_once(tmp_path: Path) -> None:
     avi = encode(tmp_path / "b.avi", panning(20), "mpeg4", g="12", bf="2")
-    assert not RgbDecoder(avi).packets.timestamps
+    assert RgbDecoder(avi).pictures.decoded
     decoder = MotionDecoder(avi)
     assert len(RgbDecoder(decoder)) == len(RgbDecoder(avi)) == len(decode(avi))
     spec = AppearanceSpec(model="x", pretrained="none")

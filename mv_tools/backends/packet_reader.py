@@ -100,9 +100,7 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
 
     def _approach(self, number: int) -> None:
         """Be before packet `number`: go on, seek to the keyframe before it, or start again."""
-        if self._opened is None:
-            self._reopen()
-        elif self._number >= number:
+        if self._opened is None or self._number >= number:
             self._reopen()
         past = int(self._index.size[self._number + 1 : number].sum())
         keys = np.nonzero(self._index.keyframe[: number + 1])[0]

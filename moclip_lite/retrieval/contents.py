@@ -1,0 +1,55 @@
+"""Digests of many files, and reasons for those that can't be read: one bad file never ends a batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ..cache import FeatureCache
+from ..datasets import Clip
+from ..digest import digest_file
+from ..errors import MoclipError
+from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+
+__all__ = ["digest_of", "failure_of", "known_digests"]
+
+log = logging.getLogger("moclip.retrieval")
+
+
+def known_digests(clips: Sequence[Clip], cache: FeatureCache) -> dict[str, str]:
+    """Clip name -> digest of its file, for the files that can be read."""
+    try:
+        return content_digests(clips, cache)
+    except (OSError, UnicodeError):  # of one file: all the others are read one by one
+        digests: dict[str, str] = {}
+        for clip in clips:
+            try:
+                digests |= content_digests([clip], cache)
+            except (OSError, UnicodeError):
+                continue  # digest_of says why
+        return digests
+
+
+def digest_of(clip: Clip, digests: dict[str, str]) -> str:
+    """A clip's digest, computed if :func:`known_digests` has none.
+
+    Raises:
+        OSError: its file can't be read.
+    """
+    return digests.get(clip.name) or digest_file(clip.path)
+
+
+def failure_of(clip: Clip, stage: str, error: Exception) -> Failure:
+    """A clip's error as a row of the failures; errors about the whole batch are raised again.
+
+    What is no error of a broken file is a fault of this program: the row says so, and the log has the traceback.
+
+    Raises:
+        MoclipError: the error, if it is about more than this clip, such as a full disk.
+    """
+    if isinstance(error, MoclipError):
+        raise error
+    if isinstance(error, CLIP_ERRORS):
+        return Failure(clip.name, stage, reason_of(error))
+    log.debug("%s: %s", clip.path, error, exc_info=error)
+    return Failure(clip.name, stage, f"internal error, please report it ({type(error).__name__}: {error})")
