@@ -5,11 +5,19 @@
     MoclipError
     ├── ConfigError          a configuration that can't be used
     ├── DataError            a data set that can't be used
+    ├── CacheUnavailable     a cache folder that can't be used
     ├── CheckpointError      weights or a run folder that don't fit
     └── WeightsUnavailable   pretrained weights that can't be had
 """
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "MoclipError", "WeightsUnavailable"]
+__all__ = [
+    "CacheUnavailable",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "MoclipError",
+    "WeightsUnavailable",
+]
 
 
 class MoclipError(Exception):
@@ -22,6 +30,10 @@ class ConfigError(MoclipError):
 
 class DataError(MoclipError):
     """The data set is empty, incomplete or contradicts itself; the message says where."""
+
+
+class CacheUnavailable(MoclipError):
+    """The cache folder can't be read or written; the message says how to name another."""
 
 
 class CheckpointError(MoclipError):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,12 +19,13 @@ import mv_tools
 from mv_tools import MotionDecoder, RgbDecoder
 
 from .cache import FeatureCache
+from .cache_keys import stage_versions
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
 from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
 from .sampling import Positions, frame_positions, reachable_positions
-from .storage import read_json, write_json
+from .storage import cache_access, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,12 +92,13 @@ class LazyEncoder:
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
-        identity: list[Any] = [spec.model, spec.pretrained, spec.seed, version("open_clip_torch")]
+        identity: list[Any] = [spec.model, spec.pretrained, spec.seed, stage_versions("encoder")]
         local = Path(spec.pretrained)
         if local.is_file():
             identity.append(digest_file(local))
         name = digest_bytes([json.dumps(identity).encode()])
-        self._note = cache.root / "weights" / f"{name}.json"
+        self._root = cache.root
+        self._note = self._root / "weights" / f"{name}.json"
         self._identity = identity
 
     @property
@@ -126,7 +127,8 @@ class LazyEncoder:
         except (CheckpointError, KeyError, TypeError, ValueError):
             pass  # not there yet, or damaged: made anew below
         facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost()}
-        write_json(self._note, {"identity": self._identity, **facts})
+        with cache_access(self._root):
+            write_json(self._note, {"identity": self._identity, **facts})
         return facts
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cache import FeatureCache, cache_key
+from ..cache import FeatureCache
+from ..cache_keys import cache_key
 from ..datasets import Clip
 from ..errors import DataError
 from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..cache import Arrays, FeatureCache, cache_key
+from ..cache import Arrays, FeatureCache
+from ..cache_keys import cache_key
 from ..datasets import VIDEO_SUFFIXES, Clip
 from ..errors import CheckpointError, DataError
 from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
