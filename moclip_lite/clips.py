@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-import av
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +25,6 @@ STEPS: Final = 8  # vectors are rounded to so many parts of a pixel: half a quar
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
 _MOST: Final = 32767 / STEPS  # pixels; what the cache can hold
-_VERSION: Final = 5  # of this module's arithmetic, part of the cache key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +58,9 @@ class MotionSpec:
         return (self.segments, self.frames, 2, *self.grid)
 
     def settings(self) -> Mapping[str, Any]:
-        """What goes into the cache key, the decoder's version included."""
-        versions = {
-            "clips": _VERSION,
-            "mv_tools": version("moclip-lite"),
-            "libavcodec": av.library_versions["libavcodec"],
-        }
+        """What goes into the cache key."""
         backends = mv_tools.available_backends() if self.backend == "auto" else [self.backend]
-        return {**asdict(self), "backend": backends, "grid": list(self.grid), "versions": versions}
+        return {**asdict(self), "backend": backends, "grid": list(self.grid)}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
     MoclipError
     ├── ConfigError          a configuration that can't be used
     ├── DataError            a data set that can't be used
+    ├── CacheUnavailable     a cache folder that can't be used
     ├── CheckpointError      weights or a run folder that don't fit
     └── WeightsUnavailable   pretrained weights that can't be had
 """
@@ -15,6 +16,7 @@ import difflib
 from collections.abc import Sequence
 
 __all__ = [
+    "CacheUnavailable",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -34,6 +36,10 @@ class ConfigError(MoclipError):
 
 class DataError(MoclipError):
     """The data set is empty, incomplete or contradicts itself; the message says where."""
+
+
+class CacheUnavailable(MoclipError):
+    """The cache folder can't be read or written; the message says how to name another."""
 
 
 class CheckpointError(MoclipError):

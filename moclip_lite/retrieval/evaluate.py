@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cache import FeatureCache, cache_key
+from ..cache import FeatureCache
+from ..cache_keys import cache_key
 from ..datasets import Clip
 from ..errors import DataError
 from ..mobileviclip.encoder import VideoTextEncoder
