@@ -23,7 +23,7 @@ from .cache import FeatureCache
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
-from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
+from .extract import ExtractReport, Failure, Progress, pending, problem_of, silent
 from .pretrained import description_digest
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import read_json, write_json
@@ -203,8 +203,8 @@ def _prepared(
     def prepare(clip: Clip) -> Tensor | str:
         try:
             return model.prepare(read_clip_frames(clip.path, spec))
-        except CLIP_ERRORS as error:
-            return reason_of(error)
+        except Exception as error:
+            return problem_of(clip.name, error)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         upcoming: deque[tuple[Clip, str, Future[Tensor | str]]] = deque()

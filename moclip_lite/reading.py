@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import mv_tools
-from mv_tools import MotionDecoder, UnsupportedStream
+from mv_tools import MotionDecoder, NoMotionVectors
 
 from .clips import MotionClip, MotionSpec, read_motion_clip
 from .extract_clip import AppearanceSpec, read_clip_frames
@@ -62,9 +62,7 @@ def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[Motio
     """The motion, with a note where it is not parsed."""
     try:
         clip = read_motion_clip(decoder, spec)
-    except UnsupportedStream as error:
-        if "no motion vectors" not in str(error):
-            raise
+    except NoMotionVectors:
         with tempfile.TemporaryDirectory() as folder:
             h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
             clip = read_motion_clip(h264, spec)

@@ -11,7 +11,14 @@ from .accumulate import Accumulator, accumulate
 from .backends import available_backends
 from .camera import fit_affine, remove_camera_motion
 from .decoder import MotionDecoder
-from .errors import BackendUnavailable, MalformedStream, MotionError, NoMotionVectors, UnsupportedStream
+from .errors import (
+    ArgumentError,
+    BackendUnavailable,
+    MalformedStream,
+    MotionError,
+    NoMotionVectors,
+    UnsupportedStream,
+)
 from .export import write_motion
 from .frames import RgbDecoder, RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_rgb_at
 from .metadata import VideoMetadata
@@ -24,6 +31,7 @@ from .transcode import Recipe, transcode
 __all__ = [
     "UNUSED_POC",
     "Accumulator",
+    "ArgumentError",
     "BackendUnavailable",
     "Damage",
     "MalformedStream",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .decoder import MotionDecoder
 from .decoding import PictureReader
 from .demux import PacketIndex
-from .errors import MalformedStream, UnsupportedStream
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .pictures import PictureIndex, index_pictures
 from .scan import scan_stream
 from .source import Source, SourceLike
@@ -109,10 +109,10 @@ class RgbDecoder:
             IndexError: an index is out of range.
             MalformedStream: a picture is damaged.
             UnsupportedStream: the pictures differ in size.
-            ValueError: no index given.
+            ArgumentError: no index given.
         """
         if not len(indices):
-            raise ValueError("indices must name at least one frame")
+            raise ArgumentError("indices must name at least one frame")
         wanted = self._resolve(indices)
         pictures = dict(self._read(sorted(set(wanted))))
         shapes = {pictures[i].shape for i in wanted}
@@ -168,10 +168,10 @@ def read_keyframes(
 
     Raises:
         MalformedStream: damaged file.
-        ValueError: `max_frames` is below 1.
+        ArgumentError: `max_frames` is below 1.
     """
     if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+        raise ArgumentError(f"max_frames must be at least 1, got {max_frames}")
     decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     positions = decoder.keyframe_indices()
     if max_frames is not None and len(positions) > max_frames:

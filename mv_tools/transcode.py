@@ -13,7 +13,7 @@ import ffmpeg
 import imageio_ffmpeg
 
 from .drafts import draft_of
-from .errors import MalformedStream, UnsupportedStream
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .source import FORMATS, Source
 
 __all__ = ["Recipe", "transcode"]
@@ -48,11 +48,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.codec not in _ENCODERS:
-            raise ValueError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
+            raise ArgumentError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
         limits = {"gop": (1, 10_000), "bframes": (0, 16), "refs": (1, 16), "crf": (0, 51)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
+                raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for manifests and cache keys."""
@@ -103,7 +103,7 @@ def transcode(
         FileNotFoundError: there is no such file.
         MalformedStream: it can't be decoded.
         OSError: it can't be written; errno.ENOSPC if the disk is full.
-        ValueError: a recipe value out of range, or `dst` is `src`.
+        ArgumentError: a recipe value out of range, or `dst` is `src`.
     """
     recipe = Recipe(
         codec=codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side, threads=threads
@@ -111,9 +111,9 @@ def transcode(
     source, target = Source.of(Path(src)), Path(dst)
     source.open().close()
     if target.exists() and target.resolve() == Path(src).resolve():
-        raise ValueError(f"{dst}: source and destination are the same file")
+        raise ArgumentError(f"{dst}: source and destination are the same file")
     if not target.suffix:
-        raise ValueError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
+        raise ArgumentError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
     with draft_of(target) as draft:
         _run_ffmpeg(source, draft, target, recipe)
     return target
@@ -147,7 +147,7 @@ def _run_ffmpeg(source: Source, draft: Path, target: Path, recipe: Recipe) -> No
         if any("does not contain any stream" in line or "matches no streams" in line for line in lines):
             raise UnsupportedStream(f"{source.name}: no video stream to transcode") from error
         if any("Unable to choose an output format" in line for line in lines):
-            raise ValueError(
+            raise ArgumentError(
                 f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
             ) from error
         reason = re.sub(r"^\[[^\]]*\] ", "", lines[0]) if lines else "ffmpeg gave no reason"

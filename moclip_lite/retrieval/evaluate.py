@@ -11,7 +11,7 @@ import numpy as np
 from ..cache import FeatureCache, cache_key
 from ..datasets import Clip
 from ..errors import DataError
-from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+from ..extract import Failure, content_digests, problem_of
 from ..mobileviclip.encoder import VideoTextEncoder
 from ..mobileviclip.pairs import Pair
 from ..reporting import Reporter
@@ -44,8 +44,8 @@ def evaluate_retrieval(
                 arrays = {"vector": encoder.encode_clips(encoder.read(clip.path)[None])[0]}
                 cache.put("video", key, arrays)
             vectors[clip.path] = arrays["vector"]
-        except CLIP_ERRORS as error:
-            failures.append(Failure(clip.name, "video", reason_of(error)))
+        except Exception as error:
+            failures.append(Failure(clip.name, "video", problem_of(clip.name, error)))
         reporter.progress("clips", done, len(clips))
     if not vectors:
         raise DataError(f"none of {len(clips)} clips can be read; {failures[0].name}: {failures[0].reason}")

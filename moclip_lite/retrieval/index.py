@@ -15,7 +15,7 @@ import torch
 from ..cache import Arrays, FeatureCache, cache_key
 from ..datasets import VIDEO_SUFFIXES, Clip
 from ..errors import CheckpointError, DataError
-from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+from ..extract import Failure, content_digests, problem_of
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
@@ -116,8 +116,8 @@ def build_index(
                 arrays = _encode(clip.path, encoder, windows)
                 cache.put("window", key, arrays)
             stat = clip.path.stat()
-        except CLIP_ERRORS as error:
-            failures.append(Failure(clip.name, "index", reason_of(error)))
+        except Exception as error:
+            failures.append(Failure(clip.name, "index", problem_of(clip.name, error)))
         else:
             videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
             rows.append(arrays)
