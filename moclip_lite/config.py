@@ -51,6 +51,7 @@ class RunConfig(_Section):
     dir: Path = Field(Path("runs/experiment"), description="folder for results")
     seed: int = Field(0, ge=0, description="of splits, weights and training")
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
+    threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
     device: str = Field("auto", description="auto, cpu or cuda")
     streams: tuple[Stream, ...] = Field(("motion", "appearance", "fusion"), description="what to test")

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Sequence
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "DataError",
     "MoclipError",
     "WeightsUnavailable",
+    "bug_reason",
+    "report_bug",
     "unknown_name",
 ]
 
@@ -55,3 +58,19 @@ def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(value, known, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known, such as {known[0]}"
     return f"{key}: unknown {value!r}; {hint}"
+
+
+def report_bug(what: str, error: BaseException) -> None:
+    """Log an error that nothing expected, with its traceback, where the work goes on without `what`.
+
+    The command line prints these at the end and exits with 1.
+    """
+    logging.getLogger("moclip.bugs").error("a bug in this program, met on %s", what, exc_info=error)
+
+
+def bug_reason(error: BaseException) -> str:
+    """The line of a table of failures for an error that nothing expected."""
+    text = " ".join(str(error).split())
+    return (
+        f"a bug in this program ({type(error).__name__}{': ' if text else ''}{text}); the file may be sound"
+    )

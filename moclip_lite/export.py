@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .errors import CheckpointError, MoclipError
 from .mobileviclip import MobileViCLIP
 from .predict import Classifier
+from .reporting import logger_level
 from .storage import atomic_path, write_json
 
 __all__ = ["OPSET", "TOLERANCE", "Exported", "export_classifier", "export_mobileviclip", "export_network"]
@@ -64,9 +65,8 @@ def export_network(
     batch = torch.export.Dim("batch", min=1, max=4096)
     shapes = tuple({0: batch} for _ in examples)
     with atomic_path(path) as draft, torch.no_grad():
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), logger_level("torch.onnx", logging.ERROR):
             warnings.simplefilter("ignore")  # the exporter's talk of its own deprecations
-            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             torch.onnx.export(
                 network, tuple(examples), str(draft), opset_version=OPSET, dynamo=True, external_data=False,
                 input_names=list(inputs), output_names=list(outputs), dynamic_shapes=shapes, verbose=False,

@@ -23,7 +23,7 @@ from .cache_keys import stage_versions
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
-from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
+from .extract import ExtractReport, Failure, Progress, pending, problem_of, silent
 from .pretrained import description_digest
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import cache_access, read_json, write_json
@@ -101,7 +101,13 @@ class LazyEncoder:
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
-        identity: list[Any] = [spec.model, spec.pretrained, spec.seed, spec.weights_of, stage_versions("encoder")]
+        identity: list[Any] = [
+            spec.model,
+            spec.pretrained,
+            spec.seed,
+            spec.weights_of,
+            stage_versions("encoder"),
+        ]
         local = Path(spec.pretrained).expanduser()
         if local.is_file():
             identity += [digest_file(local), description_digest(local)]
@@ -216,8 +222,8 @@ def _prepared(
     def prepare(clip: Clip) -> Tensor | str:
         try:
             return model.prepare(read_clip_frames(clip.path, spec))
-        except CLIP_ERRORS as error:
-            return reason_of(error)
+        except Exception as error:
+            return problem_of(clip.name, error)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         upcoming: deque[tuple[Clip, str, Future[Tensor | str]]] = deque()

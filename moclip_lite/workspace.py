@@ -82,9 +82,13 @@ class Workspace:
 
     @cached_property
     def device(self) -> torch.device:
-        """torch.device to compute on."""
+        """torch.device to compute on; where ``run.threads`` is set, so many threads compute on the CPU."""
+        import torch
+
         from .training import pick_device
 
+        if self.experiment.run.threads:
+            torch.set_num_threads(self.experiment.run.threads)
         return pick_device(self.experiment.run.device)
 
     @cached_property

@@ -12,7 +12,14 @@ from .backends import available_backends
 from .camera import fit_affine, remove_camera_motion
 from .decoder import MotionDecoder
 from .display import Display, Region
-from .errors import BackendUnavailable, MalformedStream, MotionError, NoMotionVectors, UnsupportedStream
+from .errors import (
+    ArgumentError,
+    BackendUnavailable,
+    MalformedStream,
+    MotionError,
+    NoMotionVectors,
+    UnsupportedStream,
+)
 from .export import write_motion
 from .frames import (
     PICTURES_VERSION,
@@ -35,6 +42,7 @@ __all__ = [
     "PICTURES_VERSION",
     "UNUSED_POC",
     "Accumulator",
+    "ArgumentError",
     "BackendUnavailable",
     "Damage",
     "Display",

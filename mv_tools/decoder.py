@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .backends import Backend, open_backend
 from .demux import PacketIndex
 from .display import Display
-from .errors import MalformedStream
+from .errors import ArgumentError, MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
 from .notes import stream_notes
@@ -53,7 +53,7 @@ class MotionDecoder:
         MalformedStream: the file is empty, damaged or cut short.
         UnsupportedStream: no video stream, or (on reading) a codec without motion vectors.
         BackendUnavailable: the backend is not installed.
-        ValueError: an unknown backend, order or on_damage.
+        ArgumentError: an unknown backend, order or on_damage.
 
     Example:
         >>> decoder = MotionDecoder("clip.mp4")           # doctest: +SKIP
@@ -72,11 +72,11 @@ class MotionDecoder:
         on_damage: OnDamage = "raise",
     ) -> None:
         if order not in get_args(Order):
-            raise ValueError(f"order must be one of {get_args(Order)}, got {order!r}")
+            raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
         if threads < 0:
-            raise ValueError(f"threads must be 0 or more, got {threads}")
+            raise ArgumentError(f"threads must be 0 or more, got {threads}")
         if on_damage not in get_args(OnDamage):
-            raise ValueError(f"on_damage must be one of {get_args(OnDamage)}, got {on_damage!r}")
+            raise ArgumentError(f"on_damage must be one of {get_args(OnDamage)}, got {on_damage!r}")
         self._backend: Backend = open_backend(
             backend, Source.of(source), threads or os.cpu_count() or 1, None if index is None else Path(index)
         )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .drafts import draft_of
+from .errors import ArgumentError
 from .motion import MotionFrame, flow
 
 __all__ = ["Kind", "write_motion"]
@@ -39,7 +40,7 @@ class _Spool:
         if self.dtype is None:
             self.dtype, self.shape = row.dtype, row.shape
         if row.shape != self.shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"the picture size changes within the video (blocks {self.shape} to {row.shape}); "
                 "extract the parts one by one with --start and --stop"
             )
@@ -76,20 +77,20 @@ def write_motion(
         The number of pictures written.
 
     Raises:
-        ValueError: another file ending, an unknown kind, no pictures, or their size changes.
+        ArgumentError: another file ending, an unknown kind, no pictures, or their size changes.
     """
     target = Path(dst)
     if target.suffix not in (".npz", ".safetensors"):
-        raise ValueError(f"{target}: the file must end in .npz or .safetensors")
+        raise ArgumentError(f"{target}: the file must end in .npz or .safetensors")
     if kind not in get_args(Kind):
-        raise ValueError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
+        raise ArgumentError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
     with (
         draft_of(target) as draft,
         tempfile.TemporaryDirectory(prefix=".moclip-", dir=target.parent) as name,
         _spooled(frames, Path(name), kind) as spools,
     ):
         if not spools[0].rows:
-            raise ValueError("there are no pictures to write")
+            raise ArgumentError("there are no pictures to write")
         (_write_npz if target.suffix == ".npz" else _write_safetensors)(draft, spools)
         return spools[0].rows
 

@@ -14,7 +14,7 @@ from .decoder import MotionDecoder
 from .decoding import PictureReader
 from .demux import PacketIndex
 from .display import Display
-from .errors import MalformedStream, UnsupportedStream
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .notes import stream_notes
 from .numbering import index_pictures
 from .pictures import PictureIndex
@@ -154,10 +154,10 @@ class RgbDecoder:
             IndexError: an index is out of range.
             MalformedStream: a picture is damaged.
             UnsupportedStream: the pictures differ in size.
-            ValueError: no index given.
+            ArgumentError: no index given.
         """
         if not len(indices):
-            raise ValueError("indices must name at least one frame")
+            raise ArgumentError("indices must name at least one frame")
         wanted = self._resolve(indices)
         pictures = dict(self._read(sorted(set(wanted))))
         shapes = {pictures[i].shape for i in wanted}
@@ -213,10 +213,10 @@ def read_keyframes(
 
     Raises:
         MalformedStream: damaged file.
-        ValueError: `max_frames` is below 1.
+        ArgumentError: `max_frames` is below 1.
     """
     if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+        raise ArgumentError(f"max_frames must be at least 1, got {max_frames}")
     decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     positions = decoder.keyframe_indices()
     if max_frames is not None and len(positions) > max_frames:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import MotionDecoder
-from .errors import UnsupportedStream
+from .errors import ArgumentError, UnsupportedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
@@ -85,10 +85,10 @@ def probe(
 
     Raises:
         MotionError: the file can't be read, or is cut short.
-        ValueError: `sample` is below 1.
+        ArgumentError: `sample` is below 1.
     """
     if sample is not None and sample < 1:
-        raise ValueError(f"sample must be at least 1, got {sample}")
+        raise ArgumentError(f"sample must be at least 1, got {sample}")
     decoder = MotionDecoder(source, backend=backend, on_damage="skip")
     packets = decoder.packets
     packets.require_whole(decoder.source.name)

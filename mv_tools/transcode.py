@@ -17,7 +17,7 @@ import numpy as np
 
 from .demux import NO_PTS
 from .drafts import draft_of
-from .errors import MalformedStream, UnsupportedStream
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .notes import stream_notes
 from .numbering import index_pictures
 from .orientation import UPRIGHT
@@ -59,11 +59,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.codec not in _ENCODERS:
-            raise ValueError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
+            raise ArgumentError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
         limits = {"gop": (1, 10_000), "bframes": (0, 16), "refs": (1, 16), "crf": (0, 51)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
+                raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for manifests and cache keys."""
@@ -114,16 +114,16 @@ def transcode(
         FileNotFoundError: there is no such file.
         MalformedStream: it can't be decoded.
         OSError: it can't be written; errno.ENOSPC if the disk is full.
-        ValueError: a recipe value out of range, or `dst` is `src`.
+        ArgumentError: a recipe value out of range, or `dst` is `src`.
     """
     recipe = Recipe(
         codec=codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side, threads=threads
     )
     source, target = Source.of(Path(src)), Path(dst)
     if target.exists() and target.resolve() == Path(src).resolve():
-        raise ValueError(f"{dst}: source and destination are the same file")
+        raise ArgumentError(f"{dst}: source and destination are the same file")
     if not target.suffix:
-        raise ValueError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
+        raise ArgumentError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
     original = _read(source)
     with draft_of(target) as draft:
         _run_ffmpeg(original, draft, target, recipe)
@@ -229,7 +229,7 @@ def _run_ffmpeg(original: _Original, draft: Path, target: Path, recipe: Recipe) 
         if any("does not contain any stream" in line or "matches no streams" in line for line in lines):
             raise UnsupportedStream(f"{source.name}: no video stream to transcode") from error
         if any("Unable to choose an output format" in line for line in lines):
-            raise ValueError(
+            raise ArgumentError(
                 f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
             ) from error
         reason = re.sub(r"^\[[^\]]*\] ", "", lines[0]) if lines else "ffmpeg gave no reason"

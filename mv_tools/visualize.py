@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from .decoder import MotionDecoder
 from .display import Region
 from .drafts import draft_of
+from .errors import ArgumentError
 from .frames import RgbDecoder, iter_rgb_at, read_rgb_at
 from .motion import flow
 from .raster import pool, to_dense
@@ -80,10 +81,10 @@ def render(
         Arrows are drawn at three times their length.
 
     Raises:
-        ValueError: an unknown style.
+        ArgumentError: an unknown style.
     """
     if style not in STYLES:
-        raise ValueError(f"style must be one of {STYLES}, got {style!r}")
+        raise ArgumentError(f"style must be one of {STYLES}, got {style!r}")
     height, width = picture.shape[:2]
     dense = to_dense(field, width, height, region)
     length = np.linalg.norm(dense, axis=-1)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
+from ..reporting import logger_level
 from ..storage import read_tensors, write_tensors
 from .config import MobileViClipConfig
 from .importers import import_checkpoint
@@ -145,14 +146,14 @@ def _download(name: str) -> Path:
     """MobileCLIP-S0 from Apple, S2 through open_clip."""
     from huggingface_hub import hf_hub_download
 
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its import takes it back
     try:
-        if name == "tiny":
-            return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
-        import open_clip
+        with logger_level("huggingface_hub", logging.CRITICAL):  # its errors are raised
+            if name == "tiny":
+                return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
+            import open_clip
 
-        where = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
-        return Path(open_clip.download_pretrained(where))
+            where = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
+            return Path(open_clip.download_pretrained(where))
     except Exception as error:  # hub clients raise many kinds; all mean the same to the user
         raise WeightsUnavailable(
             f"MobileCLIP's weights for mobileviclip-{name} can't be downloaded here; give a local checkpoint "

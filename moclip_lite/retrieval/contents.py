@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from ..cache import FeatureCache
 from ..datasets import Clip
 from ..digest import digest_file
-from ..errors import MoclipError
-from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+from ..extract import content_digests
 
-__all__ = ["digest_of", "failure_of", "known_digests"]
+__all__ = ["digest_of", "known_digests"]
 
 log = logging.getLogger("moclip.retrieval")
 
@@ -37,19 +36,3 @@ def digest_of(clip: Clip, digests: dict[str, str]) -> str:
         OSError: its file can't be read.
     """
     return digests.get(clip.name) or digest_file(clip.path)
-
-
-def failure_of(clip: Clip, stage: str, error: Exception) -> Failure:
-    """A clip's error as a row of the failures; errors about the whole batch are raised again.
-
-    What is no error of a broken file is a fault of this program: the row says so, and the log has the traceback.
-
-    Raises:
-        MoclipError: the error, if it is about more than this clip, such as a full disk.
-    """
-    if isinstance(error, MoclipError):
-        raise error
-    if isinstance(error, CLIP_ERRORS):
-        return Failure(clip.name, stage, reason_of(error))
-    log.debug("%s: %s", clip.path, error, exc_info=error)
-    return Failure(clip.name, stage, f"internal error, please report it ({type(error).__name__}: {error})")

@@ -17,12 +17,12 @@ from ..cache import Arrays, FeatureCache
 from ..cache_keys import cache_key
 from ..datasets import VIDEO_SUFFIXES, Clip
 from ..errors import CheckpointError, ConfigError, DataError
-from ..extract import Failure
+from ..extract import Failure, problem_of
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
-from .contents import digest_of, failure_of, known_digests
+from .contents import digest_of, known_digests
 from .windows import video_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]
@@ -132,7 +132,7 @@ def build_index(
                 cache.put("window", key, arrays)
             stat = clip.path.stat()
         except Exception as error:
-            failures.append(failure_of(clip, "index", error))
+            failures.append(Failure(clip.name, "index", problem_of(clip.name, error)))
         else:
             videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
             rows.append(arrays)
