@@ -109,6 +109,11 @@ class AppearanceEncoder:
             ) from error
         return net, preprocess
 
+    @property
+    def network(self) -> Any:
+        """open_clip's model, frozen."""
+        return self._net
+
     @cached_property
     def weights_digest(self) -> str:
         """Digest of all weights, for cache keys."""
