@@ -132,6 +132,16 @@ class Classifier:
         return encoder
 
     @property
+    def encoder(self) -> AppearanceEncoder:
+        """The frozen appearance encoder of the heads, loaded on first use.
+
+        Raises:
+            CheckpointError: other weights than the heads were trained on.
+            WeightsUnavailable: its weights can't be loaded.
+        """
+        return self._encoder
+
+    @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
         if self.heads and self.experiment.clip.pretrained == "none":
