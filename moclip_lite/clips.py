@@ -27,7 +27,7 @@ STEPS: Final = 8  # vectors are rounded to so many parts of a pixel: half a quar
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
 _MOST: Final = 32767 / STEPS  # pixels; what the cache can hold
-_VERSION: Final = 3  # of this module's arithmetic, part of the cache key
+_VERSION: Final = 4  # of this module's arithmetic, part of the cache key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class MotionClip:
 
     Attributes:
         motion: float16 [segments, frames, 2, rows, columns]; (x right, y down) in pixels per frame
-            interval of a picture whose short side is 240 pixels, in whole eighths.
+            interval of the upright picture in square pixels, its short side 240 pixels; in whole eighths.
         indices: int64 [segments, frames], the pictures used.
         empty: the clip has no P or B pictures; `motion` is 0 and must not be classified.
         codec: libav's name of it.
@@ -145,8 +145,9 @@ def _reading_grid(spec: MotionSpec, meta: mv_tools.VideoMetadata) -> tuple[int, 
     """Into how many cells the frame is divided; to be cropped, square ones of half the box's size."""
     if spec.crop == "none":
         return spec.grid
-    cell = max(min(meta.width, meta.height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
-    return max(1, round(meta.height / cell)), max(1, round(meta.width / cell))
+    width, height = meta.display_width, meta.display_height
+    cell = max(min(width, height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
+    return max(1, round(height / cell)), max(1, round(width / cell))
 
 
 def _fields(
@@ -155,10 +156,10 @@ def _fields(
     """Pooled fields of the wanted pictures."""
     meta = decoder.metadata
     grid = _reading_grid(spec, meta)
-    scale = _REFERENCE_SIDE / min(meta.width, meta.height)
+    scale = _REFERENCE_SIDE / min(meta.display_width, meta.display_height)
 
     def shrink(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return pool(field, grid, width=meta.width, height=meta.height)
+        return pool(field, grid, region=meta.region(field.shape[1:]))
 
     if spec.field == "accumulated":
         accumulator = Accumulator()

@@ -5,6 +5,7 @@
     MoclipError
     ├── ConfigError          a configuration that can't be used
     ├── DataError            a data set that can't be used
+    │   └── ScoreError       scores that can't be evaluated (a ValueError too)
     ├── CheckpointError      weights or a run folder that don't fit
     └── WeightsUnavailable   pretrained weights that can't be had
 """
@@ -20,6 +21,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "MoclipError",
+    "ScoreError",
     "WeightsUnavailable",
     "bug_reason",
     "report_bug",
@@ -37,6 +39,10 @@ class ConfigError(MoclipError):
 
 class DataError(MoclipError):
     """The data set is empty, incomplete or contradicts itself; the message says where."""
+
+
+class ScoreError(DataError, ValueError):
+    """There are no scores to evaluate, or one is not finite."""
 
 
 class CheckpointError(MoclipError):
@@ -65,4 +71,6 @@ def report_bug(what: str, error: BaseException) -> None:
 def bug_reason(error: BaseException) -> str:
     """The line of a table of failures for an error that nothing expected."""
     text = " ".join(str(error).split())
-    return f"a bug in this program ({type(error).__name__}{': ' if text else ''}{text}); the file may be sound"
+    return (
+        f"a bug in this program ({type(error).__name__}{': ' if text else ''}{text}); the file may be sound"
+    )

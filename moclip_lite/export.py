@@ -140,7 +140,10 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
             _Text(folded).eval(), [tokens], folder / "text.onnx", inputs=["tokens"], outputs=["text_vector"]
         ),
     ]
-    about = {"config": config.describe(), "weights": folded.weights, "temperature": float(folded.temperature)}
+    about = {
+        "config": config.describe(), "weights": folded.weights, "random_parts": list(folded.random_parts),
+        "temperature": float(folded.temperature),
+    }  # fmt: skip
     write_json(folder / "model.json", {**about, "opset": OPSET, **_files(made)})
     return made
 

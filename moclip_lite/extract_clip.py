@@ -118,6 +118,11 @@ class LazyEncoder:
         return str(self._facts["digest"])
 
     @property
+    def random(self) -> str:
+        """What is random about the weights, for people; empty if nothing is."""
+        return str(self._facts["random"])
+
+    @property
     def cost(self) -> dict[str, Any]:
         """Parameters of the vision tower and GFLOPs for one frame."""
         return dict(self._facts["cost"])
@@ -127,10 +132,12 @@ class LazyEncoder:
         try:
             note = read_json(self._note)
             if note["identity"] == self._identity:
-                return {"digest": str(note["digest"]), "cost": dict(note["cost"])}
+                facts = {"digest": str(note["digest"]), "cost": dict(note["cost"])}
+                return {**facts, "random": str(note["random"])}
         except (CheckpointError, KeyError, TypeError, ValueError):
             pass  # not there yet, or damaged: made anew below
-        facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost()}
+        random = self.encoder.describe() if self.encoder.random else ""
+        facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost(), "random": random}
         write_json(self._note, {"identity": self._identity, **facts})
         return facts
 
@@ -156,6 +163,7 @@ def extract_appearance(
         "weights": encoder.digest,
         "frames": spec.frames,
         "positions": spec.positions,
+        "pictures": mv_tools.PICTURES_VERSION,
     }
     report, waiting = pending("clip", clips, settings, cache)
     group: list[tuple[Clip, str, Tensor]] = []

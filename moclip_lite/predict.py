@@ -135,6 +135,8 @@ class Classifier:
         """What to tell before the first answer."""
         if self.heads and self.experiment.clip.pretrained == "none":
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
+        if self.heads and self._encoder.random:
+            return [f"this model's appearance encoder is {self._encoder.describe()}"]
         return []
 
     @overload

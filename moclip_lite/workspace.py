@@ -77,6 +77,7 @@ class Workspace:
         self.reporter: Reporter = reporter or Silent()
         self.cache = FeatureCache(experiment.cache.dir)
         self.workers = default_workers(experiment.run.workers)
+        self._random_told = False
 
     @cached_property
     def device(self) -> torch.device:
@@ -160,13 +161,21 @@ class Workspace:
         def load() -> AppearanceEncoder:
             self.reporter.say(f"loading {spec.model} ({spec.pretrained})")
             encoder = make_encoder(self.experiment, self.device)
-            if encoder.random:
-                self.reporter.warn(f"{spec.model} has RANDOM weights, as asked for: its features mean little")
-            else:
+            self._tell_random(encoder.describe() if encoder.random else "")
+            if not encoder.random:
                 self.reporter.say(f"loaded {encoder.describe()}")
             return encoder
 
         return LazyEncoder(spec, self.cache, load)
+
+    def _tell_random(self, description: str) -> None:
+        """Warn of random weights, once; features from the cache were made by them too."""
+        if not description or self._random_told:
+            return
+        self._random_told = True
+        if self.experiment.clip.random:
+            description = f"{self.experiment.clip.model} has RANDOM weights, as asked for"
+        self.reporter.warn(f"{description}: its features mean little")
 
     @property
     def encoder_identity(self) -> dict[str, str]:
@@ -231,5 +240,6 @@ class Workspace:
             )  # fmt: skip
 
         report = _in_parts(read, clips)
+        self._tell_random(self.lazy_encoder.random)
         self.reporter.say(report.summary())
         return report

@@ -145,6 +145,9 @@ class Picture:
     def field_mask(self) -> NDArray[np.bool_] | None:
         """[H4 / 4, W4 / 4]: the field macroblocks of an MBAFF frame, whose vertical components count
         field lines; None where there are none. For field pictures see `PictureInfo.structure`."""
+    @property
+    def other_parity(self) -> NDArray[np.bool_] | None:
+        """[2, H4, W4]: the blocks of a field picture that refer to a field of the other parity; None for frames."""
     def statistics(self) -> dict[str, int]:
         """Counts of macroblocks, partitions and 4x4 blocks by kind: the fields of `syntax.PictureStatistics`."""
 

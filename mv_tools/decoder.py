@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .backends import Backend, open_backend
 from .demux import PacketIndex
+from .display import Display
 from .errors import ArgumentError, MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
@@ -116,6 +117,16 @@ class MotionDecoder:
         """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
         times = self._backend.pictures.times
         return None if times is None else times[self._backend.frame_of]
+
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        """The frame that each picture belongs to, as RGB pictures are numbered, int64 [len(self)]."""
+        return self._backend.frame_of
+
+    @property
+    def display(self) -> Display:
+        """How pictures are shown: turned upright, in square pixels."""
+        return self._backend.display
 
     @cached_property
     def notes(self) -> list[str]:

@@ -14,7 +14,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from .demux import WORTH_A_SEEK, PacketIndex, read_packets
-from .pictures import PictureIndex, decode_packet
+from .outputs import decode_packet
+from .pictures import PictureIndex
 from .source import Source, open_video
 
 __all__ = ["DecodedPicture", "PictureReader", "stretches"]

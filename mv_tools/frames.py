@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +12,33 @@ import numpy.typing as npt
 from .decoder import MotionDecoder
 from .decoding import PictureReader
 from .demux import PacketIndex
+from .display import Display
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
-from .pictures import PictureIndex, index_pictures
+from .numbering import index_pictures
+from .pictures import PictureIndex
 from .scan import scan_stream
 from .source import Source, SourceLike
 
-__all__ = ["RgbDecoder", "RgbFrames", "count_frames", "iter_rgb_at", "read_keyframes", "read_rgb_at"]
+__all__ = [
+    "PICTURES_VERSION",
+    "RgbDecoder",
+    "RgbFrames",
+    "count_frames",
+    "iter_rgb_at",
+    "read_keyframes",
+    "read_rgb_at",
+]
 
 Picture = npt.NDArray[np.uint8]
 
+_RATE: Final = 25  # pictures a second where nothing tells: libavformat's own guess for raw streams
+
+PICTURES_VERSION: Final = 2
+"""Of what reading a picture gives, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
+
 
 class RgbFrames(NamedTuple):
-    """Pictures and where they stand.
+    """Pictures as a player shows them (upright, in square pixels), and where they stand.
 
     Attributes:
         frames: uint8 [N, H, W, 3].
@@ -35,7 +50,7 @@ class RgbFrames(NamedTuple):
 
 
 class RgbDecoder:
-    """Pictures of a video file, whose packets are scanned once.
+    """Pictures of a video file as a player shows them, whose packets are scanned once.
 
     Args:
         source: a path, bytes or a binary file object; or a MotionDecoder, whose scan is shared.
@@ -49,10 +64,12 @@ class RgbDecoder:
     def __init__(self, source: SourceLike | MotionDecoder) -> None:
         if isinstance(source, MotionDecoder):
             self._source, self._packets, self._pictures = source.source, source.packets, source.pictures
+            self._display = source.display
         else:
             self._source = Source.of(source)
             scan = scan_stream(self._source)
             self._packets, self._pictures = scan.packets, index_pictures(self._source, scan)
+            self._display = scan.display
 
     @property
     def packets(self) -> PacketIndex:
@@ -68,6 +85,24 @@ class RgbDecoder:
     def times(self) -> npt.NDArray[np.float64] | None:
         """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
         return self._pictures.times
+
+    @property
+    def display(self) -> Display:
+        """How pictures are shown: turned upright, in square pixels."""
+        return self._display
+
+    def edges(self) -> npt.NDArray[np.float64]:
+        """When each picture begins to be shown, and when the last one ends.
+
+        Returns:
+            float64 [len(self) + 1], ascending, in seconds from the first picture on; without times in
+            the file by the frame rate: the stream's, or 25 a second.
+        """
+        times, duration = self.times, self._pictures.duration
+        if times is None or duration is None:
+            return np.arange(len(self) + 1) / float(self._packets.stream.rate or _RATE)
+        begins = times - times[0]
+        return np.asarray(np.append(begins, max(duration, begins[-1])), np.float64)
 
     def require_whole(self) -> None:
         """Refuse a file that is cut short.
@@ -149,7 +184,7 @@ class RgbDecoder:
             if frame.is_corrupt:
                 raise MalformedStream(f"{self._source.name}: picture {index} is damaged")
             missing.pop(index)
-            yield index, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            yield index, self._display.picture(frame)
         if missing:
             raise MalformedStream(f"{self._source.name}: picture {min(missing)} could not be decoded")
 

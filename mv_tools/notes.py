@@ -16,6 +16,7 @@ def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
     """Sentences about what a user would not expect of a stream, without a final period."""
     notes = [_cut(scan), _hidden(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
     notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
+    notes += scan.display.notes
     return [note for note in notes if note is not None]
 
 

@@ -6,15 +6,18 @@ import errno
 import os
 import re
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import ffmpeg
 import imageio_ffmpeg
 
+from .display import read_display
 from .drafts import draft_of
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
-from .source import FORMATS, Source
+from .orientation import UPRIGHT
+from .source import FORMATS, Source, open_video
 
 __all__ = ["Recipe", "transcode"]
 
@@ -119,14 +122,28 @@ def transcode(
     return target
 
 
-def _run_ffmpeg(source: Source, draft: Path, target: Path, recipe: Recipe) -> None:
-    limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    video = ffmpeg.input(f"file:{source.path}", xerror=None, **limits).video
-    if recipe.side is not None:
-        video = video.filter(
-            "scale", w=f"if(gt(iw,ih),-2,{recipe.side})", h=f"if(gt(iw,ih),{recipe.side},-2)"
+def _scaled(video: Any, aspect: Fraction, side: int | None) -> Any:
+    """Scale to square pixels, and the short side to `side` if it is given; ffmpeg has turned the picture."""
+    wide = f"iw*{aspect.numerator}/{aspect.denominator}"
+    if side is not None:
+        return video.filter(
+            "scale",
+            w=f"if(gt({wide},ih),2*round({side}*{wide}/ih/2),{side})",
+            h=f"if(gt({wide},ih),{side},2*round({side}*ih/({wide})/2))",
         )
+    return video if aspect == 1 else video.filter("scale", w=f"2*round({wide}/2)", h="ih")
+
+
+def _run_ffmpeg(source: Source, draft: Path, target: Path, recipe: Recipe) -> None:
+    limits: dict[str, Any] = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    with open_video(source) as (_, stream):
+        display = read_display(source, stream)
+    if display.orientation == UPRIGHT and display.notes:
+        limits["display_rotation"] = 0  # ffmpeg would turn by any angle
+    video = ffmpeg.input(f"file:{source.path}", xerror=None, **limits).video
+    video = _scaled(video, display.upright_aspect, recipe.side)
     video = video.filter("pad", w="ceil(iw/2)*2", h="ceil(ih/2)*2")
+    video = video.filter("setsar", sar="1")
     arguments = recipe._arguments()
     if recipe.codec == "h264" and target.suffix in _TIMED:  # pictures keep their own times
         arguments |= {"fps_mode": "vfr", "enc_time_base": "demux"}

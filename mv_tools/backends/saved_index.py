@@ -18,6 +18,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ..demux import PacketIndex, StreamFacts
+from ..display import Display
 from ..drafts import draft_of
 from ..errors import MalformedStream, UnsupportedStream
 from ..pictures import NO_TAG, PictureIndex, picture_index
@@ -83,6 +84,7 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         "cut": index.cut or "",
         "length_size": str(scan.framing["length_size"]),
         "stream": index.stream.to_json(),
+        "display": json.dumps(scan.display.to_plain()),
         "decoded": str(int(pictures.decoded)),
         "damaged": json.dumps(pictures.damaged),
     }
@@ -121,6 +123,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
             exact_seeks=about["exact_seeks"] == "1",
             cut=about["cut"] or None,
         )
+        display = Display.from_plain(json.loads(about["display"]))
         _check(packets, headers, tensors["packet"], tensors["entry"], tensors["damage"])
         pictures = picture_index(
             packets,
@@ -139,7 +142,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
         AttributeError,
     ) as error:
         raise MalformedStream(f"{path}: not an index that can be used: {error}") from error
-    return StreamScan(packets, headers, framing, stamp), pictures
+    return StreamScan(packets, headers, framing, stamp, display), pictures
 
 
 def _metadata(data: bytes) -> dict[str, str]:

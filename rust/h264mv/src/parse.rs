@@ -12,6 +12,9 @@ use crate::refs::RefPic;
 use crate::slice::SliceType;
 use crate::slice_data;
 
+/// The first x264 build whose coded_block_flag of 8x8 blocks in 4:4:4 is the standard's.
+const STANDARD_X264: u32 = 151;
+
 /// Most arrays that wait for their next use.
 const MAX_SPARE: usize = 64;
 
@@ -196,6 +199,7 @@ fn parse_slice(
         header,
         sps: &info.sps,
         transform_8x8_mode_flag: slice.pps.transform_8x8_mode_flag,
+        early_x264: info.x264_build.is_some_and(|build| build < STANDARD_X264),
         slice_number: (motion.slice_refs.len() - 1).min(NO_SLICE as usize - 1) as u16,
         lists: layout.lists,
         size: (w, h),

@@ -141,6 +141,18 @@ impl Motion {
         self.mb_field.contains(&true).then_some(&self.mb_field[..])
     }
 
+    /// Of a field picture of parity `own` (1 top, 2 bottom): which blocks [2, h4, w4] refer to a field of
+    /// the other parity.
+    pub fn other_parity(&self, own: u8) -> Vec<bool> {
+        let plane = self.w4 * self.h4;
+        let other = |(i, &ref_idx): (usize, &i8)| {
+            let (x4, y4) = (i % plane % self.w4, i % plane / self.w4);
+            ref_idx >= 0
+                && self.reference(i / plane, ref_idx, x4 / 4, y4 / 4).parity == 3 - own
+        };
+        self.ref_idx.iter().enumerate().map(other).collect()
+    }
+
     /// How many 4x4 blocks use no list, list 0 alone, list 1 alone, and both.
     pub fn list_use(&self) -> [u32; 4] {
         let (l0, l1) = self.ref_idx.split_at(self.ref_idx.len() / 2);
