@@ -8,25 +8,26 @@ cache, and one may be killed at any moment.
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from .digest import digest_bytes
-from .errors import CheckpointError
-from .storage import read_tensors, write_tensors
+from .errors import CacheUnavailable, CheckpointError
+from .storage import cache_access, read_tensors, write_tensors
 
-__all__ = ["Entry", "FeatureCache", "cache_key", "default_cache_dir"]
+__all__ = ["Entry", "FeatureCache", "default_cache_dir"]
 
 log = logging.getLogger("moclip.cache")
 _KEY_LENGTH: Final = 32
@@ -35,24 +36,21 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def default_cache_dir() -> Path:
-    """``$MOCLIP_CACHE``, else ``moclip-lite`` in the user's cache folder."""
-    named = os.environ.get("MOCLIP_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "moclip-lite"
+    """``$MOCLIP_CACHE``, else ``moclip-lite`` in the user's cache folder.
 
-
-def cache_key(stage: str, content: str, settings: Mapping[str, Any]) -> str:
-    """Name of an entry: 32 hex digits.
-
-    Args:
-        stage: such as "motion".
-        content: digest of what the entry is computed from.
-        settings: plain values; every one that changes the result.
+    Raises:
+        CacheUnavailable: the user has no home folder.
     """
-    text = json.dumps([stage, content, settings], sort_keys=True, separators=(",", ":"))
-    return digest_bytes([text.encode()])
+    named, base = os.environ.get("MOCLIP_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    try:
+        if named:
+            return Path(named).expanduser()
+        found = Path(base).expanduser() if base else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise CacheUnavailable(
+            "there is no home folder for the cache (HOME is not set); name a folder with --cache"
+        ) from error
+    return found / "moclip-lite"
 
 
 def _payload_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -103,29 +101,43 @@ class FeatureCache:
             file is removed, and the caller computes it again.
         """
         path = self.path(stage, key)
-        if not path.is_file():
-            return None
-        try:
-            return self._read_checked(path, key)
-        except CheckpointError as error:
-            log.warning("cache entry %s is damaged and will be made again (%s)", path, error)
-            path.unlink(missing_ok=True)
-            return None
+        with cache_access(self.root):
+            if not path.is_file():
+                return None
+            try:
+                return self._read_checked(path, key)
+            except CheckpointError as error:
+                log.warning("cache entry %s is damaged and will be made again (%s)", path, error)
+                path.unlink(missing_ok=True)
+                return None
 
     def put(self, stage: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write an entry; another process may write the same one at the same time.
 
         Raises:
             MoclipError: the disk is full.
+            CacheUnavailable: the folder can't be written.
         """
         metadata = {"key": key, "payload": _payload_digest(arrays)}
-        write_tensors(self.path(stage, key), arrays, metadata)
+        with cache_access(self.root):
+            write_tensors(self.path(stage, key), arrays, metadata)
 
-    def lock(self, key: str) -> FileLock:
-        """A lock among processes, for work that should be done once; freed when its holder ends."""
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold a lock among processes, for work that should be done once; freed when its holder ends.
+
+        Raises:
+            CacheUnavailable: the folder can't be written.
+        """
         path = self.root / "locks" / f"{key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path)
+        with cache_access(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(path)
+            held.acquire()
+        try:
+            yield
+        finally:
+            held.release()
 
     def _read_checked(self, path: Path, key: str) -> Arrays:
         arrays, metadata = read_tensors(path)
@@ -136,10 +148,20 @@ class FeatureCache:
         return arrays
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, by stage and key."""
+        """All entries, by stage and key.
+
+        Raises:
+            CacheUnavailable: there is a file in the folder's place.
+        """
+        with cache_access(self.root):
+            if self.root.exists() and not self.root.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         for path in sorted(self.root.glob("*/??/*.safetensors")):
             if len(path.stem) == _KEY_LENGTH:
-                stat = path.stat()
+                try:
+                    stat = path.stat()
+                except FileNotFoundError:  # another process removed it
+                    continue
                 yield Entry(path.parts[-3], path.stem, path, stat.st_size, stat.st_mtime)
 
     def verify(self) -> list[tuple[Entry, str]]:
@@ -147,7 +169,8 @@ class FeatureCache:
         damaged = []
         for entry in self.entries():
             try:
-                self._read_checked(entry.path, entry.key)
+                with cache_access(self.root):
+                    self._read_checked(entry.path, entry.key)
             except CheckpointError as error:
                 damaged.append((entry, str(error)))
         return damaged
@@ -155,19 +178,25 @@ class FeatureCache:
     def prune(self, stage: str | None = None, older_than_days: float | None = None) -> tuple[int, int]:
         """Remove entries of one stage (or all), older than so many days (or any).
 
+        Drafts and locks of killed processes go too, a day after they were made; a lock that is held stays.
+
         Returns:
             (entries removed, bytes freed).
+
+        Raises:
+            CacheUnavailable: the folder can't be written.
         """
         limit = time.time() - 86_400 * older_than_days if older_than_days is not None else None
         count, freed = 0, 0
-        left = [*self.root.glob("*/??/.*.safetensors"), *self.root.glob("locks/*.lock")]
-        for draft in left:  # of processes that were killed, or that are done
-            if draft.stat().st_mtime < time.time() - 86_400:
+        with cache_access(self.root):
+            for draft in [path for path in self.root.glob("*/??/.*.safetensors") if _old(path)]:
                 draft.unlink(missing_ok=True)
-        for entry in self.entries():
-            if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-                entry.path.unlink(missing_ok=True)
-                count, freed = count + 1, freed + entry.size
+            for lock in [path for path in self.root.glob("locks/*.lock") if _old(path)]:
+                _remove_free(lock)
+            for entry in self.entries():
+                if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
+                    entry.path.unlink(missing_ok=True)
+                    count, freed = count + 1, freed + entry.size
         return count, freed
 
     def free_bytes(self) -> int:
@@ -176,3 +205,24 @@ class FeatureCache:
         while not probe.exists():
             probe = probe.parent
         return shutil.disk_usage(probe).free
+
+
+def _old(path: Path) -> bool:
+    """Whether a file was last written more than a day ago."""
+    try:
+        return path.stat().st_mtime < time.time() - 86_400
+    except FileNotFoundError:  # another process removed it
+        return False
+
+
+def _remove_free(path: Path) -> None:
+    """Remove a lock that nobody holds, however old one that is held may be."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return
+    try:
+        path.unlink(missing_ok=True)
+    finally:
+        lock.release()

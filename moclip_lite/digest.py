@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .errors import MoclipError
+from .storage import cache_access
 
 log = logging.getLogger("moclip.cache")
 
@@ -18,6 +18,7 @@ __all__ = ["ContentDigests", "digest_bytes", "digest_file"]
 
 _CHUNK: Final = 1 << 20
 _SIZE: Final = 16
+_TABLE: Final = "contents"  # a table named "digests" is of a version that did not look at change times
 
 
 def digest_bytes(parts: Iterable[bytes]) -> str:
@@ -42,28 +43,30 @@ def digest_file(path: Path) -> str:
 class ContentDigests:
     """Content digests with a memory on disk (SQLite; safe for several processes).
 
-    A file is read again when its size, modification time or inode changes.
+    A file is read again when its size, modification time, change time (which no program can set back) or inode
+    changes.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._create()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, full disk
-                raise MoclipError(f"{path}: the memory of file digests can't be used: {error}") from error
-            log.warning("%s is damaged and will be made again", path)
-            path.unlink()
-            self._create()
+        with cache_access(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._create()
+            except sqlite3.OperationalError as error:  # locked, read-only, full disk
+                raise OSError(0, f"{path.name}: {error}") from error
+            except sqlite3.DatabaseError:
+                log.warning("%s is damaged and will be made again", path)
+                path.unlink()
+                self._create()
 
     def _create(self) -> None:
         with self._connect() as db:
             db.execute(
-                "CREATE TABLE IF NOT EXISTS digests "
-                "(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, digest TEXT)"
+                f"CREATE TABLE IF NOT EXISTS {_TABLE} "
+                "(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT)"
             )
-            db.execute("SELECT * FROM digests LIMIT 1")
+            db.execute(f"SELECT * FROM {_TABLE} LIMIT 1")  # noqa: S608 - our own name
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -74,29 +77,39 @@ class ContentDigests:
         finally:
             db.close()
 
+    def _known(self) -> dict[str, tuple[int | str, ...]]:
+        """Absolute path -> size, times, inode and digest; nothing where pages of the file are damaged."""
+        try:
+            with self._connect() as db:
+                rows = db.execute(f"SELECT * FROM {_TABLE}")  # noqa: S608 - our own name
+                return {row[0]: row[1:] for row in rows}
+        except sqlite3.DatabaseError as error:
+            log.warning("%s can't be read (%s): all files are read again", self._path, error)
+            return {}
+
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
         """Digest of each existing file; missing files are left out."""
         found: dict[Path, str] = {}
-        fresh: list[tuple[str, int, int, int, str]] = []
-        with self._connect() as db:
-            known = {row[0]: row[1:] for row in db.execute("SELECT * FROM digests")}
+        fresh: list[tuple[str, int, int, int, int, str]] = []
+        known = self._known()
         for path in paths:
             try:
                 stat = path.stat()
             except FileNotFoundError:
                 continue
             key = str(path.absolute())
-            stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
             row = known.get(key)
-            if row is not None and tuple(row[:3]) == stamp:
-                found[path] = str(row[3])
+            if row is not None and tuple(row[:-1]) == stamp:
+                found[path] = str(row[-1])
             else:
                 found[path] = digest_file(path)
                 fresh.append((key, *stamp, found[path]))
         if fresh:
             try:
                 with self._connect() as db:
-                    db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", fresh)
-            except sqlite3.OperationalError as error:  # only a memory: the digests themselves are known
+                    marks = ", ".join("?" * len(fresh[0]))
+                    db.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES ({marks})", fresh)  # noqa: S608
+            except sqlite3.DatabaseError as error:  # only a memory: the digests themselves are known
                 log.warning("%s could not be written (%s)", self._path, error)
         return found

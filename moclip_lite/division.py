@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .cache import FeatureCache, cache_key
+from .cache import FeatureCache
+from .cache_keys import cache_key
 from .config import DataConfig
 from .datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, limit_train, official_folds
 from .digest import digest_bytes
@@ -43,8 +43,7 @@ def divide(dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCac
         DataError: too few clips or groups.
         MoclipError: the disk is full.
     """
-    programs = {name: version(name) for name in ("moclip-lite", "numpy", "scikit-learn")}
-    settings = {**data.model_dump(mode="json", include=_DECIDES), "seed": seed, "programs": programs}
+    settings = {**data.model_dump(mode="json", include=_DECIDES), "seed": seed}
     key = cache_key("folds", _listing(dataset), settings)
     kept = cache.get("folds", key)
     if kept is not None:

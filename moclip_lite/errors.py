@@ -6,6 +6,7 @@
     ├── ConfigError          a configuration that can't be used
     ├── DataError            a data set that can't be used
     │   └── ScoreError       scores that can't be evaluated (a ValueError too)
+    ├── CacheUnavailable     a cache folder that can't be used
     ├── CheckpointError      weights or a run folder that don't fit
     └── WeightsUnavailable   pretrained weights that can't be had
 """
@@ -17,6 +18,7 @@ import logging
 from collections.abc import Sequence
 
 __all__ = [
+    "CacheUnavailable",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -43,6 +45,10 @@ class DataError(MoclipError):
 
 class ScoreError(DataError, ValueError):
     """There are no scores to evaluate, or one is not finite."""
+
+
+class CacheUnavailable(MoclipError):
+    """The cache folder can't be read or written; the message says how to name another."""
 
 
 class CheckpointError(MoclipError):

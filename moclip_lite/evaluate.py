@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .checkpoint import load_weights
+from .checkpoint import check_sources, load_weights
 from .errors import CheckpointError
 from .extract import ExtractReport
 from .features import MotionStore, head_scores
-from .folds import run_folder_of
 from .heads import HEADS, head_tables
 from .results import FoldResult, join_folds
-from .stages import FoldInputs, build_head, build_motion_net, motion_table
+from .run_folder import RunFolder
+from .stages import SOURCES, FoldInputs, build_head, build_motion_net, motion_table
 from .workspace import Workspace
 
 __all__ = ["evaluate_run"]
@@ -32,21 +32,26 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
         Scores by stream, as in metrics.json.
 
     Raises:
-        CheckpointError: weights are missing, damaged or made for other labels.
+        CheckpointError: weights are missing, damaged, made for other labels, or heads of another motion network
+            or encoder.
     """
     if space.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; run it again to test it")
     clips = [clip for fold in space.folds for clip in fold.clips()]
     unique = list({clip.name: clip for clip in clips}.values())
     motion = space.extract_motion(unique)
+    run = RunFolder(folder, [fold.name for fold in space.folds])
     needs_clip = any(
-        (run_folder_of(folder, space.folds, f) / "appearance.safetensors").is_file() for f in space.folds
+        run.weights(fold, stage).is_file()
+        for fold in run.folds
+        for stage, sources in SOURCES.items()
+        if "encoder" in sources
     )
     appearance = space.extract_appearance(unique) if needs_clip else ExtractReport("clip")
     results = []
     for fold in space.folds:
         inputs = FoldInputs(fold, space.dataset.labels, motion.keys, appearance.keys)
-        results.append(_evaluate_fold(space, run_folder_of(folder, space.folds, fold), inputs, part))
+        results.append(_evaluate_fold(space, run.fold(fold.name), inputs, part))
     metrics = join_folds(results, unique, space.dataset.labels)
     if not any(stream in metrics for stream in ("motion", "appearance", "fusion")):
         raise CheckpointError(f"{folder} holds no trained weights")
@@ -54,7 +59,7 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
 
 
 def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str) -> FoldResult:
-    out = FoldResult(folder.name)
+    out = FoldResult(inputs.name)
     labels = inputs.labels
     store = MotionStore(space.cache, inputs.motion, space.experiment.motion.spec())
     features: dict[str, Any] = {}
@@ -74,6 +79,9 @@ def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str
     present = {stage: name for stage, name in heads.items() if (folder / f"{stage}.safetensors").is_file()}
     if not present or not inputs.clip:
         return out
+    found = {"motion_network": inputs.motion_network, "encoder": space.encoder_identity["digest"]}
+    for stage in present:
+        check_sources(folder / f"{stage}.safetensors", found, SOURCES[stage])
     fused = "fusion" in present
     parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", part)}
     tables = head_tables(space, inputs, parts, features)

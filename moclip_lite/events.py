@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 from PIL import Image
 
+from .run_folder import fold_name
 from .runs import Run
 
 __all__ = ["write_events"]
@@ -25,7 +26,7 @@ def write_events(run: Run) -> None:
         shutil.rmtree(place)  # logs only ever grow: those of an earlier training would stand beside
     many = len(run.training) > 1
     for fold, stages in run.training.items():
-        with SummaryWriter(place / fold if many else place) as writer:
+        with SummaryWriter(place / fold_name(list(run.training), fold) if many else place) as writer:
             for stage, result in stages.items():
                 for row in result.get("history", []):
                     for key, value in row.items():

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from mv_tools import ArgumentError, MotionError
 
-from .cache import FeatureCache, cache_key
+from .cache import FeatureCache
+from .cache_keys import cache_key
 from .clips import MotionSpec, read_motion_clip
 from .datasets import Clip
 from .digest import ContentDigests

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,13 +19,14 @@ import mv_tools
 from mv_tools import MotionDecoder, RgbDecoder
 
 from .cache import FeatureCache
+from .cache_keys import stage_versions
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
 from .extract import ExtractReport, Failure, Progress, pending, problem_of, silent
 from .pretrained import description_digest
 from .sampling import Positions, frame_positions, reachable_positions
-from .storage import read_json, write_json
+from .storage import cache_access, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
 
 _AHEAD: Final = 16
-_WEIGHTS_CODE: Final = 2  # how weights become an encoder: 2 applies the activation of a tag
 _BATCH: Final = 16  # pictures in one pass
 
 
@@ -62,25 +61,31 @@ class AppearanceSpec:
     weights_of: str | None = None
 
 
-def read_clip_frames(source: Path | MotionDecoder, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
+def read_clip_frames(
+    source: Path | MotionDecoder | RgbDecoder, spec: AppearanceSpec
+) -> npt.NDArray[np.uint8]:
     """The frames of one clip that CLIP sees, uint8 [frames, H, W, 3]; the last one repeats if need be.
 
     Args:
-        source: the file, or a MotionDecoder of it, whose scan of the packets is shared.
+        source: the file, or a decoder of it, whose scan of the packets is shared.
         spec: which frames.
 
     Raises:
         mv_tools.MotionError: the file can't be read, or is cut short.
     """
-    decoder = RgbDecoder(source)
+    decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     if spec.positions == "keyframes":
         pictures = mv_tools.read_keyframes(decoder, max_frames=spec.frames).frames
         return pictures[np.minimum(np.arange(spec.frames), len(pictures) - 1)]
     decoder.require_whole()
+    usable = np.nonzero(~decoder.pictures.corrupt)[0]
+    if not len(usable):
+        raise mv_tools.MalformedStream(f"{decoder.name}: all pictures are damaged")
     if spec.positions == "uniform":
-        chosen = frame_positions(len(decoder), spec.frames)
+        chosen = usable[frame_positions(len(usable), spec.frames)]
     else:
-        chosen = reachable_positions(*decoder.preroll(), spec.frames)
+        entry, before = decoder.preroll()
+        chosen = usable[reachable_positions(entry[usable], before[usable], spec.frames)]
     return decoder.get_frames_at(chosen.tolist()).frames
 
 
@@ -96,13 +101,19 @@ class LazyEncoder:
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
-        identity: list[Any] = [spec.model, spec.pretrained, spec.seed, version("open_clip_torch")]
-        identity += [spec.weights_of, _WEIGHTS_CODE]
+        identity: list[Any] = [
+            spec.model,
+            spec.pretrained,
+            spec.seed,
+            spec.weights_of,
+            stage_versions("encoder"),
+        ]
         local = Path(spec.pretrained).expanduser()
         if local.is_file():
             identity += [digest_file(local), description_digest(local)]
         name = digest_bytes([json.dumps(identity).encode()])
-        self._note = cache.root / "weights" / f"{name}.json"
+        self._root = cache.root
+        self._note = self._root / "weights" / f"{name}.json"
         self._identity = identity
 
     @property
@@ -138,7 +149,8 @@ class LazyEncoder:
             pass  # not there yet, or damaged: made anew below
         random = self.encoder.describe() if self.encoder.random else ""
         facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost(), "random": random}
-        write_json(self._note, {"identity": self._identity, **facts})
+        with cache_access(self._root):
+            write_json(self._note, {"identity": self._identity, **facts})
         return facts
 
 
@@ -163,7 +175,6 @@ def extract_appearance(
         "weights": encoder.digest,
         "frames": spec.frames,
         "positions": spec.positions,
-        "pictures": mv_tools.PICTURES_VERSION,
     }
     report, waiting = pending("clip", clips, settings, cache)
     group: list[tuple[Clip, str, Tensor]] = []

@@ -12,8 +12,8 @@ from .datasets import Fold, VideoDataset
 from .errors import CheckpointError, ConfigError, WeightsUnavailable
 from .feature_file import save_features
 from .features import MotionStore
-from .folds import run_folder_of
 from .pipeline import fill_cache
+from .run_folder import RunFolder
 from .stages import FoldInputs, appearance_features, build_motion_net, motion_table
 from .workspace import Workspace
 
@@ -41,7 +41,7 @@ def export_features(space: Workspace, folder: Path, out: Path, fold: str | None 
     if space.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; that file is what you look for")
     chosen = _chosen(space.folds, fold)
-    weights = run_folder_of(folder, space.folds, chosen) / "motion.safetensors"
+    weights = RunFolder(folder, [f.name for f in space.folds]).weights(chosen.name, "motion")
     labels = space.dataset.labels
     model = build_motion_net(space.experiment, len(labels)).to(space.device)
     load_weights(weights, model, labels)

@@ -21,15 +21,17 @@ from .feature_file import FeatureFile
 from .features import MotionStore
 from .heads import head_stage, zero_shot_stage
 from .results import FoldResult, add_encoder_cost, join_folds, write_results
+from .run_folder import RunFolder
 from .stages import FoldInputs, motion_table, train_motion
 from .storage import write_json
 from .workspace import Workspace
 
-__all__ = ["run_folder_of", "run_folds"]
+__all__ = ["run_folds"]
 
 
 def run_folds(
     space: Workspace,
+    run: RunFolder,
     clips: Sequence[Clip],
     found: tuple[ExtractReport, ExtractReport, str | None],
     mark: str,
@@ -38,6 +40,7 @@ def run_folds(
 
     Args:
         space: the experiment.
+        run: its run folder; the caller holds it.
         clips: of all folds.
         found: motion, appearance, and why there is no appearance, as the cache was filled.
         mark: digest of all that decides the run, for metrics.json.
@@ -48,15 +51,17 @@ def run_folds(
     Raises:
         MoclipError: the input can't be used; what was finished is kept.
     """
-    experiment, folder, folds = space.experiment, space.experiment.run.dir, space.folds
+    experiment, folder, folds = space.experiment, run.path, space.folds
     motion, appearance, unavailable = found
     leads = share().leads
     if leads:
+        if run.begin():
+            space.reporter.say(f"{folder}: the results of an earlier run are removed")
         _describe(space, folder)
         write_failures(folder / "failures.csv", motion.failures + appearance.failures)
     results = []
     for fold in folds:
-        inside = run_folder_of(folder, folds, fold)
+        inside = run.fold(fold.name)
         if len(folds) > 1:
             space.reporter.say(
                 f"fold {fold.name}: {len(fold.train)} train, {len(fold.val)} validation, {len(fold.test)} test"
@@ -82,6 +87,7 @@ def run_folds(
         "fingerprint": mark,
     }
     if leads:
+        run.end()
         write_results(folder, metrics, results, clips, space.dataset.labels)
     wait_for_all()
     return metrics
@@ -100,13 +106,6 @@ def _weights_words(space: Workspace, unavailable: str | None) -> str:
     if unavailable:
         return "none"
     return f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
-
-
-def run_folder_of(folder: Path, folds: Sequence[Fold], fold: Fold) -> Path:
-    """Where a fold's weights lie: the run folder itself, or a folder below it if there are several."""
-    if len(folds) == 1:
-        return folder
-    return folder / "folds" / ("".join(c if c.isalnum() or c in "-_" else "_" for c in fold.name) or "_")
 
 
 def _run_fold(

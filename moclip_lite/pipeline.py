@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from .cache_keys import stage_versions
 from .config import Experiment
 from .datasets import Clip, Fold
 from .digest import digest_bytes
-from .distributed import agree
+from .distributed import agree, share
 from .errors import CheckpointError, WeightsUnavailable
 from .extract import ExtractReport
+from .run_folder import RunFolder
 from .storage import read_json
 from .workspace import Workspace
 
 __all__ = ["fill_cache", "run_experiment"]
+
+
+_STAGES: Final = ("motion_tokens", "text", "trained", "results")
+"""What makes a run of features; the keys of these tell the code that read them."""
 
 
 def run_experiment(space: Workspace) -> dict[str, Any]:
@@ -26,20 +33,21 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
         The content of metrics.json.
 
     Raises:
+        CheckpointError: another run is at work in the run folder.
         MoclipError: the input can't be used; what was finished is kept.
     """
-    experiment, folder = space.experiment, space.experiment.run.dir
-    folds = space.folds
-    clips = _unique(folds)
-    found = fill_cache(space)
-    mark = _fingerprint(experiment, folds, *found[:2])
-    done = _finished(folder, mark)
-    if agree([done is not None])[0]:
-        space.reporter.say(f"{folder}: nothing to do, this experiment is finished")
-        return done or {}
-    from .folds import run_folds  # torch and what draws: seconds to import, and not for a finished run
+    experiment, folds = space.experiment, space.folds
+    folder = RunFolder(experiment.run.dir, [fold.name for fold in folds])
+    with folder.locked() if share().leads else nullcontext():
+        found = fill_cache(space)
+        mark = _fingerprint(experiment, folds, *found[:2])
+        done = _finished(folder.path, mark)
+        if agree([done is not None])[0]:
+            space.reporter.say(f"{folder.path}: nothing to do, this experiment is finished")
+            return done or {}
+        from .folds import run_folds  # torch and what draws: seconds to import, and not for a finished run
 
-    return run_folds(space, clips, found, mark)
+        return run_folds(space, folder, _unique(folds), found, mark)
 
 
 def fill_cache(space: Workspace) -> tuple[ExtractReport, ExtractReport, str | None]:
@@ -92,7 +100,8 @@ def _fingerprint(experiment: Experiment, folds: Sequence[Fold], *reports: Extrac
     settings["data"].pop("root")
     rows = [[f.name, [[c.name for c in part] for part in (f.train, f.val, f.test)]] for f in folds]
     keys = [sorted(report.keys.items()) for report in reports]
-    return digest_bytes([json.dumps([settings, rows, keys], sort_keys=True).encode()])
+    code = {stage: stage_versions(stage) for stage in _STAGES}
+    return digest_bytes([json.dumps([settings, rows, keys, code], sort_keys=True).encode()])
 
 
 def _finished(folder: Path, mark: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ import torch
 from mv_tools import MalformedStream
 
 from .appearance import AppearanceEncoder
-from .checkpoint import load_weights
+from .checkpoint import check_sources, load_weights, weights_digest
 from .clips import MotionClip
 from .config import Experiment, load_experiment
 from .errors import CheckpointError
@@ -26,7 +26,8 @@ from .features import FeatureTable, Views, batch_motion_scores, head_scores
 from .fusion.base import Head
 from .motion_net import MotionNet, freeze
 from .reading import read_file
-from .stages import build_head, build_motion_net
+from .run_folder import RunFolder
+from .stages import SOURCES, build_head, build_motion_net
 from .storage import read_json, read_tensors
 from .text import unit
 from .training import pick_device
@@ -74,10 +75,10 @@ class Classifier:
         labels: Sequence[str],
         motion: MotionNet | None,
         heads: dict[str, Head],
-        encoder_digest: str | None = None,
+        folder: Path,
     ) -> None:
         self.experiment, self.labels = experiment, tuple(labels)
-        self._encoder_digest = encoder_digest
+        self._folder = folder
         self.motion, self.heads = motion, heads
         self.device = pick_device(experiment.run.device)
 
@@ -96,13 +97,10 @@ class Classifier:
         folder = Path(run)
         if not (folder / "config.yaml").is_file():
             raise CheckpointError(f"{folder} is not a run folder (it has no config.yaml)")
-        if (folder / "folds").is_dir():
-            first = sorted(p.name for p in (folder / "folds").iterdir())
+        folds = RunFolder(folder).fold_folders()
+        if folds:
             raise CheckpointError(
-                f"{folder} holds {len(first)} folds, each with its own weights; name one, such as "
-                f"{folder / 'folds' / first[0]}"
-                if first
-                else f"{folder} holds no finished fold"
+                f"{folder} holds {len(folds)} folds, each with its own weights; name one, such as {folds[0]}"
             )
         experiment = load_experiment(folder / "config.yaml", [f"run.device={device}"])
         if experiment.data.kind == "features":
@@ -118,16 +116,17 @@ class Classifier:
         }
         if motion is None and not heads:
             raise CheckpointError(f"{folder} holds no trained weights")
-        digest = read_json(folder / "encoder.json").get("digest") if heads else None
-        return cls(experiment, labels, motion, heads, digest)
+        network = None if motion is None else weights_digest(motion)
+        for stage in heads:
+            check_sources(folder / f"{stage}.safetensors", {"motion_network": network}, SOURCES[stage])
+        return cls(experiment, labels, motion, heads, folder)
 
     @cached_property
     def _encoder(self) -> AppearanceEncoder:
         encoder = make_encoder(self.experiment, self.device)
-        if self._encoder_digest is not None and encoder.weights_digest != self._encoder_digest:
-            raise CheckpointError(
-                f"the heads were trained on other weights of {encoder.describe()} than those found here"
-            )
+        for stage in self.heads:
+            path = self._folder / f"{stage}.safetensors"
+            check_sources(path, {"encoder": encoder.weights_digest}, SOURCES[stage])
         return encoder
 
     @property
@@ -192,7 +191,10 @@ class Classifier:
     def _appearance_spec(self) -> AppearanceSpec:
         clip = self.experiment.clip
         return AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions,
+            model=clip.model,
+            pretrained=clip.pretrained,
+            frames=clip.frames,
+            positions=clip.positions,
             weights_of=clip.weights_of,
         )
 

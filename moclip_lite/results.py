@@ -92,7 +92,10 @@ def write_results(
     clips: Sequence[Clip],
     labels: Sequence[str],
 ) -> None:
-    """metrics.json last: where it stands, the run is complete."""
+    """Write the run folder's results; metrics.json last: where it stands, the run is complete.
+
+    Predictions name the group of each clip that the split was cut by, and the fold that tested it.
+    """
     truth = _numbers(clips, labels)
     for stream in STREAMS:
         parts = [r.scores[stream] for r in results if stream in r.scores]
@@ -104,7 +107,10 @@ def write_results(
         save_confusion_csv(folder / f"confusion_{stream}.csv", confusion, labels)
         title = f"{stream}: {metrics[stream]['top1']:.1f} % top-1"
         save_confusion_png(folder / f"confusion_{stream}.png", confusion, labels, title)
-        _write_predictions(folder / f"predictions_{stream}.csv", names, scores, truth, labels)
+        folds = [r.fold for r in results for _ in r.scores.get(stream, ([],))[0]]
+        groups = {clip.name: clip.group or "" for clip in clips}
+        rows = [(name, groups[name], fold) for name, fold in zip(names, folds, strict=True)]
+        _write_predictions(folder / f"predictions_{stream}.csv", rows, scores, truth, labels)
     run = read_run(folder, metrics, [stream for stream in STREAMS if stream in metrics])
     write_report(run, {clip.name: clip.path for clip in clips})
     write_events(run)
@@ -113,15 +119,16 @@ def write_results(
 
 def _write_predictions(
     path: Path,
-    names: Sequence[str],
+    tested: Sequence[tuple[str, str, str]],
     scores: npt.NDArray[np.float32],
     truth: dict[str, int],
     labels: Sequence[str],
 ) -> None:
+    """A row per test; `tested` holds the clip, its group ("" where it has none) and the fold."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "label", "predicted", "score"])
-    for name, row in zip(names, scores, strict=True):
+    writer.writerow(["clip", "label", "predicted", "score", "group", "fold"])
+    for (name, group, fold), row in zip(tested, scores, strict=True):
         best = int(row.argmax())
-        writer.writerow([name, labels[truth[name]], labels[best], f"{row[best]:.4f}"])
+        writer.writerow([name, labels[truth[name]], labels[best], f"{row[best]:.4f}", group, fold])
     write_text(path, text.getvalue())

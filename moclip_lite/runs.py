@@ -13,6 +13,7 @@ import yaml
 from .datasets.base import group_of
 from .datasets.ucf101 import group_in_name
 from .errors import CheckpointError, DataError
+from .run_folder import RunFolder
 from .storage import read_json
 
 __all__ = ["STREAMS", "ClipKey", "Prediction", "Run", "load_run"]
@@ -25,18 +26,26 @@ _NUMBERS: Final = ("top1", "top5", "macro", "n")
 
 
 class ClipKey(NamedTuple):
-    """A test clip: its name, and which of its tests (a clip may be tested in several folds)."""
+    """A test of a clip: its name and the fold (a clip may be tested in several)."""
 
     name: str
-    turn: int
+    fold: str
 
 
 class Prediction(NamedTuple):
-    """What a stream said of a clip; the score is the probability of the predicted class."""
+    """What a stream said of a clip.
+
+    Attributes:
+        label: its class.
+        predicted: the class that it was taken for.
+        score: probability of the predicted class.
+        group: what the split was cut by; None where groups are unknown.
+    """
 
     label: str
     predicted: str
     score: float
+    group: str | None = None
 
     @property
     def correct(self) -> bool:
@@ -79,7 +88,14 @@ class Run:
         return next(stream for stream in ordered if stream in self.metrics)
 
     def groups(self, keys: list[ClipKey]) -> list[str] | None:
-        """The group of each clip, by the rule of the configuration; None if it has none."""
+        """The groups that cut the split, clip by clip; None where a clip has none.
+
+        Predictions tell them; in runs of versions that did not write them, the rule of the configuration does.
+        """
+        known = {key: p.group for rows in self.predictions.values() for key, p in rows.items()}
+        recorded = [known.get(key) for key in keys]
+        if all(recorded):
+            return [str(group) for group in recorded]
         data = self.config.get("data") or {}
         pattern = data.get("group_pattern")
         try:
@@ -118,9 +134,17 @@ def read_run(folder: Path, metrics: dict[str, Any], streams: list[str]) -> Run:
         raise CheckpointError(f"{folder / 'config.yaml'} is damaged") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.yaml'} is damaged")
-    predictions = {stream: _read_predictions(folder / f"predictions_{stream}.csv") for stream in streams}
-    places = sorted((folder / "folds").glob("*/training.json")) or [folder / "training.json"]
-    training = {path.parent.name: read_json(path) for path in places if path.is_file()}
+    predictions = {}
+    for stream in streams:
+        path = folder / f"predictions_{stream}.csv"
+        predictions[stream] = _read_predictions(path)
+        if len(predictions[stream]) != metrics[stream]["n"]:
+            raise CheckpointError(
+                f"{path} and {folder / 'metrics.json'} are of two runs; `moclip run {folder}`"
+            )
+    names = [str(name) for name in metrics.get("folds") or ["run"]]
+    places = {name: RunFolder(folder, names).fold(name) / "training.json" for name in names}
+    training = {name: read_json(path) for name, path in places.items() if path.is_file()}
     return Run(folder, metrics, config, predictions, training)
 
 
@@ -143,13 +167,15 @@ def _check_metrics(folder: Path, metrics: Any) -> list[str]:
 
 def _read_predictions(path: Path) -> dict[ClipKey, Prediction]:
     out: dict[ClipKey, Prediction] = {}
-    turns: dict[str, int] = {}
+    turns: dict[str, int] = {}  # where a version wrote no folds
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 turns[row["clip"]] = turns.get(row["clip"], -1) + 1
-                key = ClipKey(row["clip"], turns[row["clip"]])
-                out[key] = Prediction(row["label"], row["predicted"], float(row["score"]))
+                key = ClipKey(row["clip"], row.get("fold") or str(turns[row["clip"]]))
+                out[key] = Prediction(
+                    row["label"], row["predicted"], float(row["score"]), row.get("group") or None
+                )
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CheckpointError(f"{path} is damaged: {json.dumps(str(error))}") from error
     return out

@@ -6,10 +6,10 @@ Each stage is skipped when its weights are there and were made from the same set
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from .augment import RandomView
-from .cache import FeatureCache, cache_key
-from .checkpoint import load_arrays, load_weights, read_description, save_weights, weights_digest
+from .cache import FeatureCache
+from .cache_keys import cache_key
+from .checkpoint import Sources, load_arrays, load_weights, read_description, save_weights, weights_digest
 from .config import Experiment
 from .datasets import Clip, Fold
 from .digest import digest_bytes
@@ -32,11 +33,13 @@ from .fusion.base import Head
 from .motion_feed import MotionFeed
 from .motion_net import MotionNet, create_motion_net
 from .pretrain import MaskedFeed, MaskedMotion
+from .run_folder import set_aside
 from .text import unit
 from .training import Feed, FitResult, TrainSettings, fit, seed_all
 from .workspace import Workspace
 
 __all__ = [
+    "SOURCES",
     "FoldInputs",
     "appearance_features",
     "build_head",
@@ -49,6 +52,14 @@ __all__ = [
 
 _RESULT: Final = "training result"
 
+SOURCES: Final[dict[str, tuple[str, ...]]] = {
+    "appearance": ("encoder",),
+    "appearance_frame": ("encoder",),
+    "motion_head": ("motion_network",),
+    "fusion": ("motion_network", "encoder"),
+}
+"""What each head looks at: its weights belong to these."""
+
 
 class FoldInputs:
     """A fold's clips as far as both streams could read them."""
@@ -58,6 +69,7 @@ class FoldInputs:
     ) -> None:
         self.name, self.labels = fold.name, tuple(labels)
         self.motion, self.clip = motion, clip
+        self.motion_network: str | None = None  # digest, once it is trained or loaded
         self._fold = fold
 
     def part(self, name: str, *, motion: bool, clip: bool) -> list[Clip]:
@@ -74,8 +86,7 @@ class FoldInputs:
             for part in ("train", "val")
             for c in getattr(self._fold, part)
         ]
-        program = version("moclip-lite")
-        return digest_bytes([json.dumps([program, settings, self.labels, rows], sort_keys=True).encode()])
+        return cache_key("trained", "", {"settings": settings, "labels": self.labels, "clips": rows})
 
 
 def build_motion_net(experiment: Experiment, classes: int, *, pretrained: bool = False) -> MotionNet:
@@ -94,12 +105,13 @@ def build_head(experiment: Experiment, name: str, motion_dim: int, appearance_di
 
 @dataclass(frozen=True)
 class _Stage:
-    """A training: its name, where its weights go, what it is made from, and its labels."""
+    """A training: its name, where its weights go, what it is made from, its labels and whose features it learns."""
 
     name: str
     folder: Path
     fingerprint: str
     labels: tuple[str, ...]
+    sources: Sources = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -107,17 +119,22 @@ class _Stage:
 
     def keep(self, module: nn.Module, result: FitResult) -> None:
         description = {"fingerprint": self.fingerprint, "result": vars(result)}
-        save_weights(self.path, module, self.labels, description)
+        save_weights(self.path, module, self.labels, description, self.sources)
 
     def finished(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
         """Load weights of this very training: the run folder's, or those another run left in the cache."""
-        description = read_description(self.path)
-        if description is not None and description.get("fingerprint") == self.fingerprint:
+        for path in (self.path, set_aside(self.path)):
+            description = read_description(path)
+            if description is None or description.get("fingerprint") != self.fingerprint:
+                continue
             try:
-                load_weights(self.path, module, self.labels)
-                return FitResult(**description["result"])
+                load_weights(path, module, self.labels)
+                result = FitResult(**description["result"])
             except (CheckpointError, KeyError, TypeError):
-                pass  # damaged: taken from the cache or trained again
+                continue  # damaged: taken from the cache or trained again
+            if path != self.path and share().leads:
+                os.replace(path, self.path)
+            return result
         arrays = cache.get("trained", self.fingerprint)
         if arrays is None:
             return None
@@ -219,8 +236,10 @@ def motion_table(
     Clips without motion are absent.
     """
     test = space.experiment.test
+    inputs.motion_network = weights_digest(model)
     settings = {
-        "weights": weights_digest(model),
+        "net": space.experiment.motion.net,
+        "weights": inputs.motion_network,
         "segments": test.segments,
         "crops": test.crops,
         "flips": test.flips,
@@ -296,9 +315,12 @@ def train_head(
         head.start_from_text(torch.from_numpy(space.class_vectors))
         parts.append(space.class_vectors)
     digest = digest_bytes(np.ascontiguousarray(part).tobytes() for part in parts)
+    known = {"motion_network": inputs.motion_network, "encoder": space.encoder_identity["digest"]}
+    sources = {source: str(known[source]) for source in SOURCES[stage]}
     size = f.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
-    fingerprint = inputs.fingerprint(name, digest, size, t.model_dump(mode="json"), seed)
+    fingerprint = inputs.fingerprint(name, digest, sources, size, t.model_dump(mode="json"), seed)
     feed = HeadFeed(head, train, tables["val"], t.batch, seed, share())
 
-    result = _train(space, _Stage(stage, folder, fingerprint, inputs.labels), head, feed, t.settings())
+    made = _Stage(stage, folder, fingerprint, inputs.labels, sources)
+    result = _train(space, made, head, feed, t.settings())
     return head.to(space.device), result

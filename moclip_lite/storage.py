@@ -16,9 +16,18 @@ from safetensors.numpy import save
 
 from mv_tools.drafts import draft_of
 
-from .errors import CheckpointError, MoclipError
+from .errors import CacheUnavailable, CheckpointError, MoclipError
 
-__all__ = ["atomic_path", "read_json", "read_tensors", "write_json", "write_tensors", "write_text"]
+__all__ = [
+    "atomic_path",
+    "cache_access",
+    "read_json",
+    "read_metadata",
+    "read_tensors",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
 
 
 @contextmanager
@@ -37,6 +46,22 @@ def atomic_path(target: Path) -> Iterator[Path]:
                 f"the disk is full: {target} could not be written; what was finished before is kept"
             ) from error
         raise
+
+
+@contextmanager
+def cache_access(root: Path) -> Iterator[None]:
+    """Access to files of a cache folder.
+
+    Raises:
+        CacheUnavailable: the system refuses it (read-only, no permission, a file where the folder should be).
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise CacheUnavailable(
+            f"the cache folder {root} can't be used ({reason.lower()}); name another with --cache"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -84,6 +109,21 @@ def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str
         with safe_open(str(path), framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; no tensor is read.
+
+    Raises:
+        CheckpointError: missing, or not a safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return dict(file.metadata() or {})
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
     except (SafetensorError, ValueError, TypeError) as error:

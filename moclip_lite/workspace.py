@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .cache import FeatureCache, cache_key
+from .cache import FeatureCache
+from .cache_keys import cache_key
 from .config import VIDEO_MODELS, Experiment
 from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from .distributed import share, wait_for_all

@@ -20,6 +20,7 @@ from .metadata import VideoMetadata
 from .motion import MotionFrame
 from .notes import stream_notes
 from .pictures import PictureIndex
+from .scan import StreamScan
 from .source import Source, SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
@@ -101,6 +102,11 @@ class MotionDecoder:
     def frame_count(self) -> int:
         """Frames that decoding puts out: as `len`, but the two fields of a frame count once."""
         return len(self._backend.pictures)
+
+    @property
+    def scan(self) -> StreamScan:
+        """What one pass over the file told."""
+        return self._backend.scan
 
     @property
     def packets(self) -> PacketIndex:

@@ -100,7 +100,8 @@ def stretches(pictures: PictureIndex, wanted: Sequence[int]) -> list[tuple[int, 
     reached = -1  # the furthest packet of the last stretch
     for i in wanted:
         entry = int(pictures.entry_of[i])
-        if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
+        near = pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP
+        if runs and near and (entry >= 0 or runs[-1][0] < 0):
             runs[-1][1].append(i)
         else:
             runs.append((entry, [i]))
@@ -143,9 +144,15 @@ class _Run:
             return wanted
         remaining = dict.fromkeys(wanted)
         last = wanted[-1]
-        skip = skip and not every and self._context.name in _SKIP_PER_PACKET and not self._pictures.sequential
+        skip = (
+            skip
+            and not every
+            and not (entry < 0 and len(self._pictures.doubts))
+            and self._context.name in _SKIP_PER_PACKET
+            and not self._pictures.sequential
+        )
         expected = max(entry, 0)
-        for index, frame in self._numbered(first, remaining, skip):
+        for index, frame in self._numbered(first, remaining, skip, exact=entry < 0 and not skip):
             if index is None or index < expected:
                 if index is not None and entry >= 0 and expected == entry:
                     continue  # it leads the entry picture, whose references are missing
@@ -156,8 +163,8 @@ class _Run:
                 return list(remaining)
             if not skip and index != expected:
                 return list(remaining)
-            if entry >= 0 and frame.is_corrupt:
-                return list(remaining)  # what hides damage depends on where decoding started
+            if frame.is_corrupt and (entry >= 0 or skip):
+                return list(remaining)  # what hides damage depends on all that was decoded before
             if remaining and index > next(iter(remaining)):
                 return list(remaining)
             expected = index + 1
@@ -174,7 +181,7 @@ class _Run:
         return (context.coded_width, context.coded_height) if same else (0, 0)
 
     def _numbered(
-        self, first: int, wanted: dict[int, None], skip: bool
+        self, first: int, wanted: dict[int, None], skip: bool, exact: bool
     ) -> Iterator[tuple[int | None, VideoFrame]]:
         """Presentation index and picture, as they are put out from packet `first` on; None where the
         decoder gives a picture that is not in the index."""
@@ -187,7 +194,9 @@ class _Run:
             try:
                 frames = decode_packet(self._context, packet, number)
             except av.error.FFmpegError:
-                continue  # its picture is missing among those put out
+                if exact:
+                    continue  # its picture is missing among those put out
+                return
             for frame in frames:
                 if pictures.sequential:
                     yield count, frame

@@ -85,10 +85,9 @@ class Display:
     def picture(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """A decoded picture as it is shown, uint8 [height, width, 3], RGB."""
         width, height = self.orientation.inverse.size(*self.size(frame.width, frame.height))
-        if (width, height) == (frame.width, frame.height):
-            coded = frame.to_ndarray(format="rgb24")
-        else:
-            coded = frame.reformat(width, height, "rgb24", interpolation="BICUBIC").to_ndarray()
+        if (width, height) != (frame.width, frame.height):  # before conversion, as in a transcoded copy
+            frame = frame.reformat(width, height, interpolation="BICUBIC")
+        coded = frame.to_ndarray(format="rgb24")
         return np.ascontiguousarray(self.orientation.picture(coded), np.uint8)
 
     def region(self, grid_shape: tuple[int, int], shown: tuple[int, int], coded: tuple[int, int]) -> Region:

@@ -13,7 +13,14 @@
 A missing file raises the builtin :class:`FileNotFoundError`.
 """
 
-__all__ = ["ArgumentError", "BackendUnavailable", "MalformedStream", "MotionError", "NoMotionVectors", "UnsupportedStream"]
+__all__ = [
+    "ArgumentError",
+    "BackendUnavailable",
+    "MalformedStream",
+    "MotionError",
+    "NoMotionVectors",
+    "UnsupportedStream",
+]
 
 
 class MotionError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from .decoding import PictureReader
 from .demux import PacketIndex
 from .display import Display
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
+from .notes import stream_notes
 from .numbering import index_pictures
 from .pictures import PictureIndex
 from .scan import scan_stream
@@ -63,18 +65,26 @@ class RgbDecoder:
 
     def __init__(self, source: SourceLike | MotionDecoder) -> None:
         if isinstance(source, MotionDecoder):
-            self._source, self._packets, self._pictures = source.source, source.packets, source.pictures
-            self._display = source.display
+            self._source, self._scan, self._pictures = source.source, source.scan, source.pictures
         else:
             self._source = Source.of(source)
-            scan = scan_stream(self._source)
-            self._packets, self._pictures = scan.packets, index_pictures(self._source, scan)
-            self._display = scan.display
+            self._scan = scan_stream(self._source)
+            self._pictures = index_pictures(self._source, self._scan)
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self._source.name
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        return stream_notes(self._scan, self._pictures)
 
     @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells."""
-        return self._packets
+        return self._scan.packets
 
     @property
     def pictures(self) -> PictureIndex:
@@ -89,7 +99,7 @@ class RgbDecoder:
     @property
     def display(self) -> Display:
         """How pictures are shown: turned upright, in square pixels."""
-        return self._display
+        return self._scan.display
 
     def edges(self) -> npt.NDArray[np.float64]:
         """When each picture begins to be shown, and when the last one ends.
@@ -100,7 +110,7 @@ class RgbDecoder:
         """
         times, duration = self.times, self._pictures.duration
         if times is None or duration is None:
-            return np.arange(len(self) + 1) / float(self._packets.stream.rate or _RATE)
+            return np.arange(len(self) + 1) / float(self._scan.packets.stream.rate or _RATE)
         begins = times - times[0]
         return np.asarray(np.append(begins, max(duration, begins[-1])), np.float64)
 
@@ -110,7 +120,7 @@ class RgbDecoder:
         Raises:
             MalformedStream: says where.
         """
-        self._packets.require_whole(self._source.name)
+        self._scan.packets.require_whole(self._source.name)
 
     def __len__(self) -> int:
         """Pictures that decoding puts out."""
@@ -180,11 +190,11 @@ class RgbDecoder:
 
     def _read(self, wanted: list[int]) -> Iterator[tuple[int, Picture]]:
         missing = dict.fromkeys(wanted)
-        for index, frame, _ in PictureReader(self._source, self._packets, self._pictures).read(wanted):
+        for index, frame, _ in PictureReader(self._source, self._scan.packets, self._pictures).read(wanted):
             if frame.is_corrupt:
                 raise MalformedStream(f"{self._source.name}: picture {index} is damaged")
             missing.pop(index)
-            yield index, self._display.picture(frame)
+            yield index, self._scan.display.picture(frame)
         if missing:
             raise MalformedStream(f"{self._source.name}: picture {min(missing)} could not be decoded")
 

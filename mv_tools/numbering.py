@@ -145,6 +145,7 @@ def _from_headers(source: Source, scan: StreamScan) -> PictureIndex | None:
         np.array(tags, np.int64),
         np.array(entry, bool),
         corrupt=np.array(corrupt, bool) if segments else None,
+        doubts=_damage(scan, frames),
         damaged=tuple(item for output in outputs for item in output.refused),
     )
 
@@ -197,6 +198,15 @@ def _frames(scan: StreamScan) -> list[_Frame]:
     for info in [] if scan.headers is None else scan.headers.infos():
         frames.setdefault(info.frame, []).append(info)
     return [_Frame(pictures) for pictures in frames.values()]
+
+
+def _damage(scan: StreamScan, frames: list[_Frame]) -> set[int]:
+    """Packets of which the headers tell that they, or those before them, are damaged or missing."""
+    if scan.headers is None:
+        return set()
+    gaps = {frame.packet for frame in frames if any(info.gap for info in frame.pictures)}
+    lost = {sample for sample, _ in scan.headers.errors() if sample < len(scan.packets)}
+    return lost if scan.headers.gaps_allowed else lost | gaps
 
 
 def _doubts(scan: StreamScan, frames: list[_Frame]) -> list[int]:
@@ -280,8 +290,14 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
     if scan.headers is not None:
         exact = {frame.packet for frame in _frames(scan) if frame.entry}
         entry &= np.array([tag in exact for tag in packet.tolist()], bool)
-    corrupt = np.array(outputs.corrupt, bool)
-    return picture_index(scan.packets, packet, entry, corrupt=corrupt, damaged=tuple(outputs.refused))
+    return picture_index(
+        scan.packets,
+        packet,
+        entry,
+        corrupt=np.array(outputs.corrupt, bool),
+        doubts=_damage(scan, _frames(scan)),
+        damaged=tuple(outputs.refused),
+    )
 
 
 def _why_nothing(scan: StreamScan, outputs: Outputs) -> str:

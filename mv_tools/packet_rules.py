@@ -28,22 +28,6 @@ class PacketFacts(NamedTuple):
 PacketRule: TypeAlias = Callable[[bytes], "PacketFacts | None"]
 """The facts of one packet; None where they can't be told."""
 
-_INTRA_CODECS: Final = frozenset(
-    (
-        "dnxhd",
-        "dvvideo",
-        "ffvhuff",
-        "huffyuv",
-        "jpeg2000",
-        "mjpeg",
-        "png",
-        "prores",
-        "rawvideo",
-        "utvideo",
-    )
-)
-"""Codecs whose packets are one picture each."""
-
 REORDERING_CODECS: Final = frozenset(("hevc",))
 """Codecs with a rule whose pictures are shown in another order than that of their packets."""
 
@@ -59,17 +43,37 @@ def packet_rule(codec: str, extradata: bytes | None) -> PacketRule | None:
         codec: libavcodec's name.
         extradata: the codec's parameters from the container.
     """
-    if codec in _INTRA_CODECS:
-        return lambda data: _INTRA
     if codec == "hevc":
         return _Hevc(extradata)
-    rules: dict[str, PacketRule] = {"av1": _av1, "vp8": _vp8, "vp9": _vp9, "mpeg4": _mpeg4}
+    rules: dict[str, PacketRule] = {
+        "av1": _av1,
+        "mjpeg": _mjpeg,
+        "mpeg4": _mpeg4,
+        "prores": _prores,
+        "vp8": _vp8,
+        "vp9": _vp9,
+    }
     return rules.get(codec)
 
 
-def _vp8(data: bytes) -> PacketFacts:
-    """key_frame and show_frame of the frame tag (RFC 6386, 9.1)."""
-    return PacketFacts(shows=bool(data[0] & 0x10), key=not data[0] & 1)
+def _mjpeg(data: bytes) -> PacketFacts | None:
+    """SOI and EOI markers (ITU-T T.81, B.1.1.3); some writers pad behind the image."""
+    return _INTRA if data[:2] == b"\xff\xd8" and b"\xff\xd9" in data[-64:] else None
+
+
+def _prores(data: bytes) -> PacketFacts | None:
+    """frame_size and frame_identifier (SMPTE RDD 36, 5.1)."""
+    whole = int.from_bytes(data[:4], "big") == len(data) and data[4:8] == b"icpf"
+    return _INTRA if whole else None
+
+
+def _vp8(data: bytes) -> PacketFacts | None:
+    """key_frame, show_frame and first_part_size of the frame tag (RFC 6386, 9.1)."""
+    tag = int.from_bytes(data[:3], "little")
+    key = not tag & 1
+    if (tag >> 5) + 3 > len(data) or (key and data[3:6] != b"\x9d\x01\x2a"):
+        return None
+    return PacketFacts(shows=bool(tag & 0x10), key=key)
 
 
 def _vp9(data: bytes) -> PacketFacts | None:
@@ -100,8 +104,10 @@ def _av1(data: bytes) -> PacketFacts | None:
                 position += 1
                 if not data[position - 1] & 0x80:
                     break
+        if header & 0x80 or position + size > len(data):  # obu_forbidden_bit; the unit is cut short
+            return None
         if header >> 3 & 15 in (3, 6):  # OBU_FRAME_HEADER, OBU_FRAME
-            if position >= len(data):
+            if not size:
                 return None
             first = data[position]  # show_existing_frame, frame_type (2 bits), show_frame
             return PacketFacts(shows=True, key=not first & 0xE0 and bool(first & 0x10))
@@ -137,8 +143,11 @@ class _Hevc:
         self._skips_leading = False  # RASL pictures of the first CRA or BLA picture are not output (8.3.3)
 
     def __call__(self, data: bytes) -> PacketFacts | None:
-        kinds = []
-        for unit in self._units(data):
+        kinds: list[int] = []
+        units = self._units(data)
+        if units is None:
+            return None
+        for unit in units:
             kind = unit[0] >> 1 & 63
             layer = (unit[0] & 1) << 5 | unit[1] >> 3
             if layer or kind in (36, 37):  # end of sequence or of bitstream: the next CRA picture starts anew
@@ -161,17 +170,21 @@ class _Hevc:
         self._first = False
         return PacketFacts(shows=True, key=irap)
 
-    def _units(self, data: bytes) -> list[bytes]:
-        """The first three bytes of each NAL unit."""
+    def _units(self, data: bytes) -> list[bytes] | None:
+        """The first three bytes of each NAL unit; None if the packet is damaged."""
         units, position = [], 0
         if self._length_size:
-            while position + self._length_size < len(data):
+            while position < len(data):
                 length = int.from_bytes(data[position : position + self._length_size], "big")
                 position += self._length_size
                 units.append(data[position : position + 3])
                 position += length
+            if position != len(data):
+                return None
         else:
             while (position := data.find(_START_CODE, position)) >= 0:
                 position += 3
                 units.append(data[position : position + 3])
+        if any(unit and unit[0] & 0x80 for unit in units):  # forbidden_zero_bit
+            return None
         return [unit for unit in units if len(unit) == 3]

@@ -7,6 +7,7 @@ Number i is the i-th picture that libavcodec, on one thread and from the first p
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -34,6 +35,8 @@ class PictureIndex:
         duration: seconds from the first picture to the end of the last one, or None.
         decoded: whether pictures were decoded for the numbering, all or some.
         corrupt: bool [N], whether libavcodec reports damage of the picture, as far as it was decoded.
+        doubts: int64 [M] ascending, packets at or next to which data are damaged or missing. What a
+            decoder puts in their place depends on all that it decoded before.
         damaged: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
 
@@ -43,6 +46,7 @@ class PictureIndex:
     duration: float | None
     decoded: bool
     corrupt: npt.NDArray[np.bool_]
+    doubts: npt.NDArray[np.int64]
     damaged: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
@@ -83,7 +87,8 @@ class PictureIndex:
     @cached_property
     def entry_of(self) -> npt.NDArray[np.int64]:
         """The presentation index of the entry picture that decoding of each picture starts at, -1 for
-        the first packet: the last entry that comes before it in both orders, int64 [N]."""
+        the first packet: the last entry that comes before it in both orders, int64 [N]. Behind damage
+        it is -1 up to the next entry."""
         if self.sequential:
             return np.full(len(self), -1, np.int64)
         start = np.full(len(self), -1, np.int64)
@@ -99,6 +104,9 @@ class PictureIndex:
                 candidates.append(i)
             place = bisect_left(packets, packet + 1)
             start[i] = candidates[place - 1] if place else -1
+        first = np.where(start < 0, 0, self.packet[start])
+        doubtful = np.searchsorted(self.doubts, self.packet, "right") > np.searchsorted(self.doubts, first)
+        start[doubtful] = -1
         return start
 
     def first_packet(self, entry: int) -> int:
@@ -112,13 +120,16 @@ def picture_index(
     entry: npt.NDArray[np.bool_],
     *,
     corrupt: npt.NDArray[np.bool_] | None = None,
+    doubts: Iterable[int] = (),
     damaged: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
     """Pictures whose packets are known, with the times of these; `corrupt` where they were decoded."""
     seconds, duration = _times(packet, packets)
     decoded = corrupt is not None
     corrupt = np.zeros(len(packet), bool) if corrupt is None else corrupt
-    return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, damaged)
+    doubtful = {*doubts, *packets.damaged, *packet[corrupt].tolist(), *(number for number, _ in damaged)}
+    places = np.array(sorted(doubtful - {NO_TAG}), np.int64)
+    return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, places, damaged)
 
 
 def _times(

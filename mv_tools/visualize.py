@@ -173,7 +173,8 @@ def save_mp4(
 ) -> Path:
     """Draw the motion of each picture of a video (or of chosen ones) as an H.264 film.
 
-    Pictures keep their own times. One scale of colours for the whole film: the largest 99th percentile of its pictures.
+    Pictures keep their own times. One scale of colours for the whole film: the largest 99th percentile
+    of its pictures.
 
     Raises:
         MotionError: the file can't be read.
@@ -189,7 +190,7 @@ def save_mp4(
     target = Path(dst)
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
     edges = RgbDecoder(decoder).edges()
-    start = edges[decoder.frame_of[chosen[0]]]
+    tick, start = -1, edges[decoder.frame_of[chosen[0]]]
     with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
@@ -203,8 +204,8 @@ def save_mp4(
             drawn = render(picture, field, style, top, decoder.metadata.region(field.shape[1:]))
             drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
             shown = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-            begin, end = (round((edges[i] - start) * _CLOCK) for i in (number, number + 1))
-            shown.pts, shown.duration, shown.time_base = begin, end - begin, Fraction(1, _CLOCK)
+            tick = max(tick + 1, round((edges[number] - start) * _CLOCK))
+            shown.pts, shown.time_base = tick, Fraction(1, _CLOCK)
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
     return target

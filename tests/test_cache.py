@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.cache import FeatureCache, cache_key
+from moclip_lite.cache import FeatureCache
+from moclip_lite.cache_keys import STAGES, cache_key
 from moclip_lite.clips import MotionSpec
 from moclip_lite.digest import ContentDigests, digest_file
 from moclip_lite.errors import CheckpointError, MoclipError
@@ -85,10 +88,16 @@ def test_every_setting_changes_the_key(change: dict[str, object]) -> None:
     assert key == cache_key("motion", "x", dict(MotionSpec().settings()))
 
 
-@given(st.text(max_size=8), st.text(max_size=8))
-def test_stage_and_content_change_the_key(a: str, b: str) -> None:
-    assert (cache_key(a, b, {}) == cache_key(b, a, {})) == (a == b)
-    assert cache_key("s", a, {"x": 1}) != cache_key("s", a, {"x": 2})
+@given(st.sampled_from(sorted(STAGES)), st.sampled_from(sorted(STAGES)), st.text(max_size=8))
+def test_stage_and_content_change_the_key(a: str, b: str, content: str) -> None:
+    assert (cache_key(a, content, {}) == cache_key(b, content, {})) == (a == b)
+    assert cache_key(a, content, {}) != cache_key(a, content + "x", {})
+    assert cache_key(a, content, {"x": 1}) != cache_key(a, content, {"x": 2})
+
+
+def test_a_stage_of_unknown_code_has_no_key() -> None:
+    with pytest.raises(KeyError):
+        cache_key("somewhere", "", {})
 
 
 def test_the_decoder_is_part_of_the_key() -> None:
@@ -151,6 +160,35 @@ def test_prune_by_stage_and_age(tmp_path: Path) -> None:
     assert cache.prune(older_than_days=1)[0] == 1
     assert not old.exists()
     assert cache.prune("clip")[0] == 1
+
+
+def test_prune_leaves_held_locks(tmp_path: Path) -> None:
+    """A training may take days: its lock is as old as it."""
+    cache = FeatureCache(tmp_path)
+    with cache.lock("free"):
+        pass
+    with cache.lock("held"):
+        for name in ("free", "held"):
+            os.utime(tmp_path / "locks" / f"{name}.lock", (0, 0))
+        cache.prune(older_than_days=1)
+        assert [p.stem for p in (tmp_path / "locks").iterdir()] == ["held"]
+        other = FileLock(tmp_path / "locks" / "held.lock")
+        with pytest.raises(Timeout):
+            other.acquire(timeout=0)
+    cache.prune(older_than_days=1)
+
+
+def test_digests_notice_a_change_that_keeps_size_and_times(tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"one")
+    stat = video.stat()
+    memory = ContentDigests(tmp_path / "d.sqlite")
+    first = memory.of([video])[video]
+    time.sleep(0.02)  # the clock of the file system ticks
+    video.write_bytes(b"two")
+    os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (video.stat().st_size, video.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert memory.of([video])[video] == digest_file(video) != first
 
 
 def test_digests_follow_the_content(tmp_path: Path) -> None:

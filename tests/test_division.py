@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moclip_lite import division
+from moclip_lite import cache_keys, division
 from moclip_lite.cache import FeatureCache
 from moclip_lite.config import DataConfig
 from moclip_lite.datasets import Clip, VideoDataset
@@ -84,10 +84,12 @@ def test_what_decides_them_is_noticed(
     if other.pop("splits", False):
         whole = replace(whole, official={})
     if (package := other.pop("version", None)) is not None:
-        real = division.version
-        monkeypatch.setattr(division, "version", lambda name: "9" if name == package else real(name))
+        real = cache_keys.version
+        monkeypatch.setattr(cache_keys, "version", lambda name: "9" if name == package else real(name))
+        cache_keys._versions.cache_clear()
     divide(whole, DataConfig(**other), int(str(seed)), cache)  # type: ignore[arg-type]
     assert len(list(cache.entries())) == 2
+    cache_keys._versions.cache_clear()
 
 
 def test_an_entry_of_another_make_is_divided_again(cache: FeatureCache) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import H264, encode, panning
 
+import mv_tools
 from mv_tools import numbering
 from mv_tools.scan import scan_stream
 from mv_tools.source import Source
@@ -57,3 +59,24 @@ def test_a_whole_recording_is_numbered_without_decoding(
     assert not pictures.decoded
     np.testing.assert_array_equal(pictures.packet, whole.packet)
     np.testing.assert_array_equal(pictures.entry, whole.entry)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_copy_has_the_pictures_that_decoding_puts_out(recording: bytes, seed: int, tmp_path: Path) -> None:
+    """A recording begun inside a group of pictures, and one with data missing."""
+    damaged = tmp_path / "a.ts"
+    damaged.write_bytes(lose(recording, seed))
+    copy = mv_tools.transcode(damaged, tmp_path / "copy.mp4", preset="ultrafast")
+    assert mv_tools.count_frames(copy) == mv_tools.count_frames(damaged)
+
+
+def test_a_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: Path) -> None:
+    original = encode(tmp_path / "b.avi", panning(24), **{**H264, "bf": "3"})
+    assert mv_tools.RgbDecoder(original).pictures.reordered
+    copy = mv_tools.transcode(original, tmp_path / "copy.mp4", preset="ultrafast", crf=10)
+    times = mv_tools.RgbDecoder(copy).times
+    assert times is not None
+    np.testing.assert_allclose(np.diff(times), times[1] - times[0], atol=1e-3)
+    for index, picture in mv_tools.iter_rgb_at(copy, range(24)):
+        others = [picture.astype(int) - other for _, other in mv_tools.iter_rgb_at(original, range(24))]
+        assert np.argmin([np.abs(difference).sum() for difference in others]) == index

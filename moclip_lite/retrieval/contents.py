@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ..cache import FeatureCache
 from ..datasets import Clip
 from ..digest import digest_file
-from ..extract import Failure, content_digests, problem_of
+from ..extract import content_digests
 
-__all__ = ["digest_of", "failure_of", "known_digests"]
+__all__ = ["digest_of", "known_digests"]
 
 
 def known_digests(clips: Sequence[Clip], cache: FeatureCache) -> dict[str, str]:
@@ -33,12 +33,3 @@ def digest_of(clip: Clip, digests: dict[str, str]) -> str:
         OSError: its file can't be read.
     """
     return digests.get(clip.name) or digest_file(clip.path)
-
-
-def failure_of(clip: Clip, stage: str, error: Exception) -> Failure:
-    """A clip's error as a row of the failures (see :func:`moclip_lite.extract.problem_of`).
-
-    Raises:
-        MoclipError, ArgumentError: the error, if it is about more than this clip, such as a full disk.
-    """
-    return Failure(clip.name, stage, problem_of(clip.name, error))

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cache import FeatureCache, cache_key
+from ..cache import FeatureCache
+from ..cache_keys import cache_key
 from ..datasets import Clip
 from ..errors import DataError
+from ..extract import Failure, problem_of
 from ..mobileviclip.encoder import VideoTextEncoder
 from ..mobileviclip.pairs import Pair
 from ..mobileviclip.repeats import count_repeats, same_words
 from ..reporting import Reporter
-from .contents import digest_of, failure_of, known_digests
+from .contents import digest_of, known_digests
 from .scores import retrieval_scores
 
 __all__ = ["evaluate_retrieval"]
@@ -49,7 +51,7 @@ def evaluate_retrieval(
                 vectors[digest] = _vector(clip.path, digest, encoder, cache)
             contents[clip.path] = digest
         except Exception as error:
-            failures.append(failure_of(clip, "video", error))
+            failures.append(Failure(clip.name, "video", problem_of(clip.name, error)))
         reporter.progress("clips", done, len(clips))
     if not vectors:
         raise DataError(f"none of {len(clips)} clips can be read; {failures[0].name}: {failures[0].reason}")

@@ -13,18 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import mv_tools
-
-from ..cache import Arrays, FeatureCache, cache_key
+from ..cache import Arrays, FeatureCache
+from ..cache_keys import cache_key
 from ..datasets import VIDEO_SUFFIXES, Clip
 from ..errors import CheckpointError, ConfigError, DataError
-from ..extract import Failure
+from ..extract import Failure, problem_of
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
-from .contents import digest_of, failure_of, known_digests
-from .windows import WINDOWS_VERSION, video_windows
+from .contents import digest_of, known_digests
+from .windows import video_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]
 
@@ -123,12 +122,7 @@ def build_index(
     clips = [Clip(path, path.relative_to(folder).as_posix(), "") for path in paths]
     digests = known_digests(clips, cache)
     videos, rows, failures = [], [], []
-    settings = {
-        "model": encoder.digest,
-        **asdict(windows),
-        "pictures": mv_tools.PICTURES_VERSION,
-        "windows": WINDOWS_VERSION,
-    }
+    settings = {"model": encoder.digest, **asdict(windows)}
     for done, clip in enumerate(clips, start=1):
         try:
             key = cache_key("window", digest_of(clip, digests), settings)
@@ -138,7 +132,7 @@ def build_index(
                 cache.put("window", key, arrays)
             stat = clip.path.stat()
         except Exception as error:
-            failures.append(failure_of(clip, "index", error))
+            failures.append(Failure(clip.name, "index", problem_of(clip.name, error)))
         else:
             videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
             rows.append(arrays)

@@ -20,10 +20,7 @@ from PIL import Image
 import mv_tools
 from mv_tools import MotionDecoder, RgbDecoder, UnsupportedStream
 
-__all__ = ["WINDOWS_VERSION", "Window", "cut_windows", "find_cuts", "video_windows"]
-
-WINDOWS_VERSION: Final = 2
-"""Of how windows are cut, for cache keys: 2 is by the frames' own times."""
+__all__ = ["Window", "cut_windows", "find_cuts", "video_windows"]
 
 _TICK: Final = 1e-6  # seconds; times are sums of fractions
 _TRIES: Final = 4

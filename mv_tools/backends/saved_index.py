@@ -37,7 +37,10 @@ _ENDS: Final = 65536
 _PACKETS: Final = ("pts", "dts", "duration", "keyframe", "shown", "corrupt", "size", "position")
 _FLAGS: Final = ("keyframe", "shown", "corrupt", "entry", "damage")
 _ARRAYS: Final[dict[str, type[np.generic]]] = {
-    **{name: np.bool_ if name in _FLAGS else np.int64 for name in (*_PACKETS, "packet", "entry", "damage")},
+    **{
+        name: np.bool_ if name in _FLAGS else np.int64
+        for name in (*_PACKETS, "packet", "entry", "damage", "doubts")
+    },
     "units": np.uint8,
     "extradata": np.uint8,
 }
@@ -73,6 +76,7 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         "packet": pictures.packet,
         "entry": pictures.entry,
         "damage": pictures.corrupt,
+        "doubts": pictures.doubts,
         "units": np.frombuffer(scan.headers.log(), np.uint8),
         "extradata": np.frombuffer(scan.framing["extradata"] or b"", np.uint8),
     }
@@ -130,6 +134,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
             tensors["packet"],
             tensors["entry"],
             corrupt=tensors["damage"] if about["decoded"] == "1" else None,
+            doubts=tensors["doubts"].tolist(),
             damaged=tuple((int(number), str(why)) for number, why in json.loads(about["damaged"])),
         )
     except (

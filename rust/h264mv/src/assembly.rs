@@ -36,6 +36,8 @@ pub(crate) struct Announced {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Assembly {
     active: Option<Arc<Sps>>,
+    /// The set of the stream's first picture.
+    first: Option<Arc<Sps>>,
     poc: PocState,
     dpb: Dpb,
     prev_ref_frame_num: Option<u32>,
@@ -57,6 +59,17 @@ impl Assembly {
     /// decode_index of the picture that starts next.
     pub fn next_index(&self) -> u64 {
         self.next_index
+    }
+
+    /// The sequence parameter set of the first picture, once there was one.
+    pub fn first_sps(&self) -> Option<&Sps> {
+        self.first.as_deref()
+    }
+
+    /// Whether a slice may be of another view of the picture being collected.
+    pub fn is_at_time_of(&self, header: &SliceHeader) -> bool {
+        let last = self.current.as_ref().and_then(|plan| plan.slices.last());
+        last.is_some_and(|last| header.shares_time(&last.header))
     }
 
     /// Whether a slice is the first of another picture than the one being collected.
@@ -86,6 +99,7 @@ impl Assembly {
         sample: u64,
         announced: Announced,
     ) {
+        self.first.get_or_insert_with(|| sps.clone());
         if self.active.as_ref() != Some(sps) {
             if self.active.as_ref().is_some_and(|old| !old.codes_like(sps)) {
                 self.dpb.clear();
