@@ -38,7 +38,9 @@ motion = read_motion_clip(clip, MotionSpec(**rules["motion"])) if "motion.onnx" 
 if motion is not None:
     scores, tokens = networks["motion.onnx"].run(None, {"motion": motion.motion[None].astype(np.float32)})
 if "pictures.onnx" in networks:
-    spec = AppearanceSpec(model="", pretrained="", **{k: rules["pictures"][k] for k in ("frames", "positions")})
+    spec = AppearanceSpec(
+        model="", pretrained="", **{k: rules["pictures"][k] for k in ("frames", "positions")}
+    )
     pictures = np.stack([prepare(picture) for picture in read_clip_frames(clip, spec)])
     clips = len(networks["pictures.onnx"].get_inputs()[0].shape) == 5  # of an encoder that sees whole clips
     (features,) = networks["pictures.onnx"].run(None, {"pictures": pictures[None] if clips else pictures})
