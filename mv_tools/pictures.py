@@ -160,7 +160,10 @@ def _times(
     coded = packets.pts[np.sort(packet[packet != NO_TAG])]
     if (np.diff(ticks) <= 0).any() and _ascending(coded):
         ticks = np.sort(ticks)
-    last = int(packets.duration[packet[-1]]) or round(_usual_step(ticks, packets))
+    usual = _usual_step(ticks, packets)
+    last = max(int(packets.duration[packet[-1]]), round(usual / 2))
+    if 2 * last <= usual:  # AVI names a tick
+        last = round(usual)
     seconds = ticks * packets.time_base
     steps = np.diff(seconds)
     length = float(steps[steps > 0].sum()) + last * packets.time_base
@@ -172,8 +175,8 @@ def _ascending(ticks: npt.NDArray[np.int64]) -> bool:
 
 
 def _usual_step(ticks: npt.NDArray[np.int64], packets: PacketIndex) -> float:
-    """Ticks from one picture to the next: the rate, else the most common difference."""
-    if packets.stream.rate:
-        return float(1 / packets.stream.rate) / packets.time_base
+    """Ticks from one picture to the next: the most common difference, else by the rate that the file names."""
     steps = np.diff(ticks)
-    return float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    if (steps > 0).any():
+        return float(np.median(steps[steps > 0]))
+    return float(1 / packets.stream.rate) / packets.time_base if packets.stream.rate else 0.0
