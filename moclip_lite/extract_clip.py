@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
 
 _AHEAD: Final = 16
-_BATCH: Final = 16  # pictures in one pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,38 +176,18 @@ def extract_appearance(
         "positions": spec.positions,
     }
     report, waiting = pending("clip", clips, settings, cache)
-    group: list[tuple[Clip, str, Tensor]] = []
     for done, (clip, key, prepared) in enumerate(_prepared(waiting, spec, encoder, workers), start=1):
         if isinstance(prepared, str):
             report.failures.append(Failure(clip.name, "clip", prepared))
         else:
-            group.append((clip, key, prepared))
-        if len(group) * spec.frames >= _BATCH or done == len(waiting):
-            _encode(group, encoder, cache, report)
-            group = []
-            progress("clip", done, len(waiting))
+            # Clip by clip: in a batch with others the last bits would depend on which others are still to do.
+            cache.put("clip", key, {"features": encoder.encoder.encode_prepared(prepared)})
+            report.keys[clip.name] = key
+            report.made += 1
+        progress("clip", done, len(waiting))
     report.failures.sort(key=lambda failure: failure.name)
     report.seconds = time.perf_counter() - started
     return report
-
-
-def _encode(
-    group: Sequence[tuple[Clip, str, Tensor]],
-    encoder: LazyEncoder,
-    cache: FeatureCache,
-    report: ExtractReport,
-) -> None:
-    """Features of several clips in one pass."""
-    if not group:
-        return
-    import torch
-
-    features = encoder.encoder.encode_prepared(torch.cat([pictures for _, _, pictures in group]))
-    parts = np.split(features, len(group))
-    for (clip, key, _), part in zip(group, parts, strict=True):
-        cache.put("clip", key, {"features": part})
-        report.keys[clip.name] = key
-        report.made += 1
 
 
 def _prepared(

@@ -42,6 +42,7 @@ _RESULTS: Final = (
 )
 _SOURCES: Final = ("encoder.json", "features.json")
 _DRAWN: Final = ("figures", "tensorboard")
+_DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
 _LONGEST: Final = 100  # characters of a fold's folder
 
 
@@ -163,7 +164,7 @@ def _remove_fold(folder: Path, *, emptied: bool) -> None:
 
 
 def _remove_results(folder: Path) -> None:
-    for pattern in _RESULTS:
+    for pattern in (*_RESULTS, _DRAFTS):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
     for name in _DRAWN:

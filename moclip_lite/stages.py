@@ -255,15 +255,13 @@ def motion_table(
             absent.append(clip)
         else:
             features[clip.name], scores[clip.name] = arrays["tokens"], arrays["scores"]
-    own = share().of(absent)
-    for start in range(0, len(own), 32):
-        chosen = own[start : start + 32]
-        views = Views(test.segments, test.crops, test.flips)
-        found = motion_scores(model, store, chosen, views, space.device)
-        for clip, feature, score in zip(chosen, *found, strict=True):
-            space.cache.put("motion_tokens", keys[clip.name], {"tokens": feature, "scores": score})
-            features[clip.name], scores[clip.name] = feature, score
-        space.reporter.progress("motion features", min(start + 32, len(own)), len(own))
+    own, views = share().of(absent), Views(test.segments, test.crops, test.flips)
+    for done, clip in enumerate(own, start=1):
+        # Clip by clip: in a batch with others the last bits would depend on which others are still to do.
+        feature, score = (rows[0] for rows in motion_scores(model, store, [clip], views, space.device))
+        space.cache.put("motion_tokens", keys[clip.name], {"tokens": feature, "scores": score})
+        features[clip.name], scores[clip.name] = feature, score
+        space.reporter.progress("motion features", done, len(own))
     wait_for_all()
     for clip in absent:
         if clip.name not in scores:  # another process' part
