@@ -121,7 +121,7 @@ def test_unspecified_is_square(plain: Path, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("ratio", ["65535/1", "1/65535", "11/1"])
+@pytest.mark.parametrize("ratio", ["11/1", "1/11"])
 def test_a_ratio_beyond_belief_is_told(tmp_path: Path, plain: Path, ratio: str) -> None:
     path = stretched(plain, tmp_path / "clip.h264", ratio)
     assert mv_tools.read_rgb_at(path, [0]).frames.shape == (1, HEIGHT, WIDTH, 3)
