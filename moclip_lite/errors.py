@@ -5,6 +5,7 @@
     MoclipError
     ├── ConfigError          a configuration that can't be used
     ├── DataError            a data set that can't be used
+    │   └── ScoreError       scores that can't be evaluated (a ValueError too)
     ├── CacheUnavailable     a cache folder that can't be used
     ├── CheckpointError      weights or a run folder that don't fit
     └── WeightsUnavailable   pretrained weights that can't be had
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "MoclipError",
+    "ScoreError",
     "WeightsUnavailable",
     "bug_reason",
     "report_bug",
@@ -39,6 +41,10 @@ class ConfigError(MoclipError):
 
 class DataError(MoclipError):
     """The data set is empty, incomplete or contradicts itself; the message says where."""
+
+
+class ScoreError(DataError, ValueError):
+    """There are no scores to evaluate, or one is not finite."""
 
 
 class CacheUnavailable(MoclipError):

@@ -99,6 +99,8 @@ class ExtractReport:
 
 def reason_of(error: BaseException) -> str:
     """An error as one line."""
+    if isinstance(error, MemoryError):
+        return "memory ran out"
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__
 

@@ -286,6 +286,7 @@ def test_an_error_of_our_own_is_no_broken_clip(
             raise error("of our own arithmetic")
         return read_motion_clip(path, spec)  # type: ignore[arg-type]
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("moclip_lite.extract.read_motion_clip", read)
     words = ["extract", "motion", tmp_path / "set", "--cache", tmp_path / "cache", "--workers", 1]
     done = moclip(*words, "--set", "motion.segments=2")
@@ -294,13 +295,16 @@ def test_an_error_of_our_own_is_no_broken_clip(
     assert "Traceback" in done.err
     assert "of our own arithmetic" in done.err.splitlines()[-1]
     assert "a bug in this program, met on b/1.mp4" in done.err or "met on b/1" in done.err
-    monkeypatch.undo()
+    monkeypatch.setattr("moclip_lite.extract.read_motion_clip", read_motion_clip)
     again = moclip(*words, "--set", "motion.segments=2")
     assert again.code == 0
     assert "Traceback" not in again.err
 
 
-def test_arguments_that_no_video_suits_end_a_batch(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+def test_arguments_that_no_video_suits_end_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_clip: Callable[..., Path]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for label in ("a", "b"):
         make_clip(f"set/{label}/1.mp4", frames=6)
     done = moclip(
@@ -326,7 +330,10 @@ def test_arguments_that_no_video_suits_end_a_batch(tmp_path: Path, make_clip: Ca
         ["mv", "probe", "{clip}", "--sample", "0"],
     ],
 )
-def test_arguments_out_of_range_are_a_sentence(words: list[str], clip: Path) -> None:
+def test_arguments_out_of_range_are_a_sentence(
+    words: list[str], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     done = moclip(*(word.replace("{clip}", str(clip)) for word in words))
     assert done.code == 2
     assert "Traceback" not in done.err

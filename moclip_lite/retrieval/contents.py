@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from ..cache import FeatureCache
@@ -11,8 +10,6 @@ from ..digest import digest_file
 from ..extract import content_digests
 
 __all__ = ["digest_of", "known_digests"]
-
-log = logging.getLogger("moclip.retrieval")
 
 
 def known_digests(clips: Sequence[Clip], cache: FeatureCache) -> dict[str, str]:
