@@ -163,3 +163,9 @@ def test_the_average_rate_is_the_counted_one_where_the_container_is_off(tmp_path
     meta = decoder.metadata
     assert meta.average_fps is not None
     assert meta.average_fps * meta.duration_seconds == pytest.approx(len(TIMES))
+
+
+def test_a_frame_of_two_packets_lasts_as_long_as_both(shared: Path) -> None:
+    decoder = MotionDecoder(shared / "videos" / "faults" / "paff_ts_two_packets_per_frame.ts")
+    assert decoder.metadata.duration_seconds == pytest.approx(12 / 25)
+    assert decoder.metadata.average_fps == pytest.approx(25)
