@@ -18,7 +18,7 @@ from .display import Display
 from .errors import ArgumentError, MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
-from .notes import stream_notes
+from .notes import export_notes, stream_notes
 from .pictures import PictureIndex
 from .scan import StreamScan
 from .source import Source, SourceLike
@@ -137,7 +137,8 @@ class MotionDecoder:
     @cached_property
     def notes(self) -> list[str]:
         """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
-        return stream_notes(self._backend.scan, self._backend.pictures)
+        notes = stream_notes(self._backend.scan, self._backend.pictures)
+        return notes if self.backend == "native" else notes + export_notes(self._backend.scan)
 
     @property
     def metadata(self) -> VideoMetadata:

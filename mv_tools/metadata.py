@@ -21,7 +21,7 @@ __all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "re
 EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
 
 _MACROBLOCK: Final = 16
-_RATE_TOLERANCE: Final = 0.1  # of the pictures' own average rate
+_SAME_RATE: Final = 0.05  # containers round times to milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class VideoMetadata:
         width, height: of the picture as shown, in samples.
         coded_width, coded_height: whole macroblocks, as coded.
         display: how pictures are shown: turned upright, in square pixels.
-        average_fps: frames per second, or None where the container does not know.
+        average_fps: frames per second, as the container says, or where that is more than 5 % off (variable
+            rates) frames by duration; None where nothing tells.
         num_frames: pictures in the stream; the two fields of a frame are two where they are coded apart.
         duration_seconds: from the first picture's time to the end of the last, or None.
         has_b_frames: whether decoding and presentation order differ.
@@ -120,10 +121,6 @@ def read_metadata(
     seconds = pictures.duration
     if seconds is None and facts.rate:
         seconds = frames / float(facts.rate)
-    fps = float(facts.rate) if facts.rate else None
-    own = frames / seconds if pictures.seconds is not None and seconds else None
-    if own is not None and (fps is None or abs(fps - own) > _RATE_TOLERANCE * own):
-        fps = own  # what AVI and MPEG-TS name may be the rate of ticks or of fields
     return VideoMetadata(
         codec=facts.codec,
         profile=facts.profile,
@@ -132,12 +129,20 @@ def read_metadata(
         coded_width=coded[0],
         coded_height=coded[1],
         display=display,
-        average_fps=fps,
+        average_fps=_average_rate(facts, frames, pictures.duration),
         num_frames=frames,
         duration_seconds=seconds,
         has_b_frames=pictures.reordered,
         entropy_coding=entropy,
     )
+
+
+def _average_rate(facts: StreamFacts, frames: int, seconds: float | None) -> float | None:
+    told = float(facts.rate) if facts.rate else None
+    counted = frames / seconds if seconds else told
+    if told is None or counted is None or abs(counted / told - 1) > _SAME_RATE:
+        return counted
+    return told
 
 
 def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:

@@ -7,7 +7,7 @@ import numpy as np
 from .pictures import NO_TAG, PictureIndex
 from .scan import StreamScan
 
-__all__ = ["stream_notes"]
+__all__ = ["export_notes", "stream_notes"]
 
 _FEW = 5  # places that a note names
 
@@ -16,8 +16,33 @@ def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
     """Sentences about what a user would not expect of a stream, without a final period."""
     notes = [_cut(scan), _hidden(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
     notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
-    notes += scan.display.notes
+    notes += [*scan.display.notes, _stretched(scan)]
     return [note for note in notes if note is not None]
+
+
+def export_notes(scan: StreamScan) -> list[str]:
+    """Sentences about the motion that libavcodec's export of vectors leaves in doubt."""
+    if scan.headers is None or scan.headers.frame_mbs_only:
+        return []
+    return [
+        "fields are coded: the vectors that libavcodec exports do not say which ones count lines of a field, "
+        "so that vertical motion may come out halved; backend='native' tells them apart"
+    ]
+
+
+def _stretched(scan: StreamScan) -> str | None:
+    """Parameter sets that change the shape of samples on the way."""
+    if scan.headers is None:
+        return None
+    infos = scan.headers.infos()
+    first = infos[0].sar
+    change = next((info.decode_index for info in infos if info.sar != first), None)
+    if change is None:
+        return None
+    return (
+        f"the sample aspect ratio changes at picture {change} (decoding order); "
+        "all pictures are shown as the first"
+    )
 
 
 def _cut(scan: StreamScan) -> str | None:

@@ -160,14 +160,23 @@ def _times(
     coded = packets.pts[np.sort(packet[packet != NO_TAG])]
     if (np.diff(ticks) <= 0).any() and _ascending(coded):
         ticks = np.sort(ticks)
-    usual = _usual_step(ticks, packets)
-    last = max(int(packets.duration[packet[-1]]), round(usual / 2))
+    usual, last = _usual_step(ticks, packets), _last_ticks(packet, packets)
     if 2 * last <= usual:  # AVI names a tick
         last = round(usual)
     seconds = ticks * packets.time_base
     steps = np.diff(seconds)
     length = float(steps[steps > 0].sum()) + last * packets.time_base
     return seconds.astype(np.float64), length
+
+
+def _last_ticks(packet: npt.NDArray[np.int64], packets: PacketIndex) -> int:
+    """How long the last picture is shown by its own packets: up to the next picture's in decoding order,
+    since each field may have one. 0 if they don't say."""
+    if packet[-1] == NO_TAG:
+        return 0
+    behind = packet[packet > packet[-1]]
+    end = int(behind.min()) if len(behind) else len(packets)
+    return int(packets.duration[packet[-1] : end].sum())
 
 
 def _ascending(ticks: npt.NDArray[np.int64]) -> bool:

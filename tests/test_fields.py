@@ -163,3 +163,10 @@ def test_fields_of_real_streams(shared: Path, stream: str) -> None:
         seen |= set(frame.other_parity[frame.ref_idx >= 0].tolist())
         assert np.isfinite(flow(frame)).all()
     assert seen == {False, True}
+
+
+def test_backends_that_cannot_tell_fields_say_so(shared: Path) -> None:
+    path = shared / "videos" / "faults" / "mbaff_field_motion.mp4"
+    assert any("vertical motion" in note for note in MotionDecoder(path, backend="libav").notes)
+    assert MotionDecoder(path).notes == []
+    assert MotionDecoder(path.with_name("progressive_same_motion.mp4"), backend="libav").notes == []

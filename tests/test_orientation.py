@@ -207,3 +207,28 @@ def test_phone_held_upright(shared: Path) -> None:
     median: npt.NDArray[np.float32] = np.median(flow(frame)[:, inter_mask(frame)], axis=1)
     np.testing.assert_allclose(median, (0, -2), atol=0.1)
     assert mv_tools.read_rgb_at(path, [4]).frames.shape == (1, 320, 240, 3)
+
+
+def test_extracted_vectors_say_how_they_are_shown(tmp_path: Path, coded: Path) -> None:
+    path = turned(coded, tmp_path / "turned.mp4", Orientation(90, True))
+    decoder = MotionDecoder(path)
+    mv_tools.write_motion(decoder, tmp_path / "vectors.npz")
+    mv_tools.write_motion(decoder, tmp_path / "flow.npz", kind="flow")
+    with np.load(tmp_path / "vectors.npz") as vectors, np.load(tmp_path / "flow.npz") as fields:
+        assert (vectors["rotation"] == 90).all()
+        assert (vectors["mirror"] == 1).all()
+        assert (vectors["sample_aspect_ratio"] == 1).all()
+        assert vectors["mv"].shape[2:4] == (16, 24)
+        assert vectors["frame_index"].tolist() == list(range(14))
+        np.testing.assert_array_equal(fields["flow"][5], flow(decoder[5]))
+        assert fields["flow"].shape[2:] == (24, 16)
+
+
+def test_any_matrix_of_a_track_header_is_survived(tmp_path: Path, coded: Path) -> None:
+    data = bytearray(coded.read_bytes())
+    place = data.index(b"tkhd") + 4 + 40
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        data[place : place + 36] = rng.integers(0, 256, 36, np.uint8).tobytes() if number else bytes(36)
+        assert mv_tools.read_rgb_at(bytes(data), [1]).frames.size
+        assert MotionDecoder(bytes(data))[1].mv.size

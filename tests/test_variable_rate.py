@@ -156,3 +156,16 @@ def test_prepared_copies_keep_the_times(tmp_path: Path) -> None:
     path = write(tmp_path / "clip.mkv", **WITH_B)
     copy = mv_tools.transcode(path, tmp_path / "copy.mp4")
     np.testing.assert_allclose(RgbDecoder(copy).edges()[:-1], TIMES, atol=2e-3)
+
+
+def test_the_average_rate_is_the_counted_one_where_the_container_is_off(tmp_path: Path) -> None:
+    decoder = MotionDecoder(write(tmp_path / "clip.mkv", **H264))
+    meta = decoder.metadata
+    assert meta.average_fps is not None
+    assert meta.average_fps * meta.duration_seconds == pytest.approx(len(TIMES))
+
+
+def test_a_frame_of_two_packets_lasts_as_long_as_both(shared: Path) -> None:
+    decoder = MotionDecoder(shared / "videos" / "faults" / "paff_ts_two_packets_per_frame.ts")
+    assert decoder.metadata.duration_seconds == pytest.approx(12 / 25)
+    assert decoder.metadata.average_fps == pytest.approx(25)

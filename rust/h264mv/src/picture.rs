@@ -147,8 +147,7 @@ impl Motion {
         let plane = self.w4 * self.h4;
         let other = |(i, &ref_idx): (usize, &i8)| {
             let (x4, y4) = (i % plane % self.w4, i % plane / self.w4);
-            ref_idx >= 0
-                && self.reference(i / plane, ref_idx, x4 / 4, y4 / 4).parity == 3 - own
+            ref_idx >= 0 && self.reference(i / plane, ref_idx, x4 / 4, y4 / 4).parity == 3 - own
         };
         self.ref_idx.iter().enumerate().map(other).collect()
     }
