@@ -19,6 +19,7 @@ from mv_tools import ArgumentError, MotionError
 
 from .cache import FeatureCache
 from .cache_keys import cache_key
+from .clip_notes import ClipNote, keep_notes, notes_of
 from .clips import MotionSpec, read_motion_clip
 from .datasets import Clip
 from .digest import ContentDigests
@@ -77,6 +78,7 @@ class ExtractReport:
         reused: clips found in the cache.
         empty: clips without any motion (all-intra, or of one frame).
         failures: clips left out, with the reason.
+        notes: what is left out of the other clips, guessed about them or damaged in them.
         seconds: wall time.
     """
 
@@ -85,6 +87,7 @@ class ExtractReport:
     made: int = 0
     reused: int = 0
     failures: list[Failure] = field(default_factory=list)
+    notes: list[ClipNote] = field(default_factory=list)
     seconds: float = 0.0
 
     def summary(self) -> str:
@@ -193,6 +196,7 @@ def extract_motion(
             words = _forecast(len(rest), sum(sizes) / len(sizes), cache)
             announce(f"measured on {len(jobs)} clips, the other {words}, {_wait(len(rest) / rate)}")
     report.failures.sort(key=lambda failure: failure.name)
+    report.notes = notes_of(cache, report.keys)
     return report
 
 
@@ -257,10 +261,12 @@ def load_motion(
 def _work(job: _Job) -> str | None:
     """None, or why the clip can't be read."""
     try:
-        arrays = pack(read_motion_clip(job.path, job.spec))
+        clip = read_motion_clip(job.path, job.spec)
     except CLIP_ERRORS as error:
         return reason_of(error)
-    FeatureCache(job.cache_root).put("motion", job.key, arrays)
+    cache = FeatureCache(job.cache_root)
+    keep_notes(cache, job.key, clip.notes)
+    cache.put("motion", job.key, pack(clip))
     return None
 
 

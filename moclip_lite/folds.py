@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .clip_notes import notes_in_words, write_notes
 from .config import save_experiment
 from .costs import count_cost
 from .datasets import Clip, Fold
@@ -59,6 +60,7 @@ def run_folds(
             space.reporter.say(f"{folder}: the results of an earlier run are removed")
         _describe(space, folder)
         write_failures(folder / "failures.csv", motion.failures + appearance.failures)
+        write_notes(folder / "notes.csv", motion.notes)
     results = []
     for fold in folds:
         inside = run.fold(fold.name)
@@ -81,7 +83,8 @@ def run_folds(
         "clips": {part: sum(len(getattr(f, part)) for f in folds) for part in ("train", "val", "test")},
         "appearance_weights": _weights_words(space, unavailable),
         "notes": sorted(
-            {note for r in results for note in r.notes} | ({unavailable} if unavailable else set())
+            {note for r in results for note in r.notes}
+            | {*notes_in_words(motion.notes), *([unavailable] if unavailable else [])}
         ),
         "failures": [vars(f) for f in motion.failures + appearance.failures],
         "fingerprint": mark,

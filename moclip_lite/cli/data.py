@@ -199,10 +199,12 @@ def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:
     if json:
         print_json(
             {"stage": report.stage, "made": report.made, "reused": report.reused,
-             "seconds": report.seconds, "failures": failures}
+             "seconds": report.seconds, "failures": failures, "notes": [vars(note) for note in report.notes]}
         )  # fmt: skip
     else:
         print_failures(failures)
+        if report.notes:
+            print_table("Notes", ["clip", "note"], [[note.name, note.note] for note in report.notes])
 
 
 Failures = Annotated[Path | None, typer.Option(help="CSV to write the clips that failed to.")]
