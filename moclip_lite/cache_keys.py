@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import av
 
+import mv_tools
+
 from .digest import digest_bytes, digest_file
 
 __all__ = ["STAGES", "StageCode", "cache_key", "stage_versions"]
@@ -43,15 +45,15 @@ class StageCode:
 
 STAGES: dict[str, StageCode] = {
     "folds": StageCode(1, ("numpy", "scikit-learn")),
-    "motion": StageCode(1, ("av", "motion-vector-extractor"), reads_video=True),
-    "clip": StageCode(2, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "motion": StageCode(2, ("av", "motion-vector-extractor"), reads_video=True),
+    "clip": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
     "text": StageCode(2, _ENCODERS),
-    "encoder": StageCode(1, _ENCODERS),
+    "encoder": StageCode(2, _ENCODERS),
     "motion_tokens": StageCode(2, ("timm", "torch")),
     "trained": StageCode(2, ("numpy", "timm", "torch")),
     "results": StageCode(1),
-    "video": StageCode(2, (*_ENCODERS, *_PICTURES), reads_video=True),
-    "window": StageCode(2, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "video": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
+    "window": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
 }
 """Stages of the cache, and two that only take part in other digests: ``encoder`` (remembered digests of an
 encoder's weights) and ``results`` (what becomes of the scores in a run folder)."""
@@ -86,6 +88,7 @@ def _versions(code: StageCode) -> tuple[tuple[str, str], ...]:
     if code.reads_video:
         found |= {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
         found["native parser"] = _native_parser()
+        found["pictures"] = str(mv_tools.PICTURES_VERSION)
     return tuple(sorted(found.items()))
 
 

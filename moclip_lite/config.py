@@ -52,6 +52,7 @@ class RunConfig(_Section):
     dir: Path = Field(Path("runs/experiment"), description="folder for results")
     seed: int = Field(0, ge=0, description="of splits, weights and training")
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
+    threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
     device: str = Field("auto", description="auto, cpu or cuda")
     streams: tuple[Stream, ...] = Field(("motion", "appearance", "fusion"), description="what to test")
@@ -134,6 +135,9 @@ class ClipConfig(_Section):
 
     model: str = Field("ViT-B-32", description="open_clip model, mobileviclip-tiny or mobileviclip-small")
     pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
+    weights_of: str | None = Field(
+        None, description="the tag that a checkpoint file is of: its activation and preprocessing"
+    )
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
     positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")

@@ -15,14 +15,14 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools import MotionError
+from mv_tools import ArgumentError, MotionError
 
 from .cache import FeatureCache
 from .cache_keys import cache_key
 from .clips import MotionSpec, read_motion_clip
 from .datasets import Clip
 from .digest import ContentDigests
-from .errors import CheckpointError, MoclipError
+from .errors import CheckpointError, MoclipError, bug_reason, report_bug
 from .packing import pack, unpack
 from .parallel import default_workers, run_jobs
 from .storage import write_text
@@ -36,6 +36,7 @@ __all__ = [
     "extract_motion",
     "load_motion",
     "pending",
+    "problem_of",
     "reason_of",
     "silent",
     "write_failures",
@@ -45,8 +46,8 @@ log = logging.getLogger("moclip.extract")
 _ROUNDS: Final = 4  # clips per process that the second estimate is made from
 _BYTES_PER_VALUE: Final = 0.5  # of packed motion; 0.2 to 0.8 on UCF101's clips
 
-CLIP_ERRORS: Final = (MotionError, OSError, av.error.FFmpegError, ValueError)
-"""What a broken clip raises; anything else is a fault of ours and is not caught."""
+CLIP_ERRORS: Final = (MotionError, OSError, av.error.FFmpegError, MemoryError)
+"""What a broken clip raises; anything else is a bug of this program, and reported as one."""
 
 Progress = Callable[[str, int, int], None]
 """Told (stage, clips done, clips to do)."""
@@ -98,8 +99,26 @@ class ExtractReport:
 
 def reason_of(error: BaseException) -> str:
     """An error as one line."""
+    if isinstance(error, MemoryError):
+        return "memory ran out"
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__
+
+
+def problem_of(name: str, error: Exception) -> str:
+    """What a table of failures says of a clip that was left out; a bug is also reported with its traceback.
+
+    Call it in ``except Exception`` around the work on one clip of several.
+
+    Raises:
+        MoclipError, ArgumentError: `error` itself, where it is no matter of one clip.
+    """
+    if isinstance(error, CLIP_ERRORS):
+        return reason_of(error)
+    if isinstance(error, (MoclipError, ArgumentError)):
+        raise error
+    report_bug(name, error)
+    return bug_reason(error)
 
 
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:

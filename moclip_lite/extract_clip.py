@@ -23,7 +23,8 @@ from .cache_keys import stage_versions
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
-from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
+from .extract import ExtractReport, Failure, Progress, pending, problem_of, silent
+from .pretrained import description_digest
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import cache_access, read_json, write_json
 
@@ -48,6 +49,7 @@ class AppearanceSpec:
             of them, or what is quickest to decode where a part has none
             (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever
             they stand.
+        weights_of: the tag that a checkpoint file is of.
     """
 
     model: str
@@ -55,27 +57,34 @@ class AppearanceSpec:
     seed: int = 0
     frames: int = 4
     positions: Positions = "reachable"
+    weights_of: str | None = None
 
 
-def read_clip_frames(source: Path | MotionDecoder, spec: AppearanceSpec) -> npt.NDArray[np.uint8]:
+def read_clip_frames(
+    source: Path | MotionDecoder | RgbDecoder, spec: AppearanceSpec
+) -> npt.NDArray[np.uint8]:
     """The frames of one clip that CLIP sees, uint8 [frames, H, W, 3]; the last one repeats if need be.
 
     Args:
-        source: the file, or a MotionDecoder of it, whose scan of the packets is shared.
+        source: the file, or a decoder of it, whose scan of the packets is shared.
         spec: which frames.
 
     Raises:
         mv_tools.MotionError: the file can't be read, or is cut short.
     """
-    decoder = RgbDecoder(source)
+    decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     if spec.positions == "keyframes":
         pictures = mv_tools.read_keyframes(decoder, max_frames=spec.frames).frames
         return pictures[np.minimum(np.arange(spec.frames), len(pictures) - 1)]
     decoder.require_whole()
+    usable = np.nonzero(~decoder.pictures.corrupt)[0]
+    if not len(usable):
+        raise mv_tools.MalformedStream(f"{decoder.name}: all pictures are damaged")
     if spec.positions == "uniform":
-        chosen = frame_positions(len(decoder), spec.frames)
+        chosen = usable[frame_positions(len(usable), spec.frames)]
     else:
-        chosen = reachable_positions(*decoder.preroll(), spec.frames)
+        entry, before = decoder.preroll()
+        chosen = usable[reachable_positions(entry[usable], before[usable], spec.frames)]
     return decoder.get_frames_at(chosen.tolist()).frames
 
 
@@ -91,10 +100,16 @@ class LazyEncoder:
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
-        identity: list[Any] = [spec.model, spec.pretrained, spec.seed, stage_versions("encoder")]
-        local = Path(spec.pretrained)
+        identity: list[Any] = [
+            spec.model,
+            spec.pretrained,
+            spec.seed,
+            spec.weights_of,
+            stage_versions("encoder"),
+        ]
+        local = Path(spec.pretrained).expanduser()
         if local.is_file():
-            identity.append(digest_file(local))
+            identity += [digest_file(local), description_digest(local)]
         name = digest_bytes([json.dumps(identity).encode()])
         self._root = cache.root
         self._note = self._root / "weights" / f"{name}.json"
@@ -113,6 +128,11 @@ class LazyEncoder:
         return str(self._facts["digest"])
 
     @property
+    def random(self) -> str:
+        """What is random about the weights, for people; empty if nothing is."""
+        return str(self._facts["random"])
+
+    @property
     def cost(self) -> dict[str, Any]:
         """Parameters of the vision tower and GFLOPs for one frame."""
         return dict(self._facts["cost"])
@@ -122,10 +142,12 @@ class LazyEncoder:
         try:
             note = read_json(self._note)
             if note["identity"] == self._identity:
-                return {"digest": str(note["digest"]), "cost": dict(note["cost"])}
+                facts = {"digest": str(note["digest"]), "cost": dict(note["cost"])}
+                return {**facts, "random": str(note["random"])}
         except (CheckpointError, KeyError, TypeError, ValueError):
             pass  # not there yet, or damaged: made anew below
-        facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost()}
+        random = self.encoder.describe() if self.encoder.random else ""
+        facts = {"digest": self.encoder.weights_digest, "cost": self.encoder.frame_cost(), "random": random}
         with cache_access(self._root):
             write_json(self._note, {"identity": self._identity, **facts})
         return facts
@@ -179,8 +201,8 @@ def _prepared(
     def prepare(clip: Clip) -> Tensor | str:
         try:
             return model.prepare(read_clip_frames(clip.path, spec))
-        except CLIP_ERRORS as error:
-            return reason_of(error)
+        except Exception as error:
+            return problem_of(clip.name, error)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         upcoming: deque[tuple[Clip, str, Future[Tensor | str]]] = deque()

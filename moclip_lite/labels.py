@@ -74,4 +74,4 @@ def read_prompts(path: Path | None) -> Prompts:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(x, str) and x.strip() for x in value)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .errors import ScoreError
+
 __all__ = ["confusion_matrix", "mean_scores", "score", "wilson"]
 
 Scores = npt.NDArray[np.float32]
@@ -50,12 +52,12 @@ def score(scores: Scores, labels: Labels, names: Sequence[str]) -> dict[str, Any
         ``ci95`` of top1, and ``n``.
 
     Raises:
-        ValueError: nothing was tested, or a score is not finite.
+        ScoreError: nothing was tested, or a score is not finite.
     """
     if not len(labels):
-        raise ValueError("no test clip could be evaluated")
+        raise ScoreError("no test clip could be evaluated")
     if not np.isfinite(scores).all():
-        raise ValueError("a score is not a finite number; the training has diverged")
+        raise ScoreError("a score is not a finite number; the training has diverged, try a lower lr")
     confusion = confusion_matrix(scores, labels)
     counts, correct = confusion.sum(axis=1), confusion.diagonal()
     per_class = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
+
+from mv_tools import ArgumentError
+
+from .errors import MoclipError, bug_reason, report_bug
+from .threads import available_cores, set_thread_policy
 
 __all__ = ["CRASHED", "default_workers", "run_jobs", "worker_pool"]
 
@@ -18,10 +22,8 @@ CRASHED: Final = "reading it ended the process (the decoder crashed or memory ra
 
 
 def default_workers(workers: int) -> int:
-    """0 means one per core that this process may use."""
-    if workers:
-        return workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """0 means one per core that this process may use (affinity and container quota)."""
+    return workers or available_cores()
 
 
 def run_jobs(
@@ -29,24 +31,29 @@ def run_jobs(
 ) -> Iterator[tuple[Job, str | None]]:
     """Yield (job, what `work` returned) as jobs end, in no fixed order.
 
-    A job that kills its process costs only itself: it gets ``CRASHED``. When the consumer stops
-    (Ctrl-C among others), jobs under way are finished and the others dropped.
+    A job that kills its process costs only itself: it gets ``CRASHED``. So does one that raises what
+    nothing expected: that is reported as a bug with its traceback. When the consumer stops (Ctrl-C among
+    others), jobs under way are finished and the others dropped.
 
     Args:
         work: a function of a module; returns None, or why the job could not be done.
         jobs: what to hand to it.
         workers: processes; 1 works in this one.
+
+    Raises:
+        MoclipError, ArgumentError, OSError: of `work`, where it is no matter of one job.
     """
     if workers <= 1 or len(jobs) <= 2:
         for job in jobs:
-            yield job, work(job)
+            yield job, _problem(job, lambda job=job: work(job))  # type: ignore[misc]
         return
     finished: set[int] = set()
     pool = worker_pool(workers)
     try:
         futures: dict[Future[str | None], int] = {pool.submit(work, job): i for i, job in enumerate(jobs)}
         for future in as_completed(futures):
-            problem, position = future.result(), futures[future]
+            position = futures[future]
+            problem = _problem(jobs[position], future.result)
             finished.add(position)
             yield jobs[position], problem
     except BrokenProcessPool:
@@ -55,14 +62,26 @@ def run_jobs(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _quiet() -> None:
+def _problem(job: object, result: Callable[[], str | None]) -> str | None:
+    """What a job returned; an error that nothing expected becomes its problem and is reported."""
+    try:
+        return result()
+    except (MoclipError, ArgumentError, OSError, BrokenProcessPool):
+        raise
+    except Exception as error:
+        report_bug(str(getattr(job, "name", job)), error)
+        return bug_reason(error)
+
+
+def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    set_thread_policy()
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Processes of their own, deaf to Ctrl-C."""
-    # Not fork: libav and torch have threads.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet)
+    """Spawned processes that ignore SIGINT; their OpenMP threads sleep while they wait."""
+    spawn = multiprocessing.get_context("spawn")  # not fork: libav and torch have threads
+    return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
 
 
 def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
@@ -70,7 +89,7 @@ def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Itera
     try:
         for job in jobs:
             try:
-                yield job, pool.submit(work, job).result()
+                yield job, _problem(job, pool.submit(work, job).result)
             except BrokenProcessPool:
                 pool.shutdown(wait=False)
                 pool = worker_pool(1)

@@ -132,10 +132,22 @@ class Classifier:
         return encoder
 
     @property
+    def encoder(self) -> AppearanceEncoder:
+        """The frozen appearance encoder of the heads, loaded on first use.
+
+        Raises:
+            CheckpointError: other weights than the heads were trained on.
+            WeightsUnavailable: its weights can't be loaded.
+        """
+        return self._encoder
+
+    @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
         if self.heads and self.experiment.clip.pretrained == "none":
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
+        if self.heads and self._encoder.random:
+            return [f"this model's appearance encoder is {self._encoder.describe()}"]
         return []
 
     @overload
@@ -191,7 +203,11 @@ class Classifier:
     def _appearance_spec(self) -> AppearanceSpec:
         clip = self.experiment.clip
         return AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, frames=clip.frames, positions=clip.positions
+            model=clip.model,
+            pretrained=clip.pretrained,
+            frames=clip.frames,
+            positions=clip.positions,
+            weights_of=clip.weights_of,
         )
 
     def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

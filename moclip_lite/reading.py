@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import mv_tools
-from mv_tools import MotionDecoder, UnsupportedStream
+from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
 
 from .clips import MotionClip, MotionSpec, read_motion_clip
 from .extract_clip import AppearanceSpec, read_clip_frames
@@ -26,7 +26,7 @@ class Reading:
     Attributes:
         motion: its motion, None if it was not asked for.
         pictures: uint8 [frames, H, W, 3] for CLIP, None if they were not asked for.
-        notes: how motion was had where that was not by parsing.
+        notes: what is left out or damaged in the file, and how motion was read where it was not parsed.
     """
 
     motion: MotionClip | None
@@ -50,8 +50,11 @@ def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSpec 
         mv_tools.MotionError: it can't be read.
     """
     if motion is None:
-        return Reading(None, None if appearance is None else read_clip_frames(path, appearance))
-    decoder = MotionDecoder(path, backend=motion.backend)
+        if appearance is None:
+            return Reading(None, None)
+        frames = RgbDecoder(path)
+        return Reading(None, read_clip_frames(frames, appearance), tuple(frames.notes))
+    decoder = MotionDecoder(path, backend=motion.backend, on_damage="skip")
     with ThreadPoolExecutor(1) as pool:
         pictures = None if appearance is None else pool.submit(read_clip_frames, decoder, appearance)
         clip, notes = _motion(decoder, path, motion)
@@ -62,13 +65,11 @@ def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[Motio
     """The motion, with a note where it is not parsed."""
     try:
         clip = read_motion_clip(decoder, spec)
-    except UnsupportedStream as error:
-        if "no motion vectors" not in str(error):
-            raise
+    except NoMotionVectors:
         with tempfile.TemporaryDirectory() as folder:
             h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
             clip = read_motion_clip(h264, spec)
-        return clip, ("the codec has no motion vectors: re-encoded to H.264 to measure them",)
+        return clip, (*decoder.notes, "the codec has no motion vectors: re-encoded to H.264 to measure them")
     if clip.codec != "h264":
-        return clip, ("not H.264: motion read by full decoding (libav)",)
-    return clip, ()
+        return clip, (*clip.notes, "not H.264: motion read by full decoding (libav)")
+    return clip, clip.notes

@@ -41,13 +41,16 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
     """
     clip = experiment.clip
     if clip.model.startswith(VIDEO_MODELS):
+        if clip.weights_of is not None:
+            raise ConfigError(f"clip.weights_of names a tag of open_clip; {clip.model} has none of them")
         from .video_appearance import VideoAppearanceEncoder
 
         seed = _encoder_seed(experiment)
         return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
     from .appearance import AppearanceEncoder
 
-    return AppearanceEncoder(clip.model, clip.pretrained, device, _encoder_seed(experiment))
+    seed = _encoder_seed(experiment)
+    return AppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.weights_of)
 
 
 def _encoder_seed(experiment: Experiment) -> int:
@@ -76,12 +79,17 @@ class Workspace:
         self.reporter: Reporter = reporter or Silent()
         self.cache = FeatureCache(experiment.cache.dir)
         self.workers = default_workers(experiment.run.workers)
+        self._random_told = False
 
     @cached_property
     def device(self) -> torch.device:
-        """torch.device to compute on."""
+        """torch.device to compute on; where ``run.threads`` is set, so many threads compute on the CPU."""
+        import torch
+
         from .training import pick_device
 
+        if self.experiment.run.threads:
+            torch.set_num_threads(self.experiment.run.threads)
         return pick_device(self.experiment.run.device)
 
     @cached_property
@@ -170,7 +178,7 @@ class Workspace:
         clip = self.experiment.clip
         return AppearanceSpec(
             model=clip.model, pretrained=clip.pretrained, seed=_encoder_seed(self.experiment),
-            frames=clip.frames, positions=clip.positions,
+            frames=clip.frames, positions=clip.positions, weights_of=clip.weights_of,
         )  # fmt: skip
 
     @cached_property
@@ -181,11 +189,21 @@ class Workspace:
         def load() -> AppearanceEncoder:
             self.reporter.say(f"loading {spec.model} ({spec.pretrained})")
             encoder = make_encoder(self.experiment, self.device)
-            if encoder.random:
-                self.reporter.warn(f"{spec.model} has RANDOM weights, as asked for: its features mean little")
+            self._tell_random(encoder.describe() if encoder.random else "")
+            if not encoder.random:
+                self.reporter.say(f"loaded {encoder.describe()}")
             return encoder
 
         return LazyEncoder(spec, self.cache, load)
+
+    def _tell_random(self, description: str) -> None:
+        """Warn of random weights, once; features from the cache were made by them too."""
+        if not description or self._random_told:
+            return
+        self._random_told = True
+        if self.experiment.clip.random:
+            description = f"{self.experiment.clip.model} has RANDOM weights, as asked for"
+        self.reporter.warn(f"{description}: its features mean little")
 
     @property
     def encoder_identity(self) -> dict[str, str]:
@@ -252,5 +270,6 @@ class Workspace:
             )  # fmt: skip
 
         report = _in_parts(read, clips)
+        self._tell_random(self.lazy_encoder.random)
         self.reporter.say(report.summary())
         return report

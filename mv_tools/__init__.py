@@ -11,29 +11,51 @@ from .accumulate import Accumulator, accumulate
 from .backends import available_backends
 from .camera import fit_affine, remove_camera_motion
 from .decoder import MotionDecoder
-from .errors import BackendUnavailable, MalformedStream, MotionError, NoMotionVectors, UnsupportedStream
+from .display import Display, Region
+from .errors import (
+    ArgumentError,
+    BackendUnavailable,
+    MalformedStream,
+    MotionError,
+    NoMotionVectors,
+    UnsupportedStream,
+)
 from .export import write_motion
-from .frames import RgbDecoder, RgbFrames, count_frames, iter_rgb_at, read_keyframes, read_rgb_at
+from .frames import (
+    PICTURES_VERSION,
+    RgbDecoder,
+    RgbFrames,
+    count_frames,
+    iter_rgb_at,
+    read_keyframes,
+    read_rgb_at,
+)
 from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
+from .orientation import Orientation
 from .probe import probe
 from .raster import pool, to_dense
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 from .transcode import Recipe, transcode
 
 __all__ = [
+    "PICTURES_VERSION",
     "UNUSED_POC",
     "Accumulator",
+    "ArgumentError",
     "BackendUnavailable",
     "Damage",
+    "Display",
     "MalformedStream",
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
     "NoMotionVectors",
+    "Orientation",
     "PictureHeader",
     "PictureStatistics",
     "Recipe",
+    "Region",
     "RgbDecoder",
     "RgbFrames",
     "StreamParameters",

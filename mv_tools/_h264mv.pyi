@@ -131,7 +131,8 @@ class Picture:
         """What is damaged; such a picture's motion is not to be trusted as a whole."""
     @property
     def lost_reference(self) -> bool:
-        """A block refers to a frame that the stream lost: `ref_poc` is a guess there."""
+        """A block refers to a frame that the stream lost, or such frames make the order of a B picture's
+        reference lists doubtful: `ref_poc` is a guess, vectors hold."""
     @property
     def mv(self) -> NDArray[np.int16]:
         """[2, H4, W4, 2] in quarter samples, 0 where the list is not used."""
@@ -145,6 +146,9 @@ class Picture:
     def field_mask(self) -> NDArray[np.bool_] | None:
         """[H4 / 4, W4 / 4]: the field macroblocks of an MBAFF frame, whose vertical components count
         field lines; None where there are none. For field pictures see `PictureInfo.structure`."""
+    @property
+    def other_parity(self) -> NDArray[np.bool_] | None:
+        """[2, H4, W4]: the blocks of a field picture that refer to a field of the other parity; None for frames."""
     def statistics(self) -> dict[str, int]:
         """Counts of macroblocks, partitions and 4x4 blocks by kind: the fields of `syntax.PictureStatistics`."""
 

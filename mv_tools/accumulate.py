@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from .motion import MotionFrame, flow, inter_mask
+from .motion import MotionFrame, cell_size, flow, inter_mask
 
 __all__ = ["Accumulator", "accumulate"]
 
@@ -30,19 +30,20 @@ class Accumulator:
         """Add one picture.
 
         Returns:
-            float32 [2, H4, W4]: displacement in pixels of the content of each block since the
-            last I picture; 0 in the I picture itself and where a block is intra coded.
+            float32 [2, H4, W4] of the upright picture: displacement in pixels of the content of each
+            block since the last I picture; 0 in the I picture itself and where a block is intra coded.
         """
         step = flow(frame)
         if frame.pict_type == "I" or self._sum is None or self._sum.shape != step.shape:
             self._sum = step if frame.pict_type != "I" else np.zeros_like(step)
             return self._sum.copy()
-        rows, columns = frame.grid_shape
+        rows, columns = step.shape[1:]
         # Centre of each block, moved back to where its content was one frame ago.
-        x = (np.arange(columns, dtype=np.float32) * 4 + 2)[None, :] - step[0]
-        y = (np.arange(rows, dtype=np.float32) * 4 + 2)[:, None] - step[1]
-        column = np.clip(np.floor(x / 4), 0, columns - 1).astype(np.intp)
-        row = np.clip(np.floor(y / 4), 0, rows - 1).astype(np.intp)
+        high, wide = cell_size(frame)
+        x = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) * wide - step[0]
+        y = (np.arange(rows, dtype=np.float32) + np.float32(0.5))[:, None] * high - step[1]
+        column = np.clip(np.floor(x / wide), 0, columns - 1).astype(np.intp)
+        row = np.clip(np.floor(y / high), 0, rows - 1).astype(np.intp)
         total = step + self._sum[:, row, column]
         self._sum = np.where(inter_mask(frame), total, np.float32(0)).astype(np.float32)
         return self._sum.copy()

@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from .backends import Backend, open_backend
 from .demux import PacketIndex
-from .errors import MalformedStream
+from .display import Display
+from .errors import ArgumentError, MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
-from .notes import stream_notes
+from .notes import export_notes, stream_notes
 from .pictures import PictureIndex
+from .scan import StreamScan
 from .source import Source, SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
 
@@ -51,7 +53,7 @@ class MotionDecoder:
         MalformedStream: the file is empty, damaged or cut short.
         UnsupportedStream: no video stream, or (on reading) a codec without motion vectors.
         BackendUnavailable: the backend is not installed.
-        ValueError: an unknown backend, order or on_damage.
+        ArgumentError: an unknown backend, order or on_damage.
 
     Example:
         >>> decoder = MotionDecoder("clip.mp4")           # doctest: +SKIP
@@ -70,11 +72,11 @@ class MotionDecoder:
         on_damage: OnDamage = "raise",
     ) -> None:
         if order not in get_args(Order):
-            raise ValueError(f"order must be one of {get_args(Order)}, got {order!r}")
+            raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
         if threads < 0:
-            raise ValueError(f"threads must be 0 or more, got {threads}")
+            raise ArgumentError(f"threads must be 0 or more, got {threads}")
         if on_damage not in get_args(OnDamage):
-            raise ValueError(f"on_damage must be one of {get_args(OnDamage)}, got {on_damage!r}")
+            raise ArgumentError(f"on_damage must be one of {get_args(OnDamage)}, got {on_damage!r}")
         self._backend: Backend = open_backend(
             backend, Source.of(source), threads or os.cpu_count() or 1, None if index is None else Path(index)
         )
@@ -102,6 +104,11 @@ class MotionDecoder:
         return len(self._backend.pictures)
 
     @property
+    def scan(self) -> StreamScan:
+        """What one pass over the file told."""
+        return self._backend.scan
+
+    @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
         return self._backend.index
@@ -117,10 +124,21 @@ class MotionDecoder:
         times = self._backend.pictures.times
         return None if times is None else times[self._backend.frame_of]
 
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        """The frame that each picture belongs to, as RGB pictures are numbered, int64 [len(self)]."""
+        return self._backend.frame_of
+
+    @property
+    def display(self) -> Display:
+        """How pictures are shown: turned upright, in square pixels."""
+        return self._backend.display
+
     @cached_property
     def notes(self) -> list[str]:
         """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
-        return stream_notes(self._backend.scan, self._backend.pictures)
+        notes = stream_notes(self._backend.scan, self._backend.pictures)
+        return notes if self.backend == "native" else notes + export_notes(self._backend.scan)
 
     @property
     def metadata(self) -> VideoMetadata:

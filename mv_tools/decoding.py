@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -14,7 +13,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from .demux import WORTH_A_SEEK, PacketIndex, read_packets
-from .pictures import PictureIndex, decode_packet
+from .outputs import decode_packet
+from .pictures import PictureIndex
 from .source import Source, open_video
 
 __all__ = ["DecodedPicture", "PictureReader", "stretches"]
@@ -99,7 +99,8 @@ def stretches(pictures: PictureIndex, wanted: Sequence[int]) -> list[tuple[int, 
     reached = -1  # the furthest packet of the last stretch
     for i in wanted:
         entry = int(pictures.entry_of[i])
-        if runs and (pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP):
+        near = pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP
+        if runs and near and (entry >= 0 or runs[-1][0] < 0):
             runs[-1][1].append(i)
         else:
             runs.append((entry, [i]))
@@ -130,8 +131,7 @@ class _Run:
             self._context.options = options
         self._reader = self._from_start()
         self._number = -1  # of the packet read last
-        self.fresh = True
-        """Whether nothing was decoded yet."""
+        self._fresh = True  # nothing was decoded yet
 
     def decode(
         self, entry: int, wanted: list[int], *, every: bool, skip: bool = True
@@ -142,9 +142,15 @@ class _Run:
             return wanted
         remaining = dict.fromkeys(wanted)
         last = wanted[-1]
-        skip = skip and not every and self._context.name in _SKIP_PER_PACKET and not self._pictures.sequential
+        skip = (
+            skip
+            and not every
+            and not (entry < 0 and len(self._pictures.doubts))
+            and self._context.name in _SKIP_PER_PACKET
+            and not self._pictures.sequential
+        )
         expected = max(entry, 0)
-        for index, frame in self._numbered(first, remaining, skip):
+        for index, frame in self._numbered(first, remaining, skip, exact=entry < 0 and not skip):
             if index is None or index < expected:
                 if index is not None and entry >= 0 and expected == entry:
                     continue  # it leads the entry picture, whose references are missing
@@ -155,8 +161,8 @@ class _Run:
                 return list(remaining)
             if not skip and index != expected:
                 return list(remaining)
-            if entry >= 0 and frame.is_corrupt and (index in remaining or every):
-                return list(remaining)  # because of where decoding started, perhaps
+            if frame.is_corrupt and (entry >= 0 or skip):
+                return list(remaining)  # what hides damage depends on all that was decoded before
             if remaining and index > next(iter(remaining)):
                 return list(remaining)
             expected = index + 1
@@ -173,7 +179,7 @@ class _Run:
         return (context.coded_width, context.coded_height) if same else (0, 0)
 
     def _numbered(
-        self, first: int, wanted: dict[int, None], skip: bool
+        self, first: int, wanted: dict[int, None], skip: bool, exact: bool
     ) -> Iterator[tuple[int | None, VideoFrame]]:
         """Presentation index and picture, as they are put out from packet `first` on; None where the
         decoder gives a picture that is not in the index."""
@@ -186,7 +192,9 @@ class _Run:
             try:
                 frames = decode_packet(self._context, packet, number)
             except av.error.FFmpegError:
-                continue  # its picture is missing among those put out
+                if exact:
+                    continue  # its picture is missing among those put out
+                return
             for frame in frames:
                 if pictures.sequential:
                     yield count, frame
@@ -204,26 +212,30 @@ class _Run:
                 yield number, packet
 
     def _approach(self, first: int) -> bool:
-        """Be before packet `first` with an empty decoder that has seen the head of the stream."""
-        if self.fresh and first > 0:
-            self._decode_head()
-        if not self.fresh:
+        """Be before packet `first` with an empty decoder, which has seen the head of the stream if need be."""
+        if self._fresh and first > 0 and self._pictures.head and not self._decode_head():
+            return False
+        if not self._fresh:
             self._context.flush_buffers()
             self._context.skip_frame = "DEFAULT"
-        self.fresh = False
+        self._fresh = False
         past = int(self._packets.size[self._number + 1 : first].sum())
         if self._number >= first or past > WORTH_A_SEEK:
             return self._seek(first) or self._number < first
         return True
 
-    def _decode_head(self) -> None:
-        """Decode the first packet: parameter sets and messages to the decoder may stand there alone."""
-        self.fresh = False
+    def _decode_head(self) -> bool:
+        """Decode the first packet; returns whether it is whole."""
+        self._fresh = False
         number, packet = next(self._reader, (0, None))
-        if packet is not None:
-            self._number = number
-            with contextlib.suppress(av.error.FFmpegError):  # damage is reported where it is asked for
-                decode_packet(self._context, packet, number)
+        self._number = number
+        if packet is None or number in self._pictures.doubts:
+            return False
+        try:
+            frames = decode_packet(self._context, packet, number)
+        except av.error.FFmpegError:
+            return False
+        return not any(frame.is_corrupt for frame in frames)
 
     def _seek(self, first: int) -> bool:
         if not self._packets.seek(self._container, self._stream, first):

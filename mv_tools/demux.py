@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .errors import MalformedStream
+from .errors import MalformedStream, UnsupportedStream
 from .source import Source, open_video
 
 __all__ = ["NO_PTS", "WORTH_A_SEEK", "PacketIndex", "StreamFacts", "read_packets", "scan_packets"]
@@ -231,6 +231,7 @@ def scan_packets(
 
     Raises:
         MalformedStream: the file can't be demultiplexed or holds no picture.
+        UnsupportedStream: its samples are encrypted.
     """
     columns = _Columns()
     cut = None
@@ -243,6 +244,11 @@ def scan_packets(
             for packet in container.demux(stream):
                 if packet.size == 0:
                     continue
+                if packet.has_sidedata("encryption_info"):
+                    raise UnsupportedStream(
+                        f"{source.name}: the samples are encrypted (Common Encryption, ISO/IEC 23001-7) "
+                        f"from packet {number} on; decrypt the file first"
+                    )
                 if visit is not None:
                     visit(packet, number)
                 columns.append(packet, packet.pos if mp4 else None)

@@ -8,10 +8,19 @@
     │   └── NoMotionVectors  a codec without motion vectors that can be read
     └── BackendUnavailable   an optional backend that is not installed
 
+    ArgumentError (a ValueError): an argument that no video could suit
+
 A missing file raises the builtin :class:`FileNotFoundError`.
 """
 
-__all__ = ["BackendUnavailable", "MalformedStream", "MotionError", "NoMotionVectors", "UnsupportedStream"]
+__all__ = [
+    "ArgumentError",
+    "BackendUnavailable",
+    "MalformedStream",
+    "MotionError",
+    "NoMotionVectors",
+    "UnsupportedStream",
+]
 
 
 class MotionError(Exception):
@@ -32,3 +41,7 @@ class NoMotionVectors(UnsupportedStream):
 
 class BackendUnavailable(MotionError):
     """The backend is not installed on this machine; the message says what to install."""
+
+
+class ArgumentError(ValueError):
+    """An argument is out of range or not one of the choices, whatever the video; the message lists them."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .drafts import draft_of
+from .errors import ArgumentError
 from .motion import MotionFrame, flow
 
 __all__ = ["Kind", "write_motion"]
@@ -39,7 +40,7 @@ class _Spool:
         if self.dtype is None:
             self.dtype, self.shape = row.dtype, row.shape
         if row.shape != self.shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"the picture size changes within the video (blocks {self.shape} to {row.shape}); "
                 "extract the parts one by one with --start and --stop"
             )
@@ -62,10 +63,11 @@ def write_motion(
 ) -> int:
     """Write motion fields; memory does not grow with their number.
 
-    Arrays, N pictures: ``index``, ``decode_index`` int64 [N]; ``pts_seconds`` float64 [N] (NaN
-    where unknown); ``pict_type`` int8 [N] (0 I, 1 P, 2 B); for "vectors" ``mv`` int16
-    [N, 2, H4, W4, 2] and ``ref_idx`` int8 [N, 2, H4, W4]; for "flow" ``flow`` float32
-    [N, 2, H4, W4].
+    Arrays, N pictures: ``index``, ``decode_index``, ``frame_index`` int64 [N]; ``pts_seconds`` float64 [N]
+    (NaN where unknown); ``pict_type`` int8 [N] (0 I, 1 P, 2 B); for "vectors", which are as coded, ``mv``
+    int16 [N, 2, H4, W4, 2], ``ref_idx`` int8 [N, 2, H4, W4], and how the picture is shown: ``rotation``
+    int16 [N] (degrees clockwise, after mirroring), ``mirror`` int8 [N], ``sample_aspect_ratio`` float64
+    [N]; for "flow", which is upright and in square pixels, ``flow`` float32 [N, 2, H4, W4].
 
     Args:
         frames: pictures of one size.
@@ -76,41 +78,52 @@ def write_motion(
         The number of pictures written.
 
     Raises:
-        ValueError: another file ending, an unknown kind, no pictures, or their size changes.
+        ArgumentError: another file ending, an unknown kind, no pictures, or their size changes.
     """
     target = Path(dst)
     if target.suffix not in (".npz", ".safetensors"):
-        raise ValueError(f"{target}: the file must end in .npz or .safetensors")
+        raise ArgumentError(f"{target}: the file must end in .npz or .safetensors")
     if kind not in get_args(Kind):
-        raise ValueError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
+        raise ArgumentError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
     with (
         draft_of(target) as draft,
         tempfile.TemporaryDirectory(prefix=".moclip-", dir=target.parent) as name,
         _spooled(frames, Path(name), kind) as spools,
     ):
         if not spools[0].rows:
-            raise ValueError("there are no pictures to write")
+            raise ArgumentError("there are no pictures to write")
         (_write_npz if target.suffix == ".npz" else _write_safetensors)(draft, spools)
         return spools[0].rows
 
 
 @contextmanager
 def _spooled(frames: Iterable[MotionFrame], folder: Path, kind: Kind) -> Iterator[list[_Spool]]:
-    names = ["index", "decode_index", "pts_seconds", "pict_type"]
-    names += ["mv", "ref_idx"] if kind == "vectors" else ["flow"]
+    names = ["index", "decode_index", "frame_index", "pts_seconds", "pict_type"]
+    names += ["mv", "ref_idx", "rotation", "mirror", "sample_aspect_ratio"] if kind == "vectors" else ["flow"]
     spools = [_Spool(folder, name) for name in names]
     for frame in frames:
         seconds = np.nan if frame.pts_seconds is None else frame.pts_seconds
         row: list[npt.NDArray[Any]] = [
             np.array(frame.index, np.int64),
             np.array(frame.decode_index, np.int64),
+            np.array(frame.frame_index, np.int64),
             np.array(seconds, np.float64),
             np.array("IPB".index(frame.pict_type), np.int8),
         ]
-        row += [frame.mv, frame.ref_idx] if kind == "vectors" else [flow(frame)]
+        row += [frame.mv, frame.ref_idx, *_shown(frame)] if kind == "vectors" else [flow(frame)]
         for spool, value in zip(spools, row, strict=True):
             spool.append(value)
     yield spools
+
+
+def _shown(frame: MotionFrame) -> list[npt.NDArray[Any]]:
+    """How a player shows the picture."""
+    orientation = frame.orientation
+    return [
+        np.array(orientation.rotation, np.int16),
+        np.array(orientation.mirror, np.int8),
+        np.array(float(frame.sample_aspect_ratio), np.float64),
+    ]
 
 
 def _write_npz(path: Path, spools: list[_Spool]) -> None:

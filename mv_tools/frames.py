@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +13,34 @@ import numpy.typing as npt
 from .decoder import MotionDecoder
 from .decoding import PictureReader
 from .demux import PacketIndex
-from .errors import MalformedStream, UnsupportedStream
-from .pictures import PictureIndex, index_pictures
+from .display import Display
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
+from .notes import stream_notes
+from .numbering import index_pictures
+from .pictures import PictureIndex
 from .scan import scan_stream
 from .source import Source, SourceLike
 
-__all__ = ["RgbDecoder", "RgbFrames", "count_frames", "iter_rgb_at", "read_keyframes", "read_rgb_at"]
+__all__ = [
+    "PICTURES_VERSION",
+    "RgbDecoder",
+    "RgbFrames",
+    "count_frames",
+    "iter_rgb_at",
+    "read_keyframes",
+    "read_rgb_at",
+]
 
 Picture = npt.NDArray[np.uint8]
 
+_RATE: Final = 25  # pictures a second where nothing tells: libavformat's own guess for raw streams
+
+PICTURES_VERSION: Final = 2
+"""Of what reading a picture gives, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
+
 
 class RgbFrames(NamedTuple):
-    """Pictures and where they stand.
+    """Pictures as a player shows them (upright, in square pixels), and where they stand.
 
     Attributes:
         frames: uint8 [N, H, W, 3].
@@ -35,7 +52,7 @@ class RgbFrames(NamedTuple):
 
 
 class RgbDecoder:
-    """Pictures of a video file, whose packets are scanned once.
+    """Pictures of a video file as a player shows them, whose packets are scanned once.
 
     Args:
         source: a path, bytes or a binary file object; or a MotionDecoder, whose scan is shared.
@@ -48,16 +65,26 @@ class RgbDecoder:
 
     def __init__(self, source: SourceLike | MotionDecoder) -> None:
         if isinstance(source, MotionDecoder):
-            self._source, self._packets, self._pictures = source.source, source.packets, source.pictures
+            self._source, self._scan, self._pictures = source.source, source.scan, source.pictures
         else:
             self._source = Source.of(source)
-            scan = scan_stream(self._source)
-            self._packets, self._pictures = scan.packets, index_pictures(self._source, scan)
+            self._scan = scan_stream(self._source)
+            self._pictures = index_pictures(self._source, self._scan)
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self._source.name
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        return stream_notes(self._scan, self._pictures)
 
     @property
     def packets(self) -> PacketIndex:
         """What demuxing alone tells."""
-        return self._packets
+        return self._scan.packets
 
     @property
     def pictures(self) -> PictureIndex:
@@ -69,13 +96,31 @@ class RgbDecoder:
         """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
         return self._pictures.times
 
+    @property
+    def display(self) -> Display:
+        """How pictures are shown: turned upright, in square pixels."""
+        return self._scan.display
+
+    def edges(self) -> npt.NDArray[np.float64]:
+        """When each picture begins to be shown, and when the last one ends.
+
+        Returns:
+            float64 [len(self) + 1], ascending, in seconds from the first picture on; without times in
+            the file by the frame rate: the stream's, or 25 a second.
+        """
+        times, duration = self.times, self._pictures.duration
+        if times is None or duration is None:
+            return np.arange(len(self) + 1) / float(self._scan.packets.stream.rate or _RATE)
+        begins = times - times[0]
+        return np.asarray(np.append(begins, max(duration, begins[-1])), np.float64)
+
     def require_whole(self) -> None:
         """Refuse a file that is cut short.
 
         Raises:
             MalformedStream: says where.
         """
-        self._packets.require_whole(self._source.name)
+        self._scan.packets.require_whole(self._source.name)
 
     def __len__(self) -> int:
         """Pictures that decoding puts out."""
@@ -109,10 +154,10 @@ class RgbDecoder:
             IndexError: an index is out of range.
             MalformedStream: a picture is damaged.
             UnsupportedStream: the pictures differ in size.
-            ValueError: no index given.
+            ArgumentError: no index given.
         """
         if not len(indices):
-            raise ValueError("indices must name at least one frame")
+            raise ArgumentError("indices must name at least one frame")
         wanted = self._resolve(indices)
         pictures = dict(self._read(sorted(set(wanted))))
         shapes = {pictures[i].shape for i in wanted}
@@ -145,11 +190,11 @@ class RgbDecoder:
 
     def _read(self, wanted: list[int]) -> Iterator[tuple[int, Picture]]:
         missing = dict.fromkeys(wanted)
-        for index, frame, _ in PictureReader(self._source, self._packets, self._pictures).read(wanted):
+        for index, frame, _ in PictureReader(self._source, self._scan.packets, self._pictures).read(wanted):
             if frame.is_corrupt:
                 raise MalformedStream(f"{self._source.name}: picture {index} is damaged")
             missing.pop(index)
-            yield index, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            yield index, self._scan.display.picture(frame)
         if missing:
             raise MalformedStream(f"{self._source.name}: picture {min(missing)} could not be decoded")
 
@@ -168,10 +213,10 @@ def read_keyframes(
 
     Raises:
         MalformedStream: damaged file.
-        ValueError: `max_frames` is below 1.
+        ArgumentError: `max_frames` is below 1.
     """
     if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+        raise ArgumentError(f"max_frames must be at least 1, got {max_frames}")
     decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     positions = decoder.keyframe_indices()
     if max_frames is not None and len(positions) > max_frames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
 import av.error
@@ -10,6 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from .demux import PacketIndex, StreamFacts
+from .display import SQUARE, Display, Region
 from .errors import MalformedStream
 from .pictures import PictureIndex
 from .source import Source, open_video
@@ -19,6 +21,7 @@ __all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "re
 EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
 
 _MACROBLOCK: Final = 16
+_SAME_RATE: Final = 0.05  # containers round times to milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,11 @@ class VideoMetadata:
         profile: such as "High", or None.
         width, height: of the picture as shown, in samples.
         coded_width, coded_height: whole macroblocks, as coded.
-        average_fps: frames per second, or None where the container does not know.
+        display: how pictures are shown: turned upright, in square pixels.
+        average_fps: frames per second, as the container says, or where that is more than 5 % off (variable
+            rates) frames by duration; None where nothing tells.
         num_frames: pictures in the stream; the two fields of a frame are two where they are coded apart.
-        duration_seconds: of the video stream, or None.
+        duration_seconds: from the first picture's time to the end of the last, or None.
         has_b_frames: whether decoding and presentation order differ.
         entropy_coding: "cabac" or "cavlc" for H.264, else None.
     """
@@ -43,11 +48,34 @@ class VideoMetadata:
     height: int
     coded_width: int
     coded_height: int
+    display: Display
     average_fps: float | None
     num_frames: int
     duration_seconds: float | None
     has_b_frames: bool
     entropy_coding: Literal["cabac", "cavlc"] | None
+
+    @property
+    def sample_aspect_ratio(self) -> Fraction:
+        """Width of a coded sample to its height; 1 where nothing tells."""
+        return self.display.sample_aspect_ratio or SQUARE
+
+    @property
+    def display_width(self) -> int:
+        """Width of the picture as a player shows it, in square pixels."""
+        return self.display.size(self.width, self.height)[0]
+
+    @property
+    def display_height(self) -> int:
+        """Height of the picture as a player shows it, in square pixels."""
+        return self.display.size(self.width, self.height)[1]
+
+    def region(self, grid_shape: tuple[int, ...]) -> Region:
+        """Where the shown part of the picture lies in an upright grid of (rows, columns)."""
+        rows, columns = grid_shape
+        return self.display.region(
+            (rows, columns), (self.width, self.height), (self.coded_width, self.coded_height)
+        )
 
 
 def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int = 0) -> tuple[int, int]:
@@ -62,6 +90,7 @@ def read_metadata(
     source: Source,
     packets: PacketIndex,
     pictures: PictureIndex,
+    display: Display,
     *,
     coded: tuple[int, int] | None = None,
     entropy: EntropyCoding | None = None,
@@ -72,6 +101,7 @@ def read_metadata(
         source: the file.
         packets: its packets.
         pictures: its pictures.
+        display: how they are shown.
         coded: (coded_width, coded_height) and
         entropy: H.264's entropy coding, if they are known; else one picture is decoded for them.
 
@@ -98,12 +128,21 @@ def read_metadata(
         height=facts.height,
         coded_width=coded[0],
         coded_height=coded[1],
-        average_fps=float(facts.rate) if facts.rate else None,
+        display=display,
+        average_fps=_average_rate(facts, frames, pictures.duration),
         num_frames=frames,
         duration_seconds=seconds,
         has_b_frames=pictures.reordered,
         entropy_coding=entropy,
     )
+
+
+def _average_rate(facts: StreamFacts, frames: int, seconds: float | None) -> float | None:
+    told = float(facts.rate) if facts.rate else None
+    counted = frames / seconds if seconds else told
+    if told is None or counted is None or abs(counted / told - 1) > _SAME_RATE:
+        return counted
+    return told
 
 
 def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:

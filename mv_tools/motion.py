@@ -7,20 +7,27 @@ Conventions, used by every backend:
 * list 0 is RefPicList0 (for MPEG-4 Part 2: the forward reference), list 1 is RefPicList1;
 * a vector points *from the block to its prediction in the reference*, in quarter luma
   samples, x to the right and y down (ITU-T H.264, 8.4.1).
+
+``MotionFrame`` is as coded. :func:`flow` and :func:`inter_mask` are as a player shows the picture: turned
+upright, in square pixels, and in lines of the frame where fields were coded.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from .blocks import blocks_from_grid
+from .display import SQUARE, Display
+from .fields import own_poc, rows_in_frame_order, to_frame_lines
+from .orientation import UPRIGHT, Orientation
 from .syntax import PictType, Structure
 
-__all__ = ["UNUSED_POC", "MotionFrame", "PictType", "Structure", "flow", "inter_mask"]
+__all__ = ["UNUSED_POC", "MotionFrame", "PictType", "Structure", "cell_size", "flow", "inter_mask"]
 
 UNUSED_POC: Final = -(2**31)
 """Value of ``MotionFrame.ref_poc`` where a list is not used."""
@@ -57,6 +64,14 @@ class MotionFrame:
             to its list-0 reference and on to its list-1 reference, taken as the nearest I or P
             picture on each side. Exact for MPEG-4 Part 2 and for H.264 with one reference.
         exported: the backend's own block table, int32 [N, 10], where it has one.
+        orientation: how the coded picture is turned to be upright.
+        sample_aspect_ratio: width of a coded sample to its height.
+        field_blocks: bool [H4, W4], the blocks of field macroblocks in an MBAFF frame: their vectors
+            count lines of a field, and the upper and lower macroblock of a pair are its top and
+            bottom field. None where there are none, or the backend can't know.
+        other_parity: bool [2, H4, W4], where the reference is a field of the other parity than the
+            block's own; None where no field is referred to, or the backend can't know.
+        field_poc: PicOrderCnt of the (top, bottom) field of a frame, or None.
 
     Raises:
         TypeError: an array has another dtype.
@@ -77,6 +92,11 @@ class MotionFrame:
     poc_interval: int | None = None
     assumed_distance: tuple[float, float] | None = None
     exported: npt.NDArray[np.int32] | None = field(default=None)
+    orientation: Orientation = UPRIGHT
+    sample_aspect_ratio: Fraction = SQUARE
+    field_blocks: npt.NDArray[np.bool_] | None = None
+    other_parity: npt.NDArray[np.bool_] | None = None
+    field_poc: tuple[int | None, int | None] | None = None
 
     def __post_init__(self) -> None:
         if self.pict_type not in ("I", "P", "B"):
@@ -96,7 +116,12 @@ class MotionFrame:
             _check("ref_poc", self.ref_poc, np.int32, (2, height, width))
         if self.exported is not None:
             _check("exported", self.exported, np.int32, (len(self.exported), 10))
-        for array in (self.mv, self.ref_idx, self.ref_poc, self.exported):
+        if self.field_blocks is not None:
+            _check("field_blocks", self.field_blocks, np.bool_, (height, width))
+        if self.other_parity is not None:
+            _check("other_parity", self.other_parity, np.bool_, (2, height, width))
+        arrays = (self.mv, self.ref_idx, self.ref_poc, self.exported, self.field_blocks, self.other_parity)
+        for array in arrays:
             if array is not None:
                 array.setflags(write=False)
 
@@ -135,9 +160,33 @@ class MotionFrame:
         return blocks_from_grid(self.mv, self.ref_idx)
 
 
+def _aspect(frame: MotionFrame) -> Fraction:
+    """Width to height of a sample of the upright picture."""
+    return Display(frame.orientation, frame.sample_aspect_ratio).upright_aspect
+
+
+def cell_size(frame: MotionFrame) -> tuple[np.float32, np.float32]:
+    """(height, width) of a cell of :func:`flow` in pixels of the picture as shown."""
+    lines = 4 if frame.structure == "frame" else 8
+    high, wide = (4, lines) if frame.orientation.swaps_sides else (lines, 4)
+    return np.float32(high), np.float32(wide * _aspect(frame))
+
+
 def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
-    """Which 4x4 blocks are inter predicted: bool [H4, W4]."""
-    return np.asarray((frame.ref_idx[0] >= 0) | (frame.ref_idx[1] >= 0))
+    """Which 4x4 blocks are inter predicted, in the places that :func:`flow` gives them.
+
+    Returns:
+        bool [H4, W4] of the upright picture.
+    """
+    mask = (frame.ref_idx[0] >= 0) | (frame.ref_idx[1] >= 0)
+    return np.asarray(frame.orientation.picture(rows_in_frame_order(mask, frame.field_blocks)))
+
+
+def _crosses(frame: MotionFrame) -> npt.NDArray[np.bool_] | None:
+    """Where a field refers to one of the other parity, bool [2, H4, W4]; None if nowhere, or unknown."""
+    if frame.other_parity is not None or frame.field_blocks is None:
+        return frame.other_parity
+    return np.asarray((frame.ref_idx & 1).astype(bool) & frame.field_blocks)  # odd indices (H.264, 8.4.2.1)
 
 
 def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool) -> npt.NDArray[np.float32]:
@@ -150,7 +199,9 @@ def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
     """
     if frame.ref_poc is not None and frame.poc is not None:
         # Where neither list is used the vector counts as 0; this number is any but 0.
-        delta = frame.poc - np.where(first, frame.ref_poc[0], frame.ref_poc[1])
+        delta = own_poc(frame.poc, frame.field_blocks, frame.field_poc) - np.where(
+            first, frame.ref_poc[0], frame.ref_poc[1]
+        )
         distance: npt.NDArray[np.float32] = delta.astype(np.float32)
         distance /= np.float32(frame.poc_interval or 2)
         same = delta == 0
@@ -164,11 +215,18 @@ def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
 
 
 def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float32]:
-    """Dense motion of the content that arrives at each block.
+    """Dense motion of the content that arrives at each block, as a player shows it.
 
     List 0 where the block uses it, else list 1. The vector is turned around (from the reference
     to the block), so content that moves right has positive x, and is divided by the distance to
     the reference, so that its unit is one frame interval whatever the picture refers to.
+
+    The field is turned upright (``MotionFrame.orientation``) and its x scaled to square pixels; a cell
+    stays a 4x4 block of the coded picture, so its shown width is 4 pixels times the upright sample aspect
+    ratio. Vertical motion is in lines of the frame: vectors of field macroblocks and of field pictures
+    count twice, and between fields of different parity one line is added or taken away, which is how
+    far the lines of the two fields lie apart. A cell of a field picture is 8 lines high. The blocks of two
+    field macroblocks, which interleave, are given the rows of their pair in turn.
 
     Args:
         frame: motion of one picture.
@@ -176,13 +234,22 @@ def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float3
             it (see ``MotionFrame.assumed_distance``); False keeps the coded length.
 
     Returns:
-        float32 [2, H4, W4]: (x, y) in pixels per frame interval; 0 for intra blocks.
+        float32 [2, H4, W4] of the upright picture: (x, y) in pixels per frame interval; 0 for intra blocks.
     """
     first = frame.ref_idx[0] >= 0
     pairs = np.ascontiguousarray(frame.mv).view(np.int32)[..., 0]  # (x, y) as one number
     chosen = np.where(first, pairs[0], pairs[1])
-    chosen *= inter_mask(frame)
+    used = first | (frame.ref_idx[1] >= 0)
+    chosen *= used
     out = np.empty((2, *frame.grid_shape), np.float32)
     np.multiply(np.moveaxis(chosen[..., None].view(np.int16), -1, 0), np.float32(-0.25), out=out)
+    crosses = _crosses(frame)
+    if crosses is not None:
+        crosses = np.where(first, crosses[0], crosses[1]) & used
+    to_frame_lines(out[1], crosses, frame.structure, frame.field_blocks)
     out /= _distances(frame, first, normalize)
+    out = frame.orientation.field(rows_in_frame_order(out, frame.field_blocks))
+    aspect = _aspect(frame)
+    if aspect != 1:
+        out[0] *= np.float32(aspect)
     return out

@@ -7,7 +7,7 @@ import numpy as np
 from .pictures import NO_TAG, PictureIndex
 from .scan import StreamScan
 
-__all__ = ["stream_notes"]
+__all__ = ["export_notes", "stream_notes"]
 
 _FEW = 5  # places that a note names
 
@@ -15,8 +15,34 @@ _FEW = 5  # places that a note names
 def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
     """Sentences about what a user would not expect of a stream, without a final period."""
     notes = [_cut(scan), _hidden(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
-    notes += [_refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
+    notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
+    notes += [*scan.display.notes, _stretched(scan)]
     return [note for note in notes if note is not None]
+
+
+def export_notes(scan: StreamScan) -> list[str]:
+    """Sentences about the motion that libavcodec's export of vectors leaves in doubt."""
+    if scan.headers is None or scan.headers.frame_mbs_only:
+        return []
+    return [
+        "fields are coded: the vectors that libavcodec exports do not say which ones count lines of a field, "
+        "so that vertical motion may come out halved; backend='native' tells them apart"
+    ]
+
+
+def _stretched(scan: StreamScan) -> str | None:
+    """Parameter sets that change the shape of samples on the way."""
+    if scan.headers is None:
+        return None
+    infos = scan.headers.infos()
+    first = infos[0].sar
+    change = next((info.decode_index for info in infos if info.sar != first), None)
+    if change is None:
+        return None
+    return (
+        f"the sample aspect ratio changes at picture {change} (decoding order); "
+        "all pictures are shown as the first"
+    )
 
 
 def _cut(scan: StreamScan) -> str | None:
@@ -56,6 +82,11 @@ def _lost(scan: StreamScan, pictures: PictureIndex) -> str | None:
     """Packets next to which the demuxer misses data."""
     damaged = [n for n in scan.packets.damaged if scan.packets.cut is None or n < len(scan.packets) - 1]
     return f"data are missing at {_places(pictures, damaged)}" if damaged else None
+
+
+def _damaged(pictures: PictureIndex) -> str | None:
+    broken = pictures.packet[pictures.corrupt].tolist()
+    return f"damage is reported of {_places(pictures, broken)}" if broken else None
 
 
 def _refused(scan: StreamScan, pictures: PictureIndex) -> str | None:

@@ -1,38 +1,23 @@
 """The pictures of a video stream, numbered as libavcodec puts them out.
 
-Number i is the i-th picture that libavcodec, on one thread and from the first packet, puts out. A
-packet is not always a picture: fields come in packets of their own, packets hold two pictures or
-none, leading pictures of a recording that begins inside a group of pictures are not put out. Where
-the headers leave no doubt the numbering is derived from them; else the stream is decoded once.
+Number i is the i-th picture that libavcodec, on one thread and from the first packet, puts out. See
+`numbering` for how the numbers are found.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import Counter
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import av.error
 import numpy as np
 import numpy.typing as npt
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
-from .demux import NO_PTS, PacketIndex, read_packets
-from .errors import MalformedStream, UnsupportedStream
-from .packet_rules import REORDERING_CODECS
-from .scan import StreamScan
-from .source import Source, open_video
+from .demux import NO_PTS, PacketIndex
 
-if TYPE_CHECKING:
-    from ._h264mv import PictureInfo
-
-__all__ = ["NO_TAG", "PictureIndex", "decode_packet", "index_pictures", "picture_index"]
+__all__ = ["NO_TAG", "PictureIndex", "picture_index"]
 
 NO_TAG: Final = -1
 """Packet number of a picture that the decoder made up, which belongs to no packet."""
@@ -48,7 +33,12 @@ class PictureIndex:
         entry: bool [N], whether decoding can start at the picture's packet.
         seconds: float64 [N], presentation times of the container; None if it has none.
         duration: seconds from the first picture to the end of the last one, or None.
-        decoded: whether the stream was decoded for the numbering.
+        decoded: whether pictures were decoded for the numbering, all or some.
+        corrupt: bool [N], whether libavcodec reports damage of the picture, as far as it was decoded.
+        doubts: int64 [M] ascending, packets at or next to which data are damaged or missing. What a
+            decoder puts in their place depends on all that it decoded before.
+        head: whether the decoder has to see the first packet before it starts elsewhere: what tells it the
+            encoder's quirks stands there alone.
         damaged: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
 
@@ -57,6 +47,9 @@ class PictureIndex:
     seconds: npt.NDArray[np.float64] | None
     duration: float | None
     decoded: bool
+    corrupt: npt.NDArray[np.bool_]
+    doubts: npt.NDArray[np.int64]
+    head: bool = False
     damaged: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
@@ -97,7 +90,8 @@ class PictureIndex:
     @cached_property
     def entry_of(self) -> npt.NDArray[np.int64]:
         """The presentation index of the entry picture that decoding of each picture starts at, -1 for
-        the first packet: the last entry that comes before it in both orders, int64 [N]."""
+        the first packet: the last entry that comes before it in both orders, int64 [N]. Behind damage
+        it is -1 up to the next entry."""
         if self.sequential:
             return np.full(len(self), -1, np.int64)
         start = np.full(len(self), -1, np.int64)
@@ -113,6 +107,9 @@ class PictureIndex:
                 candidates.append(i)
             place = bisect_left(packets, packet + 1)
             start[i] = candidates[place - 1] if place else -1
+        first = np.where(start < 0, 0, self.packet[start])
+        doubtful = np.searchsorted(self.doubts, self.packet, "right") > np.searchsorted(self.doubts, first)
+        start[doubtful] = -1
         return start
 
     def first_packet(self, entry: int) -> int:
@@ -120,189 +117,24 @@ class PictureIndex:
         return 0 if entry < 0 else int(self.packet[entry])
 
 
-def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
-    """Number the pictures of a scanned file.
-
-    Raises:
-        MalformedStream: no picture can be decoded; says why.
-        UnsupportedStream: because of a feature that no decoder here reads.
-    """
-    known = _from_headers(source, scan) if scan.headers is not None else _from_packets(source, scan)
-    if known is not None:
-        return picture_index(scan.packets, *known, decoded=False)
-    return _from_decoding(source, scan)
-
-
 def picture_index(
     packets: PacketIndex,
     packet: npt.NDArray[np.int64],
     entry: npt.NDArray[np.bool_],
     *,
-    decoded: bool,
+    corrupt: npt.NDArray[np.bool_] | None = None,
+    doubts: Iterable[int] = (),
+    head: bool = False,
     damaged: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
-    """Pictures whose packets are known, with the times of these."""
+    """Pictures whose packets are known, with the times of these; `corrupt` where they were decoded."""
     seconds, duration = _times(packet, packets)
-    return PictureIndex(packet, entry, seconds, duration, decoded, damaged)
-
-
-def decode_packet(
-    context: VideoCodecContext, packet: Packet[VideoStream] | None, number: int
-) -> list[VideoFrame]:
-    """Decode a packet under its number, which comes back as `pts` of its picture; None flushes.
-
-    Raises:
-        av.error.FFmpegError: the decoder refuses it.
-    """
-    if packet is not None:
-        packet.pts = number
-    return context.decode(packet)
-
-
-def _from_packets(
-    source: Source, scan: StreamScan
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]] | None:
-    """Where a codec's rule finds at most one picture in each packet."""
-    packets = scan.packets
-    if scan.shown is None or packets.corrupt.any() or not packets.keyframe[0]:
-        return None
-    order = np.nonzero(np.array(scan.shown, bool) & packets.shown)[0].astype(np.int64)
-    if packets.stream.codec in REORDERING_CODECS:
-        ordered = _by_time(source, packets, order)
-        if ordered is None:
-            return None
-        order = ordered
-    return (order, packets.keyframe[order]) if len(order) else None
-
-
-def _by_time(
-    source: Source, packets: PacketIndex, numbers: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64] | None:
-    """Packets in the order of their times; None if these are no order of presentation."""
-    pts, dts = packets.pts[numbers], packets.dts[numbers]
-    dts = dts[dts != NO_PTS]
-    if NO_PTS in pts or len(np.unique(pts)) < len(pts) or (np.diff(dts) < 0).any():
-        return None
-    order = np.argsort(pts, kind="stable")
-    depth, allowed = _reorder_depth(order.tolist()), _decoder_depth(source, packets)
-    if depth > allowed or (depth == 0 and allowed > 0):  # without depth: times of decoding, perhaps
-        return None
-    return numbers[order]
-
-
-def _decoder_depth(source: Source, packets: PacketIndex) -> int:
-    """Pictures that libavcodec holds back for reordering."""
-    if packets.stream.probed:
-        return packets.stream.reorder_depth
-    with open_video(source) as (_, stream):
-        return int(stream.codec_context.reorder_depth)
-
-
-def _from_headers(
-    source: Source, scan: StreamScan
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]] | None:
-    """H.264: pictures in the order of PicOrderCnt, if nothing in the headers is unusual."""
-    headers, packets = scan.headers, scan.packets
-    if headers is None or packets.corrupt.any() or packets.cut is not None or headers.errors():
-        return None
-    infos = headers.infos()
-    if not infos[0].idr or any(info.gap for info in infos):
-        return None
-    sizes = {(info.coded_width, info.coded_height << (info.structure != "frame")) for info in infos}
-    if len(sizes) > 1:
-        return None
-    frames = _frames(infos)
-    if frames is None:
-        return None
-    keys = [(first.period, min(info.order_poc for info in frame)) for frame in frames for first in frame[:1]]
-    number = [frame[0].sample for frame in frames]
-    if len(set(keys)) < len(keys) or len(set(number)) < len(number):
-        return None
-    order = sorted(range(len(frames)), key=keys.__getitem__)
-    if _reorder_depth(order) > _allowed_depth(source, scan):
-        return None
-    shown = packets.shown
-    packet = np.array([number[i] for i in order if shown[number[i]]], np.int64)
-    entry = np.array([_is_entry(frames[i]) for i in order if shown[number[i]]], bool)
-    return (packet, entry) if len(packet) else None
-
-
-def _frames(infos: list[PictureInfo]) -> list[list[PictureInfo]] | None:
-    """The one or two pictures of each frame in decoding order; None if a field is alone."""
-    frames: dict[int, list[PictureInfo]] = {}
-    for info in infos:
-        frames.setdefault(info.frame, []).append(info)
-    for frame in frames.values():
-        structures = sorted(info.structure for info in frame)
-        if structures not in (["frame"], ["bottom", "top"]):
-            return None
-    return list(frames.values())
-
-
-def _is_entry(frame: list[PictureInfo]) -> bool:
-    """Whether all pictures shown behind a frame are exact when decoding starts at it.
-
-    IDR pictures, and I pictures with a recovery point of recovery_frame_cnt 0 (H.264, D.2.8).
-    """
-    first = frame[0]
-    return first.idr or (first.recovery_frame_cnt == 0 and all(info.pict_type == "I" for info in frame))
-
-
-def _reorder_depth(order: list[int]) -> int:
-    """How many frames at most precede a frame in decoding order and follow it in presentation.
-
-    Args:
-        order: position in decoding order of each presented frame.
-    """
-    rank = [0] * len(order)
-    for presented, position in enumerate(order):
-        rank[position] = presented
-    seen: list[int] = []
-    depth = 0
-    for position, presented in enumerate(rank):
-        depth = max(depth, position - bisect_left(seen, presented))
-        insort(seen, presented)
-    return depth
-
-
-def _allowed_depth(source: Source, scan: StreamScan) -> int:
-    """Frames that libavcodec holds back: max_num_reorder_frames (E.2.1), else its own guess."""
-    headers = scan.headers
-    signalled = None if headers is None else headers.num_reorder_frames
-    if signalled is not None:
-        return int(signalled)
-    return _decoder_depth(source, scan.packets)
-
-
-def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
-    """Decode the stream once, on one thread."""
-    tags: list[int] = []
-    keys: list[bool] = []
-    damaged: list[tuple[int, str]] = []
-    with open_video(source) as (container, stream):
-        context = stream.codec_context
-        context.thread_count, context.thread_type = 1, "NONE"
-        context.options = {"skip_loop_filter": "all"}  # changes samples only
-        numbered = enumerate(read_packets(container, stream))
-        for number, packet in chain(numbered, ((len(scan.packets), None),)):
-            try:
-                for frame in decode_packet(context, packet, number):
-                    tags.append(NO_TAG if frame.pts is None else int(frame.pts))
-                    keys.append(bool(frame.key_frame))
-            except av.error.FFmpegError as error:
-                damaged.append((number, str(error.strerror).lower()))
-    if not tags:
-        if scan.unsupported is not None:
-            raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
-        why = scan.malformed or (damaged[0][1] if damaged else "it shows no picture")
-        raise MalformedStream(f"{source.name}: no picture can be decoded: {why}")
-    counts = Counter(tags)
-    packet_of = np.array([tag if counts[tag] == 1 else NO_TAG for tag in tags], np.int64)
-    entry = np.array(keys, bool) & (packet_of != NO_TAG)
-    if scan.headers is not None:
-        exact = {info.sample for info in scan.headers.infos() if _is_entry([info])}
-        entry &= np.array([packet in exact for packet in packet_of.tolist()], bool)
-    return picture_index(scan.packets, packet_of, entry, decoded=True, damaged=tuple(damaged))
+    decoded = corrupt is not None
+    corrupt = np.zeros(len(packet), bool) if corrupt is None else corrupt
+    doubtful = {*doubts, *packets.damaged, *packet[corrupt].tolist(), *(number for number, _ in damaged)}
+    places = np.array(sorted(doubtful - {NO_TAG}), np.int64)
+    entry = entry & ~np.isin(packet, places)
+    return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, places, head, damaged)
 
 
 def _times(
@@ -328,11 +160,23 @@ def _times(
     coded = packets.pts[np.sort(packet[packet != NO_TAG])]
     if (np.diff(ticks) <= 0).any() and _ascending(coded):
         ticks = np.sort(ticks)
-    last = int(packets.duration[packet[-1]]) or round(_usual_step(ticks, packets))
+    usual, last = _usual_step(ticks, packets), _last_ticks(packet, packets)
+    if 2 * last <= usual:  # AVI names a tick
+        last = round(usual)
     seconds = ticks * packets.time_base
     steps = np.diff(seconds)
     length = float(steps[steps > 0].sum()) + last * packets.time_base
     return seconds.astype(np.float64), length
+
+
+def _last_ticks(packet: npt.NDArray[np.int64], packets: PacketIndex) -> int:
+    """How long the last picture is shown by its own packets: up to the next picture's in decoding order,
+    since each field may have one. 0 if they don't say."""
+    if packet[-1] == NO_TAG:
+        return 0
+    behind = packet[packet > packet[-1]]
+    end = int(behind.min()) if len(behind) else len(packets)
+    return int(packets.duration[packet[-1] : end].sum())
 
 
 def _ascending(ticks: npt.NDArray[np.int64]) -> bool:
@@ -340,8 +184,8 @@ def _ascending(ticks: npt.NDArray[np.int64]) -> bool:
 
 
 def _usual_step(ticks: npt.NDArray[np.int64], packets: PacketIndex) -> float:
-    """Ticks from one picture to the next: the rate, else the most common difference."""
-    if packets.stream.rate:
-        return float(1 / packets.stream.rate) / packets.time_base
+    """Ticks from one picture to the next: the most common difference, else by the rate that the file names."""
     steps = np.diff(ticks)
-    return float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    if (steps > 0).any():
+        return float(np.median(steps[steps > 0]))
+    return float(1 / packets.stream.rate) / packets.time_base if packets.stream.rate else 0.0

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .decoder import MotionDecoder
-from .errors import UnsupportedStream
+from .errors import ArgumentError, UnsupportedStream
+from .metadata import VideoMetadata
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
 from .syntax import Damage, PictureHeader, PictureStatistics
@@ -67,7 +68,8 @@ def probe(
         progress: told (what, pictures done, pictures to do).
 
     Returns:
-        Plain values: the metadata; ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
+        Plain values: the metadata, with ``rotation`` (degrees clockwise) and ``mirror``,
+        ``sample_aspect_ratio`` ("5:4", or None), ``display_width`` and ``display_height``; ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
         keyframe to keyframe: min, median, max), ``open_gops`` (those with pictures that need the one
         before), ``first_gop`` (pictures in it) and ``pattern`` (its picture types, the first 300 at most); ``pict_types`` (counts),
         ``sample`` (pictures looked into); ``inter_share`` (of the blocks of P and B pictures, percent),
@@ -83,15 +85,15 @@ def probe(
 
     Raises:
         MotionError: the file can't be read, or is cut short.
-        ValueError: `sample` is below 1.
+        ArgumentError: `sample` is below 1.
     """
     if sample is not None and sample < 1:
-        raise ValueError(f"sample must be at least 1, got {sample}")
+        raise ArgumentError(f"sample must be at least 1, got {sample}")
     decoder = MotionDecoder(source, backend=backend, on_damage="skip")
     packets = decoder.packets
     packets.require_whole(decoder.source.name)
     keys = decoder.keyframe_indices()
-    out: dict[str, Any] = asdict(decoder._backend.metadata)
+    out = _metadata(decoder._backend.metadata)
     headers = decoder.headers
     out |= _syntax(decoder, headers)
     try:
@@ -119,6 +121,20 @@ def _damage(damaged: list[Damage]) -> list[str]:
     first = damaged[0]
     place = "" if first.index is None else f"picture {first.index}: "
     return [f"{count} left out; {'the first is ' if len(damaged) > 1 else ''}{place}{first.message}"]
+
+
+def _metadata(found: VideoMetadata) -> dict[str, Any]:
+    """The metadata as plain values."""
+    display = found.display
+    aspect = display.sample_aspect_ratio
+    plain = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "display"}
+    return plain | {
+        "rotation": display.orientation.rotation,
+        "mirror": display.orientation.mirror,
+        "sample_aspect_ratio": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
+        "display_width": found.display_width,
+        "display_height": found.display_height,
+    }
 
 
 def _syntax(decoder: MotionDecoder, headers: list[PictureHeader | None] | None) -> dict[str, Any]:
@@ -217,7 +233,7 @@ def _bits(
     pictures = decoder.pictures
     if headers is not None:
         bits = np.array([0 if header is None else header.bits for header in headers], np.int64)
-    elif not pictures.sequential and len(pictures) == len(decoder.packets):
+    elif not pictures.sequential:
         bits = 8 * decoder.packets.size[pictures.packet]
     else:
         return None

@@ -8,15 +8,21 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .display import Region
+
 __all__ = ["pool", "to_dense"]
 
 
-def to_dense(flow: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
+def to_dense(
+    flow: npt.NDArray[np.float32], width: int, height: int, region: Region | None = None
+) -> npt.NDArray[np.float32]:
     """Spread a block field over the pixels of the picture as shown.
 
     Args:
         flow: float32 [2, H4, W4].
-        width, height: of the shown picture; rows and columns beyond it are cropped away.
+        width, height: of the shown picture, in pixels.
+        region: the part of the grid that it shows; by default cells of 4x4 pixels from the upper left
+            corner on, and what lies beyond the picture is cropped away.
 
     Returns:
         float32 [height, width, 2].
@@ -25,6 +31,11 @@ def to_dense(flow: npt.NDArray[np.float32], width: int, height: int) -> npt.NDAr
         ValueError: the grid does not cover the picture.
     """
     rows, columns = flow.shape[1:]
+    if region is not None:
+        y = region.top + (np.arange(height) + 0.5) * (region.rows / height)
+        x = region.left + (np.arange(width) + 0.5) * (region.columns / width)
+        row, column = np.minimum(y.astype(np.intp), rows - 1), np.minimum(x.astype(np.intp), columns - 1)
+        return np.ascontiguousarray(np.moveaxis(flow[:, row[:, None], column], 0, -1))
     if rows * 4 < height or columns * 4 < width:
         raise ValueError(f"a {rows}x{columns} grid of 4x4 blocks does not cover {width}x{height} pixels")
     dense = flow.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
@@ -35,13 +46,13 @@ _Shares: TypeAlias = tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]],
 
 
 @lru_cache(maxsize=64)
-def _shares(cells: int, extent: float, out: int) -> _Shares:
-    """Which of `cells` unit cells lie in each of `out` equal parts of [0, extent], and with what share.
+def _shares(cells: int, start: float, extent: float, out: int) -> _Shares:
+    """Which of `cells` unit cells lie in each of `out` equal parts of [start, start + extent], and with what share.
 
     Returns:
         (cell [out], share [out]) for the first cell of each part, the second, and so on.
     """
-    edges = np.linspace(0.0, extent, out + 1)
+    edges = np.linspace(start, start + extent, out + 1)
     first = np.floor(edges[:-1]).astype(np.intp)
     steps = []
     for step in range(int((np.ceil(edges[1:]) - first).max())):
@@ -58,6 +69,7 @@ def pool(
     *,
     width: int | None = None,
     height: int | None = None,
+    region: Region | None = None,
 ) -> npt.NDArray[np.float32]:
     """Average a block field over the cells of another grid, by exact area.
 
@@ -66,16 +78,21 @@ def pool(
     Args:
         flow: float32 [C, H4, W4].
         grid: (rows, columns) of the result.
-        width, height: of the picture as shown, in pixels; by default the whole coded picture.
+        width, height: of the picture as shown, in pixels, where cells are 4x4 pixels and cropping is on
+            the right and below; by default the whole coded picture.
+        region: in place of them the part of the grid that is shown, in cells.
 
     Returns:
         float32 [C, rows, columns].
     """
     rows, columns = flow.shape[1:]
-    high = rows if height is None else min(rows, height / 4)
-    wide = columns if width is None else min(columns, width / 4)
-    down = _weighted(flow, _shares(rows, float(high), grid[0]))
-    return _weighted(down.swapaxes(1, 2), _shares(columns, float(wide), grid[1])).swapaxes(1, 2)
+    if region is None:
+        high = rows if height is None else min(rows, height / 4)
+        wide = columns if width is None else min(columns, width / 4)
+        region = Region(0.0, 0.0, float(high), float(wide))
+    down = _weighted(flow, _shares(rows, region.top, region.rows, grid[0]))
+    across = _shares(columns, region.left, region.columns, grid[1])
+    return _weighted(down.swapaxes(1, 2), across).swapaxes(1, 2)
 
 
 def _weighted(field: npt.NDArray[np.float32], shares: _Shares) -> npt.NDArray[np.float32]:

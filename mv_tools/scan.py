@@ -10,8 +10,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .demux import PacketIndex, scan_packets
-from .packet_rules import PacketRule, packet_rule
-from .source import Source
+from .display import Display, read_display
+from .packet_rules import PacketFacts, PacketRule, packet_rule
+from .source import Source, open_video
 
 if TYPE_CHECKING:
     from ._h264mv import StreamIndex
@@ -46,19 +47,21 @@ class StreamScan:
             is not built, and where `unsupported` or `malformed` say why not.
         unsupported: the feature of an H.264 stream that the parser does not read.
         malformed: why no picture of an H.264 stream has a header that can be read.
-        shown: for codecs with a rule (`packet_rules`): whether each packet shows one picture; None
+        pictures: for codecs with a rule (`packet_rules`): what each packet says of its picture; None
             where that can't be told from the packets.
         framing: for the parser.
         kept: the packets themselves, if it is a small H.264 file.
         stamp: of the file that was read (see :attr:`mv_tools.source.Source.stamp`).
+        display: how pictures are shown.
     """
 
     packets: PacketIndex
     headers: StreamIndex | None
     framing: Framing
     stamp: tuple[int, int]
+    display: Display
     kept: list[bytes] | None = None
-    shown: list[bool] | None = None
+    pictures: list[PacketFacts] | None = None
     unsupported: str | None = None
     malformed: str | None = None
 
@@ -75,20 +78,20 @@ class _Rule:
 
     def __init__(self, rule: PacketRule | None) -> None:
         self._rule = rule
-        self.shown: list[bool] = []
+        self._facts: list[PacketFacts] = []
 
     def __call__(self, data: bytes) -> None:
         if self._rule is None:
             return
-        shows = self._rule(data)
-        if shows is None:
+        facts = self._rule(data)
+        if facts is None:
             self._rule = None
         else:
-            self.shown.append(shows)
+            self._facts.append(facts)
 
     @property
-    def verdict(self) -> list[bool] | None:
-        return None if self._rule is None else self.shown
+    def facts(self) -> list[PacketFacts] | None:
+        return None if self._rule is None else self._facts
 
 
 class _Headers:
@@ -141,12 +144,15 @@ class _Headers:
 class _Visitor:
     """Shown all packets of a file; hands their data to what fits the codec."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.display = Display()
         self.headers: _Headers | None = None
         self.rule: _Rule | None = None
 
     def __call__(self, packet: Packet[VideoStream], number: int) -> None:
         if number == 0:
+            self.display = read_display(self.source, packet.stream)
             context = packet.stream.codec_context
             codec, extradata = context.codec.canonical_name, context.extradata
             extradata = None if extradata is None else bytes(extradata)
@@ -166,12 +172,16 @@ def scan_stream(source: Source) -> StreamScan:
     Raises:
         MalformedStream: damaged, or there is no packet.
     """
-    visitor, stamp = _Visitor(), source.stamp
+    visitor, stamp = _Visitor(source), source.stamp
     packets = scan_packets(source, visitor)
     headers = visitor.headers
     if headers is None:
-        shown = None if visitor.rule is None else visitor.rule.verdict
-        return StreamScan(packets, None, _framing(None), stamp, shown=shown)
+        pictures = None if visitor.rule is None else visitor.rule.facts
+        display = visitor.display
+        if display.sample_aspect_ratio is None and not packets.stream.probed:
+            with open_video(source) as (_, stream):
+                display = display.with_aspect(stream.sample_aspect_ratio)
+        return StreamScan(packets, None, _framing(None), stamp, display, pictures=pictures)
     headers.flush()
     index, malformed = headers.index, headers.malformed
     if index is not None and not len(index):
@@ -181,6 +191,7 @@ def scan_stream(source: Source) -> StreamScan:
         index,
         headers.framing,
         stamp,
+        visitor.display if index is None else visitor.display.with_aspect(index.sar),
         kept=headers.kept,
         unsupported=headers.unsupported,
         malformed=malformed,

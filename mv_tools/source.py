@@ -14,7 +14,6 @@ from typing import IO, Final, TypeAlias
 import av
 import av.container
 import av.error
-import av.logging
 import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
@@ -26,10 +25,9 @@ SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
 # Only self-contained formats: playlists (HLS, concat, DASH) name other files and addresses.
 FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
-    "flv,asf,ogg,ivf,obu,nut,mxf,gif,wav,mp3,aac,flac,yuv4mpegpipe,rm,dv,vob"
+    "flv,asf,ogg,ivf,obu,nut,mxf,gxf,wtv,gif,wav,mp3,aac,flac,yuv4mpegpipe,rm,dv,vob,"
+    "mjpeg,jpeg_pipe,h261,h263,vc1,dirac,dnxhd"
 )
-
-av.logging.set_level(None)  # the errors are raised; libav's own lines would repeat them
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 import ffmpeg
 import imageio_ffmpeg
+import numpy as np
 
+from .demux import NO_PTS
 from .drafts import draft_of
-from .errors import MalformedStream, UnsupportedStream
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
+from .notes import stream_notes
+from .numbering import index_pictures
+from .orientation import UPRIGHT
+from .pictures import NO_TAG, PictureIndex
+from .scan import StreamScan, scan_stream
 from .source import FORMATS, Source
 
 __all__ = ["Recipe", "transcode"]
+
+log = logging.getLogger("mv_tools")
 
 _TIMED: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))
 _ENCODERS: Final = {"h264": "libx264", "mpeg4": "mpeg4"}
@@ -48,11 +59,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.codec not in _ENCODERS:
-            raise ValueError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
+            raise ArgumentError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
         limits = {"gop": (1, 10_000), "bframes": (0, 16), "refs": (1, 16), "crf": (0, 51)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
+                raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for manifests and cache keys."""
@@ -103,33 +114,104 @@ def transcode(
         FileNotFoundError: there is no such file.
         MalformedStream: it can't be decoded.
         OSError: it can't be written; errno.ENOSPC if the disk is full.
-        ValueError: a recipe value out of range, or `dst` is `src`.
+        ArgumentError: a recipe value out of range, or `dst` is `src`.
     """
     recipe = Recipe(
         codec=codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side, threads=threads
     )
     source, target = Source.of(Path(src)), Path(dst)
-    source.open().close()
     if target.exists() and target.resolve() == Path(src).resolve():
-        raise ValueError(f"{dst}: source and destination are the same file")
+        raise ArgumentError(f"{dst}: source and destination are the same file")
     if not target.suffix:
-        raise ValueError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
+        raise ArgumentError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
+    original = _read(source)
     with draft_of(target) as draft:
-        _run_ffmpeg(source, draft, target, recipe)
+        _run_ffmpeg(original, draft, target, recipe)
+        if _is_timed(recipe, target):  # other containers have one rate: pictures are repeated or left out
+            copied = index_pictures(Source.of(draft), scan_stream(Source.of(draft)))
+            if len(copied) != len(original.pictures):
+                raise MalformedStream(
+                    f"{source.name}: the copy would have {len(copied)} of {len(original.pictures)} pictures"
+                )
     return target
 
 
-def _run_ffmpeg(source: Source, draft: Path, target: Path, recipe: Recipe) -> None:
-    limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    video = ffmpeg.input(f"file:{source.path}", xerror=None, **limits).video
-    if recipe.side is not None:
-        video = video.filter(
-            "scale", w=f"if(gt(iw,ih),-2,{recipe.side})", h=f"if(gt(iw,ih),{recipe.side},-2)"
+@dataclass(frozen=True)
+class _Original:
+    """The file to re-encode, with what decides how ffmpeg is called."""
+
+    source: Source
+    scan: StreamScan
+    pictures: PictureIndex
+
+    @property
+    def damaged(self) -> bool:
+        """Whether damage is known; ffmpeg then goes on behind it as the decoder does."""
+        pictures = self.pictures
+        return bool(self.scan.packets.corrupt.any() or pictures.corrupt.any() or pictures.damaged)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds from picture to picture where the container's times can't be kept: they are those of
+        decoding, or fall back. None where they can, and where there are none."""
+        packet, times = self.pictures.packet, self.pictures.times
+        ticks = np.where(packet == NO_TAG, NO_PTS, self.scan.packets.pts[packet])
+        if times is None or len(times) < 2 or (NO_PTS not in ticks and (np.diff(ticks) > 0).all()):
+            return None
+        return float(times[-1] - times[0]) / (len(times) - 1)
+
+
+def _read(source: Source) -> _Original:
+    """Number the pictures of the original; what is left out or damaged is logged.
+
+    Raises:
+        MalformedStream: the file is cut short, or most of its pictures are damaged.
+    """
+    scan = scan_stream(source)
+    scan.packets.require_whole(source.name)
+    pictures = index_pictures(source, scan)
+    if 2 * int(pictures.corrupt.sum()) > len(pictures):
+        raise MalformedStream(
+            f"{source.name}: {int(pictures.corrupt.sum())} of {len(pictures)} pictures are damaged"
         )
+    for note in stream_notes(scan, pictures):
+        log.warning("%s: %s", source.name, note)
+    return _Original(source, scan, pictures)
+
+
+def _is_timed(recipe: Recipe, target: Path) -> bool:
+    """Whether pictures keep their own times in the copy."""
+    return recipe.codec == "h264" and target.suffix in _TIMED
+
+
+def _scaled(video: Any, aspect: Fraction, side: int | None) -> Any:
+    """Scale to square pixels, and the short side to `side` if it is given; ffmpeg has turned the picture."""
+    wide = f"iw*{aspect.numerator}/{aspect.denominator}"
+    if side is not None:
+        return video.filter(
+            "scale",
+            w=f"if(gt({wide},ih),2*round({side}*{wide}/ih/2),{side})",
+            h=f"if(gt({wide},ih),{side},2*round({side}*ih/({wide})/2))",
+        )
+    return video if aspect == 1 else video.filter("scale", w=f"2*round({wide}/2)", h="ih")
+
+
+def _run_ffmpeg(original: _Original, draft: Path, target: Path, recipe: Recipe) -> None:
+    source, display = original.source, original.scan.display
+    options: dict[str, Any] = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    if display.orientation == UPRIGHT and display.notes:
+        options["display_rotation"] = 0  # ffmpeg would turn by any angle
+    if not original.damaged:
+        options["xerror"] = None
+    video = ffmpeg.input(f"file:{source.path}", **options).video
+    if original.interval is not None:
+        video = video.filter("setpts", f"N*{original.interval:.9f}/TB")
+    video = _scaled(video, display.upright_aspect, recipe.side)
     video = video.filter("pad", w="ceil(iw/2)*2", h="ceil(ih/2)*2")
+    video = video.filter("setsar", sar="1")
     arguments = recipe._arguments()
-    if recipe.codec == "h264" and target.suffix in _TIMED:  # pictures keep their own times
-        arguments |= {"fps_mode": "vfr", "enc_time_base": "demux"}
+    if _is_timed(recipe, target):
+        arguments |= {"fps_mode": "vfr", "enc_time_base": "demux" if original.interval is None else "filter"}
     job = ffmpeg.output(video, f"file:{draft}", **arguments).global_args(
         "-nostdin", "-hide_banner", "-loglevel", "error"
     )
@@ -147,7 +229,7 @@ def _run_ffmpeg(source: Source, draft: Path, target: Path, recipe: Recipe) -> No
         if any("does not contain any stream" in line or "matches no streams" in line for line in lines):
             raise UnsupportedStream(f"{source.name}: no video stream to transcode") from error
         if any("Unable to choose an output format" in line for line in lines):
-            raise ValueError(
+            raise ArgumentError(
                 f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
             ) from error
         reason = re.sub(r"^\[[^\]]*\] ", "", lines[0]) if lines else "ffmpeg gave no reason"

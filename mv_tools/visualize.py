@@ -14,8 +14,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from .decoder import MotionDecoder
+from .display import Region
 from .drafts import draft_of
-from .frames import iter_rgb_at, read_rgb_at
+from .errors import ArgumentError
+from .frames import RgbDecoder, iter_rgb_at, read_rgb_at
 from .motion import flow
 from .raster import pool, to_dense
 from .source import SourceLike
@@ -25,6 +27,7 @@ __all__ = ["STYLES", "Style", "colour_wheel", "flow_to_rgb", "render", "save_mp4
 Style: TypeAlias = Literal["arrows", "colour", "both"]
 STYLES: Final[tuple[str, ...]] = get_args(Style)
 _ARROW_CELL: Final = 24
+_CLOCK: Final = 90_000  # ticks a second of a film's own times
 _SHOWN_WIDTH: Final = 720
 _MIN_SHOWN: Final = 0.25  # pixels per frame: shorter arrows are dots that only hide the picture
 
@@ -62,6 +65,7 @@ def render(
     field: npt.NDArray[np.float32],
     style: Style = "both",
     max_length: float | None = None,
+    region: Region | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Draw a block field over a picture, with the colour wheel as a key.
 
@@ -70,18 +74,19 @@ def render(
         field: float32 [2, H4, W4], pixels per frame.
         style: "arrows", "colour" or "both".
         max_length: pixels per frame shown in full colour; by default the 99th percentile.
+        region: the part of the field's grid that the picture shows (see :func:`mv_tools.to_dense`).
 
     Returns:
         uint8 [k H, k W, 3]: small pictures are enlarged k times so that arrows can be told apart.
         Arrows are drawn at three times their length.
 
     Raises:
-        ValueError: an unknown style.
+        ArgumentError: an unknown style.
     """
     if style not in STYLES:
-        raise ValueError(f"style must be one of {STYLES}, got {style!r}")
+        raise ArgumentError(f"style must be one of {STYLES}, got {style!r}")
     height, width = picture.shape[:2]
-    dense = to_dense(field, width, height)
+    dense = to_dense(field, width, height, region)
     length = np.linalg.norm(dense, axis=-1)
     top = max_length if max_length is not None else max(float(np.percentile(length, 99)), 1.0)
     canvas = picture.astype(np.float32)
@@ -94,7 +99,7 @@ def render(
         (scale * width, scale * height), Image.Resampling.BICUBIC
     )
     if style in ("arrows", "both"):
-        _draw_arrows(image, field, (width, height), scale)
+        _draw_arrows(image, dense, scale)
     _draw_key(image, top)
     return np.asarray(image)
 
@@ -104,13 +109,11 @@ def enlargement(width: int) -> int:
     return max(1, round(_SHOWN_WIDTH / width))
 
 
-def _draw_arrows(
-    image: Image.Image, field: npt.NDArray[np.float32], size: tuple[int, int], scale: int
-) -> None:
-    width, height = size
+def _draw_arrows(image: Image.Image, dense: npt.NDArray[np.float32], scale: int) -> None:
+    height, width = dense.shape[:2]
     cell = max(8, _ARROW_CELL // scale)
     rows, columns = max(1, height // cell), max(1, width // cell)
-    mean = pool(field, (rows, columns), width=width, height=height)
+    mean = pool(np.moveaxis(dense, -1, 0), (rows, columns))
     draw = ImageDraw.Draw(image)
     for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_SHOWN), strict=True):
         dx, dy = (3 * scale * mean[:, row, column]).tolist()
@@ -151,8 +154,9 @@ def save_png(
     """
     decoder = MotionDecoder(source, backend=backend)
     frame = decoder.get_frames_at([index])[0]
-    picture = read_rgb_at(decoder, [frame.index]).frames[0]
-    image = Image.fromarray(render(picture, flow(frame), style))
+    picture = read_rgb_at(decoder, [frame.frame_index]).frames[0]
+    field = flow(frame)
+    image = Image.fromarray(render(picture, field, style, region=decoder.metadata.region(field.shape[1:])))
     target = Path(dst)
     with draft_of(target) as draft:
         image.save(draft, format="PNG")
@@ -169,7 +173,8 @@ def save_mp4(
 ) -> Path:
     """Draw the motion of each picture of a video (or of chosen ones) as an H.264 film.
 
-    One scale of colours for the whole film: the largest 99th percentile of its pictures.
+    Pictures keep their own times. One scale of colours for the whole film: the largest 99th percentile
+    of its pictures.
 
     Raises:
         MotionError: the file can't be read.
@@ -177,21 +182,30 @@ def save_mp4(
     decoder = MotionDecoder(source, backend=backend)
     decoder.packets.require_whole(decoder.source.name)
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
+    _, first = np.unique(decoder.frame_of[chosen], return_index=True)  # of two fields one is drawn
+    chosen = [chosen[i] for i in first]
     top = 1.0
     for frame in decoder.iter_frames_at(chosen):
         top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
     target = Path(dst)
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
+    edges = RgbDecoder(decoder).edges()
+    tick, start = -1, edges[decoder.frame_of[chosen[0]]]
     with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
-        scale = enlargement(decoder.metadata.width)
-        stream.width = decoder.metadata.width * scale // 2 * 2
-        stream.height = decoder.metadata.height * scale // 2 * 2
-        pictures = iter_rgb_at(decoder, chosen)
-        for frame, (_, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
-            drawn = render(picture, flow(frame), style, top)
+        stream.codec_context.time_base = Fraction(1, _CLOCK)
+        scale = enlargement(decoder.metadata.display_width)
+        stream.width = decoder.metadata.display_width * scale // 2 * 2
+        stream.height = decoder.metadata.display_height * scale // 2 * 2
+        pictures = iter_rgb_at(decoder, decoder.frame_of[chosen].tolist())
+        for frame, (number, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
+            field = flow(frame)
+            drawn = render(picture, field, style, top, decoder.metadata.region(field.shape[1:]))
             drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+            shown = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+            tick = max(tick + 1, round((edges[number] - start) * _CLOCK))
+            shown.pts, shown.time_base = tick, Fraction(1, _CLOCK)
+            container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
     return target

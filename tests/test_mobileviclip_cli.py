@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from cli_fixtures import assert_ok, assert_refused, launched, moclip
@@ -82,6 +85,87 @@ def test_random_weights_are_said(videos: Path, tmp_path: Path) -> None:
     long = assert_ok(moclip("search", "word " * 100, "-I", tmp_path / "i.safetensors"))
     assert "cut to 75" in long.err
     assert "RANDOM weights" in long.err
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Path:
+    """Weights converted from a checkpoint without a text tower."""
+    state = {k: v for k, v in apple_state(shaken(TINY_8)).items() if not k.startswith("text_encoder.")}
+    torch.save(state, tmp_path / "pictures.pt")
+    out = tmp_path / "half.safetensors"
+    said = assert_ok(moclip("convert", tmp_path / "pictures.pt", "--out", out, *MODEL, "--partial", "--json"))
+    assert said.json["random_parts"] == ["text tower"]
+    assert "RANDOM weights in its text tower" in said.err
+    return out
+
+
+def test_weights_converted_in_part_are_told_with_every_answer(
+    videos: Path, half: Path, tmp_path: Path
+) -> None:
+    """A second time too, when everything comes from the cache."""
+    index, table, clip = tmp_path / "i.safetensors", tmp_path / "t.csv", videos / "left" / "0.mp4"
+    table.write_text("clip,caption\nleft/0,to the left\nright/0,to the right\n")
+    weights = (*MODEL, "--pretrained", half)
+    run = [
+        f"data.root={videos}", f"run.dir={tmp_path / 'run'}", "clip.model=mobileviclip-tiny", f"clip.pretrained={half}",
+        "clip.frames=8", "run.streams=[appearance]", "run.workers=1", "train_head.epochs=1",
+    ]  # fmt: skip
+    sets = [word for value in run for word in ("--set", value)]
+    commands: list[tuple[object, ...]] = [
+        ("index", videos, "--out", index, *weights),
+        ("search", "x", "--index", index),
+        ("retrieval", table, "--root", videos, *weights),
+        ("zero-shot", clip, *weights, "--labels", "a,b"),
+        ("zero-shot", videos, *weights),
+        ("run", Path(__file__).parents[1] / "experiments" / "folder.yaml", *sets),
+        ("predict", clip, "--model", tmp_path / "run"),
+    ]
+    for words in commands:
+        for again in range(1 if words[0] == "run" else 2):
+            said = assert_ok(moclip(*words, "--json"))
+            assert "RANDOM weights in its text tower" in said.err, (words[0], again)
+    for words in commands[:3]:
+        assert "RANDOM weights in its text tower" in assert_ok(moclip(*words, "--json")).json["model"]
+
+
+@pytest.mark.parametrize(("options", "random"), [((), True), (("--train-text",), False)])
+def test_a_frozen_random_text_tower_stays_random(
+    videos: Path, half: Path, tmp_path: Path, options: tuple[str, ...], random: bool
+) -> None:
+    for number, pretrained in enumerate((half, "none")):
+        out = tmp_path / str(number)
+        words = ("train", "video-text", videos, "-o", out, *MODEL, "--pretrained", pretrained, "--epochs", 1)
+        assert_ok(moclip(*words, *options))
+        assert load_model(out / "model.safetensors").random_parts == (("text tower",) if random else ())
+
+
+def test_files_that_cannot_be_read_end_an_index_with_2(videos: Path, weights: Path, tmp_path: Path) -> None:
+    """As they do predict: the rest is done, the bad one named."""
+    (videos / "left" / "1.mp4").write_bytes(b"broken")
+    words = ("index", videos, "--out", tmp_path / "i.safetensors", *MODEL, "--pretrained", weights)
+    for options in ((), ("--json",)):
+        made = moclip(*words, *options)
+        assert made.code == 2
+        assert "Traceback" not in made.err
+    assert (made.json["videos"], [f["name"] for f in made.json["failures"]]) == (7, ["left/1.mp4"])
+    assert_ok(moclip("search", "x", "--index", tmp_path / "i.safetensors"))
+
+
+def test_a_relative_checkpoint_works_from_anywhere(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(weights.parent)
+    index, out = tmp_path / "i.safetensors", tmp_path / "run"
+    near = (*MODEL, "--pretrained", weights.name)
+    train = ("train", "video-text", videos, "-o", out, "--epochs", 1, "--json")
+    assert_ok(moclip("index", "videos", "--out", index, *near))
+    first = assert_ok(moclip(*train, *near)).json
+    monkeypatch.chdir(videos)
+    assert_ok(moclip("search", "x", "--index", index))
+    assert assert_ok(moclip(*train, *MODEL, "--pretrained", f"../{weights.name}")).json == first
+    weights.rename(tmp_path / "moved.safetensors")
+    assert_refused(moclip("search", "x", "--index", index), "i.safetensors", "--pretrained")
+    assert_ok(moclip("search", "x", "--index", index, "--pretrained", tmp_path / "moved.safetensors"))
 
 
 def test_zero_shot(videos: Path, weights: Path) -> None:
@@ -190,6 +274,9 @@ def test_convert(tmp_path: Path, weights: Path) -> None:
     assert "unexpected: image_encoder.model.more" in said.err
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "x"), "REGEX=REPLACEMENT")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "(=x"), "regular expression")
+    assert_refused(
+        moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be replaced"
+    )
 
 
 def test_export(tmp_path: Path, weights: Path) -> None:
@@ -234,7 +321,13 @@ def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> Non
     root = Path(__file__).parents[1]
     metrics = assert_ok(moclip("run", root / "experiments" / "folder.yaml", *words, "--json")).json
     assert metrics["appearance"]["n"] == 2
-    answer = assert_ok(
-        moclip("predict", videos / "left" / "0.mp4", "--model", tmp_path / "run", "--json")
-    ).json
-    assert len(answer[0]["predictions"]) == 2
+    clip = videos / "left" / "0.mp4"
+    (answer,) = assert_ok(moclip("predict", clip, "--model", tmp_path / "run", "--json")).json
+    assert len(answer["predictions"]) == 2
+    assert_ok(moclip("export", tmp_path / "run", "--out", tmp_path / "onnx"))
+    stored = onnx.load(tmp_path / "onnx" / "pictures.onnx")
+    assert not any("text" in entry.name for entry in stored.graph.initializer)
+    example = [sys.executable, root / "docs" / "examples" / "predict_onnx.py", tmp_path / "onnx", clip]
+    rows = subprocess.run(example, capture_output=True, text=True, check=True).stdout.splitlines()
+    found = {label: float(score) for label, score in (row.split("\t") for row in rows)}
+    assert found == pytest.approx({p["label"]: p["score"] for p in answer["predictions"]}, abs=1e-4)

@@ -22,12 +22,12 @@ def parameters(module: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "training", "folded", "image_model"), [("tiny", 53.9, 53.8, 53.8), ("small", 99.3, 99.2, 99.2)]
+    ("name", "training", "folded", "image_model"), [("tiny", 53.9, 53.8, 53.8), ("small", 99.3, 99.1, 99.2)]
 )
 def test_parameters_are_the_published_ones(
     name: str, training: float, folded: float, image_model: float
 ) -> None:
-    """53.9 and 99.2 M are published, 54 and 99 M in the paper's table."""
+    """53.9 and 99.2 M are published, 54 and 99 M in the paper's table; folded, small has 99.15 M."""
     with torch.device("meta"):
         model, plain = (
             MobileViCLIP(dataclasses.replace(variant(name), temporal=temporal)) for temporal in (True, False)
@@ -112,6 +112,33 @@ def test_folding_changes_no_frame(config: object) -> None:
     assert not re.search(
         r"conv_kxk|conv_scale|identity|small_conv|rbr_|layer_scale\.gamma|temporal\.(conv|norm)", names
     )
+
+
+def norms_behind_convolutions(network: nn.Module, *inputs: torch.Tensor) -> list[str]:
+    """BatchNorms that a convolution's output goes into, and nowhere else, by the graph that torch sees."""
+    graph = torch.export.export(network, inputs, strict=False).graph
+    norms = [node for node in graph.nodes if "batch_norm" in str(node.target)]
+    before = {str(norm): norm.args[0] for norm in norms}
+    return [name for name, node in before.items() if "conv" in str(node.target) and len(node.users) == 1]
+
+
+@pytest.mark.parametrize("config", [TINY, SMALL, dataclasses.replace(TINY, temporal=False)])
+def test_no_norm_stands_behind_a_convolution_in_the_folded_form(config: object) -> None:
+    model = shaken(config)  # type: ignore[arg-type]
+    clip, tokens = clip_of(model.config), model.tokenize(["water", "x"])
+    assert norms_behind_convolutions(model.eval().video, clip)  # the training form has some
+    folded = model.reparameterize()
+    assert norms_behind_convolutions(folded.video, clip) == []
+    assert norms_behind_convolutions(folded.text, tokens) == []
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_the_norms_that_are_left_stand_before_attention(name: str) -> None:
+    with torch.device("meta"):
+        model = MobileViCLIP(variant(name)).eval()
+        model.fold()
+    norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert norms == [f"video.trunk.stages.3.blocks.{i}.norm" for i in range(variant(name).depths[3])]
 
 
 def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -18,13 +19,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from moclip_lite.datasets import Clip
-from moclip_lite.errors import DataError, MoclipError
+from moclip_lite.distributed import Share
+from moclip_lite.errors import ConfigError, DataError, MoclipError
 from moclip_lite.labels import Prompts
-from moclip_lite.mobileviclip import MobileViCLIP, build
+from moclip_lite.mobileviclip import VARIANTS, MobileViCLIP, build, run
 from moclip_lite.mobileviclip.contrastive import contrastive_loss
-from moclip_lite.mobileviclip.fit import VideoTextSettings, _rate, fit_video_text
+from moclip_lite.mobileviclip.encoder import ModelSpec
+from moclip_lite.mobileviclip.fit import VideoTextResult, VideoTextSettings, _rate, fit_video_text
 from moclip_lite.mobileviclip.frames import centre_box, random_box, read_clip, to_tensor
 from moclip_lite.mobileviclip.pairs import FilePairs, Pair, class_pairs, read_pairs
+from moclip_lite.mobileviclip.repeats import Repeats, number_files
+from moclip_lite.reporting import Silent
 
 SMALLEST = dataclasses.replace(TINY, num_frames=2, image_size=32, depths=(1, 1, 1, 1), dims=(8, 8, 16, 32))
 CPU = torch.device("cpu")
@@ -51,6 +56,10 @@ class Memory:
         return index % 4
 
 
+class _Stop(Exception):
+    pass
+
+
 SETTINGS = VideoTextSettings(epochs=2, warmup=0.5, batch=4, lr=1e-3, threads=1)
 
 
@@ -72,6 +81,100 @@ def test_the_temperature_has_a_floor() -> None:
     assert float(model.temperature.detach()) == pytest.approx(0.07)
     model.log_temperature.data.fill_(math.log(1e-4))
     assert float(model.temperature.detach()) == pytest.approx(0.01)
+
+
+def test_captions_of_one_clip_are_no_negatives_of_each_other() -> None:
+    """A group for the clip and one for the caption: sharing either is enough, and neither is passed on."""
+    generator = torch.Generator().manual_seed(0)
+    video, text = (functional.normalize(torch.randn(4, 8, generator=generator), dim=-1) for _ in range(2))
+    groups = torch.tensor([[0, 0], [0, 1], [1, 0], [2, 2]])  # one clip twice; two clips of the same words
+    positive = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float32)
+    target, logits = positive / positive.sum(dim=1, keepdim=True), video @ text.T / 0.1
+    wanted = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+    torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), groups), wanted)
+    alone = torch.arange(4)
+    torch.testing.assert_close(
+        contrastive_loss(video, text, torch.tensor(0.1), torch.stack([alone, alone], dim=1)),
+        contrastive_loss(video, text, torch.tensor(0.1), alone),
+    )
+
+
+def test_files_are_told_apart_by_content(tmp_path: Path) -> None:
+    for name, content in (("a", b"xx"), ("b", b"xx"), ("c", b"yy"), ("d", b"xxx")):
+        (tmp_path / f"{name}.mp4").write_bytes(content)
+    (tmp_path / "e.mp4").symlink_to(tmp_path / "c.mp4")
+    paths = [tmp_path / f"{name}.mp4" for name in "abcdefg"]  # the last two are not there
+    numbers = number_files(paths)
+    groups = [sorted(p.stem for p in paths if numbers[p] == n) for n in sorted(set(numbers.values()))]
+    assert sorted(groups) == [["a", "b"], ["c", "e"], ["d"], ["f"], ["g"]]
+    pairs = [Pair(paths[0], ("x",), 0), Pair(paths[1], ("y",), 1), Pair(paths[2], ("X",), 0)]
+    source = FilePairs(pairs, SMALLEST)
+    clips, captions = zip(*(source.group(i) for i in range(3)), strict=True)
+    assert clips[0] == clips[1] != clips[2]
+    assert captions == (0, 1, 0)
+    assert source.repeats() == Repeats(captions=1, names=1)
+    assert "1 captions" in source.repeats().summary()
+    assert FilePairs(pairs[1:2], SMALLEST).repeats().summary() == ""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [-math.log(100), -float(torch.tensor(100.0).log()), float(torch.tensor(0.01).log()), math.log(1e-4)],
+)
+def test_the_temperature_learns_from_its_floor(start: float) -> None:
+    """Published checkpoints lie there: logit_scale ln 100, temp 0.01. Here the captions are random, so that
+    a higher temperature is better; where they fit, it stays at the floor."""
+    for texts, rises in (("random", True), ("right", False)):
+        model = build(SMALLEST)
+        model.log_temperature.data.fill_(start)
+        generator = torch.Generator().manual_seed(0)
+        video = torch.randn(6, 8, generator=generator)
+        text = video if texts == "right" else torch.randn(6, 8, generator=generator)
+        optimizer = torch.optim.SGD([model.log_temperature], lr=0.1)
+        model.clamp_temperature()
+        for _ in range(2):
+            optimizer.zero_grad()
+            contrastive_loss(video, text, model.temperature, torch.arange(6)).backward()
+            optimizer.step()
+            model.clamp_temperature()
+        value = float(model.temperature.detach())
+        assert value > 0.011 if rises else value == pytest.approx(0.01)
+
+
+def test_training_moves_the_temperature_off_its_floor() -> None:
+    model = build(SMALLEST)
+    model.log_temperature.data.fill_(-math.log(100))
+    history = fit_video_text(model, Memory(), dataclasses.replace(SETTINGS, lr=1e-2), device=CPU).history
+    assert history[-1]["temperature"] > 0.0101
+
+
+@pytest.mark.parametrize(("batch", "after"), [(2, 4), (4, 2), (4, 3), (6, 12)])
+def test_a_training_with_another_batch_begins_anew(tmp_path: Path, batch: int, after: int) -> None:
+    """Its history has each epoch once, and the model is that of an undisturbed training."""
+    checkpoint, models = tmp_path / "c.safetensors", []
+
+    def stop(done: int, total: int, loss: float) -> None:
+        if done == total // 2 + 1:  # in the second epoch: the first is in the checkpoint
+            raise _Stop
+
+    settings = dataclasses.replace(SETTINGS, batch=batch)
+    with pytest.raises(_Stop):
+        fit_video_text(
+            build(SMALLEST),
+            Memory(),
+            settings,
+            device=CPU,
+            checkpoint=checkpoint,
+            fingerprint="x",
+            on_step=stop,
+        )
+    for path in (checkpoint, tmp_path / "other.safetensors"):
+        models.append(build(SMALLEST))
+        settings = dataclasses.replace(SETTINGS, batch=after)
+        result = fit_video_text(models[-1], Memory(), settings, device=CPU, checkpoint=path, fingerprint="x")
+        assert [row["epoch"] for row in result.history] == [0, 1]
+    for name, value in models[1].state_dict().items():
+        assert torch.equal(models[0].state_dict()[name], value), name
 
 
 def _process(rank: int, folder: str, port: int, weights: dict[str, Tensor]) -> None:
@@ -139,10 +242,6 @@ def test_gradient_checkpointing_changes_nothing() -> None:
     assert results[0][0]["loss"] == pytest.approx(results[1][0]["loss"], rel=1e-4)
     for name, value in models[0].items():
         torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-4, msg=name)
-
-
-class _Stop(Exception):
-    pass
 
 
 def test_an_interrupted_training_comes_to_the_same_end(
@@ -247,6 +346,106 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> No
     (tmp_path / "t.parquet").write_text(text)
     with pytest.raises(DataError, match="can't be read"):
         read_pairs(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("caption_first", [True, False])
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("a man, a dog", "3 fields, the header has 2"),
+        ("a man, a dog, and a cat", "4 fields"),
+        ("a man,", "3 fields"),
+        (None, "1 fields"),
+        ('"a man, a dog', "quote"),
+        ('"a man" and a dog', "quote"),
+    ],
+)
+def test_rows_of_another_length_are_refused(
+    tmp_path: Path, caption_first: bool, caption: str | None, words: str
+) -> None:
+    """A caption with an unquoted comma would be cut, or shift the columns; the row is named."""
+
+    def line(clip: str, said: str | None) -> str:
+        cells = [cell for cell in (clip, said) if cell is not None]
+        return ",".join(reversed(cells) if caption_first else cells)
+
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "\n".join([line("clip", "caption"), line("a.mp4", '"one, two"'), line("b.mp4", caption)])
+    )
+    with pytest.raises(DataError, match=rf"row 2.*{words}"):
+        read_pairs(table)
+    table.write_text("\ufeff" + "\n\n".join([line("clip", " caption"), line("a.mp4", '"one, ""two"""')]))
+    assert read_pairs(table) == [Pair(tmp_path / "a.mp4", ('one, "two"',), 0)]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("v.mp4", "v"),
+        ("v.MP4", "v"),
+        ("v.1.mkv", "v.1"),
+        ("sub/v.AVI", "sub\\v"),
+        ("sub/v.mp4", "sub\\v.mp4"),
+    ],
+)
+def test_names_in_tables(tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(b"x")
+    (tmp_path / "t.csv").write_text(f"clip,caption\n{name},x\n")
+    assert read_pairs(tmp_path / "t.csv")[0].clip == tmp_path / file
+
+
+def test_names_in_tables_that_no_file_or_two_have(tmp_path: Path) -> None:
+    for ending in (".avi", ".mp4"):
+        (tmp_path / f"v{ending}").write_bytes(b"x")
+    (tmp_path / "t.csv").write_text("clip,caption\nv,x\n")
+    with pytest.raises(DataError, match=r"v\.avi or v\.mp4"):
+        read_pairs(tmp_path / "t.csv")
+    for name in ("ü" * 300, "a\0b", ".", ""):
+        (tmp_path / "t.csv").write_text(f"clip,caption\n{name},x\n")
+        with pytest.raises(DataError):
+            read_pairs(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("clip,caption,caption\nv.mp4,x,y\n")
+    with pytest.raises(DataError, match="2 columns 'caption'"):
+        read_pairs(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "goes_on"),
+    [((4, 1), (2, 2), True), ((2, 2), (1, 4), True), ((4, 1), (4, 2), False), ((2, 1), (4, 1), False)],
+)
+def test_a_folder_goes_on_with_the_same_whole_batch_only(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[int, int],
+    after: tuple[int, int],
+    goes_on: bool,
+) -> None:
+    """(batch of a process, processes): what a step sees must be the same."""
+    monkeypatch.setitem(VARIANTS, "tiny", SMALLEST)
+    monkeypatch.setattr(run, "fit_video_text", lambda *_, **__: VideoTextResult())
+    for name in "abcdefgh":
+        (tmp_path / name).write_bytes(name.encode())
+    pairs = [Pair(tmp_path / name, (name,), i) for i, name in enumerate("abcdefgh")]
+    spec = ModelSpec(name="tiny", pretrained="none", num_frames=2)
+
+    def train(batch: int, world: int) -> None:
+        monkeypatch.setattr(run, "joined", lambda: contextlib.nullcontext(Share(0, world)))
+        settings = dataclasses.replace(SETTINGS, batch=batch, threads=batch)
+        run.train_video_text(pairs, spec, settings, tmp_path / "run", CPU, Silent())
+
+    train(*before)
+    if goes_on:
+        train(*after)
+    else:
+        with pytest.raises(ConfigError, match=r"another training \(pairs_per_step \d there, \d here\)"):
+            train(*after)
+    pairs[0] = Pair(pairs[0].clip, ("another",), 0)
+    with pytest.raises(ConfigError, match="captions"):
+        train(*before)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

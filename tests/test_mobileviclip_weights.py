@@ -21,10 +21,11 @@ from mobileviclip_fixtures import (
     shaken,
     timm_state,
 )
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from moclip_lite.errors import CheckpointError, WeightsUnavailable
+from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.mobileviclip import (
     VARIANTS,
     MobileViCLIP,
@@ -150,6 +151,129 @@ def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"missing.*text"):
         import_checkpoint(model, picture)
     assert import_checkpoint(model, picture, partial=True).layout == "timm"
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize(
+    ("kept", "random"),
+    [
+        ("video.", ("text tower",)),
+        ("text.|stem", ("video encoder",)),
+        ("text.", ()),
+        ("video.|final_layer_norm", ("text tower",)),
+        ("video.|text.", ()),
+    ],
+)
+def test_what_a_part_of_a_checkpoint_leaves_random_is_recorded(
+    tmp_path: Path, kept: str, random: tuple[str, ...], fold: bool
+) -> None:
+    """In the model, in the file that is written from it and in its description, folded or not."""
+    source = shaken(seed=5)
+    state = open_clip_state(source)
+    marks = {
+        "video.": "visual.",
+        "text.": "text.",
+        "stem": "visual.trunk.stem",
+        "final_layer_norm": "text.final",
+    }
+    starts = tuple(marks[mark] for mark in kept.split("|"))
+    state = {name: value for name, value in state.items() if name.startswith((*starts, "logit"))}
+    if not any(name.startswith("visual.trunk.") for name in state):
+        state["visual.trunk.stem.0.conv_kxk.0.bn.bias"] = torch.zeros(16)  # what tells the layout
+        random = ("video encoder",)
+    path = write(tmp_path / "part.safetensors", state)
+    model = build(TINY)
+    report = import_checkpoint(model, path, partial=True)
+    assert [part.partition(" (")[0] for part in model.random_parts] == list(random)
+    assert model.random == bool(random)
+    assert bool(report.missing) == bool(random)
+    save_model(tmp_path / "ours.safetensors", model.reparameterize() if fold else model)
+    again = load_model(tmp_path / "ours.safetensors")
+    assert again.random_parts == model.random_parts
+    assert again.random == bool(random)
+    assert ("RANDOM" in again.describe()) == bool(random)
+    assert all(part in again.describe() for part in random)
+    assert "temporal modules new" in again.describe()
+
+
+def test_temporal_modules_of_which_some_are_lost_are_random(tmp_path: Path) -> None:
+    """All new, they are the identity; some of them are not."""
+    state = published_state(shaken(seed=5), "token_mixer.temporal")
+    lost = [name for name in state if "temporal.conv" in name]
+    path = write(tmp_path / "p.pt", {name: value for name, value in state.items() if name not in lost})
+    model = build(TINY)
+    import_checkpoint(model, path, partial=True)
+    (part,) = model.random_parts
+    assert part.startswith(f"temporal modules ({len(lost)} of ")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["int64", "int32", "uint8", "bool", "renamed", "moved", "both", "temp", "reference", "group", "pattern"],
+)
+def test_tensors_in_the_wrong_place_are_refused(tmp_path: Path, kind: str) -> None:
+    state = apple_state(shaken())
+    name, rename, words = "text_encoder.final_layer_norm.weight", [], r"theirs\.pt"
+    if kind in ("int64", "int32", "uint8", "bool"):
+        state[name] = torch.ones_like(state[name]).to(getattr(torch, kind))
+        words += f".*final_layer_norm.weight.*{kind}"
+    elif kind == "renamed":
+        state["text_encoder.other"] = state[name].clone()
+        rename, words = [("other", "final_layer_norm.weight")], "would both be renamed"
+    elif kind == "moved":
+        rename, words = [(r"final_layer_norm\.weight", "final_layer_norm.bias")], "would both be renamed"
+    elif kind == "both":
+        state["temp"], words = torch.tensor(0.02), "logit_scale.*temp"
+    elif kind == "temp":
+        del state["logit_scale"]
+        state["temp"], words = torch.tensor(-0.02), "above 0"
+    elif kind == "reference":
+        rename, words = [("text", r"\9")], "can't be replaced"
+    elif kind == "group":
+        rename, words = [("text", r"\g<no>")], "can't be replaced"
+    else:
+        rename, words = [("(text", "x")], "can't be replaced"
+    path = write(tmp_path / "theirs.pt", state)
+    for partial in (False, True):
+        with pytest.raises((CheckpointError, ConfigError), match=words):
+            import_checkpoint(build(TINY), path, partial=partial, rename=rename)
+
+
+def test_counts_of_batches_may_be_of_any_kind(tmp_path: Path) -> None:
+    """An average over training states makes them floats; they have no part in an output."""
+    state = {
+        name: value.float() if name.endswith("num_batches_tracked") else value
+        for name, value in apple_state(shaken(seed=5)).items()
+    }
+    model = build(TINY)
+    import_checkpoint(model, write(tmp_path / "theirs.pt", state))
+    assert not model.random
+    save_model(tmp_path / "ours.safetensors", model)
+    load_model(tmp_path / "ours.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name", ["text.final_layer_norm.weight", "video.trunk.head.fc.weight", "log_temperature"]
+)
+def test_integers_in_our_own_files_are_refused(tmp_path: Path, name: str) -> None:
+    save_model(tmp_path / "m.safetensors", shaken())
+    with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
+        about = file.metadata()
+    state = load_file(tmp_path / "m.safetensors")
+    save_file({**state, name: state[name].to(torch.int32)}, tmp_path / "m.safetensors", about)
+    with pytest.raises(CheckpointError, match=name):
+        load_model(tmp_path / "m.safetensors")
+
+
+def test_files_folded_before_norms_were_are_told_so(tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", shaken().reparameterize())
+    with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
+        about = file.metadata()
+    state = load_file(tmp_path / "m.safetensors")
+    state["video.trunk.stages.0.blocks.0.mlp.conv.bn.weight"] = torch.ones(16)
+    save_file(state, tmp_path / "m.safetensors", about)
+    with pytest.raises(CheckpointError, match="earlier version"):
+        load_model(tmp_path / "m.safetensors")
 
 
 class _Harmful:

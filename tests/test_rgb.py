@@ -15,7 +15,7 @@ from moclip_lite.clips import MotionSpec, read_motion_clip
 from moclip_lite.extract_clip import AppearanceSpec, read_clip_frames
 from moclip_lite.reading import read_file
 from moclip_lite.sampling import frame_positions, reachable_positions
-from mv_tools import MotionDecoder, RgbDecoder, decoding, pictures
+from mv_tools import MotionDecoder, RgbDecoder, decoding, outputs
 from mv_tools.decoding import stretches
 from mv_tools.source import Source
 
@@ -142,7 +142,7 @@ def test_pictures_of_raw_h264_are_counted_without_decoding(
     def refuse(*_: object) -> None:
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr(pictures, "decode_packet", refuse)
+    monkeypatch.setattr(outputs, "decode_packet", refuse)
     monkeypatch.setattr(decoding, "decode_packet", refuse)
     assert mv_tools.count_frames(raw) == 24
     assert MotionDecoder(raw).frame_count == 24

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import pandas as pd
 
+from ..plots import drawing
 from ..report import STREAM_WORDS
 from ..storage import atomic_path
 from .grid import Ablation
@@ -18,31 +18,24 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-matplotlib.use("Agg")
-
 
 def draw(path: Path, ablation: Ablation, summary: pd.DataFrame, differences: pd.DataFrame) -> None:
     """Draw a curve where the grid is one row of numbers, else a row per cell."""
-    from matplotlib import pyplot
-
     keys = list(ablation.grid)
     cells = [tuple(str(value) for value in cell.values()) for cell in ablation.cells()]
     wide = 2 if len(differences) else 1
-    figure, all_axes = pyplot.subplots(
-        1, wide, figsize=(5.5 * wide, max(3.2, 0.42 * len(cells) + 1.4)), layout="constrained", squeeze=False
-    )
-    axes = all_axes[0]
-    numbers = _numbers(ablation)
-    if numbers is None:
-        _rows(axes[0], cells, keys, summary)
-    else:
-        _curve(axes[0], keys[0], numbers, cells, summary)
-    if len(differences):
-        _differences(axes[1], ablation, cells, keys, differences)
-    figure.suptitle(ablation.name.replace("_", " "))
-    with atomic_path(path) as draft:
-        figure.savefig(draft, dpi=130)
-    pyplot.close(figure)
+    with drawing(5.5 * wide, max(3.2, 0.42 * len(cells) + 1.4)) as figure:
+        axes = figure.subplots(1, wide, squeeze=False)[0]
+        numbers = _numbers(ablation)
+        if numbers is None:
+            _rows(axes[0], cells, keys, summary)
+        else:
+            _curve(axes[0], keys[0], numbers, cells, summary)
+        if len(differences):
+            _differences(axes[1], ablation, cells, keys, differences)
+        figure.suptitle(ablation.name.replace("_", " "))
+        with atomic_path(path) as draft:
+            figure.savefig(draft, dpi=130)
 
 
 def _numbers(ablation: Ablation) -> list[float] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import Cache, Json, Pretrained, Quiet, Root, Sets, Workers, overrides_of
+from .options import Cache, Json, Pretrained, Quiet, Root, Sets, WeightsOf, Workers, overrides_of
 
 if TYPE_CHECKING:
     from ..ablate import Ablation, AblationResult
@@ -19,7 +19,7 @@ __all__ = ["ablate"]
 def ablate(
     grids: Annotated[list[Path], typer.Argument(help="YAML files with base, grid and seeds.")],
     sets: Sets = None, root: Root = None, out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of results; runs/ablations/NAME by default, OUT/NAME for several grids.")] = None,
-    pretrained: Pretrained = None, workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+    pretrained: Pretrained = None, weights_of: WeightsOf = None, workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run grids of configurations over several seeds; writes tables, comparisons and plots.
 
@@ -30,7 +30,8 @@ def ablate(
     from ..ablate import load_ablation, records, run_ablation
     from ..errors import MoclipError
 
-    named = overrides_of({"data.root": root, "clip.pretrained": pretrained, "cache.dir": cache})
+    chosen = {"data.root": root, "clip.pretrained": pretrained, "clip.weights_of": weights_of}
+    named = overrides_of({**chosen, "cache.dir": cache})
     loaded = [load_ablation(path, (*(sets or []), *named)) for path in grids]
     reporter = ConsoleReporter(quiet)
     answers: list[dict[str, Any]] = []

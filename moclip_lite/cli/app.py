@@ -13,10 +13,14 @@ from typing import Annotated
 
 import typer
 
+from ..threads import set_thread_policy
 from . import ablate, cache, compare, data, experiment, export, mv, predict, videotext
-from .console import err, explain
+from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
+
+# Raised where a command without arguments shows its help, by click 8.2 and later or by typer's copy of it.
+_NO_ARGUMENTS = getattr(sys.modules[typer.BadParameter.__module__], "NoArgsIsHelpError", ())
 
 app = typer.Typer(
     name="moclip",
@@ -59,11 +63,11 @@ def _program(
 
 
 def _expected() -> tuple[type[BaseException], ...]:
-    from mv_tools import MotionError
+    from mv_tools import ArgumentError, MotionError
 
     from ..errors import MoclipError
 
-    return (MoclipError, MotionError, OSError, ValueError)
+    return (MoclipError, MotionError, OSError, ArgumentError)
 
 
 @contextmanager
@@ -84,10 +88,24 @@ def _joined() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code: 0, 2 for bad usage or input, 130 on Ctrl-C."""
+    """Run the program.
+
+    Returns:
+        The exit code: 0; 1 where a bug was met on some files and the work went on without them; 2 for bad
+        usage or input; 130 on Ctrl-C.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    set_thread_policy()
+    with collected_bugs() as bugs:
+        code = _run(words, debug)
+        for bug in bugs:
+            err.print(bug, markup=False)
+    return 1 if bugs and code in (0, 2) else code
+
+
+def _run(words: list[str], debug: bool) -> int:
     command = typer.main.get_command(app)
     try:
         with _joined():
@@ -101,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
+        if isinstance(error, _NO_ARGUMENTS):
             err.print(str(error), markup=False)
             return 2
         usage = getattr(error, "format_message", None)

@@ -6,7 +6,8 @@ import errno
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -14,22 +15,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ConsoleReporter", "err", "explain", "print_json", "print_table"]
+from ..reporting import Pace
+
+__all__ = ["ConsoleReporter", "collected_bugs", "err", "explain", "print_json", "print_table"]
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 class ConsoleReporter:
-    """Lines and progress bars on stderr."""
+    """Lines and progress bars on stderr; in a log file a line now and then in place of the bars."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._pace = Pace()
         _route_logging(self)
 
     def say(self, text: str) -> None:
+        self._pace.touch()
         if not self.quiet:
             err.print(text, markup=False)
 
@@ -37,7 +42,12 @@ class ConsoleReporter:
         err.print(f"warning: {text}", markup=False, style="yellow")
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        if self.quiet or total < 1 or not err.is_terminal:
+        if self.quiet or total < 1:
+            return
+        if not err.is_terminal:
+            line = self._pace.line(stage, done, total)
+            if line is not None:
+                err.print(line, markup=False)
             return
         if self._progress is None:
             columns = (
@@ -71,6 +81,29 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.reporter.warn(record.getMessage())
+
+
+class _BugHandler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.bugs: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.bugs.append(self.format(record))
+
+
+@contextmanager
+def collected_bugs() -> Iterator[list[str]]:
+    """Messages with tracebacks of the bugs that :func:`moclip_lite.errors.report_bug` is told of in the block."""
+    logger, handler = logging.getLogger("moclip.bugs"), _BugHandler()
+    propagate = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield handler.bugs
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def _route_logging(reporter: ConsoleReporter) -> None:

@@ -20,6 +20,7 @@ from .options import (
     Sets,
     SkipMissing,
     Source,
+    WeightsOf,
     Workers,
     experiment_of,
     workspace_of,
@@ -62,22 +63,23 @@ def _named(**values: Any) -> dict[str, Any]:
     keys = {
         "root": "data.root", "run_dir": "run.dir", "pretrained": "clip.pretrained", "seed": "run.seed",
         "workers": "run.workers", "cache": "cache.dir", "skip_missing": "data.skip_missing",
+        "weights_of": "clip.weights_of",
     }  # fmt: skip
     return {keys[name]: value for name, value in values.items()}
 
 
 def run(
     experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
-    seed: Seed = None, workers: Workers = None, cache: Cache = None, skip_missing: SkipMissing = False,
-    json: Json = False, quiet: Quiet = False,
+    weights_of: WeightsOf = None, seed: Seed = None, workers: Workers = None, cache: Cache = None,
+    skip_missing: SkipMissing = False, json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run all stages of an experiment; what is done already is skipped.
 
     Example: moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine
     """
     named = _named(
-        root=root, run_dir=run_dir, pretrained=pretrained, seed=seed, workers=workers, cache=cache,
-        skip_missing=skip_missing,
+        root=root, run_dir=run_dir, pretrained=pretrained, weights_of=weights_of, seed=seed, workers=workers,
+        cache=cache, skip_missing=skip_missing,
     )  # fmt: skip
     _run(experiment_of(experiment, sets, named), json, quiet)
 
@@ -98,13 +100,17 @@ def train_motion(
 @train_app.command("fusion")
 def train_fusion(
     experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
-    seed: Seed = None, workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+    weights_of: WeightsOf = None, seed: Seed = None, workers: Workers = None, cache: Cache = None,
+    json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Train and test the heads on cached features; a motion network in the run folder is reused.
 
     Example: moclip train fusion experiments/folder.yaml --root DIR --run-dir runs/motion
     """
-    named = _named(root=root, run_dir=run_dir, pretrained=pretrained, seed=seed, workers=workers, cache=cache)
+    named = _named(
+        root=root, run_dir=run_dir, pretrained=pretrained, weights_of=weights_of, seed=seed, workers=workers,
+        cache=cache,
+    )  # fmt: skip
     _run(experiment_of(experiment, sets, named, ("run.streams=[motion,appearance,fusion]",)), json, quiet)
 
 
@@ -136,7 +142,7 @@ def zero_shot(
     labels: Annotated[str | None, typer.Option(help="Free-text labels for files, separated by commas.")] = None,
     sets: Sets = None, prompts: Annotated[Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small.")] = None,
-    pretrained: Pretrained = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
+    pretrained: Pretrained = None, weights_of: WeightsOf = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
     json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Classify by the class names alone: frames against sentences, nothing is trained.
@@ -145,7 +151,8 @@ def zero_shot(
     """
     from ..zeroshot import zero_shot_dataset
 
-    named = {"clip.prompts": prompts, "clip.model": model, **_named(pretrained=pretrained, cache=cache)}
+    named = {"clip.prompts": prompts, "clip.model": model}
+    named |= _named(pretrained=pretrained, weights_of=weights_of, cache=cache)
     if labels is not None:
         names = [name.strip() for name in labels.split(",") if name.strip()]
         space = workspace_of(experiment_of(None, sets, named), quiet)

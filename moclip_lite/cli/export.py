@@ -37,8 +37,8 @@ def export(
             model = load_model(path)
         else:
             model = create_mobileviclip(source, None if pretrained == "none" else pretrained)
-        if model.weights == "random":
-            reporter.warn(f"{source} has RANDOM weights, as asked for: what it answers means nothing")
+        if model.random:
+            reporter.warn(f"{model.describe()}: what {source} answers means nothing")
         made = export_mobileviclip(model, out)
     else:
         raise ConfigError(

@@ -112,7 +112,7 @@ def show(
     elif out.suffix == ".mp4":
         visualize.save_mp4(file, out, style=style, backend=backend)  # type: ignore[arg-type]
     else:
-        raise ValueError(f"{out}: the picture must end in .png or .mp4")
+        raise typer.BadParameter(f"{out}: the picture must end in .png or .mp4")
     err.print(f"wrote {out}", markup=False)
 
 

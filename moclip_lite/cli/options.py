@@ -24,6 +24,7 @@ __all__ = [
     "Sets",
     "SkipMissing",
     "Source",
+    "WeightsOf",
     "Workers",
     "experiment_of",
     "overrides_of",
@@ -42,6 +43,10 @@ RunDir: TypeAlias = Annotated[Path | None, typer.Option("--run-dir", help="run.d
 Pretrained: TypeAlias = Annotated[
     str | None,
     typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
+]
+WeightsOf: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai."),
 ]
 Seed: TypeAlias = Annotated[int | None, typer.Option(help="run.seed.")]
 Workers: TypeAlias = Annotated[int | None, typer.Option(help="run.workers: processes; 0 for one per core.")]

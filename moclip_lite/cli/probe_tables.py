@@ -43,10 +43,23 @@ def _picture(found: Mapping[str, Any]) -> str:
     text = f"{shown[0]}x{shown[1]}"
     if shown != coded:
         text += f" (coded {coded[0]}x{coded[1]})"
+    text += _shown(found)
     if found["scan"]:
         slices = found["slices"]
         text += f", {found['scan']}, {slices} slice{'s' if slices > 1 else ''} a picture"
     return text
+
+
+def _shown(found: Mapping[str, Any]) -> str:
+    """How a player shows the picture, where that is not as it is coded."""
+    parts = ["mirrored"] if found["mirror"] else []
+    if found["rotation"]:
+        parts.append(f"turned {found['rotation']} degrees clockwise")
+    if found["sample_aspect_ratio"] not in (None, "1:1"):
+        parts.append(f"pixels {found['sample_aspect_ratio']}")
+    if parts:
+        parts.append(f"shown as {found['display_width']}x{found['display_height']}")
+    return "".join(f", {part}" for part in parts)
 
 
 def _length(found: Mapping[str, Any]) -> str:

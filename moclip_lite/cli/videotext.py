@@ -9,7 +9,7 @@ import typer
 
 from .console import ConsoleReporter, err, print_json, print_table
 from .data import print_failures
-from .options import Cache, Json, Quiet
+from .options import Cache, Json, Quiet, WeightsOf
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -41,12 +41,15 @@ def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
 
 def _encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
     from ..mobileviclip.encoder import VideoTextEncoder
+    from ..mobileviclip.weights import RANDOM
     from ..training import pick_device
 
     reporter.say(f"loading {spec.name} ({spec.pretrained})")
     encoder = VideoTextEncoder(spec, pick_device(device))
-    if encoder.random:
+    if encoder.spec.pretrained == RANDOM:
         reporter.warn(f"{spec.name} has RANDOM weights, as asked for: what it finds means nothing")
+    elif encoder.random:
+        reporter.warn(f"{encoder.describe()}: what it finds means little")
     return encoder
 
 
@@ -108,6 +111,8 @@ def index(
 ) -> None:  # fmt: skip
     """Index a folder of videos for search; what is known already is not computed again.
 
+    A file that can't be read is reported and the rest goes on; the exit code is then 2.
+
     Example: moclip index holiday --out holiday.safetensors
     """
     from ..cache import FeatureCache
@@ -130,11 +135,12 @@ def index(
     if json:
         about = {"index": str(out), "model": made.model_text, "videos": len(made.videos)}
         print_json({**about, "windows": len(made.vectors), "failures": failures})
-        return
-    err.print(
-        f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}", markup=False
-    )
-    print_failures(failures)
+    else:
+        text = f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}"
+        err.print(text, markup=False)
+        print_failures(failures)
+    if failures:
+        raise typer.Exit(2)
 
 
 def search(
@@ -158,7 +164,7 @@ def search(
     loaded = load_index(index)
     own = loaded.model
     spec = _spec(model or own.name, pretrained or own.pretrained, own.seed)
-    encoder = _encoder(spec, device, reporter)
+    encoder = _own_encoder(index, spec, device, reporter) if spec == own else _encoder(spec, device, reporter)
     hits, warnings = find(loaded, encoder, queries, top_k)
     for warning in warnings:
         reporter.warn(warning)
@@ -171,6 +177,18 @@ def search(
     for query, row in zip(queries, hits, strict=True):
         shown = [[hit.path, _time(hit.start), _time(hit.stop), f"{hit.score:.3f}"] for hit in row]
         print_table(f"{query} ({encoder.describe()})", ["video", "from", "to", "cosine"], shown)
+
+
+def _own_encoder(index: Path, spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
+    """The model that an index names; what is wrong with it is told by the index's name."""
+    from ..errors import CheckpointError, ConfigError
+
+    try:
+        return _encoder(spec, device, reporter)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(
+            f"{index} names a model that can't be loaded ({error}); if its weights have moved, give --pretrained"
+        ) from error
 
 
 def _time(seconds: float) -> str:
@@ -210,9 +228,10 @@ def retrieval(
 
 
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="Of MobileCLIP (Apple's, open_clip's, timm's) or MobileViCLIP.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Of MobileCLIP (Apple's, open_clip's, timm's) or MobileViCLIP, or of --model's open_clip model (a tag too).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file of this program.")],
-    model: Model = "mobileviclip-small",
+    model: Annotated[str, typer.Option("--model", "-m", help="mobileviclip-tiny, mobileviclip-small, or a model of open_clip.")] = "mobileviclip-small",
+    weights_of: WeightsOf = None,
     partial: Annotated[bool, typer.Option("--partial", help="Accept missing and unexpected tensors.")] = False,
     rename: Annotated[list[str] | None, typer.Option(help="REGEX=REPLACEMENT on the file's names. Repeatable.")] = None,
     fold: Annotated[bool, typer.Option("--fold", help="Write the folded form, for inference.")] = False,
@@ -220,10 +239,22 @@ def convert(
 ) -> None:  # fmt: skip
     """Bring a checkpoint of another project into this program's form; says what matched and what did not.
 
+    For a model of open_clip the file's header says how the weights were trained (--weights-of), so that
+    --pretrained FILE needs nothing beside it.
+
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """
     import re
 
+    from ..config import VIDEO_MODELS
+
+    if not model.startswith(VIDEO_MODELS):
+        if partial or rename or fold:
+            raise typer.BadParameter(f"--partial, --rename and --fold are for MobileViCLIP, not for {model}")
+        _convert_clip(checkpoint, out, model, weights_of, json)
+        return
+    if weights_of is not None:
+        raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
     from ..mobileviclip import build, import_checkpoint, save_model, variant
 
     pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
@@ -237,13 +268,28 @@ def convert(
     made = build(variant(_spec(model, "none", 0).name))
     report = import_checkpoint(made, checkpoint, partial=partial, rename=pairs)  # type: ignore[arg-type]
     save_model(out, made.reparameterize() if fold else made)
+    if made.random:
+        ConsoleReporter().warn(f"{out}: {made.describe()}; every answer will say so")
     if json:
-        print_json({"out": str(out), **_plain(vars(report))})
+        print_json({"out": str(out), **_plain(vars(report)), "random_parts": list(made.random_parts)})
         return
     err.print(f"{out}: {report.summary()}", markup=False)
     for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
         for name in names:
             err.print(f"  {kind}: {name}", markup=False)
+
+
+def _convert_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
+    from ..appearance import AppearanceEncoder
+
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
+    encoder = AppearanceEncoder(model, str(checkpoint), weights_of=weights_of)
+    encoder.save(out)
+    if json:
+        print_json({"out": str(out), "model": model, "configuration": encoder.configuration})
+        return
+    err.print(f"{out}: {encoder.describe()}", markup=False)
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

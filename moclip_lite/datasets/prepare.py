@@ -176,7 +176,7 @@ def _describe(
             about, frames = decoder.metadata, len(decoder)
         except mv_tools.MotionError as error:
             return " ".join(str(error).split())
-        fps, width, height = float(about.average_fps or 0.0), about.width, about.height
+        fps, width, height = float(about.average_fps or 0.0), about.display_width, about.display_height
         digest = digest_file(target)
     splits = {
         f"split{n}": next(

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from mv_tools import Recipe
+from mv_tools import ArgumentError, Recipe
 
 from ..errors import ConfigError
 
@@ -53,7 +53,7 @@ def parse_recipe(name: str) -> Recipe:
         raise ConfigError(f"{name!r} is no recipe: it must say the GOP; {_HELP}")
     try:
         return replace(_plain(codec), **values)  # type: ignore[arg-type]
-    except ValueError as error:
+    except ArgumentError as error:
         raise ConfigError(f"recipe {name!r}: {error}") from error
 
 

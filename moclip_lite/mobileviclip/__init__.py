@@ -17,7 +17,7 @@ Decided here, where upstream is unknown:
 * that norm's scale and the temporal embedding [1, T, C] begin at zero: a new model is the image model,
   frame by frame, and on a still clip exactly so through the attention too;
 * parameters in training form, folded, and without temporal modules: tiny 53.87, 53.80 and 53.85 M, small
-  99.30, 99.16 and 99.24 M. Published are 54 and 99 M in the table, 53.9 and 99.2 M to one digit: no branch of three
+  99.30, 99.15 and 99.24 M. Published are 54 and 99 M in the table, 53.9 and 99.2 M to one digit: no branch of three
   taps in every block leaves both in one form;
 * pictures from 0 to 1 are not normalised, as MobileCLIP's; the published MobileViCLIP's weights
   get ImageNet's statistics, as their users give them. It is a field of the configuration;

@@ -14,9 +14,10 @@ from torch import Tensor
 from ..distributed import Share
 from ..errors import DataError
 
-__all__ = ["PairBatches", "PairSource"]
+__all__ = ["PairBatches", "PairSource", "pairs_per_step"]
 
-Row = tuple[Tensor, str, int]
+Groups = int | tuple[int, ...]
+Row = tuple[Tensor, str, Groups]
 Batch = tuple[Tensor, list[str], Tensor]
 _STAND_INS = 16  # clips in a row that may be unreadable
 
@@ -33,8 +34,20 @@ class PairSource(Protocol):
             DataError: the clip can't be read.
         """
 
-    def group(self, index: int) -> int:
-        """Pairs of one group say the same."""
+    def group(self, index: int) -> Groups:
+        """Pairs that share a group, position by position, are no negatives of each other."""
+
+
+def pairs_per_step(pairs: int, batch: int, world: int) -> int:
+    """Pairs in a batch of all processes: `batch` from each of `world`, fewer where there are fewer pairs.
+
+    Raises:
+        DataError: too few pairs to tell apart.
+    """
+    each = min(batch, pairs // world)
+    if each < 1 or pairs < 2:
+        raise DataError(f"{pairs} pairs are too few to tell apart in {world} process(es)")
+    return each * world
 
 
 @dataclass
@@ -58,15 +71,14 @@ class PairBatches:
     unread: dict[int, str]
 
     def __post_init__(self) -> None:
-        world = self.part.world
-        self.batch = min(self.batch, len(self.pairs) // world)
-        if self.batch < 1 or len(self.pairs) < 2:
-            raise DataError(f"{len(self.pairs)} pairs are too few to tell apart in {world} process(es)")
-        self.steps = len(self.pairs) // (self.batch * world)
+        self.whole = pairs_per_step(len(self.pairs), self.batch, self.part.world)
+        """Pairs in a batch of all processes."""
+        self.batch = self.whole // self.part.world
+        self.steps = len(self.pairs) // self.whole
         """Batches of an epoch."""
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:
-        """(step, (clips [B, T, 3, S, S], captions, groups int64 [B])) from step `first` to before `last`,
+        """(step, (clips [B, T, 3, S, S], captions, groups int64 [B] or [B, K])) from step `first` to before `last`,
         counted over all epochs.
 
         Raises:

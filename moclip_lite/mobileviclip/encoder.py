@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from torch import Tensor
 from ..checkpoint import weights_digest
 from ..digest import digest_bytes
 from .frames import read_clip
-from .weights import RANDOM, create_mobileviclip
+from .weights import RANDOM, TAGS, create_mobileviclip
 
-__all__ = ["ModelSpec", "VideoTextEncoder"]
+__all__ = ["ModelSpec", "VideoTextEncoder", "located"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -40,6 +40,15 @@ class ModelSpec:
     num_frames: int = 8
 
 
+def located(spec: ModelSpec) -> ModelSpec:
+    """The same model, its checkpoint by absolute path: what keeps a spec is used from other folders too."""
+    path = Path(spec.pretrained).expanduser()
+    if spec.pretrained in (RANDOM, *TAGS) or not path.is_file():
+        return spec
+    # A link to a file is kept: its target may lack the ending.
+    return replace(spec, pretrained=str(path.parent.resolve() / path.name))
+
+
 class VideoTextEncoder:
     """Videos and sentences to unit vectors of one space.
 
@@ -52,7 +61,7 @@ class VideoTextEncoder:
     """
 
     def __init__(self, spec: ModelSpec, device: torch.device | None = None) -> None:
-        self.spec = spec
+        self.spec = spec = located(spec)
         self.device = device or torch.device("cpu")
         pretrained = None if spec.pretrained == RANDOM else spec.pretrained
         model = create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
@@ -63,8 +72,8 @@ class VideoTextEncoder:
 
     @property
     def random(self) -> bool:
-        """Whether the weights are random."""
-        return self.model.weights == "random"
+        """Whether weights are random, all or some."""
+        return self.model.random
 
     def describe(self) -> str:
         """For people: size, frames and weights."""

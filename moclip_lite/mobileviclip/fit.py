@@ -115,8 +115,9 @@ def fit_video_text(
         pairs: what to learn.
         settings: how.
         device: where.
-        checkpoint: written now and then and at the end of an epoch; if it exists with this
-            fingerprint, training goes on from it to the same result.
+        checkpoint: written now and then and at the end of an epoch; if it exists with this fingerprint
+            and as many pairs per step of all processes, training goes on from it to the same result;
+            else it begins anew.
         fingerprint: says what is being trained on what.
         on_step: told (steps done, steps in all, loss).
 
@@ -129,10 +130,13 @@ def fit_video_text(
     part, result = share(), VideoTextResult()
     batches = PairBatches(pairs, settings.batch, part, settings.seed, settings.threads, unread=result.unread)
     model.to(device)
+    model.clamp_temperature()
     model.text.requires_grad_(not settings.freeze_text)
     model.video.grad_checkpointing = settings.grad_checkpointing
     step_loss = in_parallel(_Step(model, settings.freeze_text), device)
     optimizer = _optimizer(model, settings)
+    # Steps are counted in whole batches: a position in batches of another size means something else.
+    fingerprint = f"{fingerprint} {batches.whole} pairs per step"
     done = _resume(checkpoint, fingerprint, model, optimizer, result)
     wait_for_all()  # all have read it before the first of them writes it again
     saved, steps, total = time.perf_counter(), batches.steps, batches.steps * settings.epochs
@@ -145,6 +149,7 @@ def fit_video_text(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        model.clamp_temperature()
         result.losses.append(float(loss.detach()))
         on_step(number + 1, total, result.losses[-1])
         last = (number + 1) % steps == 0

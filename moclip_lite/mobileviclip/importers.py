@@ -11,18 +11,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..storage import read_tensors
 from .config import IMAGENET
 from .layouts import EMBEDDING, Layout, layout_of, our_names
 from .model import MobileViCLIP
 
 __all__ = ["ImportReport", "import_checkpoint", "read_state"]
+
+_TEMPORAL: Final = "temporal modules"
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,16 @@ def import_checkpoint(
     Args:
         model: in training form; unchanged if the checkpoint is refused.
         path: of the file.
-        partial: accept missing and unexpected tensors; the report names them.
+        partial: accept missing and unexpected tensors; the report names them, and the model says from then on
+            which of its parts are random.
         rename: (regular expression, replacement) on the names in the file, in order.
 
     Raises:
-        CheckpointError: not such a file, folded, of another size, not finite, or not whole.
+        CheckpointError: not such a file, folded, of another size, not finite, not whole, with integers for
+            weights, or with two tensors for one place.
+        ConfigError: a `rename` that can't be used.
     """
-    state = read_state(path)
-    for pattern, replacement in rename:
-        state = {re.sub(pattern, replacement, name): value for name, value in state.items()}
+    state = _renamed(path, read_state(path), rename)
     layout = layout_of(state)
     if layout is None:
         first = next(iter(state), "nothing")
@@ -111,6 +114,7 @@ def import_checkpoint(
     if any(".reparam_conv." in name for name in state):
         raise CheckpointError(f"{path} is folded for inference; give the checkpoint in training form")
     names = our_names(state, layout, model.config)
+    _refuse_doubles(path, names)
     target = model.state_dict()
     loaded = {
         ours: _fit(path, name, state[name], target[ours], model)
@@ -125,10 +129,70 @@ def import_checkpoint(
             f"{path} does not fit mobileviclip-{model.config.name} without loss ({report.summary()})"
         )
     model.load_state_dict({**target, **loaded})
+    model.clamp_temperature()
     model.weights = f"weights of {path.name} ({layout} layout)"
+    if temporal := [name for name in target if _part_of(name) == _TEMPORAL]:
+        model.weights += ", temporal modules new" if not set(temporal) & set(loaded) else ""
+    model.random_parts = _random_parts(target, loaded)
     if layout == "mobileviclip":
         model.set_normalization(IMAGENET)
     return report
+
+
+def _renamed(path: Path, state: Mapping[str, Tensor], rename: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    """The tensors by their names after all replacements.
+
+    Raises:
+        ConfigError: a pattern or replacement that can't be used.
+        CheckpointError: two tensors come to one name.
+    """
+    origin: dict[str, str] = {}
+    for name in state:
+        new = name
+        for pattern, replacement in rename:
+            try:
+                new = re.sub(pattern, replacement, new)
+            except (re.error, IndexError) as error:  # IndexError: no group of that name
+                raise ConfigError(f"{pattern!r} can't be replaced by {replacement!r}: {error}") from error
+        if new in origin:
+            raise CheckpointError(f"{path}: {origin[new]!r} and {name!r} would both be renamed to {new!r}")
+        origin[new] = name
+    return {new: state[name] for new, name in origin.items()}
+
+
+def _refuse_doubles(path: Path, names: Mapping[str, str]) -> None:
+    """Refuse two tensors for one place, such as `logit_scale` beside `temp`.
+
+    Raises:
+        CheckpointError: there are such.
+    """
+    first: dict[str, str] = {}
+    for name, ours in names.items():
+        if ours in first:
+            raise CheckpointError(
+                f"{path}: {first[ours]!r} and {name!r} are both the model's {ours!r}; which holds?"
+            )
+        first[ours] = name
+
+
+def _part_of(name: str) -> str:
+    """Which part of the model a tensor is in, for people."""
+    if ".temporal." in name or name == EMBEDDING:
+        return _TEMPORAL
+    return "text tower" if name.startswith("text.") else "video encoder"
+
+
+def _random_parts(target: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """What the file had nothing for. New temporal modules are none: together they are the identity."""
+    parts: dict[str, list[bool]] = {}
+    for name in target:
+        if not name.endswith("num_batches_tracked") and name != "log_temperature":
+            parts.setdefault(_part_of(name), []).append(name in loaded)
+    return tuple(
+        part if not any(there) else f"{part} ({there.count(False)} of {len(there)} tensors)"
+        for part, there in parts.items()
+        if not all(there) and (any(there) or part != _TEMPORAL)
+    )
 
 
 def _report(
@@ -154,9 +218,14 @@ def _report(
 
 def _fit(path: Path, name: str, value: Tensor, place: Tensor, model: MobileViCLIP) -> Tensor:
     """A tensor of the file in the shape of its place."""
+    if place.is_floating_point() and not value.is_floating_point():
+        kind = str(value.dtype).removeprefix("torch.")
+        raise CheckpointError(f"{path}: {name!r} holds {kind} numbers, needed are weights in floating point")
     value = value.detach().float() if value.is_floating_point() else value.detach()
     if name == "temp":
-        value = value.clamp_min(1e-6).log()
+        if not bool((value > 0).all()):
+            raise CheckpointError(f"{path}: 'temp' must be above 0")
+        value = value.log()
     elif name == "logit_scale":
         value = -value
     elif name.endswith("head.proj"):
@@ -169,4 +238,4 @@ def _fit(path: Path, name: str, value: Tensor, place: Tensor, model: MobileViCLI
         )
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
-    return value.reshape(place.shape).contiguous()
+    return value.reshape(place.shape).to(place.dtype).contiguous()

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ from .video import VideoEncoder
 
 __all__ = ["MobileViCLIP", "build", "variant"]
 
-FLOOR = 0.01
-"""Least temperature (published)."""
+_FLOOR: Final = 0.01  # least temperature (published)
+_LOG_FLOOR: Final = float(torch.tensor(_FLOOR).log())  # as float32 has it
 
 
 class MobileViCLIP(nn.Module):
@@ -29,6 +30,8 @@ class MobileViCLIP(nn.Module):
         config: size and shape.
         folded: whether training branches are folded away.
         weights: where the weights are from, for people; "random" until some are loaded.
+        random_parts: what kept its random initial values when a file of weights was loaded that holds a part,
+            for people, such as ("text tower",).
     """
 
     def __init__(self, config: MobileViClipConfig) -> None:
@@ -36,6 +39,7 @@ class MobileViCLIP(nn.Module):
         self.config = config
         self.folded = False
         self.weights = "random"
+        self.random_parts: tuple[str, ...] = ()
         self.video = VideoEncoder(config)
         self.text = create_text_tower(config)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
@@ -73,7 +77,18 @@ class MobileViCLIP(nn.Module):
     @property
     def temperature(self) -> Tensor:
         """What similarities are divided by; never below 0.01."""
-        return self.log_temperature.exp().clamp_min(FLOOR)
+        # torch's clamp has no gradient at the bound itself, where published checkpoints lie.
+        below = self.log_temperature < _LOG_FLOOR
+        return self.log_temperature.masked_fill(below, _LOG_FLOOR).exp()
+
+    @torch.no_grad()
+    def clamp_temperature(self) -> None:
+        """Set a temperature below the floor to the floor, in place.
+
+        Below the floor the gradient is 0, at the floor it is not: training calls this before its first step
+        and after each.
+        """
+        self.log_temperature.clamp_min_(_LOG_FLOOR)
 
     def set_normalization(self, normalization: Statistics) -> None:
         """Change the mean and standard deviation that pictures are normalised by."""
@@ -102,8 +117,15 @@ class MobileViCLIP(nn.Module):
     def describe(self) -> str:
         """For people: size, frames and weights."""
         weights = "RANDOM weights" if self.weights == "random" else self.weights
+        if self.random_parts:
+            weights += f", RANDOM weights in its {', its '.join(self.random_parts)}"
         frames = f"{self.config.num_frames} frames of {self.config.image_size} x {self.config.image_size}"
         return f"mobileviclip-{self.config.name}, {frames}, {weights}"
+
+    @property
+    def random(self) -> bool:
+        """Whether weights are random, all or some."""
+        return self.weights == "random" or bool(self.random_parts)
 
     def _check(self, clip: Tensor) -> None:
         frames, side = self.config.num_frames, self.config.image_size

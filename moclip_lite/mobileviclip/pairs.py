@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..errors import DataError, MoclipError
 from ..labels import Prompts
 from .config import MobileViClipConfig
 from .frames import read_clip
+from .repeats import Repeats, count_repeats, number_files, same_words
 
 __all__ = ["FilePairs", "Pair", "class_pairs", "read_pairs"]
 
@@ -61,7 +63,7 @@ def read_pairs(table: Path, root: Path | None = None) -> list[Pair]:
             absent.append(str(clip))
             continue
         said = " ".join(caption.split())
-        pairs.append(Pair(path, (said,), groups.setdefault(said.lower(), len(groups))))
+        pairs.append(Pair(path, (said,), groups.setdefault(same_words(said), len(groups))))
     if absent:
         raise DataError(f"{table}: {len(absent)} clips are not in {base}: {shorten(absent)}")
     if not pairs:
@@ -79,9 +81,11 @@ def _read_table(table: Path) -> pd.DataFrame:
     if not table.is_file():
         raise DataError(f"{table}: there is no such table")
     try:
-        if table.suffix == ".parquet":
+        if table.suffix.lower() == ".parquet":
             return pd.read_parquet(table)
-        return pd.read_csv(table, dtype=str, keep_default_na=False)
+        return _read_csv(table)
+    except DataError:
+        raise
     except ImportError as error:
         raise MoclipError("parquet tables need pyarrow: pip install 'moclip-lite[parquet]'") from error
     except Exception as error:  # pandas and pyarrow raise many kinds; all mean the same to the user
@@ -89,23 +93,72 @@ def _read_table(table: Path) -> pd.DataFrame:
         raise DataError(f"{table} can't be read as a table ({reason})") from error
 
 
+def _read_csv(table: Path) -> pd.DataFrame:
+    """The table as text. A row of another length than the header is refused: what a caption with a comma
+    and without quotes means can't be known.
+
+    Raises:
+        DataError: such a row, or no header.
+    """
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, strict=True)
+        header = next((row for row in lines if row), None)
+        if header is None:
+            raise DataError(f"{table} can't be read as a table (it is empty)")
+        rows: list[list[str]] = []
+        try:
+            for row in lines:
+                if row and len(row) != len(header):
+                    raise DataError(
+                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, the header "
+                        f"has {len(header)}; a caption with a comma needs quotes"
+                    )
+                rows += [row] if row else []
+        except csv.Error as error:
+            where = f"row {len(rows) + 1} (line {lines.line_num})"
+            raise DataError(
+                f"{table}: {where} can't be read: {error}; a quote within quotes is doubled"
+            ) from error
+    return pd.DataFrame(rows, columns=pd.Index([name.strip() for name in header]), dtype=str)
+
+
 def _column(table: Path, frame: pd.DataFrame, names: tuple[str, ...]) -> Any:
     for name in names:
-        if name in frame.columns:
+        count = int((frame.columns == name).sum())
+        if count > 1:
+            raise DataError(f"{table} has {count} columns {name!r}")
+        if count:
             return name
     has = [str(column) for column in frame.columns]
     raise DataError(f"{table} needs a column {' or '.join(names)}; it has {shorten(has)}")
 
 
 def _find(base: Path, name: str) -> Path | None:
-    path = base / name
-    if path.is_file():
-        return path
-    if not Path(name).suffix:
-        for suffix in sorted(VIDEO_SUFFIXES):
-            if (named := path.with_name(path.name + suffix)).is_file():
-                return named
+    """The clip of a name in a table: as it stands, with separators of Windows, or without its ending.
+
+    Raises:
+        DataError: several files have that name without their ending.
+    """
+    for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
+        path = base / spelling
+        if _is_file(path):
+            return path
+        endings = sorted({*VIDEO_SUFFIXES, *(suffix.upper() for suffix in VIDEO_SUFFIXES)})
+        named = [path.with_name(path.name + ending) for ending in endings if path.name]
+        there = [candidate for candidate in named if _is_file(candidate)]
+        if len({candidate.stat().st_ino for candidate in there}) > 1:
+            raise DataError(f"{base}: {name!r} may be {' or '.join(path.name for path in there)}; name one")
+        if there:
+            return there[0]
     return None
+
+
+def _is_file(path: Path) -> bool:
+    """False for names that no file can have, too."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 class FilePairs:
@@ -122,6 +175,9 @@ class FilePairs:
         self, pairs: Sequence[Pair], config: MobileViClipConfig, *, smallest: float = 0.5, flip: float = 0.5
     ) -> None:
         self.pairs, self.config = list(pairs), config
+        numbers = number_files(pair.clip for pair in self.pairs)
+        self.clips = [numbers[pair.clip] for pair in self.pairs]
+        """Of each pair, the number of its clip, by content."""
         self.smallest, self.flip = smallest, flip
 
     def __len__(self) -> int:
@@ -144,6 +200,11 @@ class FilePairs:
             raise DataError(f"{pair.clip}: {getattr(error, 'strerror', None) or error}") from error
         return clip.flip(-1) if mirrored else clip, caption
 
-    def group(self, index: int) -> int:
-        """Pairs of one group say the same."""
-        return self.pairs[index].group
+    def group(self, index: int) -> tuple[int, int]:
+        """Number of the clip and of what is said of it."""
+        return self.clips[index], self.pairs[index].group
+
+    def repeats(self) -> Repeats:
+        """How often clips and captions repeat."""
+        captions = [pair.group for pair in self.pairs]
+        return count_repeats(self.clips, captions, len({pair.clip for pair in self.pairs}))

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mv_tools import ArgumentError
+
 from .config import CONTEXT, VOCABULARY, MobileViClipConfig
 
 __all__ = ["MctTextTower", "create_text_tower", "tokenize"]
@@ -46,10 +48,10 @@ def tokenize(texts: Sequence[str]) -> Tensor:
 
     texts = list(texts)
     if not texts:
-        raise ValueError("there is no text to encode")
+        raise ArgumentError("there is no text to encode")
     for position, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"text {position + 1} of {len(texts)} is empty; say what to look for")
+            raise ArgumentError(f"text {position + 1} of {len(texts)} is empty; say what to look for")
     tokenizer: Any = _tokenizer(SimpleTokenizer)
     rows = torch.zeros(len(texts), CONTEXT, dtype=torch.int64)
     for row, text in zip(rows, texts, strict=True):

@@ -127,6 +127,7 @@ class VideoEncoder(nn.Module):
                 for name, child in children:
                     if isinstance(child, ConvNormAct) and isinstance(child.bn, nn.BatchNorm2d):
                         setattr(part, name, _fused(child))
+            for part in parts:  # after the norms: what is rebuilt here holds fused convolutions
                 if isinstance(part, RepMixerBlock):
                     _scale(part, "layer_scale", part.mlp.fc2)
                     part.add_module("mlp", FoldedMlp(part.mlp))

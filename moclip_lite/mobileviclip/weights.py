@@ -6,12 +6,13 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
+from ..reporting import logger_level
 from ..storage import read_tensors, write_tensors
 from .config import MobileViClipConfig
 from .importers import import_checkpoint
@@ -29,7 +30,10 @@ TAGS: Final = ("datacompdr",)
 def save_model(path: Path, model: MobileViCLIP) -> None:
     """Write a model, folded or not, as safetensors with its configuration."""
     arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
-    about = {"config": model.config.describe(), "folded": model.folded, "weights": model.weights}
+    about = {
+        "config": model.config.describe(), "folded": model.folded, "weights": model.weights,
+        "random_parts": list(model.random_parts),
+    }  # fmt: skip
     write_tensors(path, arrays, {"format": _FORMAT, "about": json.dumps(about)})
 
 
@@ -46,15 +50,18 @@ def load_model(path: Path) -> MobileViCLIP:
         about = json.loads(metadata["about"])
         config = MobileViClipConfig.from_description(about["config"])
         folded, origin = bool(about["folded"]), str(about["weights"])
+        random_parts = tuple(str(part) for part in about.get("random_parts", ()))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its description can't be read") from error
     with torch.device("meta"):  # no memory is asked for before the file is seen to fill it
         shapes = MobileViCLIP(config)
         if folded:
             shapes.eval().fold()
-    expected = {name: tuple(value.shape) for name, value in shapes.state_dict().items()}
+    if folded and any(".mlp.conv.bn." in name for name in arrays):
+        raise CheckpointError(f"{path} was folded by an earlier version; fold the training form again")
+    expected = shapes.state_dict()
     for name in sorted(set(expected) | set(arrays)):
-        if name not in arrays or name not in expected or tuple(arrays[name].shape) != expected[name]:
+        if name not in arrays or name not in expected or not _fits(arrays[name], expected[name]):
             raise CheckpointError(f"{path} is damaged: {name!r} is not as its description says")
         if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
             raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
@@ -62,8 +69,13 @@ def load_model(path: Path) -> MobileViCLIP:
     if folded:
         model.fold()
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
-    model.weights = origin
+    model.weights, model.random_parts = origin, random_parts
     return model
+
+
+def _fits(value: np.ndarray[Any, Any], place: torch.Tensor) -> bool:
+    """Whether shape and kind of numbers agree."""
+    return value.shape == tuple(place.shape) and bool((value.dtype.kind == "f") == place.is_floating_point())
 
 
 def create_mobileviclip(
@@ -92,17 +104,16 @@ def create_mobileviclip(
         WeightsUnavailable: the weights can't be downloaded.
     """
     config = variant(name, num_frames=num_frames)
-    if pretrained is not None and _is_ours(Path(pretrained)):
-        return _checked(Path(pretrained), load_model(Path(pretrained)), config)
-    model = build(config, seed)
     if pretrained is None:
-        return model
+        return build(config, seed)
+    path = Path(pretrained).expanduser()
+    if _is_ours(path):
+        return _checked(path, load_model(path), config)
+    model = build(config, seed)
     if str(pretrained) in TAGS:
-        path = _download(model.config.name)
-        import_checkpoint(model, path)
+        import_checkpoint(model, _download(model.config.name))
         model.weights = f"MobileCLIP's weights ({pretrained}), temporal modules new"
         return model
-    path = Path(pretrained)
     if not path.suffix and not path.exists():
         raise ConfigError(f"unknown weights {str(pretrained)!r}: a path, or one of {list(TAGS)}")
     import_checkpoint(model, path, partial=partial, rename=rename)
@@ -135,14 +146,14 @@ def _download(name: str) -> Path:
     """MobileCLIP-S0 from Apple, S2 through open_clip."""
     from huggingface_hub import hf_hub_download
 
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its import takes it back
     try:
-        if name == "tiny":
-            return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
-        import open_clip
+        with logger_level("huggingface_hub", logging.CRITICAL):  # its errors are raised
+            if name == "tiny":
+                return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
+            import open_clip
 
-        where = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
-        return Path(open_clip.download_pretrained(where))
+            where = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
+            return Path(open_clip.download_pretrained(where))
     except Exception as error:  # hub clients raise many kinds; all mean the same to the user
         raise WeightsUnavailable(
             f"MobileCLIP's weights for mobileviclip-{name} can't be downloaded here; give a local checkpoint "

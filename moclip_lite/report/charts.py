@@ -7,17 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import matplotlib
+from ..plots import drawing
 
 __all__ = ["curves_svg", "themed"]
-
-matplotlib.use("Agg")
 
 _TEXT: Final = "#010203"  # becomes currentColor
 _STAGES: Final = ("motion", "appearance", "fusion")
 _COLOURS: Final = {"loss": "#7f8c9b", "val_loss": "#d9822b", "accuracy": "#3b82c4"}
 _STYLE: Final[dict[Any, Any]] = {
-    "svg.fonttype": "none", "svg.hashsalt": "moclip", "text.parse_math": False, "font.size": 9,
+    "svg.fonttype": "none", "svg.hashsalt": "moclip", "font.size": 9,
     "text.color": _TEXT, "axes.labelcolor": _TEXT, "axes.edgecolor": _TEXT, "xtick.color": _TEXT,
     "ytick.color": _TEXT, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
 }  # fmt: skip
@@ -32,20 +30,11 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
     Returns:
         SVG text without an XML head, or None if nothing was trained.
     """
-    from matplotlib import pyplot
-
     stages = [s for s in _STAGES if any(_history(fold, s) for fold in training.values())]
     if not stages:
         return None
-    with matplotlib.rc_context(_STYLE):
-        figure, grid = pyplot.subplots(
-            2,
-            len(stages),
-            figsize=(3.1 * len(stages) + 0.6, 4.2),
-            squeeze=False,
-            sharex="col",
-            layout="constrained",
-        )
+    with drawing(3.1 * len(stages) + 0.6, 4.2, _STYLE) as figure:
+        grid = figure.subplots(2, len(stages), squeeze=False, sharex="col")
         for column, stage in enumerate(stages):
             _draw(grid[0, column], grid[1, column], stage, training)
         grid[0, 0].set_ylabel("cross-entropy")
@@ -53,7 +42,6 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
         grid[0, 0].legend(["train", "validation"], fontsize=8)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
     return themed(text.getvalue())
 
 

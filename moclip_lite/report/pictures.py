@@ -102,9 +102,10 @@ def draw_clip(path: Path) -> bytes:
     frames = decoder.get_frames_at(indices)
     fields = [mv_tools.flow(frame) for frame in frames]
     best = int(np.argmax([float(np.linalg.norm(field, axis=0).mean()) for field in fields]))
-    picture = mv_tools.read_rgb_at(path, [frames[best].index]).frames[0]
+    picture = mv_tools.read_rgb_at(path, [frames[best].frame_index]).frames[0]
     sheet = Image.new("RGB", (2 * _SIDE + 4, _SIDE), (128, 128, 128))
-    for column, pixels in enumerate((picture, render(picture, fields[best]))):
+    region = decoder.metadata.region(fields[best].shape[1:])
+    for column, pixels in enumerate((picture, render(picture, fields[best], region=region))):
         image = Image.fromarray(pixels)
         scale = _SIDE / max(image.size)
         size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))

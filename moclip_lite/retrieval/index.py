@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,16 +16,19 @@ import torch
 from ..cache import Arrays, FeatureCache
 from ..cache_keys import cache_key
 from ..datasets import VIDEO_SUFFIXES, Clip
-from ..errors import CheckpointError, DataError
-from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+from ..errors import CheckpointError, ConfigError, DataError
+from ..extract import Failure, problem_of
+from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
+from .contents import digest_of, known_digests
 from .windows import video_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]
 
 _FORMAT: Final = "moclip-index-1"
+_LONGEST: Final = 1e8  # seconds of a video, three years
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,7 @@ class VideoIndex:
         model_digest: of its weights and configuration.
         model_text: for people.
         failures: videos left out.
+        source: the file that it was read from, for error messages.
     """
 
     root: Path
@@ -77,6 +82,7 @@ class VideoIndex:
     model_digest: str
     model_text: str
     failures: list[Failure] = field(default_factory=list)
+    source: Path | None = None
 
     def check_model(self, encoder: VideoTextEncoder) -> None:
         """Refuse another model's queries: its vectors mean something else.
@@ -84,10 +90,16 @@ class VideoIndex:
         Raises:
             CheckpointError: another model.
         """
+        name = self.source or "the index"
         if encoder.digest != self.model_digest:
             raise CheckpointError(
-                f"the index was made with other weights ({self.model_text}) than the query's "
+                f"{name} was made with other weights ({self.model_text}) than the query's "
                 f"({encoder.describe()}); make the index again, or search with the model it was made with"
+            )
+        if self.vectors.shape[1] != encoder.config.embed_dim:
+            raise CheckpointError(
+                f"{name} is damaged: its vectors have {self.vectors.shape[1]} dimensions, its model's "
+                f"have {encoder.config.embed_dim}"
             )
 
 
@@ -95,6 +107,8 @@ def build_index(
     folder: Path, encoder: VideoTextEncoder, windows: WindowSpec, cache: FeatureCache, reporter: Reporter
 ) -> VideoIndex:
     """Index every video below a folder; what was indexed before with this model comes from the cache.
+
+    A file that can't be read is a row of the index's failures; the rest goes on.
 
     Raises:
         DataError: not a folder, or no video in it that can be read.
@@ -106,19 +120,19 @@ def build_index(
     if not paths:
         raise DataError(f"{folder} holds no video files")
     clips = [Clip(path, path.relative_to(folder).as_posix(), "") for path in paths]
-    digests = content_digests(clips, cache)
+    digests = known_digests(clips, cache)
     videos, rows, failures = [], [], []
+    settings = {"model": encoder.digest, **asdict(windows)}
     for done, clip in enumerate(clips, start=1):
         try:
-            settings = {"model": encoder.digest, **asdict(windows)}
-            key = cache_key("window", digests.get(clip.name, ""), settings)
+            key = cache_key("window", digest_of(clip, digests), settings)
             arrays = cache.get("window", key)
             if arrays is None:
                 arrays = _encode(clip.path, encoder, windows)
                 cache.put("window", key, arrays)
             stat = clip.path.stat()
-        except CLIP_ERRORS as error:
-            failures.append(Failure(clip.name, "index", reason_of(error)))
+        except Exception as error:
+            failures.append(Failure(clip.name, "index", problem_of(clip.name, error)))
         else:
             videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
             rows.append(arrays)
@@ -166,39 +180,65 @@ def load_index(path: Path) -> VideoIndex:
     try:
         about = json.loads(metadata["about"])
         videos = tuple(_video(value) for value in about["videos"])
-        model = ModelSpec(
-            name=str(about["model"]["name"]), pretrained=str(about["model"]["pretrained"]),
-            seed=int(about["model"]["seed"]), num_frames=int(about["model"]["num_frames"]),
-        )  # fmt: skip
         index = VideoIndex(
-            Path(about["root"]), videos, arrays["vectors"], arrays["video_of"], arrays["seconds"], model,
-            str(about["model_digest"]), str(about["model_text"]),
+            _path(about["root"]), videos, arrays["vectors"], arrays["video_of"], arrays["seconds"],
+            _model(about["model"]), str(about["model_digest"]), str(about["model_text"]), source=path,
         )  # fmt: skip
         _check(index)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"{path} is damaged: it lacks {error}") from error
+    except (TypeError, ValueError, ArithmeticError, RecursionError, ConfigError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     return index
 
 
+def _path(value: Any) -> Path:
+    """A path that the system can be asked about.
+
+    Raises:
+        ValueError: no text, or with characters that no path has.
+    """
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"{value!r} is no path")
+    os.fsencode(value)  # refuses characters that no file name can have
+    return Path(value)
+
+
 def _video(value: dict[str, Any]) -> VideoFile:
-    path = Path(str(value["path"]))
+    path = _path(value["path"])
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"the video {str(path)!r} lies outside the index's folder")
     return VideoFile(str(path), int(value["size"]), int(value["modified"]))
 
 
+def _model(value: dict[str, Any]) -> ModelSpec:
+    spec = ModelSpec(
+        name=str(value["name"]), pretrained=str(value["pretrained"]), seed=int(value["seed"]),
+        num_frames=int(value["num_frames"]),
+    )  # fmt: skip
+    variant(spec.name, num_frames=spec.num_frames)
+    if not 0 <= spec.seed < 2**63:
+        raise ValueError(f"the seed {spec.seed} of its model is out of range")
+    return spec
+
+
 def _check(index: VideoIndex) -> None:
-    count = len(index.vectors)
+    if index.vectors.ndim != 2 or not index.vectors.size:
+        raise ValueError(f"vectors of shape {index.vectors.shape}, not [windows, dimensions]")
+    count, dim = index.vectors.shape
     shapes: Sequence[tuple[npt.NDArray[Any], tuple[int, ...], Any]] = (
-        (index.vectors, (count, index.vectors.shape[-1]), np.float32),
+        (index.vectors, (count, dim), np.float32),
         (index.video_of, (count,), np.int64),
         (index.seconds, (count, 2), np.float32),
     )
     for array, shape, dtype in shapes:
-        if not count or array.shape != shape or array.dtype != dtype:
+        if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"an array of shape {array.shape}, {array.dtype} where {shape} is due")
     if index.video_of.min() < 0 or index.video_of.max() >= len(index.videos):
         raise ValueError("a window of a video that is not listed")
     lengths = torch.from_numpy(index.vectors).norm(dim=1)
-    if not bool(((lengths - 1).abs() < 1e-3).all()) or not np.isfinite(index.seconds).all():
-        raise ValueError("vectors that are not of length 1, or times that are not finite")
+    if not bool(((lengths - 1).abs() < 1e-3).all()):
+        raise ValueError("vectors that are not of length 1")
+    start, stop = index.seconds.T
+    if not ((start >= 0) & (start <= stop) & (stop <= _LONGEST)).all():  # false for NaN too
+        raise ValueError("a window that does not begin at 0 or later and end after its beginning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,26 +10,30 @@ import numpy.typing as npt
 
 __all__ = ["dual_softmax", "retrieval_scores"]
 
-Matrix = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.floating[Any]]
 
 
-def dual_softmax(similarity: Matrix, temperature: float = 0.01) -> Matrix:
+def dual_softmax(similarity: Matrix, temperature: float = 0.01) -> npt.NDArray[np.float64]:
     """Weigh each similarity by its share among all queries (dual softmax, arXiv 2109.04290).
 
     It looks at the whole test set at once: a figure with it is not comparable to one without.
+
+    The product is the published one where no cosine is negative. A negative one it would turn around: the
+    larger the share, the lower the score. Where there are some, all are raised by the same amount until the
+    lowest is 0, which changes neither an order nor a softmax.
 
     Args:
         similarity: [queries, candidates], cosines.
         temperature: that similarities are divided by within the softmax over queries.
 
     Returns:
-        [queries, candidates].
+        [queries, candidates], in double precision: shares of 1e-80 are still told apart.
     """
-    scaled = similarity.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=0, keepdims=True)
+    exact = similarity.astype(np.float64)
+    scaled = (exact - exact.max(axis=0, keepdims=True)) / temperature
     prior = np.exp(scaled)
     prior /= prior.sum(axis=0, keepdims=True)
-    return np.asarray(similarity * prior, np.float32)
+    return np.asarray((exact - min(0.0, float(exact.min()))) * prior, np.float64)
 
 
 def _ranks(similarity: Matrix, right: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -45,7 +49,10 @@ def _summary(ranks: npt.NDArray[np.int64]) -> dict[str, float]:
 
 
 def retrieval_scores(
-    similarity: Matrix, video_of_text: Sequence[int], temperature: float = 0.01
+    similarity: Matrix,
+    video_of_text: Sequence[int],
+    temperature: float = 0.01,
+    words: Sequence[Hashable] | None = None,
 ) -> dict[str, Any]:
     """R@1, R@5, R@10 (percent) and median rank in both directions, plain and with dual softmax.
 
@@ -53,12 +60,13 @@ def retrieval_scores(
         similarity: [texts, videos], cosines.
         video_of_text: the video of each text; a video may have several, and then its best one counts.
         temperature: of the dual softmax.
+        words: what each text says; texts of equal words belong to all of their videos. None if all differ.
 
     Returns:
         {"text_to_video": {...}, "video_to_text": {...}, "dual_softmax": {both again}}.
 
     Raises:
-        ValueError: an empty matrix, a video without text, or numbers that are not finite.
+        ValueError: an empty matrix, a video without text, numbers that are not finite, or not as many words as texts.
     """
     texts, videos = similarity.shape
     owner = np.asarray(video_of_text, np.int64)
@@ -67,6 +75,14 @@ def retrieval_scores(
     if not np.isfinite(similarity).all():
         raise ValueError("similarities must be finite")
     right = owner[:, None] == np.arange(videos)[None, :]
+    if words is not None:
+        if len(words) != texts:
+            raise ValueError(f"{texts} texts and the words of {len(words)}")
+        numbers: dict[Hashable, int] = {}
+        alike = [numbers.setdefault(word, len(numbers)) for word in words]
+        said = np.zeros((len(numbers), videos), bool)
+        said[alike, owner] = True
+        right = said[alike]
 
     def both(forward: Matrix, backward: Matrix) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ nothing else is decoded.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,17 +18,20 @@ import numpy.typing as npt
 from PIL import Image
 
 import mv_tools
-from mv_tools import MotionDecoder, UnsupportedStream
+from mv_tools import MotionDecoder, RgbDecoder, UnsupportedStream
 
 __all__ = ["Window", "cut_windows", "find_cuts", "video_windows"]
 
+_TICK: Final = 1e-6  # seconds; times are sums of fractions
+_TRIES: Final = 4
 _INTER_SHARE: Final = 0.4  # of a P picture's blocks; fewer that refer to another picture make it suspect
 _CHANGE: Final = 24.0  # mean difference of thumbnails, of 255
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a video: frames from `start` up to but not with `stop`, and their times in seconds."""
+    """A stretch of a video: frames from `start` up to but not with `stop`, and their times in seconds from
+    the first frame on."""
 
     start: int
     stop: int
@@ -45,11 +49,12 @@ def find_cuts(path: Path) -> list[int]:
     try:
         for frame in MotionDecoder(path):
             if frame.pict_type == "I":
-                keys.append(frame.index)
+                keys.append(frame.frame_index)
             elif frame.pict_type == "P" and mv_tools.inter_mask(frame).mean() < _INTER_SHARE:
-                suspects.append(frame.index)
+                suspects.append(frame.frame_index)
     except UnsupportedStream:
         return []
+    keys = sorted(set(keys))
     distance = np.diff(keys)
     # Regular I pictures stand at the longest distance; those before it came out of turn.
     suspects += [key for key, gap in zip(keys[1:], distance, strict=True) if gap < distance.max()]
@@ -65,29 +70,46 @@ def _changed(path: Path, frame: int) -> bool:
 
 
 def cut_windows(
-    total: int, fps: float, cuts: list[int], longest: float, shortest: float = 1.0
+    edges: npt.NDArray[np.float64], cuts: list[int], longest: float, shortest: float = 1.0
 ) -> list[Window]:
-    """Shots, the long ones in equal parts.
+    """Shots, the long ones in parts of about the same duration.
 
     Args:
-        total: frames of the video.
-        fps: frames per second.
+        edges: [frames + 1], when each frame begins to be shown, and when the last one ends, in seconds
+            (:meth:`mv_tools.RgbDecoder.edges`).
         cuts: first frames of shots.
-        longest: seconds of a window at most.
+        longest: seconds of a window at most; a single frame that is shown for longer is a window.
         shortest: a cut that would leave less than so many seconds on either side is passed over.
     """
-    least, most = max(1, round(shortest * fps)), max(1, round(longest * fps))
-    edges = [0]
+    shots = [0]
     for cut in cuts:
-        if cut - edges[-1] >= least and total - cut >= least:
-            edges.append(cut)
-    edges.append(total)
+        if min(edges[cut] - edges[shots[-1]], edges[-1] - edges[cut]) >= shortest - _TICK:
+            shots.append(cut)
+    shots.append(len(edges) - 1)
     windows = []
-    for first, last in itertools.pairwise(edges):
-        parts = -(-(last - first) // most)
-        bounds = [first + (last - first) * i // parts for i in range(parts + 1)]
-        windows += [Window(a, b, a / fps, b / fps) for a, b in itertools.pairwise(bounds)]
+    for first, last in itertools.pairwise(shots):
+        bounds = _parts(edges, first, last, longest)
+        windows += [Window(a, b, float(edges[a]), float(edges[b])) for a, b in itertools.pairwise(bounds)]
     return windows
+
+
+def _parts(edges: npt.NDArray[np.float64], first: int, last: int, longest: float) -> list[int]:
+    """Frames that begin the parts of a shot, and `last`: as few parts as `longest` allows, alike in length."""
+    duration = edges[last] - edges[first]
+    fewest = max(1, math.ceil(duration / longest - _TICK))
+    for parts in range(fewest, fewest + _TRIES):
+        goals = edges[first] + duration * np.arange(1, parts) / parts
+        after = np.searchsorted(edges, goals)
+        nearest = np.where(edges[after] - goals < goals - edges[after - 1], after, after - 1)
+        begins = np.unique(np.concatenate([[first], nearest.clip(first, last), [last]]))
+        short = (np.diff(edges[begins]) <= longest + _TICK) | (np.diff(begins) == 1)
+        if bool(short.all()):
+            return [int(begin) for begin in begins]
+    bounds = [first]  # uneven times: each part as long as it may be
+    while bounds[-1] < last:
+        end = int(np.searchsorted(edges, edges[bounds[-1]] + longest + _TICK, side="right")) - 1
+        bounds.append(min(max(end, bounds[-1] + 1), last))
+    return bounds
 
 
 def video_windows(path: Path, longest: float, shots: bool = True) -> list[Window]:
@@ -102,7 +124,8 @@ def video_windows(path: Path, longest: float, shots: bool = True) -> list[Window
         FileNotFoundError: no such file.
         mv_tools.MotionError: damaged file.
     """
-    total = mv_tools.count_frames(path)
-    fps = float(MotionDecoder(path).metadata.average_fps or 25.0)  # raw streams don't say
-    cuts = find_cuts(path) if shots and total > fps else []
-    return cut_windows(total, fps, cuts, longest)
+    decoder = RgbDecoder(path)
+    decoder.require_whole()
+    edges = decoder.edges()
+    cuts = find_cuts(path) if shots and edges[-1] > 1.0 else []
+    return cut_windows(edges, cuts, longest)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from ..errors import BackendUnavailable
+from ..errors import ArgumentError, BackendUnavailable
 from ..source import Source
 from .base import Backend, OtherBackend
 from .libav import LibavBackend
@@ -36,7 +36,7 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
     file is H.264, the reason is logged.
 
     Raises:
-        ValueError: there is no such backend.
+        ArgumentError: there is no such backend.
         BackendUnavailable: it is not installed.
         MotionError: the file can't be read.
     """
@@ -62,11 +62,11 @@ def backend_class(name: str) -> type[Backend]:
     """Look a backend up by name.
 
     Raises:
-        ValueError: there is no such backend.
+        ArgumentError: there is no such backend.
         BackendUnavailable: it is not installed; says what to install.
     """
     if name not in BACKENDS:
-        raise ValueError(f"backend must be one of {['auto', *BACKENDS]}, got {name!r}")
+        raise ArgumentError(f"backend must be one of {['auto', *BACKENDS]}, got {name!r}")
     reason = BACKENDS[name].why_unavailable()
     if reason is not None:
         raise BackendUnavailable(f"backend {name!r} can't be used: {reason}")

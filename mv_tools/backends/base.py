@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
 from ..demux import PacketIndex
+from ..display import SQUARE, Display
 from ..errors import MalformedStream, UnsupportedStream
 from ..metadata import VideoMetadata, read_metadata
 from ..motion import MotionFrame, PictType
-from ..pictures import PictureIndex, index_pictures
+from ..numbering import index_pictures
+from ..pictures import PictureIndex
 from ..scan import StreamScan, scan_stream
 from ..source import Source
 from ..syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
@@ -86,7 +88,12 @@ class Backend(ABC):
     @cached_property
     def metadata(self) -> VideoMetadata:
         """Properties of the stream."""
-        return read_metadata(self.source, self.index, self.pictures)
+        return read_metadata(self.source, self.index, self.pictures, self.display)
+
+    @property
+    def display(self) -> Display:
+        """How pictures are shown."""
+        return self.scan.display
 
     @cached_property
     def coded_order(self) -> npt.NDArray[np.int64]:
@@ -147,6 +154,7 @@ class ExportedPicture:
     is_keyframe: bool
     grid_shape: tuple[int, int]
     table: npt.NDArray[np.int32]
+    display: Display
     corrupt: bool = False
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:
@@ -162,6 +170,8 @@ class ExportedPicture:
             ref_idx=ref_idx,
             assumed_distance=distance,
             exported=self.table,
+            orientation=self.display.orientation,
+            sample_aspect_ratio=self.display.sample_aspect_ratio or SQUARE,
         )
 
 

@@ -96,6 +96,7 @@ class LibavBackend(Backend):
             pts_seconds=None if seconds is None else float(seconds[index]),
             pict_type=_PICT_TYPES.get(int(frame.pict_type), "P"),
             is_keyframe=bool(frame.key_frame),
+            display=self.display,
             grid_shape=(height // 4, width // 4),
             table=_block_table(frame),
             corrupt=bool(frame.is_corrupt),

@@ -76,6 +76,7 @@ class MvExtractorBackend(Backend):
             pts_seconds=None if seconds is None else float(seconds[index]),
             pict_type=_PICT_TYPES.get(kind, "P"),
             is_keyframe=bool(self.pictures.entry[index]),
+            display=self.display,
             grid_shape=grid,
             table=np.ascontiguousarray(vectors, np.int32).reshape(-1, 10),
         )

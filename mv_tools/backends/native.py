@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ..demux import PacketIndex, read_packets
+from ..display import SQUARE
 from ..errors import MalformedStream
 from ..metadata import VideoMetadata, read_metadata
 from ..motion import MotionFrame
@@ -87,6 +88,7 @@ class NativeBackend(Backend):
             self.source,
             self.index,
             self.pictures,
+            self.display,
             coded=(first.coded_width, high),
             entropy="cabac" if first.cabac else "cavlc",
         )
@@ -312,7 +314,7 @@ class NativeBackend(Backend):
 
     def _frame(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
         decoded, frame_of, seconds, interval = self._timeline
-        frame = frame_of[index]
+        frame, display = frame_of[index], self.display
         return MotionFrame.trusted(
             index=index,
             decode_index=decoded[index],
@@ -323,6 +325,9 @@ class NativeBackend(Backend):
             structure=info.structure,
             poc=info.poc,
             poc_interval=interval,
+            orientation=display.orientation,
+            sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
+            **_interlaced(picture, info),
             mv=picture.mv,
             ref_idx=picture.ref_idx,
             ref_poc=picture.ref_poc,
@@ -338,3 +343,15 @@ def _header(info: PictureInfo) -> PictureHeader:
         slices=info.slices,
         bits=info.nal_bits,
     )
+
+
+def _interlaced(picture: Picture, info: PictureInfo) -> dict[str, Any]:
+    """What only pictures with fields have, for :class:`MotionFrame`."""
+    if info.structure != "frame":
+        return {"other_parity": picture.other_parity}
+    mask = picture.field_mask
+    if mask is None:
+        return {}
+    blocks = mask.repeat(4, axis=0).repeat(4, axis=1)
+    blocks.setflags(write=False)
+    return {"field_blocks": blocks, "field_poc": info.field_poc}

@@ -18,6 +18,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ..demux import PacketIndex, StreamFacts
+from ..display import Display
 from ..drafts import draft_of
 from ..errors import MalformedStream, UnsupportedStream
 from ..pictures import NO_TAG, PictureIndex, picture_index
@@ -34,9 +35,12 @@ _PROBES: Final = 64  # places of the file that its fingerprint looks at
 _PROBE_BYTES: Final = 4096
 _ENDS: Final = 65536
 _PACKETS: Final = ("pts", "dts", "duration", "keyframe", "shown", "corrupt", "size", "position")
-_FLAGS: Final = ("keyframe", "shown", "corrupt", "entry")
+_FLAGS: Final = ("keyframe", "shown", "corrupt", "entry", "damage")
 _ARRAYS: Final[dict[str, type[np.generic]]] = {
-    **{name: np.bool_ if name in _FLAGS else np.int64 for name in (*_PACKETS, "packet", "entry")},
+    **{
+        name: np.bool_ if name in _FLAGS else np.int64
+        for name in (*_PACKETS, "packet", "entry", "damage", "doubts")
+    },
     "units": np.uint8,
     "extradata": np.uint8,
 }
@@ -71,6 +75,8 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         **{name: getattr(index, name) for name in _PACKETS},
         "packet": pictures.packet,
         "entry": pictures.entry,
+        "damage": pictures.corrupt,
+        "doubts": pictures.doubts,
         "units": np.frombuffer(scan.headers.log(), np.uint8),
         "extradata": np.frombuffer(scan.framing["extradata"] or b"", np.uint8),
     }
@@ -82,7 +88,9 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         "cut": index.cut or "",
         "length_size": str(scan.framing["length_size"]),
         "stream": index.stream.to_json(),
+        "display": json.dumps(scan.display.to_plain()),
         "decoded": str(int(pictures.decoded)),
+        "head": str(int(pictures.head)),
         "damaged": json.dumps(pictures.damaged),
     }
     about["digest"] = _digest(tensors, about)
@@ -120,12 +128,15 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
             exact_seeks=about["exact_seeks"] == "1",
             cut=about["cut"] or None,
         )
-        _check(packets, headers, tensors["packet"], tensors["entry"])
+        display = Display.from_plain(json.loads(about["display"]))
+        _check(packets, headers, tensors["packet"], tensors["entry"], tensors["damage"])
         pictures = picture_index(
             packets,
             tensors["packet"],
             tensors["entry"],
-            decoded=about["decoded"] == "1",
+            corrupt=tensors["damage"] if about["decoded"] == "1" else None,
+            doubts=tensors["doubts"].tolist(),
+            head=about["head"] == "1",
             damaged=tuple((int(number), str(why)) for number, why in json.loads(about["damaged"])),
         )
     except (
@@ -138,7 +149,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
         AttributeError,
     ) as error:
         raise MalformedStream(f"{path}: not an index that can be used: {error}") from error
-    return StreamScan(packets, headers, framing, stamp), pictures
+    return StreamScan(packets, headers, framing, stamp, display), pictures
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -151,7 +162,7 @@ def _check(
     packets: PacketIndex,
     headers: StreamIndex,
     picture: npt.NDArray[np.int64],
-    entry: npt.NDArray[np.bool_],
+    *flags: npt.NDArray[np.bool_],
 ) -> None:
     """What holds for each scan, whatever the digest says."""
     count = len(packets)
@@ -160,5 +171,7 @@ def _check(
         raise ValueError("its tables disagree")
     if not len(headers) or max(headers.picture_samples()) >= count:
         raise ValueError("its pictures lie outside of the file")
-    if not len(picture) or len(picture) != len(entry) or picture.min() < NO_TAG or picture.max() >= count:
+    if {len(flag) for flag in flags} != {len(picture)} or not len(picture):
+        raise ValueError("its tables disagree")
+    if picture.min() < NO_TAG or picture.max() >= count:
         raise ValueError("its numbering of pictures lies outside of the file")

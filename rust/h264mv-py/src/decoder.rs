@@ -1,9 +1,9 @@
 //! Streaming: samples in, pictures out.
 
-use h264mv::Options;
+use h264mv::{Framing, Options};
 use pyo3::prelude::*;
 
-use crate::framing::{feed, Framing, Sink};
+use crate::framing::{feed, feed_units, with_parameter_sets, Sink};
 use crate::picture::Picture;
 use crate::raise;
 
@@ -41,16 +41,13 @@ impl Decoder {
             intra,
             ..Options::default()
         };
-        let framing = Framing::new(length_size)?;
-        let (framing, units) = framing.with_parameter_sets(extradata.unwrap_or(&[]))?;
+        let (framing, units) = with_parameter_sets(length_size, extradata)?;
         let mut inner = h264mv::Decoder::new(&options);
-        for unit in units {
-            inner.push(&unit, u64::MAX).map_err(raise)?;
-        }
+        let first_error = feed_units(&mut inner, &units).map_err(raise)?;
         Ok(Decoder {
             inner,
             framing,
-            first_error: None,
+            first_error,
         })
     }
 

@@ -1,44 +1,46 @@
 //! How NAL units are framed.
 
-use h264mv::{AnnexB, AvcConfig, LengthPrefixed};
+use h264mv::{AnnexB, AvcConfig, Framing, LengthPrefixed};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::raise;
 
-/// Annex B start codes, or lengths of some bytes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Framing(Option<usize>);
-
-impl Framing {
-    /// Of `length_size` as Python gives it: 0 for Annex B, else 1 to 4.
-    pub fn new(length_size: usize) -> PyResult<Self> {
-        match length_size {
-            0 => Ok(Framing(None)),
-            1..=4 => Ok(Framing(Some(length_size))),
-            other => Err(PyValueError::new_err(format!(
-                "length_size is {other}; it must be 0 (Annex B), 1, 2, 3 or 4"
-            ))),
-        }
+/// Framing of `length_size` as Python gives it: 0 for Annex B, else 1 to 4.
+pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
+    match length_size {
+        0 => Ok(Framing::StartCodes),
+        1..=4 => Ok(Framing::Lengths(length_size)),
+        other => Err(PyValueError::new_err(format!(
+            "length_size is {other}; it must be 0 (Annex B), 1, 2, 3 or 4"
+        ))),
     }
+}
 
-    /// The NAL units of a sample; a broken length ends them with an error.
-    pub fn units(self, sample: &[u8]) -> Box<dyn Iterator<Item = h264mv::Result<&[u8]>> + '_> {
-        match self.0 {
-            None => Box::new(AnnexB::new(sample).map(|(_, nal)| Ok(nal))),
-            Some(size) => Box::new(LengthPrefixed::new(sample, size)),
-        }
+/// The NAL units of a sample; a broken length ends them with an error.
+pub(crate) fn units(
+    framing: Framing,
+    sample: &[u8],
+) -> Box<dyn Iterator<Item = h264mv::Result<&[u8]>> + '_> {
+    match framing.of_sample(sample) {
+        Framing::StartCodes => Box::new(AnnexB::new(sample).map(|(_, nal)| Ok(nal))),
+        Framing::Lengths(size) => Box::new(LengthPrefixed::new(sample, size)),
     }
+}
 
-    /// Framing and parameter sets that `extradata` (an avcC record or Annex B) tells.
-    pub fn with_parameter_sets(self, extradata: &[u8]) -> PyResult<(Framing, Vec<Vec<u8>>)> {
-        if extradata.first() == Some(&1) {
-            let config = AvcConfig::parse(extradata).map_err(raise)?;
-            return Ok((Framing(Some(config.length_size)), config.parameter_sets));
-        }
-        let units = AnnexB::new(extradata).map(|(_, nal)| nal.to_vec());
-        Ok((self, units.collect()))
+/// Framing and parameter sets that `extradata` (an avcC record or Annex B) tells.
+pub(crate) fn with_parameter_sets(
+    length_size: usize,
+    extradata: Option<&[u8]>,
+) -> PyResult<(Framing, Vec<Vec<u8>>)> {
+    let declared = framing(length_size)?;
+    let extradata = extradata.unwrap_or(&[]);
+    if extradata.first() == Some(&1) {
+        let config = AvcConfig::parse(extradata).map_err(raise)?;
+        return Ok((Framing::Lengths(config.length_size), config.parameter_sets));
     }
+    let units = AnnexB::new(extradata).map(|(_, nal)| nal.to_vec());
+    Ok((declared, units.collect()))
 }
 
 /// What takes the units of samples one by one.
@@ -57,7 +59,7 @@ pub(crate) fn feed(
     number: u64,
 ) -> h264mv::Result<Option<h264mv::Error>> {
     let mut first = None;
-    for unit in framing.units(sample) {
+    for unit in units(framing, sample) {
         let pushed = match unit {
             Ok(nal) => sink.unit(nal, number),
             Err(error) => {
@@ -65,12 +67,30 @@ pub(crate) fn feed(
                 Err(error)
             }
         };
-        match pushed {
-            Err(error @ h264mv::Error::Unsupported { .. }) => return Err(error),
-            Err(error) => first = first.or(Some(error)),
-            Ok(()) => {}
-        }
+        note(pushed, &mut first)?;
     }
     sink.end_of_access_unit();
     Ok(first)
+}
+
+/// Feeds the units that come before the first sample: one that is damaged may come again later.
+pub(crate) fn feed_units(
+    sink: &mut impl Sink,
+    units: &[Vec<u8>],
+) -> h264mv::Result<Option<h264mv::Error>> {
+    let mut first = None;
+    for unit in units {
+        note(sink.unit(unit, u64::MAX), &mut first)?;
+    }
+    Ok(first)
+}
+
+/// Keeps the first error, and fails with one that ends the stream.
+fn note(pushed: h264mv::Result<()>, first: &mut Option<h264mv::Error>) -> h264mv::Result<()> {
+    match pushed {
+        Err(error @ h264mv::Error::Unsupported { .. }) => return Err(error),
+        Err(error) => drop(first.get_or_insert(error)),
+        Ok(()) => {}
+    }
+    Ok(())
 }

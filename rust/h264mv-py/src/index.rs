@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use h264mv::{Options, Pool};
+use h264mv::{Framing, Options, Pool};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::framing::{feed, Framing, Sink};
+use crate::framing::{feed, feed_units, framing, units, with_parameter_sets, Sink};
 use crate::picture::{Picture, PictureInfo};
 use crate::raise;
 
@@ -39,16 +39,13 @@ impl StreamIndex {
     #[new]
     #[pyo3(signature = (*, length_size = 0, extradata = None))]
     fn new(length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
-        let framing = Framing::new(length_size)?;
-        let (framing, units) = framing.with_parameter_sets(extradata.unwrap_or(&[]))?;
+        let (framing, units) = with_parameter_sets(length_size, extradata)?;
         let mut inner = h264mv::StreamIndex::new();
-        for unit in units {
-            inner.push(&unit, u64::MAX).map_err(raise)?;
-        }
+        let first_error = feed_units(&mut inner, &units).map_err(raise)?;
         Ok(StreamIndex {
             inner,
             framing,
-            first_error: None,
+            first_error,
         })
     }
 
@@ -56,7 +53,7 @@ impl StreamIndex {
     #[staticmethod]
     #[pyo3(signature = (log, *, length_size))]
     fn from_log(py: Python<'_>, log: PyBackedBytes, length_size: usize) -> PyResult<Self> {
-        let framing = Framing::new(length_size)?;
+        let framing = framing(length_size)?;
         let read = py.detach(|| h264mv::StreamIndex::from_log(&log));
         Ok(StreamIndex {
             inner: read.map_err(raise)?,
@@ -184,8 +181,7 @@ impl StreamIndex {
         };
         let parsed = py.detach(|| {
             let split = |bytes| {
-                self.framing
-                    .units(bytes)
+                units(self.framing, bytes)
                     .map_while(|unit| unit.ok())
                     .collect()
             };

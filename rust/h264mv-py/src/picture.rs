@@ -1,7 +1,7 @@
 //! Pictures and what their headers say.
 
 use h264mv::{Pool, SliceType, Structure};
-use numpy::{PyArray2, PyArray3, PyArray4};
+use numpy::{PyArray1, PyArray2, PyArray3, PyArray4, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -257,6 +257,20 @@ impl Picture {
         // SAFETY: as for `mv`.
         let view = unsafe { arrays::view(slf.clone().into_any(), mask, (h / 4, w / 4)) };
         view.map(Some)
+    }
+
+    /// Of a field picture: which blocks [2, H4, W4] refer to a field of the other parity.
+    #[getter]
+    fn other_parity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray3<bool>>>> {
+        let structure = self.inner.info.structure;
+        if structure == Structure::Frame {
+            return Ok(None);
+        }
+        let (h, w) = self.grid();
+        let crosses = self.inner.motion.other_parity(structure.parity());
+        let array = PyArray1::from_vec(py, crosses).reshape([2, h, w])?;
+        array.readwrite().make_nonwriteable();
+        Ok(Some(array))
     }
 
     /// Counts of macroblocks, partitions and 4x4 blocks by kind.

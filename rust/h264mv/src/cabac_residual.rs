@@ -362,16 +362,24 @@ fn escape(e: &mut Engine) -> bool {
     true
 }
 
-/// As `load_map`, for 8x8 blocks of 4:4:4: a neighbour counts only with transform_size_8x8_flag.
+/// Flags of a neighbouring macroblock for 8x8 blocks of 4:4:4. One without transform_size_8x8_flag
+/// has none, unless it is I_PCM; `early_x264` takes it for one that is not available.
+fn flags_8x8(neighbour: Option<&MbInfo>, plane: usize, intra: bool, early_x264: bool) -> u64 {
+    let missing = intra as u64 * 0xffff;
+    match neighbour {
+        None => missing,
+        Some(info) if info.has(flag::T8X8) => info.cbf[plane] as u64,
+        Some(_) if early_x264 => missing,
+        Some(info) if info.has(flag::PCM) => info.cbf[plane] as u64,
+        Some(_) => 0,
+    }
+}
+
+/// As `load_map`, for 8x8 blocks of 4:4:4.
 fn load_map_8x8(cx: &Context, plane: usize, intra: bool) -> FlagMap {
-    let none = cx.none();
     let flags = |mb: usize| {
-        let info: &MbInfo = &cx.info[mb];
-        match (mb == none, info.has(flag::T8X8 | flag::PCM)) {
-            (true, _) => intra as u64 * 0xffff,
-            (false, true) => info.cbf[plane] as u64,
-            (false, false) => 0,
-        }
+        let neighbour = (mb != cx.none()).then(|| &cx.info[mb]);
+        flags_8x8(neighbour, plane, intra, cx.early_x264)
     };
     let mut map = (flags(cx.b) >> 12 & 15) << 1;
     for y in 0..4 {
@@ -383,4 +391,35 @@ fn load_map_8x8(cx: &Context, plane: usize, intra: bool) -> FlagMap {
         map |= (flags(mb) >> (row / 4 * 4 + 3) & 1) << ((y + 1) * 8);
     }
     map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_8x8_blocks() {
+        let with = |flags: u8, cbf: u16| {
+            let mut info = MbInfo::BLANK;
+            info.head.flags = flags;
+            info.head.cbf[1] = cbf;
+            info
+        };
+        let large = with(flag::T8X8 | flag::INTRA, 0x30c0);
+        let small = with(flag::INTRA, 0x1234);
+        let pcm = with(flag::INTRA | flag::PCM, 0xffff);
+        // Neighbour; flags as the standard says in inter and intra macroblocks, and by early builds.
+        let cases = [
+            (None, [0, 0xffff], [0, 0xffff]),
+            (Some(&large), [0x30c0; 2], [0x30c0; 2]),
+            (Some(&small), [0, 0], [0, 0xffff]),
+            (Some(&pcm), [0xffff; 2], [0, 0xffff]),
+        ];
+        for (neighbour, standard, early) in cases {
+            for (intra, at) in [(false, 0), (true, 1)] {
+                assert_eq!(flags_8x8(neighbour, 1, intra, false), standard[at]);
+                assert_eq!(flags_8x8(neighbour, 1, intra, true), early[at]);
+            }
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub(crate) fn append(log: &mut Vec<u8>, nal: &[u8], size: usize, sample: u64, he
         }
         unit::SLICE | unit::IDR_SLICE => MOST,
         unit::SPS | unit::PPS => u16::MAX as usize,
+        unit::SLICE_EXTENSION => 2, // tells layers from views
         _ => 1,
     };
     let kept = &nal[..nal.len().min(kept).min(u16::MAX as usize)];

@@ -55,7 +55,7 @@ pub use bits::BitReader;
 pub use decoder::{AnnexBPictures, Decoder, Options};
 pub use error::{Error, Result};
 pub use index::StreamIndex;
-pub use nal::{unescape, unit, AnnexB, AvcConfig, LengthPrefixed};
+pub use nal::{unescape, unit, AnnexB, AvcConfig, Framing, LengthPrefixed};
 pub use params::{Sps, Vui};
 pub use parse::{parse_picture, ColocatedSource, Pool, Workspace};
 pub use picture::{FrameMotion, Motion, Mv, Picture, Stats, NO_POC};

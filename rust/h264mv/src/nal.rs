@@ -15,6 +15,7 @@ pub mod unit {
     pub const ACCESS_UNIT_DELIMITER: u8 = 9;
     pub const END_OF_SEQUENCE: u8 = 10;
     pub const END_OF_STREAM: u8 = 11;
+    pub const SUBSET_SPS: u8 = 15;
     pub const SLICE_EXTENSION: u8 = 20;
 }
 
@@ -101,6 +102,49 @@ impl<'a> Iterator for LengthPrefixed<'a> {
     }
 }
 
+/// How the NAL units of a stream's samples are delimited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// By start codes.
+    #[default]
+    StartCodes,
+    /// By lengths of so many bytes.
+    Lengths(usize),
+}
+
+impl Framing {
+    /// Bytes of nearly all lengths; only between these and start codes muxers err.
+    const USUAL: usize = 4;
+
+    /// How this sample is delimited. Some muxers write start codes where lengths were announced, or
+    /// the reverse: the sample itself tells, without regard to those before it.
+    pub fn of_sample(self, sample: &[u8]) -> Framing {
+        match self {
+            Framing::Lengths(Self::USUAL) if sample.starts_with(&[0, 0, 0, 1]) => {
+                if made_of_units(sample, Self::USUAL) {
+                    self
+                } else {
+                    Framing::StartCodes
+                }
+            }
+            Framing::StartCodes if made_of_units(sample, Self::USUAL) => {
+                Framing::Lengths(Self::USUAL)
+            }
+            _ => self,
+        }
+    }
+}
+
+/// Whether lengths of `size` bytes divide a sample into units that look like NAL units. Start codes
+/// read as lengths hardly do: a slice begins with a bit that would be forbidden_zero_bit.
+fn made_of_units(sample: &[u8], size: usize) -> bool {
+    let plausible = |nal: &[u8]| {
+        let head = nal.first().copied().unwrap_or(0x80);
+        head & 0x80 == 0 && matches!(head & 31, 1..=15 | 19 | 20)
+    };
+    !sample.is_empty() && LengthPrefixed::new(sample, size).all(|unit| unit.is_ok_and(plausible))
+}
+
 /// An AVCDecoderConfigurationRecord (avcC, ISO/IEC 14496-15).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AvcConfig {
@@ -175,6 +219,37 @@ mod tests {
         let units: Vec<_> = LengthPrefixed::new(&data, 2).map(|u| u.unwrap()).collect();
         assert_eq!(units, [&[0x67u8, 1][..], &[0x65][..]]);
         assert!(LengthPrefixed::new(&[0, 9, 1], 2).any(|u| u.is_err()));
+    }
+
+    #[test]
+    fn samples_tell_their_framing() {
+        use Framing::{Lengths, StartCodes};
+        let coded = [0, 0, 0, 1, 0x09, 0x10, 0, 0, 1, 0x41, 0x9a, 7, 7];
+        let short = [0, 0, 1, 0x41, 0x9a, 7, 7];
+        let lengths = [0, 0, 0, 2, 0x09, 0x10, 0, 0, 0, 3, 0x41, 0x9a, 7];
+        let one_byte = [0, 0, 0, 1, 0x0a];
+        let cut = &lengths[..12];
+        for (declared, sample, want) in [
+            (Lengths(4), &lengths[..], Lengths(4)),
+            (Lengths(4), &coded[..], StartCodes),
+            (Lengths(4), &one_byte[..], Lengths(4)),
+            (Lengths(4), cut, Lengths(4)),
+            (Lengths(4), &[], Lengths(4)),
+            (Lengths(2), &coded[..], Lengths(2)),
+            (StartCodes, &coded[..], StartCodes),
+            (StartCodes, &short[..], StartCodes),
+            (StartCodes, &lengths[..], Lengths(4)),
+            (StartCodes, cut, StartCodes),
+            (StartCodes, &[], StartCodes),
+        ] {
+            assert_eq!(declared.of_sample(sample), want, "{declared:?} {sample:?}");
+        }
+        // A slice behind a short start code, of every length that its code reads as.
+        for first in [0x41, 0x65, 0x01, 0x06, 0x67, 0x09] {
+            let mut sample = vec![0, 0, 1, first, 0x9a];
+            sample.resize(4 + 256 + first as usize, 0x55);
+            assert_eq!(StartCodes.of_sample(&sample), StartCodes);
+        }
     }
 
     #[test]

@@ -257,6 +257,22 @@ impl Sps {
         }
     }
 
+    /// Whether data partitioning, SP and SI slices may occur: in the Extended profile alone.
+    pub(crate) fn is_extended(&self) -> bool {
+        self.profile_idc == 88
+    }
+
+    /// Whether slice groups may occur: in the Baseline and Extended profiles. That a stream claims to
+    /// keep to another profile too is not relied on.
+    pub(crate) fn allows_slice_groups(&self) -> bool {
+        matches!(self.profile_idc, 66 | 88)
+    }
+
+    /// Whether a subset sequence parameter set is of a profile with several views (annexes H to J).
+    pub(crate) fn has_views(&self) -> bool {
+        matches!(self.profile_idc, 118 | 128 | 134 | 135 | 138 | 139)
+    }
+
     /// ChromaArrayType (clause 7.4.2.1.1).
     pub fn chroma_array_type(&self) -> u8 {
         if self.separate_colour_plane_flag {

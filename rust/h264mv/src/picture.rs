@@ -141,6 +141,17 @@ impl Motion {
         self.mb_field.contains(&true).then_some(&self.mb_field[..])
     }
 
+    /// Of a field picture of parity `own` (1 top, 2 bottom): which blocks [2, h4, w4] refer to a field of
+    /// the other parity.
+    pub fn other_parity(&self, own: u8) -> Vec<bool> {
+        let plane = self.w4 * self.h4;
+        let other = |(i, &ref_idx): (usize, &i8)| {
+            let (x4, y4) = (i % plane % self.w4, i % plane / self.w4);
+            ref_idx >= 0 && self.reference(i / plane, ref_idx, x4 / 4, y4 / 4).parity == 3 - own
+        };
+        self.ref_idx.iter().enumerate().map(other).collect()
+    }
+
     /// How many 4x4 blocks use no list, list 0 alone, list 1 alone, and both.
     pub fn list_use(&self) -> [u32; 4] {
         let (l0, l1) = self.ref_idx.split_at(self.ref_idx.len() / 2);
@@ -164,8 +175,10 @@ pub struct Picture {
     /// Why the motion is not to be trusted as a whole; macroblocks that could not be parsed are
     /// left without motion.
     pub damage: Option<Error>,
-    /// A block refers to a frame that the stream lost (a gap in frame_num): vectors and reference
-    /// indices hold, but the POC of that reference is a guess.
+    /// A block refers to a frame that the stream lost (a gap in frame_num, or before its first
+    /// picture), or such frames make the order of the reference lists doubtful: the POC of references
+    /// is a guess. Vectors and reference indices are those that were coded; only where a single field
+    /// is lost, direct modes may have looked at another picture.
     pub lost_reference: bool,
 }
 

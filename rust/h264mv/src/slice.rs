@@ -313,16 +313,21 @@ impl SliceHeader {
     /// A different PPS alone starts one only together with the first macroblock: some encoders
     /// mix picture parameter sets inside a picture.
     pub fn starts_picture(&self, last: &SliceHeader) -> bool {
-        self.frame_num != last.frame_num
-            || self.structure != last.structure
+        !self.shares_time(last)
             || (self.nal_ref_idc == 0) != (last.nal_ref_idc == 0)
             || self.idr != last.idr
             || self.idr_pic_id != last.idr_pic_id
-            || self.pic_order_cnt_lsb != last.pic_order_cnt_lsb
-            || self.delta_pic_order_cnt_bottom != last.delta_pic_order_cnt_bottom
-            || self.delta_pic_order_cnt != last.delta_pic_order_cnt
             || (self.pic_parameter_set_id != last.pic_parameter_set_id
                 && self.first_mb_in_slice == 0)
+    }
+
+    /// Whether frame_num, structure and picture order count are those of `other`.
+    pub fn shares_time(&self, other: &SliceHeader) -> bool {
+        self.frame_num == other.frame_num
+            && self.structure == other.structure
+            && self.pic_order_cnt_lsb == other.pic_order_cnt_lsb
+            && self.delta_pic_order_cnt_bottom == other.delta_pic_order_cnt_bottom
+            && self.delta_pic_order_cnt == other.delta_pic_order_cnt
     }
 
     /// Whether memory_management_control_operation 5 is among the operations.

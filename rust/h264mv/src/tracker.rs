@@ -19,6 +19,8 @@ const HEADER_BYTES: usize = 4096;
 pub struct Tracker {
     headers_only: bool,
     sps: Vec<Option<Arc<Sps>>>,
+    /// A subset sequence parameter set of a profile with several views was seen.
+    views: bool,
     pps: Vec<Option<Arc<Pps>>>,
     assembly: Assembly,
     /// What SEI messages announce of the picture that starts next.
@@ -36,6 +38,7 @@ impl Tracker {
         Tracker {
             headers_only,
             sps: vec![None; 32],
+            views: false,
             pps: vec![None; 256],
             assembly: Assembly::default(),
             announced: Announced::default(),
@@ -98,21 +101,29 @@ impl Tracker {
         let (ref_idc, kind) = (head >> 5 & 3, head & 31);
         match kind {
             unit::SLICE | unit::IDR_SLICE => self.slice(payload, (kind, ref_idc), size, sample),
-            unit::PARTITION_A..=unit::PARTITION_C => Err(Error::Unsupported {
-                feature: "data partitioning",
-            }),
-            unit::SLICE_EXTENSION if !is_scalable(payload) => Err(Error::Unsupported {
+            unit::PARTITION_A..=unit::PARTITION_C if self.is_extended(None) => {
+                Err(Error::Unsupported {
+                    feature: "data partitioning",
+                })
+            }
+            unit::PARTITION_A..=unit::PARTITION_C => self.stray_unit(),
+            unit::SLICE_EXTENSION if is_scalable(payload) => Ok(None),
+            unit::SLICE_EXTENSION if self.is_view(payload, ref_idc) => Err(Error::Unsupported {
                 feature: "MVC views beyond the base view",
             }),
+            unit::SLICE_EXTENSION => self.stray_unit(),
+            unit::SUBSET_SPS => {
+                unescape(payload, &mut self.scratch);
+                self.views |= Sps::parse(&self.scratch).is_ok_and(|sps| sps.has_views());
+                Ok(None)
+            }
             unit::SPS => {
-                let done = self.flush();
                 self.put_sps(payload)?;
-                Ok(done)
+                Ok(self.flush())
             }
             unit::PPS => {
-                let done = self.flush();
                 self.put_pps(payload)?;
-                Ok(done)
+                Ok(self.flush())
             }
             unit::SEI => {
                 self.sei(payload);
@@ -123,6 +134,43 @@ impl Tracker {
             }
             _ => Ok(None),
         }
+    }
+
+    /// A unit of a kind that the stream cannot hold: damage.
+    fn stray_unit(&mut self) -> Result<Option<PicturePlan>> {
+        Err(self.assembly.blame(Error::malformed("nal_unit_type")))
+    }
+
+    /// Whether the stream is of the Extended profile: `sps`, else what is known of it, says so, and
+    /// so did the set that its first picture was coded with. Damage may fake one set, not both.
+    fn is_extended(&self, sps: Option<&Sps>) -> bool {
+        let first = self.assembly.first_sps();
+        let known = || self.sps.iter().flatten().any(|sps| sps.is_extended());
+        let extended = match sps.or(first) {
+            Some(sps) => sps.is_extended(),
+            None => known(),
+        };
+        extended && first.is_none_or(|sps| sps.is_extended())
+    }
+
+    /// Whether a coded slice extension belongs to a further view: the stream has a set for views, or
+    /// the slice fits to the picture that it follows.
+    fn is_view(&self, payload: &[u8], ref_idc: u8) -> bool {
+        const MVC_HEADER: usize = 3;
+        const RESERVED_ONE_BIT: u8 = 1;
+        if self.views {
+            return true;
+        }
+        let Some((header, slice)) = payload.split_at_checked(MVC_HEADER) else {
+            return false;
+        };
+        let mut rbsp = Vec::new();
+        unescape(&slice[..slice.len().min(HEADER_BYTES)], &mut rbsp);
+        let idr = header[0] & 0x40 == 0;
+        let kind = if idr { unit::IDR_SLICE } else { unit::SLICE };
+        let parsed = self.parse_header(&rbsp, kind, ref_idc);
+        header[2] & RESERVED_ONE_BIT == 1
+            && parsed.is_ok_and(|(header, ..)| self.assembly.is_at_time_of(&header))
     }
 
     fn sei(&mut self, payload: &[u8]) {
@@ -209,12 +257,22 @@ impl Tracker {
         let sps = self.sps[pps.seq_parameter_set_id as usize].clone();
         let sps = sps.ok_or(Error::malformed("seq_parameter_set_id"))?;
         if pps.slice_groups {
-            return Err(Error::Unsupported {
-                feature: "flexible macroblock ordering (slice groups)",
+            // Once there were pictures without, this is damage: a set is sent many times.
+            let possible = sps.allows_slice_groups() && self.assembly.first_sps().is_none();
+            return Err(if possible {
+                Error::Unsupported {
+                    feature: "flexible macroblock ordering (slice groups)",
+                }
+            } else {
+                Error::malformed("num_slice_groups_minus1")
             });
         }
-        let header = SliceHeader::parse(rbsp, kind, ref_idc, &sps, &pps)?;
-        Ok((header, sps, pps))
+        match SliceHeader::parse(rbsp, kind, ref_idc, &sps, &pps) {
+            Err(Error::Unsupported { .. }) if !self.is_extended(Some(&sps)) => {
+                Err(Error::malformed("slice_type"))
+            }
+            header => Ok((header?, sps, pps)),
+        }
     }
 
     /// Ends the access unit: its picture, and what its messages announce.

@@ -77,7 +77,12 @@ impl Default for Sequence {
 pub fn sps(sequence: &Sequence) -> Vec<u8> {
     let flag = |bits: Bits, on: bool| bits.u(1, on as u32);
     let mut bits = Bits::default().u(8, sequence.profile_idc).u(8, 0).u(8, 10);
-    bits = bits.ues(&[0, 0, 2, sequence.max_num_ref_frames]);
+    bits = bits.ue(0);
+    if sequence.profile_idc >= 100 {
+        // 4:2:0, 8 bits, no scaling matrix.
+        bits = bits.ues(&[1, 0, 0]).u(2, 0);
+    }
+    bits = bits.ues(&[0, 2, sequence.max_num_ref_frames]);
     bits = flag(bits, sequence.gaps_allowed).ues(&[1, 1]).u(2, 0b11);
     bits = flag(bits, sequence.crop.is_some());
     if let Some(crop) = &sequence.crop {

@@ -1,10 +1,11 @@
-"""Encode the small test streams of this folder: make_streams.py (needs PyAV with libx264, NumPy).
+"""Encode the small test streams of this folder: make_streams.py [NAME...] (needs PyAV with libx264, NumPy).
 
 Textured squares move over noise, so that every kind of partition, several references and direct
 modes occur. The digests beside the streams are written by `cargo test -- --ignored write_digests`
 and stand for what the parser gave when it matched a full decoder on its reference streams.
 """
 
+import sys
 from pathlib import Path
 
 import av
@@ -12,7 +13,12 @@ import numpy as np
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 12
 # Frame macroblocks beside field macroblocks of every kind are rare in small pictures (table 6-4).
-LARGE = {"mbaff_tff": (128, 96, 20), "mbaff_bff": (128, 96, 20)}
+LARGE = {
+    "open_gop": (64, 48, 24),
+    "high444_8x8": (128, 96, 8),
+    "mbaff_tff": (128, 96, 20),
+    "mbaff_bff": (128, 96, 20),
+}
 BASE = {"preset": "slow", "g": "8", "threads": "1", "qp": "30"}
 STREAMS = {
     "cabac_spatial": (
@@ -21,6 +27,7 @@ STREAMS = {
     ),
     "cabac_temporal": ("yuv420p", {"x264-params": "bframes=3:direct=temporal:ref=3:weightp=2:slices=3"}),
     "cavlc_b": ("yuv420p", {"x264-params": "cabac=0:bframes=2:direct=temporal:ref=2:partitions=all"}),
+    "open_gop": ("yuv420p", {"x264-params": "bframes=3:open-gop=1:keyint=6:b-pyramid=normal:ref=4"}),
     "baseline": ("yuv420p", {"profile": "baseline", "x264-params": "ref=3:partitions=all:8x8dct=0"}),
     "mbaff_cabac": ("yuv420p", {"x264-params": "tff=1:bframes=2:ref=3:partitions=all"}),
     "mbaff_cavlc": ("yuv420p", {"x264-params": "bff=1:cabac=0:bframes=2:direct=temporal:ref=3"}),
@@ -32,6 +39,7 @@ STREAMS = {
     ),
     "high422": ("yuv422p", {"x264-params": "cabac=0:bframes=2"}),
     "high444": ("yuv444p", {"x264-params": "bframes=2:ref=2"}),
+    "high444_8x8": ("yuv444p", {"qp": "18", "x264-params": "bframes=2:ref=2"}),
     "high444_cavlc": ("yuv444p", {"x264-params": "cabac=0:bframes=2:ref=2"}),
     "hi10": ("yuv420p10le", {"x264-params": "bframes=2:ref=2"}),
     "gray": ("gray", {"x264-params": "bframes=2"}),
@@ -50,6 +58,15 @@ def picture(index: int, noise: bool, width: int, height: int) -> np.ndarray:
     return image
 
 
+def waves(index: int, width: int, height: int) -> np.ndarray:
+    """Smooth content in motion: blocks with the 8x8 transform beside others."""
+    y, x = np.mgrid[:height, :width].astype(float)
+    x, y = x + 1.5 * index, y + 0.5 * index
+    grain = np.random.default_rng(index).normal(0, 3, (height, width))
+    gray = 127 + 60 * np.sin(x / 7) + 50 * np.sin(y / 5 + x / 11) + grain
+    return np.repeat(gray[..., None], 3, -1).clip(0, 255).astype(np.uint8)
+
+
 def encode(name: str, pix_fmt: str, options: dict[str, str], folder: Path) -> None:
     path = folder / f"{name}.264"
     width, height, frames = LARGE.get(name, (WIDTH, HEIGHT, FRAMES))
@@ -58,12 +75,14 @@ def encode(name: str, pix_fmt: str, options: dict[str, str], folder: Path) -> No
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.options = {**BASE, **options}
         for index in range(4 if name in ("pcm", "lossless") else frames):
-            frame = av.VideoFrame.from_ndarray(picture(index, name == "pcm", width, height), format="rgb24")
+            smooth = name == "high444_8x8"
+            image = waves(index, width, height) if smooth else picture(index, name == "pcm", width, height)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame.reformat(format=pix_fmt)))
         container.mux(stream.encode(None))
     print(name, path.stat().st_size)
 
 
 if __name__ == "__main__":
-    for name, (pix_fmt, options) in STREAMS.items():
-        encode(name, pix_fmt, options, Path(__file__).parent)
+    for name in sys.argv[1:] or STREAMS:
+        encode(name, *STREAMS[name], Path(__file__).parent)
