@@ -67,7 +67,8 @@ def verify(
 @app.command()
 def prune(
     stage: Annotated[
-        str | None, typer.Option(help="Only this stage: folds, motion, clip, motion_tokens, text or trained.")
+        str | None,
+        typer.Option(help="Only this stage: folds, motion, clip, motion_tokens, text, trained, window or video."),
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Only entries older than so many days.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
@@ -78,8 +79,11 @@ def prune(
     Example: moclip cache prune --days 90
     """
     from ..cache import FeatureCache
+    from ..cache_keys import STAGES
 
     if stage is None and days is None and not all_:
         raise typer.BadParameter("say what to remove: --stage, --days or --all")
+    if stage is not None and stage not in STAGES:
+        raise typer.BadParameter(f"--stage must be one of {', '.join(STAGES)}, got {stage!r}")
     count, freed = FeatureCache(cache).prune(stage, days)
     err.print(f"removed {count} entries, {freed / 1e6:.1f} MB")
