@@ -149,6 +149,11 @@ class AppearanceEncoder:
         arrays = {name: value.detach().cpu().numpy() for name, value in self._net.state_dict().items()}
         write_tensors(path, arrays, header_of(self.model_name, tag, config))
 
+    @property
+    def network(self) -> Any:
+        """open_clip's model, frozen."""
+        return self._net
+
     @cached_property
     def weights_digest(self) -> str:
         """Digest of all weights and of :attr:`configuration`, for cache keys."""

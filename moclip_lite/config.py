@@ -36,6 +36,7 @@ __all__ = [
     "TestConfig",
     "load_experiment",
     "save_experiment",
+    "with_absolute_paths",
 ]
 
 Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
@@ -258,6 +259,31 @@ def _find_prompts(values: dict[str, Any], folder: Path) -> None:
         beside = folder / clip["prompts"]
         if beside.is_file():
             clip["prompts"] = str(beside)
+
+
+def with_absolute_paths(experiment: Experiment) -> Experiment:
+    """The same configuration with paths that mean the same in every working directory."""
+    data, clip = experiment.data, experiment.clip
+    weights = Path(clip.pretrained).expanduser()
+    return experiment.model_copy(
+        update={
+            "run": experiment.run.model_copy(update={"dir": _absolute(experiment.run.dir)}),
+            "data": data.model_copy(
+                update={"root": _absolute(data.root), "splits_dir": _absolute(data.splits_dir)}
+            ),
+            "cache": experiment.cache.model_copy(update={"dir": _absolute(experiment.cache.dir)}),
+            "clip": clip.model_copy(
+                update={
+                    "prompts": _absolute(clip.prompts),
+                    "pretrained": str(weights.absolute()) if weights.is_file() else clip.pretrained,
+                }
+            ),
+        }
+    )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser().absolute()
 
 
 def save_experiment(experiment: Experiment, path: Path) -> None:

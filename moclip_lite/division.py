@@ -17,10 +17,12 @@ from .cache import FeatureCache
 from .cache_keys import cache_key
 from .config import DataConfig
 from .datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, limit_train, official_folds
+from .datasets.base import shorten
 from .digest import digest_bytes
-from .errors import DataError
+from .errors import ConfigError, DataError
+from .feature_file import FeatureFile
 
-__all__ = ["divide"]
+__all__ = ["divide", "divide_features", "file_settings"]
 
 _ABOUT: Final = "folds"
 _DECIDES: Final = {
@@ -32,6 +34,8 @@ _DECIDES: Final = {
     "shared_groups",
 }
 """What of a data set's configuration decides the division; the clips are the rest of it."""
+
+_ASKED: Final = ("protocol", "test_fraction", "val_fraction")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -54,6 +58,69 @@ def divide(dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCac
     folds = _divide(dataset, data, seed)
     cache.put("folds", key, _pack(folds, dataset))
     return folds
+
+
+def divide_features(file: FeatureFile, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
+    """The folds of a file of features: its own where it knows them.
+
+    ``data.protocol=official`` means the file's own division too.
+
+    Raises:
+        ConfigError: another division is asked for, and the features are of a network that was trained on clips which
+            that would test.
+        DataError: no such split, or too few clips or groups.
+    """
+    dataset, own = file.dataset, _own_settings(file)
+    asked = _asked(data)
+    other = {name: value for name, value in asked.items() if name in own and own[name] != value}
+    if not own or (other and not file.bound):
+        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache)
+    if other:
+        name, value = next(iter(other.items()))
+        raise ConfigError(
+            f"{dataset.root} holds features of a motion network that was trained on the training clips of its own "
+            f"division (data.{name}={own[name]}); data.{name}={value} would test on them: leave it out, or make "
+            "features of a run with that division"
+        )
+    if file.origin is None:
+        official = data.model_copy(update={"protocol": "official"})
+        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), official, seed, cache)
+    folds = {fold.name: fold for fold in file.origin.folds}
+    if "splits" in data.model_fields_set and any(name.startswith("split") for name in folds):
+        names = [f"split{n}" for n in data.splits]
+        if absent := [name for name in names if name not in folds]:
+            raise DataError(f"{dataset.root}: no {shorten(absent)} among its folds, {', '.join(folds)}")
+        folds = {name: folds[name] for name in names}
+    if data.train_per_class is None:
+        return list(folds.values())
+    return [limit_train(fold, data.train_per_class, seed) for fold in folds.values()]
+
+
+def file_settings(file: FeatureFile) -> dict[str, Any]:
+    """The settings of the division that a file knows, as a configuration has them; nothing if it knows none."""
+    own = _own_settings(file)
+    fields: dict[str, Any] = {name: own[name] for name in _ASKED if name in own}
+    if file.origin is not None:
+        numbers = [fold.name.removeprefix("split") for fold in file.origin.folds]
+        if all(number.isdigit() for number in numbers):
+            fields["splits"] = tuple(int(number) for number in numbers)
+    return fields
+
+
+def _own_settings(file: FeatureFile) -> dict[str, Any]:
+    if file.origin is not None:
+        return {"protocol": "official", **file.origin.division}
+    return {"protocol": "official"} if file.dataset.official else {}
+
+
+def _asked(data: DataConfig) -> dict[str, Any]:
+    """What of a division is asked for: settings that were given, as far as the protocol looks at them."""
+    asked: dict[str, Any] = {name: getattr(data, name) for name in _ASKED if name in data.model_fields_set}
+    if asked.get("protocol") == "official":
+        del asked["protocol"]
+    if data.protocol != "holdout":
+        asked.pop("test_fraction", None)
+    return asked
 
 
 def _divide(dataset: VideoDataset, data: DataConfig, seed: int) -> list[Fold]:

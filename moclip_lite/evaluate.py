@@ -36,7 +36,9 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
             or encoder.
     """
     if space.feature_file is not None:
-        raise CheckpointError(f"{folder} was trained on a file of features; run it again to test it")
+        raise CheckpointError(
+            f"{folder} was trained on a file of features; `moclip run {folder}` tests it on the file's test clips"
+        )
     clips = [clip for fold in space.folds for clip in fold.clips()]
     unique = list({clip.name: clip for clip in clips}.values())
     motion = space.extract_motion(unique)

@@ -95,7 +95,7 @@ def run_folds(
 
 def _describe(space: Workspace, folder: Path) -> None:
     """What a folder with weights needs to be read again."""
-    save_experiment(space.experiment, folder / "config.yaml")
+    save_experiment(space.saved_experiment, folder / "config.yaml")
     write_json(folder / "labels.json", list(space.dataset.labels))
 
 
@@ -138,18 +138,41 @@ def _keep_training(folder: Path, out: FoldResult) -> None:
 def _run_fold_of_features(
     space: Workspace, file: FeatureFile, inputs: FoldInputs, folder: Path
 ) -> FoldResult:
-    """Train and test heads where there are features in place of videos."""
+    """Train and test heads where there are features in place of videos; for motion that is the control head."""
     out = FoldResult(inputs.name)
     streams: set[str] = set(space.experiment.run.streams)
-    if streams & {"appearance", "fusion"}:
-        motion = {clip.name: row for clip, row in zip(file.dataset.clips, file.motion, strict=True)}
-        head_stage(space, inputs, folder, out, motion, streams)
+    here = {"motion": file.has_motion, "appearance": file.appearance is not None}
+    for stream, present in here.items():
+        if not present and streams & {stream, "fusion"}:
+            out.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
+            space.reporter.warn(out.notes[-1])
+    if not file.has_motion:
+        streams -= {"motion", "fusion"}
+    elif streams & {"motion", "fusion"}:
+        streams.add("motion_head")
+    if file.appearance is None:
+        streams -= {"appearance", "fusion", "zero_shot"}
+    networks = {} if file.origin is None else file.origin.networks
+    inputs.motion_network = networks.get(inputs.name, file.digest)
+    if share().leads:
+        write_json(folder / "features.json", _features_words(space, file))
+    if streams & {"appearance", "fusion", "motion_head"}:
+        head_stage(space, inputs, folder, out, file.motion_of(inputs.name), streams)
     if "zero_shot" in streams or ("appearance" in streams and file.classes is not None):
         zero_shot_stage(space, inputs, out)
     if not out.scores:
-        raise DataError("a file of features serves the streams appearance, fusion and zero_shot")
+        held = " and ".join(stream for stream, present in here.items() if present)
+        raise DataError(
+            f"{space.experiment.data.root} holds features of {held}; run.streams asks for none of that"
+        )
     _keep_training(folder, out)
     return out
+
+
+def _features_words(space: Workspace, file: FeatureFile) -> dict[str, str]:
+    """Which file a run's heads were trained on, and the run that could read videos for them."""
+    run = "" if file.origin is None else file.origin.folder
+    return {"file": str(space.saved_experiment.data.root), "digest": file.digest, "run": run}
 
 
 def _possible_streams(space: Workspace, inputs: FoldInputs, store: MotionStore, out: FoldResult) -> set[str]:

@@ -37,11 +37,16 @@ def head_stage(
     features: dict[str, npt.NDArray[np.float32]],
     streams: set[str],
 ) -> None:
-    """Train and test the heads: appearance, and where there is motion the fusion and its control."""
-    if share().leads:  # a head is of use with these weights only
-        write_json(folder / "encoder.json", space.encoder_identity)
+    """Train and test the heads: appearance, and where there is motion the fusion and its control.
+
+    `streams` may ask for the control alone, "motion_head"; then no appearance is looked at.
+    """
     fused = "fusion" in streams
-    parts = {name: inputs.part(name, motion=fused, clip=True) for name in ("train", "val", "test")}
+    sees = fused or "appearance" in streams
+    if share().leads and sees:  # a head is of use with these weights only
+        write_json(folder / "encoder.json", space.encoder_identity)
+    moves = fused or "motion_head" in streams
+    parts = {name: inputs.part(name, motion=moves, clip=sees) for name in ("train", "val", "test")}
     tables = head_tables(space, inputs, parts, features)
     heads: dict[str, str] = {}
     if "appearance" in streams:
@@ -49,7 +54,9 @@ def head_stage(
         if tables["train"].appearance.shape[1] > 1:
             heads["appearance_frame"] = HEADS["appearance_frame"]
     if fused:
-        heads |= {"fusion": space.experiment.fusion.head, "motion_head": HEADS["motion_head"]}
+        heads["fusion"] = space.experiment.fusion.head
+    if moves:
+        heads["motion_head"] = HEADS["motion_head"]
     for stage, name in heads.items():
         head, result = train_head(space, name, stage, tables, inputs, folder)
         out.training[stage] = vars(result)

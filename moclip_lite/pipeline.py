@@ -15,6 +15,7 @@ from .digest import digest_bytes
 from .distributed import agree, share
 from .errors import CheckpointError, WeightsUnavailable
 from .extract import ExtractReport
+from .labels import read_prompts
 from .run_folder import RunFolder
 from .storage import read_json
 from .workspace import Workspace
@@ -40,7 +41,7 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
     folder = RunFolder(experiment.run.dir, [fold.name for fold in folds])
     with folder.locked() if share().leads else nullcontext():
         found = fill_cache(space)
-        mark = _fingerprint(experiment, folds, *found[:2])
+        mark = _fingerprint(space.saved_experiment, folds, *found[:2])
         done = _finished(folder.path, mark)
         if agree([done is not None])[0]:
             space.reporter.say(f"{folder.path}: nothing to do, this experiment is finished")
@@ -97,7 +98,12 @@ def _appearance(space: Workspace, clips: Sequence[Clip]) -> tuple[ExtractReport,
 def _fingerprint(experiment: Experiment, folds: Sequence[Fold], *reports: ExtractReport) -> str:
     settings = experiment.model_dump(mode="json", exclude={"cache"})
     settings["run"] = {"seed": experiment.run.seed, "streams": list(experiment.run.streams)}
-    settings["data"].pop("root")
+    for place in ("root", "splits_dir"):  # what lies there is in the rows and keys
+        settings["data"].pop(place)
+    if Path(experiment.clip.pretrained).is_file():
+        settings["clip"].pop("pretrained")
+    prompts = read_prompts(experiment.clip.prompts)
+    settings["clip"]["prompts"] = [prompts.templates, sorted(prompts.paraphrases.items())]
     rows = [[f.name, [[c.name for c in part] for part in (f.train, f.val, f.test)]] for f in folds]
     keys = [sorted(report.keys.items()) for report in reports]
     code = {stage: stage_versions(stage) for stage in _STAGES}

@@ -83,14 +83,16 @@ class Classifier:
         self.device = pick_device(experiment.run.device)
 
     @classmethod
-    def load(cls, run: PathLikeStr, *, device: str = "auto") -> Classifier:
+    def load(cls, run: PathLikeStr, *, device: str = "auto", overrides: Sequence[str] = ()) -> Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
             run: the folder.
             device: "auto", "cpu" or "cuda".
+            overrides: "section.key=value", such as where clip.pretrained lies now.
 
         Raises:
+            ConfigError: an override that no configuration has.
             CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong
                 together.
         """
@@ -102,9 +104,9 @@ class Classifier:
             raise CheckpointError(
                 f"{folder} holds {len(folds)} folds, each with its own weights; name one, such as {folds[0]}"
             )
-        experiment = load_experiment(folder / "config.yaml", [f"run.device={device}"])
+        experiment = load_experiment(folder / "config.yaml", [f"run.device={device}", *overrides])
         if experiment.data.kind == "features":
-            raise CheckpointError(f"{folder} was trained on a file of features; it can't read videos")
+            raise CheckpointError(_of_features(folder))
         labels = read_json(folder / "labels.json")
         if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
             raise CheckpointError(f"{folder / 'labels.json'} is not a list of labels")
@@ -128,6 +130,16 @@ class Classifier:
             path = self._folder / f"{stage}.safetensors"
             check_sources(path, {"encoder": encoder.weights_digest}, SOURCES[stage])
         return encoder
+
+    @property
+    def encoder(self) -> AppearanceEncoder:
+        """The frozen appearance encoder of the heads, loaded on first use.
+
+        Raises:
+            CheckpointError: other weights than the heads were trained on.
+            WeightsUnavailable: its weights can't be loaded.
+        """
+        return self._encoder
 
     @property
     def warnings(self) -> list[str]:
@@ -225,6 +237,21 @@ class Classifier:
     def _rank(self, scores: npt.NDArray[np.float32], top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[: max(1, top_k)]
         return [(self.labels[i], float(scores[i])) for i in order]
+
+
+def _of_features(folder: Path) -> str:
+    """How to predict where heads were trained on a file of features."""
+    said = f"{folder} was trained on a file of features; it can't read videos"
+    try:
+        run = read_json(folder / "features.json").get("run")
+    except (CheckpointError, AttributeError):
+        run = None
+    if not run:
+        return said
+    return (
+        f"{said}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its own heads, "
+        f"and `moclip run {run} --set fusion.head=NAME` trains this run's head there"
+    )
 
 
 def _load_motion(folder: Path, experiment: Experiment, labels: Sequence[str]) -> MotionNet | None:

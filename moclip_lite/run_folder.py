@@ -40,6 +40,7 @@ _RESULTS: Final = (
     "report.md",
     "training.json",
 )
+_SOURCES: Final = ("encoder.json", "features.json")
 _DRAWN: Final = ("figures", "tensorboard")
 _LONGEST: Final = 100  # characters of a fold's folder
 
@@ -143,7 +144,8 @@ def _set_aside(folder: Path) -> None:
         if weights.is_file():
             set_aside(weights).parent.mkdir(parents=True, exist_ok=True)
             os.replace(weights, set_aside(weights))
-    (folder / "encoder.json").unlink(missing_ok=True)
+    for name in _SOURCES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _remove_fold(folder: Path, *, emptied: bool) -> None:
@@ -151,7 +153,8 @@ def _remove_fold(folder: Path, *, emptied: bool) -> None:
     for stage in STAGES:
         (folder / f"{stage}.safetensors").unlink(missing_ok=True)
     shutil.rmtree(folder / "state", ignore_errors=True)
-    (folder / "encoder.json").unlink(missing_ok=True)
+    for name in _SOURCES:
+        (folder / name).unlink(missing_ok=True)
     if emptied:
         for name in ("config.yaml", "labels.json"):
             (folder / name).unlink(missing_ok=True)

@@ -277,9 +277,11 @@ def motion_table(
 def appearance_features(
     space: Workspace, inputs: FoldInputs, clips: Sequence[Clip]
 ) -> npt.NDArray[np.float32]:
-    """float32 [N, frames, D] of clips, normalised if the configuration says so."""
-    if space.feature_file is not None:
-        out = space.feature_file.appearance[space.feature_file.rows(clips)]
+    """float32 [N, frames, D] of clips, normalised if the configuration says so; zeros where a file has none."""
+    file = space.feature_file
+    if file is not None:
+        held = file.appearance
+        out = np.zeros((len(clips), 1, 1), np.float32) if held is None else held[file.rows(clips)]
     else:
         out = np.stack([_cached_appearance(space, inputs, clip) for clip in clips])
     if space.experiment.clip.normalize:
@@ -315,8 +317,10 @@ def train_head(
         head.start_from_text(torch.from_numpy(space.class_vectors))
         parts.append(space.class_vectors)
     digest = digest_bytes(np.ascontiguousarray(part).tobytes() for part in parts)
-    known = {"motion_network": inputs.motion_network, "encoder": space.encoder_identity["digest"]}
-    sources = {source: str(known[source]) for source in SOURCES[stage]}
+    sources = {
+        source: str(inputs.motion_network if source == "motion_network" else space.encoder_identity["digest"])
+        for source in SOURCES[stage]
+    }
     size = f.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
     fingerprint = inputs.fingerprint(name, digest, sources, size, t.model_dump(mode="json"), seed)
     feed = HeadFeed(head, train, tables["val"], t.batch, seed, share())

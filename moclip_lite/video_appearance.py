@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .appearance import AppearanceEncoder
 from .costs import count_cost
+from .mobileviclip import MobileViCLIP
 from .mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from .mobileviclip.frames import to_tensor
 
@@ -47,6 +48,11 @@ class VideoAppearanceEncoder(AppearanceEncoder):
 
     def describe(self) -> str:
         return self._encoder.describe()
+
+    @property
+    def network(self) -> MobileViCLIP:
+        """The model, folded and frozen."""
+        return self._encoder.model
 
     @cached_property
     def configuration(self) -> dict[str, Any]:

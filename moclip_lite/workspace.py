@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ import numpy.typing as npt
 
 from .cache import FeatureCache
 from .cache_keys import cache_key
-from .config import VIDEO_MODELS, Experiment
-from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
+from .config import VIDEO_MODELS, Experiment, with_absolute_paths
+from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101, with_groups
 from .distributed import share, wait_for_all
-from .division import divide
+from .division import divide, divide_features, file_settings
 from .errors import ConfigError
 from .extract import ExtractReport, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
@@ -100,7 +101,7 @@ class Workspace:
         """
         data = self.experiment.data
         if self.feature_file is not None:
-            return self.feature_file.dataset.with_splits([f"split{n}" for n in data.splits])
+            return with_groups(self.feature_file.dataset, data.group_pattern)
         if data.root is None:
             raise ConfigError("data.root is not set; name the folder of the clips with --set data.root=DIR")
         root = data.root / data.recipe if data.recipe is not None else data.root
@@ -111,12 +112,15 @@ class Workspace:
                 progress=lambda done, total: self.reporter.progress("generate", done, total),
             )  # fmt: skip
         elif data.kind == "ucf101":
-            found = load_ucf101(root, data.splits_dir, data.splits, skip_missing=data.skip_missing)
+            found = load_ucf101(
+                root, data.splits_dir, data.splits,
+                skip_missing=data.skip_missing, group_pattern=data.group_pattern,
+            )  # fmt: skip
         else:
             found = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
         for note in found.notes:
             self.reporter.warn(note)
-        return found
+        return with_groups(found, data.group_pattern)
 
     @cached_property
     def feature_file(self) -> FeatureFile | None:
@@ -139,11 +143,34 @@ class Workspace:
         Raises:
             DataError: too few clips or groups.
         """
-        folds = divide(self.dataset, self.experiment.data, self.experiment.run.seed, self.cache)
+        data, seed, file = self.experiment.data, self.experiment.run.seed, self.feature_file
+        if file is None:
+            folds = divide(self.dataset, data, seed, self.cache)
+        else:
+            folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
+            self._say_division(file)
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
         return folds
+
+    def _say_division(self, file: FeatureFile) -> None:
+        own = None if file.origin is None else file.origin.division
+        if own:
+            words = ", ".join(f"{name} {value}" for name, value in own.items())
+            self.reporter.say(
+                f"{file.dataset.root}: divided as its features were made ({words}); run.seed "
+                f"{self.experiment.run.seed} is for the heads"
+            )
+
+    @cached_property
+    def saved_experiment(self) -> Experiment:
+        """The configuration as a run folder keeps it: absolute paths, and the division of a file of features."""
+        found = with_absolute_paths(self.experiment)
+        if self.feature_file is None:
+            return found
+        own = file_settings(self.feature_file)
+        return found.model_copy(update={"data": found.data.model_copy(update=own)})
 
     @cached_property
     def appearance_spec(self) -> AppearanceSpec:
@@ -181,8 +208,10 @@ class Workspace:
     @property
     def encoder_identity(self) -> dict[str, str]:
         """What appearance features come from: model, weights and their digest."""
-        if self.feature_file is not None:
-            return {"model": "file", "pretrained": "", "digest": self.feature_file.digest}
+        file = self.feature_file
+        if file is not None:
+            known = dict(file.origin.encoder) if file.origin is not None else {}
+            return known or {"model": "file", "pretrained": "", "digest": file.digest}
         spec = self.appearance_spec
         return {"model": spec.model, "pretrained": spec.pretrained, "digest": self.lazy_encoder.digest}
 

@@ -131,7 +131,8 @@ class Picture:
         """What is damaged; such a picture's motion is not to be trusted as a whole."""
     @property
     def lost_reference(self) -> bool:
-        """A block refers to a frame that the stream lost: `ref_poc` is a guess there."""
+        """A block refers to a frame that the stream lost, or such frames make the order of a B picture's
+        reference lists doubtful: `ref_poc` is a guess, vectors hold."""
     @property
     def mv(self) -> NDArray[np.int16]:
         """[2, H4, W4, 2] in quarter samples, 0 where the list is not used."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -132,8 +131,7 @@ class _Run:
             self._context.options = options
         self._reader = self._from_start()
         self._number = -1  # of the packet read last
-        self.fresh = True
-        """Whether nothing was decoded yet."""
+        self._fresh = True  # nothing was decoded yet
 
     def decode(
         self, entry: int, wanted: list[int], *, every: bool, skip: bool = True
@@ -214,26 +212,30 @@ class _Run:
                 yield number, packet
 
     def _approach(self, first: int) -> bool:
-        """Be before packet `first` with an empty decoder that has seen the head of the stream."""
-        if self.fresh and first > 0:
-            self._decode_head()
-        if not self.fresh:
+        """Be before packet `first` with an empty decoder, which has seen the head of the stream if need be."""
+        if self._fresh and first > 0 and self._pictures.head and not self._decode_head():
+            return False
+        if not self._fresh:
             self._context.flush_buffers()
             self._context.skip_frame = "DEFAULT"
-        self.fresh = False
+        self._fresh = False
         past = int(self._packets.size[self._number + 1 : first].sum())
         if self._number >= first or past > WORTH_A_SEEK:
             return self._seek(first) or self._number < first
         return True
 
-    def _decode_head(self) -> None:
-        """Decode the first packet: parameter sets and messages to the decoder may stand there alone."""
-        self.fresh = False
+    def _decode_head(self) -> bool:
+        """Decode the first packet; returns whether it is whole."""
+        self._fresh = False
         number, packet = next(self._reader, (0, None))
-        if packet is not None:
-            self._number = number
-            with contextlib.suppress(av.error.FFmpegError):  # damage is reported where it is asked for
-                decode_packet(self._context, packet, number)
+        self._number = number
+        if packet is None or number in self._pictures.doubts:
+            return False
+        try:
+            frames = decode_packet(self._context, packet, number)
+        except av.error.FFmpegError:
+            return False
+        return not any(frame.is_corrupt for frame in frames)
 
     def _seek(self, first: int) -> bool:
         if not self._packets.seek(self._container, self._stream, first):

@@ -21,6 +21,7 @@ __all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "re
 EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
 
 _MACROBLOCK: Final = 16
+_RATE_TOLERANCE: Final = 0.1  # of the pictures' own average rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,10 @@ def read_metadata(
     seconds = pictures.duration
     if seconds is None and facts.rate:
         seconds = frames / float(facts.rate)
+    fps = float(facts.rate) if facts.rate else None
+    own = frames / seconds if pictures.seconds is not None and seconds else None
+    if own is not None and (fps is None or abs(fps - own) > _RATE_TOLERANCE * own):
+        fps = own  # what AVI and MPEG-TS name may be the rate of ticks or of fields
     return VideoMetadata(
         codec=facts.codec,
         profile=facts.profile,
@@ -127,7 +132,7 @@ def read_metadata(
         coded_width=coded[0],
         coded_height=coded[1],
         display=display,
-        average_fps=float(facts.rate) if facts.rate else None,
+        average_fps=fps,
         num_frames=frames,
         duration_seconds=seconds,
         has_b_frames=pictures.reordered,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from .demux import NO_PTS, PacketIndex
 from .errors import MalformedStream, UnsupportedStream
 from .outputs import Outputs, Segment, decode_segments
-from .packet_rules import REORDERING_CODECS
+from .packet_rules import PARTIAL_CODECS, REORDERING_CODECS
 from .pictures import NO_TAG, PictureIndex, picture_index
 from .scan import StreamScan
 from .source import Source, open_video
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["index_pictures"]
 
 _MOST: Final = 0.5  # of the packets: where more would be decoded, all are
+_X264_FIXED: Final = 151  # the build from which on x264 follows the standard
+_LATE: Final = 1.75  # times the usual step: pictures are missing in between, perhaps
 _READ_ON: Final = 32  # packets, more than any decoder reads before it puts a picture out
 
 
@@ -55,12 +57,14 @@ def _from_packets(source: Source, scan: StreamScan) -> PictureIndex | None:
     order = np.nonzero(shows & packets.shown)[0].astype(np.int64)
     if not len(order) or not key[np.nonzero(shows)[0][0]]:
         return None
+    if packets.stream.codec in PARTIAL_CODECS and _has_holes(packets.pts[order]):
+        return None
     if packets.stream.codec in REORDERING_CODECS:
         ordered = _by_time(source, packets, order)
         if ordered is None:
             return None
         order = ordered
-    return picture_index(packets, order, key[order])
+    return picture_index(packets, order, key[order], head=_needs_head(scan))
 
 
 def _by_time(
@@ -76,6 +80,12 @@ def _by_time(
     if depth > allowed or (depth == 0 and allowed > 0):  # without depth: times of decoding, perhaps
         return None
     return numbers[order]
+
+
+def _has_holes(pts: npt.NDArray[np.int64]) -> bool:
+    """Whether times are so far apart that pictures may be missing."""
+    steps = np.diff(np.sort(pts[pts != NO_PTS]))
+    return len(steps) > 0 and bool(steps.max() > _LATE * np.median(steps))
 
 
 def _decoder_depth(source: Source, packets: PacketIndex) -> int:
@@ -128,7 +138,7 @@ def _from_headers(source: Source, scan: StreamScan) -> PictureIndex | None:
     segments = _segments(frames, doubts, len(scan.packets))
     if segments is None:
         return None
-    outputs = decode_segments(source, segments) if segments else []
+    outputs = decode_segments(source, segments, head=_needs_head(scan)) if segments else []
     merged = _merge(scan, frames, segments, outputs)
     if merged is None:
         return None
@@ -146,6 +156,7 @@ def _from_headers(source: Source, scan: StreamScan) -> PictureIndex | None:
         np.array(entry, bool),
         corrupt=np.array(corrupt, bool) if segments else None,
         doubts=_damage(scan, frames),
+        head=_needs_head(scan),
         damaged=tuple(item for output in outputs for item in output.refused),
     )
 
@@ -198,6 +209,19 @@ def _frames(scan: StreamScan) -> list[_Frame]:
     for info in [] if scan.headers is None else scan.headers.infos():
         frames.setdefault(info.frame, []).append(info)
     return [_Frame(pictures) for pictures in frames.values()]
+
+
+def _needs_head(scan: StreamScan) -> bool:
+    """Whether decoders work around the encoder's faults, which names itself in the first packet.
+
+    x264 before build 151 (4:4:4, CABAC, 8x8 transform), DivX and XviD.
+    """
+    if scan.packets.stream.codec != "h264":
+        return scan.packets.stream.codec == "mpeg4"
+    if scan.headers is None:
+        return True
+    builds = {info.x264_build for info in scan.headers.infos()}
+    return any(build is not None and build < _X264_FIXED for build in builds)
 
 
 def _damage(scan: StreamScan, frames: list[_Frame]) -> set[int]:
@@ -296,6 +320,7 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         entry,
         corrupt=np.array(outputs.corrupt, bool),
         doubts=_damage(scan, _frames(scan)),
+        head=_needs_head(scan),
         damaged=tuple(outputs.refused),
     )
 

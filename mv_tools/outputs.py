@@ -69,27 +69,31 @@ def decode_packet(
     return context.decode(packet)
 
 
-def decode_segments(source: Source, segments: Sequence[Segment]) -> list[Outputs]:
+def decode_segments(source: Source, segments: Sequence[Segment], *, head: bool = False) -> list[Outputs]:
     """Decode stretches of a file on one thread, which alone reports damage.
 
     Args:
         source: the file.
         segments: ascending, without overlap.
+        head: whether the decoder sees the first packet before it starts at a segment.
     """
     with open_video(source) as (container, stream):
         context = stream.codec_context
         context.thread_count, context.thread_type = 1, "NONE"
         context.options = {"skip_loop_filter": "all"}  # changes samples only
         packets = enumerate(read_packets(container, stream))
-        return [_decode(context, packets, segment) for segment in segments]
+        return [_decode(context, packets, segment, head) for segment in segments]
 
 
 def _decode(
-    context: VideoCodecContext, packets: Iterator[tuple[int, Packet[VideoStream]]], segment: Segment
+    context: VideoCodecContext,
+    packets: Iterator[tuple[int, Packet[VideoStream]]],
+    segment: Segment,
+    head: bool,
 ) -> Outputs:
     outputs = Outputs()
     started = segment.first == 0
-    for number, packet in _from(context, packets, segment.first):
+    for number, packet in _from(context, packets, segment.first, head):
         try:
             frames = decode_packet(context, packet, number)
         except av.error.FFmpegError as error:
@@ -108,12 +112,12 @@ def _decode(
 
 
 def _from(
-    context: VideoCodecContext, packets: Iterator[tuple[int, Packet[VideoStream]]], first: int
+    context: VideoCodecContext, packets: Iterator[tuple[int, Packet[VideoStream]]], first: int, head: bool
 ) -> Iterator[tuple[int, Packet[VideoStream] | None]]:
     """The packets from `first` on with their numbers; at the end None, which flushes the decoder."""
     number = -1
     for number, packet in packets:
-        if number == 0 and first > 0:
+        if number == 0 and first > 0 and head:
             _see(context, packet)
         if number == first:
             context.flush_buffers()

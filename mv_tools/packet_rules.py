@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["REORDERING_CODECS", "PacketFacts", "PacketRule", "packet_rule"]
+__all__ = ["PARTIAL_CODECS", "REORDERING_CODECS", "PacketFacts", "PacketRule", "packet_rule"]
 
 
 class PacketFacts(NamedTuple):
@@ -30,6 +30,9 @@ PacketRule: TypeAlias = Callable[[bytes], "PacketFacts | None"]
 
 REORDERING_CODECS: Final = frozenset(("hevc",))
 """Codecs with a rule whose pictures are shown in another order than that of their packets."""
+
+PARTIAL_CODECS: Final = frozenset(("av1", "hevc"))
+"""Codecs whose decoders put nothing out for pictures that refer to missing ones."""
 
 _START_CODE: Final = b"\0\0\1"
 _NOT_CODED_VOP: Final = 16  # bytes: a VOP as short as this may have vop_coded 0

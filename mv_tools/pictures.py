@@ -37,6 +37,8 @@ class PictureIndex:
         corrupt: bool [N], whether libavcodec reports damage of the picture, as far as it was decoded.
         doubts: int64 [M] ascending, packets at or next to which data are damaged or missing. What a
             decoder puts in their place depends on all that it decoded before.
+        head: whether the decoder has to see the first packet before it starts elsewhere: what tells it the
+            encoder's quirks stands there alone.
         damaged: (packet, reason) where libavcodec refused a packet, if it was decoded.
     """
 
@@ -47,6 +49,7 @@ class PictureIndex:
     decoded: bool
     corrupt: npt.NDArray[np.bool_]
     doubts: npt.NDArray[np.int64]
+    head: bool = False
     damaged: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
@@ -121,6 +124,7 @@ def picture_index(
     *,
     corrupt: npt.NDArray[np.bool_] | None = None,
     doubts: Iterable[int] = (),
+    head: bool = False,
     damaged: tuple[tuple[int, str], ...] = (),
 ) -> PictureIndex:
     """Pictures whose packets are known, with the times of these; `corrupt` where they were decoded."""
@@ -129,7 +133,8 @@ def picture_index(
     corrupt = np.zeros(len(packet), bool) if corrupt is None else corrupt
     doubtful = {*doubts, *packets.damaged, *packet[corrupt].tolist(), *(number for number, _ in damaged)}
     places = np.array(sorted(doubtful - {NO_TAG}), np.int64)
-    return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, places, damaged)
+    entry = entry & ~np.isin(packet, places)
+    return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, places, head, damaged)
 
 
 def _times(
@@ -155,7 +160,10 @@ def _times(
     coded = packets.pts[np.sort(packet[packet != NO_TAG])]
     if (np.diff(ticks) <= 0).any() and _ascending(coded):
         ticks = np.sort(ticks)
-    last = int(packets.duration[packet[-1]]) or round(_usual_step(ticks, packets))
+    usual = _usual_step(ticks, packets)
+    last = max(int(packets.duration[packet[-1]]), round(usual / 2))
+    if 2 * last <= usual:  # AVI names a tick
+        last = round(usual)
     seconds = ticks * packets.time_base
     steps = np.diff(seconds)
     length = float(steps[steps > 0].sum()) + last * packets.time_base
@@ -167,8 +175,8 @@ def _ascending(ticks: npt.NDArray[np.int64]) -> bool:
 
 
 def _usual_step(ticks: npt.NDArray[np.int64], packets: PacketIndex) -> float:
-    """Ticks from one picture to the next: the rate, else the most common difference."""
-    if packets.stream.rate:
-        return float(1 / packets.stream.rate) / packets.time_base
+    """Ticks from one picture to the next: the most common difference, else by the rate that the file names."""
     steps = np.diff(ticks)
-    return float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    if (steps > 0).any():
+        return float(np.median(steps[steps > 0]))
+    return float(1 / packets.stream.rate) / packets.time_base if packets.stream.rate else 0.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 from cli_fixtures import TrainedRun
+from conftest import H264, encode, panning
 from mobileviclip_fixtures import SMALL, TINY, clip_of, shaken
 from torch import Tensor, nn
 
@@ -51,30 +55,118 @@ def test_both_towers(tmp_path: Path, config: MobileViClipConfig) -> None:
     about = json.loads((tmp_path / "model.json").read_text())
     assert about["opset"] == OPSET
     assert about["weights"] == "random"
+    stored = {p.key: p.value for p in onnx.load(tmp_path / "video.onnx").metadata_props}
+    assert json.loads(stored["preprocessing"])["clip"]["size"] == config.image_size
 
 
-def test_a_whole_classifier(trained: TrainedRun, tmp_path: Path) -> None:
-    made = export_classifier(trained.folder, tmp_path)
-    assert {e.path.name for e in made} == {"motion.onnx", "fusion.onnx", "appearance.onnx"}
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "predict_onnx.py"
+
+
+def answer(folder: Path, clip: Path) -> list[tuple[str, float]]:
+    """What the example of the documents says of a clip, in a process of its own."""
+    code = f"import sys, runpy; sys.argv = ['x', {str(folder)!r}, {str(clip)!r}]; runpy.run_path({str(EXAMPLE)!r}); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    return [(label, float(score)) for label, score in rows]
+
+
+@pytest.fixture(scope="module")
+def exported(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx")
+    made = export_classifier(trained.folder, folder)
+    names = {"motion.onnx", "pictures.onnx", "fusion.onnx", "appearance.onnx"}
+    assert {e.path for e in made} == {folder / name for name in names}
+    assert {path.name for path in folder.iterdir()} == {*names, "model.json"}
+    return folder
+
+
+def test_the_files_answer_as_predict_does(
+    trained: TrainedRun, exported: Path, make_clip: Callable[..., Path]
+) -> None:
+    """From a clip to its label, by the example: clips of the data, one of another size, one without motion."""
     classifier = Classifier.load(trained.folder, device="cpu")
+    clips = [sorted(trained.data.rglob("*.mp4"))[i] for i in (0, -1)]
+    pixels = panning(12, 200, 120)
+    clips += [
+        encode(trained.folder.parent / "wide.mp4", pixels, **H264),
+        make_clip("still.mp4", g="1", bf="0"),
+    ]
+    for clip in clips:
+        wanted = classifier.explain(clip, top_k=5)
+        assert (wanted.stream == "fusion") == (clip.name != "still.mp4")
+        found = dict(answer(exported, clip))
+        assert max(found, key=lambda label: found[label]) == wanted.ranking[0][0]
+        assert found == pytest.approx(dict(wanted.ranking), abs=1e-4)
+
+
+def test_the_files_say_what_their_user_must_know(trained: TrainedRun, exported: Path) -> None:
+    about = json.loads((exported / "model.json").read_text())
+    assert about["difference_from_predict"] <= TOLERANCE
+    assert any("RANDOM" in warning for warning in about["warnings"])
+    for name in about["files"]:
+        entries = {p.key: p.value for p in onnx.load(exported / name).metadata_props}
+        stored = {key: json.loads(value) for key, value in entries.items() if key != "moclip_lite"}
+        assert stored["labels"] == list(Classifier.load(trained.folder).labels)
+        assert "softmax" in stored["scores"]
+        assert stored["views"] == about["views"]
+        assert stored["preprocessing"]["motion"]["grid"] == [12, 16]
+    assert about["preprocessing"]["pictures"]["interpolation"] == "bicubic"
+    assert about["preprocessing"]["pictures"]["frames"] == 1
+
+
+@pytest.mark.parametrize(("segments", "crops", "flips"), [(0, 3, 1), (2, 5, 2), (9, 1, 2)])
+def test_any_views_in_testing_stay_those_of_predict(
+    trained: TrainedRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    segments: int,
+    crops: int,
+    flips: int,
+) -> None:
+    """Fewer windows than are read, and all views: one pass of motion.onnx is what predict says, and the heads
+    take its tokens."""
+    monkeypatch.setattr("moclip_lite.export.classifier._export_pictures", lambda *_: [])
+    config = trained.copy(tmp_path / "run") / "config.yaml"
+    (config.parent / "appearance.safetensors").unlink()
+    text = yaml.safe_load(config.read_text())
+    text["test"] = {"segments": segments, "crops": crops, "flips": flips}
+    config.write_text(yaml.safe_dump(text))
+    export_classifier(tmp_path / "run", tmp_path / "onnx")
+    classifier = Classifier.load(tmp_path / "run", device="cpu")
     assert classifier.motion is not None
     shape = classifier.experiment.motion.spec().shape
-    motion = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
-    scores, tokens = run(tmp_path / "motion.onnx", motion=motion)
-    wanted, probabilities = batch_motion_scores(
-        classifier.motion, motion.numpy(), Views(0, 1, 1), torch.device("cpu")
-    )
+    motion = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)).half()
+    scores, tokens = run(tmp_path / "onnx" / "motion.onnx", motion=motion.float())
+    views = Views(segments, crops, flips)
+    wanted, probabilities = batch_motion_scores(classifier.motion, motion.numpy(), views, torch.device("cpu"))
+    assert tokens.shape[1] == (segments or shape[0])
     np.testing.assert_allclose(tokens, wanted, atol=1e-4)
     np.testing.assert_allclose(torch.from_numpy(scores).softmax(1), probabilities, atol=1e-4)
-    for stage, head in classifier.heads.items():
-        pictures = torch.randn(3, classifier.experiment.clip.frames, len(head.appearance_norm.mean))
-        with torch.inference_mode():
-            expected = head(torch.from_numpy(tokens), pictures)
-        answer = run(
-            tmp_path / f"{stage}.onnx", motion_tokens=torch.from_numpy(tokens), appearance_features=pictures
-        )
-        np.testing.assert_allclose(answer[0], expected, atol=1e-4)
-    assert json.loads((tmp_path / "model.json").read_text())["labels"] == list(classifier.labels)
+    pictures = torch.randn(3, 1, len(classifier.heads["fusion"].appearance_norm.mean))
+    with torch.inference_mode():
+        expected = classifier.heads["fusion"](torch.from_numpy(wanted), pictures)
+    answers = run(
+        tmp_path / "onnx" / "fusion.onnx",
+        motion_tokens=torch.from_numpy(tokens),
+        appearance_features=pictures,
+    )
+    np.testing.assert_allclose(answers[0], expected, atol=1e-4)
+
+
+def test_files_that_do_not_fit_together_are_not_written(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is right, the chain is not: nothing is left behind."""
+    monkeypatch.setattr("moclip_lite.export.classifier._export_pictures", lambda *_: [])
+    monkeypatch.setattr("moclip_lite.export.classifier._views", lambda _: next(views))
+    views = iter([Views(0, 1, 1), Views(0, 5, 2)])
+    config = trained.copy(tmp_path / "run")
+    for stage in ("fusion", "appearance"):
+        (config / f"{stage}.safetensors").unlink()
+    with pytest.raises(MoclipError, match="differ from predict"):
+        export_classifier(tmp_path / "run", tmp_path / "onnx")
+    assert list((tmp_path / "onnx").iterdir()) == []
     with pytest.raises(CheckpointError, match="not a run folder"):
         export_classifier(tmp_path, tmp_path / "x")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from cli_fixtures import assert_ok, assert_refused, launched, moclip
@@ -318,7 +321,13 @@ def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> Non
     root = Path(__file__).parents[1]
     metrics = assert_ok(moclip("run", root / "experiments" / "folder.yaml", *words, "--json")).json
     assert metrics["appearance"]["n"] == 2
-    answer = assert_ok(
-        moclip("predict", videos / "left" / "0.mp4", "--model", tmp_path / "run", "--json")
-    ).json
-    assert len(answer[0]["predictions"]) == 2
+    clip = videos / "left" / "0.mp4"
+    (answer,) = assert_ok(moclip("predict", clip, "--model", tmp_path / "run", "--json")).json
+    assert len(answer["predictions"]) == 2
+    assert_ok(moclip("export", tmp_path / "run", "--out", tmp_path / "onnx"))
+    stored = onnx.load(tmp_path / "onnx" / "pictures.onnx")
+    assert not any("text" in entry.name for entry in stored.graph.initializer)
+    example = [sys.executable, root / "docs" / "examples" / "predict_onnx.py", tmp_path / "onnx", clip]
+    rows = subprocess.run(example, capture_output=True, text=True, check=True).stdout.splitlines()
+    found = {label: float(score) for label, score in (row.split("\t") for row in rows)}
+    assert found == pytest.approx({p["label"]: p["score"] for p in answer["predictions"]}, abs=1e-4)

@@ -55,7 +55,7 @@ def prepare(
     side: Annotated[int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
     seed: Annotated[int, typer.Option(help="synthetic: seed.")] = 0,
-    group_pattern: Annotated[str | None, typer.Option(help="folder: regular expression with one group, noted in the manifest.")] = None,
+    group_pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own.")] = None,
     skip_missing: SkipMissing = False, workers: Workers = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
@@ -108,7 +108,9 @@ def _originals(
     elif splits is None:
         raise typer.BadParameter("name the folder of the official lists with --splits")
     else:
-        found = datasets.load_ucf101(root, splits, (1, 2, 3), skip_missing=skip_missing)
+        found = datasets.load_ucf101(
+            root, splits, (1, 2, 3), skip_missing=skip_missing, group_pattern=group_pattern
+        )
         for sentence in datasets.check_tree(
             root, datasets.read_lists(splits, (1, 2, 3)), partial=skip_missing
         ):
@@ -240,14 +242,16 @@ def extract_clip(
 def extract_features(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
-    fold: Annotated[str | None, typer.Option(help="Which fold, where the run has several.")] = None,
+    fold: Annotated[str | None, typer.Option(help="One fold alone, where the run has several.")] = None,
     sets: Sets = None, root: Root = None, cache: Cache = None, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Write a run's motion tokens and CLIP features to one file, to train heads without the videos.
 
+    All folds go into the file, with their divisions; of a run of one stream it holds that stream.
+
     Then: moclip run EXPERIMENT.yaml --set data.kind=features --set data.root=FILE
 
-    Example: moclip extract features runs/fusion_ours --fold split1 --out split1.safetensors
+    Example: moclip extract features runs/fusion_ours --out features.safetensors
     """
     from ..errors import CheckpointError
     from ..feature_export import export_features

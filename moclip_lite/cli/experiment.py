@@ -117,7 +117,8 @@ def train_fusion(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     part: Annotated[str, typer.Option(help="test or val.")] = "test",
-    sets: Sets = None, root: Root = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
+    sets: Sets = None, root: Root = None, pretrained: Pretrained = None, cache: Cache = None,
+    json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Test a run folder again, with other views or on other clips; nothing is trained.
 
@@ -130,7 +131,8 @@ def evaluate(
         raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
     if part not in ("test", "val"):
         raise ConfigError(f"--part must be test or val, got {part!r}")
-    space = workspace_of(experiment_of(run, sets, _named(root=root, cache=cache)), quiet)
+    named = _named(root=root, pretrained=pretrained, cache=cache)
+    space = workspace_of(experiment_of(run, sets, named), quiet)
     metrics = evaluate_run(space, run, part)  # type: ignore[arg-type]
     _print_metrics(f"{run} on its {part} clips", metrics, json)
 

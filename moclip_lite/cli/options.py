@@ -77,6 +77,10 @@ def experiment_of(
         path = source / "config.yaml" if (source / "config.yaml").is_file() else None
         if path is None:
             overrides.append(f"data.root={_quoted(source)}")
+        elif (
+            source.parent.name != "folds"
+        ):  # the folder may have been moved since its configuration was written
+            overrides.append(f"run.dir={_quoted(source)}")
     elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
     overrides += sets or []

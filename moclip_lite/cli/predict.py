@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, err, explain, print_json, print_table
-from .options import Json
+from .options import Json, Pretrained, Sets, overrides_of
 
 __all__ = ["predict"]
 
@@ -33,6 +33,8 @@ def predict(
     model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    pretrained: Pretrained = None,
+    sets: Sets = None,
     json: Json = False,
 ) -> None:
     """Label video files with a trained model.
@@ -49,7 +51,8 @@ def predict(
 
     reporter = ConsoleReporter()
     paths = _files(files)
-    classifier = Classifier.load(model, device=device)
+    overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
+    classifier = Classifier.load(model, device=device, overrides=overrides)
     for warning in classifier.warnings:
         reporter.warn(warning)
     answers, failed = [], []

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..errors import DataError
 
-__all__ = ["VIDEO_SUFFIXES", "Clip", "Fold", "VideoDataset", "group_of", "shorten"]
+__all__ = ["VIDEO_SUFFIXES", "Clip", "Fold", "VideoDataset", "group_of", "shorten", "with_groups"]
 
 VIDEO_SUFFIXES: Final = frozenset(
     (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".h264", ".264", ".wmv", ".flv")
@@ -119,9 +119,22 @@ def group_of(pattern: str | None, name: str) -> str | None:
     if compiled.groups < 1:
         raise DataError(f"data.group_pattern needs one group in parentheses, got {pattern!r}")
     match = compiled.search(Path(name).name)
-    if match is None:
-        raise DataError(f"data.group_pattern {pattern!r} does not match the clip {name}")
+    if match is None or not match.group(1):
+        what = "does not match" if match is None else "finds an empty group in"
+        raise DataError(f"data.group_pattern {pattern!r} {what} the clip {name}")
     return match.group(1)
+
+
+def with_groups(dataset: VideoDataset, pattern: str | None) -> VideoDataset:
+    """The same clips with the groups that a pattern names; those that they have stay without one.
+
+    Raises:
+        DataError: see :func:`group_of`.
+    """
+    if pattern is None:
+        return dataset
+    clips = tuple(replace(clip, group=group_of(pattern, clip.name)) for clip in dataset.clips)
+    return replace(dataset, clips=clips)
 
 
 def shorten(names: Sequence[str], most: int = 5) -> str:

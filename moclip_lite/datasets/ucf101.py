@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import DataError
-from .base import VIDEO_SUFFIXES, Clip, VideoDataset, shorten
+from .base import VIDEO_SUFFIXES, Clip, VideoDataset, shorten, with_groups
 from .manifest import MANIFEST, dataset_of, prepared_root, read_manifest
 
 __all__ = [
@@ -132,7 +132,12 @@ def _read_list(path: Path, classes: dict[int, str]) -> list[str]:
 
 
 def load_ucf101(
-    root: Path, splits_dir: Path | None, splits: tuple[int, ...] = (1,), *, skip_missing: bool = False
+    root: Path,
+    splits_dir: Path | None,
+    splits: tuple[int, ...] = (1,),
+    *,
+    skip_missing: bool = False,
+    group_pattern: str | None = None,
 ) -> VideoDataset:
     """Read UCF101, or any data set with lists of the same form.
 
@@ -141,6 +146,8 @@ def load_ucf101(
         splits_dir: folder of the lists; None to take what the manifest of a prepared folder says.
         splits: which of them to load, from 1.
         skip_missing: leave out listed clips that are absent instead of refusing.
+        group_pattern: regular expression with one group, searched in each clip's file name; without one the groups
+            are those of the folder's manifest, then those that UCF101's names tell.
 
     Raises:
         DataError: lists missing or contradictory, a clip in both lists, or absent files (the
@@ -155,10 +162,13 @@ def load_ucf101(
                 "data.splits_dir is not set and data.root was not prepared by moclip; name the folder of "
                 "trainlist01.txt and the others"
             )
-        return dataset_of(root, read_manifest(root), splits)
+        return with_groups(dataset_of(root, read_manifest(root), splits), group_pattern)
     lists = read_lists(splits_dir, splits)
     names = lists.names()
     clips, absent = _find(root, names)
+    if (root / MANIFEST).is_file():
+        known = {row.name: row.group for row in read_manifest(root) if row.group}
+        clips = [replace(clip, group=known.get(clip.name, clip.group)) for clip in clips]
     notes: tuple[str, ...] = ()
     if absent:
         what = f"{len(absent)} of {len(names)} listed clips are not under {root}: {shorten(absent)}"
@@ -172,7 +182,7 @@ def load_ucf101(
     }
     used = {clip.label for clip in clips}
     labels = tuple(name for name in lists.classes if name in used)
-    return VideoDataset(root, tuple(clips), labels, official, notes)
+    return with_groups(VideoDataset(root, tuple(clips), labels, official, notes), group_pattern)
 
 
 def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:

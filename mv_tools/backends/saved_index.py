@@ -90,6 +90,7 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         "stream": index.stream.to_json(),
         "display": json.dumps(scan.display.to_plain()),
         "decoded": str(int(pictures.decoded)),
+        "head": str(int(pictures.head)),
         "damaged": json.dumps(pictures.damaged),
     }
     about["digest"] = _digest(tensors, about)
@@ -135,6 +136,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
             tensors["entry"],
             corrupt=tensors["damage"] if about["decoded"] == "1" else None,
             doubts=tensors["doubts"].tolist(),
+            head=about["head"] == "1",
             damaged=tuple((int(number), str(why)) for number, why in json.loads(about["damaged"])),
         )
     except (

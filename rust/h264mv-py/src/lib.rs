@@ -39,7 +39,9 @@ create_exception!(
 pub(crate) fn raise(error: h264mv::Error) -> PyErr {
     let text = error.to_string();
     match error {
-        h264mv::Error::Malformed { .. } => MalformedError::new_err(text),
+        h264mv::Error::Malformed { .. } | h264mv::Error::LostReference { .. } => {
+            MalformedError::new_err(text)
+        }
         h264mv::Error::Unsupported { .. } => UnsupportedError::new_err(text),
         _ => LimitError::new_err(text),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::params::Sps;
-use crate::plan::{PictureInfo, PicturePlan, SlicePlan};
+use crate::plan::{Doubt, PictureInfo, PicturePlan, SlicePlan};
 use crate::poc::PocState;
 use crate::pps::Pps;
 use crate::reflist;
@@ -20,6 +20,7 @@ struct FirstField {
     frame: u32,
     structure: Structure,
     frame_num: u32,
+    reference: bool,
     field_poc: [i32; 2],
 }
 
@@ -32,6 +33,43 @@ pub(crate) struct Announced {
     pub x264_build: Option<u32>,
 }
 
+/// The last picture from which decoding may begin. What follows it in the order of output takes its
+/// references from it on; frames before it come last in the lists.
+#[derive(Debug, Clone)]
+struct Recovery {
+    frame: u32,
+    poc: i32,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Recovery {
+            frame: 0,
+            poc: i32::MAX,
+        }
+    }
+}
+
+impl Recovery {
+    /// Whether a frame held for reference makes the lists of a slice doubtful.
+    fn doubt(&self, frame: &FrameStore, header: &SliceHeader, info: &PictureInfo) -> Doubt {
+        let settled = frame.id < self.frame && info.poc > self.poc;
+        if settled || header.slice_type == SliceType::I {
+            Doubt::None
+        } else if frame.lost && header.slice_type == SliceType::B {
+            if info.sps.gaps_in_frame_num_value_allowed_flag {
+                Doubt::Indices
+            } else {
+                Doubt::Motion
+            }
+        } else if frame.id != info.frame && frame.field_poc.contains(&i32::MAX) {
+            Doubt::Indices
+        } else {
+            Doubt::None
+        }
+    }
+}
+
 /// The state of the decoding process that headers alone determine.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Assembly {
@@ -42,6 +80,9 @@ pub(crate) struct Assembly {
     dpb: Dpb,
     prev_ref_frame_num: Option<u32>,
     first_field: Option<FirstField>,
+    /// Since the last IDR picture everything is there.
+    whole: bool,
+    recovery: Recovery,
     /// The picture whose slices are being collected.
     current: Option<PicturePlan>,
     next_index: u64,
@@ -80,6 +121,7 @@ impl Assembly {
 
     /// Records an error on the picture being collected, where there is one.
     pub fn blame(&mut self, error: Error) -> Error {
+        self.whole = false;
         match &mut self.current {
             Some(plan) => {
                 let error = error.in_picture(plan.info.decode_index);
@@ -107,13 +149,16 @@ impl Assembly {
             }
             self.active = Some(sps.clone());
         }
-        let pair = self.first_field.take().filter(|f| {
+        let first = self.first_field.take();
+        let pair = first.as_ref().filter(|f| {
             f.structure.parity() + h.structure.parity() == 3
                 && h.structure != Structure::Frame
                 && f.frame_num == h.frame_num
                 && !h.idr
         });
+        let unpaired = pair.is_none() && first.as_ref().is_some_and(|f| f.reference);
         let gap = pair.is_none() && self.fill_gap(h, sps);
+        self.whole = h.idr || (self.whole && !gap && !unpaired);
         let poc = self.poc.derive(h, sps);
         if h.idr {
             self.period += 1;
@@ -145,11 +190,18 @@ impl Assembly {
             x264_build: announced.x264_build,
             ..describe(h, sps, pps, field_poc)
         };
+        if info.recovery_frame_cnt == Some(0) {
+            self.recovery = Recovery {
+                frame: info.frame,
+                poc: info.poc,
+            };
+        }
         self.next_index += 1;
         self.current = Some(PicturePlan {
             info,
             slices: Vec::new(),
             live: Vec::new(),
+            after_loss: !self.whole,
             error: None,
             skim: false,
         });
@@ -161,9 +213,14 @@ impl Assembly {
     }
 
     /// Clause 8.2.5.2: frames that frame_num skipped enter the sliding window. Whether there were any.
+    /// A stream that begins inside a group of pictures gets frames for those before it likewise.
     fn fill_gap(&mut self, h: &SliceHeader, sps: &Sps) -> bool {
         let max = 1u32 << sps.log2_max_frame_num;
-        let Some(prev) = self.prev_ref_frame_num.filter(|_| !h.idr) else {
+        if h.idr {
+            return false;
+        }
+        let Some(prev) = self.prev_ref_frame_num else {
+            self.fill_start(h, sps);
             return false;
         };
         // A new SPS may have made the range smaller.
@@ -206,6 +263,26 @@ impl Assembly {
         true
     }
 
+    /// Frames before the first picture of the stream, as many as it may refer to. Their counts are
+    /// guesses: one frame apart.
+    fn fill_start(&mut self, h: &SliceHeader, sps: &Sps) {
+        let max = 1u32 << sps.log2_max_frame_num;
+        let [top, bottom] = self.poc.clone().derive(h, sps);
+        let own = top.min(bottom);
+        for back in (1..=(sps.max_num_ref_frames as u32).min(max - 1)).rev() {
+            let id = self.new_frame();
+            self.dpb.frames.push(FrameStore {
+                id,
+                frame_num: (h.frame_num + max - back) % max,
+                long_term_frame_idx: 0,
+                short: 3,
+                long: 0,
+                field_poc: [own.wrapping_sub(2 * back as i32); 2],
+                lost: true,
+            });
+        }
+    }
+
     /// Adds a slice that came at `place` to the picture.
     pub fn add_slice(
         &mut self,
@@ -228,7 +305,13 @@ impl Assembly {
             return;
         }
         let max_frame_num = 1 << plan.info.sps.log2_max_frame_num;
-        let lists = reflist::build(&self.dpb, &header, plan.info.poc, max_frame_num);
+        let mut lists = reflist::build(&self.dpb, &header, plan.info.poc, max_frame_num);
+        if plan.after_loss {
+            lists.iter_mut().for_each(|list| reflist::substitute(list));
+        }
+        let frames = self.dpb.frames.iter();
+        let doubts = frames.map(|frame| self.recovery.doubt(frame, &header, &plan.info));
+        let doubt = doubts.max().unwrap_or(Doubt::None);
         plan.info.slice_type = plan.info.slice_type.max(header.slice_type);
         plan.info.slices += 1;
         plan.slices.push(SlicePlan {
@@ -238,6 +321,7 @@ impl Assembly {
             place,
             bytes,
             lists,
+            doubt,
         });
     }
 
@@ -285,6 +369,7 @@ impl Assembly {
                 frame: info.frame,
                 structure: header.structure,
                 frame_num,
+                reference: header.nal_ref_idc != 0,
                 field_poc: stored,
             });
         }

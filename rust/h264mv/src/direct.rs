@@ -16,6 +16,10 @@ pub(crate) struct DirectContext<'a> {
     pub poc: [i32; 3],
     /// 1 or 2 for a field picture, 3 for a frame.
     pub parity: u8,
+    /// Pictures were lost before this one.
+    pub after_loss: bool,
+    /// The co-located picture may be another one.
+    pub doubtful: bool,
 }
 
 /// vertMvScale (table 8-6).
@@ -50,6 +54,15 @@ impl<'a> DirectContext<'a> {
         };
         let distance = |poc: i32| (poc as i64 - self.poc[0] as i64).abs();
         (distance(first.field_poc[0]) >= distance(first.field_poc[1])) as usize
+    }
+
+    /// The error of a picture that is not there.
+    fn missing(&self, what: &'static str) -> Error {
+        if self.after_loss {
+            Error::lost_reference(what)
+        } else {
+            Error::malformed(what)
+        }
     }
 
     /// Table 8-6 and the derivation of mbAddrCol and yM; `row` is luma row yCol / 4.
@@ -120,8 +133,11 @@ impl<'a> DirectContext<'a> {
         x: usize,
         row: usize,
     ) -> Result<Colocated> {
-        let missing = Error::malformed("co-located picture of direct prediction");
-        let place = self.place(mb.0, mb.1, field, row).ok_or(missing)?;
+        let missing = || self.missing("co-located picture of direct prediction");
+        if self.doubtful {
+            return Err(missing());
+        }
+        let place = self.place(mb.0, mb.1, field, row).ok_or_else(missing)?;
         let motion = place.motion;
         let (x4, y4) = (mb.0 * 4 + x, place.mb_y * 4 + place.row);
         let (mut list, (mut ref_idx, mut mv)) = (0, motion.block(0, x4, y4));
@@ -178,9 +194,14 @@ impl<'a> DirectContext<'a> {
     }
 
     /// Temporal scaling of mvCol (equations 8-193 to 8-202).
-    fn scale(&self, ref_idx: i8, mv_col: Mv, field: bool, mb_y: usize) -> [Mv; 2] {
+    fn scale(&self, ref_idx: i8, mv_col: Mv, field: bool, mb_y: usize) -> Result<[Mv; 2]> {
         let pic0 = self.entry(0, ref_idx, field, mb_y);
         let pic1 = self.entry(1, 0, field, mb_y);
+        if (pic0.lost || pic1.lost) && mv_col != [0; 2] {
+            return Err(Error::lost_reference(
+                "picture order count for temporal direct prediction",
+            ));
+        }
         let current = if field {
             self.poc[1 + (mb_y & 1)]
         } else {
@@ -190,13 +211,13 @@ impl<'a> DirectContext<'a> {
         let tb = clip(current as i64 - pic0.poc() as i64);
         let td = clip(pic1.poc() as i64 - pic0.poc() as i64);
         if pic0.long_term || td == 0 {
-            return [mv_col, [0; 2]];
+            return Ok([mv_col, [0; 2]]);
         }
         let tx = (16384 + (td / 2).abs()) / td;
         let factor = ((tb * tx + 32) >> 6).clamp(-1024, 1023);
         let l0 = mv_col.map(|v| ((factor * v as i32 + 128) >> 8) as i16);
         let l1 = [l0[0].wrapping_sub(mv_col[0]), l0[1].wrapping_sub(mv_col[1])];
-        [l0, l1]
+        Ok([l0, l1])
     }
 }
 
@@ -327,9 +348,13 @@ impl Context<'_> {
                 Vertical::FieldToFrame => col.mv[1] = col.mv[1].wrapping_mul(2),
             }
             let found = self.direct.map_to_list0(&col, self.field, self.mb_y);
-            ref_idx = found.ok_or(Error::malformed("refIdxL0 of temporal direct prediction"))?;
+            let missing = || {
+                self.direct
+                    .missing("refIdxL0 of temporal direct prediction")
+            };
+            ref_idx = found.ok_or_else(missing)?;
         }
-        let mvs = self.direct.scale(ref_idx, col.mv, self.field, self.mb_y);
+        let mvs = self.direct.scale(ref_idx, col.mv, self.field, self.mb_y)?;
         self.fill_ref(0, area, ref_idx);
         self.fill_ref(1, area, 0);
         self.fill_mv(0, area, mvs[0]);

@@ -15,6 +15,16 @@ pub enum Error {
         /// Macroblock address inside the picture, where one is known.
         macroblock: Option<u32>,
     },
+    /// Motion cannot be derived without that of a picture which is lost or damaged: the bits at hand
+    /// are sound.
+    LostReference {
+        /// What depends on it.
+        what: &'static str,
+        /// Picture in decoding order, where one is known.
+        picture: Option<u64>,
+        /// Macroblock address inside the picture, where one is known.
+        macroblock: Option<u32>,
+    },
     /// The stream uses a feature that this crate does not parse.
     Unsupported {
         /// Name of the feature.
@@ -43,37 +53,42 @@ impl Error {
         }
     }
 
-    pub(crate) fn in_picture(self, index: u64) -> Self {
-        match self {
-            Error::Malformed {
-                element,
-                macroblock,
-                ..
-            } => Error::Malformed {
-                element,
-                picture: Some(index),
-                macroblock,
-            },
-            other => other,
+    pub(crate) fn lost_reference(what: &'static str) -> Self {
+        Error::LostReference {
+            what,
+            picture: None,
+            macroblock: None,
         }
     }
 
-    pub(crate) fn in_macroblock(self, address: u32) -> Self {
-        match self {
-            Error::Malformed {
-                element, picture, ..
-            } => Error::Malformed {
-                element,
-                picture,
-                macroblock: Some(address),
-            },
-            other => other,
+    pub(crate) fn in_picture(mut self, index: u64) -> Self {
+        if let Error::Malformed { picture, .. } | Error::LostReference { picture, .. } = &mut self {
+            *picture = Some(index);
         }
+        self
+    }
+
+    pub(crate) fn in_macroblock(mut self, address: u32) -> Self {
+        if let Error::Malformed { macroblock, .. } | Error::LostReference { macroblock, .. } =
+            &mut self
+        {
+            *macroblock = Some(address);
+        }
+        self
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |f: &mut fmt::Formatter, picture: &Option<u64>, macroblock: &Option<u32>| {
+            if let Some(index) = picture {
+                write!(f, " of picture {index} (decoding order)")?;
+            }
+            if let Some(address) = macroblock {
+                write!(f, ", macroblock {address}")?;
+            }
+            Ok(())
+        };
         match self {
             Error::Malformed {
                 element,
@@ -81,13 +96,15 @@ impl fmt::Display for Error {
                 macroblock,
             } => {
                 write!(f, "malformed stream: {element}")?;
-                if let Some(index) = picture {
-                    write!(f, " of picture {index} (decoding order)")?;
-                }
-                if let Some(address) = macroblock {
-                    write!(f, ", macroblock {address}")?;
-                }
-                Ok(())
+                place(f, picture, macroblock)
+            }
+            Error::LostReference {
+                what,
+                picture,
+                macroblock,
+            } => {
+                write!(f, "a lost or damaged picture is needed: {what}")?;
+                place(f, picture, macroblock)
             }
             Error::Unsupported { feature } => write!(f, "unsupported H.264 feature: {feature}"),
             Error::Limit { what, value, limit } => {

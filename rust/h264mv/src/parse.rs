@@ -6,7 +6,7 @@ use crate::context::{Context, Scratch, SliceParts};
 use crate::direct::DirectContext;
 use crate::error::{Error, Result};
 use crate::picture::{FrameMotion, Motion, Picture, NO_SLICE};
-use crate::plan::{PicturePlan, SlicePlan};
+use crate::plan::{Doubt, PicturePlan, SlicePlan};
 use crate::ref_poc::RefPoc;
 use crate::refs::RefPic;
 use crate::slice::SliceType;
@@ -129,7 +129,12 @@ pub fn parse_picture(
     }
     let missing = uses_reference(plan, &motion, |e| e.is_missing());
     if missing {
-        let error = Error::malformed("ref_idx_lX: refers to a picture that is not there");
+        let what = "ref_idx_lX: refers to a picture that is not there";
+        let error = if plan.after_loss {
+            Error::lost_reference(what)
+        } else {
+            Error::malformed(what)
+        };
         damage.get_or_insert(error.in_picture(info.decode_index));
     }
     motion.damaged = damage.is_some();
@@ -137,7 +142,8 @@ pub fn parse_picture(
     ref_poc.fill(&motion, lists);
     Picture {
         info: info.clone(),
-        lost_reference: uses_reference(plan, &motion, |e| e.lost),
+        lost_reference: plan.slices.iter().any(|s| s.doubt > Doubt::None)
+            || uses_reference(plan, &motion, |e| e.lost),
         motion: Arc::new(motion),
         ref_poc,
         damage,
@@ -194,6 +200,8 @@ fn parse_slice(
         lists: &slice.lists,
         poc: [info.poc, info.field_poc[0], info.field_poc[1]],
         parity: header.structure.parity(),
+        after_loss: plan.after_loss,
+        doubtful: slice.doubt == Doubt::Motion,
     };
     let parts = SliceParts {
         header,
@@ -214,7 +222,7 @@ fn parse_slice(
     };
     if suspect {
         // Direct blocks may repeat the damage of the picture that they look at.
-        return result.and(Err(Error::malformed(
+        return result.and(Err(Error::lost_reference(
             "slice_data of the co-located picture",
         )));
     }

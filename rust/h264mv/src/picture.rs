@@ -176,8 +176,10 @@ pub struct Picture {
     /// Why the motion is not to be trusted as a whole; macroblocks that could not be parsed are
     /// left without motion.
     pub damage: Option<Error>,
-    /// A block refers to a frame that the stream lost (a gap in frame_num): vectors and reference
-    /// indices hold, but the POC of that reference is a guess.
+    /// A block refers to a frame that the stream lost (a gap in frame_num, or before its first
+    /// picture), or such frames make the order of the reference lists doubtful: the POC of references
+    /// is a guess. Vectors and reference indices are those that were coded; only where a single field
+    /// is lost, direct modes may have looked at another picture.
     pub lost_reference: bool,
 }
 

@@ -76,6 +76,20 @@ pub(crate) struct SlicePlan {
     /// Bytes of its NAL unit.
     pub bytes: usize,
     pub lists: [Vec<RefPic>; 2],
+    /// What lists and direct modes see may not be what was coded, because of lost pictures.
+    pub doubt: Doubt,
+}
+
+/// How far lost pictures make the reference lists of a slice doubtful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    None,
+    /// Indices may mean other pictures: a field is lost, or frames were left out of a B picture's
+    /// order of output on purpose.
+    Indices,
+    /// Of B slices the co-located picture may be another as well: a frame is lost whose place in the
+    /// order of output is a guess.
+    Motion,
 }
 
 /// A picture's headers, slice data and resolved reference lists: with the co-located motion, all
@@ -87,6 +101,9 @@ pub struct PicturePlan {
     pub(crate) slices: Vec<SlicePlan>,
     /// Frames that later pictures may still refer to.
     pub(crate) live: Vec<u32>,
+    /// Pictures were lost since the last IDR picture, or before the stream began: what the reference
+    /// lists miss is no fault of this picture.
+    pub(crate) after_loss: bool,
     /// Damage seen before slice data is looked at.
     pub(crate) error: Option<Error>,
     /// The picture is known to hold no motion, and its slice data are not to be read.

@@ -25,6 +25,20 @@ pub(crate) fn build(
     lists
 }
 
+/// Has entries that miss because of a loss repeat the first one that is there: as good a guess as any,
+/// and marked as one.
+pub(crate) fn substitute(list: &mut [RefPic]) {
+    if let Some(&first) = list.iter().find(|entry| !entry.is_missing()) {
+        let missing = list.iter_mut().filter(|entry| entry.is_missing());
+        missing.for_each(|entry| {
+            *entry = RefPic {
+                lost: true,
+                ..first
+            }
+        });
+    }
+}
+
 fn initial_p(dpb: &Dpb, h: &SliceHeader, max_frame_num: u32) -> Vec<RefPic> {
     let frame = h.structure == Structure::Frame;
     let full = |mask: u8| if frame { mask == 3 } else { mask != 0 };

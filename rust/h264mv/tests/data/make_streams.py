@@ -13,7 +13,12 @@ import numpy as np
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 12
 # Frame macroblocks beside field macroblocks of every kind are rare in small pictures (table 6-4).
-LARGE = {"high444_8x8": (128, 96, 8), "mbaff_tff": (128, 96, 20), "mbaff_bff": (128, 96, 20)}
+LARGE = {
+    "open_gop": (64, 48, 24),
+    "high444_8x8": (128, 96, 8),
+    "mbaff_tff": (128, 96, 20),
+    "mbaff_bff": (128, 96, 20),
+}
 BASE = {"preset": "slow", "g": "8", "threads": "1", "qp": "30"}
 STREAMS = {
     "cabac_spatial": (
@@ -22,6 +27,7 @@ STREAMS = {
     ),
     "cabac_temporal": ("yuv420p", {"x264-params": "bframes=3:direct=temporal:ref=3:weightp=2:slices=3"}),
     "cavlc_b": ("yuv420p", {"x264-params": "cabac=0:bframes=2:direct=temporal:ref=2:partitions=all"}),
+    "open_gop": ("yuv420p", {"x264-params": "bframes=3:open-gop=1:keyint=6:b-pyramid=normal:ref=4"}),
     "baseline": ("yuv420p", {"profile": "baseline", "x264-params": "ref=3:partitions=all:8x8dct=0"}),
     "mbaff_cabac": ("yuv420p", {"x264-params": "tff=1:bframes=2:ref=3:partitions=all"}),
     "mbaff_cavlc": ("yuv420p", {"x264-params": "bff=1:cabac=0:bframes=2:direct=temporal:ref=3"}),

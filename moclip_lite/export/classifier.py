@@ -1,0 +1,237 @@
+"""A run folder as ONNX files that give, one after another, the answer of ``moclip predict``.
+
+``motion.onnx`` holds the choice of windows and all test views, so that its scores are those of prediction and its
+tokens are what the heads take. ``pictures.onnx`` is the frozen appearance encoder. Scores are logits everywhere:
+their softmax is the probability that ``predict`` gives.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..augment import views
+from ..errors import CheckpointError, MoclipError
+from ..features import FeatureTable, Views, batch_motion_scores, head_scores
+from ..motion_net import MotionNet
+from ..predict import Classifier
+from ..sampling import choose_segments
+from ..storage import write_json
+from ..text import unit
+from .network import OPSET, TOLERANCE, Exported, describe_files, export_network, open_session
+from .pictures import picture_network, sees_clips
+
+__all__ = ["export_classifier"]
+
+_STREAMS: Final = ("fusion", "appearance", "motion")  # as predict answers: the first that there is
+_MOST: Final = 2**31 - 2**26  # bytes of weights; one ONNX file holds less than 2 GiB
+
+
+def export_classifier(run: Path, folder: Path) -> list[Exported]:
+    """Write the networks of a run folder, as far as they were trained, and model.json.
+
+    ========================= ==========================================================================
+    motion.onnx               motion float32 [B, segments, frames, 2, rows, columns], pixels per frame
+                              -> scores [B, classes], tokens [B, test segments, D]
+    pictures.onnx             pictures float32 [N, 3, S, S] in 0..1 -> features [N, D]; of a video encoder
+                              [N, T, 3, S, S]
+    fusion, appearance.onnx   motion_tokens [B, test segments, D], appearance_features [B, frames, D]
+                              -> scores [B, classes]
+    ========================= ==========================================================================
+
+    They are compared with PyTorch one by one, and together with what ``predict`` computes.
+
+    Raises:
+        CheckpointError: not a run folder.
+        WeightsUnavailable: the appearance encoder's weights can't be loaded.
+        MoclipError: see :func:`moclip_lite.export.export_network`.
+    """
+    classifier = Classifier.load(run, device="cpu")
+    if classifier.motion is None and not classifier.heads:
+        raise CheckpointError(f"{run} holds no trained weights")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
+        drafts = Path(name)
+        about = _describe(classifier)
+        exported = _export_motion(classifier, drafts, about)
+        if classifier.heads:
+            exported += _export_pictures(classifier, drafts, about)
+            exported += _export_heads(classifier, drafts, about)
+        difference = _compare_chain(classifier, drafts)
+        if not difference <= TOLERANCE:
+            raise MoclipError(
+                f"{folder}: the files together differ from predict by {difference:.1e}, more than {TOLERANCE:.0e}; "
+                "not written"
+            )
+        for file in exported:
+            file.path.replace(folder / file.path.name)
+    exported = [replace(file, path=folder / file.path.name) for file in exported]
+    note = {**about, "opset": OPSET, "difference_from_predict": difference, "files": describe_files(exported)}
+    write_json(folder / "model.json", note)
+    return exported
+
+
+def _describe(classifier: Classifier) -> dict[str, Any]:
+    """What a user of the files must know, in plain values."""
+    experiment = classifier.experiment
+    settings = experiment.model_dump(mode="json", include={"motion", "clip", "test"})
+    return {
+        "labels": list(classifier.labels),
+        "scores": "logits: their softmax is the probability that predict gives",
+        "views": {
+            "segments": experiment.test.segments or experiment.motion.segments, "crops": experiment.test.crops,
+            "flips": experiment.test.flips, "where": "chosen and averaged in motion.onnx",
+        },
+        "answer": "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
+        "appearance.onnx, with any motion_tokens",
+        "preprocessing": {"motion": _motion_rules(settings["motion"])},
+        "warnings": classifier.warnings,
+        **settings,
+    }  # fmt: skip
+
+
+def _motion_rules(motion: dict[str, Any]) -> dict[str, Any]:
+    """The fields of :class:`moclip_lite.clips.MotionSpec`."""
+    names = ("backend", "field", "segments", "frames", "grid", "normalize_distance", "crop", "crop_side")
+    return {name: motion[name] for name in names}
+
+
+class _Motion(nn.Module):
+    """Scores and tokens, each the mean over the test views: :func:`moclip_lite.features.batch_motion_scores`."""
+
+    chosen: Tensor
+
+    def __init__(self, network: MotionNet, segments: int, test: Views) -> None:
+        super().__init__()
+        self.network, self.test = network, test
+        indices = choose_segments(segments, test.segments) if test.segments else np.arange(segments)
+        self.register_buffer("chosen", torch.from_numpy(indices))
+
+    def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
+        chosen = motion.index_select(1, self.chosen)
+        seen = list(views(chosen, self.test.crops, self.test.flips))
+        tokens = self.network.tokens(torch.cat(seen))
+        logs = self.network.classifier(tokens.mean(dim=1)).log_softmax(dim=1)
+        mean = torch.unflatten(logs, 0, (len(seen), -1)).logsumexp(dim=0) - math.log(len(seen))
+        return mean, torch.unflatten(tokens, 0, (len(seen), -1)).mean(dim=0)
+
+
+class _Head(nn.Module):
+    """A head whose scores hang on both inputs, so that both stand in the file: controls ignore one."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
+        scores: Tensor = self.head(motion, appearance)
+        return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
+
+
+def _views(classifier: Classifier) -> Views:
+    test = classifier.experiment.test
+    return Views(test.segments, test.crops, test.flips)
+
+
+def _export_motion(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+    if classifier.motion is None:
+        return []
+    segments, *rest = classifier.experiment.motion.spec().shape
+    network = _Motion(classifier.motion, segments, _views(classifier)).eval()
+    file = export_network(
+        network, [torch.randn(2, segments, *rest)], folder / "motion.onnx", inputs=["motion"],
+        outputs=["scores", "tokens"], metadata=about,
+    )  # fmt: skip
+    return [file]
+
+
+def _export_pictures(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+    """The encoder; none where it is too large for a file, which `about` then says."""
+    network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
+    about["preprocessing"]["pictures"] = rules
+    if sum(p.numel() * p.element_size() for p in network.parameters()) > _MOST:
+        about["warnings"].append(
+            "the appearance encoder is too large for an ONNX file; its features come from PyTorch"
+        )
+        return []
+    file = export_network(
+        network,
+        [example],
+        folder / "pictures.onnx",
+        inputs=["pictures"],
+        outputs=["features"],
+        metadata=about,
+    )
+    return [file]
+
+
+def _export_heads(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+    experiment, exported = classifier.experiment, []
+    tokens = experiment.test.segments or experiment.motion.segments
+    frames = 1 if sees_clips(classifier.encoder) else experiment.clip.frames
+    for stage, head in classifier.heads.items():
+        sizes = [len(head.motion_norm.mean), len(head.appearance_norm.mean)]
+        examples = [torch.randn(2, tokens, sizes[0]), torch.randn(2, frames, sizes[1])]
+        exported.append(
+            export_network(
+                _Head(head).eval(), examples, folder / f"{stage}.onnx", metadata=about,
+                inputs=["motion_tokens", "appearance_features"], outputs=["scores"],
+            )
+        )  # fmt: skip
+    return exported
+
+
+def _compare_chain(classifier: Classifier, folder: Path) -> float:
+    """Largest difference of a probability between the files, one after another, and what predict computes."""
+    rng, differences = np.random.default_rng(0), [0.0]
+    tokens = features = None
+    if classifier.motion is not None:
+        motion = (2 * rng.standard_normal((1, *classifier.experiment.motion.spec().shape))).astype(np.float16)
+        wanted, probabilities = batch_motion_scores(
+            classifier.motion, motion, _views(classifier), torch.device("cpu")
+        )
+        scores, tokens = open_session(folder / "motion.onnx").run(None, {"motion": motion.astype(np.float32)})
+        differences += [_apart(tokens, wanted), _apart(_softmax(scores), probabilities)]
+    if not classifier.heads:
+        return max(differences)
+    clip = classifier.experiment.clip
+    pictures = rng.integers(0, 256, (clip.frames, 48, 64, 3), dtype=np.uint8)
+    rows = classifier.encoder.encode_images(pictures)
+    appearance = (unit(rows) if clip.normalize else rows)[None]
+    if (folder / "pictures.onnx").is_file():
+        network, _, _ = picture_network(classifier.encoder, clip)
+        prepared = classifier.encoder.prepare(pictures) * network.std + network.mean
+        feed = (prepared[None] if sees_clips(classifier.encoder) else prepared).numpy()
+        (features,) = open_session(folder / "pictures.onnx").run(None, {"pictures": feed})
+        differences.append(_apart(features[None], appearance))
+    for stage, head in classifier.heads.items():
+        blank = np.zeros((1, 1, len(head.motion_norm.mean)), np.float32)
+        segments = classifier.experiment.test.segments or classifier.experiment.motion.segments
+        given = np.repeat(blank, segments, axis=1) if tokens is None else tokens
+        table = FeatureTable(
+            torch.from_numpy(given), torch.from_numpy(appearance), torch.zeros(1, dtype=torch.int64)
+        )
+        inputs = {
+            "motion_tokens": given,
+            "appearance_features": appearance if features is None else features[None],
+        }
+        (scores,) = open_session(folder / f"{stage}.onnx").run(None, inputs)
+        differences.append(_apart(_softmax(scores), head_scores(head, table)))
+    return max(differences)
+
+
+def _softmax(scores: Any) -> Any:
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _apart(one: Any, other: Any) -> float:
+    """Largest difference, relative to the largest value where that exceeds 1."""
+    return float(np.abs(one - other).max() / max(1.0, np.abs(other).max()))

@@ -1,0 +1,122 @@
+"""One network as an ONNX file that answers as PyTorch does, or is not written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import MoclipError
+from ..reporting import logger_level
+from ..storage import atomic_path
+
+__all__ = ["OPSET", "TOLERANCE", "Exported", "describe_files", "export_network", "open_session"]
+
+OPSET: Final = 20
+TOLERANCE: Final = 1e-4
+"""Largest difference from PyTorch, relative to the largest output where that exceeds 1."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file, its input and output names, and how far ONNX Runtime's outputs are from PyTorch's."""
+
+    path: Path
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    difference: float
+
+
+def export_network(
+    network: nn.Module,
+    examples: Sequence[Tensor],
+    path: Path,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    metadata: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write a network and compare it with PyTorch on the examples and on one row of them.
+
+    Args:
+        network: in evaluation mode.
+        examples: inputs with a batch of at least 2 in front.
+        path: of the .onnx file.
+        inputs, outputs: their names in the file.
+        metadata: what a user of the file must know, in plain values; each is stored as JSON.
+
+    Raises:
+        MoclipError: packages are missing, or ONNX Runtime answers otherwise than PyTorch.
+    """
+    _require_packages()
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    shapes = tuple({0: batch} for _ in examples)
+    with atomic_path(path) as draft, torch.no_grad():
+        with warnings.catch_warnings(), logger_level("torch.onnx", logging.ERROR):
+            warnings.simplefilter("ignore")  # the exporter's talk of its own deprecations
+            torch.onnx.export(
+                network, tuple(examples), str(draft), opset_version=OPSET, dynamo=True, external_data=False,
+                input_names=list(inputs), output_names=list(outputs), dynamic_shapes=shapes, verbose=False,
+            )  # fmt: skip
+        _describe(draft, metadata or {})
+        difference = max(_difference(network, rows, draft) for rows in (examples, [x[:1] for x in examples]))
+        if not difference <= TOLERANCE:
+            raise MoclipError(
+                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}; not written"
+            )
+    return Exported(path, tuple(inputs), tuple(outputs), difference)
+
+
+def _describe(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Store metadata in a file."""
+    import onnx
+
+    model = onnx.load(path)
+    versions = {"moclip_lite": version("moclip-lite")}
+    onnx.helper.set_model_props(model, versions | {key: json.dumps(value) for key, value in metadata.items()})
+    onnx.save(model, path)
+
+
+def open_session(path: Path) -> Any:
+    """An ONNX Runtime session on the CPU."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def _difference(network: nn.Module, examples: Sequence[Tensor], path: Path) -> float:
+    session = open_session(path)
+    feed = {entry.name: x.numpy() for entry, x in zip(session.get_inputs(), examples, strict=True)}
+    wanted = network(*examples)
+    found = session.run(None, feed)
+    differences = []
+    for one, other in zip(wanted if isinstance(wanted, tuple) else (wanted,), found, strict=True):
+        scale = max(1.0, float(one.abs().max()))
+        differences.append(float(np.abs(one.numpy() - other).max()) / scale)
+    return max(differences)
+
+
+def _require_packages() -> None:
+    try:
+        import onnx  # noqa: F401 - the exporter needs it
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MoclipError("export needs ONNX and its runtime: pip install 'moclip-lite[export]'") from error
+
+
+def describe_files(exported: Sequence[Exported]) -> dict[str, Any]:
+    """Files by name, with their inputs, outputs and difference from PyTorch, for model.json."""
+    return {
+        file.path.name: {"inputs": file.inputs, "outputs": file.outputs, "difference": file.difference}
+        for file in exported
+    }

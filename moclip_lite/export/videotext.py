@@ -1,0 +1,82 @@
+"""A MobileViCLIP as ONNX files: one for videos, one for sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..mobileviclip import MobileViCLIP, MobileViClipConfig
+from ..storage import write_json
+from .network import OPSET, Exported, describe_files, export_network
+
+__all__ = ["export_mobileviclip", "picture_rules"]
+
+
+def picture_rules(config: MobileViClipConfig) -> dict[str, Any]:
+    """What is done to the pictures of a clip before they go into a file, in plain values."""
+    return {
+        "frames": config.num_frames, "positions": "uniform", "resize": "square", "size": config.image_size,
+        "interpolation": "bilinear", "values": "RGB from 0 to 1; mean and std are applied in the file",
+    }  # fmt: skip
+
+
+class _Video(nn.Module):
+    def __init__(self, model: MobileViCLIP) -> None:
+        super().__init__()
+        self.video = model.video
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return nn.functional.normalize(self.video(clip), dim=-1)
+
+
+class _Text(nn.Module):
+    def __init__(self, model: MobileViCLIP) -> None:
+        super().__init__()
+        self.text = model.text
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return nn.functional.normalize(self.text(tokens), dim=-1)
+
+
+def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
+    """Write video.onnx (clip float32 [B, T, 3, S, S] in 0..1 -> video_vector [B, D]), text.onnx (tokens int64
+    [B, 77] -> text_vector [B, D]), both of length 1, and model.json.
+
+    Raises:
+        MoclipError: see :func:`moclip_lite.export.export_network`.
+    """
+    folded = model.reparameterize().cpu()
+    config = folded.config
+    about = {
+        "config": config.describe(), "weights": folded.weights, "random_parts": list(folded.random_parts),
+        "temperature": float(folded.temperature), "scores": "cosine similarity is the product of both vectors",
+        "preprocessing": {
+            "clip": picture_rules(config),
+            "tokens": "OpenAI's byte pairs with start and end of text, 77 at most, zeros behind",
+        },
+    }  # fmt: skip
+    clips = torch.rand(2, config.num_frames, 3, config.image_size, config.image_size)
+    tokens = folded.tokenize(["a person juggling", "water"])
+    made = [
+        export_network(
+            _Video(folded).eval(),
+            [clips],
+            folder / "video.onnx",
+            inputs=["clip"],
+            outputs=["video_vector"],
+            metadata=about,
+        ),
+        export_network(
+            _Text(folded).eval(),
+            [tokens],
+            folder / "text.onnx",
+            inputs=["tokens"],
+            outputs=["text_vector"],
+            metadata=about,
+        ),
+    ]
+    write_json(folder / "model.json", {**about, "opset": OPSET, "files": describe_files(made)})
+    return made

@@ -1,0 +1,165 @@
+//! Streams that begin inside a group of pictures, and streams that lost some.
+
+mod common;
+
+use common::{arrays, streams};
+use h264mv::{unit, AnnexB, Decoder, Error, Options, Picture, StreamIndex, NO_POC};
+
+type AccessUnit = Vec<Vec<u8>>;
+
+/// All pictures of access units, which chosen pictures of an index must confirm. `sample` of a
+/// picture is the number of its access unit in the whole stream.
+fn decode(access_units: &[(usize, AccessUnit)]) -> Vec<Picture> {
+    let mut decoder = Decoder::new(&Options::default());
+    let mut index = StreamIndex::new();
+    for (sample, nals) in access_units {
+        for nal in nals {
+            let pushed = decoder.push(nal, *sample as u64);
+            assert_eq!(index.push(nal, *sample as u64), pushed);
+        }
+        decoder.end_of_access_unit();
+        index.end_of_access_unit();
+    }
+    decoder.finish();
+    let pictures: Vec<_> = std::iter::from_fn(|| decoder.next_picture()).collect();
+    let index = StreamIndex::from_log(index.log()).expect("log");
+    let find = |sample: u64, at: u32| {
+        let unit = access_units.iter().find(|(s, _)| *s as u64 == sample)?;
+        Some(unit.1.get(at as usize)?.as_slice())
+    };
+    let chosen = [pictures.len() / 2, pictures.len() - 1];
+    let alone = index.parse(&chosen, &Options::default(), find);
+    for (&position, picture) in chosen.iter().zip(&alone.expect("pictures")) {
+        assert_eq!(picture.damage, pictures[position].damage);
+        assert_eq!(motion(picture), motion(&pictures[position]));
+    }
+    pictures
+}
+
+/// Vectors, reference indices, and distances to references in PicOrderCnt.
+fn motion(p: &Picture) -> [Vec<u8>; 3] {
+    arrays(p, |poc| match poc {
+        NO_POC => poc,
+        _ => p.info.poc.wrapping_sub(poc),
+    })
+}
+
+/// Compares what is left of a stream with the whole: only what says so may differ.
+fn check(whole: &[Picture], left: &[Picture], context: &str) -> [usize; 3] {
+    let mut counts = [0; 3];
+    let originals = |p: &Picture| whole.iter().find(|w| w.info.sample == p.info.sample);
+    for picture in left {
+        let at = format!("{context}, access unit {}", picture.info.sample);
+        let (got, want) = (
+            motion(picture),
+            motion(originals(picture).expect("picture")),
+        );
+        match &picture.damage {
+            Some(Error::LostReference { .. }) => counts[2] += 1,
+            Some(other) => panic!("{at}: {other}"),
+            None if picture.lost_reference => {
+                assert!(got[..2] == want[..2], "{at}: vectors or indices");
+                counts[1] += 1;
+            }
+            None => {
+                assert!(got == want, "{at}");
+                counts[0] += 1;
+            }
+        }
+    }
+    counts
+}
+
+fn holds(nals: &AccessUnit, kind: u8) -> bool {
+    nals.iter().any(|nal| nal[0] & 31 == kind)
+}
+
+/// What follows the first recovery point in the order of output is as if nothing was lost.
+fn check_recovery(left: &[Picture], context: &str) {
+    let Some(first) = left
+        .iter()
+        .position(|p| p.info.recovery_frame_cnt == Some(0))
+    else {
+        return;
+    };
+    let order = |p: &Picture| (p.info.period, p.info.order_poc);
+    for picture in &left[first..] {
+        let sound = picture.damage.is_none() && !picture.lost_reference;
+        let leading = order(picture) < order(&left[first]);
+        assert!(sound || leading, "{context}: {:?}", picture.info);
+    }
+}
+
+/// A picture starts with its first macroblock, or with what stands before its slices.
+fn access_units(data: &[u8]) -> Vec<AccessUnit> {
+    let mut units: Vec<AccessUnit> = Vec::new();
+    let mut sliced = true;
+    for (_, nal) in AnnexB::new(data) {
+        let slice = matches!(nal[0] & 31, unit::SLICE | unit::IDR_SLICE);
+        if sliced && (!slice || nal[1] & 0x80 != 0) {
+            units.push(Vec::new());
+        }
+        sliced = slice;
+        units.last_mut().expect("unit").push(nal.to_vec());
+    }
+    units
+}
+
+/// Parameter sets, and access units with their numbers.
+fn numbered(data: &[u8]) -> (AccessUnit, Vec<(usize, AccessUnit)>) {
+    let units = access_units(data);
+    let is_set = |nal: &&Vec<u8>| matches!(nal[0] & 31, unit::SPS | unit::PPS);
+    let sets = units.iter().flatten().filter(is_set).cloned().collect();
+    (sets, units.into_iter().enumerate().collect())
+}
+
+#[test]
+fn streams_may_begin_inside_a_group_of_pictures() {
+    let mut total = [0; 3];
+    for (name, data) in streams() {
+        let (sets, units) = numbered(&data);
+        let whole = decode(&units);
+        for start in 1..units.len() {
+            let mut left = units[start..].to_vec();
+            left[0].1.splice(0..0, sets.clone());
+            let context = format!("{name} from {start}");
+            let pictures = decode(&left);
+            assert_eq!(pictures.len(), left.len(), "{context}");
+            assert!(!pictures[0].info.gap, "{context}");
+            check_recovery(&pictures, &context);
+            let counts = check(&whole, &pictures, &context);
+            (0..3).for_each(|i| total[i] += counts[i]);
+        }
+    }
+    assert!(total.iter().all(|&n| n > 20), "{total:?}");
+}
+
+#[test]
+fn one_lost_access_unit_does_not_end_a_stream() {
+    let mut total = [0; 3];
+    for (name, data) in streams() {
+        let (sets, units) = numbered(&data);
+        let whole = decode(&units);
+        for lost in 0..units.len() - 1 {
+            // Without its IDR picture a group of pictures looks like the rest of the one before.
+            if holds(&units[lost].1, unit::IDR_SLICE) {
+                continue;
+            }
+            let mut left = units.clone();
+            left.remove(lost);
+            if lost == 0 {
+                left[0].1.splice(0..0, sets.clone());
+            }
+            let context = format!("{name} without {lost}");
+            let pictures = decode(&left);
+            assert_eq!(pictures.len(), left.len(), "{context}");
+            let counts = check(&whole, &pictures, &context);
+            (0..3).for_each(|i| total[i] += counts[i]);
+            let gap = lost > 0
+                && whole[lost].info.reference
+                && !holds(&units[lost + 1].1, unit::IDR_SLICE);
+            assert_eq!(pictures.iter().any(|p| p.info.gap), gap, "{context}");
+        }
+    }
+    assert!(total.iter().all(|&n| n > 20), "{total:?}");
+}
