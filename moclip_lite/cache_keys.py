@@ -47,7 +47,7 @@ STAGES: dict[str, StageCode] = {
     "folds": StageCode(1, ("numpy", "scikit-learn")),
     "motion": StageCode(2, ("av", "motion-vector-extractor"), reads_video=True),
     "clip": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
-    "text": StageCode(2, _ENCODERS),
+    "text": StageCode(2, (*_ENCODERS, "transformers")),
     "encoder": StageCode(2, _ENCODERS),
     "motion_tokens": StageCode(2, ("timm", "torch")),
     "trained": StageCode(2, ("numpy", "timm", "torch")),
