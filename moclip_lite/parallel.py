@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from mv_tools import ArgumentError
@@ -81,7 +82,23 @@ def _start_worker() -> None:
 def worker_pool(workers: int) -> ProcessPoolExecutor:
     """Spawned processes that ignore SIGINT; their OpenMP threads sleep while they wait."""
     spawn = multiprocessing.get_context("spawn")  # not fork: libav and torch have threads
-    return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    with _interrupts_held():  # the processes start with it, and import much before `_start_worker` runs
+        pool.submit(_start_worker)
+    return pool
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep SIGINT waiting; processes started meanwhile never see one."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
