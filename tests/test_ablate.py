@@ -132,7 +132,7 @@ def test_a_run_of_folds_says_the_same_in_the_grid_as_in_its_metrics() -> None:
     """Folds of 90 and 10 clips: the run's figure is over 100 tests, and so is the grid's."""
     table = pd.DataFrame(
         {"k": ["1", "1"], "stream": "fusion", "seed": 0, "n": [90, 10], "top1": [100.0, 0.0], "run_low": 70.0, "run_high": 95.0}
-        | {key: 1.0 for key in ("trainable", "gflops", "latency_ms")}
+        | dict.fromkeys(("trainable", "gflops", "latency_ms"), 1.0)
     )  # fmt: skip
     (row,) = summarize(table, ["k"]).to_dict(orient="records")
     assert (row["mean"], row["low"], row["high"], row["runs"]) == (90.0, 70.0, 95.0, 1)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from conftest import H264, annex_b, encode, panning
 
-import mv_tools
 from moclip_lite.cli.probe_tables import _gop
 from mv_tools import MotionDecoder, probe
 

@@ -16,8 +16,8 @@ from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.features import FeatureTable, HeadFeed, head_scores
 from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.metrics import score
-from moclip_lite.statistics import wilson
 from moclip_lite.motion_net import create_motion_net, list_motion_nets
+from moclip_lite.statistics import wilson
 from moclip_lite.text import zero_shot_scores
 from moclip_lite.training import Batch, TrainSettings, fit, seed_all
 
