@@ -13,6 +13,7 @@ from .extract_clip import read_clip_frames
 from .labels import read_prompts
 from .metrics import score
 from .stages import FoldInputs, appearance_features
+from .statistics import units_of
 from .text import zero_shot_scores
 from .workspace import Workspace
 
@@ -35,7 +36,8 @@ def zero_shot_dataset(space: Workspace) -> dict[str, Any]:
     inputs = FoldInputs(space.folds[0], labels, {}, report.keys)
     features = appearance_features(space, inputs, present)
     truth = np.array([labels.index(clip.label) for clip in present], np.int64)
-    result = score(zero_shot_scores(features, space.class_vectors), truth, labels)
+    units = units_of([clip.name for clip in present], [clip.group for clip in present])
+    result = score(zero_shot_scores(features, space.class_vectors), truth, labels, units)
     return result | {"failures": [vars(f) for f in report.failures]}
 
 

@@ -38,12 +38,12 @@ train_app = typer.Typer(
 
 
 def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
-    from ..report import HEADER, score_rows
+    from ..report import score_table
 
     if json:
         print_json(metrics)
         return
-    print_table(title, HEADER, score_rows(metrics))
+    print_table(title, *score_table(metrics))
     print_failures(metrics.get("failures", []))
 
 
