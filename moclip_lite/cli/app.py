@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -82,8 +82,7 @@ def _joined() -> Iterator[None]:
         if part.leads:
             yield
         else:
-            err.file = nowhere
-            with redirect_stdout(nowhere):
+            with redirect_stdout(nowhere), redirect_stderr(nowhere):
                 yield
 
 
