@@ -8,6 +8,7 @@ intervals too narrow. Each interval holds its estimate: a bootstrap of a skewed 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -60,7 +61,8 @@ class McNemar(NamedTuple):
     p: float
 
 
-class Units(NamedTuple):
+@dataclass(frozen=True)
+class Units:
     """What is drawn at random, test by test: the group of a clip, or the clip.
 
     Attributes:
