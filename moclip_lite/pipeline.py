@@ -29,6 +29,8 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
         MoclipError: the input can't be used; what was finished is kept.
     """
     experiment, folder = space.experiment, space.experiment.run.dir
+    if experiment.run.device not in ("auto", "cpu"):
+        _ = space.device  # refuse one that is not there before hours of reading
     folds = space.folds
     clips = _unique(folds)
     found = fill_cache(space)

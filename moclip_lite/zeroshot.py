@@ -49,7 +49,7 @@ def zero_shot_file(
         mv_tools.MotionError: it can't be read.
     """
     frames = encoder.encode_images(read_clip_frames(path, space.appearance_spec))
-    classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts))
+    classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts).check(labels))
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")
     return [(labels[i], float(scores[i])) for i in order]

@@ -43,8 +43,8 @@ Pretrained: TypeAlias = Annotated[
     str | None,
     typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
 ]
-Seed: TypeAlias = Annotated[int | None, typer.Option(help="run.seed.")]
-Workers: TypeAlias = Annotated[int | None, typer.Option(help="run.workers: processes; 0 for one per core.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.seed.")]
+Workers: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")]
 Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: where features are kept.")]
 SkipMissing: TypeAlias = Annotated[
     bool, typer.Option("--skip-missing", help="data.skip_missing: go on without absent clips.")
@@ -80,7 +80,7 @@ def experiment_of(
 
 def overrides_of(named: dict[str, Any]) -> list[str]:
     """Overrides of the options that were given."""
-    return [f"{key}={_quoted(value)}" for key, value in named.items() if value not in (None, False)]
+    return [f"{key}={_quoted(value)}" for key, value in named.items() if value is not None and value is not False]
 
 
 def _quoted(value: Any) -> str:
