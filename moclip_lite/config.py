@@ -56,12 +56,18 @@ Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 def _at_home(path: Path) -> Path:
     """A path with the home folder in place of ``~``."""
-    if not str(path).strip() or "\0" in str(path):
-        raise ValueError("a path must not be empty or hold a zero byte")
+    if "\0" in str(path):
+        raise ValueError("a path holds no zero byte")
     return Path(os.path.expanduser(path))
 
 
-UserPath: TypeAlias = Annotated[Path, AfterValidator(_at_home)]
+def _not_empty(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("a path must not be empty")
+    return value
+
+
+UserPath: TypeAlias = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
 """A path as people write it."""
 
 

@@ -96,9 +96,12 @@ class ExtractReport:
 
 
 def reason_of(error: BaseException) -> str:
-    """An error as one line."""
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text or type(error).__name__
+    """An error of one clip as one line; one that no clip should raise is called a fault of this program."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    if isinstance(error, CLIP_ERRORS):
+        return text
+    log.debug("internal error", exc_info=error)
+    return f"internal error of moclip ({type(error).__name__}: {text}); --debug shows where"
 
 
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:
@@ -106,6 +109,18 @@ def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str
     chosen = list(clips)
     found = ContentDigests(cache.root / "digests.sqlite").of(clip.path for clip in chosen)
     return {clip.name: found[clip.path] for clip in chosen if clip.path in found}
+
+
+def _why_not(path: Path) -> str:
+    """Why a file has no digest."""
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except FileNotFoundError:
+        return "the file is missing"
+    except OSError as error:
+        return reason_of(error)
+    return "the file could not be read to its end"
 
 
 def pending(
@@ -118,7 +133,7 @@ def pending(
     waiting = []
     for clip in chosen:
         if clip.name not in digests:
-            report.failures.append(Failure(clip.name, stage, "the file is missing"))
+            report.failures.append(Failure(clip.name, stage, _why_not(clip.path)))
             continue
         key = cache_key(stage, digests[clip.name], settings)
         if cache.has(stage, key):
@@ -238,7 +253,7 @@ def _work(job: _Job) -> str | None:
     """None, or why the clip can't be read."""
     try:
         arrays = pack(read_motion_clip(job.path, job.spec))
-    except CLIP_ERRORS as error:
+    except Exception as error:
         return reason_of(error)
     FeatureCache(job.cache_root).put("motion", job.key, arrays)
     return None

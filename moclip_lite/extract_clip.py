@@ -23,7 +23,7 @@ from .cache import FeatureCache
 from .datasets import Clip
 from .digest import digest_bytes, digest_file
 from .errors import CheckpointError
-from .extract import CLIP_ERRORS, ExtractReport, Failure, Progress, pending, reason_of, silent
+from .extract import ExtractReport, Failure, Progress, pending, reason_of, silent
 from .sampling import Positions, frame_positions, reachable_positions
 from .storage import read_json, write_json
 
@@ -198,7 +198,7 @@ def _prepared(
     def prepare(clip: Clip) -> Tensor | str:
         try:
             return model.prepare(read_clip_frames(clip.path, spec))
-        except CLIP_ERRORS as error:
+        except Exception as error:
             return reason_of(error)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -83,11 +84,23 @@ def _joined() -> Iterator[None]:
                 yield
 
 
+def _at_home(word: str) -> str:
+    """``~/x`` and ``--out=~/x`` with the home folder: a shell does the first, not always the second."""
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--") and value.startswith("~"):
+        return f"{option}={os.path.expanduser(value)}"
+    return os.path.expanduser(word)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code: 0, 2 for bad usage or input, 130 on Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = [_at_home(word) for word in words if word != "--debug"]
+    if debug:
+        for name in ("moclip.extract", "moclip.prepare"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+            logging.getLogger(name).addHandler(logging.StreamHandler(sys.stderr))
     command = typer.main.get_command(app)
     try:
         with _joined():

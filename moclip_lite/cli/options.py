@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -26,6 +27,7 @@ __all__ = [
     "Source",
     "Workers",
     "experiment_of",
+    "finite",
     "overrides_of",
     "workspace_of",
 ]
@@ -51,6 +53,13 @@ SkipMissing: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
+
+
+def finite(value: float | None) -> float | None:
+    """Callback of options: neither infinite nor "nan", which no bound holds back."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"must be a finite number, got {value}")
+    return value
 
 
 def experiment_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ def read_pairs(table: Path, root: Path | None = None) -> list[Pair]:
         _column(table, frame, _CAPTION_COLUMNS),
     )
     base = root if root is not None else table.parent
+    _videos_of.cache_clear()  # the folder may have changed since
     pairs, absent, groups = [], [], dict[str, int]()
     rows = zip(frame[clip_column], frame[caption_column], strict=True)
     for number, (clip, caption) in enumerate(rows, start=1):
@@ -101,11 +103,27 @@ def _find(base: Path, name: str) -> Path | None:
     path = base / name
     if path.is_file():
         return path
-    if not Path(name).suffix:
-        for suffix in sorted(VIDEO_SUFFIXES):
-            if (named := path.with_name(path.name + suffix)).is_file():
-                return named
-    return None
+    if "\\" in name:
+        return _find(base, name.replace("\\", "/"))
+    # An ending in other case, or none: the name may itself hold dots.
+    alike = [p for p in _videos_of(path.parent) if path.name in (p.stem, p.name) or _same(p, path)]
+    if len(alike) > 1:
+        raise DataError(f"{name} may be any of {shorten([p.name for p in alike])} in {path.parent}; give the ending")
+    return alike[0] if alike else None
+
+
+def _same(one: Path, other: Path) -> bool:
+    return (one.stem, one.suffix.lower()) == (other.stem, other.suffix.lower())
+
+
+@lru_cache(maxsize=64)
+def _videos_of(folder: Path) -> tuple[Path, ...]:
+    """Videos right in a folder."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError:
+        return ()
+    return tuple(p for p in found if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
 
 
 class FilePairs:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 
 from ..cache import Arrays, FeatureCache, cache_key
-from ..datasets import VIDEO_SUFFIXES, Clip
-from ..errors import CheckpointError, DataError
-from ..extract import CLIP_ERRORS, Failure, content_digests, reason_of
+from ..datasets import Clip, video_files
+from ..errors import CheckpointError, DataError, MoclipError
+from ..extract import Failure, content_digests, reason_of
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
@@ -101,7 +101,7 @@ def build_index(
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder")
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+    paths = video_files(folder)
     if not paths:
         raise DataError(f"{folder} holds no video files")
     clips = [Clip(path, path.relative_to(folder).as_posix(), "") for path in paths]
@@ -116,7 +116,9 @@ def build_index(
                 arrays = _encode(clip.path, encoder, windows)
                 cache.put("window", key, arrays)
             stat = clip.path.stat()
-        except CLIP_ERRORS as error:
+        except MoclipError:
+            raise
+        except Exception as error:
             failures.append(Failure(clip.name, "index", reason_of(error)))
         else:
             videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
