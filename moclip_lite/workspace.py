@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from .cache import FeatureCache, cache_key
 from .config import VIDEO_MODELS, Experiment
-from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
+from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, checked, generate, load_folder, load_ucf101
 from .distributed import share, wait_for_all
 from .division import divide
 from .errors import ConfigError
-from .extract import ExtractReport, extract_motion
+from .extract import ExtractReport, content_digests, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .feature_file import FeatureFile, load_features
 from .labels import read_prompts
@@ -130,7 +130,17 @@ class Workspace:
         Raises:
             DataError: too few clips or groups.
         """
-        folds = divide(self.dataset, self.experiment.data, self.experiment.run.seed, self.cache)
+        data = self.experiment.data
+        trained = set(self.experiment.run.streams) != {"zero_shot"}
+        if not trained:  # then there is nothing to choose on validation clips
+            data = data.model_copy(update={"val_fraction": 0.0})
+        folds = divide(self.dataset, data, self.experiment.run.seed, self.cache)
+        look = trained and self.feature_file is None
+        digests = content_digests(self.dataset.clips, self.cache) if look else {}
+        official = data.protocol == "official" or data.kind == "ucf101"
+        wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
+        labels, shared = self.dataset.labels, data.shared_groups
+        folds = [checked(fold, labels, digests, wanted=wanted, shared=shared) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .appearance import AppearanceEncoder
+from .errors import DataError
+from .extract import ExtractReport
 from .extract_clip import read_clip_frames
 from .labels import read_prompts
 from .metrics import score
@@ -29,8 +31,14 @@ def zero_shot_dataset(space: Workspace) -> dict[str, Any]:
         MoclipError: the data or the model can't be had.
     """
     clips = list({c.name: c for fold in space.folds for c in fold.test}.values())
-    report = space.extract_appearance(clips)
+    if space.feature_file is not None:
+        report = ExtractReport("clip", keys=dict.fromkeys((c.name for c in clips), space.feature_file.digest))
+    else:
+        report = space.extract_appearance(clips)
     present = [clip for clip in clips if clip.name in report.keys]
+    if not present:
+        first = report.failures[0].reason if report.failures else "there is none"
+        raise DataError(f"none of {len(clips)} test clips could be read; the first: {first}")
     labels = space.dataset.labels
     inputs = FoldInputs(space.folds[0], labels, {}, report.keys)
     features = appearance_features(space, inputs, present)

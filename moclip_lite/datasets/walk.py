@@ -58,7 +58,8 @@ def _files(folder: Path) -> Iterator[Path]:
         kept = []
         for name in folders:
             inside = os.path.realpath(os.path.join(place, name))  # noqa: PTH118
-            if not _hidden(name) and inside not in real:
+            circle = inside in real or Path(real[-1]).is_relative_to(inside)
+            if not _hidden(name) and not circle:
                 kept.append(name)
                 above[os.path.join(place, name)] = (*real, inside)  # noqa: PTH118
         folders[:] = kept
