@@ -140,9 +140,9 @@ def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
 
 def test_groups_of_ucf101_are_known_by_name(tmp_path: Path) -> None:
     run = Run(tmp_path, {"labels": []}, {"data": {"kind": "ucf101"}}, {}, {})
-    keys = [ClipKey("Archery/v_Archery_g03_c01.avi", 0), ClipKey("Diving/v_Diving_g03_c01.avi", 0)]
+    keys = [ClipKey("Archery/v_Archery_g03_c01.avi", "0"), ClipKey("Diving/v_Diving_g03_c01.avi", "0")]
     assert run.groups(keys) == ["Archery_g03", "Diving_g03"]
-    assert run.groups([*keys, ClipKey("odd.avi", 0)]) is None
+    assert run.groups([*keys, ClipKey("odd.avi", "0")]) is None
 
 
 def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) -> None:
@@ -152,9 +152,25 @@ def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) 
             path.write_text(text, encoding="utf-8")
     run = load_run(two[0])
     assert run.predictions["motion"] == {
-        ClipKey("x", 0): Prediction("a", "a", 1.0), ClipKey("x", 1): Prediction("a", "b", 1.0)
+        ClipKey("x", "0"): Prediction("a", "a", 1.0), ClipKey("x", "1"): Prediction("a", "b", 1.0)
     }  # fmt: skip
     assert compare_runs(two).differences[0].difference.clips == 2
+
+
+def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -> None:
+    rows = ["x,a,a,1,g1,p1", "x,a,b,1,g1,p2", "y,b,b,1,g2,p1"]
+    for folder, order in zip(two, (rows, rows[::-1]), strict=True):
+        for path in folder.glob("predictions_*.csv"):
+            path.write_text(
+                "\n".join(["clip,label,predicted,score,group,fold", *order]) + "\n", encoding="utf-8"
+            )
+    first, second = (load_run(folder) for folder in two)
+    assert first.predictions == second.predictions
+    assert first.predictions["motion"][ClipKey("x", "p2")] == Prediction("a", "b", 1.0, "g1")
+    keys = sorted(first.predictions["motion"])
+    assert first.groups(keys) == ["g1", "g1", "g2"]
+    found = compare_runs(two).differences[0].difference
+    assert (found.clips, found.groups, found.points.value) == (3, 2, 0)
 
 
 def test_a_trained_run_and_its_copy_do_not_differ(trained: TrainedRun, tmp_path: Path) -> None:
