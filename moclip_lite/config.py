@@ -1,24 +1,37 @@
 """The configuration of an experiment: YAML in, checked values out.
 
 Precedence: defaults, then the YAML file, then ``--set a.b=c``. Unknown keys are refused with the
-nearest valid name.
+nearest valid name. A value is text until its field reads it: ``data.root=007`` is a folder, ``run.seed=007``
+is 7, and ``run.seed=on`` is refused. ``~`` in a path is the home folder.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .clips import Crop as MotionCrop
 from .clips import Field as MotionField
 from .clips import MotionSpec
 from .errors import ConfigError
 from .fusion import check_head
+from .plain_yaml import NULLS, parse_yaml, read_yaml
 from .sampling import Positions
 from .storage import write_text
 
@@ -42,20 +55,41 @@ __all__ = [
 Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 
+def _at_home(path: Path) -> Path:
+    """A path with the home folder in place of ``~``."""
+    if "\0" in str(path):
+        raise ValueError("a path holds no zero byte")
+    return Path(os.path.expanduser(path))
+
+
+def _not_empty(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("a path must not be empty")
+    return value
+
+
+UserPath: TypeAlias = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
+"""A path as people write it."""
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class RunConfig(_Section):
     """Where and how to run."""
 
-    dir: Path = Field(Path("runs/experiment"), description="folder for results")
-    seed: int = Field(0, ge=0, description="of splits, weights and training")
+    dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
+    seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights and training")
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
     threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
-    device: str = Field("auto", description="auto, cpu or cuda")
-    streams: tuple[Stream, ...] = Field(("motion", "appearance", "fusion"), description="what to test")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or mps"
+    )
+    streams: tuple[Stream, ...] = Field(
+        ("motion", "appearance", "fusion"), min_length=1, description="what to test"
+    )
 
 
 class DataConfig(_Section):
@@ -64,7 +98,7 @@ class DataConfig(_Section):
     kind: Literal["folder", "ucf101", "synthetic", "features"] = Field(
         "folder", description="layout of the data"
     )
-    root: Path | None = Field(None, description="folder of the clips, or a file of features")
+    root: UserPath | None = Field(None, description="folder of the clips, or a file of features")
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
@@ -75,8 +109,12 @@ class DataConfig(_Section):
     train_per_class: int | None = Field(
         None, ge=1, description="at most so many clips of a class to train on, and to validate on"
     )
-    splits_dir: Path | None = Field(None, description="folder of UCF101's lists; none for a prepared folder")
-    splits: tuple[int, ...] = Field((1,), description="official splits to run")
+    splits_dir: UserPath | None = Field(
+        None, description="folder of UCF101's lists; none for a prepared folder"
+    )
+    splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1,), min_length=1, description="official splits to run"
+    )
     shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
@@ -86,7 +124,7 @@ class DataConfig(_Section):
 class CacheConfig(_Section):
     """Where features are kept."""
 
-    dir: Path | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
+    dir: UserPath | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
 
 
 class MotionConfig(_Section):
@@ -141,7 +179,14 @@ class ClipConfig(_Section):
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
     positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")
-    prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+    prompts: UserPath | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+
+    @field_validator("pretrained")
+    @classmethod
+    def _pretrained(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected a tag, a path, or 'none' for random weights")
+        return os.path.expanduser(value)
 
     @property
     def random(self) -> bool:
@@ -181,8 +226,8 @@ class TrainConfig(_Section):
     optimizer: Literal["adamw", "adam"] = Field("adamw")
     eps: float = Field(1e-8, gt=0)
     schedule: Literal["cosine", "steps"] = Field("cosine")
-    milestones: tuple[int, ...] = Field(())
-    lr_scales: dict[str, float] = Field({})
+    milestones: tuple[Annotated[int, Field(ge=0)], ...] = Field(())
+    lr_scales: dict[str, Annotated[float, Field(ge=0)]] = Field({})
     clip: float = Field(5.0, gt=0)
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
@@ -204,16 +249,23 @@ class HeadTrainConfig(TrainConfig):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
+def _whole(value: Any) -> Any:
+    """Literals compare, they don't convert: a number that is still text is read first."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
+_Count135: TypeAlias = Annotated[Literal[1, 3, 5], BeforeValidator(_whole)]
+_Count12: TypeAlias = Annotated[Literal[1, 2], BeforeValidator(_whole)]
+
+
 class TestConfig(_Section):
     """Views per clip in testing: segments x crops x flips."""
 
     __test__ = False  # not a pytest class
 
     segments: int = Field(0, ge=0, description="windows; 0 for all that are kept")
-    crops: Literal[1, 3, 5] = Field(
-        3, description="1 whole frame, 3 with left and right, 5 corners and centre"
-    )
-    flips: Literal[1, 2] = Field(2, description="2 adds the mirrored view")
+    crops: _Count135 = Field(3, description="1 whole frame, 3 with left and right, 5 corners and centre")
+    flips: _Count12 = Field(2, description="2 adds the mirrored view")
 
 
 class Experiment(_Section):
@@ -292,15 +344,7 @@ def save_experiment(experiment: Experiment, path: Path) -> None:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such configuration file") from error
-    except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder, not a configuration file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        line = str(error).replace("\n", " ")
-        raise ConfigError(f"{path} is not a YAML file: {line}") from error
+    value = read_yaml(path, "configuration")
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -314,15 +358,51 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not all(parts):
         raise ConfigError(f"--set takes section.key=value, got {override!r}")
     try:
-        value = yaml.safe_load(text)
+        value = _text(text) if _takes_text(parts) else parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {key}: the value {text!r} is not YAML") from error
     place = values
     for part in parts[:-1]:
-        place = place.setdefault(part, {})
+        if place.get(part) is None:
+            place[part] = {}
+        place = place[part]
         if not isinstance(place, dict):
             raise ConfigError(f"--set {key}: {part} is a value, not a section")
     place[parts[-1]] = value
+
+
+def _text(text: str) -> str | None:
+    """A word of a command line that stands for text; quotes around it are taken off."""
+    text = text.strip()
+    if text in NULLS:
+        return None
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return str(parse_yaml(text))
+    return text
+
+
+def _takes_text(parts: Sequence[str]) -> bool:
+    """Whether a key's field holds text, a path or one of several words."""
+    if len(parts) != 2 or parts[0] not in Experiment.model_fields:
+        return False
+    section = Experiment.model_fields[parts[0]].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
+    field = section.model_fields.get(parts[1])
+    return field is not None and _is_text(field.annotation)
+
+
+def _is_text(kind: Any) -> bool:
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return all(_is_text(part) for part in inside if part is not type(None))
+    if origin is Annotated:
+        return _is_text(inside[0])
+    if origin is Literal:
+        return all(isinstance(value, str) for value in inside)
+    return isinstance(kind, type) and issubclass(kind, (str, Path))
 
 
 def _explain(error: ValidationError) -> str:

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from .data_parallel import in_parallel
 from .distributed import agree, local_device, share, share_weights, wait_for_all
+from .errors import ConfigError
 from .optimization import load_state, parameter_groups, save_state, warm_cosine
 
 __all__ = ["Batch", "Feed", "FitResult", "TrainSettings", "fit", "pick_device", "seed_all"]
@@ -94,8 +95,24 @@ def seed_all(seed: int) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU."""
-    return local_device() if name == "auto" else torch.device(name)
+    """ "auto" is CUDA where there is one, else the CPU.
+
+    Args:
+        name: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    if name == "auto":
+        return local_device()
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ConfigError(f"the device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"there is no device {name!r} on this machine; take auto or cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("there is no device 'mps' on this machine; take auto or cpu")
+    return torch.device(name)
 
 
 def fit(

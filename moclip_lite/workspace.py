@@ -14,11 +14,21 @@ import numpy.typing as npt
 from .cache import FeatureCache
 from .cache_keys import cache_key
 from .config import VIDEO_MODELS, Experiment, with_absolute_paths
-from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101, with_groups
+from .datasets import (
+    Clip,
+    Fold,
+    SyntheticSpec,
+    VideoDataset,
+    checked,
+    generate,
+    load_folder,
+    load_ucf101,
+    with_groups,
+)
 from .distributed import share, wait_for_all
 from .division import divide, divide_features, file_settings
 from .errors import ConfigError
-from .extract import ExtractReport, extract_motion
+from .extract import ExtractReport, content_digests, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .feature_file import FeatureFile, load_features
 from .labels import read_prompts
@@ -144,11 +154,20 @@ class Workspace:
             DataError: too few clips or groups.
         """
         data, seed, file = self.experiment.data, self.experiment.run.seed, self.feature_file
+        trained = set(self.experiment.run.streams) != {"zero_shot"}
+        if not trained:  # then there is nothing to choose on validation clips
+            data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
             folds = divide(self.dataset, data, seed, self.cache)
         else:
             folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
             self._say_division(file)
+        look = trained and file is None
+        digests = content_digests(self.dataset.clips, self.cache) if look else {}
+        official = data.protocol == "official" or data.kind == "ucf101"
+        wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
+        labels, shared = self.dataset.labels, data.shared_groups
+        folds = [checked(fold, labels, digests, wanted=wanted, shared=shared) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
@@ -226,8 +245,8 @@ class Workspace:
             if self.feature_file.classes is None:
                 raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")
             return self.feature_file.classes
-        prompts = read_prompts(self.experiment.clip.prompts)
         labels = self.dataset.labels
+        prompts = read_prompts(self.experiment.clip.prompts).check(labels)
         settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}
         key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
         arrays = self.cache.get("text", key)

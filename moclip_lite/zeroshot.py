@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .appearance import AppearanceEncoder
+from .errors import DataError
+from .extract import ExtractReport
 from .extract_clip import read_clip_frames
 from .labels import read_prompts
 from .metrics import score
@@ -30,8 +32,14 @@ def zero_shot_dataset(space: Workspace) -> dict[str, Any]:
         MoclipError: the data or the model can't be had.
     """
     clips = list({c.name: c for fold in space.folds for c in fold.test}.values())
-    report = space.extract_appearance(clips)
+    if space.feature_file is not None:
+        report = ExtractReport("clip", keys=dict.fromkeys((c.name for c in clips), space.feature_file.digest))
+    else:
+        report = space.extract_appearance(clips)
     present = [clip for clip in clips if clip.name in report.keys]
+    if not present:
+        first = report.failures[0].reason if report.failures else "there is none"
+        raise DataError(f"none of {len(clips)} test clips could be read; the first: {first}")
     labels = space.dataset.labels
     inputs = FoldInputs(space.folds[0], labels, {}, report.keys)
     features = appearance_features(space, inputs, present)
@@ -51,7 +59,7 @@ def zero_shot_file(
         mv_tools.MotionError: it can't be read.
     """
     frames = encoder.encode_images(read_clip_frames(path, space.appearance_spec))
-    classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts))
+    classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts).check(labels))
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")
     return [(labels[i], float(scores[i])) for i in order]

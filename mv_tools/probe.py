@@ -141,7 +141,7 @@ def _guesses(guessed: list[int]) -> list[str]:
     if not guessed:
         return []
     return [
-        f"{len(guessed)} pictures refer to lost ones, first picture {min(guessed)}: distances are guessed"
+        f"the distances of {len(guessed)} pictures are guessed: they refer to lost ones (the first is {min(guessed)})"
     ]
 
 

@@ -86,6 +86,14 @@ def _joined() -> Iterator[None]:
                 yield
 
 
+def _at_home(word: str) -> str:
+    """``~/x`` and ``--out=~/x`` with the home folder: a shell does the first, not always the second."""
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--") and value.startswith("~"):
+        return f"{option}={os.path.expanduser(value)}"
+    return os.path.expanduser(word)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program.
 
@@ -95,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = [_at_home(word) for word in words if word != "--debug"]
     set_thread_policy()
     with collected_bugs() as bugs:
         code = _run(words, debug)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import err, print_json, print_table
-from .options import Cache, Json
+from .options import Cache, Json, finite
 
 __all__ = ["app"]
 
@@ -72,7 +72,9 @@ def prune(
             help="Only this stage: folds, motion, clip, motion_tokens, text, trained, window or video."
         ),
     ] = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Only entries older than so many days.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Only entries older than so many days.")
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     cache: Cache = None,
 ) -> None:

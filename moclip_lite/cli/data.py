@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,13 +49,13 @@ def prepare(
     root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
     splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
     recipe: Recipes = None,
-    gop: Annotated[int, typer.Option(help="Without --recipe: frames from one I picture to the next.")] = 12,
+    gop: Annotated[int, typer.Option(min=1, help="Without --recipe: frames from one I picture to the next.")] = 12,
     bframes: Annotated[int, typer.Option(help="Without --recipe: consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
     side: Annotated[int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
-    seed: Annotated[int, typer.Option(help="synthetic: seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="synthetic: seed.")] = 0,
     group_pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own.")] = None,
     skip_missing: SkipMissing = False, workers: Workers = None, json: Json = False,
 ) -> None:  # fmt: skip
@@ -67,7 +68,7 @@ def prepare(
     from .. import datasets
     from ..parallel import default_workers
 
-    reporter, count = ConsoleReporter(), default_workers(workers or 0)
+    reporter, count = ConsoleReporter(), default_workers(workers if workers is not None else 0)
     if kind == "synthetic":
         spec = datasets.SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         made = datasets.generate(
@@ -168,9 +169,20 @@ def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, 
         splits = [f"{k}: {v['train']:,} train, {v['test']:,} test" for k, v in facts["splits"].items()]
         err.print(
             f"{facts['recipe']}: {facts['frames']:,} frames, {facts['hours']:.2f} h, {facts['megabytes']:.1f} MB, "
-            f"{', '.join(facts['sizes'])}" + "".join(f"; {text}" for text in splits),
+            f"{_sizes(rows)}" + "".join(f"; {text}" for text in splits),
             markup=False,
         )
+
+
+def _sizes(rows: Sequence[ManifestRow]) -> str:
+    """Widths and heights in a few words, however many there are."""
+    counts = Counter((row.width, row.height) for row in rows)
+    if len(counts) <= 3:
+        return ", ".join(f"{width}x{height}" for width, height in sorted(counts))
+    by_area = sorted(counts, key=lambda size: (size[0] * size[1], size))
+    (width, height), count = counts.most_common(1)[0]
+    (w0, h0), (w1, h1) = by_area[0], by_area[-1]
+    return f"{len(counts)} sizes from {w0}x{h0} to {w1}x{h1}, most often {width}x{height} ({count:,} clips)"
 
 
 def _summary(rows: Sequence[ManifestRow]) -> dict[str, Any]:
@@ -205,6 +217,8 @@ def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:
         print_failures(failures)
         if report.notes:
             print_table("Notes", ["clip", "note"], [[note.name, note.note] for note in report.notes])
+    if failures and not report.keys:
+        raise DataError(f"none of {len(failures)} clips could be read; the first: {failures[0]['reason']}")
 
 
 Failures = Annotated[Path | None, typer.Option(help="CSV to write the clips that failed to.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -27,6 +28,7 @@ __all__ = [
     "WeightsOf",
     "Workers",
     "experiment_of",
+    "finite",
     "overrides_of",
     "workspace_of",
 ]
@@ -48,14 +50,23 @@ WeightsOf: TypeAlias = Annotated[
     str | None,
     typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai."),
 ]
-Seed: TypeAlias = Annotated[int | None, typer.Option(help="run.seed.")]
-Workers: TypeAlias = Annotated[int | None, typer.Option(help="run.workers: processes; 0 for one per core.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.seed.")]
+Workers: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")
+]
 Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: where features are kept.")]
 SkipMissing: TypeAlias = Annotated[
     bool, typer.Option("--skip-missing", help="data.skip_missing: go on without absent clips.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
+
+
+def finite(value: float | None) -> float | None:
+    """Callback of options: neither infinite nor "nan", which no bound holds back."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"must be a finite number, got {value}")
+    return value
 
 
 def experiment_of(
@@ -89,7 +100,9 @@ def experiment_of(
 
 def overrides_of(named: dict[str, Any]) -> list[str]:
     """Overrides of the options that were given."""
-    return [f"{key}={_quoted(value)}" for key, value in named.items() if value not in (None, False)]
+    return [
+        f"{key}={_quoted(value)}" for key, value in named.items() if value is not None and value is not False
+    ]
 
 
 def _quoted(value: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DataError
 from .base import Clip, Fold, VideoDataset, shorten
 
-__all__ = ["cut", "holdout_fold", "leave_one_group_out", "official_folds"]
+__all__ = ["checked", "cut", "holdout_fold", "leave_one_group_out", "official_folds"]
 
 _ALLOW: Final = "--set data.shared_groups=true"
 
@@ -38,18 +38,38 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
     groups = [clip.group if clip.group is not None else clip.name for clip in ordered]
     labels = [clip.label for clip in ordered]
     most = max(Counter(labels).values(), default=0)
-    folds = min(max(2, round(1 / fraction)), len(set(groups)), most)
-    if folds < 2:
+    limit = min(len(set(groups)), most)
+    if limit < 2:
         raise DataError(
             f"{len(ordered)} clips in {len(set(groups))} group(s), at most {most} of a class, can't be divided"
         )
+    folds, taking = _parts(fraction, limit)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of folds
-        divisions = list(splitter.split(np.zeros(len(ordered)), labels, groups))
+        single = [taken for _, taken in splitter.split(np.zeros(len(ordered)), labels, groups)]
+    divisions = []
+    for first in range(folds):
+        chosen = np.concatenate([single[(first + i) % folds] for i in range(taking)])
+        divisions.append((np.setdiff1d(np.arange(len(ordered)), chosen), np.sort(chosen)))
     size = fraction * len(ordered)
-    kept, taken = min(divisions, key=lambda pair: (_lost(labels, pair[0]), abs(len(pair[1]) - size)))
+    kept, taken = min(divisions, key=lambda pair: (_lost(labels, pair[0].tolist()), abs(len(pair[1]) - size)))
     return [ordered[i] for i in kept], [ordered[i] for i in taken]
+
+
+def _parts(fraction: float, limit: int) -> tuple[int, int]:
+    """(equal parts to divide into, parts to take) nearest to a fraction; as few parts as do within 1 %."""
+    single = min(max(2, round(1 / fraction)), limit)
+    best = (single, 1)
+    if abs(1 / single - fraction) <= 0.01 or fraction < 1 / limit:
+        return best
+    for folds in range(2, min(limit, 20) + 1):
+        taking = min(max(1, round(fraction * folds)), folds - 1)
+        if abs(taking / folds - fraction) < abs(best[1] / best[0] - fraction) - 1e-9:
+            best = (folds, taking)
+        if abs(best[1] / best[0] - fraction) <= 0.01:
+            break
+    return best
 
 
 def _lost(labels: Sequence[str], kept: Sequence[int]) -> int:
@@ -60,6 +80,8 @@ def _lost(labels: Sequence[str], kept: Sequence[int]) -> int:
 def _with_validation(
     name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
+    if fraction == 0:  # nothing is trained
+        return Fold(name, tuple(rest), (), tuple(test))
     try:
         train, val = cut(rest, fraction, seed)
         whole = not {clip.label for clip in rest} - {clip.label for clip in train}
@@ -92,6 +114,52 @@ def _with_validation(
             fold, notes=(f"{len(leaks)} groups stand on both sides of a split: scores are too high",)
         )
     return fold
+
+
+def checked(
+    fold: Fold, labels: Sequence[str], digests: Mapping[str, str], *, wanted: float | None, shared: bool
+) -> Fold:
+    """A fold with notes on what its scores can't tell: absent classes, another share than was asked for.
+
+    Args:
+        fold: to look at.
+        labels: all classes.
+        digests: clip name -> digest of its content, as far as known.
+        wanted: share of clips for test that was asked for, None where lists or groups decide.
+        shared: go on where a clip's copy stands on another side.
+
+    Raises:
+        DataError: clips of equal content on two sides of the split, which `shared` does not allow.
+    """
+    notes = []
+    first: dict[str, tuple[str, str]] = {}
+    copies = []
+    for part in ("train", "val", "test"):
+        for clip in getattr(fold, part):
+            digest = digests.get(clip.name)
+            if digest is None:
+                continue
+            side, name = first.setdefault(digest, (part, clip.name))
+            if side != part:
+                copies.append(f"{name} in {side} = {clip.name} in {part}")
+    if copies and not shared:
+        raise DataError(
+            f"fold {fold.name}: {len(copies)} clips have a copy of equal content on another side of the split "
+            f"({shorten(copies, 3)}); remove the copies, or go on with {_ALLOW}"
+        )
+    if copies:
+        notes.append(f"{len(copies)} clips have a copy on another side of the split: scores are too high")
+    if wanted is not None:
+        absent = sorted(set(labels) - {clip.label for clip in fold.test})
+        if absent:
+            notes.append(f"no test clip of {len(absent)} class(es): {shorten(absent)}")
+        total = len(fold.clips())
+        if wanted > 0 and abs(len(fold.test) - wanted * total) > max(1.0, 0.05 * total):
+            notes.append(
+                f"test holds {100 * len(fold.test) / total:.0f} % of the clips, {100 * wanted:.0f} % were asked for: "
+                "classes and groups leave no nearer division"
+            )
+    return replace(fold, notes=(*fold.notes, *notes))
 
 
 def holdout_fold(
