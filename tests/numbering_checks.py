@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -47,6 +47,7 @@ class Shot:
         seconds: its time, or None.
         packet: number of the packet that it came out of.
         vectors: int32 [N, 10], the exported vectors.
+        undefined: it shows what lay in the decoder's memory, where data are missing.
     """
 
     rgb: Picture
@@ -56,6 +57,7 @@ class Shot:
     seconds: float | None
     packet: int
     vectors: npt.NDArray[np.int32]
+    undefined: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,35 +117,33 @@ class Reference:
         """
         plain, tagged = _decode(path, tagged=False), _decode(path, tagged=True)
         shots = [
-            Shot(
-                rgb=one.to_ndarray(format="rgb24"),
-                pict_type=_TYPES.get(int(one.pict_type)),
-                key=bool(one.key_frame),
-                corrupt=bool(one.is_corrupt),
-                seconds=None if one.pts is None else float(one.pts * plain.time_base),
-                packet=-1 if two.pts is None else two.pts,
-                vectors=_vectors(two),
+            replace(
+                one,
+                packet=two.packet,
+                vectors=two.vectors,
+                undefined=not np.array_equal(one.rgb, two.rgb),
             )
-            for one, two in zip(plain.frames, tagged.frames, strict=True)
+            for one, two in zip(plain.shots, tagged.shots, strict=True)
         ]
         damaged = damaged or plain.failed or any(shot.corrupt for shot in shots)
+        assert damaged or not any(shot.undefined for shot in shots)
         return cls(plain.codec, shots, plain.marked, damaged, plain.broken, plain.square)
 
 
 class _Decoded(NamedTuple):
     """All pictures of a file and what is told beside them."""
 
-    frames: list[av.VideoFrame]
+    shots: list[Shot]
     codec: str
     marked: frozenset[int]
     broken: frozenset[int]
     failed: bool
     square: bool
-    time_base: Fraction
 
 
 def _decode(path: Path, *, tagged: bool) -> _Decoded:
-    frames: list[av.VideoFrame] = []
+    shots: list[Shot] = []
+    held: list[av.VideoFrame] = []  # a decoder that gets no memory back shows other remains
     marked: set[int] = set()
     broken: set[int] = set()
     failed, number = False, -1
@@ -163,19 +163,33 @@ def _decode(path: Path, *, tagged: bool) -> _Decoded:
                 if tagged:
                     packet.pts = number
             try:
-                frames += context.decode(packet)
+                frames = context.decode(packet)
             except av.error.FFmpegError:
                 failed = True
                 broken.add(number)
+                continue
+            shots += [_shot(frame, stream.time_base or Fraction(1)) for frame in frames]
+            held += [] if tagged else frames
         return _Decoded(
-            frames=frames,
+            shots=shots,
             codec=context.name,
             marked=frozenset(marked),
             broken=frozenset(broken),
             failed=failed,
             square=(context.sample_aspect_ratio or 1) == 1,
-            time_base=stream.time_base or Fraction(1),
         )
+
+
+def _shot(frame: av.VideoFrame, time_base: Fraction) -> Shot:
+    return Shot(
+        rgb=frame.to_ndarray(format="rgb24"),
+        pict_type=_TYPES.get(int(frame.pict_type)),
+        key=bool(frame.key_frame),
+        corrupt=bool(frame.is_corrupt),
+        seconds=None if frame.pts is None else float(frame.pts * time_base),
+        packet=-1 if frame.pts is None else frame.pts,
+        vectors=_vectors(frame),
+    )
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
@@ -215,8 +229,11 @@ def _nearest(stretched: Picture, pictures: Sequence[Picture]) -> int:
     return int(np.argmin([np.abs(small - picture).mean() for picture in pictures]))
 
 
-def _same(got: Picture, expected: Picture, reference: Reference, shown: Shown, what: str) -> None:
-    """Assert equality; say which picture it is instead."""
+def _same(got: Picture, index: int, reference: Reference, shown: Shown, what: str) -> None:
+    """Assert equality with a picture of the full decode; say which one it is instead."""
+    expected = shown(reference.shots[index].rgb)
+    if reference.shots[index].undefined:
+        return
     if got.shape == expected.shape and np.array_equal(got, expected):
         return
     if not reference.square:
@@ -258,13 +275,13 @@ def check_rgb(path: Path, reference: Reference, indices: Sequence[int], shown: S
             continue
         assert numbers.tolist() == [index]
         readable.append(index)
-        _same(frames[0], shown(reference.shots[index].rgb), reference, shown, f"picture {index}")
+        _same(frames[0], index, reference, shown, f"picture {index}")
     chance = random.Random(len(readable))
     subset = sorted(chance.sample(readable, min(len(readable), 7)))
     found = list(mv_tools.iter_rgb_at(path, subset))
     assert [index for index, _ in found] == subset
     for index, picture in found:
-        _same(picture, shown(reference.shots[index].rgb), reference, shown, f"picture {index} of {subset}")
+        _same(picture, index, reference, shown, f"picture {index} of {subset}")
 
 
 def check_keyframes(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
@@ -291,7 +308,7 @@ def check_keyframes(path: Path, reference: Reference, indices: Sequence[int], sh
         f"keyframes are left out: {sorted(set(flagged) - set(found))}"
     )
     for index, picture in zip(found, frames, strict=True):
-        _same(picture, shown(reference.shots[index].rgb), reference, shown, f"keyframe {index}")
+        _same(picture, index, reference, shown, f"keyframe {index}")
 
 
 def _number(frame: MotionFrame) -> int:
