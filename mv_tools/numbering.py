@@ -328,7 +328,10 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
 def _why_nothing(scan: StreamScan, outputs: Outputs) -> str:
     """Why decoding puts out no picture."""
     if scan.malformed is not None:
-        return f"no slice header can be read ({scan.malformed}); the parameter sets are missing, perhaps"
+        return (
+            "no slice header can be read, as where a recording begins inside a group of pictures and the "
+            f"parameter sets stand before that ({scan.malformed})"
+        )
     if not any(frame.entry for frame in _frames(scan)) and not scan.packets.keyframe.any():
         return "the recording begins inside a group of pictures and ends before the next keyframe"
     if outputs.refused:

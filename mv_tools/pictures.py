@@ -131,7 +131,8 @@ def picture_index(
     seconds, duration = _times(packet, packets)
     decoded = corrupt is not None
     corrupt = np.zeros(len(packet), bool) if corrupt is None else corrupt
-    doubtful = {*doubts, *packets.damaged, *packet[corrupt].tolist(), *(number for number, _ in damaged)}
+    behind = [number + 1 for number in packets.damaged if number + 1 < len(packets)]  # may have lost its start
+    doubtful = {*doubts, *packets.damaged, *behind, *packet[corrupt].tolist(), *(number for number, _ in damaged)}
     places = np.array(sorted(doubtful - {NO_TAG}), np.int64)
     entry = entry & ~np.isin(packet, places)
     return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, places, head, damaged)
@@ -160,8 +161,9 @@ def _times(
     coded = packets.pts[np.sort(packet[packet != NO_TAG])]
     if (np.diff(ticks) <= 0).any() and _ascending(coded):
         ticks = np.sort(ticks)
-    usual, last = _usual_step(ticks, packets), _last_ticks(packet, packets)
-    if not _tells_durations(packets, usual) or 2 * last <= usual:  # AVI names a tick
+    usual = _usual_step(ticks, packets)
+    last = int(packets.duration[packet[-1]]) if packet[-1] != NO_TAG else 0
+    if not _tells_durations(packets, usual) or 2 * last <= usual:  # of a field; AVI names a tick
         last = round(usual)
     seconds = ticks * packets.time_base
     steps = np.diff(seconds)
@@ -173,16 +175,6 @@ def _tells_durations(packets: PacketIndex, usual: float) -> bool:
     """Whether the packets' durations fit their times; a default of the container may not."""
     told = packets.duration[packets.duration > 0]
     return len(told) > 0 and float(np.median(told)) <= 2 * usual
-
-
-def _last_ticks(packet: npt.NDArray[np.int64], packets: PacketIndex) -> int:
-    """How long the last picture is shown by its own packets: up to the next picture's in decoding order,
-    since each field may have one. 0 if they don't say."""
-    if packet[-1] == NO_TAG:
-        return 0
-    behind = packet[packet > packet[-1]]
-    end = int(behind.min()) if len(behind) else len(packets)
-    return int(packets.duration[packet[-1] : end].sum())
 
 
 def _ascending(ticks: npt.NDArray[np.int64]) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from conftest import H264, encode, panning
 
 import mv_tools
+from moclip_lite.clips import MotionSpec, read_motion_clip
 from mv_tools import numbering
 from mv_tools.scan import scan_stream
 from mv_tools.source import Source
@@ -80,3 +83,44 @@ def test_a_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: 
     for index, picture in mv_tools.iter_rgb_at(copy, range(24)):
         others = [picture.astype(int) - other for _, other in mv_tools.iter_rgb_at(original, range(24))]
         assert np.argmin([np.abs(difference).sum() for difference in others]) == index
+
+
+def test_encrypted_samples_are_named(tmp_path: Path) -> None:
+    plain = encode(tmp_path / "plain.mp4", panning(12), **H264)
+    locked = tmp_path / "locked.mp4"
+    scheme = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"]
+    scheme += ["-encryption_kid", "a7e61c373e219033c21091fa607bf3b8"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(plain),
+        "-c",
+        "copy",
+        *scheme,
+        str(locked),
+    ]
+    subprocess.run(command, check=True)
+    with pytest.raises(mv_tools.UnsupportedStream, match="encrypted"):
+        mv_tools.MotionDecoder(locked)
+    with pytest.raises(mv_tools.UnsupportedStream, match="encrypted"):
+        mv_tools.count_frames(locked)
+
+
+def test_a_recording_without_a_keyframe_says_so(tmp_path: Path) -> None:
+    options = {**H264, "g": "200", "bf": "0", "refs": "1", "x264-params": "open-gop=0"}
+    data = encode(tmp_path / "a.ts", panning(40), **options).read_bytes()
+    packets = mv_tools.RgbDecoder(data).packets
+    assert packets.keyframe.sum() == 1
+    behind = data[PACKET * (4 + int(packets.size[0]) // (PACKET - 4)) :]
+    with pytest.raises(mv_tools.MotionError, match="begins inside a group of pictures"):
+        mv_tools.MotionDecoder(behind)
+
+
+def test_a_clip_tells_where_data_are_missing(recording: bytes, tmp_path: Path) -> None:
+    damaged = tmp_path / "a.ts"
+    damaged.write_bytes(lose(recording, 2))
+    clip = read_motion_clip(damaged, MotionSpec(segments=8, frames=4, grid=(8, 12)))
+    assert clip.motion.any()
+    assert [note for note in clip.notes if "data are missing" in note]

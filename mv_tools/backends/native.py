@@ -58,8 +58,8 @@ class NativeBackend(Backend):
         """Headers of all pictures.
 
         Raises:
-            OtherBackend: not H.264, or it uses a feature that is not parsed.
-            MalformedStream: there is no picture.
+            OtherBackend: not H.264, or it uses a feature that is not parsed, or no header can be read.
+            MalformedStream: no picture can be decoded.
         """
         scan, name = self.scan, self.source.name
         if scan.headers is not None:
@@ -72,7 +72,8 @@ class NativeBackend(Backend):
             )
         if scan.unsupported is not None:
             raise OtherBackend(f"{name}: {scan.unsupported}", expected=False)
-        raise MalformedStream(f"{name}: {scan.malformed}")
+        _ = self.pictures  # says what is wrong where libavcodec can't read it either
+        raise OtherBackend(f"{name}: {scan.malformed}", expected=False)
 
     def save_index(self, path: Path) -> None:
         save_scan(self.scan, self.pictures, self.source, path)
