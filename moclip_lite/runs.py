@@ -135,14 +135,7 @@ def read_run(folder: Path, metrics: dict[str, Any], streams: list[str]) -> Run:
         raise CheckpointError(f"{folder / 'config.yaml'} is damaged") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.yaml'} is damaged")
-    predictions = {}
-    for stream in streams:
-        path = folder / f"predictions_{stream}.csv"
-        predictions[stream] = read_predictions(path)
-        if len(predictions[stream]) != metrics[stream]["n"]:
-            raise CheckpointError(
-                f"{path} and {folder / 'metrics.json'} are of two runs; `moclip run {folder}`"
-            )
+    predictions = {stream: read_predictions(folder / f"predictions_{stream}.csv") for stream in streams}
     names = [str(name) for name in metrics.get("folds") or ["run"]]
     places = {name: RunFolder(folder, names).fold(name) / "training.json" for name in names}
     training = {name: read_json(path) for name, path in places.items() if path.is_file()}

@@ -170,6 +170,22 @@ def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) 
     assert (found.clips, found.units, found.test.only_a, found.test.only_b) == (2, 1, 0, 0)
 
 
+def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -> None:
+    rows = ["x,a,a,1,g1,p1", "x,a,b,1,g1,p2", "y,b,b,1,g2,p1"]
+    for folder, order in zip(two, (rows, rows[::-1]), strict=True):
+        for path in folder.glob("predictions_*.csv"):
+            path.write_text(
+                "\n".join(["clip,label,predicted,score,group,fold", *order]) + "\n", encoding="utf-8"
+            )
+    first, second = (load_run(folder) for folder in two)
+    assert first.predictions == second.predictions
+    assert first.predictions["motion"][ClipKey("x", "p2")] == Prediction("a", "b", 1.0, "g1")
+    keys = sorted(first.predictions["motion"])
+    assert first.groups(keys) == ["g1", "g1", "g2"]
+    found = compare_runs(two).differences[0].difference
+    assert (found.clips, found.units, found.points.value) == (3, 2, 0)
+
+
 def test_a_trained_run_and_its_copy_do_not_differ(trained: TrainedRun, tmp_path: Path) -> None:
     other = trained.copy(tmp_path / "copy")
     found = assert_ok(moclip("compare", trained.folder, other, "--json")).json

@@ -134,7 +134,8 @@ def _column(table: Path, frame: pd.DataFrame, names: tuple[str, ...]) -> Any:
 
 
 def _find(base: Path, name: str) -> Path | None:
-    """The clip of a name in a table: as it stands, with separators of Windows, or without its ending.
+    """The clip of a name in a table: as it stands, with separators of Windows, with its ending in other
+    case, or without its ending.
 
     Raises:
         DataError: several files have that name without their ending.
@@ -145,6 +146,7 @@ def _find(base: Path, name: str) -> Path | None:
             return path
         endings = sorted({*VIDEO_SUFFIXES, *(suffix.upper() for suffix in VIDEO_SUFFIXES)})
         named = [path.with_name(path.name + ending) for ending in endings if path.name]
+        named += [path.with_suffix(ending(path.suffix)) for ending in (str.lower, str.upper) if path.suffix]
         there = [candidate for candidate in named if _is_file(candidate)]
         if len({candidate.stat().st_ino for candidate in there}) > 1:
             raise DataError(f"{base}: {name!r} may be {' or '.join(path.name for path in there)}; name one")
