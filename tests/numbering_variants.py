@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numbering_matrix import ClipMaker, run_ffmpeg
 
-__all__ = ["VARIANTS", "Variant", "write_vfw"]
+__all__ = ["VARIANTS", "Variant", "write_matroska"]
 
 _TS: Final = 188
 
@@ -121,40 +121,49 @@ def _number(name: str, value: int) -> bytes:
     return _element(name, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))
 
 
-def write_vfw(
-    path: Path, fourcc: bytes, size: tuple[int, int], packets: list[tuple[int, bool, bytes]]
+def write_matroska(
+    path: Path,
+    codec: bytes,
+    private: bytes,
+    size: tuple[int, int],
+    blocks: list[tuple[int, bool, bytes]],
+    *,
+    default: int = 0,
 ) -> None:
-    """Matroska with Video for Windows' codec id, whose times are those of decoding.
+    """Write one video track.
 
     Args:
         path: to write.
-        fourcc: of the BITMAPINFOHEADER.
+        codec: CodecID.
+        private: CodecPrivate.
         size: width, height.
-        packets: (milliseconds, keyframe, data).
+        blocks: (milliseconds, keyframe, data).
+        default: DefaultDuration in nanoseconds; 0 for none.
     """
-    width, height = size
-    header = struct.pack("<IiiHH4sIiiII", 40, width, height, 1, 24, fourcc, width * height * 3, 0, 0, 0, 0)
-    video = _element("e0", _number("b0", width) + _number("ba", height))
-    track = _number("d7", 1) + _number("73c5", 1) + _number("83", 1) + _number("23e383", 40_000_000)
-    track += _element("86", b"V_MS/VFW/FOURCC") + _element("63a2", header) + video
-    blocks = b"".join(
+    video = _element("e0", _number("b0", size[0]) + _number("ba", size[1]))
+    track = _number("d7", 1) + _number("73c5", 1) + _number("83", 1)
+    track += _number("23e383", default) if default else b""
+    track += _element("86", codec) + _element("63a2", private) + video
+    cluster = b"".join(
         _element("a3", b"\x81" + struct.pack(">hB", time, 0x80 if key else 0) + data)
-        for time, key, data in packets
+        for time, key, data in blocks
     )
     ebml = _number("4286", 1) + _number("42f7", 1) + _number("42f2", 4) + _number("42f3", 8)
     ebml += _element("4282", b"matroska") + _number("4287", 2) + _number("4285", 2)
     segment = _element("1549a966", _number("2ad7b1", 1_000_000)) + _element("1654ae6b", _element("ae", track))
-    segment += _element("1f43b675", _number("e7", 0) + blocks)
+    segment += _element("1f43b675", _number("e7", 0) + cluster)
     path.write_bytes(_element("1a45dfa3", ebml) + _element("18538067", segment))
 
 
 def _vfw(maker: ClipMaker, path: Path, coding: str, *, fourcc: bytes, raw: str) -> None:
-    packets = []
+    """Matroska with Video for Windows' codec id, whose times are those of decoding."""
     with av.open(str(maker.in_container(raw, coding))) as container:
         stream = container.streams.video[0]
-        size = stream.codec_context.width, stream.codec_context.height
+        width, height = stream.codec_context.width, stream.codec_context.height
         packets = [(bool(p.is_keyframe), bytes(p)) for p in container.demux(stream) if p.size]
-    write_vfw(path, fourcc, size, [(40 * i, key, data) for i, (key, data) in enumerate(packets)])
+    header = struct.pack("<IiiHH4sIiiII", 40, width, height, 1, 24, fourcc, width * height * 3, 0, 0, 0, 0)
+    blocks = [(40 * i, key, data) for i, (key, data) in enumerate(packets)]
+    write_matroska(path, b"V_MS/VFW/FOURCC", header, (width, height), blocks, default=40_000_000)
 
 
 _NO_TIMES: Final = "-bsf:v setts=pts=DTS-STARTDTS:dts=DTS-STARTDTS"

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from numbering_checks import CHECKS, Reference, Shown, sampled
 from numbering_matrix import ClipMaker, container_clips
+from numbering_tables import TABLES
 from numbering_variants import VARIANTS
 
+UNUSUAL: Final = {**VARIANTS, **TABLES}
 FULL: Final = os.environ.get("MOCLIP_FULL_MATRIX", "0") not in ("", "0")
 
 # Which coding each container is met with by default; the others' first container is CONTAINERS' first.
@@ -50,7 +52,7 @@ _BY_DEFAULT: Final = {
 _COMBINATIONS: Final = container_clips()
 _CHOSEN: Final = [
     f"{container}-{coding}" for container, coding in _COMBINATIONS if FULL or coding in _BY_DEFAULT[container]
-] + list(VARIANTS)
+] + list(UNUSUAL)
 
 
 class Clip(NamedTuple):
@@ -70,8 +72,8 @@ def maker(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
 @pytest.fixture(scope="session", params=_CHOSEN)
 def clip(request: pytest.FixtureRequest, maker: ClipMaker) -> Clip:
     name = request.param
-    if name in VARIANTS:
-        variant = VARIANTS[name]
+    if name in UNUSUAL:
+        variant = UNUSUAL[name]
         path = maker.folder / (name.replace(" ", "_").replace(",", "") + variant.suffix)
         variant.build(maker, path)
         reference = Reference.of(path, damaged=variant.damaged)
