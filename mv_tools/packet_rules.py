@@ -36,7 +36,6 @@ PARTIAL_CODECS: Final = frozenset(("av1", "hevc"))
 
 _START_CODE: Final = b"\0\0\1"
 _NOT_CODED_VOP: Final = 16  # bytes: a VOP as short as this may have vop_coded 0
-_INTRA: Final = PacketFacts(shows=True, key=True)
 
 
 def packet_rule(codec: str, extradata: bytes | None) -> PacketRule | None:
@@ -50,24 +49,11 @@ def packet_rule(codec: str, extradata: bytes | None) -> PacketRule | None:
         return _Hevc(extradata)
     rules: dict[str, PacketRule] = {
         "av1": _av1,
-        "mjpeg": _mjpeg,
         "mpeg4": _mpeg4,
-        "prores": _prores,
         "vp8": _vp8,
         "vp9": _vp9,
     }
     return rules.get(codec)
-
-
-def _mjpeg(data: bytes) -> PacketFacts | None:
-    """SOI and EOI markers (ITU-T T.81, B.1.1.3); some writers pad behind the image."""
-    return _INTRA if data[:2] == b"\xff\xd8" and b"\xff\xd9" in data[-64:] else None
-
-
-def _prores(data: bytes) -> PacketFacts | None:
-    """frame_size and frame_identifier (SMPTE RDD 36, 5.1)."""
-    whole = int.from_bytes(data[:4], "big") == len(data) and data[4:8] == b"icpf"
-    return _INTRA if whole else None
 
 
 def _vp8(data: bytes) -> PacketFacts | None:
@@ -92,30 +78,37 @@ def _vp9(data: bytes) -> PacketFacts | None:
 
 
 def _av1(data: bytes) -> PacketFacts | None:
-    """A temporal unit shows one frame (section 7.5); frame_type of its first frame header (5.9.2)."""
-    position = 0
+    """A temporal unit shows one frame (section 7.5): show_existing_frame, frame_type, show_frame (5.9.2)."""
+    shown, key, position = 0, None, 0
     while position < len(data):
         header = data[position]
         position += 2 if header & 0x04 else 1  # obu_extension_flag
         size = len(data) - position
-        if header & 0x02:  # obu_has_size_field: leb128 (4.10.5)
-            size = 0
-            for shift in range(0, 56, 7):
-                if position >= len(data):
-                    return None
-                size |= (data[position] & 0x7F) << shift
-                position += 1
-                if not data[position - 1] & 0x80:
-                    break
+        if header & 0x02:  # obu_has_size_field
+            size, position = _leb128(data, position)
         if header & 0x80 or position + size > len(data):  # obu_forbidden_bit; the unit is cut short
             return None
         if header >> 3 & 15 in (3, 6):  # OBU_FRAME_HEADER, OBU_FRAME
             if not size:
                 return None
-            first = data[position]  # show_existing_frame, frame_type (2 bits), show_frame
-            return PacketFacts(shows=True, key=not first & 0xE0 and bool(first & 0x10))
+            first = data[position]
+            shown += bool(first & 0x90)
+            key = not first & 0xE0 and bool(first & 0x10) if key is None else key
         position += size
-    return None
+    return PacketFacts(shows=True, key=bool(key)) if shown == 1 else None
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """(value, position behind it) of a number in leb128 (section 4.10.5)."""
+    value = 0
+    for shift in range(0, 56, 7):
+        if position >= len(data):
+            break
+        value |= (data[position] & 0x7F) << shift
+        position += 1
+        if not data[position - 1] & 0x80:
+            break
+    return value, position
 
 
 def _mpeg4(data: bytes) -> PacketFacts | None:

@@ -131,8 +131,16 @@ def picture_index(
     seconds, duration = _times(packet, packets)
     decoded = corrupt is not None
     corrupt = np.zeros(len(packet), bool) if corrupt is None else corrupt
-    behind = [number + 1 for number in packets.damaged if number + 1 < len(packets)]  # may have lost its start
-    doubtful = {*doubts, *packets.damaged, *behind, *packet[corrupt].tolist(), *(number for number, _ in damaged)}
+    behind = [
+        number + 1 for number in packets.damaged if number + 1 < len(packets)
+    ]  # may have lost its start
+    doubtful = {
+        *doubts,
+        *packets.damaged,
+        *behind,
+        *packet[corrupt].tolist(),
+        *(number for number, _ in damaged),
+    }
     places = np.array(sorted(doubtful - {NO_TAG}), np.int64)
     entry = entry & ~np.isin(packet, places)
     return PictureIndex(packet, entry, seconds, duration, decoded, corrupt, places, head, damaged)
