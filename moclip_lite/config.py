@@ -1,26 +1,35 @@
 """The configuration of an experiment: YAML in, checked values out.
 
-Precedence: defaults, then the YAML file, then ``--set a.b=c``. Unknown keys are refused with the
-nearest valid name.
+Precedence: defaults, then the YAML file, then ``--set a.b=c``. Values are read by the types declared here. Unknown
+keys are refused with the nearest valid name.
 """
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .clips import Crop as MotionCrop
 from .clips import Field as MotionField
 from .clips import MotionSpec
-from .errors import ConfigError
+from .errors import ConfigError, nearest_name
 from .fusion import check_head
 from .sampling import Positions
 from .storage import write_text
+from .typed_yaml import element, read_yaml, typed_text
 
 if TYPE_CHECKING:
     from .training import TrainSettings
@@ -42,20 +51,41 @@ __all__ = [
 Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 
+def _expanded(value: Any) -> Any:
+    """A path with ``~`` and ``~user`` replaced by the home folder."""
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("the path is empty (write . for the current folder)")
+    return os.path.expanduser(value) if isinstance(value, (str, Path)) else value  # noqa: PTH111 - never raises
+
+
+UserPath = Annotated[Path, BeforeValidator(_expanded)]
+
+
+def _each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = sorted({str(item) for item in value if value.count(item) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is given twice")
+    return value
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class RunConfig(_Section):
     """Where and how to run."""
 
-    dir: Path = Field(Path("runs/experiment"), description="folder for results")
+    dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
     seed: int = Field(0, ge=0, description="of splits, weights and training")
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
     threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
-    device: str = Field("auto", description="auto, cpu or cuda")
-    streams: tuple[Stream, ...] = Field(("motion", "appearance", "fusion"), description="what to test")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 and so on, or mps")
+    streams: tuple[Stream, ...] = Field(
+        ("motion", "appearance", "fusion"), min_length=1, description="what to test"
+    )
+
+    _streams_once = field_validator("streams")(_each_once)
 
 
 class DataConfig(_Section):
@@ -64,7 +94,7 @@ class DataConfig(_Section):
     kind: Literal["folder", "ucf101", "synthetic", "features"] = Field(
         "folder", description="layout of the data"
     )
-    root: Path | None = Field(None, description="folder of the clips, or a file of features")
+    root: UserPath | None = Field(None, description="folder of the clips, or a file of features")
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
@@ -75,18 +105,22 @@ class DataConfig(_Section):
     train_per_class: int | None = Field(
         None, ge=1, description="at most so many clips of a class to train on, and to validate on"
     )
-    splits_dir: Path | None = Field(None, description="folder of UCF101's lists; none for a prepared folder")
-    splits: tuple[int, ...] = Field((1,), description="official splits to run")
+    splits_dir: UserPath | None = Field(None, description="folder of UCF101's lists; none for a prepared folder")
+    splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1,), min_length=1, description="official splits to run"
+    )
     shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
 
+    _splits_once = field_validator("splits")(_each_once)
+
 
 class CacheConfig(_Section):
     """Where features are kept."""
 
-    dir: Path | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
+    dir: UserPath | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
 
 
 class MotionConfig(_Section):
@@ -141,7 +175,9 @@ class ClipConfig(_Section):
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
     positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
     normalize: bool = Field(True, description="L2-normalise features")
-    prompts: Path | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+    prompts: UserPath | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
+
+    _weights_path = field_validator("pretrained", mode="before")(_expanded)
 
     @property
     def random(self) -> bool:
@@ -235,14 +271,17 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
 
     Args:
         path: of the YAML file; None for the defaults.
-        overrides: "section.key=value", the value in YAML.
+        overrides: "section.key=value"; texts and paths as they are (or quoted), all other values in YAML.
 
     Raises:
         ConfigError: missing or malformed file, unknown key, or a value out of range.
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _read_yaml(path)
+        found = read_yaml(path, Experiment, "configuration file")
+        if not isinstance(found, dict | None):
+            raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
+        values = found or {}
         _find_prompts(values, path.parent)
     for override in overrides:
         _apply(values, override)
@@ -291,38 +330,24 @@ def save_experiment(experiment: Experiment, path: Path) -> None:
     write_text(path, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such configuration file") from error
-    except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder, not a configuration file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        line = str(error).replace("\n", " ")
-        raise ConfigError(f"{path} is not a YAML file: {line}") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
-    return value
-
-
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError(f"--set takes section.key=value, got {override!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: the value {text!r} is not YAML") from error
+    declared: Any = Experiment
     place = values
     for part in parts[:-1]:
+        declared = element(declared, part)
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {key}: {part} is a value, not a section")
-    place[parts[-1]] = value
+    try:
+        place[parts[-1]] = typed_text(text, element(declared, parts[-1]))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: the value {text!r} is not YAML") from error
+    except ConfigError as error:
+        raise ConfigError(f"--set {key}: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:
@@ -330,10 +355,12 @@ def _explain(error: ValidationError) -> str:
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)
-        return f"unknown configuration key {key!r}; the nearest valid name is {near[0]!r}"
+        near = nearest_name(key, _all_keys())
+        return f"unknown configuration key {key!r}; the nearest valid name is {near!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("tuple_type", "list_type"):
+        message = "should be a list such as [a, b]"
     return f"{key}: {message[0].lower()}{message[1:]}, got {first['input']!r}{more}"
 
 

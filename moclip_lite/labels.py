@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from .errors import ConfigError
+from .errors import ConfigError, nearest_name
+from .typed_yaml import read_yaml
 
 __all__ = ["TEMPLATES", "Prompts", "read_prompts", "readable"]
 
@@ -48,20 +48,20 @@ class Prompts:
         return [template.replace("{}", name) for name in names for template in self.templates]
 
 
-def read_prompts(path: Path | None) -> Prompts:
+def read_prompts(path: Path | None, labels: Sequence[str] | None = None) -> Prompts:
     """Read a YAML file with ``templates: [...]`` and ``classes: {label: [name, ...]}``.
 
+    Args:
+        path: of the file; None for the built-in templates.
+        labels: the class names that the prompts are for; None to check none.
+
     Raises:
-        ConfigError: missing, not of that form, or a template without ``{}``.
+        ConfigError: missing, not of that form, a template without ``{}``, or class names that are no label while
+            labels go without.
     """
     if path is None:
         return Prompts()
-    try:
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such prompt file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a YAML file: {error}") from error
+    value = read_yaml(path, dict[str, Any], "prompt file")
     if not isinstance(value, dict) or set(value) - {"templates", "classes"}:
         raise ConfigError(f"{path}: expected the keys 'templates' and 'classes'")
     templates = value.get("templates", list(TEMPLATES))
@@ -70,7 +70,21 @@ def read_prompts(path: Path | None) -> Prompts:
         raise ConfigError(f"{path}: 'templates' must be a list of sentences that each hold {{}}")
     if not isinstance(classes, dict) or not all(_texts(names) for names in classes.values()):
         raise ConfigError(f"{path}: 'classes' must map each label to a list of names")
-    return Prompts(tuple(templates), {str(label): tuple(names) for label, names in classes.items()})
+    if labels is not None and classes:
+        _check_names(path, list(classes), labels)
+    return Prompts(tuple(templates), {label: tuple(names) for label, names in classes.items()})
+
+
+def _check_names(path: Path, names: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse names that are no label, unless every label has its entry (a file for more classes than these)."""
+    unknown = [name for name in names if name not in labels]
+    without = [label for label in labels if label not in names]
+    if unknown and without:
+        near = nearest_name(unknown[0], without)
+        raise ConfigError(
+            f"{path}: 'classes' names {unknown[0]!r}, which is no label; the nearest label without an entry is "
+            f"{near!r} (correct the name, or give every label an entry)"
+        )
 
 
 def _texts(value: Any) -> bool:

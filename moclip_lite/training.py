@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from .data_parallel import in_parallel
 from .distributed import agree, local_device, share, share_weights, wait_for_all
+from .errors import ConfigError
 from .optimization import load_state, parameter_groups, save_state, warm_cosine
 
 __all__ = ["Batch", "Feed", "FitResult", "TrainSettings", "fit", "pick_device", "seed_all"]
@@ -94,8 +95,21 @@ def seed_all(seed: int) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU."""
-    return local_device() if name == "auto" else torch.device(name)
+    """ "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    if name == "auto":
+        return local_device()
+    kind, colon, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
+        raise ConfigError(f"the device must be auto, cpu, cuda, cuda:1 and so on, or mps, got {name!r}")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(number or 0) >= count:
+        here = "none" if not count else f"{count}, numbered from 0"
+        raise ConfigError(f"there is no device {name} here (PyTorch finds {here} of that kind); use auto or cpu")
+    return torch.device(name)
 
 
 def fit(

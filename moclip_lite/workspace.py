@@ -226,8 +226,8 @@ class Workspace:
             if self.feature_file.classes is None:
                 raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")
             return self.feature_file.classes
-        prompts = read_prompts(self.experiment.clip.prompts)
         labels = self.dataset.labels
+        prompts = read_prompts(self.experiment.clip.prompts, labels)
         settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}
         key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
         arrays = self.cache.get("text", key)

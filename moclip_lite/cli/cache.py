@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from .console import err, print_json, print_table
-from .options import Cache, Json
+from .options import Cache, Json, Program
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look after cached features.", no_args_is_help=True)
+app = Program(help="Look after cached features.", no_args_is_help=True)
 
 
 @app.command()

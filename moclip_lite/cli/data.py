@@ -14,6 +14,7 @@ from .options import (
     Cache,
     Json,
     Pretrained,
+    Program,
     Quiet,
     Root,
     Sets,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "extract_app"]
 
-app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True)
-extract_app = typer.Typer(help="Fill the feature cache.", no_args_is_help=True)
+app = Program(help="Prepare and list data sets.", no_args_is_help=True)
+extract_app = Program(help="Fill the feature cache.", no_args_is_help=True)
 
 
 Recipes = Annotated[
@@ -56,7 +57,7 @@ def prepare(
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
     seed: Annotated[int, typer.Option(help="synthetic: seed.")] = 0,
     group_pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own.")] = None,
-    skip_missing: SkipMissing = False, workers: Workers = None, json: Json = False,
+    skip_missing: SkipMissing = None, workers: Workers = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
 
@@ -139,7 +140,7 @@ def print_failures(failures: list[dict[str, str]]) -> None:
 
 
 @app.command("list")
-def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
+def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = None, json: Json = False) -> None:
     """Classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
@@ -213,7 +214,7 @@ Failures = Annotated[Path | None, typer.Option(help="CSV to write the clips that
 @extract_app.command("motion")
 def extract_motion(
     dataset: Source, sets: Sets = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = False, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
+    skip_missing: SkipMissing = None, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Read the motion of every clip into the cache.
 
@@ -227,7 +228,7 @@ def extract_motion(
 @extract_app.command("clip")
 def extract_clip(
     dataset: Source, sets: Sets = None, pretrained: Pretrained = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = False, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
+    skip_missing: SkipMissing = None, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compute CLIP features of every clip into the cache.
 

@@ -13,6 +13,7 @@ from .options import (
     Cache,
     Json,
     Pretrained,
+    Program,
     Quiet,
     Root,
     RunDir,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "evaluate", "run", "train_app", "zero_shot"]
 
-train_app = typer.Typer(
+train_app = Program(
     help="Train one stage; features that are missing are extracted first.", no_args_is_help=True
 )
 
@@ -71,7 +72,7 @@ def _named(**values: Any) -> dict[str, Any]:
 def run(
     experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
     weights_of: WeightsOf = None, seed: Seed = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = False, json: Json = False, quiet: Quiet = False,
+    skip_missing: SkipMissing = None, json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run all stages of an experiment; what is done already is skipped.
 

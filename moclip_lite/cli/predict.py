@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, err, explain, print_json, print_table
-from .options import Json, Pretrained, Sets, overrides_of
+from .options import Device, Json, Pretrained, Sets, overrides_of
 
 __all__ = ["predict"]
 
@@ -32,7 +32,7 @@ def predict(
     files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
     json: Json = False,

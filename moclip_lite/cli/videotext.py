@@ -9,7 +9,7 @@ import typer
 
 from .console import ConsoleReporter, err, print_json, print_table
 from .data import print_failures
-from .options import Cache, Json, Quiet, WeightsOf
+from .options import Cache, Device, Json, Quiet, WeightsOf, expanded
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -22,8 +22,7 @@ Model: TypeAlias = Annotated[
 Weights: TypeAlias = Annotated[
     str, typer.Option("--pretrained", help="datacompdr (MobileCLIP's, from a hub), a checkpoint's path, or 'none' for random weights.")
 ]  # fmt: skip
-Seed: TypeAlias = Annotated[int, typer.Option(help="Of random weights, order and augmentation.")]
-Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="Of random weights, order and augmentation.")]
 
 
 def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
@@ -36,7 +35,7 @@ def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
         raise ConfigError(
             f"--model must be one of {[VIDEO_MODELS + name for name in VARIANTS]}, got {model!r}"
         )
-    return ModelSpec(name=model, pretrained=pretrained, seed=seed)
+    return ModelSpec(name=model, pretrained=expanded(pretrained), seed=seed)
 
 
 def _encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
@@ -163,7 +162,9 @@ def search(
         raise typer.BadParameter("a query is empty; say what to look for")
     loaded = load_index(index)
     own = loaded.model
-    spec = _spec(model or own.name, pretrained or own.pretrained, own.seed)
+    spec = _spec(
+        own.name if model is None else model, own.pretrained if pretrained is None else pretrained, own.seed
+    )
     encoder = _own_encoder(index, spec, device, reporter) if spec == own else _encoder(spec, device, reporter)
     hits, warnings = find(loaded, encoder, queries, top_k)
     for warning in warnings:
@@ -244,8 +245,6 @@ def convert(
 
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """
-    import re
-
     from ..config import VIDEO_MODELS
 
     if not model.startswith(VIDEO_MODELS):
@@ -257,16 +256,9 @@ def convert(
         raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
     from ..mobileviclip import build, import_checkpoint, save_model, variant
 
-    pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
-    for entry in pairs:
-        try:
-            re.compile(entry[0])
-        except re.error as error:
-            raise typer.BadParameter(f"--rename {entry[0]!r} is no regular expression: {error}") from error
-    if any(len(entry) != 2 for entry in pairs):
-        raise typer.BadParameter("--rename takes REGEX=REPLACEMENT")
+    pairs = [_renaming(entry) for entry in rename or []]
     made = build(variant(_spec(model, "none", 0).name))
-    report = import_checkpoint(made, checkpoint, partial=partial, rename=pairs)  # type: ignore[arg-type]
+    report = import_checkpoint(made, checkpoint, partial=partial, rename=pairs)
     save_model(out, made.reparameterize() if fold else made)
     if made.random:
         ConsoleReporter().warn(f"{out}: {made.describe()}; every answer will say so")
@@ -277,6 +269,24 @@ def convert(
     for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
         for name in names:
             err.print(f"  {kind}: {name}", markup=False)
+
+
+def _renaming(entry: str) -> tuple[str, str]:
+    """REGEX=REPLACEMENT; refused here where the replacement does not fit the groups of the expression."""
+    import re
+
+    pattern, equals, replacement = entry.partition("=")
+    if not equals or not pattern:
+        raise typer.BadParameter(f"--rename takes REGEX=REPLACEMENT, got {entry!r}")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise typer.BadParameter(f"--rename {pattern!r} is no regular expression: {error}") from error
+    try:
+        re.sub(pattern, replacement, "")  # the replacement is read before anything is looked for
+    except (re.error, IndexError) as error:  # IndexError: no group of that name
+        raise typer.BadParameter(f"--rename {pattern!r} can't be replaced by {replacement!r}: {error}") from error
+    return pattern, replacement
 
 
 def _convert_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
