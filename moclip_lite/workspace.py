@@ -21,7 +21,7 @@ from .errors import ConfigError
 from .extract import ExtractReport, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .feature_file import FeatureFile, load_features
-from .labels import read_prompts
+from .labels import Prompts, read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
 
@@ -144,10 +144,13 @@ class Workspace:
             DataError: too few clips or groups.
         """
         data, seed, file = self.experiment.data, self.experiment.run.seed, self.feature_file
+        trained = set(self.experiment.run.streams) != {"zero_shot"}
         if file is None:
-            folds = divide(self.dataset, data, seed, self.cache)
+            _ = self.prompts  # refused now rather than after hours of training
+            folds = divide(self.dataset, data, seed, self.cache, trained=trained)
         else:
-            folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
+            found = replace(file, dataset=self.dataset)
+            folds = divide_features(found, data, seed, self.cache, trained=trained)
             self._say_division(file)
         for fold in folds:
             for note in fold.notes:
@@ -216,6 +219,15 @@ class Workspace:
         return {"model": spec.model, "pretrained": spec.pretrained, "digest": self.lazy_encoder.digest}
 
     @cached_property
+    def prompts(self) -> Prompts:
+        """How the labels are put into words.
+
+        Raises:
+            ConfigError: a prompt file that can't be used, or that misspells a label.
+        """
+        return read_prompts(self.experiment.clip.prompts, self.dataset.labels)
+
+    @cached_property
     def class_vectors(self) -> npt.NDArray[np.float32]:
         """Text embeddings of the class names, float32 [C, D], L2-normalised; kept in the cache.
 
@@ -226,8 +238,7 @@ class Workspace:
             if self.feature_file.classes is None:
                 raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")
             return self.feature_file.classes
-        labels = self.dataset.labels
-        prompts = read_prompts(self.experiment.clip.prompts, labels)
+        labels, prompts = self.dataset.labels, self.prompts
         settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}
         key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
         arrays = self.cache.get("text", key)
