@@ -105,7 +105,9 @@ class DataConfig(_Section):
     train_per_class: int | None = Field(
         None, ge=1, description="at most so many clips of a class to train on, and to validate on"
     )
-    splits_dir: UserPath | None = Field(None, description="folder of UCF101's lists; none for a prepared folder")
+    splits_dir: UserPath | None = Field(
+        None, description="folder of UCF101's lists; none for a prepared folder"
+    )
     splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1,), min_length=1, description="official splits to run"
     )

@@ -80,7 +80,9 @@ def divide_features(
     asked = _asked(data)
     other = {name: value for name, value in asked.items() if name in own and own[name] != value}
     if not own or (other and not file.bound):
-        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache, trained=trained)
+        return divide(
+            dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache, trained=trained
+        )
     if other:
         name, value = next(iter(other.items()))
         raise ConfigError(
@@ -90,7 +92,9 @@ def divide_features(
         )
     if file.origin is None:
         official = data.model_copy(update={"protocol": "official"})
-        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), official, seed, cache, trained=trained)
+        return divide(
+            dataset.with_splits([f"split{n}" for n in data.splits]), official, seed, cache, trained=trained
+        )
     folds = {fold.name: fold for fold in file.origin.folds}
     if "splits" in data.model_fields_set and any(name.startswith("split") for name in folds):
         names = [f"split{n}" for n in data.splits]

@@ -108,7 +108,9 @@ def pick_device(name: str = "auto") -> torch.device:
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(number or 0) >= count:
         here = "none" if not count else f"{count}, numbered from 0"
-        raise ConfigError(f"there is no device {name} here (PyTorch finds {here} of that kind); use auto or cpu")
+        raise ConfigError(
+            f"there is no device {name} here (PyTorch finds {here} of that kind); use auto or cpu"
+        )
     return torch.device(name)
 
 

@@ -92,7 +92,7 @@ def _compose(text: str) -> yaml.Node | None:
         if node is not None:
             _check(node, loader, ())
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     return node
 
 

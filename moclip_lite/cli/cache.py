@@ -68,7 +68,9 @@ def verify(
 def prune(
     stage: Annotated[
         str | None,
-        typer.Option(help="Only this stage: folds, motion, clip, motion_tokens, text, trained, window or video."),
+        typer.Option(
+            help="Only this stage: folds, motion, clip, motion_tokens, text, trained, window or video."
+        ),
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Only entries older than so many days.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,

@@ -84,7 +84,7 @@ def prepare(
     recipes = {
         datasets.recipe_name(r): r for r in [datasets.parse_recipe(n) for n in recipe or []] or [plain]
     }
-    found = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
+    found = _originals(kind, root, splits, group_pattern, bool(skip_missing), reporter)
     values: list[dict[str, Any]] = []
     for chosen in recipes.values():
         report = datasets.prepare(found, out, chosen, workers=count, progress=reporter.progress)

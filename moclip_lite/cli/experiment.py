@@ -139,8 +139,10 @@ def evaluate(
 
 
 def zero_shot(
-    sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")],
+    sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with labels.")],
     labels: Annotated[str | None, typer.Option(help="Free-text labels for files, separated by commas.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="One label, which may hold commas. Repeatable.")] = None,
+    labels_file: Annotated[Path | None, typer.Option(help="Text file of labels, one a line.")] = None,
     sets: Sets = None, prompts: Annotated[Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small.")] = None,
     pretrained: Pretrained = None, weights_of: WeightsOf = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
@@ -148,40 +150,63 @@ def zero_shot(
 ) -> None:  # fmt: skip
     """Classify by the class names alone: frames against sentences, nothing is trained.
 
+    A file that can't be read is reported and the rest goes on; the exit code is then 2.
+
     Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
     """
-    from ..zeroshot import zero_shot_dataset
+    from ..zeroshot import check_labels, zero_shot_dataset
 
     named = {"clip.prompts": prompts, "clip.model": model}
     named |= _named(pretrained=pretrained, weights_of=weights_of, cache=cache)
-    if labels is not None:
-        names = [name.strip() for name in labels.split(",") if name.strip()]
+    names = _labels(labels, label, labels_file)
+    if names is not None:
+        check_labels(names)
         space = workspace_of(experiment_of(None, sets, named), quiet)
         _zero_shot_files(space, sources, names, top_k, json)
         return
     if len(sources) != 1:
         raise typer.BadParameter("several files need --labels; without it one data set is expected")
-    if sources[0].is_file() and sources[0].suffix not in (".yaml", ".yml"):
+    if sources[0].is_file() and sources[0].suffix not in (".yaml", ".yml", ".safetensors"):
         raise typer.BadParameter("a video file needs --labels, such as --labels 'diving, cooking'")
-    space = workspace_of(experiment_of(sources[0], sets, named), quiet)
+    space = workspace_of(experiment_of(sources[0], sets, named, ("run.streams=[zero_shot]",)), quiet)
     result = zero_shot_dataset(space)
     if json:
         print_json(result)
         return
     low, high = result["ci95"]
     row = [f"{result['top1']:.1f}", f"{low:.1f} to {high:.1f}", f"{result['top5']:.1f}", str(result["n"])]
-    title = f"zero-shot, {space.appearance_spec.model} ({space.appearance_spec.pretrained})"
+    model_words = " ".join(
+        filter(None, (space.encoder_identity["model"], space.encoder_identity["pretrained"]))
+    )
+    title = f"zero-shot, {'features of ' if space.feature_file else ''}{model_words}"
     print_table(title, ["top-1 %", "95 % interval", "top-5 %", "clips"], [row])
     print_failures(result["failures"])
 
 
-def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
-    from ..zeroshot import zero_shot_file
+def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> list[str] | None:
+    """The labels of all three options together, in their order; None where none of them is given."""
+    from ..errors import ConfigError
 
-    if len(names) < 2:
-        raise typer.BadParameter("--labels needs at least two labels, separated by commas")
-    encoder = space.lazy_encoder.encoder
-    answers = [(path, zero_shot_file(space, encoder, path, names)[:top_k]) for path in files]
+    if joined is None and not single and file is None:
+        return None
+    names = (joined or "").split(",") + (single or [])
+    if file is not None:
+        try:
+            names += file.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{file}: a file of labels is text in UTF-8, one label a line") from error
+    return [name.strip() for name in names if name.strip()]
+
+
+def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
+    from ..zeroshot import zero_shot_files
+
+    answers, failed = [], []
+    for path, answer in zero_shot_files(space, files, names):
+        if isinstance(answer, str):
+            failed.append((path, answer))
+        else:
+            answers.append((path, answer[:top_k]))
     if json:
         print_json(
             [
@@ -189,9 +214,15 @@ def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_
                 for path, ranking in answers
             ]
         )
-        return
-    for path, ranking in answers:
-        print_table(str(path), ["label", "%"], [[name, f"{100 * score:.1f}"] for name, score in ranking])
+    else:
+        for path, ranking in answers:
+            rows = [[name, f"{100 * score:.1f}"] for name, score in ranking]
+            print_table(str(path), ["label", "%"], rows)
+    for path, reason in failed:
+        where = "" if str(path) in reason else f"{path}: "
+        err.print(f"moclip: {where}{reason}", markup=False, style="red")
+    if failed:
+        raise typer.Exit(2)
 
 
 def demo(

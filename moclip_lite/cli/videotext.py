@@ -83,7 +83,8 @@ def train_video_text(
     if lr <= 0:
         raise typer.BadParameter(f"--lr must be above 0, got {lr}")
     if source.is_dir():
-        pairs = class_pairs(load_folder(source).clips, read_prompts(prompts))
+        dataset = load_folder(source)
+        pairs = class_pairs(dataset.clips, read_prompts(prompts, dataset.labels))
     else:
         pairs = read_pairs(source, root)
     settings = VideoTextSettings(
@@ -285,7 +286,9 @@ def _renaming(entry: str) -> tuple[str, str]:
     try:
         re.sub(pattern, replacement, "")  # the replacement is read before anything is looked for
     except (re.error, IndexError) as error:  # IndexError: no group of that name
-        raise typer.BadParameter(f"--rename {pattern!r} can't be replaced by {replacement!r}: {error}") from error
+        raise typer.BadParameter(
+            f"--rename {pattern!r} can't be replaced by {replacement!r}: {error}"
+        ) from error
     return pattern, replacement
 
 
