@@ -121,6 +121,8 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     if spec.crop == "actor":
         stacked = _follow(stacked, pictures, spec.grid)
     motion = _round(stacked)[place.ravel()].reshape(spec.shape)
+    if decoder.guessed:
+        notes.append(f"{len(decoder.guessed)} sampled pictures refer to lost ones: distances are guessed")
     return MotionClip(motion, indices, not predicted, decoder.metadata.codec, (*decoder.notes, *notes))
 
 

@@ -11,7 +11,7 @@ from .errors import ConfigError, DataError
 from .paired import Difference, compare_predictions
 from .report.html import page
 from .report.markdown import difference_words
-from .report.tables import COSTS, STREAM_WORDS, cost_rows, markdown_table, score_rows
+from .report.tables import COSTS, STREAM_WORDS, cost_rows, interval_words, markdown_table, score_table
 from .runs import STREAMS, Run, load_run
 from .storage import write_text
 
@@ -75,13 +75,11 @@ class Comparison:
             "settings": self.settings,
         }
 
-    def score_rows(self) -> list[list[str]]:
-        """Rows: run, then the columns of the main table."""
-        return [
-            [name, *row]
-            for name, run in zip(self.names, self.runs, strict=True)
-            for row in score_rows(run.metrics)
-        ]
+    def score_table(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows: run, then the columns of the main table."""
+        tables = [score_table(run.metrics) for run in self.runs]
+        rows = [[name, *row] for name, (_, part) in zip(self.names, tables, strict=True) for row in part]
+        return ["run", *tables[0][0]], rows
 
     def cost_rows(self) -> list[list[str]]:
         """Rows: run, stream, top-1, parameters, trained, GFLOPs, milliseconds."""
@@ -108,6 +106,13 @@ class Comparison:
         ends = changed if len(changed) <= 2 * _SHOWN else changed[:_SHOWN] + changed[-_SHOWN:]
         return [[c.label, str(c.clips), f"{c.points:+.1f}", str(c.only_a), str(c.only_b)] for c in ends]
 
+    def intervals(self) -> list[str]:
+        """What the intervals of the scores and of the differences are over."""
+        scores = [
+            f"{name}: {interval_words(run.metrics)}" for name, run in zip(self.names, self.runs, strict=True)
+        ]
+        return scores + [f"{d.run}, {d.stream}: {d.difference.how}." for d in self.differences]
+
     def warnings(self) -> list[str]:
         """What a reader should know before believing the numbers."""
         return [
@@ -117,22 +122,12 @@ class Comparison:
         ]
 
 
-SCORES: Final = [
-    "run",
-    "stream",
-    "top-1 %",
-    "95 % interval",
-    "top-5 %",
-    "macro %",
-    "clips",
-    "trained",
-    "GFLOPs",
-]
 DIFFERENCES: Final = ["run", "stream", "same clips", "points", "95 % interval", "won", "lost", "p", "it is"]
 CLASSES: Final = ["class", "clips", "points", "won", "lost"]
 HOW: Final = (
     "Points are percentage points above the first run on the clips that both tested. Intervals: paired bootstrap, "
-    "groups drawn whole where they are known. p: McNemar's exact test, for each line alone. A difference is called "
+    "drawn by group where groups are known, else by clip. p, for each line alone: McNemar's exact test where each "
+    "group or clip was tested once, else a permutation test that keeps them whole. A difference is called "
     "one where the interval excludes 0 and p is below 0.05."
 )
 
@@ -208,7 +203,12 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         ConfigError: another ending.
     """
     if path.suffix.lower() in (".html", ".htm"):
-        tables = {"SCORES": SCORES, "DIFFERENCES": DIFFERENCES, "CLASSES": CLASSES, "COSTS": ["run", *COSTS]}
+        tables = {
+            "SCORES": comparison.score_table(),
+            "DIFFERENCES": DIFFERENCES,
+            "CLASSES": CLASSES,
+            "COSTS": ["run", *COSTS],
+        }
         text = page(
             "compare.html",
             title=" and ".join(comparison.names),
@@ -225,9 +225,9 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 
 def _markdown(c: Comparison) -> str:
-    parts = ["# Comparison", markdown_table(SCORES, c.score_rows())]
+    parts = ["# Comparison", markdown_table(*c.score_table())]
     parts += [f"## Against {c.names[0]}", markdown_table(DIFFERENCES, c.difference_rows()), HOW]
-    parts += ["\n".join(f"- {text}" for text in c.warnings())]
+    parts += ["\n".join(f"- {text}" for text in [*c.intervals(), *c.warnings()])]
     for d in c.differences:
         rows = c.class_rows(d)
         if rows:

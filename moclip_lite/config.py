@@ -1,18 +1,22 @@
 """The configuration of an experiment: YAML in, checked values out.
 
-Precedence: defaults, then the YAML file, then ``--set a.b=c``. Values are read by the types declared here. Unknown
-keys are refused with the nearest valid name.
+Precedence: defaults, then the YAML file, then ``--set a.b=c``. Unknown keys are refused with the
+nearest valid name. A value is text until its field reads it: ``data.root=007`` is a folder, ``run.seed=007``
+is 7, and ``run.seed=on`` is refused. ``~`` in a path is the home folder.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
+import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,11 +29,11 @@ from pydantic import (
 from .clips import Crop as MotionCrop
 from .clips import Field as MotionField
 from .clips import MotionSpec
-from .errors import ConfigError, nearest_name
+from .errors import ConfigError
 from .fusion import check_head
+from .plain_yaml import NULLS, parse_yaml, read_yaml
 from .sampling import Positions
 from .storage import write_text
-from .typed_yaml import element, read_yaml, typed_text
 
 if TYPE_CHECKING:
     from .training import TrainSettings
@@ -51,21 +55,21 @@ __all__ = [
 Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 
-def _expanded(value: Any) -> Any:
-    """A path with ``~`` and ``~user`` replaced by the home folder."""
+def _at_home(path: Path) -> Path:
+    """A path with the home folder in place of ``~``."""
+    if "\0" in str(path):
+        raise ValueError("a path holds no zero byte")
+    return Path(os.path.expanduser(path))
+
+
+def _not_empty(value: Any) -> Any:
     if isinstance(value, str) and not value.strip():
-        raise ValueError("the path is empty (write . for the current folder)")
-    return os.path.expanduser(value) if isinstance(value, (str, Path)) else value  # noqa: PTH111 - never raises
-
-
-UserPath = Annotated[Path, BeforeValidator(_expanded)]
-
-
-def _each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    twice = sorted({str(item) for item in value if value.count(item) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} is given twice")
+        raise ValueError("a path must not be empty")
     return value
+
+
+UserPath: TypeAlias = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
+"""A path as people write it."""
 
 
 class _Section(BaseModel):
@@ -76,16 +80,16 @@ class RunConfig(_Section):
     """Where and how to run."""
 
     dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
-    seed: int = Field(0, ge=0, description="of splits, weights and training")
+    seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights and training")
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
     threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 and so on, or mps")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or mps"
+    )
     streams: tuple[Stream, ...] = Field(
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )
-
-    _streams_once = field_validator("streams")(_each_once)
 
 
 class DataConfig(_Section):
@@ -115,8 +119,6 @@ class DataConfig(_Section):
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
-
-    _splits_once = field_validator("splits")(_each_once)
 
 
 class CacheConfig(_Section):
@@ -179,7 +181,12 @@ class ClipConfig(_Section):
     normalize: bool = Field(True, description="L2-normalise features")
     prompts: UserPath | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
 
-    _weights_path = field_validator("pretrained", mode="before")(_expanded)
+    @field_validator("pretrained")
+    @classmethod
+    def _pretrained(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected a tag, a path, or 'none' for random weights")
+        return os.path.expanduser(value)
 
     @property
     def random(self) -> bool:
@@ -219,8 +226,8 @@ class TrainConfig(_Section):
     optimizer: Literal["adamw", "adam"] = Field("adamw")
     eps: float = Field(1e-8, gt=0)
     schedule: Literal["cosine", "steps"] = Field("cosine")
-    milestones: tuple[int, ...] = Field(())
-    lr_scales: dict[str, float] = Field({})
+    milestones: tuple[Annotated[int, Field(ge=0)], ...] = Field(())
+    lr_scales: dict[str, Annotated[float, Field(ge=0)]] = Field({})
     clip: float = Field(5.0, gt=0)
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
@@ -242,16 +249,23 @@ class HeadTrainConfig(TrainConfig):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
+def _whole(value: Any) -> Any:
+    """Literals compare, they don't convert: a number that is still text is read first."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
+_Count135: TypeAlias = Annotated[Literal[1, 3, 5], BeforeValidator(_whole)]
+_Count12: TypeAlias = Annotated[Literal[1, 2], BeforeValidator(_whole)]
+
+
 class TestConfig(_Section):
     """Views per clip in testing: segments x crops x flips."""
 
     __test__ = False  # not a pytest class
 
     segments: int = Field(0, ge=0, description="windows; 0 for all that are kept")
-    crops: Literal[1, 3, 5] = Field(
-        3, description="1 whole frame, 3 with left and right, 5 corners and centre"
-    )
-    flips: Literal[1, 2] = Field(2, description="2 adds the mirrored view")
+    crops: _Count135 = Field(3, description="1 whole frame, 3 with left and right, 5 corners and centre")
+    flips: _Count12 = Field(2, description="2 adds the mirrored view")
 
 
 class Experiment(_Section):
@@ -273,17 +287,14 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
 
     Args:
         path: of the YAML file; None for the defaults.
-        overrides: "section.key=value"; texts and paths as they are (or quoted), all other values in YAML.
+        overrides: "section.key=value", the value in YAML.
 
     Raises:
         ConfigError: missing or malformed file, unknown key, or a value out of range.
     """
     values: dict[str, Any] = {}
     if path is not None:
-        found = read_yaml(path, Experiment, "configuration file")
-        if not isinstance(found, dict | None):
-            raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
-        values = found or {}
+        values = _read_yaml(path)
         _find_prompts(values, path.parent)
     for override in overrides:
         _apply(values, override)
@@ -332,24 +343,66 @@ def save_experiment(experiment: Experiment, path: Path) -> None:
     write_text(path, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
 
 
+def _read_yaml(path: Path) -> dict[str, Any]:
+    value = read_yaml(path, "configuration")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
+    return value
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError(f"--set takes section.key=value, got {override!r}")
-    declared: Any = Experiment
-    place = values
-    for part in parts[:-1]:
-        declared = element(declared, part)
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"--set {key}: {part} is a value, not a section")
     try:
-        place[parts[-1]] = typed_text(text, element(declared, parts[-1]))
+        value = _text(text) if _takes_text(parts) else parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {key}: the value {text!r} is not YAML") from error
-    except ConfigError as error:
-        raise ConfigError(f"--set {key}: {error}") from error
+    place = values
+    for part in parts[:-1]:
+        if place.get(part) is None:
+            place[part] = {}
+        place = place[part]
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {key}: {part} is a value, not a section")
+    place[parts[-1]] = value
+
+
+def _text(text: str) -> str | None:
+    """A word of a command line that stands for text; quotes around it are taken off."""
+    text = text.strip()
+    if text in NULLS:
+        return None
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return str(parse_yaml(text))
+    return text
+
+
+def _takes_text(parts: Sequence[str]) -> bool:
+    """Whether a key's field holds text, a path or one of several words."""
+    if len(parts) != 2 or parts[0] not in Experiment.model_fields:
+        return False
+    section = Experiment.model_fields[parts[0]].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
+    field = section.model_fields.get(parts[1])
+    return field is not None and _is_text(field.annotation)
+
+
+def _is_text(kind: Any) -> bool:
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return all(_is_text(part) for part in inside if part is not type(None))
+    if origin is Annotated:
+        return _is_text(inside[0])
+    if origin is Literal:
+        return all(isinstance(value, str) for value in inside)
+    return isinstance(kind, type) and issubclass(kind, (str, Path))
 
 
 def _explain(error: ValidationError) -> str:
@@ -357,12 +410,10 @@ def _explain(error: ValidationError) -> str:
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        near = nearest_name(key, _all_keys())
-        return f"unknown configuration key {key!r}; the nearest valid name is {near!r}"
+        near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)
+        return f"unknown configuration key {key!r}; the nearest valid name is {near[0]!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("tuple_type", "list_type"):
-        message = "should be a list such as [a, b]"
     return f"{key}: {message[0].lower()}{message[1:]}, got {first['input']!r}{more}"
 
 

@@ -95,7 +95,7 @@ class ContentDigests:
         for path in paths:
             try:
                 stat = path.stat()
-            except FileNotFoundError:
+            except OSError:
                 continue
             key = str(path.absolute())
             stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
@@ -103,7 +103,10 @@ class ContentDigests:
             if row is not None and tuple(row[:-1]) == stamp:
                 found[path] = str(row[-1])
             else:
-                found[path] = digest_file(path)
+                try:
+                    found[path] = digest_file(path)
+                except OSError:
+                    continue  # the one who reads it says why
                 fresh.append((key, *stamp, found[path]))
         if fresh:
             try:

@@ -40,18 +40,14 @@ _ASKED: Final = ("protocol", "test_fraction", "val_fraction")
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def divide(
-    dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCache, *, trained: bool = True
-) -> list[Fold]:
+def divide(dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
     """The folds of a data set, from the cache if the same clips have been divided this way before.
-
-    Where nothing is trained there is no validation part, and classes need no clips to train on.
 
     Raises:
         DataError: too few clips or groups.
         MoclipError: the disk is full.
     """
-    settings = {**data.model_dump(mode="json", include=_DECIDES), "seed": seed, "trained": trained}
+    settings = {**data.model_dump(mode="json", include=_DECIDES), "seed": seed}
     key = cache_key("folds", _listing(dataset), settings)
     kept = cache.get("folds", key)
     if kept is not None:
@@ -59,14 +55,12 @@ def divide(
             return _unpack(kept, dataset)
         except (KeyError, ValueError, TypeError, IndexError, DataError):
             pass  # not ours: divided again
-    folds = _divide(dataset, data, seed, trained)
+    folds = _divide(dataset, data, seed)
     cache.put("folds", key, _pack(folds, dataset))
     return folds
 
 
-def divide_features(
-    file: FeatureFile, data: DataConfig, seed: int, cache: FeatureCache, *, trained: bool = True
-) -> list[Fold]:
+def divide_features(file: FeatureFile, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
     """The folds of a file of features: its own where it knows them.
 
     ``data.protocol=official`` means the file's own division too.
@@ -80,9 +74,7 @@ def divide_features(
     asked = _asked(data)
     other = {name: value for name, value in asked.items() if name in own and own[name] != value}
     if not own or (other and not file.bound):
-        return divide(
-            dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache, trained=trained
-        )
+        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache)
     if other:
         name, value = next(iter(other.items()))
         raise ConfigError(
@@ -92,9 +84,7 @@ def divide_features(
         )
     if file.origin is None:
         official = data.model_copy(update={"protocol": "official"})
-        return divide(
-            dataset.with_splits([f"split{n}" for n in data.splits]), official, seed, cache, trained=trained
-        )
+        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), official, seed, cache)
     folds = {fold.name: fold for fold in file.origin.folds}
     if "splits" in data.model_fields_set and any(name.startswith("split") for name in folds):
         names = [f"split{n}" for n in data.splits]
@@ -133,15 +123,15 @@ def _asked(data: DataConfig) -> dict[str, Any]:
     return asked
 
 
-def _divide(dataset: VideoDataset, data: DataConfig, seed: int, trained: bool) -> list[Fold]:
-    shared, val = data.shared_groups, data.val_fraction if trained else None
+def _divide(dataset: VideoDataset, data: DataConfig, seed: int) -> list[Fold]:
+    shared = data.shared_groups
     if data.protocol == "leave-one-group-out":
-        folds = leave_one_group_out(dataset, val, seed, shared_groups=shared)
+        folds = leave_one_group_out(dataset, data.val_fraction, seed, shared_groups=shared)
     elif data.protocol == "official" or data.kind == "ucf101":
-        folds = official_folds(dataset, val, seed, shared_groups=shared)
+        folds = official_folds(dataset, data.val_fraction, seed, shared_groups=shared)
     else:
-        folds = [holdout_fold(dataset, data.test_fraction, val, seed, shared_groups=shared)]
-    if data.train_per_class is not None and trained:
+        folds = [holdout_fold(dataset, data.test_fraction, data.val_fraction, seed, shared_groups=shared)]
+    if data.train_per_class is not None:
         folds = [limit_train(fold, data.train_per_class, seed) for fold in folds]
     return folds
 

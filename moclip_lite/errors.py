@@ -26,7 +26,6 @@ __all__ = [
     "ScoreError",
     "WeightsUnavailable",
     "bug_reason",
-    "nearest_name",
     "report_bug",
     "unknown_name",
 ]
@@ -58,12 +57,6 @@ class CheckpointError(MoclipError):
 
 class WeightsUnavailable(MoclipError):
     """Pretrained weights can't be loaded here; the message says what to do instead."""
-
-
-def nearest_name(name: str, known: Sequence[str]) -> str:
-    """The known name that is most alike; letters in either case count the same."""
-    folded = {other.casefold(): other for other in reversed(known)}
-    return folded[difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.0)[0]]
 
 
 def unknown_name(key: str, value: str, known: Sequence[str]) -> str:

@@ -131,6 +131,18 @@ def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str
     return {clip.name: found[clip.path] for clip in chosen if clip.path in found}
 
 
+def _why_not(path: Path) -> str:
+    """Why a file has no digest."""
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except FileNotFoundError:
+        return "the file is missing"
+    except OSError as error:
+        return reason_of(error)
+    return "the file could not be read to its end"
+
+
 def pending(
     stage: str, clips: Iterable[Clip], settings: Mapping[str, Any], cache: FeatureCache
 ) -> tuple[ExtractReport, list[tuple[Clip, str]]]:
@@ -141,7 +153,7 @@ def pending(
     waiting = []
     for clip in chosen:
         if clip.name not in digests:
-            report.failures.append(Failure(clip.name, stage, "the file is missing"))
+            report.failures.append(Failure(clip.name, stage, _why_not(clip.path)))
             continue
         key = cache_key(stage, digests[clip.name], settings)
         if cache.has(stage, key):

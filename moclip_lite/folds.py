@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from .storage import write_json
 from .workspace import Workspace
 
 __all__ = ["run_folds"]
+
+_LOOKING: Final = ("appearance", "fusion", "appearance_frame", "zero_shot")
+"""Streams that see pictures."""
 
 
 def run_folds(
@@ -75,13 +78,13 @@ def run_folds(
     metrics["seconds"] = {"extract_motion": motion.seconds, "extract_clip": appearance.seconds} | metrics[
         "seconds"
     ]
-    if space.feature_file is None and (metrics.get("appearance") or metrics.get("fusion")):
+    if space.feature_file is None and any(s in metrics for s in _LOOKING):
         add_encoder_cost(metrics, space.lazy_encoder.cost, experiment.clip.frames)
     metrics |= {
         "labels": list(space.dataset.labels),
         "folds": [fold.name for fold in folds],
         "clips": {part: sum(len(getattr(f, part)) for f in folds) for part in ("train", "val", "test")},
-        "appearance_weights": _weights_words(space, unavailable),
+        "appearance_weights": _weights_words(space, unavailable, metrics),
         "notes": sorted(
             {note for r in results for note in r.notes}
             | {*notes_in_words(motion.notes), *([unavailable] if unavailable else [])}
@@ -102,11 +105,11 @@ def _describe(space: Workspace, folder: Path) -> None:
     write_json(folder / "labels.json", list(space.dataset.labels))
 
 
-def _weights_words(space: Workspace, unavailable: str | None) -> str:
+def _weights_words(space: Workspace, unavailable: str | None, metrics: dict[str, Any]) -> str:
     clip = space.experiment.clip
     if space.feature_file is not None:
         return f"features of {space.experiment.data.root}"
-    if unavailable:
+    if unavailable or not any(stream in metrics for stream in _LOOKING):
         return "none"
     return f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
 

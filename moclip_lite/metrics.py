@@ -9,25 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ScoreError
+from .statistics import Units, accuracy_interval, macro_interval
 
-__all__ = ["confusion_matrix", "mean_scores", "score", "wilson"]
+__all__ = ["confusion_matrix", "score", "score_folds"]
 
 Scores = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-
-
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """95 % interval of an accuracy, in percent (Wilson 1927).
-
-    Raises:
-        ValueError: nothing was tested.
-    """
-    if total < 1:
-        raise ValueError("an interval needs at least one test clip")
-    from scipy.stats import binomtest  # a second to import
-
-    interval = binomtest(correct, total).proportion_ci(0.95, method="wilson")
-    return 100 * float(interval.low), 100 * float(interval.high)
 
 
 def confusion_matrix(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
@@ -38,18 +25,22 @@ def confusion_matrix(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
     return out
 
 
-def score(scores: Scores, labels: Labels, names: Sequence[str]) -> dict[str, Any]:
+def score(
+    scores: Scores, labels: Labels, names: Sequence[str], units: Units | None = None
+) -> dict[str, Any]:  # fmt: skip
     """Evaluate.
 
     Args:
         scores: [N, C], higher is likelier; of equal scores the first class counts.
         labels: [N].
         names: class names, [C].
+        units: what stands or falls together; every test for itself by default.
 
     Returns:
         Percentages: ``top1``, ``top5`` (top C if there are fewer than 5 classes), ``macro`` (mean
         over classes that were tested), ``per_class`` (name -> accuracy, None if not tested),
-        ``ci95`` of top1, and ``n``.
+        ``ci95`` of top1 and ``macro_ci95`` of macro, ``majority`` (of always answering the class with
+        most tests); ``n`` tests, and ``ci95_over``, the kind of interval and what it is over.
 
     Raises:
         ScoreError: nothing was tested, or a score is not finite.
@@ -58,42 +49,47 @@ def score(scores: Scores, labels: Labels, names: Sequence[str]) -> dict[str, Any
         raise ScoreError("no test clip could be evaluated")
     if not np.isfinite(scores).all():
         raise ScoreError("a score is not a finite number; the training has diverged, try a lower lr")
-    confusion = confusion_matrix(scores, labels)
-    counts, correct = confusion.sum(axis=1), confusion.diagonal()
-    per_class = {
-        name: 100 * float(correct[i] / counts[i]) if counts[i] else None for i, name in enumerate(names)
-    }
-    tested = [value for value in per_class.values() if value is not None]
+    if units is None:
+        units = Units([str(i) for i in range(len(labels))], "clips")
+    right = scores.argmax(axis=1) == labels
+    counts = np.bincount(labels, minlength=len(names))
+    hits = np.bincount(labels[right], minlength=len(names))
     order = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-    low, high = wilson(int(correct.sum()), len(labels))
+    top1, macro = accuracy_interval(right, units), macro_interval(right, labels, units)
     return {
-        "top1": 100 * float(correct.sum() / len(labels)),
+        "top1": top1.value,
         "top5": 100 * float((order == labels[:, None]).any(axis=1).mean()),
-        "macro": float(np.mean(tested)),
-        "ci95": [low, high],
+        "macro": macro.value,
+        "ci95": [top1.low, top1.high],
+        "macro_ci95": [macro.low, macro.high],
+        "ci95_over": units.words,
+        "majority": 100 * float(counts.max() / len(labels)),
         "n": len(labels),
-        "per_class": per_class,
+        "per_class": {
+            name: 100 * float(hits[i] / counts[i]) if counts[i] else None for i, name in enumerate(names)
+        },
     }
 
 
-def mean_scores(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Join the results of several folds: the mean over folds, the interval over all clips.
+def score_folds(
+    folds: Sequence[tuple[Scores, Labels]], names: Sequence[str], units: Units | None = None
+) -> dict[str, Any]:
+    """Evaluate the tests of several folds as one table: every test counts alike, whatever its fold's size.
 
-    ``folds_top1`` keeps each fold's accuracy in the order given, ``per_fold`` its other scores too.
+    Args:
+        folds: scores and labels of each fold.
+        names: class names.
+        units: of the tests of all folds, in their order.
+
+    Returns:
+        As :func:`score`; of several folds ``folds_top1`` keeps each one's accuracy in the order given,
+        ``per_fold`` its other scores too.
     """
-    total = sum(int(r["n"]) for r in results)
-    correct = sum(round(r["top1"] * r["n"] / 100) for r in results)
-    low, high = wilson(correct, total)
-    names = results[0]["per_class"]
-    per_class: dict[str, float | None] = {}
-    for name in names:
-        values = [r["per_class"][name] for r in results if r["per_class"].get(name) is not None]
-        per_class[name] = float(np.mean(values)) if values else None
-    return {
-        **{key: float(np.mean([r[key] for r in results])) for key in ("top1", "top5", "macro")},
-        "ci95": [low, high],
-        "n": total,
-        "per_class": per_class,
-        "folds_top1": [r["top1"] for r in results],
-        "per_fold": [{key: r[key] for key in ("top1", "top5", "macro", "n")} for r in results],
-    }
+    scores = np.concatenate([part for part, _ in folds])
+    labels = np.concatenate([part for _, part in folds])
+    whole = score(scores, labels, names, units)
+    if len(folds) == 1:
+        return whole
+    keys = ("top1", "top5", "macro", "n")
+    each = [{key: found[key] for key in keys} for found in (score(s, y, names) for s, y in folds)]
+    return whole | {"folds_top1": [row["top1"] for row in each], "per_fold": each}

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import DataError
 from .runs import ClipKey, Prediction
-from .statistics import Interval, McNemar, Verdict, mcnemar, paired_bootstrap, verdict
+from .statistics import (
+    Interval,
+    McNemar,
+    Units,
+    Verdict,
+    mcnemar,
+    paired_bootstrap,
+    permutation_p,
+    units_of,
+    verdict,
+)
 
 __all__ = ["ClassDifference", "Difference", "compare_predictions"]
 
@@ -36,35 +46,47 @@ class Difference:
     """A against B on the clips that both were tested on.
 
     Attributes:
-        clips: how many.
+        clips: how many tests; a clip that several folds tested counts in each.
+        units: how many units the interval and p are over: groups, or clips.
         groups: how many groups they come from; 0 where groups are unknown.
         left_out: clips that only one of them was tested on.
         a, b: accuracy in percent on the common clips.
-        points: A less B, with its 95 % interval, drawn by group where groups are known.
-        test: McNemar's.
+        points: A less B, with its 95 % interval, drawn by group where groups are known, else by clip.
+        test: McNemar's, of single tests.
+        p: McNemar's where each unit was tested once, else of a permutation test that keeps units whole.
         verdict: what may be said of A.
         classes: by class, the largest gain first.
     """
 
     clips: int
     groups: int
+    units: int
     left_out: int
     a: float
     b: float
     points: Interval
     test: McNemar
+    p: float
     verdict: Verdict
     classes: tuple[ClassDifference, ...]
 
+    @property
+    def how(self) -> str:
+        """What the interval and p are, and what they are over."""
+        kind = "groups" if self.groups else "clips"
+        if self.units == self.clips:
+            return f"paired bootstrap over {self.units} {kind}; p: McNemar's exact test"
+        return f"paired cluster bootstrap over {self.units} {kind}, drawn whole; p: permutation test over the same"
+
 
 def compare_predictions(
-    a: Predictions, b: Predictions, groups_of: Callable[[list[ClipKey]], list[str] | None]
+    a: Predictions, b: Predictions, groups_of: Callable[[list[ClipKey]], Sequence[str | None] | None]
 ) -> Difference:
     """Set A against B.
 
     Args:
         a, b: clip -> prediction.
-        groups_of: the group of each clip, or None.
+        groups_of: the group of each clip, None for a clip without, or None where no groups are known.
 
     Raises:
         DataError: no clip in common, or a clip has another label in one of them.
@@ -77,14 +99,21 @@ def compare_predictions(
             raise DataError(f"{key.name} is {a[key].label!r} in one and {b[key].label!r} in the other")
     right_a = np.array([a[key].correct for key in keys])
     right_b = np.array([b[key].correct for key in keys])
-    groups = groups_of(keys)
-    points = paired_bootstrap(right_a, right_b, groups=groups)
+    units = _units(keys, groups_of)
+    points = paired_bootstrap(right_a, right_b, groups=units.names)
     test = mcnemar(right_a, right_b)
+    p = test.p if units.single else permutation_p(right_a, right_b, groups=units.names)
     return Difference(
-        clips=len(keys), groups=len(set(groups)) if groups else 0, left_out=len(a.keys() ^ b.keys()),
+        clips=len(keys), groups=units.count if units.kind == "groups" else 0,
+        units=units.count, left_out=len(a.keys() ^ b.keys()),
         a=100 * float(right_a.mean()), b=100 * float(right_b.mean()), points=points, test=test,
-        verdict=verdict(points, test.p), classes=_classes(keys, a, b),
+        p=p, verdict=verdict(points, p), classes=_classes(keys, a, b),
     )  # fmt: skip
+
+
+def _units(keys: list[ClipKey], groups_of: Callable[[list[ClipKey]], Sequence[str | None] | None]) -> Units:
+    groups = groups_of(keys)
+    return units_of([key.name for key in keys], [None] * len(keys) if groups is None else groups)
 
 
 def _classes(keys: list[ClipKey], a: Predictions, b: Predictions) -> tuple[ClassDifference, ...]:

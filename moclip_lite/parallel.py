@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from mv_tools import ArgumentError
@@ -76,12 +79,47 @@ def _problem(job: object, result: Callable[[], str | None]) -> str | None:
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     set_thread_policy()
+    threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that ended.
+
+    The executor's own workers wait for work forever, and one at work goes on writing.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Spawned processes that ignore SIGINT; their OpenMP threads sleep while they wait."""
+    """Spawned processes that ignore SIGINT and end with this one, even if it is killed.
+
+    Their OpenMP threads sleep while they wait.
+    """
     spawn = multiprocessing.get_context("spawn")  # not fork: libav and torch have threads
-    return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    with _interrupts_held():  # the processes start with it, and import much before `_start_worker` runs
+        pool.submit(_nothing)
+    return pool
+
+
+def _nothing() -> None:
+    """A first job, with which the processes are started."""
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep SIGINT waiting; processes started meanwhile never see one."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:

@@ -37,6 +37,8 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
         CheckpointError: another run is at work in the run folder.
         MoclipError: the input can't be used; what was finished is kept.
     """
+    if space.experiment.run.device not in ("auto", "cpu"):
+        _ = space.device  # refuse one that is not there before hours of reading
     experiment, folds = space.experiment, space.folds
     folder = RunFolder(experiment.run.dir, [fold.name for fold in folds])
     with folder.locked() if share().leads else nullcontext():

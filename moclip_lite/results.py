@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from .datasets import Clip
 from .events import write_events
-from .metrics import confusion_matrix, mean_scores, score
+from .metrics import confusion_matrix, score_folds
 from .plots import save_confusion_csv, save_confusion_png
 from .report import write_report
 from .runs import STREAMS, read_run
+from .statistics import units_of
 from .storage import write_json, write_text
 
 __all__ = ["FoldResult", "add_encoder_cost", "join_folds", "write_results"]
@@ -52,17 +53,16 @@ def _numbers(clips: Sequence[Clip], labels: Sequence[str]) -> dict[str, int]:
 
 
 def join_folds(results: Sequence[FoldResult], clips: Sequence[Clip], labels: Sequence[str]) -> dict[str, Any]:
-    """Scores by stream (the mean over folds), training times and costs."""
+    """Scores by stream (over the tests of all folds), training times and costs."""
     truth = _numbers(clips, labels)
+    group = {clip.name: clip.group for clip in clips}
     out: dict[str, Any] = {}
     for stream in STREAMS:
-        each = []
-        for result in results:
-            if stream in result.scores:
-                names, scores = result.scores[stream]
-                each.append(score(scores, np.array([truth[n] for n in names], np.int64), labels))
-        if each:
-            out[stream] = each[0] if len(each) == 1 else mean_scores(each)
+        found = [result.scores[stream] for result in results if stream in result.scores]
+        if found:
+            tested = [name for names, _ in found for name in names]
+            each = [(scores, np.array([truth[n] for n in names], np.int64)) for names, scores in found]
+            out[stream] = score_folds(each, labels, units_of(tested, [group[name] for name in tested]))
     stages = sorted({stage for r in results for stage in r.seconds})
     out["seconds"] = {stage: sum(r.seconds.get(stage, 0.0) for r in results) for stage in stages}
     out["costs"] = dict(results[0].costs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,7 @@ from .errors import CheckpointError, DataError
 from .run_folder import RunFolder
 from .storage import read_json
 
-__all__ = ["STREAMS", "ClipKey", "Prediction", "Run", "load_run"]
+__all__ = ["STREAMS", "ClipKey", "Prediction", "Run", "load_run", "read_predictions"]
 
 STREAMS: Final = ("motion", "appearance", "fusion", "motion_head", "appearance_frame", "zero_shot")
 """In the order of tables. The last three are controls: the fusion head's size on motion features alone
@@ -87,15 +88,15 @@ class Run:
         ordered = ("fusion", "appearance", "motion", *STREAMS)
         return next(stream for stream in ordered if stream in self.metrics)
 
-    def groups(self, keys: list[ClipKey]) -> list[str] | None:
-        """The groups that cut the split, clip by clip; None where a clip has none.
+    def groups(self, keys: list[ClipKey]) -> Sequence[str | None] | None:
+        """The groups that cut the split, clip by clip; None where no clip has one, None in the list for a clip without.
 
         Predictions tell them; in runs of versions that did not write them, the rule of the configuration does.
         """
         known = {key: p.group for rows in self.predictions.values() for key, p in rows.items()}
         recorded = [known.get(key) for key in keys]
-        if all(recorded):
-            return [str(group) for group in recorded]
+        if any(recorded):
+            return recorded
         data = self.config.get("data") or {}
         pattern = data.get("group_pattern")
         try:
@@ -134,14 +135,7 @@ def read_run(folder: Path, metrics: dict[str, Any], streams: list[str]) -> Run:
         raise CheckpointError(f"{folder / 'config.yaml'} is damaged") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.yaml'} is damaged")
-    predictions = {}
-    for stream in streams:
-        path = folder / f"predictions_{stream}.csv"
-        predictions[stream] = _read_predictions(path)
-        if len(predictions[stream]) != metrics[stream]["n"]:
-            raise CheckpointError(
-                f"{path} and {folder / 'metrics.json'} are of two runs; `moclip run {folder}`"
-            )
+    predictions = {stream: read_predictions(folder / f"predictions_{stream}.csv") for stream in streams}
     names = [str(name) for name in metrics.get("folds") or ["run"]]
     places = {name: RunFolder(folder, names).fold(name) / "training.json" for name in names}
     training = {name: read_json(path) for name, path in places.items() if path.is_file()}
@@ -165,7 +159,12 @@ def _check_metrics(folder: Path, metrics: Any) -> list[str]:
     return [stream for stream in streams if (folder / f"predictions_{stream}.csv").is_file()]
 
 
-def _read_predictions(path: Path) -> dict[ClipKey, Prediction]:
+def read_predictions(path: Path) -> dict[ClipKey, Prediction]:
+    """Read a table of predictions.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
     out: dict[ClipKey, Prediction] = {}
     turns: dict[str, int] = {}  # where a version wrote no folds
     try:

@@ -1,12 +1,14 @@
 """What a difference between two results is worth: bootstrap, McNemar's test, Student's interval.
 
 Clips of one group (a source video, a person) stand or fall together, so where groups are known they
-are drawn whole; treating 13,320 UCF101 clips as independent makes intervals too narrow.
+are drawn whole, and so are all tests of one clip; treating 13,320 UCF101 clips as independent makes
+intervals too narrow. Each interval holds its estimate: a bootstrap of a skewed ratio need not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -16,14 +18,19 @@ __all__ = [
     "REPEATS",
     "Interval",
     "McNemar",
+    "Units",
     "Verdict",
+    "accuracy_interval",
     "bootstrap_interval",
     "holm",
+    "macro_interval",
     "mcnemar",
     "mean_interval",
     "paired_bootstrap",
     "permutation_p",
+    "units_of",
     "verdict",
+    "wilson",
 ]
 
 REPEATS: Final = 10_000
@@ -52,6 +59,138 @@ class McNemar(NamedTuple):
     only_a: int
     only_b: int
     p: float
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is drawn at random, test by test: the group of a clip, or the clip.
+
+    Attributes:
+        names: [N], equal for tests that stand or fall together.
+        kind: what they are.
+    """
+
+    names: list[str]
+    kind: Literal["clips", "groups"]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(set(self.names))
+
+    @property
+    def single(self) -> bool:
+        """Whether each was tested once, so that tests are independent."""
+        return self.count == len(self.names)
+
+    @property
+    def words(self) -> str:
+        """The kind of interval and what it is over, for people."""
+        number = f"{self.count} {self.kind if self.count != 1 else self.kind[:-1]}"
+        if self.single and self.count > 1:
+            return f"Wilson over {number}"
+        if self.count == 1:
+            return f"none: {number} tells nothing of the spread"
+        return f"cluster bootstrap over {number}"
+
+
+def units_of(clips: Sequence[str], groups: Sequence[str | None]) -> Units:
+    """The units of tests: groups where any are known, a clip without one being its own; else clips.
+
+    Folds are no units: three folds that agree by chance would give an interval of next to no width.
+
+    Args:
+        clips: [N], the clip of each test; a clip may be tested in several folds.
+        groups: [N], its group, None (or empty) where it has none.
+    """
+    if not any(groups):
+        return Units(list(clips), "clips")
+    pairs = zip(clips, groups, strict=True)
+    return Units([f"g {group}" if group else f"c {clip}" for clip, group in pairs], "groups")
+
+
+def wilson(share: float, total: float) -> Interval:
+    """Wilson's 95 % interval (1927) of a share of `total` trials; all three from 0 to 1.
+
+    Raises:
+        ValueError: nothing was tried.
+    """
+    if total <= 0:
+        raise ValueError("an interval needs at least one test clip")
+    z = 1.959963984540054
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return _holding(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+
+
+def accuracy_interval(correct: Values, units: Units) -> Interval:
+    """Accuracy in percent with its 95 % interval.
+
+    Wilson's where each test is of another unit, else a cluster bootstrap. Where all units are alike
+    (all right, all wrong) the bootstrap has no width: then Wilson's of as many trials as there are units.
+    One unit alone, tested more than once or not, gives 0 to 100.
+
+    Args:
+        correct: [N], right (1) or wrong (0).
+        units: of the tests.
+
+    Raises:
+        ValueError: no test, or units of another number.
+    """
+    x = _checked(correct, "correct")
+    share = float(x.mean())
+    if len(units.names) != len(x):
+        raise ValueError(f"{len(x)} values need as many groups, got {len(units.names)}")
+    if units.count == 1:
+        return Interval(100 * share, 0.0, 100.0)
+    found = wilson(share, len(x)) if units.single else bootstrap_interval(x, groups=units.names)
+    if found.low == found.high:
+        found = wilson(share, units.count)
+    return Interval(*(100 * float(value) for value in found))
+
+
+def macro_interval(
+    correct: Values, labels: npt.ArrayLike, units: Units, *, repeats: int = 2_000, seed: int = 0
+) -> Interval:
+    """Mean accuracy over the classes that were tested, in percent, with its 95 % interval.
+
+    Units are drawn as they come (not class by class); a class that a draw misses is left out of it.
+
+    Args:
+        correct: [N], right (1) or wrong (0).
+        labels: [N], class numbers.
+        units: of the tests.
+        repeats, seed: of the bootstrap.
+
+    Raises:
+        ValueError: no test, or units of another number.
+    """
+    x = _checked(correct, "correct")
+    if len(units.names) != len(x):
+        raise ValueError(f"{len(x)} values need as many groups, got {len(units.names)}")
+    _, which = np.unique(np.asarray(units.names, object).astype(str), return_inverse=True)
+    _, classes = np.unique(np.asarray(labels), return_inverse=True)
+    table = np.zeros((2, which.max() + 1, classes.max() + 1), np.float32)
+    np.add.at(table[0], (which, classes), x)
+    np.add.at(table[1], (which, classes), 1)
+    right, tested = table.sum(axis=1)
+    value = float((right / tested).mean())
+    if units.count == 1:
+        return Interval(100 * value, 0.0, 100.0)
+    kinds, counts = np.unique(np.concatenate(list(table), axis=1), axis=0, return_counts=True)
+    generator = np.random.default_rng(seed)
+    means = np.empty(repeats)
+    step = max(1, _CHUNK // (len(kinds) + kinds.shape[1]))
+    for start in range(0, repeats, step):
+        part = means[start : start + step]
+        times = generator.multinomial(units.count, counts / units.count, size=len(part))
+        hits, sizes = np.split(times.astype(np.float32) @ kinds, 2, axis=1)
+        part[:] = np.nanmean(np.where(sizes > 0, hits / np.maximum(sizes, 1), np.nan), axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    found = _holding(value, float(low), float(high))
+    if found.low == found.high:
+        found = wilson(min(max(value, 0.0), 1.0), units.count)
+    return Interval(*(100 * part for part in found))
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -101,7 +240,7 @@ def bootstrap_interval(
         part[:] = (times @ kinds[0]) / (times @ kinds[1])
     tail = 50 * (1 - confidence)
     low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(x.mean()), float(low), float(high))
+    return _holding(float(x.mean()), float(low), float(high))
 
 
 def paired_bootstrap(
@@ -113,12 +252,15 @@ def paired_bootstrap(
     Args:
         a_correct, b_correct: [N], right (1) or wrong (0) clip by clip; with several seeds the share of
             seeds that were right.
-        groups, repeats, seed, confidence: see :func:`bootstrap_interval`.
+        groups, repeats, seed, confidence: see :func:`bootstrap_interval`. One group tells nothing of the
+            spread: its interval is -100 to 100.
 
     Raises:
         ValueError: different lengths, no clip, or values outside 0 to 1.
     """
     a, b = _pair(a_correct, b_correct)
+    if groups is not None and len(groups) == len(a) and len(set(groups)) == 1:
+        return Interval(100 * float((a - b).mean()), -100.0, 100.0)
     return bootstrap_interval(100 * (a - b), groups=groups, repeats=repeats, seed=seed, confidence=confidence)
 
 
@@ -197,6 +339,11 @@ def verdict(difference: Interval, p: float) -> Verdict:
     if p < 0.05 and difference.high < 0:
         return "worse"
     return "no difference shown"
+
+
+def _holding(value: float, low: float, high: float) -> Interval:
+    """An interval that is widened where it does not hold its estimate."""
+    return Interval(value, min(low, value), max(high, value))
 
 
 def _checked(values: Values, name: str) -> npt.NDArray[np.float64]:

@@ -97,20 +97,21 @@ def seed_all(seed: int) -> None:
 def pick_device(name: str = "auto") -> torch.device:
     """ "auto" is CUDA where there is one, else the CPU.
 
+    Args:
+        name: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
     Raises:
         ConfigError: no such device here.
     """
     if name == "auto":
         return local_device()
-    kind, colon, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
-        raise ConfigError(f"the device must be auto, cpu, cuda, cuda:1 and so on, or mps, got {name!r}")
-    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
-    if int(number or 0) >= count:
-        here = "none" if not count else f"{count}, numbered from 0"
-        raise ConfigError(
-            f"there is no device {name} here (PyTorch finds {here} of that kind); use auto or cpu"
-        )
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ConfigError(f"the device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"there is no device {name!r} on this machine; take auto or cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("there is no device 'mps' on this machine; take auto or cpu")
     return torch.device(name)
 
 

@@ -14,14 +14,24 @@ import numpy.typing as npt
 from .cache import FeatureCache
 from .cache_keys import cache_key
 from .config import VIDEO_MODELS, Experiment, with_absolute_paths
-from .datasets import Clip, Fold, SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101, with_groups
+from .datasets import (
+    Clip,
+    Fold,
+    SyntheticSpec,
+    VideoDataset,
+    checked,
+    generate,
+    load_folder,
+    load_ucf101,
+    with_groups,
+)
 from .distributed import share, wait_for_all
 from .division import divide, divide_features, file_settings
 from .errors import ConfigError
-from .extract import ExtractReport, extract_motion
+from .extract import ExtractReport, content_digests, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .feature_file import FeatureFile, load_features
-from .labels import Prompts, read_prompts
+from .labels import read_prompts
 from .parallel import default_workers
 from .reporting import Reporter, Silent
 
@@ -145,13 +155,19 @@ class Workspace:
         """
         data, seed, file = self.experiment.data, self.experiment.run.seed, self.feature_file
         trained = set(self.experiment.run.streams) != {"zero_shot"}
+        if not trained:  # then there is nothing to choose on validation clips
+            data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
-            _ = self.prompts  # refused now rather than after hours of training
-            folds = divide(self.dataset, data, seed, self.cache, trained=trained)
+            folds = divide(self.dataset, data, seed, self.cache)
         else:
-            found = replace(file, dataset=self.dataset)
-            folds = divide_features(found, data, seed, self.cache, trained=trained)
+            folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
             self._say_division(file)
+        look = trained and file is None
+        digests = content_digests(self.dataset.clips, self.cache) if look else {}
+        official = data.protocol == "official" or data.kind == "ucf101"
+        wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
+        labels, shared = self.dataset.labels, data.shared_groups
+        folds = [checked(fold, labels, digests, wanted=wanted, shared=shared) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
@@ -219,15 +235,6 @@ class Workspace:
         return {"model": spec.model, "pretrained": spec.pretrained, "digest": self.lazy_encoder.digest}
 
     @cached_property
-    def prompts(self) -> Prompts:
-        """How the labels are put into words.
-
-        Raises:
-            ConfigError: a prompt file that can't be used, or that misspells a label.
-        """
-        return read_prompts(self.experiment.clip.prompts, self.dataset.labels)
-
-    @cached_property
     def class_vectors(self) -> npt.NDArray[np.float32]:
         """Text embeddings of the class names, float32 [C, D], L2-normalised; kept in the cache.
 
@@ -238,7 +245,8 @@ class Workspace:
             if self.feature_file.classes is None:
                 raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")
             return self.feature_file.classes
-        labels, prompts = self.dataset.labels, self.prompts
+        labels = self.dataset.labels
+        prompts = read_prompts(self.experiment.clip.prompts).check(labels)
         settings = {"weights": self.lazy_encoder.digest, "model": self.experiment.clip.model}
         key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
         arrays = self.cache.get("text", key)

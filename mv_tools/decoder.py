@@ -170,6 +170,11 @@ class MotionDecoder:
         """Pictures left out so far with ``on_damage="skip"``."""
         return list(self._backend.damaged)
 
+    @property
+    def guessed(self) -> list[int]:
+        """Pictures given out so far that refer to lost ones: their vectors hold, `ref_poc` is a guess."""
+        return list(self._backend.guessed)
+
     def save_index(self, path: str | os.PathLike[str]) -> None:
         """Keep what the scan of the file told, for ``MotionDecoder(source, index=path)``.
 

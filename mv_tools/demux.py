@@ -220,6 +220,17 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
         yield from (packet for packet in container.demux(stream) if packet.size)
 
 
+def _declared(stream: VideoStream, size: int) -> int:
+    """Packets of which an MP4 file's table says that they lie within the edit list, one more if the last
+    one goes beyond the end of the file."""
+    entries = stream.index_entries
+    count = len(entries)
+    if not count:
+        return 0
+    last = entries[count - 1]
+    return count + (last.pos + last.size > size)
+
+
 def scan_packets(
     source: Source, visit: Callable[[Packet[VideoStream], int], None] | None = None
 ) -> PacketIndex:
@@ -258,7 +269,7 @@ def scan_packets(
                 raise MalformedStream(f"{source.name}: no packet can be read: {error}") from error
             cut = f"reading stopped after {number} packets: {str(error.strerror).lower()}"
         broadcast = container.format.name in _BROADCAST
-        declared = stream.frames if mp4 else 0  # only its table is exact
+        declared = _declared(stream, source.size) if mp4 else 0  # only its table is exact
     if not number:
         raise MalformedStream(f"{source.name}: the video stream holds no picture")
     if cut is None and columns.corrupt[-1] and not broadcast:

@@ -10,7 +10,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from .demux import PacketIndex, StreamFacts
+from .demux import PacketIndex, StreamFacts, read_packets
 from .display import SQUARE, Display, Region
 from .errors import MalformedStream
 from .pictures import PictureIndex
@@ -106,7 +106,7 @@ def read_metadata(
         entropy: H.264's entropy coding, if they are known; else one picture is decoded for them.
 
     Raises:
-        MalformedStream: the first picture can't be decoded.
+        MalformedStream: no picture can be decoded.
     """
     facts = packets.stream
     if coded is None:
@@ -150,14 +150,17 @@ def _decode_first(source: Source, container: InputContainer, stream: VideoStream
     context = stream.codec_context
     context.thread_count = 1
     entropy = entropy_coding(context.extradata) if context.name == "h264" else None
-    try:
-        for packet in container.demux(stream):
-            if context.name == "h264" and entropy is None and packet.size:
-                entropy = entropy_coding(bytes(packet))
+    reason = "none is shown"
+    for packet in read_packets(container, stream):
+        if context.name == "h264" and entropy is None:
+            entropy = entropy_coding(bytes(packet))
+        try:
             if context.decode(packet):
-                break
-    except av.error.FFmpegError as error:
-        raise MalformedStream(f"{source.name}: the first picture can't be decoded: {error}") from error
+                return entropy
+        except av.error.FFmpegError as error:
+            reason = str(error.strerror).lower()
+    if context.width < 1:
+        raise MalformedStream(f"{source.name}: no picture can be decoded: {reason}")
     return entropy
 
 

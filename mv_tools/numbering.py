@@ -57,7 +57,7 @@ def _from_packets(source: Source, scan: StreamScan) -> PictureIndex | None:
     order = np.nonzero(shows & packets.shown)[0].astype(np.int64)
     if not len(order) or not key[np.nonzero(shows)[0][0]]:
         return None
-    if packets.stream.codec in PARTIAL_CODECS and _has_holes(packets.pts[order]):
+    if packets.stream.codec in PARTIAL_CODECS and (_has_holes(packets.pts[order]) or not packets.shown.all()):
         return None
     if packets.stream.codec in REORDERING_CODECS:
         ordered = _by_time(source, packets, order)

@@ -161,12 +161,18 @@ def _times(
     if (np.diff(ticks) <= 0).any() and _ascending(coded):
         ticks = np.sort(ticks)
     usual, last = _usual_step(ticks, packets), _last_ticks(packet, packets)
-    if 2 * last <= usual:  # AVI names a tick
+    if not _tells_durations(packets, usual) or 2 * last <= usual:  # AVI names a tick
         last = round(usual)
     seconds = ticks * packets.time_base
     steps = np.diff(seconds)
     length = float(steps[steps > 0].sum()) + last * packets.time_base
     return seconds.astype(np.float64), length
+
+
+def _tells_durations(packets: PacketIndex, usual: float) -> bool:
+    """Whether the packets' durations fit their times; a default of the container may not."""
+    told = packets.duration[packets.duration > 0]
+    return len(told) > 0 and float(np.median(told)) <= 2 * usual
 
 
 def _last_ticks(packet: npt.NDArray[np.int64], packets: PacketIndex) -> int:

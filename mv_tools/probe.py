@@ -106,7 +106,7 @@ def probe(
         out |= dict.fromkeys(names.split()) | {"note": str(error).split(": ", 1)[-1]}
     lengths = np.diff([*(keys or [0]), out["num_frames"]])
     out["timestamps"] = decoder.pictures.seconds is not None
-    out["notes"] = [*decoder.notes, *_damage(decoder.damaged)]
+    out["notes"] = [*decoder.notes, *_damage(decoder.damaged), *_guesses(decoder.guessed)]
     out["keyframes"] = len(keys)
     out["gop"] = {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())}
     out["bits_per_picture"] = float(packets.size.mean() * 8)
@@ -135,6 +135,14 @@ def _metadata(found: VideoMetadata) -> dict[str, Any]:
         "display_width": found.display_width,
         "display_height": found.display_height,
     }
+
+
+def _guesses(guessed: list[int]) -> list[str]:
+    if not guessed:
+        return []
+    return [
+        f"the distances of {len(guessed)} pictures are guessed: they refer to lost ones (the first is {min(guessed)})"
+    ]
 
 
 def _syntax(decoder: MotionDecoder, headers: list[PictureHeader | None] | None) -> dict[str, Any]:

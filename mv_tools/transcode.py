@@ -64,6 +64,8 @@ class Recipe:
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
+        if self.side is not None and self.side < 2:
+            raise ArgumentError(f"side must be at least 2 pixels, got {self.side}")
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for manifests and cache keys."""

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.cache import FeatureCache
-from moclip_lite.cache_keys import STAGES, cache_key
+from moclip_lite.cache_keys import STAGES, cache_key, stage_versions
 from moclip_lite.clips import MotionSpec
 from moclip_lite.digest import ContentDigests, digest_file
 from moclip_lite.errors import CheckpointError, MoclipError
@@ -103,7 +103,7 @@ def test_a_stage_of_unknown_code_has_no_key() -> None:
 def test_the_decoder_is_part_of_the_key() -> None:
     libav, other = MotionSpec(backend="libav").settings(), MotionSpec(backend="mvextractor").settings()
     assert libav["backend"] != other["backend"]
-    assert "libavcodec" in libav["versions"]
+    assert "libavcodec" in stage_versions("motion")
 
 
 def _put_many(root: str, stamp: int) -> None:

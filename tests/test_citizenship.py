@@ -13,7 +13,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,6 +24,7 @@ import torch
 from cli_fixtures import moclip
 from torch import nn
 
+import moclip_lite.ablate.run as grid_runs
 from moclip_lite.cli.console import ConsoleReporter
 from moclip_lite.clips import read_motion_clip
 from moclip_lite.config import load_experiment
@@ -29,7 +32,7 @@ from moclip_lite.motion_net import create_motion_net, freeze
 from moclip_lite.parallel import run_jobs, worker_pool
 from moclip_lite.plots import save_confusion_png
 from moclip_lite.report.charts import curves_svg
-from moclip_lite.reporting import Pace
+from moclip_lite.reporting import Pace, Silent
 from moclip_lite.threads import available_cores
 from moclip_lite.workspace import Workspace
 
@@ -219,6 +222,29 @@ def test_run_threads_is_the_number_that_computes() -> None:
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (3, 2), (8, 1), (20, 1)])
+def test_cells_of_a_grid_share_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, threads: int
+) -> None:
+    given = []
+
+    class Pool:
+        def submit(self, work: object, job: Any) -> Future[None]:
+            given.append(job.threads)
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
+
+        def shutdown(self, **options: object) -> None:
+            pass
+
+    monkeypatch.setattr("moclip_lite.parallel.available_cores", lambda: 8)
+    monkeypatch.setattr(grid_runs, "worker_pool", lambda count: Pool())
+    cells: list[Any] = [({"fusion.head": "film"}, seed, load_experiment()) for seed in range(3)]
+    grid_runs._run_cells(cells, tmp_path, Silent(), workers)
+    assert given == [threads] * 3
 
 
 def test_long_work_writes_a_line_now_and_then_with_its_estimate() -> None:

@@ -36,6 +36,13 @@ def change(run: Path, stream: str, wrong: set[int], label: str) -> None:
         csv.writer(file).writerows([header, *rows])
 
 
+def count(run: Path, stream: str, clips: int) -> None:
+    """Let metrics.json tell another number of tests."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics[stream]["n"] = clips
+    (run / "metrics.json").write_text(json.dumps(metrics))
+
+
 @pytest.fixture
 def two(tmp_path: Path) -> tuple[Path, Path]:
     """All right, and thirty of ninety taken for class "a"."""
@@ -84,6 +91,7 @@ def test_only_common_clips_count(two: tuple[Path, Path]) -> None:
     path = two[1] / "predictions_fusion.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(lines[:51]) + "\n", encoding="utf-8")  # 50 clips, 10 of them wrong
+    count(two[1], "fusion", 50)
     outcome = assert_ok(moclip("compare", *two, "--json"))
     fusion = next(d for d in outcome.json["differences"] if d["stream"] == "fusion")
     assert (fusion["clips"], fusion["left_out"]) == (50, 40)
@@ -102,6 +110,7 @@ def test_runs_that_cannot_be_compared(two: tuple[Path, Path], tmp_path: Path) ->
     assert_refused(moclip("compare", *two), "motion", "no clip in common")
     lines = path.read_text().replace("_", "/").splitlines()
     path.write_text("\n".join([lines[0], lines[1].replace(",a,", ",b,", 1)]), encoding="utf-8")
+    count(two[1], "motion", 1)
     assert_refused(moclip("compare", *two), "'b' in one and 'a' in the other")
     (two[1] / "metrics.json").unlink()
     assert_refused(moclip("compare", *two), "not finished")
@@ -140,21 +149,41 @@ def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
 
 def test_groups_of_ucf101_are_known_by_name(tmp_path: Path) -> None:
     run = Run(tmp_path, {"labels": []}, {"data": {"kind": "ucf101"}}, {}, {})
-    keys = [ClipKey("Archery/v_Archery_g03_c01.avi", 0), ClipKey("Diving/v_Diving_g03_c01.avi", 0)]
+    keys = [ClipKey("Archery/v_Archery_g03_c01.avi", "0"), ClipKey("Diving/v_Diving_g03_c01.avi", "0")]
     assert run.groups(keys) == ["Archery_g03", "Diving_g03"]
-    assert run.groups([*keys, ClipKey("odd.avi", 0)]) is None
+    assert run.groups([*keys, ClipKey("odd.avi", "0")]) is None
 
 
 def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) -> None:
-    text = "clip,label,predicted,score\nx,a,a,1\nx,a,b,1\n"
+    text = "clip,label,predicted,score,group,fold\nx,a,a,1,g,f1\nx,a,b,1,g,f2\n"
+    other = "clip,label,predicted,score,group,fold\nx,a,b,1,g,f2\nx,a,a,1,g,f1\n"
     for folder in two:
+        for stream in ("motion", "appearance", "fusion"):
+            count(folder, stream, 2)
         for path in folder.glob("predictions_*.csv"):
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text if folder == two[0] else other, encoding="utf-8")
     run = load_run(two[0])
     assert run.predictions["motion"] == {
-        ClipKey("x", 0): Prediction("a", "a", 1.0), ClipKey("x", 1): Prediction("a", "b", 1.0)
+        ClipKey("x", "f1"): Prediction("a", "a", 1.0, "g"), ClipKey("x", "f2"): Prediction("a", "b", 1.0, "g")
     }  # fmt: skip
-    assert compare_runs(two).differences[0].difference.clips == 2
+    found = compare_runs(two).differences[0].difference
+    assert (found.clips, found.units, found.test.only_a, found.test.only_b) == (2, 1, 0, 0)
+
+
+def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -> None:
+    rows = ["x,a,a,1,g1,p1", "x,a,b,1,g1,p2", "y,b,b,1,g2,p1"]
+    for folder, order in zip(two, (rows, rows[::-1]), strict=True):
+        for path in folder.glob("predictions_*.csv"):
+            path.write_text(
+                "\n".join(["clip,label,predicted,score,group,fold", *order]) + "\n", encoding="utf-8"
+            )
+    first, second = (load_run(folder) for folder in two)
+    assert first.predictions == second.predictions
+    assert first.predictions["motion"][ClipKey("x", "p2")] == Prediction("a", "b", 1.0, "g1")
+    keys = sorted(first.predictions["motion"])
+    assert first.groups(keys) == ["g1", "g1", "g2"]
+    found = compare_runs(two).differences[0].difference
+    assert (found.clips, found.units, found.points.value) == (3, 2, 0)
 
 
 def test_a_trained_run_and_its_copy_do_not_differ(trained: TrainedRun, tmp_path: Path) -> None:

@@ -270,17 +270,7 @@ def test_an_unfinished_run_answers_with_nothing_old(
         assert (folder / "motion.safetensors").stat().st_mtime_ns == before
 
 
-# Results
-
-
-def test_predictions_and_metrics_of_two_runs_are_refused(trained: TrainedRun, tmp_path: Path) -> None:
-    folder = trained.copy(tmp_path / "run")
-    path = folder / "predictions_fusion.csv"
-    path.write_text(
-        "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8"
-    )
-    with pytest.raises(CheckpointError, match="two runs"):
-        load_run(folder)
+# Names
 
 
 def test_all_weights_of_a_run_are_known_to_its_folder(trained: TrainedRun) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
+from moclip_lite.metrics import score, score_folds
 from moclip_lite.statistics import (
     Interval,
     bootstrap_interval,
@@ -13,6 +16,7 @@ from moclip_lite.statistics import (
     mcnemar,
     mean_interval,
     paired_bootstrap,
+    units_of,
     verdict,
 )
 
@@ -163,3 +167,39 @@ def test_bad_values_are_refused(call: object, words: str) -> None:
 def test_interval_is_a_tuple() -> None:
     value, low, high = Interval(1.0, 0.0, 2.0)
     assert (value, low, high) == (1.0, 0.0, 2.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.sampled_from(["", "p", "q", "r"])),
+        min_size=1, max_size=40,
+    )
+)  # fmt: skip
+def test_every_estimate_lies_in_its_interval(rows: list[tuple[int, int, bool, str]]) -> None:
+    """Any table: one group, all right, all wrong, one class, clips with and without groups."""
+    labels = np.array([label for label, *_ in rows], np.int64)
+    scores = np.eye(4, dtype=np.float32)[[predicted for _, predicted, *_ in rows]]
+    names = [f"c{i // 2}" for i in range(len(rows))]
+    units = units_of(names, [group for *_, group in rows])
+    for found in (score(scores, labels, "abcd"), score(scores, labels, "abcd", units)):
+        assert 0 <= found["ci95"][0] <= found["top1"] <= found["ci95"][1] <= 100
+        assert 0 <= found["macro_ci95"][0] <= found["macro"] <= found["macro_ci95"][1] <= 100
+        assert found["ci95"][0] < found["ci95"][1]  # no handful of clips is certain
+    a, b = scores.argmax(axis=1) == labels, np.array([other for *_, other, _ in rows])
+    points = paired_bootstrap(a, b, groups=units.names, repeats=500)
+    assert -100 <= points.low <= points.value <= points.high <= 100
+
+
+def test_folds_are_pooled_and_groups_kept_whole() -> None:
+    """Folds of 90 and 10: the figure is over 100 tests; five groups give a wider interval than 100 clips."""
+    labels = np.zeros(100, np.int64)
+    scores = np.eye(2, dtype=np.float32)[[0] * 70 + [1] * 30]
+    units = units_of([str(i) for i in range(100)], [f"g{i // 20}" for i in range(100)])
+    found = score_folds([(scores[:90], labels[:90]), (scores[90:], labels[90:])], "ab", units)
+    assert (found["top1"], found["n"]) == (70.0, 100)
+    assert found["folds_top1"] == [pytest.approx(700 / 9), 0.0]
+    assert found["ci95_over"] == "cluster bootstrap over 5 groups"
+    alone = score(scores, labels, "ab")
+    assert alone["ci95_over"] == "Wilson over 100 clips"
+    assert found["ci95"][1] - found["ci95"][0] > 1.5 * (alone["ci95"][1] - alone["ci95"][0])

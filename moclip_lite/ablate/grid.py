@@ -99,9 +99,29 @@ def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
     )
     if ablation.reference not in ablation.cells():
         raise ConfigError(f"{path}: 'reference' must be one of the grid's cells, got {ablation.reference}")
-    for cell in ablation.cells():
-        ablation.experiment(cell, seeds[0], Path())  # refuse bad keys before hours of work
+    _refuse_twins(path, ablation)
     return ablation
+
+
+def _refuse_twins(path: Path, ablation: Ablation) -> None:
+    """Refuse bad keys before hours of work, and a cell that would count twice.
+
+    Cells are told apart by their resolved configuration: ``1``, ``1.0`` and ``"1"`` are one value of a number.
+
+    Raises:
+        ConfigError: a key or value is not valid, or two cells are the same or have the same words.
+    """
+    seen: dict[str, Cell] = {}
+    for cell in ablation.cells():
+        experiment = ablation.experiment(cell, ablation.seeds[0], Path())
+        same = experiment.model_dump_json(exclude={"run": {"dir"}})
+        for mark in (same, cell_words(cell)):
+            if mark in seen:
+                raise ConfigError(
+                    f"{path}: the cells {cell_words(seen[mark])} and {cell_words(cell)} are the same configuration; "
+                    "leave one out"
+                )
+        seen |= {same: cell, cell_words(cell): cell}
 
 
 def _read(path: Path) -> Any:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from mv_tools import MotionError
+
 from ..config import Experiment
 from ..errors import MoclipError
 from ..parallel import default_workers, worker_pool
@@ -72,7 +74,7 @@ def _run_cell(job: _Job) -> str | None:
     logging.getLogger().addHandler(logging.NullHandler())  # the parent has said what is to be said
     try:
         run_experiment(Workspace(job.experiment, _Quiet(job.stop)))
-    except (MoclipError, OSError, ValueError) as error:
+    except (MoclipError, MotionError, OSError, ValueError) as error:
         return " ".join(str(error).split())
     return None
 
@@ -94,15 +96,18 @@ def run_ablation(ablation: Ablation, out: Path, reporter: Reporter, workers: int
     """
     cells = ablation.cells()
     runs = [(cell, seed, ablation.experiment(cell, seed, out)) for cell in cells for seed in ablation.seeds]
-    groups = _extract_first(ablation, [experiment for _, _, experiment in runs], reporter)
-    failures = _run_cells(runs, out, reporter, min(default_workers(workers), len(runs)))
+    failures = _extract_first(runs, reporter)
+    unread = {words for words, _ in failures}
+    ready = [run for run in runs if _words(run[0], run[1]) not in unread]
+    if ready:
+        failures += _run_cells(ready, out, reporter, min(default_workers(workers), len(ready)))
     failed = {words for words, _ in failures}
     finished = [run for run in runs if _words(run[0], run[1]) not in failed]
     if not finished:
         raise MoclipError(f"no cell of the grid could be run; the first: {failures[0][1]}")
     table = tidy_table(finished)
     summary = summarize(table, list(ablation.grid))
-    differences = comparisons(ablation, finished, groups)
+    differences = comparisons(ablation, finished)
     for name, frame in {"table": table, "summary": summary, "differences": differences}.items():
         write_table(out / name, frame, parquet=name == "table")
     summary_markdown(out / "summary.md", ablation, summary, differences, failures)
@@ -114,22 +119,23 @@ def _words(cell: Cell, seed: int) -> str:
     return f"{cell_words(cell)}, seed {seed}"
 
 
-def _extract_first(
-    ablation: Ablation, experiments: Sequence[Experiment], reporter: Reporter
-) -> dict[str, str]:
-    """Fill the cache once per way of reading clips; returns clip name -> group."""
-    seen = set()
-    groups: dict[str, str] = {}
-    for experiment in experiments:
+def _extract_first(runs: Sequence[tuple[Cell, int, Experiment]], reporter: Reporter) -> list[tuple[str, str]]:
+    """Fill the cache once per way of reading clips; returns the runs whose clips or model can't be had."""
+    problems: dict[str, str | None] = {}
+    failures = []
+    for cell, seed, experiment in runs:
         sections = {"data", "motion", "clip"}
         key = experiment.model_dump_json(include=sections)
-        if key in seen:
-            continue
-        seen.add(key)
-        space = Workspace(experiment, reporter)
-        fill_cache(space)
-        groups |= {clip.name: clip.group or clip.name for clip in space.dataset.clips}
-    return groups
+        if key not in problems:
+            problems[key] = None
+            try:
+                fill_cache(Workspace(experiment, reporter))
+            except (MoclipError, MotionError, OSError) as error:
+                problems[key] = " ".join(str(error).split())
+                reporter.warn(f"{_words(cell, seed)}: {problems[key]}")
+        if problem := problems[key]:
+            failures.append((_words(cell, seed), problem))
+    return failures
 
 
 def _run_cells(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..config import Experiment
-from ..errors import CheckpointError
 from ..report import STREAM_WORDS, markdown_table
-from ..runs import STREAMS
-from ..statistics import holm, mean_interval, paired_bootstrap, permutation_p, verdict
+from ..runs import STREAMS, ClipKey, Prediction, read_predictions
+from ..statistics import Interval, holm, mean_interval, paired_bootstrap, permutation_p, units_of, verdict
 from ..storage import atomic_path, read_json, write_text
 from .grid import Ablation, Cell, cell_words
 
@@ -24,8 +20,7 @@ __all__ = ["comparisons", "condense", "records", "summarize", "summary_markdown"
 
 Run = tuple[Cell, int, Experiment]
 Row = dict[str, Any]
-Correct = dict[tuple[int, str], list[bool]]
-Shares = npt.NDArray[np.float64]
+Tests = dict[tuple[int, ClipKey], Prediction]
 _COSTS: Final = ("trainable", "gflops", "latency_ms")
 
 
@@ -42,45 +37,58 @@ def tidy_table(runs: Sequence[Run]) -> pd.DataFrame:
             for fold, found in zip(metrics["folds"], folds, strict=True):
                 row: Row = {key: str(value) for key, value in cell.items()}
                 row |= {"seed": seed, "fold": fold, "stream": stream}
+                row |= {"run_low": whole["ci95"][0], "run_high": whole["ci95"][1]}
                 row |= {key: found[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})
     return pd.DataFrame(rows)
 
 
 def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Mean top-1 with its 95 % interval over seeds and folds (Student's t), per cell and stream."""
+    """Top-1 per cell and stream: the mean over seeds of each run's own figure, with its 95 % interval.
+
+    A run's figure is over the tests of all its folds, as in its metrics.json. The interval is Student's t
+    over seeds; with one seed it is the run's own, over its clips or groups.
+    """
     rows = []
     for values, part in table.groupby([*keys, "stream"], sort=False):
-        found = mean_interval([float(v) for v in part["top1"]])
+        right = (part["top1"] * part["n"]).groupby(part["seed"]).sum()
+        found = mean_interval(list(right / part["n"].groupby(part["seed"]).sum()))
+        if len(right) == 1:
+            found = Interval(found.value, float(part["run_low"].iloc[0]), float(part["run_high"].iloc[0]))
         names = values if isinstance(values, tuple) else (values,)
         row: Row = dict(zip([*keys, "stream"], names, strict=True))
         low, high = np.clip([found.low, found.high], 0, 100)  # Student's t knows no bounds
-        row |= {"mean": found.value, "low": float(low), "high": float(high), "runs": len(part)}
+        row |= {"mean": found.value, "low": float(low), "high": float(high), "runs": len(right)}
         rows.append(row | {key: part[key].median() for key in _COSTS})
     return pd.DataFrame(rows)
 
 
-def comparisons(ablation: Ablation, runs: Sequence[Run], groups: Mapping[str, str]) -> pd.DataFrame:
-    """Every cell against the reference, clip by clip, in percentage points.
+def comparisons(ablation: Ablation, runs: Sequence[Run]) -> pd.DataFrame:
+    """Every cell against the reference, test by test, in percentage points.
 
-    A clip counts with the share of seeds and folds in which it was right. The interval is a paired
-    bootstrap over groups of clips, p a permutation test over the same groups, raised for the number
-    of comparisons (Holm).
+    A test is a clip with a seed and a fold; those that both cells have count, each alike. Where both
+    have all, the difference is that of the means. The interval is a paired bootstrap over groups (clips
+    where groups are unknown) with all their tests, p a permutation test over the same, raised for the
+    number of comparisons (Holm). ``left_out`` counts tests that one of the two alone has.
     """
-    correct = {cell_words(cell): _correct(ablation.stream, cell, runs) for cell in ablation.cells()}
-    reference = correct[cell_words(ablation.reference)]
+    tested = {cell_words(cell): _tests(ablation.stream, cell, runs) for cell in ablation.cells()}
+    reference = tested[cell_words(ablation.reference)]
     rows = []
     for cell in ablation.cells():
-        if cell == ablation.reference:
+        if cell_words(cell) == cell_words(ablation.reference):
             continue
-        clips, a, b = _pair(correct[cell_words(cell)], reference)
-        if not clips:
+        own = tested[cell_words(cell)]
+        keys = sorted(own.keys() & reference.keys())
+        if not keys:
             continue
-        of_group = [groups.get(clip, clip) for clip in clips]
-        found = paired_bootstrap(a, b, groups=of_group)
+        clips = [key.name for _, key in keys]
+        units = units_of(clips, [own[key].group for key in keys]).names
+        a, b = ([float(of[key].correct) for key in keys] for of in (own, reference))
+        found = paired_bootstrap(a, b, groups=units)
         row: Row = {key: str(value) for key, value in cell.items()}
-        row |= {"difference": found.value, "low": found.low, "high": found.high, "clips": len(clips)}
-        rows.append(row | {"p": permutation_p(a, b, groups=of_group), "_found": found})
+        row |= {"difference": found.value, "low": found.low, "high": found.high, "clips": len(set(clips))}
+        row |= {"tests": len(keys), "left_out": len(own.keys() ^ reference.keys())}
+        rows.append(row | {"p": permutation_p(a, b, groups=units), "_found": found})
     table = pd.DataFrame(rows)
     if len(table):
         table["p"] = holm(list(table["p"]))
@@ -88,32 +96,13 @@ def comparisons(ablation: Ablation, runs: Sequence[Run], groups: Mapping[str, st
     return table
 
 
-def _pair(own: Correct, reference: Correct) -> tuple[list[str], Shares, Shares]:
-    """Clips that both tested with the same seeds, and the share of these that each had right."""
-    shares: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for seed, clip in sorted(set(own) & set(reference)):
-        key = seed, clip
-        shares[clip].append((float(np.mean(own[key])), float(np.mean(reference[key]))))
-    clips = sorted(shares)
-    means = np.array([np.mean(shares[clip], axis=0) for clip in clips]).reshape(-1, 2)
-    return clips, means[:, 0], means[:, 1]
-
-
-def _correct(stream: str, cell: Cell, runs: Sequence[Run]) -> Correct:
-    """(seed, clip) -> right or wrong in each fold that tested it."""
-    found: Correct = defaultdict(list)
+def _tests(stream: str, cell: Cell, runs: Sequence[Run]) -> Tests:
+    """(seed, clip and fold) -> prediction; empty if the stream was not tested."""
+    found: Tests = {}
     for other, seed, experiment in runs:
-        if other != cell:
-            continue
         path = experiment.run.dir / f"predictions_{stream}.csv"
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    found[seed, row["clip"]].append(row["label"] == row["predicted"])
-        except FileNotFoundError:
-            return {}  # this stream was not tested
-        except (KeyError, UnicodeDecodeError, csv.Error) as error:
-            raise CheckpointError(f"{path} is not a table of predictions") from error
+        if cell_words(other) == cell_words(cell) and path.is_file():
+            found |= {(seed, key): value for key, value in read_predictions(path).items()}
     return found
 
 
@@ -158,8 +147,8 @@ def summary_markdown(
     parts = [
         f"# {ablation.name}\n",
         markdown_table(header, [_summary_row(row, keys) for row in records(condense(summary, keys))]) + "\n",
-        f"Means over seeds {', '.join(map(str, ablation.seeds))} and their folds; intervals are Student's t over "
-        "these runs. GFLOPs and milliseconds (this machine, one clip at a time) are of one clip with all its views.\n",
+        f"Means over seeds {', '.join(map(str, ablation.seeds))}, each over the tests of all its folds; intervals are "
+        "Student's t over these runs, or of one run alone its own, over its clips or groups. GFLOPs and milliseconds (this machine, one clip at a time) are of one clip with all its views.\n",
         "![results](plot.png)\n",
     ]
     if len(differences):
@@ -167,12 +156,25 @@ def summary_markdown(
         parts += [
             f"## {STREAM_WORDS[ablation.stream]}: difference from {cell_words(ablation.reference)}\n",
             markdown_table([*keys, "points", "95 % interval", "p", "clips", ""], rows) + "\n",
-            "On the same clips: paired bootstrap and permutation test over groups of clips; p is raised for the "
-            "number of comparisons (Holm). The seeds' spread is in the table above, not here.\n",
+            "Points are paired test by test: a clip with the same seed and fold in both cells, each test counted once. "
+            f"{_unpaired(differences)} Paired bootstrap and permutation test over groups of clips (over clips where "
+            "groups are unknown); p is raised for the number of comparisons (Holm). The seeds' spread is in the table "
+            "above, not here.\n",
         ]
     if failures:
         parts.append("## Not run\n\n" + "\n".join(f"- {words}: {why}" for words, why in failures) + "\n")
     write_text(path, "\n".join(parts))
+
+
+def _unpaired(differences: pd.DataFrame) -> str:
+    """Whether the points are the difference of the means beside them."""
+    if not differences["left_out"].any():
+        return "They are the differences of the means above."
+    most = int(differences["left_out"].max())
+    return (
+        f"They are not the differences of the means above: up to {most} tests of one cell have no partner in the "
+        "reference and are left out here."
+    )
 
 
 def _summary_row(row: Row, keys: Sequence[str]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -17,14 +16,13 @@ import typer
 from ..threads import set_thread_policy
 from . import ablate, cache, compare, data, experiment, export, mv, predict, videotext
 from .console import collected_bugs, err, explain
-from .options import Program
 
 __all__ = ["app", "main"]
 
 # Raised where a command without arguments shows its help, by click 8.2 and later or by typer's copy of it.
 _NO_ARGUMENTS = getattr(sys.modules[typer.BadParameter.__module__], "NoArgsIsHelpError", ())
 
-app = Program(
+app = typer.Typer(
     name="moclip",
     help="Recognise actions in video straight from the compressed stream.\n\nStart with: moclip demo",
     no_args_is_help=True,
@@ -84,9 +82,16 @@ def _joined() -> Iterator[None]:
         if part.leads:
             yield
         else:
-            err.file = nowhere
-            with redirect_stdout(nowhere):
+            with redirect_stdout(nowhere), redirect_stderr(nowhere):
                 yield
+
+
+def _at_home(word: str) -> str:
+    """``~/x`` and ``--out=~/x`` with the home folder: a shell does the first, not always the second."""
+    option, equals, value = word.partition("=")
+    if equals and option.startswith("--") and value.startswith("~"):
+        return f"{option}={os.path.expanduser(value)}"
+    return os.path.expanduser(word)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    words = [_at_home(word) for word in words if word != "--debug"]
     set_thread_policy()
     with collected_bugs() as bugs:
         code = _run(words, debug)
@@ -107,18 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if bugs and code in (0, 2) else code
 
 
-def _refuse_empty(words: list[str]) -> None:
-    """Refuse ``--out ""`` and ``--out=``: an empty path would be the current folder, without a word."""
-    for place, word in enumerate(words):
-        if not word.strip() or re.fullmatch(r"--[\w-]+=\s*", word):
-            name = word.partition("=")[0] or " ".join(words[max(0, place - 1) : place])
-            raise typer.BadParameter(f"the argument after {name!r} is empty; is a shell variable not set?")
-
-
 def _run(words: list[str], debug: bool) -> int:
     command = typer.main.get_command(app)
     try:
-        _refuse_empty(words)
         with _joined():
             result = command.main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from .console import err, print_json, print_table
-from .options import Cache, Json, Program
+from .options import Cache, Json, finite
 
 __all__ = ["app"]
 
-app = Program(help="Look after cached features.", no_args_is_help=True)
+app = typer.Typer(help="Look after cached features.", no_args_is_help=True)
 
 
 @app.command()
@@ -72,7 +72,9 @@ def prune(
             help="Only this stage: folds, motion, clip, motion_tokens, text, trained, window or video."
         ),
     ] = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Only entries older than so many days.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Only entries older than so many days.")
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     cache: Cache = None,
 ) -> None:

@@ -30,13 +30,15 @@ def compare(
     if json:
         print_json(found.as_dict())
         return
-    print_table("scores", comparing.SCORES, found.score_rows())
+    print_table("scores", *found.score_table())
     print_table(f"against {found.names[0]}", comparing.DIFFERENCES, found.difference_rows())
     for d in found.differences:
         if d.stream == found.runs[0].main and (rows := found.class_rows(d)):
             print_table(f"classes that changed: {d.run}, {d.stream}", comparing.CLASSES, rows)
     if found.settings:
         print_table("settings that differ", ["setting", *found.names], found.setting_rows())
+    for text in found.intervals():
+        err.print(text, markup=False)
     for text in found.warnings():
         err.print(f"warning: {text}", markup=False, style="yellow")
     err.print(comparing.HOW, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,6 @@ from .options import (
     Cache,
     Json,
     Pretrained,
-    Program,
     Quiet,
     Root,
     Sets,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "extract_app"]
 
-app = Program(help="Prepare and list data sets.", no_args_is_help=True)
-extract_app = Program(help="Fill the feature cache.", no_args_is_help=True)
+app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True)
+extract_app = typer.Typer(help="Fill the feature cache.", no_args_is_help=True)
 
 
 Recipes = Annotated[
@@ -49,15 +49,15 @@ def prepare(
     root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
     splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
     recipe: Recipes = None,
-    gop: Annotated[int, typer.Option(help="Without --recipe: frames from one I picture to the next.")] = 12,
+    gop: Annotated[int, typer.Option(min=1, help="Without --recipe: frames from one I picture to the next.")] = 12,
     bframes: Annotated[int, typer.Option(help="Without --recipe: consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
     side: Annotated[int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
-    seed: Annotated[int, typer.Option(help="synthetic: seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="synthetic: seed.")] = 0,
     group_pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own.")] = None,
-    skip_missing: SkipMissing = None, workers: Workers = None, json: Json = False,
+    skip_missing: SkipMissing = False, workers: Workers = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
 
@@ -68,7 +68,7 @@ def prepare(
     from .. import datasets
     from ..parallel import default_workers
 
-    reporter, count = ConsoleReporter(), default_workers(workers or 0)
+    reporter, count = ConsoleReporter(), default_workers(workers if workers is not None else 0)
     if kind == "synthetic":
         spec = datasets.SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         made = datasets.generate(
@@ -84,7 +84,7 @@ def prepare(
     recipes = {
         datasets.recipe_name(r): r for r in [datasets.parse_recipe(n) for n in recipe or []] or [plain]
     }
-    found = _originals(kind, root, splits, group_pattern, bool(skip_missing), reporter)
+    found = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
     values: list[dict[str, Any]] = []
     for chosen in recipes.values():
         report = datasets.prepare(found, out, chosen, workers=count, progress=reporter.progress)
@@ -140,7 +140,7 @@ def print_failures(failures: list[dict[str, str]]) -> None:
 
 
 @app.command("list")
-def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = None, json: Json = False) -> None:
+def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
     """Classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
@@ -169,9 +169,20 @@ def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = None, j
         splits = [f"{k}: {v['train']:,} train, {v['test']:,} test" for k, v in facts["splits"].items()]
         err.print(
             f"{facts['recipe']}: {facts['frames']:,} frames, {facts['hours']:.2f} h, {facts['megabytes']:.1f} MB, "
-            f"{', '.join(facts['sizes'])}" + "".join(f"; {text}" for text in splits),
+            f"{_sizes(rows)}" + "".join(f"; {text}" for text in splits),
             markup=False,
         )
+
+
+def _sizes(rows: Sequence[ManifestRow]) -> str:
+    """Widths and heights in a few words, however many there are."""
+    counts = Counter((row.width, row.height) for row in rows)
+    if len(counts) <= 3:
+        return ", ".join(f"{width}x{height}" for width, height in sorted(counts))
+    by_area = sorted(counts, key=lambda size: (size[0] * size[1], size))
+    (width, height), count = counts.most_common(1)[0]
+    (w0, h0), (w1, h1) = by_area[0], by_area[-1]
+    return f"{len(counts)} sizes from {w0}x{h0} to {w1}x{h1}, most often {width}x{height} ({count:,} clips)"
 
 
 def _summary(rows: Sequence[ManifestRow]) -> dict[str, Any]:
@@ -206,6 +217,8 @@ def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:
         print_failures(failures)
         if report.notes:
             print_table("Notes", ["clip", "note"], [[note.name, note.note] for note in report.notes])
+    if failures and not report.keys:
+        raise DataError(f"none of {len(failures)} clips could be read; the first: {failures[0]['reason']}")
 
 
 Failures = Annotated[Path | None, typer.Option(help="CSV to write the clips that failed to.")]
@@ -214,7 +227,7 @@ Failures = Annotated[Path | None, typer.Option(help="CSV to write the clips that
 @extract_app.command("motion")
 def extract_motion(
     dataset: Source, sets: Sets = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = None, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
+    skip_missing: SkipMissing = False, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Read the motion of every clip into the cache.
 
@@ -228,7 +241,7 @@ def extract_motion(
 @extract_app.command("clip")
 def extract_clip(
     dataset: Source, sets: Sets = None, pretrained: Pretrained = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = None, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
+    skip_missing: SkipMissing = False, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Compute CLIP features of every clip into the cache.
 

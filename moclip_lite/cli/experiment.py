@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import ConsoleReporter, err, explain, print_json, print_table
 from .data import print_failures
 from .options import (
     Cache,
     Json,
     Pretrained,
-    Program,
     Quiet,
     Root,
     RunDir,
@@ -33,18 +32,18 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "evaluate", "run", "train_app", "zero_shot"]
 
-train_app = Program(
+train_app = typer.Typer(
     help="Train one stage; features that are missing are extracted first.", no_args_is_help=True
 )
 
 
 def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
-    from ..report import HEADER, score_rows
+    from ..report import score_table
 
     if json:
         print_json(metrics)
         return
-    print_table(title, HEADER, score_rows(metrics))
+    print_table(title, *score_table(metrics))
     print_failures(metrics.get("failures", []))
 
 
@@ -72,7 +71,7 @@ def _named(**values: Any) -> dict[str, Any]:
 def run(
     experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
     weights_of: WeightsOf = None, seed: Seed = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = None, json: Json = False, quiet: Quiet = False,
+    skip_missing: SkipMissing = False, json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run all stages of an experiment; what is done already is skipped.
 
@@ -139,10 +138,10 @@ def evaluate(
 
 
 def zero_shot(
-    sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with labels.")],
+    sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")],
     labels: Annotated[str | None, typer.Option(help="Free-text labels for files, separated by commas.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="One label, which may hold commas. Repeatable.")] = None,
-    labels_file: Annotated[Path | None, typer.Option(help="Text file of labels, one a line.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", help="One label, commas and all. Repeatable.")] = None,
+    labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file with a label on each line.")] = None,
     sets: Sets = None, prompts: Annotated[Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small.")] = None,
     pretrained: Pretrained = None, weights_of: WeightsOf = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
@@ -150,63 +149,87 @@ def zero_shot(
 ) -> None:  # fmt: skip
     """Classify by the class names alone: frames against sentences, nothing is trained.
 
-    A file that can't be read is reported and the rest goes on; the exit code is then 2.
-
     Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
     """
-    from ..zeroshot import check_labels, zero_shot_dataset
+    from ..zeroshot import zero_shot_dataset
 
     named = {"clip.prompts": prompts, "clip.model": model}
     named |= _named(pretrained=pretrained, weights_of=weights_of, cache=cache)
     names = _labels(labels, label, labels_file)
-    if names is not None:
-        check_labels(names)
+    if names:
         space = workspace_of(experiment_of(None, sets, named), quiet)
         _zero_shot_files(space, sources, names, top_k, json)
         return
     if len(sources) != 1:
         raise typer.BadParameter("several files need --labels; without it one data set is expected")
-    if sources[0].is_file() and sources[0].suffix not in (".yaml", ".yml", ".safetensors"):
+    features: dict[str, Any] = {}
+    if sources[0].is_file() and sources[0].suffix == ".safetensors":
+        features = {"data.kind": "features", "data.root": sources[0]}
+    elif sources[0].is_file() and sources[0].suffix not in (".yaml", ".yml"):
         raise typer.BadParameter("a video file needs --labels, such as --labels 'diving, cooking'")
-    space = workspace_of(experiment_of(sources[0], sets, named, ("run.streams=[zero_shot]",)), quiet)
+    source = None if features else sources[0]
+    forced = ("run.streams=[zero_shot]",)
+    space = workspace_of(experiment_of(source, sets, {**features, **named}, forced), quiet)
     result = zero_shot_dataset(space)
     if json:
         print_json(result)
         return
     low, high = result["ci95"]
     row = [f"{result['top1']:.1f}", f"{low:.1f} to {high:.1f}", f"{result['top5']:.1f}", str(result["n"])]
-    model_words = " ".join(
-        filter(None, (space.encoder_identity["model"], space.encoder_identity["pretrained"]))
-    )
-    title = f"zero-shot, {'features of ' if space.feature_file else ''}{model_words}"
+    spec = space.appearance_spec
+    title = f"zero-shot, {spec.model} ({spec.pretrained})"
+    if space.feature_file is not None:
+        title = f"zero-shot, features of {space.experiment.data.root}"
     print_table(title, ["top-1 %", "95 % interval", "top-5 %", "clips"], [row])
     print_failures(result["failures"])
 
 
-def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> list[str] | None:
-    """The labels of all three options together, in their order; None where none of them is given."""
-    from ..errors import ConfigError
-
-    if joined is None and not single and file is None:
-        return None
-    names = (joined or "").split(",") + (single or [])
+def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> list[str]:
+    """Labels of the three options together; [] if none was given."""
+    if joined is None and single is None and file is None:
+        return []
+    names = [name.strip() for name in [*(joined or "").split(","), *(single or [])] if name.strip()]
     if file is not None:
         try:
-            names += file.read_text(encoding="utf-8-sig").splitlines()
+            names += [
+                line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+            ]
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{file}: a file of labels is text in UTF-8, one label a line") from error
-    return [name.strip() for name in names if name.strip()]
+            raise typer.BadParameter(f"{file} is not a text file") from error
+    seen = [" ".join(name.casefold().split()) for name in names]
+    twice = [name for name, plain in zip(names, seen, strict=True) if seen.count(plain) > 1]
+    if twice:
+        raise typer.BadParameter(f"the label {twice[0]!r} is given twice")
+    if len(names) < 2:
+        raise typer.BadParameter(
+            "at least two labels are needed: --labels 'diving, cooking', --label or --labels-file"
+        )
+    return names
 
 
 def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
-    from ..zeroshot import zero_shot_files
+    from ..errors import MoclipError
+    from ..extract import CLIP_ERRORS, reason_of
+    from ..zeroshot import zero_shot_file
 
+    encoder = space.lazy_encoder.encoder
     answers, failed = [], []
-    for path, answer in zero_shot_files(space, files, names):
-        if isinstance(answer, str):
-            failed.append((path, answer))
-        else:
-            answers.append((path, answer[:top_k]))
+    for path in files:
+        try:
+            answers.append((path, zero_shot_file(space, encoder, path, names)[:top_k]))
+        except MoclipError:
+            raise  # of the model or the labels, not of the file
+        except Exception as error:
+            known = isinstance(error, CLIP_ERRORS)
+            failed.append(explain(error) if known else f"{path}: {reason_of(error)}")
+    _print_ranked(answers, json)
+    for reason in failed:
+        err.print(f"moclip: {reason}", markup=False, style="red")
+    if failed:
+        raise typer.Exit(2)
+
+
+def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: bool) -> None:
     if json:
         print_json(
             [
@@ -214,15 +237,9 @@ def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_
                 for path, ranking in answers
             ]
         )
-    else:
-        for path, ranking in answers:
-            rows = [[name, f"{100 * score:.1f}"] for name, score in ranking]
-            print_table(str(path), ["label", "%"], rows)
-    for path, reason in failed:
-        where = "" if str(path) in reason else f"{path}: "
-        err.print(f"moclip: {where}{reason}", markup=False, style="red")
-    if failed:
-        raise typer.Exit(2)
+        return
+    for path, ranking in answers:
+        print_table(str(path), ["label", "%"], [[name, f"{100 * score:.1f}"] for name, score in ranking])
 
 
 def demo(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import Json, Quiet, expanded
+from .options import Json, Quiet
 
 __all__ = ["export"]
 
@@ -29,14 +29,14 @@ def export(
     from ..mobileviclip import create_mobileviclip, load_model
 
     reporter = ConsoleReporter(quiet)
-    path = Path(expanded(source))
+    path = Path(source)
     if path.is_dir():
         made = export_classifier(path, out)
     elif path.suffix == ".safetensors" or source.startswith(VIDEO_MODELS):
         if path.suffix == ".safetensors":
             model = load_model(path)
         else:
-            model = create_mobileviclip(source, None if pretrained == "none" else expanded(pretrained))
+            model = create_mobileviclip(source, None if pretrained == "none" else pretrained)
         if model.random:
             reporter.warn(f"{model.describe()}: what {source} answers means nothing")
         made = export_mobileviclip(model, out)

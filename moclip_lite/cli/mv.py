@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, err, print_json
-from .options import Json, Program
+from .options import Json
 
 __all__ = ["app"]
 
-app = Program(help="Motion vectors of one file: describe, write, draw, re-encode.", no_args_is_help=True)
+app = typer.Typer(help="Motion vectors of one file: describe, write, draw, re-encode.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="A video file.")]
 Backend = Annotated[str, typer.Option(help="auto, native, libav or mvextractor.")]

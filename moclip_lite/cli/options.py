@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -18,10 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cache",
-    "Device",
     "Json",
     "Pretrained",
-    "Program",
     "Quiet",
     "Root",
     "RunDir",
@@ -31,19 +27,14 @@ __all__ = [
     "Source",
     "WeightsOf",
     "Workers",
-    "expanded",
     "experiment_of",
+    "finite",
     "overrides_of",
     "workspace_of",
 ]
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
 Source: TypeAlias = Annotated[
-    Path,
-    typer.Argument(
-        help="An experiment's YAML file, a folder of class folders, a run folder, or a file of features."
-    ),
+    Path, typer.Argument(help="An experiment's YAML file, a folder of class folders, or a run folder.")
 ]
 Sets: TypeAlias = Annotated[
     list[str] | None,
@@ -63,42 +54,19 @@ Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.seed.")]
 Workers: TypeAlias = Annotated[
     int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")
 ]
-Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 and so on, or mps.")]
 Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: where features are kept.")]
 SkipMissing: TypeAlias = Annotated[
-    bool | None, typer.Option("--skip-missing", help="data.skip_missing: go on without absent clips.")
+    bool, typer.Option("--skip-missing", help="data.skip_missing: go on without absent clips.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
 
 
-class Program(typer.Typer):
-    """Commands whose paths may begin with ``~``, quoted or behind ``=`` too, where a shell leaves it."""
-
-    def command(self, *args: Any, **settings: Any) -> Callable[[_Function], _Function]:
-        """As typer's; the function gets its paths expanded."""
-        register = super().command(*args, **settings)
-
-        def add(function: _Function) -> _Function:
-            @functools.wraps(function)
-            def run(**values: Any) -> Any:
-                return function(**{name: _expand(value) for name, value in values.items()})
-
-            register(run)
-            return function
-
-        return add
-
-
-def _expand(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_expand(item) for item in value]
-    return Path(expanded(str(value))) if isinstance(value, Path) else value
-
-
-def expanded(path: str) -> str:
-    """``~`` and ``~user`` replaced by the home folder; as it is where there is none."""
-    return os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises where there is no such user
+def finite(value: float | None) -> float | None:
+    """Callback of options: neither infinite nor "nan", which no bound holds back."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"must be a finite number, got {value}")
+    return value
 
 
 def experiment_of(
@@ -107,9 +75,9 @@ def experiment_of(
     """Configuration of a source with overrides; options by name win over --set.
 
     Args:
-        source: YAML file, folder of class folders, run folder, file of features, or None for the defaults.
+        source: YAML file, folder of class folders, run folder, or None for the defaults.
         sets: of ``--set``.
-        named: configuration key -> value of its own option (None: not given).
+        named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
     """
     from ..config import load_experiment
@@ -124,9 +92,6 @@ def experiment_of(
             source.parent.name != "folds"
         ):  # the folder may have been moved since its configuration was written
             overrides.append(f"run.dir={_quoted(source)}")
-    elif source is not None and source.suffix == ".safetensors" and source.is_file():
-        path = None
-        overrides += ["data.kind=features", f"data.root={_quoted(source)}"]
     elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
     overrides += sets or []
@@ -134,14 +99,16 @@ def experiment_of(
 
 
 def overrides_of(named: dict[str, Any]) -> list[str]:
-    """Overrides of the options that were given: all that are not None, 0 and False among them."""
-    return [f"{key}={_quoted(value)}" for key, value in named.items() if value is not None]
+    """Overrides of the options that were given."""
+    return [
+        f"{key}={_quoted(value)}" for key, value in named.items() if value is not None and value is not False
+    ]
 
 
 def _quoted(value: Any) -> str:
-    """A value as a text in YAML, whatever characters it holds."""
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text) + '"'
+    if isinstance(value, (bool, int, float)):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def workspace_of(experiment: Experiment, quiet: bool) -> Workspace:

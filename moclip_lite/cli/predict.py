@@ -8,18 +8,22 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, err, explain, print_json, print_table
-from .options import Device, Json, Pretrained, Sets, overrides_of
+from .options import Json, Pretrained, Sets, overrides_of
 
 __all__ = ["predict"]
 
 
 def _files(paths: list[Path]) -> list[Path]:
-    from ..datasets import VIDEO_SUFFIXES
+    from ..datasets import video_files
 
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+        try:
+            folder = path.is_dir()
+        except OSError:  # a name that no file can have: reported when it is read
+            folder = False
+        if folder:
+            inside = video_files(path)
             if not inside:
                 raise FileNotFoundError(2, "this folder holds no video files", str(path))
             found += inside
@@ -32,7 +36,7 @@ def predict(
     files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
-    device: Device = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
     json: Json = False,
@@ -43,10 +47,8 @@ def predict(
 
     Example: moclip predict clip.mp4 holiday/ --model runs/x
     """
-    import av.error
-
-    from mv_tools import MotionError
-
+    from ..errors import MoclipError
+    from ..extract import CLIP_ERRORS, reason_of
     from ..predict import Classifier
 
     reporter = ConsoleReporter()
@@ -59,8 +61,12 @@ def predict(
     for done, path in enumerate(paths, start=1):
         try:
             answers.append(classifier.explain(path, top_k))
-        except (MotionError, OSError, av.error.FFmpegError) as error:
-            failed.append({"path": str(path), "reason": explain(error)})
+        except MoclipError:
+            raise  # of the model, not of the file
+        except Exception as error:
+            known = isinstance(error, CLIP_ERRORS)
+            reason = explain(error) if known else f"{path}: {reason_of(error)}"
+            failed.append({"path": str(path), "reason": reason})
         reporter.progress("predict", done, len(paths))
     reporter.close()
     if json:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from ..errors import DataError
 from .console import ConsoleReporter, err, print_json, print_table
 from .data import print_failures
-from .options import Cache, Device, Json, Quiet, WeightsOf, expanded
+from .options import Cache, Json, Quiet, WeightsOf, finite
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -23,6 +25,7 @@ Weights: TypeAlias = Annotated[
     str, typer.Option("--pretrained", help="datacompdr (MobileCLIP's, from a hub), a checkpoint's path, or 'none' for random weights.")
 ]  # fmt: skip
 Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="Of random weights, order and augmentation.")]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
 def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
@@ -35,7 +38,7 @@ def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
         raise ConfigError(
             f"--model must be one of {[VIDEO_MODELS + name for name in VARIANTS]}, got {model!r}"
         )
-    return ModelSpec(name=model, pretrained=expanded(pretrained), seed=seed)
+    return ModelSpec(name=model, pretrained=os.path.expanduser(pretrained), seed=seed)
 
 
 def _encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
@@ -59,10 +62,10 @@ def train_video_text(
     prompts: Annotated[Path | None, typer.Option(help="YAML of templates and paraphrases, for class folders.")] = None,
     model: Model = "mobileviclip-small", pretrained: Weights = "datacompdr",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs.")] = 3,
-    warmup: Annotated[float, typer.Option(min=0, help="Epochs in which the rate rises.")] = 1.0,
+    warmup: Annotated[float, typer.Option(min=0, callback=finite, help="Epochs in which the rate rises.")] = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Pairs per step and process.")] = 32,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-5,
-    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = 0.2,
+    lr: Annotated[float, typer.Option(callback=finite, help="Peak learning rate.")] = 1e-5,
+    weight_decay: Annotated[float, typer.Option(min=0, callback=finite, help="AdamW's.")] = 0.2,
     train_text: Annotated[bool, typer.Option("--train-text", help="Train the text tower too; it is frozen else.")] = False,
     grad_checkpointing: Annotated[bool, typer.Option("--grad-checkpointing", help="Less memory, a third more time.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads that read clips ahead.")] = 2,
@@ -83,8 +86,10 @@ def train_video_text(
     if lr <= 0:
         raise typer.BadParameter(f"--lr must be above 0, got {lr}")
     if source.is_dir():
-        dataset = load_folder(source)
-        pairs = class_pairs(dataset.clips, read_prompts(prompts, dataset.labels))
+        found = load_folder(source)
+        for note in found.notes:
+            reporter.warn(note)
+        pairs = class_pairs(found.clips, read_prompts(prompts).check(found.labels))
     else:
         pairs = read_pairs(source, root)
     settings = VideoTextSettings(
@@ -105,7 +110,7 @@ def index(
     folder: Annotated[Path, typer.Argument(help="Videos, subfolders included.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The index, a .safetensors file.")] = Path("index.safetensors"),
     model: Model = "mobileviclip-small", pretrained: Weights = "datacompdr", seed: Seed = 0,
-    window: Annotated[float, typer.Option(help="Seconds of a window at most.")] = 10.0,
+    window: Annotated[float, typer.Option(callback=finite, help="Seconds of a window at most.")] = 10.0,
     shots: Annotated[bool, typer.Option("--shots/--no-shots", help="End windows at shots, which motion vectors betray.")] = True,
     cache: Cache = None, device: Device = "auto", json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -136,11 +141,13 @@ def index(
         about = {"index": str(out), "model": made.model_text, "videos": len(made.videos)}
         print_json({**about, "windows": len(made.vectors), "failures": failures})
     else:
-        text = f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}"
-        err.print(text, markup=False)
+        err.print(
+            f"{out}: {len(made.vectors)} windows of {len(made.videos)} videos, {made.model_text}",
+            markup=False,
+        )
         print_failures(failures)
     if failures:
-        raise typer.Exit(2)
+        raise DataError(f"{len(failures)} videos could not be read, the others are in the index")
 
 
 def search(
@@ -163,9 +170,7 @@ def search(
         raise typer.BadParameter("a query is empty; say what to look for")
     loaded = load_index(index)
     own = loaded.model
-    spec = _spec(
-        own.name if model is None else model, own.pretrained if pretrained is None else pretrained, own.seed
-    )
+    spec = _spec(model or own.name, pretrained or own.pretrained, own.seed)
     encoder = _own_encoder(index, spec, device, reporter) if spec == own else _encoder(spec, device, reporter)
     hits, warnings = find(loaded, encoder, queries, top_k)
     for warning in warnings:
@@ -246,6 +251,8 @@ def convert(
 
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """
+    import re
+
     from ..config import VIDEO_MODELS
 
     if not model.startswith(VIDEO_MODELS):
@@ -257,9 +264,22 @@ def convert(
         raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
     from ..mobileviclip import build, import_checkpoint, save_model, variant
 
-    pairs = [_renaming(entry) for entry in rename or []]
+    pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
+    if any(len(entry) != 2 for entry in pairs):
+        raise typer.BadParameter("--rename takes REGEX=REPLACEMENT")
+    for entry in pairs:
+        try:
+            pattern = re.compile(entry[0])
+        except re.error as error:
+            raise typer.BadParameter(f"--rename {entry[0]!r} is no regular expression: {error}") from error
+        try:
+            pattern.sub(entry[1], "")  # reads the replacement, whether it matches or not
+        except (re.error, IndexError) as error:
+            raise typer.BadParameter(
+                f"--rename {entry[0]}={entry[1]}: the replacement can't be used: {error}"
+            ) from error
     made = build(variant(_spec(model, "none", 0).name))
-    report = import_checkpoint(made, checkpoint, partial=partial, rename=pairs)
+    report = import_checkpoint(made, checkpoint, partial=partial, rename=pairs)  # type: ignore[arg-type]
     save_model(out, made.reparameterize() if fold else made)
     if made.random:
         ConsoleReporter().warn(f"{out}: {made.describe()}; every answer will say so")
@@ -270,26 +290,6 @@ def convert(
     for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
         for name in names:
             err.print(f"  {kind}: {name}", markup=False)
-
-
-def _renaming(entry: str) -> tuple[str, str]:
-    """REGEX=REPLACEMENT; refused here where the replacement does not fit the groups of the expression."""
-    import re
-
-    pattern, equals, replacement = entry.partition("=")
-    if not equals or not pattern:
-        raise typer.BadParameter(f"--rename takes REGEX=REPLACEMENT, got {entry!r}")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise typer.BadParameter(f"--rename {pattern!r} is no regular expression: {error}") from error
-    try:
-        re.sub(pattern, replacement, "")  # the replacement is read before anything is looked for
-    except (re.error, IndexError) as error:  # IndexError: no group of that name
-        raise typer.BadParameter(
-            f"--rename {pattern!r} can't be replaced by {replacement!r}: {error}"
-        ) from error
-    return pattern, replacement
 
 
 def _convert_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:

@@ -1,17 +1,18 @@
 """Data sets: class folders, UCF101 and generated clips, and how they are divided."""
 
-from .base import VIDEO_SUFFIXES, Clip, Fold, VideoDataset, shorten, with_groups
+from .base import Clip, Fold, VideoDataset, shorten, with_groups
 from .fewshot import limit_train
 from .folder import load_folder
 from .manifest import MANIFEST, ManifestRow, prepared_root, read_manifest
 from .prepare import PrepareReport, prepare
 from .recipes import parse_recipe, recipe_name
-from .splits import holdout_fold, leave_one_group_out, official_folds
+from .splits import checked, holdout_fold, leave_one_group_out, official_folds
 from .synthetic import SyntheticSpec, generate
 from .ucf101 import check_tree, load_ucf101, read_lists
+from .walk import VIDEO_SUFFIXES, video_files
 
 __all__ = [
     "MANIFEST", "VIDEO_SUFFIXES", "Clip", "Fold", "ManifestRow", "PrepareReport", "SyntheticSpec", "VideoDataset",
-    "check_tree", "generate", "holdout_fold", "leave_one_group_out", "limit_train", "load_folder", "load_ucf101",
-    "official_folds", "parse_recipe", "prepare", "prepared_root", "read_lists", "read_manifest", "recipe_name", "shorten", "with_groups",
+    "check_tree", "checked", "generate", "holdout_fold", "leave_one_group_out", "limit_train", "load_folder", "load_ucf101",
+    "official_folds", "parse_recipe", "prepare", "prepared_root", "read_lists", "read_manifest", "recipe_name", "shorten", "video_files", "with_groups",
 ]  # fmt: skip

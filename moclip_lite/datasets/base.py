@@ -7,15 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 from ..errors import DataError
 
-__all__ = ["VIDEO_SUFFIXES", "Clip", "Fold", "VideoDataset", "group_of", "shorten", "with_groups"]
-
-VIDEO_SUFFIXES: Final = frozenset(
-    (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".h264", ".264", ".wmv", ".flv")
-)
+__all__ = ["Clip", "Fold", "VideoDataset", "group_of", "shorten", "with_groups"]
 
 
 @dataclass(frozen=True)

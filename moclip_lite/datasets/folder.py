@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from ..errors import DataError
-from .base import VIDEO_SUFFIXES, Clip, VideoDataset, group_of, shorten
+from .base import Clip, VideoDataset, group_of, shorten
 from .manifest import MANIFEST, prepared_root, read_manifest
+from .walk import left_out, subfolders, video_files
 
 __all__ = ["load_folder"]
+
+_PARTS: Final = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing"))
 
 
 def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: bool = False) -> VideoDataset:
@@ -28,17 +33,14 @@ def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: b
         raise DataError(f"{root}: there is no such folder (data.root)")
     root = prepared_root(root)
     groups = _manifest_groups(root) if group_pattern is None else {}
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = subfolders(root)
     if not folders:
         raise DataError(f"{root}: holds no class folders; the layout is {root}/<class>/<clip>")
+    _refuse_divided(root, folders)
     clips: list[Clip] = []
     empty: list[str] = []
     for folder in folders:
-        files = sorted(
-            p
-            for p in folder.rglob("*")
-            if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")
-        )
+        files = video_files(folder)
         if not files:
             empty.append(folder.name)
         for path in files:
@@ -50,8 +52,30 @@ def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: b
             "add clips, remove the folders, or pass --skip-missing"
         )
     labels = tuple(folder.name for folder in folders if folder.name not in empty)
-    notes = (f"left out, no clips: {shorten(empty)}",) if empty else ()
+    notes: tuple[str, ...] = (f"left out, no clips: {shorten(empty)}",) if empty else ()
+    others = left_out(root)
+    if others:
+        counted = shorten([f"{ending} ({count})" for ending, count in others.items()], 12)
+        notes += (f"left out, endings that are not taken for videos: {counted}",)
     return VideoDataset(root, tuple(clips), labels, notes=notes)
+
+
+def _refuse_divided(root: Path, folders: Sequence[Path]) -> None:
+    """Folders named train and test that hold the classes are a division, not classes.
+
+    Raises:
+        DataError: the tree is divided so.
+    """
+    parts = [folder for folder in folders if folder.name.lower() in _PARTS]
+    if len(parts) > 1 and all(
+        subfolders(folder) and all(path.parent != folder for path in video_files(folder)) for folder in parts
+    ):
+        names = ", ".join(folder.name for folder in parts)
+        raise DataError(
+            f"{root}: {names} lie above the classes; a division by folders is not read. Put the clips of all parts "
+            f"into {root}/<class>/ and name the division by lists (data.kind=ucf101, data.splits_dir=DIR, "
+            f"data.protocol=official), or take one part alone, such as {parts[0]}"
+        )
 
 
 def _manifest_groups(root: Path) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,8 @@ from .manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
 from .recipes import recipe_name
 
 __all__ = ["PrepareReport", "prepare"]
+
+log = logging.getLogger("moclip.prepare")
 
 
 @dataclass
@@ -49,9 +53,21 @@ class _Job:
 def _work(job: _Job) -> str | None:
     try:
         mv_tools.transcode(job.clip.path, job.target, **job.recipe.as_dict())
-    except (mv_tools.MotionError, FileNotFoundError, PermissionError) as error:
-        return " ".join(str(error).split())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise  # of the disk, not of the clip
+        return _reason(error)
+    except Exception as error:
+        return _reason(error)
     return None
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (mv_tools.MotionError, OSError)):
+        return text
+    log.debug("internal error", exc_info=error)
+    return f"internal error of moclip ({type(error).__name__}: {text}); --debug shows where"
 
 
 def prepare(
@@ -174,10 +190,11 @@ def _describe(
             decoder = mv_tools.MotionDecoder(target)
             decoder.packets.require_whole(target.name)
             about, frames = decoder.metadata, len(decoder)
-        except mv_tools.MotionError as error:
-            return " ".join(str(error).split())
-        fps, width, height = float(about.average_fps or 0.0), about.display_width, about.display_height
-        digest = digest_file(target)
+            fps = float(about.average_fps or 0.0)
+            width, height = about.display_width, about.display_height
+            digest = digest_file(target)
+        except Exception as error:
+            return _reason(error)
     splits = {
         f"split{n}": next(
             (part for part, names in zip(("train", "test"), dataset.official.get(f"split{n}", ()), strict=False)

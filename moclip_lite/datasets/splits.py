@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import DataError
 from .base import Clip, Fold, VideoDataset, shorten
 
-__all__ = ["cut", "holdout_fold", "leave_one_group_out", "official_folds"]
+__all__ = ["checked", "cut", "holdout_fold", "leave_one_group_out", "official_folds"]
 
 _ALLOW: Final = "--set data.shared_groups=true"
-_MOST_PARTS: Final = 100
-_TOLERANCE: Final = 0.05  # of a share; a cut that is further off is told of
 
 
 def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
     """Divide clips into (rest, part), `part` being about `fraction` of each class.
 
-    The clips are cut into up to a hundred parts of like classes, and as many of these are taken as come nearest to
-    the fraction. Clips of a group stay together; without groups each clip is a group of its own. The same
+    Clips of a group stay together; without groups each clip is a group of its own. The same
     clips, fraction and seed give the same division, whatever the order of the clips.
 
     Raises:
@@ -47,55 +43,44 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
         raise DataError(
             f"{len(ordered)} clips in {len(set(groups))} group(s), at most {most} of a class, can't be divided"
         )
-    count, parts = _ratio(fraction, limit)
-    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+    folds, taking = _parts(fraction, limit)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of parts
-        pieces = [piece for _, piece in splitter.split(np.zeros(len(ordered)), labels, groups)]
-    divisions = [_taken(pieces, start, count, len(ordered)) for start in range(parts)]
+        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of folds
+        single = [taken for _, taken in splitter.split(np.zeros(len(ordered)), labels, groups)]
+    divisions = []
+    for first in range(folds):
+        chosen = np.concatenate([single[(first + i) % folds] for i in range(taking)])
+        divisions.append((np.setdiff1d(np.arange(len(ordered)), chosen), np.sort(chosen)))
     size = fraction * len(ordered)
-    taken = min(
-        divisions, key=lambda part: (_lost(labels, np.flatnonzero(~part)), abs(np.count_nonzero(part) - size))
-    )
-    kept = [clip for clip, inside in zip(ordered, taken, strict=True) if not inside]
-    return kept, [clip for clip, inside in zip(ordered, taken, strict=True) if inside]
+    kept, taken = min(divisions, key=lambda pair: (_lost(labels, pair[0].tolist()), abs(len(pair[1]) - size)))
+    return [ordered[i] for i in kept], [ordered[i] for i in taken]
 
 
-def _ratio(fraction: float, limit: int) -> tuple[int, int]:
-    """How many of how many parts (`limit` at most) come nearest to a fraction; few parts, to a hundredth."""
-    choices = [(min(max(1, round(fraction * n)), n - 1), n) for n in range(2, min(limit, _MOST_PARTS) + 1)]
-    return min(choices, key=lambda choice: (round(abs(choice[0] / choice[1] - fraction), 2), choice[1]))
+def _parts(fraction: float, limit: int) -> tuple[int, int]:
+    """(equal parts to divide into, parts to take) nearest to a fraction; as few parts as do within 1 %."""
+    single = min(max(2, round(1 / fraction)), limit)
+    best = (single, 1)
+    if abs(1 / single - fraction) <= 0.01 or fraction < 1 / limit:
+        return best
+    for folds in range(2, min(limit, 20) + 1):
+        taking = min(max(1, round(fraction * folds)), folds - 1)
+        if abs(taking / folds - fraction) < abs(best[1] / best[0] - fraction) - 1e-9:
+            best = (folds, taking)
+        if abs(best[1] / best[0] - fraction) <= 0.01:
+            break
+    return best
 
 
-def _taken(
-    pieces: Sequence[npt.NDArray[np.intp]], start: int, count: int, clips: int
-) -> npt.NDArray[np.bool_]:
-    """bool [clips], true in `count` pieces from `start` on, around the end."""
-    taken = np.zeros(clips, bool)
-    for number in range(start, start + count):
-        taken[pieces[number % len(pieces)]] = True
-    return taken
-
-
-def _share_note(name: str, asked: float, part: int, whole: int) -> tuple[str, ...]:
-    """A note where a share came out otherwise than it was asked for."""
-    if abs(part / whole - asked) <= _TOLERANCE:
-        return ()
-    return (
-        f"{name} asks for {100 * asked:g} % of {whole} clips and {100 * part / whole:.0f} % ({part}) were cut: "
-        "groups stay whole and the classes stay on both sides",
-    )
-
-
-def _lost(labels: Sequence[str], kept: Iterable[int]) -> int:
+def _lost(labels: Sequence[str], kept: Sequence[int]) -> int:
     """How many classes a division takes away altogether."""
     return len(set(labels)) - len({labels[i] for i in kept})
 
 
 def _with_validation(
-    name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float | None, seed: int, shared: bool
+    name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
-    if fraction is None:
+    if fraction == 0:  # nothing is trained
         return Fold(name, tuple(rest), (), tuple(test))
     try:
         train, val = cut(rest, fraction, seed)
@@ -117,8 +102,7 @@ def _with_validation(
             f"fold {name}: no training clip is left of {len(absent)} class(es): {shorten(absent)}; "
             "these need more clips (or more groups)"
         )
-    notes = _share_note("data.val_fraction", fraction, len(val), len(rest))
-    fold = Fold(name, tuple(train), tuple(val), tuple(test), notes)
+    fold = Fold(name, tuple(train), tuple(val), tuple(test))
     leaks = sorted(fold.shared_groups())
     if leaks and not shared:
         raise DataError(
@@ -126,21 +110,67 @@ def _with_validation(
             f"have been seen in training; correct the lists, or go on with {_ALLOW}"
         )
     if leaks:
-        leaking = f"{len(leaks)} groups stand on both sides of a split: scores are too high"
-        fold = replace(fold, notes=(leaking, *fold.notes))
+        fold = replace(
+            fold, notes=(f"{len(leaks)} groups stand on both sides of a split: scores are too high",)
+        )
     return fold
+
+
+def checked(
+    fold: Fold, labels: Sequence[str], digests: Mapping[str, str], *, wanted: float | None, shared: bool
+) -> Fold:
+    """A fold with notes on what its scores can't tell: absent classes, another share than was asked for.
+
+    Args:
+        fold: to look at.
+        labels: all classes.
+        digests: clip name -> digest of its content, as far as known.
+        wanted: share of clips for test that was asked for, None where lists or groups decide.
+        shared: go on where a clip's copy stands on another side.
+
+    Raises:
+        DataError: clips of equal content on two sides of the split, which `shared` does not allow.
+    """
+    notes = []
+    first: dict[str, tuple[str, str]] = {}
+    copies = []
+    for part in ("train", "val", "test"):
+        for clip in getattr(fold, part):
+            digest = digests.get(clip.name)
+            if digest is None:
+                continue
+            side, name = first.setdefault(digest, (part, clip.name))
+            if side != part:
+                copies.append(f"{name} in {side} = {clip.name} in {part}")
+    if copies and not shared:
+        raise DataError(
+            f"fold {fold.name}: {len(copies)} clips have a copy of equal content on another side of the split "
+            f"({shorten(copies, 3)}); remove the copies, or go on with {_ALLOW}"
+        )
+    if copies:
+        notes.append(f"{len(copies)} clips have a copy on another side of the split: scores are too high")
+    if wanted is not None:
+        absent = sorted(set(labels) - {clip.label for clip in fold.test})
+        if absent:
+            notes.append(f"no test clip of {len(absent)} class(es): {shorten(absent)}")
+        total = len(fold.clips())
+        if wanted > 0 and abs(len(fold.test) - wanted * total) > max(1.0, 0.05 * total):
+            notes.append(
+                f"test holds {100 * len(fold.test) / total:.0f} % of the clips, {100 * wanted:.0f} % were asked for: "
+                "classes and groups leave no nearer division"
+            )
+    return replace(fold, notes=(*fold.notes, *notes))
 
 
 def holdout_fold(
     dataset: VideoDataset,
     test_fraction: float,
-    val_fraction: float | None,
+    val_fraction: float,
     seed: int,
     *,
     shared_groups: bool = False,
 ) -> Fold:
-    """Train and test by group (or clip), validation cut from train; none with `val_fraction` None, where nothing is
-    trained.
+    """Train and test by group (or clip), validation cut from train.
 
     Raises:
         DataError: too few clips or groups, or groups on both sides that were not allowed.
@@ -148,16 +178,11 @@ def holdout_fold(
     if len(dataset.clips) < 4:
         raise DataError(f"{dataset.root}: {len(dataset.clips)} clips are too few to train and test on")
     rest, test = cut(dataset.clips, test_fraction, seed)
-    note = _share_note("data.test_fraction", test_fraction, len(test), len(dataset.clips))
-    try:
-        fold = _with_validation("holdout", rest, test, val_fraction, seed, shared_groups)
-    except DataError as error:
-        raise DataError(" ".join([str(error), *(f"({text})" for text in note)])) from error
-    return replace(fold, notes=(*note, *fold.notes))
+    return _with_validation("holdout", rest, test, val_fraction, seed, shared_groups)
 
 
 def leave_one_group_out(
-    dataset: VideoDataset, val_fraction: float | None, seed: int, *, shared_groups: bool = False
+    dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
 ) -> list[Fold]:
     """One fold per group: tested on that group, trained on the others.
 
@@ -183,7 +208,7 @@ def leave_one_group_out(
 
 
 def official_folds(
-    dataset: VideoDataset, val_fraction: float | None, seed: int, *, shared_groups: bool = False
+    dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
 ) -> list[Fold]:
     """The data set's own splits, with validation cut from each training list by group.
 

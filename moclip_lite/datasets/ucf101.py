@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import DataError
-from .base import VIDEO_SUFFIXES, Clip, VideoDataset, shorten, with_groups
+from .base import Clip, VideoDataset, shorten, with_groups
 from .manifest import MANIFEST, dataset_of, prepared_root, read_manifest
+from .walk import subfolders, video_files
 
 __all__ = [
     "GROUP_PATTERN",
@@ -173,7 +174,7 @@ def load_ucf101(
     if absent:
         what = f"{len(absent)} of {len(names)} listed clips are not under {root}: {shorten(absent)}"
         if not skip_missing or not clips:
-            raise DataError(f"{what}; pass --skip-missing to go on without them")
+            raise DataError(f"{what}; {_hint(root, absent)}pass --skip-missing to go on without them")
         notes = (f"left out: {what}",)
     present = {clip.name for clip in clips}
     official = {
@@ -196,6 +197,28 @@ def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
         else:
             clips.append(Clip(found, name, listed.parent.name, group_in_name(name)))
     return clips, absent
+
+
+def _hint(root: Path, absent: list[str]) -> str:
+    """Where absent clips may be after all: a level below, or under a name of other case; ends in "; "."""
+    folders = {PurePosixPath(name).parts[0] for name in absent}
+    for inside in subfolders(root):
+        if inside.name not in folders and any((inside / name).is_dir() for name in folders):
+            return f"{inside} holds the class folders: name it with data.root (--root); "
+    there = {
+        path.relative_to(root).with_suffix("").as_posix().casefold(): path
+        for name in {folder.name for folder in subfolders(root) if folder.name.casefold() in
+                     {f.casefold() for f in folders}}
+        for path in video_files(root / name)
+    }  # fmt: skip
+    other = [n for n in absent if PurePosixPath(n).with_suffix("").as_posix().casefold() in there]
+    if other:
+        found = there[PurePosixPath(other[0]).with_suffix("").as_posix().casefold()]
+        return (
+            f"{len(other)} are there in other upper and lower case ({other[0]} as "
+            f"{found.relative_to(root).as_posix()}): rename them as the lists do; "
+        )
+    return ""
 
 
 def group_in_name(name: str) -> str | None:
@@ -250,9 +273,8 @@ def check_tree(root: Path, lists: SplitLists, *, partial: bool = False) -> list[
     listed = {PurePosixPath(name).with_suffix("") for name in names}
     extra = sorted(
         path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and PurePosixPath(path.relative_to(root).as_posix()).with_suffix("") not in listed
+        for path in video_files(root)
+        if PurePosixPath(path.relative_to(root).as_posix()).with_suffix("") not in listed
     )
     if extra:
         said.append(f"{len(extra)} videos are in no list and are left alone: {shorten(extra)}")

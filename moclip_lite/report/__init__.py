@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 
 from ..runs import Run
 from ..storage import atomic_path, write_text
-from .tables import HEADER, PUBLISHED, STREAM_WORDS, cost_rows, markdown_table, score_rows
+from .tables import HEADER, PUBLISHED, STREAM_WORDS, cost_rows, markdown_table, score_rows, score_table
 
 if TYPE_CHECKING:
     from .content import Content
 
-__all__ = ["HEADER", "PUBLISHED", "STREAM_WORDS", "cost_rows", "markdown_table", "score_rows", "write_report"]
+__all__ = [
+    "HEADER",
+    "PUBLISHED",
+    "STREAM_WORDS",
+    "cost_rows",
+    "markdown_table",
+    "score_rows",
+    "score_table",
+    "write_report",
+]
 
 
 def write_report(run: Run, paths: Mapping[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from .tables import STREAM_WORDS
 __all__ = ["ClassRow", "Content", "Matrix", "Rescue", "gather"]
 
 _PICTURES: Final = 4
+_LOOKING: Final = frozenset(("appearance", "appearance_frame", "fusion", "zero_shot"))
 _ENDS: Final = 10  # best and worst classes
 
 
@@ -76,6 +78,21 @@ class Content:
     def chance(self) -> float:
         """Accuracy of guessing, in percent."""
         return 100 / max(len(self.run.labels), 1)
+
+    @property
+    def majority(self) -> tuple[str, float] | None:
+        """The class with most tests, and the accuracy of always answering it, in percent."""
+        found = self.run.predictions.get(self.run.main)
+        if not found:
+            return None
+        counts = Counter(p.label for p in found.values())
+        label = min(counts, key=lambda name: (-counts[name], name))
+        return label, 100 * counts[label] / len(found)
+
+    @property
+    def looked(self) -> bool:
+        """Whether a stream saw pictures."""
+        return any(stream in _LOOKING for stream in self.run.streams)
 
     @property
     def ends(self) -> tuple[list[ClassRow], list[ClassRow]]:

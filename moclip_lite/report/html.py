@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from .content import ClassRow, Content
-from .markdown import NOT_UCF101, OPERATIONS, about, difference_words, fold_table, how
-from .tables import COSTS, PUBLISHED, STREAM_WORDS, cost_rows
+from .markdown import OPERATIONS, about, difference_words, fold_table, how
+from .tables import COSTS, PUBLISHED, STREAM_WORDS, cost_rows, score_table
 
 __all__ = ["page", "report_page"]
 
@@ -39,6 +39,7 @@ def report_page(content: Content) -> str:
         run=run,
         metrics=filled,
         words=STREAM_WORDS,
+        top5="top-5 %" in score_table(filled)[0],
         differences=[[words, *difference_words(d)] for words, d in content.differences],
         how=how(content.differences[0][1]) if content.differences else "",
         folds=fold_table(content) if has_folds else ([], []),
@@ -48,11 +49,15 @@ def report_page(content: Content) -> str:
         costs=cost_rows(filled),
         operations=OPERATIONS,
         published=PUBLISHED,
-        not_ucf101=NOT_UCF101,
         seconds=[[stage, f"{value:.1f}"] for stage, value in filled["seconds"].items()],
         failures=[[f["name"], f["stage"], f["reason"]] for f in filled["failures"]],
-        settings=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+        settings=yaml.safe_dump(_settings(content), sort_keys=False, allow_unicode=True),
     )
+
+
+def _settings(content: Content) -> dict[str, Any]:
+    """The configuration, less the encoder where no stream saw pictures."""
+    return {key: value for key, value in content.run.config.items() if key != "clip" or content.looked}
 
 
 def _class_row(row: ClassRow, streams: Sequence[str]) -> list[str]:

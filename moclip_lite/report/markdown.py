@@ -7,16 +7,13 @@ from typing import Final
 from ..paired import Difference
 from .content import ClassRow, Content
 from .pictures import Shown
-from .tables import COSTS, HEADER, PUBLISHED, STREAM_WORDS, cost_rows, markdown_table, score_rows
+from .tables import COSTS, PUBLISHED, STREAM_WORDS, cost_rows, interval_words, markdown_table, score_table
 
-__all__ = ["NOT_UCF101", "OPERATIONS", "about", "difference_words", "fold_table", "how", "to_markdown"]
+__all__ = ["OPERATIONS", "about", "difference_words", "fold_table", "how", "to_markdown"]
 
 OPERATIONS: Final = (
     "GFLOPs and milliseconds are per clip, all views, of the networks alone, on the machine of the run. "
     "A multiplication and an addition count as two operations; papers often count one."
-)
-NOT_UCF101: Final = (
-    "This run is not of UCF101: the published figures stand here for their costs, scores do not compare."
 )
 
 
@@ -27,7 +24,7 @@ def difference_words(d: Difference) -> list[str]:
         f"{d.points.low:+.1f} to {d.points.high:+.1f}",
         str(d.test.only_a),
         str(d.test.only_b),
-        "< 0.0001" if d.test.p < 1e-4 else f"{d.test.p:.4f}",
+        "< 0.0001" if d.p < 1e-4 else f"{d.p:.4f}",
         d.verdict,
     ]
 
@@ -35,7 +32,7 @@ def difference_words(d: Difference) -> list[str]:
 def to_markdown(content: Content) -> str:
     """The text; pictures are expected under figures/ and beside it."""
     run, metrics = content.run, content.run.metrics
-    parts = ["# Results", markdown_table(HEADER, score_rows(metrics)), about(content)]
+    parts = ["# Results", markdown_table(*score_table(metrics)), about(content)]
     if content.differences:
         header = [f"{STREAM_WORDS[run.main]} against", "points", "95 % interval", "won", "lost", "p", "it is"]
         rows = [[words, *difference_words(d)] for words, d in content.differences]
@@ -52,10 +49,11 @@ def to_markdown(content: Content) -> str:
     parts += _rescue(content)
     parts += ["## Confusion"]
     parts += [f"![confusion matrix of {m.stream}](confusion_{m.stream}.png)" for m in content.matrices]
-    parts += ["## Costs beside published figures", markdown_table(COSTS, cost_rows(metrics)), OPERATIONS]
-    published = [[p.name, p.top1, p.trained, p.gflops, p.protocol] for p in PUBLISHED]
-    parts += [markdown_table(["published, UCF101", "top-1 %", "trained", "GFLOPs", "protocol"], published)]
-    parts += ["" if content.is_ucf101 else NOT_UCF101]
+    parts += ["## Costs", markdown_table(COSTS, cost_rows(metrics)), OPERATIONS]
+    if content.is_ucf101:
+        published = [[p.name, p.top1, p.trained, p.gflops, p.protocol] for p in PUBLISHED]
+        header = ["published, UCF101", "top-1 %", "trained", "GFLOPs", "protocol"]
+        parts += ["## Published figures", markdown_table(header, published)]
     seconds = [[stage, f"{value:.1f}"] for stage, value in metrics.get("seconds", {}).items()]
     parts += ["## Wall time", markdown_table(["stage", "seconds"], seconds)]
     if metrics.get("notes"):
@@ -69,19 +67,22 @@ def to_markdown(content: Content) -> str:
 def about(content: Content) -> str:
     """What the scores rest on."""
     metrics = content.run.metrics
-    return (
-        f"{len(content.run.labels)} classes (chance {content.chance:.1f} %). Weights were chosen on validation clips "
-        "cut from train; the test clips were used once. Appearance features: "
-        f"{metrics.get('appearance_weights', 'unknown')}."
-    )
+    guess = f"chance {content.chance:.1f} %"
+    if content.majority is not None:
+        label, share = content.majority
+        guess += f"; always answering {label!r}, the class with most test clips, {share:.1f} %"
+    parts = [f"{len(content.run.labels)} classes ({guess}).", interval_words(metrics)]
+    if content.run.training:
+        parts.append("Weights were chosen on validation clips cut from train; the test clips were used once.")
+    if content.looked:
+        parts.append(f"Appearance features: {metrics.get('appearance_weights', 'unknown')}.")
+    return " ".join(parts)
 
 
 def how(d: Difference) -> str:
     """How differences are judged."""
-    drawn = f"{d.groups} groups, drawn whole" if d.groups else f"{d.clips} clips"
     return (
-        f"Intervals: paired bootstrap over {drawn}. p: McNemar's exact test. A difference is called one where the "
-        "interval excludes 0 and p is below 0.05."
+        f"Intervals: {d.how}. A difference is called one where the interval excludes 0 and p is below 0.05."
     )
 
 

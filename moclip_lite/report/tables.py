@@ -11,8 +11,10 @@ __all__ = [
     "STREAM_WORDS",
     "Published",
     "cost_rows",
+    "interval_words",
     "markdown_table",
     "score_rows",
+    "score_table",
 ]
 
 STREAM_WORDS: Final = {
@@ -24,7 +26,7 @@ STREAM_WORDS: Final = {
     "fusion": "fusion",
 }
 
-HEADER: Final = ["stream", "top-1 %", "95 % interval", "top-5 %", "macro %", "clips", "trained", "GFLOPs"]
+HEADER: Final = ["stream", "top-1 %", "95 % interval", "macro %", "top-5 %", "clips", "trained", "GFLOPs"]
 
 COSTS: Final = ["stream", "top-1 %", "parameters", "trained", "GFLOPs", "ms"]
 
@@ -57,7 +59,7 @@ PUBLISHED: Final = (
 
 
 def score_rows(metrics: dict[str, Any]) -> list[list[str]]:
-    """Rows of the main table: stream, top-1, 95 % interval, top-5, macro, clips, parameters, GFLOPs."""
+    """Rows of the main table: stream, top-1, 95 % interval, macro, top-5, clips, parameters, GFLOPs."""
     rows = []
     for stream, words in STREAM_WORDS.items():
         result = metrics.get(stream)
@@ -70,14 +72,36 @@ def score_rows(metrics: dict[str, Any]) -> list[list[str]]:
                 words,
                 f"{result['top1']:.1f}",
                 f"{low:.1f} to {high:.1f}",
-                f"{result['top5']:.1f}",
                 f"{result['macro']:.1f}",
+                f"{result['top5']:.1f}",
                 str(result["n"]),
                 f"{cost['trainable'] / 1e6:.2f} M" if cost else "",
                 f"{cost['gflops']:.2f}" if cost else "",
             ]
         )
     return rows
+
+
+def score_table(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the main table; top-5 only where there are more than five classes."""
+    rows = score_rows(metrics)
+    classes = max((len(metrics[s]["per_class"]) for s in STREAM_WORDS if s in metrics), default=0)
+    if classes > 5:
+        return HEADER, rows
+    place = HEADER.index("top-5 %")
+    return [h for h in HEADER if h != "top-5 %"], [row[:place] + row[place + 1 :] for row in rows]
+
+
+def interval_words(metrics: dict[str, Any]) -> str:
+    """What the intervals of the main table are, and what they are over."""
+    by: dict[str, list[str]] = {}
+    for stream, words in STREAM_WORDS.items():
+        if result := metrics.get(stream):
+            over = result.get("ci95_over") or f"Wilson over {result['n']} clips"
+            by.setdefault(over, []).append(words)
+    if len(by) == 1:
+        return f"Intervals: 95 %, {next(iter(by))}."
+    return "Intervals: 95 %; " + "; ".join(f"{', '.join(names)}: {over}" for over, names in by.items()) + "."
 
 
 def cost_rows(metrics: dict[str, Any]) -> list[list[str]]:

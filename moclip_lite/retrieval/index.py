@@ -15,7 +15,7 @@ import torch
 
 from ..cache import Arrays, FeatureCache
 from ..cache_keys import cache_key
-from ..datasets import VIDEO_SUFFIXES, Clip
+from ..datasets import Clip, video_files
 from ..errors import CheckpointError, ConfigError, DataError
 from ..extract import Failure, problem_of
 from ..mobileviclip import variant
@@ -116,7 +116,7 @@ def build_index(
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder")
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+    paths = video_files(folder)
     if not paths:
         raise DataError(f"{folder} holds no video files")
     clips = [Clip(path, path.relative_to(folder).as_posix(), "") for path in paths]

@@ -46,6 +46,7 @@ class Backend(ABC):
         self.threads = threads
         self.skip_damage = False
         self.damaged: dict[Damage, None] = {}  # an ordered set
+        self.guessed: dict[int, None] = {}  # pictures that refer to lost ones
 
     def report(self, index: int | None, message: str) -> None:
         """Note a damaged picture.

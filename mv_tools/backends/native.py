@@ -244,6 +244,8 @@ class NativeBackend(Backend):
         if picture.damage is not None:
             self.report(index, picture.damage)
             return None
+        if picture.lost_reference:
+            self.guessed[index] = None
         return self._frame(picture, info, index), picture
 
     def _parse_all(self, intra: bool) -> Iterator[Picture]:
