@@ -72,6 +72,13 @@ UserPath: TypeAlias = Annotated[Path, BeforeValidator(_not_empty), AfterValidato
 """A path as people write it."""
 
 
+def _each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = [str(item) for place, item in enumerate(value) if item in value[:place]]
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice")
+    return value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
@@ -90,6 +97,8 @@ class RunConfig(_Section):
     streams: tuple[Stream, ...] = Field(
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )
+
+    _streams_once = field_validator("streams")(_each_once)
 
 
 class DataConfig(_Section):
@@ -119,6 +128,8 @@ class DataConfig(_Section):
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
+
+    _splits_once = field_validator("splits")(_each_once)
 
 
 class CacheConfig(_Section):
@@ -280,6 +291,14 @@ class Experiment(_Section):
     train_motion: TrainConfig = TrainConfig()
     train_head: HeadTrainConfig = HeadTrainConfig()
     test: TestConfig = TestConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, value: Any) -> Any:
+        """A section whose lines are all commented out is an empty one."""
+        if not isinstance(value, dict):
+            return value
+        return {key: {} if item is None and key in cls.model_fields else item for key, item in value.items()}
 
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:

@@ -158,6 +158,7 @@ class Workspace:
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
+            read_prompts(self.experiment.clip.prompts).check(self.dataset.labels)  # refused before the work
             folds = divide(self.dataset, data, seed, self.cache)
         else:
             folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -112,9 +113,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if bugs and code in (0, 2) else code
 
 
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Refuse ``--root ""`` and ``--cache=``: an empty path is the current folder, without a word."""
+    for place, word in enumerate(words):
+        if not word.strip() or re.fullmatch(r"--[\w-]+=\s*", word):
+            before = word.partition("=")[0].strip() or " ".join(words[max(0, place - 1) : place])
+            raise typer.BadParameter(f"the argument after {before!r} is empty; is a shell variable not set?")
+
+
 def _run(words: list[str], debug: bool) -> int:
     command = typer.main.get_command(app)
     try:
+        _refuse_empty(words)
         with _joined():
             result = command.main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C

@@ -265,7 +265,7 @@ def convert(
     from ..mobileviclip import build, import_checkpoint, save_model, variant
 
     pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
-    if any(len(entry) != 2 for entry in pairs):
+    if any(len(entry) != 2 or not entry[0] for entry in pairs):
         raise typer.BadParameter("--rename takes REGEX=REPLACEMENT")
     for entry in pairs:
         try:
