@@ -47,6 +47,11 @@ class _Job:
     target: Path
     recipe: Recipe
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.clip.name
+
 
 def _work(job: _Job) -> str | None:
     """None, or why the clip can't be re-encoded."""
