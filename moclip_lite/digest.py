@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from .names import printable
 from .storage import cache_access
 
 log = logging.getLogger("moclip.cache")
@@ -88,16 +89,16 @@ class ContentDigests:
             return {}
 
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Digest of each existing file; missing files are left out."""
+        """Digest of each file that can be read; the others are left out, and who reads them is told why."""
         found: dict[Path, str] = {}
         fresh: list[tuple[str, int, int, int, int, str]] = []
         known = self._known()
         for path in paths:
             try:
                 stat = path.stat()
-            except OSError:
+            except (OSError, ValueError):  # absent, or a name that no file can have
                 continue
-            key = str(path.absolute())
+            key = printable(str(path.absolute()))
             stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
             row = known.get(key)
             if row is not None and tuple(row[:-1]) == stamp:

@@ -127,7 +127,7 @@ def _divide(dataset: VideoDataset, data: DataConfig, seed: int) -> list[Fold]:
     shared = data.shared_groups
     if data.protocol == "leave-one-group-out":
         folds = leave_one_group_out(dataset, data.val_fraction, seed, shared_groups=shared)
-    elif data.protocol == "official" or data.kind == "ucf101":
+    elif data.protocol == "official" or data.kind == "ucf101" or (data.kind == "folder" and dataset.official):
         folds = official_folds(dataset, data.val_fraction, seed, shared_groups=shared)
     else:
         folds = [holdout_fold(dataset, data.test_fraction, data.val_fraction, seed, shared_groups=shared)]
@@ -140,7 +140,8 @@ def _listing(dataset: VideoDataset) -> str:
     """Digest of all that a division looks at: clips in their order, and the data set's own splits."""
     rows = [[clip.name, clip.label, clip.group] for clip in dataset.clips]
     splits = {name: [sorted(part) for part in parts] for name, parts in dataset.official.items()}
-    return digest_bytes([json.dumps([rows, splits], sort_keys=True).encode()])
+    cuts = {name: sorted(part) for name, part in dataset.validation.items()}
+    return digest_bytes([json.dumps([rows, splits, cuts], sort_keys=True).encode()])
 
 
 def _pack(folds: list[Fold], dataset: VideoDataset) -> Arrays:

@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import av.error
 import numpy as np
 import numpy.typing as npt
-
-from mv_tools import ArgumentError, MotionError
 
 from .cache import FeatureCache
 from .cache_keys import cache_key
@@ -23,9 +20,10 @@ from .clip_notes import ClipNote, keep_notes, notes_of
 from .clips import MotionSpec, read_motion_clip
 from .datasets import Clip
 from .digest import ContentDigests
-from .errors import CheckpointError, MoclipError, bug_reason, report_bug
+from .errors import CheckpointError, MoclipError
 from .packing import pack, unpack
 from .parallel import default_workers, run_jobs
+from .problems import CLIP_ERRORS, problem_of, reason_of
 from .storage import write_text
 
 __all__ = [
@@ -46,9 +44,6 @@ __all__ = [
 log = logging.getLogger("moclip.extract")
 _ROUNDS: Final = 4  # clips per process that the second estimate is made from
 _BYTES_PER_VALUE: Final = 0.5  # of packed motion; 0.2 to 0.8 on UCF101's clips
-
-CLIP_ERRORS: Final = (MotionError, OSError, av.error.FFmpegError, MemoryError)
-"""What a broken clip raises; anything else is a bug of this program, and reported as one."""
 
 Progress = Callable[[str, int, int], None]
 """Told (stage, clips done, clips to do)."""
@@ -100,30 +95,6 @@ class ExtractReport:
         return text
 
 
-def reason_of(error: BaseException) -> str:
-    """An error as one line."""
-    if isinstance(error, MemoryError):
-        return "memory ran out"
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text or type(error).__name__
-
-
-def problem_of(name: str, error: Exception) -> str:
-    """What a table of failures says of a clip that was left out; a bug is also reported with its traceback.
-
-    Call it in ``except Exception`` around the work on one clip of several.
-
-    Raises:
-        MoclipError, ArgumentError: `error` itself, where it is no matter of one clip.
-    """
-    if isinstance(error, CLIP_ERRORS):
-        return reason_of(error)
-    if isinstance(error, (MoclipError, ArgumentError)):
-        raise error
-    report_bug(name, error)
-    return bug_reason(error)
-
-
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:
     """Clip name -> digest of its file; absent files are left out."""
     chosen = list(clips)
@@ -138,7 +109,7 @@ def _why_not(path: Path) -> str:
             file.read(1)
     except FileNotFoundError:
         return "the file is missing"
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return reason_of(error)
     return "the file could not be read to its end"
 

@@ -70,7 +70,7 @@ def export_features(space: Workspace, folder: Path, out: Path, fold: str | None 
         inputs = FoldInputs(usable[0], labels, motion.keys, appearance.keys)
         pictures = appearance_features(space, inputs, clips)
     data, seed = space.experiment.data, space.experiment.run.seed
-    official = data.protocol == "official" or (data.kind == "ucf101" and data.protocol == "holdout")
+    official = data.protocol == "official" or (bool(space.dataset.official) and data.protocol == "holdout")
     origin = Origin(
         tuple(usable),
         {

@@ -165,7 +165,7 @@ class Workspace:
             self._say_division(file)
         look = trained and file is None
         digests = content_digests(self.dataset.clips, self.cache) if look else {}
-        official = data.protocol == "official" or data.kind == "ucf101"
+        official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
         wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
         labels, shared = self.dataset.labels, data.shared_groups
         folds = [checked(fold, labels, digests, wanted=wanted, shared=shared) for fold in folds]

@@ -22,7 +22,8 @@ def draft_of(target: Path) -> Iterator[Path]:
         OSError: the folder can't be made or written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.parent / f".{target.stem[:100]}-{secrets.token_hex(6)}{target.suffix}"
+    stem = os.fsencode(target.stem)[:100].decode("utf-8", "ignore")  # a name may have 255 bytes
+    draft = target.parent / f".{stem}-{secrets.token_hex(6)}{target.suffix}"
     draft.touch(exist_ok=False)
     try:
         yield draft

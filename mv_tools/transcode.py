@@ -6,6 +6,9 @@ import errno
 import logging
 import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -205,7 +208,29 @@ def _run_ffmpeg(original: _Original, draft: Path, target: Path, recipe: Recipe) 
         options["display_rotation"] = 0  # ffmpeg would turn by any angle
     if not original.damaged:
         options["xerror"] = None
-    video = ffmpeg.input(f"file:{source.path}", **options).video
+    with _encodable(source.path or Path(source.name)) as readable, _encodable(draft) as writable:
+        _call_ffmpeg(original, readable, writable, target, recipe, options)
+
+
+@contextmanager
+def _encodable(path: Path) -> Iterator[Path]:
+    """The path, or a link to it where its name is not UTF-8, which ffmpeg-python does not take."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"link{path.suffix.encode('ascii', 'ignore').decode()}"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
+
+
+def _call_ffmpeg(
+    original: _Original, readable: Path, writable: Path, target: Path, recipe: Recipe, options: dict[str, Any]
+) -> None:
+    source, display = original.source, original.scan.display
+    video = ffmpeg.input(f"file:{readable}", **options).video
     if original.interval is not None:
         video = video.filter("setpts", f"N*{original.interval:.9f}/TB")
     video = _scaled(video, display.upright_aspect, recipe.side)
@@ -214,7 +239,7 @@ def _run_ffmpeg(original: _Original, draft: Path, target: Path, recipe: Recipe) 
     arguments = recipe._arguments()
     if _is_timed(recipe, target):
         arguments |= {"fps_mode": "vfr", "enc_time_base": "demux" if original.interval is None else "filter"}
-    job = ffmpeg.output(video, f"file:{draft}", **arguments).global_args(
+    job = ffmpeg.output(video, f"file:{writable}", **arguments).global_args(
         "-nostdin", "-hide_banner", "-loglevel", "error"
     )
     try:

@@ -60,14 +60,6 @@ def test_hidden_files_are_left_out_everywhere(tmp_path: Path, trained: TrainedRu
     assert len(answers) == 2
 
 
-def test_divided_folders_are_refused(tmp_path: Path) -> None:
-    for part in ("train", "Test"):
-        class_folders(tmp_path / part, per_class=1, frames=4)
-    with pytest.raises(DataError, match="lie above the classes"):
-        load_folder(tmp_path)
-    assert len(load_folder(tmp_path / "train").clips) == 2
-
-
 def test_shares_are_met_or_told() -> None:
     clips = [Clip(Path(f"{label}{i}"), f"{label}{i}", label) for label in "ab" for i in range(20)]
     for share in (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9):
@@ -110,9 +102,16 @@ def test_ucf101_hints(tmp_path: Path) -> None:
         (root / name).touch()
     with pytest.raises(DataError, match="UCF-101 holds the class folders"):
         load_ucf101(root.parent, lists)
+    with pytest.raises(DataError, match=r"is the folder of one class: name .*UCF-101 with"):
+        load_ucf101(root / "HandstandPushups", lists)
+    with pytest.raises(DataError, match=r"classInd\.txt is missing.*lists has one"):
+        load_ucf101(root, tmp_path)
     (root / "HandstandPushups").rename(root / "HandStandPushups")
-    with pytest.raises(DataError, match="2 are there in other upper and lower case"):
-        load_ucf101(root, lists)
+    (lists / "testlist01.txt").write_text(f"{names[1].replace('stand', 'Stand')}\n")
+    found = load_ucf101(root, lists)
+    assert [clip.name for clip in found.clips] == names
+    assert found.labels == ("HandstandPushups",)
+    assert found.official == {"split1": (frozenset(names[:1]), frozenset(names[1:]))}
 
 
 @pytest.mark.parametrize("name", ["a.b", "sub/x", "sub\\x.mp4", "sub\\x", "sub/x.mp4"])
@@ -156,16 +155,17 @@ def test_one_bad_file_never_ends_a_batch(
     spoil("moclip_lite.zeroshot", "read_clip_frames")
     spoil("moclip_lite.extract", "read_motion_clip")
     spoil("mv_tools", "transcode")
+    code = 2 if isinstance(error, OSError) else 1  # a bug, which is told of with its traceback
     good = [p for p in video_files(data) if "left0" not in p.name]
     outcome = moclip("predict", data, "--model", trained.folder, "--json")
-    assert (outcome.code, [a["path"] for a in outcome.json]) == (2, [str(p) for p in good])
+    assert (outcome.code, [a["path"] for a in outcome.json]) == (code, [str(p) for p in good])
     clip = ("--set", "clip.model=ViT-S-32", "--set", "clip.frames=1", "--pretrained", "none")
     outcome = moclip("zero-shot", *video_files(data), "--label", "a, b", "--label", "c", *clip, "--json")
-    assert (outcome.code, [a["path"] for a in outcome.json]) == (2, [str(p) for p in good])
+    assert (outcome.code, [a["path"] for a in outcome.json]) == (code, [str(p) for p in good])
     outcome = moclip(
         "extract", "motion", data, *sets(MOTION_ONLY), "--failures", tmp_path / "f.csv", "--json"
     )
-    assert (outcome.code, outcome.json["made"], len(outcome.json["failures"])) == (0, 3, 1)
+    assert (outcome.code, outcome.json["made"], len(outcome.json["failures"])) == (code % 2, 3, 1)
     words = (
         "dataset",
         "prepare",
@@ -179,7 +179,7 @@ def test_one_bad_file_never_ends_a_batch(
         "--json",
     )
     outcome = moclip(*words)
-    assert (outcome.code, outcome.json["made"], len(outcome.json["failures"])) == (2, 3, 1)
+    assert (outcome.code, outcome.json["made"], len(outcome.json["failures"])) == (code, 3, 1)
 
 
 def test_an_extraction_without_any_clip_fails(tmp_path: Path) -> None:

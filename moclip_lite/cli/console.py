@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from ..names import printable
 from ..reporting import Pace
 
 __all__ = ["ConsoleReporter", "collected_bugs", "err", "explain", "print_json", "print_table"]
@@ -119,20 +120,25 @@ def _route_logging(reporter: ConsoleReporter) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """One JSON document on stdout; characters that stdout can't encode are written as their numbers."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # names that are not UTF-8, too
+        text = json.dumps(value, indent=2, default=str)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout; columns that hold numbers are set right."""
-    out.print(Text(title, style="bold"))
+    out.print(Text(printable(title), style="bold"))
     table = Table(header_style="bold")
     for position, name in enumerate(header):
         numeric = bool(rows) and all(_numeric(row[position]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(text) for text in row))
+        table.add_row(*(Text(printable(text)) for text in row))
     out.print(table)
 
 
@@ -149,7 +155,11 @@ def _numeric(text: str) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """An error as one plain sentence."""
+    """An error as one plain sentence, in valid Unicode."""
+    return printable(_sentence(error))
+
+
+def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC:

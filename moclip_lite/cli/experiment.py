@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import ConsoleReporter, err, explain, print_json, print_table
+from .console import ConsoleReporter, err, print_json, print_table
 from .data import print_failures
 from .options import (
     Cache,
@@ -25,6 +25,7 @@ from .options import (
     experiment_of,
     workspace_of,
 )
+from .predict import end_batch, files_of, refusal
 
 if TYPE_CHECKING:
     from ..config import Experiment
@@ -208,25 +209,18 @@ def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> 
 
 
 def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
-    from ..errors import MoclipError
-    from ..extract import CLIP_ERRORS, reason_of
     from ..zeroshot import zero_shot_file
 
+    paths, failed = files_of(files)
     encoder = space.lazy_encoder.encoder
-    answers, failed = [], []
-    for path in files:
+    answers = []
+    for path in paths:
         try:
             answers.append((path, zero_shot_file(space, encoder, path, names)[:top_k]))
-        except MoclipError:
-            raise  # of the model or the labels, not of the file
         except Exception as error:
-            known = isinstance(error, CLIP_ERRORS)
-            failed.append(explain(error) if known else f"{path}: {reason_of(error)}")
+            failed.append(refusal(path, error))
     _print_ranked(answers, json)
-    for reason in failed:
-        err.print(f"moclip: {reason}", markup=False, style="red")
-    if failed:
-        raise typer.Exit(2)
+    end_batch(failed)
 
 
 def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: bool) -> None:

@@ -2,34 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
+from ..names import printable
 from .console import ConsoleReporter, err, explain, print_json, print_table
 from .options import Json, Pretrained, Sets, overrides_of
 
-__all__ = ["predict"]
+__all__ = ["end_batch", "files_of", "predict", "refusal"]
+
+Refusal: TypeAlias = tuple[Path, str]
+"""A file or folder that got no answer, and why."""
 
 
-def _files(paths: list[Path]) -> list[Path]:
-    from ..datasets import video_files
+def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[Refusal]]:
+    """The files that are named and the videos below the folders that are named, and what could not be listed.
 
-    found: list[Path] = []
+    Raises:
+        FileNotFoundError: a folder without videos.
+    """
+    from ..datasets import find_videos
+
+    files: list[Path] = []
+    refused: list[Refusal] = []
     for path in paths:
-        try:
-            folder = path.is_dir()
-        except OSError:  # a name that no file can have: reported when it is read
-            folder = False
-        if folder:
-            inside = video_files(path)
-            if not inside:
-                raise FileNotFoundError(2, "this folder holds no video files", str(path))
-            found += inside
-        else:
-            found.append(path)
-    return found
+        if not _is_folder(path):
+            files.append(path)
+            continue
+        found = find_videos(path)
+        if not found.videos and not found.unread:
+            raise FileNotFoundError(
+                2, "; ".join(("this folder holds no video files", *found.notes())), str(path)
+            )
+        files += found.videos
+        refused += [(folder, f"{folder}: {reason}") for folder, reason in found.unread]
+    return files, refused
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have: told of when it is read
+        return False
+
+
+def refusal(path: Path, error: Exception) -> Refusal:
+    """A file that got no answer, and why; call it in ``except Exception`` around the work on one file of several.
+
+    Raises:
+        MoclipError, ArgumentError: `error` itself, where it is no matter of one file.
+    """
+    from ..problems import CLIP_ERRORS, problem_of
+
+    reason = problem_of(printable(str(path)), error)
+    if isinstance(error, CLIP_ERRORS):
+        reason = explain(error)
+    named = printable(str(path)) in printable(reason)
+    return path, reason if named else f"{path}: {reason}"
+
+
+def end_batch(refused: Sequence[Refusal]) -> None:
+    """Say which files got no answer, and why.
+
+    Raises:
+        typer.Exit: there are any; exit code 2.
+    """
+    for _, reason in refused:
+        err.print(f"moclip: {printable(reason)}", markup=False, style="red")
+    if refused:
+        raise typer.Exit(2)
 
 
 def predict(
@@ -47,26 +91,20 @@ def predict(
 
     Example: moclip predict clip.mp4 holiday/ --model runs/x
     """
-    from ..errors import MoclipError
-    from ..extract import CLIP_ERRORS, reason_of
     from ..predict import Classifier
 
     reporter = ConsoleReporter()
-    paths = _files(files)
+    paths, failed = files_of(files)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides)
     for warning in classifier.warnings:
         reporter.warn(warning)
-    answers, failed = [], []
+    answers = []
     for done, path in enumerate(paths, start=1):
         try:
             answers.append(classifier.explain(path, top_k))
-        except MoclipError:
-            raise  # of the model, not of the file
         except Exception as error:
-            known = isinstance(error, CLIP_ERRORS)
-            reason = explain(error) if known else f"{path}: {reason_of(error)}"
-            failed.append({"path": str(path), "reason": reason})
+            failed.append(refusal(path, error))
         reporter.progress("predict", done, len(paths))
     reporter.close()
     if json:
@@ -100,7 +138,4 @@ def predict(
             print_table(f"{a.path}: {a.ranking[0][0]} ({a.seconds:.1f} s)", ["", *shown], rows)
             for note in a.notes:
                 err.print(f"  {note}", markup=False)
-    for row in failed:
-        err.print(f"moclip: {row['reason']}", markup=False, style="red")
-    if failed:
-        raise typer.Exit(2)
+    end_batch(failed)

@@ -19,7 +19,7 @@ class Clip:
 
     Attributes:
         path: of the file.
-        name: its path within the data set, with forward slashes; unique.
+        name: its path within the data set, with forward slashes, in valid Unicode; unique.
         label: class name.
         group: clips of one group (a person, a source video) never stand on both sides of a split;
             None if groups are unknown.
@@ -71,6 +71,7 @@ class VideoDataset:
         clips: in a fixed order.
         labels: class names in the order of their numbers.
         official: fold name -> (train clip names, test clip names), where a data set defines them.
+        validation: fold name -> validation clip names, for official folds that name them.
         notes: what a user should know (missing files, for example).
     """
 
@@ -79,6 +80,7 @@ class VideoDataset:
     labels: tuple[str, ...]
     official: dict[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    validation: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def with_splits(self, names: Sequence[str]) -> VideoDataset:
         """The same clips with these official splits alone; a data set without splits stays as it is.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,14 +12,14 @@ from mv_tools import Recipe
 from ..digest import digest_file
 from ..errors import CheckpointError, DataError
 from ..parallel import run_jobs
+from ..problems import CLIP_ERRORS, problem_of, sentence_of, stops_all
 from ..storage import read_json, write_json
 from .base import Clip, VideoDataset
 from .manifest import MANIFEST, ManifestRow, read_manifest, write_manifest
 from .recipes import recipe_name
+from .walk import is_file
 
 __all__ = ["PrepareReport", "prepare"]
-
-log = logging.getLogger("moclip.prepare")
 
 
 @dataclass
@@ -49,25 +47,21 @@ class _Job:
     target: Path
     recipe: Recipe
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.clip.name
+
 
 def _work(job: _Job) -> str | None:
+    """None, or why the clip can't be re-encoded."""
     try:
         mv_tools.transcode(job.clip.path, job.target, **job.recipe.as_dict())
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise  # of the disk, not of the clip
-        return _reason(error)
-    except Exception as error:
-        return _reason(error)
+    except CLIP_ERRORS as error:
+        if stops_all(error):
+            raise
+        return sentence_of(error)
     return None
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, (mv_tools.MotionError, OSError)):
-        return text
-    log.debug("internal error", exc_info=error)
-    return f"internal error of moclip ({type(error).__name__}: {text}); --debug shows where"
 
 
 def prepare(
@@ -164,7 +158,7 @@ def _standing(
     rows = {}
     for clip in dataset.clips:
         target = targets[clip.name]
-        if not target.is_file():
+        if not is_file(target):
             continue
         row = _describe(dataset, clip, folder, target, recipe, known)
         if isinstance(row, ManifestRow):  # else it is damaged and made again
@@ -193,8 +187,10 @@ def _describe(
             fps = float(about.average_fps or 0.0)
             width, height = about.display_width, about.display_height
             digest = digest_file(target)
+        except CLIP_ERRORS as error:
+            return sentence_of(error)
         except Exception as error:
-            return _reason(error)
+            return problem_of(clip.name, error)
     splits = {
         f"split{n}": next(
             (part for part, names in zip(("train", "test"), dataset.official.get(f"split{n}", ()), strict=False)

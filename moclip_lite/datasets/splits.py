@@ -82,6 +82,14 @@ def _with_validation(
 ) -> Fold:
     if fraction == 0:  # nothing is trained
         return Fold(name, tuple(rest), (), tuple(test))
+    train, val = _validation(name, rest, fraction, seed, shared)
+    return _sound(Fold(name, tuple(train), tuple(val), tuple(test)), shared)
+
+
+def _validation(
+    name: str, rest: Sequence[Clip], fraction: float, seed: int, shared: bool
+) -> tuple[list[Clip], list[Clip]]:
+    """(train, validation)."""
     try:
         train, val = cut(rest, fraction, seed)
         whole = not {clip.label for clip in rest} - {clip.label for clip in train}
@@ -96,13 +104,18 @@ def _with_validation(
         train, val = cut([replace(clip, group=None) for clip in rest], fraction, seed)
         groups = {clip.name: clip.group for clip in rest}
         train, val = ([replace(c, group=groups[c.name]) for c in part] for part in (train, val))
-    absent = sorted({clip.label for clip in test} - {clip.label for clip in train})
+    return train, val
+
+
+def _sound(fold: Fold, shared: bool) -> Fold:
+    """The fold, if it can be trained and no group stands on two sides of it; `shared` allows that."""
+    name = fold.name
+    absent = sorted({clip.label for clip in fold.test} - {clip.label for clip in fold.train})
     if absent:
         raise DataError(
             f"fold {name}: no training clip is left of {len(absent)} class(es): {shorten(absent)}; "
             "these need more clips (or more groups)"
         )
-    fold = Fold(name, tuple(train), tuple(val), tuple(test))
     leaks = sorted(fold.shared_groups())
     if leaks and not shared:
         raise DataError(
@@ -210,7 +223,7 @@ def leave_one_group_out(
 def official_folds(
     dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
 ) -> list[Fold]:
-    """The data set's own splits, with validation cut from each training list by group.
+    """The data set's own splits, with validation cut from each training list by group where it names none.
 
     Raises:
         DataError: the data set has none, a list is empty, or groups stand on both sides (and
@@ -226,5 +239,10 @@ def official_folds(
             )
         rest = [clip for clip in dataset.clips if clip.name in train]
         held = [clip for clip in dataset.clips if clip.name in test]
-        folds.append(_with_validation(name, rest, held, val_fraction, seed, shared_groups))
+        chosen = dataset.validation.get(name)
+        if chosen is None or val_fraction == 0:
+            folds.append(_with_validation(name, rest, held, val_fraction, seed, shared_groups))
+        else:
+            val = [clip for clip in dataset.clips if clip.name in chosen]
+            folds.append(_sound(Fold(name, tuple(rest), tuple(val), tuple(held)), shared_groups))
     return folds

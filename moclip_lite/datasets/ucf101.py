@@ -17,7 +17,7 @@ from typing import Final
 from ..errors import DataError
 from .base import Clip, VideoDataset, shorten, with_groups
 from .manifest import MANIFEST, dataset_of, prepared_root, read_manifest
-from .walk import subfolders, video_files
+from .walk import is_file, subfolders, video_files
 
 __all__ = [
     "GROUP_PATTERN",
@@ -73,8 +73,10 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
+        inside = sorted(path.parent.glob(f"*/{path.name}"))
+        where = f"; {inside[0].parent} has one: name it with data.splits_dir (--splits)" if inside else ""
         raise DataError(
-            f"{path} is missing; the lists come in UCF101TrainTestSplits-RecognitionTask.zip"
+            f"{path} is missing; the lists come in UCF101TrainTestSplits-RecognitionTask.zip{where}"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file") from error
@@ -115,6 +117,10 @@ def _read_list(path: Path, classes: dict[int, str]) -> list[str]:
         if listed.is_absolute() or ".." in listed.parts:
             raise DataError(f"{path}, line {number}: {name!r} leads out of the folder of clips")
         folder = listed.parent.name
+        if folder not in numbers:  # HandStandPushups, HandstandPushups: lists differ from each other
+            alike = [label for label in numbers if label.casefold() == folder.casefold()]
+            folder = alike[0] if len(alike) == 1 else folder
+            listed = listed.parent.parent / folder / listed.name
         if folder not in numbers:
             raise DataError(f"{path}, line {number}: {folder!r} is not a class of classInd.txt")
         if label:
@@ -187,11 +193,17 @@ def load_ucf101(
 
 
 def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
+    """Clips that are there and names that are not; letters of other case do where the exact name is absent."""
     clips, absent = [], []
+    spellings: dict[str, list[Path]] | None = None
     for name in names:
         listed = PurePosixPath(name)
-        candidates = (root / listed.with_suffix(suffix) for suffix in (listed.suffix, *_SUFFIXES))
-        found = next((path for path in candidates if path.is_file()), None)
+        candidates = [listed.with_suffix(suffix) for suffix in (listed.suffix, *_SUFFIXES)]
+        found = next((root / path for path in candidates if is_file(root / path)), None)
+        if found is None:
+            spellings = _spellings(root) if spellings is None else spellings
+            there = [spellings.get(path.as_posix().casefold(), []) for path in candidates]
+            found = next((paths[0] for paths in there if len(paths) == 1), None)
         if found is None:
             absent.append(name)
         else:
@@ -199,25 +211,25 @@ def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
     return clips, absent
 
 
+def _spellings(root: Path) -> dict[str, list[Path]]:
+    """Path within the folder in small letters -> the videos of that name."""
+    found: dict[str, list[Path]] = {}
+    for path in video_files(root):
+        found.setdefault(path.relative_to(root).as_posix().casefold(), []).append(path)
+    return found
+
+
 def _hint(root: Path, absent: list[str]) -> str:
-    """Where absent clips may be after all: a level below, or under a name of other case; ends in "; "."""
-    folders = {PurePosixPath(name).parts[0] for name in absent}
-    for inside in subfolders(root):
-        if inside.name not in folders and any((inside / name).is_dir() for name in folders):
-            return f"{inside} holds the class folders: name it with data.root (--root); "
-    there = {
-        path.relative_to(root).with_suffix("").as_posix().casefold(): path
-        for name in {folder.name for folder in subfolders(root) if folder.name.casefold() in
-                     {f.casefold() for f in folders}}
-        for path in video_files(root / name)
-    }  # fmt: skip
-    other = [n for n in absent if PurePosixPath(n).with_suffix("").as_posix().casefold() in there]
-    if other:
-        found = there[PurePosixPath(other[0]).with_suffix("").as_posix().casefold()]
-        return (
-            f"{len(other)} are there in other upper and lower case ({other[0]} as "
-            f"{found.relative_to(root).as_posix()}): rename them as the lists do; "
-        )
+    """Where absent clips may be after all, a level below or above; ends in "; "."""
+    folders = {PurePosixPath(name).parent.name.casefold() for name in absent}
+    inside = [path for path in subfolders(root) if path.name.casefold() not in folders]
+    for path in inside:
+        if any(below.name.casefold() in folders for below in subfolders(path)):
+            return f"{path} holds the class folders: name it with data.root (--root); "
+    if root.resolve().name.casefold() in folders:
+        return f"{root} is the folder of one class: name {root.resolve().parent} with data.root (--root); "
+    if any(is_file(root / PurePosixPath(name).name) for name in absent):
+        return f"{root} holds the clips without class folders: sort them into {root}/<class>/; "
     return ""
 
 

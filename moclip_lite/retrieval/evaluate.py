@@ -13,13 +13,13 @@ import numpy.typing as npt
 from ..cache import FeatureCache
 from ..cache_keys import cache_key
 from ..datasets import Clip
+from ..digest import digest_file
 from ..errors import DataError
-from ..extract import Failure, problem_of
+from ..extract import Failure, content_digests, problem_of
 from ..mobileviclip.encoder import VideoTextEncoder
 from ..mobileviclip.pairs import Pair
 from ..mobileviclip.repeats import count_repeats, same_words
 from ..reporting import Reporter
-from .contents import digest_of, known_digests
 from .scores import retrieval_scores
 
 __all__ = ["evaluate_retrieval"]
@@ -42,11 +42,11 @@ def evaluate_retrieval(
     """
     paths = list(dict.fromkeys(pair.clip for pair in pairs))
     clips = [Clip(path, str(path), "") for path in paths]
-    digests, vectors = known_digests(clips, cache), dict[str, npt.NDArray[np.float32]]()
+    digests, vectors = content_digests(clips, cache), dict[str, npt.NDArray[np.float32]]()
     contents, failures = dict[Path, str](), []
     for done, clip in enumerate(clips, start=1):
         try:
-            digest = digest_of(clip, digests)
+            digest = digests.get(clip.name) or digest_file(clip.path)
             if digest not in vectors:
                 vectors[digest] = _vector(clip.path, digest, encoder, cache)
             contents[clip.path] = digest

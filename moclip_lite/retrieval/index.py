@@ -15,14 +15,15 @@ import torch
 
 from ..cache import Arrays, FeatureCache
 from ..cache_keys import cache_key
-from ..datasets import Clip, video_files
+from ..datasets import Clip, find_videos
+from ..digest import digest_file
 from ..errors import CheckpointError, ConfigError, DataError
-from ..extract import Failure, problem_of
+from ..extract import Failure, content_digests, problem_of
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
+from ..names import printable
 from ..reporting import Reporter
 from ..storage import read_tensors, write_tensors
-from .contents import digest_of, known_digests
 from .windows import video_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]
@@ -116,16 +117,18 @@ def build_index(
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder")
-    paths = video_files(folder)
+    found = find_videos(folder)
+    paths = found.videos
     if not paths:
-        raise DataError(f"{folder} holds no video files")
+        raise DataError("; ".join((f"{folder} holds no video files", *found.notes())))
     clips = [Clip(path, path.relative_to(folder).as_posix(), "") for path in paths]
-    digests = known_digests(clips, cache)
-    videos, rows, failures = [], [], []
+    digests = content_digests(clips, cache)
+    videos, rows = [], []
+    failures = [Failure(printable(str(path)), "index", reason) for path, reason in found.unread]
     settings = {"model": encoder.digest, **asdict(windows)}
     for done, clip in enumerate(clips, start=1):
         try:
-            key = cache_key("window", digest_of(clip, digests), settings)
+            key = cache_key("window", digests.get(clip.name) or digest_file(clip.path), settings)
             arrays = cache.get("window", key)
             if arrays is None:
                 arrays = _encode(clip.path, encoder, windows)
