@@ -15,6 +15,7 @@ from .heads import HEADS, head_tables
 from .results import FoldResult, join_folds
 from .run_folder import RunFolder
 from .stages import SOURCES, FoldInputs, build_head, build_motion_net, motion_table
+from .trained_on import refuse_trained
 from .workspace import Workspace
 
 __all__ = ["evaluate_run"]
@@ -33,16 +34,21 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
 
     Raises:
         CheckpointError: weights are missing, damaged, made for other labels, or heads of another motion network
-            or encoder.
+            or encoder; or clips of `part` were used in their training.
     """
     if space.feature_file is not None:
         raise CheckpointError(
             f"{folder} was trained on a file of features; `moclip run {folder}` tests it on the file's test clips"
         )
+    run = RunFolder(folder, [fold.name for fold in space.folds])
+    for fold in space.folds:
+        division, tested = run.division(fold.name), getattr(fold, part)
+        note = refuse_trained(division, tested, space.dataset.root, space.content_digests, part)
+        if note is not None:
+            space.reporter.warn(note)
     clips = [clip for fold in space.folds for clip in fold.clips()]
     unique = list({clip.name: clip for clip in clips}.values())
     motion = space.extract_motion(unique)
-    run = RunFolder(folder, [fold.name for fold in space.folds])
     needs_clip = any(
         run.weights(fold, stage).is_file()
         for fold in run.folds

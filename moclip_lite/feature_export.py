@@ -18,6 +18,7 @@ from .features import MotionStore
 from .pipeline import fill_cache
 from .run_folder import RunFolder
 from .stages import FoldInputs, appearance_features, build_motion_net, motion_table
+from .trained_on import refuse_trained
 from .workspace import Workspace
 
 __all__ = ["export_features"]
@@ -42,12 +43,17 @@ def export_features(space: Workspace, folder: Path, out: Path, fold: str | None 
 
     Raises:
         ConfigError: no such fold.
-        CheckpointError: the run holds no features, or lacks a motion network that it needs.
+        CheckpointError: the run holds no features, lacks a motion network that it needs, or was divided otherwise.
     """
     if space.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; that file is what you look for")
     run = RunFolder(folder, [f.name for f in space.folds])
     chosen = _chosen(space.folds, fold)
+    for part in chosen:
+        division = run.division(part.name)
+        if division.is_file():
+            refuse_trained(division, part.test, space.dataset.root, space.content_digests)
+            refuse_trained(division, part.val, space.dataset.root, space.content_digests, "val")
     streams = set(space.experiment.run.streams)
     wants_motion, wants_pictures = bool(streams & {"motion", "fusion"}), bool(streams - {"motion"})
     motion, appearance, unavailable = fill_cache(space)

@@ -25,6 +25,7 @@ from .results import FoldResult, add_encoder_cost, join_folds, write_results
 from .run_folder import RunFolder
 from .stages import FoldInputs, motion_table, train_motion
 from .storage import write_json
+from .trained_on import write_division
 from .workspace import Workspace
 
 __all__ = ["run_folds"]
@@ -73,6 +74,8 @@ def run_folds(
             )
             if leads:
                 _describe(space, inside)
+        if leads:
+            write_division(run.division(fold.name), fold, space.dataset.root, space.content_digests)
         results.append(_run_fold(space, fold, inside, motion.keys, appearance.keys))
     metrics = join_folds(results, clips, space.dataset.labels)
     metrics["seconds"] = {"extract_motion": motion.seconds, "extract_clip": appearance.seconds} | metrics[

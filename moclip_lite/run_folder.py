@@ -40,7 +40,8 @@ _RESULTS: Final = (
     "report.md",
     "training.json",
 )
-_SOURCES: Final = ("encoder.json", "features.json")
+_DIVISION: Final = "division.json"
+_SOURCES: Final = ("encoder.json", "features.json", _DIVISION)
 _DRAWN: Final = ("figures", "tensorboard")
 _DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
 _LONGEST: Final = 100  # characters of a fold's folder
@@ -83,6 +84,10 @@ class RunFolder:
     def weights(self, fold: str, stage: str) -> Path:
         """Where the weights of a stage lie."""
         return self.fold(fold) / f"{stage}.safetensors"
+
+    def division(self, fold: str) -> Path:
+        """Where the clips that a fold's weights were trained on are listed."""
+        return self.fold(fold) / _DIVISION
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -164,7 +164,7 @@ class Workspace:
             folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
             self._say_division(file)
         look = trained and file is None
-        digests = content_digests(self.dataset.clips, self.cache) if look else {}
+        digests = self.content_digests if look else {}
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
         wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
         labels, shared = self.dataset.labels, data.shared_groups
@@ -173,6 +173,11 @@ class Workspace:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
         return folds
+
+    @cached_property
+    def content_digests(self) -> dict[str, str]:
+        """Clip name -> digest of its file, where there are videos; files that can't be read are left out."""
+        return content_digests(self.dataset.clips, self.cache) if self.feature_file is None else {}
 
     def _say_division(self, file: FeatureFile) -> None:
         own = None if file.origin is None else file.origin.division
