@@ -222,7 +222,8 @@ class MotionDecoder:
     def get_frames_at(self, indices: Sequence[int]) -> list[MotionFrame]:
         """Chosen pictures in the order asked for; duplicates and negative indices are allowed.
 
-        Decoding starts at the keyframe before each stretch and stops after it.
+        Decoding, where it is needed, starts at the entry picture before each stretch, behind damage at the
+        first packet.
 
         Raises:
             IndexError: an index is out of range.
@@ -245,7 +246,7 @@ class MotionDecoder:
         return self._backend.frames_at(sorted({self._presentation(i) for i in indices}))
 
     def keyframe_indices(self) -> list[int]:
-        """Presentation indices of the pictures that the container marks as keyframes."""
+        """Presentation indices of the pictures that decoding can start at."""
         return list(self._backend.keyframes)
 
     def _presentation(self, index: int) -> int:
@@ -254,8 +255,13 @@ class MotionDecoder:
             raise IndexError(f"frame {position} of a video with {total} frames (0 to {total - 1})")
         position %= total
         if self._order == "decode":
-            return int(np.argsort(self._backend.coded_order, kind="stable")[position])
+            return int(self._by_decoding[position])
         return position
+
+    @cached_property
+    def _by_decoding(self) -> npt.NDArray[np.int64]:
+        """Presentation index by position in decoding order."""
+        return np.argsort(self._backend.coded_order, kind="stable").astype(np.int64)
 
 
 def _in_decode_order(frames: Iterator[MotionFrame]) -> Iterator[MotionFrame]:

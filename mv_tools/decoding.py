@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -9,7 +10,7 @@ from typing import Final, NamedTuple
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .demux import WORTH_A_SEEK, PacketIndex, read_packets
@@ -47,8 +48,8 @@ class PictureReader:
         packets: its packets.
         pictures: their numbering.
         options: of the decoder.
-        every: give all pictures on the way as well, up to the anchor (I or P picture) that a last B
-            picture may refer to; none is skipped.
+        every: give all pictures on the way as well, up to the last one that comes before the last wanted
+            one in decoding order; none is skipped.
     """
 
     def __init__(
@@ -140,8 +141,6 @@ class _Run:
         first = self._pictures.first_packet(entry)
         if not self._approach(first):
             return wanted
-        remaining = dict.fromkeys(wanted)
-        last = wanted[-1]
         skip = (
             skip
             and not every
@@ -149,29 +148,40 @@ class _Run:
             and self._context.name in _SKIP_PER_PACKET
             and not self._pictures.sequential
         )
+        settled, end = self._pictures.settled, int(self._pictures.settled[wanted[-1]])
         expected = max(entry, 0)
-        for index, frame in self._numbered(first, remaining, skip, exact=entry < 0 and not skip):
-            if index is None or index < expected:
-                if index is not None and entry >= 0 and expected == entry:
-                    continue  # it leads the entry picture, whose references are missing
-                return list(remaining)
-            if index == entry and not frame.key_frame:
-                return list(remaining)
-            if entry >= 0 and expected == entry and index != entry:
-                return list(remaining)
-            if not skip and index != expected:
-                return list(remaining)
-            if frame.is_corrupt and (entry >= 0 or skip):
-                return list(remaining)  # what hides damage depends on all that was decoded before
-            if remaining and index > next(iter(remaining)):
-                return list(remaining)
-            expected = index + 1
-            if index in remaining or every:
-                remaining.pop(index, None)
-                yield DecodedPicture(index, frame, self._coded(frame))
-            if index >= last and not (every and frame.pict_type == PictureType.B):
+        seen = given = 0  # of the wanted ones
+        held: deque[DecodedPicture] = deque()
+        for index, frame in self._numbered(first, set(wanted), skip, exact=entry < 0 and not skip):
+            if index is not None and index < expected == entry:
+                continue  # it leads the entry picture, whose references are missing
+            if index is None or not self._fits(index, frame, expected, entry, skip):
                 break
-        return list(remaining)
+            if seen < len(wanted) and index > wanted[seen]:
+                break
+            expected = index + 1
+            asked = seen < len(wanted) and index == wanted[seen]
+            seen += asked
+            if asked or every:
+                held.append(DecodedPicture(index, frame, self._coded(frame)))
+            while held and settled[held[0].position] <= index:
+                given += given < len(wanted) and held[0].position == wanted[given]
+                yield held.popleft()
+            if index >= end:
+                return wanted[given:]
+        else:  # the decoder is empty: nothing can turn out to be damaged any more
+            for picture in held:
+                given += given < len(wanted) and picture.position == wanted[given]
+                yield picture
+        return wanted[given:]
+
+    def _fits(self, index: int, frame: VideoFrame, expected: int, entry: int, skip: bool) -> bool:
+        """Whether a picture is what the index says, and no damage makes it depend on where decoding began."""
+        if frame.is_corrupt and (entry >= 0 or skip):
+            return False  # what hides damage depends on all that was decoded before
+        if entry >= 0 and expected == entry and not (index == entry and frame.key_frame):
+            return False
+        return index == expected or (skip and index > expected)
 
     def _coded(self, frame: VideoFrame) -> tuple[int, int]:
         context = self._context
@@ -179,7 +189,7 @@ class _Run:
         return (context.coded_width, context.coded_height) if same else (0, 0)
 
     def _numbered(
-        self, first: int, wanted: dict[int, None], skip: bool, exact: bool
+        self, first: int, wanted: set[int], skip: bool, exact: bool
     ) -> Iterator[tuple[int | None, VideoFrame]]:
         """Presentation index and picture, as they are put out from packet `first` on; None where the
         decoder gives a picture that is not in the index."""

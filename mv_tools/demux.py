@@ -51,7 +51,7 @@ class StreamFacts:
 
     @classmethod
     def of(cls, stream: VideoStream, *, probed: bool = True) -> StreamFacts:
-        """Take them from an opened stream."""
+        """Read them from an opened stream."""
         context = stream.codec_context
         seconds = None
         if stream.duration and stream.time_base:
@@ -86,18 +86,27 @@ class StreamFacts:
         }  # fmt: skip
         value = json.loads(text)
         if not isinstance(value, dict) or value.keys() != kinds.keys():
-            raise ValueError("its description of the stream is another")
+            raise ValueError("unexpected fields in its description of the stream")
         if not all(isinstance(value[name], kind) for name, kind in kinds.items()):  # type: ignore[arg-type]
-            raise ValueError("its description of the stream is of other types")
+            raise ValueError("unexpected types in its description of the stream")
         try:
-            rate = None if value["rate"] is None else Fraction(*value["rate"])
-        except (TypeError, ZeroDivisionError) as error:
-            raise ValueError("its frame rate is no fraction") from error
+            numbers = value["rate"] or [0, 1]
+            if [type(number) for number in numbers] != [int, int] or not all(
+                0 <= n < 1 << 31 for n in numbers
+            ):
+                raise ValueError("its frame rate is not a fraction")
+            rate = None if value["rate"] is None else Fraction(*numbers)
+        except ZeroDivisionError as error:
+            raise ValueError("its frame rate is not a fraction") from error
+        if not 0 <= value["width"] <= _LARGEST or not 0 <= value["height"] <= _LARGEST:
+            raise ValueError("its picture size is beyond any stream's")
         return cls(**{**value, "rate": rate})
 
 
 WORTH_A_SEEK: Final = 1 << 20
 """Bytes: from here on a seek is quicker than reading past them."""
+
+_LARGEST: Final = 1 << 16  # samples on a side
 
 NO_PTS: Final = int(np.iinfo(np.int64).min)
 """Time stamp of a packet that has none (AV_NOPTS_VALUE)."""
@@ -216,7 +225,7 @@ class _Columns:
 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """The packets of the video stream that hold data, up to where the container can be read."""
-    with contextlib.suppress(av.error.FFmpegError):  # `PacketIndex.cut` tells of it
+    with contextlib.suppress(av.error.FFmpegError):  # the scan met it too: `PacketIndex.cut`
         yield from (packet for packet in container.demux(stream) if packet.size)
 
 

@@ -147,8 +147,8 @@ class RgbDecoder:
     def get_frames_at(self, indices: Sequence[int]) -> RgbFrames:
         """Pictures in the order asked for; duplicates and negative indices are allowed.
 
-        For each stretch decoding starts at the keyframe before it; pictures that no other refers
-        to are skipped unless they are asked for.
+        For each stretch decoding starts at the entry picture before it, behind damage at the first packet;
+        pictures that no other refers to are skipped unless they are asked for.
 
         Raises:
             IndexError: an index is out of range.

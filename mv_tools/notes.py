@@ -68,11 +68,11 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
     before = sum(sample < first for sample in missing)
     leading = len(missing) - before
     return [
-        f"the recording begins inside a group of pictures: {before} pictures before the first one that "
-        "can be decoded are left out"
+        f"the recording begins inside a group of pictures: {_count(before, 'picture')} before the first one "
+        "that can be decoded left out"
         if before
         else None,
-        f"{leading} pictures are left out because the pictures that they refer to are missing"
+        f"{_count(leading, 'picture')} left out because the pictures that they refer to are missing"
         if leading
         else None,
     ]
@@ -100,9 +100,12 @@ def _refused(scan: StreamScan, pictures: PictureIndex) -> str | None:
 def _joined(pictures: PictureIndex) -> str | None:
     if pictures.seconds is None:
         return None
+    times = pictures.times
     falls = np.nonzero(np.diff(pictures.seconds) < 0)[0] + 1
-    if not len(falls):
+    if not len(falls) or times is None:
         return None
+    if np.allclose(times[-1] - times[0], pictures.seconds[-1] - pictures.seconds[0]):
+        return f"the time stamp at picture {int(falls[0])} is out of line; its neighbours' are used"
     places = ", ".join(str(i) for i in falls[:_FEW].tolist())
     return f"time stamps fall back at picture {places}: recordings were joined; times go on from there"
 
@@ -112,6 +115,10 @@ def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:
         return None
     rate = scan.packets.stream.rate
     return f"the file holds no time stamps; {float(rate):g} frames per second are assumed" if rate else None
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
 def _places(pictures: PictureIndex, packets: list[int]) -> str:

@@ -22,6 +22,8 @@ __all__ = ["NO_TAG", "PictureIndex", "picture_index"]
 NO_TAG: Final = -1
 """Packet number of a picture that the decoder made up, which belongs to no packet."""
 
+_SAME_STEP: Final = 0.1  # of a step: durations are rounded
+
 
 @dataclass(frozen=True)
 class PictureIndex:
@@ -70,6 +72,17 @@ class PictureIndex:
         """Position of each picture among them all in decoding order, int64 [N]."""
         return np.argsort(np.argsort(self.packet, kind="stable"), kind="stable").astype(np.int64)
 
+    @cached_property
+    def settled(self) -> npt.NDArray[np.int64]:
+        """The last picture, in presentation order, among each picture and those before it in decoding
+        order, int64 [N]: once that one is put out, damage of what a picture refers to is known."""
+        if self.sequential:
+            return np.arange(len(self), dtype=np.int64)
+        order = np.argsort(self.packet, kind="stable")
+        settled = np.empty(len(self), np.int64)
+        settled[order] = np.maximum.accumulate(order)
+        return settled
+
     @property
     def reordered(self) -> bool:
         """Whether decoding and presentation order differ."""
@@ -81,11 +94,10 @@ class PictureIndex:
         one picture behind the first."""
         if self.seconds is None or len(self) < 2:
             return self.seconds
-        steps = np.diff(self.seconds)
+        seconds = _without_outliers(self.seconds)
+        steps = np.diff(seconds)
         usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-        return np.concatenate(
-            [self.seconds[:1], self.seconds[0] + np.cumsum(np.where(steps < 0, usual, steps))]
-        )
+        return np.concatenate([seconds[:1], seconds[0] + np.cumsum(np.where(steps < 0, usual, steps))])
 
     @cached_property
     def entry_of(self) -> npt.NDArray[np.int64]:
@@ -171,18 +183,33 @@ def _times(
         ticks = np.sort(ticks)
     usual = _usual_step(ticks, packets)
     last = int(packets.duration[packet[-1]]) if packet[-1] != NO_TAG else 0
-    if not _tells_durations(packets, usual) or 2 * last <= usual:  # of a field; AVI names a tick
+    if not _tells_durations(ticks, packet, packets):
         last = round(usual)
     seconds = ticks * packets.time_base
-    steps = np.diff(seconds)
+    steps = np.diff(_without_outliers(seconds))
     length = float(steps[steps > 0].sum()) + last * packets.time_base
     return seconds.astype(np.float64), length
 
 
-def _tells_durations(packets: PacketIndex, usual: float) -> bool:
-    """Whether the packets' durations fit their times; a default of the container may not."""
-    told = packets.duration[packets.duration > 0]
-    return len(told) > 0 and float(np.median(told)) <= 2 * usual
+def _tells_durations(
+    ticks: npt.NDArray[np.int64], packet: npt.NDArray[np.int64], packets: PacketIndex
+) -> bool:
+    """Whether most packets last until the next picture: else they tell a default, a tick or half a frame."""
+    steps = np.diff(ticks)
+    told = packets.duration[packet[:-1]]
+    agree = np.abs(told - steps) <= np.maximum(1, _SAME_STEP * steps)
+    return bool(agree.mean() > 0.5) if len(agree) else bool(packets.duration[packet[-1]] > 0)
+
+
+def _without_outliers(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Single time stamps out of line are replaced by the middle of their neighbours."""
+    out = seconds.copy()
+    for i in (np.nonzero(np.diff(seconds) < 0)[0] + 1).tolist():
+        if i >= 2 and out[i] > out[i - 2]:  # the one before was too late
+            out[i - 1] = (out[i - 2] + out[i]) / 2
+        elif i + 1 < len(out) and out[i + 1] > out[i - 1]:
+            out[i] = (out[i - 1] + out[i + 1]) / 2
+    return out
 
 
 def _ascending(ticks: npt.NDArray[np.int64]) -> bool:
@@ -190,7 +217,7 @@ def _ascending(ticks: npt.NDArray[np.int64]) -> bool:
 
 
 def _usual_step(ticks: npt.NDArray[np.int64], packets: PacketIndex) -> float:
-    """Ticks from one picture to the next: the most common difference, else by the rate that the file names."""
+    """Ticks from one picture to the next: the median step, else by the rate that the file names."""
     steps = np.diff(ticks)
     if (steps > 0).any():
         return float(np.median(steps[steps > 0]))

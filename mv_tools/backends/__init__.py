@@ -43,18 +43,23 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
     names = available_backends() if name == "auto" else [name]
     if index is not None and name == "auto":
         names = ["native"]  # no other takes one
-    for position, each in enumerate(names):
+    scan = None
+    for position, candidate in enumerate(names):
+        backend = backend_class(candidate)(source, threads)
+        if scan is not None:
+            backend.scan = scan
         try:
-            backend = backend_class(each)(source, threads)
             if index is not None:
                 backend.load_index(index)
-            _ = backend.index, backend.pictures  # damaged files are refused here, not at first use
+            # Damaged files are refused here, not at first use; threads that share a decoder rely on it.
+            _ = backend.index, backend.pictures
             return backend
         except OtherBackend as error:
             if position + 1 == len(names):
                 raise
             if not error.expected:
                 log.warning("%s; using %s", error, names[position + 1])
+            scan = backend.scan
     raise BackendUnavailable("no backend is installed")
 
 

@@ -99,12 +99,14 @@ class _Demuxed(AbstractContextManager["_Demuxed"]):
         return None
 
     def _approach(self, number: int) -> None:
-        """Be before packet `number`: go on, seek to the keyframe before it, or start again."""
+        """Position the reader before packet `number`: go on, seek to the keyframe before it, or start again."""
         if self._opened is None or self._number >= number:
             self._reopen()
         past = int(self._index.size[self._number + 1 : number].sum())
+        if past <= WORTH_A_SEEK:
+            return
         keys = np.nonzero(self._index.keyframe[: number + 1])[0]
-        if past <= WORTH_A_SEEK or not len(keys) or keys[-1] <= self._number + 1:
+        if not len(keys) or keys[-1] <= self._number + 1:
             return
         if self._index.seek(self._container, self._stream, int(keys[-1])):
             packets = read_packets(self._container, self._stream)

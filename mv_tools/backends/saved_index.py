@@ -1,13 +1,12 @@
 """A scan of an H.264 file kept beside it: written, bound to that very file, read back.
 
-An index is a .safetensors file. It may come from anybody: whatever it says is checked before use.
+An index is a .safetensors file. The file is untrusted: all fields are validated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ..demux import PacketIndex, StreamFacts
+from ..demux import NO_PTS, PacketIndex, StreamFacts
 from ..display import Display
 from ..drafts import draft_of
 from ..errors import MalformedStream, UnsupportedStream
@@ -32,6 +31,8 @@ __all__ = ["load_scan", "save_scan"]
 
 _KIND: Final = "mv_tools H.264 index 3"
 _PROBES: Final = 64  # places of the file that its fingerprint looks at
+_LONGEST: Final = 1e6  # seconds a tick
+_LATEST: Final = 1 << 62  # ticks
 _PROBE_BYTES: Final = 4096
 _ENDS: Final = 65536
 _PACKETS: Final = ("pts", "dts", "duration", "keyframe", "shown", "corrupt", "size", "position")
@@ -129,7 +130,8 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
             cut=about["cut"] or None,
         )
         display = Display.from_plain(json.loads(about["display"]))
-        _check(packets, headers, tensors["packet"], tensors["entry"], tensors["damage"])
+        _check(packets, headers)
+        _check_pictures(packets, tensors)
         pictures = picture_index(
             packets,
             tensors["packet"],
@@ -158,20 +160,31 @@ def _metadata(data: bytes) -> dict[str, str]:
     return dict(header["__metadata__"])
 
 
-def _check(
-    packets: PacketIndex,
-    headers: StreamIndex,
-    picture: npt.NDArray[np.int64],
-    *flags: npt.NDArray[np.bool_],
-) -> None:
+def _check(packets: PacketIndex, headers: StreamIndex) -> None:
     """What holds for each scan, whatever the digest says."""
     count = len(packets)
     lengths = {len(getattr(packets, name)) for name in _PACKETS}
-    if not count or lengths != {count} or not math.isfinite(packets.time_base):
+    if not count or lengths != {count} or not 0 < packets.time_base <= _LONGEST:
         raise ValueError("its tables disagree")
+    if packets.stream.codec != "h264":
+        raise ValueError("it is of another codec")
+    for stamps in (packets.pts, packets.dts):
+        if (np.abs(stamps[stamps != NO_PTS]) > _LATEST).any():
+            raise ValueError("its times are out of range")
+    if packets.duration.min() < 0 or packets.duration.max() > _LATEST or packets.size.min() < 0:
+        raise ValueError("its packets are of negative size or length")
     if not len(headers) or max(headers.picture_samples()) >= count:
         raise ValueError("its pictures lie outside of the file")
-    if {len(flag) for flag in flags} != {len(picture)} or not len(picture):
+
+
+def _check_pictures(packets: PacketIndex, tensors: dict[str, npt.NDArray[np.generic]]) -> None:
+    picture, doubts = tensors["packet"].astype(np.int64), tensors["doubts"].astype(np.int64)
+    if {len(tensors["entry"]), len(tensors["damage"])} != {len(picture)} or not len(picture):
         raise ValueError("its tables disagree")
-    if picture.min() < NO_TAG or picture.max() >= count:
+    known = picture[picture != NO_TAG]
+    if picture.min() < NO_TAG or picture.max() >= len(packets) or len(np.unique(known)) < len(known):
+        raise ValueError("its numbering of pictures lies outside of the file")
+    if not packets.shown[known].all() or (
+        len(doubts) and not 0 <= doubts.min() <= doubts.max() < len(packets)
+    ):
         raise ValueError("its numbering of pictures lies outside of the file")
