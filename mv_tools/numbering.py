@@ -5,6 +5,10 @@ none, leading pictures of a recording that begins inside a group of pictures are
 slice headers or the rules of a codec leave no doubt, the numbering is derived from them. Around what
 is in doubt the stream is decoded, from an entry picture before it to one behind it; where that is
 most of the file, all of it.
+
+Headers do not tell of damage in the data behind them. H.264 decoders put damaged pictures out all the
+same; those of HEVC, AV1, VP8 and VP9 may refuse one. Its number then stands for a picture that can't be
+decoded, and those behind it count on as their packets do.
 """
 
 from __future__ import annotations

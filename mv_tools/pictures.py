@@ -81,7 +81,7 @@ class PictureIndex:
         order = np.argsort(self.packet, kind="stable")
         settled = np.empty(len(self), np.int64)
         settled[order] = np.maximum.accumulate(order)
-        return settled
+        return np.maximum.accumulate(settled)  # pictures are given in their order
 
     @property
     def reordered(self) -> bool:
