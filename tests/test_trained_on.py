@@ -7,7 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_fixtures import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
+from cli_fixtures import (
+    FOLDER_YAML,
+    QUICK,
+    TrainedRun,
+    assert_ok,
+    assert_refused,
+    class_folders,
+    moclip,
+    sets,
+)
 
 from moclip_lite.datasets import Clip, Fold
 from moclip_lite.errors import CheckpointError
