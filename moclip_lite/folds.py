@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .checkpoint import weights_digest
 from .clip_notes import notes_in_words, write_notes
 from .config import save_experiment
 from .costs import count_cost
@@ -76,7 +76,7 @@ def run_folds(
                 _describe(space, inside)
         if leads:
             write_division(run.division(fold.name), fold, space.dataset.root, space.content_digests)
-        results.append(_run_fold(space, fold, inside, motion.keys, appearance.keys))
+        results.append(_run_fold(space, fold, run, motion.keys, appearance.keys))
     metrics = join_folds(results, clips, space.dataset.labels)
     metrics["seconds"] = {"extract_motion": motion.seconds, "extract_clip": appearance.seconds} | metrics[
         "seconds"
@@ -98,6 +98,7 @@ def run_folds(
     if leads:
         run.end()
         write_results(folder, metrics, results, clips, space.dataset.labels)
+        run.ledger.clear()
     wait_for_all()
     return metrics
 
@@ -118,10 +119,10 @@ def _weights_words(space: Workspace, unavailable: str | None, metrics: dict[str,
 
 
 def _run_fold(
-    space: Workspace, fold: Fold, folder: Path, motion_keys: dict[str, str], clip_keys: dict[str, str]
+    space: Workspace, fold: Fold, run: RunFolder, motion_keys: dict[str, str], clip_keys: dict[str, str]
 ) -> FoldResult:
     """Train and test one fold."""
-    experiment = space.experiment
+    experiment, folder = space.experiment, run.fold(fold.name)
     inputs = FoldInputs(fold, space.dataset.labels, motion_keys, clip_keys)
     if space.feature_file is not None:
         return _run_fold_of_features(space, space.feature_file, inputs, folder)
@@ -130,7 +131,7 @@ def _run_fold(
     streams = _possible_streams(space, inputs, store, out)
     features: dict[str, npt.NDArray[np.float32]] = {}
     if "motion" in streams or "fusion" in streams:
-        features = _motion_stage(space, store, inputs, folder, out, keep="motion" in experiment.run.streams)
+        features = _motion_stage(space, store, inputs, run, out, keep="motion" in experiment.run.streams)
     if "appearance" in streams or "fusion" in streams:
         head_stage(space, inputs, folder, out, features, streams)
     if "appearance" in streams or "zero_shot" in streams:
@@ -210,16 +211,17 @@ def _possible_streams(space: Workspace, inputs: FoldInputs, store: MotionStore, 
 
 
 def _motion_stage(
-    space: Workspace, store: MotionStore, inputs: FoldInputs, folder: Path, out: FoldResult, *, keep: bool
+    space: Workspace, store: MotionStore, inputs: FoldInputs, run: RunFolder, out: FoldResult, *, keep: bool
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Train the motion network and test it; returns features of all clips."""
-    model, result = train_motion(space, store, inputs, folder)
+    model, result = train_motion(space, store, inputs, run.fold(inputs.name))
     out.training["motion"] = vars(result)
     out.seconds["train_motion"] = result.seconds
-    started = time.perf_counter()
     everything = [c for part in ("train", "val", "test") for c in inputs.part(part, motion=True, clip=False)]
-    features, scores = motion_table(space, model, store, inputs, everything)
-    out.seconds["motion_features"] = time.perf_counter() - started
+    settings = {"fold": inputs.name, "weights": weights_digest(model), "test": space.experiment.test}
+    with run.ledger.timing("motion_features", settings) as attempt:
+        features, scores = motion_table(space, model, store, inputs, everything, attempt.tick)
+        out.seconds["motion_features"] = attempt.seconds
     classes = len(inputs.labels)
     test = inputs.part("test", motion=True, clip=False)
     uniform = np.full(classes, 1 / classes, np.float32)  # a clip without motion is a guess

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +16,9 @@ from .distributed import agree, share
 from .errors import CheckpointError, WeightsUnavailable
 from .extract import ExtractReport
 from .labels import read_prompts
-from .run_folder import RunFolder
+from .run_folder import RunFolder, SecondsLedger
 from .storage import read_json
-from .workspace import Workspace
+from .workspace import Workspace, no_tick
 
 __all__ = ["fill_cache", "run_experiment"]
 
@@ -42,10 +42,11 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
     experiment, folds = space.experiment, space.folds
     folder = RunFolder(experiment.run.dir, [fold.name for fold in folds])
     with folder.locked() if share().leads else nullcontext():
-        found = fill_cache(space)
+        found = fill_cache(space, folder.ledger)
         mark = _fingerprint(space.saved_experiment, folds, *found[:2])
         done = _finished(folder.path, mark)
         if agree([done is not None])[0]:
+            folder.ledger.clear()
             space.reporter.say(f"{folder.path}: nothing to do, this experiment is finished")
             return done or {}
         from .folds import run_folds  # torch and what draws: seconds to import, and not for a finished run
@@ -53,8 +54,14 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
         return run_folds(space, folder, _unique(folds), found, mark)
 
 
-def fill_cache(space: Workspace) -> tuple[ExtractReport, ExtractReport, str | None]:
+def fill_cache(
+    space: Workspace, ledger: SecondsLedger | None = None
+) -> tuple[ExtractReport, ExtractReport, str | None]:
     """Read what the streams need from the clips; all that a run needs before it trains.
+
+    Args:
+        space: the experiment.
+        ledger: of the run whose time is counted; the reports hold the seconds of all its attempts.
 
     Returns:
         What was found of motion and of appearance, and why there is no appearance if there is none.
@@ -68,8 +75,27 @@ def fill_cache(space: Workspace) -> tuple[ExtractReport, ExtractReport, str | No
         keys = dict.fromkeys((clip.name for clip in clips), space.feature_file.digest)
         return ExtractReport("motion", keys=keys), ExtractReport("clip", keys=keys), None
     if _wants(space.experiment, "motion", "fusion"):
-        motion = space.extract_motion(clips)
-    return motion, *_appearance(space, clips)
+        motion = _timed("extract_motion", space, space.extract_motion, clips, ledger)
+    return motion, *_appearance(space, clips, ledger)
+
+
+def _timed(
+    stage: str,
+    space: Workspace,
+    extract: Callable[[Sequence[Clip], Callable[[], None]], ExtractReport],
+    clips: Sequence[Clip],
+    ledger: SecondsLedger | None,
+) -> ExtractReport:
+    """Extract, and add up the attempts."""
+    if ledger is None:
+        return extract(clips, no_tick)
+    experiment = space.saved_experiment
+    section = experiment.motion.spec().settings() if stage == "extract_motion" else experiment.clip
+    settings = {"data": experiment.data, "section": section}
+    with ledger.timing(stage, settings) as attempt:
+        report = extract(clips, attempt.tick)
+        report.seconds = attempt.seconds
+    return report
 
 
 def _unique(folds: Sequence[Fold]) -> list[Clip]:
@@ -83,12 +109,14 @@ def _wants(experiment: Experiment, *streams: str) -> bool:
     return any(stream in experiment.run.streams for stream in streams)
 
 
-def _appearance(space: Workspace, clips: Sequence[Clip]) -> tuple[ExtractReport, str | None]:
+def _appearance(
+    space: Workspace, clips: Sequence[Clip], ledger: SecondsLedger | None
+) -> tuple[ExtractReport, str | None]:
     """Features, or why there are none: without weights the motion stream still runs."""
     if not _wants(space.experiment, "appearance", "fusion", "zero_shot"):
         return ExtractReport("clip"), None
     try:
-        return space.extract_appearance(clips), None
+        return _timed("extract_clip", space, space.extract_appearance, clips, ledger), None
     except WeightsUnavailable as error:
         if not _wants(space.experiment, "motion"):
             raise

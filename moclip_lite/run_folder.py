@@ -7,24 +7,28 @@ removed when the run ends.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from .digest import digest_bytes
+from .distributed import share
 from .errors import CheckpointError
+from .storage import read_json, write_json
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["STAGES", "RunFolder", "fold_name", "set_aside"]
+__all__ = ["STAGES", "RunFolder", "SecondsLedger", "StageTime", "fold_name", "set_aside"]
 
 STAGES: Final = (
     "motion", "motion_pretrained", "appearance", "appearance_frame", "motion_head", "fusion",
@@ -85,6 +89,11 @@ class RunFolder:
         """Where the weights of a stage lie."""
         return self.fold(fold) / f"{stage}.safetensors"
 
+    @property
+    def ledger(self) -> SecondsLedger:
+        """Wall time of the stages, attempts that were interrupted included."""
+        return SecondsLedger(self.path / "seconds.json")
+
     def division(self, fold: str) -> Path:
         """Where the clips that a fold's weights were trained on are listed."""
         return self.fold(fold) / _DIVISION
@@ -137,6 +146,85 @@ class RunFolder:
         """Remove the weights that were set aside and not taken back, and states of unfinished trainings."""
         for name in self.folds:
             shutil.rmtree(self.fold(name) / "state", ignore_errors=True)
+
+
+class StageTime:
+    """Wall time of one stage: this attempt and the earlier ones.
+
+    Args:
+        earlier: seconds of the attempts before this one.
+        clock: seconds, from any beginning.
+        keep: called with the sum, about once a second while the stage works.
+    """
+
+    def __init__(self, earlier: float, clock: Callable[[], float], keep: Callable[[float], None]) -> None:
+        self._earlier, self._clock, self._keep = earlier, clock, keep
+        self._started = self._kept = clock()
+        self.worked = False
+
+    @property
+    def seconds(self) -> float:
+        """The sum up to now."""
+        return self._earlier + self._clock() - self._started
+
+    def tick(self) -> None:
+        """Note that the stage has done a part of its work."""
+        self.worked = True
+        if self._clock() - self._kept >= 1:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write the sum down."""
+        self._kept = self._clock()
+        self._keep(self.seconds)
+
+
+class SecondsLedger:
+    """Wall time of a run's stages, added up over its attempts and cleared when the run ends.
+
+    Args:
+        path: of its file, which exists while a run is unfinished.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def timing(self, stage: str, settings: Mapping[str, Any]) -> Iterator[StageTime]:
+        """Time a stage; its time is kept where it worked, however it ends.
+
+        Args:
+            stage: such as "extract_motion".
+            settings: what the stage's work depends on; attempts with others are not added.
+        """
+        mark = digest_bytes([json.dumps([stage, settings], sort_keys=True, default=str).encode()])
+        key = f"{stage} {mark}"
+        attempt = StageTime(self._read().get(key, 0.0), _clock, lambda seconds: self._write(key, seconds))
+        try:
+            yield attempt
+        finally:
+            if attempt.worked:
+                attempt.keep()
+
+    def clear(self) -> None:
+        """Forget all attempts: the run is complete."""
+        if share().leads:
+            self._path.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, float]:
+        try:
+            found = read_json(self._path)
+            return {str(key): float(seconds) for key, seconds in found.items()}
+        except (CheckpointError, AttributeError, TypeError, ValueError):  # absent, or not ours
+            return {}
+
+    def _write(self, key: str, seconds: float) -> None:
+        if share().leads:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, self._read() | {key: seconds})
+
+
+_clock = time.perf_counter
 
 
 def set_aside(weights: Path) -> Path:

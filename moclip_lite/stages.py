@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from .pretrain import MaskedFeed, MaskedMotion
 from .run_folder import set_aside
 from .text import unit
 from .training import Feed, FitResult, TrainSettings, fit, seed_all
-from .workspace import Workspace
+from .workspace import Workspace, no_tick
 
 __all__ = [
     "SOURCES",
@@ -229,11 +229,16 @@ def train_motion(
 
 
 def motion_table(
-    space: Workspace, model: MotionNet, store: MotionStore, inputs: FoldInputs, clips: Sequence[Clip]
+    space: Workspace,
+    model: MotionNet,
+    store: MotionStore,
+    inputs: FoldInputs,
+    clips: Sequence[Clip],
+    tick: Callable[[], None] = no_tick,
 ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, npt.NDArray[np.float32]]]:
     """Tokens [T, D] and class probabilities [C] of clips, by name, through the cache.
 
-    Clips without motion are absent.
+    Clips without motion are absent. `tick` is called after each clip that is computed.
     """
     test = space.experiment.test
     inputs.motion_network = weights_digest(model)
@@ -261,6 +266,7 @@ def motion_table(
         feature, score = (rows[0] for rows in motion_scores(model, store, [clip], views, space.device))
         space.cache.put("motion_tokens", keys[clip.name], {"tokens": feature, "scores": score})
         features[clip.name], scores[clip.name] = feature, score
+        tick()
         space.reporter.progress("motion features", done, len(own))
     wait_for_all()
     for clip in absent:

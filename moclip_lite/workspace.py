@@ -28,7 +28,7 @@ from .datasets import (
 from .distributed import share, wait_for_all
 from .division import divide, divide_features, file_settings
 from .errors import ConfigError
-from .extract import ExtractReport, content_digests, extract_motion
+from .extract import ExtractReport, Progress, content_digests, extract_motion
 from .extract_clip import AppearanceSpec, LazyEncoder, extract_appearance
 from .feature_file import FeatureFile, load_features
 from .labels import read_prompts
@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 
     from .appearance import AppearanceEncoder
 
-__all__ = ["Workspace", "make_encoder"]
+__all__ = ["Workspace", "make_encoder", "no_tick"]
+
+
+def no_tick() -> None:
+    """Nobody counts the parts of a stage's work."""
 
 
 def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEncoder:
@@ -261,8 +265,15 @@ class Workspace:
             self.cache.put("text", key, arrays)
         return np.asarray(arrays["classes"], np.float32)
 
-    def extract_motion(self, clips: Sequence[Clip]) -> ExtractReport:
-        """Fill the cache with motion.
+    def _progress(self, tick: Callable[[], None]) -> Progress:
+        def progress(stage: str, done: int, total: int) -> None:
+            tick()
+            self.reporter.progress(stage, done, total)
+
+        return progress
+
+    def extract_motion(self, clips: Sequence[Clip], tick: Callable[[], None] = no_tick) -> ExtractReport:
+        """Fill the cache with motion; `tick` is called after each clip that is computed.
 
         Raises:
             MoclipError: the disk is full.
@@ -272,7 +283,7 @@ class Workspace:
 
         def read(part: Sequence[Clip]) -> ExtractReport:
             return extract_motion(
-                part, spec, self.cache, workers=self.workers, progress=self.reporter.progress,
+                part, spec, self.cache, workers=self.workers, progress=self._progress(tick),
                 announce=lambda text: self.reporter.say(f"motion: {text}"),
             )  # fmt: skip
 
@@ -281,8 +292,8 @@ class Workspace:
         self.reporter.say(report.summary())
         return report
 
-    def extract_appearance(self, clips: Sequence[Clip]) -> ExtractReport:
-        """Fill the cache with appearance features.
+    def extract_appearance(self, clips: Sequence[Clip], tick: Callable[[], None] = no_tick) -> ExtractReport:
+        """Fill the cache with appearance features; `tick` is called after each clip that is computed.
 
         Raises:
             MoclipError: the disk is full, or the model can't be had.
@@ -291,7 +302,7 @@ class Workspace:
         def read(part: Sequence[Clip]) -> ExtractReport:
             return extract_appearance(
                 part, self.appearance_spec, self.lazy_encoder, self.cache,
-                workers=self.workers, progress=self.reporter.progress,
+                workers=self.workers, progress=self._progress(tick),
             )  # fmt: skip
 
         report = _in_parts(read, clips)
