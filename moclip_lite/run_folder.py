@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from .digest import digest_bytes
 from .distributed import share
-from .errors import CheckpointError
+from .errors import CheckpointError, ConfigError
 from .storage import read_json, write_json
 
 try:
@@ -104,10 +104,17 @@ class RunFolder:
 
         Raises:
             CheckpointError: another run holds it.
+            ConfigError: there is no such folder and it can't be made.
         """
         made = not self.path.exists()
-        with suppress(OSError):  # a finished run in a read-only folder; who writes will say what is wrong
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if not self.path.is_dir():  # else a finished run in a read-only folder
+                why = "it is a file" if self.path.is_file() else (error.strerror or str(error)).lower()
+                raise ConfigError(
+                    f"{self.path} can't be the run folder: {why}; name another with --run-dir"
+                ) from error
         lock = _Lock(self.path / "run.lock")
         if not lock.take():
             raise CheckpointError(

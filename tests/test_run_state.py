@@ -30,7 +30,7 @@ from safetensors.numpy import load_file, save_file
 
 from moclip_lite import Classifier
 from moclip_lite.cache import FeatureCache
-from moclip_lite.errors import CheckpointError
+from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.run_folder import STAGES, RunFolder, fold_name
 from moclip_lite.runs import load_run
 
@@ -332,3 +332,11 @@ def _read_only(*args: object, **options: object) -> Any:
 
 def _no_home() -> Path:
     raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_run_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    folder = RunFolder(tmp_path / place, ["0"])
+    with pytest.raises(ConfigError, match="can't be the run folder.*--run-dir"), folder.locked():
+        pass
