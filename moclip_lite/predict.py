@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mv_tools import MalformedStream
+from mv_tools import ArgumentError, MalformedStream
 
 from .appearance import AppearanceEncoder
 from .checkpoint import check_sources, load_weights, weights_digest
@@ -161,7 +161,7 @@ class Classifier:
 
         Args:
             source: a path, or a list of paths.
-            top_k: how many labels.
+            top_k: how many labels, at least 1; all of them if it is more than there are.
 
         Returns:
             [(label, probability), ...], best first; for a list of paths a list of such lists.
@@ -169,6 +169,7 @@ class Classifier:
         Raises:
             FileNotFoundError: no such file.
             mv_tools.MotionError: it can't be read.
+            mv_tools.ArgumentError: top_k is below 1.
         """
         if isinstance(source, (str, PathLike)):
             return self.explain(source, top_k).ranking
@@ -180,7 +181,10 @@ class Classifier:
         Raises:
             FileNotFoundError: no such file.
             mv_tools.MotionError: it can't be read.
+            mv_tools.ArgumentError: top_k is below 1.
         """
+        if top_k < 1:
+            raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started = time.perf_counter()
         spec = self.experiment.motion.spec() if self.motion is not None else None
         reading = read_file(Path(path), spec, self._appearance_spec if self.heads else None)
@@ -235,7 +239,7 @@ class Classifier:
             scores[stage] = head_scores(head, table)[0]
 
     def _rank(self, scores: npt.NDArray[np.float32], top_k: int) -> Ranking:
-        order = np.argsort(-scores, kind="stable")[: max(1, top_k)]
+        order = np.argsort(-scores, kind="stable")[:top_k]
         return [(self.labels[i], float(scores[i])) for i in order]
 
 

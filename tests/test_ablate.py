@@ -20,6 +20,7 @@ from moclip_lite.ablate import Ablation, condense, load_ablation, run_ablation
 from moclip_lite.ablate.tables import comparisons, summarize, summary_markdown, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.feature_file import save_features
+from moclip_lite.plain_yaml import parse_yaml
 from moclip_lite.reporting import Silent
 from moclip_lite.storage import write_json, write_text
 
@@ -252,3 +253,52 @@ def test_a_grid_that_can_not_run_at_all(tmp_path: Path) -> None:
     path = grid(tmp_path / "g.yaml", seeds=[0], set=settings)
     with pytest.raises(MoclipError, match="no cell of the grid could be run"):
         run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
+
+
+@pytest.mark.parametrize(
+    "word", ["on", "off", "yes", "n", "007", "1:30", "2024-01-01", "0x10", "1e3", ".5", "~x", "true"]
+)
+def test_words_of_a_grid_are_not_guessed(word: str, tmp_path: Path) -> None:
+    """Text settings, in the grid, as the reference and with quotes."""
+    path = tmp_path / "g.yaml"
+    path.write_text(
+        f"grid:\n  data.recipe: [{word}, other]\nreference: {{data.recipe: {word}}}\nseeds: [1, 1, 2]\n"
+    )
+    ablation = load_ablation(path)
+    recipes = [ablation.experiment(cell, 1, tmp_path).data.recipe for cell in ablation.cells()]
+    assert recipes == [word, "other"]
+    assert (ablation.reference, ablation.seeds) == ({"data.recipe": word}, (1, 2))
+
+
+def test_values_of_a_grid_are_typed_by_their_setting(tmp_path: Path) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_text(
+        "grid:\n  motion.grid: [[6, 8]]\n  clip.normalize: [on, false]\n  train_motion.lr: [1e-3]\n"
+        "  data.train_per_class: [null]\n"
+    )
+    ablation = load_ablation(path)
+    first, second = (ablation.experiment(cell, 0, tmp_path) for cell in ablation.cells())
+    assert (first.clip.normalize, second.clip.normalize) == (True, False)
+    assert (first.motion.grid, first.train_motion.lr, first.data.train_per_class) == ((6, 8), 1e-3, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ("[1, 2, 4]", [1, 2, 4]),
+        ("[0.5, 1e0, null]", [0.5, 1, 2]),
+        ("[on, off, yes]", None),
+        ("[1, 2]", None),
+        ("[1, .inf, nan]", None),
+    ],
+)
+def test_numbers_of_a_grid_have_places_on_an_axis(
+    values: str, places: list[float] | None, tmp_path: Path
+) -> None:
+    from moclip_lite.ablate.figures import _numbers
+
+    row = parse_yaml(values)
+    assert (
+        _numbers(Ablation("g", None, (), {"data.recipe": row}, (0,), "fusion", {"data.recipe": row[0]}))
+        == places
+    )

@@ -282,6 +282,10 @@ def test_zero_shot(trained: TrainedRun, tmp_path: Path) -> None:
     assert found["n"] == 8
     assert set(found["per_class"]) == set(LABELS)
     assert 0 <= found["top1"] <= found["top5"] <= 100
+    table = assert_ok(moclip(*words, "--prompts", prompts)).out
+    assert "macro %" in table
+    assert f"{found['macro']:.1f}" in table
+    assert "top-5" not in table  # of four classes
     prompts.write_text("templates: ['no place for the name']\n", encoding="utf-8")
     assert_refused(moclip(*words, "--prompts", prompts), "{}")
     clip = sorted(trained.data.rglob("*.mp4"))[0]

@@ -18,6 +18,7 @@ import mv_tools
 from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic_pictures import render_clip
 from moclip_lite.errors import CheckpointError
+from mv_tools import ArgumentError
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -74,6 +75,13 @@ def test_ranking_is_sorted_probabilities(classifier: Classifier, unseen: dict[st
     assert classifier.predict(path, top_k=2) == ranking[:2]
     assert classifier.predict(path) == classifier.predict(path)
     assert len(classifier.predict(path)) == 4  # five were asked for, there are four
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_no_labels_are_refused(top_k: int, classifier: Classifier, unseen: dict[str, Path]) -> None:
+    for source in (unseen["water_rotate"], [unseen["water_rotate"]]):
+        with pytest.raises(ArgumentError, match=f"top_k must be at least 1, got {top_k}"):
+            classifier.predict(source, top_k=top_k)  # type: ignore[call-overload]
 
 
 def test_list_of_paths(classifier: Classifier, unseen: dict[str, Path]) -> None:

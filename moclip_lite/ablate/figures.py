@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +45,15 @@ def _numbers(ablation: Ablation) -> list[float] | None:
         return None
     values: list[Any] = next(iter(ablation.grid.values()))
     plain = values[:-1] if values[-1] is None else values
-    if len(values) < 3 or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in plain):
+    if len(values) < 3:
         return None
-    return [float(v) for v in plain] + ([2 * float(plain[-1])] if values[-1] is None else [])
+    try:
+        places = [float(str(value)) for value in plain]  # a file's values are text
+    except ValueError:
+        return None
+    if not all(map(math.isfinite, places)):
+        return None
+    return places + ([2 * places[-1]] if values[-1] is None else [])
 
 
 def _curve(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from ..config import Experiment, load_experiment
 from ..digest import digest_bytes
 from ..errors import ConfigError
+from ..plain_yaml import read_yaml
 
 __all__ = ["Ablation", "Cell", "cell_words", "load_ablation"]
 
@@ -61,9 +61,8 @@ class Ablation:
 
 
 def _flow(value: Any) -> str:
-    """A value as YAML in one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6)
-    return text.split("\n")[0]
+    """A value as YAML in one line; JSON is YAML."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def cell_words(cell: Cell) -> str:
@@ -74,17 +73,17 @@ def cell_words(cell: Cell) -> str:
 def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
     """Read a grid: ``base`` (relative to the file), ``set``, ``grid``, ``seeds``, ``stream``, ``reference``.
 
+    Values stay the text that was written until the setting that takes them decides what they mean.
+
     Raises:
         ConfigError: missing, malformed, or a key or value that no configuration has.
     """
-    value = _read(path)
+    value = read_yaml(path, "ablation")
     if not isinstance(value, dict) or set(value) - set(_KEYS):
         raise ConfigError(f"{path}: expected the keys {', '.join(_KEYS)}")
     grid, seeds = value.get("grid"), value.get("seeds", [0, 1, 2])
     if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
         raise ConfigError(f"{path}: 'grid' must map configuration keys to lists of values")
-    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
-        raise ConfigError(f"{path}: 'seeds' must be a list of whole numbers from 0")
     stream = value.get("stream", "fusion")
     if stream not in ("motion", "appearance", "fusion"):
         raise ConfigError(f"{path}: 'stream' must be motion, appearance or fusion, got {stream!r}")
@@ -93,7 +92,7 @@ def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
         path.parent / str(value["base"]) if "base" in value else None,
         (*_lines(path, value.get("set", [])), *overrides),
         {str(key): values for key, values in grid.items()},
-        tuple(dict.fromkeys(seeds)),
+        _seeds(path, seeds),
         stream,
         value.get("reference") or {key: values[0] for key, values in grid.items()},
     )
@@ -124,15 +123,12 @@ def _refuse_twins(path: Path, ablation: Ablation) -> None:
         seen |= {same: cell, cell_words(cell): cell}
 
 
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such ablation file") from error
-    except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder, not an ablation file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a YAML file") from error
+def _seeds(path: Path, value: Any) -> tuple[int, ...]:
+    """Whole numbers from 0, each once."""
+    words = [str(seed) for seed in value] if isinstance(value, list) else []
+    if not words or not all(word.isascii() and word.isdigit() for word in words):
+        raise ConfigError(f"{path}: 'seeds' must be a list of whole numbers from 0")
+    return tuple(dict.fromkeys(int(word) for word in words))
 
 
 def _lines(path: Path, value: Any) -> list[str]:

@@ -176,12 +176,19 @@ def zero_shot(
         print_json(result)
         return
     low, high = result["ci95"]
-    row = [f"{result['top1']:.1f}", f"{low:.1f} to {high:.1f}", f"{result['top5']:.1f}", str(result["n"])]
+    columns = {
+        "top-1 %": f"{result['top1']:.1f}",
+        "95 % interval": f"{low:.1f} to {high:.1f}",
+        "macro %": f"{result['macro']:.1f}",
+    }
+    if len(space.dataset.labels) > 5:  # else every answer is among the five
+        columns["top-5 %"] = f"{result['top5']:.1f}"
+    columns["clips"] = str(result["n"])
     spec = space.appearance_spec
     title = f"zero-shot, {spec.model} ({spec.pretrained})"
     if space.feature_file is not None:
         title = f"zero-shot, features of {space.experiment.data.root}"
-    print_table(title, ["top-1 %", "95 % interval", "top-5 %", "clips"], [row])
+    print_table(title, list(columns), [list(columns.values())])
     print_failures(result["failures"])
 
 
