@@ -338,5 +338,5 @@ def _no_home() -> Path:
 def test_a_run_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     folder = RunFolder(tmp_path / place, ["0"])
-    with pytest.raises(ConfigError, match="can't be the run folder.*--run-dir"), folder.locked():
+    with pytest.raises(ConfigError, match=r"can't be the run folder.*--run-dir"), folder.locked():
         pass
