@@ -5,10 +5,6 @@ none, leading pictures of a recording that begins inside a group of pictures are
 slice headers or the rules of a codec leave no doubt, the numbering is derived from them. Around what
 is in doubt the stream is decoded, from an entry picture before it to one behind it; where that is
 most of the file, all of it.
-
-Headers do not tell of damage in the data behind them. H.264 decoders put damaged pictures out all the
-same; those of HEVC, AV1, VP8 and VP9 may refuse one. Its number then stands for a picture that can't be
-decoded, and those behind it count on as their packets do.
 """
 
 from __future__ import annotations
@@ -19,12 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from .demux import NO_PTS, PacketIndex
+from .demux import PacketIndex
 from .errors import MalformedStream, UnsupportedStream
 from .outputs import Outputs, Segment, decode_segments
-from .packet_rules import PARTIAL_CODECS, REORDERING_CODECS
 from .pictures import NO_TAG, PictureIndex, picture_index
 from .scan import StreamScan
 from .source import Source, open_video
@@ -36,7 +30,6 @@ __all__ = ["index_pictures"]
 
 _MOST: Final = 0.5  # of the packets: where more would be decoded, all are
 _X264_FIXED: Final = 151  # the build from which on x264 follows the standard
-_LATE: Final = 1.75  # times the usual step: pictures are missing in between, perhaps
 _READ_ON: Final = 32  # packets, more than any decoder reads before it puts a picture out
 
 
@@ -61,35 +54,7 @@ def _from_packets(source: Source, scan: StreamScan) -> PictureIndex | None:
     order = np.nonzero(shows & packets.shown)[0].astype(np.int64)
     if not len(order) or not key[np.nonzero(shows)[0][0]]:
         return None
-    if packets.stream.codec in PARTIAL_CODECS and (_has_holes(packets.pts[order]) or not packets.shown.all()):
-        return None
-    if packets.stream.codec in REORDERING_CODECS:
-        ordered = _by_time(source, packets, order)
-        if ordered is None:
-            return None
-        order = ordered
     return picture_index(packets, order, key[order], head=_needs_head(scan))
-
-
-def _by_time(
-    source: Source, packets: PacketIndex, numbers: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64] | None:
-    """Packets in the order of their times; None if these are no order of presentation."""
-    pts, dts = packets.pts[numbers], packets.dts[numbers]
-    dts = dts[dts != NO_PTS]
-    if NO_PTS in pts or len(np.unique(pts)) < len(pts) or (np.diff(dts) < 0).any():
-        return None
-    order = np.argsort(pts, kind="stable")
-    depth, allowed = _reorder_depth(order.tolist()), _decoder_depth(source, packets)
-    if depth > allowed or (depth == 0 and allowed > 0):  # without depth: times of decoding, perhaps
-        return None
-    return numbers[order]
-
-
-def _has_holes(pts: npt.NDArray[np.int64]) -> bool:
-    """Whether times are so far apart that pictures may be missing."""
-    steps = np.diff(np.sort(pts[pts != NO_PTS]))
-    return len(steps) > 0 and bool(steps.max() > _LATE * np.median(steps))
 
 
 def _decoder_depth(source: Source, packets: PacketIndex) -> int:

@@ -159,7 +159,7 @@ class _Visitor:
             if codec == "h264" and native_available():
                 self.headers = _Headers(extradata)
             else:
-                self.rule = _Rule(packet_rule(codec, extradata))
+                self.rule = _Rule(packet_rule(codec))
         if self.headers is not None:
             self.headers(bytes(packet))
         elif self.rule is not None:
