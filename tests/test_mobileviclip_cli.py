@@ -275,7 +275,7 @@ def test_convert(tmp_path: Path, weights: Path) -> None:
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "x"), "REGEX=REPLACEMENT")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "(=x"), "regular expression")
     assert_refused(
-        moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be replaced"
+        moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be used"
     )
 
 
