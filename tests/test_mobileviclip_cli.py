@@ -274,9 +274,7 @@ def test_convert(tmp_path: Path, weights: Path) -> None:
     assert "unexpected: image_encoder.model.more" in said.err
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "x"), "REGEX=REPLACEMENT")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "(=x"), "regular expression")
-    assert_refused(
-        moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be used"
-    )
+    assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be used")
 
 
 def test_export(tmp_path: Path, weights: Path) -> None:
