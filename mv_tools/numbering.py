@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["index_pictures"]
 
 _MOST: Final = 0.5  # of the packets: where more would be decoded, all are
+_FROM_START: Final = frozenset(("dirac",))  # decoders that an emptied state makes put out other pictures
 _X264_FIXED: Final = 151  # the build from which on x264 follows the standard
 _READ_ON: Final = 32  # packets, more than any decoder reads before it puts a picture out
 
@@ -280,6 +281,8 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
     counts = Counter(tags)
     packet = np.array([tag if counts[tag] == 1 else NO_TAG for tag in tags], np.int64)
     entry = np.array(outputs.keys, bool) & (packet != NO_TAG)
+    if scan.packets.stream.codec in _FROM_START:
+        entry[:] = False
     if scan.headers is not None:
         exact = {frame.packet for frame in _frames(scan) if frame.entry}
         entry &= np.array([tag in exact for tag in packet.tolist()], bool)

@@ -6,6 +6,7 @@ import random
 import subprocess
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -124,3 +125,29 @@ def test_a_clip_tells_where_data_are_missing(recording: bytes, tmp_path: Path) -
     clip = read_motion_clip(damaged, MotionSpec(segments=8, frames=4, grid=(8, 12)))
     assert clip.motion.any()
     assert [note for note in clip.notes if "data are missing" in note]
+
+
+@pytest.mark.parametrize("codec", ["vc2", "ffv1", "huffyuv", "libtheora", "snow", "wmv2", "h261"])
+def test_pictures_of_rare_codecs_read_alone(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    source = ["-f", "lavfi", "-i", "testsrc2=s=352x288:r=25:d=0.6", "-g", "5"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        *source,
+        "-c:v",
+        codec,
+        "-strict",
+        "-2",
+        str(path),
+    ]
+    subprocess.run(command, check=True)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count, stream.codec_context.thread_type = 1, "NONE"
+        whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    decoder = mv_tools.RgbDecoder(path)
+    assert len(decoder) == len(whole)
+    for i in (1, 6, 14):
+        np.testing.assert_array_equal(decoder.get_frames_at([i]).frames[0], whole[i])
