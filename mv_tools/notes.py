@@ -34,7 +34,7 @@ def _stretched(scan: StreamScan) -> str | None:
     """Parameter sets that change the shape of samples on the way."""
     if scan.headers is None:
         return None
-    infos = scan.headers.infos()
+    infos = scan.infos
     first = infos[0].sar
     change = next((info.decode_index for info in infos if info.sar != first), None)
     if change is None:
@@ -62,7 +62,7 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
         silent = len(scan.packets) - int((~scan.packets.shown).sum()) - len(pictures)
         return [f"{silent} of {len(scan.packets)} packets show no picture" if silent > 0 else None]
     shown = set(pictures.packet.tolist())
-    frames = {info.frame: info.sample for info in reversed(scan.headers.infos())}  # of two fields the first
+    frames = {info.frame: info.sample for info in reversed(scan.infos)}  # of two fields the first
     missing = [sample for sample in frames.values() if sample not in shown and scan.packets.shown[sample]]
     first = int(pictures.packet[0])
     before = sum(sample < first for sample in missing)

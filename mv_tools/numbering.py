@@ -46,16 +46,14 @@ def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
 
 
 def _from_packets(source: Source, scan: StreamScan) -> PictureIndex | None:
-    """Where a codec's rule finds at most one picture in each packet."""
-    packets, facts = scan.packets, scan.pictures
-    if facts is None or packets.corrupt.any():
+    """Where a codec's rule finds exactly one picture in each packet."""
+    packets = scan.packets
+    if scan.keys is None or not scan.keys[0] or packets.corrupt.any():
         return None
-    shows = np.array([fact.shows for fact in facts], bool)
-    key = np.array([fact.key for fact in facts], bool)
-    order = np.nonzero(shows & packets.shown)[0].astype(np.int64)
-    if not len(order) or not key[np.nonzero(shows)[0][0]]:
+    order = np.nonzero(packets.shown)[0].astype(np.int64)
+    if not len(order):
         return None
-    return picture_index(packets, order, key[order], head=_needs_head(scan))
+    return picture_index(packets, order, np.array(scan.keys, bool)[order], head=_needs_head(scan))
 
 
 def _decoder_depth(source: Source, packets: PacketIndex) -> int:
@@ -176,7 +174,7 @@ def _merge(
 def _frames(scan: StreamScan) -> list[_Frame]:
     """The frames of an H.264 stream in decoding order."""
     frames: dict[int, list[PictureInfo]] = {}
-    for info in [] if scan.headers is None else scan.headers.infos():
+    for info in scan.infos:
         frames.setdefault(info.frame, []).append(info)
     return [_Frame(pictures) for pictures in frames.values()]
 
@@ -190,7 +188,7 @@ def _needs_head(scan: StreamScan) -> bool:
         return scan.packets.stream.codec == "mpeg4"
     if scan.headers is None:
         return True
-    builds = {info.x264_build for info in scan.headers.infos()}
+    builds = {info.x264_build for info in scan.infos}
     return any(build is not None and build < _X264_FIXED for build in builds)
 
 
@@ -278,20 +276,20 @@ def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         if scan.unsupported is not None:
             raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
         raise MalformedStream(f"{source.name}: no picture can be decoded: {_why_nothing(scan, outputs)}")
-    counts = Counter(tags)
+    frames, counts = _frames(scan), Counter(tags)
     packet = np.array([tag if counts[tag] == 1 else NO_TAG for tag in tags], np.int64)
     entry = np.array(outputs.keys, bool) & (packet != NO_TAG)
     if scan.packets.stream.codec in _FROM_START:
         entry[:] = False
     if scan.headers is not None:
-        exact = {frame.packet for frame in _frames(scan) if frame.entry}
+        exact = {frame.packet for frame in frames if frame.entry}
         entry &= np.array([tag in exact for tag in packet.tolist()], bool)
     return picture_index(
         scan.packets,
         packet,
         entry,
         corrupt=np.array(outputs.corrupt, bool),
-        doubts=_damage(scan, _frames(scan)),
+        doubts=_damage(scan, frames),
         head=_needs_head(scan),
         damaged=tuple(outputs.refused),
     )

@@ -9,25 +9,13 @@ H.264 is not here: its slice headers are parsed (`scan`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
-__all__ = ["PacketFacts", "PacketRule", "packet_rule"]
+__all__ = ["PacketRule", "packet_rule"]
 
-
-class PacketFacts(NamedTuple):
-    """What a packet says of its picture.
-
-    Attributes:
-        shows: whether it shows one picture; False for none.
-        key: whether decoding can start at it, by the picture's own header.
-    """
-
-    shows: bool
-    key: bool
-
-
-PacketRule: TypeAlias = Callable[[bytes], "PacketFacts | None"]
-"""The facts of one packet; None where they can't be told."""
+PacketRule: TypeAlias = Callable[[bytes], "bool | None"]
+"""Of a packet that shows exactly one picture: whether decoding can start at it, by the picture's own
+header. None for any other packet."""
 
 _NOT_CODED_VOP: Final = 16  # bytes: a VOP as short as this may have vop_coded 0
 
@@ -37,7 +25,7 @@ def packet_rule(codec: str) -> PacketRule | None:
     return _mpeg4 if codec == "mpeg4" else None
 
 
-def _mpeg4(data: bytes) -> PacketFacts | None:
+def _mpeg4(data: bytes) -> bool | None:
     """vop_coding_type and the number of VOPs (ISO/IEC 14496-2, 6.2.5).
 
     B-VOPs are reordered by rules of the decoder, packed ones share a packet, those that are not coded
@@ -49,4 +37,4 @@ def _mpeg4(data: bytes) -> PacketFacts | None:
     if len(data) - start <= _NOT_CODED_VOP:
         return None
     kind = data[start + 4] >> 6
-    return PacketFacts(shows=True, key=kind == 0) if kind in (0, 1) else None
+    return kind == 0 if kind in (0, 1) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from av.packet import Packet
@@ -11,11 +12,11 @@ from av.video.stream import VideoStream
 
 from .demux import PacketIndex, scan_packets
 from .display import Display, read_display
-from .packet_rules import PacketFacts, PacketRule, packet_rule
+from .packet_rules import PacketRule, packet_rule
 from .source import Source, open_video
 
 if TYPE_CHECKING:
-    from ._h264mv import StreamIndex
+    from ._h264mv import PictureInfo, StreamIndex
 
 __all__ = ["Framing", "StreamScan", "native_available", "scan_stream"]
 
@@ -47,8 +48,8 @@ class StreamScan:
             is not built, and where `unsupported` or `malformed` say why not.
         unsupported: the feature of an H.264 stream that the parser does not read.
         malformed: why no picture of an H.264 stream has a header that can be read.
-        pictures: for codecs with a rule (`packet_rules`): what each packet says of its picture; None
-            where that can't be told from the packets.
+        keys: for codecs with a rule (`packet_rules`), if each packet shows one picture: whether decoding
+            can start at it.
         framing: for the parser.
         kept: the packets themselves, if it is a small H.264 file.
         stamp: of the file that was read (see :attr:`mv_tools.source.Source.stamp`).
@@ -61,9 +62,14 @@ class StreamScan:
     stamp: tuple[int, int]
     display: Display
     kept: list[bytes] | None = None
-    pictures: list[PacketFacts] | None = None
+    keys: list[bool] | None = None
     unsupported: str | None = None
     malformed: str | None = None
+
+    @cached_property
+    def infos(self) -> list[PictureInfo]:
+        """Headers of all pictures of an H.264 stream, in decoding order; none where `headers` is None."""
+        return [] if self.headers is None else self.headers.infos()
 
 
 def _framing(extradata: bytes | None) -> Framing:
@@ -73,25 +79,19 @@ def _framing(extradata: bytes | None) -> Framing:
     return {"length_size": (extradata[4] & 3) + 1, "extradata": extradata}
 
 
-class _Rule:
-    """Applies a codec's rule to all packets, until one can't be told."""
+class _Keys:
+    """Applies a codec's rule to all packets, until one is not exactly one picture."""
 
-    def __init__(self, rule: PacketRule | None) -> None:
+    def __init__(self, rule: PacketRule) -> None:
         self._rule = rule
-        self._facts: list[PacketFacts] = []
+        self.keys: list[bool] | None = []
 
     def __call__(self, data: bytes) -> None:
-        if self._rule is None:
-            return
-        facts = self._rule(data)
-        if facts is None:
-            self._rule = None
+        key = self._rule(data)
+        if key is None or self.keys is None:
+            self.keys = None
         else:
-            self._facts.append(facts)
-
-    @property
-    def facts(self) -> list[PacketFacts] | None:
-        return None if self._rule is None else self._facts
+            self.keys.append(key)
 
 
 class _Headers:
@@ -148,7 +148,7 @@ class _Visitor:
         self.source = source
         self.display = Display()
         self.headers: _Headers | None = None
-        self.rule: _Rule | None = None
+        self.keys: _Keys | None = None
 
     def __call__(self, packet: Packet[VideoStream], number: int) -> None:
         if number == 0:
@@ -158,12 +158,12 @@ class _Visitor:
             extradata = None if extradata is None else bytes(extradata)
             if codec == "h264" and native_available():
                 self.headers = _Headers(extradata)
-            else:
-                self.rule = _Rule(packet_rule(codec))
+            elif (rule := packet_rule(codec)) is not None:
+                self.keys = _Keys(rule)
         if self.headers is not None:
             self.headers(bytes(packet))
-        elif self.rule is not None:
-            self.rule(bytes(packet))
+        elif self.keys is not None and self.keys.keys is not None:
+            self.keys(bytes(packet))
 
 
 def scan_stream(source: Source) -> StreamScan:
@@ -176,12 +176,12 @@ def scan_stream(source: Source) -> StreamScan:
     packets = scan_packets(source, visitor)
     headers = visitor.headers
     if headers is None:
-        pictures = None if visitor.rule is None else visitor.rule.facts
+        keys = None if visitor.keys is None else visitor.keys.keys
         display = visitor.display
         if display.sample_aspect_ratio is None and not packets.stream.probed:
             with open_video(source) as (_, stream):
                 display = display.with_aspect(stream.sample_aspect_ratio)
-        return StreamScan(packets, None, _framing(None), stamp, display, pictures=pictures)
+        return StreamScan(packets, None, _framing(None), stamp, display, keys=keys)
     headers.flush()
     index, malformed = headers.index, headers.malformed
     if index is not None and not len(index):

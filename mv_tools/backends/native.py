@@ -108,10 +108,11 @@ class NativeBackend(Backend):
             entropy_coding="cabac" if first.cabac else "cavlc",
         )
 
-    @cached_property
+    @property
     def _infos(self) -> list[PictureInfo]:
         """Headers of all pictures, in decoding order."""
-        return self._headers.infos()
+        _ = self._headers  # refuses a stream without them
+        return self.scan.infos
 
     @cached_property
     def _numbered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -147,7 +148,8 @@ class NativeBackend(Backend):
 
     @property
     def headers(self) -> list[PictureHeader | None]:
-        infos = (None if position == _UNREAD else self._infos[position] for position in self._positions)
+        known = self._infos
+        infos = (None if position == _UNREAD else known[position] for position in self._positions)
         return [None if info is None else _header(info) for info in infos]
 
     @cached_property
