@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from .cache import FeatureCache
-from .storage import write_text
+from .storage import write_rows
 
 __all__ = ["ClipNote", "keep_notes", "notes_in_words", "notes_of", "write_notes"]
 
@@ -61,11 +59,4 @@ def notes_in_words(notes: Sequence[ClipNote]) -> list[str]:
 
 def write_notes(path: Path, notes: Sequence[ClipNote]) -> None:
     """A CSV of the notes, or no file if there are none."""
-    if not notes:
-        path.unlink(missing_ok=True)
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "note"])
-    writer.writerows([note.name, note.note] for note in notes)
-    write_text(path, text.getvalue())
+    write_rows(path, ("clip", "note"), [(note.name, note.note) for note in notes])

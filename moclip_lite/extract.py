@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +22,7 @@ from .errors import CheckpointError, MoclipError
 from .packing import pack, unpack
 from .parallel import default_workers, run_jobs
 from .problems import CLIP_ERRORS, problem_of, reason_of
-from .storage import write_text
+from .storage import write_rows
 
 __all__ = [
     "CLIP_ERRORS",
@@ -255,11 +253,4 @@ def _work(job: _Job) -> str | None:
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
     """A CSV of the clips left out, or no file if there are none."""
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "stage", "reason"])
-    writer.writerows([f.name, f.stage, f.reason] for f in failures)
-    write_text(path, text.getvalue())
+    write_rows(path, ("clip", "stage", "reason"), [(f.name, f.stage, f.reason) for f in failures])
