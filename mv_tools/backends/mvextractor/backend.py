@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BackendUnavailable, MalformedStream
-from ..motion import MotionFrame, PictType
-from .base import Backend, ExportedPicture, with_assumed_distances
-from .libav import require_vectors
-from .onethread import bind_single_thread
+from ...errors import BackendUnavailable, MalformedStream
+from ...motion import MotionFrame, PictType
+from ..base import Backend, ExportedPicture, with_assumed_distances
+from ..libav import require_vectors
+from .single_thread import bind_single_thread
 
 __all__ = ["MvExtractorBackend"]
 
