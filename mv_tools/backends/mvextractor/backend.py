@@ -1,34 +1,38 @@
-"""Motion through the mv-extractor package (PyPI: motion-vector-extractor).
+"""Motion vectors from the mv-extractor package (PyPI: motion-vector-extractor), read in a child process.
 
 The package has no random access: chosen pictures are read by running through all before them.
-Types and vectors are its own; times, keyframes and decoding order come from the packets.
+Picture types and vectors come from the package; times, keyframes and decoding order from the packets.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BackendUnavailable, MalformedStream
+from ...blocks import BLOCK_COLUMNS
+from ...errors import BackendUnavailable, MalformedStream, MotionError
 from ...motion import MotionFrame, PictType
 from ..base import Backend, ExportedPicture, with_assumed_distances
 from ..libav import require_vectors
-from .single_thread import bind_single_thread
+from . import child
 
 __all__ = ["MvExtractorBackend"]
 
-_PICT_TYPES: Final[dict[str, PictType]] = {"I": "I", "P": "P", "B": "B", "S": "P"}
+_PICT_TYPES: Final[dict[str, PictType]] = {"I": "I", "P": "P", "B": "B", "S": "P"}  # S: an MPEG-4 sprite
+_ROW_BYTES: Final = 4 * len(BLOCK_COLUMNS)
 
 
 class MvExtractorBackend(Backend):
-    """mv-extractor, held to one decoding thread so that its vectors are the same every time."""
+    """mv-extractor with one decoding thread, so that its vectors are the same in each run."""
 
     name: ClassVar[str] = "mvextractor"
 
@@ -57,17 +61,15 @@ class MvExtractorBackend(Backend):
         require_vectors(self.index.stream.codec, self.source.name)
         grid = self.metadata.coded_height // 4, self.metadata.coded_width // 4
         total = len(self)
-        with self._reader() as reader:
+        with self._as_path() as path, _child_process(path) as process:
             for index in range(total):
-                ok, _frame, vectors, kind, *_ = reader.read()
-                if not ok:
-                    raise MalformedStream(
-                        f"{self.source.name}: the stream ended after {index} of {total} pictures"
-                    )
-                yield self._exported(index, kind, vectors, grid)
+                picture = _read_picture(process)
+                if picture is None:
+                    raise _error(self.source.name, process.wait(), index, total)
+                yield self._exported(index, *picture, grid)
 
     def _exported(
-        self, index: int, kind: str, vectors: npt.NDArray[Any], grid: tuple[int, int]
+        self, index: int, kind: str, table: npt.NDArray[np.int32], grid: tuple[int, int]
     ) -> ExportedPicture:
         seconds = self.pictures.seconds
         return ExportedPicture(
@@ -78,27 +80,8 @@ class MvExtractorBackend(Backend):
             is_keyframe=bool(self.pictures.entry[index]),
             display=self.display,
             grid_shape=grid,
-            table=np.ascontiguousarray(vectors, np.int32).reshape(-1, 10),
+            table=table,
         )
-
-    @contextmanager
-    def _reader(self) -> Iterator[Any]:
-        from mvextractor import videocap  # an optional package, loaded where it is used
-
-        if not bind_single_thread(str(videocap.__file__)):
-            raise BackendUnavailable(
-                "backend 'mvextractor' can't be used: this build of motion-vector-extractor can't be "
-                "held to one thread, and its vectors would vary from run to run; use backend='libav'"
-            )
-        reader = videocap.VideoCap()
-        with self._as_path() as path:
-            if not reader.open(str(path)):
-                raise MalformedStream(f"{self.source.name}: mv-extractor can't open it")
-            try:
-                reader.set_decode_frames(False)
-                yield reader
-            finally:
-                reader.release()
 
     @contextmanager
     def _as_path(self) -> Iterator[Path]:
@@ -109,3 +92,45 @@ class MvExtractorBackend(Backend):
             file.write(self.source.data or b"")
             file.flush()
             yield Path(file.name)
+
+
+@contextmanager
+def _child_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that reads a file; it is ended with the block."""
+    command = [sys.executable, child.__file__, str(path)]
+    with subprocess.Popen(  # noqa: S603  # the arguments are a script of this package and a file name
+        command, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _read_picture(process: subprocess.Popen[bytes]) -> tuple[str, npt.NDArray[np.int32]] | None:
+    """Picture type and block table, int32 [N, 10], of the next picture; None at the end."""
+    assert process.stdout is not None
+    header = process.stdout.read(child.PICTURE.size)
+    if len(header) < child.PICTURE.size:
+        return None
+    pict_type, rows = child.PICTURE.unpack(header)
+    data = process.stdout.read(rows * _ROW_BYTES)
+    if len(data) < rows * _ROW_BYTES:
+        return None
+    return pict_type.decode("latin-1"), np.frombuffer(data, np.int32).reshape(rows, len(BLOCK_COLUMNS))
+
+
+def _error(name: str, status: int, pictures: int, total: int) -> MotionError:
+    """Why the child process ended before all pictures were read."""
+    if status == child.THREADS_NOT_SET:
+        return BackendUnavailable(
+            "backend 'mvextractor' can't be used: this build of motion-vector-extractor can't be held to one "
+            "decoding thread, so its vectors would vary from run to run; use backend='libav'"
+        )
+    if status == child.NOT_OPENED:
+        return MalformedStream(f"{name}: mv-extractor can't open it")
+    if status != 0:
+        return MalformedStream(
+            f"{name}: mv-extractor stopped with status {status} after {pictures} of {total} pictures"
+        )
+    return MalformedStream(f"{name}: the stream ended after {pictures} of {total} pictures")
