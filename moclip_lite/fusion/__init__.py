@@ -1,4 +1,8 @@
-"""Heads on cached features, by name. All take (motion, appearance) features and give scores."""
+"""Fusion heads: small classifiers on cached motion and appearance features, created by name.
+
+One head a file. ``base`` has their interface, ``controls`` the heads that see one stream, ``features`` the tables of
+features that heads are trained and tested on, ``training`` the fitting of a head.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ _HEADS: Final = {
     "film": ("film", "FiLM"),
     "gated_sum": ("gated_sum", "GatedSum"),
     "late_average": ("late_average", "LateAverage"),
+    "logistic_regression": ("logistic_regression", "LinearProbe"),
     "low_rank_bilinear": ("low_rank_bilinear", "LowRankBilinear"),
     "modality_dropout": ("modality_dropout", "ModalityDropout"),
     "motion_only": ("controls", "MotionOnly"),
@@ -38,7 +43,7 @@ def list_heads() -> list[str]:
 
 
 def check_head(name: str) -> str:
-    """Return the name of a head there is.
+    """Return the name of an existing head.
 
     Raises:
         ConfigError: an unknown name.
@@ -78,8 +83,6 @@ def create_head(
     """
     from .base import HeadSize
 
-    module, kind = _HEADS[check_head(name)]
-    made: Head = getattr(import_module(f".{module}", __name__), kind)(
-        HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout)
-    )
-    return made
+    module, class_name = _HEADS[check_head(name)]
+    head_class: type[Head] = getattr(import_module(f".{module}", __name__), class_name)
+    return head_class(HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout))

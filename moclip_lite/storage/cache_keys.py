@@ -50,7 +50,7 @@ STAGES: dict[str, StageCode] = {
     "text": StageCode(2, (*_ENCODERS, "transformers")),
     "encoder": StageCode(2, _ENCODERS),
     "motion_tokens": StageCode(2, ("timm", "torch")),
-    "trained": StageCode(2, ("numpy", "timm", "torch")),
+    "trained": StageCode(2, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(1),
     "video": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
     "window": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
