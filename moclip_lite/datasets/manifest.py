@@ -1,4 +1,4 @@
-"""What lies in a folder of prepared clips: one Parquet table, ``manifest.parquet``."""
+"""Table of the clips in a prepared folder: ``manifest.parquet``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,21 @@ from ..errors import DataError
 from ..storage.files import atomic_path
 from .clip import Clip, VideoDataset
 
-__all__ = ["MANIFEST", "ManifestRow", "dataset_of", "prepared_root", "read_manifest", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "RECIPE",
+    "ManifestRow",
+    "dataset_of",
+    "prepared_root",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST: Final = "manifest.parquet"
-_RECIPE: Final = "recipe.json"
-_MOST: Final = 1 << 28  # bytes: UCF101's is 1 MB
+RECIPE: Final = "recipe.json"
+"""File in a prepared folder that holds the settings of its recipe."""
+
+_MAX_BYTES: Final = 1 << 28  # UCF101's has 1 MB
 
 
 @dataclass(frozen=True)
@@ -24,15 +34,15 @@ class ManifestRow:
 
     Attributes:
         path: within the folder, with forward slashes.
-        name: of the original within its data set; what lists and results call the clip.
-        label, number, group: class, its place in the data set's order, and group ("" where none is known).
+        name: name of the original within its data set, used in lists and results.
+        label, number, group: class, its position in the data set's order, and group ("" if unknown).
         split1, split2, split3: "train", "test" or "" (not in that split).
-        frames: pictures.
-        fps: pictures per second; 0 where the container does not know.
+        frames: number of pictures.
+        fps: pictures per second; 0 if the container does not store it.
         width, height: in samples.
-        bytes, mtime: size and modification time in nanoseconds: whether the rest still holds.
+        bytes, mtime: size and modification time in nanoseconds, by which a changed file is recognised.
         digest: BLAKE2b of the content, 32 hex digits.
-        recipe: its name.
+        recipe: name of the recipe.
     """
 
     path: str
@@ -53,16 +63,20 @@ class ManifestRow:
     recipe: str
 
 
+_KINDS: Final[dict[str, type]] = {"str": str, "int": int, "float": float}
+_AGAIN: Final = "remove it and prepare the folder again; clips that are there stay"
+
+
 def write_manifest(folder: Path, rows: Sequence[ManifestRow]) -> None:
-    """Write the table atomically, by path."""
+    """Write the table atomically, sorted by path."""
     import pyarrow as pa  # half a second to import
     from pyarrow import parquet
 
-    kinds = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
-    schema = pa.schema([(f.name, kinds[str(f.type)]) for f in fields(ManifestRow)])
-    ordered = [asdict(row) for row in sorted(rows, key=lambda row: row.path)]
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+    schema = pa.schema([(column.name, types[str(column.type)]) for column in fields(ManifestRow)])
+    values = [asdict(row) for row in sorted(rows, key=lambda row: row.path)]
     with atomic_path(folder / MANIFEST) as draft:
-        parquet.write_table(pa.Table.from_pylist(ordered, schema), draft)
+        parquet.write_table(pa.Table.from_pylist(values, schema), draft)
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
@@ -77,43 +91,42 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
     path = folder / MANIFEST
     if not path.is_file():
         raise DataError(f"{path} is missing; `moclip dataset prepare` writes it")
-    again = "remove it and prepare the folder again; clips that are there stay"
-    if path.stat().st_size > _MOST:
-        raise DataError(f"{path} is too large for a manifest; {again}")
+    if path.stat().st_size > _MAX_BYTES:
+        raise DataError(f"{path} is too large for a manifest; {_AGAIN}")
+    columns = fields(ManifestRow)
     try:
-        found = parquet.read_table(path, columns=[f.name for f in fields(ManifestRow)]).to_pylist()
+        table = parquet.read_table(path, columns=[column.name for column in columns]).to_pylist()
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged or no manifest; {again}") from error
-    kinds = {"str": str, "int": int, "float": float}
+        raise DataError(f"{path} is damaged or no manifest; {_AGAIN}") from error
     rows = []
-    for values in found:
-        if not all(type(values.get(f.name)) is kinds[str(f.type)] for f in fields(ManifestRow)):
-            raise DataError(f"{path} is damaged or no manifest; {again}")
+    for values in table:
+        if not all(type(values.get(column.name)) is _KINDS[str(column.type)] for column in columns):
+            raise DataError(f"{path} is damaged or no manifest; {_AGAIN}")
         row = ManifestRow(**values)
-        inside = PurePosixPath(row.path)
-        if inside.is_absolute() or ".." in inside.parts:
+        clip_path = PurePosixPath(row.path)
+        if clip_path.is_absolute() or ".." in clip_path.parts:
             raise DataError(f"{path} names {row.path!r}, which is outside {folder}")
         rows.append(row)
     return rows
 
 
 def prepared_root(root: Path) -> Path:
-    """Where the class folders lie: `root`, or the one recipe's folder in it.
+    """The folder that holds the class folders: `root`, or the only recipe's folder in it.
 
     Raises:
         DataError: `root` holds the clips of several recipes.
     """
-    if (root / _RECIPE).is_file() or not root.is_dir():
+    if (root / RECIPE).is_file() or not root.is_dir():
         return root
-    inside = sorted(path.parent for path in root.glob(f"*/{_RECIPE}"))
-    if len(inside) > 1:
-        names = ", ".join(folder.name for folder in inside)
-        raise DataError(f"{root} holds clips of several recipes ({names}); name one, as in {inside[0]}")
-    return inside[0] if inside else root
+    prepared = sorted(path.parent for path in root.glob(f"*/{RECIPE}"))
+    if len(prepared) > 1:
+        names = ", ".join(folder.name for folder in prepared)
+        raise DataError(f"{root} holds clips of several recipes ({names}); name one, as in {prepared[0]}")
+    return prepared[0] if prepared else root
 
 
 def dataset_of(root: Path, rows: Sequence[ManifestRow], splits: Sequence[int] = ()) -> VideoDataset:
-    """The clips and official splits that a manifest names.
+    """The clips and official splits in a manifest.
 
     Raises:
         DataError: a listed clip is absent, or a split is not in the manifest.
