@@ -9,7 +9,7 @@ extractors of both streams.
 from .clip import Clip, Fold, VideoDataset, shorten, with_groups
 from .fewshot import limit_train
 from .folder import load_folder
-from .manifest import MANIFEST, ManifestRow, prepared_root, read_manifest
+from .manifest import MANIFEST, ManifestRow, prepared_root, read_manifest, summarize
 from .prepare.recipes import parse_recipe, recipe_name
 from .prepare.transcode import PrepareReport, prepare
 from .splits import checked, holdout_fold, leave_one_group_out, official_folds
@@ -44,6 +44,7 @@ __all__ = [
     "read_manifest",
     "recipe_name",
     "shorten",
+    "summarize",
     "video_files",
     "with_groups",
 ]

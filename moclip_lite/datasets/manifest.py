@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from ..errors import DataError
 from ..storage.files import atomic_path
@@ -18,6 +19,7 @@ __all__ = [
     "dataset_of",
     "prepared_root",
     "read_manifest",
+    "summarize",
     "write_manifest",
 ]
 
@@ -150,3 +152,21 @@ def dataset_of(root: Path, rows: Sequence[ManifestRow], splits: Sequence[int] = 
         official[f"split{split}"] = (parts[0], parts[1])
     labels = tuple(label for _, label in sorted({(row.number, row.label) for row in rows}))
     return VideoDataset(root, tuple(clips), labels, official)
+
+
+def summarize(rows: Sequence[ManifestRow]) -> dict[str, Any]:
+    """Totals of a manifest: recipe, frames, hours, megabytes, picture sizes (smallest first) and splits."""
+    splits = {}
+    for split in ("split1", "split2", "split3"):
+        parts = Counter(getattr(row, split) for row in rows)
+        if parts["train"] or parts["test"]:
+            splits[split] = {"train": parts["train"], "test": parts["test"]}
+    sizes = sorted({(row.width * row.height, row.width, row.height) for row in rows})
+    return {
+        "recipe": rows[0].recipe,
+        "frames": sum(row.frames for row in rows),
+        "hours": round(sum(row.frames / row.fps for row in rows if row.fps) / 3600, 4),
+        "megabytes": round(sum(row.bytes for row in rows) / 1e6, 1),
+        "sizes": [f"{width}x{height}" for _, width, height in sizes],
+        "splits": splits,
+    }
