@@ -139,9 +139,11 @@ def _report(values: list[dict[str, Any]], json: bool) -> None:
 
 def print_failures(failures: list[dict[str, str]]) -> None:
     """The clips that were left out, with their reasons."""
+    from ..results.report import failure_rows
+
     if failures:
-        rows = [[f["name"], f["stage"], f["reason"]] for f in failures]
-        print_table(f"{len(failures)} left out", ["clip", "stage", "reason"], rows)
+        rows = failure_rows(failures)
+        print_table(f"{len(rows)} clip(s) left out", ["clip", "stage", "reason"], rows)
 
 
 @app.command("list")
