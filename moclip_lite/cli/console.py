@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -148,19 +147,16 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; columns of numbers are aligned right."""
+    from ..results.report.document import is_number
+
     out.print(Text(printable(title), style="bold"))
     table = Table(header_style="bold")
     for position, name in enumerate(header):
-        numeric = bool(rows) and all(_is_number(str(row[position])) for row in rows)
+        numeric = bool(rows) and all(is_number(str(row[position])) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     out.print(table)
-
-
-def _is_number(text: str) -> bool:
-    """Whether a cell is a number, an interval, or empty."""
-    return re.sub(r"[.%-]| M| to ", "", text).isdigit() or not text
 
 
 def print_document(document: Document) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
@@ -25,6 +26,7 @@ __all__ = [
     "Section",
     "Share",
     "Table",
+    "is_number",
 ]
 
 
@@ -49,6 +51,11 @@ class Share(NamedTuple):
 
 
 Cell: TypeAlias = "str | Range | Share"
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell's text is a number, an interval of numbers, or empty; such columns are aligned right."""
+    return re.sub(r" to |[-+.,%M <±]", "", text).isdigit() or not text
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .document import Cell, Document
+from .document import Cell, Document, is_number
 
 __all__ = ["to_html"]
 
@@ -25,10 +25,9 @@ def to_html(document: Document) -> str:
 
 
 def _numeric_columns(rows: Sequence[Sequence[Cell]]) -> set[int]:
-    """Columns that contain numbers only, to be aligned right."""
-    punctuation = str.maketrans("", "", "+-.,%M <±")
+    """Columns that contain numbers only, to be aligned right; drawn cells are aligned left."""
     return {
         number
         for number, cells in enumerate(zip(*rows, strict=True))
-        if all(not cell or str(cell).replace(" to ", "").translate(punctuation).isdigit() for cell in cells)
+        if all(isinstance(cell, str) and is_number(cell) for cell in cells)
     }

@@ -59,7 +59,8 @@ def report_document(content: Content) -> Document:
         "Settings": _settings(content),
     }
     filled = [Section(title, blocks) for title, blocks in sections.items() if blocks]
-    return Document(content.run.folder.resolve().name, filled, _summary(content))
+    folder = content.run.folder.resolve()
+    return Document(f"{folder.parent.name}/{folder.name}", filled, _summary(content))
 
 
 def difference_cells(d: Difference) -> list[str]:
