@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+_LABEL = 40  # characters of a row's label; longer ones, such as paths, keep their end
+
 Labels = Sequence[tuple[str, ...]]  # the values of each cell
 
 
@@ -107,6 +109,8 @@ def _draw_differences(axes: Axes, ablation: Ablation, labels: Labels, difference
 
 
 def _label_rows(axes: Axes, labels: Labels) -> None:
-    axes.set_yticks(range(len(labels)), [", ".join(label).replace("None", "all") for label in labels])
+    texts = [", ".join(label).replace("None", "all") for label in labels]
+    shortened = [text if len(text) <= _LABEL else f"…{text[1 - _LABEL :]}" for text in texts]
+    axes.set_yticks(range(len(labels)), shortened)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
