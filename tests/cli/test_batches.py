@@ -13,7 +13,7 @@ from moclip_lite.datasets.clip import Clip
 from moclip_lite.datasets.splits import checked, cut, holdout_fold
 from moclip_lite.datasets.walk import VIDEO_SUFFIXES
 from moclip_lite.errors import DataError
-from moclip_lite.mobileviclip.training.pairs import read_pairs
+from moclip_lite.mobileviclip.training.table import read_pairs
 
 from support.cli import (
     MOTION_ONLY,

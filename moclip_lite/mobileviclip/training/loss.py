@@ -13,15 +13,14 @@ __all__ = ["contrastive_loss"]
 def contrastive_loss(video: Tensor, text: Tensor, temperature: Tensor, groups: Tensor) -> Tensor:
     """Mean of both directions' cross-entropies over the gathered batch.
 
-    Pairs that share a group are no negatives of each other: captions that say the same, as templates of one
-    class do, and captions of one clip. A row's target is spread evenly over the pairs that share one of its
-    groups. With a group for every pair it is InfoNCE as published.
+    Pairs that share a group, such as equal captions or captions of one clip, are not negatives of each other: the
+    target of a row is spread evenly over the pairs that share one of its groups. Without shared groups this is
+    InfoNCE as published.
 
     Args:
-        video, text: [B, D] of this process, any length.
-        temperature: a scalar that similarities are divided by.
-        groups: int64 [B], or [B, K]: K groups of each pair, such as its clip and its caption; groups of
-            different columns have nothing to do with each other.
+        video, text: [B, D] of this process, of any length.
+        temperature: scalar divisor of similarities.
+        groups: int64 [B], or [B, K] for K independent groupings, such as by clip and by caption.
     """
     video = gather_all(functional.normalize(video.float(), dim=-1))
     text = gather_all(functional.normalize(text.float(), dim=-1))
