@@ -189,8 +189,8 @@ def zero_shot(
     if len(space.dataset.labels) > 5:  # else every answer is among the five
         columns["top-5 %"] = f"{result['top5']:.1f}"
     columns["clips"] = str(result["n"])
-    spec = space.appearance_spec
-    title = f"zero-shot, {spec.model} ({spec.pretrained})"
+    clip = space.experiment.clip
+    title = f"zero-shot, {clip.model} ({clip.pretrained})"
     if space.feature_file is not None:
         title = f"zero-shot, features of {space.experiment.data.root}"
     print_table(title, list(columns), [list(columns.values())])

@@ -40,8 +40,8 @@ Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
 def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
+    from ..appearance.settings import VIDEO_MODELS
     from ..errors import ConfigError
-    from ..experiment.config import VIDEO_MODELS
     from ..mobileviclip import VARIANTS
     from ..mobileviclip.encoder import ModelSpec
 
@@ -264,7 +264,7 @@ def convert(
     """
     import re
 
-    from ..experiment.config import VIDEO_MODELS
+    from ..appearance.settings import VIDEO_MODELS
 
     if not model.startswith(VIDEO_MODELS):
         if partial or rename or fold:

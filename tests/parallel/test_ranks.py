@@ -15,7 +15,7 @@ from moclip_lite.experiment.feature_file import save_features
 from moclip_lite.motion.augment import RandomView
 from moclip_lite.motion.batches import MotionFeed
 from moclip_lite.motion.extract import extract_motion
-from moclip_lite.motion.read import MotionSpec
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.motion.store import MotionStore
 from moclip_lite.parallel.ddp import with_whole_norms
 from moclip_lite.parallel.ranks import Share

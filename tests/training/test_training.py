@@ -21,10 +21,10 @@ from moclip_lite.training.checkpoint import labels_digest, load_weights, save_we
 from moclip_lite.training.costs import count_cost
 from moclip_lite.training.loop import (
     Batch,
-    TrainSettings,
     fit,
     seed_all,
 )
+from moclip_lite.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
 
