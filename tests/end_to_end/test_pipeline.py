@@ -34,6 +34,7 @@ from support.cli import (
     stop_when_filled,
 )
 from support.clips import encode, panning
+from support.tables import read_rows
 
 STREAMS = ("motion", "appearance", "fusion")
 LABELS = ["bricks_pan_left", "bricks_rotate", "water_pan_left", "water_rotate"]
@@ -42,11 +43,6 @@ LABELS = ["bricks_pan_left", "bricks_rotate", "water_pan_left", "water_rotate"]
 def _metrics(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return value
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _times(folder: Path, pattern: str = "*") -> dict[str, int]:
@@ -82,7 +78,7 @@ def test_metrics_have_the_promised_form(trained: TrainedRun) -> None:
         found = metrics[stream]
         assert found["n"] == 8
         assert set(found["per_class"]) == set(LABELS)
-        rows = _rows(trained.folder / f"predictions_{stream}.csv")
+        rows = read_rows(trained.folder / f"predictions_{stream}.csv")
         right = 100 * sum(row["label"] == row["predicted"] for row in rows) / len(rows)
         assert found["top1"] == pytest.approx(right)  # percent
         assert found["top1"] <= found["top5"] == 100  # four classes
@@ -100,7 +96,7 @@ def test_confusion_matrix_counts_the_predictions(stream: str, trained: TrainedRu
     with (trained.folder / f"confusion_{stream}.csv").open(encoding="utf-8", newline="") as file:
         header, *body = list(csv.reader(file))
     assert header[1:] == LABELS == [row[0] for row in body]
-    rows = _rows(trained.folder / f"predictions_{stream}.csv")
+    rows = read_rows(trained.folder / f"predictions_{stream}.csv")
     for true, counts in zip(LABELS, body, strict=True):
         for predicted, count in zip(LABELS, counts[1:], strict=True):
             assert int(count) == sum((r["label"], r["predicted"]) == (true, predicted) for r in rows)
@@ -145,7 +141,7 @@ def test_nothing_is_pickled(trained: TrainedRun) -> None:
 
 
 def test_parts_are_distinct_and_test_is_never_trained_on(trained: TrainedRun) -> None:
-    tested = {row["clip"] for row in _rows(trained.folder / "predictions_fusion.csv")}
+    tested = {row["clip"] for row in read_rows(trained.folder / "predictions_fusion.csv")}
     assert len(tested) == 8
     validated = assert_ok(moclip("evaluate", trained.folder, "--part", "val", "--json")).json
     assert validated["fusion"]["n"] == _metrics(trained.folder)["clips"]["val"]
@@ -314,7 +310,7 @@ def test_leave_one_group_out(tmp_path: Path) -> None:
     metrics = assert_ok(moclip(*words, "--json")).json
     assert metrics["folds"] == ["p0", "p1", "p2", "p3"]
     assert metrics["motion"]["n"] == 8
-    rows = _rows(folder / "predictions_motion.csv")
+    rows = read_rows(folder / "predictions_motion.csv")
     assert len({row["clip"] for row in rows}) == 8  # each clip is tested once
     for fold in metrics["folds"]:
         assert (folder / "folds" / fold / "motion.safetensors").is_file()
@@ -357,7 +353,7 @@ def test_ucf101_lists(tmp_path: Path) -> None:
     metrics = assert_ok(moclip(*words, "--json")).json
     assert metrics["folds"] == ["split1", "split2"]
     assert metrics["labels"] == ["Archery", "Basketball"]
-    tested = [row["clip"] for row in _rows(folder / "predictions_motion.csv")]
+    tested = [row["clip"] for row in read_rows(folder / "predictions_motion.csv")]
     listed = [line for n in (1, 2) for line in (lists / f"testlist0{n}.txt").read_text().split()]
     assert sorted(tested) == sorted(listed)
     assert metrics["clips"]["train"] + metrics["clips"]["val"] == 16
@@ -404,7 +400,7 @@ def test_ablation(generated: Path, trained: TrainedRun, tmp_path: Path) -> None:
     words = ("ablate", grid, "--root", generated, "--out", out, "--workers", 1, "--json")
     found = assert_ok(moclip(*words)).json
     assert [row["motion.width"] for row in found] == ["8", "12"]
-    table = _rows(out / "table.csv")
+    table = read_rows(out / "table.csv")
     assert [(row["motion.width"], row["seed"]) for row in table] == [
         ("8", "0"),
         ("8", "1"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import json
 import os
@@ -31,6 +30,7 @@ from support.cli import (
     moclip,
     sets,
 )
+from support.tables import read_rows
 
 HEADS = ("appearance", "appearance_frame", "motion_head", "fusion")
 
@@ -166,7 +166,7 @@ def test_divisions_do_not_mix_in_one_folder(tmp_path: Path) -> None:
     assert not weights_in(folder)
     assert set(load_run(folder).training) == {"p0", "p1", "p2", "p3"}
     assert_refused(moclip("predict", clip, "--model", folder), "4 folds")
-    rows = list(csv.DictReader((folder / "predictions_motion.csv").open(encoding="utf-8")))
+    rows = read_rows(folder / "predictions_motion.csv")
     assert {(row["fold"], row["group"]) for row in rows} == {(f"p{i}", f"p{i}") for i in range(4)}
 
 
