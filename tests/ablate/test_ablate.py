@@ -30,6 +30,7 @@ from moclip_lite.storage.plain_yaml import parse_yaml
 
 from support.features import labelled_features
 from support.paths import ROOT
+from support.pools import InlinePool
 
 SHIPPED = sorted((ROOT / "experiments" / "ablations").glob("*.yaml"))
 
@@ -154,6 +155,13 @@ def test_summary_states_how_points_are_paired(tmp_path: Path) -> None:
         assert words in (tmp_path / "s.md").read_text()
 
 
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of a grid run in this process."""
+    monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
+
+
+@pytest.mark.usefixtures("in_process")
 def test_a_cell_whose_clips_cannot_be_read_fails_alone(tmp_path: Path) -> None:
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features()[:3])
@@ -182,11 +190,11 @@ if __name__ == "__main__":
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(_PARENT)
-    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
+    command = [sys.executable, tmp_path / "parent.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
     for _ in range(600):
         place = Path(f"/proc/{worker}/stat")
         if not place.exists() or place.read_text().rsplit(")", 1)[1].split()[0] == "Z":
@@ -210,7 +218,7 @@ def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
     ]
 
 
-def test_a_finished_grid_is_not_trained_again(tmp_path: Path) -> None:
+def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes, one cell that can't be run; the second time nothing is trained."""
     file = tmp_path / "f.safetensors"
     data, motion, appearance, _ = labelled_features()
@@ -243,6 +251,7 @@ def test_a_finished_grid_is_not_trained_again(tmp_path: Path) -> None:
         check_dtype=False,
     )
     weights = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")}
+    monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
     run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")} == weights
 

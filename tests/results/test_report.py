@@ -116,7 +116,8 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
         if "onerror=y" in line:
             assert line.replace("\\|", "").count("|") == 4
     save_confusion_png(tmp_path / "c.png", np.eye(6, dtype=np.int64), HOSTILE, "$hostile^{")
-    assert Image.open(tmp_path / "c.png").size[0] > 100
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.width > 100
 
 
 def test_markdown_cells_are_escaped() -> None:
