@@ -1,6 +1,7 @@
 //! Streaming: samples in, pictures out.
 
-use h264mv::{Framing, Options};
+use bitstream::nal::Framing;
+use h264mv::Options;
 use pyo3::prelude::*;
 
 use crate::framing::{feed, feed_units, with_parameter_sets, Sink};
@@ -36,11 +37,7 @@ impl Decoder {
         extradata: Option<&[u8]>,
         intra: bool,
     ) -> PyResult<Self> {
-        let options = Options {
-            threads,
-            intra,
-            ..Options::default()
-        };
+        let options = Options { threads, intra };
         let (framing, units) = with_parameter_sets(length_size, extradata)?;
         let mut inner = h264mv::Decoder::new(&options);
         let first_error = feed_units(&mut inner, &units).map_err(raise)?;

@@ -1,6 +1,7 @@
 //! How NAL units are framed.
 
-use h264mv::{AnnexB, AvcConfig, Framing, LengthPrefixed};
+use bitstream::nal::{AnnexB, Framing};
+use h264mv::AvcConfig;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -17,17 +18,6 @@ pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
     }
 }
 
-/// The NAL units of a sample; a broken length ends them with an error.
-pub(crate) fn units(
-    framing: Framing,
-    sample: &[u8],
-) -> Box<dyn Iterator<Item = h264mv::Result<&[u8]>> + '_> {
-    match framing.of_sample(sample) {
-        Framing::StartCodes => Box::new(AnnexB::new(sample).map(|(_, nal)| Ok(nal))),
-        Framing::Lengths(size) => Box::new(LengthPrefixed::new(sample, size)),
-    }
-}
-
 /// Framing and parameter sets that `extradata` (an avcC record or Annex B) tells.
 pub(crate) fn with_parameter_sets(
     length_size: usize,
@@ -36,7 +26,7 @@ pub(crate) fn with_parameter_sets(
     let declared = framing(length_size)?;
     let extradata = extradata.unwrap_or(&[]);
     if extradata.first() == Some(&1) {
-        let config = AvcConfig::parse(extradata).map_err(raise)?;
+        let config = AvcConfig::parse(extradata).map_err(|e| raise(e.into()))?;
         return Ok((Framing::Lengths(config.length_size), config.parameter_sets));
     }
     let units = AnnexB::new(extradata).map(|(_, nal)| nal.to_vec());
@@ -59,10 +49,11 @@ pub(crate) fn feed(
     number: u64,
 ) -> h264mv::Result<Option<h264mv::Error>> {
     let mut first = None;
-    for unit in units(framing, sample) {
+    for unit in framing.detect(sample, h264mv::is_plausible).units(sample) {
         let pushed = match unit {
             Ok(nal) => sink.unit(nal, number),
-            Err(error) => {
+            Err(malformed) => {
+                let error = malformed.into();
                 sink.broken(number, &error);
                 Err(error)
             }

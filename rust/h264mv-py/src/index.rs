@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use h264mv::{Framing, Options, Pool};
+use bitstream::nal::Framing;
+use h264mv::{Options, Pool};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::framing::{feed, feed_units, framing, units, with_parameter_sets, Sink};
+use crate::framing::{feed, feed_units, framing, with_parameter_sets, Sink};
 use crate::picture::{Picture, PictureInfo};
 use crate::raise;
 
@@ -26,7 +27,7 @@ impl Sink for h264mv::StreamIndex {
     }
 
     fn broken(&mut self, sample: u64, error: &h264mv::Error) {
-        self.blame(sample, error.clone());
+        self.record_error(sample, error.clone());
     }
 
     fn end_of_access_unit(&mut self) {
@@ -174,16 +175,11 @@ impl StreamIndex {
         threads: usize,
         intra: bool,
     ) -> PyResult<Vec<Picture>> {
-        let options = Options {
-            threads,
-            intra,
-            ..Options::default()
-        };
+        let options = Options { threads, intra };
         let parsed = py.detach(|| {
             let split = |bytes| {
-                units(self.framing, bytes)
-                    .map_while(|unit| unit.ok())
-                    .collect()
+                let framing = self.framing.detect(bytes, h264mv::is_plausible);
+                framing.units(bytes).map_while(|unit| unit.ok()).collect()
             };
             let units: HashMap<u64, Vec<&[u8]>> = samples
                 .iter()

@@ -2,9 +2,10 @@
 
 mod common;
 
+use bitstream::nal::AnnexB;
 use common::writer::{nal, picture, pps, slice, sps, Kind, Sequence};
 use common::{bytes, streams};
-use h264mv::{AnnexB, Decoder, Error, Options, Picture, StreamIndex};
+use h264mv::{Decoder, Error, Options, Picture, StreamIndex};
 
 /// All pictures, and the errors of single units; both from a decoder and from an index of its log.
 fn decode(units: &[Vec<u8>]) -> (Vec<Picture>, Vec<Error>) {

@@ -2,8 +2,9 @@
 
 mod common;
 
+use bitstream::nal::AnnexB;
 use common::{arrays, streams};
-use h264mv::{unit, AnnexB, Decoder, Error, Options, Picture, StreamIndex, NO_POC};
+use h264mv::{nal_unit_type, Decoder, Error, Options, Picture, StreamIndex, NO_POC};
 
 type AccessUnit = Vec<Vec<u8>>;
 
@@ -95,7 +96,7 @@ fn access_units(data: &[u8]) -> Vec<AccessUnit> {
     let mut units: Vec<AccessUnit> = Vec::new();
     let mut sliced = true;
     for (_, nal) in AnnexB::new(data) {
-        let slice = matches!(nal[0] & 31, unit::SLICE | unit::IDR_SLICE);
+        let slice = matches!(nal[0] & 31, nal_unit_type::SLICE | nal_unit_type::IDR_SLICE);
         if sliced && (!slice || nal[1] & 0x80 != 0) {
             units.push(Vec::new());
         }
@@ -108,7 +109,7 @@ fn access_units(data: &[u8]) -> Vec<AccessUnit> {
 /// Parameter sets, and access units with their numbers.
 fn numbered(data: &[u8]) -> (AccessUnit, Vec<(usize, AccessUnit)>) {
     let units = access_units(data);
-    let is_set = |nal: &&Vec<u8>| matches!(nal[0] & 31, unit::SPS | unit::PPS);
+    let is_set = |nal: &&Vec<u8>| matches!(nal[0] & 31, nal_unit_type::SPS | nal_unit_type::PPS);
     let sets = units.iter().flatten().filter(is_set).cloned().collect();
     (sets, units.into_iter().enumerate().collect())
 }
@@ -142,7 +143,7 @@ fn one_lost_access_unit_does_not_end_a_stream() {
         let whole = decode(&units);
         for lost in 0..units.len() - 1 {
             // Without its IDR picture a group of pictures looks like the rest of the one before.
-            if holds(&units[lost].1, unit::IDR_SLICE) {
+            if holds(&units[lost].1, nal_unit_type::IDR_SLICE) {
                 continue;
             }
             let mut left = units.clone();
@@ -157,7 +158,7 @@ fn one_lost_access_unit_does_not_end_a_stream() {
             (0..3).for_each(|i| total[i] += counts[i]);
             let gap = lost > 0
                 && whole[lost].info.reference
-                && !holds(&units[lost + 1].1, unit::IDR_SLICE);
+                && !holds(&units[lost + 1].1, nal_unit_type::IDR_SLICE);
             assert_eq!(pictures.iter().any(|p| p.info.gap), gap, "{context}");
         }
     }

@@ -6,8 +6,9 @@ mod common;
 
 use std::time::Duration;
 
+use bitstream::nal::AnnexB;
 use common::{properties, streams};
-use h264mv::{AnnexB, StreamIndex};
+use h264mv::StreamIndex;
 
 /// xorshift64*: seeded, so that a failure repeats.
 struct Random(u64);

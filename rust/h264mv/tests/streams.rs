@@ -4,8 +4,9 @@ mod common;
 
 use std::fmt::Write as _;
 
+use bitstream::nal::AnnexB;
 use common::{bytes, data_dir, parse, parse_with, streams};
-use h264mv::{unit, AnnexB, Options, StreamIndex};
+use h264mv::{nal_unit_type, Options, StreamIndex};
 
 fn digests() -> String {
     let mut text = String::from("stream,decode_index,poc,sha\n");
@@ -58,7 +59,7 @@ fn slice_data_without_motion_can_be_left_out() {
         };
         same(&data);
         // With the data of its first IDR slice overwritten: it is not looked at.
-        let start = AnnexB::new(&data).find(|(_, nal)| nal[0] & 31 == unit::IDR_SLICE);
+        let start = AnnexB::new(&data).find(|(_, nal)| nal[0] & 31 == nal_unit_type::IDR_SLICE);
         let (at, length) = start.map(|(at, nal)| (at, nal.len())).expect("IDR slice");
         data[at + length / 2..at + length].fill(0xa5);
         same(&data);

@@ -1,6 +1,7 @@
 //! Helpers of the development tools: SHA-256, a minimal MP4 reader, NAL units of a file.
 
-use h264mv::{AnnexB, AvcConfig, LengthPrefixed};
+use bitstream::nal::{AnnexB, LengthPrefixed};
+use h264mv::AvcConfig;
 
 #[allow(dead_code)]
 pub fn sha256(data: &[u8]) -> [u8; 32] {

@@ -1,27 +1,29 @@
-//! What must hold for any bytes: the mutation test and the fuzz targets (`rust/fuzz`) call these.
+//! Properties that hold for any bytes, checked by the mutation test and the fuzz targets (`rust/fuzz`).
 #![allow(dead_code)]
 
-use h264mv::{AnnexB, AnnexBPictures, Error, Options, Picture, Pps, Sps, StreamIndex, NO_POC};
+use bitstream::nal::{unescape, AnnexB};
+use h264mv::{AvcConfig, Decoder, Error, Options, Picture, Pps, Sps, StreamIndex, NO_POC};
 
-/// Parameter sets are refused or describe a picture within the standard's limits.
+/// Parameter sets are rejected or describe a picture within the standard's limits.
 pub fn parameter_sets(data: &[u8]) {
     let mut rbsp = Vec::new();
-    h264mv::unescape(data, &mut rbsp);
+    unescape(data, &mut rbsp);
     assert!(rbsp.len() <= data.len());
     if let Ok(sps) = Sps::parse(&rbsp) {
         let macroblocks = sps.pic_width_in_mbs as u64 * sps.frame_height_in_mbs() as u64;
         assert!((1..=139_264).contains(&macroblocks));
-        let (width, height) = sps.cropped_size();
-        assert!(width <= sps.pic_width_in_mbs * 16 && height <= sps.frame_height_in_mbs() * 16);
+        let [x, y, width, height] = sps.crop_rectangle();
+        assert!(x + width <= sps.pic_width_in_mbs * 16);
+        assert!(y + height <= sps.frame_height_in_mbs() * 16);
         assert!(sps.max_num_ref_frames <= 16 && sps.bit_depth_luma <= 14);
     }
     if let Ok(pps) = Pps::parse(&rbsp) {
         assert!(pps.num_ref_idx_default_active.iter().all(|&n| n <= 32));
     }
-    let _ = h264mv::AvcConfig::parse(data);
+    let _ = AvcConfig::parse(data);
 }
 
-/// Slice data behind sound parameter sets: the first byte chooses a stream to take them from.
+/// Slice data after valid parameter sets, which are those of the stream selected by the first byte.
 pub fn slice_data(data: &[u8]) {
     const STREAMS: [&[u8]; 4] = [
         include_bytes!("../data/cabac_spatial.264"),
@@ -35,7 +37,7 @@ pub fn slice_data(data: &[u8]) {
     let mut input = Vec::new();
     let mut slices = 0;
     for (_, nal) in AnnexB::new(STREAMS[choice as usize % STREAMS.len()]) {
-        // Two pictures as they are, so that later ones have something to refer to.
+        // Two unchanged pictures, as references of later ones.
         slices += (nal[0] & 31 < 6) as u32;
         if slices > 2 {
             break;
@@ -50,15 +52,15 @@ pub fn slice_data(data: &[u8]) {
     stream(&input);
 }
 
-/// Whole streams: pictures agree with their headers, whatever the number of threads.
+/// Streams: pictures agree with their headers, for any number of threads.
 pub fn stream(data: &[u8]) {
     let one = pictures(data, 1, true);
-    let skimmed = pictures(data, 1, false);
-    assert_eq!(one.len(), skimmed.len());
-    for (whole, skimmed) in one.iter().zip(&skimmed).filter(|(p, _)| p.damage.is_none()) {
-        assert!(skimmed.damage.is_none());
-        assert!(whole.motion.mv() == skimmed.motion.mv());
-        assert!(whole.ref_poc.values() == skimmed.ref_poc.values());
+    let skipped = pictures(data, 1, false);
+    assert_eq!(one.len(), skipped.len());
+    for (full, skipped) in one.iter().zip(&skipped).filter(|(p, _)| p.damage.is_none()) {
+        assert!(skipped.damage.is_none());
+        assert!(full.motion.mv() == skipped.motion.mv());
+        assert!(full.ref_poc.values() == skipped.ref_poc.values());
     }
     if data.first().is_some_and(|b| b & 15 == 0) {
         let two = pictures(data, 2, true);
@@ -70,14 +72,19 @@ pub fn stream(data: &[u8]) {
 }
 
 fn pictures(data: &[u8], threads: usize, intra: bool) -> Vec<Picture> {
-    let options = Options {
-        threads,
-        intra,
-        ..Options::default()
-    };
-    let parsed: Vec<Picture> = AnnexBPictures::new(data, &options).flatten().collect();
-    parsed.iter().for_each(check);
-    parsed
+    let options = Options { threads, intra };
+    let mut decoder = Decoder::new(&options);
+    let mut pictures = Vec::new();
+    for (offset, nal) in AnnexB::new(data) {
+        if let Err(Error::Unsupported { .. }) = decoder.push(nal, offset as u64) {
+            break;
+        }
+        pictures.extend(std::iter::from_fn(|| decoder.next_picture()));
+    }
+    decoder.finish();
+    pictures.extend(std::iter::from_fn(|| decoder.next_picture()));
+    pictures.iter().for_each(check);
+    pictures
 }
 
 fn check(picture: &Picture) {
@@ -101,7 +108,7 @@ fn check(picture: &Picture) {
     }
 }
 
-/// An index of anything is refused, or names positions that can be asked for.
+/// A saved index is rejected, or its positions can be parsed.
 pub fn index(data: &[u8]) {
     match StreamIndex::from_log(data) {
         Ok(index) => {
