@@ -144,10 +144,10 @@ impl MbContext<'_> {
                 .ok_or_else(|| direct.missing("refIdxL0 of temporal direct prediction"))?;
         }
         let mvs = direct.scale(ref_idx, col.mv, self.field, self.mb_y)?;
-        for (list, ref_idx) in [ref_idx, 0].into_iter().enumerate() {
-            self.fill_ref(list, area, ref_idx);
-            self.fill_mv(list, area, mvs[list]);
-        }
+        self.fill_ref(0, area, ref_idx);
+        self.fill_ref(1, area, 0);
+        self.fill_mv(0, area, mvs[0]);
+        self.fill_mv(1, area, mvs[1]);
         Ok(())
     }
 }

@@ -1,28 +1,18 @@
 //! Macroblock syntax elements in CABAC: binarisation and context selection (clauses 9.3.2 and 9.3.3.1).
 
+mod contexts;
 mod residual;
 mod residual_block;
 mod tables;
 
-use std::sync::OnceLock;
-
-use bitstream::cabac::{initial_state, Engine};
+use bitstream::cabac::Engine;
 use bitstream::Malformed;
 
-use self::residual_block::BlockContexts;
-use self::tables::CABAC_INIT;
+use self::contexts::{BlockContexts, Contexts, InitialContexts};
 use crate::entropy::EntropyDecoder;
 use crate::motion::context::MbContext;
 use crate::motion::macroblock_info::{flag, MbInfo};
 use crate::syntax::slice_header::{SliceHeader, SliceType};
-
-/// All contexts of a slice by ctxIdx.
-type Contexts = [u8; 1024];
-
-/// Initial contexts (clause 9.3.1.1): `table` is 0 for I slices, else cabac_init_idc + 1.
-fn initial_contexts(table: usize, slice_qp: i32) -> Contexts {
-    CABAC_INIT[table & 3].map(|[m, n]| initial_state(m as i32, n as i32, slice_qp))
-}
 
 /// CABAC state of a slice.
 pub(crate) struct CabacDecoder<'a> {
@@ -31,28 +21,6 @@ pub(crate) struct CabacDecoder<'a> {
     blocks: BlockContexts,
     data: &'a [u8],
     last_qp_delta: bool,
-}
-
-/// Contexts at the start of a slice.
-#[derive(Debug)]
-struct InitialContexts {
-    contexts: Contexts,
-    blocks: BlockContexts,
-}
-
-/// Cache by initialisation table and SliceQPY: initialisation dominates the time of small slices.
-static INITIAL: [[OnceLock<Box<InitialContexts>>; 52]; 4] =
-    [const { [const { OnceLock::new() }; 52] }; 4];
-
-impl InitialContexts {
-    fn of(header: &SliceHeader) -> &'static InitialContexts {
-        let (table, qp) = (header.cabac_init_idc & 3, header.slice_qp.clamp(0, 51));
-        INITIAL[table as usize][qp as usize].get_or_init(|| {
-            let contexts = initial_contexts(table as usize, qp);
-            let blocks = BlockContexts::new(&contexts);
-            Box::new(InitialContexts { contexts, blocks })
-        })
-    }
 }
 
 impl<'a> CabacDecoder<'a> {
@@ -365,19 +333,5 @@ impl EntropyDecoder for CabacDecoder<'_> {
     #[inline(always)]
     fn overrun(&self) -> bool {
         self.engine.overrun()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn context_initialisation() {
-        let contexts = initial_contexts(0, 26);
-        // ctxIdx 0: m 20, n -15.
-        assert_eq!(contexts[0], initial_state(20, -15, 26));
-        assert_eq!(contexts[0], (63 - 17) * 2);
-        assert!(initial_contexts(1, -12).iter().all(|&s| s < 126));
     }
 }

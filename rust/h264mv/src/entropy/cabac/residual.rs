@@ -3,7 +3,8 @@
 use bitstream::cabac::Engine;
 use bitstream::Malformed;
 
-use super::residual_block::{kind, residual_block, BlockContexts};
+use super::contexts::BlockContexts;
+use super::residual_block::{kind, residual_block};
 use crate::motion::context::MbContext;
 use crate::motion::macroblock_info::{flag, MbInfo};
 

@@ -2,63 +2,16 @@
 
 use bitstream::cabac::Engine;
 
-use super::tables::{LAST8, RESIDUAL_CTX, SIG8_FIELD, SIG8_FRAME};
-use super::Contexts;
+use super::contexts::MapContexts;
+use super::tables::{LAST8, SIG8_FIELD, SIG8_FRAME};
 
 /// Rule by which significance contexts follow from the position of a coefficient.
-pub(crate) mod kind {
+pub(super) mod kind {
     pub const PLAIN: u8 = 0;
     pub const CHROMA_DC_420: u8 = 1;
     pub const CHROMA_DC_422: u8 = 2;
     pub const LUMA_8X8: u8 = 3;
     pub const LUMA_8X8_FIELD: u8 = 4;
-}
-
-/// Contexts of significant_coeff_flag and last_significant_coeff_flag.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MapContexts {
-    significant: [u8; 16],
-    last: [u8; 16],
-}
-
-/// Contexts of a block category (ctxBlockCat), stored together because they are used together.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Category {
-    /// coded_block_flag.
-    pub flag: [u8; 16],
-    /// For frame and for field macroblocks.
-    pub maps: [MapContexts; 2],
-    /// coeff_abs_level_minus1.
-    pub level: [u8; 16],
-}
-
-/// Contexts of all block categories of a slice.
-#[derive(Debug, Clone)]
-pub(super) struct BlockContexts(pub [Category; 14]);
-
-impl BlockContexts {
-    /// Copies the contexts of residual blocks from all contexts of a slice.
-    pub fn new(contexts: &Contexts) -> Self {
-        let copy_from = |first: u16| {
-            let mut out = [0; 16];
-            let from = &contexts[first as usize..];
-            let count = from.len().min(16);
-            out[..count].copy_from_slice(&from[..count]);
-            out
-        };
-        let category = |row: &[u16; 6]| {
-            let map = |field: usize| MapContexts {
-                significant: copy_from(row[1 + field]),
-                last: copy_from(row[3 + field]),
-            };
-            Category {
-                flag: copy_from(row[0]),
-                maps: [map(0), map(1)],
-                level: copy_from(row[5]),
-            }
-        };
-        BlockContexts(std::array::from_fn(|i| category(&RESIDUAL_CTX[i])))
-    }
 }
 
 /// Significance map and levels of a block; false if a level is longer than any legal one. Not inlined

@@ -1,23 +1,15 @@
-//! 4:4:4 by early builds of x264, whose number stands in the stream's first message alone.
-
-mod common;
+//! 4:4:4 by early builds of x264, which only the SEI message at the start of the stream identifies.
 
 use std::path::Path;
 
-use common::files::access_units;
-use common::{bytes, data_dir, parse};
+use crate::common::files::{golden, mp4};
+use crate::common::{bytes, data_dir, index_of, parse};
 use h264mv::{Options, Picture, StreamIndex};
 
-/// All pictures through an index of a log: each parsed alone, far from the message.
+/// All pictures from an index rebuilt from its log, each parsed separately from the message.
 fn one_by_one(data: &[u8]) -> Vec<Picture> {
-    let units = access_units(data);
-    let mut index = StreamIndex::new();
-    for (sample, unit) in units.iter().enumerate() {
-        for nal in unit {
-            index.push(nal, sample as u64).expect("unit");
-        }
-        index.end_of_access_unit();
-    }
+    let units = mp4::access_units(data);
+    let index = index_of(&units);
     let index = StreamIndex::from_log(index.log()).expect("log");
     let find =
         |sample: u64, at: u32| Some(units.get(sample as usize)?.get(at as usize)?.as_slice());
@@ -28,8 +20,8 @@ fn one_by_one(data: &[u8]) -> Vec<Picture> {
     (0..index.len()).map(picture).collect()
 }
 
-/// The stream, made to say that x264 build 150 or 151 made it; it is by a later one.
-fn renamed(name: &str, build: &[u8; 3]) -> Vec<u8> {
+/// A test stream with another build number in its x264 message.
+fn with_build(name: &str, build: &[u8; 3]) -> Vec<u8> {
     let mut data = std::fs::read(data_dir().join(name)).expect("stream");
     let text = b"x264 - core ";
     let at = data.windows(text.len()).position(|w| w == text);
@@ -39,19 +31,19 @@ fn renamed(name: &str, build: &[u8; 3]) -> Vec<u8> {
 }
 
 #[test]
-fn the_build_chooses_the_contexts_of_8x8_blocks() {
+fn build_selects_the_contexts_of_8x8_blocks() {
     for (name, differs) in [
         ("high444_8x8.264", true),
         ("high444_cavlc.264", false),
         ("high422.264", false),
         ("cabac_spatial.264", false),
     ] {
-        let standard = parse(&renamed(name, b"151"), 1);
+        let standard = parse(&with_build(name, b"151"), 1);
         assert!(standard.iter().all(|p| p.damage.is_none()), "{name}");
-        let early = parse(&renamed(name, b"150"), 1);
+        let early = parse(&with_build(name, b"150"), 1);
         let damaged = early.iter().any(|p| p.damage.is_some());
         assert_eq!(damaged, differs, "{name}");
-        let alone = one_by_one(&renamed(name, b"150"));
+        let alone = one_by_one(&with_build(name, b"150"));
         for (a, b) in early.iter().zip(&alone) {
             assert_eq!(a.damage, b.damage, "{name}");
             assert!(bytes(a) == bytes(b), "{name}");
@@ -59,9 +51,9 @@ fn the_build_chooses_the_contexts_of_8x8_blocks() {
     }
 }
 
-/// Build 148; the digest is of motion that libavcodec's exported vectors agree with.
+/// Build 148; the digest is of motion that matches the vectors exported by libavcodec.
 #[test]
-fn shared_stream_of_an_early_build() {
+fn shared_stream_of_an_early_build_is_exact() {
     let folder = std::env::var("MOCLIP_SHARED").unwrap_or_default();
     let path = Path::new(&folder).join("videos/faults/x264_148_yuv444p_8x8dct.mp4");
     let Ok(data) = std::fs::read(&path) else {
@@ -80,5 +72,5 @@ fn shared_stream_of_an_early_build() {
         assert!(bytes(picture) == bytes(&alone));
         all.extend(bytes(picture));
     }
-    assert_eq!(common::files::short_sha(&all), "b2f68be42fa32900");
+    assert_eq!(golden::short_sha(&all), "b2f68be42fa32900");
 }

@@ -1,20 +1,19 @@
 //! Helpers of the integration tests.
-#![allow(dead_code)]
 
-#[path = "../../examples/common/mod.rs"]
+#[path = "../../../examples/common/mod.rs"]
 pub mod files;
 pub mod properties;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
 
-use h264mv::{Decoder, Options, Picture};
+use h264mv::{Options, Picture, StreamIndex};
 
 pub fn data_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-/// The crate's own small streams: name and bytes.
+/// Name and bytes of the test streams.
 pub fn streams() -> Vec<(String, Vec<u8>)> {
     let mut names: Vec<PathBuf> = std::fs::read_dir(data_dir())
         .expect("tests/data")
@@ -34,6 +33,7 @@ pub fn streams() -> Vec<(String, Vec<u8>)> {
     names.iter().map(read).collect()
 }
 
+/// All pictures of a file.
 pub fn parse(data: &[u8], threads: usize) -> Vec<Picture> {
     let options = Options {
         threads,
@@ -42,35 +42,29 @@ pub fn parse(data: &[u8], threads: usize) -> Vec<Picture> {
     parse_with(data, &options)
 }
 
+/// As [`parse`], with options.
 pub fn parse_with(data: &[u8], options: &Options) -> Vec<Picture> {
-    let mut decoder = Decoder::new(options);
     let mut pictures = Vec::new();
-    for unit in files::access_units(data) {
-        for nal in unit {
-            let _ = decoder.push(&nal, 0);
-        }
-        decoder.end_of_access_unit();
-    }
-    decoder.finish();
-    while let Some(picture) = decoder.next_picture() {
-        pictures.push(picture);
-    }
+    let access_units = files::mp4::access_units(data);
+    files::parse(&access_units, options, |picture| {
+        pictures.push(picture.clone())
+    });
     pictures
 }
 
-/// The arrays of a picture as bytes: vectors, reference indices, and what `poc` makes of each POC.
-pub fn arrays(p: &Picture, poc: impl Fn(i32) -> i32) -> [Vec<u8>; 3] {
-    let mv = p.motion.mv().iter().flatten();
-    let refs = p.motion.ref_idx().iter();
-    let pocs = p.ref_poc.values().iter();
-    [
-        mv.flat_map(|v| v.to_le_bytes()).collect(),
-        refs.map(|&r| r as u8).collect(),
-        pocs.flat_map(|&v| poc(v).to_le_bytes()).collect(),
-    ]
+/// The motion of a picture as bytes, to compare pictures.
+pub fn bytes(p: &Picture) -> Vec<u8> {
+    files::golden::arrays(p, false).concat()
 }
 
-/// Bytes that tell two motions apart.
-pub fn bytes(p: &Picture) -> Vec<u8> {
-    arrays(p, |poc| poc).concat()
+/// An index of access units, numbered from 0.
+pub fn index_of(access_units: &[Vec<Vec<u8>>]) -> StreamIndex {
+    let mut index = StreamIndex::new();
+    for (sample, access_unit) in access_units.iter().enumerate() {
+        for nal in access_unit {
+            index.push(nal, sample as u64).expect("unit");
+        }
+        index.end_of_access_unit();
+    }
+    index
 }

@@ -1,11 +1,10 @@
-//! The crate's own streams: digests, threads, random access, truncation.
-
-mod common;
+//! Test streams: digests, threads, random access, truncation.
 
 use std::fmt::Write as _;
 
+use crate::common::files::golden;
+use crate::common::{bytes, data_dir, parse, parse_with, streams};
 use bitstream::nal::AnnexB;
-use common::{bytes, data_dir, parse, parse_with, streams};
 use h264mv::{nal_unit_type, Options, StreamIndex};
 
 fn digests() -> String {
@@ -13,7 +12,7 @@ fn digests() -> String {
     for (name, data) in streams() {
         for p in parse(&data, 1) {
             assert_eq!(p.damage, None, "{name}");
-            let sha = common::files::short_sha(&bytes(&p));
+            let sha = golden::short_sha(&bytes(&p));
             let _ = writeln!(text, "{name},{},{},{sha}", p.info.decode_index, p.info.poc);
         }
     }
@@ -21,9 +20,9 @@ fn digests() -> String {
 }
 
 #[test]
-fn own_streams_match_their_digests() {
-    let want = std::fs::read_to_string(data_dir().join("digests.csv")).expect("digests");
-    assert_eq!(digests(), want);
+fn test_streams_match_their_digests() {
+    let expected = std::fs::read_to_string(data_dir().join("digests.csv")).expect("digests");
+    assert_eq!(digests(), expected);
 }
 
 #[test]
@@ -42,34 +41,34 @@ fn threads_do_not_change_motion() {
 }
 
 #[test]
-fn slice_data_without_motion_can_be_left_out() {
+fn slice_data_of_intra_pictures_can_be_skipped() {
     let options = Options {
         intra: false,
         ..Options::default()
     };
-    let mut left_out = 0;
+    let mut num_damaged = 0;
     for (name, mut data) in streams() {
-        let whole = parse(&data, 1);
-        let same = |data: &[u8]| {
-            let all = parse_with(data, &options)
+        let full = parse(&data, 1);
+        let check = |data: &[u8]| {
+            let equal = parse_with(data, &options)
                 .iter()
                 .map(bytes)
-                .eq(whole.iter().map(bytes));
-            assert!(all, "{name}");
+                .eq(full.iter().map(bytes));
+            assert!(equal, "{name}");
         };
-        same(&data);
-        // With the data of its first IDR slice overwritten: it is not looked at.
+        check(&data);
+        // The data of the first IDR slice is overwritten: it is not read.
         let start = AnnexB::new(&data).find(|(_, nal)| nal[0] & 31 == nal_unit_type::IDR_SLICE);
         let (at, length) = start.map(|(at, nal)| (at, nal.len())).expect("IDR slice");
         data[at + length / 2..at + length].fill(0xa5);
-        same(&data);
-        left_out += parse(&data, 1)[0].damage.is_some() as usize;
+        check(&data);
+        num_damaged += parse(&data, 1)[0].damage.is_some() as usize;
     }
-    assert!(left_out > 0, "the overwritten data would have been noticed");
+    assert!(num_damaged > 0, "parsing detects the overwritten data");
 }
 
 #[test]
-fn chosen_pictures_equal_a_full_pass() {
+fn chosen_pictures_equal_those_of_a_full_pass() {
     for (name, data) in streams() {
         let units: Vec<&[u8]> = AnnexB::new(&data).map(|(_, nal)| nal).collect();
         let mut index = StreamIndex::new();
@@ -87,8 +86,8 @@ fn chosen_pictures_equal_a_full_pass() {
                     intra,
                     ..Options::default()
                 };
-                let got = index.parse(&chosen, &options, units).expect("pictures");
-                for (&i, picture) in chosen.iter().zip(&got) {
+                let pictures = index.parse(&chosen, &options, units).expect("pictures");
+                for (&i, picture) in chosen.iter().zip(&pictures) {
                     assert_eq!(picture.damage, None, "{name}");
                     assert_eq!(picture.info.poc, full[i].info.poc, "{name}");
                     assert!(bytes(picture) == bytes(&full[i]), "{name} picture {i}");
@@ -99,15 +98,15 @@ fn chosen_pictures_equal_a_full_pass() {
 }
 
 #[test]
-fn truncation_is_never_silent() {
+fn truncation_is_reported() {
     let step = std::env::var("TRUNCATION_STEP")
         .ok()
         .and_then(|n| n.parse().ok());
     for (name, data) in streams() {
         let full = parse(&data, 1);
         for cut in (0..data.len()).step_by(step.unwrap_or(13)) {
-            for (p, whole) in parse(&data[..cut], 1).iter().zip(&full) {
-                let same = bytes(p) == bytes(whole);
+            for (p, original) in parse(&data[..cut], 1).iter().zip(&full) {
+                let same = bytes(p) == bytes(original);
                 assert!(
                     p.damage.is_some() || same,
                     "{name} cut at {cut}: {:?}",
@@ -118,9 +117,8 @@ fn truncation_is_never_silent() {
     }
 }
 
-/// A picture that lost a slice must not pass its damage on in silence.
 #[test]
-fn damage_spreads_no_further_than_it_tells() {
+fn pictures_that_depend_on_damage_are_reported() {
     for (name, data) in streams() {
         let units: Vec<&[u8]> = AnnexB::new(&data).map(|(_, nal)| nal).collect();
         let full = parse(&data, 1);
@@ -131,13 +129,13 @@ fn damage_spreads_no_further_than_it_tells() {
                 let _ = decoder.push(&nal[..end], 0);
             }
             decoder.finish();
-            let got: Vec<_> = std::iter::from_fn(|| decoder.next_picture()).collect();
+            let pictures: Vec<_> = std::iter::from_fn(|| decoder.next_picture()).collect();
             assert!(
-                got.iter().any(|p| p.damage.is_some()),
+                pictures.iter().any(|p| p.damage.is_some()),
                 "{name} unit {broken}"
             );
-            for (p, whole) in got.iter().zip(&full) {
-                let same = bytes(p) == bytes(whole);
+            for (p, original) in pictures.iter().zip(&full) {
+                let same = bytes(p) == bytes(original);
                 assert!(
                     p.damage.is_some() || same,
                     "{name} unit {broken}: {:?}",

@@ -1,13 +1,11 @@
-//! Bytes that look like NAL units of features which the stream cannot use.
+//! Damaged data that looks like NAL units of features which the stream cannot use.
 
-mod common;
-
+use crate::common::writer::{nal, picture, pps, slice, sps, Kind, Sequence};
+use crate::common::{bytes, streams};
 use bitstream::nal::AnnexB;
-use common::writer::{nal, picture, pps, slice, sps, Kind, Sequence};
-use common::{bytes, streams};
 use h264mv::{Decoder, Error, Options, Picture, StreamIndex};
 
-/// All pictures, and the errors of single units; both from a decoder and from an index of its log.
+/// All pictures and the errors of single units from a decoder, compared with an index and its log.
 fn decode(units: &[Vec<u8>]) -> (Vec<Picture>, Vec<Error>) {
     let mut decoder = Decoder::new(&Options::default());
     let mut index = StreamIndex::new();
@@ -36,7 +34,7 @@ fn units_of(data: &[u8]) -> Vec<Vec<u8>> {
     AnnexB::new(data).map(|(_, nal)| nal.to_vec()).collect()
 }
 
-/// Stray units of every kind: no picture is lost or changed, and none but the one before is damaged.
+/// A stray unit of any type: no picture is lost or changed, and only the previous one is damaged.
 #[test]
 fn stray_units_damage_one_picture() {
     let chosen = ["baseline", "cabac_temporal", "mbaff_cavlc", "hi10"];
@@ -44,13 +42,13 @@ fn stray_units_damage_one_picture() {
     for (name, data) in all.filter(|(name, _)| chosen.contains(&name.as_str())) {
         let units = units_of(&data);
         let slices = |range: &[Vec<u8>]| range.iter().any(|nal| matches!(nal[0] & 31, 1 | 5));
-        let (whole, _) = decode(&units);
+        let (originals, _) = decode(&units);
         let mut ends: Vec<usize> = Vec::new();
-        for picture in &whole[1..] {
+        for picture in &originals[1..] {
             ends.push(picture.info.sample as usize);
         }
         ends.push(units.len());
-        // Behind the first, the third and the last picture; sets come before the next picture.
+        // After the first, the third and the last picture; parameter sets are before the next picture.
         for place in [0, 2, ends.len() - 1] {
             let mut at = ends[place];
             while !slices(&units[at - 1..at]) {
@@ -59,7 +57,7 @@ fn stray_units_damage_one_picture() {
             let kinds = (0..32u8).filter(|kind| !matches!(kind, 1 | 5));
             let heads = kinds.flat_map(|kind| [kind, 0x60 | kind, 0x80 | kind]);
             for head in heads {
-                // Zeros are no legal parameter sets and no slice.
+                // Zeros are not a legal parameter set or slice.
                 let mut stray = vec![head];
                 stray.extend([0; 12]);
                 stray.push(head | 1);
@@ -68,19 +66,22 @@ fn stray_units_damage_one_picture() {
                 let (pictures, errors) = decode(&input);
                 let context = format!("{name}, unit {head:#x} at {at}");
                 assert!(!errors.iter().any(unsupported), "{context}: {errors:?}");
-                assert_eq!(pictures.len(), whole.len(), "{context}");
-                for (i, (got, want)) in pictures.iter().zip(&whole).enumerate() {
-                    assert!(got.damage.is_none() || i == place, "{context}: picture {i}");
-                    assert!(bytes(got) == bytes(want), "{context}: picture {i}");
+                assert_eq!(pictures.len(), originals.len(), "{context}");
+                for (i, (picture, original)) in pictures.iter().zip(&originals).enumerate() {
+                    assert!(
+                        picture.damage.is_none() || i == place,
+                        "{context}: picture {i}"
+                    );
+                    assert!(bytes(picture) == bytes(original), "{context}: picture {i}");
                 }
-                let told = matches!(head & 31, 2..=4 | 20) || head & 0x80 != 0;
-                assert_eq!(pictures[place].damage.is_some(), told, "{context}");
+                let damages = matches!(head & 31, 2..=4 | 20) || head & 0x80 != 0;
+                assert_eq!(pictures[place].damage.is_some(), damages, "{context}");
             }
         }
     }
 }
 
-/// The start of a stream of some profile, then `units`.
+/// Decodes `units` after the parameter sets of a profile.
 fn stream_of(profile_idc: u32, set: Vec<u8>, units: &[Vec<u8>]) -> (Vec<Picture>, Vec<Error>) {
     let sequence = Sequence {
         profile_idc,
@@ -97,11 +98,11 @@ fn p(frame_num: u32) -> Vec<u8> {
     picture(Kind::P, frame_num)
 }
 
-/// Profiles whose sets the writer can write, and whether they are the Extended profile.
+/// Profiles that the writer supports, and whether they are the Extended profile.
 const PROFILES: [(u32, bool); 3] = [(66, false), (77, false), (88, true)];
 
 #[test]
-fn data_partitioning_is_of_the_extended_profile() {
+fn data_partitioning_requires_the_extended_profile() {
     for (profile, extended) in PROFILES {
         for kind in [2, 3, 4] {
             let partition = nal(0x60 | kind, &p(1)[1..]);
@@ -119,7 +120,7 @@ fn data_partitioning_is_of_the_extended_profile() {
 }
 
 #[test]
-fn switching_slices_are_of_the_extended_profile() {
+fn switching_slices_require_the_extended_profile() {
     for (profile, extended) in PROFILES {
         for slice_type in [3, 4, 8, 9] {
             let units = [idr(), p(1), slice(Kind::P, 2, slice_type), p(3)];
@@ -128,14 +129,13 @@ fn switching_slices_are_of_the_extended_profile() {
             assert_eq!(errors.len(), 1, "{profile}");
             assert_eq!(pictures.len(), 3, "{profile}");
             assert!(pictures[0].damage.is_none() && pictures[2].damage.is_none());
-            assert!(pictures[2].info.gap, "the lost picture leaves a gap");
+            assert!(pictures[2].info.gap, "gap of the lost picture");
         }
     }
 }
 
-/// A damaged set of the Extended profile in the middle makes no other stream of this one.
 #[test]
-fn one_damaged_set_does_not_change_the_profile() {
+fn one_damaged_parameter_set_does_not_change_the_profile() {
     let extended = sps(&Sequence {
         profile_idc: 88,
         ..Sequence::default()
@@ -154,11 +154,11 @@ fn one_damaged_set_does_not_change_the_profile() {
 }
 
 #[test]
-fn slice_groups_are_of_two_profiles_and_come_first() {
+fn slice_groups_require_a_profile_and_the_first_parameter_set() {
     for (profile, possible) in [(66, true), (77, false), (88, true)] {
         let (_, errors) = stream_of(profile, pps(2), &[idr(), p(1)]);
         assert_eq!(errors.iter().any(unsupported), possible, "{profile}");
-        // A set that is damaged in the middle, and sent again.
+        // A parameter set that is damaged inside the stream and sent again.
         let units = [idr(), pps(2), p(1), pps(1), p(2), p(3)];
         let (pictures, errors) = stream_of(profile, pps(1), &units);
         assert!(!errors.iter().any(unsupported), "{profile}");
@@ -168,7 +168,7 @@ fn slice_groups_are_of_two_profiles_and_come_first() {
 }
 
 #[test]
-fn further_views_need_a_set_or_a_picture_of_theirs() {
+fn other_views_require_a_parameter_set_or_a_matching_picture() {
     const HEADER: [u8; 3] = [0x40, 0, 0x07];
     let view = |slice: &[u8]| [&[0x74][..], &HEADER, &slice[1..]].concat();
     let mut set = sps(&Sequence {
@@ -191,7 +191,7 @@ fn further_views_need_a_set_or_a_picture_of_theirs() {
         assert!(!errors.iter().any(unsupported), "{errors:?}");
         assert_eq!(pictures.len(), 3);
     }
-    // A layer of scalable coding is left out in silence.
+    // A layer of scalable coding is ignored.
     let layer = [&[0x74, 0xc0, 0, 0x07][..], &p(1)[1..]].concat();
     let (pictures, errors) = stream_of(66, pps(1), &[idr(), p(1), layer, p(2)]);
     assert!(errors.is_empty() && pictures.iter().all(|p| p.damage.is_none()));

@@ -26,10 +26,10 @@ pub fn parameter_sets(data: &[u8]) {
 /// Slice data after valid parameter sets, which are those of the stream selected by the first byte.
 pub fn slice_data(data: &[u8]) {
     const STREAMS: [&[u8]; 4] = [
-        include_bytes!("../data/cabac_spatial.264"),
-        include_bytes!("../data/cavlc_b.264"),
-        include_bytes!("../data/mbaff_cabac.264"),
-        include_bytes!("../data/high444_cavlc.264"),
+        include_bytes!("../../data/cabac_spatial.264"),
+        include_bytes!("../../data/cavlc_b.264"),
+        include_bytes!("../../data/mbaff_cabac.264"),
+        include_bytes!("../../data/high444_cavlc.264"),
     ];
     let Some((&choice, data)) = data.split_first() else {
         return;

@@ -1,22 +1,14 @@
-//! What headers and messages say of a stream and its pictures.
+//! Header information of streams and pictures.
 
-mod common;
-
-use common::writer::{picture, pps, recovery_point, sps, x264_message, Kind, Sequence};
-use common::{parse, streams};
+use crate::common::writer::{picture, pps, recovery_point, sps, x264_message, Kind, Sequence};
+use crate::common::{index_of, parse, streams};
 use h264mv::{PictureInfo, Sps, StreamIndex};
 
-/// An index of access units, and the same index of its log.
-fn index_of(access_units: &[Vec<Vec<u8>>]) -> [StreamIndex; 2] {
-    let mut index = StreamIndex::new();
-    for (number, unit) in access_units.iter().enumerate() {
-        for nal in unit {
-            index.push(nal, number as u64).expect("unit");
-        }
-        index.end_of_access_unit();
-    }
-    let again = StreamIndex::from_log(index.log()).expect("log");
-    [index, again]
+/// An index of access units, and the index rebuilt from its log.
+fn indexes_of(access_units: &[Vec<Vec<u8>>]) -> [StreamIndex; 2] {
+    let index = index_of(access_units);
+    let rebuilt = StreamIndex::from_log(index.log()).expect("log");
+    [index, rebuilt]
 }
 
 fn infos(index: &StreamIndex) -> Vec<PictureInfo> {
@@ -25,31 +17,31 @@ fn infos(index: &StreamIndex) -> Vec<PictureInfo> {
         .collect()
 }
 
-fn sets() -> [Vec<u8>; 2] {
+fn parameter_sets() -> [Vec<u8>; 2] {
     [sps(&Sequence::default()), pps(1)]
 }
 
 #[test]
 fn recovery_points_belong_to_one_picture() {
-    let [set, pictures] = sets();
+    let [set, pictures] = parameter_sets();
     let access_units = [
-        // An IDR picture with a message of its own, which says nothing of the next picture.
+        // An IDR picture with a message, which does not apply to the next picture.
         vec![set, pictures, recovery_point(5), picture(Kind::Idr, 0)],
         vec![picture(Kind::P, 1)],
         vec![recovery_point(3), picture(Kind::P, 2)],
         vec![picture(Kind::P, 3)],
-        // A message whose picture is lost.
+        // A message without its picture.
         vec![recovery_point(0)],
         vec![picture(Kind::P, 4)],
         vec![recovery_point(0), picture(Kind::I, 5)],
-        // The same with access unit delimiters in place of packets.
+        // The same with an access unit delimiter instead of a sample boundary.
         vec![recovery_point(0), vec![9, 0xf0], picture(Kind::P, 6)],
     ];
-    let want = [Some(0), None, Some(3), None, None, Some(0), None];
-    for index in index_of(&access_units) {
+    let expected = [Some(0), None, Some(3), None, None, Some(0), None];
+    for index in indexes_of(&access_units) {
         let infos = infos(&index);
         let counts: Vec<_> = infos.iter().map(|i| i.recovery_frame_cnt).collect();
-        assert_eq!(counts, want);
+        assert_eq!(counts, expected);
         assert!(infos
             .iter()
             .all(|i| i.keyframe == i.recovery_frame_cnt.is_some()));
@@ -59,13 +51,13 @@ fn recovery_points_belong_to_one_picture() {
 }
 
 #[test]
-fn a_damaged_picture_takes_its_recovery_point_along() {
-    let [set, pictures] = sets();
+fn recovery_point_of_a_damaged_picture_is_dropped() {
+    let [set, pictures] = parameter_sets();
     let mut index = StreamIndex::new();
     for nal in [set, pictures, picture(Kind::Idr, 0), recovery_point(0)] {
         index.push(&nal, 0).expect("unit");
     }
-    // Slice of picture parameter set 2, which is not there.
+    // A slice of picture parameter set 2, which does not exist.
     index
         .push(&[0x61, 0b1010_0110], 1)
         .expect_err("unknown set");
@@ -76,8 +68,8 @@ fn a_damaged_picture_takes_its_recovery_point_along() {
 }
 
 #[test]
-fn the_build_of_x264_holds_from_its_message_on() {
-    let [set, pictures] = sets();
+fn x264_build_applies_from_its_message_on() {
+    let [set, pictures] = parameter_sets();
     let options = " r2 - options: cabac=1".repeat(40);
     let access_units = [
         vec![set, pictures, picture(Kind::Idr, 0)],
@@ -85,15 +77,15 @@ fn the_build_of_x264_holds_from_its_message_on() {
         vec![picture(Kind::P, 2)],
         vec![x264_message(152, ""), picture(Kind::Idr, 0)],
     ];
-    for index in index_of(&access_units) {
-        assert!(index.log().len() < 400, "options are not kept");
+    for index in indexes_of(&access_units) {
+        assert!(index.log().len() < 400, "options are not saved");
         let builds: Vec<_> = infos(&index).iter().map(|i| i.x264_build).collect();
         assert_eq!(builds, [None, Some(148), Some(148), Some(152)]);
     }
 }
 
 #[test]
-fn gaps_in_frame_num_are_told() {
+fn gaps_in_frame_num_are_reported() {
     for gaps_allowed in [false, true] {
         let sequence = Sequence {
             gaps_allowed,
@@ -105,7 +97,7 @@ fn gaps_in_frame_num_are_told() {
         let numbers = [1, 2, 5, 6, 15, 0, 2];
         access_units.extend(numbers.map(|n| vec![picture(Kind::P, n)]));
         access_units.push(vec![picture(Kind::Idr, 0)]);
-        for index in index_of(&access_units) {
+        for index in indexes_of(&access_units) {
             let infos = infos(&index);
             let gaps: Vec<_> = infos
                 .iter()
@@ -126,7 +118,7 @@ fn parsed(sequence: &Sequence) -> Sps {
 }
 
 #[test]
-fn parameter_sets_tell_of_shape_and_order() {
+fn cropping_sample_shape_and_reordering() {
     let plain = parsed(&Sequence::default());
     assert_eq!(plain.crop_rectangle(), [0, 0, 32, 32]);
     assert_eq!(
@@ -144,33 +136,33 @@ fn parameter_sets_tell_of_shape_and_order() {
         ((255, 5, 0), None),
         ((255, 0, 4), None),
     ];
-    for (sar, want) in ratios {
-        let found = parsed(&Sequence {
+    for (sar, expected) in ratios {
+        let sps = parsed(&Sequence {
             crop: Some([1, 2, 3, 4]),
             sar: Some(sar),
             restriction: Some((2, 4)),
             ..Sequence::default()
         });
-        assert_eq!(found.vui.sar, want);
-        assert_eq!(found.vui.bitstream_restriction, Some((2, 4)));
-        assert_eq!(found.crop_rectangle(), [2, 6, 26, 18]);
+        assert_eq!(sps.vui.sar, expected);
+        assert_eq!(sps.vui.bitstream_restriction, Some((2, 4)));
+        assert_eq!(sps.crop_rectangle(), [2, 6, 26, 18]);
     }
     for crop in [[0, 16, 0, 0], [9, 9, 0, 0], [0, 0, u32::MAX - 1, 7]] {
-        let found = parsed(&Sequence {
+        let sps = parsed(&Sequence {
             crop: Some(crop),
             ..Sequence::default()
         });
         assert_eq!(
-            found.crop_rectangle(),
+            sps.crop_rectangle(),
             [0, 0, 32, 32],
-            "nothing would be left"
+            "cropping that leaves nothing is ignored"
         );
     }
 }
 
-/// Field macroblocks come in pairs, and in MBAFF frames alone.
+/// Field macroblocks occur in pairs, and in MBAFF frames only.
 #[test]
-fn field_macroblocks_are_told() {
+fn field_macroblocks_are_reported() {
     for (name, data) in streams() {
         let mut mixed = 0;
         for picture in parse(&data, 1) {

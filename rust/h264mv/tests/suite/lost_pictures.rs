@@ -1,15 +1,13 @@
-//! Streams that begin inside a group of pictures, and streams that lost some.
+//! Streams that begin inside a group of pictures, and streams with lost pictures.
 
-mod common;
-
+use crate::common::{files::golden, streams};
 use bitstream::nal::AnnexB;
-use common::{arrays, streams};
-use h264mv::{nal_unit_type, Decoder, Error, Options, Picture, StreamIndex, NO_POC};
+use h264mv::{nal_unit_type, Decoder, Error, Options, Picture, StreamIndex};
 
 type AccessUnit = Vec<Vec<u8>>;
 
-/// All pictures of access units, which chosen pictures of an index must confirm. `sample` of a
-/// picture is the number of its access unit in the whole stream.
+/// All pictures of access units; chosen pictures of an index must be equal. `sample` of a picture is the
+/// number of its access unit in the original stream.
 fn decode(access_units: &[(usize, AccessUnit)]) -> Vec<Picture> {
     let mut decoder = Decoder::new(&Options::default());
     let mut index = StreamIndex::new();
@@ -39,31 +37,26 @@ fn decode(access_units: &[(usize, AccessUnit)]) -> Vec<Picture> {
 
 /// Vectors, reference indices, and distances to references in PicOrderCnt.
 fn motion(p: &Picture) -> [Vec<u8>; 3] {
-    arrays(p, |poc| match poc {
-        NO_POC => poc,
-        _ => p.info.poc.wrapping_sub(poc),
-    })
+    golden::arrays(p, true)
 }
 
-/// Compares what is left of a stream with the whole: only what says so may differ.
-fn check(whole: &[Picture], left: &[Picture], context: &str) -> [usize; 3] {
+/// Compares the pictures of an incomplete stream with the original ones; only reported differences are
+/// allowed. Returns the number of exact, uncertain and damaged pictures.
+fn check(originals: &[Picture], pictures: &[Picture], context: &str) -> [usize; 3] {
     let mut counts = [0; 3];
-    let originals = |p: &Picture| whole.iter().find(|w| w.info.sample == p.info.sample);
-    for picture in left {
+    let original = |p: &Picture| originals.iter().find(|w| w.info.sample == p.info.sample);
+    for picture in pictures {
         let at = format!("{context}, access unit {}", picture.info.sample);
-        let (got, want) = (
-            motion(picture),
-            motion(originals(picture).expect("picture")),
-        );
+        let (actual, expected) = (motion(picture), motion(original(picture).expect("picture")));
         match &picture.damage {
             Some(Error::LostReference { .. }) => counts[2] += 1,
             Some(other) => panic!("{at}: {other}"),
             None if picture.lost_reference => {
-                assert!(got[..2] == want[..2], "{at}: vectors or indices");
+                assert!(actual[..2] == expected[..2], "{at}: vectors or indices");
                 counts[1] += 1;
             }
             None => {
-                assert!(got == want, "{at}");
+                assert!(actual == expected, "{at}");
                 counts[0] += 1;
             }
         }
@@ -75,23 +68,23 @@ fn holds(nals: &AccessUnit, kind: u8) -> bool {
     nals.iter().any(|nal| nal[0] & 31 == kind)
 }
 
-/// What follows the first recovery point in the order of output is as if nothing was lost.
-fn check_recovery(left: &[Picture], context: &str) {
-    let Some(first) = left
+/// Pictures after the first recovery point in output order must be exact.
+fn check_recovery(pictures: &[Picture], context: &str) {
+    let Some(first) = pictures
         .iter()
         .position(|p| p.info.recovery_frame_cnt == Some(0))
     else {
         return;
     };
     let order = |p: &Picture| (p.info.period, p.info.order_poc);
-    for picture in &left[first..] {
-        let sound = picture.damage.is_none() && !picture.lost_reference;
-        let leading = order(picture) < order(&left[first]);
-        assert!(sound || leading, "{context}: {:?}", picture.info);
+    for picture in &pictures[first..] {
+        let exact = picture.damage.is_none() && !picture.lost_reference;
+        let leading = order(picture) < order(&pictures[first]);
+        assert!(exact || leading, "{context}: {:?}", picture.info);
     }
 }
 
-/// A picture starts with its first macroblock, or with what stands before its slices.
+/// An access unit starts with the units before its first slice, or with that slice.
 fn access_units(data: &[u8]) -> Vec<AccessUnit> {
     let mut units: Vec<AccessUnit> = Vec::new();
     let mut sliced = true;
@@ -106,7 +99,7 @@ fn access_units(data: &[u8]) -> Vec<AccessUnit> {
     units
 }
 
-/// Parameter sets, and access units with their numbers.
+/// Parameter sets, and numbered access units.
 fn numbered(data: &[u8]) -> (AccessUnit, Vec<(usize, AccessUnit)>) {
     let units = access_units(data);
     let is_set = |nal: &&Vec<u8>| matches!(nal[0] & 31, nal_unit_type::SPS | nal_unit_type::PPS);
@@ -115,20 +108,20 @@ fn numbered(data: &[u8]) -> (AccessUnit, Vec<(usize, AccessUnit)>) {
 }
 
 #[test]
-fn streams_may_begin_inside_a_group_of_pictures() {
+fn stream_begins_inside_a_group_of_pictures() {
     let mut total = [0; 3];
     for (name, data) in streams() {
         let (sets, units) = numbered(&data);
-        let whole = decode(&units);
+        let originals = decode(&units);
         for start in 1..units.len() {
-            let mut left = units[start..].to_vec();
-            left[0].1.splice(0..0, sets.clone());
+            let mut remaining = units[start..].to_vec();
+            remaining[0].1.splice(0..0, sets.clone());
             let context = format!("{name} from {start}");
-            let pictures = decode(&left);
-            assert_eq!(pictures.len(), left.len(), "{context}");
+            let pictures = decode(&remaining);
+            assert_eq!(pictures.len(), remaining.len(), "{context}");
             assert!(!pictures[0].info.gap, "{context}");
             check_recovery(&pictures, &context);
-            let counts = check(&whole, &pictures, &context);
+            let counts = check(&originals, &pictures, &context);
             (0..3).for_each(|i| total[i] += counts[i]);
         }
     }
@@ -136,28 +129,28 @@ fn streams_may_begin_inside_a_group_of_pictures() {
 }
 
 #[test]
-fn one_lost_access_unit_does_not_end_a_stream() {
+fn one_access_unit_is_lost() {
     let mut total = [0; 3];
     for (name, data) in streams() {
         let (sets, units) = numbered(&data);
-        let whole = decode(&units);
+        let originals = decode(&units);
         for lost in 0..units.len() - 1 {
-            // Without its IDR picture a group of pictures looks like the rest of the one before.
+            // Without its IDR picture, a group of pictures looks like a part of the previous one.
             if holds(&units[lost].1, nal_unit_type::IDR_SLICE) {
                 continue;
             }
-            let mut left = units.clone();
-            left.remove(lost);
+            let mut remaining = units.clone();
+            remaining.remove(lost);
             if lost == 0 {
-                left[0].1.splice(0..0, sets.clone());
+                remaining[0].1.splice(0..0, sets.clone());
             }
             let context = format!("{name} without {lost}");
-            let pictures = decode(&left);
-            assert_eq!(pictures.len(), left.len(), "{context}");
-            let counts = check(&whole, &pictures, &context);
+            let pictures = decode(&remaining);
+            assert_eq!(pictures.len(), remaining.len(), "{context}");
+            let counts = check(&originals, &pictures, &context);
             (0..3).for_each(|i| total[i] += counts[i]);
             let gap = lost > 0
-                && whole[lost].info.reference
+                && originals[lost].info.reference
                 && !holds(&units[lost + 1].1, nal_unit_type::IDR_SLICE);
             assert_eq!(pictures.iter().any(|p| p.info.gap), gap, "{context}");
         }

@@ -1,5 +1,4 @@
-//! Writes small streams bit by bit: what no encoder at hand makes.
-#![allow(dead_code)]
+//! Writer of small streams, bit by bit, for cases that no available encoder produces.
 
 /// Bits of an RBSP.
 #[derive(Default)]
@@ -20,7 +19,7 @@ impl Bits {
         values.iter().fold(self, |bits, &value| bits.ue(value))
     }
 
-    /// rbsp_trailing_bits(), and the whole as bytes.
+    /// Appends rbsp_trailing_bits() and returns the bytes.
     pub fn rbsp(mut self) -> Vec<u8> {
         self.0.push(true);
         while self.0.len() % 8 != 0 {
@@ -46,7 +45,7 @@ pub fn nal(head: u8, rbsp: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What the sequence parameter set of [`sps`] says.
+/// Content of the sequence parameter set written by [`sps`].
 #[derive(Clone)]
 pub struct Sequence {
     pub profile_idc: u32,
@@ -54,7 +53,7 @@ pub struct Sequence {
     pub max_num_ref_frames: u32,
     /// In crop units: left, right, top, bottom.
     pub crop: Option<[u32; 4]>,
-    /// aspect_ratio_idc, and the ratio of 255.
+    /// aspect_ratio_idc, and the ratio for 255.
     pub sar: Option<(u32, u32, u32)>,
     /// max_num_reorder_frames, max_dec_frame_buffering.
     pub restriction: Option<(u32, u32)>,
@@ -73,7 +72,7 @@ impl Default for Sequence {
     }
 }
 
-/// Set 0 of 2x2 frame macroblocks: frame_num of 4 bits, POC type 2.
+/// Sequence parameter set 0: 2x2 frame macroblocks, frame_num of 4 bits, POC type 2.
 pub fn sps(sequence: &Sequence) -> Vec<u8> {
     let flag = |bits: Bits, on: bool| bits.u(1, on as u32);
     let mut bits = Bits::default().u(8, sequence.profile_idc).u(8, 0).u(8, 10);
@@ -107,14 +106,14 @@ pub fn sps(sequence: &Sequence) -> Vec<u8> {
     nal(0x67, &bits.rbsp())
 }
 
-/// Picture parameter set 0: CAVLC, `slice_groups` of them, one reference.
+/// Picture parameter set 0: CAVLC, `slice_groups` slice groups, one reference.
 pub fn pps(slice_groups: u32) -> Vec<u8> {
     let bits = Bits::default().ues(&[0, 0]).u(2, 0).ue(slice_groups - 1);
     let bits = bits.ues(&[0, 0]).u(3, 0).ues(&[0, 0, 0]).u(3, 0);
     nal(0x68, &bits.rbsp())
 }
 
-/// What a picture of [`picture`] is.
+/// Content of a picture written by [`picture`].
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
     Idr,
@@ -124,7 +123,7 @@ pub enum Kind {
     P,
 }
 
-/// A reference picture of one slice for the sets of [`sps`] and [`pps`].
+/// A reference picture of one slice, with the parameter sets of [`sps`] and [`pps`].
 pub fn picture(kind: Kind, frame_num: u32) -> Vec<u8> {
     slice(kind, frame_num, if kind == Kind::P { 5 } else { 7 })
 }
@@ -137,7 +136,7 @@ pub fn slice(kind: Kind, frame_num: u32, slice_type: u32) -> Vec<u8> {
         bits = bits.ue(0);
     }
     if kind == Kind::P {
-        // Neither another count of references nor another order.
+        // num_ref_idx_active_override_flag and ref_pic_list_modification_flag.
         bits = bits.u(2, 0);
     }
     bits = bits.u(if idr { 2 } else { 1 }, 0).ue(0);
@@ -158,7 +157,7 @@ pub fn recovery_point(frames: u32) -> Vec<u8> {
     nal(6, &rbsp)
 }
 
-/// An SEI NAL unit in which x264 names its build.
+/// An SEI NAL unit with the build number of x264.
 pub fn x264_message(build: u32, text: &str) -> Vec<u8> {
     let mut rbsp = vec![5];
     let text = format!("x264 - core {build}{text}");
@@ -172,12 +171,4 @@ pub fn x264_message(build: u32, text: &str) -> Vec<u8> {
     rbsp.extend(text.as_bytes());
     rbsp.push(0x80);
     nal(6, &rbsp)
-}
-
-/// Units as a byte stream.
-pub fn annex_b(units: &[Vec<u8>]) -> Vec<u8> {
-    units
-        .iter()
-        .flat_map(|unit| [&[0, 0, 0, 1][..], unit].concat())
-        .collect()
 }

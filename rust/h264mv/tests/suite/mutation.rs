@@ -1,16 +1,14 @@
-//! Damaged streams: no panic, and no more work than a few times that of the whole stream.
+//! Randomly damaged streams: no panic and no excessive work.
 //!
-//! `MUTATIONS` sets how many inputs are tried per stream.
-
-mod common;
+//! `MUTATIONS` is the number of inputs per stream, `MUTATION_SEED` the seed.
 
 use std::time::Duration;
 
+use crate::common::{properties, streams};
 use bitstream::nal::AnnexB;
-use common::{properties, streams};
 use h264mv::StreamIndex;
 
-/// xorshift64*: seeded, so that a failure repeats.
+/// xorshift64* generator.
 struct Random(u64);
 
 impl Random {
@@ -29,7 +27,7 @@ fn mutate(data: &[u8], random: &mut Random) -> Vec<u8> {
             break;
         }
         let at = random.next(out.len());
-        // Headers are few: aim at the start of the stream every other time.
+        // Headers are rare: every second mutation is at the start of the stream.
         let near = random.next(out.len().min(80));
         let at = if random.next(2) == 0 { at } else { near };
         match random.next(6) {
@@ -50,7 +48,7 @@ fn mutate(data: &[u8], random: &mut Random) -> Vec<u8> {
     out
 }
 
-/// The log of an index of the stream.
+/// Log of an index of the stream.
 fn log(data: &[u8]) -> Vec<u8> {
     let mut index = StreamIndex::new();
     for (i, (_, nal)) in AnnexB::new(data).enumerate() {
@@ -59,15 +57,15 @@ fn log(data: &[u8]) -> Vec<u8> {
     index.log().to_vec()
 }
 
-/// How long this thread has run: what else the machine does is not counted. Zero where nobody tells.
-fn busy() -> Duration {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = told.split(' ').next().and_then(|n| n.parse().ok());
+/// CPU time of this thread, independent of the load of the machine; zero if not available.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|n| n.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
 #[test]
-fn mutated_streams_neither_panic_nor_hang() {
+fn mutated_streams_do_not_panic_or_hang() {
     let quick = if cfg!(debug_assertions) { 400 } else { 2000 };
     let count = std::env::var("MUTATIONS")
         .ok()
@@ -82,16 +80,16 @@ fn mutated_streams_neither_panic_nor_hang() {
     for (name, data) in streams() {
         for i in 0..count {
             let input = mutate(&data, &mut random);
-            let start = busy();
+            let start = cpu_time();
             match i % 8 {
                 0 => properties::parameter_sets(&input[5.min(input.len())..]),
                 1 => properties::slice_data(&input),
                 2 => properties::index(&mutate(&log(&data), &mut random)),
                 _ => properties::stream(&input),
             }
-            let took = busy().saturating_sub(start);
-            slowest = slowest.max(took);
-            assert!(took < Duration::from_secs(5), "{name}, input {i}");
+            let elapsed = cpu_time().saturating_sub(start);
+            slowest = slowest.max(elapsed);
+            assert!(elapsed < Duration::from_secs(5), "{name}, input {i}");
         }
     }
     eprintln!("{count} inputs per stream, the slowest took {slowest:?}");
