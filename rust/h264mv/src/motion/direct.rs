@@ -85,6 +85,7 @@ impl MbContext<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn clear_col_zero_area(
         &mut self,
         (x, y): (usize, usize),

@@ -52,8 +52,6 @@ impl StoredFrame {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dpb {
     pub frames: Vec<StoredFrame>,
-    /// MaxLongTermFrameIdx + 1; 0 is "no long-term frame indices".
-    max_long_term_frame_idx_plus1: u32,
 }
 
 impl Dpb {
@@ -98,14 +96,12 @@ impl Dpb {
         max_refs: usize,
         max_frame_num: u32,
     ) {
-        let parity = h.structure.parity();
         let mut long_idx = None;
         match &h.marking {
             Marking::Idr {
                 long_term_reference_flag,
             } => {
                 self.frames.retain(|f| f.id == id);
-                self.max_long_term_frame_idx_plus1 = *long_term_reference_flag as u32;
                 long_idx = long_term_reference_flag.then_some(0);
             }
             Marking::SlidingWindow => {
@@ -128,8 +124,13 @@ impl Dpb {
                 }
             }
         }
-        self.store(h, id, poc, parity, long_idx);
-        // Damaged marking must not let the buffer grow.
+        self.store(h, id, poc, long_idx);
+        self.limit(id, max_refs);
+    }
+
+    /// Removes the oldest frames other than `id` beyond `max_refs`: damaged marking must not let the buffer
+    /// grow.
+    fn limit(&mut self, id: u32, max_refs: usize) {
         while self.frames.len() > max_refs.max(1) {
             let others = (0..self.frames.len()).filter(|&i| self.frames[i].id != id);
             let key = |i: &usize| (self.frames[*i].short == 0, self.frames[*i].id);
@@ -140,27 +141,18 @@ impl Dpb {
         }
     }
 
-    fn store(
-        &mut self,
-        h: &SliceHeader,
-        id: u32,
-        poc: [i32; 2],
-        parity: u8,
-        long_idx: Option<u32>,
-    ) {
-        let index = match self.frames.iter().position(|f| f.id == id) {
-            Some(index) => index,
-            None => {
-                self.frames
-                    .push(StoredFrame::new(id, h.frame_num_after_marking()));
-                self.frames.len() - 1
-            }
-        };
+    /// Stores the current picture as long-term reference `long_idx`, or as short-term reference.
+    fn store(&mut self, h: &SliceHeader, id: u32, poc: [i32; 2], long_idx: Option<u32>) {
+        let parity = h.structure.parity();
+        let position = self.frames.iter().position(|f| f.id == id);
+        let index = position.unwrap_or(self.frames.len());
+        if position.is_none() {
+            let frame = StoredFrame::new(id, h.frame_num_after_marking());
+            self.frames.push(frame);
+        }
         let frame = &mut self.frames[index];
-        for (field, &value) in poc.iter().enumerate() {
-            if parity & (1 << field) != 0 {
-                frame.field_poc[field] = value;
-            }
+        for field in (0..2).filter(|field| parity >> field & 1 == 1) {
+            frame.field_poc[field] = poc[field];
         }
         match long_idx {
             Some(idx) => {
@@ -177,9 +169,8 @@ impl Dpb {
             Mmco::UnmarkShort {
                 difference_of_pic_nums_minus1,
             } => {
-                if let Some((index, parity)) =
-                    self.find_short(h, difference_of_pic_nums_minus1, max_frame_num)
-                {
+                let picture = self.find_short(h, difference_of_pic_nums_minus1, max_frame_num);
+                if let Some((index, parity)) = picture {
                     self.frames[index].short &= !parity;
                 }
             }
@@ -205,7 +196,6 @@ impl Dpb {
             Mmco::MaxLongIdx {
                 max_long_term_frame_idx_plus1: max,
             } => {
-                self.max_long_term_frame_idx_plus1 = max;
                 for frame in &mut self.frames {
                     if frame.long != 0 && frame.long_term_frame_idx >= max {
                         frame.long = 0;
@@ -218,7 +208,6 @@ impl Dpb {
                     frame.short = 0;
                     frame.long = 0;
                 }
-                self.max_long_term_frame_idx_plus1 = 0;
             }
             Mmco::CurrentToLong { .. } => {}
         }
@@ -291,7 +280,7 @@ pub(crate) fn curr_pic_num(h: &SliceHeader) -> (u32, bool) {
     }
 }
 
-/// Frame number and parity behind a picture number (equations 8-28 to 8-33).
+/// Frame number and parity of a picture number (equations 8-28 to 8-33).
 fn split_pic_num(pic_num: i64, field: bool, structure: Structure) -> (i64, u8) {
     if !field {
         return (pic_num, 3);

@@ -170,7 +170,7 @@ mod tests {
             direct_spatial_mv_pred_flag: true,
             num_ref_idx_active: [active; 2],
             slice_qp: 26,
-            ..SliceHeader::EMPTY
+            ..SliceHeader::default()
         }
     }
 

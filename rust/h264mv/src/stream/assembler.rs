@@ -26,6 +26,15 @@ struct FirstField {
     field_poc: [i32; 2],
 }
 
+/// Frame and order of a picture that starts.
+struct Order {
+    frame: u32,
+    second_field: bool,
+    field_poc: [i32; 2],
+    /// frame_num skips frames before the picture.
+    gap: bool,
+}
+
 /// Content of SEI messages before a picture.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PendingSei {
@@ -92,7 +101,7 @@ impl PictureAssembler {
         }
     }
 
-    /// Starts a picture: pairs fields, fills gaps in frame_num, derives the POC.
+    /// Starts a picture at its first slice.
     pub fn start(
         &mut self,
         h: &SliceHeader,
@@ -102,6 +111,60 @@ impl PictureAssembler {
         sei: &PendingSei,
     ) {
         self.activate(sps);
+        let order = self.derive_order(h, sps);
+        let recovery_frame_cnt = if h.idr {
+            Some(0)
+        } else {
+            sei.recovery_frame_cnt
+        };
+        let is_frame = h.structure == Structure::Frame;
+        let poc = match h.structure {
+            Structure::Frame => order.field_poc[0].min(order.field_poc[1]),
+            Structure::Top => order.field_poc[0],
+            Structure::Bottom => order.field_poc[1],
+        };
+        let info = PictureInfo {
+            decode_index: self.next_index,
+            sample,
+            frame: order.frame,
+            second_field: order.second_field,
+            poc,
+            field_poc: order.field_poc,
+            period: self.period,
+            order_poc: poc,
+            slice_type: SliceType::I,
+            structure: h.structure,
+            mbaff: sps.mb_adaptive_frame_field_flag && is_frame,
+            slices: 0,
+            idr: h.idr,
+            keyframe: recovery_frame_cnt.is_some(),
+            recovery_frame_cnt,
+            frame_num: h.frame_num,
+            gap: order.gap,
+            x264_build: sei.x264_build,
+            reference: h.nal_ref_idc != 0,
+            cabac: pps.entropy_coding_mode_flag,
+            nal_bits: 0,
+            width_mbs: sps.pic_width_in_mbs,
+            height_mbs: sps.frame_height_in_mbs() >> (!is_frame as u32),
+            sps: sps.clone(),
+        };
+        if recovery_frame_cnt == Some(0) {
+            self.recovery = Recovery::at(&info);
+        }
+        self.next_index += 1;
+        self.current = Some(PicturePlan {
+            info,
+            slices: Vec::new(),
+            live: Vec::new(),
+            after_loss: !self.complete,
+            error: None,
+            skipped: false,
+        });
+    }
+
+    /// Pairs fields, fills gaps in frame_num and derives the POC.
+    fn derive_order(&mut self, h: &SliceHeader, sps: &Sps) -> Order {
         let first_field = self.first_field.take();
         let is_unpaired_reference = first_field.as_ref().is_some_and(|f| f.reference);
         let pair = first_field.filter(|f| {
@@ -122,35 +185,12 @@ impl PictureAssembler {
         for field in (0..2).filter(|field| h.structure.parity() >> field & 1 == 1) {
             field_poc[field] = poc[field];
         }
-        let recovery_frame_cnt = if h.idr {
-            Some(0)
-        } else {
-            sei.recovery_frame_cnt
-        };
-        let info = PictureInfo {
-            decode_index: self.next_index,
-            sample,
+        Order {
             frame,
             second_field: pair.is_some(),
-            period: self.period,
-            keyframe: recovery_frame_cnt.is_some(),
-            recovery_frame_cnt,
+            field_poc,
             gap,
-            x264_build: sei.x264_build,
-            ..describe(h, sps, pps, field_poc)
-        };
-        if recovery_frame_cnt == Some(0) {
-            self.recovery = Recovery::at(&info);
         }
-        self.next_index += 1;
-        self.current = Some(PicturePlan {
-            info,
-            slices: Vec::new(),
-            live: Vec::new(),
-            after_loss: !self.complete,
-            error: None,
-            skipped: false,
-        });
     }
 
     /// Activates a parameter set; pictures of an incompatible one are not referred to any more.
@@ -241,41 +281,5 @@ impl PictureAssembler {
         let frames = self.references.dpb.frames.iter();
         plan.live = frames.map(|f| f.id).chain([info.frame]).collect();
         Some(plan)
-    }
-}
-
-/// Header information that follows from the first slice alone, without its place in the stream.
-fn describe(h: &SliceHeader, sps: &Arc<Sps>, pps: &Pps, field_poc: [i32; 2]) -> PictureInfo {
-    let is_frame = h.structure == Structure::Frame;
-    let poc = match h.structure {
-        Structure::Frame => field_poc[0].min(field_poc[1]),
-        Structure::Top => field_poc[0],
-        Structure::Bottom => field_poc[1],
-    };
-    PictureInfo {
-        decode_index: 0,
-        sample: 0,
-        frame: 0,
-        second_field: false,
-        poc,
-        field_poc,
-        period: 0,
-        order_poc: poc,
-        slice_type: SliceType::I,
-        structure: h.structure,
-        mbaff: sps.mb_adaptive_frame_field_flag && is_frame,
-        slices: 0,
-        idr: h.idr,
-        keyframe: false,
-        recovery_frame_cnt: None,
-        frame_num: h.frame_num,
-        gap: false,
-        x264_build: None,
-        reference: h.nal_ref_idc != 0,
-        cabac: pps.entropy_coding_mode_flag,
-        nal_bits: 0,
-        width_mbs: sps.pic_width_in_mbs,
-        height_mbs: sps.frame_height_in_mbs() >> (!is_frame as u32),
-        sps: sps.clone(),
     }
 }

@@ -7,7 +7,7 @@ use bitstream::nal::unescape;
 use crate::error::{Error, Result};
 use crate::stream::assembler::{PendingSei, PictureAssembler};
 use crate::stream::plan::{PicturePlan, UnitPosition};
-use crate::syntax::nal_unit::nal_unit_type;
+use crate::syntax::nal_unit::nal_unit_type as unit;
 use crate::syntax::pps::Pps;
 use crate::syntax::sei::Sei;
 use crate::syntax::slice_header::{peek_pps_id, SliceHeader};
@@ -94,46 +94,49 @@ impl HeaderParser {
         }
         let (nal_ref_idc, unit_type) = (header >> 5 & 3, header & 31);
         match unit_type {
-            nal_unit_type::SLICE | nal_unit_type::IDR_SLICE => {
-                self.slice(payload, unit_type, nal_ref_idc)
-            }
-            nal_unit_type::PARTITION_A..=nal_unit_type::PARTITION_C if self.is_extended(None) => {
-                Err(Error::Unsupported {
-                    feature: "data partitioning",
-                })
-            }
-            nal_unit_type::PARTITION_A..=nal_unit_type::PARTITION_C => {
-                self.damaged_unit("nal_unit_type")
-            }
-            nal_unit_type::SLICE_EXTENSION if is_scalable(payload) => Ok(None),
-            nal_unit_type::SLICE_EXTENSION if self.is_view(payload, nal_ref_idc) => {
-                Err(Error::Unsupported {
-                    feature: "MVC views beyond the base view",
-                })
-            }
-            nal_unit_type::SLICE_EXTENSION => self.damaged_unit("nal_unit_type"),
-            nal_unit_type::SUBSET_SPS => {
+            unit::SLICE | unit::IDR_SLICE => return self.slice(payload, unit_type, nal_ref_idc),
+            unit::PARTITION_A..=unit::PARTITION_C => return self.slice_data_partition(),
+            unit::SLICE_EXTENSION => return self.slice_extension(payload, nal_ref_idc),
+            unit::SUBSET_SPS => {
                 unescape(payload, &mut self.scratch);
                 self.has_views |= Sps::parse(&self.scratch).is_ok_and(|sps| sps.has_views());
-                Ok(None)
             }
-            nal_unit_type::SPS => {
+            unit::SPS => {
                 self.put_sps(payload)?;
-                Ok(self.flush())
+                return Ok(self.flush());
             }
-            nal_unit_type::PPS => {
+            unit::PPS => {
                 self.put_pps(payload)?;
-                Ok(self.flush())
+                return Ok(self.flush());
             }
-            nal_unit_type::SEI => {
-                self.sei(payload);
-                Ok(None)
+            unit::SEI => self.sei(payload),
+            unit::ACCESS_UNIT_DELIMITER | unit::END_OF_SEQUENCE | unit::END_OF_STREAM => {
+                return Ok(self.end_of_access_unit())
             }
-            nal_unit_type::ACCESS_UNIT_DELIMITER
-            | nal_unit_type::END_OF_SEQUENCE
-            | nal_unit_type::END_OF_STREAM => Ok(self.end_of_access_unit()),
-            _ => Ok(None),
+            _ => {}
         }
+        Ok(None)
+    }
+
+    fn slice_data_partition(&mut self) -> Result<Option<PicturePlan>> {
+        if self.is_extended(None) {
+            return Err(Error::Unsupported {
+                feature: "data partitioning",
+            });
+        }
+        self.damaged_unit("nal_unit_type")
+    }
+
+    fn slice_extension(&mut self, payload: &[u8], nal_ref_idc: u8) -> Result<Option<PicturePlan>> {
+        if is_scalable(payload) {
+            return Ok(None);
+        }
+        if self.is_view(payload, nal_ref_idc) {
+            return Err(Error::Unsupported {
+                feature: "MVC views beyond the base view",
+            });
+        }
+        self.damaged_unit("nal_unit_type")
     }
 
     /// A unit that the stream cannot contain: the current picture is damaged.
@@ -166,11 +169,7 @@ impl HeaderParser {
         let mut rbsp = Vec::new();
         unescape(&slice[..slice.len().min(MAX_HEADER_BYTES)], &mut rbsp);
         let idr = header[0] & 0x40 == 0;
-        let unit_type = if idr {
-            nal_unit_type::IDR_SLICE
-        } else {
-            nal_unit_type::SLICE
-        };
+        let unit_type = if idr { unit::IDR_SLICE } else { unit::SLICE };
         let parsed = self.parse_header(&rbsp, unit_type, nal_ref_idc);
         header[2] & RESERVED_ONE_BIT == 1
             && parsed.is_ok_and(|(header, ..)| self.assembler.has_order_of(&header))

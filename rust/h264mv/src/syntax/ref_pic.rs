@@ -39,11 +39,14 @@ pub(crate) enum Mmco {
 }
 
 /// Content of dec_ref_pic_marking().
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Marking {
+    #[default]
     SlidingWindow,
     Adaptive(Vec<Mmco>),
-    Idr { long_term_reference_flag: bool },
+    Idr {
+        long_term_reference_flag: bool,
+    },
 }
 
 /// Parses the commands of one list of ref_pic_list_modification().

@@ -9,18 +9,20 @@ use crate::syntax::ref_pic::{parse_marking, parse_modifications, Marking, Mmco, 
 use crate::syntax::sps::Sps;
 
 /// slice_type modulo 5 (table 7-6), without SP and SI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum SliceType {
+    #[default]
     I,
     P,
     B,
 }
 
 /// Part of a frame that a picture holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Structure {
+    #[default]
     Frame,
     Top,
     Bottom,
@@ -38,7 +40,9 @@ impl Structure {
 }
 
 /// Slice header; elements that only reconstruction needs are left out.
-#[derive(Debug, Clone)]
+///
+/// The default holds the values inferred for elements that are not present.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SliceHeader {
     pub nal_ref_idc: u8,
     pub idr: bool,
@@ -74,31 +78,6 @@ pub(crate) fn peek_pps_id(rbsp: &[u8]) -> Result<u8, Malformed> {
 }
 
 impl SliceHeader {
-    /// Values inferred for elements that are not present.
-    pub const EMPTY: SliceHeader = SliceHeader {
-        nal_ref_idc: 0,
-        idr: false,
-        first_mb_in_slice: 0,
-        slice_type: SliceType::I,
-        all_same_type: false,
-        pic_parameter_set_id: 0,
-        colour_plane_id: 0,
-        frame_num: 0,
-        structure: Structure::Frame,
-        idr_pic_id: 0,
-        pic_order_cnt_lsb: 0,
-        delta_pic_order_cnt_bottom: 0,
-        delta_pic_order_cnt: [0; 2],
-        redundant_pic_cnt: 0,
-        direct_spatial_mv_pred_flag: false,
-        num_ref_idx_active: [0; 2],
-        modifications: [Vec::new(), Vec::new()],
-        marking: Marking::SlidingWindow,
-        cabac_init_idc: 0,
-        slice_qp: 0,
-        data_bit: 0,
-    };
-
     /// Parses slice_header() from the RBSP of a NAL unit with the given header fields.
     pub fn parse(rbsp: &[u8], nal_type: u8, nal_ref_idc: u8, sps: &Sps, pps: &Pps) -> Result<Self> {
         let r = &mut BitReader::new(rbsp);
@@ -122,7 +101,7 @@ impl SliceHeader {
             slice_type,
             all_same_type: coded_type >= 5 || idr,
             pic_parameter_set_id: r.ue_max(255, "pic_parameter_set_id")? as u8,
-            ..SliceHeader::EMPTY
+            ..SliceHeader::default()
         };
         h.parse_identity(r, sps, pps)?;
         h.parse_references(r, pps)?;

@@ -12,7 +12,7 @@ const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138,
 const MAX_FRAME_MBS: u64 = 139_264;
 
 /// Sequence parameter set; of the elements that only reconstruction needs, none is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Sps {
     pub profile_idc: u8,
@@ -56,7 +56,11 @@ impl Sps {
             constraint_flags,
             level_idc,
             seq_parameter_set_id,
-            ..Sps::blank()
+            // Inferred if not present.
+            chroma_format_idc: 1,
+            bit_depth_luma: 8,
+            bit_depth_chroma: 8,
+            ..Sps::default()
         };
         if HIGH_PROFILES.contains(&profile_idc) {
             sps.parse_high(r)?;
@@ -68,36 +72,6 @@ impl Sps {
             let _ = sps.vui.parse(r);
         }
         Ok(sps)
-    }
-
-    fn blank() -> Self {
-        Sps {
-            profile_idc: 0,
-            constraint_flags: 0,
-            level_idc: 0,
-            seq_parameter_set_id: 0,
-            chroma_format_idc: 1,
-            separate_colour_plane_flag: false,
-            bit_depth_luma: 8,
-            bit_depth_chroma: 8,
-            qpprime_y_zero_transform_bypass_flag: false,
-            log2_max_frame_num: 4,
-            pic_order_cnt_type: 0,
-            log2_max_pic_order_cnt_lsb: 4,
-            delta_pic_order_always_zero_flag: false,
-            offset_for_non_ref_pic: 0,
-            offset_for_top_to_bottom_field: 0,
-            offset_for_ref_frame: Vec::new(),
-            max_num_ref_frames: 0,
-            gaps_in_frame_num_value_allowed_flag: false,
-            pic_width_in_mbs: 0,
-            pic_height_in_map_units: 0,
-            frame_mbs_only_flag: true,
-            mb_adaptive_frame_field_flag: false,
-            direct_8x8_inference_flag: false,
-            frame_crop: [0; 4],
-            vui: Vui::default(),
-        }
     }
 
     fn parse_high(&mut self, r: &mut BitReader) -> Result<(), Malformed> {
