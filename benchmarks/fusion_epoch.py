@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from sklearn.neural_network import MLPClassifier
 
-from moclip_lite.features import FeatureTable, HeadFeed
 from moclip_lite.fusion import create_head, list_heads
-from moclip_lite.training import TrainSettings, fit
+from moclip_lite.fusion.features import FeatureTable, HeadFeed
+from moclip_lite.training.loop import TrainSettings, fit
 
 CLIPS, CLASSES, SEGMENTS, MOTION, FRAMES, DIM, EPOCHS = 9_537, 101, 16, 192, 8, 512, 5
 

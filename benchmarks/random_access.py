@@ -18,7 +18,7 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from moclip_lite.datasets.synthetic_pictures import encode_clip, render_clip
+from moclip_lite.datasets.synthetic.pictures import encode_clip, render_clip
 from mv_tools import MotionDecoder, MotionFrame
 
 T = TypeVar("T")

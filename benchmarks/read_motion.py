@@ -24,11 +24,11 @@ import av
 import numpy as np
 
 import mv_tools
+from moclip_lite.appearance.extract import AppearanceSpec
 from moclip_lite.cli.console import print_table
-from moclip_lite.config import ClipConfig, MotionConfig
-from moclip_lite.datasets.synthetic_pictures import encode_clip, render_clip
-from moclip_lite.extract_clip import AppearanceSpec
-from moclip_lite.reading import read_file
+from moclip_lite.datasets.synthetic.pictures import encode_clip, render_clip
+from moclip_lite.experiment.config import ClipConfig, MotionConfig
+from moclip_lite.predict.read_file import read_file
 
 PEER = "mv-extractor" if "mvextractor" in mv_tools.available_backends() else "libav, 1 thread"
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from moclip_lite.storage import read_json
+from moclip_lite.storage.files import read_json
 
 FIXED = ("data.kind=synthetic", "clip.model=ViT-S-32", "clip.pretrained=none", "clip.frames=1", "motion.segments=4",
          "motion.grid=[12,16]", "motion.flip=0", "test.flips=1", "train_motion.epochs=10")  # fmt: skip

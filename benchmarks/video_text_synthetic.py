@@ -31,14 +31,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from moclip_lite.datasets.synthetic import MOTIONS, TEXTURES
-from moclip_lite.datasets.synthetic_pictures import render_clip
+from moclip_lite.datasets.synthetic.clips import MOTIONS, TEXTURES
+from moclip_lite.datasets.synthetic.pictures import render_clip
 from moclip_lite.mobileviclip import MobileViCLIP, MobileViClipConfig, build
-from moclip_lite.mobileviclip.fit import VideoTextSettings, fit_video_text
 from moclip_lite.mobileviclip.temporal import TemporalMixer
+from moclip_lite.mobileviclip.training.fit import VideoTextSettings, fit_video_text
 from moclip_lite.retrieval.scores import retrieval_scores
 from moclip_lite.sampling import frame_positions
-from moclip_lite.storage import atomic_path, write_json
+from moclip_lite.storage.files import atomic_path, write_json
 
 FRAMES, DRAWN, SIDE, RENDERED = 8, 64, 32, 12
 TRAIN, TEST, CANDIDATES = 48, 4, 50
@@ -95,7 +95,7 @@ def wake(model: MobileViCLIP) -> MobileViCLIP:
 
 
 class Pairs:
-    """Clips in memory as :class:`moclip_lite.mobileviclip.batches.PairSource`."""
+    """Clips in memory as :class:`moclip_lite.mobileviclip.training.batches.PairSource`."""
 
     def __init__(self, made: Clips) -> None:
         self.made = made

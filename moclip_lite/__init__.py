@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .predict import Classifier, Prediction
+    from .predict.classifier import Classifier, Prediction
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -18,7 +18,7 @@ __all__ = ["Classifier", "Prediction"]
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import; worker processes and `moclip --help` do without.
     if name in __all__:
-        from . import predict
+        from .predict import classifier as predict
 
         return getattr(predict, name)
     raise AttributeError(f"module 'moclip_lite' has no attribute {name!r}")

@@ -11,8 +11,8 @@ import numpy as np
 from onnxruntime import InferenceSession
 from PIL import Image
 
-from moclip_lite.clips import MotionSpec, read_motion_clip
-from moclip_lite.extract_clip import AppearanceSpec, read_clip_frames
+from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
+from moclip_lite.motion.read import MotionSpec, read_motion_clip
 
 folder, clip = Path(sys.argv[1]), Path(sys.argv[2])
 about = json.loads((folder / "model.json").read_text())

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..plots import drawing
-from ..report import STREAM_WORDS
-from ..storage import atomic_path
+from ..results.confusion import drawing
+from ..results.report import STREAM_WORDS
+from ..storage.files import atomic_path
 from .grid import Ablation
 
 if TYPE_CHECKING:

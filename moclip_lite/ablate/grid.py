@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..config import Experiment, load_experiment
-from ..digest import digest_bytes
 from ..errors import ConfigError
-from ..plain_yaml import read_yaml
+from ..experiment.config import Experiment, load_experiment
+from ..storage.digest import digest_bytes
+from ..storage.plain_yaml import read_yaml
 
 __all__ = ["Ablation", "Cell", "cell_words", "load_ablation"]
 

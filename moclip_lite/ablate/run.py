@@ -15,15 +15,21 @@ import torch
 
 from mv_tools import MotionError
 
-from ..config import Experiment
 from ..errors import MoclipError
-from ..parallel import default_workers, worker_pool
-from ..pipeline import fill_cache, run_experiment
-from ..reporting import Reporter
-from ..workspace import Workspace
+from ..experiment.config import Experiment
+from ..experiment.run import fill_cache, run_experiment
+from ..experiment.session import Workspace
+from ..parallel.pool import default_workers, worker_pool
+from ..progress import Reporter
 from .figures import draw
 from .grid import Ablation, Cell, cell_words
-from .tables import comparisons, summarize, summary_markdown, tidy_table, write_table
+from .tables import (
+    comparisons,
+    summarize,
+    summary_markdown,
+    tidy_table,
+    write_table,
+)
 
 __all__ = ["AblationResult", "run_ablation"]
 

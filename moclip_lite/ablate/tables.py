@@ -9,11 +9,24 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..config import Experiment
-from ..report import STREAM_WORDS, markdown_table
-from ..runs import STREAMS, ClipKey, Prediction, read_predictions
-from ..statistics import Interval, holm, mean_interval, paired_bootstrap, permutation_p, units_of, verdict
-from ..storage import atomic_path, read_json, write_text
+from ..experiment.config import Experiment
+from ..results.read import (
+    STREAMS,
+    ClipKey,
+    Prediction,
+    read_predictions,
+)
+from ..results.report import STREAM_WORDS, markdown_table
+from ..results.statistics import (
+    Interval,
+    holm,
+    mean_interval,
+    paired_bootstrap,
+    permutation_p,
+    units_of,
+    verdict,
+)
+from ..storage.files import atomic_path, read_json, write_text
 from .grid import Ablation, Cell, cell_words
 
 __all__ = ["comparisons", "condense", "records", "summarize", "summary_markdown", "tidy_table", "write_table"]

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import Cache, Json, Pretrained, Quiet, Root, Sets, WeightsOf, Workers, overrides_of
+from .options import (
+    Cache,
+    Json,
+    Pretrained,
+    Quiet,
+    Root,
+    Sets,
+    WeightsOf,
+    Workers,
+    overrides_of,
+)
 
 if TYPE_CHECKING:
     from ..ablate import Ablation, AblationResult
@@ -53,7 +63,7 @@ def ablate(
 
 def _print(grid: Ablation, result: AblationResult, folder: Path) -> None:
     from ..ablate import condense, records
-    from ..report import STREAM_WORDS
+    from ..results.report import STREAM_WORDS
 
     keys = list(grid.grid)
     rows = [

@@ -14,8 +14,18 @@ from typing import Annotated
 
 import typer
 
-from ..threads import set_thread_policy
-from . import ablate, cache, compare, data, experiment, export, mv, predict, videotext
+from ..parallel.threads import set_thread_policy
+from . import (
+    ablate,
+    cache,
+    compare,
+    data,
+    experiment,
+    export,
+    mv,
+    predict,
+    videotext,
+)
 from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
@@ -77,7 +87,7 @@ def _joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
-    from ..distributed import joined
+    from ..parallel.ranks import joined
 
     with joined() as part, Path(os.devnull).open("w") as nowhere:
         if part.leads:

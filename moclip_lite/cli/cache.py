@@ -21,7 +21,7 @@ def info(cache: Cache = None, json: Json = False) -> None:
 
     Example: moclip cache info
     """
-    from ..cache import FeatureCache
+    from ..storage.cache import FeatureCache
 
     store = FeatureCache(cache)
     count: dict[str, int] = defaultdict(int)
@@ -47,7 +47,7 @@ def verify(
 
     Example: moclip cache verify --remove
     """
-    from ..cache import FeatureCache
+    from ..storage.cache import FeatureCache
 
     store = FeatureCache(cache)
     damaged = store.verify()
@@ -82,8 +82,8 @@ def prune(
 
     Example: moclip cache prune --days 90
     """
-    from ..cache import FeatureCache
-    from ..cache_keys import STAGES
+    from ..storage.cache import FeatureCache
+    from ..storage.cache_keys import STAGES
 
     if stage is None and days is None and not all_:
         raise typer.BadParameter("say what to remove: --stage, --days or --all")

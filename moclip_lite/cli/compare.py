@@ -22,7 +22,7 @@ def compare(
 
     Example: moclip compare runs/baseline runs/mine --out compare.html
     """
-    from .. import compare as comparing
+    from ..results import compare as comparing
 
     found = comparing.compare_runs(runs)
     if out is not None:

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from ..names import printable
-from ..reporting import Pace
+from ..progress import Pace
+from ..storage.names import printable
 
 __all__ = ["ConsoleReporter", "collected_bugs", "err", "explain", "print_json", "print_table"]
 

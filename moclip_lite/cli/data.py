@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import DataError
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import (
+    ConsoleReporter,
+    err,
+    print_json,
+    print_table,
+)
 from .options import (
     Cache,
     Json,
@@ -27,8 +32,8 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..datasets import ManifestRow, VideoDataset
-    from ..extract import ExtractReport
-    from ..reporting import Reporter
+    from ..datasets.extraction import ExtractReport
+    from ..progress import Reporter
 
 __all__ = ["app", "extract_app"]
 
@@ -66,7 +71,7 @@ def prepare(
     from mv_tools import Recipe
 
     from .. import datasets
-    from ..parallel import default_workers
+    from ..parallel.pool import default_workers
 
     reporter, count = ConsoleReporter(), default_workers(workers if workers is not None else 0)
     if kind == "synthetic":
@@ -203,7 +208,7 @@ def _summary(rows: Sequence[ManifestRow]) -> dict[str, Any]:
 
 
 def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:
-    from ..extract import write_failures
+    from ..datasets.extraction import write_failures
 
     if out is not None:
         write_failures(out, report.failures)
@@ -270,7 +275,7 @@ def extract_features(
     Example: moclip extract features runs/fusion_ours --out features.safetensors
     """
     from ..errors import CheckpointError
-    from ..feature_export import export_features
+    from ..experiment.feature_export import export_features
 
     if not (run / "config.yaml").is_file():
         raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")

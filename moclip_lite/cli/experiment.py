@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import (
+    ConsoleReporter,
+    err,
+    print_json,
+    print_table,
+)
 from .data import print_failures
 from .options import (
     Cache,
@@ -28,8 +33,8 @@ from .options import (
 from .predict import end_batch, files_of, refusal
 
 if TYPE_CHECKING:
-    from ..config import Experiment
-    from ..workspace import Workspace
+    from ..experiment.config import Experiment
+    from ..experiment.session import Workspace
 
 __all__ = ["demo", "evaluate", "run", "train_app", "zero_shot"]
 
@@ -39,7 +44,7 @@ train_app = typer.Typer(
 
 
 def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
-    from ..report import score_table
+    from ..results.report import score_table
 
     if json:
         print_json(metrics)
@@ -49,7 +54,7 @@ def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
 
 
 def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
-    from ..pipeline import run_experiment
+    from ..experiment.run import run_experiment
 
     space = workspace_of(experiment, quiet)
     metrics = run_experiment(space)
@@ -126,7 +131,7 @@ def evaluate(
     Example: moclip evaluate runs/x --set test.crops=5 --json
     """
     from ..errors import CheckpointError, ConfigError
-    from ..evaluate import evaluate_run
+    from ..experiment.evaluate import evaluate_run
 
     if not (run / "config.yaml").is_file():
         raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
@@ -152,7 +157,7 @@ def zero_shot(
 
     Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
     """
-    from ..zeroshot import zero_shot_dataset
+    from ..experiment.zero_shot import zero_shot_dataset
 
     named = {"clip.prompts": prompts, "clip.model": model}
     named |= _named(pretrained=pretrained, weights_of=weights_of, cache=cache)
@@ -216,7 +221,7 @@ def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> 
 
 
 def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
-    from ..zeroshot import zero_shot_file
+    from ..experiment.zero_shot import zero_shot_file
 
     paths, failed = files_of(files)
     encoder = space.lazy_encoder.encoder
@@ -251,8 +256,8 @@ def demo(
 
     Example: moclip demo --out demo
     """
-    from ..demo import FIRST_LINE, ceilings, run_demo
-    from ..report import HEADER, score_rows
+    from ..experiment.demo import FIRST_LINE, ceilings, run_demo
+    from ..results.report import HEADER, score_rows
 
     err.print(FIRST_LINE, style="yellow")
     metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))

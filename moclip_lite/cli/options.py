@@ -11,8 +11,8 @@ import typer
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from ..config import Experiment
-    from ..workspace import Workspace
+    from ..experiment.config import Experiment
+    from ..experiment.session import Workspace
 
 __all__ = [
     "Cache",
@@ -80,7 +80,7 @@ def experiment_of(
         named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
     """
-    from ..config import load_experiment
+    from ..experiment.config import load_experiment
 
     overrides: list[str] = []
     path = source
@@ -113,7 +113,7 @@ def _quoted(value: Any) -> str:
 
 def workspace_of(experiment: Experiment, quiet: bool) -> Workspace:
     """A workspace that talks on the console."""
-    from ..workspace import Workspace
+    from ..experiment.session import Workspace
     from .console import ConsoleReporter
 
     return Workspace(experiment, ConsoleReporter(quiet))

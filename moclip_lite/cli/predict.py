@@ -8,9 +8,20 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from ..names import printable
-from .console import ConsoleReporter, err, explain, print_json, print_table
-from .options import Json, Pretrained, Sets, overrides_of
+from ..storage.names import printable
+from .console import (
+    ConsoleReporter,
+    err,
+    explain,
+    print_json,
+    print_table,
+)
+from .options import (
+    Json,
+    Pretrained,
+    Sets,
+    overrides_of,
+)
 
 __all__ = ["end_batch", "files_of", "predict", "refusal"]
 
@@ -55,7 +66,7 @@ def refusal(path: Path, error: Exception) -> Refusal:
     Raises:
         MoclipError, ArgumentError: `error` itself, where it is no matter of one file.
     """
-    from ..problems import CLIP_ERRORS, problem_of
+    from ..datasets.clip_errors import CLIP_ERRORS, problem_of
 
     reason = problem_of(printable(str(path)), error)
     if isinstance(error, CLIP_ERRORS):
@@ -91,7 +102,7 @@ def predict(
 
     Example: moclip predict clip.mp4 holiday/ --model runs/x
     """
-    from ..predict import Classifier
+    from ..predict.classifier import Classifier
 
     reporter = ConsoleReporter()
     paths, failed = files_of(files)

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from ..errors import DataError
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import (
+    ConsoleReporter,
+    err,
+    print_json,
+    print_table,
+)
 from .data import print_failures
-from .options import Cache, Json, Quiet, WeightsOf, finite
+from .options import (
+    Cache,
+    Json,
+    Quiet,
+    WeightsOf,
+    finite,
+)
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -29,8 +40,8 @@ Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
 def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
-    from ..config import VIDEO_MODELS
     from ..errors import ConfigError
+    from ..experiment.config import VIDEO_MODELS
     from ..mobileviclip import VARIANTS
     from ..mobileviclip.encoder import ModelSpec
 
@@ -44,7 +55,7 @@ def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
 def _encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
     from ..mobileviclip.encoder import VideoTextEncoder
     from ..mobileviclip.weights import RANDOM
-    from ..training import pick_device
+    from ..training.loop import pick_device
 
     reporter.say(f"loading {spec.name} ({spec.pretrained})")
     encoder = VideoTextEncoder(spec, pick_device(device))
@@ -76,11 +87,11 @@ def train_video_text(
     Example: moclip train video-text captions.csv --root clips --out runs/video-text
     """
     from ..datasets import load_folder
-    from ..labels import read_prompts
-    from ..mobileviclip.fit import VideoTextSettings
-    from ..mobileviclip.pairs import class_pairs, read_pairs
-    from ..mobileviclip.run import train_video_text as train
-    from ..training import pick_device
+    from ..datasets.prompts import read_prompts
+    from ..mobileviclip.training.fit import VideoTextSettings
+    from ..mobileviclip.training.pairs import class_pairs, read_pairs
+    from ..mobileviclip.training.run import train_video_text as train
+    from ..training.loop import pick_device
 
     reporter = ConsoleReporter(quiet)
     if lr <= 0:
@@ -120,8 +131,8 @@ def index(
 
     Example: moclip index holiday --out holiday.safetensors
     """
-    from ..cache import FeatureCache
     from ..retrieval import WindowSpec, build_index, save_index
+    from ..storage.cache import FeatureCache
 
     if window <= 0:
         raise typer.BadParameter(f"--window must be above 0 seconds, got {window}")
@@ -212,9 +223,9 @@ def retrieval(
 
     Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
     """
-    from ..cache import FeatureCache
-    from ..mobileviclip.pairs import read_pairs
+    from ..mobileviclip.training.pairs import read_pairs
     from ..retrieval import evaluate_retrieval
+    from ..storage.cache import FeatureCache
 
     reporter = ConsoleReporter(quiet)
     pairs = read_pairs(table, root)
@@ -253,7 +264,7 @@ def convert(
     """
     import re
 
-    from ..config import VIDEO_MODELS
+    from ..experiment.config import VIDEO_MODELS
 
     if not model.startswith(VIDEO_MODELS):
         if partial or rename or fold:
@@ -262,7 +273,12 @@ def convert(
         return
     if weights_of is not None:
         raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
-    from ..mobileviclip import build, import_checkpoint, save_model, variant
+    from ..mobileviclip import (
+        build,
+        import_checkpoint,
+        save_model,
+        variant,
+    )
 
     pairs = [tuple(entry.split("=", 1)) for entry in rename or []]
     if any(len(entry) != 2 or not entry[0] for entry in pairs):
@@ -293,7 +309,7 @@ def convert(
 
 
 def _convert_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
-    from ..appearance import AppearanceEncoder
+    from ..appearance.open_clip import AppearanceEncoder
 
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")

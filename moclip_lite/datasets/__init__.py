@@ -1,15 +1,36 @@
 """Data sets: class folders, UCF101 and generated clips, and how they are divided."""
 
-from .base import Clip, Fold, VideoDataset, shorten, with_groups
+from .clip import (
+    Clip,
+    Fold,
+    VideoDataset,
+    shorten,
+    with_groups,
+)
 from .fewshot import limit_train
 from .folder import load_folder
-from .manifest import MANIFEST, ManifestRow, prepared_root, read_manifest
-from .prepare import PrepareReport, prepare
-from .recipes import parse_recipe, recipe_name
-from .splits import checked, holdout_fold, leave_one_group_out, official_folds
-from .synthetic import SyntheticSpec, generate
+from .prepare.dataset import PrepareReport, prepare
+from .prepare.recipes import parse_recipe, recipe_name
+from .splits import (
+    checked,
+    holdout_fold,
+    leave_one_group_out,
+    official_folds,
+)
+from .synthetic.clips import SyntheticSpec, generate
+from .table import (
+    MANIFEST,
+    ManifestRow,
+    prepared_root,
+    read_manifest,
+)
 from .ucf101 import check_tree, load_ucf101, read_lists
-from .walk import VIDEO_SUFFIXES, Found, find_videos, video_files
+from .walk import (
+    VIDEO_SUFFIXES,
+    Found,
+    find_videos,
+    video_files,
+)
 
 __all__ = [
     "MANIFEST", "VIDEO_SUFFIXES", "Clip", "Fold", "Found", "ManifestRow", "PrepareReport", "SyntheticSpec", "VideoDataset",

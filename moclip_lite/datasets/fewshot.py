@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .base import Clip, Fold
+from .clip import Clip, Fold
 
 __all__ = ["limit_train"]
 

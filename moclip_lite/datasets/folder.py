@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import DataError
-from ..names import printable
-from .base import Clip, VideoDataset, group_of, shorten
-from .manifest import MANIFEST, prepared_root, read_manifest
+from ..storage.names import printable
+from .clip import (
+    Clip,
+    VideoDataset,
+    group_of,
+    shorten,
+)
+from .table import MANIFEST, prepared_root, read_manifest
 from .walk import Found, find_videos, subfolders
 
 __all__ = ["load_folder"]

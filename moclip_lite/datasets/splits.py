@@ -14,7 +14,12 @@ from typing import Final
 import numpy as np
 
 from ..errors import DataError
-from .base import Clip, Fold, VideoDataset, shorten
+from .clip import (
+    Clip,
+    Fold,
+    VideoDataset,
+    shorten,
+)
 
 __all__ = ["checked", "cut", "holdout_fold", "leave_one_group_out", "official_folds"]
 

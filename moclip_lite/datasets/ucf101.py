@@ -15,8 +15,18 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import DataError
-from .base import Clip, VideoDataset, shorten, with_groups
-from .manifest import MANIFEST, dataset_of, prepared_root, read_manifest
+from .clip import (
+    Clip,
+    VideoDataset,
+    shorten,
+    with_groups,
+)
+from .table import (
+    MANIFEST,
+    dataset_of,
+    prepared_root,
+    read_manifest,
+)
 from .walk import is_file, subfolders, video_files
 
 __all__ = [

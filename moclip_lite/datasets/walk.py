@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..names import printable
+from ..storage.names import printable
 
 __all__ = ["VIDEO_SUFFIXES", "Found", "find_videos", "is_file", "is_hidden", "subfolders", "video_files"]
 

@@ -17,15 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..augment import views
+from ..appearance.zero_shot import unit
 from ..errors import CheckpointError, MoclipError
-from ..features import FeatureTable, Views, batch_motion_scores, head_scores
-from ..motion_net import MotionNet
-from ..predict import Classifier
+from ..fusion.features import FeatureTable, head_scores
+from ..motion.augment import views
+from ..motion.network import MotionNet
+from ..motion.scores import Views, batch_motion_scores
+from ..predict.classifier import Classifier
 from ..sampling import choose_segments
-from ..storage import write_json
-from ..text import unit
-from .network import OPSET, TOLERANCE, Exported, describe_files, export_network, open_session
+from ..storage.files import write_json
+from .network import (
+    OPSET,
+    TOLERANCE,
+    Exported,
+    describe_files,
+    export_network,
+    open_session,
+)
 from .pictures import picture_network, sees_clips
 
 __all__ = ["export_classifier"]
@@ -98,13 +106,13 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
 
 
 def _motion_rules(motion: dict[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`moclip_lite.clips.MotionSpec`."""
+    """The fields of :class:`moclip_lite.motion.read.MotionSpec`."""
     names = ("backend", "field", "segments", "frames", "grid", "normalize_distance", "crop", "crop_side")
     return {name: motion[name] for name in names}
 
 
 class _Motion(nn.Module):
-    """Scores and tokens, each the mean over the test views: :func:`moclip_lite.features.batch_motion_scores`."""
+    """Scores and tokens, each the mean over the test views: :func:`moclip_lite.motion.scores.batch_motion_scores`."""
 
     chosen: Tensor
 

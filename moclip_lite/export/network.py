@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import MoclipError
-from ..reporting import logger_level
-from ..storage import atomic_path
+from ..progress import logger_level
+from ..storage.files import atomic_path
 
 __all__ = ["OPSET", "TOLERANCE", "Exported", "describe_files", "export_network", "open_session"]
 

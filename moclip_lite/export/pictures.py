@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..appearance import AppearanceEncoder
-from ..config import ClipConfig
-from ..video_appearance import VideoAppearanceEncoder
+from ..appearance.mobileviclip import VideoAppearanceEncoder
+from ..appearance.open_clip import AppearanceEncoder
+from ..experiment.config import ClipConfig
 from .videotext import picture_rules
 
 __all__ = ["PictureNetwork", "picture_network", "sees_clips"]

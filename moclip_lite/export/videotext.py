@@ -9,8 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ..mobileviclip import MobileViCLIP, MobileViClipConfig
-from ..storage import write_json
-from .network import OPSET, Exported, describe_files, export_network
+from ..storage.files import write_json
+from .network import (
+    OPSET,
+    Exported,
+    describe_files,
+    export_network,
+)
 
 __all__ = ["export_mobileviclip", "picture_rules"]
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import Head, HeadSize, mlp, pool_tokens
+from .base import (
+    Head,
+    HeadSize,
+    mlp,
+    pool_tokens,
+)
 
 __all__ = ["ConcatMLP"]
 

@@ -9,7 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .base import Head, HeadSize, mlp, pool_tokens
+from .base import (
+    Head,
+    HeadSize,
+    mlp,
+    pool_tokens,
+)
 
 __all__ = ["LateAverage", "pool_weights"]
 

@@ -28,7 +28,12 @@ Decided here, where upstream is unknown:
 from .config import VARIANTS, MobileViClipConfig
 from .importers import ImportReport, import_checkpoint
 from .model import MobileViCLIP, build, variant
-from .weights import TAGS, create_mobileviclip, load_model, save_model
+from .weights import (
+    TAGS,
+    create_mobileviclip,
+    load_model,
+    save_model,
+)
 
 __all__ = [
     "TAGS",

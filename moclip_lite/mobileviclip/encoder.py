@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..checkpoint import weights_digest
-from ..digest import digest_bytes
+from ..storage.digest import digest_bytes
+from ..training.checkpoint import weights_digest
 from .frames import read_clip
 from .weights import RANDOM, TAGS, create_mobileviclip
 

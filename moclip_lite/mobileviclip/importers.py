@@ -17,9 +17,14 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
-from ..storage import read_tensors
+from ..storage.files import read_tensors
 from .config import IMAGENET
-from .layouts import EMBEDDING, Layout, layout_of, our_names
+from .layouts import (
+    EMBEDDING,
+    Layout,
+    layout_of,
+    our_names,
+)
 from .model import MobileViCLIP
 
 __all__ = ["ImportReport", "import_checkpoint", "read_state"]

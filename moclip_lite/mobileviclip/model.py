@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .config import VARIANTS, MobileViClipConfig, Statistics
-from .text import create_text_tower, tokenize
+from .text_tower import create_text_tower, tokenize
 from .video import VideoEncoder
 
 __all__ = ["MobileViCLIP", "build", "variant"]

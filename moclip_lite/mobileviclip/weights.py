@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
-from ..reporting import logger_level
-from ..storage import read_tensors, write_tensors
+from ..progress import logger_level
+from ..storage.files import read_tensors, write_tensors
 from .config import MobileViClipConfig
 from .importers import import_checkpoint
 from .model import MobileViCLIP, build, variant

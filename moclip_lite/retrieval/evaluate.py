@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..cache import FeatureCache
-from ..cache_keys import cache_key
 from ..datasets import Clip
-from ..digest import digest_file
+from ..datasets.clip_errors import problem_of
+from ..datasets.extraction import Failure, content_digests
 from ..errors import DataError
-from ..extract import Failure, content_digests, problem_of
 from ..mobileviclip.encoder import VideoTextEncoder
-from ..mobileviclip.pairs import Pair
-from ..mobileviclip.repeats import count_repeats, same_words
-from ..reporting import Reporter
+from ..mobileviclip.training.pairs import Pair
+from ..mobileviclip.training.repeats import count_repeats, same_words
+from ..progress import Reporter
+from ..storage.cache import FeatureCache
+from ..storage.cache_keys import cache_key
+from ..storage.digest import digest_file
 from .scores import retrieval_scores
 
 __all__ = ["evaluate_retrieval"]

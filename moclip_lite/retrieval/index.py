@@ -13,17 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..cache import Arrays, FeatureCache
-from ..cache_keys import cache_key
 from ..datasets import Clip, find_videos
-from ..digest import digest_file
+from ..datasets.clip_errors import problem_of
+from ..datasets.extraction import Failure, content_digests
 from ..errors import CheckpointError, ConfigError, DataError
-from ..extract import Failure, content_digests, problem_of
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
-from ..names import printable
-from ..reporting import Reporter
-from ..storage import read_tensors, write_tensors
+from ..progress import Reporter
+from ..storage.cache import Arrays, FeatureCache
+from ..storage.cache_keys import cache_key
+from ..storage.digest import digest_file
+from ..storage.files import read_tensors, write_tensors
+from ..storage.names import printable
 from .windows import video_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index", "load_index", "save_index"]

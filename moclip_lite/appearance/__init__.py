@@ -1,0 +1,1 @@
+"""Appearance features: frozen CLIP encoders and the frames that they see."""

@@ -1,0 +1,56 @@
+"""Telling errors of one clip of several from bugs and from what ends the work."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+import av.error
+
+from mv_tools import ArgumentError, MotionError
+
+from ..errors import MoclipError, bug_reason, report_bug
+from ..storage.names import printable
+
+__all__ = ["CLIP_ERRORS", "problem_of", "reason_of", "sentence_of", "stops_all"]
+
+CLIP_ERRORS: Final = (MotionError, OSError, av.error.FFmpegError, MemoryError)
+"""What a broken clip raises; anything else is a bug of this program, and reported as one."""
+
+_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def reason_of(error: BaseException) -> str:
+    """An error as one line."""
+    if isinstance(error, MemoryError):
+        return "memory ran out"
+    text = printable(" ".join(str(getattr(error, "strerror", None) or error).split()))
+    return text or type(error).__name__
+
+
+def sentence_of(error: BaseException) -> str:
+    """An error as one line that names the file, where the error does."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{printable(str(error.filename))}: {reason_of(error)}"
+    return reason_of(error)
+
+
+def stops_all(error: BaseException) -> bool:
+    """Whether an error is no matter of the one clip that was written when it came: the disk is full or read-only."""
+    return isinstance(error, OSError) and error.errno in _DISK
+
+
+def problem_of(name: str, error: Exception) -> str:
+    """What a table of failures says of a clip that was left out; a bug is also reported with its traceback.
+
+    Call it in ``except Exception`` around the work on one clip of several.
+
+    Raises:
+        MoclipError, ArgumentError: `error` itself, where it is no matter of one clip.
+    """
+    if isinstance(error, CLIP_ERRORS):
+        return reason_of(error)
+    if isinstance(error, (MoclipError, ArgumentError)):
+        raise error
+    report_bug(name, error)
+    return bug_reason(error)

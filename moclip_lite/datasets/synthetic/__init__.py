@@ -1,0 +1,1 @@
+"""Generated clips for tests and the demo."""

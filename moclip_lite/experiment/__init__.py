@@ -1,0 +1,1 @@
+"""Experiments: configuration, stages of a fold, runs and their evaluation."""

@@ -1,0 +1,64 @@
+"""The offline demonstration: generated clips through the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from mv_tools import MotionDecoder, visualize
+
+from ..datasets.synthetic.clips import MOTIONS, TEXTURES
+from ..progress import Reporter
+from .config import Experiment, load_experiment
+from .run import run_experiment
+from .session import Workspace
+
+__all__ = ["FIRST_LINE", "demo_experiment", "run_demo"]
+
+FIRST_LINE: Final = (
+    "Demo on generated clips: CLIP runs with RANDOM weights here, so that nothing is downloaded; "
+    "textures are simple enough for it."
+)
+
+_SETTINGS: Final = (
+    "data.kind=synthetic",
+    "clip.model=ViT-S-32",
+    "clip.pretrained=none",
+    "clip.frames=1",
+    "motion.segments=4",
+    "motion.grid=[12,16]",
+    # Left and right are classes here: a mirrored clip would be another class.
+    "motion.flip=0",
+    "test.flips=1",
+    "train_motion.epochs=30",
+)
+
+
+def demo_experiment(out: Path, overrides: tuple[str, ...] = ()) -> Experiment:
+    """The demo's configuration below a folder."""
+    place = (f"data.root={out / 'clips'}", f"run.dir={out / 'run'}", f"cache.dir={out / 'cache'}")
+    return load_experiment(None, [*_SETTINGS, *place, *overrides])
+
+
+def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Generate, extract, train, test, and draw one clip's motion.
+
+    Returns:
+        The content of the run's metrics.json.
+    """
+    space = Workspace(demo_experiment(out, overrides), reporter)
+    reporter.say(
+        f"{len(TEXTURES)} textures x {len(MOTIONS)} motions = {len(space.dataset.labels)} classes, "
+        f"{len(space.dataset.clips)} H.264 clips in {out / 'clips'}"
+    )
+    clip = next(c for c in space.dataset.clips if c.label.endswith("rotate"))
+    decoder = MotionDecoder(clip.path)
+    reporter.say(f"motion of {clip.name} through {decoder.backend}: {decoder[len(decoder) // 2]}")
+    picture = visualize.save_png(clip.path, out / "motion.png", len(decoder) // 2)
+    reporter.say(f"drawn in {picture}")
+    return run_experiment(space)
+
+
+def ceilings() -> dict[str, float]:
+    """The best that a stream can reach when it can't see the other half, in percent."""
+    return {"motion": 100 / len(TEXTURES), "appearance": 100 / len(MOTIONS), "fusion": 100.0}

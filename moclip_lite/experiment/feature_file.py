@@ -1,0 +1,240 @@
+"""Features of a whole data set in one safetensors file: heads can be trained without the videos.
+
+The file knows how its clips are divided. Features of a trained motion network are of use with that division
+only: any other would test on clips that have trained the network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..datasets import Clip, Fold, VideoDataset
+from ..errors import CheckpointError, DataError
+from ..storage.digest import digest_file
+from ..storage.files import read_tensors, write_tensors
+
+__all__ = ["FeatureFile", "Origin", "load_features", "save_features"]
+
+Floats = npt.NDArray[np.float32]
+_PARTS: Final = ("train", "val", "test")
+_LARGEST: Final = 65504.0  # of float16
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that made features.
+
+    Attributes:
+        folds: its divisions, validation included.
+        division: the settings that made them, such as protocol, test_fraction and seed.
+        networks: fold name -> digest of its motion network; empty where the features are of appearance alone.
+        encoder: model, pretrained and digest of the CLIP weights; empty where they are of motion alone.
+        folder: the run folder.
+    """
+
+    folds: tuple[Fold, ...]
+    division: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
+    encoder: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """Features and the clips they were made from; of one stream alone or of both.
+
+    Attributes:
+        dataset: clips (without videos), labels and splits.
+        motion: float32 [N, segments, Dm], in the order of the clips, where one network made them; None else.
+        fold_motion: fold name -> float32 [n, segments, Dm], in the order train, validation, test of the fold, where
+            each fold has its own network.
+        appearance: float32 [N, frames, Da], or None.
+        classes: float32 [C, Da], text embeddings of the labels, or None.
+        digest: of the file.
+        origin: the run that made it, or None.
+        bound: whether no other division than its own may be used.
+    """
+
+    dataset: VideoDataset
+    motion: Floats | None
+    appearance: Floats | None
+    classes: Floats | None
+    digest: str
+    fold_motion: Mapping[str, Floats] = field(default_factory=dict)
+    origin: Origin | None = None
+    bound: bool = False
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether there are features of the motion stream."""
+        return self.motion is not None or bool(self.fold_motion)
+
+    def rows(self, clips: Sequence[Clip]) -> npt.NDArray[np.intp]:
+        """Positions of clips."""
+        place = {clip.name: i for i, clip in enumerate(self.dataset.clips)}
+        return np.array([place[clip.name] for clip in clips], np.intp)
+
+    def motion_of(self, fold: str) -> dict[str, Floats]:
+        """Clip name -> float32 [segments, Dm], as the fold's motion network gave them; empty without motion."""
+        if self.motion is not None:
+            return {clip.name: row for clip, row in zip(self.dataset.clips, self.motion, strict=True)}
+        if self.origin is None or fold not in self.fold_motion:
+            return {}
+        clips = next(f for f in self.origin.folds if f.name == fold).clips()
+        return {clip.name: row for clip, row in zip(clips, self.fold_motion[fold], strict=True)}
+
+
+def save_features(
+    path: Path,
+    dataset: VideoDataset,
+    motion: Floats | Mapping[str, Floats] | None,
+    appearance: Floats | None,
+    classes: Floats | None = None,
+    origin: Origin | None = None,
+) -> None:
+    """Write features atomically, as float16 where their size allows it.
+
+    Args:
+        path: of the file.
+        dataset: clips, labels and splits.
+        motion: as :attr:`FeatureFile.motion`, or as :attr:`FeatureFile.fold_motion`, or None.
+        appearance: as :attr:`FeatureFile.appearance`, or None.
+        classes: as :attr:`FeatureFile.classes`.
+        origin: the run that made them; None for features of networks that saw none of the clips.
+
+    Raises:
+        ValueError: no features, or shapes that do not fit the clips.
+        MoclipError: the disk is full.
+    """
+    arrays = {"appearance": appearance, "classes": classes}
+    if isinstance(motion, Mapping):
+        names = [] if origin is None else [fold.name for fold in origin.folds]
+        if set(names) != set(motion):
+            raise ValueError(f"motion of the folds {sorted(motion)} for a file with the folds {names}")
+        arrays |= {f"motion.{names.index(name)}": array for name, array in motion.items()}
+    else:
+        arrays["motion"] = motion
+    present = {name: array for name, array in arrays.items() if array is not None}
+    folds = () if origin is None else origin.folds
+    _check_shapes(present, dataset, folds)
+    number = {clip.name: i for i, clip in enumerate(dataset.clips)}
+    about = {
+        "clips": [[clip.name, clip.label, clip.group] for clip in dataset.clips],
+        "labels": list(dataset.labels),
+        "splits": {
+            name: [sorted(number[n] for n in part) for part in parts]
+            for name, parts in dataset.official.items()
+        },
+        "origin": None if origin is None else {
+            "folds": [
+                {"name": f.name, **{part: [number[c.name] for c in getattr(f, part)] for part in _PARTS}}
+                for f in folds
+            ],
+            "division": dict(origin.division), "networks": dict(origin.networks),
+            "encoder": dict(origin.encoder), "folder": origin.folder,
+        },
+    }  # fmt: skip
+    stored = {name: _small(array) for name, array in present.items()}
+    write_tensors(path, stored, {"features": json.dumps(about)})
+
+
+def _small(array: Floats) -> npt.NDArray[Any]:
+    dtype = np.float16 if np.abs(array).max(initial=0) <= _LARGEST else np.float32
+    return np.ascontiguousarray(array, dtype)
+
+
+def load_features(path: Path) -> FeatureFile:
+    """Read a file of :func:`save_features`.
+
+    Raises:
+        DataError: there is no such file.
+        CheckpointError: damaged, or not such a file.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file of features (data.root)")
+    arrays, metadata = read_tensors(path)
+    try:
+        about = json.loads(metadata["features"])
+        dataset = _dataset(path, about)
+        origin = _origin(about, dataset)
+        found = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        folds = () if origin is None else origin.folds
+        _check_shapes(found, dataset, folds)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
+        raise CheckpointError(f"{path} is not a file of features: {error}") from error
+    for name, array in found.items():
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{path}: {name} holds a number that is not finite")
+    by_fold = {f.name: found[f"motion.{i}"] for i, f in enumerate(folds) if f"motion.{i}" in found}
+    # A version that wrote no origin made such files of trained networks only.
+    bound = bool(origin.networks) if origin is not None else "origin" not in about and bool(dataset.official)
+    return FeatureFile(
+        dataset, found.get("motion"), found.get("appearance"), found.get("classes"), digest_file(path),
+        by_fold, origin, bound,
+    )  # fmt: skip
+
+
+def _dataset(path: Path, about: Mapping[str, Any]) -> VideoDataset:
+    labels = tuple(str(label) for label in about["labels"])
+    clips = tuple(
+        Clip(path, str(name), str(label), None if group is None else str(group))
+        for name, label, group in about["clips"]
+    )
+    names = [clip.name for clip in clips]
+    if not clips or len(set(names)) < len(names) or not {clip.label for clip in clips} <= set(labels):
+        raise ValueError("its clips or labels contradict each other")
+    official = {
+        str(split): (_names(names, train), _names(names, test))
+        for split, (train, test) in about["splits"].items()
+    }
+    return VideoDataset(path, clips, labels, official)
+
+
+def _names(names: Sequence[str], places: Sequence[int]) -> frozenset[str]:
+    if not all(type(i) is int and 0 <= i < len(names) for i in places):
+        raise ValueError("a split names a clip that is not there")
+    return frozenset(names[i] for i in places)
+
+
+def _origin(about: Mapping[str, Any], dataset: VideoDataset) -> Origin | None:
+    value = about.get("origin")
+    if value is None:
+        return None
+    folds = []
+    for row in value["folds"]:
+        places = [row[part] for part in _PARTS]
+        if not all(type(i) is int and 0 <= i < len(dataset.clips) for part in places for i in part):
+            raise ValueError("a fold names a clip that is not there")
+        folds.append(Fold(str(row["name"]), *(tuple(dataset.clips[i] for i in part) for part in places)))
+    names = [fold.name for fold in folds]
+    if not folds or len(set(names)) < len(names):
+        raise ValueError("its folds contradict each other")
+    networks, encoder = ({str(k): str(v) for k, v in value[key].items()} for key in ("networks", "encoder"))
+    return Origin(tuple(folds), dict(value["division"]), networks, encoder, str(value["folder"]))
+
+
+def _check_shapes(
+    arrays: Mapping[str, npt.NDArray[Any]], dataset: VideoDataset, folds: Sequence[Fold]
+) -> None:
+    sizes = {"motion": len(dataset.clips), "appearance": len(dataset.clips)}
+    sizes |= {f"motion.{i}": len(fold.clips()) for i, fold in enumerate(folds)}
+    features = {name: array for name, array in arrays.items() if name in sizes}
+    if not features:
+        raise ValueError("it holds no features: neither motion nor appearance")
+    for name, array in features.items():
+        if array.ndim != 3 or len(array) != sizes[name] or not array.size:
+            raise ValueError(f"{name} must be [{sizes[name]}, tokens, length], got {list(array.shape)}")
+    by_fold = [name for name in features if name.startswith("motion.")]
+    if by_fold and ("motion" in features or len(by_fold) < len(folds)):
+        raise ValueError("motion must be there once, or once for each fold")
+    if "classes" in arrays:
+        length = arrays["appearance"].shape[2] if "appearance" in arrays else arrays["classes"].shape[-1]
+        if arrays["classes"].shape != (len(dataset.labels), length):
+            raise ValueError(f"classes must be [labels, length], got {list(arrays['classes'].shape)}")

@@ -1,0 +1,172 @@
+"""The folds that a configuration asks for, made once and kept in the cache.
+
+To divide thousands of clips by group takes seconds, and scikit-learn as long to import; a run that
+has nothing to do should not wait for either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..datasets import (
+    Fold,
+    VideoDataset,
+    holdout_fold,
+    leave_one_group_out,
+    limit_train,
+    official_folds,
+)
+from ..datasets.clip import shorten
+from ..errors import ConfigError, DataError
+from ..storage.cache import FeatureCache
+from ..storage.cache_keys import cache_key
+from ..storage.digest import digest_bytes
+from .config import DataConfig
+from .feature_file import FeatureFile
+
+__all__ = ["divide", "divide_features", "file_settings"]
+
+_ABOUT: Final = "folds"
+_DECIDES: Final = {
+    "kind",
+    "protocol",
+    "test_fraction",
+    "val_fraction",
+    "train_per_class",
+    "shared_groups",
+}
+"""What of a data set's configuration decides the division; the clips are the rest of it."""
+
+_ASKED: Final = ("protocol", "test_fraction", "val_fraction")
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def divide(dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
+    """The folds of a data set, from the cache if the same clips have been divided this way before.
+
+    Raises:
+        DataError: too few clips or groups.
+        MoclipError: the disk is full.
+    """
+    settings = {**data.model_dump(mode="json", include=_DECIDES), "seed": seed}
+    key = cache_key("folds", _listing(dataset), settings)
+    kept = cache.get("folds", key)
+    if kept is not None:
+        try:
+            return _unpack(kept, dataset)
+        except (KeyError, ValueError, TypeError, IndexError, DataError):
+            pass  # not ours: divided again
+    folds = _divide(dataset, data, seed)
+    cache.put("folds", key, _pack(folds, dataset))
+    return folds
+
+
+def divide_features(file: FeatureFile, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
+    """The folds of a file of features: its own where it knows them.
+
+    ``data.protocol=official`` means the file's own division too.
+
+    Raises:
+        ConfigError: another division is asked for, and the features are of a network that was trained on clips which
+            that would test.
+        DataError: no such split, or too few clips or groups.
+    """
+    dataset, own = file.dataset, _own_settings(file)
+    asked = _asked(data)
+    other = {name: value for name, value in asked.items() if name in own and own[name] != value}
+    if not own or (other and not file.bound):
+        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache)
+    if other:
+        name, value = next(iter(other.items()))
+        raise ConfigError(
+            f"{dataset.root} holds features of a motion network that was trained on the training clips of its own "
+            f"division (data.{name}={own[name]}); data.{name}={value} would test on them: leave it out, or make "
+            "features of a run with that division"
+        )
+    if file.origin is None:
+        official = data.model_copy(update={"protocol": "official"})
+        return divide(dataset.with_splits([f"split{n}" for n in data.splits]), official, seed, cache)
+    folds = {fold.name: fold for fold in file.origin.folds}
+    if "splits" in data.model_fields_set and any(name.startswith("split") for name in folds):
+        names = [f"split{n}" for n in data.splits]
+        if absent := [name for name in names if name not in folds]:
+            raise DataError(f"{dataset.root}: no {shorten(absent)} among its folds, {', '.join(folds)}")
+        folds = {name: folds[name] for name in names}
+    if data.train_per_class is None:
+        return list(folds.values())
+    return [limit_train(fold, data.train_per_class, seed) for fold in folds.values()]
+
+
+def file_settings(file: FeatureFile) -> dict[str, Any]:
+    """The settings of the division that a file knows, as a configuration has them; nothing if it knows none."""
+    own = _own_settings(file)
+    fields: dict[str, Any] = {name: own[name] for name in _ASKED if name in own}
+    if file.origin is not None:
+        numbers = [fold.name.removeprefix("split") for fold in file.origin.folds]
+        if all(number.isdigit() for number in numbers):
+            fields["splits"] = tuple(int(number) for number in numbers)
+    return fields
+
+
+def _own_settings(file: FeatureFile) -> dict[str, Any]:
+    if file.origin is not None:
+        return {"protocol": "official", **file.origin.division}
+    return {"protocol": "official"} if file.dataset.official else {}
+
+
+def _asked(data: DataConfig) -> dict[str, Any]:
+    """What of a division is asked for: settings that were given, as far as the protocol looks at them."""
+    asked: dict[str, Any] = {name: getattr(data, name) for name in _ASKED if name in data.model_fields_set}
+    if asked.get("protocol") == "official":
+        del asked["protocol"]
+    if data.protocol != "holdout":
+        asked.pop("test_fraction", None)
+    return asked
+
+
+def _divide(dataset: VideoDataset, data: DataConfig, seed: int) -> list[Fold]:
+    shared = data.shared_groups
+    if data.protocol == "leave-one-group-out":
+        folds = leave_one_group_out(dataset, data.val_fraction, seed, shared_groups=shared)
+    elif data.protocol == "official" or data.kind == "ucf101" or (data.kind == "folder" and dataset.official):
+        folds = official_folds(dataset, data.val_fraction, seed, shared_groups=shared)
+    else:
+        folds = [holdout_fold(dataset, data.test_fraction, data.val_fraction, seed, shared_groups=shared)]
+    if data.train_per_class is not None:
+        folds = [limit_train(fold, data.train_per_class, seed) for fold in folds]
+    return folds
+
+
+def _listing(dataset: VideoDataset) -> str:
+    """Digest of all that a division looks at: clips in their order, and the data set's own splits."""
+    rows = [[clip.name, clip.label, clip.group] for clip in dataset.clips]
+    splits = {name: [sorted(part) for part in parts] for name, parts in dataset.official.items()}
+    cuts = {name: sorted(part) for name, part in dataset.validation.items()}
+    return digest_bytes([json.dumps([rows, splits, cuts], sort_keys=True).encode()])
+
+
+def _pack(folds: list[Fold], dataset: VideoDataset) -> Arrays:
+    """Positions of each fold's clips in the data set, int32, and the folds' names and notes as JSON."""
+    place = {clip.name: i for i, clip in enumerate(dataset.clips)}
+    about = json.dumps([[fold.name, fold.notes] for fold in folds])
+    arrays: Arrays = {_ABOUT: np.frombuffer(about.encode(), np.uint8)}
+    for number, fold in enumerate(folds):
+        for part in ("train", "val", "test"):
+            arrays[f"{number}.{part}"] = np.array([place[c.name] for c in getattr(fold, part)], np.int32)
+    return arrays
+
+
+def _unpack(arrays: Mapping[str, npt.NDArray[Any]], dataset: VideoDataset) -> list[Fold]:
+    folds = []
+    for number, (name, notes) in enumerate(json.loads(arrays[_ABOUT].tobytes())):
+        train, val, test = (
+            tuple(dataset.clips[i] for i in arrays[f"{number}.{part}"]) for part in ("train", "val", "test")
+        )
+        folds.append(Fold(name, train, val, test, tuple(notes)))
+    return folds

@@ -1,0 +1,81 @@
+"""From cached motion to scores: the store, the training feeds and multi-view testing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..parallel.ranks import SINGLE, Share
+from ..training.batches import batches, judge
+from ..training.loop import Batch
+from .base import Head, pool_tokens
+
+__all__ = ["FeatureTable", "HeadFeed", "head_scores"]
+
+_HEAD_BATCH: Final = 1024
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Cached features of some clips.
+
+    Attributes:
+        motion: float32 [N, segments, Dm] or [N, Dm]; rows of clips without motion hold the training mean.
+        appearance: float32 [N, frames, Da] or [N, Da].
+        labels: int64 [N].
+    """
+
+    motion: Tensor
+    appearance: Tensor
+    labels: Tensor
+
+    def for_head(self, head: Head) -> FeatureTable:
+        """The table itself, or averaged over segments and frames where the head would do so each time."""
+        if head.tokens:
+            return self
+        return FeatureTable(pool_tokens(self.motion), pool_tokens(self.appearance), self.labels)
+
+
+class HeadFeed:
+    """Batches of cached features for a head; everything is in memory."""
+
+    def __init__(
+        self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int, part: Share = SINGLE
+    ) -> None:
+        self._train, self._val = train.for_head(head), val.for_head(head)
+        self._batch, self._seed, self._part = batch, seed, part
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """Each training clip once, in an order that depends on (seed, epoch)."""
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._train.labels))
+        for chosen in batches(order, self._batch, 2 * self._part.world):
+            index = torch.from_numpy(self._part.even(chosen))
+            table = self._train
+            yield (table.motion[index], table.appearance[index]), table.labels[index]
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        """On the validation clips, to which the head is calibrated first."""
+        head, val = cast(Head, model), self._val
+        head.calibrate(val.motion, val.appearance, val.labels)
+        return judge(head_scores(head, val), val.labels.numpy())
+
+
+@torch.inference_mode()
+def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
+    """Class probabilities, float32 [N, C]."""
+    head.eval()
+    device = next(head.parameters()).device
+    table = table.for_head(head)
+    parts = []
+    for start in range(0, len(table.labels), _HEAD_BATCH):
+        chosen = slice(start, start + _HEAD_BATCH)
+        scores = head(table.motion[chosen].to(device), table.appearance[chosen].to(device))
+        parts.append(scores.softmax(dim=1).cpu())
+    return np.asarray(torch.cat(parts).numpy(), np.float32)

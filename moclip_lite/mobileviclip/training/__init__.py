@@ -1,0 +1,1 @@
+"""Contrastive video-text training."""

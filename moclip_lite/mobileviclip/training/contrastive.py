@@ -1,0 +1,33 @@
+"""Symmetric InfoNCE (Oord et al. 2018; CLIP) over the clips of all processes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from ...parallel.ddp import gather_all
+
+__all__ = ["contrastive_loss"]
+
+
+def contrastive_loss(video: Tensor, text: Tensor, temperature: Tensor, groups: Tensor) -> Tensor:
+    """Mean of both directions' cross-entropies over the gathered batch.
+
+    Pairs that share a group are no negatives of each other: captions that say the same, as templates of one
+    class do, and captions of one clip. A row's target is spread evenly over the pairs that share one of its
+    groups. With a group for every pair it is InfoNCE as published.
+
+    Args:
+        video, text: [B, D] of this process, any length.
+        temperature: a scalar that similarities are divided by.
+        groups: int64 [B], or [B, K]: K groups of each pair, such as its clip and its caption; groups of
+            different columns have nothing to do with each other.
+    """
+    video = gather_all(functional.normalize(video.float(), dim=-1))
+    text = gather_all(functional.normalize(text.float(), dim=-1))
+    groups = gather_all(groups)
+    logits = video @ text.T / temperature
+    groups = groups.view(len(groups), -1)
+    same = (groups[:, None] == groups[None, :]).any(dim=-1).float()
+    target = same / same.sum(dim=1, keepdim=True)
+    return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2

@@ -1,0 +1,1 @@
+"""Motion stream: reading, augmentation, network, pre-training."""

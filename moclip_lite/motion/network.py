@@ -1,0 +1,150 @@
+"""The motion networks: an encoder of windows, and a classifier on their mean.
+
+``motion_small`` and ``motion_shift`` are ours, residual networks on the raw field. The first stacks
+a window's fields as channels and mixes neighbouring windows with a temporal convolution; the second
+looks at each field and shifts channels in time, for windows of 16 fields or so. ``motion_fields`` is
+its control without the shift.
+
+``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a
+2-channel stem and BatchNorm on the input, one vector field per segment, average over segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import ConfigError
+from .encoders import (
+    EfficientNetEncoder,
+    FieldEncoder,
+    ShiftEncoder,
+    SmallEncoder,
+)
+
+__all__ = ["MotionNet", "create_motion_net", "list_motion_nets"]
+
+
+class TemporalMix(nn.Module):
+    """Residual depthwise convolution over the segments: [B, T, D] -> [B, T, D]; starts as identity."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(dim, dim, 3, padding=1, groups=dim)
+        # The gain is 0 at first and not the convolution: a ReLU of zeros would never learn.
+        self.gain = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.conv(x.transpose(1, 2))
+        return x + self.gain * functional.relu(mixed.transpose(1, 2))
+
+
+class MotionNet(nn.Module):
+    """Segments in, class scores out.
+
+    Args:
+        encoder: [N, 2 L, H, W] -> [N, feature_dim].
+        feature_dim: length of a clip's feature.
+        num_classes: length of its scores.
+        dropout: before the classifier.
+        temporal: mix neighbouring segments before averaging them.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, feature_dim: int, num_classes: int, dropout: float, temporal: bool
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.feature_dim = feature_dim
+        self.mix: nn.Module = TemporalMix(feature_dim) if temporal else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(feature_dim, num_classes)
+
+    def tokens(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> a feature per segment, [B, T, feature_dim]."""
+        batch, segments, frames, channels, height, width = motion.shape
+        flat = motion.reshape(batch * segments, frames * channels, height, width)
+        mixed: Tensor = self.mix(self.encoder(flat).reshape(batch, segments, -1))
+        return mixed
+
+    def features(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> [B, feature_dim], the mean of the tokens."""
+        return self.tokens(motion).mean(dim=1)
+
+    def forward(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> scores [B, num_classes]."""
+        scores: Tensor = self.classifier(self.dropout(self.features(motion)))
+        return scores
+
+
+def _small(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
+    _refuse("motion_small", pretrained)
+    encoder = SmallEncoder(frames, width)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=True)
+
+
+def _shift(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
+    _refuse("motion_shift", pretrained)
+    encoder = ShiftEncoder(frames, width)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
+
+
+def _fields(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
+    _refuse("motion_fields", pretrained)
+    encoder = FieldEncoder(frames, width)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
+
+
+def _refuse(name: str, pretrained: bool) -> None:
+    if pretrained:
+        raise ConfigError(f"{name} has no pretrained weights; set motion.pretrained=false")
+
+
+def _efficientnet(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
+    encoder = EfficientNetEncoder(frames, pretrained)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
+
+
+_NETS: Final[dict[str, Callable[..., MotionNet]]] = {
+    "motion_small": _small,
+    "motion_shift": _shift,
+    "motion_fields": _fields,
+    "efficientnet_b0": _efficientnet,
+}
+
+
+def list_motion_nets() -> list[str]:
+    """Names that :func:`create_motion_net` takes."""
+    return sorted(_NETS)
+
+
+def create_motion_net(
+    name: str,
+    num_classes: int,
+    *,
+    frames: int = 5,
+    width: int = 32,
+    dropout: float = 0.5,
+    pretrained: bool = False,
+) -> MotionNet:
+    """Build a motion network.
+
+    Args:
+        name: one of :func:`list_motion_nets`.
+        num_classes: classes to tell apart.
+        frames: consecutive vector fields per segment (L).
+        width: channels of the first stage (not efficientnet_b0).
+        dropout: before the classifier.
+        pretrained: start from ImageNet (efficientnet_b0; downloaded by timm).
+
+    Raises:
+        ConfigError: an unknown name.
+        WeightsUnavailable: the pretrained weights can't be had.
+    """
+    if name not in _NETS:
+        raise ConfigError(f"motion.net must be one of {list_motion_nets()}, got {name!r}")
+    return _NETS[name](num_classes, frames, width, dropout, pretrained)

@@ -1,0 +1,61 @@
+"""Multi-view testing of the motion network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..datasets import Clip
+from ..sampling import choose_segments
+from .augment import views
+from .network import MotionNet
+from .store import MotionStore
+
+__all__ = ["Views", "batch_motion_scores", "motion_scores"]
+
+
+_EVAL_BATCH: Final = 32
+
+
+@dataclass(frozen=True)
+class Views:
+    """Test views per clip: `segments` windows (0 for all), `crops` 1, 3 or 5, `flips` 1 or 2."""
+
+    segments: int = 0
+    crops: int = 3
+    flips: int = 2
+
+
+@torch.inference_mode()
+def batch_motion_scores(
+    model: MotionNet, motion: npt.NDArray[np.float16], test: Views, device: torch.device
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Multi-view testing of [B, segments, frames, 2, rows, columns].
+
+    Returns:
+        (a token per window, [B, T, D], class probabilities [B, C]), each the mean over the views.
+    """
+    model.eval()
+    if test.segments:
+        motion = motion[:, choose_segments(motion.shape[1], test.segments)]
+    batch = torch.from_numpy(motion).to(device).float()
+    seen = [model.tokens(view) for view in views(batch, test.crops, test.flips)]
+    scores = torch.stack([model.classifier(tokens.mean(dim=1)).softmax(dim=1) for tokens in seen])
+    return torch.stack(seen).mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
+
+
+def motion_scores(
+    model: MotionNet, store: MotionStore, clips: Sequence[Clip], test: Views, device: torch.device
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The same of clips, [N, T, D] and [N, C]; the same clips give the same numbers."""
+    parts = []
+    for start in range(0, len(clips), _EVAL_BATCH):
+        stack = np.stack([store.motion(clip) for clip in clips[start : start + _EVAL_BATCH]])
+        parts.append(batch_motion_scores(model, stack, test, device))
+    features, scores = zip(*parts, strict=True)
+    return np.concatenate(features), np.concatenate(scores)

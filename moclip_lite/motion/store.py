@@ -1,0 +1,62 @@
+"""Motion tensors of clips, read from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..datasets import Clip
+from ..storage.cache import FeatureCache
+from .extract import load_motion
+from .read import MotionSpec
+
+__all__ = ["MotionStore"]
+
+
+_BUDGET: Final = 2 << 30
+
+
+class MotionStore:
+    """Motion tensors by clip name, read from the cache; kept in memory up to a budget.
+
+    An entry that is missing or damaged is computed again.
+    """
+
+    def __init__(
+        self, cache: FeatureCache, keys: Mapping[str, str], spec: MotionSpec, budget: int = _BUDGET
+    ) -> None:
+        self._cache, self._keys, self._spec = cache, keys, spec
+        self._room = budget
+        self._held: dict[str, tuple[npt.NDArray[np.float16], bool]] = {}
+
+    @property
+    def segments(self) -> int:
+        """Windows kept per clip."""
+        return self._spec.segments
+
+    def divided(self, parts: int) -> MotionStore:
+        """A store for one of several processes, with its share of the memory."""
+        return MotionStore(self._cache, self._keys, self._spec, self._room // parts)
+
+    def __contains__(self, clip: Clip) -> bool:
+        return clip.name in self._keys
+
+    def motion(self, clip: Clip) -> npt.NDArray[np.float16]:
+        """float16 [segments, frames, 2, rows, columns]."""
+        return self._entry(clip)[0]
+
+    def empty(self, clip: Clip) -> bool:
+        """Whether the clip has no motion at all."""
+        return self._entry(clip)[1]
+
+    def _entry(self, clip: Clip) -> tuple[npt.NDArray[np.float16], bool]:
+        if clip.name in self._held:
+            return self._held[clip.name]
+        entry = load_motion(clip.path, self._spec, self._cache, self._keys[clip.name])
+        if entry[0].nbytes <= self._room:
+            self._room -= entry[0].nbytes
+            self._held[clip.name] = entry
+        return entry

@@ -1,0 +1,1 @@
+"""Processes and threads: local workers, torchrun ranks, data-parallel training."""

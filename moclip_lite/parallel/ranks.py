@@ -1,0 +1,139 @@
+"""Several processes at one training: who this one is, and how they agree.
+
+Started by ``torchrun``, processes share the run folder and the cache (on several machines: a shared
+file system). Each reads a part of the clips and a part of every batch; the first one writes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = [
+    "SINGLE",
+    "Share",
+    "agree",
+    "joined",
+    "local_device",
+    "share",
+    "share_weights",
+    "wait_for_all",
+]
+
+Item = TypeVar("Item")
+Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])
+_PATIENCE: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
+
+
+@dataclass(frozen=True)
+class Share:
+    """A process' part of the work: `rank` of `world`, counted from 0."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def even(self, rows: Rows) -> Rows:
+        """This process' part of a batch; a few rows are left out where the parts would differ in size.
+
+        The mean of the parts' gradients is then the gradient of the mean.
+        """
+        if self.world == 1:
+            return rows
+        return rows[: len(rows) // self.world * self.world][self.rank :: self.world]
+
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """This process' part of a sequence; the parts of all make the whole."""
+        return items[self.rank :: self.world] if self.world > 1 else items
+
+
+SINGLE: Final = Share()
+
+
+def share() -> Share:
+    """This process' share; the whole where there is only one process."""
+    dist = sys.modules.get("torch.distributed")  # who has not imported it has joined nobody
+    if dist is None or not (dist.is_available() and dist.is_initialized()):
+        return SINGLE
+    return Share(dist.get_rank(), dist.get_world_size())
+
+
+@contextmanager
+def joined() -> Iterator[Share]:
+    """Join the processes that torchrun started; alone without it.
+
+    Raises:
+        ConfigError: torchrun's environment is there, but the others can't be reached.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or share() != SINGLE:
+        yield share()
+        return
+    import torch
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    try:
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"torchrun's processes can't reach each other: {error}") from error
+    try:
+        yield share()
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device() -> torch.device:
+    """The GPU of this process where there is one, else the CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if share().world > 1 else torch.device("cuda")
+
+
+def agree(values: Sequence[float]) -> tuple[float, ...]:
+    """The numbers of the first process, on all."""
+    if share().world == 1:
+        return tuple(values)
+    import torch
+    import torch.distributed as dist
+
+    numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
+    dist.broadcast(numbers, src=0)
+    return tuple(numbers.tolist())
+
+
+def share_weights(model: nn.Module) -> None:
+    """The first process' weights and statistics, on all."""
+    if share().world > 1:
+        import torch.distributed as dist
+
+        for value in model.state_dict().values():
+            dist.broadcast(value, src=0)
+
+
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    if share().world > 1:
+        import torch.distributed as dist
+
+        dist.barrier()

@@ -1,0 +1,1 @@
+"""Classification of video files by a trained run."""

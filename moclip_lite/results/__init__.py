@@ -1,0 +1,1 @@
+"""Results of runs: run folders, metrics, statistics, reports."""

@@ -1,0 +1,78 @@
+"""Charts as SVG that take the page's text colour, so that they suit light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..confusion import drawing
+
+__all__ = ["curves_svg", "themed"]
+
+_TEXT: Final = "#010203"  # becomes currentColor
+_STAGES: Final = ("motion", "appearance", "fusion")
+_COLOURS: Final = {"loss": "#7f8c9b", "val_loss": "#d9822b", "accuracy": "#3b82c4"}
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none", "svg.hashsalt": "moclip", "font.size": 9,
+    "text.color": _TEXT, "axes.labelcolor": _TEXT, "axes.edgecolor": _TEXT, "xtick.color": _TEXT,
+    "ytick.color": _TEXT, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+}  # fmt: skip
+
+
+def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Losses and validation accuracy by epoch: a column per stage, a line per fold.
+
+    Args:
+        training: fold -> stage -> result with ``history`` and ``best_epoch``.
+
+    Returns:
+        SVG text without an XML head, or None if nothing was trained.
+    """
+    stages = [s for s in _STAGES if any(_history(fold, s) for fold in training.values())]
+    if not stages:
+        return None
+    with drawing(3.1 * len(stages) + 0.6, 4.2, _STYLE) as figure:
+        grid = figure.subplots(2, len(stages), squeeze=False, sharex="col")
+        for column, stage in enumerate(stages):
+            _draw(grid[0, column], grid[1, column], stage, training)
+        grid[0, 0].set_ylabel("cross-entropy")
+        grid[1, 0].set_ylabel("validation accuracy %")
+        grid[0, 0].legend(["train", "validation"], fontsize=8)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return themed(text.getvalue())
+
+
+def themed(svg: str) -> str:
+    """An SVG of matplotlib for a page: no XML head, text and axes in the page's colour.
+
+    Its style sheet goes, which would hold for the whole page, and so does its description.
+    """
+    bare = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return bare.replace(_TEXT, "currentColor").strip()
+
+
+def _history(fold: Mapping[str, Any], stage: str) -> list[dict[str, float]]:
+    rows = (fold.get(stage) or {}).get("history") or []
+    return [row for row in rows if {"epoch", "loss", "val_loss", "accuracy"} <= row.keys()]
+
+
+def _draw(top: Any, bottom: Any, stage: str, training: Mapping[str, Mapping[str, Any]]) -> None:
+    many = len(training) > 1
+    style = {"alpha": 0.45, "linewidth": 0.9} if many else {"linewidth": 1.6}
+    for fold in training.values():
+        rows = _history(fold, stage)
+        epochs = [row["epoch"] + 1 for row in rows]
+        for axes, key in ((top, "loss"), (top, "val_loss"), (bottom, "accuracy")):
+            axes.plot(epochs, [row[key] for row in rows], color=_COLOURS[key], **style)
+        if not many and rows:
+            for axes in (top, bottom):
+                axes.axvline(fold[stage]["best_epoch"] + 1, color=_TEXT, linewidth=0.7, linestyle=":")
+    top.set_title(stage, fontsize=10)
+    top.set_ylim(bottom=0)
+    bottom.set_ylim(0, 100)
+    bottom.set_xlabel("epoch")
+    for axes in (top, bottom):
+        axes.grid(alpha=0.15, color=_TEXT)

@@ -1,0 +1,1 @@
+"""Files and the feature cache: atomic writes, digests, cache keys."""

@@ -1,0 +1,228 @@
+"""The feature cache: one safetensors file per clip and stage, found by what it was made from.
+
+An entry's key is a digest of the clip's content and of every setting that changes the result, so
+an entry is never stale, only unused. Entries are written whole under their final name, carry a
+digest of their own payload, and are checked each time they are read: several processes may share a
+cache, and one may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+
+from ..errors import CacheUnavailable, CheckpointError
+from .digest import digest_bytes
+from .files import cache_access, read_tensors, write_tensors
+
+__all__ = ["Entry", "FeatureCache", "default_cache_dir"]
+
+log = logging.getLogger("moclip.cache")
+_KEY_LENGTH: Final = 32
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def default_cache_dir() -> Path:
+    """``$MOCLIP_CACHE``, else ``moclip-lite`` in the user's cache folder.
+
+    Raises:
+        CacheUnavailable: the user has no home folder.
+    """
+    named, base = os.environ.get("MOCLIP_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    try:
+        if named:
+            return Path(named).expanduser()
+        found = Path(base).expanduser() if base else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise CacheUnavailable(
+            "there is no home folder for the cache (HOME is not set); name a folder with --cache"
+        ) from error
+    return found / "moclip-lite"
+
+
+def _payload_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    def parts() -> Iterator[bytes]:
+        for name in sorted(arrays):
+            array = np.ascontiguousarray(arrays[name])
+            yield f"{name}:{array.dtype.str}:{array.shape}".encode()
+            yield array.tobytes()
+
+    return digest_bytes(parts())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where an entry lies and how it stands."""
+
+    stage: str
+    key: str
+    path: Path
+    size: int
+    modified: float
+
+
+class FeatureCache:
+    """Entries below one folder: ``root/stage/ke/key.safetensors``."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root if root is not None else default_cache_dir()
+
+    def path(self, stage: str, key: str) -> Path:
+        """Where an entry lies, whether or not it exists."""
+        return self.root / stage / key[:2] / f"{key}.safetensors"
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether there is a file under this key (it is checked when it is read)."""
+        return self.path(stage, key).is_file()
+
+    def size(self, stage: str, key: str) -> int:
+        """Bytes of an entry's file; 0 if there is none."""
+        path = self.path(stage, key)
+        return path.stat().st_size if path.is_file() else 0
+
+    def get(self, stage: str, key: str) -> Arrays | None:
+        """Read and check an entry.
+
+        Returns:
+            Its arrays; None if there is none, or if it is damaged: then a warning is logged, the
+            file is removed, and the caller computes it again.
+        """
+        path = self.path(stage, key)
+        with cache_access(self.root):
+            if not path.is_file():
+                return None
+            try:
+                return self._read_checked(path, key)
+            except CheckpointError as error:
+                log.warning("cache entry %s is damaged and will be made again (%s)", path, error)
+                path.unlink(missing_ok=True)
+                return None
+
+    def put(self, stage: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write an entry; another process may write the same one at the same time.
+
+        Raises:
+            MoclipError: the disk is full.
+            CacheUnavailable: the folder can't be written.
+        """
+        metadata = {"key": key, "payload": _payload_digest(arrays)}
+        with cache_access(self.root):
+            write_tensors(self.path(stage, key), arrays, metadata)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold a lock among processes, for work that should be done once; freed when its holder ends.
+
+        Raises:
+            CacheUnavailable: the folder can't be written.
+        """
+        path = self.root / "locks" / f"{key}.lock"
+        with cache_access(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(path)
+            held.acquire()
+        try:
+            yield
+        finally:
+            held.release()
+
+    def _read_checked(self, path: Path, key: str) -> Arrays:
+        arrays, metadata = read_tensors(path)
+        if metadata.get("key") != key:
+            raise CheckpointError("it belongs to another key")
+        if metadata.get("payload") != _payload_digest(arrays):
+            raise CheckpointError("its content does not match its digest")
+        return arrays
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, by stage and key.
+
+        Raises:
+            CacheUnavailable: there is a file in the folder's place.
+        """
+        with cache_access(self.root):
+            if self.root.exists() and not self.root.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        for path in sorted(self.root.glob("*/??/*.safetensors")):
+            if len(path.stem) == _KEY_LENGTH:
+                try:
+                    stat = path.stat()
+                except FileNotFoundError:  # another process removed it
+                    continue
+                yield Entry(path.parts[-3], path.stem, path, stat.st_size, stat.st_mtime)
+
+    def verify(self) -> list[tuple[Entry, str]]:
+        """Read every entry; returns the damaged ones with the reason, and leaves them."""
+        damaged = []
+        for entry in self.entries():
+            try:
+                with cache_access(self.root):
+                    self._read_checked(entry.path, entry.key)
+            except CheckpointError as error:
+                damaged.append((entry, str(error)))
+        return damaged
+
+    def prune(self, stage: str | None = None, older_than_days: float | None = None) -> tuple[int, int]:
+        """Remove entries of one stage (or all), older than so many days (or any).
+
+        Drafts and locks of killed processes go too, a day after they were made; a lock that is held stays.
+
+        Returns:
+            (entries removed, bytes freed).
+
+        Raises:
+            CacheUnavailable: the folder can't be written.
+        """
+        limit = time.time() - 86_400 * older_than_days if older_than_days is not None else None
+        count, freed = 0, 0
+        with cache_access(self.root):
+            for draft in [path for path in self.root.glob("*/??/.*.safetensors") if _old(path)]:
+                draft.unlink(missing_ok=True)
+            for lock in [path for path in self.root.glob("locks/*.lock") if _old(path)]:
+                _remove_free(lock)
+            for entry in self.entries():
+                if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
+                    entry.path.unlink(missing_ok=True)
+                    count, freed = count + 1, freed + entry.size
+        return count, freed
+
+    def free_bytes(self) -> int:
+        """Free space on the cache's disk."""
+        probe = self.root
+        while not probe.exists():
+            probe = probe.parent
+        return shutil.disk_usage(probe).free
+
+
+def _old(path: Path) -> bool:
+    """Whether a file was last written more than a day ago."""
+    try:
+        return path.stat().st_mtime < time.time() - 86_400
+    except FileNotFoundError:  # another process removed it
+        return False
+
+
+def _remove_free(path: Path) -> None:
+    """Remove a lock that nobody holds, however old one that is held may be."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return
+    try:
+        path.unlink(missing_ok=True)
+    finally:
+        lock.release()

@@ -1,0 +1,119 @@
+"""Digests of file contents, remembered by path, size and time so that a file is read once."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from .files import cache_access
+from .names import printable
+
+log = logging.getLogger("moclip.cache")
+
+__all__ = ["ContentDigests", "digest_bytes", "digest_file"]
+
+_CHUNK: Final = 1 << 20
+_SIZE: Final = 16
+_TABLE: Final = "contents"  # a table named "digests" is of a version that did not look at change times
+
+
+def digest_bytes(parts: Iterable[bytes]) -> str:
+    """BLAKE2b of the joined parts: 32 hex digits."""
+    state = hashlib.blake2b(digest_size=_SIZE)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """BLAKE2b of a file's content: 32 hex digits."""
+
+    def chunks() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+    return digest_bytes(chunks())
+
+
+class ContentDigests:
+    """Content digests with a memory on disk (SQLite; safe for several processes).
+
+    A file is read again when its size, modification time, change time (which no program can set back) or inode
+    changes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with cache_access(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._create()
+            except sqlite3.OperationalError as error:  # locked, read-only, full disk
+                raise OSError(0, f"{path.name}: {error}") from error
+            except sqlite3.DatabaseError:
+                log.warning("%s is damaged and will be made again", path)
+                path.unlink()
+                self._create()
+
+    def _create(self) -> None:
+        with self._connect() as db:
+            db.execute(
+                f"CREATE TABLE IF NOT EXISTS {_TABLE} "
+                "(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT)"
+            )
+            db.execute(f"SELECT * FROM {_TABLE} LIMIT 1")  # noqa: S608 - our own name
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self._path, timeout=60)
+        try:
+            with db:
+                yield db
+        finally:
+            db.close()
+
+    def _known(self) -> dict[str, tuple[int | str, ...]]:
+        """Absolute path -> size, times, inode and digest; nothing where pages of the file are damaged."""
+        try:
+            with self._connect() as db:
+                rows = db.execute(f"SELECT * FROM {_TABLE}")  # noqa: S608 - our own name
+                return {row[0]: row[1:] for row in rows}
+        except sqlite3.DatabaseError as error:
+            log.warning("%s can't be read (%s): all files are read again", self._path, error)
+            return {}
+
+    def of(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Digest of each file that can be read; the others are left out, and who reads them is told why."""
+        found: dict[Path, str] = {}
+        fresh: list[tuple[str, int, int, int, int, str]] = []
+        known = self._known()
+        for path in paths:
+            try:
+                stat = path.stat()
+            except (OSError, ValueError):  # absent, or a name that no file can have
+                continue
+            key = printable(str(path.absolute()))
+            stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            row = known.get(key)
+            if row is not None and tuple(row[:-1]) == stamp:
+                found[path] = str(row[-1])
+            else:
+                try:
+                    found[path] = digest_file(path)
+                except OSError:
+                    continue  # the one who reads it says why
+                fresh.append((key, *stamp, found[path]))
+        if fresh:
+            try:
+                with self._connect() as db:
+                    marks = ", ".join("?" * len(fresh[0]))
+                    db.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES ({marks})", fresh)  # noqa: S608
+            except sqlite3.DatabaseError as error:  # only a memory: the digests themselves are known
+                log.warning("%s could not be written (%s)", self._path, error)
+        return found

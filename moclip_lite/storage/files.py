@@ -1,0 +1,145 @@
+"""Files written whole or not at all; tensors without pickle."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from mv_tools.drafts import draft_of
+
+from ..errors import CacheUnavailable, CheckpointError, MoclipError
+
+__all__ = [
+    "atomic_path",
+    "cache_access",
+    "read_json",
+    "read_metadata",
+    "read_tensors",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A sibling temporary file that takes the target's name when the block ends without error.
+
+    Raises:
+        MoclipError: the disk is full (nothing half written is left behind).
+    """
+    try:
+        with draft_of(target) as draft:
+            yield draft
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise MoclipError(
+                f"the disk is full: {target} could not be written; what was finished before is kept"
+            ) from error
+        raise
+
+
+@contextmanager
+def cache_access(root: Path) -> Iterator[None]:
+    """Access to files of a cache folder.
+
+    Raises:
+        CacheUnavailable: the system refuses it (read-only, no permission, a file where the folder should be).
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise CacheUnavailable(
+            f"the cache folder {root} can't be used ({reason.lower()}); name another with --cache"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV atomically; no file, not even an earlier one, if there are no rows."""
+    listed = list(rows)
+    if not listed:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(listed)
+    write_text(path, text.getvalue())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented, in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file atomically."""
+    # Not ascontiguousarray: that turns scalars into vectors.
+    contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    with atomic_path(path) as draft:
+        draft.write_bytes(save(contiguous, dict(metadata or {})))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Read a safetensors file: (tensors, metadata).
+
+    Raises:
+        CheckpointError: missing, cut short or not a safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; no tensor is read.
+
+    Raises:
+        CheckpointError: missing, or not a safetensors file.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing") from error
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error

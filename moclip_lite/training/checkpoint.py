@@ -1,0 +1,136 @@
+"""Weights on disk: safetensors with a description that is checked when they are loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..errors import CheckpointError
+from ..storage.digest import digest_bytes
+from ..storage.files import read_metadata, read_tensors, write_tensors
+
+__all__ = [
+    "Sources",
+    "check_sources",
+    "labels_digest",
+    "load_arrays",
+    "load_weights",
+    "read_description",
+    "save_weights",
+    "weights_digest",
+]
+
+
+Sources = Mapping[str, str]
+"""What weights were trained on: "motion_network" and "encoder", as far as they have a part in it -> digest."""
+
+_WORDS: Final = {"motion_network": "motion network", "encoder": "CLIP weights"}
+
+
+def labels_digest(labels: Sequence[str]) -> str:
+    """Digest of a label list, order included."""
+    return digest_bytes([json.dumps(list(labels)).encode()])
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Digest of all weights and buffers of a module."""
+    state = module.state_dict()
+    return digest_bytes(
+        part
+        for name in sorted(state)
+        for part in (name.encode(), np.ascontiguousarray(state[name].detach().cpu().numpy()).tobytes())
+    )
+
+
+def save_weights(
+    path: Path,
+    module: nn.Module,
+    labels: Sequence[str],
+    description: Mapping[str, Any],
+    sources: Sources | None = None,
+) -> None:
+    """Write a module's weights, the digests of its labels and sources, and a description in plain values."""
+    arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+    metadata = {"labels": labels_digest(labels), "description": json.dumps(dict(description))}
+    write_tensors(path, arrays, {**(sources or {}), **metadata})
+
+
+def check_sources(path: Path, found: Mapping[str, str | None], needs: Sequence[str]) -> None:
+    """Refuse the weights of a head that was trained on other features than it would be given.
+
+    Args:
+        path: of the weights, in a run folder.
+        found: source -> digest of what would give the features; None for what is missing; a source that is not
+            known yet is left out.
+        needs: the sources that the head looks at.
+
+    Raises:
+        CheckpointError: trained on another source, or the file does not say on which.
+    """
+    metadata, motion = read_metadata(path), path.parent / "motion.safetensors"
+    run = path.parents[2] if path.parents[1].name == "folds" else path.parent
+    for source in needs:
+        if source not in found or (source in metadata and metadata[source] == found[source]):
+            continue
+        if source not in metadata:
+            problem = f"does not say which {_WORDS[source]} it was trained on"
+        elif source == "encoder":
+            problem = "was trained on other CLIP weights than those found here (--pretrained names them)"
+        elif found[source] is None:
+            problem = f"was trained on a motion network that is missing ({motion})"
+        else:
+            problem = f"was trained on another motion network than {motion}"
+        raise CheckpointError(f"{path} {problem}; `moclip run {run}` trains it again")
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """The description of a weights file; None if the file is missing or damaged."""
+    try:
+        _, metadata = read_tensors(path)
+        value = json.loads(metadata["description"])
+    except (CheckpointError, KeyError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
+    """Load weights into a module, strictly.
+
+    Raises:
+        CheckpointError: missing, damaged, made for other labels or for another network.
+    """
+    arrays, metadata = read_tensors(path)
+    if metadata.get("labels") != labels_digest(labels):
+        raise CheckpointError(f"{path} was made for other labels than the {len(labels)} of this run folder")
+    load_arrays(path, arrays, module)
+
+
+def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
+    """Load the arrays of a file into a module, strictly; one that they do not fit stays as it is.
+
+    Raises:
+        CheckpointError: made for another network, or not finite.
+    """
+    expected = module.state_dict()
+    missing, unexpected = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
+    if missing or unexpected:
+        first = (missing or unexpected)[0]
+        raise CheckpointError(
+            f"{path} belongs to another network: {len(missing)} tensors missing, {len(unexpected)} "
+            f"unexpected, such as {first!r}"
+        )
+    for name, value in expected.items():
+        if tuple(arrays[name].shape) != tuple(value.shape):
+            raise CheckpointError(
+                f"{path}: {name!r} has shape {tuple(arrays[name].shape)}, the network needs {tuple(value.shape)}"
+            )
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})

@@ -1,0 +1,316 @@
+"""Grids: what is refused, what is run, what is said of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from moclip_lite.ablate import (
+    Ablation,
+    condense,
+    load_ablation,
+    run_ablation,
+)
+from moclip_lite.ablate.tables import (
+    comparisons,
+    summarize,
+    summary_markdown,
+    tidy_table,
+)
+from moclip_lite.errors import ConfigError, MoclipError
+from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.progress import Silent
+from moclip_lite.storage.files import write_json, write_text
+from moclip_lite.storage.plain_yaml import parse_yaml
+
+from support.features import labelled_features
+from support.paths import ROOT
+
+SHIPPED = sorted((ROOT / "experiments" / "ablations").glob("*.yaml"))
+
+
+def grid(path: Path, **values: Any) -> Path:
+    path.write_text(yaml.safe_dump({"grid": {"fusion.head": ["concat_mlp", "film"]}, **values}))
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_grids_load(path: Path) -> None:
+    ablation = load_ablation(path)
+    assert len(ablation.cells()) >= 2
+    assert ablation.reference in ablation.cells()
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"grid": {"fusion.head": ["concat_mpl"]}}, "did you mean 'concat_mlp'"),
+        ({"grid": {"fusion.heads": ["film"]}}, "'fusion.head'"),
+        ({"grid": {}}, "grid"),
+        ({"grid": {"fusion.head": "film"}}, "lists"),
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"stream": "sound"}, "stream"),
+        ({"reference": {"fusion.head": "gated_sum"}}, "reference"),
+        ({"grid": {"fusion.head": ["film", "film"]}}, "same configuration"),
+        ({"grid": {"run.workers": [1, 1.0, "1"]}}, "same configuration"),
+        ({"grid": {"run.seed": [0, 1]}}, "same configuration"),
+        ({"grid": {"clip.normalize": [True, "true"]}}, "same configuration"),
+        ({"sets": []}, "expected the keys"),
+    ],
+)
+def test_grids_that_are_refused(tmp_path: Path, values: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load_ablation(grid(tmp_path / "g.yaml", **values))
+
+
+def fake_runs(ablation: Ablation, out: Path, right: dict[str, float], clips: int = 400, groups: int = 0
+) -> list[Any]:  # fmt: skip
+    """Finished runs whose heads are right with the given probability, independently of each other."""
+    runs = []
+    for cell in ablation.cells():
+        for seed in ablation.seeds:
+            experiment = ablation.experiment(cell, seed, out)
+            rng = np.random.default_rng([seed, sum(map(ord, str(cell)))])
+            hits = rng.random(clips) < right[cell["fusion.head"]]
+            group = [f"g{i % groups}" if groups else "" for i in range(clips)]
+            rows = [f"c{i},a,{'a' if hit else 'b'},1.0,{group[i]},holdout" for i, hit in enumerate(hits)]
+            write_text(
+                experiment.run.dir / "predictions_fusion.csv",
+                "\n".join(["clip,label,predicted,score,group,fold", *rows]),
+            )
+            top1 = 100 * float(hits.mean())
+            fusion = {"top1": top1, "top5": top1, "macro": top1, "n": clips, "ci95": [0.0, 100.0]}
+            write_json(
+                experiment.run.dir / "metrics.json", {"fusion": fusion, "costs": {}, "folds": ["holdout"]}
+            )
+            runs.append((cell, seed, experiment))
+    return runs
+
+
+def test_a_variant_of_noise_is_not_called_better(tmp_path: Path) -> None:
+    """Equally good, wrong on other clips: the difference is not shown, whichever comes out ahead."""
+    for repeat in range(5):
+        ablation = load_ablation(
+            grid(tmp_path / "g.yaml", seeds=[3 * repeat, 3 * repeat + 1, 3 * repeat + 2])
+        )
+        runs = fake_runs(ablation, tmp_path / str(repeat), {"concat_mlp": 0.8, "film": 0.8})
+        (row,) = comparisons(ablation, runs).to_dict(orient="records")
+        assert row["verdict"] == "no difference shown"
+        assert row["low"] < 0 < row["high"]
+
+
+def test_a_better_variant_is(tmp_path: Path) -> None:
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
+    (row,) = comparisons(ablation, runs).to_dict(orient="records")
+    assert row["verdict"] == "better"
+    assert row["clips"] == 400
+    assert row["difference"] == pytest.approx(
+        summarize(tidy_table(runs), ["fusion.head"]).set_index("fusion.head")["mean"].diff().iloc[-1]
+    )
+
+
+def test_few_groups_are_few_facts(tmp_path: Path) -> None:
+    """The same clips, but of three source videos: nothing can be shown with three."""
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, groups=3)
+    (row,) = comparisons(ablation, runs).to_dict(orient="records")
+    assert row["verdict"] == "no difference shown"
+
+
+def test_summary_is_over_seeds(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"k": ["1", "1", "2", "2"], "stream": ["fusion"] * 4, "top1": [60.0, 70.0, 99.0, 99.5]}
+        | {"seed": [0, 1, 0, 1], "n": [10] * 4, "run_low": [50.0] * 4, "run_high": [100.0] * 4}
+        | {key: [1.0] * 4 for key in ("trainable", "gflops", "latency_ms")}
+    )
+    first, second = summarize(table, ["k"]).to_dict(orient="records")
+    assert (first["mean"], first["runs"]) == (65.0, 2)
+    assert first["low"] == pytest.approx(65 - 12.706 * 5, abs=0.01)  # t quantile, one degree of freedom
+    assert second["high"] == 100.0
+
+
+def test_a_run_of_folds_says_the_same_in_the_grid_as_in_its_metrics() -> None:
+    """Folds of 90 and 10 clips: the run's figure is over 100 tests, and so is the grid's."""
+    table = pd.DataFrame(
+        {"k": ["1", "1"], "stream": "fusion", "seed": 0, "n": [90, 10], "top1": [100.0, 0.0], "run_low": 70.0, "run_high": 95.0}
+        | dict.fromkeys(("trainable", "gflops", "latency_ms"), 1.0)
+    )  # fmt: skip
+    (row,) = summarize(table, ["k"]).to_dict(orient="records")
+    assert (row["mean"], row["low"], row["high"], row["runs"]) == (90.0, 70.0, 95.0, 1)
+
+
+def test_the_page_says_how_points_are_paired(tmp_path: Path) -> None:
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1]))
+    runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, clips=40)
+    for kept, words in (
+        (runs, "They are the differences"),
+        (runs[:-1], "up to 40 tests of one cell have no partner"),
+    ):
+        table, found = summarize(tidy_table(kept), ["fusion.head"]), comparisons(ablation, kept)
+        summary_markdown(tmp_path / "s.md", ablation, table, found, [])
+        assert words in (tmp_path / "s.md").read_text()
+
+
+def test_a_cell_whose_clips_cannot_be_read_fails_alone(tmp_path: Path) -> None:
+    file = tmp_path / "f.safetensors"
+    save_features(file, *labelled_features()[:3])
+    settings = ["data.kind=features", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
+                "run.streams=[fusion]", "train_head.epochs=2"]  # fmt: skip
+    files = {"data.root": [str(file), str(tmp_path / "missing.safetensors")]}
+    path = grid(tmp_path / "g.yaml", seeds=[0], set=settings, grid=files)
+    result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
+    ((words, why),) = result.failures
+    assert "missing.safetensors" in words
+    assert "missing.safetensors" in why
+    assert set(result.summary["data.root"]) == {str(file)}
+
+
+_PARENT = """
+import sys, time
+from moclip_lite.parallel import worker_pool
+if __name__ == "__main__":
+    pool = worker_pool(1)
+    print(pool.submit(__import__("os").getpid).result(), flush=True)
+    pool.submit(time.sleep, 600)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(_PARENT)
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    for _ in range(600):
+        place = Path(f"/proc/{worker}/stat")
+        if not place.exists() or place.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlives its parent")
+
+
+def test_streams_that_the_grid_does_not_touch_are_told_once() -> None:
+    rows = [
+        {"k": k, "stream": s, "mean": m, "trainable": 1}
+        for k in "ab"
+        for s, m in (("fusion", ord(k)), ("motion", 5))
+    ]
+    shown = condense(pd.DataFrame(rows), ["k"])
+    assert list(zip(shown["k"], shown["stream"], strict=True)) == [
+        ("a", "fusion"),
+        ("b", "fusion"),
+        ("all", "motion"),
+    ]
+
+
+def test_a_grid_runs_and_goes_on(tmp_path: Path) -> None:
+    """Two processes, one cell that can't be run; the second time nothing is trained."""
+    file = tmp_path / "f.safetensors"
+    data, motion, appearance, _ = labelled_features()
+    save_features(file, data, motion, appearance)  # no text embeddings: the adapter can't start
+    settings = ["data.kind=features", f"data.root={file}", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
+                "run.streams=[fusion]", "train_head.epochs=40"]  # fmt: skip
+    heads = ["concat_mlp", "film", "residual_adapter"]
+    path = grid(tmp_path / "g.yaml", seeds=[0, 1], set=settings, grid={"fusion.head": heads})
+    result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=2)
+    assert [why for _, why in result.failures] == [f"{file} holds no text embeddings of the labels"] * 2
+    fused = result.summary[result.summary["stream"] == "fusion"]
+    assert list(fused["fusion.head"]) == ["concat_mlp", "film"]
+    assert (fused["mean"] > 90).all()
+    assert list(result.differences["fusion.head"]) == ["film"]
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {
+        "differences.csv",
+        "plot.png",
+        "runs",
+        "summary.csv",
+        "summary.md",
+        "table.csv",
+        "table.parquet",
+    }
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "out" / "table.parquet"),
+        pd.read_csv(tmp_path / "out" / "table.csv"),
+        check_dtype=False,
+    )
+    weights = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")}
+    run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")} == weights
+
+
+def test_a_grid_that_can_not_run_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "f.safetensors"
+    settings = [
+        "data.kind=features",
+        f"data.root={file}",
+        f"cache.dir={tmp_path / 'c'}",
+        "run.streams=[fusion]",
+    ]
+    path = grid(tmp_path / "g.yaml", seeds=[0], set=settings)
+    with pytest.raises(MoclipError, match="no cell of the grid could be run"):
+        run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
+
+
+@pytest.mark.parametrize(
+    "word", ["on", "off", "yes", "n", "007", "1:30", "2024-01-01", "0x10", "1e3", ".5", "~x", "true"]
+)
+def test_words_of_a_grid_are_not_guessed(word: str, tmp_path: Path) -> None:
+    """Text settings, in the grid, as the reference and with quotes."""
+    path = tmp_path / "g.yaml"
+    path.write_text(
+        f"grid:\n  data.recipe: [{word}, other]\nreference: {{data.recipe: {word}}}\nseeds: [1, 1, 2]\n"
+    )
+    ablation = load_ablation(path)
+    recipes = [ablation.experiment(cell, 1, tmp_path).data.recipe for cell in ablation.cells()]
+    assert recipes == [word, "other"]
+    assert (ablation.reference, ablation.seeds) == ({"data.recipe": word}, (1, 2))
+
+
+def test_values_of_a_grid_are_typed_by_their_setting(tmp_path: Path) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_text(
+        "grid:\n  motion.grid: [[6, 8]]\n  clip.normalize: [on, false]\n  train_motion.lr: [1e-3]\n"
+        "  data.train_per_class: [null]\n"
+    )
+    ablation = load_ablation(path)
+    first, second = (ablation.experiment(cell, 0, tmp_path) for cell in ablation.cells())
+    assert (first.clip.normalize, second.clip.normalize) == (True, False)
+    assert (first.motion.grid, first.train_motion.lr, first.data.train_per_class) == ((6, 8), 1e-3, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ("[1, 2, 4]", [1, 2, 4]),
+        ("[0.5, 1e0, null]", [0.5, 1, 2]),
+        ("[on, off, yes]", None),
+        ("[1, 2]", None),
+        ("[1, .inf, nan]", None),
+    ],
+)
+def test_numbers_of_a_grid_have_places_on_an_axis(
+    values: str, places: list[float] | None, tmp_path: Path
+) -> None:
+    from moclip_lite.ablate.figures import _numbers
+
+    row = parse_yaml(values)
+    assert (
+        _numbers(Ablation("g", None, (), {"data.recipe": row}, (0,), "fusion", {"data.recipe": row[0]}))
+        == places
+    )

@@ -1,0 +1,113 @@
+"""The frozen CLIP: weights by file, refusals, prompts."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from moclip_lite.appearance.open_clip import AppearanceEncoder
+from moclip_lite.datasets.prompts import Prompts, read_prompts, readable
+from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
+
+MODEL = "ViT-S-32"
+PICTURES = np.random.default_rng(0).integers(0, 255, (2, 60, 80, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def random_clip() -> AppearanceEncoder:
+    return AppearanceEncoder(MODEL, "none", seed=3)
+
+
+def test_random_weights_are_seeded_and_leave_the_generator_alone(random_clip: AppearanceEncoder) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    again, other = AppearanceEncoder(MODEL, "none", seed=3), AppearanceEncoder(MODEL, "none", seed=4)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert again.weights_digest == random_clip.weights_digest != other.weights_digest
+    np.testing.assert_array_equal(again.encode_images(PICTURES), random_clip.encode_images(PICTURES))
+    assert random_clip.random
+    assert "random weights" in random_clip.describe()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_local_checkpoint_gives_its_features(
+    random_clip: AppearanceEncoder, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"clip{suffix}"
+    state = {name: value.clone() for name, value in random_clip._net.state_dict().items()}
+    if suffix == ".pt":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    loaded = AppearanceEncoder(MODEL, str(path))
+    np.testing.assert_array_equal(loaded.encode_images(PICTURES), random_clip.encode_images(PICTURES))
+    assert loaded.weights_digest == random_clip.weights_digest
+    assert not loaded.random
+
+
+class _Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("ran"),)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("kind", ["pickle", "cut", "other model", "missing", "text"])
+def test_checkpoints_that_do_not_fit_are_refused(
+    random_clip: AppearanceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ("clip.pt" if kind in ("pickle", "text") else "clip.safetensors")
+    state = {name: value.clone() for name, value in random_clip._net.state_dict().items()}
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps({"state_dict": _Harmful()}))
+    elif kind == "cut":
+        save_file(state, path)
+        path.write_bytes(path.read_bytes()[:100_000])
+    elif kind == "other model":
+        save_file({name: value for name, value in state.items() if "visual" not in name}, path)
+    elif kind == "text":
+        path.write_text("weights")
+    with pytest.raises(CheckpointError, match=r"clip\.(pt|safetensors)"):
+        AppearanceEncoder(MODEL, str(path))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_unknown_models_and_tags_name_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="ViT-B-32"):
+        AppearanceEncoder("ViT-B32", "openai")
+    with pytest.raises(ConfigError, match="openai"):
+        AppearanceEncoder("ViT-B-32", "openia")
+
+
+def test_weights_that_cannot_be_had_are_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsUnavailable, match="--pretrained none"):
+        AppearanceEncoder("ViT-B-32", "laion2b_s34b_b79k")
+
+
+def test_class_vectors_are_means_over_sentences(random_clip: AppearanceEncoder) -> None:
+    prompts = Prompts(("a photo of {}.", "{} in a video"), {"Dive": ("diving", "a dive")})
+    (vector,) = random_clip.class_vectors(["Dive"], prompts)
+    rows = random_clip.encode_text(
+        ["a photo of diving.", "diving in a video", "a photo of a dive.", "a dive in a video"]
+    )
+    np.testing.assert_allclose(vector, rows.mean(0) / np.linalg.norm(rows.mean(0)), atol=1e-5)
+
+
+def test_prompt_files(tmp_path: Path) -> None:
+    assert readable("ApplyEyeMakeup") == readable("apply_eye-makeup") == "apply eye makeup"
+    path = tmp_path / "p.yaml"
+    path.write_text("templates: ['a {} b']\nclasses: {X: [one, two]}\n")
+    assert read_prompts(path).sentences("X") == ["a one b", "a two b"]
+    assert read_prompts(path).sentences("YoYo") == ["a yo yo b"]
+    for text in ("templates: [no place]", "classes: [a]", "wrong: 1", "a: [b"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"p\.yaml"):
+            read_prompts(path)

@@ -1,0 +1,165 @@
+"""Every option of every command: paths stay text, empty ones are refused, and 0 reaches the configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from moclip_lite.cli.app import app
+from moclip_lite.datasets import Fold
+from moclip_lite.errors import ConfigError
+from moclip_lite.experiment.config import Experiment, load_experiment
+
+from support.cli import assert_refused, class_folders, moclip, sets
+
+
+def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+def _options(*kinds: str) -> list[tuple[str, str, str]]:
+    """(command, option, its help) of the options whose type names one of the kinds."""
+    return sorted(
+        (words, parameter.opts[0], parameter.help or "")
+        for words, command in _commands(typer.main.get_command(app))
+        for parameter in command.params
+        if parameter.opts[0].startswith("--")
+        and any(kind in str(parameter.type_descriptor.annotation) for kind in kinds)
+    )
+
+
+def _key(about: str) -> str | None:
+    """The configuration key that an option's help names first."""
+    match = re.match(r"([a-z_]+\.[a-z_]+)\b", about)
+    return match.group(1) if match else None
+
+
+PATHS = _options("Path")
+KEYED_PATHS = [(words, option, key) for words, option, about in PATHS if (key := _key(about))]
+KEYED_NUMBERS = [
+    (words, option, key) for words, option, about in _options("int", "float") if (key := _key(about))
+]
+
+
+class _Asked(Exception):
+    """Carries the configuration that a command made."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Calls a command with one option and returns the configuration that it made of it."""
+    real = load_experiment
+
+    def spy(path: Path | None = None, overrides: Any = ()) -> Experiment:
+        raise _Asked(real(None if path is None or not path.is_file() else path, overrides))
+
+    monkeypatch.setattr("moclip_lite.experiment.config.load_experiment", spy)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("", encoding="utf-8")
+
+    def ask(words: str, option: str, value: str) -> Experiment:
+        more = ("--out", "x.safetensors") if words == "extract features" else ()
+        with pytest.raises(_Asked) as caught:
+            moclip(*words.split(), "run", *more, option, value)
+        (found,) = caught.value.args
+        assert isinstance(found, Experiment)
+        return found
+
+    return ask
+
+
+def _value(experiment: Experiment, key: str) -> Any:
+    section, name = key.split(".")
+    return getattr(getattr(experiment, section), name)
+
+
+def _with_source(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Commands that make one configuration; `ablate` makes many, and the cache's own have none."""
+    return [
+        row for row in rows if row[0].split()[0] not in ("ablate", "cache", "dataset", "index", "retrieval")
+    ]
+
+
+def test_the_sweeps_see_options() -> None:
+    assert len(PATHS) > 30
+    assert len(_with_source(KEYED_PATHS)) > 10
+    assert len(_with_source(KEYED_NUMBERS)) > 6
+
+
+@pytest.mark.parametrize(
+    "word", ["007", "2024-01-01", "on", "1e3", "a: b", "it's", "a\nb", "null", '"q"', "x # y"]
+)
+@pytest.mark.parametrize(("words", "option", "key"), _with_source(KEYED_PATHS))
+def test_paths_of_options_stay_text(words: str, option: str, key: str, word: str, asked: Any) -> None:
+    assert _value(asked(words, option, word), key) == Path(word)
+
+
+@pytest.mark.parametrize(("words", "option", "key"), _with_source(KEYED_PATHS))
+def test_home_is_found_by_options(
+    words: str, option: str, key: str, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert _value(asked(words, option, "~/x"), key) == Path("/somewhere/x")
+
+
+@pytest.mark.parametrize(("words", "option", "key"), _with_source(KEYED_NUMBERS))
+def test_zero_reaches_the_configuration(words: str, option: str, key: str, asked: Any) -> None:
+    experiment = asked(words, option, "0")
+    assert _value(experiment, key) == 0
+    assert key.split(".")[1] in getattr(experiment, key.split(".")[0]).model_fields_set
+
+
+@pytest.mark.parametrize(("words", "option"), [row[:2] for row in PATHS])
+def test_empty_paths_are_refused(
+    words: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unset variable of the shell never means the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for given in ((option, ""), (f"{option}=",), (option, " ")):
+        assert_refused(moclip(*words.split(), *given), option, "is empty")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Configuration files
+
+
+def test_empty_sections_are_empty(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("data:\n  # root: x\nrun:\n  seed: 0\n", encoding="utf-8")
+    assert load_experiment(file) == load_experiment(None, ["run.seed=0"])
+    assert load_experiment(file, ["data.recipe=007"]).data.recipe == "007"
+
+
+@pytest.mark.parametrize("word", ["run.streams=[motion, motion]", "data.splits=[2, 1, 2]"])
+def test_what_is_given_twice_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match="given twice"):
+        load_experiment(None, [word])
+
+
+def test_misspelt_prompts_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = class_folders(tmp_path / "data")
+    file = tmp_path / "prompts.yaml"
+    file.write_text("classes:\n  lefft: [going left]\n", encoding="utf-8")
+    divided: list[Fold] = []
+    monkeypatch.setattr("moclip_lite.experiment.session.divide", lambda *words: divided)
+    places = (f"clip.prompts={file}", f"run.dir={tmp_path / 'run'}", "clip.pretrained=none")
+    assert_refused(moclip("run", root, *sets(places)), "lefft", "left")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("entry", ["=x", "x", "(=x", r"a=\9", r"a=\g<no>"])
+def test_renamings_that_mean_nothing(entry: str, tmp_path: Path) -> None:
+    words = ("convert", tmp_path / "none.pt", "--out", tmp_path / "o.safetensors", "--rename", entry)
+    assert_refused(moclip(*words), "--rename")

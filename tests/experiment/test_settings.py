@@ -1,0 +1,228 @@
+"""Settings: what a value means is its field's to say, and 0 is a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from moclip_lite.cli.app import app
+from moclip_lite.cli.options import experiment_of
+from moclip_lite.datasets.prompts import read_prompts
+from moclip_lite.errors import ConfigError
+from moclip_lite.experiment.config import Experiment, load_experiment, save_experiment
+from moclip_lite.training.loop import pick_device
+
+from support.cli import FOLDER_YAML, assert_refused, moclip
+
+WORDS = (
+    "007",
+    "2024-01-01",
+    "on",
+    "1e3",
+    "1:30",
+    "0x10",
+    "no",
+    "1_000",
+    "a #b",
+    "a: b",
+    "[x]",
+    "{",
+    "- a",
+    "it's",
+)
+"""Text that YAML takes for something else."""
+
+
+def fields() -> dict[str, Any]:
+    """Key -> type, of every setting."""
+    found = {}
+    for section, info in Experiment.model_fields.items():
+        kind = info.annotation
+        assert isinstance(kind, type)
+        assert issubclass(kind, BaseModel)
+        found |= {f"{section}.{name}": str(field.annotation) for name, field in kind.model_fields.items()}
+    return found
+
+
+def value_of(experiment: Experiment, key: str) -> Any:
+    section, name = key.split(".")
+    return getattr(getattr(experiment, section), name)
+
+
+PATHS = sorted(key for key, kind in fields().items() if "Path" in kind)
+TEXTS = ("clip.pretrained", "clip.model", "data.group_pattern", "data.recipe")
+NUMBERS = sorted(
+    key for key, kind in fields().items() if ("int" in kind or "float" in kind or "Count" in kind) and "tuple" not in kind
+)  # fmt: skip
+
+
+def test_the_sweeps_see_all_fields() -> None:
+    assert len(PATHS) == 5
+    assert len(NUMBERS) > 40
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("word", WORDS)
+def test_a_path_is_text(key: str, word: str, tmp_path: Path) -> None:
+    assert value_of(load_experiment(None, [f"{key}={word}"]), key) == Path(word)
+    assert value_of(experiment_of(None, None, {key: word}), key) == Path(word)
+    section, name = key.split(".")
+    file = tmp_path / "x.yaml"
+    if word in WORDS[:8]:  # the others are not plain scalars in a file
+        file.write_text(f"{section}:\n  {name}: {word}\n", encoding="utf-8")
+        assert value_of(load_experiment(file), key) == Path(word)
+    save_experiment(load_experiment(None, [f"{key}={word}"]), file)
+    assert value_of(load_experiment(file), key) == Path(word)
+
+
+@pytest.mark.parametrize("key", TEXTS)
+@pytest.mark.parametrize("word", WORDS)
+def test_text_is_text(key: str, word: str) -> None:
+    assert value_of(load_experiment(None, [f"{key}={word}"]), key) == word
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_home_is_found(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert value_of(load_experiment(None, [f"{key}=~/x"]), key) == Path("/home/someone/x")
+    assert load_experiment(None, ["clip.pretrained=~/w"]).clip.pretrained == "/home/someone/w"
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_zero_is_honoured_or_refused(key: str) -> None:
+    try:
+        found = value_of(load_experiment(None, [f"{key}=0"]), key)
+    except ConfigError as error:
+        assert key in str(error)  # noqa: PT017
+    else:
+        assert found == 0
+        assert type(found) in (int, float)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("word", [".inf", "nan", "-inf", "on", "false", "1:30", "null_"])
+def test_a_number_is_a_number(key: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        load_experiment(None, [f"{key}={word}"])
+
+
+@pytest.mark.parametrize("word", ["run.streams=[]", "data.splits=[]", "data.splits=[0]", "run.seed=-1", "run.device=gpu",
+                                  "train_head.lr_scales={a: nan}", "run.dir=''", "train_motion.milestones=[-1]"])  # fmt: skip
+def test_values_that_mean_nothing(word: str) -> None:
+    with pytest.raises(ConfigError, match=word.partition("=")[0]):
+        load_experiment(None, [word])
+
+
+def test_numbers_keep_their_meaning() -> None:
+    found = load_experiment(None, ["run.seed=010", "train_head.lr=1e-3", "motion.grid=[12, 16]", "test.crops=5",
+                                   "motion.pretrained=yes", "data.root=null", "train_motion.lr_scales={on: 0.5}"])  # fmt: skip
+    assert (found.run.seed, found.train_head.lr, found.motion.grid) == (10, 1e-3, (12, 16))
+    assert (found.test.crops, found.motion.pretrained, found.data.root) == (5, True, None)
+    assert found.train_motion.lr_scales == {"on": 0.5}
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("run:\n  seed: 1\n  seed: 2\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="'seed' is given twice"):
+        load_experiment(file)
+
+
+@pytest.mark.parametrize("name", ["seed", "workers"])
+def test_options_of_zero_win(name: str) -> None:
+    key = f"run.{name}"
+    assert value_of(experiment_of(None, [f"{key}=3"], {key: 0}), key) == 0
+    assert value_of(experiment_of(None, [f"{key}=3"], {key: None}), key) == 3
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+ZERO = {"seed", "workers", "crf", "bframes", "warmup", "weight_decay", "start", "frame", "days"}
+"""Options for which 0 is a value."""
+OPTIONS = sorted(
+    (" ".join(path), parameter.opts[0], parameter.name)
+    for path, command in commands(typer.main.get_command(app))
+    for parameter in command.params
+    if any(word in str(parameter.type_descriptor.annotation) for word in ("int", "float"))
+    and "[str]" not in str(parameter.type_descriptor.annotation)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "option", "name"), [o for o in OPTIONS if o[2] not in ZERO])
+def test_options_of_zero_are_refused(
+    command: str, option: str, name: str, clip: Path, tmp_path: Path
+) -> None:
+    """The value is refused before anything else is looked at, or before anything is written."""
+    words = {
+        "mv extract": (clip, "-o", tmp_path / "x.npz"), "mv transcode": (clip, tmp_path / "x.mp4"),
+        "dataset prepare": ("synthetic" if name == "clips_per_class" else "folder", "--root", clip.parent, "--out", tmp_path / "out"),
+        "index": (clip.parent,), "search": ("x",), "predict": (clip, "--model", tmp_path), "zero-shot": (clip, "--labels", "a,b"),
+        "train video-text": (clip.parent, "--out", tmp_path / "out"),
+    }  # fmt: skip
+    message = assert_refused(moclip(*command.split(), *words[command], option, 0))
+    assert (
+        name.replace("_", "-") in message or name.replace("_", " ") in message or "clips per class" in message
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_without_end_are_refused(clip: Path, tmp_path: Path) -> None:
+    for word in ("inf", "nan"):
+        for option in ("--lr", "--weight-decay", "--warmup"):
+            words = ("train", "video-text", clip.parent, "--out", tmp_path / "o", option, word)
+            assert_refused(moclip(*words), option)
+        assert_refused(moclip("index", clip.parent, "--window", word), "--window")
+        assert_refused(moclip("cache", "prune", "--days", word), "--days")
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:5", "mps", "gpu", "cpu:1", "cuda:x"])
+def test_a_device_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"device"):
+        pick_device(name)
+    if name in ("cuda", "mps"):
+        words = ("--set", f"run.device={name}", "--root", tmp_path, "--run-dir", tmp_path / "run")
+        assert_refused(moclip("run", FOLDER_YAML, *words), f"no device '{name}'")
+        words = ("--model", "mobileviclip-tiny", "--pretrained", "none", "--device", name)
+        assert_refused(moclip("index", tmp_path, *words), f"no device '{name}'")
+
+
+# prompts
+
+
+def test_prompt_files_hold_text(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("classes:\n  on: [007, 1e3]\n  2024-01-01: [no]\n", encoding="utf-8")
+    found = read_prompts(file)
+    assert found.paraphrases == {"on": ("007", "1e3"), "2024-01-01": ("no",)}
+    assert found.check(("on", "2024-01-01")) is found
+    assert found.check(("on",)) is found  # a file for more classes than there are
+
+
+def test_misspelt_classes_of_prompts_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("classes:\n  jumpimg: [jumping]\n  left: [going left]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'jumpimg' is none of the 3 labels.*'jumping'"):
+        read_prompts(file).check(("jumping", "left", "right"))
+    for text in (
+        "classes: [a]",
+        "classes: {a: b}",
+        "classes: {a: [null]}",
+        "templates: [a]",
+        "classes: {a: [b], a: [c]}",
+    ):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"p\.yaml"):
+            read_prompts(file)

@@ -1,0 +1,337 @@
+"""The commands on videos and sentences, and MobileViCLIP as appearance stream."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from moclip_lite.appearance.mobileviclip import VideoAppearanceEncoder
+from moclip_lite.errors import ConfigError
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.session import make_encoder
+from moclip_lite.mobileviclip import (
+    VARIANTS,
+    create_mobileviclip,
+    load_model,
+    save_model,
+)
+from moclip_lite.sampling import frame_positions
+from mv_tools import read_rgb_at
+
+from support.cli import assert_ok, assert_refused, launched, moclip
+from support.mobileviclip import TINY, apple_state, shaken
+from support.paths import ROOT
+
+TINY_8 = dataclasses.replace(TINY, num_frames=8)
+MODEL = ("--model", "mobileviclip-tiny")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VARIANTS, "tiny", TINY_8)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    model = shaken(TINY_8)
+    model.weights = "made for tests"
+    save_model(tmp_path / "tiny.safetensors", model)
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.fixture
+def videos(tmp_path: Path, make_clip: Callable[..., Path]) -> Path:
+    for label, step in (("left", (-3, 0)), ("right", (3, 0))):
+        for number in range(4):
+            make_clip(f"videos/{label}/{number}.mp4", frames=10 + number, step=step)
+    return tmp_path / "videos"
+
+
+def test_index_and_search(videos: Path, weights: Path, tmp_path: Path) -> None:
+    index = tmp_path / "i.safetensors"
+    words = ("index", videos, "--out", index, *MODEL, "--pretrained", weights)
+    made = assert_ok(moclip(*words, "--json"))
+    assert (made.json["videos"], made.json["windows"], made.json["failures"]) == (8, 8, [])
+    found = assert_ok(moclip("search", "a person juggling", "--index", index, "-k", 3, "--json"))
+    (query,) = found.json["queries"]
+    assert query["query"] == "a person juggling"
+    assert len(query["results"]) == 3
+    assert set(query["results"][0]) == {"path", "start", "stop", "score"}
+    assert "RANDOM" not in found.err
+    assert "a person juggling" in assert_ok(moclip("search", "a person juggling", "-I", index)).out
+    (videos / "left" / "0.mp4").unlink()
+    gone = assert_ok(moclip("search", "x", "--index", index, "-k", 100, "--json"))
+    assert len(gone.json["queries"][0]["results"]) == 7
+    assert "1 of 8 videos are gone" in gone.err
+    assert_refused(moclip("search", "x", "--index", index, "--pretrained", "none"), "other weights")
+    assert_refused(moclip("search", " ", "--index", index), "empty")
+    assert_refused(moclip("search", "x", "--index", weights), "not an index")
+    assert_refused(moclip("search", "x", "--index", tmp_path / "absent.safetensors"), "missing")
+    assert_refused(moclip("index", tmp_path / "absent", "--out", index), "no such folder")
+    assert_refused(moclip("index", videos, "--out", tmp_path / "i.csv"), ".safetensors")
+    assert_refused(
+        moclip("index", videos, "--out", index, "--model", "mobileviclip-huge"), "mobileviclip-tiny"
+    )
+
+
+def test_random_weights_are_said(videos: Path, tmp_path: Path) -> None:
+    made = assert_ok(
+        moclip("index", videos, "-o", tmp_path / "i.safetensors", *MODEL, "--pretrained", "none")
+    )
+    assert "RANDOM weights" in made.err
+    long = assert_ok(moclip("search", "word " * 100, "-I", tmp_path / "i.safetensors"))
+    assert "cut to 75" in long.err
+    assert "RANDOM weights" in long.err
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Path:
+    """Weights converted from a checkpoint without a text tower."""
+    state = {k: v for k, v in apple_state(shaken(TINY_8)).items() if not k.startswith("text_encoder.")}
+    torch.save(state, tmp_path / "pictures.pt")
+    out = tmp_path / "half.safetensors"
+    said = assert_ok(moclip("convert", tmp_path / "pictures.pt", "--out", out, *MODEL, "--partial", "--json"))
+    assert said.json["random_parts"] == ["text tower"]
+    assert "RANDOM weights in its text tower" in said.err
+    return out
+
+
+def test_weights_converted_in_part_are_told_with_every_answer(
+    videos: Path, half: Path, tmp_path: Path
+) -> None:
+    """A second time too, when everything comes from the cache."""
+    index, table, clip = tmp_path / "i.safetensors", tmp_path / "t.csv", videos / "left" / "0.mp4"
+    table.write_text("clip,caption\nleft/0,to the left\nright/0,to the right\n")
+    weights = (*MODEL, "--pretrained", half)
+    run = [
+        f"data.root={videos}", f"run.dir={tmp_path / 'run'}", "clip.model=mobileviclip-tiny", f"clip.pretrained={half}",
+        "clip.frames=8", "run.streams=[appearance]", "run.workers=1", "train_head.epochs=1",
+    ]  # fmt: skip
+    sets = [word for value in run for word in ("--set", value)]
+    commands: list[tuple[object, ...]] = [
+        ("index", videos, "--out", index, *weights),
+        ("search", "x", "--index", index),
+        ("retrieval", table, "--root", videos, *weights),
+        ("zero-shot", clip, *weights, "--labels", "a,b"),
+        ("zero-shot", videos, *weights),
+        ("run", ROOT / "experiments" / "folder.yaml", *sets),
+        ("predict", clip, "--model", tmp_path / "run"),
+    ]
+    for words in commands:
+        for again in range(1 if words[0] == "run" else 2):
+            said = assert_ok(moclip(*words, "--json"))
+            assert "RANDOM weights in its text tower" in said.err, (words[0], again)
+    for words in commands[:3]:
+        assert "RANDOM weights in its text tower" in assert_ok(moclip(*words, "--json")).json["model"]
+
+
+@pytest.mark.parametrize(("options", "random"), [((), True), (("--train-text",), False)])
+def test_a_frozen_random_text_tower_stays_random(
+    videos: Path, half: Path, tmp_path: Path, options: tuple[str, ...], random: bool
+) -> None:
+    for number, pretrained in enumerate((half, "none")):
+        out = tmp_path / str(number)
+        words = ("train", "video-text", videos, "-o", out, *MODEL, "--pretrained", pretrained, "--epochs", 1)
+        assert_ok(moclip(*words, *options))
+        assert load_model(out / "model.safetensors").random_parts == (("text tower",) if random else ())
+
+
+def test_files_that_cannot_be_read_end_an_index_with_2(videos: Path, weights: Path, tmp_path: Path) -> None:
+    """As they do predict: the rest is done, the bad one named."""
+    (videos / "left" / "1.mp4").write_bytes(b"broken")
+    words = ("index", videos, "--out", tmp_path / "i.safetensors", *MODEL, "--pretrained", weights)
+    for options in ((), ("--json",)):
+        made = moclip(*words, *options)
+        assert made.code == 2
+        assert "Traceback" not in made.err
+    assert (made.json["videos"], [f["name"] for f in made.json["failures"]]) == (7, ["left/1.mp4"])
+    assert_ok(moclip("search", "x", "--index", tmp_path / "i.safetensors"))
+
+
+def test_a_relative_checkpoint_works_from_anywhere(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(weights.parent)
+    index, out = tmp_path / "i.safetensors", tmp_path / "run"
+    near = (*MODEL, "--pretrained", weights.name)
+    train = ("train", "video-text", videos, "-o", out, "--epochs", 1, "--json")
+    assert_ok(moclip("index", "videos", "--out", index, *near))
+    first = assert_ok(moclip(*train, *near)).json
+    monkeypatch.chdir(videos)
+    assert_ok(moclip("search", "x", "--index", index))
+    assert assert_ok(moclip(*train, *MODEL, "--pretrained", f"../{weights.name}")).json == first
+    weights.rename(tmp_path / "moved.safetensors")
+    assert_refused(moclip("search", "x", "--index", index), "i.safetensors", "--pretrained")
+    assert_ok(moclip("search", "x", "--index", index, "--pretrained", tmp_path / "moved.safetensors"))
+
+
+def test_zero_shot(videos: Path, weights: Path) -> None:
+    clip = videos / "left" / "0.mp4"
+    words = (
+        "zero-shot",
+        clip,
+        *MODEL,
+        "--pretrained",
+        weights,
+        "--labels",
+        "a person diving, water",
+        "--json",
+    )
+    (answer,) = assert_ok(moclip(*words)).json
+    assert {p["label"] for p in answer["predictions"]} == {"a person diving", "water"}
+    assert sum(p["score"] for p in answer["predictions"]) == pytest.approx(1)
+    whole = assert_ok(moclip("zero-shot", videos, *MODEL, "--pretrained", weights, "--json"))
+    assert whole.json["n"] == 2
+    assert "RANDOM" in assert_ok(moclip(*words[:4], "--pretrained", "none", *words[6:])).err
+
+
+def test_retrieval(videos: Path, weights: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("video_id,sentence\nleft/0,a pan to the left\nright/1,a pan to the right\n")
+    words = ("retrieval", table, "--root", videos, *MODEL, "--pretrained", weights)
+    result = assert_ok(moclip(*words, "--json")).json
+    assert (result["videos"], result["texts"]) == (2, 2)
+    assert result["text_to_video"]["r5"] == 100
+    assert "dual softmax" in assert_ok(moclip(*words)).out
+    table.write_text("video_id,sentence\nleft/9,x\n")
+    assert_refused(moclip(*words), "left/9")
+
+
+def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Path) -> None:
+    """torchrun with gloo: batches of 4 in one process, of 2 in each of two, one of which can't read a clip."""
+    (videos / "left" / "1.mp4").write_bytes(b"broken")
+    words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3,
+             "--grad-checkpointing", "--json")  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    whole = assert_ok(moclip(*words, "--batch", 4, "--out", one)).json
+    parts = assert_ok(launched(*words, "--batch", 2, "--out", two, processes=2)).json  # one of them speaks
+    assert list(parts["unread"]) == list(whole["unread"]) == [str(videos / "left" / "1.mp4")]
+    assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-3)
+    double = load_model(two / "model.safetensors").state_dict()
+    for name, value in load_model(one / "model.safetensors").state_dict().items():
+        torch.testing.assert_close(
+            double[name], value, rtol=1e-3, atol=2e-3, msg=name
+        )  # norms' statistics too
+
+
+def test_training_is_kept_and_goes_on(videos: Path, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = (
+        "train",
+        "video-text",
+        videos,
+        "--out",
+        out,
+        *MODEL,
+        "--pretrained",
+        weights,
+        "--batch",
+        4,
+        "--lr",
+        0.001,
+    )
+    metrics = assert_ok(moclip(*words, "--epochs", 2, "--json")).json
+    assert [row["epoch"] for row in metrics["epochs"]] == [0, 1]
+    trained = load_model(out / "model.safetensors")
+    assert trained.weights == "trained on 8 pairs from made for tests"
+    before = load_model(weights)
+    assert not torch.equal(trained.video.trunk.head.fc.weight, before.video.trunk.head.fc.weight)
+    assert torch.equal(trained.text.projection_layer, before.text.projection_layer)  # frozen
+    assert assert_ok(moclip(*words, "--epochs", 2, "--json")).json == metrics  # nothing left to do
+    assert_refused(moclip(*words, "--epochs", 3), "holds another training")
+    table = tmp_path / "t.csv"
+    table.write_text("clip,caption\nleft/0.mp4,a pan\n")
+    words = (
+        "train",
+        "video-text",
+        table,
+        "--root",
+        videos,
+        "-o",
+        tmp_path / "x",
+        *MODEL,
+        "--pretrained",
+        weights,
+    )
+    assert_refused(moclip(*words), "too few")
+
+
+def test_convert(tmp_path: Path, weights: Path) -> None:
+    theirs = tmp_path / "theirs.pt"
+    torch.save(apple_state(shaken(TINY_8)), theirs)
+    out = tmp_path / "ours.safetensors"
+    made = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--fold", "--json"))
+    assert (made.json["missing"], made.json["unexpected"], made.json["layout"]) == ([], [], "apple")
+    assert load_model(out).folded
+    assert create_mobileviclip("tiny", out).folded
+    state = {**apple_state(shaken(TINY_8)), "image_encoder.model.more": torch.zeros(1)}
+    torch.save(state, theirs)
+    assert_refused(moclip("convert", theirs, "--out", out, *MODEL), "1 unexpected", "more")
+    said = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--partial"))
+    assert "unexpected: image_encoder.model.more" in said.err
+    assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "x"), "REGEX=REPLACEMENT")
+    assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "(=x"), "regular expression")
+    assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be used")
+
+
+def test_export(tmp_path: Path, weights: Path) -> None:
+    files = assert_ok(moclip("export", weights, "--out", tmp_path / "onnx", "--json")).json
+    assert [Path(f["path"]).name for f in files] == ["video.onnx", "text.onnx"]
+    assert all(f["difference"] <= 1e-4 for f in files)
+    about = json.loads((tmp_path / "onnx" / "model.json").read_text())
+    assert about["config"]["num_frames"] == 8
+    assert_refused(moclip("export", tmp_path / "nothing", "--out", tmp_path / "onnx"), "nothing to export")
+    assert_refused(moclip("export", tmp_path, "--out", tmp_path / "onnx"), "not a run folder")
+
+
+def test_the_appearance_stream(clip: Path, weights: Path) -> None:
+    experiment = load_experiment(None, ["clip.model=mobileviclip-tiny", f"clip.pretrained='{weights}'"])
+    assert (
+        experiment.clip.frames,
+        load_experiment(None, ["clip.model=mobileviclip-tiny"]).clip.pretrained,
+    ) == (8, "datacompdr")
+    encoder = make_encoder(experiment, torch.device("cpu"))
+    assert isinstance(encoder, VideoAppearanceEncoder)
+    assert not encoder.random
+    pictures = read_rgb_at(clip, frame_positions(24, 8).tolist()).frames
+    feature = encoder.encode_images(pictures)
+    assert feature.shape == (1, encoder.dim)
+    model = load_model(weights)
+    with torch.inference_mode():
+        wanted = model.encode_video(encoder.prepare(pictures)[None], normalize=True)
+    np.testing.assert_allclose(feature, wanted, atol=1e-4)
+    both = encoder.encode_prepared(torch.cat([encoder.prepare(pictures), encoder.prepare(pictures[::-1])]))
+    assert both.shape == (2, encoder.dim)
+    assert encoder.frame_cost()["parameters"] > 0
+    with pytest.raises(ConfigError, match="mobileviclip-huge"):
+        make_encoder(load_experiment(None, ["clip.model=mobileviclip-huge"]), torch.device("cpu"))
+
+
+def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> None:
+    sets = [
+        f"data.root={videos}", f"run.dir={tmp_path / 'run'}", "clip.model=mobileviclip-tiny", f"clip.pretrained={weights}",
+        "clip.frames=8", "run.streams=[appearance]", "run.workers=1", "train_head.epochs=2",
+    ]  # fmt: skip
+    words = [word for value in sets for word in ("--set", value)]
+    root = ROOT
+    metrics = assert_ok(moclip("run", root / "experiments" / "folder.yaml", *words, "--json")).json
+    assert metrics["appearance"]["n"] == 2
+    clip = videos / "left" / "0.mp4"
+    (answer,) = assert_ok(moclip("predict", clip, "--model", tmp_path / "run", "--json")).json
+    assert len(answer["predictions"]) == 2
+    assert_ok(moclip("export", tmp_path / "run", "--out", tmp_path / "onnx"))
+    stored = onnx.load(tmp_path / "onnx" / "pictures.onnx")
+    assert not any("text" in entry.name for entry in stored.graph.initializer)
+    example = [sys.executable, root / "docs" / "examples" / "predict_onnx.py", tmp_path / "onnx", clip]
+    rows = subprocess.run(example, capture_output=True, text=True, check=True).stdout.splitlines()
+    found = {label: float(score) for label, score in (row.split("\t") for row in rows)}
+    assert found == pytest.approx({p["label"]: p["score"] for p in answer["predictions"]}, abs=1e-4)

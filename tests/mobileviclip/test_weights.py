@@ -1,0 +1,341 @@
+"""Weights: our own files, files in others' layouts, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
+from moclip_lite.mobileviclip import (
+    VARIANTS,
+    MobileViCLIP,
+    MobileViClipConfig,
+    build,
+    create_mobileviclip,
+    import_checkpoint,
+    load_model,
+    save_model,
+)
+
+from support.mobileviclip import (
+    SMALL,
+    TINY,
+    apple_state,
+    clip_of,
+    open_clip_state,
+    published_state,
+    shaken,
+    timm_state,
+)
+
+State = dict[str, Tensor]
+
+
+def write(path: Path, state: State) -> Path:
+    if path.suffix == ".safetensors":
+        save_file({name: value.contiguous() for name, value in state.items()}, path)
+    else:
+        torch.save({"module": state}, path)
+    return path
+
+
+def embeddings(model: MobileViCLIP) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode():
+        return model.encode_video(clip_of(model.config)), model.encode_text(
+            model.tokenize(["a person juggling"])
+        )
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_our_files_come_back_whole(tmp_path: Path, folded: bool) -> None:
+    model = shaken(dataclasses.replace(TINY, normalization=((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))))
+    model = model.reparameterize() if folded else model
+    model.weights = "trained on something"
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors")
+    assert (again.config, again.folded, again.weights) == (model.config, folded, model.weights)
+    for one, other in zip(embeddings(model), embeddings(again), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def spoil_config(about: dict[str, object]) -> None:
+    about["config"]["dims"] = [16, 32, 4096, 4096]  # type: ignore[index]
+
+
+def spoil_key(about: dict[str, object]) -> None:
+    about["config"]["dimensions"] = 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize("how", ["cut", "other", "config", "key", "nan", "lacking"])
+def test_damaged_files_of_ours_are_refused(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "m.safetensors"
+    model = shaken()
+    if how == "nan":
+        model.log_temperature.data.fill_(float("nan"))
+    save_model(path, model)
+    state = load_file(path)
+    about = {"config": TINY.describe(), "folded": False, "weights": "x"}
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif how == "other":
+        save_file(state, path)
+    elif how == "lacking":
+        state.pop("log_temperature")
+        save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
+    elif how in ("config", "key"):
+        (spoil_config if how == "config" else spoil_key)(about)
+        save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
+    with pytest.raises(CheckpointError, match=r"m\.safetensors|description"):
+        load_model(path)
+
+
+LAYOUTS: list[tuple[MobileViClipConfig, Callable[[MobileViCLIP], State], str]] = [
+    (TINY, apple_state, "apple"), (SMALL, apple_state, "apple"), (SMALL, open_clip_state, "open_clip"),
+    (TINY, published_state, "mobileviclip"), (SMALL, published_state, "mobileviclip"),
+]  # fmt: skip
+RENAME = ((r"temporal_conv", "temporal"),)
+
+
+@pytest.mark.parametrize(("config", "layout", "name"), LAYOUTS)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_layouts_of_others(
+    tmp_path: Path,
+    config: MobileViClipConfig,
+    layout: Callable[[MobileViCLIP], State],
+    name: str,
+    suffix: str,
+) -> None:
+    source = shaken(config, seed=5)
+    source.video.trunk.head.fc.bias.data.zero_()  # their projection has none
+    if name != "mobileviclip":  # an image model: temporal tensors at their beginning
+        fresh = build(config, 6)
+        begin = {k: v for k, v in fresh.state_dict().items() if "temporal" in k and "log_" not in k}
+        source.load_state_dict({**source.state_dict(), **begin})
+    path = write(tmp_path / f"theirs{suffix}", layout(source))
+    model = build(config, 6)
+    report = import_checkpoint(model, path, rename=RENAME)
+    assert report.layout == name
+    assert (report.missing, report.unexpected) == ((), ())
+    assert bool(report.new) == (name != "mobileviclip")
+    assert f"{len(report.matched)} tensors matched" in report.summary()
+    if name == "mobileviclip":
+        assert model.config.normalization[0][0] == 0.485
+        model.set_normalization(source.config.normalization)
+    for one, other in zip(embeddings(source), embeddings(model), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.temperature, source.temperature)
+
+
+def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
+    source = shaken(seed=5)
+    unknown = write(tmp_path / "published.pt", published_state(source, "token_mixer.time_mixing"))
+    model = build(TINY)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"unexpected.*time_mixing"):
+        import_checkpoint(model, unknown)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    report = import_checkpoint(model, unknown, partial=True)
+    assert all("time_mixing" in name for name in report.unexpected)
+    assert all(".temporal." in name for name in report.missing)
+    assert len(report.missing) == 5 * sum(TINY.depths[:3])  # taps, and four of a norm
+    picture = write(tmp_path / "timm.safetensors", timm_state(source))
+    with pytest.raises(CheckpointError, match=r"missing.*text"):
+        import_checkpoint(model, picture)
+    assert import_checkpoint(model, picture, partial=True).layout == "timm"
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize(
+    ("kept", "random"),
+    [
+        ("video.", ("text tower",)),
+        ("text.|stem", ("video encoder",)),
+        ("text.", ()),
+        ("video.|final_layer_norm", ("text tower",)),
+        ("video.|text.", ()),
+    ],
+)
+def test_what_a_part_of_a_checkpoint_leaves_random_is_recorded(
+    tmp_path: Path, kept: str, random: tuple[str, ...], fold: bool
+) -> None:
+    """In the model, in the file that is written from it and in its description, folded or not."""
+    source = shaken(seed=5)
+    state = open_clip_state(source)
+    marks = {
+        "video.": "visual.",
+        "text.": "text.",
+        "stem": "visual.trunk.stem",
+        "final_layer_norm": "text.final",
+    }
+    starts = tuple(marks[mark] for mark in kept.split("|"))
+    state = {name: value for name, value in state.items() if name.startswith((*starts, "logit"))}
+    if not any(name.startswith("visual.trunk.") for name in state):
+        state["visual.trunk.stem.0.conv_kxk.0.bn.bias"] = torch.zeros(16)  # what tells the layout
+        random = ("video encoder",)
+    path = write(tmp_path / "part.safetensors", state)
+    model = build(TINY)
+    report = import_checkpoint(model, path, partial=True)
+    assert [part.partition(" (")[0] for part in model.random_parts] == list(random)
+    assert model.random == bool(random)
+    assert bool(report.missing) == bool(random)
+    save_model(tmp_path / "ours.safetensors", model.reparameterize() if fold else model)
+    again = load_model(tmp_path / "ours.safetensors")
+    assert again.random_parts == model.random_parts
+    assert again.random == bool(random)
+    assert ("RANDOM" in again.describe()) == bool(random)
+    assert all(part in again.describe() for part in random)
+    assert "temporal modules new" in again.describe()
+
+
+def test_temporal_modules_of_which_some_are_lost_are_random(tmp_path: Path) -> None:
+    """All new, they are the identity; some of them are not."""
+    state = published_state(shaken(seed=5), "token_mixer.temporal")
+    lost = [name for name in state if "temporal.conv" in name]
+    path = write(tmp_path / "p.pt", {name: value for name, value in state.items() if name not in lost})
+    model = build(TINY)
+    import_checkpoint(model, path, partial=True)
+    (part,) = model.random_parts
+    assert part.startswith(f"temporal modules ({len(lost)} of ")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["int64", "int32", "uint8", "bool", "renamed", "moved", "both", "temp", "reference", "group", "pattern"],
+)
+def test_tensors_in_the_wrong_place_are_refused(tmp_path: Path, kind: str) -> None:
+    state = apple_state(shaken())
+    name, rename, words = "text_encoder.final_layer_norm.weight", [], r"theirs\.pt"
+    if kind in ("int64", "int32", "uint8", "bool"):
+        state[name] = torch.ones_like(state[name]).to(getattr(torch, kind))
+        words += f".*final_layer_norm.weight.*{kind}"
+    elif kind == "renamed":
+        state["text_encoder.other"] = state[name].clone()
+        rename, words = [("other", "final_layer_norm.weight")], "would both be renamed"
+    elif kind == "moved":
+        rename, words = [(r"final_layer_norm\.weight", "final_layer_norm.bias")], "would both be renamed"
+    elif kind == "both":
+        state["temp"], words = torch.tensor(0.02), "logit_scale.*temp"
+    elif kind == "temp":
+        del state["logit_scale"]
+        state["temp"], words = torch.tensor(-0.02), "above 0"
+    elif kind == "reference":
+        rename, words = [("text", r"\9")], "can't be replaced"
+    elif kind == "group":
+        rename, words = [("text", r"\g<no>")], "can't be replaced"
+    else:
+        rename, words = [("(text", "x")], "can't be replaced"
+    path = write(tmp_path / "theirs.pt", state)
+    for partial in (False, True):
+        with pytest.raises((CheckpointError, ConfigError), match=words):
+            import_checkpoint(build(TINY), path, partial=partial, rename=rename)
+
+
+def test_counts_of_batches_may_be_of_any_kind(tmp_path: Path) -> None:
+    """An average over training states makes them floats; they have no part in an output."""
+    state = {
+        name: value.float() if name.endswith("num_batches_tracked") else value
+        for name, value in apple_state(shaken(seed=5)).items()
+    }
+    model = build(TINY)
+    import_checkpoint(model, write(tmp_path / "theirs.pt", state))
+    assert not model.random
+    save_model(tmp_path / "ours.safetensors", model)
+    load_model(tmp_path / "ours.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name", ["text.final_layer_norm.weight", "video.trunk.head.fc.weight", "log_temperature"]
+)
+def test_integers_in_our_own_files_are_refused(tmp_path: Path, name: str) -> None:
+    save_model(tmp_path / "m.safetensors", shaken())
+    with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
+        about = file.metadata()
+    state = load_file(tmp_path / "m.safetensors")
+    save_file({**state, name: state[name].to(torch.int32)}, tmp_path / "m.safetensors", about)
+    with pytest.raises(CheckpointError, match=name):
+        load_model(tmp_path / "m.safetensors")
+
+
+def test_files_folded_before_norms_were_are_told_so(tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", shaken().reparameterize())
+    with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
+        about = file.metadata()
+    state = load_file(tmp_path / "m.safetensors")
+    state["video.trunk.stages.0.blocks.0.mlp.conv.bn.weight"] = torch.ones(16)
+    save_file(state, tmp_path / "m.safetensors", about)
+    with pytest.raises(CheckpointError, match="earlier version"):
+        load_model(tmp_path / "m.safetensors")
+
+
+class _Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize(
+    "kind", ["pickle", "cut", "text", "list", "foreign", "missing", "folded", "frames", "size", "nan"]
+)
+def test_checkpoints_that_do_not_fit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "theirs.pt"
+    state = published_state(shaken(), "token_mixer.temporal")
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps({"module": _Harmful()}))
+    elif kind == "cut":
+        write(path, state)
+        path.write_bytes(path.read_bytes()[:50_000])
+    elif kind == "text":
+        path.write_text("weights")
+    elif kind == "list":
+        torch.save([torch.zeros(2)], path)
+    elif kind == "foreign":
+        write(path, {"layer.weight": torch.zeros(2)})
+    elif kind == "folded":
+        write(path, {**state, "vision_encoder.patch_embed.0.reparam_conv.weight": torch.zeros(2)})
+    elif kind == "frames":
+        write(path, {**state, "vision_encoder.network.6.temporal_embedding": torch.zeros(1, 8, 1, 64)})
+    elif kind == "size":
+        write(path, published_state(shaken(dataclasses.replace(TINY, dims=(16, 32, 32, 96)))))
+    elif kind == "nan":
+        write(path, {**state, "temp": torch.tensor(float("nan"))})
+    with pytest.raises(CheckpointError, match=r"theirs\.pt"):
+        import_checkpoint(build(TINY), path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_names_take_files_of_their_own_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+    monkeypatch.setitem(VARIANTS, "small", SMALL)
+    save_model(tmp_path / "tiny.safetensors", shaken())
+    assert create_mobileviclip("tiny", tmp_path / "tiny.safetensors", num_frames=4).config == TINY
+    for name, frames in (("small", 4), ("tiny", 8)):
+        with pytest.raises(CheckpointError, match="asked for"):
+            create_mobileviclip(name, tmp_path / "tiny.safetensors", num_frames=frames)
+    theirs = write(tmp_path / "theirs.pt", apple_state(shaken()))
+    assert "apple" in create_mobileviclip("tiny", theirs, num_frames=4).weights
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        create_mobileviclip("tiny", tmp_path / "absent.pt")
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_weights_that_cannot_be_had_are_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+    monkeypatch.setitem(VARIANTS, "small", SMALL)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsUnavailable, match="--pretrained none"):
+        create_mobileviclip(name, "datacompdr")

@@ -1,0 +1,183 @@
+"""What is made of motion fields: pooling, accumulation, camera motion, export, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.numpy import load_file
+
+import mv_tools
+from mv_tools import (
+    MotionDecoder,
+    accumulate,
+    fit_affine,
+    flow,
+    pool,
+    remove_camera_motion,
+    to_dense,
+    visualize,
+)
+from mv_tools.camera import affine_flow
+
+from support.clips import annex_b
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 24), st.integers(1, 24))
+def test_pooling_keeps_the_mean(rows: int, columns: int, high: int, wide: int) -> None:
+    field = np.random.default_rng(rows * columns).normal(size=(2, rows, columns)).astype(np.float32)
+    small = pool(field, (high, wide))
+    assert small.shape == (2, high, wide)
+    np.testing.assert_allclose(small.mean(axis=(1, 2)), field.mean(axis=(1, 2)), atol=1e-4)
+
+
+def test_pooling_leaves_out_the_padding() -> None:
+    field = np.ones((2, 16, 24), np.float32)
+    field[:, 15:, :] = 100
+    field[:, :, 23:] = 100
+    np.testing.assert_allclose(pool(field, (5, 7), width=92, height=60), 1.0, rtol=1e-5)
+
+
+def test_dense_fields_repeat_blocks_and_crop() -> None:
+    field = np.arange(2 * 4 * 6, dtype=np.float32).reshape(2, 4, 6)
+    dense = to_dense(field, width=22, height=15)
+    assert dense.shape == (15, 22, 2)
+    np.testing.assert_array_equal(dense[7, 9], field[:, 1, 2])
+    with pytest.raises(ValueError, match="does not cover"):
+        to_dense(field, width=25, height=15)
+
+
+def test_accumulation_sums_back_to_the_i_picture(clip: Path) -> None:
+    """Content moving 3 pixels a frame has moved 3 k pixels k frames after the I picture."""
+    decoder = MotionDecoder(clip)
+    since = 0
+    for frame, total in zip(decoder, accumulate(decoder), strict=True):
+        since = 0 if frame.pict_type == "I" else since + 1
+        if frame.pict_type == "I":
+            assert not total.any()
+        else:
+            assert np.median(total[0, 2:-2, 12:-4]) == pytest.approx(3 * since, abs=0.5)
+
+
+def test_accumulation_keeps_fractions() -> None:
+    """A quarter sample a frame is a whole sample after four; whole-number steps would lose it."""
+    mv = np.zeros((2, 8, 8, 2), np.int16)
+    mv[0, ..., 0] = -1
+    ref = np.full((2, 8, 8), -1, np.int8)
+    ref[0] = 0
+
+    def frame(i: int) -> mv_tools.MotionFrame:
+        kind = "I" if i == 0 else "P"
+        none = np.full_like(ref, -1)
+        return mv_tools.MotionFrame(
+            index=i, decode_index=i, pts_seconds=None, pict_type=kind, is_keyframe=i == 0,
+            mv=mv * (i > 0), ref_idx=ref if i else none,
+        )  # fmt: skip
+
+    *_, last = accumulate(frame(i) for i in range(5))
+    np.testing.assert_allclose(last[0], 1.0)
+
+
+def test_camera_motion_is_removed_and_a_moving_part_stays() -> None:
+    affine = np.array([[3.0, -0.5, 0.2], [-1.0, 0.3, 0.8]])
+    field = affine_flow(affine, 24, 32)
+    field[:, 8:16, 10:20] += 6.0  # about a tenth of the picture moves on its own
+    field += np.random.default_rng(0).normal(0, 0.05, field.shape).astype(np.float32)
+    np.testing.assert_allclose(fit_affine(field), affine, atol=0.05)
+    left = remove_camera_motion(field)
+    assert np.abs(left[:, :6]).max() < 0.5
+    np.testing.assert_allclose(left[:, 8:16, 10:20], 6.0, atol=0.5)
+    np.testing.assert_array_equal(left, remove_camera_motion(field))
+
+
+def test_camera_fit_without_motion_blocks() -> None:
+    field = np.zeros((2, 4, 4), np.float32)
+    assert not fit_affine(field, np.zeros((4, 4), bool)).any()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("kind", ["vectors", "flow"])
+def test_export_reads_back(clip_b: Path, tmp_path: Path, suffix: str, kind: str) -> None:
+    out = tmp_path / f"m{suffix}"
+    decoder = MotionDecoder(clip_b)
+    assert mv_tools.write_motion(decoder, out, kind=kind) == 24  # type: ignore[arg-type]
+    arrays = load_file(out) if suffix == ".safetensors" else dict(np.load(out, allow_pickle=False))
+    assert sorted(arrays["decode_index"].tolist()) == list(range(24))
+    for i, frame in enumerate(decoder):
+        if kind == "flow":
+            np.testing.assert_array_equal(arrays["flow"][i], flow(frame))
+        else:
+            np.testing.assert_array_equal(arrays["mv"][i], frame.mv)
+            np.testing.assert_array_equal(arrays["ref_idx"][i], frame.ref_idx)
+        assert "IPB"[arrays["pict_type"][i]] == frame.pict_type
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_export_refuses_other_endings(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\.npz or \.safetensors"):
+        mv_tools.write_motion(MotionDecoder(clip), tmp_path / "m.txt")
+
+
+def test_chosen_pictures_equal_a_full_decode(clip_b: Path) -> None:
+    import av
+
+    with av.open(str(clip_b)) as container:
+        full = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    frames, indices = mv_tools.read_rgb_at(clip_b, [17, 0, -1, 17, 5])
+    assert indices.tolist() == [17, 0, 23, 17, 5]
+    for i, picture in zip(indices, frames, strict=True):
+        np.testing.assert_array_equal(picture, full[i])
+    keys = mv_tools.read_keyframes(clip_b)
+    assert keys.indices.tolist() == MotionDecoder(clip_b).keyframe_indices()
+    np.testing.assert_array_equal(keys.frames[-1], full[keys.indices[-1]])
+    assert len(mv_tools.read_keyframes(clip_b, max_frames=1).frames) == 1
+    with pytest.raises(IndexError, match="24"):
+        mv_tools.read_rgb_at(clip_b, [24])
+
+
+def test_pictures_of_raw_streams(make_clip: Callable[..., Path]) -> None:
+    mp4 = make_clip("a.mp4")
+    raw = annex_b(mp4)
+    a, b = mv_tools.read_rgb_at(raw, [20, -1]), mv_tools.read_rgb_at(mp4, [20, 23])
+    np.testing.assert_array_equal(a.frames, b.frames)
+    assert mv_tools.count_frames(raw) == 24
+
+
+def test_transcoding_follows_the_recipe(clip_mpeg4: Path, tmp_path: Path) -> None:
+    out = mv_tools.transcode(clip_mpeg4, tmp_path / "a" / "b.mp4", gop=8, bframes=0)
+    facts = mv_tools.probe(out)
+    assert (facts["codec"], facts["num_frames"], facts["pattern"]) == ("h264", 24, "I" + 7 * "P")
+    assert facts["pict_types"] == {"I": 3, "P": 21}
+    small = mv_tools.transcode(clip_mpeg4, tmp_path / "small.mp4", side=32)
+    assert MotionDecoder(small).metadata.height == 32
+    with pytest.raises(ValueError, match="gop"):
+        mv_tools.transcode(clip_mpeg4, tmp_path / "c.mp4", gop=0)
+    with pytest.raises(ValueError, match="same file"):
+        mv_tools.transcode(out, out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "small.mp4"]
+
+
+def test_drawings(clip: Path, tmp_path: Path) -> None:
+    png = visualize.save_png(clip, tmp_path / "m.png", 5)
+    assert Image.open(png).size[0] >= 96
+    film = visualize.save_mp4(clip, tmp_path / "m.mp4", range(6))
+    assert mv_tools.count_frames(film) == 6
+    still = visualize.flow_to_rgb(np.zeros((4, 4, 2), np.float32))
+    assert (still == 255).all()
+    right = visualize.flow_to_rgb(np.full((4, 4, 2), [5.0, 0.0], np.float32))
+    left = visualize.flow_to_rgb(np.full((4, 4, 2), [-5.0, 0.0], np.float32))
+    assert not np.array_equal(left, right)
+    with pytest.raises(ValueError, match="style"):
+        visualize.render(np.zeros((64, 96, 3), np.uint8), np.zeros((2, 16, 24), np.float32), "dots")  # type: ignore[arg-type]
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert mv_tools.__all__ == sorted(
+        mv_tools.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n)
+    )
+    assert all(hasattr(mv_tools, name) for name in mv_tools.__all__)

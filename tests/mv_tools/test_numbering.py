@@ -1,0 +1,154 @@
+"""Numbering of pictures around what is in doubt: the same as decoding everything."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+import mv_tools
+from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from mv_tools import numbering
+from mv_tools.scan import scan_stream
+from mv_tools.source import Source
+
+from support.clips import H264, encode, panning
+
+PACKET = 188  # bytes of a transport stream packet
+
+
+@pytest.fixture(scope="module", params=["open-gop=1:b-pyramid=normal", "open-gop=0"])
+def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """240 pictures in a transport stream, a keyframe every 12."""
+    options = {**H264, "g": "12", "bf": "3", "refs": "2", "x264-params": request.param}
+    return encode(tmp_path_factory.mktemp("ts") / "a.ts", panning(240), **options).read_bytes()
+
+
+def lose(data: bytes, seed: int) -> bytes:
+    """Packets lost in reception, and a begin inside a group of pictures for odd seeds."""
+    rng = random.Random(seed)
+    packets = [data[i : i + PACKET] for i in range(0, len(data), PACKET)]
+    if seed % 2:
+        packets = packets[rng.randrange(10, len(packets) // 4) :]
+    for _ in range(rng.choice([1, 2])):
+        at = rng.randrange(len(packets))
+        del packets[at : at + rng.choice([1, 1, 3])]
+    return b"".join(packets)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_decoding_around_doubts_equals_decoding_all(recording: bytes, seed: int) -> None:
+    source = Source.of(lose(recording, seed))
+    scan = scan_stream(source)
+    segments = numbering._from_headers(source, scan)
+    assert segments is not None, "most of the file is in doubt"
+    whole = numbering._from_decoding(source, scan)
+    np.testing.assert_array_equal(segments.packet, whole.packet)
+    np.testing.assert_array_equal(segments.entry, whole.entry)
+    np.testing.assert_array_equal(segments.corrupt, whole.corrupt)
+
+
+def test_a_whole_recording_is_numbered_without_decoding(
+    recording: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source.of(recording)
+    scan = scan_stream(source)
+    whole = numbering._from_decoding(source, scan)
+    monkeypatch.setattr(numbering, "decode_segments", lambda *_: pytest.fail("something was decoded"))
+    pictures = numbering.index_pictures(source, scan)
+    assert not pictures.decoded
+    np.testing.assert_array_equal(pictures.packet, whole.packet)
+    np.testing.assert_array_equal(pictures.entry, whole.entry)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_copy_has_the_pictures_that_decoding_puts_out(recording: bytes, seed: int, tmp_path: Path) -> None:
+    """A recording begun inside a group of pictures, and one with data missing."""
+    damaged = tmp_path / "a.ts"
+    damaged.write_bytes(lose(recording, seed))
+    copy = mv_tools.transcode(damaged, tmp_path / "copy.mp4", preset="ultrafast")
+    assert mv_tools.count_frames(copy) == mv_tools.count_frames(damaged)
+
+
+def test_a_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: Path) -> None:
+    original = encode(tmp_path / "b.avi", panning(24), **{**H264, "bf": "3"})
+    assert mv_tools.RgbDecoder(original).pictures.reordered
+    copy = mv_tools.transcode(original, tmp_path / "copy.mp4", preset="ultrafast", crf=10)
+    times = mv_tools.RgbDecoder(copy).times
+    assert times is not None
+    np.testing.assert_allclose(np.diff(times), times[1] - times[0], atol=1e-3)
+    for index, picture in mv_tools.iter_rgb_at(copy, range(24)):
+        others = [picture.astype(int) - other for _, other in mv_tools.iter_rgb_at(original, range(24))]
+        assert np.argmin([np.abs(difference).sum() for difference in others]) == index
+
+
+def test_encrypted_samples_are_named(tmp_path: Path) -> None:
+    plain = encode(tmp_path / "plain.mp4", panning(12), **H264)
+    locked = tmp_path / "locked.mp4"
+    scheme = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"]
+    scheme += ["-encryption_kid", "a7e61c373e219033c21091fa607bf3b8"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(plain),
+        "-c",
+        "copy",
+        *scheme,
+        str(locked),
+    ]
+    subprocess.run(command, check=True)
+    with pytest.raises(mv_tools.UnsupportedStream, match="encrypted"):
+        mv_tools.MotionDecoder(locked)
+    with pytest.raises(mv_tools.UnsupportedStream, match="encrypted"):
+        mv_tools.count_frames(locked)
+
+
+def test_a_recording_without_a_keyframe_says_so(tmp_path: Path) -> None:
+    options = {**H264, "g": "200", "bf": "0", "refs": "1", "x264-params": "open-gop=0"}
+    data = encode(tmp_path / "a.ts", panning(40), **options).read_bytes()
+    packets = mv_tools.RgbDecoder(data).packets
+    assert packets.keyframe.sum() == 1
+    behind = data[PACKET * (4 + int(packets.size[0]) // (PACKET - 4)) :]
+    with pytest.raises(mv_tools.MotionError, match="begins inside a group of pictures"):
+        mv_tools.MotionDecoder(behind)
+
+
+def test_a_clip_tells_where_data_are_missing(recording: bytes, tmp_path: Path) -> None:
+    damaged = tmp_path / "a.ts"
+    damaged.write_bytes(lose(recording, 2))
+    clip = read_motion_clip(damaged, MotionSpec(segments=8, frames=4, grid=(8, 12)))
+    assert clip.motion.any()
+    assert [note for note in clip.notes if "data are missing" in note]
+
+
+@pytest.mark.parametrize("codec", ["vc2", "ffv1", "huffyuv", "libtheora", "snow", "wmv2", "h261"])
+def test_pictures_of_rare_codecs_read_alone(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    source = ["-f", "lavfi", "-i", "testsrc2=s=352x288:r=25:d=0.6", "-g", "5"]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        *source,
+        "-c:v",
+        codec,
+        "-strict",
+        "-2",
+        str(path),
+    ]
+    subprocess.run(command, check=True)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count, stream.codec_context.thread_type = 1, "NONE"
+        whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    decoder = mv_tools.RgbDecoder(path)
+    assert len(decoder) == len(whole)
+    for i in (1, 6, 14):
+        np.testing.assert_array_equal(decoder.get_frames_at([i]).frames[0], whole[i])

@@ -1,0 +1,202 @@
+"""moclip compare: the same clips, the right difference, and refusals in a sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+
+from moclip_lite.results.compare import compare_runs
+from moclip_lite.results.read import (
+    ClipKey,
+    Prediction,
+    Run,
+    load_run,
+)
+
+from support.cli import TrainedRun, assert_ok, assert_refused, moclip
+from support.pages import is_self_contained
+from support.runs import made_run
+
+
+def copy(run: Path, target: Path) -> Path:
+    shutil.copytree(run, target)
+    return target
+
+
+def change(run: Path, stream: str, wrong: set[int], label: str) -> None:
+    """Let a stream take some clips for `label`."""
+    path = run / f"predictions_{stream}.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file))
+    for i in wrong:
+        rows[i][2] = label
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def count(run: Path, stream: str, clips: int) -> None:
+    """Let metrics.json tell another number of tests."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics[stream]["n"] = clips
+    (run / "metrics.json").write_text(json.dumps(metrics))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """All right, and thirty of ninety taken for class "a"."""
+    first = made_run(tmp_path / "one" / "run", ["a", "b", "c"], clips=30, right=5.0).folder
+    second = copy(first, tmp_path / "two" / "run")
+    change(second, "fusion", set(range(40, 70)), "a")
+    return first, second
+
+
+def test_what_differs_is_what_was_changed(two: tuple[Path, Path]) -> None:
+    found = assert_ok(moclip("compare", *two, "--json")).json
+    by = {row["stream"]: row for row in found["differences"]}
+    fusion = by["fusion"]
+    assert (fusion["run"], fusion["against"], fusion["clips"]) == ("two/run", "one/run", 90)
+    assert fusion["points"]["value"] == pytest.approx(-100 / 3)
+    assert (fusion["test"]["only_a"], fusion["test"]["only_b"]) == (0, 30)
+    assert fusion["test"]["p"] == pytest.approx(stats.binomtest(0, 30).pvalue)
+    error = 100 * np.sqrt(1 / 3 * 2 / 3 / 90)
+    assert fusion["points"]["low"] == pytest.approx(-100 / 3 - 1.96 * error, abs=1.5)
+    assert fusion["verdict"] == "worse"
+    assert {c["label"]: c["points"] for c in fusion["classes"]} == {
+        "a": 0.0, "b": pytest.approx(-200 / 3), "c": pytest.approx(-100 / 3)
+    }  # fmt: skip
+    assert by["motion"]["points"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert by["motion"]["verdict"] == "no difference shown"
+
+
+def test_tables_pages_and_settings(two: tuple[Path, Path], tmp_path: Path) -> None:
+    config = yaml.safe_load((two[1] / "config.yaml").read_text())
+    config["run"] = {"seed": 7, "dir": "elsewhere"}
+    (two[1] / "config.yaml").write_text(yaml.safe_dump(config))
+    outcome = assert_ok(moclip("compare", *two, "--out", tmp_path / "c.html"))
+    for words in ("-33.3", "worse", "run.seed", "one/run", "two/run", "settings that differ"):
+        assert words in outcome.out
+    assert "run.dir" not in outcome.out  # where a run lies is no setting of it
+    page = is_self_contained((tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert "-33.3" in page.shown
+    assert_ok(moclip("compare", *two, "--out", tmp_path / "c.md"))
+    text = (tmp_path / "c.md").read_text(encoding="utf-8")
+    assert "| two/run | fusion | 90 | -33.3 |" in text
+    assert "| run.seed | 0 | 7 |" in text
+    assert_refused(moclip("compare", *two, "--out", tmp_path / "c.pdf"), ".html or .md")
+
+
+def test_only_common_clips_count(two: tuple[Path, Path]) -> None:
+    path = two[1] / "predictions_fusion.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(lines[:51]) + "\n", encoding="utf-8")  # 50 clips, 10 of them wrong
+    count(two[1], "fusion", 50)
+    outcome = assert_ok(moclip("compare", *two, "--json"))
+    fusion = next(d for d in outcome.json["differences"] if d["stream"] == "fusion")
+    assert (fusion["clips"], fusion["left_out"]) == (50, 40)
+    assert fusion["points"]["value"] == pytest.approx(-20)
+    assert "40 clips were tested in one run only" in assert_ok(moclip("compare", *two)).err
+
+
+def test_runs_that_cannot_be_compared(two: tuple[Path, Path], tmp_path: Path) -> None:
+    assert_refused(moclip("compare", two[0]), "at least two")
+    assert_refused(moclip("compare", two[0], two[0]), "named twice")
+    assert_refused(moclip("compare", two[0], tmp_path), "not a run folder")
+    other = made_run(tmp_path / "other", ["a", "b", "d"]).folder
+    assert_refused(moclip("compare", two[0], other), "different labels", "c, d")
+    path = two[1] / "predictions_motion.csv"
+    path.write_text(path.read_text().replace("/", "_"), encoding="utf-8")
+    assert_refused(moclip("compare", *two), "motion", "no clip in common")
+    lines = path.read_text().replace("_", "/").splitlines()
+    path.write_text("\n".join([lines[0], lines[1].replace(",a,", ",b,", 1)]), encoding="utf-8")
+    count(two[1], "motion", 1)
+    assert_refused(moclip("compare", *two), "'b' in one and 'a' in the other")
+    (two[1] / "metrics.json").unlink()
+    assert_refused(moclip("compare", *two), "not finished")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("metrics.json", "{"), ("metrics.json", "[]"), ("metrics.json", '{"labels": ["a"], "motion": 3}'),
+     ("metrics.json", '{"labels": ["a"]}'), ("config.yaml", "a: [")  , ("config.yaml", "7"),
+     ("predictions_motion.csv", "clip,label\na,b\n"), ("predictions_motion.csv", "clip,label,predicted,score\na,b,c,x\n")],
+)  # fmt: skip
+def test_damaged_run_folders(name: str, text: str, two: tuple[Path, Path]) -> None:
+    (two[1] / name).write_text(text, encoding="utf-8")
+    message = assert_refused(moclip("compare", *two))
+    assert "damaged" in message or "no stream" in message
+
+
+def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
+    """Nine groups that are wrong or right as a whole are nine clips, not ninety."""
+    plain = compare_runs(two).differences[-1].difference
+    for folder in two:
+        for path in folder.glob("predictions_*.csv"):
+            with path.open(newline="", encoding="utf-8") as file:
+                header, *rows = list(csv.reader(file))
+            for i, row in enumerate(rows):
+                row[0] = f"{row[1]}/g{i // 10}_{i}.mp4"
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([header, *rows])
+        config = {"data": {"kind": "folder", "group_pattern": r"^(g\d)_"}}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    grouped = compare_runs(two).differences[-1].difference
+    assert (plain.groups, grouped.groups) == (0, 9)
+    assert grouped.points.value == plain.points.value
+    assert grouped.points.half > 2 * plain.points.half
+
+
+def test_groups_of_ucf101_are_known_by_name(tmp_path: Path) -> None:
+    run = Run(tmp_path, {"labels": []}, {"data": {"kind": "ucf101"}}, {}, {})
+    keys = [ClipKey("Archery/v_Archery_g03_c01.avi", "0"), ClipKey("Diving/v_Diving_g03_c01.avi", "0")]
+    assert run.groups(keys) == ["Archery_g03", "Diving_g03"]
+    assert run.groups([*keys, ClipKey("odd.avi", "0")]) is None
+
+
+def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) -> None:
+    text = "clip,label,predicted,score,group,fold\nx,a,a,1,g,f1\nx,a,b,1,g,f2\n"
+    other = "clip,label,predicted,score,group,fold\nx,a,b,1,g,f2\nx,a,a,1,g,f1\n"
+    for folder in two:
+        for stream in ("motion", "appearance", "fusion"):
+            count(folder, stream, 2)
+        for path in folder.glob("predictions_*.csv"):
+            path.write_text(text if folder == two[0] else other, encoding="utf-8")
+    run = load_run(two[0])
+    assert run.predictions["motion"] == {
+        ClipKey("x", "f1"): Prediction("a", "a", 1.0, "g"), ClipKey("x", "f2"): Prediction("a", "b", 1.0, "g")
+    }  # fmt: skip
+    found = compare_runs(two).differences[0].difference
+    assert (found.clips, found.units, found.test.only_a, found.test.only_b) == (2, 1, 0, 0)
+
+
+def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -> None:
+    rows = ["x,a,a,1,g1,p1", "x,a,b,1,g1,p2", "y,b,b,1,g2,p1"]
+    for folder, order in zip(two, (rows, rows[::-1]), strict=True):
+        for path in folder.glob("predictions_*.csv"):
+            path.write_text(
+                "\n".join(["clip,label,predicted,score,group,fold", *order]) + "\n", encoding="utf-8"
+            )
+    first, second = (load_run(folder) for folder in two)
+    assert first.predictions == second.predictions
+    assert first.predictions["motion"][ClipKey("x", "p2")] == Prediction("a", "b", 1.0, "g1")
+    keys = sorted(first.predictions["motion"])
+    assert first.groups(keys) == ["g1", "g1", "g2"]
+    found = compare_runs(two).differences[0].difference
+    assert (found.clips, found.units, found.points.value) == (3, 2, 0)
+
+
+def test_a_trained_run_and_its_copy_do_not_differ(trained: TrainedRun, tmp_path: Path) -> None:
+    other = trained.copy(tmp_path / "copy")
+    found = assert_ok(moclip("compare", trained.folder, other, "--json")).json
+    assert len(found["differences"]) >= 4
+    assert {d["verdict"] for d in found["differences"]} == {"no difference shown"}
+    assert (
+        json.loads((other / "metrics.json").read_text())["fusion"]["top1"]
+        == found["runs"][1]["fusion"]["top1"]
+    )

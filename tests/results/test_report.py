@@ -1,0 +1,203 @@
+"""The report: what it says is what the run folder says, names are data, nothing comes from outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from moclip_lite.results.confusion import save_confusion_png
+from moclip_lite.results.read import (
+    ClipKey,
+    Prediction,
+    load_run,
+)
+from moclip_lite.results.report import STREAM_WORDS, markdown_table, write_report
+from moclip_lite.results.report.charts import curves_svg
+from moclip_lite.results.report.content import gather
+from moclip_lite.results.report.pictures import disagreements, draw_clip, show
+from moclip_lite.results.tensorboard import write_events
+
+from support.cli import TrainedRun
+from support.pages import is_self_contained
+from support.runs import made_run
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    'a"b onerror=x',
+    "$x^{$ | `b`",
+    "[l](javascript:1)",
+    "ünï \u202e",
+    "../../x",
+]
+
+
+def test_the_page_of_a_run(trained: TrainedRun) -> None:
+    text = (trained.folder / "report.html").read_text(encoding="utf-8")
+    page, run = is_self_contained(text), load_run(trained.folder)
+    assert len(text) < 2_000_000
+    for stream in run.streams:
+        assert STREAM_WORDS[stream] in page.shown
+        assert f"{run.metrics[stream]['ci95'][0]:.1f} to {run.metrics[stream]['ci95'][1]:.1f}" in page.shown
+    for words in (
+        "Differences on the same clips",
+        "Training",
+        "Confusion",
+        "settings",
+        "always answering",
+        "Intervals: 95 %",
+    ):
+        assert words in page.shown
+    assert "MoCLIP-Lite, fusion" not in page.shown  # published scores are of another data set
+    gained = len(disagreements(run.predictions["fusion"], run.predictions["appearance"]))
+    assert f"{gained} clips gained" in page.shown
+    assert gained > 0
+    pictures = [a for tag, a in page.tags if tag == "img"]
+    assert len(pictures) == min(gained, 4) + min(
+        len(disagreements(run.predictions["appearance"], run.predictions["fusion"])), 4
+    )
+    svgs = [a for tag, a in page.tags if tag == "svg"]
+    assert len(svgs) == 4  # curves and three matrices
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def test_cells_of_the_matrix_count_the_clips(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", ["a", "b", "c"], clips=9)
+    content = gather(run, {})
+    matrix = content.matrices[0]
+    assert matrix.stream == "fusion"
+    assert sum(count for *_, count, _ in matrix.cells) == 27
+    diagonal = sum(count for row, column, count, _ in matrix.cells if row == column)
+    assert 100 * diagonal / 27 == pytest.approx(run.metrics["fusion"]["top1"])
+    for row in content.classes:
+        assert row.clips == 9
+    assert content.rescue is not None
+    assert sum(r.gained for r in content.classes) == content.rescue.gained
+    net = content.rescue.gained - content.rescue.lost
+    assert 100 * net / 27 == pytest.approx(run.metrics["fusion"]["top1"] - run.metrics["appearance"]["top1"])
+
+
+def test_a_hundred_and_one_classes(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", [f"ClassNumber{i:03d}" for i in range(101)], clips=36, right=0.5)
+    write_report(run, {})
+    text = (run.folder / "report.html").read_text(encoding="utf-8")
+    is_self_contained(text)
+    assert len(text) < 2_000_000
+    assert "all 101 classes" in text
+
+
+def test_names_are_data(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", HOSTILE)
+    run.metrics["notes"] = ["<b>note</b>"]
+    run.metrics["failures"] = [{"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}]
+    write_report(run, {})
+    page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
+    for name in (*HOSTILE[:4], "<b>note</b>", "<img src=x onerror=y>"):
+        assert name in page.shown
+    assert not {"b", "script"} & {tag for tag, a in page.tags if tag != "b" or "style" not in a}
+    text = (run.folder / "report.md").read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "[l](" not in text.replace("\\[l\\](", "")
+    for line in text.splitlines():
+        if "onerror=y" in line:
+            assert line.replace("\\|", "").count("|") == 4
+    save_confusion_png(tmp_path / "c.png", np.eye(6, dtype=np.int64), HOSTILE, "$hostile^{")
+    assert Image.open(tmp_path / "c.png").size[0] > 100
+
+
+def test_markdown_cells_stay_cells() -> None:
+    table = markdown_table(["a|b"], [["x\ny"], ["`|`"], ["\\"]])
+    assert table.splitlines() == ["| a\\|b |", "|---|", "| x y |", "| \\`\\|\\` |", "| \\\\ |"]
+
+
+def test_folds_have_their_table_and_their_lines(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", ["a", "b"], folds=3)
+    write_report(run, {})
+    page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
+    assert "A line per fold" in page.shown
+    assert list(run.training) == ["f0", "f1", "f2"]
+    assert "## Folds (top-1 %)" in (run.folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_curves_follow_the_history() -> None:
+    assert curves_svg({}) is None
+    rows = [{"epoch": e, "loss": 1.0, "val_loss": 1.0, "accuracy": 50.0} for e in range(3)]
+    svg = curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
+    assert svg is not None
+    assert svg.startswith("<svg")
+    assert "currentColor" in svg
+    assert "<style" not in svg
+    assert svg == curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
+
+
+def test_the_surest_clips_of_most_classes_are_shown(clip: Path, tmp_path: Path) -> None:
+    def keyed(values: list[tuple[str, str, float]]) -> dict[ClipKey, Prediction]:
+        return {ClipKey(str(i), 0): Prediction(*value) for i, value in enumerate(values)}
+
+    right = keyed([("a", "a", 0.9), ("a", "a", 0.8), ("b", "b", 0.5), ("b", "a", 0.9), ("a", "a", 0.99)])
+    wrong = keyed([("a", "b", 0.6), ("a", "b", 0.6), ("b", "a", 0.6), ("b", "a", 0.9), ("a", "a", 0.9)])
+    assert [key.name for key in disagreements(right, wrong)] == ["0", "1", "2"]
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    shown = show(right, wrong, {"0": clip, "2": tmp_path / "broken.mp4"}, 3)
+    assert [(s.name, s.label) for s in shown] == [("0", "a"), ("2", "b"), ("1", "a")]
+    assert shown[0].picture is not None
+    assert "broken.mp4" in shown[1].reason
+    assert "no longer there" in shown[2].reason
+
+
+def test_a_drawn_clip_is_a_frame_and_its_motion(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(draw_clip(clip))
+    with Image.open(tmp_path / "x.jpg") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert pixels.shape[1] == 2 * 320 + 4
+    left, right = pixels[:, :320], pixels[:, -320:]
+    assert np.abs(left - right).mean() > 10  # coloured by a motion of 3 pixels to the right: red
+    assert (right - left)[..., 0].mean() > (right - left)[..., 2].mean()
+
+
+def test_videos_that_are_gone_are_said_to_be(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", ["a", "b", "c"], clips=12, right=0.4)
+    write_report(run, {})
+    text = (run.folder / "report.md").read_text(encoding="utf-8")
+    assert "No picture: the video is no longer there" in text
+    assert not list((run.folder / "figures").glob("*.jpg"))
+
+
+def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(trained.folder / "tensorboard"))
+    log.Reload()
+    run = load_run(trained.folder)
+    history = next(iter(run.training.values()))["fusion"]["history"]
+    assert [round(e.value, 4) for e in log.Scalars("fusion/val_loss")] == [
+        round(row["val_loss"], 4) for row in history
+    ]  # fmt: skip
+    assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics["fusion"]["top1"])
+    assert log.Images("confusion/fusion")[0].width > 100
+    # Written again it is the same, not twice as much; a fold has a log of its own.
+    many = made_run(tmp_path / "run", ["a", "b"], folds=2)
+    write_events(many)
+    write_events(many)
+    places = {p.parent.name: p for p in (many.folder / "tensorboard").rglob("*tfevents*")}
+    assert set(places) == {"tensorboard", "f0", "f1"}
+    assert len(list((many.folder / "tensorboard").rglob("*tfevents*"))) == 3
+
+
+def test_motion_alone_has_no_rescues(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", ["a", "b"])
+    alone = replace(
+        run,
+        metrics={k: v for k, v in run.metrics.items() if k not in ("appearance", "fusion")},
+        predictions={"motion": run.predictions["motion"]},
+    )
+    write_report(alone, {})
+    page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
+    assert "What motion changes" not in page.shown
+    assert "Differences" not in page.shown
+    for words in ("Appearance", "top-5", "clip:", "Published"):  # two classes, and no encoder was loaded
+        assert words not in page.shown

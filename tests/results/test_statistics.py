@@ -1,0 +1,205 @@
+"""Intervals and tests against scipy, on known cases, and on variants that are nothing but noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from moclip_lite.results.metrics import score, score_folds
+from moclip_lite.results.statistics import (
+    Interval,
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    mean_interval,
+    paired_bootstrap,
+    units_of,
+    verdict,
+)
+
+
+def pair(seed: int, clips: int = 600, accuracy: float = 0.8, gain: float = 0.0) -> tuple[np.ndarray, ...]:
+    """Two results on the same clips: hard clips are hard for both; the first is `gain` better."""
+    rng = np.random.default_rng(seed)
+    hardness = rng.beta(4 * accuracy, 4 * (1 - accuracy), clips)
+    return rng.random(clips) < np.clip(hardness + gain, 0, 1), rng.random(clips) < hardness
+
+
+def test_mean_interval_is_students() -> None:
+    values = [88.1, 90.3, 86.9, 89.5]
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    found = mean_interval(values)
+    assert found == pytest.approx((np.mean(values), low, high))
+    assert found.half == pytest.approx((high - low) / 2)
+    # Two values one apart: t(0.975, 1) = 12.7062, standard error 0.5.
+    assert mean_interval([1.0, 2.0]).half == pytest.approx(12.7062 / 2, abs=1e-4)
+
+
+def test_one_value_has_no_interval() -> None:
+    found = mean_interval([88.0])
+    assert found.value == 88.0
+    assert np.isnan([found.low, found.high]).all()
+
+
+@pytest.mark.parametrize("kind", ["right or wrong", "numbers"])
+def test_bootstrap_agrees_with_scipy(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    values = rng.random(250) < 0.8 if kind == "right or wrong" else rng.gamma(2.0, 3.0, 250)
+    values = values.astype(float)
+    ours = bootstrap_interval(values, repeats=20_000)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", random_state=1
+    ).confidence_interval
+    spread = theirs.high - theirs.low
+    assert ours.value == pytest.approx(values.mean())
+    assert ours.low == pytest.approx(theirs.low, abs=0.05 * spread)
+    assert ours.high == pytest.approx(theirs.high, abs=0.05 * spread)
+
+
+def test_paired_bootstrap_agrees_with_scipy() -> None:
+    a, b = pair(5, clips=400, gain=0.05)
+
+    def difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+        return 100 * (x.mean(axis=axis) - y.mean(axis=axis))
+
+    theirs = stats.bootstrap(
+        (a.astype(float), b.astype(float)), difference, paired=True, vectorized=True,
+        n_resamples=20_000, method="percentile", random_state=1,
+    ).confidence_interval  # fmt: skip
+    ours = paired_bootstrap(a, b, repeats=20_000, seed=2)
+    assert ours.value == pytest.approx(100 * (a.mean() - b.mean()))
+    assert ours[1:] == pytest.approx((theirs.low, theirs.high), abs=0.4)
+    assert paired_bootstrap(a, b, seed=2) == paired_bootstrap(a, b, seed=2)
+    mirrored = paired_bootstrap(b, a, repeats=20_000, seed=2)
+    assert mirrored.value == pytest.approx(-ours.value)
+
+
+def test_groups_are_drawn_whole() -> None:
+    """Ten groups of copies know as much as ten clips; scipy is given the ten."""
+    rng = np.random.default_rng(8)
+    ten = rng.normal(size=10)
+    found = bootstrap_interval(np.repeat(ten, 20), groups=[f"g{i}" for i in range(10) for _ in range(20)])
+    theirs = stats.bootstrap((ten,), np.mean, n_resamples=10_000, method="percentile", random_state=1)
+    assert found[1:] == pytest.approx(theirs.confidence_interval, abs=0.1)
+    alone = bootstrap_interval(np.repeat(ten, 20))
+    assert alone.half < found.half / 3
+
+
+def test_groups_of_unequal_size_weigh_by_their_clips() -> None:
+    values = [1.0] * 9 + [0.0]
+    found = bootstrap_interval(values, groups=["a"] * 9 + ["b"], repeats=2_000)
+    assert found == pytest.approx((0.9, 0.0, 1.0))  # a alone, b alone and both are drawn
+
+
+def test_mcnemar_agrees_with_scipy_and_a_textbook() -> None:
+    a = np.array([1] * 9 + [0] * 1 + [1] * 20)
+    b = np.array([0] * 9 + [1] * 1 + [1] * 20)
+    found = mcnemar(a, b)
+    assert found[:2] == (9, 1)
+    assert found.p == pytest.approx(2 * (1 + 10) / 2**10)  # two-sided binomial tail by hand
+    assert found.p == pytest.approx(stats.binomtest(9, 10, 0.5).pvalue)
+    assert mcnemar(a, a) == (0, 0, 1.0)
+
+
+def test_holm() -> None:
+    # Steps down: 4 x 0.01, 3 x 0.015, 2 x 0.02 (raised to the one before), 1 x 0.5.
+    assert holm([0.02, 0.01, 0.5, 0.015]) == pytest.approx([0.045, 0.04, 0.5, 0.045])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def said(a: np.ndarray, b: np.ndarray) -> str:
+    return verdict(paired_bootstrap(a, b, repeats=2_000), mcnemar(a, b).p)
+
+
+def test_a_variant_that_only_adds_noise_is_not_called_better() -> None:
+    answers = [said(*pair(seed)) for seed in range(300)]
+    wrong = sum(answer != "no difference shown" for answer in answers)
+    # At a true rate of 5 % more than 26 of 300 has a chance below 0.5 %.
+    assert wrong <= 26
+    # The best of eight noises is picked more often than that; Holm's correction holds the whole family.
+    families = [[mcnemar(*pair(1000 + 8 * family + i)).p for i in range(8)] for family in range(100)]
+    assert sum(min(holm(p_values)) < 0.05 for p_values in families) <= 12
+
+
+def test_a_true_gain_is_called_better() -> None:
+    answers = [said(*pair(seed, clips=1500, accuracy=0.7, gain=0.08)) for seed in range(40)]
+    assert answers.count("better") >= 36
+    assert "worse" not in answers
+    a, b = pair(1, clips=1500, accuracy=0.7, gain=0.08)
+    assert said(b, a) == "worse"
+
+
+def test_a_handful_of_clips_proves_nothing() -> None:
+    """Three wins of three: the bootstrap alone would swear to it."""
+    a, b = np.ones(3), np.zeros(3)
+    assert paired_bootstrap(a, b) == (100.0, 100.0, 100.0)
+    assert said(a, b) == "no difference shown"
+
+
+def test_shares_of_seeds_can_be_compared() -> None:
+    a, b = np.array([1.0, 2 / 3, 1.0, 0.0]), np.array([1 / 3, 2 / 3, 1.0, 0.0])
+    assert paired_bootstrap(a, b).value == pytest.approx(100 / 6)
+    with pytest.raises(ValueError, match="right or wrong"):
+        mcnemar(a, b)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mean_interval([]), "at least one"),
+        (lambda: mean_interval([1.0, float("nan")]), "finite"),
+        (lambda: bootstrap_interval([]), "at least one"),
+        (lambda: bootstrap_interval([1.0, 2.0], groups=["a"]), "as many groups"),
+        (lambda: paired_bootstrap([1, 0], [1]), "same clips"),
+        (lambda: paired_bootstrap([1, 2], [1, 0]), "0 to 1"),
+        (lambda: mcnemar([True], [True, False]), "same clips"),
+    ],
+)
+def test_bad_values_are_refused(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()  # type: ignore[operator]
+
+
+def test_interval_is_a_tuple() -> None:
+    value, low, high = Interval(1.0, 0.0, 2.0)
+    assert (value, low, high) == (1.0, 0.0, 2.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.sampled_from(["", "p", "q", "r"])),
+        min_size=1, max_size=40,
+    )
+)  # fmt: skip
+def test_every_estimate_lies_in_its_interval(rows: list[tuple[int, int, bool, str]]) -> None:
+    """Any table: one group, all right, all wrong, one class, clips with and without groups."""
+    labels = np.array([label for label, *_ in rows], np.int64)
+    scores = np.eye(4, dtype=np.float32)[[predicted for _, predicted, *_ in rows]]
+    names = [f"c{i // 2}" for i in range(len(rows))]
+    units = units_of(names, [group for *_, group in rows])
+    for found in (score(scores, labels, "abcd"), score(scores, labels, "abcd", units)):
+        assert 0 <= found["ci95"][0] <= found["top1"] <= found["ci95"][1] <= 100
+        assert 0 <= found["macro_ci95"][0] <= found["macro"] <= found["macro_ci95"][1] <= 100
+        assert found["ci95"][0] < found["ci95"][1]  # no handful of clips is certain
+    a, b = scores.argmax(axis=1) == labels, np.array([other for *_, other, _ in rows])
+    points = paired_bootstrap(a, b, groups=units.names, repeats=500)
+    assert -100 <= points.low <= points.value <= points.high <= 100
+
+
+def test_folds_are_pooled_and_groups_kept_whole() -> None:
+    """Folds of 90 and 10: the figure is over 100 tests; five groups give a wider interval than 100 clips."""
+    labels = np.zeros(100, np.int64)
+    scores = np.eye(2, dtype=np.float32)[[0] * 70 + [1] * 30]
+    units = units_of([str(i) for i in range(100)], [f"g{i // 20}" for i in range(100)])
+    found = score_folds([(scores[:90], labels[:90]), (scores[90:], labels[90:])], "ab", units)
+    assert (found["top1"], found["n"]) == (70.0, 100)
+    assert found["folds_top1"] == [pytest.approx(700 / 9), 0.0]
+    assert found["ci95_over"] == "cluster bootstrap over 5 groups"
+    alone = score(scores, labels, "ab")
+    assert alone["ci95_over"] == "Wilson over 100 clips"
+    assert found["ci95"][1] - found["ci95"][0] > 1.5 * (alone["ci95"][1] - alone["ci95"][0])

@@ -1,0 +1,224 @@
+"""The feature cache and the files below it."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock, Timeout
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moclip_lite.errors import CheckpointError, MoclipError
+from moclip_lite.motion.read import MotionSpec
+from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
+from moclip_lite.storage.digest import ContentDigests, digest_file
+from moclip_lite.storage.files import atomic_path, read_tensors, write_tensors
+
+KEY = "ab" * 16
+ARRAYS = {"features": np.arange(12, dtype=np.float32).reshape(3, 4), "empty": np.array([0], np.uint8)}
+
+
+def test_entries_come_back(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    assert cache.get("clip", KEY) is None
+    cache.put("clip", KEY, ARRAYS)
+    found = cache.get("clip", KEY)
+    assert found is not None
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+    assert [(e.stage, e.key) for e in cache.entries()] == [("clip", KEY)]
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "flipped", "foreign", "text"])
+def test_a_damaged_entry_is_never_used(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    cache = FeatureCache(tmp_path)
+    cache.put("clip", KEY, ARRAYS)
+    path = cache.path("clip", KEY)
+    data = bytearray(path.read_bytes())
+    if damage == "half":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "flipped":
+        data[-3] ^= 1
+        path.write_bytes(data)
+    elif damage == "foreign":
+        cache.put("clip", "cd" * 16, ARRAYS)
+        path.write_bytes(cache.path("clip", "cd" * 16).read_bytes())
+    else:
+        path.write_text("not tensors")
+    damaged = {entry.key for entry, _ in cache.verify()}
+    assert KEY in damaged
+    logging.getLogger("moclip").propagate = True
+    with caplog.at_level(logging.WARNING, logger="moclip.cache"):
+        assert cache.get("clip", KEY) is None
+    assert "damaged" in caplog.text
+    assert not path.exists()
+    cache.put("clip", KEY, ARRAYS)
+    assert cache.get("clip", KEY) is not None
+
+
+spec_changes = st.sampled_from(
+    [
+        {"segments": 8},
+        {"frames": 3},
+        {"grid": (12, 16)},
+        {"field": "accumulated"},
+        {"normalize_distance": False},
+        {"crop": "actor"},
+        {"crop_side": 0.5},
+    ]
+)
+
+
+@given(spec_changes)
+def test_every_setting_changes_the_key(change: dict[str, object]) -> None:
+    base = MotionSpec()
+    other = MotionSpec(**change)  # type: ignore[arg-type]
+    key = cache_key("motion", "x", dict(base.settings()))
+    assert key != cache_key("motion", "x", dict(other.settings()))
+    assert key == cache_key("motion", "x", dict(MotionSpec().settings()))
+
+
+@given(st.sampled_from(sorted(STAGES)), st.sampled_from(sorted(STAGES)), st.text(max_size=8))
+def test_stage_and_content_change_the_key(a: str, b: str, content: str) -> None:
+    assert (cache_key(a, content, {}) == cache_key(b, content, {})) == (a == b)
+    assert cache_key(a, content, {}) != cache_key(a, content + "x", {})
+    assert cache_key(a, content, {"x": 1}) != cache_key(a, content, {"x": 2})
+
+
+def test_a_stage_of_unknown_code_has_no_key() -> None:
+    with pytest.raises(KeyError):
+        cache_key("somewhere", "", {})
+
+
+def test_the_decoder_is_part_of_the_key() -> None:
+    libav, other = MotionSpec(backend="libav").settings(), MotionSpec(backend="mvextractor").settings()
+    assert libav["backend"] != other["backend"]
+    assert "libavcodec" in stage_versions("motion")
+
+
+def _put_many(root: str, stamp: int) -> None:
+    cache = FeatureCache(Path(root))
+    for i in range(30):
+        cache.put("clip", f"{i:032x}", {"features": np.full(50_000, i, np.float32)})
+        found = cache.get("clip", f"{(i * 7 + stamp) % 30:032x}")
+        assert found is None or (found["features"] == found["features"][0]).all()
+
+
+def test_several_processes_share_a_cache(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_put_many, args=(str(tmp_path), i)) for i in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    cache = FeatureCache(tmp_path)
+    assert len(list(cache.entries())) == 30
+    assert cache.verify() == []
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_nothing_half_written_under_the_final_name(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "x.bin"
+
+    def stopped() -> None:
+        with atomic_path(target) as draft:
+            draft.write_bytes(b"half")
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        stopped()
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: object, target: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(MoclipError, match="disk is full"):
+        FeatureCache(tmp_path).put("clip", KEY, ARRAYS)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_prune_by_stage_and_age(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    cache.put("clip", KEY, ARRAYS)
+    cache.put("motion", KEY, ARRAYS)
+    old = cache.path("motion", KEY)
+    os.utime(old, (0, 0))
+    assert cache.prune(older_than_days=1)[0] == 1
+    assert not old.exists()
+    assert cache.prune("clip")[0] == 1
+
+
+def test_prune_leaves_held_locks(tmp_path: Path) -> None:
+    """A training may take days: its lock is as old as it."""
+    cache = FeatureCache(tmp_path)
+    with cache.lock("free"):
+        pass
+    with cache.lock("held"):
+        for name in ("free", "held"):
+            os.utime(tmp_path / "locks" / f"{name}.lock", (0, 0))
+        cache.prune(older_than_days=1)
+        assert [p.stem for p in (tmp_path / "locks").iterdir()] == ["held"]
+        other = FileLock(tmp_path / "locks" / "held.lock")
+        with pytest.raises(Timeout):
+            other.acquire(timeout=0)
+    cache.prune(older_than_days=1)
+
+
+def test_digests_notice_a_change_that_keeps_size_and_times(tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"one")
+    stat = video.stat()
+    memory = ContentDigests(tmp_path / "d.sqlite")
+    first = memory.of([video])[video]
+    time.sleep(0.02)  # the clock of the file system ticks
+    video.write_bytes(b"two")
+    os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (video.stat().st_size, video.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert memory.of([video])[video] == digest_file(video) != first
+
+
+def test_digests_follow_the_content(tmp_path: Path) -> None:
+    video = tmp_path / "ü b.mp4"
+    video.write_bytes(b"one")
+    memory = ContentDigests(tmp_path / "d.sqlite")
+    first = memory.of([video])[video]
+    assert first == digest_file(video)
+    video.write_bytes(b"two!")
+    assert memory.of([video])[video] == digest_file(video) != first
+    assert memory.of([tmp_path / "gone.mp4"]) == {}
+
+
+def test_a_remembered_digest_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"one")
+    memory = ContentDigests(tmp_path / "d.sqlite")
+    first = memory.of([video])
+    monkeypatch.setattr("moclip_lite.storage.digest.digest_file", lambda path: pytest.fail("read again"))
+    assert memory.of([video]) == first
+
+
+def test_tensors_keep_shape_and_refuse_pickles(tmp_path: Path) -> None:
+    import pickle
+
+    path = tmp_path / "t.safetensors"
+    write_tensors(path, {"scalar": np.array(3, np.int64), "none": np.zeros((0, 4), np.float32)})
+    arrays, _ = read_tensors(path)
+    assert arrays["scalar"].shape == ()
+    assert arrays["none"].shape == (0, 4)
+    path.write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        read_tensors(path)

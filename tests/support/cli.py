@@ -1,0 +1,206 @@
+"""The program as the tests of the command line call it, and one small trained run that they share.
+
+PYTEST_DONT_REWRITE: a plugin, and helpers that test modules import by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moclip_lite.cli import main
+from moclip_lite.datasets import SyntheticSpec, generate
+
+from support.clips import H264, encode, panning
+from support.paths import ROOT
+
+FOLDER_YAML = ROOT / "experiments" / "folder.yaml"
+
+MOTION_ONLY = ("motion.segments=4", "motion.grid=[6,8]", "motion.width=8", "test.crops=1", "run.workers=1")
+QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
+TINY = (
+    "clip.model=ViT-S-32", "clip.pretrained=none", "clip.frames=1", "motion.segments=4", "motion.grid=[12,16]",
+    "motion.flip=0", "test.flips=1", "test.crops=1", "train_motion.epochs=25", "train_head.epochs=40",
+    "run.workers=1",
+)  # fmt: skip
+"""A configuration that trains in a second; CLIP has random weights."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of the program left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout as exactly one JSON document."""
+        return json.loads(self.out)
+
+
+def moclip(*words: object) -> Outcome:
+    """Call the program in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(word) for word in words])
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def launched(*words: object, processes: int = 1) -> Outcome:
+    """The program in a process of its own, or in several that torchrun starts."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    done = subprocess.run(
+        [sys.executable, *(launcher if processes > 1 else ()), "-m", "moclip_lite", *map(str, words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def sets(values: Sequence[str]) -> list[str]:
+    """Overrides as words of a command line."""
+    return [word for value in values for word in ("--set", value)]
+
+
+def assert_ok(outcome: Outcome) -> Outcome:
+    """It ended well."""
+    assert outcome.code == 0, outcome.err
+    assert "Traceback" not in outcome.err
+    return outcome
+
+
+def assert_refused(outcome: Outcome, *parts: str) -> str:
+    """Exit code 2, nothing on stdout, one plain sentence on stderr; returns the sentence."""
+    assert outcome.code == 2, (outcome.code, outcome.out, outcome.err)
+    assert outcome.out == ""
+    lines = [line for line in outcome.err.splitlines() if line.startswith("moclip: ")]
+    assert len(lines) == 1, outcome.err
+    assert outcome.err.rstrip().endswith(lines[0])
+    assert "Traceback" not in outcome.err
+    for part in parts:
+        assert part in lines[0], f"{part!r} is not in {lines[0]!r}"
+    return lines[0]
+
+
+def _interruptible() -> None:
+    """A shell's background jobs, and what they start, are deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def start(*words: object, cwd: Path, program: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start the program in a process group of its own."""
+    command = [*(program or (sys.executable, "-m", "moclip_lite")), *(str(word) for word in words)]
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_interruptible,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Outcome:
+    """Wait for a started program."""
+    out, err = process.communicate(timeout=240)
+    return Outcome(process.returncode, out, err)
+
+
+def entries(cache: Path, stage: str) -> list[Path]:
+    """Finished entries of a stage (drafts are hidden files)."""
+    return sorted(p for p in cache.glob(f"{stage}/*/*.safetensors") if not p.name.startswith("."))
+
+
+def stop_when_filled(
+    process: subprocess.Popen[str], cache: Path, stage: str, count: int, how: signal.Signals
+) -> Outcome:
+    """Send a signal to the whole group, as a terminal does, once so many entries are there."""
+    while len(entries(cache, stage)) < count:
+        assert process.poll() is None, f"ended too early: {process.communicate()}"
+        time.sleep(0.002)
+    os.killpg(process.pid, how)
+    return finish(process)
+
+
+def many_clips(folder: Path, count: int, label: str = "one") -> list[Path]:
+    """Files of one picture content that differ as bytes: an MP4 may end in a box of free space."""
+    seed = encode(folder.parent / f"{folder.name}-{label}-seed.mp4", panning(100, 320, 240), **H264)
+    body = seed.read_bytes()
+    seed.unlink()
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    made = []
+    for number in range(count):
+        path = folder / label / f"{label}_{number:03d}.mp4"
+        path.write_bytes(
+            body + (16).to_bytes(4, "big") + b"free" + label.encode()[:4].ljust(4) + number.to_bytes(4, "big")
+        )
+        made.append(path)
+    return made
+
+
+STEPS = {"left": (-3, 0), "right": (3, 0)}
+
+
+def class_folders(root: Path, per_class: int = 4, frames: int = 16) -> Path:
+    """Two classes, "left" and "right"; clips of a class differ in speed and length."""
+    for label, (dx, dy) in STEPS.items():
+        (root / label).mkdir(parents=True)
+        for i in range(per_class):
+            step = (dx + (i % 3) * (1 if dx > 0 else -1), dy)
+            name = f"p{i % 4}_{label}{i}.mp4"
+            encode(root / label / name, panning(frames + i, step=step), **H264)
+    return root
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run and where its parts lie."""
+
+    folder: Path
+    data: Path
+    cache: Path
+    first: Outcome
+
+    def words(self, folder: Path | None = None) -> list[str]:
+        """The command line that made it, or the same into another folder."""
+        places = (f"data.root={self.data}", f"run.dir={folder or self.folder}", f"cache.dir={self.cache}")
+        return ["run", str(FOLDER_YAML), *sets((*TINY, *places))]
+
+    def copy(self, target: Path) -> Path:
+        """A copy of the run folder, to be spoilt."""
+        shutil.copytree(self.folder, target)
+        return target
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2 textures x 2 motions, 8 clips each."""
+    root = tmp_path_factory.mktemp("synthetic")
+    spec = SyntheticSpec(
+        textures=("bricks", "water"), motions=("pan_left", "rotate"), clips_per_class=8, frames=16
+    )
+    generate(root, spec)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """Motion, appearance and fusion trained on the generated clips."""
+    base = tmp_path_factory.mktemp("trained")
+    run = TrainedRun(base / "run", generated, base / "cache", Outcome(0, "", ""))
+    return TrainedRun(run.folder, run.data, run.cache, assert_ok(moclip(*run.words())))

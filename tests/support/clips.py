@@ -1,0 +1,54 @@
+"""Clips encoded by the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import av.bitstream
+import numpy as np
+import numpy.typing as npt
+
+Pictures = npt.NDArray[np.uint8]
+
+
+def panning(frames: int = 24, width: int = 96, height: int = 64, step: tuple[int, int] = (3, 0)) -> Pictures:
+    """A random texture whose content moves by `step` pixels (x, y) per frame."""
+    rng = np.random.default_rng(7)
+    dx, dy = step
+    canvas = rng.integers(0, 255, (height + abs(dy) * frames, width + abs(dx) * frames, 3), dtype=np.uint8)
+    canvas = np.kron(canvas[::4, ::4], np.ones((4, 4, 1), np.uint8))
+    out = []
+    for i in range(frames):
+        x = (frames - 1 - i) * dx if dx > 0 else -i * dx
+        y = (frames - 1 - i) * dy if dy > 0 else -i * dy
+        out.append(canvas[y : y + height, x : x + width])
+    return np.stack(out)
+
+
+def encode(path: Path, pictures: Pictures, codec: str = "libx264", rate: int = 25, **options: str) -> Path:
+    """Write pictures with one encoder thread."""
+    with av.open(str(path), mode="w") as container:
+        stream = container.add_stream(codec, rate=rate, options={"threads": "1", **options})
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def annex_b(path: Path) -> Path:
+    """The same H.264 stream without a container (x264 does not always encode twice the same)."""
+    raw = path.with_suffix(".h264")
+    with av.open(str(path)) as source, raw.open("wb") as out:
+        stream = source.streams.video[0]
+        unwrap = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
+        for packet in source.demux(stream):
+            for unwrapped in unwrap.filter(packet if packet.size else None):
+                out.write(bytes(unwrapped))
+    return raw
+
+
+H264 = {"g": "12", "bf": "0", "refs": "1", "sc_threshold": "0", "crf": "20"}
+WITH_B = {"g": "12", "bf": "2", "refs": "2", "sc_threshold": "0", "crf": "20"}
