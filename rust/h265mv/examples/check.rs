@@ -1,13 +1,13 @@
 //! Compares byte streams with golden digests of their motion.
 //!
-//! `check --golden DIR --streams DIR [NAME...]` prints a line per stream, and for one that differs the first
+//! `check --golden DIR --streams DIR [--threads N] [NAME...]` prints a line per stream, and for one that differs the first
 //! picture and the columns in question. Streams are Annex B byte streams.
 
 mod common;
 
 use std::path::{Path, PathBuf};
 
-use h265mv::{AnnexB, Decoder, Picture, SliceType, NO_POC};
+use h265mv::{AnnexB, Decoder, Options, Picture, SliceType, NO_POC};
 
 const COLUMNS: [&str; 9] = [
     "decode_index",
@@ -52,9 +52,12 @@ fn row(p: &Picture) -> Vec<String> {
     ]
 }
 
-fn parse(path: &Path) -> (Vec<Vec<String>>, Vec<String>) {
+fn parse(path: &Path, threads: usize) -> (Vec<Vec<String>>, Vec<String>) {
     let data = std::fs::read(path).expect("read stream");
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::new(&Options {
+        threads,
+        ..Options::default()
+    });
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let mut drain = |decoder: &mut Decoder, notes: &mut Vec<String>| {
         while let Some(picture) = decoder.next_picture() {
@@ -68,20 +71,20 @@ fn parse(path: &Path) -> (Vec<Vec<String>>, Vec<String>) {
         }
         drain(&mut decoder, &mut notes);
     }
-    decoder.end_of_access_unit();
+    decoder.finish();
     drain(&mut decoder, &mut notes);
     (rows, notes)
 }
 
 /// Prints the result for one stream; whether it is exact.
-fn check(name: &str, golden: &Path, stream: &Path) -> bool {
+fn check(name: &str, golden: &Path, stream: &Path, threads: usize) -> bool {
     let text = std::fs::read_to_string(golden).expect("read golden digests");
     let want: Vec<Vec<String>> = text
         .lines()
         .skip(1)
         .map(|l| l.split(',').map(String::from).collect())
         .collect();
-    let (got, notes) = parse(stream);
+    let (got, notes) = parse(stream, threads);
     let mut wrong = [0usize; COLUMNS.len()];
     let mut first = None;
     for (i, (g, w)) in got.iter().zip(&want).enumerate() {
@@ -112,10 +115,12 @@ fn check(name: &str, golden: &Path, stream: &Path) -> bool {
 fn main() {
     let mut args = std::env::args().skip(1);
     let (mut golden, mut streams, mut names) = (PathBuf::new(), PathBuf::new(), Vec::new());
+    let mut threads = 1;
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--golden" => golden = args.next().expect("a folder").into(),
             "--streams" => streams = args.next().expect("a folder").into(),
+            "--threads" => threads = args.next().and_then(|n| n.parse().ok()).expect("a number"),
             _ => names.push(arg),
         }
     }
@@ -129,7 +134,10 @@ fn main() {
     }
     let exact = names
         .iter()
-        .filter(|name| check(name, &golden.join(format!("{name}.csv")), &streams.join(name)))
+        .filter(|name| {
+            let digests = golden.join(format!("{name}.csv"));
+            check(name, &digests, &streams.join(name), threads)
+        })
         .count();
     println!("{exact} of {} streams exact", names.len());
     std::process::exit((exact < names.len()) as i32);

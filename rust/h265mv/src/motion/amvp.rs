@@ -8,7 +8,7 @@ use crate::slice_data::PredictionUnit;
 
 impl SliceMotion<'_> {
     /// Motion of a prediction unit with motion vector differences.
-    pub fn predicted(&self, around: &Surroundings, unit: &PredictionUnit) -> BlockMotion {
+    pub(super) fn predicted(&self, around: &Surroundings, unit: &PredictionUnit) -> BlockMotion {
         let mut motion = BlockMotion {
             ref_idx: unit.ref_idx,
             mv: [[0; 2]; 2],

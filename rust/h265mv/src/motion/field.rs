@@ -1,7 +1,7 @@
 //! The motion of one picture, on a grid of 4x4 luma blocks.
 
 use crate::refs::RefPic;
-use crate::slice_data::{Stats, NO_SLICE};
+use crate::slice_data::Stats;
 
 /// A vector in quarter luma samples: (x, y).
 pub type Mv = [i16; 2];
@@ -37,6 +37,8 @@ pub struct Motion {
     mv: Vec<Mv>,
     /// [2, h4, w4].
     ref_idx: Vec<i8>,
+    /// [2, h4, w4].
+    ref_poc: Vec<i32>,
     log2_ctb: u32,
     /// PicWidthInCtbsY.
     ctbs_per_row: usize,
@@ -134,35 +136,36 @@ impl Motion {
         lists[list].get(ref_idx as usize).copied()
     }
 
-    /// PicOrderCnt of each block's reference [2, h4, w4], [`NO_POC`] where a list is not used.
-    pub fn ref_poc(&self) -> Vec<i32> {
-        let mut pocs = vec![NO_POC; self.ref_idx.len()];
+    /// PicOrderCntVal of each block's reference [2, h4, w4], [`NO_POC`] where a list is not used.
+    pub fn ref_poc(&self) -> &[i32] {
+        &self.ref_poc
+    }
+
+    /// Fills [`Self::ref_poc`] from reference indices and lists.
+    pub(crate) fn resolve_ref_poc(&mut self) {
+        self.ref_poc.clear();
+        self.ref_poc.resize(self.ref_idx.len(), NO_POC);
         let side = 1usize << (self.log2_ctb - 2);
         let plane = self.w4 * self.h4;
         for (ctb, &slice) in self.ctb_slice.iter().enumerate() {
-            if slice == NO_SLICE {
+            let Some(lists) = self.slice_refs.get(slice as usize) else {
                 continue;
-            }
+            };
             let (column, row) = (ctb % self.ctbs_per_row, ctb / self.ctbs_per_row);
             let columns = column * side..((column + 1) * side).min(self.w4);
-            for list in 0..2 {
-                let refs = &self.slice_refs[slice as usize][list];
-                if refs.is_empty() {
-                    continue;
-                }
+            for list in (0..2).filter(|&list| !lists[list].is_empty()) {
                 for y in row * side..((row + 1) * side).min(self.h4) {
                     let start = list * plane + y * self.w4;
                     let span = start + columns.start..start + columns.end;
                     let indices = &self.ref_idx[span.clone()];
-                    for (poc, &ref_idx) in pocs[span].iter_mut().zip(indices) {
-                        if let Some(picture) = refs.get(ref_idx as usize) {
+                    for (poc, &ref_idx) in self.ref_poc[span].iter_mut().zip(indices) {
+                        if let Some(picture) = lists[list].get(ref_idx as usize) {
                             *poc = picture.poc;
                         }
                     }
                 }
             }
         }
-        pocs
     }
 
     /// Numbers of 4x4 blocks that use no list, list 0 alone, list 1 alone, and both.

@@ -37,7 +37,7 @@ impl Candidates {
 
 impl SliceMotion<'_> {
     /// Motion of a prediction unit with merge_flag.
-    pub fn merge(&self, around: &Surroundings, unit: &PredictionUnit) -> BlockMotion {
+    pub(super) fn merge(&self, around: &Surroundings, unit: &PredictionUnit) -> BlockMotion {
         let wanted = unit.merge_idx as usize;
         let mut unit = *unit;
         let original = Rect {

@@ -21,7 +21,7 @@ pub(super) fn scale(mv: Mv, tb: i32, td: i32) -> Mv {
 
 impl SliceMotion<'_> {
     /// mvLXCol of a block for a reference picture of list `list`.
-    pub fn temporal(&self, block: Rect, list: usize, ref_idx: i8) -> Option<Mv> {
+    pub(super) fn temporal(&self, block: Rect, list: usize, ref_idx: i8) -> Option<Mv> {
         let picture = self.collocated?;
         let (right, below) = (block.x + block.w, block.y + block.h);
         let same_row = block.y >> self.log2_ctb == below >> self.log2_ctb;

@@ -1,68 +1,80 @@
-//! Pictures of a stream, one after the other, in decoding order.
+//! Sequential decoding: NAL units in, pictures out, in decoding order.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-
-use super::parse::{derive, parse_syntax, Picture};
+use super::options::Options;
+use super::parse::Picture;
+use super::pipeline::Pipeline;
 use super::plan::PicturePlan;
+use super::pool::Pool;
 use super::tracker::Tracker;
 use crate::error::Result;
-use crate::motion::field::Motion;
-use crate::slice_data::Neighbours;
 
-/// Parses motion from NAL units that are fed to it.
+/// Parses motion from NAL units that are pushed to it.
 #[derive(Debug)]
 pub struct Decoder {
     tracker: Tracker,
-    near: Neighbours,
-    motions: HashMap<u64, Arc<Motion>>,
-    ready: VecDeque<Picture>,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Decoder {
-            tracker: Tracker::new(false),
-            near: Neighbours::default(),
-            motions: HashMap::new(),
-            ready: VecDeque::new(),
-        }
-    }
+    pipeline: Pipeline,
+    intra: bool,
+    /// A picture of I slices alone, until it is known whether another one follows.
+    held: Option<PicturePlan>,
 }
 
 impl Decoder {
-    /// Takes a NAL unit, without start code or length.
+    /// A decoder at the start of a stream.
+    pub fn new(options: &Options) -> Self {
+        Decoder {
+            tracker: Tracker::new(false),
+            pipeline: Pipeline::new(options.threads),
+            intra: options.intra,
+            held: None,
+        }
+    }
+
+    /// Adds a NAL unit, without start code or length. `sample` is returned as
+    /// [`crate::PictureInfo::sample`]. After an error, the next unit can be pushed.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
-        let done = self.tracker.push(nal, sample)?;
-        self.parse(done);
+        let plan = self.tracker.push(nal, sample)?;
+        self.add(plan);
         Ok(())
     }
 
-    /// Tells that an access unit or the stream is complete.
-    pub fn end_of_access_unit(&mut self) {
-        let done = self.tracker.end_of_access_unit();
-        self.parse(done);
-    }
-
-    /// The next picture in decoding order, once enough of the stream was pushed.
-    pub fn next_picture(&mut self) -> Option<Picture> {
-        self.ready.pop_front()
-    }
-
-    fn parse(&mut self, plan: Option<PicturePlan>) {
+    fn add(&mut self, plan: Option<PicturePlan>) {
         let Some(plan) = plan else {
             return;
         };
-        let live = plan.live.clone();
-        let parsed = parse_syntax(plan, &mut self.near);
-        let picture = derive(
-            parsed,
-            |picture| self.motions.get(&picture).cloned(),
-            Motion::default(),
-        );
-        self.motions.retain(|picture, _| live.contains(picture));
-        self.motions
-            .insert(picture.info.decode_index, picture.motion.clone());
-        self.ready.push_back(picture);
+        if let Some(mut held) = self.held.take() {
+            held.skip_slice_data();
+            self.pipeline.push(held);
+        }
+        if !self.intra && plan.is_intra() {
+            self.held = Some(plan);
+        } else {
+            self.pipeline.push(plan);
+        }
+    }
+
+    /// Ends an access unit or the stream.
+    pub fn end_of_access_unit(&mut self) {
+        let plan = self.tracker.end_of_access_unit();
+        self.add(plan);
+    }
+
+    /// Ends the stream: [`Self::next_picture`] returns all its pictures.
+    pub fn finish(&mut self) {
+        self.end_of_access_unit();
+        if let Some(last) = self.held.take() {
+            self.pipeline.push(last);
+        }
+        self.pipeline.end();
+    }
+
+    /// The next picture in decoding order, once enough of the stream was pushed. Fetch all pictures after
+    /// each push: this bounds the memory.
+    pub fn next_picture(&mut self) -> Option<Picture> {
+        self.pipeline.next()
+    }
+
+    /// Spare arrays, for [`Pool::recycle`].
+    pub fn pool(&self) -> &Pool {
+        self.pipeline.pool()
     }
 }

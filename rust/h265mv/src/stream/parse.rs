@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::{PictureInfo, PicturePlan, SegmentPlan};
+use super::pool::Pool;
 use crate::error::Error;
 use crate::motion::derive_motion;
 use crate::motion::derive::{Collocated, SliceMotion};
@@ -30,9 +31,12 @@ pub(crate) struct Parsed {
 }
 
 /// Parses the slice data of a picture; needs no other picture.
-pub(crate) fn parse_syntax(plan: PicturePlan, near: &mut Neighbours) -> Parsed {
+pub(crate) fn parse_syntax(
+    plan: PicturePlan,
+    near: &mut Neighbours,
+    mut syntax: PictureSyntax,
+) -> Parsed {
     let sps = plan.info.sps.clone();
-    let mut syntax = PictureSyntax::default();
     syntax.prepare(sps.size_in_ctbs());
     near.prepare(sps.width);
     let number = plan.info.decode_index;
@@ -64,8 +68,9 @@ pub(crate) fn parse_syntax(plan: PicturePlan, near: &mut Neighbours) -> Parsed {
 pub(crate) fn derive(
     parsed: Parsed,
     source: impl Fn(u64) -> Option<Arc<Motion>>,
-    mut motion: Motion,
+    pool: &Pool,
 ) -> Picture {
+    let mut motion = pool.take_motion();
     let Parsed {
         plan,
         syntax,
@@ -119,14 +124,27 @@ pub(crate) fn derive(
         motion.ctb_slice.clone_from(&syntax.ctb_slice);
         derive_motion(&syntax, &slices, &segment.order, &mut motion);
     }
-    motion.ctb_slice = syntax.ctb_slice;
     motion.stats = syntax.stats;
     drop(slices);
+    pool.put_syntax(syntax);
     motion.slice_refs = plan.lists;
     motion.damaged = damage.is_some();
+    motion.resolve_ref_poc();
     Picture {
         info: plan.info,
         motion: Arc::new(motion),
         damage,
+    }
+}
+
+/// A picture of I slices alone, whose slice data is not read.
+pub(crate) fn without_motion(plan: PicturePlan, mut motion: Motion) -> Picture {
+    let sps = &plan.info.sps;
+    motion.prepare(sps.width, sps.height, sps.log2_ctb);
+    motion.resolve_ref_poc();
+    Picture {
+        info: plan.info,
+        motion: Arc::new(motion),
+        damage: None,
     }
 }

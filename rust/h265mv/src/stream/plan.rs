@@ -67,11 +67,16 @@ pub struct PicturePlan {
     pub(crate) live: Vec<u64>,
     /// Damage seen before slice data is looked at.
     pub(crate) error: Option<Error>,
+    /// The picture has no motion, and its slice data is not read.
+    pub(crate) skips_slice_data: bool,
 }
 
 impl PicturePlan {
     /// Pictures whose motion temporal prediction of this picture looks at.
     pub fn collocated_pictures(&self) -> Vec<u64> {
+        if self.skips_slice_data {
+            return Vec::new();
+        }
         let mut pictures: Vec<u64> = self
             .segments
             .iter()
@@ -99,6 +104,12 @@ impl PicturePlan {
                 .segments
                 .iter()
                 .all(|s| s.header.slice_type == SliceType::I)
+    }
+
+    /// Has the slice data left out.
+    pub(crate) fn skip_slice_data(&mut self) {
+        self.skips_slice_data = true;
+        self.segments.iter_mut().for_each(|s| s.rbsp = Vec::new());
     }
 
     /// The samples that hold the picture's slice segments.

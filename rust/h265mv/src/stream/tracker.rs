@@ -43,12 +43,15 @@ pub struct Tracker {
     at_start: bool,
     /// RASL pictures that follow refer to pictures before the current IRAP picture, which are missing.
     skips_rasl: bool,
-    skipped: u64,
+    /// Samples of RASL pictures that were left out.
+    skipped: Vec<u64>,
+    /// Slice segments that follow belong to a picture that is left out.
     skipping: bool,
     /// Higher layers were seen and left out.
     has_layers: bool,
     /// The current sample, and how many of its units were pushed.
     sample: (u64, u32),
+    header_bits: usize,
     scratch: Vec<u8>,
 }
 
@@ -68,17 +71,24 @@ impl Tracker {
             period: 0,
             at_start: true,
             skips_rasl: false,
-            skipped: 0,
+            skipped: Vec::new(),
             skipping: false,
             has_layers: false,
             sample: (u64::MAX, 0),
+            header_bits: 0,
             scratch: Vec::new(),
         }
     }
 
-    /// RASL pictures that were left out, since pictures that they refer to are not in the stream.
-    pub fn skipped_rasl(&self) -> u64 {
-        self.skipped
+    /// RASL pictures that were left out, since pictures that they refer to are not in the stream: their
+    /// samples.
+    pub fn skipped_rasl(&self) -> &[u64] {
+        &self.skipped
+    }
+
+    /// End of the slice segment header of the unit pushed last in its RBSP; 0 for other units.
+    pub(crate) fn header_bits(&self) -> usize {
+        self.header_bits
     }
 
     /// Whether NAL units of layers above the base layer were left out.
@@ -90,6 +100,18 @@ impl Tracker {
     ///
     /// An error concerns this unit alone: the next one can be pushed.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<Option<PicturePlan>> {
+        self.push_start(nal, nal.len(), sample)
+    }
+
+    /// As [`Self::push`], of a unit of `size` bytes of which the start is given: enough where only headers
+    /// count.
+    pub(crate) fn push_start(
+        &mut self,
+        nal: &[u8],
+        size: usize,
+        sample: u64,
+    ) -> Result<Option<PicturePlan>> {
+        self.header_bits = 0;
         let position = if self.sample.0 == sample {
             self.sample.1 + 1
         } else {
@@ -103,7 +125,7 @@ impl Tracker {
             return Ok(None);
         }
         match header.nal_unit_type {
-            _ if header.is_slice() => self.slice(payload, header, nal.len()),
+            _ if header.is_slice() => self.slice(payload, header, size),
             unit::SPS => {
                 unescape(payload, &mut self.scratch);
                 let sps = Sps::parse(&self.scratch)?;
@@ -195,10 +217,11 @@ impl Tracker {
             &activated.pps,
             before.map(|s| &s.header),
         )?;
+        self.header_bits = 8 * header.data_offset;
         if start.first_slice_segment_in_pic {
             self.skipping = self.skips(nal);
             if self.skipping {
-                self.skipped += 1;
+                self.skipped.push(self.sample.0);
                 return Ok(());
             }
             self.start_picture(nal, &header, &activated.sps);
@@ -293,6 +316,7 @@ impl Tracker {
             lists: Vec::new(),
             live: self.dpb.pictures(),
             error: None,
+            skips_slice_data: false,
         });
         self.next_index += 1;
     }
