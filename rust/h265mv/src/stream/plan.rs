@@ -28,6 +28,8 @@ pub struct PictureInfo {
     pub temporal_id: u8,
     /// Intra random access point picture.
     pub irap: bool,
+    /// Not a sub-layer non-reference picture.
+    pub reference: bool,
     /// pic_output_flag: the picture is shown.
     pub output: bool,
     /// Number of slices.

@@ -306,6 +306,7 @@ impl Tracker {
                 nal_unit_type: nal.nal_unit_type,
                 temporal_id: nal.temporal_id,
                 irap: nal.is_irap(),
+                reference: !nal.is_sub_layer_non_reference(),
                 output: header.pic_output,
                 slices: 0,
                 incomplete_references: self.set.is_incomplete(),

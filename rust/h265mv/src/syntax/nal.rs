@@ -111,6 +111,11 @@ pub struct HevcConfig {
 }
 
 impl HevcConfig {
+    /// Whether extradata is a record and not a byte stream. configurationVersion is 1, or 0 in early files.
+    pub fn is_record(data: &[u8]) -> bool {
+        data.len() >= 23 && (data[0] == 1 || data[0] == 0 && !matches!(data, [0, 0, 1 | 0, ..]))
+    }
+
     /// Parses the payload of an hvcC box.
     pub fn parse(data: &[u8]) -> Result<Self> {
         let bad = || Error::malformed("HEVCDecoderConfigurationRecord");

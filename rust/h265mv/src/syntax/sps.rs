@@ -46,6 +46,8 @@ pub struct Sps {
     pub seq_parameter_set_id: u32,
     /// general_profile_idc.
     pub profile_idc: u32,
+    /// general_level_idc.
+    pub level_idc: u32,
     /// chroma_format_idc.
     pub chroma_format_idc: u32,
     /// pic_width_in_luma_samples.
@@ -91,7 +93,7 @@ impl Sps {
             return Err(Error::malformed("sps_max_sub_layers_minus1"));
         }
         r.flag("sps_temporal_id_nesting_flag")?;
-        let profile_idc = profile_tier_level(r, max_sub_layers_minus1)?;
+        let (profile_idc, level_idc) = profile_tier_level(r, max_sub_layers_minus1)?;
         let seq_parameter_set_id = r.ue_max(15, "sps_seq_parameter_set_id")?;
         let chroma_format_idc = r.ue_max(3, "chroma_format_idc")?;
         let separate_colour_plane =
@@ -156,6 +158,7 @@ impl Sps {
         Ok(Sps {
             seq_parameter_set_id,
             profile_idc,
+            level_idc,
             chroma_format_idc,
             width,
             height,
@@ -182,6 +185,41 @@ impl Sps {
             temporal_mvp_enabled,
             range: extensions(r)?,
         })
+    }
+
+    /// Name of the profile (clause A.3); None for numbers that the standard does not list.
+    pub fn profile(&self) -> Option<&'static str> {
+        const NAMES: [&str; 11] = [
+            "Main",
+            "Main 10",
+            "Main Still Picture",
+            "Rext",
+            "High Throughput",
+            "Multiview Main",
+            "Scalable Main",
+            "3D Main",
+            "Scc",
+            "Scalable Rext",
+            "High Throughput Scc",
+        ];
+        NAMES.get((self.profile_idc as usize).wrapping_sub(1)).copied()
+    }
+
+    /// For example "3.1" or "4": general_level_idc is 30 times the level.
+    pub fn level(&self) -> String {
+        let (level, tenth) = (self.level_idc / 30, self.level_idc % 30 / 3);
+        match tenth {
+            0 => level.to_string(),
+            _ => format!("{level}.{tenth}"),
+        }
+    }
+
+    /// The conformance window: left, top, width, height in luma samples.
+    pub fn conformance_rectangle(&self) -> (u32, u32, u32, u32) {
+        let [left, right, top, bottom] = self.conformance_window;
+        let width = self.width.saturating_sub(left.saturating_add(right));
+        let height = self.height.saturating_sub(top.saturating_add(bottom));
+        (left, top, width, height)
     }
 
     /// ChromaArrayType.
