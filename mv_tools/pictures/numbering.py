@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from .demux import PacketIndex
-from .errors import MalformedStream, UnsupportedStream
-from .outputs import Outputs, Segment, decode_segments
-from .pictures import NO_TAG, PictureIndex, picture_index
+from ..errors import MalformedStream, UnsupportedStream
+from ..source import Source, open_video
+from .index import NO_TAG, PictureIndex, picture_index
+from .packets import PacketIndex
 from .scan import StreamScan
-from .source import Source, open_video
+from .segments import Outputs, Segment, decode_segments
 
 if TYPE_CHECKING:
-    from ._h264mv import PictureInfo
+    from .._h264mv import PictureInfo
 
 __all__ = ["index_pictures"]
 

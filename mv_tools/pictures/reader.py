@@ -13,10 +13,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from .demux import WORTH_A_SEEK, PacketIndex, read_packets
-from .outputs import decode_packet
-from .pictures import PictureIndex
-from .source import Source, open_video
+from ..source import Source, open_video
+from .index import PictureIndex
+from .packets import WORTH_A_SEEK, PacketIndex, read_packets
+from .segments import decode_packet
 
 __all__ = ["DecodedPicture", "PictureReader", "stretches"]
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from .drafts import draft_of
+from .atomic import atomic_write
 from .errors import ArgumentError
 from .motion import MotionFrame, flow
 
@@ -86,7 +86,7 @@ def write_motion(
     if kind not in get_args(Kind):
         raise ArgumentError(f"kind must be one of {get_args(Kind)}, got {kind!r}")
     with (
-        draft_of(target) as draft,
+        atomic_write(target) as draft,
         tempfile.TemporaryDirectory(prefix=".moclip-", dir=target.parent) as name,
         _spooled(frames, Path(name), kind) as spools,
     ):

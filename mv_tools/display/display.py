@@ -21,8 +21,8 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..source import Source, open_video
 from .orientation import UPRIGHT, Orientation
-from .source import Source, open_video
 
 __all__ = ["SQUARE", "Display", "Region", "read_display"]
 

@@ -11,10 +11,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ..demux import WORTH_A_SEEK, read_packets
-from ..errors import MalformedStream
-from ..scan import StreamScan
-from ..source import Source, open_video
+from ...errors import MalformedStream
+from ...pictures.packets import WORTH_A_SEEK, read_packets
+from ...pictures.scan import StreamScan
+from ...source import Source, open_video
 
 __all__ = ["PacketReader"]
 

@@ -12,9 +12,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from .demux import read_packets
-from .pictures import NO_TAG
-from .source import Source, open_video
+from ..source import Source, open_video
+from .index import NO_TAG
+from .packets import read_packets
 
 __all__ = ["Outputs", "Segment", "decode_packet", "decode_segments"]
 

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import MotionDecoder
-from .decoding import PictureReader
-from .demux import PacketIndex
 from .display import Display
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
-from .notes import stream_notes
-from .numbering import index_pictures
-from .pictures import PictureIndex
-from .scan import scan_stream
+from .pictures.index import PictureIndex
+from .pictures.notes import stream_notes
+from .pictures.numbering import index_pictures
+from .pictures.packets import PacketIndex
+from .pictures.reader import PictureReader
+from .pictures.scan import scan_stream
 from .source import Source, SourceLike
 
 __all__ = [

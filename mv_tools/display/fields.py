@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .syntax import Structure
+from ..stream_info import Structure
 
 __all__ = ["own_poc", "rows_in_frame_order", "to_frame_lines"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .pictures import NO_TAG, PictureIndex
+from .index import NO_TAG, PictureIndex
 from .scan import StreamScan
 
 __all__ = ["export_notes", "stream_notes"]

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..demux import PacketIndex, read_packets
-from ..display import SQUARE
-from ..errors import MalformedStream
-from ..metadata import VideoMetadata, read_metadata
-from ..motion import MotionFrame
-from ..scan import native_available
-from ..source import open_video
-from ..syntax import PictureHeader, PictureStatistics, StreamParameters
-from .base import Backend, OtherBackend
+from ...display import SQUARE
+from ...errors import MalformedStream
+from ...metadata import VideoMetadata, read_metadata
+from ...motion import MotionFrame
+from ...pictures.packets import PacketIndex, read_packets
+from ...pictures.scan import native_available
+from ...source import open_video
+from ...stream_info import PictureHeader, PictureStatistics, StreamParameters
+from ..base import Backend, OtherBackend
 from .packet_reader import PacketReader
 from .saved_index import load_scan, save_scan
 
 if TYPE_CHECKING:
-    from .._h264mv import Picture, PictureInfo, StreamIndex
+    from ..._h264mv import Picture, PictureInfo, StreamIndex
 
 __all__ = ["NativeBackend"]
 
@@ -253,8 +253,8 @@ class NativeBackend(Backend):
 
     def _parse_all(self, intra: bool) -> Iterator[Picture]:
         """All pictures in decoding order."""
-        from .._h264mv import Decoder as Parser
-        from .._h264mv import H264Error
+        from ..._h264mv import Decoder as Parser
+        from ..._h264mv import H264Error
 
         parser = Parser(threads=self.threads, intra=intra, **self.scan.framing)
         number = 0
@@ -297,7 +297,7 @@ class NativeBackend(Backend):
 
     def _parse_chosen(self, indices: list[int], intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
         """Parse groups of pictures, reading the file from front to back."""
-        from .._h264mv import H264Error
+        from ..._h264mv import H264Error
 
         headers = self._headers
         with PacketReader(self.source, self.scan) as reader:

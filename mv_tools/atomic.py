@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["draft_of"]
+__all__ = ["atomic_write"]
 
 
 @contextmanager
-def draft_of(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """A hidden sibling that takes the target's name when the block ends without error.
 
     It is empty at first, ends like the target, and may be read by whom the user's umask says (a file

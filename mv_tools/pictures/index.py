@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from .demux import NO_PTS, PacketIndex
+from .packets import NO_PTS, PacketIndex
 
 __all__ = ["NO_TAG", "PictureIndex", "picture_index"]
 

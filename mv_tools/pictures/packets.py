@@ -17,8 +17,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .errors import MalformedStream, UnsupportedStream
-from .source import Source, open_video
+from ..errors import MalformedStream, UnsupportedStream
+from ..source import Source, open_video
 
 __all__ = ["NO_PTS", "WORTH_A_SEEK", "PacketIndex", "StreamFacts", "read_packets", "scan_packets"]
 

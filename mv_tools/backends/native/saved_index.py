@@ -16,16 +16,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ..demux import NO_PTS, PacketIndex, StreamFacts
-from ..display import Display
-from ..drafts import draft_of
-from ..errors import MalformedStream, UnsupportedStream
-from ..pictures import NO_TAG, PictureIndex, picture_index
-from ..scan import Framing, StreamScan
-from ..source import Source
+from ...atomic import atomic_write
+from ...display import Display
+from ...errors import MalformedStream, UnsupportedStream
+from ...pictures.index import NO_TAG, PictureIndex, picture_index
+from ...pictures.packets import NO_PTS, PacketIndex, StreamFacts
+from ...pictures.scan import Framing, StreamScan
+from ...source import Source
 
 if TYPE_CHECKING:
-    from .._h264mv import StreamIndex
+    from ..._h264mv import StreamIndex
 
 __all__ = ["load_scan", "save_scan"]
 
@@ -95,7 +95,7 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         "damaged": json.dumps(pictures.damaged),
     }
     about["digest"] = _digest(tensors, about)
-    with draft_of(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(save_tensors(tensors, about))
 
 
@@ -106,7 +106,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
         FileNotFoundError: there is no such file.
         MalformedStream: not an index, damaged, or of another file.
     """
-    from .._h264mv import H264Error, StreamIndex
+    from ..._h264mv import H264Error, StreamIndex
 
     data, stamp = path.read_bytes(), source.stamp
     try:

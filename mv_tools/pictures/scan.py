@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .demux import PacketIndex, scan_packets
-from .display import Display, read_display
+from ..display import Display, read_display
+from ..source import Source, open_video
 from .packet_rules import PacketRule, packet_rule
-from .source import Source, open_video
+from .packets import PacketIndex, scan_packets
 
 if TYPE_CHECKING:
-    from ._h264mv import PictureInfo, StreamIndex
+    from .._h264mv import PictureInfo, StreamIndex
 
 __all__ = ["Framing", "StreamScan", "native_available", "scan_stream"]
 
@@ -98,8 +98,8 @@ class _Headers:
     """Reads the headers of all packets of an H.264 stream."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        from ._h264mv import H264Error, UnsupportedError
-        from ._h264mv import StreamIndex as Headers
+        from .._h264mv import H264Error, UnsupportedError
+        from .._h264mv import StreamIndex as Headers
 
         self.framing = _framing(extradata)
         self.index: StreamIndex | None = None
@@ -128,7 +128,7 @@ class _Headers:
 
     def flush(self) -> None:
         """Read the headers of the packets that wait for it."""
-        from ._h264mv import H264Error, UnsupportedError
+        from .._h264mv import H264Error, UnsupportedError
 
         if self.index is not None:
             try:
