@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.appearance.extract import read_clip_frames
+from moclip_lite.appearance.settings import AppearanceSettings
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.predict.read_file import read_file
 from moclip_lite.sampling import frame_positions, reachable_positions
 from mv_tools import MotionDecoder, RgbDecoder
@@ -88,7 +90,7 @@ def test_clip_frames_are_the_pictures_of_a_full_decode(long_gops: Path, position
         "keyframes": MotionDecoder(long_gops).keyframe_indices(),
     }[positions]
     expected += [expected[-1]] * (4 - len(expected))
-    spec = AppearanceSpec(model="x", pretrained="none", positions=positions)  # type: ignore[arg-type]
+    spec = AppearanceSettings(model="x", pretrained="none", positions=positions)  # type: ignore[arg-type]
     for source in (long_gops, MotionDecoder(long_gops)):
         frames = read_clip_frames(source, spec)
         np.testing.assert_array_equal(frames, np.stack([full[i] for i in expected]))
@@ -110,7 +112,7 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_one_prediction_scans_a_file_once(long_gops: Path, openings: list[str]) -> None:
     motion = MotionSpec(segments=4, frames=3, grid=(8, 12))
-    appearance = AppearanceSpec(model="x", pretrained="none")
+    appearance = AppearanceSettings(model="x", pretrained="none")
     apart = read_motion_clip(long_gops, motion), read_clip_frames(long_gops, appearance)
     openings.clear()
     reading = read_file(long_gops, motion, appearance)
@@ -128,7 +130,7 @@ def test_reading_says_how_motion_was_had(clip_mpeg4: Path, tmp_path: Path) -> No
     motion = MotionSpec(segments=2, frames=2, grid=(8, 12))
     assert "full decoding" in read_file(clip_mpeg4, motion, None).notes[0]
     lossless = encode(tmp_path / "a.mkv", panning(12), "ffv1")
-    reading = read_file(lossless, motion, AppearanceSpec(model="x", pretrained="none", frames=2))
+    reading = read_file(lossless, motion, AppearanceSettings(model="x", pretrained="none", frames=2))
     assert "re-encoded" in reading.notes[0]
     assert reading.motion is not None
     assert reading.motion.motion.any()
@@ -165,5 +167,5 @@ def test_untimed_pictures_of_other_codecs_are_counted_once(tmp_path: Path) -> No
     assert RgbDecoder(avi).pictures.decoded
     decoder = MotionDecoder(avi)
     assert len(RgbDecoder(decoder)) == len(RgbDecoder(avi)) == len(decode(avi))
-    spec = AppearanceSpec(model="x", pretrained="none")
+    spec = AppearanceSettings(model="x", pretrained="none")
     np.testing.assert_array_equal(read_clip_frames(decoder, spec), read_clip_frames(avi, spec))
