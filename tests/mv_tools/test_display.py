@@ -115,7 +115,7 @@ def test_turned_and_stretched(tmp_path: Path, plain: Path, orientation: Orientat
 
 def test_unspecified_is_square(plain: Path, tmp_path: Path) -> None:
     assert MotionDecoder(plain).metadata.display == Display()
-    assert mv_tools.probe(plain)["sample_aspect_ratio"] is None
+    assert mv_tools.probe(plain).to_json()["sample_aspect_ratio"] is None
     check(annex_b(plain), Fraction(1))
     full = stretched(plain, tmp_path / "one.mp4", "1/1")
     np.testing.assert_array_equal(
@@ -129,7 +129,7 @@ def test_unspecified_is_square(plain: Path, tmp_path: Path) -> None:
 def test_a_ratio_beyond_belief_is_told(tmp_path: Path, plain: Path, ratio: str) -> None:
     path = stretched(plain, tmp_path / "clip.h264", ratio)
     assert mv_tools.read_rgb_at(path, [0]).frames.shape == (1, HEIGHT, WIDTH, 3)
-    assert any("aspect ratio" in note for note in mv_tools.probe(path)["notes"])
+    assert any("aspect ratio" in note for note in mv_tools.probe(path).notes)
     prepared = mv_tools.transcode(path, tmp_path / "prepared.mp4")
     assert mv_tools.read_rgb_at(prepared, [0]).frames.shape == (1, HEIGHT, WIDTH, 3)
 

@@ -150,9 +150,11 @@ def test_pictures_of_raw_streams(make_clip: Callable[..., Path]) -> None:
 
 def test_transcoding_follows_the_recipe(clip_mpeg4: Path, tmp_path: Path) -> None:
     out = mv_tools.transcode(clip_mpeg4, tmp_path / "a" / "b.mp4", gop=8, bframes=0)
-    facts = mv_tools.probe(out)
-    assert (facts["codec"], facts["num_frames"], facts["pattern"]) == ("h264", 24, "I" + 7 * "P")
-    assert facts["pict_types"] == {"I": 3, "P": 21}
+    summary = mv_tools.probe(out)
+    assert (summary.metadata.codec, summary.metadata.num_frames) == ("h264", 24)
+    assert summary.pictures is not None
+    assert summary.pictures.pattern == "I" + 7 * "P"
+    assert summary.pictures.pict_types == {"I": 3, "P": 21}
     small = mv_tools.transcode(clip_mpeg4, tmp_path / "small.mp4", side=32)
     assert MotionDecoder(small).metadata.height == 32
     with pytest.raises(ValueError, match="gop"):

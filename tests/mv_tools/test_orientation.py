@@ -189,7 +189,7 @@ def test_another_angle_is_told_and_not_followed(tmp_path: Path, coded: Path) -> 
     path = tmp_path / "odd.mp4"
     ffmpeg("-display_rotation", 30, "-i", coded, "-c", "copy", path)
     assert mv_tools.read_rgb_at(path, [0]).frames.shape == (1, 60, 88, 3)
-    assert any("multiple of 90 degrees" in note for note in mv_tools.probe(path)["notes"])
+    assert any("multiple of 90 degrees" in note for note in mv_tools.probe(path).notes)
     prepared = mv_tools.transcode(path, tmp_path / "prepared.mp4", crf=4)
     one, other = (mv_tools.read_rgb_at(each, [3]).frames[0].astype(int) for each in (path, prepared))
     assert np.abs(one - other).mean() < 4, "prepared clips are turned and raw ones are not"

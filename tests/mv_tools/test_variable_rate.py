@@ -60,7 +60,7 @@ def test_times_are_the_streams_own(
     edges = RgbDecoder(path).edges()
     np.testing.assert_allclose(edges, [*TIMES, end], atol=2e-3)
     assert MotionDecoder(path).metadata.duration_seconds == pytest.approx(end, abs=2e-3)
-    assert mv_tools.probe(path)["duration_seconds"] == pytest.approx(end, abs=2e-3)
+    assert mv_tools.probe(path).metadata.duration_seconds == pytest.approx(end, abs=2e-3)
     windows = video_windows(path, 3.0)
     check_windows(windows, edges, 3.0)
 
