@@ -42,12 +42,7 @@ else:
 
 def test_public_names_are_sorted_and_exist() -> None:
     names = mv_tools.__all__
-    upper, classes, functions = (
-        [name for name in names if name.isupper()],
-        [name for name in names if name[0].isupper() and not name.isupper()],
-        [name for name in names if name[0].islower()],
-    )
-    assert names == sorted(upper) + sorted(classes) + sorted(functions)
+    assert names == sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
     assert all(hasattr(mv_tools, name) for name in names)
 
 
