@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..results.confusion import drawing
-from ..results.report import STREAM_WORDS
 from ..storage.files import atomic_path
+from ..streams import Stream
 from .grid import Ablation
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _curve(
 ) -> None:
     for stream in summary["stream"].unique():
         part = summary[summary["stream"] == stream].set_index(key).reindex([cell[0] for cell in cells])
-        (line,) = axes.plot(places, part["mean"], "o-", label=STREAM_WORDS[stream])
+        (line,) = axes.plot(places, part["mean"], "o-", label=Stream(stream).words)
         axes.fill_between(places, part["low"], part["high"], color=line.get_color(), alpha=0.15)
     if min(places) > 0 and max(places) / min(places) >= 8:
         axes.set_xscale("log", base=2)
@@ -78,7 +78,7 @@ def _rows(axes: Axes, cells: Sequence[tuple[str, ...]], keys: Sequence[str], sum
     for number, stream in enumerate(streams):
         part = summary[summary["stream"] == stream].set_index(list(keys))
         if len(part) > 1 and part["mean"].nunique() == 1:  # the grid does not touch it
-            axes.axvline(part["mean"].iloc[0], color=f"C{number}", ls=":", lw=1.2, label=STREAM_WORDS[stream])
+            axes.axvline(part["mean"].iloc[0], color=f"C{number}", ls=":", lw=1.2, label=Stream(stream).words)
             continue
         part = part.reindex(pd.MultiIndex.from_tuples(cells) if len(keys) > 1 else [c[0] for c in cells])
         shift = 0.6 * ((number + 0.5) / len(streams) - 0.5)
@@ -92,7 +92,7 @@ def _rows(axes: Axes, cells: Sequence[tuple[str, ...]], keys: Sequence[str], sum
             ms=4,
             capsize=2,
             color=f"C{number}",
-            label=STREAM_WORDS[stream],
+            label=Stream(stream).words,
         )
     _cell_axis(axes, cells)
     axes.set_xlabel("top-1, % (mean, 95 % interval over runs)")
@@ -115,7 +115,7 @@ def _differences(
     axes.plot([0], [cells.index(tuple(str(v) for v in ablation.reference.values()))], "k|", ms=14)
     axes.axvline(0, color="black", lw=0.8)
     _cell_axis(axes, cells)
-    axes.set_xlabel(f"{STREAM_WORDS[ablation.stream]}: points from the reference, same clips")
+    axes.set_xlabel(f"{Stream(ablation.stream).words}: points from the reference, same clips")
 
 
 def _cell_axis(axes: Axes, cells: Sequence[tuple[str, ...]]) -> None:

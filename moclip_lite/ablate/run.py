@@ -17,8 +17,9 @@ from mv_tools import MotionError
 
 from ..errors import MoclipError
 from ..experiment.config import Experiment
-from ..experiment.run import fill_cache, run_experiment
-from ..experiment.session import Workspace
+from ..experiment.extraction import fill_cache
+from ..experiment.run import run_experiment
+from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
 from ..progress import Reporter
 from .figures import draw
@@ -79,7 +80,7 @@ def _run_cell(job: _Job) -> str | None:
     torch.set_num_threads(job.threads)
     logging.getLogger().addHandler(logging.NullHandler())  # the parent has said what is to be said
     try:
-        run_experiment(Workspace(job.experiment, _Quiet(job.stop)))
+        run_experiment(Session(job.experiment, _Quiet(job.stop)))
     except (MoclipError, MotionError, OSError, ValueError) as error:
         return " ".join(str(error).split())
     return None
@@ -135,7 +136,7 @@ def _extract_first(runs: Sequence[tuple[Cell, int, Experiment]], reporter: Repor
         if key not in problems:
             problems[key] = None
             try:
-                fill_cache(Workspace(experiment, reporter))
+                fill_cache(Session(experiment, reporter))
             except (MoclipError, MotionError, OSError) as error:
                 problems[key] = " ".join(str(error).split())
                 reporter.warn(f"{_words(cell, seed)}: {problems[key]}")

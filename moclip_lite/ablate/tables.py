@@ -11,12 +11,11 @@ import pandas as pd
 
 from ..experiment.config import Experiment
 from ..results.read import (
-    STREAMS,
     ClipKey,
     Prediction,
     read_predictions,
 )
-from ..results.report import STREAM_WORDS, markdown_table
+from ..results.report import markdown_table
 from ..results.statistics import (
     Interval,
     holm,
@@ -27,6 +26,7 @@ from ..results.statistics import (
     verdict,
 )
 from ..storage.files import atomic_path, read_json, write_text
+from ..streams import Stream
 from .grid import Ablation, Cell, cell_words
 
 __all__ = ["comparisons", "condense", "records", "summarize", "summary_markdown", "tidy_table", "write_table"]
@@ -42,14 +42,14 @@ def tidy_table(runs: Sequence[Run]) -> pd.DataFrame:
     rows = []
     for cell, seed, experiment in runs:
         metrics = read_json(experiment.run.dir / "metrics.json")
-        for stream in STREAMS:
+        for stream in Stream:
             if stream not in metrics:
                 continue
             whole, costs = metrics[stream], metrics["costs"].get(stream, {})
             folds = whole.get("per_fold") or [whole]
             for fold, found in zip(metrics["folds"], folds, strict=True):
                 row: Row = {key: str(value) for key, value in cell.items()}
-                row |= {"seed": seed, "fold": fold, "stream": stream}
+                row |= {"seed": seed, "fold": fold, "stream": str(stream)}
                 row |= {"run_low": whole["ci95"][0], "run_high": whole["ci95"][1]}
                 row |= {key: found[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})
@@ -167,7 +167,7 @@ def summary_markdown(
     if len(differences):
         rows = [_difference_row(row, keys) for row in records(differences)]
         parts += [
-            f"## {STREAM_WORDS[ablation.stream]}: difference from {cell_words(ablation.reference)}\n",
+            f"## {Stream(ablation.stream).words}: difference from {cell_words(ablation.reference)}\n",
             markdown_table([*keys, "points", "95 % interval", "p", "clips", ""], rows) + "\n",
             "Points are paired test by test: a clip with the same seed and fold in both cells, each test counted once. "
             f"{_unpaired(differences)} Paired bootstrap and permutation test over groups of clips (over clips where "
@@ -196,7 +196,7 @@ def _summary_row(row: Row, keys: Sequence[str]) -> list[str]:
 
     interval: str = "-" if pd.isna(row["low"]) else f"{row['low']:.1f} to {row['high']:.1f}"
     return [
-        *(str(row[key]) for key in keys), STREAM_WORDS[str(row["stream"])], f"{row['mean']:.1f}", interval,
+        *(str(row[key]) for key in keys), Stream(str(row["stream"])).words, f"{row['mean']:.1f}", interval,
         str(row["runs"]), number("trainable", 1e6, ".2f") + " M", number("gflops", 1, ".2f"),
         number("latency_ms", 1, ".1f"),
     ]  # fmt: skip

@@ -77,9 +77,9 @@ class LazyEncoder:
     def __init__(
         self,
         settings: AppearanceSettings,
-        seed: int,
         cache: FeatureCache,
         load: Callable[[], AppearanceEncoder],
+        seed: int = 0,
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None

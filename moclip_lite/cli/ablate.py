@@ -63,12 +63,12 @@ def ablate(
 
 def _print(grid: Ablation, result: AblationResult, folder: Path) -> None:
     from ..ablate import condense, records
-    from ..results.report import STREAM_WORDS
+    from ..streams import Stream
 
     keys = list(grid.grid)
     rows = [
         [
-            *(str(r[k]) for k in keys), STREAM_WORDS[r["stream"]], f"{r['mean']:.1f}",
+            *(str(r[k]) for k in keys), Stream(r["stream"]).words, f"{r['mean']:.1f}",
             f"{r['low']:.1f} to {r['high']:.1f}" if r["low"] == r["low"] else "-", str(r["runs"]),
         ]
         for r in records(condense(result.summary, keys))
@@ -80,6 +80,6 @@ def _print(grid: Ablation, result: AblationResult, folder: Path) -> None:
             for r in records(result.differences)
         ]  # fmt: skip
         reference = ", ".join(str(value) for value in grid.reference.values())
-        title = f"{STREAM_WORDS[grid.stream]}: points from {reference}, on the same clips"
+        title = f"{Stream(grid.stream).words}: points from {reference}, on the same clips"
         print_table(title, [*keys, "points", "95 % interval", "p", "verdict"], rows)
     ConsoleReporter().say(f"{folder / 'summary.md'}, table.csv, table.parquet, plot.png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,7 @@ from .options import (
     Source,
     Workers,
     experiment_of,
-    workspace_of,
+    session_of,
 )
 
 if TYPE_CHECKING:
@@ -137,11 +137,12 @@ def _report(values: list[dict[str, Any]], json: bool) -> None:
         print_failures(value["failures"])
 
 
-def print_failures(failures: list[dict[str, str]]) -> None:
+def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
     """The clips that were left out, with their reasons."""
     if failures:
         rows = [[f["name"], f["stage"], f["reason"]] for f in failures]
-        print_table(f"{len(failures)} left out", ["clip", "stage", "reason"], rows)
+        clips = len({failure["name"] for failure in failures})  # a clip may fail in both stages
+        print_table(f"{clips} left out", ["clip", "stage", "reason"], rows)
 
 
 @app.command("list")
@@ -153,7 +154,7 @@ def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, 
     from ..datasets import MANIFEST, read_manifest
 
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
-    dataset = workspace_of(experiment, quiet=True).dataset
+    dataset = session_of(experiment, quiet=True).dataset
     groups = {
         label: {c.group for c in dataset.clips if c.label == label and c.group} for label in dataset.labels
     }
@@ -238,9 +239,12 @@ def extract_motion(
 
     Example: moclip extract motion data/ucf101 --set motion.segments=25
     """
+    from ..experiment.extraction import extract_motion_fields, run_ledger
+
     named = {"run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing}
-    space = workspace_of(experiment_of(dataset, sets, named), quiet)
-    _finish(space.extract_motion(space.dataset.clips), failures, json)
+    session = session_of(experiment_of(dataset, sets, named), quiet)
+    report = extract_motion_fields(session, session.dataset.clips, run_ledger(session))
+    _finish(report, failures, json)
 
 
 @extract_app.command("clip")
@@ -252,11 +256,14 @@ def extract_clip(
 
     Example: moclip extract clip data/ucf101 --set clip.frames=8
     """
+    from ..experiment.extraction import extract_clip_features, run_ledger
+
     named = {
         "clip.pretrained": pretrained, "run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing,
     }  # fmt: skip
-    space = workspace_of(experiment_of(dataset, sets, named), quiet)
-    _finish(space.extract_appearance(space.dataset.clips), failures, json)
+    session = session_of(experiment_of(dataset, sets, named), quiet)
+    report = extract_clip_features(session, session.dataset.clips, run_ledger(session))
+    _finish(report, failures, json)
 
 
 @extract_app.command("features")
@@ -274,11 +281,10 @@ def extract_features(
 
     Example: moclip extract features runs/fusion_ours --out features.safetensors
     """
-    from ..errors import CheckpointError
     from ..experiment.feature_export import export_features
+    from ..results.run_folder import RunFolder
 
-    if not (run / "config.yaml").is_file():
-        raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
-    space = workspace_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
-    count = export_features(space, run, out, fold)
-    space.reporter.say(f"{out}: features of {count} clips, {out.stat().st_size / 1e6:.1f} MB")
+    RunFolder(run).require()
+    session = session_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
+    count = export_features(session, run, out, fold)
+    session.reporter.say(f"{out}: features of {count} clips, {out.stat().st_size / 1e6:.1f} MB")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mv_tools import MotionDecoder, visualize
 
 from ..datasets.synthetic.clips import MOTIONS, TEXTURES
 from ..progress import Reporter
+from ..results.metrics import Metrics
+from ..streams import Stream
 from .config import Experiment, load_experiment
 from .run import run_experiment
-from .session import Workspace
+from .session import Session
 
-__all__ = ["FIRST_LINE", "demo_experiment", "run_demo"]
+__all__ = ["FIRST_LINE", "ceiling", "demo_experiment", "run_demo"]
 
 FIRST_LINE: Final = (
     "Demo on generated clips: CLIP runs with RANDOM weights here, so that nothing is downloaded; "
@@ -40,25 +42,27 @@ def demo_experiment(out: Path, overrides: tuple[str, ...] = ()) -> Experiment:
     return load_experiment(None, [*_SETTINGS, *place, *overrides])
 
 
-def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> Metrics:
     """Generate, extract, train, test, and draw one clip's motion.
 
     Returns:
         The content of the run's metrics.json.
     """
-    space = Workspace(demo_experiment(out, overrides), reporter)
+    session = Session(demo_experiment(out, overrides), reporter)
     reporter.say(
-        f"{len(TEXTURES)} textures x {len(MOTIONS)} motions = {len(space.dataset.labels)} classes, "
-        f"{len(space.dataset.clips)} H.264 clips in {out / 'clips'}"
+        f"{len(TEXTURES)} textures x {len(MOTIONS)} motions = {len(session.dataset.labels)} classes, "
+        f"{len(session.dataset.clips)} H.264 clips in {out / 'clips'}"
     )
-    clip = next(c for c in space.dataset.clips if c.label.endswith("rotate"))
+    clip = next(c for c in session.dataset.clips if c.label.endswith("rotate"))
     decoder = MotionDecoder(clip.path)
     reporter.say(f"motion of {clip.name} through {decoder.backend}: {decoder[len(decoder) // 2]}")
     picture = visualize.save_png(clip.path, out / "motion.png", len(decoder) // 2)
     reporter.say(f"drawn in {picture}")
-    return run_experiment(space)
+    return run_experiment(session)
 
 
-def ceilings() -> dict[str, float]:
-    """The best that a stream can reach when it can't see the other half, in percent."""
-    return {"motion": 100 / len(TEXTURES), "appearance": 100 / len(MOTIONS), "fusion": 100.0}
+def ceiling(stream: Stream) -> float:
+    """The best that a stream can reach in percent: motion alone does not tell textures apart, nor frames motions."""
+    if stream is Stream.FUSION:
+        return 100.0
+    return 100 / len(MOTIONS if stream.sees_pictures else TEXTURES)

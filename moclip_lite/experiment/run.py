@@ -1,33 +1,39 @@
-"""An experiment from clips to metrics: what there is, what is done already, and the rest."""
+"""An experiment from clips to metrics: what is finished already is skipped.
+
+A finished run is recognised without torch, scikit-learn or matplotlib, whose imports take seconds:
+:mod:`moclip_lite.experiment.train` is imported when there is work.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from ..datasets import Clip, Fold
-from ..datasets.extraction import ExtractReport
+import yaml
+
 from ..datasets.prompts import read_prompts
-from ..errors import CheckpointError, WeightsUnavailable
+from ..errors import CheckpointError
 from ..parallel.ranks import agree, share
-from ..results.run_folder import RunFolder, SecondsLedger
+from ..results.metrics import Metrics
+from ..results.run_folder import RunFolder
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json
-from .config import Experiment
-from .session import Workspace, no_tick
+from .extraction import Extraction, fill_cache
+from .session import Session
 
-__all__ = ["fill_cache", "run_experiment"]
+__all__ = ["run_experiment"]
+
+_CODE: Final = ("motion_tokens", "text", "trained", "results")
+"""Code that makes a run from features; the keys of features tell the code that read them."""
+
+_PLACES: Final = ("root", "splits_dir")
+"""Settings of the data that say where it lies; what lies there is in the clips' names and keys."""
 
 
-_STAGES: Final = ("motion_tokens", "text", "trained", "results")
-"""What makes a run of features; the keys of these tell the code that read them."""
-
-
-def run_experiment(space: Workspace) -> dict[str, Any]:
+def run_experiment(session: Session) -> Metrics:
     """Run all stages that are not done yet and write the run folder.
 
     Returns:
@@ -37,114 +43,72 @@ def run_experiment(space: Workspace) -> dict[str, Any]:
         CheckpointError: another run is at work in the run folder.
         MoclipError: the input can't be used; what was finished is kept.
     """
-    if space.experiment.run.device not in ("auto", "cpu"):
-        _ = space.device  # refuse one that is not there before hours of reading
-    experiment, folds = space.experiment, space.folds
-    folder = RunFolder(experiment.run.dir, [fold.name for fold in folds])
-    with folder.locked() if share().leads else nullcontext():
-        found = fill_cache(space, folder.ledger)
-        mark = _fingerprint(space.saved_experiment, folds, *found[:2])
-        done = _finished(folder.path, mark)
-        if agree([done is not None])[0]:
-            folder.ledger.clear()
-            space.reporter.say(f"{folder.path}: nothing to do, this experiment is finished")
-            return done or {}
-        from .fold import run_folds
+    if session.experiment.run.device not in ("auto", "cpu"):
+        _ = session.device  # refuse one that is not there before hours of reading
+    run = RunFolder(session.experiment.run.dir, [fold.name for fold in session.folds])
+    with run.locked() if share().leads else nullcontext():
+        extraction = fill_cache(session, run.ledger)
+        fingerprint = _fingerprint(session, extraction)
+        metrics = _finished(run, fingerprint)
+        if agree([metrics is not None])[0]:
+            run.ledger.clear()
+            session.reporter.say(f"{run.path}: nothing to do, this experiment is finished")
+            return metrics or Metrics({})
+        if share().leads:
+            changes = _changed_settings(session, run)
+            if run.begin():
+                session.reporter.say(
+                    f"{run.path}: the results of an earlier run are removed ({changes or 'other clips or code'})"
+                )
+        from .train import train_folds
 
-        return run_folds(space, folder, _unique(folds), found, mark)
-
-
-def fill_cache(
-    space: Workspace, ledger: SecondsLedger | None = None
-) -> tuple[ExtractReport, ExtractReport, str | None]:
-    """Read what the streams need from the clips; all that a run needs before it trains.
-
-    Args:
-        space: the experiment.
-        ledger: of the run whose time is counted; the reports hold the seconds of all its attempts.
-
-    Returns:
-        What was found of motion and of appearance, and why there is no appearance if there is none.
-
-    Raises:
-        MoclipError: the clips or the model can't be used.
-    """
-    clips = _unique(space.folds)
-    motion = ExtractReport("motion")
-    if space.feature_file is not None:
-        keys = dict.fromkeys((clip.name for clip in clips), space.feature_file.digest)
-        return ExtractReport("motion", keys=keys), ExtractReport("clip", keys=keys), None
-    if _wants(space.experiment, "motion", "fusion"):
-        motion = _timed("extract_motion", space, space.extract_motion, clips, ledger)
-    return motion, *_appearance(space, clips, ledger)
+        return train_folds(session, run, extraction, fingerprint)
 
 
-def _timed(
-    stage: str,
-    space: Workspace,
-    extract: Callable[[Sequence[Clip], Callable[[], None]], ExtractReport],
-    clips: Sequence[Clip],
-    ledger: SecondsLedger | None,
-) -> ExtractReport:
-    """Extract, and add up the attempts."""
-    if ledger is None:
-        return extract(clips, no_tick)
-    experiment = space.saved_experiment
-    section = experiment.motion.key_settings() if stage == "extract_motion" else experiment.clip
-    settings = {"data": experiment.data, "section": section}
-    with ledger.timing(stage, settings) as attempt:
-        report = extract(clips, attempt.tick)
-        report.seconds = attempt.seconds
-    return report
-
-
-def _unique(folds: Sequence[Fold]) -> list[Clip]:
-    found: dict[str, Clip] = {}
-    for fold in folds:
-        found |= {clip.name: clip for clip in fold.clips()}
-    return [found[name] for name in sorted(found)]
-
-
-def _wants(experiment: Experiment, *streams: str) -> bool:
-    return any(stream in experiment.run.streams for stream in streams)
-
-
-def _appearance(
-    space: Workspace, clips: Sequence[Clip], ledger: SecondsLedger | None
-) -> tuple[ExtractReport, str | None]:
-    """Features, or why there are none: without weights the motion stream still runs."""
-    if not _wants(space.experiment, "appearance", "fusion", "zero_shot"):
-        return ExtractReport("clip"), None
-    try:
-        return _timed("extract_clip", space, space.extract_appearance, clips, ledger), None
-    except WeightsUnavailable as error:
-        if not _wants(space.experiment, "motion"):
-            raise
-        reason = f"appearance and fusion are left out: {error}"
-        space.reporter.warn(reason)
-        return ExtractReport("clip"), reason
-
-
-def _fingerprint(experiment: Experiment, folds: Sequence[Fold], *reports: ExtractReport) -> str:
-    settings = experiment.model_dump(mode="json", exclude={"cache"})
-    settings["run"] = {"seed": experiment.run.seed, "streams": list(experiment.run.streams)}
-    for place in ("root", "splits_dir"):  # what lies there is in the rows and keys
-        settings["data"].pop(place)
+def _fingerprint(session: Session, extraction: Extraction) -> str:
+    """Digest of all that decides a run: settings, divisions, keys of the features, and code."""
+    experiment = session.saved_experiment
+    prompts = read_prompts(experiment.clip.prompts)
+    settings = _deciding(experiment.model_dump(mode="json"))
     if Path(experiment.clip.pretrained).is_file():
         settings["clip"].pop("pretrained")
-    prompts = read_prompts(experiment.clip.prompts)
     settings["clip"]["prompts"] = [prompts.templates, sorted(prompts.paraphrases.items())]
-    rows = [[f.name, [[c.name for c in part] for part in (f.train, f.val, f.test)]] for f in folds]
-    keys = [sorted(report.keys.items()) for report in reports]
-    code = {stage: stage_versions(stage) for stage in _STAGES}
+    rows = [[f.name, [[c.name for c in part] for part in (f.train, f.val, f.test)]] for f in session.folds]
+    keys = [sorted(report.keys.items()) for report in (extraction.motion, extraction.appearance)]
+    code = {stage: stage_versions(stage) for stage in _CODE}
     return digest_bytes([json.dumps([settings, rows, keys, code], sort_keys=True).encode()])
 
 
-def _finished(folder: Path, mark: str) -> dict[str, Any] | None:
+def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that change results, section by section."""
+    sections = {name: dict(section) for name, section in settings.items() if name != "cache"}
+    sections["run"] = {name: sections["run"][name] for name in ("seed", "streams")}
+    for name in _PLACES:
+        sections["data"].pop(name, None)
+    return sections
+
+
+def _changed_settings(session: Session, run: RunFolder) -> str:
+    """The settings in which a run folder's configuration differs from the present one, in words."""
     try:
-        metrics = read_json(folder / "metrics.json")
-    except CheckpointError:
+        before = _deciding(yaml.safe_load(run.config.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError, ValueError):
+        return ""
+    now = _deciding(session.saved_experiment.model_dump(mode="json"))
+    changes = [
+        f"{section}.{name} was {before[section][name]}, now {value}"
+        for section, values in now.items()
+        for name, value in values.items()
+        if name in before.get(section, {}) and before[section][name] != value
+    ]
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return "; ".join(changes[:3]) + more
+
+
+def _finished(run: RunFolder, fingerprint: str) -> Metrics | None:
+    """The metrics of a finished run of the same fingerprint."""
+    try:
+        metrics = Metrics.from_json(read_json(run.metrics))
+    except (CheckpointError, TypeError, KeyError, ValueError, AttributeError):
         return None
-    if not isinstance(metrics, dict) or metrics.get("fingerprint") != mark:
-        return None
-    return metrics
+    return metrics if metrics.fingerprint == fingerprint else None

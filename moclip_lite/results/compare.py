@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from ..errors import ConfigError, DataError
 from ..storage.files import write_text
+from ..streams import Stream
 from .paired import Difference, compare_predictions
-from .read import STREAMS, Run, load_run
+from .read import Run, load_run
 from .report.html import page
 from .report.markdown import difference_words
 from .report.tables import (
     COSTS,
-    STREAM_WORDS,
     cost_rows,
     interval_words,
     markdown_table,
@@ -35,7 +35,7 @@ class StreamDifference:
     """One run's stream less the same stream of the first run, on the clips that both tested."""
 
     run: str
-    stream: str
+    stream: Stream
     difference: Difference
 
 
@@ -62,8 +62,8 @@ class Comparison:
                 {
                     "name": name,
                     "folder": str(run.folder),
-                    **{stream: run.metrics[stream] for stream in run.streams},
-                    "costs": run.metrics.get("costs", {}),
+                    **{str(stream): scores.to_json() for stream, scores in run.metrics.streams.items()},
+                    "costs": {str(stream): cost.to_json() for stream, cost in run.metrics.costs.items()},
                 }
                 for name, run in zip(self.names, self.runs, strict=True)
             ],
@@ -99,7 +99,7 @@ class Comparison:
     def difference_rows(self) -> list[list[str]]:
         """Rows: run, stream, common clips, points, interval, won, lost, p, verdict."""
         return [
-            [d.run, STREAM_WORDS[d.stream], str(d.difference.clips), *difference_words(d.difference)]
+            [d.run, d.stream.words, str(d.difference.clips), *difference_words(d.difference)]
             for d in self.differences
         ]
 
@@ -161,7 +161,7 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
                 f"{run.folder} and {first.folder} have different labels ({len(run.labels)} and "
                 f"{len(first.labels)} classes; not in both: {', '.join(odd[:5])})"
             )
-        common = [s for s in STREAMS if s in run.predictions and s in first.predictions]
+        common = [s for s in Stream if s in run.predictions and s in first.predictions]
         if not common:
             raise DataError(f"{run.folder} and {first.folder} have tested no stream in common")
         for stream in common:
@@ -221,7 +221,6 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
             title=" and ".join(comparison.names),
             c=comparison,
             how=HOW,
-            words=STREAM_WORDS,
             **tables,
         )
     elif path.suffix.lower() == ".md":
@@ -239,7 +238,7 @@ def _markdown(c: Comparison) -> str:
         rows = c.class_rows(d)
         if rows:
             parts += [
-                f"### Classes that changed: {d.run}, {STREAM_WORDS[d.stream]}",
+                f"### Classes that changed: {d.run}, {d.stream.words}",
                 markdown_table(CLASSES, rows),
             ]
     if c.settings:

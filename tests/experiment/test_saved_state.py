@@ -24,7 +24,7 @@ from moclip_lite.experiment.config import (
     save_experiment,
     with_absolute_paths,
 )
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 
 from support.cli import (
     FOLDER_YAML,
@@ -155,8 +155,8 @@ def prepared(ucf: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     return out / "gop12"
 
 
-def groups_of(space: Workspace) -> set[str | None]:
-    return {clip.group for clip in space.dataset.clips}
+def groups_of(session: Session) -> set[str | None]:
+    return {clip.group for clip in session.dataset.clips}
 
 
 @pytest.mark.parametrize("kind", ["folder", "ucf101", "ucf101 manifest", "synthetic", "features"])
@@ -184,8 +184,7 @@ def test_a_group_pattern_counts_in_every_kind(
         pattern, expected = "([0-9])", {str(i) for i in range(8)}
     settings += [f"data.root={root}", f"data.kind={kind.split()[0]}"]
     assert (
-        groups_of(Workspace(load_experiment(None, [*settings, f"data.group_pattern='{pattern}'"])))
-        == expected
+        groups_of(Session(load_experiment(None, [*settings, f"data.group_pattern='{pattern}'"]))) == expected
     )
 
 

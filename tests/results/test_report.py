@@ -15,11 +15,12 @@ from moclip_lite.results.read import (
     Prediction,
     load_run,
 )
-from moclip_lite.results.report import STREAM_WORDS, markdown_table, write_report
+from moclip_lite.results.report import markdown_table, write_report
 from moclip_lite.results.report.charts import curves_svg
 from moclip_lite.results.report.content import gather
 from moclip_lite.results.report.pictures import disagreements, draw_clip, show
 from moclip_lite.results.tensorboard import write_events
+from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun
 from support.pages import is_self_contained
@@ -40,8 +41,11 @@ def test_the_page_of_a_run(trained: TrainedRun) -> None:
     page, run = is_self_contained(text), load_run(trained.folder)
     assert len(text) < 2_000_000
     for stream in run.streams:
-        assert STREAM_WORDS[stream] in page.shown
-        assert f"{run.metrics[stream]['ci95'][0]:.1f} to {run.metrics[stream]['ci95'][1]:.1f}" in page.shown
+        assert stream.words in page.shown
+        assert (
+            f"{run.metrics.streams[stream].ci95[0]:.1f} to {run.metrics.streams[stream].ci95[1]:.1f}"
+            in page.shown
+        )
     for words in (
         "Differences on the same clips",
         "Training",
@@ -72,13 +76,15 @@ def test_cells_of_the_matrix_count_the_clips(tmp_path: Path) -> None:
     assert matrix.stream == "fusion"
     assert sum(count for *_, count, _ in matrix.cells) == 27
     diagonal = sum(count for row, column, count, _ in matrix.cells if row == column)
-    assert 100 * diagonal / 27 == pytest.approx(run.metrics["fusion"]["top1"])
+    assert 100 * diagonal / 27 == pytest.approx(run.metrics.streams[Stream.FUSION].top1)
     for row in content.classes:
         assert row.clips == 9
     assert content.rescue is not None
     assert sum(r.gained for r in content.classes) == content.rescue.gained
     net = content.rescue.gained - content.rescue.lost
-    assert 100 * net / 27 == pytest.approx(run.metrics["fusion"]["top1"] - run.metrics["appearance"]["top1"])
+    assert 100 * net / 27 == pytest.approx(
+        run.metrics.streams[Stream.FUSION].top1 - run.metrics.streams[Stream.APPEARANCE].top1
+    )
 
 
 def test_a_hundred_and_one_classes(tmp_path: Path) -> None:
@@ -92,8 +98,8 @@ def test_a_hundred_and_one_classes(tmp_path: Path) -> None:
 
 def test_names_are_data(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", HOSTILE)
-    run.metrics["notes"] = ["<b>note</b>"]
-    run.metrics["failures"] = [{"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}]
+    failure = {"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}
+    run = replace(run, metrics=replace(run.metrics, notes=("<b>note</b>",), failures=(failure,)))
     write_report(run, {})
     page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
     for name in (*HOSTILE[:4], "<b>note</b>", "<img src=x onerror=y>"):
@@ -177,7 +183,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     assert [round(e.value, 4) for e in log.Scalars("fusion/val_loss")] == [
         round(row["val_loss"], 4) for row in history
     ]  # fmt: skip
-    assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics["fusion"]["top1"])
+    assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics.streams[Stream.FUSION].top1)
     assert log.Images("confusion/fusion")[0].width > 100
     # Written again it is the same, not twice as much; a fold has a log of its own.
     many = made_run(tmp_path / "run", ["a", "b"], folds=2)
@@ -192,8 +198,8 @@ def test_motion_alone_has_no_rescues(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b"])
     alone = replace(
         run,
-        metrics={k: v for k, v in run.metrics.items() if k not in ("appearance", "fusion")},
-        predictions={"motion": run.predictions["motion"]},
+        metrics=replace(run.metrics, streams={Stream.MOTION: run.metrics.streams[Stream.MOTION]}),
+        predictions={Stream.MOTION: run.predictions[Stream.MOTION]},
     )
     write_report(alone, {})
     page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))

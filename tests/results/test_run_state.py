@@ -190,7 +190,7 @@ def test_no_two_folds_share_a_folder(names: list[str]) -> None:
 def test_fold_names() -> None:
     assert fold_name(["p0", "p1"], "p0") == "p0"
     assert fold_name(["p.1", "p+1"], "p.1") != fold_name(["p.1", "p+1"], "p+1")
-    assert RunFolder(Path("r"), ["holdout"]).fold("holdout") == Path("r")
+    assert RunFolder(Path("r"), ["holdout"]).fold("holdout").path == Path("r")
 
 
 # Two at once
@@ -240,20 +240,20 @@ def test_an_unfinished_run_answers_with_nothing_old(
     stop: str, trained: TrainedRun, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with other settings ends in the middle: no weights of the earlier one stand beside them."""
-    from moclip_lite.experiment import stages
+    from moclip_lite.experiment.training import TrainedModels
 
     folder = trained.copy(tmp_path / "run")
-    real = stages._train
+    real = TrainedModels._train
 
-    def train(space: Any, stage: Any, *rest: Any) -> Any:
+    def train(models: TrainedModels, stage: Any, *rest: Any) -> None:
         if stop in ("before", stage.name):
             raise KeyboardInterrupt
-        return real(space, stage, *rest)
+        real(models, stage, *rest)
 
     words = trained.words(folder)
     change = ("--set", "train_motion.epochs=3")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_train", train)
+        patch.setattr(TrainedModels, "_train", train)
         assert moclip(*words, *change).code == 130
     left = weights_in(folder)
     assert left == ({"motion", "appearance"} if stop == "fusion" else set())

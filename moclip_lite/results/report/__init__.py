@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ...storage.files import atomic_path, write_text
 from ..read import Run
+from ..run_folder import RunFolder
 from .tables import (
     HEADER,
     PUBLISHED,
-    STREAM_WORDS,
     cost_rows,
     markdown_table,
     score_rows,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HEADER",
     "PUBLISHED",
-    "STREAM_WORDS",
     "cost_rows",
     "markdown_table",
     "score_rows",
@@ -44,10 +43,10 @@ def write_report(run: Run, paths: Mapping[str, Path]) -> None:
     from .html import report_page
     from .markdown import to_markdown
 
-    content = gather(run, paths)
-    _write_figures(run.folder / "figures", content)
-    write_text(run.folder / "report.md", to_markdown(content))
-    write_text(run.folder / "report.html", report_page(content))
+    content, folder = gather(run, paths), RunFolder(run.folder)
+    _write_figures(folder.figures, content)
+    write_text(folder.report_text, to_markdown(content))
+    write_text(folder.report_page, report_page(content))
 
 
 def _write_figures(folder: Path, content: Content) -> None:

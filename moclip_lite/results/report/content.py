@@ -10,16 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...streams import Stream
 from ..paired import Difference, compare_predictions
 from ..read import ClipKey, Prediction, Run
 from .charts import curves_svg
 from .pictures import Shown, disagreements, show
-from .tables import STREAM_WORDS
 
 __all__ = ["ClassRow", "Content", "Matrix", "Rescue", "gather"]
 
 _PICTURES: Final = 4
-_LOOKING: Final = frozenset(("appearance", "appearance_frame", "fusion", "zero_shot"))
 _ENDS: Final = 10  # best and worst classes
 
 
@@ -55,7 +54,7 @@ class Rescue:
         rescued, hurt: some of them, drawn.
     """
 
-    stream: str
+    stream: Stream
     words: str
     gained: int
     lost: int
@@ -92,7 +91,7 @@ class Content:
     @property
     def looked(self) -> bool:
         """Whether a stream saw pictures."""
-        return any(stream in _LOOKING for stream in self.run.streams)
+        return any(stream.sees_pictures for stream in self.run.streams)
 
     @property
     def ends(self) -> tuple[list[ClassRow], list[ClassRow]]:
@@ -117,12 +116,12 @@ def gather(run: Run, paths: Mapping[str, Path]) -> Content:
     """
     main, found = run.main, run.predictions
     differences = [
-        (STREAM_WORDS[stream], compare_predictions(found[main], found[stream], run.groups))
+        (stream.words, compare_predictions(found[main], found[stream], run.groups))
         for stream in run.streams
         if stream != main and main in found and stream in found and found[main].keys() & found[stream].keys()
     ]
     rescue = _rescue(run, paths)
-    shown = [stream for stream in ("fusion", "motion", "appearance") if stream in found]
+    shown = [stream for stream in (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE) if stream in found]
     return Content(
         run=run,
         differences=differences,
@@ -135,17 +134,17 @@ def gather(run: Run, paths: Mapping[str, Path]) -> Content:
 
 def _rescue(run: Run, paths: Mapping[str, Path]) -> Rescue | None:
     found = run.predictions
-    stream = next((s for s in ("fusion", "motion") if s in found), None)
-    if stream is None or "appearance" not in found:
+    stream = next((s for s in (Stream.FUSION, Stream.MOTION) if s in found), None)
+    if stream is None or Stream.APPEARANCE not in found:
         return None
-    moving, still = found[stream], found["appearance"]
+    moving, still = found[stream], found[Stream.APPEARANCE]
     return Rescue(
-        stream, STREAM_WORDS[stream], len(disagreements(moving, still)), len(disagreements(still, moving)),
+        stream, stream.words, len(disagreements(moving, still)), len(disagreements(still, moving)),
         show(moving, still, paths, _PICTURES), show(still, moving, paths, _PICTURES),
     )  # fmt: skip
 
 
-def _matrix(stream: str, predictions: Mapping[ClipKey, Prediction], labels: list[str]) -> Matrix:
+def _matrix(stream: Stream, predictions: Mapping[ClipKey, Prediction], labels: list[str]) -> Matrix:
     number = {label: i for i, label in enumerate(labels)}
     counts = np.zeros((len(labels), len(labels)), np.int64)
     for p in predictions.values():
@@ -158,9 +157,7 @@ def _matrix(stream: str, predictions: Mapping[ClipKey, Prediction], labels: list
         for r, c in zip(rows, columns, strict=True)
     ]
     wrong = sorted(((n, r, c) for r, c, n, _ in cells if r != c), key=lambda t: (-t[0], t[1], t[2]))[:10]
-    return Matrix(
-        stream, STREAM_WORDS[stream], labels, cells, [(labels[r], labels[c], n) for n, r, c in wrong]
-    )
+    return Matrix(stream, stream.words, labels, cells, [(labels[r], labels[c], n) for n, r, c in wrong])
 
 
 def _classes(run: Run, rescue: Rescue | None) -> list[ClassRow]:
@@ -170,10 +167,10 @@ def _classes(run: Run, rescue: Rescue | None) -> list[ClassRow]:
     moved: dict[str, tuple[int, int]] = {}
     if rescue is not None:
         difference = compare_predictions(
-            run.predictions[rescue.stream], run.predictions["appearance"], lambda keys: None
+            run.predictions[rescue.stream], run.predictions[Stream.APPEARANCE], lambda keys: None
         )
         moved = {c.label: (c.only_a, c.only_b) for c in difference.classes}
-    accuracy: dict[str, Any] = {stream: run.metrics[stream]["per_class"] for stream in run.streams}
+    accuracy: dict[str, Any] = {stream: scores.per_class for stream, scores in run.metrics.streams.items()}
     return [
         ClassRow(
             label, clips.get(label, 0), {s: by.get(label) for s, by in accuracy.items()}, *moved.get(label, (0, 0))

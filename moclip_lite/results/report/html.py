@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from ...streams import TABLE_ORDER
 from .content import ClassRow, Content
 from .markdown import (
     OPERATIONS,
@@ -18,7 +19,6 @@ from .markdown import (
 from .tables import (
     COSTS,
     PUBLISHED,
-    STREAM_WORDS,
     cost_rows,
     score_table,
 )
@@ -41,28 +41,27 @@ def page(template: str, **values: Any) -> str:
 def report_page(content: Content) -> str:
     """The page of a run."""
     run, metrics = content.run, content.run.metrics
-    filled = {"costs": {}, "notes": [], "failures": [], "seconds": {}, **metrics}
-    has_folds = len(metrics.get("folds", [])) > 1
+    has_folds = len(metrics.folds) > 1
     return page(
         "run.html",
         title=run.folder.resolve().name,
         about=about(content),
         content=content,
         run=run,
-        metrics=filled,
-        words=STREAM_WORDS,
-        top5="top-5 %" in score_table(filled)[0],
+        metrics=metrics,
+        streams=TABLE_ORDER,
+        top5="top-5 %" in score_table(metrics)[0],
         differences=[[words, *difference_words(d)] for words, d in content.differences],
         how=how(content.differences[0][1]) if content.differences else "",
         folds=fold_table(content) if has_folds else ([], []),
         class_header=["class", "clips", *run.streams, "gained", "lost"],
         class_rows=[_class_row(row, run.streams) for row in content.classes],
         cost_header=COSTS,
-        costs=cost_rows(filled),
+        costs=cost_rows(metrics),
         operations=OPERATIONS,
         published=PUBLISHED,
-        seconds=[[stage, f"{value:.1f}"] for stage, value in filled["seconds"].items()],
-        failures=[[f["name"], f["stage"], f["reason"]] for f in filled["failures"]],
+        seconds=[[stage, f"{value:.1f}"] for stage, value in metrics.seconds.items()],
+        failures=[[f["name"], f["stage"], f["reason"]] for f in metrics.failures],
         settings=yaml.safe_dump(_settings(content), sort_keys=False, allow_unicode=True),
     )
 

@@ -10,7 +10,6 @@ from .pictures import Shown
 from .tables import (
     COSTS,
     PUBLISHED,
-    STREAM_WORDS,
     cost_rows,
     interval_words,
     markdown_table,
@@ -42,14 +41,14 @@ def to_markdown(content: Content) -> str:
     run, metrics = content.run, content.run.metrics
     parts = ["# Results", markdown_table(*score_table(metrics)), about(content)]
     if content.differences:
-        header = [f"{STREAM_WORDS[run.main]} against", "points", "95 % interval", "won", "lost", "p", "it is"]
+        header = [f"{run.main.words} against", "points", "95 % interval", "won", "lost", "p", "it is"]
         rows = [[words, *difference_words(d)] for words, d in content.differences]
         parts += [
             "## Differences on the same clips",
             markdown_table(header, rows),
             how(content.differences[0][1]),
         ]
-    if len(metrics.get("folds", [])) > 1:
+    if len(metrics.folds) > 1:
         parts += ["## Folds (top-1 %)", markdown_table(*fold_table(content))]
     if content.curves:
         parts += ["## Training", "![losses and validation accuracy by epoch](figures/curves.svg)"]
@@ -62,12 +61,12 @@ def to_markdown(content: Content) -> str:
         published = [[p.name, p.top1, p.trained, p.gflops, p.protocol] for p in PUBLISHED]
         header = ["published, UCF101", "top-1 %", "trained", "GFLOPs", "protocol"]
         parts += ["## Published figures", markdown_table(header, published)]
-    seconds = [[stage, f"{value:.1f}"] for stage, value in metrics.get("seconds", {}).items()]
+    seconds = [[stage, f"{value:.1f}"] for stage, value in metrics.seconds.items()]
     parts += ["## Wall time", markdown_table(["stage", "seconds"], seconds)]
-    if metrics.get("notes"):
-        parts += ["## Notes", "\n".join(f"- {note}" for note in metrics["notes"])]
-    if metrics.get("failures"):
-        rows = [[f["name"], f["stage"], f["reason"]] for f in metrics["failures"]]
+    if metrics.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in metrics.notes)]
+    if metrics.failures:
+        rows = [[f["name"], f["stage"], f["reason"]] for f in metrics.failures]
         parts += ["## Clips left out", markdown_table(["clip", "stage", "reason"], rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -83,7 +82,7 @@ def about(content: Content) -> str:
     if content.run.training:
         parts.append("Weights were chosen on validation clips cut from train; the test clips were used once.")
     if content.looked:
-        parts.append(f"Appearance features: {metrics.get('appearance_weights', 'unknown')}.")
+        parts.append(f"Appearance features: {metrics.appearance_weights or 'unknown'}.")
     return " ".join(parts)
 
 
@@ -97,12 +96,10 @@ def how(d: Difference) -> str:
 def fold_table(content: Content) -> tuple[list[str], list[list[str]]]:
     """Header and rows of top-1 by fold."""
     metrics = content.run.metrics
-    streams = [
-        s for s in content.run.streams if len(metrics[s].get("folds_top1", [])) == len(metrics["folds"])
-    ]
+    streams = [s for s in content.run.streams if len(metrics.streams[s].folds_top1) == len(metrics.folds)]
     rows = [
-        [str(fold), *(f"{metrics[s]['folds_top1'][i]:.1f}" for s in streams)]
-        for i, fold in enumerate(metrics["folds"])
+        [str(fold), *(f"{metrics.streams[s].folds_top1[i]:.1f}" for s in streams)]
+        for i, fold in enumerate(metrics.folds)
     ]
     return ["fold", *streams], rows
 

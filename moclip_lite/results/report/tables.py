@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from ...streams import TABLE_ORDER
+from ..metrics import Metrics
 
 __all__ = [
     "COSTS",
     "HEADER",
     "PUBLISHED",
-    "STREAM_WORDS",
     "Published",
     "cost_rows",
     "interval_words",
@@ -16,15 +18,6 @@ __all__ = [
     "score_rows",
     "score_table",
 ]
-
-STREAM_WORDS: Final = {
-    "motion": "motion only (network)",
-    "motion_head": "motion only (head, control)",
-    "zero_shot": "zero-shot (control)",
-    "appearance_frame": "appearance only, one frame (control)",
-    "appearance": "appearance only (head)",
-    "fusion": "fusion",
-}
 
 HEADER: Final = ["stream", "top-1 %", "95 % interval", "macro %", "top-5 %", "clips", "trained", "GFLOPs"]
 
@@ -58,65 +51,63 @@ PUBLISHED: Final = (
 """Not one of them is this project's measurement."""
 
 
-def score_rows(metrics: dict[str, Any]) -> list[list[str]]:
+def score_rows(metrics: Metrics) -> list[list[str]]:
     """Rows of the main table: stream, top-1, 95 % interval, macro, top-5, clips, parameters, GFLOPs."""
     rows = []
-    for stream, words in STREAM_WORDS.items():
-        result = metrics.get(stream)
-        if not result:
+    for stream in TABLE_ORDER:
+        scores, cost = metrics.streams.get(stream), metrics.costs.get(stream)
+        if scores is None:
             continue
-        cost = metrics.get("costs", {}).get(stream, {})
-        low, high = result["ci95"]
+        low, high = scores.ci95
         rows.append(
             [
-                words,
-                f"{result['top1']:.1f}",
+                stream.words,
+                f"{scores.top1:.1f}",
                 f"{low:.1f} to {high:.1f}",
-                f"{result['macro']:.1f}",
-                f"{result['top5']:.1f}",
-                str(result["n"]),
-                f"{cost['trainable'] / 1e6:.2f} M" if cost else "",
-                f"{cost['gflops']:.2f}" if cost else "",
+                f"{scores.macro:.1f}",
+                f"{scores.top5:.1f}",
+                str(scores.n),
+                f"{cost.trainable / 1e6:.2f} M" if cost else "",
+                f"{cost.gflops:.2f}" if cost and cost.gflops is not None else "",
             ]
         )
     return rows
 
 
-def score_table(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+def score_table(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the main table; top-5 only where there are more than five classes."""
     rows = score_rows(metrics)
-    classes = max((len(metrics[s]["per_class"]) for s in STREAM_WORDS if s in metrics), default=0)
+    classes = max((len(scores.per_class) for scores in metrics.streams.values()), default=0)
     if classes > 5:
         return HEADER, rows
     place = HEADER.index("top-5 %")
     return [h for h in HEADER if h != "top-5 %"], [row[:place] + row[place + 1 :] for row in rows]
 
 
-def interval_words(metrics: dict[str, Any]) -> str:
+def interval_words(metrics: Metrics) -> str:
     """What the intervals of the main table are, and what they are over."""
     by: dict[str, list[str]] = {}
-    for stream, words in STREAM_WORDS.items():
-        if result := metrics.get(stream):
-            over = result.get("ci95_over") or f"Wilson over {result['n']} clips"
-            by.setdefault(over, []).append(words)
+    for stream in TABLE_ORDER:
+        if scores := metrics.streams.get(stream):
+            by.setdefault(scores.ci95_over or f"Wilson over {scores.n} clips", []).append(stream.words)
     if len(by) == 1:
         return f"Intervals: 95 %, {next(iter(by))}."
     return "Intervals: 95 %; " + "; ".join(f"{', '.join(names)}: {over}" for over, names in by.items()) + "."
 
 
-def cost_rows(metrics: dict[str, Any]) -> list[list[str]]:
+def cost_rows(metrics: Metrics) -> list[list[str]]:
     """stream, top-1, parameters, trained parameters, GFLOPs and milliseconds per clip."""
     return [
         [
-            words,
-            f"{metrics[stream]['top1']:.1f}",
-            f"{cost['parameters'] / 1e6:.2f} M",
-            f"{cost['trainable'] / 1e6:.2f} M",
-            f"{cost['gflops']:.2f}",
-            f"{cost['latency_ms']:.1f}" if "latency_ms" in cost else "",
+            stream.words,
+            f"{scores.top1:.1f}",
+            f"{cost.parameters / 1e6:.2f} M",
+            f"{cost.trainable / 1e6:.2f} M",
+            "" if cost.gflops is None else f"{cost.gflops:.2f}",
+            "" if cost.latency_ms is None else f"{cost.latency_ms:.1f}",
         ]
-        for stream, words in STREAM_WORDS.items()
-        if stream in metrics and (cost := metrics.get("costs", {}).get(stream))
+        for stream in TABLE_ORDER
+        if (scores := metrics.streams.get(stream)) and (cost := metrics.costs.get(stream))
     ]
 
 
