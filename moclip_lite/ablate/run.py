@@ -17,7 +17,6 @@ from mv_tools import MotionError
 
 from ..errors import MoclipError
 from ..experiment.config import Experiment
-from ..experiment.extraction import fill_cache
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
@@ -136,7 +135,7 @@ def _extract_first(runs: Sequence[tuple[Cell, int, Experiment]], reporter: Repor
         if key not in problems:
             problems[key] = None
             try:
-                fill_cache(Session(experiment, reporter))
+                _ = Session(experiment, reporter).extraction
             except (MoclipError, MotionError, OSError) as error:
                 problems[key] = " ".join(str(error).split())
                 reporter.warn(f"{_words(cell, seed)}: {problems[key]}")

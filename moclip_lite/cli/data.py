@@ -239,12 +239,10 @@ def extract_motion(
 
     Example: moclip extract motion data/ucf101 --set motion.segments=25
     """
-    from ..experiment.extraction import extract_motion_fields, run_ledger
-
     named = {"run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing}
     session = session_of(experiment_of(dataset, sets, named), quiet)
-    report = extract_motion_fields(session, session.dataset.clips, run_ledger(session))
-    _finish(report, failures, json)
+    session.count_seconds()
+    _finish(session.extractor.motion(session.dataset.clips), failures, json)
 
 
 @extract_app.command("clip")
@@ -256,14 +254,12 @@ def extract_clip(
 
     Example: moclip extract clip data/ucf101 --set clip.frames=8
     """
-    from ..experiment.extraction import extract_clip_features, run_ledger
-
     named = {
         "clip.pretrained": pretrained, "run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing,
     }  # fmt: skip
     session = session_of(experiment_of(dataset, sets, named), quiet)
-    report = extract_clip_features(session, session.dataset.clips, run_ledger(session))
-    _finish(report, failures, json)
+    session.count_seconds()
+    _finish(session.extractor.appearance(session.dataset.clips), failures, json)
 
 
 @extract_app.command("features")

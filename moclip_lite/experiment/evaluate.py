@@ -12,7 +12,7 @@ from ..results.run_folder import FoldFolder, RunFolder
 from ..results.trained_on import refuse_trained
 from ..results.write import FoldResult, join_scores
 from ..streams import Stream
-from .extraction import Extraction, extract_clip_features, extract_motion_fields
+from .extraction import Extraction
 from .features import FoldFeatures
 from .fold import FoldPass
 from .session import Session
@@ -43,9 +43,9 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         note = refuse_trained(division, tested, session.dataset.root, session.content_digests, part)
         if note is not None:
             session.reporter.warn(note)
-    extraction = Extraction(extract_motion_fields(session, session.clips))
+    extraction = Extraction(session.extractor.motion(session.clips))
     if any(stream.sees_pictures for fold in session.folds for stream in _stored(run.fold(fold.name))):
-        extraction = Extraction(extraction.motion, extract_clip_features(session, session.clips))
+        extraction = Extraction(extraction.motion, session.extractor.appearance(session.clips))
     results = [_evaluate_fold(session, fold, run.fold(fold.name), extraction, part) for fold in session.folds]
     streams = join_scores(results, session.labels)
     if not streams.keys() & {Stream.MOTION, Stream.APPEARANCE, Stream.FUSION}:

@@ -13,7 +13,7 @@ from ..errors import CheckpointError, ConfigError, WeightsUnavailable
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
-from .extraction import Extraction, fill_cache
+from .extraction import Extraction
 from .feature_file import Origin, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
@@ -50,7 +50,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
         _refuse_other_division(session, run, part)
     streams = set(session.experiment.run.streams)
     motion, appearance = bool(streams & {"motion", "fusion"}), bool(streams - {"motion"})
-    extraction = fill_cache(session)
+    extraction = session.extraction
     if extraction.unavailable is not None:
         if not any(run.fold(f.name).has(Stream.MOTION) for f in chosen):
             raise WeightsUnavailable(extraction.unavailable)

@@ -20,7 +20,7 @@ from ..parallel.ranks import share, wait_for_all
 from ..storage.cache_keys import cache_key
 from ..streams import Source
 from ..training.checkpoint import weights_digest
-from .extraction import Extraction, extract_clip_features
+from .extraction import Extraction
 from .session import Session
 
 __all__ = ["FoldFeatures", "MotionFeatures"]
@@ -131,7 +131,7 @@ class FoldFeatures:
     def _cached_appearance(self, clip: Clip) -> Floats:
         arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
         if arrays is None:  # damaged: computed again
-            self.appearance_keys.update(extract_clip_features(self.session, [clip]).keys)
+            self.appearance_keys.update(self.session.extractor.appearance([clip]).keys)
             arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
             if arrays is None:
                 raise CheckpointError(f"the cache entry of {clip.name} can't be computed again")

@@ -1,7 +1,8 @@
-"""Lazily built data set, folds, cache, encoder and device of an experiment."""
+"""Lazily built data set, folds, features, encoder and device of an experiment."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datasets import Clip, Fold, VideoDataset, checked, with_groups
-from ..datasets.extraction import content_digests
+from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import read_prompts
 from ..errors import ConfigError
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
+from ..results.run_folder import RunFolder
 from ..storage.cache import FeatureCache
 from .config import Experiment, with_absolute_paths
 from .dataset import data_root, load_dataset
 from .encoder import ExperimentEncoder
+from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile, load_features
+from .fingerprint import run_fingerprint
 from .folds import divide, divide_features, file_settings
 
 if TYPE_CHECKING:
@@ -145,6 +149,42 @@ class Session:
         """The CLIP model."""
         clip, seed = self.experiment.clip, self.experiment.run.seed
         return ExperimentEncoder(clip, seed, self.cache, lambda: self.device, self.reporter)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Reads clips into the cache."""
+        return Extractor(self.saved_experiment, self.encoder, self.cache, self.workers, self.reporter)
+
+    def count_seconds(self) -> None:
+        """Add the time of extraction to that of the run which the configuration names, if it names one."""
+        if "dir" in self.experiment.run.model_fields_set:
+            self.extractor.ledger = RunFolder(self.experiment.run.dir).ledger
+
+    @cached_property
+    def extraction(self) -> Extraction:
+        """What could be read of the clips of all folds; reads those that the cache does not hold.
+
+        Raises:
+            MoclipError: the clips or the model can't be used.
+        """
+        return self.extract(self.clips)
+
+    def extract(self, clips: Sequence[Clip]) -> Extraction:
+        """Read what the streams need of clips, or look it up in the file of features."""
+        if self.feature_file is None:
+            return self.extractor.read(clips, self.experiment.run.streams)
+        keys = dict.fromkeys((clip.name for clip in clips), self.feature_file.digest)
+        return Extraction(ExtractReport("motion", keys=keys), ExtractReport("clip", keys=keys))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of all that decides the results of a run."""
+        return run_fingerprint(self.saved_experiment, self.folds, self.extraction)
+
+    @cached_property
+    def run_folder(self) -> RunFolder:
+        """The run folder that the configuration names."""
+        return RunFolder(self.experiment.run.dir, [fold.name for fold in self.folds])
 
     @property
     def encoder_identity(self) -> dict[str, str]:

@@ -7,13 +7,11 @@ from ..datasets.extraction import write_failures
 from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
 from ..results.metrics import Cost, Metrics
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import FoldFolder
 from ..results.trained_on import write_division
 from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, write_results
 from ..storage.files import write_json
 from ..streams import Stream
-from .config import save_experiment
-from .extraction import Extraction
 from .feature_file import FeatureFile
 from .features import FoldFeatures
 from .fold import FoldPass
@@ -25,36 +23,19 @@ __all__ = ["train_folds"]
 _PARTS = ("train", "val", "test")
 
 
-def train_folds(session: Session, run: RunFolder, extraction: Extraction, fingerprint: str) -> Metrics:
-    """Train and test every fold and write the run folder.
-
-    Args:
-        session: the experiment.
-        run: its run folder; the caller holds it.
-        extraction: what was read of the clips.
-        fingerprint: digest of all that decides the run.
+def train_folds(session: Session) -> Metrics:
+    """Train and test every fold and write the run folder, which the caller holds.
 
     Raises:
         MoclipError: the input can't be used; what was finished is kept.
     """
-    leads, folds = share().leads, session.folds
+    leads, run, extraction = share().leads, session.run_folder, session.extraction
     if leads:
-        _describe(session, run)
+        run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
         write_notes(run.notes, extraction.motion.notes)
-    results = []
-    for fold in folds:
-        folder = run.fold(fold.name)
-        if len(folds) > 1:
-            session.reporter.say(
-                f"fold {fold.name}: {len(fold.train)} train, {len(fold.val)} validation, {len(fold.test)} test"
-            )
-            if leads:
-                _describe(session, folder)
-        if leads:
-            write_division(folder.division, fold, session.dataset.root, session.content_digests)
-        results.append(_train_fold(FoldFeatures(session, fold, extraction), folder, run))
-    metrics = _metrics(session, extraction, results, fingerprint)
+    results = [_train_fold(FoldFeatures(session, fold, extraction)) for fold in session.folds]
+    metrics = _metrics(session, results)
     if leads:
         run.end()
         write_results(run, metrics, results)
@@ -63,30 +44,38 @@ def train_folds(session: Session, run: RunFolder, extraction: Extraction, finger
     return metrics
 
 
-def _describe(session: Session, folder: FoldFolder) -> None:
-    """Write what is needed to use the weights in a folder."""
-    save_experiment(session.saved_experiment, folder.config)
-    write_json(folder.labels, list(session.labels))
-
-
-def _train_fold(features: FoldFeatures, folder: FoldFolder, run: RunFolder) -> FoldResult:
+def _train_fold(features: FoldFeatures) -> FoldResult:
     """Train and test one fold."""
-    session, file = features.session, features.session.feature_file
+    session, fold = features.session, features.fold
+    folder = session.run_folder.fold(fold.name)
     models = TrainedModels(features, folder)
-    if file is None:
+    if len(session.folds) > 1:
+        session.reporter.say(
+            f"fold {fold.name}: {len(fold.train)} train, {len(fold.val)} validation, {len(fold.test)} test"
+        )
+    if session.feature_file is None:
         streams = _video_streams(features, models.result)
     else:
-        streams = _feature_streams(session, file, models.result)
-    if share().leads and any(stream.sees_pictures and stream.sources for stream in streams):
-        write_json(folder.encoder, session.encoder_identity)  # a head is of use with these weights only
-    if share().leads and file is not None:
-        root = str(session.saved_experiment.data.root)
-        origin = "" if file.origin is None else file.origin.folder
-        write_json(folder.features, {"file": root, "digest": file.digest, "run": origin})
-    result = FoldPass(features, models, ledger=run.ledger).test(streams, _PARTS)
+        streams = _feature_streams(session, session.feature_file, models.result)
+    if share().leads:
+        _write_origins(features, folder, streams)
+    result = FoldPass(features, models, ledger=session.run_folder.ledger).test(streams, _PARTS)
     if share().leads:
         write_json(folder.training, result.training)
     return result
+
+
+def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
+    """Write what the weights of a fold are of use with, and the clips that train them."""
+    session, file = features.session, features.session.feature_file
+    folder.describe(session.saved_experiment.to_yaml(), session.labels)
+    write_division(folder.division, features.fold, session.dataset.root, session.content_digests)
+    if any(stream.sees_pictures and stream.sources for stream in streams):
+        write_json(folder.encoder, session.encoder_identity)
+    if file is not None:
+        root = str(session.saved_experiment.data.root)
+        origin = "" if file.origin is None else file.origin.folder
+        write_json(folder.features, {"file": root, "digest": file.digest, "run": origin})
 
 
 def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
@@ -149,10 +138,9 @@ def _appearance_controls(streams: set[Stream]) -> set[Stream]:
     return {Stream.APPEARANCE_FRAME, Stream.ZERO_SHOT} if Stream.APPEARANCE in streams else set()
 
 
-def _metrics(
-    session: Session, extraction: Extraction, results: list[FoldResult], fingerprint: str
-) -> Metrics:
+def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
     """The metrics of a run, from those of its folds."""
+    extraction = session.extraction
     streams, costs = join_scores(results, session.labels), dict(results[0].costs)
     looks = any(stream.sees_pictures for stream in streams)
     if looks and session.feature_file is None:
@@ -181,5 +169,5 @@ def _metrics(
         appearance_weights=weights,
         notes=tuple(sorted(notes)),
         failures=tuple(vars(failure) for failure in extraction.failures),
-        fingerprint=fingerprint,
+        fingerprint=session.fingerprint,
     )

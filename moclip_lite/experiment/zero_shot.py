@@ -16,7 +16,6 @@ from ..results.metrics import Metrics
 from ..results.run_folder import FoldFolder
 from ..results.write import join_scores
 from ..streams import Stream
-from .extraction import fill_cache
 from .features import FoldFeatures
 from .fold import FoldPass
 from .session import Session
@@ -33,7 +32,7 @@ def zero_shot_dataset(session: Session) -> Metrics:
     """
     by_name = {clip.name: clip for fold in session.folds for clip in fold.test}
     fold = Fold("test", (), (), tuple(by_name.values()))
-    extraction = fill_cache(session, clips=fold.test)
+    extraction = session.extract(fold.test)
     failures = extraction.failures
     if not extraction.appearance.keys:
         first = failures[0].reason if failures else "there is none"

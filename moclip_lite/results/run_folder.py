@@ -16,10 +16,11 @@ from typing import Final
 
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes
-from ..storage.files import read_json
+from ..storage.files import read_json, write_json, write_text
 from ..streams import Stream
 from .ledger import SecondsLedger
 from .lock import FolderLock
+from .metrics import Metrics
 
 __all__ = ["PRETRAINED", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
@@ -110,6 +111,11 @@ class FoldFolder:
         if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
             raise CheckpointError(f"{self.labels} is not a list of labels")
         return labels
+
+    def describe(self, config: str, labels: Sequence[str]) -> None:
+        """Write the configuration (YAML) and the class names: what is needed to use the weights."""
+        write_text(self.config, config)
+        write_json(self.labels, list(labels))
 
     def remove_results(self) -> None:
         """Remove what a run writes beside the weights."""
@@ -219,6 +225,14 @@ class RunFolder(FoldFolder):
             if absent:
                 with suppress(OSError):  # not empty: the run left something
                     self.path.rmdir()
+
+    def read_finished(self, fingerprint: str) -> Metrics | None:
+        """The metrics of a finished run with this fingerprint; None if there are none."""
+        try:
+            metrics = Metrics.from_json(read_json(self.metrics))
+        except (CheckpointError, TypeError, KeyError, ValueError, AttributeError):
+            return None
+        return metrics if metrics.fingerprint == fingerprint else None
 
     def begin(self) -> bool:
         """Remove the results of an earlier run and set its weights aside.

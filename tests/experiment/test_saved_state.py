@@ -21,7 +21,6 @@ from moclip_lite.errors import DataError
 from moclip_lite.experiment.config import (
     Experiment,
     load_experiment,
-    save_experiment,
     with_absolute_paths,
 )
 from moclip_lite.experiment.session import Session
@@ -58,7 +57,7 @@ def test_every_path_is_saved_absolute(tmp_path: Path, monkeypatch: pytest.Monkey
     assert {"run.dir", "data.root", "data.splits_dir", "cache.dir", "clip.prompts"} <= set(keys)
     relative = [f"{key}='some/{key}'" for key in keys]
     found = with_absolute_paths(load_experiment(None, [*relative, "clip.pretrained=w.safetensors"]))
-    save_experiment(found, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(found.to_yaml(), encoding="utf-8")
     saved = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
     for key in keys:
         section, name = key.split(".")
