@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ...streams import TABLE_ORDER
-from .content import ClassRow, Content
 from .markdown import (
     OPERATIONS,
     about,
@@ -22,6 +21,9 @@ from .tables import (
     cost_rows,
     score_table,
 )
+
+if TYPE_CHECKING:
+    from .content import ClassRow, Content
 
 __all__ = ["page", "report_page"]
 

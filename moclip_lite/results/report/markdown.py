@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..paired import Difference
-from .content import ClassRow, Content
-from .pictures import Shown
 from .tables import (
     COSTS,
     PUBLISHED,
@@ -15,6 +12,11 @@ from .tables import (
     markdown_table,
     score_table,
 )
+
+if TYPE_CHECKING:
+    from ..paired import Difference
+    from .content import ClassRow, Content
+    from .pictures import Shown
 
 __all__ = ["OPERATIONS", "about", "difference_words", "fold_table", "how", "to_markdown"]
 
