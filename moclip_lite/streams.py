@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
-__all__ = ["ANSWERS", "TABLE_ORDER", "Source", "Stream"]
+__all__ = ["ANSWERS", "TABLE_ORDER", "Source", "Stream", "used_sections"]
 
 
 class Source(str, Enum):
@@ -61,6 +62,19 @@ class Stream(str, Enum):
         return self is Stream.ZERO_SHOT or Source.ENCODER in self.sources
 
     @property
+    def sees_motion(self) -> bool:
+        """Whether it looks at motion."""
+        return self is Stream.MOTION or Source.MOTION_NETWORK in self.sources
+
+    @property
+    def sections(self) -> frozenset[str]:
+        """The sections of a configuration that it depends on."""
+        sections = {"motion", "train_motion", "test"} if self.sees_motion else set()
+        if self.sees_pictures:
+            sections.add("clip")
+        return frozenset(sections | {"fusion", "train_head"} if self.sources else sections)
+
+    @property
     def control(self) -> bool:
         """Whether it is there to be compared with."""
         return self in (Stream.MOTION_HEAD, Stream.APPEARANCE_FRAME, Stream.ZERO_SHOT)
@@ -88,3 +102,8 @@ TABLE_ORDER: Final = tuple(_FACTS)
 
 ANSWERS: Final = (Stream.FUSION, Stream.APPEARANCE, Stream.MOTION)
 """Prediction answers with the first of these that there is."""
+
+
+def used_sections(streams: Iterable[Stream]) -> set[str]:
+    """Names of the configuration's sections that any of the streams depends on."""
+    return {"run", "data", "cache"}.union(*(stream.sections for stream in streams))

@@ -45,12 +45,12 @@ train_app = typer.Typer(
 
 
 def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
-    from ..results.report import score_table
+    from ..results.report import SCORES, stream_table
 
     if json:
         print_json(metrics.to_json())
         return
-    print_table(title, *score_table(metrics))
+    print_table(title, *stream_table(SCORES, metrics))
     print_failures(metrics.failures)
 
 
@@ -325,22 +325,17 @@ def demo(
 
     Example: moclip demo --out demo
     """
-    from ..experiment.demo import FIRST_LINE, ceiling, run_demo
-    from ..results.report import HEADER, score_rows
-    from ..streams import TABLE_ORDER
+    from ..datasets.synthetic.clips import accuracy_ceilings
+    from ..experiment.demo import FIRST_LINE, run_demo
+    from ..results.report import SCORES, stream_table
 
     err.print(FIRST_LINE, style="yellow")
     metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
     if json:
         print_json(metrics.to_json())
         return
-    ceilings = [f"{ceiling(stream):.0f}" for stream in TABLE_ORDER if stream in metrics.streams]
-    rows = [[*row[:3], best, *row[5:]] for row, best in zip(score_rows(metrics), ceilings, strict=True)]
-    print_table(
-        f"test clips, appearance: {metrics.appearance_weights}",
-        [*HEADER[:3], "ceiling %", *HEADER[5:]],
-        rows,
-    )
+    table = stream_table(SCORES, metrics, accuracy_ceilings(metrics.labels))
+    print_table(f"test clips, appearance: {metrics.appearance_weights}", *table)
     err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)
     err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
     err.print(

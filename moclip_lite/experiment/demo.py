@@ -10,12 +10,11 @@ from mv_tools import MotionDecoder, visualize
 from ..datasets.synthetic.clips import MOTIONS, TEXTURES
 from ..progress import Reporter
 from ..results.metrics import Metrics
-from ..streams import Stream
 from .config import Experiment, load_experiment
 from .run import run_experiment
 from .session import Session
 
-__all__ = ["FIRST_LINE", "ceiling", "demo_experiment", "run_demo"]
+__all__ = ["FIRST_LINE", "demo_experiment", "run_demo"]
 
 FIRST_LINE: Final = (
     "Demo on generated clips: CLIP runs with RANDOM weights here, so that nothing is downloaded; "
@@ -59,10 +58,3 @@ def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> 
     picture = visualize.save_png(clip.path, out / "motion.png", len(decoder) // 2)
     reporter.say(f"drawn in {picture}")
     return run_experiment(session)
-
-
-def ceiling(stream: Stream) -> float:
-    """The best that a stream can reach in percent: motion alone does not tell textures apart, nor frames motions."""
-    if stream is Stream.FUSION:
-        return 100.0
-    return 100 / len(MOTIONS if stream.sees_pictures else TEXTURES)

@@ -114,7 +114,8 @@ class Session:
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
         share = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
         folds = [
-            checked(fold, self.labels, digests, wanted=share, shared=data.shared_groups) for fold in folds
+            checked(fold, self.labels, digests, test_fraction=share, shared=data.shared_groups)
+            for fold in folds
         ]
         for fold in folds:
             for note in fold.notes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +21,7 @@ from ..errors import CheckpointError
 from ..fusion import build_head
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, HeadFeed
+from ..fusion.training import fit_head
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
@@ -220,7 +221,8 @@ class TrainedModels:
         def on_epoch(row: dict[str, float]) -> None:
             session.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, settings.epochs)
 
-        result = fit(
+        train: Callable[..., FitResult] = fit_head if isinstance(module, Head) else fit
+        result = train(
             module,
             feed,
             settings,

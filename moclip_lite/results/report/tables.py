@@ -1,31 +1,132 @@
-"""Rows of the tables that reports, comparisons and the console share."""
+"""Columns and rows of the tables in reports, comparisons and on the console.
+
+A column of the score or cost table is one line in ``SCORES`` or ``COSTS``; every table shows it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ...streams import TABLE_ORDER
-from ..metrics import Metrics
+from ...streams import TABLE_ORDER, Stream
+from ..metrics import Cost, Metrics, StreamScores
+from .document import Cell, Range
 
 __all__ = [
     "COSTS",
-    "HEADER",
     "PUBLISHED",
-    "Published",
-    "cost_rows",
+    "SCORES",
+    "Column",
+    "Row",
+    "failure_rows",
     "interval_words",
-    "markdown_table",
-    "score_rows",
-    "score_table",
+    "stream_table",
 ]
 
-HEADER: Final = ["stream", "top-1 %", "95 % interval", "macro %", "top-5 %", "clips", "trained", "GFLOPs"]
 
-COSTS: Final = ["stream", "top-1 %", "parameters", "trained", "GFLOPs", "ms"]
+class Row(NamedTuple):
+    """A stream's scores and costs; `ceiling` is the highest accuracy that its input allows, if known."""
+
+    stream: Stream
+    scores: StreamScores
+    cost: Cost | None
+    ceiling: float | None
+
+
+class Column(NamedTuple):
+    """A column: its header and its cell; "" where the value is unknown."""
+
+    header: str
+    cell: Callable[[Row], Cell]
+
+
+def _millions(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f} M" if count else "0"
+
+
+def _gflops(row: Row) -> str:
+    gflops = (row.cost.gflops if row.cost else None) or 0.0
+    return f"{gflops:.2f}" if gflops >= 0.005 else ""
+
+
+def _latency(row: Row) -> str:
+    return f"{row.cost.latency_ms:.1f}" if row.cost and row.cost.latency_ms else ""
+
+
+_STREAM: Final = Column("stream", lambda row: row.stream.words)
+_TOP1: Final = Column("top-1 %", lambda row: f"{row.scores.top1:.1f}")
+_TRAINED: Final = Column("trained", lambda row: _millions(row.cost.trainable if row.cost else None))
+_GFLOPS: Final = Column("GFLOPs", _gflops)
+
+SCORES: Final = (
+    _STREAM,
+    _TOP1,
+    Column("95 % interval", lambda row: Range(row.scores.top1, *row.scores.ci95)),
+    Column("ceiling %", lambda row: "" if row.ceiling is None else f"{row.ceiling:.0f}"),
+    Column("macro %", lambda row: f"{row.scores.macro:.1f}"),
+    Column("top-5 %", lambda row: f"{row.scores.top5:.1f}" if len(row.scores.per_class) > 5 else ""),
+    Column("clips", lambda row: str(row.scores.n)),
+    _TRAINED,
+    _GFLOPS,
+)
+
+COSTS: Final = (
+    _STREAM,
+    _TOP1,
+    Column("parameters", lambda row: _millions(row.cost.parameters if row.cost else None)),
+    _TRAINED,
+    _GFLOPS,
+    Column("ms", _latency),
+)
+
+
+def stream_table(
+    columns: Iterable[Column], metrics: Metrics, ceilings: Mapping[str, float] | None = None
+) -> tuple[list[str], list[list[Cell]]]:
+    """Header and rows, a row per tested stream; columns that are empty in all rows are left out.
+
+    Args:
+        columns: ``SCORES`` or ``COSTS``.
+        metrics: of a run.
+        ceilings: stream -> highest accuracy that its input allows, in percent, where that is known.
+    """
+    rows = [
+        Row(stream, metrics.streams[stream], metrics.costs.get(stream), (ceilings or {}).get(stream))
+        for stream in TABLE_ORDER
+        if stream in metrics.streams
+    ]
+    filled = [column for column in columns if any(column.cell(row) for row in rows)]
+    return [c.header for c in filled], [[c.cell(row) for c in filled] for row in rows]
+
+
+def interval_words(metrics: Metrics) -> str:
+    """How the intervals of the score table were computed, and over which sampling units."""
+    streams_of: dict[str, list[str]] = {}
+    for stream in TABLE_ORDER:
+        if scores := metrics.streams.get(stream):
+            method = scores.ci95_over or f"Wilson over {scores.n} clips"
+            streams_of.setdefault(method, []).append(stream.words)
+    if len(streams_of) == 1:
+        return f"Intervals: 95 %, {next(iter(streams_of))}."
+    parts = [f"{', '.join(streams)}: {method}" for method, streams in streams_of.items()]
+    return f"Intervals: 95 %; {'; '.join(parts)}."
+
+
+def failure_rows(failures: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Rows: clip, the stages that failed, reasons. One row per clip, whatever the number of stages."""
+    clips: dict[str, tuple[list[str], list[str]]] = {}
+    for failure in failures:
+        stages, reasons = clips.setdefault(failure["name"], ([], []))
+        stages.append(failure["stage"])
+        reasons.append(failure["reason"])
+    return [
+        [name, ", ".join(stages), "; ".join(dict.fromkeys(reasons))]
+        for name, (stages, reasons) in clips.items()
+    ]
 
 
 class Published(NamedTuple):
-    """A figure of a paper: top-1 on UCF101 in percent, what is trained, operations, where it is from."""
+    """Top-1 on UCF101 in percent as a paper reports it, trained parameters, operations, protocol."""
 
     name: str
     top1: str
@@ -35,91 +136,17 @@ class Published(NamedTuple):
 
 
 _PAPER: Final = "arXiv 2509.17084: split 1, best epoch chosen on the test list"
-_ITS: Final = "as its paper reports, all splits or unstated"
+_OWN_PAPER: Final = "as its paper reports, all splits or unstated"
 PUBLISHED: Final = (
     Published("MoCLIP-Lite, fusion", "89.2", "0.97 M", "16.9", _PAPER),
     Published("MoCLIP-Lite, motion only", "66.5", "", "", _PAPER),
     Published("MoCLIP-Lite, zero-shot CLIP ViT-B/32", "65.0", "0", "", _PAPER.split(",")[0]),
-    Published("CLIP ViT-B/16, zero-shot", "74.2", "0", "", _ITS),
-    Published("Open-VCLIP++, zero-shot", "88.1", "", "", _ITS),
-    Published("CoViAR", "90.4", "", "", _ITS + "; motion alone about 70"),
-    Published("DMC-Net", "92.3", "", "", _ITS),
-    Published("CFM-Net", "94.8", "", "48", _ITS),
-    Published("MEACI-Net", "96.4", "", "", _ITS),
-    Published("TextComp (CLIP ViT-B/16)", "96.7", "", "", _ITS),
+    Published("CLIP ViT-B/16, zero-shot", "74.2", "0", "", _OWN_PAPER),
+    Published("Open-VCLIP++, zero-shot", "88.1", "", "", _OWN_PAPER),
+    Published("CoViAR", "90.4", "", "", _OWN_PAPER + "; motion alone about 70"),
+    Published("DMC-Net", "92.3", "", "", _OWN_PAPER),
+    Published("CFM-Net", "94.8", "", "48", _OWN_PAPER),
+    Published("MEACI-Net", "96.4", "", "", _OWN_PAPER),
+    Published("TextComp (CLIP ViT-B/16)", "96.7", "", "", _OWN_PAPER),
 )
-"""Not one of them is this project's measurement."""
-
-
-def score_rows(metrics: Metrics) -> list[list[str]]:
-    """Rows of the main table: stream, top-1, 95 % interval, macro, top-5, clips, parameters, GFLOPs."""
-    rows = []
-    for stream in TABLE_ORDER:
-        scores, cost = metrics.streams.get(stream), metrics.costs.get(stream)
-        if scores is None:
-            continue
-        low, high = scores.ci95
-        rows.append(
-            [
-                stream.words,
-                f"{scores.top1:.1f}",
-                f"{low:.1f} to {high:.1f}",
-                f"{scores.macro:.1f}",
-                f"{scores.top5:.1f}",
-                str(scores.n),
-                f"{cost.trainable / 1e6:.2f} M" if cost else "",
-                f"{cost.gflops:.2f}" if cost and cost.gflops is not None else "",
-            ]
-        )
-    return rows
-
-
-def score_table(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the main table; top-5 only where there are more than five classes."""
-    rows = score_rows(metrics)
-    classes = max((len(scores.per_class) for scores in metrics.streams.values()), default=0)
-    if classes > 5:
-        return HEADER, rows
-    place = HEADER.index("top-5 %")
-    return [h for h in HEADER if h != "top-5 %"], [row[:place] + row[place + 1 :] for row in rows]
-
-
-def interval_words(metrics: Metrics) -> str:
-    """What the intervals of the main table are, and what they are over."""
-    by: dict[str, list[str]] = {}
-    for stream in TABLE_ORDER:
-        if scores := metrics.streams.get(stream):
-            by.setdefault(scores.ci95_over or f"Wilson over {scores.n} clips", []).append(stream.words)
-    if len(by) == 1:
-        return f"Intervals: 95 %, {next(iter(by))}."
-    return "Intervals: 95 %; " + "; ".join(f"{', '.join(names)}: {over}" for over, names in by.items()) + "."
-
-
-def cost_rows(metrics: Metrics) -> list[list[str]]:
-    """stream, top-1, parameters, trained parameters, GFLOPs and milliseconds per clip."""
-    return [
-        [
-            stream.words,
-            f"{scores.top1:.1f}",
-            f"{cost.parameters / 1e6:.2f} M",
-            f"{cost.trainable / 1e6:.2f} M",
-            "" if cost.gflops is None else f"{cost.gflops:.2f}",
-            "" if cost.latency_ms is None else f"{cost.latency_ms:.1f}",
-        ]
-        for stream in TABLE_ORDER
-        if (scores := metrics.streams.get(stream)) and (cost := metrics.costs.get(stream))
-    ]
-
-
-def _cell(text: str) -> str:
-    """A name from outside must neither end the cell nor become a link or a tag."""
-    plain = " ".join(text.split())
-    for mark in ("\\", "|", "[", "]", "`"):
-        plain = plain.replace(mark, "\\" + mark)
-    return plain.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown; marks in the cells are escaped."""
-    lines = ["| " + " | ".join(map(_cell, header)) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows])
+"""None of these was measured by this project."""
