@@ -9,16 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.errors import ConfigError
-<<<<<<< HEAD
 from moclip_lite.experiment.config import Experiment, load_experiment, with_absolute_paths
-=======
-from moclip_lite.experiment.config import (
-    Experiment,
-    load_experiment,
-    save_experiment,
-    with_absolute_paths,
-)
->>>>>>> main
 from moclip_lite.motion.settings import MotionSettings, MotionSpec
 
 from support.paths import ROOT
@@ -106,12 +97,9 @@ def test_models_of_video_have_their_own_defaults() -> None:
 
 
 def test_the_motion_section_gives_the_settings_of_reading() -> None:
-<<<<<<< HEAD
-    spec = MotionSettings(segments=3, grid=(8, 12), crop="actor")
-=======
-    spec = MotionSettings(segments=3, grid=(8, 12), crop="actor").spec()
->>>>>>> main
-    assert (spec.segments, spec.grid, spec.crop) == (3, (8, 12), "actor")
+    reading = MotionSettings(segments=3, grid=(8, 12), crop="actor", width=8).reading()
+    assert (reading["segments"], reading["grid"], reading["crop"]) == (3, [8, 12], "actor")
+    assert set(reading) == set(MotionSpec.model_fields)
 
 
 # What is refused
