@@ -239,12 +239,13 @@ def zero_shot(
 
 def _zero_shot_dataset(session: Session, json: bool) -> None:
     from ..experiment.zero_shot import zero_shot_dataset
+    from ..results.metrics import plain
     from ..streams import Stream
 
     metrics = zero_shot_dataset(session)
     scores = metrics.streams[Stream.ZERO_SHOT]
     if json:
-        print_json(scores.to_json() | {"failures": list(metrics.failures)})
+        print_json(plain(scores) | {"failures": list(metrics.failures)})
         return
     low, high = scores.ci95
     columns = {

@@ -47,8 +47,7 @@ Pretrained: TypeAlias = Annotated[
     typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
 ]
 WeightsOf: TypeAlias = Annotated[
-    str | None,
-    typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai."),
+    str | None, typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai.")
 ]
 Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.seed.")]
 Workers: TypeAlias = Annotated[

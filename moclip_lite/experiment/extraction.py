@@ -123,12 +123,7 @@ class Extractor:
 
         def extract(part: Sequence[Clip], progress: Progress) -> ExtractReport:
             return extract_appearance(
-                part,
-                settings,
-                self._encoder.lazy,
-                self._cache,
-                workers=self._workers,
-                progress=progress,
+                part, settings, self._encoder.lazy, self._cache, workers=self._workers, progress=progress
             )
 
         report = self._timed("extract_clip", settings, clips, extract)

@@ -46,11 +46,7 @@ class FoldPass:
     """
 
     def __init__(
-        self,
-        features: FoldFeatures,
-        models: Models,
-        part: str = "test",
-        ledger: SecondsLedger | None = None,
+        self, features: FoldFeatures, models: Models, part: str = "test", ledger: SecondsLedger | None = None
     ) -> None:
         self.features, self.models, self.part, self.ledger = features, models, part, ledger
         self.session, self.result = features.session, models.result

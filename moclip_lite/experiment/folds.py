@@ -13,14 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import (
-    Fold,
-    VideoDataset,
-    holdout_fold,
-    leave_one_group_out,
-    limit_train,
-    official_folds,
-)
+from ..datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, limit_train, official_folds
 from ..datasets.clip import shorten
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError, DataError
@@ -32,14 +25,7 @@ from .feature_file import FeatureFile
 __all__ = ["divide", "divide_features", "division_of", "file_settings"]
 
 _LISTING: Final = "folds"  # name of the array with the names and notes of the folds
-_DECIDING: Final = {
-    "kind",
-    "protocol",
-    "test_fraction",
-    "val_fraction",
-    "train_per_class",
-    "shared_groups",
-}
+_DECIDING: Final = {"kind", "protocol", "test_fraction", "val_fraction", "train_per_class", "shared_groups"}
 """Settings of a data set that decide its division; the clips are the rest of it."""
 
 _STATED: Final = ("protocol", "test_fraction", "val_fraction")

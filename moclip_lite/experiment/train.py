@@ -149,10 +149,7 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
     notes = {note for result in results for note in result.notes} | {*notes_in_words(extraction.motion.notes)}
     if extraction.unavailable:
         notes.add(extraction.unavailable)
-    seconds = {
-        "extract_motion": extraction.motion.seconds,
-        "extract_clip": extraction.appearance.seconds,
-    }
+    seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
     clip = session.experiment.clip
     weights = f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
     if session.feature_file is not None:

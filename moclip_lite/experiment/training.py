@@ -32,13 +32,7 @@ from ..results.write import FoldResult
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
 from ..streams import Stream
-from ..training.checkpoint import (
-    Sources,
-    load_arrays,
-    load_weights,
-    read_description,
-    save_weights,
-)
+from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
 from ..training.loop import Feed, FitResult, fit, seed_all
 from ..training.settings import TrainSettings
 from .features import FoldFeatures

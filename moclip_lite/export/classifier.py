@@ -25,14 +25,7 @@ from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
 from ..sampling import choose_segments
 from ..storage.files import write_json
-from .network import (
-    OPSET,
-    TOLERANCE,
-    Exported,
-    describe_files,
-    export_network,
-    open_session,
-)
+from .network import OPSET, TOLERANCE, Exported, describe_files, export_network, open_session
 from .pictures import picture_network, sees_clips
 
 __all__ = ["export_classifier"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, DataError
 from ..streams import Stream, used_sections
+from .metrics import plain
 from .paired import Difference, compare_predictions
 from .read import Run, load_run
 
@@ -55,8 +56,8 @@ class Comparison:
 
 
 def _run_as_dict(name: str, run: Run) -> dict[str, Any]:
-    scores = {str(stream): scores.to_json() for stream, scores in run.metrics.streams.items()}
-    costs = {str(stream): cost.to_json() for stream, cost in run.metrics.costs.items()}
+    scores = {str(stream): plain(scores) for stream, scores in run.metrics.streams.items()}
+    costs = {str(stream): plain(cost) for stream, cost in run.metrics.costs.items()}
     return {"name": name, "folder": str(run.folder), **scores, "costs": costs}
 
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
 from ..errors import ScoreError
 from ..streams import Stream
 from .statistics import Units, accuracy_interval, macro_interval
 
-__all__ = ["Cost", "FoldScores", "Metrics", "StreamScores", "confusion_matrix", "score", "score_folds"]
+__all__ = [
+    "Cost",
+    "FoldScores",
+    "Metrics",
+    "StreamScores",
+    "confusion_matrix",
+    "plain",
+    "score",
+    "score_folds",
+]
 
 Scores = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -58,48 +68,6 @@ class StreamScores:
     folds_top1: tuple[float, ...] = ()
     per_fold: tuple[FoldScores, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as metrics.json holds them; what is unknown or empty is left out."""
-        values = {
-            "top1": self.top1,
-            "top5": self.top5,
-            "macro": self.macro,
-            "ci95": list(self.ci95),
-            "macro_ci95": None if self.macro_ci95 is None else list(self.macro_ci95),
-            "ci95_over": self.ci95_over,
-            "majority": self.majority,
-            "n": self.n,
-            "per_class": dict(self.per_class),
-            "folds_top1": list(self.folds_top1) or None,
-            "per_fold": [asdict(row) for row in self.per_fold] or None,
-        }
-        return {key: value for key, value in values.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> StreamScores:
-        """Read :meth:`to_json`.
-
-        Raises:
-            TypeError, KeyError, ValueError: not its values.
-        """
-        numbers = {key: float(values[key]) for key in ("top1", "top5", "macro")}
-        intervals = {
-            key: (float(values[key][0]), float(values[key][1]))
-            for key in ("ci95", "macro_ci95")
-            if values.get(key) is not None
-        }
-        return cls(
-            **numbers,
-            n=int(values["n"]),
-            per_class={str(name): value for name, value in values["per_class"].items()},
-            ci95=intervals.get("ci95", (numbers["top1"], numbers["top1"])),
-            macro_ci95=intervals.get("macro_ci95"),
-            ci95_over=values.get("ci95_over"),
-            majority=values.get("majority"),
-            folds_top1=tuple(values.get("folds_top1", ())),
-            per_fold=tuple(FoldScores(**row) for row in values.get("per_fold", ())),
-        )
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -133,10 +101,6 @@ class Cost:
             _add(self.gflops, other.gflops, passes),
             _add(self.latency_ms, other.latency_ms, passes),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; what is unknown is left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 def _add(one: float | None, other: float | None, times: int = 1) -> float | None:
@@ -174,44 +138,32 @@ class Metrics:
     fingerprint: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as metrics.json holds them."""
-        values: dict[str, Any] = {str(stream): scores.to_json() for stream, scores in self.streams.items()}
-        values["seconds"] = dict(self.seconds)
-        values["costs"] = {str(stream): cost.to_json() for stream, cost in self.costs.items()}
-        if self.part is not None:
-            return values | {"part": self.part, "failures": [dict(row) for row in self.failures]}
-        return values | {
-            "labels": list(self.labels),
-            "folds": list(self.folds),
-            "clips": dict(self.clips),
-            "appearance_weights": self.appearance_weights,
-            "notes": list(self.notes),
-            "failures": [dict(row) for row in self.failures],
-            "fingerprint": self.fingerprint,
-        }
+        """The content of metrics.json; a stream's scores stand under its name."""
+        values = asdict(self) | {str(stream): plain(scores) for stream, scores in self.streams.items()}
+        values["costs"] = {str(stream): plain(cost) for stream, cost in self.costs.items()}
+        left_out = {"streams", *(("part",) if self.part is None else _OF_A_RUN)}
+        return {name: value for name, value in values.items() if name not in left_out}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Metrics:
-        """Read :meth:`to_json`, of earlier versions too.
+    def from_json(cls, values: Any) -> Metrics:
+        """Read :meth:`to_json`.
 
         Raises:
-            TypeError, KeyError, ValueError, AttributeError: not its values.
+            ValueError: not its values.
         """
-        if not isinstance(values["labels"], list):
-            raise TypeError("labels must be a list")
-        return cls(
-            {stream: StreamScores.from_json(values[stream]) for stream in Stream if stream in values},
-            {name: Cost(**cost) for name, cost in values.get("costs", {}).items()},
-            {str(stage): float(seconds) for stage, seconds in values.get("seconds", {}).items()},
-            tuple(str(label) for label in values["labels"]),
-            tuple(str(name) for name in values.get("folds", ())),
-            dict(values.get("clips", {})),
-            values.get("appearance_weights"),
-            tuple(values.get("notes", ())),
-            tuple(dict(failure) for failure in values.get("failures", ())),
-            values.get("part"),
-            values.get("fingerprint"),
-        )
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+        streams = {stream: values[stream] for stream in Stream if stream in values}
+        return TypeAdapter(cls).validate_python({**values, "streams": streams})
+
+
+_OF_A_RUN: Final = ("labels", "folds", "clips", "appearance_weights", "notes", "fingerprint")
+"""Fields that a test of another part does not have."""
+
+
+def plain(part: StreamScores | Cost) -> dict[str, Any]:
+    """The fields that are known, as metrics.json holds them."""
+    return {name: value for name, value in asdict(part).items() if value is not None and value != ()}
 
 
 def confusion_matrix(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:

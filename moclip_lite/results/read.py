@@ -120,7 +120,7 @@ def load_run(folder: Path) -> Run:
         )
     try:
         metrics = Metrics.from_json(read_json(run.metrics))
-    except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{run.metrics} is damaged or not of a run of this program") from error
     if not metrics.streams:
         raise CheckpointError(f"{folder}: its metrics hold no stream")

@@ -230,7 +230,7 @@ class RunFolder(FoldFolder):
         """The metrics of a finished run with this fingerprint; None if there are none."""
         try:
             metrics = Metrics.from_json(read_json(self.metrics))
-        except (CheckpointError, TypeError, KeyError, ValueError, AttributeError):
+        except (CheckpointError, ValueError):
             return None
         return metrics if metrics.fingerprint == fingerprint else None
 
