@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["LazyEncoder", "extract_appearance", "read_clip_frames"]
 
 _AHEAD: Final = 16
+Result = TypeVar("Result")
 
 
 def read_clip_frames(
@@ -77,9 +78,9 @@ class LazyEncoder:
     def __init__(
         self,
         settings: AppearanceSettings,
-        seed: int,
         cache: FeatureCache,
         load: Callable[[], AppearanceEncoder],
+        seed: int = 0,
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
@@ -176,20 +177,26 @@ def extract_appearance(
 def _prepared(
     waiting: Sequence[tuple[Clip, str]], settings: AppearanceSettings, encoder: LazyEncoder, workers: int
 ) -> Iterator[tuple[Clip, str, Tensor | str]]:
-    """(clip, key, pictures ready for the model, or why they can't be had), in order."""
-    if not waiting:
+    """(clip, key, pictures ready for the model, or why they are unavailable), in order.
+
+    The model is loaded when a clip could be read: broken clips are tried in vain each time.
+    """
+    queue = iter(waiting)
+    for clip, key in queue:
+        pictures = _attempt(clip, lambda clip: read_clip_frames(clip.path, settings))
+        if not isinstance(pictures, str):
+            break
+        yield clip, key, pictures
+    else:
         return
     model = encoder.encoder
+    yield clip, key, _attempt(clip, lambda _: model.prepare(pictures))
 
     def prepare(clip: Clip) -> Tensor | str:
-        try:
-            return model.prepare(read_clip_frames(clip.path, settings))
-        except Exception as error:
-            return problem_of(clip.name, error)
+        return _attempt(clip, lambda clip: model.prepare(read_clip_frames(clip.path, settings)))
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         upcoming: deque[tuple[Clip, str, Future[Tensor | str]]] = deque()
-        queue = iter(waiting)
         try:
             for clip, key in queue:
                 upcoming.append((clip, key, pool.submit(prepare, clip)))
@@ -201,3 +208,11 @@ def _prepared(
                 yield first, first_key, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _attempt(clip: Clip, work: Callable[[Clip], Result]) -> Result | str:
+    """The result of work on one clip, or why it failed."""
+    try:
+        return work(clip)
+    except Exception as error:
+        return problem_of(clip.name, error)

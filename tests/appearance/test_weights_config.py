@@ -24,7 +24,7 @@ from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.appearance.weights import tag_config
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.session import make_encoder
+from moclip_lite.experiment.encoder import make_encoder
 from moclip_lite.storage.cache import FeatureCache
 
 from support.cli import moclip
@@ -135,7 +135,7 @@ def test_features_of_a_file_have_the_activation_of_its_tag(weights: Path, tag: s
     experiment = load_experiment(
         None, ["clip.model=ViT-B-32", f"clip.pretrained='{weights}'", f"clip.weights_of={tag}"]
     )
-    encoder = make_encoder(experiment, torch.device("cpu"))
+    encoder = make_encoder(experiment.clip, experiment.run.seed, torch.device("cpu"))
     np.testing.assert_array_equal(encoder.encode_images(PICTURES), _reference(weights, quick))
     assert np.abs(_reference(weights, quick) - _reference(weights, not quick)).max() > 1e-3
     assert encoder.configuration["quick_gelu"] is quick
@@ -259,7 +259,7 @@ def test_the_publisher_s_json_file_beside_the_weights_is_read(weights: Path, qui
 def test_a_tag_that_says_nothing_is_refused(stubs: Path, sets: list[str], words: str) -> None:
     chosen = load_experiment(None, [text.replace("{file}", f"'{stubs}'") for text in sets])
     with pytest.raises(ConfigError, match=words):
-        make_encoder(chosen, torch.device("cpu"))
+        make_encoder(chosen.clip, chosen.run.seed, torch.device("cpu"))
 
 
 def test_the_command_line_asks_for_the_tag(weights: Path, make_clip: Callable[..., Path]) -> None:

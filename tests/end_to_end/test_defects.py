@@ -158,11 +158,11 @@ def test_any_gop_is_read(make_clip) -> None:  # type: ignore[no-untyped-def]
 
 def test_a_control_without_motion_exists() -> None:
     """Old: no head on CLIP alone, so nobody could tell what motion added."""
-    from moclip_lite.experiment.heads import HEADS
     from moclip_lite.fusion import list_heads
+    from moclip_lite.streams import Stream
 
-    assert HEADS["appearance"] in list_heads()
-    assert HEADS["motion_head"] in list_heads()
+    assert Stream.APPEARANCE.head in list_heads()
+    assert Stream.MOTION_HEAD.head in list_heads()
 
 
 def test_no_paths_of_a_machine_and_no_pickle() -> None:

@@ -26,7 +26,7 @@ from torch import nn
 import moclip_lite.ablate.run as grid_runs
 from moclip_lite.cli.console import ConsoleReporter
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import create_motion_net
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.parallel.pool import run_jobs, worker_pool
@@ -219,8 +219,8 @@ def test_run_threads_is_the_number_that_computes() -> None:
     before = torch.get_num_threads()
     try:
         for count in (2, 1):
-            space = Workspace(load_experiment(None, [f"run.threads={count}", "run.device=cpu"]))
-            assert space.device.type == "cpu"
+            session = Session(load_experiment(None, [f"run.threads={count}", "run.device=cpu"]))
+            assert session.device.type == "cpu"
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(before)

@@ -204,10 +204,10 @@ def test_an_unfinished_run_answers_with_nothing_old(
     stop: str, trained: TrainedRun, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with other settings ends in the middle: no weights of the earlier one stand beside them."""
-    from moclip_lite.experiment import stages
+    from moclip_lite.experiment.training import TrainedModels
 
     folder = trained.copy(tmp_path / "run")
-    real = stages._train
+    real = TrainedModels._train
 
     def train(space: Any, stage: Any, *rest: Any) -> Any:
         if stop in ("before", stage.name):
@@ -217,7 +217,7 @@ def test_an_unfinished_run_answers_with_nothing_old(
     words = trained.words(folder)
     change = ("--set", "train_motion.epochs=3")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_train", train)
+        patch.setattr(TrainedModels, "_train", train)
         assert moclip(*words, *change).code == 130
     left = weights_in(folder)
     assert left == ({"motion", "appearance"} if stop == "fusion" else set())
