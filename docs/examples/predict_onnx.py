@@ -11,7 +11,8 @@ import numpy as np
 from onnxruntime import InferenceSession
 from PIL import Image
 
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
+from moclip_lite.appearance.extract import AppearanceSpec
+from moclip_lite.appearance.frames import read_clip_frames
 from moclip_lite.motion.read import MotionSpec, read_motion_clip
 
 folder, clip = Path(sys.argv[1]), Path(sys.argv[2])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.extract import AppearanceSpec, LazyEncoder, extract_appearance
+from ..appearance.encoder import LazyEncoder
+from ..appearance.extract import AppearanceSpec, extract_appearance
 from ..datasets import (
     Clip,
     Fold,
@@ -39,7 +40,7 @@ from .folds import divide, divide_features, file_settings
 if TYPE_CHECKING:
     import torch
 
-    from ..appearance.open_clip import AppearanceEncoder
+    from ..appearance.encoder import AppearanceEncoder
 
 __all__ = ["Workspace", "make_encoder", "no_tick"]
 
@@ -58,14 +59,14 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
     if clip.model.startswith(VIDEO_MODELS):
         if clip.weights_of is not None:
             raise ConfigError(f"clip.weights_of names a tag of open_clip; {clip.model} has none of them")
-        from ..appearance.mobileviclip import VideoAppearanceEncoder
+        from ..appearance.mobileviclip import MobileViCLIPEncoder
 
         seed = _encoder_seed(experiment)
-        return VideoAppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
-    from ..appearance.open_clip import AppearanceEncoder
+        return MobileViCLIPEncoder(clip.model, clip.pretrained, device, seed, clip.frames)
+    from ..appearance.open_clip import OpenClipEncoder
 
     seed = _encoder_seed(experiment)
-    return AppearanceEncoder(clip.model, clip.pretrained, device, seed, clip.weights_of)
+    return OpenClipEncoder(clip.model, clip.pretrained, device, seed, clip.weights_of)
 
 
 def _encoder_seed(experiment: Experiment) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..appearance.extract import read_clip_frames
-from ..appearance.open_clip import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder
+from ..appearance.frames import read_clip_frames
 from ..appearance.zero_shot import zero_shot_scores
 from ..datasets.extraction import ExtractReport
 from ..datasets.prompts import read_prompts

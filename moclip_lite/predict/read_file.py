@@ -13,7 +13,8 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
 
-from ..appearance.extract import AppearanceSpec, read_clip_frames
+from ..appearance.extract import AppearanceSpec
+from ..appearance.frames import read_clip_frames
 from ..motion.read import MotionClip, MotionSpec, read_motion_clip
 
 __all__ = ["Reading", "read_file"]

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
+from moclip_lite.appearance.extract import AppearanceSpec
+from moclip_lite.appearance.frames import read_clip_frames
 from moclip_lite.motion.read import MotionSpec, read_motion_clip
 from moclip_lite.results.report.pictures import draw_clip
 from mv_tools import Accumulator, Display, MotionDecoder, Orientation, flow, inter_mask, visualize

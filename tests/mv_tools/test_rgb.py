@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
+from moclip_lite.appearance.extract import AppearanceSpec
+from moclip_lite.appearance.frames import read_clip_frames
 from moclip_lite.motion.read import MotionSpec, read_motion_clip
 from moclip_lite.predict.read_file import read_file
 from moclip_lite.sampling import frame_positions, reachable_positions
