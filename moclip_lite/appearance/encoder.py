@@ -17,6 +17,7 @@ from ..storage.cache import FeatureCache
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, read_json, write_json
+from .settings import AppearanceSettings
 from .weights import description_digest
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..datasets.prompts import Prompts
-    from .extract import AppearanceSpec
 
 __all__ = ["AppearanceEncoder", "LazyEncoder"]
 
@@ -110,18 +110,24 @@ class LazyEncoder:
     Digest and cost are kept beside the cache, so that a run with nothing to compute does not load the model.
 
     Args:
-        spec: names the model and its weights.
+        settings: model and weights.
+        seed: of random weights.
         cache: its folder holds the remembered values.
         load: loads the encoder.
     """
 
     def __init__(
-        self, spec: AppearanceSpec, cache: FeatureCache, load: Callable[[], AppearanceEncoder]
+        self,
+        settings: AppearanceSettings,
+        seed: int,
+        cache: FeatureCache,
+        load: Callable[[], AppearanceEncoder],
     ) -> None:
         self._load = load
         self._root = cache.root
-        self._identity = [spec.model, spec.pretrained, spec.seed, spec.weights_of, stage_versions("encoder")]
-        weights = Path(spec.pretrained).expanduser()
+        model, pretrained, weights_of = settings.model, settings.pretrained, settings.weights_of
+        self._identity: list[Any] = [model, pretrained, seed, weights_of, stage_versions("encoder")]
+        weights = Path(pretrained).expanduser()
         if weights.is_file():
             self._identity += [digest_file(weights), description_digest(weights)]
 

@@ -6,50 +6,27 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
-from ..sampling import Positions
 from ..storage.cache import FeatureCache
 from .encoder import LazyEncoder
 from .frames import read_clip_frames
+from .settings import AppearanceSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AppearanceSpec", "extract_appearance"]
+__all__ = ["extract_appearance"]
 
 _READ_AHEAD: Final = 16  # clips
 
 
-@dataclass(frozen=True, kw_only=True)
-class AppearanceSpec:
-    """What appearance features are made from. Every field changes the result.
-
-    Attributes:
-        model, pretrained, seed: see :class:`moclip_lite.appearance.open_clip.AppearanceEncoder`.
-        frames: pictures per clip.
-        positions: "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each
-            of them, or what is quickest to decode where a part has none
-            (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever
-            they stand.
-        weights_of: the tag that a checkpoint file is of.
-    """
-
-    model: str
-    pretrained: str
-    seed: int = 0
-    frames: int = 4
-    positions: Positions = "reachable"
-    weights_of: str | None = None
-
-
 def extract_appearance(
     clips: Sequence[Clip],
-    spec: AppearanceSpec,
+    settings: AppearanceSettings,
     encoder: LazyEncoder,
     cache: FeatureCache,
     *,
@@ -63,14 +40,14 @@ def extract_appearance(
         WeightsUnavailable, CheckpointError: the model can't be loaded.
     """
     started = time.perf_counter()
-    settings = {
-        "model": spec.model,
+    key_settings = {
+        "model": settings.model,
         "weights": encoder.digest,
-        "frames": spec.frames,
-        "positions": spec.positions,
+        "frames": settings.frames,
+        "positions": settings.positions,
     }
-    report, waiting = pending("clip", clips, settings, cache)
-    for done, (clip, key, prepared) in enumerate(_prepared(waiting, spec, encoder, workers), start=1):
+    report, waiting = pending("clip", clips, key_settings, cache)
+    for done, (clip, key, prepared) in enumerate(_prepared(waiting, settings, encoder, workers), start=1):
         if isinstance(prepared, str):
             report.failures.append(Failure(clip.name, "clip", prepared))
         else:
@@ -85,7 +62,7 @@ def extract_appearance(
 
 
 def _prepared(
-    waiting: Sequence[tuple[Clip, str]], spec: AppearanceSpec, encoder: LazyEncoder, workers: int
+    waiting: Sequence[tuple[Clip, str]], settings: AppearanceSettings, encoder: LazyEncoder, workers: int
 ) -> Iterator[tuple[Clip, str, Tensor | str]]:
     """(clip, key, preprocessed pictures or the reason of a failure), in order; clips are read ahead by threads."""
     if not waiting:
@@ -94,7 +71,7 @@ def _prepared(
 
     def prepare(clip: Clip) -> Tensor | str:
         try:
-            return model.prepare(read_clip_frames(clip.path, spec))
+            return model.prepare(read_clip_frames(clip.path, settings))
         except Exception as error:
             return problem_of(clip.name, error)
 

@@ -184,9 +184,11 @@ def _print_summaries(summaries: list[dict[str, Any]], json: bool) -> None:
 
 def print_failures(failures: list[dict[str, str]]) -> None:
     """Print the clips that were left out, with their reasons."""
+    from ..results.report import failure_rows
+
     if failures:
-        rows = [[failure["name"], failure["stage"], failure["reason"]] for failure in failures]
-        print_table(f"{len(failures)} left out", ["clip", "stage", "reason"], rows)
+        rows = failure_rows(failures)
+        print_table(f"{len(rows)} clip(s) left out", ["clip", "stage", "reason"], rows)
 
 
 @app.command("list")

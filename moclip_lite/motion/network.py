@@ -18,8 +18,11 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .encoders import EfficientNetEncoder, FieldEncoder, ShiftEncoder, SmallEncoder
+from .settings import MotionSettings
 
-__all__ = ["MotionNet", "create_motion_net", "list_motion_nets"]
+__all__ = ["MotionNet", "build_motion_net", "create_motion_net", "list_motion_nets"]
+
+_DEFAULT: Final = MotionSettings()
 
 
 class TemporalMix(nn.Module):
@@ -91,10 +94,10 @@ def create_motion_net(
     name: str,
     num_classes: int,
     *,
-    frames: int = 5,
-    width: int = 32,
-    dropout: float = 0.5,
-    pretrained: bool = False,
+    frames: int = _DEFAULT.frames,
+    width: int = _DEFAULT.width,
+    dropout: float = _DEFAULT.dropout,
+    pretrained: bool = _DEFAULT.pretrained,
 ) -> MotionNet:
     """Build a motion network.
 
@@ -119,3 +122,27 @@ def create_motion_net(
     else:
         encoder = _ENCODERS[name](frames, width)
     return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=name == "motion_small")
+
+
+def build_motion_net(
+    settings: MotionSettings, num_classes: int, *, pretrained: bool | None = None
+) -> MotionNet:
+    """Build the network that the settings describe.
+
+    Args:
+        settings: names and sizes it.
+        num_classes: classes to tell apart.
+        pretrained: in place of ``settings.pretrained``; False where weights are loaded next.
+
+    Raises:
+        ConfigError: an unknown name.
+        WeightsUnavailable: the pretrained weights are unavailable.
+    """
+    return create_motion_net(
+        settings.net,
+        num_classes,
+        frames=settings.frames,
+        width=settings.width,
+        dropout=settings.dropout,
+        pretrained=settings.pretrained if pretrained is None else pretrained,
+    )

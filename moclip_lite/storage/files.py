@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from mv_tools.drafts import draft_of
+from mv_tools.atomic import atomic_write
 
 from ..errors import CacheUnavailable, CheckpointError, MoclipError
 
@@ -41,7 +41,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         MoclipError: the disk is full (no partial file is left).
     """
     try:
-        with draft_of(target) as draft:
+        with atomic_write(target) as draft:
             yield draft
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from moclip_lite.appearance.encoder import LazyEncoder
-from moclip_lite.appearance.extract import AppearanceSpec
 from moclip_lite.appearance.open_clip import OpenClipEncoder
+from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.appearance.weights import tag_config
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
@@ -156,7 +156,7 @@ def test_the_configuration_is_part_of_what_keys_carry(weights: Path, tmp_path: P
     cache = FeatureCache(tmp_path / "cache")
 
     def digest(tag: str) -> str:
-        spec = AppearanceSpec(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
+        spec = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
         return LazyEncoder(spec, cache, lambda: made[tag]).digest
 
     assert [digest(QUICK), digest(PLAIN)] == [made[tag].weights_digest for tag in (QUICK, PLAIN)]

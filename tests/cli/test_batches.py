@@ -13,7 +13,7 @@ from moclip_lite.datasets.clip import Clip
 from moclip_lite.datasets.splits import checked, cut, holdout_fold
 from moclip_lite.datasets.walk import VIDEO_SUFFIXES
 from moclip_lite.errors import DataError
-from moclip_lite.mobileviclip.training.pairs import read_pairs
+from moclip_lite.mobileviclip.training.table import read_pairs
 
 from support.cli import (
     MOTION_ONLY,
@@ -145,7 +145,9 @@ def test_one_bad_file_never_ends_a_batch(
 
         def broken(source: object, *rest: object, **more: object) -> object:
             if "left0" in str(getattr(source, "path", source)):
-                raise error
+                raise type(error)(
+                    *error.args
+                )  # an exception that is raised keeps the frames of its traceback
             return true(source, *rest, **more)
 
         monkeypatch.setattr(place, name, broken)

@@ -21,11 +21,11 @@ from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights
 from moclip_lite.training.loop import (
-    TrainSettings,
     _loss,
     fit,
     seed_all,
 )
+from moclip_lite.training.settings import TrainSettings
 
 from support.cli import assert_ok, moclip, sets
 from support.features import labelled_features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from PIL import Image
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec
 from moclip_lite.appearance.frames import read_clip_frames
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.appearance.settings import AppearanceSettings
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.results.report.pictures import draw_clip
 from mv_tools import Accumulator, Display, MotionDecoder, Orientation, flow, inter_mask, visualize
 
@@ -153,7 +155,7 @@ def test_prepared_and_raw_copies_agree(
         np.median(read_motion_clip(path, spec).motion.astype(float), axis=(3, 4)) for path in (raw, prepared)
     )
     np.testing.assert_allclose(one, other, rtol=0.1, atol=0.5)
-    looks = AppearanceSpec(model="", pretrained="", frames=2, positions="uniform")
+    looks = AppearanceSettings(frames=2, positions="uniform")
     first, second = (
         np.stack([Image.fromarray(each).resize((64, 64)) for each in read_clip_frames(path, looks)]).astype(
             int
@@ -175,10 +177,9 @@ def test_accumulated_motion_follows_square_pixels(tmp_path: Path, plain: Path) -
 def test_drawings_have_the_shown_shape(tmp_path: Path, plain: Path) -> None:
     path = turned(stretched(plain, tmp_path / "w.mp4", "5/4"), tmp_path / "turned.mp4", Orientation(90))
     width, height = Display(Orientation(90), Fraction(5, 4)).size(WIDTH, HEIGHT)
-    image = Image.open(visualize.save_png(path, tmp_path / "motion.png", 5))
-    assert image.width / image.height == pytest.approx(width / height, abs=0.01)
-    (tmp_path / "report.jpg").write_bytes(draw_clip(path))
-    sheet = Image.open(tmp_path / "report.jpg")
+    with Image.open(visualize.save_png(path, tmp_path / "motion.png", 5)) as image:
+        assert image.width / image.height == pytest.approx(width / height, abs=0.01)
+    sheet = Image.open(io.BytesIO(draw_clip(path)))
     assert (sheet.width - 4) / 2 / sheet.height == pytest.approx(width / height, abs=0.02)
 
 

@@ -11,20 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from moclip_lite.appearance.zero_shot import zero_shot_scores
-from moclip_lite.errors import CheckpointError, ConfigError
+from moclip_lite.errors import ConfigError
 from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
 from moclip_lite.motion.network import create_motion_net, list_motion_nets
 from moclip_lite.results.metrics import score
 from moclip_lite.results.statistics import wilson
-from moclip_lite.training.checkpoint import labels_digest, load_weights, save_weights
 from moclip_lite.training.costs import count_cost
 from moclip_lite.training.loop import (
     Batch,
-    TrainSettings,
     fit,
     seed_all,
 )
+from moclip_lite.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
 
@@ -216,22 +215,6 @@ def test_unknown_names_list_the_known() -> None:
         create_head("sum", 1, 1, 2)
     with pytest.raises(ConfigError, match="motion_small"):
         create_motion_net("resnet", 2)
-
-
-def test_weights_belong_to_labels_and_networks(tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    head = create_head("concat_mlp", 4, 3, 2)
-    save_weights(path, head, ["a", "b"], {"fingerprint": "x"})
-    other = create_head("concat_mlp", 4, 3, 2)
-    load_weights(path, other, ["a", "b"])
-    assert all(torch.equal(v, other.state_dict()[k]) for k, v in head.state_dict().items())
-    with pytest.raises(CheckpointError, match="other labels"):
-        load_weights(path, other, ["b", "a"])
-    with pytest.raises(CheckpointError, match="shape"):
-        load_weights(path, create_head("concat_mlp", 5, 3, 2), ["a", "b"])
-    with pytest.raises(CheckpointError, match="another network"):
-        load_weights(path, nn.Linear(2, 2), ["a", "b"])
-    assert labels_digest(["ab", "c"]) != labels_digest(["a", "bc"])
 
 
 def test_scores() -> None:
