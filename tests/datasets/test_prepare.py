@@ -67,16 +67,34 @@ def lists(tmp_path: Path) -> Path:
 
 
 def words(tree: Path, lists: Path, out: Path, *more: object) -> list[object]:
-    return ["dataset", "prepare", "ucf101", "--root", tree, "--splits", lists, "--out", out, "--workers", 1, "--json", *more]  # fmt: skip
+    return [
+        "dataset",
+        "prepare",
+        "ucf101",
+        "--root",
+        tree,
+        "--splits",
+        lists,
+        "--out",
+        out,
+        "--workers",
+        1,
+        "--json",
+        *more,
+    ]
 
 
 # Recipes
 
 
 @given(
-    gop=st.integers(1, 300), bframes=st.integers(0, 16), refs=st.integers(1, 16), crf=st.integers(0, 51),
-    side=st.none() | st.integers(16, 512), codec=st.sampled_from(["h264", "mpeg4"]),
-)  # fmt: skip
+    gop=st.integers(1, 300),
+    bframes=st.integers(0, 16),
+    refs=st.integers(1, 16),
+    crf=st.integers(0, 51),
+    side=st.none() | st.integers(16, 512),
+    codec=st.sampled_from(["h264", "mpeg4"]),
+)
 def test_a_recipe_has_one_name_that_reads_back(
     gop: int, bframes: int, refs: int, crf: int, side: int | None, codec: str
 ) -> None:
@@ -93,9 +111,18 @@ def test_names_of_recipes() -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("fast", "'fast'"), ("b3", "the GOP"), ("gop12_gop5", "'gop5'"), ("gop12_q3", "'q3'"), ("gop0", "gop must be"),
-     ("gop12_crf77", "crf must be"), ("../gop12", "'../gop12'"), ("mpeg4_gop12_crf3", "'crf3'"), ("", "''")],
-)  # fmt: skip
+    [
+        ("fast", "'fast'"),
+        ("b3", "the GOP"),
+        ("gop12_gop5", "'gop5'"),
+        ("gop12_q3", "'q3'"),
+        ("gop0", "gop must be"),
+        ("gop12_crf77", "crf must be"),
+        ("../gop12", "'../gop12'"),
+        ("mpeg4_gop12_crf3", "'crf3'"),
+        ("", "''"),
+    ],
+)
 def test_no_recipe(name: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_recipe(name)
@@ -109,8 +136,9 @@ def test_recipes_lie_side_by_side_with_their_manifests(tree: Path, lists: Path, 
     out = tmp_path / "out"
     outcome = assert_ok(moclip(*words(tree, lists, out, "--recipe", "gop4", "--recipe", "gop250_b2_ref2")))
     assert [(v["recipe"], v["made"], v["failures"]) for v in outcome.json] == [
-        ("gop4", 6, []), ("gop250_b2_ref2", 6, [])
-    ]  # fmt: skip
+        ("gop4", 6, []),
+        ("gop250_b2_ref2", 6, []),
+    ]
     assert "not the whole of UCF101" in outcome.err
     for recipe, gop, b in (("gop4", 4, False), ("gop250_b2_ref2", 10, True)):
         rows = read_manifest(out / recipe)
@@ -141,8 +169,10 @@ def test_the_manifest_stands_in_for_the_lists(tree: Path, lists: Path, tmp_path:
     with_lists = load_ucf101(out / "gop12", lists, (1, 3))
     without = load_ucf101(out, None, (1, 3))  # the one recipe in it is found
     assert (without.clips, without.labels, without.official) == (
-        with_lists.clips, with_lists.labels, with_lists.official
-    )  # fmt: skip
+        with_lists.clips,
+        with_lists.labels,
+        with_lists.official,
+    )
     with pytest.raises(DataError, match="no split 4"):
         load_ucf101(out, None, (4,))
     with pytest.raises(DataError, match="splits_dir"):
