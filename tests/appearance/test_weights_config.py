@@ -156,8 +156,8 @@ def test_the_configuration_is_part_of_what_keys_carry(weights: Path, tmp_path: P
     cache = FeatureCache(tmp_path / "cache")
 
     def digest(tag: str) -> str:
-        spec = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
-        return LazyEncoder(spec, cache, lambda: made[tag]).digest
+        settings = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
+        return LazyEncoder(settings, 0, cache, lambda: made[tag]).digest
 
     assert [digest(QUICK), digest(PLAIN)] == [made[tag].weights_digest for tag in (QUICK, PLAIN)]
 
@@ -207,6 +207,7 @@ def test_a_file_is_known_by_its_published_digest(
         OpenClipEncoder("ViT-B-32", str(path), weights_of=PLAIN)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")  # the archive is made here by TorchScript
 def test_openai_s_own_archive_is_opened_by_its_whole_digest_only(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
