@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.errors import MoclipError
+from moclip_lite.errors import CacheUnavailable, MoclipError
 from moclip_lite.motion.settings import MotionSpec
-from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.cache import FeatureCache, default_cache_dir
 from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
 
 KEY = "ab" * 16
@@ -163,3 +164,34 @@ def test_prune_leaves_held_locks(tmp_path: Path) -> None:
         with pytest.raises(Timeout):
             other.acquire(timeout=0)
     cache.prune(older_than_days=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({}, "/home/someone/.cache/moclip-lite"),
+        ({"XDG_CACHE_HOME": ""}, "/home/someone/.cache/moclip-lite"),
+        ({"XDG_CACHE_HOME": "/scratch"}, "/scratch/moclip-lite"),
+        ({"XDG_CACHE_HOME": "/scratch", "MOCLIP_CACHE": "~/features"}, "/home/someone/features"),
+    ],
+)
+def test_the_default_folder(
+    environment: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_CACHE_HOME", "MOCLIP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/someone", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert default_cache_dir() == Path(folder)
+
+
+def test_without_a_home_the_user_chooses_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_user(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "MOCLIP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", no_user)
+    with pytest.raises(CacheUnavailable, match="choose a folder with --cache"):
+        default_cache_dir()
