@@ -151,15 +151,15 @@ def test_the_tag_itself_has_its_activation(weights: Path, monkeypatch: pytest.Mo
 
 
 def test_the_configuration_is_part_of_what_keys_carry(weights: Path, tmp_path: Path) -> None:
-    made = {tag: OpenClipEncoder("ViT-B-32", str(weights), weights_of=tag) for tag in (QUICK, PLAIN)}
-    assert made[QUICK].weights_digest != made[PLAIN].weights_digest
+    encoders = {tag: OpenClipEncoder("ViT-B-32", str(weights), weights_of=tag) for tag in (QUICK, PLAIN)}
+    assert encoders[QUICK].weights_digest != encoders[PLAIN].weights_digest
     cache = FeatureCache(tmp_path / "cache")
 
     def digest(tag: str) -> str:
         settings = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
-        return LazyEncoder(settings, 0, cache, lambda: made[tag]).digest
+        return LazyEncoder(settings, 0, cache, lambda: encoders[tag]).digest
 
-    assert [digest(QUICK), digest(PLAIN)] == [made[tag].weights_digest for tag in (QUICK, PLAIN)]
+    assert [digest(QUICK), digest(PLAIN)] == [encoders[tag].weights_digest for tag in (QUICK, PLAIN)]
 
 
 @pytest.mark.parametrize("tag", [QUICK, PLAIN])
@@ -239,9 +239,9 @@ def test_the_publisher_s_json_file_beside_the_weights_is_read(weights: Path, qui
         "preprocess_cfg": {"mean": [0, 0, 0], "resize_mode": "squash"},
     }
     (path.parent / "open_clip_config.json").write_text(json.dumps(values))
-    made = OpenClipEncoder("ViT-B-32", str(path)).configuration
-    assert made["quick_gelu"] is quick
-    assert (made["mean"], made["resize_mode"], made["interpolation"]) == ([0, 0, 0], "squash", "bicubic")
+    configuration = OpenClipEncoder("ViT-B-32", str(path)).configuration
+    assert configuration["quick_gelu"] is quick
+    assert (configuration["mean"], configuration["resize_mode"], configuration["interpolation"]) == ([0, 0, 0], "squash", "bicubic")
     (path.parent / "open_clip_config.json").write_text("[")
     with pytest.raises(CheckpointError, match=r"open_clip_config\.json"):
         OpenClipEncoder("ViT-B-32", str(path))

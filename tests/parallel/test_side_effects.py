@@ -129,8 +129,8 @@ def _norms(module: nn.Module) -> list[torch.Tensor]:
 @pytest.mark.parametrize("inside", [False, True])
 def test_frozen_means_frozen_for_copies_and_parts(copied: object, inside: bool) -> None:
     net = freeze(create_motion_net("motion_small", 3))
-    whole = nn.Sequential(net, nn.Linear(3, 3)) if inside else net
-    twin = copied(whole)  # type: ignore[operator]
+    network = nn.Sequential(net, nn.Linear(3, 3)) if inside else net
+    twin = copied(network)  # type: ignore[operator]
     own = twin[0] if inside else twin
     assert own is not net or copied is copy.copy
     twin.train()

@@ -27,11 +27,11 @@ def test_entries_come_back(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     assert cache.get("clip", KEY) is None
     cache.put("clip", KEY, ARRAYS)
-    found = cache.get("clip", KEY)
-    assert found is not None
+    arrays = cache.get("clip", KEY)
+    assert arrays is not None
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
     assert [(e.stage, e.key) for e in cache.entries()] == [("clip", KEY)]
 
 
@@ -111,8 +111,8 @@ def _put_many(root: str, stamp: int) -> None:
     cache = FeatureCache(Path(root))
     for i in range(30):
         cache.put("clip", f"{i:032x}", {"features": np.full(50_000, i, np.float32)})
-        found = cache.get("clip", f"{(i * 7 + stamp) % 30:032x}")
-        assert found is None or (found["features"] == found["features"][0]).all()
+        arrays = cache.get("clip", f"{(i * 7 + stamp) % 30:032x}")
+        assert arrays is None or (arrays["features"] == arrays["features"][0]).all()
 
 
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
