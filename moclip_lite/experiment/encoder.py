@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.extract import LazyEncoder
+from ..appearance.encoder import LazyEncoder
 from ..appearance.settings import AppearanceSettings
 from ..datasets.prompts import read_prompts
 from ..errors import ConfigError
@@ -40,9 +40,9 @@ def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) 
     if settings.video:
         if settings.weights_of is not None:
             raise ConfigError(f"clip.weights_of names a tag of open_clip; {settings.model} has none of them")
-        from ..appearance.mobileviclip import VideoAppearanceEncoder
+        from ..appearance.mobileviclip import MobileViCLIPEncoder
 
-        return VideoAppearanceEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
+        return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
     from ..appearance.open_clip import AppearanceEncoder
 
     return AppearanceEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)

@@ -16,7 +16,7 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.open_clip import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
