@@ -101,7 +101,7 @@ class Workspace:
         """torch.device to compute on; where ``run.threads`` is set, so many threads compute on the CPU."""
         import torch
 
-        from ..training.loop import pick_device
+        from ..training.device import pick_device
 
         if self.experiment.run.threads:
             torch.set_num_threads(self.experiment.run.threads)

@@ -49,12 +49,9 @@ from ..training.checkpoint import (
     save_weights,
     weights_digest,
 )
-from ..training.loop import (
-    Feed,
-    FitResult,
-    fit,
-    seed_all,
-)
+from ..training.classification import Feed, fit
+from ..training.device import seed_all
+from ..training.loop import FitResult
 from ..training.settings import TrainSettings
 from .session import Workspace, no_tick
 

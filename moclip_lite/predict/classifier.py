@@ -31,8 +31,8 @@ from ..motion.scores import batch_motion_scores
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json, read_tensors
 from ..training.checkpoint import check_sources, load_weights, weights_digest
+from ..training.device import pick_device
 from ..training.freeze import freeze
-from ..training.loop import pick_device
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]
