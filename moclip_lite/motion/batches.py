@@ -16,7 +16,7 @@ from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
 from ..training.batches import batches, judge
-from ..training.loop import Batch
+from ..training.classification import Batch
 from .augment import Draws, RandomView
 from .network import MotionNet
 from .scores import motion_scores

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError
-from ..training.loop import Batch
+from ..training.classification import Batch
 from .batches import MotionFeed
 from .encoders import FieldEncoder, SmallEncoder
 from .network import MotionNet

@@ -20,11 +20,8 @@ from moclip_lite.fusion.late_average import LateAverage, pool_weights
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights
-from moclip_lite.training.loop import (
-    _loss,
-    fit,
-    seed_all,
-)
+from moclip_lite.training.classification import cross_entropy, fit
+from moclip_lite.training.device import seed_all
 from moclip_lite.training.settings import TrainSettings
 
 from support.cli import assert_ok, moclip, sets
@@ -124,13 +121,13 @@ def test_a_useless_stream_does_no_harm(tmp_path: Path) -> None:
 
 def test_each_stream_has_its_own_loss() -> None:
     """One that is right already does not spare the other its training."""
-    train, settings = table(16, 0), TrainSettings(label_smoothing=0)
+    train = table(16, 0)
     head = create_head("late_average", 6, 200, 4, hidden=8, dropout=0).train()
     scores = head(train.motion, train.appearance)
     assert scores.shape == (16, 4, 2)
     torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(16, 2))
     each = [nn.functional.cross_entropy(scores[..., i], train.labels) for i in range(2)]
-    torch.testing.assert_close(_loss(scores, train.labels, settings), sum(each) / 2)
+    torch.testing.assert_close(cross_entropy(scores, train.labels, label_smoothing=0), sum(each) / 2)
 
 
 def test_kept_weights_of_a_changed_network_are_trained_again(tmp_path: Path) -> None:
