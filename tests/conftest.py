@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,45 @@ pytest_plugins = ["support.cli"]
 
 settings.register_profile("moclip", deadline=None)  # machines differ in speed
 settings.load_profile("moclip")
+
+# The workers of pytest share the cores; processes that tests start inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SLOW_MODULES = (
+    "ablate/test_ablate.py",
+    "cli/test_batches.py",
+    "cli/test_option_sweeps.py",
+    "datasets/test_broken_clips.py",
+    "datasets/test_folders.py",
+    "docs/test_docs.py",
+    "export/test_export.py",
+    "mv_tools/test_numbering_matrix.py",
+    "parallel/test_ranks.py",
+    "parallel/test_side_effects.py",
+    "results/test_seconds.py",
+    "storage/test_cache_keys.py",
+    "storage/test_damaged_storage.py",
+)
+"""Modules of which the measured time is seconds: they train, start processes or sweep many files."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by folder, module and fixture, and keep on one worker what shares an expensive fixture."""
+    tests = Path(__file__).parent
+    for item in items:
+        module = item.path.relative_to(tests).as_posix()
+        fixtures = getattr(item, "fixturenames", ())
+        if module.startswith("end_to_end/"):
+            item.add_marker("end_to_end")
+        if "shared" in fixtures:
+            item.add_marker("shared")
+        if module in SLOW_MODULES or "trained" in fixtures:
+            item.add_marker("slow")
+        # A group runs on one worker: tests of a module share its fixtures, checks of a file its decoding.
+        group = module
+        if module == "mv_tools/test_numbering_matrix.py":
+            group = item.name.rpartition("-")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)

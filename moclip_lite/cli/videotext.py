@@ -89,8 +89,9 @@ def train_video_text(
     from ..datasets import load_folder
     from ..datasets.prompts import read_prompts
     from ..mobileviclip.training.fit import VideoTextSettings
-    from ..mobileviclip.training.pairs import class_pairs, read_pairs
+    from ..mobileviclip.training.pairs import class_pairs
     from ..mobileviclip.training.run import train_video_text as train
+    from ..mobileviclip.training.table import read_pairs
     from ..training.loop import pick_device
 
     reporter = ConsoleReporter(quiet)
@@ -223,7 +224,7 @@ def retrieval(
 
     Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
     """
-    from ..mobileviclip.training.pairs import read_pairs
+    from ..mobileviclip.training.table import read_pairs
     from ..retrieval import evaluate_retrieval
     from ..storage.cache import FeatureCache
 

@@ -173,7 +173,7 @@ class Workspace:
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
         wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
         labels, shared = self.dataset.labels, data.shared_groups
-        folds = [checked(fold, labels, digests, wanted=wanted, shared=shared) for fold in folds]
+        folds = [checked(fold, labels, digests, test_fraction=wanted, shared=shared) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")

@@ -24,6 +24,7 @@ from ..errors import CheckpointError
 from ..fusion import build_head
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, HeadFeed
+from ..fusion.training import fit_head
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
@@ -183,7 +184,8 @@ def _train_now(
     def on_epoch(row: dict[str, float]) -> None:
         space.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, settings.epochs)
 
-    result = fit(
+    train: Callable[..., FitResult] = fit_head if isinstance(module, Head) else fit
+    result = train(
         module, feed, settings, seed=space.experiment.run.seed, device=space.device,
         checkpoint=state, fingerprint=stage.fingerprint, on_epoch=on_epoch,
     )  # fmt: skip

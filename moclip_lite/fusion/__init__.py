@@ -1,4 +1,8 @@
-"""Heads on cached features, by name. All take (motion, appearance) features and give scores."""
+"""Fusion heads: small classifiers on cached motion and appearance features, created by name.
+
+One head a file. ``base`` has their interface, ``controls`` the heads that see one stream, ``features`` the tables of
+features that heads are trained and tested on, ``training`` the fitting of a head.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from support.cli import (
     sets,
 )
 from support.clips import H264, encode, panning
+from support.tables import read_rows
 
 
 def _with_broken_clips(root: Path) -> dict[str, tuple[str, ...]]:
@@ -34,18 +34,13 @@ def _with_broken_clips(root: Path) -> dict[str, tuple[str, ...]]:
     return expected
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_broken_clips_of_a_run_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     data, folder = tmp_path / "data", tmp_path / "run"
     expected = _with_broken_clips(data)
     words = ("run", FOLDER_YAML, *sets((*QUICK, f"data.root={data}", f"run.dir={folder}")))
     outcome = assert_ok(moclip(*words))
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    rows = _rows(folder / "failures.csv")
+    rows = read_rows(folder / "failures.csv")
     assert [row["clip"] for row in rows] == sorted(expected)
     assert [row["name"] for row in metrics["failures"]] == sorted(expected)
     report = (folder / "report.md").read_text(encoding="utf-8")
@@ -59,7 +54,7 @@ def test_broken_clips_of_a_run_are_listed_and_the_rest_goes_on(tmp_path: Path) -
     assert f"{len(expected)} could not be read" in outcome.err
     good = sum(metrics["clips"].values()) - len(expected)
     assert good == 8
-    tested = {row["clip"] for row in _rows(folder / "predictions_motion.csv")}
+    tested = {row["clip"] for row in read_rows(folder / "predictions_motion.csv")}
     assert not tested & set(expected)
     again = assert_ok(moclip(*words, "--json"))
     assert "this experiment is finished" in again.err
@@ -73,7 +68,7 @@ def test_failures_of_an_extraction_go_to_a_file(tmp_path: Path) -> None:
     outcome = assert_ok(moclip(*words))
     assert outcome.json["made"] == 8
     assert [row["name"] for row in outcome.json["failures"]] == sorted(expected)
-    assert [row["clip"] for row in _rows(table)] == sorted(expected)
+    assert [row["clip"] for row in read_rows(table)] == sorted(expected)
     for name in expected:
         (data / name).unlink()
     assert assert_ok(moclip(*words)).json["failures"] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from support.cli import (
     sets,
 )
 from support.features import LABELS, labelled_features
+from support.tables import read_rows
 
 
 def experiment(tmp_path: Path, file: Path, *settings: str) -> Workspace:
@@ -126,7 +126,7 @@ def bound_file(path: Path, *, folds: int = 1, trained: bool = True) -> Origin:
 def predicted(folder: Path, stream: str = "fusion") -> dict[str, set[str]]:
     """Fold -> clips that were tested."""
     found: dict[str, set[str]] = {}
-    for row in csv.DictReader((folder / f"predictions_{stream}.csv").open(encoding="utf-8")):
+    for row in read_rows(folder / f"predictions_{stream}.csv"):
         found.setdefault(row["fold"], set()).add(row["clip"])
     return found
 
@@ -257,8 +257,7 @@ def test_features_of_a_run_with_another_seed(trained: TrainedRun, tmp_path: Path
     settings = ("data.kind=features", f"data.root={file}", "run.seed=3")
     outcome = assert_ok(moclip(*trained.words(folder), *sets(settings)))
     assert "divided as its features were made (protocol holdout" in outcome.err
-    with (trained.folder / "predictions_fusion.csv").open(encoding="utf-8") as own:
-        assert predicted(folder)["holdout"] == {row["clip"] for row in csv.DictReader(own)}
+    assert predicted(folder) == predicted(trained.folder)
     refused = sets((*settings, "data.test_fraction=0.5"))
     assert_refused(moclip(*trained.words(folder), *refused), "data.test_fraction=0.5", "its own division")
     clip = min(trained.data.rglob("*.mp4"))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -37,6 +35,7 @@ from support.cli import (
     sets,
 )
 from support.clips import H264, encode, panning
+from support.tables import read_rows
 
 # Paths
 
@@ -208,7 +207,7 @@ def test_groups_and_folds_are_written_beside_the_predictions(ucf: tuple[Path, Pa
     words = ("run", FOLDER_YAML, *sets((*QUICK, "train_motion.epochs=1", *data)))
     assert_refused(moclip(*words), "groups", "both sides")
     assert_ok(moclip(*words, "--set", f"data.group_pattern={PATTERN}"))
-    rows: list[dict[str, Any]] = list(csv.DictReader((tmp_path / "run" / "predictions_motion.csv").open()))
+    rows = read_rows(tmp_path / "run" / "predictions_motion.csv")
     assert len(rows) == 4
     assert {(row["group"], row["fold"]) for row in rows} == {("c02", "split1")}
 

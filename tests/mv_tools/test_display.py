@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -176,10 +177,9 @@ def test_accumulated_motion_follows_square_pixels(tmp_path: Path, plain: Path) -
 def test_drawings_have_the_shown_shape(tmp_path: Path, plain: Path) -> None:
     path = turned(stretched(plain, tmp_path / "w.mp4", "5/4"), tmp_path / "turned.mp4", Orientation(90))
     width, height = Display(Orientation(90), Fraction(5, 4)).size(WIDTH, HEIGHT)
-    image = Image.open(visualize.save_png(path, tmp_path / "motion.png", 5))
-    assert image.width / image.height == pytest.approx(width / height, abs=0.01)
-    (tmp_path / "report.jpg").write_bytes(draw_clip(path))
-    sheet = Image.open(tmp_path / "report.jpg")
+    with Image.open(visualize.save_png(path, tmp_path / "motion.png", 5)) as image:
+        assert image.width / image.height == pytest.approx(width / height, abs=0.01)
+    sheet = Image.open(io.BytesIO(draw_clip(path)))
     assert (sheet.width - 4) / 2 / sheet.height == pytest.approx(width / height, abs=0.02)
 
 

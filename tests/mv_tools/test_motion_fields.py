@@ -164,7 +164,8 @@ def test_transcoding_follows_the_recipe(clip_mpeg4: Path, tmp_path: Path) -> Non
 
 def test_drawings(clip: Path, tmp_path: Path) -> None:
     png = visualize.save_png(clip, tmp_path / "m.png", 5)
-    assert Image.open(png).size[0] >= 96
+    with Image.open(png) as image:
+        assert image.width >= 96
     film = visualize.save_mp4(clip, tmp_path / "m.mp4", range(6))
     assert mv_tools.count_frames(film) == 6
     still = visualize.flow_to_rgb(np.zeros((4, 4, 2), np.float32))

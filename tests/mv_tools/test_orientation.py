@@ -142,7 +142,8 @@ def test_cropping_turns_along(tmp_path: Path, coded: Path, orientation: Orientat
 @pytest.mark.parametrize("orientation", ORIENTATIONS, ids=names)
 def test_drawings_are_upright(tmp_path: Path, coded: Path, orientation: Orientation) -> None:
     path = turned(coded, tmp_path / "turned.mp4", orientation)
-    image = np.asarray(Image.open(visualize.save_png(path, tmp_path / "motion.png", 5, style="arrows")))
+    with Image.open(visualize.save_png(path, tmp_path / "motion.png", 5, style="arrows")) as drawing:
+        image = np.asarray(drawing)
     width, height = orientation.size(88, 60)
     scale = visualize.enlargement(width)
     assert image.shape == (scale * height, scale * width, 3)

@@ -16,8 +16,9 @@ from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.predict.read_file import read_file
 from moclip_lite.sampling import frame_positions, reachable_positions
-from mv_tools import MotionDecoder, RgbDecoder, decoding, outputs
-from mv_tools.decoding import stretches
+from mv_tools import MotionDecoder, RgbDecoder
+from mv_tools.pictures import reader, segments
+from mv_tools.pictures.reader import stretches
 from mv_tools.source import Source
 
 from support.clips import H264, annex_b, encode, panning
@@ -73,7 +74,7 @@ def test_stretches_are_joined_only_where_a_jump_is_not_worth_it(long_gops: Path)
 def test_pictures_are_the_same_with_seeks_and_without(
     long_gops: Path, seek: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "WORTH_A_SEEK", seek)
+    monkeypatch.setattr(reader, "WORTH_A_SEEK", seek)
     full = decode(long_gops)
     for wanted in ([70], [40, 89], [0, 35, 66]):
         for position, picture in RgbDecoder(long_gops).iter_frames_at(wanted):
@@ -145,8 +146,8 @@ def test_pictures_of_raw_h264_are_counted_without_decoding(
     def refuse(*_: object) -> None:
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr(outputs, "decode_packet", refuse)
-    monkeypatch.setattr(decoding, "decode_packet", refuse)
+    monkeypatch.setattr(segments, "decode_packet", refuse)
+    monkeypatch.setattr(reader, "decode_packet", refuse)
     assert mv_tools.count_frames(raw) == 24
     assert MotionDecoder(raw).frame_count == 24
 

@@ -17,12 +17,12 @@ from moclip_lite.motion.batches import MotionFeed
 from moclip_lite.motion.extract import extract_motion
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.motion.store import MotionStore
-from moclip_lite.parallel.ddp import with_whole_norms
+from moclip_lite.parallel.ddp import synchronize_norms
 from moclip_lite.parallel.ranks import Share
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_json
 
-from support.cli import assert_ok, launched, sets
+from support.cli import assert_ok, launched, moclip, sets
 from support.features import labelled_features
 
 SPEC = MotionSpec(segments=3, frames=2, grid=(6, 8))
@@ -85,7 +85,8 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
         places = (f"run.dir={tmp_path / name}", f"cache.dir={tmp_path / name / 'cache'}")
         yaml = tmp_path / "e.yaml"
         yaml.write_text("run: {streams: [appearance, fusion]}\n")
-        done = assert_ok(launched("run", yaml, *sets((*settings, *places)), processes=processes))
+        words = ("run", yaml, *sets((*settings, *places)))
+        done = assert_ok(moclip(*words) if processes == 1 else launched(*words, processes=processes))
         assert done.out.count("fusion") == 1  # one of them speaks
         return tmp_path / name
 
@@ -107,10 +108,10 @@ def test_norms_of_whole_batches_keep_their_activations() -> None:
         return nn.Sequential(nn.Conv2d(2, 4, 3), BatchNormAct2d(4, act_layer=nn.SiLU), nn.BatchNorm2d(4))
 
     plain, names = network(), set(network().state_dict())
-    gpu = with_whole_norms(network(), torch.device("cuda"))
+    gpu = synchronize_norms(network(), torch.device("cuda"))
     assert [type(norm) for norm in gpu if isinstance(norm, nn.SyncBatchNorm)]
     assert isinstance(gpu[1].act, nn.SiLU)
-    cpu = with_whole_norms(network(), torch.device("cpu"))
+    cpu = synchronize_norms(network(), torch.device("cpu"))
     x = torch.randn(3, 2, 6, 6)
     for mode in (True, False):
         torch.testing.assert_close(cpu.train(mode)(x), plain.train(mode)(x))

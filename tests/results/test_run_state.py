@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import json
 import os
@@ -13,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from moclip_lite import Classifier
-from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.results.read import load_run
-from moclip_lite.results.run_folder import STAGES, RunFolder, fold_name
+from moclip_lite.results.run_folder import STAGES, RunFolder
 from moclip_lite.storage.cache import FeatureCache
 
 from support.cli import (
@@ -34,6 +30,7 @@ from support.cli import (
     moclip,
     sets,
 )
+from support.tables import read_rows
 
 HEADS = ("appearance", "appearance_frame", "motion_head", "fusion")
 
@@ -169,28 +166,8 @@ def test_divisions_do_not_mix_in_one_folder(tmp_path: Path) -> None:
     assert not weights_in(folder)
     assert set(load_run(folder).training) == {"p0", "p1", "p2", "p3"}
     assert_refused(moclip("predict", clip, "--model", folder), "4 folds")
-    rows = list(csv.DictReader((folder / "predictions_motion.csv").open(encoding="utf-8")))
+    rows = read_rows(folder / "predictions_motion.csv")
     assert {(row["fold"], row["group"]) for row in rows} == {(f"p{i}", f"p{i}") for i in range(4)}
-
-
-NAMES = st.lists(
-    st.text("pP1.+_-/\\ é", max_size=4) | st.text(max_size=3), unique=True, min_size=1, max_size=6
-)
-
-
-@given(NAMES)
-def test_no_two_folds_share_a_folder(names: list[str]) -> None:
-    found = [fold_name(names, name) for name in names]
-    assert len({name.casefold() for name in found}) == len(names)
-    for name in found:
-        assert all(c.isalnum() or c in "-_" for c in name)
-        assert 0 < len(name) < 120
-
-
-def test_fold_names() -> None:
-    assert fold_name(["p0", "p1"], "p0") == "p0"
-    assert fold_name(["p.1", "p+1"], "p.1") != fold_name(["p.1", "p+1"], "p+1")
-    assert RunFolder(Path("r"), ["holdout"]).fold("holdout") == Path("r")
 
 
 # Two at once
@@ -217,19 +194,6 @@ def test_the_second_run_in_a_folder_is_told(trained: TrainedRun, tmp_path: Path)
     assert (folder / "run.lock").exists()
     assert_ok(moclip(*trained.words(folder)))
     assert not (folder / "run.lock").exists()
-
-
-def test_a_lock_is_free_again_after_each_use(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "a" / "run")
-    for _ in range(2):
-        with run.locked():
-            with pytest.raises(CheckpointError, match="another run"), RunFolder(run.path).locked():
-                pass
-            (run.path / "metrics.json").write_text("{}")
-        assert [p.name for p in run.path.iterdir()] == ["metrics.json"]
-    with RunFolder(tmp_path / "b").locked():
-        pass
-    assert not (tmp_path / "b").exists()  # a run that left nothing leaves no folder
 
 
 # Killed in between
@@ -331,11 +295,3 @@ def _read_only(*args: object, **options: object) -> Any:
 
 def _no_home() -> Path:
     raise RuntimeError("Could not determine home directory.")
-
-
-@pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_run_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path, place: str) -> None:
-    (tmp_path / "file").touch()
-    folder = RunFolder(tmp_path / place, ["0"])
-    with pytest.raises(ConfigError, match=r"can't be the run folder.*--run-dir"), folder.locked():
-        pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,10 @@ from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.errors import CheckpointError, MoclipError
+from moclip_lite.errors import MoclipError
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
-from moclip_lite.storage.digest import ContentDigests, digest_file
-from moclip_lite.storage.files import atomic_path, read_tensors, write_tensors
 
 KEY = "ab" * 16
 ARRAYS = {"features": np.arange(12, dtype=np.float32).reshape(3, 4), "empty": np.array([0], np.uint8)}
@@ -131,19 +128,6 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_nothing_half_written_under_the_final_name(tmp_path: Path) -> None:
-    target = tmp_path / "a" / "x.bin"
-
-    def stopped() -> None:
-        with atomic_path(target) as draft:
-            draft.write_bytes(b"half")
-            raise RuntimeError("stopped")
-
-    with pytest.raises(RuntimeError):
-        stopped()
-    assert list(target.parent.iterdir()) == []
-
-
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: object, target: object) -> None:
         raise OSError(28, os.strerror(28))
@@ -179,49 +163,3 @@ def test_prune_leaves_held_locks(tmp_path: Path) -> None:
         with pytest.raises(Timeout):
             other.acquire(timeout=0)
     cache.prune(older_than_days=1)
-
-
-def test_digests_notice_a_change_that_keeps_size_and_times(tmp_path: Path) -> None:
-    video = tmp_path / "a.mp4"
-    video.write_bytes(b"one")
-    stat = video.stat()
-    memory = ContentDigests(tmp_path / "d.sqlite")
-    first = memory.of([video])[video]
-    time.sleep(0.02)  # the clock of the file system ticks
-    video.write_bytes(b"two")
-    os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert (video.stat().st_size, video.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-    assert memory.of([video])[video] == digest_file(video) != first
-
-
-def test_digests_follow_the_content(tmp_path: Path) -> None:
-    video = tmp_path / "ü b.mp4"
-    video.write_bytes(b"one")
-    memory = ContentDigests(tmp_path / "d.sqlite")
-    first = memory.of([video])[video]
-    assert first == digest_file(video)
-    video.write_bytes(b"two!")
-    assert memory.of([video])[video] == digest_file(video) != first
-    assert memory.of([tmp_path / "gone.mp4"]) == {}
-
-
-def test_a_remembered_digest_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    video = tmp_path / "a.mp4"
-    video.write_bytes(b"one")
-    memory = ContentDigests(tmp_path / "d.sqlite")
-    first = memory.of([video])
-    monkeypatch.setattr("moclip_lite.storage.digest.digest_file", lambda path: pytest.fail("read again"))
-    assert memory.of([video]) == first
-
-
-def test_tensors_keep_shape_and_refuse_pickles(tmp_path: Path) -> None:
-    import pickle
-
-    path = tmp_path / "t.safetensors"
-    write_tensors(path, {"scalar": np.array(3, np.int64), "none": np.zeros((0, 4), np.float32)})
-    arrays, _ = read_tensors(path)
-    assert arrays["scalar"].shape == ()
-    assert arrays["none"].shape == (0, 4)
-    path.write_bytes(pickle.dumps({"a": 1}))
-    with pytest.raises(CheckpointError, match="not a safetensors file"):
-        read_tensors(path)

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from moclip_lite.appearance.zero_shot import zero_shot_scores
-from moclip_lite.errors import CheckpointError, ConfigError
+from moclip_lite.errors import ConfigError
 from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
 from moclip_lite.motion.network import create_motion_net, list_motion_nets
 from moclip_lite.results.metrics import score
 from moclip_lite.results.statistics import wilson
-from moclip_lite.training.checkpoint import labels_digest, load_weights, save_weights
 from moclip_lite.training.costs import count_cost
 from moclip_lite.training.loop import (
     Batch,
@@ -193,12 +192,12 @@ def test_the_adapter_starts_from_the_class_names() -> None:
 def test_modality_dropout_blanks_one_stream_in_training_alone() -> None:
     head = create_head("modality_dropout", 6, 5, 4)
     motion, appearance = torch.ones(2000, 6), torch.ones(2000, 5)
-    moving, seen = head.train().streams(motion, appearance)  # type: ignore[operator]
+    moving, seen = head.train().standardized(motion, appearance)
     lost, blind = moving.abs().sum(1) == 0, seen.abs().sum(1) == 0
     assert 0.1 < lost.float().mean() < 0.3
     assert 0.1 < blind.float().mean() < 0.3
     assert not (lost & blind).any()
-    assert all((part != 0).all() for part in head.eval().streams(motion, appearance))  # type: ignore[operator]
+    assert all((part != 0).all() for part in head.eval().standardized(motion, appearance))
 
 
 def test_controls_have_the_size_of_the_fusion() -> None:
@@ -216,22 +215,6 @@ def test_unknown_names_list_the_known() -> None:
         create_head("sum", 1, 1, 2)
     with pytest.raises(ConfigError, match="motion_small"):
         create_motion_net("resnet", 2)
-
-
-def test_weights_belong_to_labels_and_networks(tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    head = create_head("concat_mlp", 4, 3, 2)
-    save_weights(path, head, ["a", "b"], {"fingerprint": "x"})
-    other = create_head("concat_mlp", 4, 3, 2)
-    load_weights(path, other, ["a", "b"])
-    assert all(torch.equal(v, other.state_dict()[k]) for k, v in head.state_dict().items())
-    with pytest.raises(CheckpointError, match="other labels"):
-        load_weights(path, other, ["b", "a"])
-    with pytest.raises(CheckpointError, match="shape"):
-        load_weights(path, create_head("concat_mlp", 5, 3, 2), ["a", "b"])
-    with pytest.raises(CheckpointError, match="another network"):
-        load_weights(path, nn.Linear(2, 2), ["a", "b"])
-    assert labels_digest(["ab", "c"]) != labels_digest(["a", "bc"])
 
 
 def test_scores() -> None:

@@ -2,135 +2,141 @@
 
 use std::collections::HashMap;
 
-use h264mv::{Framing, Options, Pool};
+use bitstream::nal::Framing;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::framing::{feed, feed_units, framing, units, with_parameter_sets, Sink};
+use crate::codec::{self, Codec, Error};
+use crate::framing::{feed, feed_units, framing};
 use crate::picture::{Picture, PictureInfo};
-use crate::raise;
+use crate::to_python;
 
-/// Headers of a stream's pictures.
+/// Headers of a stream's pictures; parses chosen ones.
 #[pyclass(module = "mv_tools._h264mv")]
 pub(crate) struct StreamIndex {
-    inner: h264mv::StreamIndex,
-    framing: Framing,
-    first_error: Option<h264mv::Error>,
-}
-
-impl Sink for h264mv::StreamIndex {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()> {
-        self.push(nal, sample)
-    }
-
-    fn broken(&mut self, sample: u64, error: &h264mv::Error) {
-        self.blame(sample, error.clone());
-    }
-
-    fn end_of_access_unit(&mut self) {
-        h264mv::StreamIndex::end_of_access_unit(self);
-    }
+    inner: codec::StreamIndex,
+    stream: (Codec, Framing),
+    first_error: Option<Error>,
 }
 
 #[pymethods]
 impl StreamIndex {
     #[new]
-    #[pyo3(signature = (*, length_size = 0, extradata = None))]
-    fn new(length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
-        let (framing, units) = with_parameter_sets(length_size, extradata)?;
-        let mut inner = h264mv::StreamIndex::new();
-        let first_error = feed_units(&mut inner, &units).map_err(raise)?;
+    #[pyo3(signature = (*, codec = "h264", length_size = 0, extradata = None))]
+    fn new(codec: &str, length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
+        let codec = Codec::from_name(codec)?;
+        let declared = framing(length_size)?;
+        let configuration = codec.configuration(declared, extradata.unwrap_or(&[]));
+        let (framing, units) = configuration.map_err(to_python)?;
+        let mut inner = codec::StreamIndex::new(codec);
+        let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(StreamIndex {
             inner,
-            framing,
+            stream: (codec, framing),
             first_error,
         })
     }
 
-    /// The index that `log` was taken from.
+    /// Rebuilds the index that returned `log`.
     #[staticmethod]
-    #[pyo3(signature = (log, *, length_size))]
-    fn from_log(py: Python<'_>, log: PyBackedBytes, length_size: usize) -> PyResult<Self> {
+    #[pyo3(signature = (log, *, codec = "h264", length_size))]
+    fn from_log(
+        py: Python<'_>,
+        log: PyBackedBytes,
+        codec: &str,
+        length_size: usize,
+    ) -> PyResult<Self> {
+        let codec = Codec::from_name(codec)?;
         let framing = framing(length_size)?;
-        let read = py.detach(|| h264mv::StreamIndex::from_log(&log));
+        let inner = py.detach(|| codec::StreamIndex::from_log(codec, &log));
         Ok(StreamIndex {
-            inner: read.map_err(raise)?,
-            framing,
+            inner: inner.map_err(to_python)?,
+            stream: (codec, framing),
             first_error: None,
         })
     }
 
-    /// The starts of all units, from which the index can be made again.
+    /// The index in saved form.
     fn log<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.inner.log())
     }
 
-    /// Takes access units numbered from `first`.
+    /// Adds access units numbered from `first`.
     fn push_many(
         &mut self,
         py: Python<'_>,
         samples: Vec<PyBackedBytes>,
         first: u64,
     ) -> PyResult<()> {
-        let (index, framing) = (&mut self.inner, self.framing);
-        let fed = py.detach(|| {
+        let (index, stream) = (&mut self.inner, self.stream);
+        let first_error = py.detach(|| {
             (first..)
                 .zip(&samples)
                 .try_fold(None, |before, (number, sample)| {
-                    Ok(before.or(feed(index, framing, sample, number)?))
+                    Ok(before.or(feed(index, stream, sample, number)?))
                 })
         });
-        let error = fed.map_err(raise)?;
+        let error = first_error.map_err(to_python)?;
         self.first_error = self.first_error.take().or(error);
         Ok(())
     }
 
-    /// Slices that could not be made part of a picture: number of the sample, and why.
+    /// Slices that could not be added to a picture: sample number and error.
     fn errors(&self) -> Vec<(u64, String)> {
-        let errors = self.inner.errors().iter();
-        errors.map(|(sample, e)| (*sample, e.to_string())).collect()
+        self.inner.errors()
     }
 
-    /// PicOrderCnt from one frame to the next.
+    /// Sample numbers of pictures that are not decoded, since pictures that they refer to are missing.
+    fn skipped_leading(&self) -> Vec<u64> {
+        self.inner.skipped_leading()
+    }
+
+    /// Whether layers above the base layer are left out.
+    #[getter]
+    fn has_layers(&self) -> bool {
+        self.inner.has_layers()
+    }
+
+    /// Difference in PicOrderCnt between consecutive frames.
     fn poc_interval(&self) -> i64 {
         self.inner.poc_interval()
     }
 
     #[getter]
     fn num_reorder_frames(&self) -> PyResult<Option<u32>> {
-        self.first().map(|info| info.num_reorder_frames())
+        self.first().map(|info| info.num_reorder_frames)
     }
 
     #[getter]
     fn max_dec_frame_buffering(&self) -> PyResult<Option<u32>> {
-        self.first().map(|info| info.max_dec_frame_buffering())
+        self.first().map(|info| info.max_dec_frame_buffering)
     }
 
     #[getter]
     fn frame_mbs_only(&self) -> PyResult<bool> {
-        self.first().map(|info| info.frame_mbs_only())
+        self.first().map(|info| info.frame_mbs_only)
     }
 
     #[getter]
     fn gaps_allowed(&self) -> PyResult<bool> {
-        self.first().map(|info| info.gaps_allowed())
+        self.first().map(|info| info.gaps_allowed)
     }
 
     #[getter]
     fn sar(&self) -> PyResult<Option<(u16, u16)>> {
-        self.first().map(|info| info.sar())
+        self.first().map(|info| info.sar)
     }
 
     #[getter]
     fn frame_cropping(&self) -> PyResult<(u32, u32, u32, u32)> {
-        self.first().map(|info| info.frame_cropping())
+        self.first().map(|info| info.frame_cropping)
     }
 
-    /// What the headers say of all pictures.
+    /// Header information of all pictures.
     fn infos(&self) -> Vec<PictureInfo> {
-        let info = |i| self.inner.info(i).cloned().map(PictureInfo);
+        let info = |i| PictureInfo::of_index(&self.inner, i);
         (0..self.inner.len()).filter_map(info).collect()
     }
 
@@ -138,10 +144,9 @@ impl StreamIndex {
         self.inner.len()
     }
 
-    /// Number of the sample that each picture came with.
+    /// Sample number of each picture.
     fn picture_samples(&self) -> Vec<u64> {
-        let sample = |i| self.inner.info(i).map(|info| info.sample);
-        (0..self.inner.len()).filter_map(sample).collect()
+        self.infos().iter().map(|info| info.sample).collect()
     }
 
     /// Positions in presentation order.
@@ -149,22 +154,18 @@ impl StreamIndex {
         self.inner.presentation_order()
     }
 
-    /// Pictures to parse for those at `positions`, in decoding order.
+    /// Positions of the pictures to parse for those at `positions`, in decoding order.
     fn needed(&self, positions: Vec<usize>) -> Vec<usize> {
         self.inner.needed(&positions)
     }
 
-    /// Numbers of the samples that `parse` wants for `positions`.
+    /// Sample numbers that `parse` requires for `positions`.
     #[pyo3(signature = (positions, *, intra = true))]
     fn samples(&self, positions: Vec<usize>, intra: bool) -> Vec<u64> {
-        let options = Options {
-            intra,
-            ..Options::default()
-        };
-        self.inner.samples(&self.inner.needed(&positions), &options)
+        self.inner.samples(&self.inner.needed(&positions), intra)
     }
 
-    /// Parses the pictures at `positions`, in that order.
+    /// Parses the pictures at `positions` and returns them in that order.
     #[pyo3(signature = (positions, samples, *, threads = 1, intra = true))]
     fn parse(
         &self,
@@ -174,33 +175,24 @@ impl StreamIndex {
         threads: usize,
         intra: bool,
     ) -> PyResult<Vec<Picture>> {
-        let options = Options {
-            threads,
-            intra,
-            ..Options::default()
-        };
         let parsed = py.detach(|| {
             let split = |bytes| {
-                units(self.framing, bytes)
-                    .map_while(|unit| unit.ok())
-                    .collect()
+                let (codec, declared) = self.stream;
+                let framing = codec.framing_of(declared, bytes);
+                framing.units(bytes).map_while(|unit| unit.ok()).collect()
             };
             let units: HashMap<u64, Vec<&[u8]>> = samples
                 .iter()
                 .map(|(&number, bytes)| (number, split(bytes)))
                 .collect();
             let find = |sample: u64, at: u32| units.get(&sample)?.get(at as usize).copied();
-            self.inner.parse(&positions, &options, find)
+            self.inner.parse(&positions, (threads, intra), find)
         });
-        let pool = Pool::default();
-        let pictures = parsed.map_err(raise)?;
-        Ok(pictures
-            .into_iter()
-            .map(|p| Picture::new(p, pool.clone()))
-            .collect())
+        let pictures = parsed.map_err(to_python)?;
+        Ok(pictures.into_iter().map(Picture::from).collect())
     }
 
-    /// The first error outside of pictures that did not end the stream, or None.
+    /// The first error outside pictures that did not end the stream.
     #[getter]
     fn first_error(&self) -> Option<String> {
         self.first_error.as_ref().map(ToString::to_string)
@@ -208,9 +200,9 @@ impl StreamIndex {
 }
 
 impl StreamIndex {
-    /// The first picture, whose parameter sets speak for the stream.
+    /// The first picture, whose parameter set describes the stream.
     fn first(&self) -> PyResult<PictureInfo> {
-        let info = self.inner.info(0).cloned().map(PictureInfo);
+        let info = PictureInfo::of_index(&self.inner, 0);
         info.ok_or_else(|| PyValueError::new_err("the index holds no picture"))
     }
 }

@@ -1,0 +1,196 @@
+"""Divisions of a data set: no clip and no group on two sides, and a refusal for each way it can't be divided."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moclip_lite.datasets import (
+    Clip,
+    Fold,
+    VideoDataset,
+    holdout_fold,
+    leave_one_group_out,
+    official_folds,
+)
+from moclip_lite.datasets.splits import cut
+from moclip_lite.errors import DataError
+
+
+def dataset(classes: int = 3, groups: int = 6, clips: int = 2, *, grouped: bool = True) -> VideoDataset:
+    """`clips` clips of each class and group."""
+    labels = [f"class{number}" for number in range(classes)]
+    rows = [
+        Clip(Path(name), name, label, f"g{group}" if grouped else None)
+        for label in labels
+        for group in range(groups)
+        for number in range(clips)
+        for name in [f"{label}/g{group}_{number}.mp4"]
+    ]
+    return VideoDataset(Path("clips"), tuple(rows), tuple(labels))
+
+
+def with_lists(whole: VideoDataset, test: Callable[[Clip], bool]) -> VideoDataset:
+    """The data set with an official split."""
+    names = {side: frozenset(c.name for c in whole.clips if test(c) == side) for side in (False, True)}
+    return replace(whole, official={"split1": (names[False], names[True])})
+
+
+def names_of(fold: Fold) -> tuple[set[str], set[str], set[str]]:
+    train, val, test = ({clip.name for clip in part} for part in (fold.train, fold.val, fold.test))
+    return train, val, test
+
+
+def folds_of(protocol: str, whole: VideoDataset, seed: int = 0) -> list[Fold]:
+    if protocol == "holdout":
+        return [holdout_fold(whole, 0.25, 0.2, seed)]
+    if protocol == "leave-one-group-out":
+        return leave_one_group_out(whole, 0.2, seed)
+    return official_folds(with_lists(whole, lambda clip: clip.group == "g0"), 0.2, seed)
+
+
+PROTOCOLS = ("holdout", "leave-one-group-out", "official")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_each_clip_stands_on_one_side_and_groups_stay_together(protocol: str) -> None:
+    whole = dataset()
+    for fold in folds_of(protocol, whole):
+        parts = names_of(fold)
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(whole.clips)
+        assert all(parts)
+        assert not fold.shared_groups()
+        assert {clip.label for clip in fold.train} == set(whole.labels)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_division_depends_on_the_seed_and_not_on_the_order(protocol: str) -> None:
+    whole = dataset(groups=8)
+    shuffled = list(whole.clips)
+    random.Random(0).shuffle(shuffled)
+    first = [names_of(fold) for fold in folds_of(protocol, whole)]
+    assert [names_of(f) for f in folds_of(protocol, replace(whole, clips=tuple(shuffled)))] == first
+    others = [[names_of(fold) for fold in folds_of(protocol, whole, seed)] for seed in range(1, 6)]
+    assert any(other != first for other in others)
+
+
+def test_every_group_is_tested_once() -> None:
+    folds = leave_one_group_out(dataset(), 0.2, 0)
+    assert [fold.name for fold in folds] == [f"g{number}" for number in range(6)]
+    for fold in folds:
+        assert {clip.group for clip in fold.test} == {fold.name}
+
+
+def test_official_lists_are_followed_and_validation_comes_from_train() -> None:
+    whole = with_lists(dataset(), lambda clip: clip.group in ("g0", "g1"))
+    (fold,) = official_folds(whole, 0.2, 0)
+    train, val, test = names_of(fold)
+    assert (fold.name, test) == ("split1", set(whole.official["split1"][1]))
+    assert train | val == set(whole.official["split1"][0])
+
+
+def test_official_validation_is_followed() -> None:
+    whole = with_lists(dataset(), lambda clip: clip.group == "g0")
+    chosen = frozenset(clip.name for clip in whole.clips if clip.group == "g1")
+    train = whole.official["split1"][0] - chosen
+    whole = replace(
+        whole, official={"split1": (train, whole.official["split1"][1])}, validation={"split1": chosen}
+    )
+    (fold,) = official_folds(whole, 0.2, 0)
+    assert names_of(fold)[:2] == (set(train), set(chosen))
+
+
+def test_no_validation_where_nothing_is_trained() -> None:
+    assert holdout_fold(dataset(), 0.25, 0, 0).val == ()
+
+
+@given(st.floats(0.05, 0.95), st.integers(2, 4), st.integers(2, 9), st.integers(1, 3), st.booleans())
+def test_a_cut_keeps_all_clips_and_groups_whole(
+    fraction: float, classes: int, groups: int, clips: int, grouped: bool
+) -> None:
+    whole = dataset(classes, groups, clips, grouped=grouped)
+    rest, part = cut(whole.clips, fraction, 0)
+    assert sorted(c.name for c in [*rest, *part]) == sorted(c.name for c in whole.clips)
+    assert rest
+    assert part
+    if grouped:
+        assert not {c.group for c in rest} & {c.group for c in part}
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 2])
+def test_a_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
+    with pytest.raises(DataError, match=f"between 0 and 1, got {fraction}"):
+        cut(dataset().clips, fraction, 0)
+
+
+def test_too_few_clips_or_groups_are_refused() -> None:
+    with pytest.raises(DataError, match="3 clips"):
+        holdout_fold(dataset(3, 1, 1), 0.25, 0.2, 0)
+    with pytest.raises(DataError, match=r"1 group"):
+        holdout_fold(dataset(2, 1, 4), 0.25, 0.2, 0)
+    with pytest.raises(DataError, match=r"at least 3 groups, found 2.*group_pattern"):
+        leave_one_group_out(dataset(groups=2), 0.2, 0)
+    with pytest.raises(DataError, match="group_pattern"):
+        leave_one_group_out(dataset(grouped=False), 0.2, 0)
+
+
+def test_a_class_without_training_clips_is_refused() -> None:
+    whole = with_lists(dataset(), lambda clip: clip.label == "class1" or clip.group == "g0")
+    with pytest.raises(DataError, match=r"1 class\(es\): class1"):
+        official_folds(whole, 0.2, 0)
+
+
+def test_groups_on_both_sides_are_refused_or_noted() -> None:
+    whole = with_lists(dataset(), lambda clip: clip.name.endswith("_1.mp4"))
+    with pytest.raises(DataError, match=r"6 groups.*data\.shared_groups=true"):
+        official_folds(whole, 0.2, 0)
+    (fold,) = official_folds(whole, 0.2, 0, shared_groups=True)
+    assert fold.shared_groups()
+    assert "6 groups" in fold.notes[0]
+
+
+def test_validation_that_would_split_the_only_group_is_refused_or_cut_by_clip() -> None:
+    whole = with_lists(dataset(groups=2, clips=4), lambda clip: clip.group == "g1")
+    with pytest.raises(DataError, match=r"split1.*data\.shared_groups=true"):
+        official_folds(whole, 0.25, 0)
+    (fold,) = official_folds(whole, 0.25, 0, shared_groups=True)
+    assert {clip.group for clip in fold.val} == {clip.group for clip in fold.train} == {"g0"}
+
+
+@pytest.mark.parametrize(("side", "named"), [(0, "train"), (1, "test")])
+def test_an_empty_list_is_refused(side: int, named: str) -> None:
+    whole = with_lists(dataset(), lambda clip: clip.group == "g0")
+    lists = list(whole.official["split1"])
+    lists[side] = frozenset()
+    with pytest.raises(DataError, match=f"split1.*{named} list"):
+        official_folds(replace(whole, official={"split1": (lists[0], lists[1])}), 0.2, 0)
+
+
+def test_a_data_set_without_lists_is_refused() -> None:
+    with pytest.raises(DataError, match="official"):
+        official_folds(dataset(), 0.2, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("train", "val", "train.*validation"),
+        ("train", "test", "train.*test"),
+        ("val", "test", "validation.*test"),
+    ],
+)
+def test_a_clip_on_two_sides_is_refused(first: str, second: str, words: str) -> None:
+    *clips, twice = dataset().clips[:4]
+    parts = {part: (clip,) for part, clip in zip(("train", "val", "test"), clips, strict=True)}
+    both = {part: (*parts[part], twice) for part in (first, second)}
+    with pytest.raises(DataError, match=rf"{twice.name}.*{words}"):
+        Fold("x", **{**parts, **both})
