@@ -24,10 +24,10 @@ import av
 import numpy as np
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec
+from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.cli.console import print_table
 from moclip_lite.datasets.synthetic.pictures import encode_clip, render_clip
-from moclip_lite.experiment.config import ClipConfig, MotionConfig
+from moclip_lite.motion.settings import MotionSettings
 from moclip_lite.predict.read_file import read_file
 
 PEER = "mv-extractor" if "mvextractor" in mv_tools.available_backends() else "libav, 1 thread"
@@ -74,11 +74,7 @@ def decode_all(path: Path) -> int:
 
 def one_prediction(path: Path) -> None:
     """What a prediction reads: sampled motion and the frames that CLIP sees."""
-    clip = ClipConfig()
-    appearance = AppearanceSpec(
-        model=clip.model, pretrained="none", frames=clip.frames, positions=clip.positions
-    )
-    read_file(path, MotionConfig().spec(), appearance)
+    read_file(path, MotionSettings(), AppearanceSettings())
 
 
 def generated(path: Path) -> Path:

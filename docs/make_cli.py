@@ -1,8 +1,10 @@
-"""Print docs/cli.md from the commands themselves: python docs/make_cli.py > docs/cli.md"""
+"""Print docs/cli.md, generated from the commands: python docs/make_cli.py > docs/cli.md"""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -11,7 +13,8 @@ from moclip_lite.cli import app
 
 
 def _options(command: Any) -> list[str]:
-    lines = []
+    """Rows of the table of arguments and options."""
+    rows = []
     for parameter in command.params:
         if parameter.name == "help":
             continue
@@ -21,32 +24,46 @@ def _options(command: Any) -> list[str]:
             else f"`{parameter.name.upper()}`"
         )
         default = parameter.default
-        shown = "" if default in (None, False, ()) or parameter.required else f" Default: `{default}`."
-        lines.append(f"| {names} | {(parameter.help or '').replace('|', '/')}{shown} |")
-    return lines
+        suffix = "" if default in (None, False, ()) or parameter.required else f" Default: `{default}`."
+        rows.append(f"| {names} | {(parameter.help or '').replace('|', '/')}{suffix} |")
+    return rows
 
 
-def _walk(command: Any, path: str) -> list[str]:
-    children = getattr(command, "commands", None)
-    if children:
-        return [line for name in sorted(children) for line in _walk(children[name], f"{path} {name}")]
+def _sections(command: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
+    """(command line, description, Markdown lines) of each command below `command`."""
+    subcommands = getattr(command, "commands", None)
+    if subcommands:
+        for name in sorted(subcommands):
+            yield from _sections(subcommands[name], f"{path} {name}")
+        return
     text, _, example = (command.help or "").partition("Example:")
-    lines = [f"## {path}", "", " ".join(text.split()), ""]
+    description = " ".join(text.split())
+    lines = [f"## {path}", "", description, ""]
     if example:
-        lines += ["```", " ".join(example.split()), "```", ""]
-    return [*lines, "| option | meaning |", "|---|---|", *_options(command), ""]
+        lines += ["```bash", " ".join(example.split()), "```", ""]
+    yield path, description, [*lines, "| option | meaning |", "|---|---|", *_options(command), ""]
 
 
 def main() -> None:
+    sections = list(_sections(typer.main.get_command(app), "moclip"))
     lines = [
-        "# The command line",
+        "# Command line",
         "",
-        "Made from the commands by `make docs`. `python -m moclip_lite` is the same program. Exit code 0 on",
-        "success, 2 for bad usage or input with one sentence on stderr (`--debug` adds the traceback), 130 on",
-        "Ctrl-C with finished work kept.",
+        "Generated from the commands by `make docs`. `python -m moclip_lite` is the same program.",
         "",
+        "Exit codes: 0 success; 1 an internal error on some files, printed with its traceback, while the others were",
+        "processed; 2 bad usage or input, with one sentence on stderr (`--debug` adds the traceback); 130 Ctrl-C,",
+        "finished work is kept.",
+        "",
+        "| command | what it does |",
+        "|---|---|",
     ]
-    lines += _walk(typer.main.get_command(app), "moclip")
+    for path, description, _ in sections:
+        first = re.split(r"(?<=[.;:]) ", description, maxsplit=1)[0].rstrip(".;:")
+        lines.append(f"| [`{path}`](#{path.replace(' ', '-')}) | {first} |")
+    lines.append("")
+    for _, _, section in sections:
+        lines += section
     sys.stdout.write("\n".join(lines))
 
 

@@ -3,12 +3,12 @@
 ::
 
     MoclipError
-    ├── ConfigError          a configuration that can't be used
-    ├── DataError            a data set that can't be used
-    │   └── ScoreError       scores that can't be evaluated (a ValueError too)
-    ├── CacheUnavailable     a cache folder that can't be used
-    ├── CheckpointError      weights or a run folder that don't fit
-    └── WeightsUnavailable   pretrained weights that can't be had
+    ├── ConfigError          invalid configuration
+    ├── DataError            unusable data set
+    │   └── ScoreError       scores that can't be evaluated (also a ValueError)
+    ├── CacheUnavailable     unusable cache folder
+    ├── CheckpointError      damaged or mismatched weights or run folder
+    └── WeightsUnavailable   unavailable pretrained weights
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class MoclipError(Exception):
-    """Root of what moclip_lite raises about a user's input."""
+    """Root of the exceptions that moclip_lite raises about a user's input."""
 
 
 class ConfigError(MoclipError):
@@ -40,7 +40,7 @@ class ConfigError(MoclipError):
 
 
 class DataError(MoclipError):
-    """The data set is empty, incomplete or contradicts itself; the message says where."""
+    """The data set is empty, incomplete or inconsistent; the message says where."""
 
 
 class ScoreError(DataError, ValueError):
@@ -48,7 +48,7 @@ class ScoreError(DataError, ValueError):
 
 
 class CacheUnavailable(MoclipError):
-    """The cache folder can't be read or written; the message says how to name another."""
+    """The cache folder can't be read or written; the message says how to choose another."""
 
 
 class CheckpointError(MoclipError):
@@ -60,22 +60,24 @@ class WeightsUnavailable(MoclipError):
 
 
 def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
-    """The message for a name that does not exist: the nearest that do, or how many there are."""
-    near = difflib.get_close_matches(value, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{len(known)} are known, such as {known[0]}"
+    """Message for an unknown name, with the nearest known names."""
+    matches = difflib.get_close_matches(value, known, n=3, cutoff=0.4)
+    hint = (
+        f"did you mean {' or '.join(matches)}?" if matches else f"{len(known)} are known, such as {known[0]}"
+    )
     return f"{key}: unknown {value!r}; {hint}"
 
 
-def report_bug(what: str, error: BaseException) -> None:
-    """Log an error that nothing expected, with its traceback, where the work goes on without `what`.
+def report_bug(name: str, error: BaseException) -> None:
+    """Log an unexpected error with its traceback, where the work goes on without the clip of that name.
 
     The command line prints these at the end and exits with 1.
     """
-    logging.getLogger("moclip.bugs").error("a bug in this program, met on %s", what, exc_info=error)
+    logging.getLogger("moclip.bugs").error("a bug in this program, met on %s", name, exc_info=error)
 
 
 def bug_reason(error: BaseException) -> str:
-    """The line of a table of failures for an error that nothing expected."""
+    """Reason in a table of failures for an unexpected error."""
     text = " ".join(str(error).split())
     return (
         f"a bug in this program ({type(error).__name__}{': ' if text else ''}{text}); the file may be sound"

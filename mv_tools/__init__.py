@@ -11,7 +11,7 @@ from .accumulate import Accumulator, accumulate
 from .backends import available_backends
 from .camera import fit_affine, remove_camera_motion
 from .decoder import MotionDecoder
-from .display import Display, Region
+from .display import Display, Orientation, Region
 from .errors import (
     ArgumentError,
     BackendUnavailable,
@@ -20,8 +20,11 @@ from .errors import (
     NoMotionVectors,
     UnsupportedStream,
 )
-from .export import write_motion
-from .frames import (
+from .metadata import VideoMetadata
+from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
+from .probe import probe
+from .raster import pool, to_dense
+from .rgb import (
     PICTURES_VERSION,
     RgbDecoder,
     RgbFrames,
@@ -30,13 +33,9 @@ from .frames import (
     read_keyframes,
     read_rgb_at,
 )
-from .metadata import VideoMetadata
-from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
-from .orientation import Orientation
-from .probe import probe
-from .raster import pool, to_dense
-from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
+from .stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
 from .transcode import Recipe, transcode
+from .write import write_motion
 
 __all__ = [
     "PICTURES_VERSION",

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .backends import Backend, open_backend
-from .demux import PacketIndex
 from .display import Display
 from .errors import ArgumentError, MalformedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame
-from .notes import export_notes, stream_notes
-from .pictures import PictureIndex
-from .scan import StreamScan
+from .pictures.index import PictureIndex
+from .pictures.notes import export_notes, stream_notes
+from .pictures.packets import PacketIndex
+from .pictures.scan import StreamScan
 from .source import Source, SourceLike
-from .syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
+from .stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["MotionDecoder", "OnDamage", "Order"]
 

@@ -10,10 +10,10 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from .demux import PacketIndex, StreamFacts, read_packets
 from .display import SQUARE, Display, Region
 from .errors import MalformedStream
-from .pictures import PictureIndex
+from .pictures.index import PictureIndex
+from .pictures.packets import PacketIndex, StreamFacts, read_packets
 from .source import Source, open_video
 
 __all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "read_metadata"]

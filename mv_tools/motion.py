@@ -22,10 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .blocks import blocks_from_grid
-from .display import SQUARE, Display
-from .fields import own_poc, rows_in_frame_order, to_frame_lines
-from .orientation import UPRIGHT, Orientation
-from .syntax import PictType, Structure
+from .display import SQUARE, UPRIGHT, Display, Orientation
+from .display.fields import own_poc, rows_in_frame_order, to_frame_lines
+from .stream_info import PictType, Structure
 
 __all__ = ["UNUSED_POC", "MotionFrame", "PictType", "Structure", "cell_size", "flow", "inter_mask"]
 

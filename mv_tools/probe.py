@@ -15,7 +15,7 @@ from .errors import ArgumentError, UnsupportedStream
 from .metadata import VideoMetadata
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
-from .syntax import Damage, PictureHeader, PictureStatistics
+from .stream_info import Damage, PictureHeader, PictureStatistics
 
 __all__ = ["SAMPLE", "probe"]
 

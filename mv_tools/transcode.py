@@ -18,14 +18,14 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
-from .demux import NO_PTS
-from .drafts import draft_of
+from .atomic import atomic_write
+from .display import UPRIGHT
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
-from .notes import stream_notes
-from .numbering import index_pictures
-from .orientation import UPRIGHT
-from .pictures import NO_TAG, PictureIndex
-from .scan import StreamScan, scan_stream
+from .pictures.index import NO_TAG, PictureIndex
+from .pictures.notes import stream_notes
+from .pictures.numbering import index_pictures
+from .pictures.packets import NO_PTS
+from .pictures.scan import StreamScan, scan_stream
 from .source import FORMATS, Source
 
 __all__ = ["Recipe", "transcode"]
@@ -130,7 +130,7 @@ def transcode(
     if not target.suffix:
         raise ArgumentError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
     original = _read(source)
-    with draft_of(target) as draft:
+    with atomic_write(target) as draft:
         _run_ffmpeg(original, draft, target, recipe)
         if _is_timed(recipe, target):  # other containers have one rate: pictures are repeated or left out
             copied = index_pictures(Source.of(draft), scan_stream(Source.of(draft)))

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from .atomic import atomic_write
 from .decoder import MotionDecoder
 from .display import Region
-from .drafts import draft_of
 from .errors import ArgumentError
-from .frames import RgbDecoder, iter_rgb_at, read_rgb_at
 from .motion import flow
 from .raster import pool, to_dense
+from .rgb import RgbDecoder, iter_rgb_at, read_rgb_at
 from .source import SourceLike
 
 __all__ = ["STYLES", "Style", "colour_wheel", "flow_to_rgb", "render", "save_mp4", "save_png"]
@@ -158,7 +158,7 @@ def save_png(
     field = flow(frame)
     image = Image.fromarray(render(picture, field, style, region=decoder.metadata.region(field.shape[1:])))
     target = Path(dst)
-    with draft_of(target) as draft:
+    with atomic_write(target) as draft:
         image.save(draft, format="PNG")
     return target
 
@@ -191,7 +191,7 @@ def save_mp4(
     rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
     edges = RgbDecoder(decoder).edges()
     tick, start = -1, edges[decoder.frame_of[chosen[0]]]
-    with draft_of(target) as draft, av.open(str(draft), mode="w") as container:
+    with atomic_write(target) as draft, av.open(str(draft), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _CLOCK)

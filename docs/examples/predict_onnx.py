@@ -11,8 +11,10 @@ import numpy as np
 from onnxruntime import InferenceSession
 from PIL import Image
 
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.appearance.extract import read_clip_frames
+from moclip_lite.appearance.settings import AppearanceSettings
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 
 folder, clip = Path(sys.argv[1]), Path(sys.argv[2])
 about = json.loads((folder / "model.json").read_text())
@@ -38,10 +40,8 @@ motion = read_motion_clip(clip, MotionSpec(**rules["motion"])) if "motion.onnx" 
 if motion is not None:
     scores, tokens = networks["motion.onnx"].run(None, {"motion": motion.motion[None].astype(np.float32)})
 if "pictures.onnx" in networks:
-    spec = AppearanceSpec(
-        model="", pretrained="", **{k: rules["pictures"][k] for k in ("frames", "positions")}
-    )
-    pictures = np.stack([prepare(picture) for picture in read_clip_frames(clip, spec)])
+    frames = AppearanceSettings(**{key: rules["pictures"][key] for key in ("frames", "positions")})
+    pictures = np.stack([prepare(picture) for picture in read_clip_frames(clip, frames)])
     clips = len(networks["pictures.onnx"].get_inputs()[0].shape) == 5  # of an encoder that sees whole clips
     (features,) = networks["pictures.onnx"].run(None, {"pictures": pictures[None] if clips else pictures})
     moving = motion is not None and not motion.empty and "fusion.onnx" in networks

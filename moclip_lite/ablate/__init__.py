@@ -1,7 +1,17 @@
-"""Grids of configurations x seeds over one cache: tables, comparisons on the same clips, figures."""
+"""Ablations: grids of configurations x seeds with one cache; tables, paired comparisons, figures."""
 
 from .grid import Ablation, load_ablation
 from .run import AblationResult, run_ablation
+from .summary import difference_table, mean_table
 from .tables import condense, records
 
-__all__ = ["Ablation", "AblationResult", "condense", "load_ablation", "records", "run_ablation"]
+__all__ = [
+    "Ablation",
+    "AblationResult",
+    "condense",
+    "difference_table",
+    "load_ablation",
+    "mean_table",
+    "records",
+    "run_ablation",
+]

@@ -1,4 +1,4 @@
-"""A grid as its YAML file states it, and the experiments it stands for."""
+"""A grid of configurations: its YAML file, its cells and their experiments."""
 
 from __future__ import annotations
 
@@ -6,17 +6,30 @@ import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..errors import ConfigError
 from ..experiment.config import Experiment, load_experiment
 from ..storage.digest import digest_bytes
 from ..storage.plain_yaml import read_yaml
 
-__all__ = ["Ablation", "Cell", "cell_words", "load_ablation"]
+__all__ = ["Ablation", "Cell", "GridRun", "cell_words", "load_ablation"]
 
 Cell = dict[str, Any]
 _KEYS: Final = ("base", "set", "grid", "seeds", "stream", "reference")
+
+
+class GridRun(NamedTuple):
+    """A cell with a seed, and its configuration."""
+
+    cell: Cell
+    seed: int
+    experiment: Experiment
+
+    @property
+    def words(self) -> str:
+        """Cell and seed, unique within the grid."""
+        return f"{cell_words(self.cell)}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -25,11 +38,11 @@ class Ablation:
 
     Attributes:
         name: of the file, for titles.
-        base: configuration file that every cell starts from.
+        base: configuration file of all cells.
         overrides: applied to every cell.
-        grid: configuration key -> values; cells are all combinations.
-        seeds: run.seed of each repetition; the splits differ with it, and are the same for all cells.
-        stream: what the cells are compared in.
+        grid: configuration key -> values; the cells are all combinations.
+        seeds: run.seed of each repetition; the splits depend on the seed and are the same for all cells.
+        stream: the stream whose scores are compared.
         reference: the cell that the others are compared with; the first one by default.
     """
 
@@ -43,8 +56,19 @@ class Ablation:
 
     def cells(self) -> list[Cell]:
         """All combinations, in the order of the file."""
+        combinations = itertools.product(*self.grid.values())
+        return [dict(zip(self.grid, values, strict=True)) for values in combinations]
+
+    def runs(self, folder: Path) -> list[GridRun]:
+        """Every cell with every seed.
+
+        Args:
+            folder: of all results.
+        """
         return [
-            dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())
+            GridRun(cell, seed, self.experiment(cell, seed, folder))
+            for cell in self.cells()
+            for seed in self.seeds
         ]
 
     def experiment(self, cell: Cell, seed: int, folder: Path) -> Experiment:
@@ -53,59 +77,58 @@ class Ablation:
         Raises:
             ConfigError: a key or value of the grid is not valid.
         """
-        values = [f"{key}={_flow(value)}" for key, value in cell.items()]
-        place = folder / "runs" / digest_bytes([repr(sorted(cell.items())).encode()])[:12] / f"seed{seed}"
-        return load_experiment(
-            self.base, [*self.overrides, *values, f"run.seed={seed}", f"run.dir={_flow(str(place))}"]
-        )
+        digest = digest_bytes([repr(sorted(cell.items())).encode()])[:12]
+        values = {**cell, "run.seed": seed, "run.dir": str(folder / "runs" / digest / f"seed{seed}")}
+        lines = [f"{key}={_flow(value)}" for key, value in values.items()]
+        return load_experiment(self.base, [*self.overrides, *lines])
 
 
 def _flow(value: Any) -> str:
-    """A value as YAML in one line; JSON is YAML."""
+    """A value as YAML on one line; JSON is YAML."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def cell_words(cell: Cell) -> str:
-    """For people."""
+    """The cell's settings, such as "fusion.head=film"."""
     return ", ".join(f"{key}={value}" for key, value in cell.items())
 
 
 def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
     """Read a grid: ``base`` (relative to the file), ``set``, ``grid``, ``seeds``, ``stream``, ``reference``.
 
-    Values stay the text that was written until the setting that takes them decides what they mean.
+    Values stay text; the type of the setting that takes them decides their meaning.
 
     Raises:
-        ConfigError: missing, malformed, or a key or value that no configuration has.
+        ConfigError: the file is missing or malformed, or has an invalid key or value.
     """
     value = read_yaml(path, "ablation")
     if not isinstance(value, dict) or set(value) - set(_KEYS):
         raise ConfigError(f"{path}: expected the keys {', '.join(_KEYS)}")
-    grid, seeds = value.get("grid"), value.get("seeds", [0, 1, 2])
+    grid = value.get("grid")
     if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
         raise ConfigError(f"{path}: 'grid' must map configuration keys to lists of values")
     stream = value.get("stream", "fusion")
     if stream not in ("motion", "appearance", "fusion"):
         raise ConfigError(f"{path}: 'stream' must be motion, appearance or fusion, got {stream!r}")
     ablation = Ablation(
-        path.stem,
-        path.parent / str(value["base"]) if "base" in value else None,
-        (*_lines(path, value.get("set", [])), *overrides),
-        {str(key): values for key, values in grid.items()},
-        _seeds(path, seeds),
-        stream,
-        value.get("reference") or {key: values[0] for key, values in grid.items()},
+        name=path.stem,
+        base=path.parent / str(value["base"]) if "base" in value else None,
+        overrides=(*_lines(path, value.get("set", [])), *overrides),
+        grid={str(key): values for key, values in grid.items()},
+        seeds=_seeds(path, value.get("seeds", [0, 1, 2])),
+        stream=stream,
+        reference=value.get("reference") or {key: values[0] for key, values in grid.items()},
     )
     if ablation.reference not in ablation.cells():
         raise ConfigError(f"{path}: 'reference' must be one of the grid's cells, got {ablation.reference}")
-    _refuse_twins(path, ablation)
+    _refuse_duplicates(path, ablation)
     return ablation
 
 
-def _refuse_twins(path: Path, ablation: Ablation) -> None:
-    """Refuse bad keys before hours of work, and a cell that would count twice.
+def _refuse_duplicates(path: Path, ablation: Ablation) -> None:
+    """Refuse invalid keys and values before any work, and equal cells.
 
-    Cells are told apart by their resolved configuration: ``1``, ``1.0`` and ``"1"`` are one value of a number.
+    Cells are compared by their resolved configuration: ``1``, ``1.0`` and ``"1"`` are the same number.
 
     Raises:
         ConfigError: a key or value is not valid, or two cells are the same or have the same words.
@@ -113,18 +136,18 @@ def _refuse_twins(path: Path, ablation: Ablation) -> None:
     seen: dict[str, Cell] = {}
     for cell in ablation.cells():
         experiment = ablation.experiment(cell, ablation.seeds[0], Path())
-        same = experiment.model_dump_json(exclude={"run": {"dir"}})
-        for mark in (same, cell_words(cell)):
-            if mark in seen:
+        resolved = experiment.model_dump_json(exclude={"run": {"dir"}})
+        for key in (resolved, cell_words(cell)):
+            if key in seen:
                 raise ConfigError(
-                    f"{path}: the cells {cell_words(seen[mark])} and {cell_words(cell)} are the same configuration; "
+                    f"{path}: the cells {cell_words(seen[key])} and {cell_words(cell)} are the same configuration; "
                     "leave one out"
                 )
-        seen |= {same: cell, cell_words(cell): cell}
+        seen |= {resolved: cell, cell_words(cell): cell}
 
 
 def _seeds(path: Path, value: Any) -> tuple[int, ...]:
-    """Whole numbers from 0, each once."""
+    """Whole numbers from 0, without duplicates."""
     words = [str(seed) for seed in value] if isinstance(value, list) else []
     if not words or not all(word.isascii() and word.isdigit() for word in words):
         raise ConfigError(f"{path}: 'seeds' must be a list of whole numbers from 0")

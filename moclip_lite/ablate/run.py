@@ -1,4 +1,4 @@
-"""Running a grid: features first, then the cells in parallel processes; what is done is skipped."""
+"""Run a grid: extract features once, then run the cells in parallel processes; finished cells are skipped."""
 
 from __future__ import annotations
 
@@ -9,108 +9,72 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
 
 from mv_tools import MotionError
 
-from ..errors import MoclipError
+from ..errors import MoclipError, report_bug
 from ..experiment.config import Experiment
 from ..experiment.run import fill_cache, run_experiment
 from ..experiment.session import Workspace
 from ..parallel.pool import default_workers, worker_pool
-from ..progress import Reporter
+from ..progress import Reporter, Silent
 from .figures import draw
-from .grid import Ablation, Cell, cell_words
-from .tables import (
-    comparisons,
-    summarize,
-    summary_markdown,
-    tidy_table,
-    write_table,
-)
+from .grid import Ablation, GridRun
+from .summary import summary_markdown
+from .tables import comparisons, summarize, tidy_table, write_table
 
-__all__ = ["AblationResult", "run_ablation"]
+__all__ = ["AblationResult", "Failure", "run_ablation"]
+
+
+class Failure(NamedTuple):
+    """A cell and seed that could not be run, and the reason."""
+
+    run: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class AblationResult:
-    """What a grid gave.
+    """The results of a grid.
 
     Attributes:
         summary: a row per cell and stream: the cell's values, stream, mean, low, high (95 %), runs and costs.
         differences: a row per cell against the reference: difference, low, high, p, verdict.
-        failures: (cell and seed, why).
+        failures: runs that could not be done.
     """
 
     summary: pd.DataFrame
     differences: pd.DataFrame
-    failures: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Job:
-    words: str
-    experiment: Experiment
-    stop: Path
-    threads: int
-
-
-class _Quiet:
-    """A cell's reporter: silent, and the place where it learns that the grid was interrupted."""
-
-    def __init__(self, stop: Path) -> None:
-        self._stop = stop
-
-    def say(self, text: str) -> None:
-        pass
-
-    def warn(self, text: str) -> None:
-        pass
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        if self._stop.exists():
-            raise KeyboardInterrupt
-
-
-def _run_cell(job: _Job) -> str | None:
-    """In a process of its own; returns why it could not be done."""
-    torch.set_num_threads(job.threads)
-    logging.getLogger().addHandler(logging.NullHandler())  # the parent has said what is to be said
-    try:
-        run_experiment(Workspace(job.experiment, _Quiet(job.stop)))
-    except (MoclipError, MotionError, OSError, ValueError) as error:
-        return " ".join(str(error).split())
-    return None
+    failures: list[Failure] = field(default_factory=list)
 
 
 def run_ablation(ablation: Ablation, out: Path, reporter: Reporter, workers: int = 0) -> AblationResult:
-    """Run what is not done yet and write the results.
+    """Run the cells that are not finished and write the results.
 
-    ``table.csv`` and ``table.parquet`` hold a row per cell, seed, fold and stream; ``summary.csv`` and
-    ``differences.csv`` what became of them; ``summary.md`` and ``plot.png`` are for people.
+    ``table.csv`` and ``table.parquet`` contain a row per cell, seed, fold and stream; ``summary.csv`` and
+    ``differences.csv`` the statistics of these; ``summary.md`` and ``plot.png`` show them.
 
     Args:
         ablation: the grid.
-        out: folder of all results; each cell and seed has its run folder below.
-        reporter: told what happens.
+        out: folder of all results, with a run folder per cell and seed.
+        reporter: receives messages and progress.
         workers: processes, each with its share of the cores; 0 for one per core.
 
     Raises:
         MoclipError: no cell could be run, or a process died; finished cells are kept.
     """
-    cells = ablation.cells()
-    runs = [(cell, seed, ablation.experiment(cell, seed, out)) for cell in cells for seed in ablation.seeds]
-    failures = _extract_first(runs, reporter)
-    unread = {words for words, _ in failures}
-    ready = [run for run in runs if _words(run[0], run[1]) not in unread]
+    runs = ablation.runs(out)
+    failures = _extract_features(runs, reporter)
+    ready = _without(runs, failures)
     if ready:
         failures += _run_cells(ready, out, reporter, min(default_workers(workers), len(ready)))
-    failed = {words for words, _ in failures}
-    finished = [run for run in runs if _words(run[0], run[1]) not in failed]
+    finished = _without(runs, failures)
     if not finished:
-        raise MoclipError(f"no cell of the grid could be run; the first: {failures[0][1]}")
+        raise MoclipError(f"no cell of the grid could be run; the first: {failures[0].reason}")
     table = tidy_table(finished)
     summary = summarize(table, list(ablation.grid))
     differences = comparisons(ablation, finished)
@@ -121,56 +85,86 @@ def run_ablation(ablation: Ablation, out: Path, reporter: Reporter, workers: int
     return AblationResult(summary, differences, failures)
 
 
-def _words(cell: Cell, seed: int) -> str:
-    return f"{cell_words(cell)}, seed {seed}"
+def _without(runs: Sequence[GridRun], failures: Sequence[Failure]) -> list[GridRun]:
+    failed = {failure.run for failure in failures}
+    return [run for run in runs if run.words not in failed]
 
 
-def _extract_first(runs: Sequence[tuple[Cell, int, Experiment]], reporter: Reporter) -> list[tuple[str, str]]:
-    """Fill the cache once per way of reading clips; returns the runs whose clips or model can't be had."""
+def _extract_features(runs: Sequence[GridRun], reporter: Reporter) -> list[Failure]:
+    """Fill the cache once per extraction setting; returns the runs whose clips or weights are unavailable."""
     problems: dict[str, str | None] = {}
     failures = []
-    for cell, seed, experiment in runs:
-        sections = {"data", "motion", "clip"}
-        key = experiment.model_dump_json(include=sections)
+    for run in runs:
+        key = run.experiment.model_dump_json(include={"data", "motion", "clip"})
         if key not in problems:
             problems[key] = None
             try:
-                fill_cache(Workspace(experiment, reporter))
+                fill_cache(Workspace(run.experiment, reporter))
             except (MoclipError, MotionError, OSError) as error:
                 problems[key] = " ".join(str(error).split())
-                reporter.warn(f"{_words(cell, seed)}: {problems[key]}")
+                reporter.warn(f"{run.words}: {problems[key]}")
         if problem := problems[key]:
-            failures.append((_words(cell, seed), problem))
+            failures.append(Failure(run.words, problem))
     return failures
 
 
-def _run_cells(
-    runs: Sequence[tuple[Cell, int, Experiment]], out: Path, reporter: Reporter, workers: int
-) -> list[tuple[str, str]]:
+class _Interruptible(Silent):
+    """Reports nothing and interrupts its cell once the stop file exists."""
+
+    def __init__(self, stop: Path) -> None:
+        self._stop = stop
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        if self._stop.exists():
+            raise KeyboardInterrupt
+
+
+def _run_cell(experiment: Experiment, stop: Path, threads: int) -> str | None:
+    """Run a cell in a worker process; returns the reason why it could not be run."""
+    torch.set_num_threads(threads)
+    logging.getLogger().addHandler(logging.NullHandler())  # the parent has already printed the warnings
+    try:
+        run_experiment(Workspace(experiment, _Interruptible(stop)))
+    except (MoclipError, MotionError, OSError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, workers: int) -> list[Failure]:
     threads = max(1, default_workers(0) // workers)
     stop = out / f".stop-{os.getpid()}"
-    jobs = [_Job(_words(cell, seed), experiment, stop, threads) for cell, seed, experiment in runs]
     out.mkdir(parents=True, exist_ok=True)
-    failures: list[tuple[str, str]] = []
-    reporter.say(f"{len(jobs)} runs in {workers} process(es)")
+    failures: list[Failure] = []
+    reporter.say(f"{len(runs)} runs in {workers} process(es)")
     pool = worker_pool(workers)
-    futures = {pool.submit(_run_cell, job): job for job in jobs}
+    futures = {pool.submit(_run_cell, run.experiment, stop, threads): run.words for run in runs}
     try:
         for done, future in enumerate(as_completed(futures), start=1):
-            job, problem = futures[future], future.result()
-            reporter.say(f"[{done} of {len(jobs)}] {job.words}" + (f": {problem}" if problem else ""))
-            reporter.progress("runs", done, len(jobs))
-            if problem:
-                failures.append((job.words, problem))
-    except BrokenProcessPool as error:
-        raise MoclipError(
-            "a process of the grid ended, perhaps for lack of memory; run it again, with fewer --workers, "
-            "to go on from the finished cells"
-        ) from error
+            words, error = futures[future], future.exception()
+            reason = future.result() if error is None else _bug(words, error)
+            reporter.say(f"[{done} of {len(runs)}] {words}" + (f": {reason}" if reason else ""))
+            reporter.progress("runs", done, len(runs))
+            if reason:
+                failures.append(Failure(words, reason))
     except KeyboardInterrupt:
-        stop.touch()  # the cells see it within an epoch, and go on from there the next time
+        stop.touch()  # the cells stop within an epoch and are resumed by the next call
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         stop.unlink(missing_ok=True)
     return failures
+
+
+def _bug(words: str, error: BaseException) -> str:
+    """Report an unexpected error with its traceback; the other cells go on.
+
+    Raises:
+        MoclipError: the error is a worker process that died.
+    """
+    if isinstance(error, BrokenProcessPool):
+        raise MoclipError(
+            "a worker process of the grid died, perhaps for lack of memory; run the command again with fewer "
+            "--workers: finished cells are kept"
+        ) from error
+    report_bug(words, error)
+    return f"a bug in this program ({type(error).__name__}: {error})"

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +21,12 @@ from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
 from ..errors import CheckpointError
-from ..sampling import Positions, frame_positions, reachable_positions
+from ..sampling import frame_positions, reachable_positions
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, read_json, write_json
+from .settings import AppearanceSettings
 from .weights import description_digest
 
 if TYPE_CHECKING:
@@ -34,58 +34,36 @@ if TYPE_CHECKING:
 
     from .open_clip import AppearanceEncoder
 
-__all__ = ["AppearanceSpec", "LazyEncoder", "extract_appearance", "read_clip_frames"]
+__all__ = ["LazyEncoder", "extract_appearance", "read_clip_frames"]
 
 _AHEAD: Final = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class AppearanceSpec:
-    """What appearance features are made from. Every field changes the result.
-
-    Attributes:
-        model, pretrained, seed: see :class:`moclip_lite.appearance.open_clip.AppearanceEncoder`.
-        frames: pictures per clip.
-        positions: "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each
-            of them, or what is quickest to decode where a part has none
-            (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever
-            they stand.
-        weights_of: the tag that a checkpoint file is of.
-    """
-
-    model: str
-    pretrained: str
-    seed: int = 0
-    frames: int = 4
-    positions: Positions = "reachable"
-    weights_of: str | None = None
-
-
 def read_clip_frames(
-    source: Path | MotionDecoder | RgbDecoder, spec: AppearanceSpec
+    source: Path | MotionDecoder | RgbDecoder, settings: AppearanceSettings
 ) -> npt.NDArray[np.uint8]:
     """The frames of one clip that CLIP sees, uint8 [frames, H, W, 3]; the last one repeats if need be.
 
     Args:
         source: the file, or a decoder of it, whose scan of the packets is shared.
-        spec: which frames.
+        settings: which frames.
 
     Raises:
         mv_tools.MotionError: the file can't be read, or is cut short.
     """
     decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
-    if spec.positions == "keyframes":
-        pictures = mv_tools.read_keyframes(decoder, max_frames=spec.frames).frames
-        return pictures[np.minimum(np.arange(spec.frames), len(pictures) - 1)]
+    if settings.positions == "keyframes":
+        pictures = mv_tools.read_keyframes(decoder, max_frames=settings.frames).frames
+        return pictures[np.minimum(np.arange(settings.frames), len(pictures) - 1)]
     decoder.require_whole()
     usable = np.nonzero(~decoder.pictures.corrupt)[0]
     if not len(usable):
         raise mv_tools.MalformedStream(f"{decoder.name}: all pictures are damaged")
-    if spec.positions == "uniform":
-        chosen = usable[frame_positions(len(usable), spec.frames)]
+    if settings.positions == "uniform":
+        chosen = usable[frame_positions(len(usable), settings.frames)]
     else:
         entry, before = decoder.preroll()
-        chosen = usable[reachable_positions(entry[usable], before[usable], spec.frames)]
+        chosen = usable[reachable_positions(entry[usable], before[usable], settings.frames)]
     return decoder.get_frames_at(chosen.tolist()).frames
 
 
@@ -97,18 +75,22 @@ class LazyEncoder:
     """
 
     def __init__(
-        self, spec: AppearanceSpec, cache: FeatureCache, load: Callable[[], AppearanceEncoder]
+        self,
+        settings: AppearanceSettings,
+        seed: int,
+        cache: FeatureCache,
+        load: Callable[[], AppearanceEncoder],
     ) -> None:
         self._load = load
         self._encoder: AppearanceEncoder | None = None
         identity: list[Any] = [
-            spec.model,
-            spec.pretrained,
-            spec.seed,
-            spec.weights_of,
+            settings.model,
+            settings.pretrained,
+            seed,
+            settings.weights_of,
             stage_versions("encoder"),
         ]
-        local = Path(spec.pretrained).expanduser()
+        local = Path(settings.pretrained).expanduser()
         if local.is_file():
             identity += [digest_file(local), description_digest(local)]
         name = digest_bytes([json.dumps(identity).encode()])
@@ -156,7 +138,7 @@ class LazyEncoder:
 
 def extract_appearance(
     clips: Sequence[Clip],
-    spec: AppearanceSpec,
+    settings: AppearanceSettings,
     encoder: LazyEncoder,
     cache: FeatureCache,
     *,
@@ -170,14 +152,14 @@ def extract_appearance(
         WeightsUnavailable, CheckpointError: the model can't be loaded.
     """
     started = time.perf_counter()
-    settings = {
-        "model": spec.model,
+    key_settings = {
+        "model": settings.model,
         "weights": encoder.digest,
-        "frames": spec.frames,
-        "positions": spec.positions,
+        "frames": settings.frames,
+        "positions": settings.positions,
     }
-    report, waiting = pending("clip", clips, settings, cache)
-    for done, (clip, key, prepared) in enumerate(_prepared(waiting, spec, encoder, workers), start=1):
+    report, waiting = pending("clip", clips, key_settings, cache)
+    for done, (clip, key, prepared) in enumerate(_prepared(waiting, settings, encoder, workers), start=1):
         if isinstance(prepared, str):
             report.failures.append(Failure(clip.name, "clip", prepared))
         else:
@@ -192,7 +174,7 @@ def extract_appearance(
 
 
 def _prepared(
-    waiting: Sequence[tuple[Clip, str]], spec: AppearanceSpec, encoder: LazyEncoder, workers: int
+    waiting: Sequence[tuple[Clip, str]], settings: AppearanceSettings, encoder: LazyEncoder, workers: int
 ) -> Iterator[tuple[Clip, str, Tensor | str]]:
     """(clip, key, pictures ready for the model, or why they can't be had), in order."""
     if not waiting:
@@ -201,7 +183,7 @@ def _prepared(
 
     def prepare(clip: Clip) -> Tensor | str:
         try:
-            return model.prepare(read_clip_frames(clip.path, spec))
+            return model.prepare(read_clip_frames(clip.path, settings))
         except Exception as error:
             return problem_of(clip.name, error)
 

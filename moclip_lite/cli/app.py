@@ -30,12 +30,12 @@ from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
 
-# Raised where a command without arguments shows its help, by click 8.2 and later or by typer's copy of it.
+# Raised by click 8.2 and later, or typer's copy of it, where a command without arguments shows its help.
 _NO_ARGUMENTS = getattr(sys.modules[typer.BadParameter.__module__], "NoArgsIsHelpError", ())
 
 app = typer.Typer(
     name="moclip",
-    help="Recognise actions in video straight from the compressed stream.\n\nStart with: moclip demo",
+    help="Recognise actions in video from the motion vectors of compressed streams.\n\nStart with: moclip demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,8 +58,8 @@ app.command()(videotext.convert)
 app.command()(export.export)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"moclip {version('moclip-lite')}")
         raise typer.Exit
 
@@ -67,13 +67,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _program(
     show: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options of the program itself."""
+    """Define the options of the program itself."""
 
 
-def _expected() -> tuple[type[BaseException], ...]:
+def _user_errors() -> tuple[type[BaseException], ...]:
+    """Exceptions about the user's input or machine; everything else is a bug."""
     from mv_tools import ArgumentError, MotionError
 
     from ..errors import MoclipError
@@ -82,23 +83,23 @@ def _expected() -> tuple[type[BaseException], ...]:
 
 
 @contextmanager
-def _joined() -> Iterator[None]:
-    """One of torchrun's processes joins the others; only the first one speaks."""
+def _process_group() -> Iterator[None]:
+    """Join the process group if torchrun started this process; only the leading process prints."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
     from ..parallel.ranks import joined
 
-    with joined() as part, Path(os.devnull).open("w") as nowhere:
-        if part.leads:
+    with joined() as rank, Path(os.devnull).open("w") as devnull:
+        if rank.leads:
             yield
         else:
-            with redirect_stdout(nowhere), redirect_stderr(nowhere):
+            with redirect_stdout(devnull), redirect_stderr(devnull):
                 yield
 
 
-def _at_home(word: str) -> str:
-    """``~/x`` and ``--out=~/x`` with the home folder: a shell does the first, not always the second."""
+def _expand_home(word: str) -> str:
+    """Expand ``~/x`` and ``--out=~/x``; shells expand the first, but not always the second."""
     option, equals, value = word.partition("=")
     if equals and option.startswith("--") and value.startswith("~"):
         return f"{option}={os.path.expanduser(value)}"
@@ -109,12 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program.
 
     Returns:
-        The exit code: 0; 1 where a bug was met on some files and the work went on without them; 2 for bad
-        usage or input; 130 on Ctrl-C.
+        The exit code: 0; 1 if a bug in this program occurred on some files and the others were processed; 2 for
+        wrong usage or input; 130 on Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [_at_home(word) for word in words if word != "--debug"]
+    words = [_expand_home(word) for word in words if word != "--debug"]
     set_thread_policy()
     with collected_bugs() as bugs:
         code = _run(words, debug)
@@ -124,10 +125,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse_empty(words: Sequence[str]) -> None:
-    """Refuse ``--root ""`` and ``--cache=``: an empty path is the current folder, without a word."""
-    for place, word in enumerate(words):
+    """Refuse ``--root ""`` and ``--cache=``, because an empty path would be the current folder.
+
+    Raises:
+        BadParameter: an argument is empty.
+    """
+    for position, word in enumerate(words):
         if not word.strip() or re.fullmatch(r"--[\w-]+=\s*", word):
-            before = word.partition("=")[0].strip() or " ".join(words[max(0, place - 1) : place])
+            before = word.partition("=")[0].strip() or " ".join(words[max(0, position - 1) : position])
             raise typer.BadParameter(f"the argument after {before!r} is empty; is a shell variable not set?")
 
 
@@ -135,13 +140,13 @@ def _run(words: list[str], debug: bool) -> int:
     command = typer.main.get_command(app)
     try:
         _refuse_empty(words)
-        with _joined():
+        with _process_group():
             result = command.main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        err.print("interrupted; finished work is kept, the same command goes on from there")
+        err.print("interrupted; finished work is kept, the same command resumes")
         return 130
     except BrokenPipeError:
         return 0
@@ -150,7 +155,7 @@ def _run(words: list[str], debug: bool) -> int:
             err.print(str(error), markup=False)
             return 2
         usage = getattr(error, "format_message", None)
-        if usage is None and not isinstance(error, _expected()):
+        if usage is None and not isinstance(error, _user_errors()):
             raise
         if debug:
             traceback.print_exc()

@@ -1,12 +1,13 @@
-"""``moclip cache``: look after the features on disk."""
+"""``moclip cache``: describe, verify and prune the feature cache."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from typing import Annotated
 
 import typer
 
+from ..progress import size_in_words
 from .console import err, print_json, print_table
 from .options import Cache, Json, finite
 
@@ -17,24 +18,24 @@ app = typer.Typer(help="Look after cached features.", no_args_is_help=True)
 
 @app.command()
 def info(cache: Cache = None, json: Json = False) -> None:
-    """What the cache holds.
+    """Count the entries of the cache and their size by stage.
 
     Example: moclip cache info
     """
     from ..storage.cache import FeatureCache
 
     store = FeatureCache(cache)
-    count: dict[str, int] = defaultdict(int)
-    size: dict[str, int] = defaultdict(int)
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
     for entry in store.entries():
-        count[entry.stage] += 1
-        size[entry.stage] += entry.size
+        counts[entry.stage] += 1
+        sizes[entry.stage] += entry.size
     if json:
-        stages = {stage: {"entries": count[stage], "bytes": size[stage]} for stage in sorted(count)}
+        stages = {stage: {"entries": counts[stage], "bytes": sizes[stage]} for stage in sorted(counts)}
         print_json({"path": str(store.root), "stages": stages})
         return
-    rows = [[stage, str(count[stage]), f"{size[stage] / 1e6:.1f}"] for stage in sorted(count)]
-    print_table(str(store.root), ["stage", "entries", "MB"], rows)
+    rows = [[stage, str(counts[stage]), size_in_words(sizes[stage])] for stage in sorted(counts)]
+    print_table(str(store.root), ["stage", "entries", "size"], rows)
 
 
 @app.command()
@@ -43,23 +44,25 @@ def verify(
     remove: Annotated[bool, typer.Option("--remove", help="Remove damaged entries.")] = False,
     json: Json = False,
 ) -> None:
-    """Read every entry and name the damaged ones; exit code 2 if some remain.
+    """Read every entry and list the damaged ones; exit code 2 if some remain.
 
     Example: moclip cache verify --remove
     """
     from ..storage.cache import FeatureCache
 
-    store = FeatureCache(cache)
-    damaged = store.verify()
-    for entry, _ in damaged if remove else ():
-        entry.path.unlink(missing_ok=True)
+    damaged = FeatureCache(cache).verify()
+    if remove:
+        for entry, _ in damaged:
+            entry.path.unlink(missing_ok=True)
     if json:
         rows = [{"path": str(entry.path), "reason": reason} for entry, reason in damaged]
         print_json({"damaged": rows, "removed": remove})
     elif damaged:
-        print_table("damaged entries", ["entry", "reason"], [[str(e.path), r] for e, r in damaged])
+        print_table(
+            "damaged entries", ["entry", "reason"], [[str(entry.path), reason] for entry, reason in damaged]
+        )
     else:
-        err.print("all entries are sound")
+        err.print("no entry is damaged")
     if damaged and not remove:
         raise typer.Exit(2)
 
@@ -67,10 +70,7 @@ def verify(
 @app.command()
 def prune(
     stage: Annotated[
-        str | None,
-        typer.Option(
-            help="Only this stage: folds, motion, clip, motion_tokens, text, trained, window or video."
-        ),
+        str | None, typer.Option(help="Only this stage, as `moclip cache info` lists it.")
     ] = None,
     days: Annotated[
         float | None, typer.Option(min=0, callback=finite, help="Only entries older than so many days.")
@@ -83,11 +83,11 @@ def prune(
     Example: moclip cache prune --days 90
     """
     from ..storage.cache import FeatureCache
-    from ..storage.cache_keys import STAGES
+    from ..storage.cache_keys import cached_stages
 
     if stage is None and days is None and not all_:
         raise typer.BadParameter("say what to remove: --stage, --days or --all")
-    if stage is not None and stage not in STAGES:
-        raise typer.BadParameter(f"--stage must be one of {', '.join(STAGES)}, got {stage!r}")
+    if stage is not None and stage not in cached_stages():
+        raise typer.BadParameter(f"--stage must be one of {', '.join(cached_stages())}, got {stage!r}")
     count, freed = FeatureCache(cache).prune(stage, days)
-    err.print(f"removed {count} entries, {freed / 1e6:.1f} MB")
+    err.print(f"removed {count} entries, {size_in_words(freed)}")

@@ -1,4 +1,4 @@
-"""``moclip compare``: runs side by side."""
+"""``moclip compare``."""
 
 from __future__ import annotations
 
@@ -7,40 +7,32 @@ from typing import Annotated
 
 import typer
 
-from .console import err, print_json, print_table
+from .console import err, print_document, print_json
 from .options import Json
 
 __all__ = ["compare"]
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; the others are set against the first.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it as a page (.html) or in Markdown (.md).")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the others are compared with the first.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write a page (.html) or Markdown (.md).")
+    ] = None,
     json: Json = False,
-) -> None:  # fmt: skip
-    """Set runs side by side: scores, what differs on the same clips, settings, costs.
+) -> None:
+    """Compare runs: scores, differences on the same clips, settings, costs.
 
     Example: moclip compare runs/baseline runs/mine --out compare.html
     """
-    from ..results import compare as comparing
+    from ..results.compare import compare_runs
+    from ..results.report.comparison import comparison_document, write_comparison
 
-    found = comparing.compare_runs(runs)
+    comparison = compare_runs(runs)
     if out is not None:
-        comparing.write_comparison(found, out)
+        write_comparison(comparison, out)
     if json:
-        print_json(found.as_dict())
+        print_json(comparison.as_dict())
         return
-    print_table("scores", *found.score_table())
-    print_table(f"against {found.names[0]}", comparing.DIFFERENCES, found.difference_rows())
-    for d in found.differences:
-        if d.stream == found.runs[0].main and (rows := found.class_rows(d)):
-            print_table(f"classes that changed: {d.run}, {d.stream}", comparing.CLASSES, rows)
-    if found.settings:
-        print_table("settings that differ", ["setting", *found.names], found.setting_rows())
-    for text in found.intervals():
-        err.print(text, markup=False)
-    for text in found.warnings():
-        err.print(f"warning: {text}", markup=False, style="yellow")
-    err.print(comparing.HOW, markup=False)
+    print_document(comparison_document(comparison))
     if out is not None:
         err.print(f"written: {out}", markup=False)

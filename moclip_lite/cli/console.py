@@ -1,4 +1,4 @@
-"""How the command line speaks: talk and progress to stderr, results to stdout, errors in a sentence."""
+"""Console output: messages and progress on stderr, results on stdout, errors as one sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,14 +18,29 @@ from rich.text import Text
 from ..progress import Pace
 from ..storage.names import printable
 
-__all__ = ["ConsoleReporter", "collected_bugs", "err", "explain", "print_json", "print_table"]
+if TYPE_CHECKING:
+    from ..results.report.document import Document
+
+__all__ = [
+    "ConsoleReporter",
+    "collected_bugs",
+    "err",
+    "explain",
+    "print_document",
+    "print_json",
+    "print_table",
+]
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 class ConsoleReporter:
-    """Lines and progress bars on stderr; in a log file a line now and then in place of the bars."""
+    """Messages and progress bars on stderr; where stderr is a file, a line from time to time instead of bars.
+
+    Args:
+        quiet: show warnings only.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -68,14 +83,14 @@ class ConsoleReporter:
             self.close()
 
     def close(self) -> None:
-        """Take the bars off the screen."""
+        """Remove the progress bars."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
             self._tasks.clear()
 
 
-class _Handler(logging.Handler):
+class _WarningHandler(logging.Handler):
     def __init__(self, reporter: ConsoleReporter) -> None:
         super().__init__(logging.WARNING)
         self.reporter = reporter
@@ -95,7 +110,7 @@ class _BugHandler(logging.Handler):
 
 @contextmanager
 def collected_bugs() -> Iterator[list[str]]:
-    """Messages with tracebacks of the bugs that :func:`moclip_lite.errors.report_bug` is told of in the block."""
+    """Tracebacks of the errors given to :func:`moclip_lite.errors.report_bug` within the block."""
     logger, handler = logging.getLogger("moclip.bugs"), _BugHandler()
     propagate = logger.propagate
     logger.addHandler(handler)
@@ -108,11 +123,11 @@ def collected_bugs() -> Iterator[list[str]]:
 
 
 def _route_logging(reporter: ConsoleReporter) -> None:
-    """Our own warnings to the reporter; the libraries' stay silent, their errors are raised."""
+    """Send warnings of our own packages to the reporter; silence libraries, whose errors are exceptions."""
     for name in ("moclip", "mv_tools"):
-        ours = logging.getLogger(name)
-        ours.handlers = [_Handler(reporter)]
-        ours.propagate = False
+        logger = logging.getLogger(name)
+        logger.handlers = [_WarningHandler(reporter)]
+        logger.propagate = False
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     root = logging.getLogger()
     if not root.handlers:
@@ -120,42 +135,47 @@ def _route_logging(reporter: ConsoleReporter) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout; characters that stdout can't encode are written as their numbers."""
+    """Print one JSON document on stdout; characters that stdout can't encode are escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:  # names that are not UTF-8, too
+    except UnicodeEncodeError:  # also file names that are not UTF-8
         text = json.dumps(value, indent=2, default=str)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; columns that hold numbers are set right."""
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on stdout; columns of numbers are aligned right."""
+    from ..results.report.document import is_number
+
     out.print(Text(printable(title), style="bold"))
     table = Table(header_style="bold")
     for position, name in enumerate(header):
-        numeric = bool(rows) and all(_numeric(row[position]) for row in rows)
+        numeric = bool(rows) and all(is_number(str(row[position])) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(text)) for text in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     out.print(table)
 
 
-def _numeric(text: str) -> bool:
-    return (
-        text.replace(".", "")
-        .replace("-", "")
-        .replace("%", "")
-        .replace(" M", "")
-        .replace(" to ", "")
-        .isdigit()
-        or not text
-    )
+def print_document(document: Document) -> None:
+    """Print a document's tables on stdout and its paragraphs on stderr; folded blocks are left out."""
+    from ..results.report import document as blocks
+
+    for section in document.sections:
+        for block in section.blocks:
+            if isinstance(block, blocks.Table):
+                title = f"{section.title}: {block.caption}" if block.caption else section.title
+                print_table(title, block.header, block.rows)
+            elif isinstance(block, blocks.Paragraph) and block.style == "warning":
+                err.print(f"warning: {block.text}", markup=False, style="yellow")
+            elif isinstance(block, blocks.Paragraph):
+                err.print(block.text, markup=False)
 
 
 def explain(error: BaseException) -> str:
-    """An error as one plain sentence, in valid Unicode."""
+    """An error as one sentence, in valid Unicode."""
     return printable(_sentence(error))
 
 
@@ -163,6 +183,6 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC:
-            return f"{where}the disk is full; what was finished before is kept"
+            return f"{where}the disk is full; finished work is kept"
         return f"{where}{error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import DataError
-from .console import (
-    ConsoleReporter,
-    err,
-    print_json,
-    print_table,
-)
+from ..progress import size_in_words
+from .console import ConsoleReporter, err, print_json, print_table
 from .options import (
     Cache,
     Json,
@@ -31,11 +27,13 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..datasets import ManifestRow, VideoDataset
+    from mv_tools import Recipe
+
+    from ..datasets import ManifestRow, PrepareReport, SyntheticSpec, VideoDataset
     from ..datasets.extraction import ExtractReport
     from ..progress import Reporter
 
-__all__ = ["app", "extract_app"]
+__all__ = ["app", "extract_app", "print_failures"]
 
 app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True)
 extract_app = typer.Typer(help="Fill the feature cache.", no_args_is_help=True)
@@ -54,16 +52,27 @@ def prepare(
     root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
     splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
     recipe: Recipes = None,
-    gop: Annotated[int, typer.Option(min=1, help="Without --recipe: frames from one I picture to the next.")] = 12,
+    gop: Annotated[
+        int, typer.Option(min=1, help="Without --recipe: frames from one I picture to the next.")
+    ] = 12,
     bframes: Annotated[int, typer.Option(help="Without --recipe: consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
-    side: Annotated[int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")
+    ] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="synthetic: seed.")] = 0,
-    group_pattern: Annotated[str | None, typer.Option(help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own.")] = None,
-    skip_missing: SkipMissing = False, workers: Workers = None, json: Json = False,
-) -> None:  # fmt: skip
+    group_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own."
+        ),
+    ] = None,
+    skip_missing: SkipMissing = False,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
     """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
 
     Example: moclip dataset prepare ucf101 --root UCF-101 --splits ucfTrainTestlist --out data/ucf101
@@ -73,151 +82,174 @@ def prepare(
     from .. import datasets
     from ..parallel.pool import default_workers
 
-    reporter, count = ConsoleReporter(), default_workers(workers if workers is not None else 0)
+    reporter, processes = ConsoleReporter(), default_workers(workers or 0)
     if kind == "synthetic":
         spec = datasets.SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
-        made = datasets.generate(
-            out, spec, workers=count, progress=lambda done, total: reporter.progress("generate", done, total)
-        )
-        _report(
-            [{"out": str(out), "clips": len(made.clips), "classes": len(made.labels), "failures": []}], json
-        )
+        _generate(out, spec, processes, reporter, json)
         return
     if root is None:
         raise typer.BadParameter("name the folder of the original clips with --root")
-    plain = Recipe(gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
-    recipes = {
-        datasets.recipe_name(r): r for r in [datasets.parse_recipe(n) for n in recipe or []] or [plain]
-    }
-    found = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
-    values: list[dict[str, Any]] = []
-    for chosen in recipes.values():
-        report = datasets.prepare(found, out, chosen, workers=count, progress=reporter.progress)
-        failures = [{"name": n, "stage": "transcode", "reason": reason} for n, reason in report.failures]
-        done = {"out": str(report.out), "recipe": report.recipe, "made": report.made, "kept": report.kept}
-        values.append({**done, "frames": report.frames, "bytes": report.bytes, "failures": failures})
-    _report(values, json)
-    failed = sum(len(value["failures"]) for value in values)
+    recipes = [datasets.parse_recipe(name) for name in recipe or []] or [
+        Recipe(gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
+    ]
+    originals = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
+    _transcode(originals, out, recipes, processes, reporter, json)
+
+
+def _generate(out: Path, spec: SyntheticSpec, processes: int, reporter: Reporter, json: bool) -> None:
+    from ..datasets import generate
+
+    dataset = generate(
+        out, spec, workers=processes, progress=lambda done, total: reporter.progress("generate", done, total)
+    )
+    summary = {"out": str(out), "clips": len(dataset.clips), "classes": len(dataset.labels), "failures": []}
+    _print_summaries([summary], json)
+
+
+def _transcode(
+    originals: VideoDataset,
+    out: Path,
+    recipes: list[Recipe],
+    processes: int,
+    reporter: Reporter,
+    json: bool,
+) -> None:
+    from .. import datasets
+
+    summaries: list[dict[str, Any]] = []
+    for recipe in {datasets.recipe_name(recipe): recipe for recipe in recipes}.values():
+        report = datasets.prepare(originals, out, recipe, workers=processes, progress=reporter.progress)
+        summaries.append(_summary(report))
+    _print_summaries(summaries, json)
+    failed = sum(len(summary["failures"]) for summary in summaries)
     if failed:
         raise DataError(f"{failed} clips could not be re-encoded, the others are done; they are listed above")
 
 
+def _summary(report: PrepareReport) -> dict[str, Any]:
+    """Values of a report for ``--json``."""
+    return {
+        "out": str(report.out),
+        "recipe": report.recipe,
+        "made": report.made,
+        "kept": report.kept,
+        "frames": report.frames,
+        "bytes": report.bytes,
+        "failures": [
+            {"name": name, "stage": "transcode", "reason": reason} for name, reason in report.failures
+        ],
+    }
+
+
 def _originals(
-    kind: str, root: Path, splits: Path | None, group_pattern: str | None, skip_missing: bool, reporter: Reporter
-) -> VideoDataset:  # fmt: skip
+    kind: str,
+    root: Path,
+    splits: Path | None,
+    group_pattern: str | None,
+    skip_missing: bool,
+    reporter: Reporter,
+) -> VideoDataset:
+    """Read the data set to re-encode, and report what is unusual about it."""
     from .. import datasets
 
     if kind == "folder":
-        found = datasets.load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
+        dataset = datasets.load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
     elif kind != "ucf101":
         raise typer.BadParameter(f"kind must be folder, ucf101 or synthetic, got {kind!r}")
     elif splits is None:
         raise typer.BadParameter("name the folder of the official lists with --splits")
     else:
-        found = datasets.load_ucf101(
-            root, splits, (1, 2, 3), skip_missing=skip_missing, group_pattern=group_pattern
+        numbers = (1, 2, 3)
+        dataset = datasets.load_ucf101(
+            root, splits, numbers, skip_missing=skip_missing, group_pattern=group_pattern
         )
-        for sentence in datasets.check_tree(
-            root, datasets.read_lists(splits, (1, 2, 3)), partial=skip_missing
-        ):
+        lists = datasets.read_lists(splits, numbers)
+        for sentence in datasets.check_tree(root, lists, partial=skip_missing):
             reporter.warn(sentence)
-    for note in found.notes:
+    for note in dataset.notes:
         reporter.warn(note)
-    reporter.say(f"{root}: {len(found.clips):,} clips of {len(found.labels)} classes")
-    return found
+    reporter.say(f"{root}: {len(dataset.clips):,} clips of {len(dataset.labels)} classes")
+    return dataset
 
 
-def _report(values: list[dict[str, Any]], json: bool) -> None:
+def _print_summaries(summaries: list[dict[str, Any]], json: bool) -> None:
     if json:
-        print_json(values[0] if len(values) == 1 else values)
+        print_json(summaries[0] if len(summaries) == 1 else summaries)
         return
-    for value in values:
-        words = ", ".join(f"{key} {item}" for key, item in value.items() if key != "failures")
+    for summary in summaries:
+        words = ", ".join(f"{key} {value}" for key, value in summary.items() if key != "failures")
         err.print(words, markup=False)
-        print_failures(value["failures"])
+        print_failures(summary["failures"])
 
 
 def print_failures(failures: list[dict[str, str]]) -> None:
-    """The clips that were left out, with their reasons."""
+    """Print the clips that were left out, with their reasons."""
+    from ..results.report import failure_rows
+
     if failures:
-        rows = [[f["name"], f["stage"], f["reason"]] for f in failures]
-        print_table(f"{len(failures)} left out", ["clip", "stage", "reason"], rows)
+        rows = failure_rows(failures)
+        print_table(f"{len(rows)} clip(s) left out", ["clip", "stage", "reason"], rows)
 
 
 @app.command("list")
 def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
-    """Classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
+    """List classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
     """
-    from ..datasets import MANIFEST, read_manifest
+    from ..datasets import MANIFEST, read_manifest, summarize
 
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
     dataset = workspace_of(experiment, quiet=True).dataset
-    groups = {
-        label: {c.group for c in dataset.clips if c.label == label and c.group} for label in dataset.labels
-    }
+    groups: dict[str, set[str]] = {label: set() for label in dataset.labels}
+    for clip in dataset.clips:
+        if clip.group:
+            groups[clip.label].add(clip.group)
     counts = dataset.counts()
     rows = read_manifest(dataset.root) if (dataset.root / MANIFEST).is_file() else []
+    summary = summarize(rows) if rows else None
     if json:
         classes = [
-            {"label": label, "clips": count, "groups": sorted(str(g) for g in groups[label])}
+            {"label": label, "clips": count, "groups": sorted(groups[label])}
             for label, count in counts.items()
         ]
-        value = {"root": str(dataset.root), "clips": len(dataset.clips), "classes": classes}
-        print_json(value | ({"manifest": _summary(rows)} if rows else {}))
+        listing = {"root": str(dataset.root), "clips": len(dataset.clips), "classes": classes}
+        print_json(listing | ({"manifest": summary} if summary else {}))
         return
     table = [[label, str(count), str(len(groups[label]))] for label, count in counts.items()]
     print_table(f"{dataset.root}: {len(dataset.clips)} clips", ["class", "clips", "groups"], table)
-    if rows:
-        facts = _summary(rows)
-        splits = [f"{k}: {v['train']:,} train, {v['test']:,} test" for k, v in facts["splits"].items()]
-        err.print(
-            f"{facts['recipe']}: {facts['frames']:,} frames, {facts['hours']:.2f} h, {facts['megabytes']:.1f} MB, "
-            f"{_sizes(rows)}" + "".join(f"; {text}" for text in splits),
-            markup=False,
-        )
+    if summary:
+        err.print(_manifest_in_words(summary, rows), markup=False)
 
 
-def _sizes(rows: Sequence[ManifestRow]) -> str:
-    """Widths and heights in a few words, however many there are."""
-    counts = Counter((row.width, row.height) for row in rows)
-    if len(counts) <= 3:
-        return ", ".join(f"{width}x{height}" for width, height in sorted(counts))
-    by_area = sorted(counts, key=lambda size: (size[0] * size[1], size))
-    (width, height), count = counts.most_common(1)[0]
-    (w0, h0), (w1, h1) = by_area[0], by_area[-1]
-    return f"{len(counts)} sizes from {w0}x{h0} to {w1}x{h1}, most often {width}x{height} ({count:,} clips)"
+def _manifest_in_words(summary: dict[str, Any], rows: Sequence[ManifestRow]) -> str:
+    sizes = summary["sizes"]
+    shown = ", ".join(sizes)
+    if len(sizes) > 3:
+        frequent, clips = Counter(f"{row.width}x{row.height}" for row in rows).most_common(1)[0]
+        shown = f"{len(sizes)} sizes from {sizes[0]} to {sizes[-1]}, most often {frequent} ({clips:,} clips)"
+    splits = [f"{name}: {n['train']:,} train, {n['test']:,} test" for name, n in summary["splits"].items()]
+    facts = (
+        f"{summary['recipe']}: {summary['frames']:,} frames, {summary['hours']:.2f} h, "
+        f"{size_in_words(1e6 * summary['megabytes'])}, {shown}"
+    )
+    return "; ".join([facts, *splits])
 
 
-def _summary(rows: Sequence[ManifestRow]) -> dict[str, Any]:
-    """What a manifest tells of its folder as a whole."""
-    splits = {}
-    for number in (1, 2, 3):
-        parts = [getattr(row, f"split{number}") for row in rows]
-        if any(parts):
-            splits[f"split{number}"] = {part: parts.count(part) for part in ("train", "test")}
-    return {
-        "recipe": rows[0].recipe,
-        "frames": sum(row.frames for row in rows),
-        "hours": round(sum(row.frames / row.fps for row in rows if row.fps) / 3600, 4),
-        "megabytes": round(sum(row.bytes for row in rows) / 1e6, 1),
-        "sizes": sorted({f"{row.width}x{row.height}" for row in rows}),
-        "splits": splits,
-    }
+def _finish(report: ExtractReport, failures_file: Path | None, json: bool) -> None:
+    """Print and write the result of an extraction.
 
-
-def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:
+    Raises:
+        DataError: no clip could be read.
+    """
     from ..datasets.extraction import write_failures
 
-    if out is not None:
-        write_failures(out, report.failures)
+    if failures_file is not None:
+        write_failures(failures_file, report.failures)
     failures = [vars(failure) for failure in report.failures]
     if json:
-        print_json(
-            {"stage": report.stage, "made": report.made, "reused": report.reused,
-             "seconds": report.seconds, "failures": failures, "notes": [vars(note) for note in report.notes]}
-        )  # fmt: skip
+        summary = {key: getattr(report, key) for key in ("stage", "made", "reused", "seconds")}
+        print_json(summary | {"failures": failures, "notes": [vars(note) for note in report.notes]})
     else:
         print_failures(failures)
         if report.notes:
@@ -226,14 +258,20 @@ def _finish(report: ExtractReport, out: Path | None, json: bool) -> None:
         raise DataError(f"none of {len(failures)} clips could be read; the first: {failures[0]['reason']}")
 
 
-Failures = Annotated[Path | None, typer.Option(help="CSV to write the clips that failed to.")]
+Failures = Annotated[Path | None, typer.Option(help="CSV file for the clips that failed.")]
 
 
 @extract_app.command("motion")
 def extract_motion(
-    dataset: Source, sets: Sets = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = False, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    dataset: Source,
+    sets: Sets = None,
+    workers: Workers = None,
+    cache: Cache = None,
+    skip_missing: SkipMissing = False,
+    failures: Failures = Path("failures.csv"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Read the motion of every clip into the cache.
 
     Example: moclip extract motion data/ucf101 --set motion.segments=25
@@ -245,16 +283,26 @@ def extract_motion(
 
 @extract_app.command("clip")
 def extract_clip(
-    dataset: Source, sets: Sets = None, pretrained: Pretrained = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = False, failures: Failures = Path("failures.csv"), json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    dataset: Source,
+    sets: Sets = None,
+    pretrained: Pretrained = None,
+    workers: Workers = None,
+    cache: Cache = None,
+    skip_missing: SkipMissing = False,
+    failures: Failures = Path("failures.csv"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Compute CLIP features of every clip into the cache.
 
     Example: moclip extract clip data/ucf101 --set clip.frames=8
     """
     named = {
-        "clip.pretrained": pretrained, "run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing,
-    }  # fmt: skip
+        "clip.pretrained": pretrained,
+        "run.workers": workers,
+        "cache.dir": cache,
+        "data.skip_missing": skip_missing,
+    }
     space = workspace_of(experiment_of(dataset, sets, named), quiet)
     _finish(space.extract_appearance(space.dataset.clips), failures, json)
 
@@ -263,12 +311,15 @@ def extract_clip(
 def extract_features(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
-    fold: Annotated[str | None, typer.Option(help="One fold alone, where the run has several.")] = None,
-    sets: Sets = None, root: Root = None, cache: Cache = None, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    fold: Annotated[str | None, typer.Option(help="Only this fold, if the run has several.")] = None,
+    sets: Sets = None,
+    root: Root = None,
+    cache: Cache = None,
+    quiet: Quiet = False,
+) -> None:
     """Write a run's motion tokens and CLIP features to one file, to train heads without the videos.
 
-    All folds go into the file, with their divisions; of a run of one stream it holds that stream.
+    The file holds all folds with their divisions; for a run of one stream it holds that stream.
 
     Then: moclip run EXPERIMENT.yaml --set data.kind=features --set data.root=FILE
 
@@ -281,4 +332,4 @@ def extract_features(
         raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
     space = workspace_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
     count = export_features(space, run, out, fold)
-    space.reporter.say(f"{out}: features of {count} clips, {out.stat().st_size / 1e6:.1f} MB")
+    space.reporter.say(f"{out}: features of {count} clips, {size_in_words(out.stat().st_size)}")

@@ -44,12 +44,12 @@ train_app = typer.Typer(
 
 
 def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
-    from ..results.report import score_table
+    from ..results.report import SCORES, stream_table
 
     if json:
         print_json(metrics)
         return
-    print_table(title, *score_table(metrics))
+    print_table(title, *stream_table(SCORES, metrics))
     print_failures(metrics.get("failures", []))
 
 
@@ -189,8 +189,8 @@ def zero_shot(
     if len(space.dataset.labels) > 5:  # else every answer is among the five
         columns["top-5 %"] = f"{result['top5']:.1f}"
     columns["clips"] = str(result["n"])
-    spec = space.appearance_spec
-    title = f"zero-shot, {spec.model} ({spec.pretrained})"
+    clip = space.experiment.clip
+    title = f"zero-shot, {clip.model} ({clip.pretrained})"
     if space.feature_file is not None:
         title = f"zero-shot, features of {space.experiment.data.root}"
     print_table(title, list(columns), [list(columns.values())])
@@ -256,24 +256,17 @@ def demo(
 
     Example: moclip demo --out demo
     """
-    from ..experiment.demo import FIRST_LINE, ceilings, run_demo
-    from ..results.report import HEADER, score_rows
+    from ..datasets.synthetic.clips import accuracy_ceilings
+    from ..experiment.demo import FIRST_LINE, run_demo
+    from ..results.report import SCORES, stream_table
 
     err.print(FIRST_LINE, style="yellow")
     metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
     if json:
         print_json(metrics)
         return
-    best = ceilings()
-    table = score_rows(metrics)
-    limits = {"motion only (network)": "motion", "motion only (head, control)": "motion"}
-    limits |= {"fusion": "fusion"}
-    rows = [[*row[:3], f"{best[limits.get(row[0], 'appearance')]:.0f}", *row[5:]] for row in table]
-    print_table(
-        f"test clips, appearance: {metrics['appearance_weights']}",
-        [*HEADER[:3], "ceiling %", *HEADER[5:]],
-        rows,
-    )
+    table = stream_table(SCORES, metrics, accuracy_ceilings(metrics["labels"]))
+    print_table(f"test clips, appearance: {metrics['appearance_weights']}", *table)
     err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)
     err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
     err.print(

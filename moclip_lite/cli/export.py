@@ -23,8 +23,8 @@ def export(
 
     Example: moclip export runs/x --out exported
     """
+    from ..appearance.settings import VIDEO_MODELS
     from ..errors import ConfigError
-    from ..experiment.config import VIDEO_MODELS
     from ..export import export_classifier, export_mobileviclip
     from ..mobileviclip import create_mobileviclip, load_model
 

@@ -40,8 +40,8 @@ Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
 def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
+    from ..appearance.settings import VIDEO_MODELS
     from ..errors import ConfigError
-    from ..experiment.config import VIDEO_MODELS
     from ..mobileviclip import VARIANTS
     from ..mobileviclip.encoder import ModelSpec
 
@@ -89,7 +89,8 @@ def train_video_text(
     from ..datasets import load_folder
     from ..datasets.prompts import read_prompts
     from ..mobileviclip.training.fit import VideoTextSettings
-    from ..mobileviclip.training.pairs import class_pairs, read_pairs
+    from ..mobileviclip.training.pairs import class_pairs
+    from ..mobileviclip.training.table import read_pairs
     from ..mobileviclip.training.run import train_video_text as train
     from ..training.loop import pick_device
 
@@ -223,7 +224,7 @@ def retrieval(
 
     Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
     """
-    from ..mobileviclip.training.pairs import read_pairs
+    from ..mobileviclip.training.table import read_pairs
     from ..retrieval import evaluate_retrieval
     from ..storage.cache import FeatureCache
 
@@ -264,7 +265,7 @@ def convert(
     """
     import re
 
-    from ..experiment.config import VIDEO_MODELS
+    from ..appearance.settings import VIDEO_MODELS
 
     if not model.startswith(VIDEO_MODELS):
         if partial or rename or fold:

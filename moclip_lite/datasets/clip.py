@@ -1,4 +1,4 @@
-"""What a data set is to the rest: a list of labelled clips, and folds of it."""
+"""Labelled clips, data sets and folds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class Clip:
 
     Attributes:
         path: of the file.
-        name: its path within the data set, with forward slashes, in valid Unicode; unique.
+        name: path within the data set, with forward slashes, in valid Unicode; unique.
         label: class name.
-        group: clips of one group (a person, a source video) never stand on both sides of a split;
-            None if groups are unknown.
+        group: a person or source video, whose clips stay on one side of a split; None if unknown.
     """
 
     path: Path
@@ -33,7 +32,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of a data set. The three parts are disjoint; nothing is chosen on `test`."""
+    """One division of a data set into three disjoint parts; nothing is chosen on `test`."""
 
     name: str
     train: tuple[Clip, ...]
@@ -43,28 +42,28 @@ class Fold:
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "validation": self.val, "test": self.test}
-        seen: dict[str, str] = {}
+        part_of: dict[str, str] = {}
         for part, clips in parts.items():
             for clip in clips:
-                if clip.name in seen:
+                if clip.name in part_of:
                     raise DataError(
-                        f"fold {self.name}: {clip.name} stands in {seen[clip.name]} and in {part}"
+                        f"fold {self.name}: {clip.name} stands in {part_of[clip.name]} and in {part}"
                     )
-                seen[clip.name] = part
+                part_of[clip.name] = part
 
     def clips(self) -> tuple[Clip, ...]:
         """All clips of the fold: train, validation, test."""
         return self.train + self.val + self.test
 
     def shared_groups(self) -> set[str]:
-        """Groups that stand on both sides of a split."""
+        """Groups with clips in more than one part."""
         train, val, test = ({c.group for c in part if c.group} for part in (self.train, self.val, self.test))
         return (train & val) | (train & test) | (val & test)
 
 
 @dataclass(frozen=True)
 class VideoDataset:
-    """Labelled clips and the divisions that come with them.
+    """Labelled clips and the official splits that come with them.
 
     Attributes:
         root: folder that clip names are relative to.
@@ -72,7 +71,7 @@ class VideoDataset:
         labels: class names in the order of their numbers.
         official: fold name -> (train clip names, test clip names), where a data set defines them.
         validation: fold name -> validation clip names, for official folds that name them.
-        notes: what a user should know (missing files, for example).
+        notes: sentences for the user, on missing files for example.
     """
 
     root: Path
@@ -83,7 +82,7 @@ class VideoDataset:
     validation: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def with_splits(self, names: Sequence[str]) -> VideoDataset:
-        """The same clips with these official splits alone; a data set without splits stays as it is.
+        """The same clips with these official splits only; a data set without splits is unchanged.
 
         Raises:
             DataError: there is no such split.
@@ -97,12 +96,12 @@ class VideoDataset:
 
     def counts(self) -> dict[str, int]:
         """Clips per class, in label order."""
-        found = Counter(clip.label for clip in self.clips)
-        return {label: found[label] for label in self.labels}
+        clips = Counter(clip.label for clip in self.clips)
+        return {label: clips[label] for label in self.labels}
 
 
 def group_of(pattern: str | None, name: str) -> str | None:
-    """The group named by a regular expression with one group, searched in the clip's file name.
+    """The group that a regular expression finds in the clip's file name.
 
     Raises:
         DataError: not a regular expression, it has no group, or it does not match.
@@ -117,13 +116,13 @@ def group_of(pattern: str | None, name: str) -> str | None:
         raise DataError(f"data.group_pattern needs one group in parentheses, got {pattern!r}")
     match = compiled.search(Path(name).name)
     if match is None or not match.group(1):
-        what = "does not match" if match is None else "finds an empty group in"
-        raise DataError(f"data.group_pattern {pattern!r} {what} the clip {name}")
+        problem = "does not match" if match is None else "finds an empty group in"
+        raise DataError(f"data.group_pattern {pattern!r} {problem} the clip {name}")
     return match.group(1)
 
 
 def with_groups(dataset: VideoDataset, pattern: str | None) -> VideoDataset:
-    """The same clips with the groups that a pattern names; those that they have stay without one.
+    """The same clips with the groups that a pattern finds; without a pattern they are unchanged.
 
     Raises:
         DataError: see :func:`group_of`.
@@ -134,7 +133,7 @@ def with_groups(dataset: VideoDataset, pattern: str | None) -> VideoDataset:
     return replace(dataset, clips=clips)
 
 
-def shorten(names: Sequence[str], most: int = 5) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+def shorten(names: Sequence[str], limit: int = 5) -> str:
+    """The first names, and the number of the others."""
+    shown = ", ".join(names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

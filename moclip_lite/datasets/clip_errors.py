@@ -1,4 +1,4 @@
-"""Telling errors of one clip of several from bugs and from what ends the work."""
+"""Classification of errors: a broken clip, a bug, or a reason to stop the whole work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..storage.names import printable
 __all__ = ["CLIP_ERRORS", "problem_of", "reason_of", "sentence_of", "stops_all"]
 
 CLIP_ERRORS: Final = (MotionError, OSError, av.error.FFmpegError, MemoryError)
-"""What a broken clip raises; anything else is a bug of this program, and reported as one."""
+"""Errors that a broken clip may raise; any other is a bug of this program, and reported as one."""
 
 _DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -29,24 +29,24 @@ def reason_of(error: BaseException) -> str:
 
 
 def sentence_of(error: BaseException) -> str:
-    """An error as one line that names the file, where the error does."""
+    """An error as one line that names the file if the error does."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{printable(str(error.filename))}: {reason_of(error)}"
     return reason_of(error)
 
 
 def stops_all(error: BaseException) -> bool:
-    """Whether an error is no matter of the one clip that was written when it came: the disk is full or read-only."""
+    """Whether an error in writing one clip concerns all clips: the disk is full or read-only."""
     return isinstance(error, OSError) and error.errno in _DISK
 
 
 def problem_of(name: str, error: Exception) -> str:
-    """What a table of failures says of a clip that was left out; a bug is also reported with its traceback.
+    """The reason in a table of failures for a clip that was left out; a bug is also reported with its traceback.
 
     Call it in ``except Exception`` around the work on one clip of several.
 
     Raises:
-        MoclipError, ArgumentError: `error` itself, where it is no matter of one clip.
+        MoclipError, ArgumentError: `error` itself, if it concerns all clips.
     """
     if isinstance(error, CLIP_ERRORS):
         return reason_of(error)

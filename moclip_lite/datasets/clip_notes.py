@@ -1,4 +1,4 @@
-"""What is left out of clips, guessed about them or damaged in them: kept beside their features in the cache."""
+"""Notes on what is left out, guessed or damaged in clips, stored beside their features in the cache."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from ..storage.cache import FeatureCache
+from ..storage.cache_keys import NOTES
 from ..storage.files import write_rows
 
 __all__ = ["ClipNote", "keep_notes", "notes_in_words", "notes_of", "write_notes"]
-
-_STAGE: Final = "notes"
 
 
 @dataclass(frozen=True)
@@ -27,36 +25,36 @@ class ClipNote:
 
 
 def keep_notes(cache: FeatureCache, key: str, notes: Sequence[str]) -> None:
-    """Keep the notes of a clip under the key of its features; clips without notes have no entry."""
+    """Store the notes of a clip under the key of its features; clips without notes get no entry."""
     if notes:
         text = json.dumps(list(notes), ensure_ascii=False).encode()
-        cache.put(_STAGE, key, {"notes": np.frombuffer(text, np.uint8)})
+        cache.put(NOTES, key, {"notes": np.frombuffer(text, np.uint8)})
 
 
 def notes_of(cache: FeatureCache, keys: Mapping[str, str]) -> list[ClipNote]:
     """The notes of clips, sorted by name.
 
     Args:
-        cache: where their features are.
+        cache: holds the features.
         keys: clip name -> key of its features.
     """
-    found = []
+    notes = []
     for name, key in sorted(keys.items()):
-        arrays = cache.get(_STAGE, key) if cache.has(_STAGE, key) else None
+        arrays = cache.get(NOTES, key) if cache.has(NOTES, key) else None
         if arrays is not None:
-            found += [ClipNote(name, str(note)) for note in json.loads(arrays["notes"].tobytes())]
-    return found
+            notes += [ClipNote(name, str(note)) for note in json.loads(arrays["notes"].tobytes())]
+    return notes
 
 
 def notes_in_words(notes: Sequence[ClipNote]) -> list[str]:
-    """A sentence that counts the clips and shows one note; nothing if there are none."""
+    """A sentence with the number of clips and one note; none if there are no notes."""
     if not notes:
         return []
     clips = len({note.name for note in notes})
-    first = f"{notes[0].name}: {notes[0].note}"
-    return [f"of {clips} clips something is left out, guessed or damaged (notes.csv), such as {first}"]
+    example = f"{notes[0].name}: {notes[0].note}"
+    return [f"of {clips} clips something is left out, guessed or damaged (notes.csv), such as {example}"]
 
 
 def write_notes(path: Path, notes: Sequence[ClipNote]) -> None:
-    """A CSV of the notes, or no file if there are none."""
+    """Write the notes as CSV; no file if there are none."""
     write_rows(path, ("clip", "note"), [(note.name, note.note) for note in notes])

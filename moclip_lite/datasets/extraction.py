@@ -1,4 +1,4 @@
-"""Extraction of features: what the extractors of all streams share."""
+"""Parts shared by the extractors of both streams: which clips are missing in the cache, and the report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["ExtractReport", "Failure", "Progress", "content_digests", "pending",
 
 
 Progress = Callable[[str, int, int], None]
-"""Told (stage, clips done, clips to do)."""
+"""Called with (stage, clips done, clips to do)."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """No progress."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,15 @@ class Failure:
 
 @dataclass
 class ExtractReport:
-    """What an extraction did.
+    """Result of an extraction.
 
     Attributes:
         stage: such as "motion".
-        keys: clip name -> cache key, for the clips that are there now.
+        keys: clip name -> cache key, for the clips that the cache holds now.
         made: clips computed.
-        reused: clips found in the cache.
-        empty: clips without any motion (all-intra, or of one frame).
+        reused: clips that the cache held before.
         failures: clips left out, with the reason.
-        notes: what is left out of the other clips, guessed about them or damaged in them.
+        notes: on what is left out, guessed or damaged in the other clips.
         seconds: wall time.
     """
 
@@ -59,7 +58,7 @@ class ExtractReport:
     seconds: float = 0.0
 
     def summary(self) -> str:
-        """One line for people."""
+        """One line for the user."""
         text = f"{self.stage}: {self.made} clips computed, {self.reused} found in the cache"
         if not self.made and not self.failures:
             text = f"{self.stage}: nothing to do, all {self.reused} clips are in the cache"
@@ -69,13 +68,13 @@ class ExtractReport:
 
 
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:
-    """Clip name -> digest of its file; absent files are left out."""
-    chosen = list(clips)
-    found = ContentDigests(cache.root / "digests.sqlite").of(clip.path for clip in chosen)
-    return {clip.name: found[clip.path] for clip in chosen if clip.path in found}
+    """Clip name -> digest of its file; unreadable files are left out."""
+    listed = list(clips)
+    digests = ContentDigests(cache.root / "digests.sqlite").of(clip.path for clip in listed)
+    return {clip.name: digests[clip.path] for clip in listed if clip.path in digests}
 
 
-def _why_not(path: Path) -> str:
+def _unreadable_reason(path: Path) -> str:
     """Why a file has no digest."""
     try:
         with path.open("rb") as file:
@@ -90,14 +89,14 @@ def _why_not(path: Path) -> str:
 def pending(
     stage: str, clips: Iterable[Clip], settings: Mapping[str, Any], cache: FeatureCache
 ) -> tuple[ExtractReport, list[tuple[Clip, str]]]:
-    """A report with the clips that the cache holds and those that are missing, and the rest with their keys."""
+    """A report on the clips that the cache holds or that can't be read, and the remaining clips with their keys."""
     report = ExtractReport(stage)
-    chosen = list(clips)
-    digests = content_digests(chosen, cache)
+    listed = list(clips)
+    digests = content_digests(listed, cache)
     waiting = []
-    for clip in chosen:
+    for clip in listed:
         if clip.name not in digests:
-            report.failures.append(Failure(clip.name, stage, _why_not(clip.path)))
+            report.failures.append(Failure(clip.name, stage, _unreadable_reason(clip.path)))
             continue
         key = cache_key(stage, digests[clip.name], settings)
         if cache.has(stage, key):
@@ -109,5 +108,5 @@ def pending(
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """A CSV of the clips left out, or no file if there are none."""
+    """Write the clips left out as CSV; no file if there are none."""
     write_rows(path, ("clip", "stage", "reason"), [(f.name, f.stage, f.reason) for f in failures])

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from ..errors import DataError
 from ..storage.names import printable
-from .clip import (
-    Clip,
-    VideoDataset,
-    group_of,
-    shorten,
-)
-from .table import MANIFEST, prepared_root, read_manifest
-from .walk import Found, find_videos, subfolders
+from .clip import Clip, VideoDataset, group_of, shorten
+from .manifest import MANIFEST, prepared_root, read_manifest
+from .walk import find_videos, merge_listings, subfolders
 
 __all__ = ["load_folder"]
 
-_PARTS: Final = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_SPLIT: Final = "split1"  # what the division by folders is called
+_SPELLINGS: Final = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+_PARTS: Final = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
+_SPLIT: Final = "split1"  # name of the split that the folders define
 
 
 def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: bool = False) -> VideoDataset:
     """Read a tree of class folders.
 
-    Where folders called train, test and perhaps val stand above the classes, they are the data set's official
-    split; without val, validation is cut from train.
+    Folders named train, test and optionally val above the classes are the data set's official split;
+    without val, validation is cut from train.
 
     Args:
-        root: holds a folder per class; hidden files and folders are passed over. The one recipe's
-            folder in it is taken where `prepare` made one.
+        root: holds a folder per class; hidden files and folders are ignored. A folder that `prepare` made
+            for one recipe is found in it.
         group_pattern: regular expression with one group, searched in each clip's file name; without
-            one the groups are those of the folder's manifest, where there is one.
+            one the groups are those of the folder's manifest, if it has one.
         skip_missing: leave out classes without clips instead of refusing them.
 
     Raises:
@@ -49,58 +45,49 @@ def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: b
         raise DataError(f"{root}: there is no such folder (data.root)")
     root = prepared_root(root)
     folders = subfolders(root)
-    stray = find_videos(root, deep=False).videos
+    loose = find_videos(root, deep=False).videos
     if not folders:
-        hint = f"; it holds {len(stray)} videos itself: name the folder above, {root.parent}" if stray else ""
+        hint = f"; it holds {len(loose)} videos itself: name the folder above, {root.parent}" if loose else ""
         raise DataError(f"{root}: holds no class folders; the layout is {root}/<class>/<clip>{hint}")
     parts = _parts(root, folders)
     if parts:
         folders = [folder for part in parts.values() for folder in subfolders(part)]
-    elif not stray:
+    elif not loose:
         _check_level(root, folders)
-    found = {folder: find_videos(folder) for folder in folders}
-    dataset = _dataset(root, found, group_pattern, skip_missing)
-    if stray:
-        note = f"left out, {len(stray)} video(s) that lie beside the class folders: {shorten(_names(stray))}"
+    dataset = _labelled_clips(root, folders, group_pattern, skip_missing)
+    if loose:
+        note = f"left out, {len(loose)} video(s) that lie beside the class folders: {shorten(_names(loose))}"
         dataset = replace(dataset, notes=(*dataset.notes, note))
-    return _divided(dataset, root, parts) if parts else dataset
+    return _with_split(dataset, parts) if parts else dataset
 
 
-def _dataset(
-    root: Path, found: Mapping[Path, Found], group_pattern: str | None, skip_missing: bool
+def _labelled_clips(
+    root: Path, folders: Sequence[Path], group_pattern: str | None, skip_missing: bool
 ) -> VideoDataset:
+    """The videos in class folders, labelled by their folder."""
     groups = _manifest_groups(root) if group_pattern is None else {}
+    listings = {folder: find_videos(folder) for folder in folders}
     clips: list[Clip] = []
-    for folder, videos in found.items():
-        for path in videos.videos:
+    for folder, listing in listings.items():
+        for path in listing.videos:
             name, label = printable(path.relative_to(root).as_posix()), printable(folder.name)
             clips.append(Clip(path, name, label, groups.get(name) or group_of(group_pattern, name)))
-    full = {clip.label for clip in clips}
-    empty = sorted({printable(folder.name) for folder in found} - full)
-    notes = list(_joined(found.values()).notes())
+    labels = {clip.label for clip in clips}
+    empty = sorted({printable(folder.name) for folder in folders} - labels)
+    notes = list(merge_listings(listings.values()).notes())
     if empty and (not skip_missing or not clips):
-        here = "; ".join(("", *notes))
+        reasons = "; ".join(("", *notes))
         raise DataError(
             f"{root}: {len(empty)} class folder(s) hold no video: {shorten(empty)}; "
-            f"add clips, remove the folders, or pass --skip-missing{here}"
+            f"add clips, remove the folders, or pass --skip-missing{reasons}"
         )
     if empty:
         notes.insert(0, f"left out, no clips: {shorten(empty)}")
-    return VideoDataset(root, tuple(clips), tuple(sorted(full)), notes=tuple(notes))
-
-
-def _joined(found: Iterable[Found]) -> Found:
-    """All folders' findings as one."""
-    everything = list(found)
-    counts: dict[str, int] = {}
-    for ending, number in (pair for one in everything for pair in one.others):
-        counts[ending] = counts.get(ending, 0) + number
-    ranked = tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
-    return Found((), ranked, tuple(pair for one in everything for pair in one.unread))
+    return VideoDataset(root, tuple(clips), tuple(sorted(labels)), notes=tuple(notes))
 
 
 def _parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
-    """ "train", "test" and perhaps "val" -> folder, where these stand above the classes; nothing where not.
+    """ "train", "test" and optionally "val" -> its folder above the classes; empty if there are no such folders.
 
     Raises:
         DataError: they are mixed with classes or videos, or one is absent.
@@ -108,7 +95,7 @@ def _parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
     named = [(folder, _PARTS[folder.name.lower()]) for folder in folders if folder.name.lower() in _PARTS]
     parts = {part: folder for folder, part in named}
     if len(parts) < 2:
-        return {}  # a single one is a class: trains, say
+        return {}  # a single one is the name of a class
     layout = f"the layout is {root}/train/<class>/<clip>, and so for test and val"
     others = _names([folder for folder in folders if folder.name.lower() not in _PARTS])
     if others:
@@ -132,35 +119,36 @@ def _parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
     return {part: parts[part] for part in ("train", "val", "test") if part in parts}
 
 
-def _divided(dataset: VideoDataset, root: Path, parts: Mapping[str, Path]) -> VideoDataset:
+def _with_split(dataset: VideoDataset, parts: Mapping[str, Path]) -> VideoDataset:
+    """The data set with the split that the folders above the classes define."""
     names = {
         part: frozenset(c.name for c in dataset.clips if c.path.is_relative_to(folder))
         for part, folder in parts.items()
     }
-    counted = ", ".join(f"{len(found)} {part}" for part, found in names.items())
-    note = f"divided by the folders above the classes: {counted}"
-    cut = {} if "val" not in names else {_SPLIT: names["val"]}
+    counts = ", ".join(f"{len(clips)} {part}" for part, clips in names.items())
+    note = f"divided by the folders above the classes: {counts}"
+    validation = {_SPLIT: names["val"]} if "val" in names else {}
     return replace(
         dataset,
         official={_SPLIT: (names["train"], names["test"])},
-        validation=cut,
-        notes=(*dataset.notes, note + ("" if cut else "; validation is cut from train")),
+        validation=validation,
+        notes=(*dataset.notes, note + ("" if validation else "; validation is cut from train")),
     )
 
 
 def _check_level(root: Path, folders: Sequence[Path]) -> None:
-    """Refuse a root whose one folder holds the class folders.
+    """Refuse a root that is one level too high.
 
     Raises:
-        DataError: it does.
+        DataError: its only folder holds the class folders.
     """
     if len(folders) != 1 or find_videos(folders[0], deep=False).videos:
         return
-    full = [folder for folder in subfolders(folders[0]) if find_videos(folder).videos]
-    if len(full) > 1:
+    classes = [folder for folder in subfolders(folders[0]) if find_videos(folder).videos]
+    if len(classes) > 1:
         raise DataError(
             f"{root}: one level too high, its only folder {folders[0].name} holds "
-            f"{shorten(_names(full))}; name {folders[0]}"
+            f"{shorten(_names(classes))}; name {folders[0]}"
         )
 
 
@@ -169,7 +157,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _manifest_groups(root: Path) -> dict[str, str]:
-    """Clip path -> group, as far as the folder's manifest knows."""
+    """Clip path -> group, from the folder's manifest; empty without one."""
     if not (root / MANIFEST).is_file():
         return {}
     return {row.path: row.group for row in read_manifest(root) if row.group}

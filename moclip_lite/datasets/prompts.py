@@ -33,12 +33,12 @@ def readable(label: str) -> str:
 
 @dataclass(frozen=True)
 class Prompts:
-    """How a class is put into words.
+    """Sentences that describe a class.
 
     Attributes:
         templates: sentences with one ``{}``.
-        paraphrases: label -> names to put there; a label that is absent is named readably.
-        source: the file that they are from, for messages.
+        paraphrases: label -> names to insert; for an absent label the readable name is used.
+        source: file they were read from, for messages.
     """
 
     templates: tuple[str, ...] = TEMPLATES
@@ -46,9 +46,9 @@ class Prompts:
     source: Path | None = None
 
     def check(self, labels: Sequence[str]) -> Prompts:
-        """These prompts, if no class of theirs is misspelt.
+        """Return these prompts if no class in them is misspelt.
 
-        A file may speak of more classes than there are, as long as each label has its entry.
+        A file may hold further classes, as long as each label has an entry.
 
         Raises:
             ConfigError: a class that is no label, while a label has no entry.
@@ -56,10 +56,11 @@ class Prompts:
         unknown = sorted(set(self.paraphrases) - set(labels))
         without = sorted(set(labels) - set(self.paraphrases))
         if unknown and without:
-            near = difflib.get_close_matches(unknown[0], without, n=1, cutoff=0.0)
+            nearest = difflib.get_close_matches(unknown[0], without, n=1, cutoff=0.0)[0]
+            more = f" ({len(unknown) - 1} more are unknown)" if len(unknown) > 1 else ""
             raise ConfigError(
                 f"{self.source}: {unknown[0]!r} is none of the {len(labels)} labels; the nearest that has no entry is "
-                f"{near[0]!r}" + (f" ({len(unknown) - 1} more are unknown)" if len(unknown) > 1 else "")
+                f"{nearest!r}{more}"
             )
         return self
 
@@ -81,9 +82,7 @@ def read_prompts(path: Path | None) -> Prompts:
     if not isinstance(value, dict) or set(value) - {"templates", "classes"}:
         raise ConfigError(f"{path}: expected the keys 'templates' and 'classes'")
     templates = value.get("templates", list(TEMPLATES))
-    classes = value.get("classes")
-    if classes is None:
-        classes = {}
+    classes = {} if value.get("classes") is None else value["classes"]
     if not _texts(templates) or not all("{}" in text for text in templates):
         raise ConfigError(f"{path}: 'templates' must be a list of sentences that each hold {{}}")
     if not isinstance(classes, dict) or not all(_texts(names) for names in classes.values()):
@@ -92,8 +91,7 @@ def read_prompts(path: Path | None) -> Prompts:
 
 
 def _texts(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(text, str) and text.strip() for text in value)
-    )
+    """Whether a value is a list of texts, none of them blank."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(text, str) and text.strip() for text in value)

@@ -1,6 +1,6 @@
-"""Dividing clips: test is set apart first, validation is cut from the rest by group.
+"""Division of clips: test is set apart first, validation is cut from the rest by group.
 
-A group on both sides of a split is refused unless it is asked for.
+A group on both sides of a split is refused unless ``data.shared_groups`` allows it.
 """
 
 from __future__ import annotations
@@ -9,98 +9,98 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import DataError
-from .clip import (
-    Clip,
-    Fold,
-    VideoDataset,
-    shorten,
-)
+from .clip import Clip, Fold, VideoDataset, shorten
 
 __all__ = ["checked", "cut", "holdout_fold", "leave_one_group_out", "official_folds"]
+
+Positions: TypeAlias = npt.NDArray[np.int64]
 
 _ALLOW: Final = "--set data.shared_groups=true"
 
 
 def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
-    """Divide clips into (rest, part), `part` being about `fraction` of each class.
+    """Divide clips into (rest, part), where `part` is about `fraction` of each class.
 
-    Clips of a group stay together; without groups each clip is a group of its own. The same
-    clips, fraction and seed give the same division, whatever the order of the clips.
+    Clips of a group stay together; without groups each clip is its own group. The same clips,
+    fraction and seed give the same division, in whatever order the clips come.
 
     Raises:
         DataError: there are too few groups to divide.
     """
-    from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not for workers
+    from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not needed by workers
 
     if not 0 < fraction < 1:
         raise DataError(f"a fraction must be between 0 and 1, got {fraction}")
-    ordered = sorted(clips, key=lambda clip: clip.name)
-    groups = [clip.group if clip.group is not None else clip.name for clip in ordered]
-    labels = [clip.label for clip in ordered]
-    most = max(Counter(labels).values(), default=0)
-    limit = min(len(set(groups)), most)
-    if limit < 2:
+    by_name = sorted(clips, key=lambda clip: clip.name)
+    groups = [clip.group if clip.group is not None else clip.name for clip in by_name]
+    labels = [clip.label for clip in by_name]
+    largest_class = max(Counter(labels).values(), default=0)
+    max_parts = min(len(set(groups)), largest_class)
+    if max_parts < 2:
         raise DataError(
-            f"{len(ordered)} clips in {len(set(groups))} group(s), at most {most} of a class, can't be divided"
+            f"{len(by_name)} clips in {len(set(groups))} group(s), at most {largest_class} of a class, "
+            "can't be divided"
         )
-    folds, taking = _parts(fraction, limit)
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    parts, taken = _ratio(fraction, max_parts)
+    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of folds
-        single = [taken for _, taken in splitter.split(np.zeros(len(ordered)), labels, groups)]
+        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of parts
+        positions = [part for _, part in splitter.split(np.zeros(len(by_name)), labels, groups)]
     divisions = []
-    for first in range(folds):
-        chosen = np.concatenate([single[(first + i) % folds] for i in range(taking)])
-        divisions.append((np.setdiff1d(np.arange(len(ordered)), chosen), np.sort(chosen)))
-    size = fraction * len(ordered)
-    kept, taken = min(divisions, key=lambda pair: (_lost(labels, pair[0].tolist()), abs(len(pair[1]) - size)))
-    return [ordered[i] for i in kept], [ordered[i] for i in taken]
+    for first in range(parts):
+        part = np.concatenate([positions[(first + i) % parts] for i in range(taken)])
+        divisions.append((np.setdiff1d(np.arange(len(by_name)), part), np.sort(part)))
+
+    def cost(division: tuple[Positions, Positions]) -> tuple[int, float]:
+        """Classes that the rest would lack, then the distance from the fraction."""
+        rest, part = division
+        return len(set(labels) - {labels[i] for i in rest}), abs(len(part) - fraction * len(by_name))
+
+    rest, part = min(divisions, key=cost)
+    return [by_name[i] for i in rest], [by_name[i] for i in part]
 
 
-def _parts(fraction: float, limit: int) -> tuple[int, int]:
-    """(equal parts to divide into, parts to take) nearest to a fraction; as few parts as do within 1 %."""
-    single = min(max(2, round(1 / fraction)), limit)
-    best = (single, 1)
-    if abs(1 / single - fraction) <= 0.01 or fraction < 1 / limit:
+def _ratio(fraction: float, max_parts: int) -> tuple[int, int]:
+    """(equal parts to divide into, parts to take) nearest to a fraction; the fewest parts within 1 %."""
+    parts = min(max(2, round(1 / fraction)), max_parts)
+    best = (parts, 1)
+    if abs(1 / parts - fraction) <= 0.01 or fraction < 1 / max_parts:
         return best
-    for folds in range(2, min(limit, 20) + 1):
-        taking = min(max(1, round(fraction * folds)), folds - 1)
-        if abs(taking / folds - fraction) < abs(best[1] / best[0] - fraction) - 1e-9:
-            best = (folds, taking)
+    for parts in range(2, min(max_parts, 20) + 1):
+        taken = min(max(1, round(fraction * parts)), parts - 1)
+        if abs(taken / parts - fraction) < abs(best[1] / best[0] - fraction) - 1e-9:
+            best = (parts, taken)
         if abs(best[1] / best[0] - fraction) <= 0.01:
             break
     return best
 
 
-def _lost(labels: Sequence[str], kept: Sequence[int]) -> int:
-    """How many classes a division takes away altogether."""
-    return len(set(labels)) - len({labels[i] for i in kept})
-
-
 def _with_validation(
     name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
-    if fraction == 0:  # nothing is trained
+    """A fold whose validation clips are cut from `rest`; none if `fraction` is 0, where nothing is trained."""
+    if fraction == 0:
         return Fold(name, tuple(rest), (), tuple(test))
-    train, val = _validation(name, rest, fraction, seed, shared)
-    return _sound(Fold(name, tuple(train), tuple(val), tuple(test)), shared)
+    train, val = _cut_validation(name, rest, fraction, seed, shared)
+    return _checked_groups(Fold(name, tuple(train), tuple(val), tuple(test)), shared)
 
 
-def _validation(
+def _cut_validation(
     name: str, rest: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> tuple[list[Clip], list[Clip]]:
-    """(train, validation)."""
+    """(train, validation), by group; by clip if that would leave a class without training clips."""
     try:
         train, val = cut(rest, fraction, seed)
-        whole = not {clip.label for clip in rest} - {clip.label for clip in train}
+        complete = not {clip.label for clip in rest} - {clip.label for clip in train}
     except DataError:
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         if not shared and any(clip.group for clip in rest):
             raise DataError(
                 f"fold {name}: there are too few groups to cut validation from train without splitting one; "
@@ -108,12 +108,12 @@ def _validation(
             )
         train, val = cut([replace(clip, group=None) for clip in rest], fraction, seed)
         groups = {clip.name: clip.group for clip in rest}
-        train, val = ([replace(c, group=groups[c.name]) for c in part] for part in (train, val))
+        train, val = ([replace(clip, group=groups[clip.name]) for clip in part] for part in (train, val))
     return train, val
 
 
-def _sound(fold: Fold, shared: bool) -> Fold:
-    """The fold, if it can be trained and no group stands on two sides of it; `shared` allows that."""
+def _checked_groups(fold: Fold, shared: bool) -> Fold:
+    """The fold, if each class has training clips and no group is on two sides; `shared` allows the latter."""
     name = fold.name
     absent = sorted({clip.label for clip in fold.test} - {clip.label for clip in fold.train})
     if absent:
@@ -135,31 +135,27 @@ def _sound(fold: Fold, shared: bool) -> Fold:
 
 
 def checked(
-    fold: Fold, labels: Sequence[str], digests: Mapping[str, str], *, wanted: float | None, shared: bool
+    fold: Fold,
+    labels: Sequence[str],
+    digests: Mapping[str, str],
+    *,
+    test_fraction: float | None,
+    shared: bool,
 ) -> Fold:
-    """A fold with notes on what its scores can't tell: absent classes, another share than was asked for.
+    """A fold with notes on copies, absent classes and an inexact share of test clips.
 
     Args:
-        fold: to look at.
+        fold: to check.
         labels: all classes.
         digests: clip name -> digest of its content, as far as known.
-        wanted: share of clips for test that was asked for, None where lists or groups decide.
-        shared: go on where a clip's copy stands on another side.
+        test_fraction: requested share of test clips; None where lists or groups decide.
+        shared: allow copies of a clip on two sides.
 
     Raises:
         DataError: clips of equal content on two sides of the split, which `shared` does not allow.
     """
     notes = []
-    first: dict[str, tuple[str, str]] = {}
-    copies = []
-    for part in ("train", "val", "test"):
-        for clip in getattr(fold, part):
-            digest = digests.get(clip.name)
-            if digest is None:
-                continue
-            side, name = first.setdefault(digest, (part, clip.name))
-            if side != part:
-                copies.append(f"{name} in {side} = {clip.name} in {part}")
+    copies = _copies(fold, digests)
     if copies and not shared:
         raise DataError(
             f"fold {fold.name}: {len(copies)} clips have a copy of equal content on another side of the split "
@@ -167,17 +163,31 @@ def checked(
         )
     if copies:
         notes.append(f"{len(copies)} clips have a copy on another side of the split: scores are too high")
-    if wanted is not None:
+    if test_fraction is not None:
         absent = sorted(set(labels) - {clip.label for clip in fold.test})
         if absent:
             notes.append(f"no test clip of {len(absent)} class(es): {shorten(absent)}")
         total = len(fold.clips())
-        if wanted > 0 and abs(len(fold.test) - wanted * total) > max(1.0, 0.05 * total):
+        if test_fraction > 0 and abs(len(fold.test) - test_fraction * total) > max(1.0, 0.05 * total):
             notes.append(
-                f"test holds {100 * len(fold.test) / total:.0f} % of the clips, {100 * wanted:.0f} % were asked for: "
-                "classes and groups leave no nearer division"
+                f"test holds {100 * len(fold.test) / total:.0f} % of the clips, {100 * test_fraction:.0f} % were "
+                "asked for: classes and groups leave no nearer division"
             )
     return replace(fold, notes=(*fold.notes, *notes))
+
+
+def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
+    """Pairs of clips of equal content on two sides of the split, in words."""
+    first: dict[str, tuple[str, str]] = {}
+    copies = []
+    for part in ("train", "val", "test"):
+        for clip in getattr(fold, part):
+            if clip.name not in digests:
+                continue
+            other_part, name = first.setdefault(digests[clip.name], (part, clip.name))
+            if other_part != part:
+                copies.append(f"{name} in {other_part} = {clip.name} in {part}")
+    return copies
 
 
 def holdout_fold(
@@ -191,7 +201,7 @@ def holdout_fold(
     """Train and test by group (or clip), validation cut from train.
 
     Raises:
-        DataError: too few clips or groups, or groups on both sides that were not allowed.
+        DataError: too few clips or groups, or groups on both sides that are not allowed.
     """
     if len(dataset.clips) < 4:
         raise DataError(f"{dataset.root}: {len(dataset.clips)} clips are too few to train and test on")
@@ -202,7 +212,7 @@ def holdout_fold(
 def leave_one_group_out(
     dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
 ) -> list[Fold]:
-    """One fold per group: tested on that group, trained on the others.
+    """One fold per group, tested on that group and trained on the others.
 
     Raises:
         DataError: clips without a group, or fewer than 3 groups.
@@ -214,7 +224,7 @@ def leave_one_group_out(
         )
     return [
         _with_validation(
-            f"{group}",
+            group,
             [clip for clip in dataset.clips if clip.group != group],
             [clip for clip in dataset.clips if clip.group == group],
             val_fraction,
@@ -228,11 +238,11 @@ def leave_one_group_out(
 def official_folds(
     dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
 ) -> list[Fold]:
-    """The data set's own splits, with validation cut from each training list by group where it names none.
+    """The official splits; validation is cut from the training lists by group where the data set names none.
 
     Raises:
-        DataError: the data set has none, a list is empty, or groups stand on both sides (and
-            `shared_groups` does not allow it).
+        DataError: there are none, a list is empty, or groups are on both sides and `shared_groups` does
+            not allow it.
     """
     if not dataset.official:
         raise DataError(f"{dataset.root}: this data set comes without official splits")
@@ -242,12 +252,13 @@ def official_folds(
             raise DataError(
                 f"{name}: its {'train' if not train else 'test'} list names no clip that is present"
             )
-        rest = [clip for clip in dataset.clips if clip.name in train]
-        held = [clip for clip in dataset.clips if clip.name in test]
-        chosen = dataset.validation.get(name)
-        if chosen is None or val_fraction == 0:
-            folds.append(_with_validation(name, rest, held, val_fraction, seed, shared_groups))
+        train_clips, test_clips = (
+            tuple(c for c in dataset.clips if c.name in part) for part in (train, test)
+        )
+        validation = dataset.validation.get(name)
+        if validation is None or val_fraction == 0:
+            folds.append(_with_validation(name, train_clips, test_clips, val_fraction, seed, shared_groups))
         else:
-            val = [clip for clip in dataset.clips if clip.name in chosen]
-            folds.append(_sound(Fold(name, tuple(rest), tuple(val), tuple(held)), shared_groups))
+            val_clips = tuple(clip for clip in dataset.clips if clip.name in validation)
+            folds.append(_checked_groups(Fold(name, train_clips, val_clips, test_clips), shared_groups))
     return folds

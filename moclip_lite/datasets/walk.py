@@ -1,17 +1,26 @@
-"""Finding video files below a folder: one rule for every command that reads folders."""
+"""Search for video files below a folder, with one rule for every command that reads folders."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..storage.names import printable
 
-__all__ = ["VIDEO_SUFFIXES", "Found", "find_videos", "is_file", "is_hidden", "subfolders", "video_files"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "FolderListing",
+    "find_videos",
+    "is_file",
+    "is_hidden",
+    "merge_listings",
+    "subfolders",
+    "video_files",
+]
 
 VIDEO_SUFFIXES: Final = frozenset(
     f".{ending}"
@@ -24,19 +33,21 @@ VIDEO_SUFFIXES: Final = frozenset(
     )
     for ending in line.split()
 )
-"""Endings that are taken for a video's, in small letters; sound, still and moving pictures (.gif) are not."""
+"""Suffixes of video files, in lower case; those of sound, images and .gif are not among them."""
 
-_LITTER: Final = frozenset(("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"))
-_SHOWN: Final = 8  # endings that a sentence names
+_SYSTEM_FOLDERS: Final = frozenset(
+    ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
+)
+_MAX_NAMED: Final = 8  # suffixes that a sentence names
 
 
 @dataclass(frozen=True)
-class Found:
-    """What lies below a folder.
+class FolderListing:
+    """Files below a folder.
 
     Attributes:
-        videos: files that end like videos, sorted; links that lead nowhere among them.
-        others: (ending, number) of the files that do not, most frequent first; "" for no ending.
+        videos: files with the suffix of a video, sorted; broken links among them.
+        others: (suffix, number) of the other files, most frequent first; "" for no suffix.
         unread: (folder, reason) of the folders that could not be listed.
     """
 
@@ -45,26 +56,44 @@ class Found:
     unread: tuple[tuple[Path, str], ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """Sentences about what was left out."""
-        said = []
+        """Sentences about the files and folders that were left out."""
+        sentences = []
         if self.others:
             count = sum(number for _, number in self.others)
-            kinds = [f"{number} {ending or 'without ending'}" for ending, number in self.others]
-            more = f" and {len(kinds) - _SHOWN} other endings" if len(kinds) > _SHOWN else ""
-            said.append(
-                f"left out, {count} file(s) that do not end like videos: {', '.join(kinds[:_SHOWN])}{more}"
-            )
-        said += [f"left out, the folder {printable(str(path))}: {reason}" for path, reason in self.unread]
-        return tuple(said)
+            kinds = [f"{number} {suffix or 'without ending'}" for suffix, number in self.others]
+            more = f" and {len(kinds) - _MAX_NAMED} other endings" if len(kinds) > _MAX_NAMED else ""
+            named = ", ".join(kinds[:_MAX_NAMED])
+            sentences.append(f"left out, {count} file(s) that do not end like videos: {named}{more}")
+        sentences += [
+            f"left out, the folder {printable(str(path))}: {reason}" for path, reason in self.unread
+        ]
+        return tuple(sentences)
+
+
+def merge_listings(listings: Iterable[FolderListing]) -> FolderListing:
+    """The files of several folders as one listing."""
+    merged = list(listings)
+    others: Counter[str] = Counter()
+    for listing in merged:
+        others.update(dict(listing.others))
+    videos = sorted(path for listing in merged for path in listing.videos)
+    return FolderListing(
+        tuple(videos), _ranked(others), tuple(row for listing in merged for row in listing.unread)
+    )
+
+
+def _ranked(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    """The most frequent first, then by name."""
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def is_hidden(name: str) -> bool:
-    """Whether files and folders of this name are passed over: ``.x``, ``._x.mp4``, ``__MACOSX`` and the like."""
-    return name.startswith(".") or name.lower() in _LITTER
+    """Whether files and folders of this name are ignored: ``.x``, ``._x.mp4``, ``__MACOSX`` and so on."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False for names that no file can have, too."""
+    """Whether the file exists; False for impossible names too."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -72,16 +101,16 @@ def is_file(path: Path) -> bool:
 
 
 def subfolders(root: Path) -> list[Path]:
-    """The folders in a folder that are not hidden, sorted; links to folders count."""
+    """Folders in a folder that are not hidden, links to folders included, sorted."""
     return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
-def find_videos(root: Path, *, deep: bool = True) -> Found:
-    """Videos below a folder; hidden ones are left out, and links are followed unless they lead in a circle.
+def find_videos(root: Path, *, deep: bool = True) -> FolderListing:
+    """List the videos below a folder, hidden ones excluded; links are followed unless they are circular.
 
     Args:
-        root: the folder; its own name does not matter.
-        deep: look into the folders in it too.
+        root: the folder; it may be hidden itself.
+        deep: also search its subfolders.
     """
     videos: list[Path] = []
     others: Counter[str] = Counter()
@@ -93,8 +122,7 @@ def find_videos(root: Path, *, deep: bool = True) -> Found:
             videos.append(path)
         else:
             others[printable(suffix)] += 1
-    ranked = sorted(others.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Found(tuple(sorted(videos)), tuple(ranked), tuple(sorted(unread)))
+    return FolderListing(tuple(sorted(videos)), _ranked(others), tuple(sorted(unread)))
 
 
 def video_files(root: Path) -> list[Path]:
@@ -103,10 +131,10 @@ def video_files(root: Path) -> list[Path]:
     Raises:
         OSError: a folder can't be listed.
     """
-    found = find_videos(root)
-    for path, reason in found.unread:
+    listing = find_videos(root)
+    for path, reason in listing.unread:
         raise OSError(0, reason, str(path))
-    return list(found.videos)
+    return list(listing.videos)
 
 
 def _files(
@@ -117,13 +145,13 @@ def _files(
         here = (*above, _identity(folder))
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
-    except FileNotFoundError:  # gone meanwhile
+    except FileNotFoundError:  # removed meanwhile
         return
     except OSError as error:
         unread.append((folder, error.strerror or type(error).__name__))
         return
     if here[-1] in above:
-        return  # a link to a folder that holds it: its files are found there
+        return  # a link to a folder above it, whose files are listed there
     for entry in entries:
         if is_hidden(entry.name):
             continue
@@ -143,12 +171,12 @@ def _identity(folder: Path) -> tuple[int, int]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or to where nobody may look
+    except OSError:  # a link to itself or to an unreadable place
         return False
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Regular files, and links that lead nowhere: who reads those is told so."""
+    """Whether it is a regular file or a broken link; reading the latter raises the reason."""
     try:
         return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
     except OSError:

@@ -8,82 +8,33 @@ is 7, and ``run.seed=on`` is refused. ``~`` in a path is the home folder.
 from __future__ import annotations
 
 import difflib
-import os
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from ..appearance.settings import AppearanceSettings
+from ..datasets.settings import DataSettings
 from ..errors import ConfigError
-from ..fusion import check_head
-from ..motion.read import Crop as MotionCrop
-from ..motion.read import Field as MotionField
-from ..motion.read import MotionSpec
-from ..sampling import Positions
+from ..fusion.settings import FusionSettings, HeadTrainSettings
+from ..motion.settings import MotionSettings, ViewSettings
+from ..settings import Settings, UserPath, refuse_repeats
 from ..storage.files import write_text
 from ..storage.plain_yaml import NULLS, parse_yaml, read_yaml
+from ..training.settings import TrainSettings
 
-if TYPE_CHECKING:
-    from ..training.loop import TrainSettings
+__all__ = ["Experiment", "RunSettings", "load_experiment", "save_experiment", "with_absolute_paths"]
 
-__all__ = [
-    "VIDEO_MODELS",
-    "ClipConfig",
-    "DataConfig",
-    "Experiment",
-    "FusionConfig",
-    "MotionConfig",
-    "RunConfig",
-    "TestConfig",
-    "load_experiment",
-    "save_experiment",
-    "with_absolute_paths",
-]
+_RENAMED: Final = {f"train_{part}.clip": f"train_{part}.max_grad_norm" for part in ("motion", "head")}
+"""Keys of earlier versions that no spelling leads to -> what they are called now."""
 
 Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
 
 
-def _at_home(path: Path) -> Path:
-    """A path with the home folder in place of ``~``."""
-    if "\0" in str(path):
-        raise ValueError("a path holds no zero byte")
-    return Path(os.path.expanduser(path))
-
-
-def _not_empty(value: Any) -> Any:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("a path must not be empty")
-    return value
-
-
-UserPath: TypeAlias = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_at_home)]
-"""A path as people write it."""
-
-
-def _each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    twice = [str(item) for place, item in enumerate(value) if item in value[:place]]
-    if twice:
-        raise ValueError(f"{twice[0]} is given twice")
-    return value
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-
-class RunConfig(_Section):
+class RunSettings(Settings):
     """Where and how to run."""
 
     dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
@@ -98,199 +49,27 @@ class RunConfig(_Section):
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )
 
-    _streams_once = field_validator("streams")(_each_once)
+    _streams_once = field_validator("streams")(refuse_repeats)
 
 
-class DataConfig(_Section):
-    """Which clips, and how they are divided."""
-
-    kind: Literal["folder", "ucf101", "synthetic", "features"] = Field(
-        "folder", description="layout of the data"
-    )
-    root: UserPath | None = Field(None, description="folder of the clips, or a file of features")
-    recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
-    group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
-    protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
-        "holdout", description="how test is set apart"
-    )
-    test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
-    val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
-    train_per_class: int | None = Field(
-        None, ge=1, description="at most so many clips of a class to train on, and to validate on"
-    )
-    splits_dir: UserPath | None = Field(
-        None, description="folder of UCF101's lists; none for a prepared folder"
-    )
-    splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1,), min_length=1, description="official splits to run"
-    )
-    shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
-    skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
-    clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
-    frames: int = Field(24, ge=2, description="synthetic: frames per clip")
-
-    _splits_once = field_validator("splits")(_each_once)
-
-
-class CacheConfig(_Section):
+class CacheSettings(Settings):
     """Where features are kept."""
 
     dir: UserPath | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
 
 
-class MotionConfig(_Section):
-    """Motion stream: what is read, and the network on it."""
-
-    backend: str = Field("auto", description="of mv_tools: auto, native, libav, mvextractor")
-    field: MotionField = Field("raw", description="raw, compensated or accumulated")
-    segments: int = Field(16, ge=1, le=512, description="windows kept per clip")
-    frames: int = Field(5, ge=1, le=64, description="consecutive fields in a window")
-    grid: tuple[int, int] = Field((24, 32), description="rows, columns of the field")
-    normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
-    crop: MotionCrop = Field("none", description="actor for a box that follows the motion (still cameras)")
-    crop_side: float = Field(0.75, ge=0.2, le=2, description="height of that box, share of the short side")
-    net: str = Field(
-        "motion_small", description="motion_small, motion_shift, motion_fields or efficientnet_b0"
-    )
-    width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
-    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
-    pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
-    pretrain_epochs: int = Field(0, ge=0, description="of masked motion, on the training clips; 0 for none")
-    train_segments: int = Field(4, ge=1, description="windows drawn per clip and step in training")
-    min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
-    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
-    speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")
-
-    @field_validator("grid")
-    @classmethod
-    def _grid(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not all(4 <= side <= 512 for side in value):
-            raise ValueError("rows and columns must be from 4 to 512")
-        return value
-
-    def spec(self) -> MotionSpec:
-        """The part that decides what is read from a clip."""
-        names = ("backend", "field", "segments", "frames", "grid", "normalize_distance", "crop", "crop_side")
-        return MotionSpec(**{name: getattr(self, name) for name in names})
-
-
-VIDEO_MODELS: Final = "mobileviclip-"
-"""What the names of models that see a clip's frames together begin with."""
-
-
-class ClipConfig(_Section):
-    """Appearance stream: the frozen CLIP. For mobileviclip-tiny and -small other defaults hold: the weights
-    "datacompdr" and 8 frames at uniform positions."""
-
-    model: str = Field("ViT-B-32", description="open_clip model, mobileviclip-tiny or mobileviclip-small")
-    pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
-    weights_of: str | None = Field(
-        None, description="the tag that a checkpoint file is of: its activation and preprocessing"
-    )
-    frames: int = Field(4, ge=1, le=256, description="frames per clip")
-    positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
-    normalize: bool = Field(True, description="L2-normalise features")
-    prompts: UserPath | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
-
-    @field_validator("pretrained")
-    @classmethod
-    def _pretrained(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("expected a tag, a path, or 'none' for random weights")
-        return os.path.expanduser(value)
-
-    @property
-    def random(self) -> bool:
-        """Whether random weights are asked for."""
-        return self.pretrained == "none"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _video_defaults(cls, value: Any) -> Any:
-        if isinstance(value, dict) and str(value.get("model", "")).startswith(VIDEO_MODELS):
-            return {"pretrained": "datacompdr", "frames": 8, **value}
-        return value
-
-
-class FusionConfig(_Section):
-    """The head on both features."""
-
-    head: str = Field("concat_mlp", description="a name of moclip_lite.fusion.list_heads()")
-    hidden: int = Field(512, ge=1, description="width of the hidden layer")
-    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
-    standardize: bool = Field(True, description="scale features by statistics of the training clips")
-
-    @field_validator("head")
-    @classmethod
-    def _head(cls, value: str) -> str:
-        return check_head(value)
-
-
-class TrainConfig(_Section):
-    """One training. See moclip_lite.training.loop.TrainSettings."""
-
-    epochs: int = Field(60, ge=1)
-    batch: int = Field(16, ge=2)
-    lr: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
-    warmup: float = Field(0.1, ge=0, le=1)
-    optimizer: Literal["adamw", "adam"] = Field("adamw")
-    eps: float = Field(1e-8, gt=0)
-    schedule: Literal["cosine", "steps"] = Field("cosine")
-    milestones: tuple[Annotated[int, Field(ge=0)], ...] = Field(())
-    lr_scales: dict[str, Annotated[float, Field(ge=0)]] = Field({})
-    clip: float = Field(5.0, gt=0)
-    patience: int = Field(0, ge=0)
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    mixup: float = Field(0.0, ge=0)
-
-    def settings(self) -> TrainSettings:
-        """As the training loop takes it."""
-        from ..training.loop import TrainSettings
-
-        return TrainSettings(**self.model_dump())
-
-
-class HeadTrainConfig(TrainConfig):
-    """Training of heads on cached features."""
-
-    epochs: int = Field(60, ge=1)
-    batch: int = Field(64, ge=2)
-    lr: float = Field(1e-3, gt=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-
-
-def _whole(value: Any) -> Any:
-    """Literals compare, they don't convert: a number that is still text is read first."""
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-
-
-_Count135: TypeAlias = Annotated[Literal[1, 3, 5], BeforeValidator(_whole)]
-_Count12: TypeAlias = Annotated[Literal[1, 2], BeforeValidator(_whole)]
-
-
-class TestConfig(_Section):
-    """Views per clip in testing: segments x crops x flips."""
-
-    __test__ = False  # not a pytest class
-
-    segments: int = Field(0, ge=0, description="windows; 0 for all that are kept")
-    crops: _Count135 = Field(3, description="1 whole frame, 3 with left and right, 5 corners and centre")
-    flips: _Count12 = Field(2, description="2 adds the mirrored view")
-
-
-class Experiment(_Section):
+class Experiment(Settings):
     """Everything that decides a run."""
 
-    run: RunConfig = RunConfig()
-    data: DataConfig = DataConfig()
-    cache: CacheConfig = CacheConfig()
-    motion: MotionConfig = MotionConfig()
-    clip: ClipConfig = ClipConfig()
-    fusion: FusionConfig = FusionConfig()
-    train_motion: TrainConfig = TrainConfig()
-    train_head: HeadTrainConfig = HeadTrainConfig()
-    test: TestConfig = TestConfig()
+    run: RunSettings = RunSettings()
+    data: DataSettings = DataSettings()
+    cache: CacheSettings = CacheSettings()
+    motion: MotionSettings = MotionSettings()
+    clip: AppearanceSettings = AppearanceSettings()
+    fusion: FusionSettings = FusionSettings()
+    train_motion: TrainSettings = TrainSettings()
+    train_head: HeadTrainSettings = HeadTrainSettings()
+    test: ViewSettings = ViewSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -429,8 +208,8 @@ def _explain(error: ValidationError) -> str:
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)
-        return f"unknown configuration key {key!r}; the nearest valid name is {near[0]!r}"
+        near = _RENAMED.get(key) or difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)[0]
+        return f"unknown configuration key {key!r}; the nearest valid name is {near!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}, got {first['input']!r}{more}"

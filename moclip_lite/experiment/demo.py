@@ -57,8 +57,3 @@ def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> 
     picture = visualize.save_png(clip.path, out / "motion.png", len(decoder) // 2)
     reporter.say(f"drawn in {picture}")
     return run_experiment(space)
-
-
-def ceilings() -> dict[str, float]:
-    """The best that a stream can reach when it can't see the other half, in percent."""
-    return {"motion": 100 / len(TEXTURES), "appearance": 100 / len(MOTIONS), "fusion": 100.0}

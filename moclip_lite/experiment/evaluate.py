@@ -9,7 +9,9 @@ import numpy as np
 
 from ..datasets.extraction import ExtractReport
 from ..errors import CheckpointError
+from ..fusion import build_head
 from ..fusion.features import head_scores
+from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
@@ -20,8 +22,6 @@ from .session import Workspace
 from .stages import (
     SOURCES,
     FoldInputs,
-    build_head,
-    build_motion_net,
     motion_table,
 )
 
@@ -76,11 +76,11 @@ def evaluate_run(space: Workspace, folder: Path, part: Literal["val", "test"] = 
 def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str) -> FoldResult:
     out = FoldResult(inputs.name)
     labels = inputs.labels
-    store = MotionStore(space.cache, inputs.motion, space.experiment.motion.spec())
+    store = MotionStore(space.cache, inputs.motion, space.experiment.motion)
     features: dict[str, Any] = {}
     path = folder / "motion.safetensors"
     if path.is_file():
-        model = build_motion_net(space.experiment, len(labels)).to(space.device)
+        model = build_motion_net(space.experiment.motion, len(labels), pretrained=False).to(space.device)
         load_weights(path, model, labels)
         needed = {c.name: c for p in ("train", part) for c in inputs.part(p, motion=True, clip=False)}
         features, scores = motion_table(space, model, store, inputs, list(needed.values()))
@@ -102,7 +102,7 @@ def _evaluate_fold(space: Workspace, folder: Path, inputs: FoldInputs, part: str
     tables = head_tables(space, inputs, parts, features)
     for stage, name in present.items():
         head = build_head(
-            space.experiment,
+            space.experiment.fusion,
             name,
             tables[part].motion.shape[-1],
             tables[part].appearance.shape[-1],

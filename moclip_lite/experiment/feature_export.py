@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.extraction import ExtractReport
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
+from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
@@ -22,7 +23,6 @@ from .session import Workspace
 from .stages import (
     FoldInputs,
     appearance_features,
-    build_motion_net,
     motion_table,
 )
 
@@ -123,9 +123,9 @@ def _usable(
 
 def _tokens(space: Workspace, run: RunFolder, inputs: FoldInputs, fold: Fold) -> tuple[Floats, str]:
     """Motion tokens of a fold's clips in their order, and the digest of the network that gave them."""
-    model = build_motion_net(space.experiment, len(inputs.labels)).to(space.device)
+    model = build_motion_net(space.experiment.motion, len(inputs.labels), pretrained=False).to(space.device)
     load_weights(run.weights(fold.name, "motion"), model, inputs.labels)
-    store = MotionStore(space.cache, inputs.motion, space.experiment.motion.spec())
+    store = MotionStore(space.cache, inputs.motion, space.experiment.motion)
     found, _ = motion_table(space, model, store, inputs, fold.clips())
     known = [found[clip.name] for clip in fold.train if clip.name in found]
     if not known:

@@ -131,7 +131,7 @@ def _run_fold(
     inputs = FoldInputs(fold, space.dataset.labels, motion_keys, clip_keys)
     if space.feature_file is not None:
         return _run_fold_of_features(space, space.feature_file, inputs, folder)
-    store = MotionStore(space.cache, motion_keys, experiment.motion.spec())
+    store = MotionStore(space.cache, motion_keys, experiment.motion)
     out = FoldResult(fold.name, notes=list(fold.notes))
     streams = _possible_streams(space, inputs, store, out)
     features: dict[str, npt.NDArray[np.float32]] = {}
@@ -234,6 +234,6 @@ def _motion_stage(
         out.scores["motion"] = ([c.name for c in test], np.stack([scores.get(c.name, uniform) for c in test]))
     t = space.experiment.test
     segments = t.segments or space.experiment.motion.segments
-    one = torch.zeros(1, segments, *space.experiment.motion.spec().shape[1:], device=space.device)
+    one = torch.zeros(1, segments, *space.experiment.motion.shape[1:], device=space.device)
     out.costs["motion"] = count_cost(model, [one], repeats=t.crops * t.flips)
     return features

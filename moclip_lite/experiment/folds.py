@@ -22,11 +22,11 @@ from ..datasets import (
     official_folds,
 )
 from ..datasets.clip import shorten
+from ..datasets.settings import DataSettings
 from ..errors import ConfigError, DataError
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
 from ..storage.digest import digest_bytes
-from .config import DataConfig
 from .feature_file import FeatureFile
 
 __all__ = ["divide", "divide_features", "file_settings"]
@@ -47,7 +47,7 @@ _ASKED: Final = ("protocol", "test_fraction", "val_fraction")
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def divide(dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
+def divide(dataset: VideoDataset, data: DataSettings, seed: int, cache: FeatureCache) -> list[Fold]:
     """The folds of a data set, from the cache if the same clips have been divided this way before.
 
     Raises:
@@ -67,7 +67,7 @@ def divide(dataset: VideoDataset, data: DataConfig, seed: int, cache: FeatureCac
     return folds
 
 
-def divide_features(file: FeatureFile, data: DataConfig, seed: int, cache: FeatureCache) -> list[Fold]:
+def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: FeatureCache) -> list[Fold]:
     """The folds of a file of features: its own where it knows them.
 
     ``data.protocol=official`` means the file's own division too.
@@ -120,7 +120,7 @@ def _own_settings(file: FeatureFile) -> dict[str, Any]:
     return {"protocol": "official"} if file.dataset.official else {}
 
 
-def _asked(data: DataConfig) -> dict[str, Any]:
+def _asked(data: DataSettings) -> dict[str, Any]:
     """What of a division is asked for: settings that were given, as far as the protocol looks at them."""
     asked: dict[str, Any] = {name: getattr(data, name) for name in _ASKED if name in data.model_fields_set}
     if asked.get("protocol") == "official":
@@ -130,7 +130,7 @@ def _asked(data: DataConfig) -> dict[str, Any]:
     return asked
 
 
-def _divide(dataset: VideoDataset, data: DataConfig, seed: int) -> list[Fold]:
+def _divide(dataset: VideoDataset, data: DataSettings, seed: int) -> list[Fold]:
     shared = data.shared_groups
     if data.protocol == "leave-one-group-out":
         folds = leave_one_group_out(dataset, data.val_fraction, seed, shared_groups=shared)

@@ -90,7 +90,7 @@ def _timed(
     if ledger is None:
         return extract(clips, no_tick)
     experiment = space.saved_experiment
-    section = experiment.motion.spec().settings() if stage == "extract_motion" else experiment.clip
+    section = experiment.motion.key_settings() if stage == "extract_motion" else experiment.clip
     settings = {"data": experiment.data, "section": section}
     with ledger.timing(stage, settings) as attempt:
         report = extract(clips, attempt.tick)

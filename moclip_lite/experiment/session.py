@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.extract import AppearanceSpec, LazyEncoder, extract_appearance
+from ..appearance.extract import LazyEncoder, extract_appearance
 from ..datasets import (
     Clip,
     Fold,
@@ -32,7 +32,7 @@ from ..parallel.ranks import share, wait_for_all
 from ..progress import Reporter, Silent
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from .config import VIDEO_MODELS, Experiment, with_absolute_paths
+from .config import Experiment, with_absolute_paths
 from .feature_file import FeatureFile, load_features
 from .folds import divide, divide_features, file_settings
 
@@ -55,7 +55,7 @@ def make_encoder(experiment: Experiment, device: torch.device) -> AppearanceEnco
         ConfigError, WeightsUnavailable, CheckpointError: it can't be had.
     """
     clip = experiment.clip
-    if clip.model.startswith(VIDEO_MODELS):
+    if clip.video:
         if clip.weights_of is not None:
             raise ConfigError(f"clip.weights_of names a tag of open_clip; {clip.model} has none of them")
         from ..appearance.mobileviclip import VideoAppearanceEncoder
@@ -173,7 +173,7 @@ class Workspace:
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
         wanted = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
         labels, shared = self.dataset.labels, data.shared_groups
-        folds = [checked(fold, labels, digests, wanted=wanted, shared=shared) for fold in folds]
+        folds = [checked(fold, labels, digests, test_fraction=wanted, shared=shared) for fold in folds]
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
@@ -203,28 +203,19 @@ class Workspace:
         return found.model_copy(update={"data": found.data.model_copy(update=own)})
 
     @cached_property
-    def appearance_spec(self) -> AppearanceSpec:
-        """What appearance features are made from."""
-        clip = self.experiment.clip
-        return AppearanceSpec(
-            model=clip.model, pretrained=clip.pretrained, seed=_encoder_seed(self.experiment),
-            frames=clip.frames, positions=clip.positions, weights_of=clip.weights_of,
-        )  # fmt: skip
-
-    @cached_property
     def lazy_encoder(self) -> LazyEncoder:
         """The CLIP model, loaded when it is needed."""
-        spec = self.appearance_spec
+        clip = self.experiment.clip
 
         def load() -> AppearanceEncoder:
-            self.reporter.say(f"loading {spec.model} ({spec.pretrained})")
+            self.reporter.say(f"loading {clip.model} ({clip.pretrained})")
             encoder = make_encoder(self.experiment, self.device)
             self._tell_random(encoder.describe() if encoder.random else "")
             if not encoder.random:
                 self.reporter.say(f"loaded {encoder.describe()}")
             return encoder
 
-        return LazyEncoder(spec, self.cache, load)
+        return LazyEncoder(clip, _encoder_seed(self.experiment), self.cache, load)
 
     def _tell_random(self, description: str) -> None:
         """Warn of random weights, once; features from the cache were made by them too."""
@@ -242,8 +233,8 @@ class Workspace:
         if file is not None:
             known = dict(file.origin.encoder) if file.origin is not None else {}
             return known or {"model": "file", "pretrained": "", "digest": file.digest}
-        spec = self.appearance_spec
-        return {"model": spec.model, "pretrained": spec.pretrained, "digest": self.lazy_encoder.digest}
+        clip = self.experiment.clip
+        return {"model": clip.model, "pretrained": clip.pretrained, "digest": self.lazy_encoder.digest}
 
     @cached_property
     def class_vectors(self) -> npt.NDArray[np.float32]:
@@ -280,7 +271,7 @@ class Workspace:
             MoclipError: the disk is full.
         """
         started = time.perf_counter()
-        spec = self.experiment.motion.spec()
+        spec = self.experiment.motion
 
         def read(part: Sequence[Clip]) -> ExtractReport:
             return extract_motion(
@@ -302,7 +293,7 @@ class Workspace:
 
         def read(part: Sequence[Clip]) -> ExtractReport:
             return extract_appearance(
-                part, self.appearance_spec, self.lazy_encoder, self.cache,
+                part, self.experiment.clip, self.lazy_encoder, self.cache,
                 workers=self.workers, progress=self._progress(tick),
             )  # fmt: skip
 

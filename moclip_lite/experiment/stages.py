@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,14 +21,15 @@ from torch import nn
 from ..appearance.zero_shot import unit
 from ..datasets import Clip, Fold
 from ..errors import CheckpointError
-from ..fusion import create_head
+from ..fusion import build_head
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, HeadFeed
+from ..fusion.training import fit_head
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
-from ..motion.network import MotionNet, create_motion_net
+from ..motion.network import MotionNet, build_motion_net
 from ..motion.pretrain import MaskedFeed, MaskedMotion
-from ..motion.scores import Views, motion_scores
+from ..motion.scores import motion_scores
 from ..motion.store import MotionStore
 from ..parallel.ranks import (
     SINGLE,
@@ -52,19 +53,16 @@ from ..training.checkpoint import (
 from ..training.loop import (
     Feed,
     FitResult,
-    TrainSettings,
     fit,
     seed_all,
 )
-from .config import Experiment
+from ..training.settings import TrainSettings
 from .session import Workspace, no_tick
 
 __all__ = [
     "SOURCES",
     "FoldInputs",
     "appearance_features",
-    "build_head",
-    "build_motion_net",
     "motion_table",
     "train_head",
     "train_motion",
@@ -108,20 +106,6 @@ class FoldInputs:
             for c in getattr(self._fold, part)
         ]
         return cache_key("trained", "", {"settings": settings, "labels": self.labels, "clips": rows})
-
-
-def build_motion_net(experiment: Experiment, classes: int, *, pretrained: bool = False) -> MotionNet:
-    """The network that the configuration names."""
-    m = experiment.motion
-    return create_motion_net(
-        m.net, classes, frames=m.frames, width=m.width, dropout=m.dropout, pretrained=pretrained
-    )
-
-
-def build_head(experiment: Experiment, name: str, motion_dim: int, appearance_dim: int, classes: int) -> Head:
-    """The head of that name, with the configuration's size."""
-    f = experiment.fusion
-    return create_head(name, motion_dim, appearance_dim, classes, hidden=f.hidden, dropout=f.dropout)
 
 
 @dataclass(frozen=True)
@@ -200,7 +184,8 @@ def _train_now(
     def on_epoch(row: dict[str, float]) -> None:
         space.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, settings.epochs)
 
-    result = fit(
+    train: Callable[..., FitResult] = fit_head if isinstance(module, Head) else fit
+    result = train(
         module, feed, settings, seed=space.experiment.run.seed, device=space.device,
         checkpoint=state, fingerprint=stage.fingerprint, on_epoch=on_epoch,
     )  # fmt: skip
@@ -228,7 +213,7 @@ def train_motion(
     made_from = (m.model_dump(mode="json"), t.model_dump(mode="json"), seed)
     fingerprint = inputs.fingerprint("motion", *made_from)
     seed_all(seed)
-    model = build_motion_net(experiment, len(inputs.labels), pretrained=m.pretrained)
+    model = build_motion_net(m, len(inputs.labels))
 
     def feed_of(clips: list[Clip], view: RandomView, part: Share, loaders: int) -> MotionFeed:
         return MotionFeed(
@@ -241,11 +226,11 @@ def train_motion(
     stage = _Stage("motion", folder, fingerprint, inputs.labels)
     if m.pretrain_epochs and stage.finished(model, space.cache) is None:
         plain = feed_of(val or train, RandomView(flip=0, min_side=1, speed=1), SINGLE, 0)
-        settings = replace(t.settings(), epochs=m.pretrain_epochs, mixup=0.0, label_smoothing=0.0)
+        settings = t.model_copy(update={"epochs": m.pretrain_epochs, "mixup": 0.0, "label_smoothing": 0.0})
         mark = inputs.fingerprint("motion_pretrained", *made_from)
         before = _Stage("motion_pretrained", folder, mark, inputs.labels)
         _train(space, before, MaskedMotion(model, m.frames), MaskedFeed(feed, plain, seed), settings)
-    result = _train(space, stage, model, feed, t.settings())
+    result = _train(space, stage, model, feed, t)
     return model.to(space.device), result
 
 
@@ -281,10 +266,10 @@ def motion_table(
             absent.append(clip)
         else:
             features[clip.name], scores[clip.name] = arrays["tokens"], arrays["scores"]
-    own, views = share().of(absent), Views(test.segments, test.crops, test.flips)
+    own = share().of(absent)
     for done, clip in enumerate(own, start=1):
         # Clip by clip: in a batch with others the last bits would depend on which others are still to do.
-        feature, score = (rows[0] for rows in motion_scores(model, store, [clip], views, space.device))
+        feature, score = (rows[0] for rows in motion_scores(model, store, [clip], test, space.device))
         space.cache.put("motion_tokens", keys[clip.name], {"tokens": feature, "scores": score})
         features[clip.name], scores[clip.name] = feature, score
         tick()
@@ -333,9 +318,7 @@ def train_head(
     train = tables["train"]
     parts = [train.motion.numpy(), train.appearance.numpy()]
     seed_all(seed)
-    head = build_head(
-        experiment, name, train.motion.shape[-1], train.appearance.shape[-1], len(inputs.labels)
-    )
+    head = build_head(f, name, train.motion.shape[-1], train.appearance.shape[-1], len(inputs.labels))
     if f.standardize:
         head.fit_statistics(train.motion, train.appearance)
     if head.from_text:
@@ -351,5 +334,5 @@ def train_head(
     feed = HeadFeed(head, train, tables["val"], t.batch, seed, share())
 
     made = _Stage(stage, folder, fingerprint, inputs.labels, sources)
-    result = _train(space, made, head, feed, t.settings())
+    result = _train(space, made, head, feed, t)
     return head.to(space.device), result

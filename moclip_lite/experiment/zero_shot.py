@@ -58,7 +58,7 @@ def zero_shot_file(
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    frames = encoder.encode_images(read_clip_frames(path, space.appearance_spec))
+    frames = encoder.encode_images(read_clip_frames(path, space.experiment.clip))
     classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts).check(labels))
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")

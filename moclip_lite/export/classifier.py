@@ -22,7 +22,8 @@ from ..errors import CheckpointError, MoclipError
 from ..fusion.features import FeatureTable, head_scores
 from ..motion.augment import views
 from ..motion.network import MotionNet
-from ..motion.scores import Views, batch_motion_scores
+from ..motion.scores import batch_motion_scores
+from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
 from ..sampling import choose_segments
 from ..storage.files import write_json
@@ -99,16 +100,10 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         },
         "answer": "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
         "appearance.onnx, with any motion_tokens",
-        "preprocessing": {"motion": _motion_rules(settings["motion"])},
+        "preprocessing": {"motion": experiment.motion.reading()},
         "warnings": classifier.warnings,
         **settings,
     }  # fmt: skip
-
-
-def _motion_rules(motion: dict[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`moclip_lite.motion.read.MotionSpec`."""
-    names = ("backend", "field", "segments", "frames", "grid", "normalize_distance", "crop", "crop_side")
-    return {name: motion[name] for name in names}
 
 
 class _Motion(nn.Module):
@@ -116,7 +111,7 @@ class _Motion(nn.Module):
 
     chosen: Tensor
 
-    def __init__(self, network: MotionNet, segments: int, test: Views) -> None:
+    def __init__(self, network: MotionNet, segments: int, test: ViewSettings) -> None:
         super().__init__()
         self.network, self.test = network, test
         indices = choose_segments(segments, test.segments) if test.segments else np.arange(segments)
@@ -143,16 +138,11 @@ class _Head(nn.Module):
         return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
 
 
-def _views(classifier: Classifier) -> Views:
-    test = classifier.experiment.test
-    return Views(test.segments, test.crops, test.flips)
-
-
 def _export_motion(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
     if classifier.motion is None:
         return []
-    segments, *rest = classifier.experiment.motion.spec().shape
-    network = _Motion(classifier.motion, segments, _views(classifier)).eval()
+    segments, *rest = classifier.experiment.motion.shape
+    network = _Motion(classifier.motion, segments, classifier.experiment.test).eval()
     file = export_network(
         network, [torch.randn(2, segments, *rest)], folder / "motion.onnx", inputs=["motion"],
         outputs=["scores", "tokens"], metadata=about,
@@ -201,9 +191,9 @@ def _compare_chain(classifier: Classifier, folder: Path) -> float:
     rng, differences = np.random.default_rng(0), [0.0]
     tokens = features = None
     if classifier.motion is not None:
-        motion = (2 * rng.standard_normal((1, *classifier.experiment.motion.spec().shape))).astype(np.float16)
+        motion = (2 * rng.standard_normal((1, *classifier.experiment.motion.shape))).astype(np.float16)
         wanted, probabilities = batch_motion_scores(
-            classifier.motion, motion, _views(classifier), torch.device("cpu")
+            classifier.motion, motion, classifier.experiment.test, torch.device("cpu")
         )
         scores, tokens = open_session(folder / "motion.onnx").run(None, {"motion": motion.astype(np.float32)})
         differences += [_apart(tokens, wanted), _apart(_softmax(scores), probabilities)]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..appearance.mobileviclip import VideoAppearanceEncoder
 from ..appearance.open_clip import AppearanceEncoder
-from ..experiment.config import ClipConfig
+from ..appearance.settings import AppearanceSettings
 from .videotext import picture_rules
 
 __all__ = ["PictureNetwork", "picture_network", "sees_clips"]
@@ -59,7 +59,7 @@ def sees_clips(encoder: AppearanceEncoder) -> bool:
 
 
 def picture_network(
-    encoder: AppearanceEncoder, clip: ClipConfig
+    encoder: AppearanceEncoder, clip: AppearanceSettings
 ) -> tuple[PictureNetwork, Tensor, dict[str, Any]]:
     """The network of an encoder.
 

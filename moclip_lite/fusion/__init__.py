@@ -1,53 +1,23 @@
-"""Heads on cached features, by name. All take (motion, appearance) features and give scores."""
+"""Fusion heads: small classifiers on cached motion and appearance features, created by name.
+
+One head a file. ``base`` has their interface, ``controls`` the heads that see one stream, ``features`` the tables of
+features that heads are trained and tested on, ``training`` the fitting of a head.
+"""
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ConfigError
+from .registry import CONTROLS, HEADS, check_head, list_heads
+from .settings import FusionSettings
 
 if TYPE_CHECKING:
     from .base import Head
 
-__all__ = ["CONTROLS", "check_head", "create_head", "list_heads"]
+__all__ = ["CONTROLS", "FusionSettings", "build_head", "check_head", "create_head", "list_heads"]
 
-CONTROLS: Final = ("appearance_one_frame", "appearance_only", "motion_only")
-"""Heads that see one stream."""
-
-# Module and class: a configuration is checked against the names without torch, which takes seconds to import.
-_HEADS: Final = {
-    "appearance_one_frame": ("controls", "AppearanceOneFrame"),
-    "appearance_only": ("controls", "AppearanceOnly"),
-    "concat_mlp": ("concat_mlp", "ConcatMLP"),
-    "film": ("film", "FiLM"),
-    "gated_sum": ("gated_sum", "GatedSum"),
-    "late_average": ("late_average", "LateAverage"),
-    "low_rank_bilinear": ("low_rank_bilinear", "LowRankBilinear"),
-    "modality_dropout": ("modality_dropout", "ModalityDropout"),
-    "motion_only": ("controls", "MotionOnly"),
-    "query_attention": ("query_attention", "QueryAttention"),
-    "residual_adapter": ("residual_adapter", "ResidualAdapter"),
-}
-
-
-def list_heads() -> list[str]:
-    """Names that :func:`create_head` takes, controls included."""
-    return sorted(_HEADS)
-
-
-def check_head(name: str) -> str:
-    """Return the name of a head there is.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
-    if name not in _HEADS:
-        near = difflib.get_close_matches(name, _HEADS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"fusion.head must be one of {', '.join(list_heads())}, got {name!r}{hint}")
-    return name
+_DEFAULT: Final = FusionSettings()
 
 
 def create_head(
@@ -56,8 +26,8 @@ def create_head(
     appearance_dim: int,
     num_classes: int,
     *,
-    hidden: int = 512,
-    dropout: float = 0.5,
+    hidden: int = _DEFAULT.hidden,
+    dropout: float = _DEFAULT.dropout,
 ) -> Head:
     """Build a head.
 
@@ -78,8 +48,16 @@ def create_head(
     """
     from .base import HeadSize
 
-    module, kind = _HEADS[check_head(name)]
-    made: Head = getattr(import_module(f".{module}", __name__), kind)(
-        HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout)
+    module, kind = HEADS[check_head(name)]
+    size = HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout)
+    head: Head = getattr(import_module(f".{module}", __name__), kind)(size)
+    return head
+
+
+def build_head(
+    settings: FusionSettings, name: str, motion_dim: int, appearance_dim: int, num_classes: int
+) -> Head:
+    """Build the head of that name, ``settings.head`` or a control beside it, at the size that the settings give."""
+    return create_head(
+        name, motion_dim, appearance_dim, num_classes, hidden=settings.hidden, dropout=settings.dropout
     )
-    return made

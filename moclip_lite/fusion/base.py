@@ -1,19 +1,22 @@
-"""What every head has: its interface and the standardisation of its inputs."""
+"""Interface of fusion heads, and the parts that several of them share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .features import FeatureTable
 
 __all__ = ["Head", "HeadSize", "Standardize", "as_tokens", "mlp", "pool_tokens"]
 
 
 @dataclass(frozen=True)
 class HeadSize:
-    """What a head is built for.
+    """Dimensions of a head.
 
     Attributes:
         motion: length of a motion token.
@@ -57,16 +60,22 @@ class Standardize(nn.Module):
 class Head(nn.Module):
     """(motion [B, T, Dm] or [B, Dm], appearance [B, N, Da] or [B, Da]) -> scores [B, C].
 
-    In training a head may give the scores of several classifiers, [B, C, K]: each has its own loss.
+    In training a head may return the scores of several classifiers, [B, C, K]: each has its own loss.
+
+    A head is fitted in this order: :meth:`fit_statistics` on the training features, :meth:`start_from_text` where
+    `from_text` is set, then its weights, by :meth:`solve` where `closed_form` is set and by gradient descent in the
+    training loop elsewhere; the loop calls :meth:`calibrate` before each validation.
 
     Attributes:
-        tokens: whether the head looks at single frames and segments; if not, features may be
-            averaged over them once and for all.
-        from_text: whether :meth:`start_from_text` should be called before training.
+        tokens: whether the head looks at single frames and segments; if not, features may be averaged over them
+            once before training.
+        from_text: whether the head starts from text embeddings of the class names.
+        closed_form: whether :meth:`solve` fits all weights.
     """
 
     tokens: ClassVar[bool] = False
     from_text: ClassVar[bool] = False
+    closed_form: ClassVar[bool] = False
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__()
@@ -79,13 +88,21 @@ class Head(nn.Module):
         self.appearance_norm.fit(pool_tokens(appearance))
 
     def start_from_text(self, classes: Tensor) -> None:
-        """Take the class names' text embeddings [C, Da], L2-normalised; most heads have no use for them."""
+        """Take the class names' text embeddings [C, Da], L2-normalised; ignored by most heads."""
 
     def calibrate(self, motion: Tensor, appearance: Tensor, labels: Tensor) -> None:
-        """Fit what training clips can't tell on held-out ones, before each validation; most heads have no such part."""
+        """Fit the parameters that need held-out clips; most heads have none."""
+
+    def solve(self, train: FeatureTable, val: FeatureTable) -> None:
+        """Fit all weights to `train`, with hyperparameters chosen on `val`."""
+        raise TypeError(f"{type(self).__name__} is trained by gradient descent")
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        raise TypeError(f"{type(self).__name__} does not say how it joins the streams")
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+    def standardized(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features of both streams, averaged over segments and frames: [B, Dm] and [B, Da]."""
+        return self.motion_norm(pool_tokens(motion)), self.appearance_norm(pool_tokens(appearance))
 
 
 def pool_tokens(features: Tensor) -> Tensor:
@@ -98,6 +115,8 @@ def as_tokens(features: Tensor) -> Tensor:
     return features if features.ndim == 3 else features[:, None]
 
 
-def mlp(before: int, hidden: int, after: int, dropout: float) -> nn.Sequential:
+def mlp(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     """Linear, ReLU, Dropout, Linear: the paper's classifier."""
-    return nn.Sequential(nn.Linear(before, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, after))
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+    )

@@ -1,16 +1,11 @@
-"""The paper's late fusion: both features side by side into one hidden layer."""
+"""The paper's late fusion: both features concatenated into one hidden layer."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from .base import (
-    Head,
-    HeadSize,
-    mlp,
-    pool_tokens,
-)
+from .base import Head, HeadSize, mlp
 
 __all__ = ["ConcatMLP"]
 
@@ -22,10 +17,6 @@ class ConcatMLP(Head):
         super().__init__(size)
         self.net = mlp(size.motion + size.appearance, size.hidden, size.classes, size.dropout)
 
-    def streams(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised features of both streams, [B, Dm] and [B, Da]."""
-        return self.motion_norm(pool_tokens(motion)), self.appearance_norm(pool_tokens(appearance))
-
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        scores: Tensor = self.net(torch.cat(self.streams(motion, appearance), dim=-1))
+        scores: Tensor = self.net(torch.cat(self.standardized(motion, appearance), dim=-1))
         return scores

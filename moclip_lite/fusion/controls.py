@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .base import (
-    Head,
-    HeadSize,
-    as_tokens,
-    mlp,
-    pool_tokens,
-)
+from .base import Head, HeadSize, as_tokens, mlp, pool_tokens
 
 __all__ = ["AppearanceOneFrame", "AppearanceOnly", "MotionOnly"]
 
 
-def _matched(own: int, other: int, classes: int, hidden: int) -> int:
-    """Hidden width that gives one stream the parameters of the paper's fused head."""
-    return max(1, round(hidden * (own + other + classes + 1) / (own + classes + 1)))
+def _matched_width(dim: int, other_dim: int, size: HeadSize) -> int:
+    """Hidden width that gives a head on `dim` features the parameters of the paper's fused head."""
+    return max(1, round(size.hidden * (dim + other_dim + size.classes + 1) / (dim + size.classes + 1)))
 
 
 class AppearanceOnly(Head):
@@ -25,8 +19,8 @@ class AppearanceOnly(Head):
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__(size)
-        wide = _matched(size.appearance, size.motion, size.classes, size.hidden)
-        self.net = mlp(size.appearance, wide, size.classes, size.dropout)
+        width = _matched_width(size.appearance, size.motion, size)
+        self.net = mlp(size.appearance, width, size.classes, size.dropout)
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         scores: Tensor = self.net(self.appearance_norm(pool_tokens(appearance)))
@@ -34,7 +28,7 @@ class AppearanceOnly(Head):
 
 
 class AppearanceOneFrame(AppearanceOnly):
-    """Sees the middle frame alone: what a single image tells."""
+    """Sees the middle frame only: the control for the use of several frames."""
 
     tokens = True
 
@@ -55,8 +49,8 @@ class MotionOnly(Head):
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__(size)
-        wide = _matched(size.motion, size.appearance, size.classes, size.hidden)
-        self.net = mlp(size.motion, wide, size.classes, size.dropout)
+        width = _matched_width(size.motion, size.appearance, size)
+        self.net = mlp(size.motion, width, size.classes, size.dropout)
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         scores: Tensor = self.net(self.motion_norm(pool_tokens(motion)))

@@ -1,4 +1,4 @@
-"""From cached motion to scores: the store, the training feeds and multi-view testing."""
+"""Tables of cached features: batches for training a head, and the scores of a trained one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .base import Head, pool_tokens
 
 __all__ = ["FeatureTable", "HeadFeed", "head_scores"]
 
-_HEAD_BATCH: Final = 1024
+_SCORE_BATCH: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,22 @@ class FeatureTable:
     labels: Tensor
 
     def for_head(self, head: Head) -> FeatureTable:
-        """The table itself, or averaged over segments and frames where the head would do so each time."""
+        """The table itself, or its average over segments and frames for a head that looks at that only."""
         if head.tokens:
             return self
         return FeatureTable(pool_tokens(self.motion), pool_tokens(self.appearance), self.labels)
 
 
 class HeadFeed:
-    """Batches of cached features for a head; everything is in memory."""
+    """Batches of cached features for the training of a head; all features are in memory.
+
+    Args:
+        head: decides whether features are averaged beforehand.
+        train, val: features of the training and validation clips.
+        batch: clips in a batch, over all processes.
+        seed: of the order of clips.
+        part: this process' part of each batch.
+    """
 
     def __init__(
         self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int, part: Share = SINGLE
@@ -57,14 +65,18 @@ class HeadFeed:
         order = rng.permutation(len(self._train.labels))
         for chosen in batches(order, self._batch, 2 * self._part.world):
             index = torch.from_numpy(self._part.even(chosen))
-            table = self._train
-            yield (table.motion[index], table.appearance[index]), table.labels[index]
+            yield (self._train.motion[index], self._train.appearance[index]), self._train.labels[index]
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
-        """On the validation clips, to which the head is calibrated first."""
+        """Calibrate the head to the validation clips; return their top-1 in percent and cross-entropy."""
         head, val = cast(Head, model), self._val
         head.calibrate(val.motion, val.appearance, val.labels)
         return judge(head_scores(head, val), val.labels.numpy())
+
+    def solve(self, head: Head) -> float:
+        """Fit a head in closed form; return the cross-entropy on the training clips."""
+        head.solve(self._train, self._val)
+        return judge(head_scores(head, self._train), self._train.labels.numpy())[1]
 
 
 @torch.inference_mode()
@@ -73,9 +85,9 @@ def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
     head.eval()
     device = next(head.parameters()).device
     table = table.for_head(head)
-    parts = []
-    for start in range(0, len(table.labels), _HEAD_BATCH):
-        chosen = slice(start, start + _HEAD_BATCH)
-        scores = head(table.motion[chosen].to(device), table.appearance[chosen].to(device))
-        parts.append(scores.softmax(dim=1).cpu())
-    return np.asarray(torch.cat(parts).numpy(), np.float32)
+    batch_scores = []
+    for start in range(0, len(table.labels), _SCORE_BATCH):
+        rows = slice(start, start + _SCORE_BATCH)
+        scores = head(table.motion[rows].to(device), table.appearance[rows].to(device))
+        batch_scores.append(scores.softmax(dim=1).cpu())
+    return np.asarray(torch.cat(batch_scores).numpy(), np.float32)

@@ -1,11 +1,11 @@
-"""Modulation: motion scales and shifts what is seen."""
+"""Modulation: motion scales and shifts the appearance feature."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Head, HeadSize, pool_tokens
+from .base import Head, HeadSize
 
 __all__ = ["FiLM"]
 
@@ -28,7 +28,8 @@ class FiLM(Head):
         self.classifier = nn.Sequential(nn.Dropout(size.dropout), nn.Linear(size.hidden, size.classes))
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        seen = functional.relu(self.appearance(self.appearance_norm(pool_tokens(appearance))))
-        scale, shift = self.motion(self.motion_norm(pool_tokens(motion))).chunk(2, dim=-1)
-        scores: Tensor = self.classifier(functional.relu((1 + scale) * seen + shift))
+        motion_feature, appearance_feature = self.standardized(motion, appearance)
+        hidden = functional.relu(self.appearance(appearance_feature))
+        scale, shift = self.motion(motion_feature).chunk(2, dim=-1)
+        scores: Tensor = self.classifier(functional.relu((1 + scale) * hidden + shift))
         return scores

@@ -1,11 +1,11 @@
-"""Gated sum: each hidden unit decides, clip by clip, which stream it listens to."""
+"""Gated sum: each hidden unit weighs the two streams, clip by clip."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from .base import Head, HeadSize, pool_tokens
+from .base import Head, HeadSize
 
 __all__ = ["GatedSum"]
 
@@ -22,8 +22,8 @@ class GatedSum(Head):
         self.classifier = nn.Sequential(nn.Dropout(size.dropout), nn.Linear(width, size.classes))
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        moving, seen = self.motion_norm(pool_tokens(motion)), self.appearance_norm(pool_tokens(appearance))
-        gate = self.gate(torch.cat([moving, seen], dim=-1)).sigmoid()
-        joined = gate * self.motion(moving).tanh() + (1 - gate) * self.appearance(seen).tanh()
-        scores: Tensor = self.classifier(joined)
+        features = self.standardized(motion, appearance)
+        gate = self.gate(torch.cat(features, dim=-1)).sigmoid()
+        fused = gate * self.motion(features[0]).tanh() + (1 - gate) * self.appearance(features[1]).tanh()
+        scores: Tensor = self.classifier(fused)
         return scores

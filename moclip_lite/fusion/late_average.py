@@ -1,4 +1,4 @@
-"""Late fusion of scores: one classifier per stream, weighed by how each does on held-out clips."""
+"""Late fusion of scores: a classifier per stream, weighted by held-out performance."""
 
 from __future__ import annotations
 
@@ -9,17 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .base import (
-    Head,
-    HeadSize,
-    mlp,
-    pool_tokens,
-)
+from .base import Head, HeadSize, mlp
 
 __all__ = ["LateAverage", "pool_weights"]
 
-_PRIOR: Final = 0.5  # the plain average, and how far from it a weight is thought to be
-_LEAST: Final = 1e-3  # of a weight: two useless streams still have an order of classes
+_PRIOR: Final = 0.5  # mean of the weights' normal prior (the plain average) and its standard deviation
+_MIN_WEIGHT: Final = 1e-3  # above 0, so that two useless streams still rank the classes
 
 
 class LateAverage(Head):
@@ -28,9 +23,9 @@ class LateAverage(Head):
     Two-stream networks average their scores with a fixed weight (Simonyan and Zisserman 2014). Log
     scores are added, not probabilities: a class that one stream rules out stays ruled out.
 
-    Both classifiers fit their training clips nearly perfectly, so that these can't tell which one to
-    trust. Each is trained on its own loss, to be good alone, and the weights are fitted on scores of
-    clips that neither has seen (stacked generalisation, Wolpert 1992): see :func:`pool_weights`.
+    Both classifiers fit their training clips nearly perfectly, so these clips don't show which one is
+    better. Each is trained on its own loss, and the weights are fitted on scores of clips that neither
+    has seen (stacked generalisation, Wolpert 1992): see :func:`pool_weights`.
     """
 
     weights: Tensor
@@ -43,29 +38,28 @@ class LateAverage(Head):
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         """Scores [B, C]; in training those of each stream, [B, C, 2]."""
-        each = self.each(motion, appearance)
-        return each if self.training else each @ self.weights
+        scores = self.stream_scores(motion, appearance)
+        return scores if self.training else scores @ self.weights
 
-    def each(self, motion: Tensor, appearance: Tensor) -> Tensor:
+    def stream_scores(self, motion: Tensor, appearance: Tensor) -> Tensor:
         """Log-probabilities of each stream, [B, C, 2]."""
-        moving = self.motion(self.motion_norm(pool_tokens(motion)))
-        seen = self.appearance(self.appearance_norm(pool_tokens(appearance)))
-        return torch.stack([moving, seen], dim=-1).log_softmax(dim=1)
+        motion_feature, appearance_feature = self.standardized(motion, appearance)
+        logits = [self.motion(motion_feature), self.appearance(appearance_feature)]
+        return torch.stack(logits, dim=-1).log_softmax(dim=1)
 
     def calibrate(self, motion: Tensor, appearance: Tensor, labels: Tensor) -> None:
         with torch.no_grad():
-            each = self.each(motion.to(self.weights.device), appearance.to(self.weights.device))
-            fitted = pool_weights(each.double().cpu().numpy(), labels.cpu().numpy())
-            self.weights.copy_(torch.from_numpy(fitted))
+            scores = self.stream_scores(motion.to(self.weights.device), appearance.to(self.weights.device))
+            weights = pool_weights(scores.double().cpu().numpy(), labels.cpu().numpy())
+            self.weights.copy_(torch.from_numpy(weights))
 
 
 def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Weights of streams in a logarithmic opinion pool, by their scores on clips they were not trained on.
+    """Fit the weights of streams in a logarithmic opinion pool to held-out clips.
 
-    The cross-entropy of softmax(scores @ weights) is convex in the weights, whose sum also sets how
-    sure the pool is (temperature; Platt 1999, Guo et al. 2017). A normal prior around the plain average
-    keeps few clips from deciding too much: ten clips shift the weights, a hundred set them. No stream gets a
-    negative weight.
+    The cross-entropy of softmax(scores @ weights) is convex in the weights, whose sum is also the
+    inverse temperature of the pool (Platt 1999, Guo et al. 2017). A normal prior around the plain average
+    limits the effect of few clips: ten shift the weights, a hundred determine them. No weight is negative.
 
     Args:
         scores: log-probabilities [N, C, streams].
@@ -74,20 +68,20 @@ def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64])
     Returns:
         [streams].
     """
-    from scipy.optimize import minimize  # a second to import, and not for testing
+    from scipy.optimize import minimize  # a second to import, and not needed in testing
 
     truth = scores[np.arange(len(labels)), labels]
 
     def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         pooled = scores @ weights
-        top = pooled.max(axis=1, keepdims=True)
-        shares = np.exp(pooled - top)
-        total = shares.sum(axis=1, keepdims=True)
-        expected = np.einsum("nc,ncs->ns", shares / total, scores)
-        away = (weights - _PRIOR) / _PRIOR
-        value = (np.log(total) + top).sum() - (truth @ weights).sum() + 0.5 * (away**2).sum()
-        return float(value), (expected - truth).sum(axis=0) + away / _PRIOR
+        largest = pooled.max(axis=1, keepdims=True)
+        exponentials = np.exp(pooled - largest)
+        total = exponentials.sum(axis=1, keepdims=True)
+        expected = np.einsum("nc,ncs->ns", exponentials / total, scores)
+        deviation = (weights - _PRIOR) / _PRIOR
+        value = (np.log(total) + largest).sum() - (truth @ weights).sum() + 0.5 * (deviation**2).sum()
+        return float(value), (expected - truth).sum(axis=0) + deviation / _PRIOR
 
     start = np.full(scores.shape[2], _PRIOR)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(_LEAST, None)] * len(start))
-    return np.asarray(found.x, np.float64)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(_MIN_WEIGHT, None)] * len(start))
+    return np.asarray(optimum.x, np.float64)

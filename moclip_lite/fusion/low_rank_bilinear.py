@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .base import Head, HeadSize, pool_tokens
+from .base import Head, HeadSize
 
 __all__ = ["LowRankBilinear"]
 
@@ -12,7 +12,7 @@ __all__ = ["LowRankBilinear"]
 class LowRankBilinear(Head):
     """P((U m + 1) * (V a + 1)), after Kim et al. 2017 (arXiv 1610.04325), equation 5.
 
-    The ones keep each stream's own share: without them a quiet stream would silence the other.
+    The ones keep a linear term of each stream: without them a feature near zero would cancel the other stream.
     """
 
     def __init__(self, size: HeadSize) -> None:
@@ -25,7 +25,7 @@ class LowRankBilinear(Head):
         self.classifier = nn.Sequential(nn.Dropout(size.dropout), nn.Linear(size.hidden, size.classes))
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        moving = self.motion(self.motion_norm(pool_tokens(motion)))
-        seen = self.appearance(self.appearance_norm(pool_tokens(appearance)))
-        scores: Tensor = self.classifier(self.norm(moving * seen))
+        motion_feature, appearance_feature = self.standardized(motion, appearance)
+        product = self.motion(motion_feature) * self.appearance(appearance_feature)
+        scores: Tensor = self.classifier(self.norm(product))
         return scores

@@ -1,4 +1,4 @@
-"""Modality dropout: neither stream may rely on the other being there."""
+"""Modality dropout: training that lets no stream depend on the other."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["ModalityDropout"]
 class ModalityDropout(ConcatMLP):
     """The paper's head, trained with one stream blanked at random (ModDrop, Neverova et al. 2016).
 
-    A blank stream is the training mean, which is also what a clip without motion gets in testing.
+    A blank stream is the training mean, which is also the input of a clip without motion in testing.
     """
 
-    RATE: Final = 0.2  # of clips lose motion, and as many others lose appearance
+    RATE: Final = 0.2  # share of clips that lose motion; as many others lose appearance
 
-    def streams(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
-        moving, seen = super().streams(motion, appearance)
+    def standardized(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
+        motion_feature, appearance_feature = super().standardized(motion, appearance)
         if self.training:
-            chance = torch.rand(len(moving), 1, device=moving.device)
-            moving = moving * (chance >= self.RATE)
-            seen = seen * (chance < 1 - self.RATE)
-        return moving, seen
+            draw = torch.rand(len(motion_feature), 1, device=motion_feature.device)
+            motion_feature = motion_feature * (draw >= self.RATE)
+            appearance_feature = appearance_feature * (draw < 1 - self.RATE)
+        return motion_feature, appearance_feature

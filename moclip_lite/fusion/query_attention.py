@@ -1,4 +1,4 @@
-"""A learned query reads the tokens of both streams: a light decoder on frozen features."""
+"""Cross-attention of a learned query over the tokens of both streams."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from .base import Head, HeadSize, as_tokens
 
-__all__ = ["QueryAttention", "time_code"]
+__all__ = ["QueryAttention", "time_encoding"]
 
 
-def time_code(count: int, width: int) -> Tensor:
-    """Sines of the time of `count` tokens spread evenly over a clip, float32 [count, width].
+def time_encoding(count: int, width: int) -> Tensor:
+    """Sinusoidal encoding of the times of `count` tokens spread evenly over a clip, float32 [count, width].
 
-    Time runs from 0 to 1, so that frames and segments of one moment have nearly the same code,
-    whatever their numbers.
+    Time runs from 0 to 1, so that a frame and a segment of the same moment have nearly the same
+    encoding, however many of each there are.
     """
     time = (torch.arange(count) + 0.5) / count
-    octaves = 2.0 ** (torch.arange(math.ceil(width / 2)) % 7)  # 1 to 64 half waves, then again
+    octaves = 2.0 ** (torch.arange(math.ceil(width / 2)) % 7)  # 1 to 64 half waves, repeated
     waves = math.pi * time[:, None] * octaves
     return torch.cat([waves.sin(), waves.cos()], dim=1)[:, :width]
 
@@ -27,8 +27,8 @@ def time_code(count: int, width: int) -> Tensor:
 class QueryAttention(Head):
     """One cross-attention layer of a class query over frame tokens and motion tokens.
 
-    In the spirit of EVL (Lin et al. 2022, arXiv 2208.03550): the backbones stay frozen, a query
-    gathers from their tokens, the classifier sees the query.
+    After EVL (Lin et al. 2022, arXiv 2208.03550): the backbones stay frozen, a query attends to their
+    tokens, and the classifier sees the query.
     """
 
     tokens = True
@@ -50,16 +50,14 @@ class QueryAttention(Head):
         )
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        parts = []
-        streams = (
-            (self.motion, self.motion_norm, motion),
-            (self.appearance, self.appearance_norm, appearance),
-        )
-        for kind, (project, norm, features) in zip(self.kind, streams, strict=True):
-            projected = project(norm(as_tokens(features)))
-            parts.append(projected + kind + time_code(projected.shape[1], projected.shape[2]).to(projected))
-        tokens = self.before(torch.cat(parts, dim=1))
-        query = self.query.expand(tokens.shape[0], -1, -1)
-        gathered = query + self.attention(query, tokens, tokens, need_weights=False)[0]
-        scores: Tensor = self.classifier((gathered + self.feed(gathered))[:, 0])
+        motion_tokens = self.motion(self.motion_norm(as_tokens(motion)))
+        appearance_tokens = self.appearance(self.appearance_norm(as_tokens(appearance)))
+        encoded = [
+            tokens + stream + time_encoding(tokens.shape[1], tokens.shape[2]).to(tokens)
+            for tokens, stream in zip((motion_tokens, appearance_tokens), self.kind, strict=True)
+        ]
+        keys = self.before(torch.cat(encoded, dim=1))
+        query = self.query.expand(keys.shape[0], -1, -1)
+        attended = query + self.attention(query, keys, keys, need_weights=False)[0]
+        scores: Tensor = self.classifier((attended + self.feed(attended))[:, 0])
         return scores

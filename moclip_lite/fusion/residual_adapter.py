@@ -1,4 +1,4 @@
-"""Zero-shot logits and a small correction: works from few clips per class."""
+"""Zero-shot logits with a learned correction, for few clips per class."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ class ResidualAdapter(Head):
         )
         for parameter in self.adapter[-1].parameters():
             nn.init.zeros_(parameter)
-        start = functional.normalize(torch.randn(size.classes, size.appearance), dim=-1)
-        self.classes = nn.Parameter(start)
+        self.classes = nn.Parameter(functional.normalize(torch.randn(size.classes, size.appearance), dim=-1))
         self.log_scale = nn.Parameter(torch.tensor([math.log(self.SCALE)]))
 
     def start_from_text(self, classes: Tensor) -> None:
@@ -45,8 +44,8 @@ class ResidualAdapter(Head):
             self.classes.copy_(classes)
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        moving, seen = pool_tokens(motion), pool_tokens(appearance)
-        residual = self.adapter(torch.cat([self.motion_norm(moving), self.appearance_norm(seen)], dim=-1))
-        joined = functional.normalize(functional.normalize(seen, dim=-1) + residual, dim=-1)
+        residual = self.adapter(torch.cat(self.standardized(motion, appearance), dim=-1))
+        image = functional.normalize(pool_tokens(appearance), dim=-1)
+        adapted = functional.normalize(image + residual, dim=-1)
         scale = self.log_scale.exp().clamp(max=self.SCALE)
-        return scale * joined @ functional.normalize(self.classes, dim=-1).T
+        return scale * adapted @ functional.normalize(self.classes, dim=-1).T

@@ -1,8 +1,9 @@
-"""What a MobileViCLIP is built from: plain values that travel with its weights."""
+"""Configuration of a MobileViCLIP: plain values, stored beside its weights."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -24,11 +25,11 @@ VOCABULARY: Final = 49408  # OpenAI's BPE
 
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 NO_NORMALIZATION: Final[Statistics] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""MobileCLIP's S0 and S2: pictures from 0 to 1 as they are."""
+"""MobileCLIP's S0 and S2 take pictures from 0 to 1 unchanged."""
 IMAGENET: Final[Statistics] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""What users of the published MobileViCLIP weights feed them."""
+"""Used with the published MobileViCLIP weights."""
 
-_LARGEST: Final = 4096  # of any count in a description read from a file
+_MAX_SIZE: Final = 4096  # limit of every count, because configurations are also read from files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +37,17 @@ class MobileViClipConfig:
     """Size and shape of a model.
 
     Attributes:
-        name: "tiny" and "small" are the paper's; other names are for reduced models.
-        trunk: timm's FastViT the image encoder is taken from.
-        depths, dims: blocks and channels of its four stages, each a multiple of the one before; the
-            last stage is attention with heads of 32 channels.
+        name: "tiny" and "small" are the paper's models; other names are free for reduced ones.
+        trunk: timm's name of the FastViT used as image encoder.
+        depths, dims: blocks and channels of its four stages. Each number of channels is a multiple of the
+            previous one; the last stage is attention with heads of 32 channels.
         embed_dim: length of an embedding.
-        text: "mct" is MobileCLIP-S0's tower, "transformer" S2's (open_clip's).
-        text_width, text_heads, text_layers: of the text tower's transformer layers.
-        num_frames: T.
+        text: text tower; "mct" is MobileCLIP-S0's, "transformer" is S2's (open_clip's).
+        text_width, text_heads, text_layers: sizes of the text tower's transformer.
+        num_frames: frames of a clip, T.
         image_size: side of a frame in pixels, a multiple of 32.
-        temporal: False leaves the temporal modules out: the image model, frame by frame.
-        normalization: mean and standard deviation of a channel, for pictures from 0 to 1.
+        temporal: whether there are temporal modules; without them each frame is encoded by itself.
+        normalization: mean and standard deviation of each channel, for pictures from 0 to 1.
     """
 
     name: str
@@ -66,40 +67,37 @@ class MobileViClipConfig:
     def __post_init__(self) -> None:
         sizes = [*self.depths, *self.dims, self.embed_dim, self.num_frames, self.image_size]
         sizes += [self.text_width, self.text_heads, self.text_layers]
-        if len(self.depths) != 4 or len(self.dims) != 4 or not all(0 < n <= _LARGEST for n in sizes):
-            raise ConfigError(f"a MobileViCLIP's counts must be from 1 to {_LARGEST}, in four stages")
+        if len(self.depths) != 4 or len(self.dims) != 4 or not all(0 < n <= _MAX_SIZE for n in sizes):
+            raise ConfigError(f"the sizes of a MobileViCLIP must be from 1 to {_MAX_SIZE}, in four stages")
         if self.image_size % 32 or self.dims[3] % 32 or self.text_width % self.text_heads:
             raise ConfigError(
-                f"image_size {self.image_size} and the last of dims {self.dims[3]} must be multiples of 32, "
-                f"text_width {self.text_width} one of text_heads {self.text_heads}"
+                f"image_size {self.image_size} and the last of dims, {self.dims[3]}, must be multiples of 32, and "
+                f"text_width {self.text_width} a multiple of text_heads {self.text_heads}"
             )
-        if any(after % before for before, after in zip(self.dims, self.dims[1:], strict=False)):
-            raise ConfigError(f"each of dims must be a multiple of the one before, got {self.dims}")
+        if any(dim % previous for previous, dim in itertools.pairwise(self.dims)):
+            raise ConfigError(f"each of dims must be a multiple of the previous one, got {self.dims}")
         if self.text not in ("mct", "transformer") or self.trunk not in ("fastvit_mci0", "fastvit_mci2"):
-            raise ConfigError(f"unknown tower {self.text!r} or {self.trunk!r}")
+            raise ConfigError(f"unknown text tower {self.text!r} or image encoder {self.trunk!r}")
 
     def describe(self) -> dict[str, Any]:
-        """As plain values."""
+        """The configuration as plain values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_description(cls, value: Mapping[str, Any]) -> MobileViClipConfig:
-        """The inverse of :meth:`describe`, for values that come from a file.
+        """Inverse of :meth:`describe`, for values read from a file.
 
         Raises:
-            CheckpointError: not such a description.
+            CheckpointError: the values are not such a description.
         """
         try:
-            known = {field.name for field in dataclasses.fields(cls)}
-            if unknown := sorted(set(value) - known):
-                raise TypeError(f"unknown {unknown[0]!r}")
             mean, std = value["normalization"]
-            fixed = {
+            sequences = {
                 "depths": tuple(int(n) for n in value["depths"]),
                 "dims": tuple(int(n) for n in value["dims"]),
                 "normalization": (tuple(float(x) for x in mean), tuple(float(x) for x in std)),
             }
-            return cls(**{**value, **fixed})
+            return cls(**{**value, **sequences})
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise CheckpointError(f"not the description of a MobileViCLIP ({error})") from error
 
@@ -109,7 +107,11 @@ VARIANTS: Final[dict[str, MobileViClipConfig]] = {
         name="tiny", trunk="fastvit_mci0", depths=(2, 6, 10, 2), dims=(64, 128, 256, 512)
     ),
     "small": MobileViClipConfig(
-        name="small", trunk="fastvit_mci2", depths=(4, 12, 24, 4), dims=(80, 160, 320, 640),
-        text="transformer", text_layers=12,
+        name="small",
+        trunk="fastvit_mci2",
+        depths=(4, 12, 24, 4),
+        dims=(80, 160, 320, 640),
+        text="transformer",
+        text_layers=12,
     ),
-}  # fmt: skip
+}

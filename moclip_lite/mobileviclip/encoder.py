@@ -1,4 +1,4 @@
-"""A model ready for use: folded, frozen, known by the digest of its weights."""
+"""Encoder for inference: a folded, frozen model and the digest of its weights."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """Which model.
+    """Choice of a model.
 
     Attributes:
         name: "mobileviclip-tiny" or "mobileviclip-small".
         pretrained: a tag, a checkpoint's path, or "none" for random weights.
-        seed: of random weights.
-        num_frames: T.
+        seed: seed of random weights.
+        num_frames: frames of a clip, T.
     """
 
     name: str
@@ -41,23 +41,25 @@ class ModelSpec:
 
 
 def located(spec: ModelSpec) -> ModelSpec:
-    """The same model, its checkpoint by absolute path: what keeps a spec is used from other folders too."""
+    """The same choice with an absolute checkpoint path, for files that are used from other folders."""
     path = Path(spec.pretrained).expanduser()
     if spec.pretrained in (RANDOM, *TAGS) or not path.is_file():
         return spec
-    # A link to a file is kept: its target may lack the ending.
+    # A link to a file is not resolved: its target may lack the suffix.
     return replace(spec, pretrained=str(path.parent.resolve() / path.name))
 
 
 class VideoTextEncoder:
-    """Videos and sentences to unit vectors of one space.
+    """Encodes videos and sentences as unit vectors of one space.
 
     Args:
-        spec: which model.
+        spec: the model.
         device: where it runs.
 
     Raises:
-        ConfigError, CheckpointError, WeightsUnavailable: it can't be had.
+        ConfigError: an unknown model or tag.
+        CheckpointError: a checkpoint that does not fit.
+        WeightsUnavailable: weights that can't be downloaded.
     """
 
     def __init__(self, spec: ModelSpec, device: torch.device | None = None) -> None:
@@ -65,39 +67,40 @@ class VideoTextEncoder:
         self.device = device or torch.device("cpu")
         pretrained = None if spec.pretrained == RANDOM else spec.pretrained
         model = create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
-        about = json.dumps(model.config.describe(), sort_keys=True)
-        self.digest = digest_bytes([weights_digest(model).encode(), about.encode()])
+        config = json.dumps(model.config.describe(), sort_keys=True)
+        self.digest = digest_bytes([weights_digest(model).encode(), config.encode()])
         self.model = model.reparameterize().to(self.device)
         self.config = model.config
 
     @property
     def random(self) -> bool:
-        """Whether weights are random, all or some."""
+        """Whether any weights are random."""
         return self.model.random
 
     def describe(self) -> str:
-        """For people: size, frames and weights."""
+        """Size, frames and weights, in words."""
         return self.model.describe()
 
     def read(self, path: Path, start: int = 0, stop: int | None = None) -> Tensor:
-        """Frames of a video or of a stretch of it, float32 [T, 3, S, S].
+        """Read frames of a video or of a part of it: float32 [T, 3, S, S].
 
         Raises:
-            FileNotFoundError, mv_tools.MotionError: it can't be read.
+            FileNotFoundError: no such file.
+            mv_tools.MotionError: the file can't be read.
         """
         return read_clip(path, self.config.num_frames, self.config.image_size, start=start, stop=stop)
 
     @torch.inference_mode()
     def encode_clips(self, clips: Tensor) -> Vectors:
-        """float32 [B, T, 3, S, S] -> float32 [B, D], of length 1."""
+        """Encode clips: float32 [B, T, 3, S, S] -> float32 [B, D], of length 1."""
         return _array(self.model.encode_video(clips.to(self.device), normalize=True))
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str], batch: int = 64) -> Vectors:
-        """Texts -> float32 [N, D], of length 1.
+        """Encode N texts as float32 [N, D], of length 1.
 
         Raises:
-            ValueError: an empty text, or none at all.
+            ValueError: an empty text, or no text.
         """
         tokens = self.model.tokenize(texts).to(self.device)
         return np.concatenate(

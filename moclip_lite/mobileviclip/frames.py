@@ -1,8 +1,9 @@
-"""Pictures of a video as the model takes them."""
+"""Frames of a video, cropped and scaled for the model."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +16,36 @@ import mv_tools
 
 from ..sampling import choose_segments, frame_positions
 
-__all__ = ["centre_box", "random_box", "read_clip", "to_tensor"]
+__all__ = ["Crop", "centre_box", "random_box", "read_clip", "to_tensor"]
 
 Box = tuple[float, float, float, float]
 Picture = npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Crop:
+    """Random choice of frames and of one crop for all of them.
+
+    Attributes:
+        rng: source of randomness.
+        min_area: smallest share of the area that a crop keeps.
+    """
+
+    rng: np.random.Generator
+    min_area: float = 1.0
+
+
 def centre_box(width: int, height: int) -> Box:
-    """The largest square in the middle of a picture: (left, top, right, bottom)."""
+    """Largest centred square of a picture: (left, top, right, bottom)."""
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side
 
 
-def random_box(width: int, height: int, smallest: float, rng: np.random.Generator) -> Box:
-    """A random crop of `smallest` to all of the area, 3:4 to 4:3 (Szegedy et al. 2015)."""
+def random_box(width: int, height: int, min_area: float, rng: np.random.Generator) -> Box:
+    """Random crop of `min_area` to all of the area, with aspect ratios from 3:4 to 4:3 (Szegedy et al. 2015)."""
     for _ in range(10):
-        area = width * height * rng.uniform(smallest, 1)
+        area = width * height * rng.uniform(min_area, 1)
         ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
         w, h = math.sqrt(area * ratio), math.sqrt(area / ratio)
         if w <= width and h <= height:
@@ -41,21 +55,21 @@ def random_box(width: int, height: int, smallest: float, rng: np.random.Generato
 
 
 def to_tensor(picture: Picture, side: int, box: Box | None = None) -> Tensor:
-    """A part of a picture, bilinear with antialiasing.
+    """Crop a picture and scale it, bilinear with antialiasing.
 
-    The part is cut before it is scaled, so that no aspect ratio asks for more memory than the result.
+    The picture is cropped before it is scaled, so that no aspect ratio needs more memory than the result.
 
     Args:
         picture: uint8 [H, W, 3].
-        side: of the result.
-        box: the part; the middle square by default, which is MobileCLIP's resize and centre crop.
+        side: height and width of the result.
+        box: the crop; by default the centred square, which equals MobileCLIP's resize and centre crop.
 
     Returns:
         float32 [3, side, side] in 0..1.
     """
     height, width = picture.shape[:2]
-    part = box or centre_box(width, height)
-    scaled = Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR, box=part)
+    box = box or centre_box(width, height)
+    scaled = Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.array(scaled)).permute(2, 0, 1).float() / 255
 
 
@@ -66,35 +80,33 @@ def read_clip(
     *,
     start: int = 0,
     stop: int | None = None,
-    rng: np.random.Generator | None = None,
-    smallest: float = 1.0,
+    crop: Crop | None = None,
 ) -> Tensor:
-    """Frames of a video, or of a stretch of it; one full-size picture is in memory at a time.
+    """Read frames of a video or of a part of it; one full-size picture is in memory at a time.
 
     Args:
-        path: of the file.
+        path: the video.
         frames, side: T and S.
-        start, stop: the stretch, in frames; a stretch shorter than T repeats its last frame.
-        rng: None for the midpoints of equal parts and the middle square; else frames are drawn within
-            the parts, and one random crop for all of them.
-        smallest: share of the area that a random crop keeps at least.
+        start, stop: the part, in frames; a part shorter than T repeats its last frame.
+        crop: None takes the midpoints of T equal segments and the centred square; otherwise a frame of each
+            segment and one crop for all frames are drawn at random.
 
     Returns:
         float32 [T, 3, S, S] in 0..1.
 
     Raises:
         FileNotFoundError: no such file.
-        mv_tools.MotionError: it can't be read.
+        mv_tools.MotionError: the file can't be read.
     """
     total = (mv_tools.count_frames(path) if stop is None else stop) - start
-    if rng is None or total <= frames:
+    if crop is None or total <= frames:
         positions = start + frame_positions(total, frames)
     else:
-        positions = start + choose_segments(total, frames, rng)
-    wanted, box = positions.tolist(), None
-    found: dict[int, Tensor] = {}
-    for position, picture in mv_tools.iter_rgb_at(path, wanted):
-        if rng is not None and box is None:
-            box = random_box(picture.shape[1], picture.shape[0], smallest, rng)
-        found[position] = to_tensor(picture, side, box)
-    return torch.stack([found[position] for position in wanted])
+        positions = start + choose_segments(total, frames, crop.rng)
+    box: Box | None = None
+    tensors: dict[int, Tensor] = {}
+    for position, picture in mv_tools.iter_rgb_at(path, positions.tolist()):
+        if crop is not None and box is None:
+            box = random_box(picture.shape[1], picture.shape[0], crop.min_area, crop.rng)
+        tensors[position] = to_tensor(picture, side, box)
+    return torch.stack([tensors[position] for position in positions.tolist()])

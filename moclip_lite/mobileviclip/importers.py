@@ -1,8 +1,7 @@
-"""Checkpoints of others, tensor by tensor: what fits, what is missing, what is left over.
+"""Import of other projects' checkpoints into :class:`MobileViCLIP`.
 
-Nothing is lost in silence: what a file holds and the model has no place for, or the reverse, is an
-error unless the caller asks for a part. The names of upstream's temporal convolutions are unknown; where
-they don't match, `rename` says what they are.
+Tensors of the file without a place in the model, and places in the model without a tensor, are an error unless
+a partial import is asked for. The names of upstream's temporal convolutions are unknown; `rename` translates them.
 """
 
 from __future__ import annotations
@@ -19,12 +18,7 @@ from torch import Tensor
 from ..errors import CheckpointError, ConfigError
 from ..storage.files import read_tensors
 from .config import IMAGENET
-from .layouts import (
-    EMBEDDING,
-    Layout,
-    layout_of,
-    our_names,
-)
+from .layouts import EMBEDDING, Layout, find_layout, translate_names
 from .model import MobileViCLIP
 
 __all__ = ["ImportReport", "import_checkpoint", "read_state"]
@@ -34,13 +28,13 @@ _TEMPORAL: Final = "temporal modules"
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of a checkpoint's tensors.
+    """Which tensors an import matched.
 
     Attributes:
-        layout: whose names it uses.
+        layout: naming scheme of the file.
         matched: tensors of the model that were loaded.
-        new: temporal tensors that an image model can't have: they stay what makes the model equal to it.
-        missing: tensors of the model that should have been there.
+        new: temporal tensors that an image model lacks; their initial values leave the image model's output unchanged.
+        missing: other tensors of the model that the file lacks.
         unexpected: tensors of the file that the model has no place for.
     """
 
@@ -51,17 +45,17 @@ class ImportReport:
     unexpected: tuple[str, ...]
 
     def summary(self) -> str:
-        """One line for people."""
+        """One line for users."""
         parts = [f"{self.layout} layout: {len(self.matched)} tensors matched"]
         parts += [f"{len(self.new)} temporal ones new"] if self.new else []
         for kind, names in (("missing", self.missing), ("unexpected", self.unexpected)):
-            shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-            parts.append(f"{len(names)} {kind}" + (f" ({shown})" if names else ""))
+            examples = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+            parts.append(f"{len(names)} {kind}" + (f" ({examples})" if names else ""))
         return ", ".join(parts)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a .pt that holds nothing else; no pickled code runs.
+    """Read the tensors of a .safetensors file, or of a .pt file that holds only tensors; no pickled code runs.
 
     A top-level ``module``, ``state_dict`` or ``model`` is opened.
 
@@ -94,35 +88,28 @@ def import_checkpoint(
 ) -> ImportReport:
     """Load a MobileCLIP or MobileViCLIP checkpoint of another project.
 
-    A checkpoint in the published MobileViCLIP's layout sets the model's normalisation to ImageNet's
-    statistics, as its users do; it does not say so itself.
+    A checkpoint in the published MobileViCLIP's layout sets the model's normalisation to ImageNet's statistics,
+    which its users apply; the file itself does not say so.
 
     Args:
         model: in training form; unchanged if the checkpoint is refused.
-        path: of the file.
-        partial: accept missing and unexpected tensors; the report names them, and the model says from then on
-            which of its parts are random.
-        rename: (regular expression, replacement) on the names in the file, in order.
+        path: the file.
+        partial: accept missing and unexpected tensors. The report names them, and the model remembers which of
+            its parts are random.
+        rename: (regular expression, replacement) pairs, applied in order to the names in the file.
 
     Raises:
-        CheckpointError: not such a file, folded, of another size, not finite, not whole, with integers for
+        CheckpointError: not such a file, folded, of another size, not finite, incomplete, with integers for
             weights, or with two tensors for one place.
         ConfigError: a `rename` that can't be used.
     """
     state = _renamed(path, read_state(path), rename)
-    layout = layout_of(state)
-    if layout is None:
-        first = next(iter(state), "nothing")
-        raise CheckpointError(
-            f"{path} is no checkpoint of MobileCLIP or MobileViCLIP: it holds names such as {first!r}"
-        )
-    if any(".reparam_conv." in name for name in state):
-        raise CheckpointError(f"{path} is folded for inference; give the checkpoint in training form")
-    names = our_names(state, layout, model.config)
-    _refuse_doubles(path, names)
+    layout = _known_layout(path, state)
+    names = translate_names(state, layout, model.config)
+    _refuse_duplicates(path, names)
     target = model.state_dict()
     loaded = {
-        ours: _fit(path, name, state[name], target[ours], model)
+        ours: _converted(path, name, state[name], target[ours], model)
         for name, ours in names.items()
         if ours in target
     }
@@ -149,9 +136,9 @@ def _renamed(path: Path, state: Mapping[str, Tensor], rename: Sequence[tuple[str
 
     Raises:
         ConfigError: a pattern or replacement that can't be used.
-        CheckpointError: two tensors come to one name.
+        CheckpointError: two tensors get the same name.
     """
-    origin: dict[str, str] = {}
+    original: dict[str, str] = {}
     for name in state:
         new = name
         for pattern, replacement in rename:
@@ -159,44 +146,61 @@ def _renamed(path: Path, state: Mapping[str, Tensor], rename: Sequence[tuple[str
                 new = re.sub(pattern, replacement, new)
             except (re.error, IndexError) as error:  # IndexError: no group of that name
                 raise ConfigError(f"{pattern!r} can't be replaced by {replacement!r}: {error}") from error
-        if new in origin:
-            raise CheckpointError(f"{path}: {origin[new]!r} and {name!r} would both be renamed to {new!r}")
-        origin[new] = name
-    return {new: state[name] for new, name in origin.items()}
+        if new in original:
+            raise CheckpointError(f"{path}: {original[new]!r} and {name!r} would both be renamed to {new!r}")
+        original[new] = name
+    return {new: state[name] for new, name in original.items()}
 
 
-def _refuse_doubles(path: Path, names: Mapping[str, str]) -> None:
-    """Refuse two tensors for one place, such as `logit_scale` beside `temp`.
+def _known_layout(path: Path, state: Mapping[str, Tensor]) -> Layout:
+    """The layout of a checkpoint in training form.
 
     Raises:
-        CheckpointError: there are such.
+        CheckpointError: an unknown layout, or a folded checkpoint.
+    """
+    layout = find_layout(state)
+    if layout is None:
+        first = next(iter(state), "nothing")
+        raise CheckpointError(
+            f"{path} is no checkpoint of MobileCLIP or MobileViCLIP: it holds names such as {first!r}"
+        )
+    if any(".reparam_conv." in name for name in state):
+        raise CheckpointError(f"{path} is folded for inference; give the checkpoint in training form")
+    return layout
+
+
+def _refuse_duplicates(path: Path, names: Mapping[str, str]) -> None:
+    """Refuse two tensors for one place, such as `logit_scale` and `temp`.
+
+    Raises:
+        CheckpointError: there are such tensors.
     """
     first: dict[str, str] = {}
     for name, ours in names.items():
         if ours in first:
             raise CheckpointError(
-                f"{path}: {first[ours]!r} and {name!r} are both the model's {ours!r}; which holds?"
+                f"{path}: {first[ours]!r} and {name!r} are both the model's {ours!r}; remove or rename one of them"
             )
         first[ours] = name
 
 
 def _part_of(name: str) -> str:
-    """Which part of the model a tensor is in, for people."""
+    """The part of the model that a tensor belongs to, in words."""
     if ".temporal." in name or name == EMBEDDING:
         return _TEMPORAL
     return "text tower" if name.startswith("text.") else "video encoder"
 
 
 def _random_parts(target: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """What the file had nothing for. New temporal modules are none: together they are the identity."""
+    """Parts that keep random values. Temporal modules that are all new do not count: they are the identity."""
     parts: dict[str, list[bool]] = {}
     for name in target:
         if not name.endswith("num_batches_tracked") and name != "log_temperature":
             parts.setdefault(_part_of(name), []).append(name in loaded)
     return tuple(
-        part if not any(there) else f"{part} ({there.count(False)} of {len(there)} tensors)"
-        for part, there in parts.items()
-        if not all(there) and (any(there) or part != _TEMPORAL)
+        part if not any(present) else f"{part} ({present.count(False)} of {len(present)} tensors)"
+        for part, present in parts.items()
+        if not all(present) and (any(present) or part != _TEMPORAL)
     )
 
 
@@ -207,9 +211,9 @@ def _report(
     target: Mapping[str, Tensor],
     loaded: Mapping[str, Tensor],
 ) -> ImportReport:
-    # How many batches a norm has seen has no part in its output.
+    # The number of batches that a norm has seen does not change its output.
     absent = [name for name in target if name not in loaded and not name.endswith("num_batches_tracked")]
-    temporal = {name for name in absent if ".temporal." in name or name == EMBEDDING}
+    temporal = {name for name in absent if _part_of(name) == _TEMPORAL}
     images_only = layout != "mobileviclip"
     unexpected = [name for name in state if names.get(name) not in target]
     return ImportReport(
@@ -221,8 +225,8 @@ def _report(
     )
 
 
-def _fit(path: Path, name: str, value: Tensor, place: Tensor, model: MobileViCLIP) -> Tensor:
-    """A tensor of the file in the shape of its place."""
+def _converted(path: Path, name: str, value: Tensor, place: Tensor, model: MobileViCLIP) -> Tensor:
+    """A tensor of the file with the shape, type and meaning of its place in the model."""
     if place.is_floating_point() and not value.is_floating_point():
         kind = str(value.dtype).removeprefix("torch.")
         raise CheckpointError(f"{path}: {name!r} holds {kind} numbers, needed are weights in floating point")
@@ -235,8 +239,7 @@ def _fit(path: Path, name: str, value: Tensor, place: Tensor, model: MobileViCLI
         value = -value
     elif name.endswith("head.proj"):
         value = value.T
-    squeezed = [n for n in value.shape if n != 1]
-    if squeezed != [n for n in place.shape if n != 1]:
+    if [n for n in value.shape if n != 1] != [n for n in place.shape if n != 1]:
         raise CheckpointError(
             f"{path} belongs to another model than mobileviclip-{model.config.name} with "
             f"{model.config.num_frames} frames: {name!r} has shape {list(value.shape)}, needed is {list(place.shape)}"

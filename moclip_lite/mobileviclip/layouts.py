@@ -1,101 +1,112 @@
-"""Whose names a checkpoint uses, and what those tensors are called here.
+"""Tensor names of other projects' checkpoints, translated to the names of :class:`MobileViCLIP`.
 
-========== ============================================= ==============================
-layout     names                                         holds
-========== ============================================= ==============================
-mobileviclip ``vision_encoder.*``, ``text_encoder.*``, ``temp`` video encoder, text tower
-apple      ``image_encoder.model.*``, ``text_encoder.*``, ``logit_scale`` image encoder, text tower
-open_clip  ``visual.trunk.*``, ``text.*``, ``logit_scale``   image encoder, text tower
-timm       ``stem.*``, ``stages.*``                          image encoder
-========== ============================================= ==============================
+============  ==================================================  ========================
+layout        names                                               contains
+============  ==================================================  ========================
+mobileviclip  vision_encoder.*, text_encoder.*, temp              video encoder, text tower
+apple         image_encoder.model.*, text_encoder.*, logit_scale  image encoder, text tower
+open_clip     visual.trunk.*, text.*, logit_scale                 image encoder, text tower
+timm          stem.*, stages.*                                    image encoder
+============  ==================================================  ========================
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from types import SimpleNamespace
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
-
-import torch
-from torch import Tensor
 
 from .config import MobileViClipConfig
 
-__all__ = ["EMBEDDING", "Layout", "layout_of", "our_names"]
+__all__ = ["EMBEDDING", "Layout", "find_layout", "translate_names"]
 
 Layout = Literal["mobileviclip", "apple", "open_clip", "timm"]
 EMBEDDING: Final = "video.trunk.stages.3.pos_emb.temporal_embedding"
-_IMAGE: Final[dict[Layout, str]] = {
-    "mobileviclip": "vision_encoder.", "apple": "image_encoder.model.", "open_clip": "visual.trunk.", "timm": "",
-}  # fmt: skip
-_MARKS: Final[dict[Layout, str]] = {**_IMAGE, "timm": "stages."}
+_IMAGE_PREFIX: Final[dict[Layout, str]] = {
+    "mobileviclip": "vision_encoder.",
+    "apple": "image_encoder.model.",
+    "open_clip": "visual.trunk.",
+    "timm": "",
+}
+
+_APPLE_TO_TIMM: Final = {
+    r"^patch_embed\.": "stem.",
+    r"^network\.0\.": "stages.0.blocks.",
+    r"^network\.1\.proj\.": "stages.1.downsample.proj.",
+    r"^network\.2\.": "stages.1.blocks.",
+    r"^network\.3\.proj\.": "stages.2.downsample.proj.",
+    r"^network\.4\.": "stages.2.blocks.",
+    r"^network\.5\.proj\.": "stages.3.downsample.proj.",
+    r"^network\.6\.pe\.": "stages.3.pos_emb.pos_enc.",
+    r"^network\.7\.": "stages.3.blocks.",
+    r"^conv_exp\.": "final_conv.",
+    r"^head\.proj$": "head.fc.weight",
+    r"\brbr_conv\b": "conv_kxk",
+    r"\brbr_scale\b": "conv_scale",
+    r"\brbr_skip\b": "identity",
+    r"\blkb_origin\b": "large_conv",
+    r"\bconvffn\b": "mlp",
+    r"\bse\.reduce\b": "se.fc1",
+    r"\bse\.expand\b": "se.fc2",
+    r"\b(layer_scale(_\d)?)$": r"\1.gamma",
+}
+"""Image encoder: regular expression on Apple's name -> timm's name; timm's own names stay unchanged."""
+
+_APPLE_TO_OPEN_CLIP: Final = {
+    r"^transformer\.": "transformer.resblocks.",
+    r"^projection_layer$": "text_projection",
+    r"^embedding_layer\.": "token_embedding.",
+    r"^positional_embedding\.pos_embed\.pos_embed$": "positional_embedding",
+    r"^final_layer_norm\.": "ln_final.",
+    r"\bpre_norm_mha\.0\b": "ln_1",
+    r"\bpre_norm_mha\.1\b": "attn",
+    r"\bpre_norm_ffn\.0\b": "ln_2",
+    r"\bpre_norm_ffn\.1\b": "mlp.c_fc",
+    r"\bpre_norm_ffn\.4\b": "mlp.c_proj",
+    r"\bqkv_proj\.(weight|bias)$": r"in_proj_\1",
+}
+"""Text tower of S2: regular expression on Apple's name -> open_clip's name."""
+
+_TIMM_TO_SPATIOTEMPORAL: Final = {
+    r"^(stages\.[012]\.blocks\.\d+\.token_mixer)\.(?!temporal\.)": r"\1.spatial.",
+    r"^(stages\.3\.blocks\.\d+\.token_mixer)\.": r"\1.attention.",
+    r"^(stages\.3\.pos_emb)\.": r"\1.spatial.",
+}
+"""Modules of the image encoder, by timm's names -> their place within the spatiotemporal modules."""
 
 
-def layout_of(names: Iterable[str]) -> Layout | None:
-    """The layout that the names are of; None if they are of none."""
-    known = list(names)
-    for layout, mark in _MARKS.items():
-        if any(name.startswith(mark) for name in known):
+def find_layout(names: Iterable[str]) -> Layout | None:
+    """The layout that tensor names belong to, or None."""
+    listed = list(names)
+    for layout, prefix in _IMAGE_PREFIX.items():
+        if any(name.startswith(prefix or "stages.") for name in listed):
             return layout
     return None
 
 
-def our_names(names: Iterable[str], layout: Layout, config: MobileViClipConfig) -> dict[str, str]:
-    """Name in the file -> name in :class:`MobileViCLIP`; names that nothing here has are absent or unknown to it."""
-    image, text = _IMAGE[layout], "text." if layout == "open_clip" else "text_encoder."
-    pictures, sentences, found = [], [], {}
-    for name in names:
-        if name in ("logit_scale", "temp"):
-            found[name] = "log_temperature"
-        elif name.startswith(text) and layout != "timm":
-            sentences.append(name.removeprefix(text))
-        elif name.startswith(image) and name.endswith("temporal_embedding"):
-            found[name] = EMBEDDING
-        elif name.startswith(image):
-            pictures.append(name.removeprefix(image))
-    trunk = _timm_names(pictures) if layout in ("mobileviclip", "apple") else {n: n for n in pictures}
-    found |= {image + name: "video.trunk." + _in_time(new, config) for name, new in trunk.items()}
-    apples = config.text == "transformer" and layout in ("mobileviclip", "apple")
-    tower = _open_clip_names(sentences) if apples else {n: n for n in sentences}
-    return found | {text + name: "text." + new for name, new in tower.items()}
+def translate_names(names: Iterable[str], layout: Layout, config: MobileViClipConfig) -> dict[str, str]:
+    """Name in the file -> name in :class:`MobileViCLIP`; unknown names are absent or translate to unknown ones."""
+    return {name: ours for name in names if (ours := _translated(name, layout, config)) is not None}
 
 
-def _tagged(names: Iterable[str], prefix: str = "") -> tuple[list[str], dict[str, Tensor]]:
-    """Tensors that know their number, to be sent through another library's renaming."""
-    listed = list(names)
-    return listed, {prefix + name: torch.full((1, 1), float(i)) for i, name in enumerate(listed)}
+def _translated(name: str, layout: Layout, config: MobileViClipConfig) -> str | None:
+    image, text = _IMAGE_PREFIX[layout], "text." if layout == "open_clip" else "text_encoder."
+    apple = layout in ("mobileviclip", "apple")
+    if name in ("logit_scale", "temp"):
+        return "log_temperature"
+    if name.startswith(text) and layout != "timm":
+        name = name.removeprefix(text)
+        table = _APPLE_TO_OPEN_CLIP if apple and config.text == "transformer" else {}
+        return "text." + _replaced(name, table)
+    if not name.startswith(image):
+        return None
+    if name.endswith("temporal_embedding"):
+        return EMBEDDING
+    name = _replaced(name.removeprefix(image), _APPLE_TO_TIMM if apple else {})
+    return "video.trunk." + _replaced(name, _TIMM_TO_SPATIOTEMPORAL if config.temporal else {})
 
 
-def _timm_names(names: Iterable[str]) -> dict[str, str]:
-    """Apple's names of an image encoder -> timm's."""
-    from timm.models.fastvit import checkpoint_filter_fn
-
-    listed, tags = _tagged(names)
-    head = SimpleNamespace(fc=torch.nn.Linear(1, 1))
-    renamed = checkpoint_filter_fn(tags, SimpleNamespace(head=head))  # type: ignore[no-untyped-call]
-    renamed.pop("head.fc.bias", None)  # made up by timm: Apple's projection has none
-    return {listed[int(tag.reshape(-1)[0])]: name for name, tag in renamed.items()}
-
-
-def _open_clip_names(names: Iterable[str]) -> dict[str, str]:
-    """Apple's names of S2's text tower -> open_clip's."""
-    from open_clip.convert import convert_mobile_clip_state_dict
-
-    listed, tags = _tagged(names, "text_encoder.")
-    nothing = SimpleNamespace(visual=SimpleNamespace(trunk=None))
-    renamed = convert_mobile_clip_state_dict(nothing, {**tags, "logit_scale": torch.zeros(1)})
-    return {
-        listed[int(tag.reshape(-1)[0])]: name.removeprefix("text.")
-        for name, tag in renamed.items()
-        if name.startswith("text.")
-    }
-
-
-def _in_time(name: str, config: MobileViClipConfig) -> str:
-    """timm's name -> the name within the spatiotemporal module that holds the tensor."""
-    if not config.temporal:
-        return name
-    name = re.sub(r"^(stages\.[012]\.blocks\.\d+\.token_mixer)\.(?!temporal\.)", r"\1.spatial.", name)
-    name = re.sub(r"^(stages\.3\.blocks\.\d+\.token_mixer)\.", r"\1.attention.", name)
-    return re.sub(r"^(stages\.3\.pos_emb)\.", r"\1.spatial.", name)
+def _replaced(name: str, table: Mapping[str, str]) -> str:
+    for pattern, replacement in table.items():
+        name = re.sub(pattern, replacement, name)
+    return name

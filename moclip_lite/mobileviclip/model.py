@@ -1,4 +1,4 @@
-"""The model: video encoder, text tower and temperature, and how one is made."""
+"""The model: video encoder, text tower and temperature."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 from .config import VARIANTS, MobileViClipConfig, Statistics
-from .text_tower import create_text_tower, tokenize
+from .text_tower import create_text_tower
+from .tokenizer import tokenize
 from .video import VideoEncoder
 
 __all__ = ["MobileViCLIP", "build", "variant"]
 
-_FLOOR: Final = 0.01  # least temperature (published)
-_LOG_FLOOR: Final = float(torch.tensor(_FLOOR).log())  # as float32 has it
+_MIN_TEMPERATURE: Final = 0.01  # published
+_MIN_LOG: Final = float(torch.tensor(_MIN_TEMPERATURE).log())  # rounded to float32, as the parameter is
 
 
 class MobileViCLIP(nn.Module):
-    """Videos and sentences to vectors of one space.
+    """Embeds videos and sentences in one space.
 
     Attributes:
-        config: size and shape.
+        config: sizes.
         folded: whether training branches are folded away.
-        weights: where the weights are from, for people; "random" until some are loaded.
-        random_parts: what kept its random initial values when a file of weights was loaded that holds a part,
-            for people, such as ("text tower",).
+        weights: origin of the weights, in words; "random" until some are loaded.
+        random_parts: parts that kept their random values when a file that lacks them was loaded, in words,
+            such as ("text tower",).
     """
 
     def __init__(self, config: MobileViClipConfig) -> None:
@@ -49,64 +50,64 @@ class MobileViCLIP(nn.Module):
 
         Args:
             clip: float32 [B, T, 3, S, S] in 0..1, T and S as configured.
-            normalize: to length 1.
+            normalize: scale embeddings to length 1.
 
         Returns:
             [B, embed_dim].
 
         Raises:
-            ValueError: another shape, or numbers that are not from 0 to 1.
+            ValueError: another shape, or values outside 0 to 1.
         """
         self._check(clip)
         features: Tensor = self.video(clip)
         return functional.normalize(features, dim=-1) if normalize else features
 
     def encode_text(self, tokens: Tensor, *, normalize: bool = False) -> Tensor:
-        """int64 [N, 77] of :meth:`tokenize` -> [N, embed_dim]."""
+        """Embed tokenized texts: int64 [N, 77] -> [N, embed_dim]."""
         features: Tensor = self.text(tokens)
         return functional.normalize(features, dim=-1) if normalize else features
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Texts -> int64 [N, 77]; what is longer is cut, with a warning.
+        """Encode texts as int64 [N, 77]; longer texts are cut, with a warning.
 
         Raises:
-            ValueError: an empty text, or none at all.
+            ValueError: an empty text, or no text.
         """
         return tokenize(texts)
 
     @property
     def temperature(self) -> Tensor:
-        """What similarities are divided by; never below 0.01."""
+        """Divisor of similarities, at least 0.01."""
         # torch's clamp has no gradient at the bound itself, where published checkpoints lie.
-        below = self.log_temperature < _LOG_FLOOR
-        return self.log_temperature.masked_fill(below, _LOG_FLOOR).exp()
+        below = self.log_temperature < _MIN_LOG
+        return self.log_temperature.masked_fill(below, _MIN_LOG).exp()
 
     @torch.no_grad()
     def clamp_temperature(self) -> None:
-        """Set a temperature below the floor to the floor, in place.
+        """Raise a temperature below the minimum to the minimum, in place.
 
-        Below the floor the gradient is 0, at the floor it is not: training calls this before its first step
-        and after each.
+        Below the minimum the gradient is 0, at the minimum it is not: training calls this before the first step
+        and after each step.
         """
-        self.log_temperature.clamp_min_(_LOG_FLOOR)
+        self.log_temperature.clamp_min_(_MIN_LOG)
 
     def set_normalization(self, normalization: Statistics) -> None:
-        """Change the mean and standard deviation that pictures are normalised by."""
+        """Set the mean and standard deviation by which pictures are normalised."""
         self.config = dataclasses.replace(self.config, normalization=normalization)
         self.video.set_normalization(normalization)
 
     def reparameterize(self) -> MobileViCLIP:
-        """A copy for inference with every training branch folded away; its outputs are the same.
+        """Return a copy for inference with all training branches folded away and the same outputs.
 
-        Outputs are those of evaluation mode: BatchNorm's running statistics are folded in.
+        The outputs are those of evaluation mode: BatchNorm's running statistics are folded in.
         """
-        twin = copy.deepcopy(self).eval().requires_grad_(False)
-        if not twin.folded:
-            twin.fold()
-        return twin
+        folded = copy.deepcopy(self).eval().requires_grad_(False)
+        if not folded.folded:
+            folded.fold()
+        return folded
 
     def fold(self) -> None:
-        """What :meth:`reparameterize` does, in place."""
+        """Fold training branches in place; see :meth:`reparameterize`."""
         from timm.models import reparameterize_model
 
         self.video.fold()
@@ -115,7 +116,7 @@ class MobileViCLIP(nn.Module):
         self.folded = True
 
     def describe(self) -> str:
-        """For people: size, frames and weights."""
+        """Size, frames and weights, in words."""
         weights = "RANDOM weights" if self.weights == "random" else self.weights
         if self.random_parts:
             weights += f", RANDOM weights in its {', its '.join(self.random_parts)}"
@@ -124,7 +125,7 @@ class MobileViCLIP(nn.Module):
 
     @property
     def random(self) -> bool:
-        """Whether weights are random, all or some."""
+        """Whether any weights are random."""
         return self.weights == "random" or bool(self.random_parts)
 
     def _check(self, clip: Tensor) -> None:
@@ -142,7 +143,7 @@ class MobileViCLIP(nn.Module):
 
 
 def variant(name: str, *, num_frames: int = 8) -> MobileViClipConfig:
-    """The configuration of a published size: "tiny" or "small" (also "mobileviclip-tiny" ...).
+    """Configuration of a published size: "tiny" or "small", also with the prefix "mobileviclip-".
 
     Raises:
         ConfigError: another name.
@@ -154,7 +155,7 @@ def variant(name: str, *, num_frames: int = 8) -> MobileViClipConfig:
 
 
 def build(config: MobileViClipConfig, seed: int = 0) -> MobileViCLIP:
-    """A model with random weights drawn from `seed`; torch's own generator is left alone."""
+    """Build a model with random weights drawn from `seed`; torch's global generator is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MobileViCLIP(config).eval()

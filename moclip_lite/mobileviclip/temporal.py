@@ -1,7 +1,7 @@
-"""What makes an image encoder spatiotemporal: convolutions over time and joint attention.
+"""Temporal modules, which make an image encoder spatiotemporal: convolutions over time and joint attention.
 
-Frames lie one after another in the batch, [B T, C, H, W]. Every module here is the identity in time
-when it is new, so that a new model is the image model, frame by frame (attention: on a still clip).
+Frames are stacked in the batch dimension, [B T, C, H, W]. A new module leaves frames independent, so that a new
+model equals the image model on each frame (with attention: on a clip whose frames are equal).
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from torch.nn import functional
 
 __all__ = ["JointAttention", "SpatioTemporalRepMixer", "TemporalMixer", "TemporalPositions"]
 
-KERNEL = 3  # unknown upstream; the parameters of a published export fit 3 taps in every RepMixer block
+KERNEL = 3  # upstream's is unknown; the size of a published export fits 3 taps in every RepMixer block
 
 
 class TemporalMixer(nn.Module):
-    """Depthwise convolution over time beside a skip: x + BN(DWConv1D(x)).
+    """Depthwise convolution over time with a skip connection: x + BN(DWConv1D(x)).
 
-    The paper's form is DWConv1D(BN(X)) + X. Its zero padding is not a zero after folding: the clip's
-    first and last frame come out wrong by the norm's shift. With the norm behind the convolution the
+    The paper's form, DWConv1D(BN(X)) + X, can't be folded exactly: its zero padding follows the norm, so that the
+    clip's first and last frame would be wrong by the norm's shift. With the norm after the convolution the
     folded kernel, delta + (gamma/sigma) w with bias beta - mu gamma/sigma, is exact on every frame.
-    gamma begins at zero: the identity.
+    gamma starts at zero, which makes the module the identity.
 
     Args:
         dim: channels.
@@ -61,33 +61,33 @@ class TemporalMixer(nn.Module):
 
 
 def mix_frames(x: Tensor, weight: Tensor, frames: int, bias: Tensor | None = None) -> Tensor:
-    """Depthwise convolution over time, zeros beyond the ends.
+    """Depthwise convolution over time, zero-padded at the ends.
 
-    Frames in channels-last are, without a copy, a channels-last picture [B, C, T, H W], on which a depthwise
-    convolution passes over memory once. Else three scaled sums over whole frames need no change of layout.
+    Channels-last frames are, without a copy, a channels-last picture [B, C, T, H W], on which a depthwise
+    convolution reads memory once. In other layouts three scaled sums of frames avoid a copy.
 
     Args:
         x: [B T, C, H, W].
-        weight: [C, 1, 3]: the frame before, the frame itself, the frame after.
+        weight: [C, 1, 3]: weights of the previous, the current and the next frame.
         frames: T.
         bias: [C].
     """
     clips = torch.unflatten(x, 0, (-1, frames))
-    # In an exported file in-place sums would become scatters.
+    # In-place sums would be exported as scatter operations.
     if torch.compiler.is_exporting() or x.is_contiguous(memory_format=torch.channels_last):
-        lines = clips.flatten(3).transpose(1, 2)
+        tall = clips.flatten(3).transpose(1, 2)
         padding = (KERNEL // 2, 0)
-        mixed = functional.conv2d(lines, weight.unsqueeze(-1), bias, padding=padding, groups=len(weight))
+        mixed = functional.conv2d(tall, weight.unsqueeze(-1), bias, padding=padding, groups=len(weight))
         return mixed.transpose(1, 2).reshape(x.shape)
-    before, now, after = weight.view(1, 1, weight.shape[0], 1, 1, KERNEL).unbind(-1)
-    out = clips * now if bias is None else torch.addcmul(bias.view(-1, 1, 1), clips, now)
-    out[:, 1:].addcmul_(clips[:, :-1], before)
-    out[:, :-1].addcmul_(clips[:, 1:], after)
-    return out.flatten(0, 1)
+    previous, current, following = weight.view(1, 1, weight.shape[0], 1, 1, KERNEL).unbind(-1)
+    mixed = clips * current if bias is None else torch.addcmul(bias.view(-1, 1, 1), clips, current)
+    mixed[:, 1:].addcmul_(clips[:, :-1], previous)
+    mixed[:, :-1].addcmul_(clips[:, 1:], following)
+    return mixed.flatten(0, 1)
 
 
 class SpatioTemporalRepMixer(nn.Module):
-    """A temporal convolution before the image model's 2-D RepMixer.
+    """Temporal convolution, followed by the image model's 2-D RepMixer.
 
     Args:
         spatial: timm's RepMixer.
@@ -106,9 +106,9 @@ class SpatioTemporalRepMixer(nn.Module):
 
 
 class TemporalPositions(nn.Module):
-    """A learned vector for each frame, beside the image model's convolutional position encoding.
+    """Learned vector per frame, added to the image model's convolutional position encoding.
 
-    Zero at first. Its shape, [1, T, C], is ours; upstream's is unknown.
+    It starts at zero. The shape [1, T, C] is ours; upstream's is unknown.
 
     Args:
         spatial: timm's RepConditionalPosEnc.
@@ -128,9 +128,9 @@ class TemporalPositions(nn.Module):
 
 
 class JointAttention(nn.Module):
-    """The image model's attention, over all tokens of all frames at once.
+    """The image model's attention, over the tokens of all frames jointly.
 
-    Frames are laid below one another as one tall picture: the same layer, the same weights.
+    The frames are stacked vertically into one tall picture for the image model's layer.
 
     Args:
         attention: timm's Attention, which takes [B, C, H, W].
@@ -145,5 +145,5 @@ class JointAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height = x.shape[2]
         tall = torch.unflatten(x, 0, (-1, self.frames)).transpose(1, 2).flatten(2, 3)
-        out: Tensor = self.attention(tall)
-        return torch.unflatten(out, 2, (self.frames, height)).transpose(1, 2).flatten(0, 1)
+        attended: Tensor = self.attention(tall)
+        return torch.unflatten(attended, 2, (self.frames, height)).transpose(1, 2).flatten(0, 1)

@@ -1,80 +1,45 @@
-"""The text towers: MobileCLIP-S0's, written to the key layout of Apple's checkpoints, and S2's from open_clip.
+"""Text towers: MobileCLIP-S0's, with the tensor names of Apple's checkpoints, and S2's from open_clip.
 
-S0's ``mct`` tower is four transformer layers between two blocks that convolve over the tokens.
-Neither tower is causal; the embedding is taken at the end-of-text token.
+S0's ``mct`` tower has four transformer layers between two blocks of convolutions over the tokens.
+Neither tower is causal; the embedding is that of the end-of-text token.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mv_tools import ArgumentError
-
 from .config import CONTEXT, VOCABULARY, MobileViClipConfig
 
-__all__ = ["MctTextTower", "create_text_tower", "tokenize"]
+__all__ = ["MctTextTower", "create_text_tower"]
 
-log = logging.getLogger("moclip.text")
-_KERNEL = 11  # tokens that a block of the mct tower looks at
+_KERNEL = 11  # tokens; width of the convolutions of the mct tower
 
 
 def create_text_tower(config: MobileViClipConfig) -> nn.Module:
-    """int64 [N, 77] -> [N, embed_dim], random weights."""
+    """Create a text tower with random weights: int64 [N, 77] -> [N, embed_dim]."""
     if config.text == "mct":
         return MctTextTower(config.text_width, config.text_heads, config.text_layers, config.embed_dim)
     from open_clip.transformer import TextTransformer
 
     tower: nn.Module = TextTransformer(
-        context_length=CONTEXT, vocab_size=VOCABULARY, width=config.text_width, heads=config.text_heads,
-        layers=config.text_layers, output_dim=config.embed_dim, no_causal_mask=True,
-    )  # fmt: skip
+        context_length=CONTEXT,
+        vocab_size=VOCABULARY,
+        width=config.text_width,
+        heads=config.text_heads,
+        layers=config.text_layers,
+        output_dim=config.embed_dim,
+        no_causal_mask=True,
+    )
     return tower
 
 
-def tokenize(texts: Sequence[str]) -> Tensor:
-    """OpenAI's byte pairs: int64 [N, 77]; what is longer is cut, with a warning.
-
-    Raises:
-        ValueError: an empty text, or none at all.
-    """
-    from open_clip.tokenizer import SimpleTokenizer
-
-    texts = list(texts)
-    if not texts:
-        raise ArgumentError("there is no text to encode")
-    for position, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise ArgumentError(f"text {position + 1} of {len(texts)} is empty; say what to look for")
-    tokenizer: Any = _tokenizer(SimpleTokenizer)
-    rows = torch.zeros(len(texts), CONTEXT, dtype=torch.int64)
-    for row, text in zip(rows, texts, strict=True):
-        pieces = tokenizer.encode(text)
-        if len(pieces) > CONTEXT - 2:
-            short = text.strip()[:40]
-            log.warning("the text %r... has %d tokens; cut to %d", short, len(pieces), CONTEXT - 2)
-        pieces = [tokenizer.sot_token_id, *pieces[: CONTEXT - 2], tokenizer.eot_token_id]
-        row[: len(pieces)] = torch.tensor(pieces)
-    return rows
-
-
-_made: list[Any] = []
-
-
-def _tokenizer(kind: Any) -> Any:
-    if not _made:
-        _made.append(kind())  # reads its vocabulary: once
-    return _made[0]
-
-
 class _Positions(nn.Module):
-    """Learned positions under Apple's name, ``positional_embedding.pos_embed.pos_embed``."""
+    """Learned position embeddings, with Apple's tensor name ``positional_embedding.pos_embed.pos_embed``."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -104,15 +69,15 @@ class _Attention(nn.Module):
 
 
 class _Layer(nn.Module):
-    """A pre-norm transformer layer; the numbers of its parts are those of Apple's keys."""
+    """Pre-norm transformer layer; the order of its parts gives the numbers in Apple's tensor names."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.pre_norm_mha = nn.Sequential(nn.LayerNorm(width), _Attention(width, heads), nn.Identity())
+        grow, shrink = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.pre_norm_ffn = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(),
-            nn.Linear(4 * width, width), nn.Identity(),
-        )  # fmt: skip
+            nn.LayerNorm(width), grow, nn.GELU(), nn.Identity(), shrink, nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.pre_norm_mha(x)
@@ -134,7 +99,7 @@ def _fused(parts: nn.Module) -> nn.Conv2d:
 
 
 class _Branches(nn.Module):
-    """MobileOne's branches: a norm on the input, and convolutions with norms of their own."""
+    """MobileOne's branches: a norm of the input, and convolutions that are each followed by a norm."""
 
     def __init__(self, width: int, convs: int) -> None:
         super().__init__()
@@ -148,7 +113,7 @@ class _Branches(nn.Module):
         return out
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight [C, 1, 1, 11] and bias [C] of one convolution that does the same."""
+        """Weight [C, 1, 1, 11] and bias [C] of the one equivalent convolution."""
         like, width = self.rbr_skip.weight, self.rbr_skip.num_features
         weight, bias = _identity(width), torch.zeros(width)
         skip = nn.Conv2d(width, width, (1, _KERNEL), groups=width)
@@ -166,7 +131,7 @@ def _identity(width: int) -> Tensor:
 
 
 class _TokenMixer(nn.Module):
-    """RepMixer over tokens: x + s (mixer(x) - norm(x)) (FastViT, eq. 2 with a layer scale)."""
+    """RepMixer over tokens: x + s (mixer(x) - norm(x)) (FastViT, equation 2 with a layer scale s)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -186,7 +151,7 @@ class _TokenMixer(nn.Module):
         return mixed
 
     def reparameterize(self) -> None:
-        """Fold everything into one convolution over the tokens."""
+        """Fold both branches and the scale into one convolution over the tokens."""
         if self.norm is None or self.mixer is None or self.layer_scale is None:
             return
         (mixed, mixed_bias), (plain, plain_bias) = self.mixer.folded(), self.norm.folded()
@@ -212,7 +177,7 @@ class _ConvFfn(nn.Module):
         return out
 
     def reparameterize(self) -> None:
-        """Fold the norm into the convolution before it."""
+        """Fold the norm into the preceding convolution."""
         if len(self.conv) > 1:
             folded = nn.Sequential()
             folded.add_module("conv", _fused(self.conv))
@@ -220,7 +185,7 @@ class _ConvFfn(nn.Module):
 
 
 class _RepMixerBlock(nn.Module):
-    """[N, tokens, width] -> the same, by convolutions over the tokens."""
+    """Block of convolutions over the tokens: [N, tokens, width] -> [N, tokens, width]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -238,7 +203,7 @@ class MctTextTower(nn.Module):
     """MobileCLIP-S0's text tower.
 
     Args:
-        width, heads, layers: of the transformer between the two convolutional blocks.
+        width, heads, layers: sizes of the transformer between the two convolutional blocks.
         embed_dim: length of an embedding.
     """
 
@@ -259,6 +224,6 @@ class MctTextTower(nn.Module):
             x = layer(x)
         x = self.final_layer_norm(x)
         # The end-of-text token has the largest number.
-        last = tokens.argmax(dim=-1)[:, None, None].expand(-1, 1, x.shape[-1])
-        picked: Tensor = x.gather(1, last).squeeze(1)
-        return picked @ self.projection_layer
+        end = tokens.argmax(dim=-1)[:, None, None].expand(-1, 1, x.shape[-1])
+        embedding: Tensor = x.gather(1, end).squeeze(1)
+        return embedding @ self.projection_layer

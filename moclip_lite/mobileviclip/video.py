@@ -1,4 +1,4 @@
-"""The video encoder: timm's FastViT with its token mixers made spatiotemporal."""
+"""Video encoder: timm's FastViT with spatiotemporal token mixers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["VideoEncoder", "create_trunk"]
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Batch norms take no notice of what passes: it passed before."""
-    norms = [each for each in module.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Keep running statistics of batch norms unchanged during a repeated forward pass."""
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     counts = [
         None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone() for norm in norms
@@ -38,24 +38,29 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
                 norm.num_batches_tracked.copy_(count)
 
 
-def _second_pass(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Contexts of a checkpointed block: of its forward pass, and of that again on the way back."""
-    return nullcontext(), _statistics_kept(block)
+def _checkpoint_contexts(
+    block: nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Contexts of a checkpointed block: for the forward pass, and for its repetition in the backward pass."""
+    return nullcontext(), _frozen_statistics(block)
 
 
 def create_trunk(config: MobileViClipConfig) -> nn.Module:
-    """MobileCLIP's image encoder with random weights: [N, 3, S, S] -> [N, embed_dim]."""
+    """Create MobileCLIP's image encoder with random weights: [N, 3, S, S] -> [N, embed_dim]."""
     import timm  # seconds to import
 
     trunk: nn.Module = timm.create_model(
-        config.trunk, pretrained=False, num_classes=config.embed_dim, layers=config.depths,
+        config.trunk,
+        pretrained=False,
+        num_classes=config.embed_dim,
+        layers=config.depths,
         embed_dims=config.dims,
-    )  # fmt: skip
+    )
     return trunk
 
 
 class VideoEncoder(nn.Module):
-    """Clips to embeddings: the spatiotemporal encoder, then the mean over frames, without parameters.
+    """Embeds clips: the spatiotemporal encoder, then the mean over frames.
 
     Args:
         config: see :class:`MobileViClipConfig`.
@@ -72,15 +77,15 @@ class VideoEncoder(nn.Module):
         self.folded = False
         self.set_normalization(config.normalization)
         if config.temporal:
-            self._add_time(config)
+            self._add_temporal_modules(config)
 
     def set_normalization(self, normalization: Statistics) -> None:
-        """Mean and standard deviation of a channel, for pictures from 0 to 1."""
+        """Set mean and standard deviation of each channel, for pictures from 0 to 1."""
         mean, std = normalization
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    def _add_time(self, config: MobileViClipConfig) -> None:
+    def _add_temporal_modules(self, config: MobileViClipConfig) -> None:
         frames = config.num_frames
         for stage, dim in zip(self.trunk.stages, config.dims, strict=True):
             for block in stage.blocks:
@@ -95,14 +100,14 @@ class VideoEncoder(nn.Module):
         """float32 [B, T, 3, S, S] in 0..1 -> [B, T, embed_dim]."""
         x = (clip.flatten(0, 1) - self.mean) / self.std
         if self.folded and not torch.compiler.is_exporting():
-            x = x.contiguous(memory_format=torch.channels_last)  # depthwise convolutions at twice the speed
+            x = x.contiguous(memory_format=torch.channels_last)  # doubles the speed of depthwise convolutions
         x = self.trunk.stem(x)
         for stage in self.trunk.stages:
             x = stage.pos_emb(stage.downsample(x))
             for block in stage.blocks:
                 if self.grad_checkpointing and self.training:
-                    again = partial(_second_pass, block)
-                    x = checkpoint(block, x, use_reentrant=False, context_fn=again)
+                    contexts = partial(_checkpoint_contexts, block)
+                    x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
                 else:
                     x = block(x)
         x = self.trunk.head(self.trunk.final_conv(x))
@@ -113,9 +118,9 @@ class VideoEncoder(nn.Module):
         return self.frame_embeddings(clip).mean(dim=1)
 
     def fold(self) -> None:
-        """Fold every training branch, in place: temporal ones, RepMixer's, MobileOne's, the convolutions'
-        norms and the layer scales. For evaluation mode."""
-        from timm.layers.conv_bn_act import ConvNormAct
+        """Fold all training branches in place: temporal modules, RepMixer's and MobileOne's branches, the norms of
+        convolutions and the layer scales. Outputs stay those of evaluation mode."""
+        from timm.layers import ConvNormAct
         from timm.models import reparameterize_model
         from timm.models.fastvit import AttentionBlock, RepMixerBlock
 
@@ -127,7 +132,7 @@ class VideoEncoder(nn.Module):
                 for name, child in children:
                     if isinstance(child, ConvNormAct) and isinstance(child.bn, nn.BatchNorm2d):
                         setattr(part, name, _fused(child))
-            for part in parts:  # after the norms: what is rebuilt here holds fused convolutions
+            for part in parts:  # after the norms: the new modules hold the fused convolutions
                 if isinstance(part, RepMixerBlock):
                     _scale(part, "layer_scale", part.mlp.fc2)
                     part.add_module("mlp", FoldedMlp(part.mlp))
@@ -142,7 +147,7 @@ class VideoEncoder(nn.Module):
 
 
 class FoldedMlp(nn.Module):
-    """timm's ConvMlp with its 1x1 convolutions as matrix products, which need no copies in channels-last.
+    """timm's ConvMlp with 1x1 convolutions as matrix products, which need no copies in channels-last layout.
 
     Args:
         mlp: a ConvMlp whose norm is folded.
@@ -155,15 +160,15 @@ class FoldedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        if torch.compiler.is_exporting():  # runtimes keep channels first
+        if torch.compiler.is_exporting():  # ONNX runtimes keep channels first
             x = self.act(functional.conv2d(x, self.fc1.weight[..., None, None], self.fc1.bias))
             return functional.conv2d(x, self.fc2.weight[..., None, None], self.fc2.bias)
-        out: Tensor = self.fc2(self.act(self.fc1(x.permute(0, 2, 3, 1))))
-        return out.permute(0, 3, 1, 2)
+        channels_last: Tensor = self.fc2(self.act(self.fc1(x.permute(0, 2, 3, 1))))
+        return channels_last.permute(0, 3, 1, 2)
 
 
 def _fused(part: Any) -> nn.Sequential:
-    """Convolution and norm as one; timm's norm carries the activation, where there is one."""
+    """Convolution and norm as one layer, then the activation, which timm keeps in the norm."""
     return nn.Sequential(fuse_conv_bn_eval(part.conv, part.bn), part.bn.drop, part.bn.act)
 
 
@@ -175,7 +180,7 @@ def _linear(conv: nn.Conv2d) -> nn.Linear:
 
 
 def _scale(block: nn.Module, name: str, layer: Any) -> None:
-    """Move a layer scale into the layer before it."""
+    """Multiply a layer scale into the preceding layer."""
     scale = getattr(block, name)
     if isinstance(scale, nn.Identity):
         return

@@ -1,4 +1,4 @@
-"""Our own weights files, and how a model with weights is made from a name."""
+"""Weights files of this program, and creation of a model by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
@@ -22,23 +23,25 @@ __all__ = ["RANDOM", "TAGS", "create_mobileviclip", "load_model", "save_model"]
 
 _FORMAT: Final = "mobileviclip-1"
 RANDOM: Final = "none"
-"""The name of random, seeded weights; never chosen unasked."""
+"""Name of random, seeded weights; used only on request."""
 TAGS: Final = ("datacompdr",)
-"""Image and text weights of MobileCLIP on a hub; the temporal modules begin as the identity."""
+"""Image and text weights of MobileCLIP on a hub; temporal modules start as the identity."""
 
 
 def save_model(path: Path, model: MobileViCLIP) -> None:
-    """Write a model, folded or not, as safetensors with its configuration."""
+    """Write a model, in training or folded form, as safetensors with its configuration."""
     arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
-    about = {
-        "config": model.config.describe(), "folded": model.folded, "weights": model.weights,
+    description = {
+        "config": model.config.describe(),
+        "folded": model.folded,
+        "weights": model.weights,
         "random_parts": list(model.random_parts),
-    }  # fmt: skip
-    write_tensors(path, arrays, {"format": _FORMAT, "about": json.dumps(about)})
+    }
+    write_tensors(path, arrays, {"format": _FORMAT, "about": json.dumps(description)})
 
 
 def load_model(path: Path) -> MobileViCLIP:
-    """Read what :func:`save_model` wrote.
+    """Read a file written by :func:`save_model`.
 
     Raises:
         CheckpointError: missing, damaged, or not such a file.
@@ -47,24 +50,13 @@ def load_model(path: Path) -> MobileViCLIP:
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not a MobileViCLIP of this program")
     try:
-        about = json.loads(metadata["about"])
-        config = MobileViClipConfig.from_description(about["config"])
-        folded, origin = bool(about["folded"]), str(about["weights"])
-        random_parts = tuple(str(part) for part in about.get("random_parts", ()))
+        description = json.loads(metadata["about"])
+        config = MobileViClipConfig.from_description(description["config"])
+        folded, origin = bool(description["folded"]), str(description["weights"])
+        random_parts = tuple(str(part) for part in description.get("random_parts", ()))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its description can't be read") from error
-    with torch.device("meta"):  # no memory is asked for before the file is seen to fill it
-        shapes = MobileViCLIP(config)
-        if folded:
-            shapes.eval().fold()
-    if folded and any(".mlp.conv.bn." in name for name in arrays):
-        raise CheckpointError(f"{path} was folded by an earlier version; fold the training form again")
-    expected = shapes.state_dict()
-    for name in sorted(set(expected) | set(arrays)):
-        if name not in arrays or name not in expected or not _fits(arrays[name], expected[name]):
-            raise CheckpointError(f"{path} is damaged: {name!r} is not as its description says")
-        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
-            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+    _check_arrays(path, arrays, config, folded)
     model = build(config)
     if folded:
         model.fold()
@@ -73,8 +65,30 @@ def load_model(path: Path) -> MobileViCLIP:
     return model
 
 
-def _fits(value: np.ndarray[Any, Any], place: torch.Tensor) -> bool:
-    """Whether shape and kind of numbers agree."""
+def _check_arrays(
+    path: Path, arrays: dict[str, npt.NDArray[Any]], config: MobileViClipConfig, folded: bool
+) -> None:
+    """Compare a file's arrays with the model that its description announces.
+
+    Raises:
+        CheckpointError: they differ, or hold numbers that are not finite.
+    """
+    with torch.device("meta"):  # allocates no memory before the file is known to fill it
+        model = MobileViCLIP(config)
+        if folded:
+            model.eval().fold()
+    if folded and any(".mlp.conv.bn." in name for name in arrays):
+        raise CheckpointError(f"{path} was folded by an earlier version; fold the training form again")
+    expected = model.state_dict()
+    for name in sorted(set(expected) | set(arrays)):
+        if name not in arrays or name not in expected or not _fits(arrays[name], expected[name]):
+            raise CheckpointError(f"{path} is damaged: {name!r} differs from its description")
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+
+
+def _fits(value: npt.NDArray[Any], place: torch.Tensor) -> bool:
+    """Whether shapes are equal and both hold floating-point numbers or both do not."""
     return value.shape == tuple(place.shape) and bool((value.dtype.kind == "f") == place.is_floating_point())
 
 
@@ -87,15 +101,15 @@ def create_mobileviclip(
     partial: bool = False,
     rename: Sequence[tuple[str, str]] = (),
 ) -> MobileViCLIP:
-    """Make a model, in evaluation mode.
+    """Create a model, in evaluation mode.
 
     Args:
         name: "tiny" (MobileCLIP-S0) or "small" (S2).
-        pretrained: None for random weights (``model.weights`` says so); "datacompdr" for MobileCLIP's from
-            a hub; or the path of a checkpoint: ours, MobileCLIP's in Apple's, open_clip's or timm's
+        pretrained: None for random weights (``model.weights`` says so); "datacompdr" for MobileCLIP's weights
+            from a hub; or the path of a checkpoint: this program's, MobileCLIP's in Apple's, open_clip's or timm's
             layout, or the published MobileViCLIP's.
-        num_frames: T; the published weights are for 8.
-        seed: of random weights.
+        num_frames: frames of a clip; the published weights are for 8.
+        seed: seed of random weights.
         partial, rename: see :func:`moclip_lite.mobileviclip.import_checkpoint`.
 
     Raises:
@@ -132,28 +146,28 @@ def _is_ours(path: Path) -> bool:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
 
 
-def _checked(path: Path, model: MobileViCLIP, wanted: MobileViClipConfig) -> MobileViCLIP:
-    found = model.config
-    if (found.name, found.num_frames) != (wanted.name, wanted.num_frames):
+def _checked(path: Path, model: MobileViCLIP, expected: MobileViClipConfig) -> MobileViCLIP:
+    config = model.config
+    if (config.name, config.num_frames) != (expected.name, expected.num_frames):
         raise CheckpointError(
-            f"{path} holds mobileviclip-{found.name} with {found.num_frames} frames, asked for is "
-            f"mobileviclip-{wanted.name} with {wanted.num_frames}"
+            f"{path} holds mobileviclip-{config.name} with {config.num_frames} frames, not "
+            f"mobileviclip-{expected.name} with {expected.num_frames}"
         )
     return model
 
 
 def _download(name: str) -> Path:
-    """MobileCLIP-S0 from Apple, S2 through open_clip."""
+    """Download MobileCLIP-S0 from Apple, or S2 through open_clip."""
     from huggingface_hub import hf_hub_download
 
     try:
-        with logger_level("huggingface_hub", logging.CRITICAL):  # its errors are raised
+        with logger_level("huggingface_hub", logging.CRITICAL):  # its errors are raised, too
             if name == "tiny":
                 return Path(hf_hub_download("apple/MobileCLIP-S0", "mobileclip_s0.pt"))
             import open_clip
 
-            where = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
-            return Path(open_clip.download_pretrained(where))
+            config = open_clip.get_pretrained_cfg("MobileCLIP-S2", "datacompdr")
+            return Path(open_clip.download_pretrained(config))
     except Exception as error:  # hub clients raise many kinds; all mean the same to the user
         raise WeightsUnavailable(
             f"MobileCLIP's weights for mobileviclip-{name} can't be downloaded here; give a local checkpoint "

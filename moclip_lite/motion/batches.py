@@ -19,7 +19,8 @@ from ..training.batches import batches, judge
 from ..training.loop import Batch
 from .augment import Draws, RandomView
 from .network import MotionNet
-from .scores import Views, motion_scores
+from .scores import motion_scores
+from .settings import ViewSettings
 from .store import MotionStore
 
 __all__ = ["MotionFeed"]
@@ -128,8 +129,10 @@ class MotionFeed:
             yield _Plan(self._part.even(chosen), self._part.even(windows), draws)
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
-        """Of one whole-frame view per validation clip."""
+        """Scores of one whole-frame view per validation clip."""
         net = cast(MotionNet, model)
         device = next(net.parameters()).device
-        _, scores = motion_scores(net, self._store, self._val, Views(0, 1, 1), device)
+        _, scores = motion_scores(
+            net, self._store, self._val, ViewSettings(segments=0, crops=1, flips=1), device
+        )
         return judge(scores, self._val_targets)

@@ -20,7 +20,8 @@ from ..errors import CheckpointError, MoclipError
 from ..parallel.pool import default_workers, run_jobs
 from ..storage.cache import FeatureCache
 from .packing import pack, unpack
-from .read import MotionSpec, read_motion_clip
+from .read import read_motion_clip
+from .settings import MotionSpec
 
 __all__ = ["extract_motion", "load_motion"]
 
@@ -47,7 +48,7 @@ def extract_motion(
         MoclipError: the disk is full, or has less room than will be needed; what was finished is kept.
         KeyboardInterrupt: likewise kept.
     """
-    report, absent = pending("motion", clips, spec.settings(), cache)
+    report, absent = pending("motion", clips, spec.key_settings(), cache)
     waiting = [_Job(clip.name, clip.path, spec, cache.root, key) for clip, key in absent]
     processes = default_workers(workers)
     if waiting:

@@ -25,8 +25,11 @@ from .encoders import (
     ShiftEncoder,
     SmallEncoder,
 )
+from .settings import MotionSettings
 
-__all__ = ["MotionNet", "create_motion_net", "list_motion_nets"]
+__all__ = ["MotionNet", "build_motion_net", "create_motion_net", "list_motion_nets"]
+
+_DEFAULT: Final = MotionSettings()
 
 
 class TemporalMix(nn.Module):
@@ -126,10 +129,10 @@ def create_motion_net(
     name: str,
     num_classes: int,
     *,
-    frames: int = 5,
-    width: int = 32,
-    dropout: float = 0.5,
-    pretrained: bool = False,
+    frames: int = _DEFAULT.frames,
+    width: int = _DEFAULT.width,
+    dropout: float = _DEFAULT.dropout,
+    pretrained: bool = _DEFAULT.pretrained,
 ) -> MotionNet:
     """Build a motion network.
 
@@ -148,3 +151,27 @@ def create_motion_net(
     if name not in _NETS:
         raise ConfigError(f"motion.net must be one of {list_motion_nets()}, got {name!r}")
     return _NETS[name](num_classes, frames, width, dropout, pretrained)
+
+
+def build_motion_net(
+    settings: MotionSettings, num_classes: int, *, pretrained: bool | None = None
+) -> MotionNet:
+    """Build the network that the settings describe.
+
+    Args:
+        settings: names and sizes it.
+        num_classes: classes to tell apart.
+        pretrained: in place of ``settings.pretrained``; False where weights are loaded next.
+
+    Raises:
+        ConfigError: an unknown name.
+        WeightsUnavailable: the pretrained weights are unavailable.
+    """
+    return create_motion_net(
+        settings.net,
+        num_classes,
+        frames=settings.frames,
+        width=settings.width,
+        dropout=settings.dropout,
+        pretrained=settings.pretrained if pretrained is None else pretrained,
+    )

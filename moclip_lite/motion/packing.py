@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CheckpointError
-from .read import STEPS, MotionClip, MotionSpec
+from .read import STEPS, MotionClip
+from .settings import MotionSpec
 
 __all__ = ["Arrays", "pack", "unpack"]
 

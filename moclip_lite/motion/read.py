@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,52 +15,14 @@ from mv_tools import Accumulator, MotionDecoder, MotionFrame, flow, inter_mask, 
 
 from ..sampling import segment_windows
 from .crop_actor import cut, track
+from .settings import MotionSpec
 
-__all__ = ["STEPS", "Crop", "Field", "MotionClip", "MotionSpec", "read_motion_clip"]
-
-Crop: TypeAlias = Literal["none", "actor"]
-Field: TypeAlias = Literal["raw", "accumulated", "compensated"]
+__all__ = ["STEPS", "MotionClip", "read_motion_clip"]
 
 STEPS: Final = 8  # vectors are rounded to so many parts of a pixel: half a quarter sample
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
 _MOST: Final = 32767 / STEPS  # pixels; what the cache can hold
-
-
-@dataclass(frozen=True, kw_only=True)
-class MotionSpec:
-    """How motion is read from a clip. Every field changes the result.
-
-    Attributes:
-        backend: of mv_tools, or "auto".
-        field: "raw" motion per frame; "compensated" for the same without camera motion;
-            "accumulated" back to the I picture (CoViAR).
-        segments: windows, spread evenly over the clip.
-        frames: consecutive pictures in a window.
-        grid: (rows, columns); the frame is divided into so many cells, whatever its size.
-        normalize_distance: divide vectors by the distance to their reference.
-        crop: "none" for the whole frame, "actor" for a box that follows the motion.
-        crop_side: height of that box as a share of the frame's short side; its shape is the grid's.
-    """
-
-    backend: str = "auto"
-    field: Field = "raw"
-    segments: int = 16
-    frames: int = 5
-    grid: tuple[int, int] = (30, 40)
-    normalize_distance: bool = True
-    crop: Crop = "none"
-    crop_side: float = 0.75
-
-    @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """[segments, frames, 2, rows, columns]."""
-        return (self.segments, self.frames, 2, *self.grid)
-
-    def settings(self) -> Mapping[str, Any]:
-        """What goes into the cache key."""
-        backends = mv_tools.available_backends() if self.backend == "auto" else [self.backend]
-        return {**asdict(self), "backend": backends, "grid": list(self.grid)}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,26 +13,18 @@ from ..datasets import Clip
 from ..sampling import choose_segments
 from .augment import views
 from .network import MotionNet
+from .settings import ViewSettings
 from .store import MotionStore
 
-__all__ = ["Views", "batch_motion_scores", "motion_scores"]
+__all__ = ["batch_motion_scores", "motion_scores"]
 
 
 _EVAL_BATCH: Final = 32
 
 
-@dataclass(frozen=True)
-class Views:
-    """Test views per clip: `segments` windows (0 for all), `crops` 1, 3 or 5, `flips` 1 or 2."""
-
-    segments: int = 0
-    crops: int = 3
-    flips: int = 2
-
-
 @torch.inference_mode()
 def batch_motion_scores(
-    model: MotionNet, motion: npt.NDArray[np.float16], test: Views, device: torch.device
+    model: MotionNet, motion: npt.NDArray[np.float16], test: ViewSettings, device: torch.device
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Multi-view testing of [B, segments, frames, 2, rows, columns].
 
@@ -50,7 +41,7 @@ def batch_motion_scores(
 
 
 def motion_scores(
-    model: MotionNet, store: MotionStore, clips: Sequence[Clip], test: Views, device: torch.device
+    model: MotionNet, store: MotionStore, clips: Sequence[Clip], test: ViewSettings, device: torch.device
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """The same of clips, [N, T, D] and [N, C]; the same clips give the same numbers."""
     parts = []

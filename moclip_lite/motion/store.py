@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..datasets import Clip
 from ..storage.cache import FeatureCache
 from .extract import load_motion
-from .read import MotionSpec
+from .settings import MotionSpec
 
 __all__ = ["MotionStore"]
 

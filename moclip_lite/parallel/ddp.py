@@ -1,7 +1,7 @@
-"""A model trained by several processes at once: gathered rows, shared gradients, whole statistics.
+"""Training of one model in several processes: gathered rows, averaged gradients, batch statistics of all.
 
-DistributedDataParallel averages gradients; what depends on a whole batch (contrastive losses, BatchNorm)
-takes the rows of all processes, so that training comes to what one process with the whole batch comes to.
+DistributedDataParallel averages gradients. Operations on a whole batch (contrastive losses, BatchNorm) take
+the rows of all processes, so that the result equals that of one process with the whole batch.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .ranks import local_device, share
 
-__all__ = ["gather_all", "gather_notes", "in_parallel", "with_whole_norms"]
+__all__ = ["gather_all", "gather_notes", "in_parallel", "synchronize_norms"]
 
 
 def gather_all(local: torch.Tensor) -> torch.Tensor:
-    """[B, ...] of this process -> [P B, ...] of all, in the order of ranks; gradients go back to their process.
+    """[B, ...] of this process -> [P B, ...] of all, in the order of ranks; gradients flow back to their process.
 
-    Where every process computes the same loss from it, DDP's average of gradients is the gradient of
-    one process with the whole batch.
+    If every process computes the same loss from it, DDP's average of gradients is the gradient of one
+    process with the whole batch.
     """
     if share().world == 1:
         return local
@@ -42,14 +42,14 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        """Every process' loss hangs on this part: the gradients' sum."""
+        """Sum of the gradients, since every process' loss depends on this part."""
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient)
         return gradient.chunk(share().world)[share().rank]
 
 
 def gather_notes(note: Any) -> list[Any]:
-    """A plain value of each process, in the order of ranks, on all; as JSON, nothing is pickled."""
+    """Send a plain value of each process to all, in the order of ranks; as JSON, without pickle."""
     text = torch.tensor(list(json.dumps(note).encode()), dtype=torch.uint8, device=local_device())
     sizes = gather_all(torch.tensor([len(text)], device=text.device)).tolist()
     row = torch.zeros(1, max(sizes), dtype=torch.uint8, device=text.device)
@@ -59,20 +59,20 @@ def gather_notes(note: Any) -> list[Any]:
 
 
 def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
-    """The module to train through: gradients become the mean over all processes, BatchNorm sees all parts of a batch.
+    """The module to train: gradients are averaged over all processes, BatchNorm sees all parts of a batch.
 
-    Where there are several, it is a twin of the model with the same tensors; modes are set on it.
+    With several processes it is a copy of the model that shares its tensors; set training mode on the copy.
     """
     if share().world == 1:
         return model
     tensors = [*model.parameters(), *model.buffers()]
-    twin = with_whole_norms(copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}), device)
-    places = [local_device()] if device.type == "cuda" else None
-    return DistributedDataParallel(twin, device_ids=places, find_unused_parameters=True)
+    clone = synchronize_norms(copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}), device)
+    device_ids = [local_device()] if device.type == "cuda" else None
+    return DistributedDataParallel(clone, device_ids=device_ids, find_unused_parameters=True)
 
 
-def with_whole_norms(model: nn.Module, device: torch.device) -> nn.Module:
-    """Replace each BatchNorm by one over the parts of all processes: torch's on GPUs, ours on CPUs, which it lacks."""
+def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
+    """Replace each BatchNorm by one over all processes: torch's on GPUs, ours on CPUs, where torch has none."""
     if device.type == "cuda":
         from timm.layers.norm_act import convert_sync_batchnorm  # torch's drops timm's activations
 
@@ -80,15 +80,15 @@ def with_whole_norms(model: nn.Module, device: torch.device) -> nn.Module:
         return converted
     for name, child in model.named_children():
         norm = isinstance(child, nn.modules.batchnorm._BatchNorm)
-        setattr(model, name, _WholeBatchNorm(child) if norm else with_whole_norms(child, device))
+        setattr(model, name, _SyncBatchNorm(child) if norm else synchronize_norms(child, device))
     return model
 
 
-class _WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """BatchNorm whose statistics in training are those of equal parts on all processes.
+class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm whose statistics in training are those of equal parts in all processes.
 
     Args:
-        norm: whose tensors it takes; timm's norms also drop and activate.
+        norm: provides the tensors; timm's norms also contain dropout and activation.
     """
 
     def __init__(self, norm: Any) -> None:
@@ -101,14 +101,14 @@ class _WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, C, ...] -> the same."""
-        out: torch.Tensor = self.after(self._whole(x) if self.training else self._running(x))
-        return out
+        normalized: torch.Tensor = self.after(self._by_batch(x) if self.training else self._by_running(x))
+        return normalized
 
-    def _running(self, x: torch.Tensor) -> torch.Tensor:
+    def _by_running(self, x: torch.Tensor) -> torch.Tensor:
         mean, variance = self.running_mean, self.running_var
         return functional.batch_norm(x, mean, variance, self.weight, self.bias, mean is None, eps=self.eps)
 
-    def _whole(self, x: torch.Tensor) -> torch.Tensor:
+    def _by_batch(self, x: torch.Tensor) -> torch.Tensor:
         variance, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
         means, variances = gather_all(torch.stack([mean, variance]).unsqueeze(0)).unbind(1)
         mean = means.mean(0)

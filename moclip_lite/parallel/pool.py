@@ -1,4 +1,4 @@
-"""Work on many files in several processes, one result at a time, safe to interrupt."""
+"""Spawned workers for many files: results one at a time, safe to interrupt."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 from mv_tools import ArgumentError
@@ -25,30 +26,30 @@ CRASHED: Final = "reading it ended the process (the decoder crashed or memory ra
 
 
 def default_workers(workers: int) -> int:
-    """0 means one per core that this process may use (affinity and container quota)."""
+    """The number of workers; 0 means one per core that this process may use (affinity and container quota)."""
     return workers or available_cores()
 
 
 def run_jobs(
     work: Callable[[Job], str | None], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[Job, str | None]]:
-    """Yield (job, what `work` returned) as jobs end, in no fixed order.
+    """Yield (job, result of `work`) as jobs end, in no fixed order.
 
-    A job that kills its process costs only itself: it gets ``CRASHED``. So does one that raises what
-    nothing expected: that is reported as a bug with its traceback. When the consumer stops (Ctrl-C among
-    others), jobs under way are finished and the others dropped.
+    A job that kills its process fails alone, with ``CRASHED``. An unexpected exception fails its job alone
+    too, and is reported as a bug with its traceback. When the consumer stops (on Ctrl-C, for example), running
+    jobs are finished and the others dropped.
 
     Args:
         work: a function of a module; returns None, or why the job could not be done.
-        jobs: what to hand to it.
-        workers: processes; 1 works in this one.
+        jobs: its arguments.
+        workers: processes; with 1 the work is done in this process.
 
     Raises:
-        MoclipError, ArgumentError, OSError: of `work`, where it is no matter of one job.
+        MoclipError, ArgumentError, OSError: from `work`, where it concerns all jobs.
     """
     if workers <= 1 or len(jobs) <= 2:
         for job in jobs:
-            yield job, _problem(job, lambda job=job: work(job))  # type: ignore[misc]
+            yield job, _outcome(job, partial(work, job))
         return
     finished: set[int] = set()
     pool = worker_pool(workers)
@@ -56,19 +57,19 @@ def run_jobs(
         futures: dict[Future[str | None], int] = {pool.submit(work, job): i for i, job in enumerate(jobs)}
         for future in as_completed(futures):
             position = futures[future]
-            problem = _problem(jobs[position], future.result)
+            outcome = _outcome(jobs[position], future.result)
             finished.add(position)
-            yield jobs[position], problem
+            yield jobs[position], outcome
     except BrokenProcessPool:
         yield from _one_by_one(work, [job for i, job in enumerate(jobs) if i not in finished])
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _problem(job: object, result: Callable[[], str | None]) -> str | None:
-    """What a job returned; an error that nothing expected becomes its problem and is reported."""
+def _outcome(job: object, get_result: Callable[[], str | None]) -> str | None:
+    """The result of a job; an unexpected error is reported and becomes the reason of its failure."""
     try:
-        return result()
+        return get_result()
     except (MoclipError, ArgumentError, OSError, BrokenProcessPool):
         raise
     except Exception as error:
@@ -77,15 +78,15 @@ def _problem(job: object, result: Callable[[], str | None]) -> str | None:
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     set_thread_policy()
-    threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
+    threading.Thread(target=_exit_with_parent, name="parent watch", daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that ended.
+def _exit_with_parent() -> None:
+    """End this process when its parent ends, even if that was killed.
 
-    The executor's own workers wait for work forever, and one at work goes on writing.
+    Without this, workers of the executor would wait for jobs forever, and a busy one would go on writing.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -94,24 +95,24 @@ def _end_with_parent() -> None:
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Spawned processes that ignore SIGINT and end with this one, even if it is killed.
+    """Spawned workers that ignore SIGINT and end with this process, even if it is killed.
 
     Their OpenMP threads sleep while they wait.
     """
     spawn = multiprocessing.get_context("spawn")  # not fork: libav and torch have threads
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
-    with _interrupts_held():  # the processes start with it, and import much before `_start_worker` runs
-        pool.submit(_nothing)
+    with _blocked_interrupts():  # processes import for seconds before `_start_worker` runs
+        pool.submit(_no_work)
     return pool
 
 
-def _nothing() -> None:
-    """A first job, with which the processes are started."""
+def _no_work() -> None:
+    """First job of a pool, which starts its processes."""
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Keep SIGINT waiting; processes started meanwhile never see one."""
+def _blocked_interrupts() -> Iterator[None]:
+    """Block SIGINT, also in processes that are started meanwhile."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -123,11 +124,12 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
+    """Run jobs in a single worker, replaced whenever a job kills it."""
     pool = worker_pool(1)
     try:
         for job in jobs:
             try:
-                yield job, _problem(job, pool.submit(work, job).result)
+                yield job, _outcome(job, pool.submit(work, job).result)
             except BrokenProcessPool:
                 pool.shutdown(wait=False)
                 pool = worker_pool(1)

@@ -1,7 +1,7 @@
-"""Several processes at one training: who this one is, and how they agree.
+"""Processes that torchrun started: rank of this process, its share of the work, and agreement among all.
 
-Started by ``torchrun``, processes share the run folder and the cache (on several machines: a shared
-file system). Each reads a part of the clips and a part of every batch; the first one writes.
+The processes share the run folder and the cache (on several machines: a shared file system). Each reads a part of the
+clips and a part of every batch; the first one writes.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ __all__ = [
 
 Item = TypeVar("Item")
 Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])
-_PATIENCE: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
+_TIMEOUT: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
 
 
 @dataclass(frozen=True)
 class Share:
-    """A process' part of the work: `rank` of `world`, counted from 0."""
+    """A process' share of the work: number `rank` of `world`, counted from 0."""
 
     rank: int = 0
     world: int = 1
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes files and reports."""
         return self.rank == 0
 
     def even(self, rows: Rows) -> Rows:
-        """This process' part of a batch; a few rows are left out where the parts would differ in size.
+        """This process' part of a batch; up to `world` - 1 rows are left out so that all parts are equal.
 
-        The mean of the parts' gradients is then the gradient of the mean.
+        The mean of the parts' gradients is then the gradient of the mean loss.
         """
         if self.world == 1:
             return rows
         return rows[: len(rows) // self.world * self.world][self.rank :: self.world]
 
     def of(self, items: Sequence[Item]) -> Sequence[Item]:
-        """This process' part of a sequence; the parts of all make the whole."""
+        """This process' part of a sequence; the parts of all processes cover it."""
         return items[self.rank :: self.world] if self.world > 1 else items
 
 
@@ -69,8 +69,8 @@ SINGLE: Final = Share()
 
 
 def share() -> Share:
-    """This process' share; the whole where there is only one process."""
-    dist = sys.modules.get("torch.distributed")  # who has not imported it has joined nobody
+    """This process' share of the work; all of it where there is one process."""
+    dist = sys.modules.get("torch.distributed")  # without this import there is one process
     if dist is None or not (dist.is_available() and dist.is_initialized()):
         return SINGLE
     return Share(dist.get_rank(), dist.get_world_size())
@@ -78,10 +78,10 @@ def share() -> Share:
 
 @contextmanager
 def joined() -> Iterator[Share]:
-    """Join the processes that torchrun started; alone without it.
+    """Join the processes that torchrun started; without torchrun there is nothing to join.
 
     Raises:
-        ConfigError: torchrun's environment is there, but the others can't be reached.
+        ConfigError: torchrun's environment is set, but the other processes can't be reached.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or share() != SINGLE:
         yield share()
@@ -92,7 +92,7 @@ def joined() -> Iterator[Share]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     try:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"torchrun's processes can't reach each other: {error}") from error
     try:
@@ -102,7 +102,7 @@ def joined() -> Iterator[Share]:
 
 
 def local_device() -> torch.device:
-    """The GPU of this process where there is one, else the CPU."""
+    """This process' GPU if there is one, else the CPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -111,7 +111,7 @@ def local_device() -> torch.device:
 
 
 def agree(values: Sequence[float]) -> tuple[float, ...]:
-    """The numbers of the first process, on all."""
+    """Send the numbers of the first process to all."""
     if share().world == 1:
         return tuple(values)
     import torch
@@ -123,7 +123,7 @@ def agree(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def share_weights(model: nn.Module) -> None:
-    """The first process' weights and statistics, on all."""
+    """Send the first process' weights and statistics to all."""
     if share().world > 1:
         import torch.distributed as dist
 
@@ -132,7 +132,7 @@ def share_weights(model: nn.Module) -> None:
 
 
 def wait_for_all() -> None:
-    """Return when every process has come here."""
+    """Return when every process has called this function."""
     if share().world > 1:
         import torch.distributed as dist
 

@@ -1,8 +1,8 @@
-"""How many cores this process may use, and how OpenMP's threads wait.
+"""Number of usable cores, and the wait policy of OpenMP's threads.
 
-PyTorch's wheels bring GNU OpenMP, whose threads spin while they wait for each other. With another process
-on the machine a spinning thread takes the core that the one it waits for needs: two threads then train
-several times slower than one. Threads that sleep cost little where the machine is free.
+PyTorch's wheels include GNU OpenMP, whose threads spin while they wait for each other. On a busy machine a
+spinning thread occupies the core that the thread it waits for needs: two threads then train several times
+slower than one. Sleeping threads cost little on an idle machine.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ def available_cores(root: Path = Path("/")) -> int:
     """Cores that this process may use: its affinity, and the CPU quota of its container, rounded up.
 
     Args:
-        root: of the file system that holds /proc and /sys.
+        root: of the file system with /proc and /sys.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """CPU quotas, in cores, of this process' control groups and of those around them (cgroup v1 and v2)."""
-    base = root / "sys/fs/cgroup"
-    for folder in _groups(root, base):
+    """CPU quotas, in cores, of this process' control groups and their parents (cgroup v1 and v2)."""
+    for folder in _control_groups(root, root / "sys/fs/cgroup"):
         try:
             if (folder / "cpu.max").is_file():
                 limit, period = (folder / "cpu.max").read_text().split()
@@ -38,14 +37,14 @@ def _quotas(root: Path) -> Iterator[float]:
             if limit.strip() != "max" and int(limit) > 0:  # -1: no limit (v1)
                 yield int(limit) / int(period)
         except (OSError, ValueError, ZeroDivisionError):
-            continue  # not there, or not of this form: no quota is known
+            continue  # absent or of an unknown format
 
 
-def _groups(root: Path, base: Path) -> Iterator[Path]:
-    """Folders of the control groups, from the process' own up to the root.
+def _control_groups(root: Path, base: Path) -> Iterator[Path]:
+    """Folders of this process' control groups and their parents, up to the root.
 
-    In a container the paths of /proc/self/cgroup can be the host's, which do not exist inside: there the root is the
-    container's own group.
+    In a container /proc/self/cgroup can show paths of the host, which do not exist inside; the root is then the
+    container's group.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -55,17 +54,16 @@ def _groups(root: Path, base: Path) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        for top in (
-            (base / controllers, base / "cpu", base / "unified") if controllers else (base, base / "unified")
-        ):
+        v1_roots = (base / controllers, base / "cpu") if controllers else (base,)
+        for top in (*v1_roots, base / "unified"):
             group = top / path.lstrip("/")
             yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
 
 
 def set_thread_policy() -> None:
-    """For a program of our own, before torch is imported: threads that wait sleep, and no more than the quota allows.
+    """Let waiting threads sleep, and start no more than the CPU quota allows; call it before torch is imported.
 
-    What the user has set in the environment stays. Processes that are started later inherit it.
+    Variables that the user has set are kept. Processes that are started later inherit them.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     cores = available_cores()

@@ -16,18 +16,18 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.extract import AppearanceSpec
 from ..appearance.open_clip import AppearanceEncoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
 from ..experiment.session import make_encoder
-from ..experiment.stages import SOURCES, build_head, build_motion_net
+from ..experiment.stages import SOURCES
+from ..fusion import build_head
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, head_scores
-from ..motion.network import MotionNet
+from ..motion.network import MotionNet, build_motion_net
 from ..motion.read import MotionClip
-from ..motion.scores import Views, batch_motion_scores
+from ..motion.scores import batch_motion_scores
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json, read_tensors
 from ..training.checkpoint import check_sources, load_weights, weights_digest
@@ -188,8 +188,8 @@ class Classifier:
         if top_k < 1:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started = time.perf_counter()
-        spec = self.experiment.motion.spec() if self.motion is not None else None
-        reading = read_file(Path(path), spec, self._appearance_spec if self.heads else None)
+        spec = self.experiment.motion if self.motion is not None else None
+        reading = read_file(Path(path), spec, self.experiment.clip if self.heads else None)
         notes = list(reading.notes)
         scores: dict[str, npt.NDArray[np.float32]] = {}
         feature = None
@@ -205,22 +205,11 @@ class Classifier:
         streams = {name: self._rank(row, top_k) for name, row in scores.items()}
         return Prediction(str(path), streams[stream], stream, streams, notes, time.perf_counter() - started)
 
-    @property
-    def _appearance_spec(self) -> AppearanceSpec:
-        clip = self.experiment.clip
-        return AppearanceSpec(
-            model=clip.model,
-            pretrained=clip.pretrained,
-            frames=clip.frames,
-            positions=clip.positions,
-            weights_of=clip.weights_of,
-        )
-
     def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         assert self.motion is not None
-        test = self.experiment.test
-        views = Views(test.segments, test.crops, test.flips)
-        features, scores = batch_motion_scores(self.motion, clip.motion[None], views, self.device)
+        features, scores = batch_motion_scores(
+            self.motion, clip.motion[None], self.experiment.test, self.device
+        )
         return features[0], scores[0]
 
     def _head_scores(
@@ -264,7 +253,7 @@ def _load_motion(folder: Path, experiment: Experiment, labels: Sequence[str]) ->
     path = folder / "motion.safetensors"
     if not path.is_file():
         return None
-    model = build_motion_net(experiment, len(labels))
+    model = build_motion_net(experiment.motion, len(labels), pretrained=False)
     load_weights(path, model, labels)
     freeze(model)
     return model.to(pick_device(experiment.run.device))
@@ -276,7 +265,7 @@ def _load_head(path: Path, experiment: Experiment, name: str, labels: Sequence[s
         motion_dim, appearance_dim = (len(arrays[f"{s}_norm.mean"]) for s in ("motion", "appearance"))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} does not hold a head") from error
-    head = build_head(experiment, name, motion_dim, appearance_dim, len(labels))
+    head = build_head(experiment.fusion, name, motion_dim, appearance_dim, len(labels))
     load_weights(path, head, labels)
     freeze(head)
     return head.to(pick_device(experiment.run.device))

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
 
-from ..appearance.extract import AppearanceSpec, read_clip_frames
-from ..motion.read import MotionClip, MotionSpec, read_motion_clip
+from ..appearance.extract import read_clip_frames
+from ..appearance.settings import AppearanceSettings
+from ..motion.read import MotionClip, read_motion_clip
+from ..motion.settings import MotionSpec
 
 __all__ = ["Reading", "read_file"]
 
@@ -34,7 +36,7 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSpec | None) -> Reading:
+def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSettings | None) -> Reading:
     """Read a file's sampled motion and the frames that CLIP sees.
 
     The packets are scanned once for both. Pictures are decoded on a second thread meanwhile; the

@@ -1,4 +1,4 @@
-"""Figures that leave matplotlib's settings alone; pictures and tables of a confusion matrix."""
+"""Matplotlib figures without global state; a confusion matrix as PNG and CSV."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["drawing", "save_confusion_csv", "save_confusion_png"]
 
 @contextmanager
 def drawing(width: float, height: float, style: Mapping[str, Any] | None = None) -> Iterator[Figure]:
-    """A figure that needs no backend; matplotlib's settings are as before when the block ends.
+    """A figure without a backend; matplotlib's global settings are restored after the block.
 
     Args:
         width, height: in inches.
-        style: settings (rcParams) to draw with. "$" in a class name is a dollar in any case.
+        style: rcParams within the block. Text with "$", such as a class name, is never parsed as math.
     """
     settings: dict[Any, Any] = {"text.parse_math": False, **(style or {})}
     with matplotlib.rc_context(settings):
@@ -33,7 +33,7 @@ def drawing(width: float, height: float, style: Mapping[str, Any] | None = None)
 
 
 def save_confusion_csv(path: Path, confusion: npt.NDArray[np.int64], names: Sequence[str]) -> None:
-    """Counts: a row per true class, a column per predicted one."""
+    """Write the counts: a row per true class, a column per predicted class."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["true \\ predicted", *names])
@@ -44,7 +44,7 @@ def save_confusion_csv(path: Path, confusion: npt.NDArray[np.int64], names: Sequ
 def save_confusion_png(
     path: Path, confusion: npt.NDArray[np.int64], names: Sequence[str], title: str
 ) -> None:
-    """A picture in percent of each true class; numbers are written in up to 25 classes."""
+    """Draw the matrix in percent of each true class; cells have numbers up to 25 classes."""
     share = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     count = len(names)
     side = float(np.clip(2.5 + 0.32 * count, 4, 24))
@@ -60,10 +60,8 @@ def save_confusion_png(
         if count <= 25:
             for row, column in zip(*np.nonzero(confusion), strict=True):
                 value = share[row, column]
-                axes.text(
-                    column, row, f"{value:.0f}", ha="center", va="center", fontsize=7,
-                    color="white" if value > 55 else "black",
-                )  # fmt: skip
+                colour = "white" if value > 55 else "black"
+                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
         figure.colorbar(image, ax=axes, label="% of true class", shrink=0.8)
         with atomic_path(path) as draft:
             figure.savefig(draft, dpi=120)

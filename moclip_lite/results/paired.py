@@ -1,4 +1,4 @@
-"""Two sets of predictions on the same clips: what differs, and whether that means anything."""
+"""Paired comparison of two sets of predictions on the same clips, with its significance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from .read import ClipKey, Prediction
 from .statistics import (
     Interval,
     McNemar,
-    Units,
     Verdict,
     mcnemar,
     paired_bootstrap,
@@ -24,11 +23,12 @@ from .statistics import (
 __all__ = ["ClassDifference", "Difference", "compare_predictions"]
 
 Predictions = Mapping[ClipKey, Prediction]
+Groups = Callable[[list[ClipKey]], Sequence[str | None] | None]
 
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """One class: its clips, those that only A and only B got right, and A less B in points."""
+    """One class: its tests, and those that only A and only B classified correctly."""
 
     label: str
     clips: int
@@ -37,7 +37,7 @@ class ClassDifference:
 
     @property
     def points(self) -> float:
-        """Percentage points that A is above B."""
+        """Accuracy of A minus that of B, in percentage points."""
         return 100 * (self.only_a - self.only_b) / self.clips
 
 
@@ -46,15 +46,15 @@ class Difference:
     """A against B on the clips that both were tested on.
 
     Attributes:
-        clips: how many tests; a clip that several folds tested counts in each.
-        units: how many units the interval and p are over: groups, or clips.
-        groups: how many groups they come from; 0 where groups are unknown.
-        left_out: clips that only one of them was tested on.
+        clips: number of tests; a clip that several folds tested counts in each.
+        groups: number of groups they come from; 0 where groups are unknown.
+        units: number of sampling units of the interval and p: groups, or clips.
+        left_out: tests that only one of the two has.
         a, b: accuracy in percent on the common clips.
-        points: A less B, with its 95 % interval, drawn by group where groups are known, else by clip.
-        test: McNemar's, of single tests.
+        points: a minus b, with its 95 % interval.
+        test: McNemar's, on single tests.
         p: McNemar's where each unit was tested once, else of a permutation test that keeps units whole.
-        verdict: what may be said of A.
+        verdict: what may be concluded about A.
         classes: by class, the largest gain first.
     """
 
@@ -71,22 +71,21 @@ class Difference:
     classes: tuple[ClassDifference, ...]
 
     @property
-    def how(self) -> str:
-        """What the interval and p are, and what they are over."""
+    def method(self) -> str:
+        """The methods of the interval and of p, and their sampling units."""
         kind = "groups" if self.groups else "clips"
         if self.units == self.clips:
             return f"paired bootstrap over {self.units} {kind}; p: McNemar's exact test"
-        return f"paired cluster bootstrap over {self.units} {kind}, drawn whole; p: permutation test over the same"
+        return f"paired cluster bootstrap over {self.units} {kind}; p: permutation test over the same {kind}"
 
 
-def compare_predictions(
-    a: Predictions, b: Predictions, groups_of: Callable[[list[ClipKey]], Sequence[str | None] | None]
-) -> Difference:
-    """Set A against B.
+def compare_predictions(a: Predictions, b: Predictions, groups_of: Groups) -> Difference:
+    """Compare A with B.
 
     Args:
         a, b: clip -> prediction.
-        groups_of: the group of each clip, None for a clip without, or None where no groups are known.
+        groups_of: returns the group of each clip (None for a clip without), or None where no groups are
+            known.
 
     Raises:
         DataError: no clip in common, or a clip has another label in one of them.
@@ -97,23 +96,25 @@ def compare_predictions(
     for key in keys:
         if a[key].label != b[key].label:
             raise DataError(f"{key.name} is {a[key].label!r} in one and {b[key].label!r} in the other")
-    right_a = np.array([a[key].correct for key in keys])
-    right_b = np.array([b[key].correct for key in keys])
-    units = _units(keys, groups_of)
-    points = paired_bootstrap(right_a, right_b, groups=units.names)
-    test = mcnemar(right_a, right_b)
-    p = test.p if units.single else permutation_p(right_a, right_b, groups=units.names)
+    a_correct = np.array([a[key].correct for key in keys])
+    b_correct = np.array([b[key].correct for key in keys])
+    units = units_of([key.name for key in keys], groups_of(keys) or [None] * len(keys))
+    points = paired_bootstrap(a_correct, b_correct, units.names)
+    test = mcnemar(a_correct, b_correct)
+    p = test.p if units.single else permutation_p(a_correct, b_correct, units.names)
     return Difference(
-        clips=len(keys), groups=units.count if units.kind == "groups" else 0,
-        units=units.count, left_out=len(a.keys() ^ b.keys()),
-        a=100 * float(right_a.mean()), b=100 * float(right_b.mean()), points=points, test=test,
-        p=p, verdict=verdict(points, p), classes=_classes(keys, a, b),
-    )  # fmt: skip
-
-
-def _units(keys: list[ClipKey], groups_of: Callable[[list[ClipKey]], Sequence[str | None] | None]) -> Units:
-    groups = groups_of(keys)
-    return units_of([key.name for key in keys], [None] * len(keys) if groups is None else groups)
+        clips=len(keys),
+        groups=units.count if units.kind == "groups" else 0,
+        units=units.count,
+        left_out=len(a.keys() ^ b.keys()),
+        a=100 * float(a_correct.mean()),
+        b=100 * float(b_correct.mean()),
+        points=points,
+        test=test,
+        p=p,
+        verdict=verdict(points, p),
+        classes=_classes(keys, a, b),
+    )
 
 
 def _classes(keys: list[ClipKey], a: Predictions, b: Predictions) -> tuple[ClassDifference, ...]:
@@ -123,5 +124,5 @@ def _classes(keys: list[ClipKey], a: Predictions, b: Predictions) -> tuple[Class
         row[0] += 1
         row[1] += a[key].correct and not b[key].correct
         row[2] += b[key].correct and not a[key].correct
-    found = [ClassDifference(label, *row) for label, row in counts.items()]
-    return tuple(sorted(found, key=lambda c: (-c.points, c.label)))
+    classes = [ClassDifference(label, *row) for label, row in counts.items()]
+    return tuple(sorted(classes, key=lambda c: (-c.points, c.label)))

@@ -1,4 +1,4 @@
-"""A run's curves, scores and confusion matrices as TensorBoard logs."""
+"""TensorBoard logs of a run: curves, scores and confusion matrices."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ __all__ = ["write_events"]
 
 
 def write_events(run: Run) -> None:
-    """Write ``tensorboard/`` into the run folder: ``tensorboard --logdir RUN`` shows it.
+    """Write ``tensorboard/`` into the run folder; ``tensorboard --logdir RUN`` shows it.
 
-    A log per fold holds each stage's history by epoch; the log of the run itself the scores and the
+    A log per fold contains the history of each stage; the log of the run contains the scores and the
     confusion matrices.
     """
-    from torch.utils.tensorboard import SummaryWriter  # two seconds to import
+    from torch.utils.tensorboard import SummaryWriter  # takes two seconds to import
 
-    place = run.folder / "tensorboard"
-    if place.is_dir():
-        shutil.rmtree(place)  # logs only ever grow: those of an earlier training would stand beside
-    many = len(run.training) > 1
+    logs = run.folder / "tensorboard"
+    if logs.is_dir():
+        shutil.rmtree(logs)  # a writer adds files: those of an earlier training would remain
+    folds = list(run.training)
     for fold, stages in run.training.items():
-        with SummaryWriter(place / fold_name(list(run.training), fold) if many else place) as writer:
+        with SummaryWriter(logs / fold_name(folds, fold) if len(folds) > 1 else logs) as writer:
             for stage, result in stages.items():
                 for row in result.get("history", []):
-                    for key, value in row.items():
-                        if key != "epoch":
-                            writer.add_scalar(f"{stage}/{key}", value, int(row["epoch"]))
-    with SummaryWriter(place) as writer:
+                    for key in row.keys() - {"epoch"}:
+                        writer.add_scalar(f"{stage}/{key}", row[key], int(row["epoch"]))
+    with SummaryWriter(logs) as writer:
         for stream in run.streams:
             for key in ("top1", "top5", "macro"):
                 writer.add_scalar(f"test/{stream}_{key}", run.metrics[stream][key], 0)

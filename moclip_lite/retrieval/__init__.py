@@ -1,26 +1,11 @@
-"""Finding videos by sentences: windows, index, search, and how well it goes."""
+"""Video retrieval by sentences: windows, index, search and evaluation."""
 
 from .evaluate import evaluate_retrieval
-from .index import (
-    VideoIndex,
-    WindowSpec,
-    build_index,
-    load_index,
-    save_index,
-)
+from .index import VideoIndex, WindowSpec, build_index
+from .index_file import load_index, save_index
 from .scores import dual_softmax, retrieval_scores
-from .search import (
-    EXACT_LIMIT,
-    Hit,
-    nearest,
-    search,
-)
-from .windows import (
-    Window,
-    cut_windows,
-    find_cuts,
-    video_windows,
-)
+from .search import EXACT_LIMIT, Hit, nearest, search
+from .windows import Window, cut_windows, find_cuts, video_windows
 
 __all__ = [
     "EXACT_LIMIT",

@@ -1,4 +1,4 @@
-"""Retrieval on a table of clips and captions, such as MSR-VTT's."""
+"""Retrieval scores on a table of clips and captions, such as MSR-VTT's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import Failure, content_digests
 from ..errors import DataError
 from ..mobileviclip.encoder import VideoTextEncoder
+from ..mobileviclip.training.duplicates import count_duplicates, normalize_caption
 from ..mobileviclip.training.pairs import Pair
-from ..mobileviclip.training.repeats import count_repeats, same_words
 from ..progress import Reporter
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
@@ -25,55 +25,62 @@ from .scores import retrieval_scores
 
 __all__ = ["evaluate_retrieval"]
 
+Vectors = dict[str, npt.NDArray[np.float32]]
+
 
 def evaluate_retrieval(
     pairs: Sequence[Pair], encoder: VideoTextEncoder, cache: FeatureCache, reporter: Reporter
 ) -> dict[str, Any]:
-    """Captions against whole clips, see :func:`moclip_lite.retrieval.scores.retrieval_scores`.
+    """Score captions against complete clips; see :func:`moclip_lite.retrieval.scores.retrieval_scores`.
 
-    As in training, clips of equal content are one clip, and a caption that stands with several clips is
-    right for each of them.
+    As in training, clips of equal content are one clip, and a caption of several clips is correct for each of them.
 
     Returns:
-        The scores, with "model", "videos", "texts", "repeats" and "failures": clips that can't be read are
-        left out with their captions.
+        The scores, with "model", "videos", "texts", "repeats" (duplicates) and "failures": clips that can't be
+        read, which are left out together with their captions.
 
     Raises:
         DataError: no clip can be read.
     """
-    paths = list(dict.fromkeys(pair.clip for pair in pairs))
-    clips = [Clip(path, str(path), "") for path in paths]
-    digests, vectors = content_digests(clips, cache), dict[str, npt.NDArray[np.float32]]()
-    contents, failures = dict[Path, str](), []
+    digest_of, vectors, failures = _encode_clips(pairs, encoder, cache, reporter)
+    columns = {digest: number for number, digest in enumerate(vectors)}
+    rows = [(text, columns[digest_of[p.clip]]) for p in pairs if p.clip in digest_of for text in p.captions]
+    texts, videos = [text for text, _ in rows], [video for _, video in rows]
+    captions = [normalize_caption(text) for text in texts]
+    similarity = encoder.encode_texts(texts) @ np.stack(list(vectors.values())).T
+    scores = retrieval_scores(similarity, videos, captions=captions)
+    duplicates = count_duplicates(videos, captions, len(digest_of))
+    if duplicates.summary():
+        reporter.warn(duplicates.summary())
+    counts = {"videos": len(vectors), "texts": len(rows), "repeats": asdict(duplicates)}
+    return {"model": encoder.describe(), **scores, **counts, "failures": [vars(f) for f in failures]}
+
+
+def _encode_clips(
+    pairs: Sequence[Pair], encoder: VideoTextEncoder, cache: FeatureCache, reporter: Reporter
+) -> tuple[dict[Path, str], Vectors, list[Failure]]:
+    """(content digest of each readable clip, vector of each content, unreadable clips)."""
+    clips = [Clip(path, str(path), "") for path in dict.fromkeys(pair.clip for pair in pairs)]
+    known = content_digests(clips, cache)
+    digest_of, vectors, failures = dict[Path, str](), Vectors(), list[Failure]()
     for done, clip in enumerate(clips, start=1):
         try:
-            digest = digests.get(clip.name) or digest_file(clip.path)
+            digest = known.get(clip.name) or digest_file(clip.path)
             if digest not in vectors:
                 vectors[digest] = _vector(clip.path, digest, encoder, cache)
-            contents[clip.path] = digest
+            digest_of[clip.path] = digest
         except Exception as error:
             failures.append(Failure(clip.name, "video", problem_of(clip.name, error)))
         reporter.progress("clips", done, len(clips))
     if not vectors:
         raise DataError(f"none of {len(clips)} clips can be read; {failures[0].name}: {failures[0].reason}")
-    column = {digest: number for number, digest in enumerate(vectors)}
-    video = {path: column[digest] for path, digest in contents.items()}
-    rows = [(caption, video[pair.clip]) for pair in pairs if pair.clip in video for caption in pair.captions]
-    texts, owners = [caption for caption, _ in rows], [owner for _, owner in rows]
-    words = [same_words(text) for text in texts]
-    similarity = encoder.encode_texts(texts) @ np.stack(list(vectors.values())).T
-    scores = retrieval_scores(similarity, owners, words=words)
-    repeats = count_repeats(owners, words, len(video))
-    if repeats.summary():
-        reporter.warn(repeats.summary())
-    counts = {"videos": len(vectors), "texts": len(rows), "repeats": asdict(repeats)}
-    return {"model": encoder.describe(), **scores, **counts, "failures": [vars(f) for f in failures]}
+    return digest_of, vectors, failures
 
 
 def _vector(
     path: Path, digest: str, encoder: VideoTextEncoder, cache: FeatureCache
 ) -> npt.NDArray[np.float32]:
-    """A clip's vector, from the cache if it is there."""
+    """Vector of a clip, from the cache if it is there."""
     key = cache_key("video", digest, {"model": encoder.digest})
     arrays = cache.get("video", key)
     if arrays is None:

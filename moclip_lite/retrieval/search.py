@@ -1,4 +1,4 @@
-"""What a sentence finds in an index."""
+"""Search of an index by sentences."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .index import VideoIndex
 __all__ = ["EXACT_LIMIT", "Hit", "nearest", "search"]
 
 EXACT_LIMIT: Final = 100_000
-"""Windows up to which a matrix product is taken; beyond it FAISS, exact too, which holds no score of every
-window for every query."""
+"""Largest number of windows searched by a matrix product; more are searched by FAISS, which is exact too and does
+not store the score of every window for every query."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A stretch of a video; `score` is the cosine of its vector and the query's."""
+    """Part of a video, in seconds; `score` is the cosine of its vector and the query's."""
 
     path: str
     start: float
@@ -34,19 +34,19 @@ class Hit:
 def search(
     index: VideoIndex, encoder: VideoTextEncoder, texts: Sequence[str], k: int, limit: int = EXACT_LIMIT
 ) -> tuple[list[list[Hit]], list[str]]:
-    """The windows nearest to each sentence.
+    """Find the windows nearest to each sentence.
 
-    Videos that are gone since indexing are passed over, and the next best stand in for them.
+    Videos that are gone since they were indexed are left out.
 
     Args:
         index: see :func:`moclip_lite.retrieval.index.build_index`.
         encoder: the model that made it.
-        texts: what to look for.
+        texts: the sentences.
         k: hits per sentence.
-        limit: windows up to which a matrix product is taken.
+        limit: largest number of windows searched by a matrix product.
 
     Returns:
-        (hits of each text, best first; warnings).
+        (hits of each sentence, best first; warnings).
 
     Raises:
         CheckpointError: the index was made by another model.
@@ -82,13 +82,13 @@ def _hit(index: VideoIndex, window: int, score: float) -> Hit:
 def nearest(
     vectors: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], k: int, limit: int = EXACT_LIMIT
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The k vectors of largest inner product with each query, best first.
+    """Find the k vectors of largest inner product with each query, best first.
 
     Args:
         vectors: [N, D].
         queries: [Q, D].
         k: at most N.
-        limit: N up to which a matrix product is taken; beyond it FAISS.
+        limit: largest N searched by a matrix product; more are searched by FAISS.
 
     Returns:
         (products [Q, k], positions [Q, k]).
@@ -108,5 +108,5 @@ def nearest(
         ) from error
     flat: Any = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(np.ascontiguousarray(vectors))
-    found = flat.search(np.ascontiguousarray(queries), k)
-    return np.asarray(found[0], np.float32), np.asarray(found[1], np.int64)
+    products, places = flat.search(np.ascontiguousarray(queries), k)
+    return np.asarray(products, np.float32), np.asarray(places, np.int64)

@@ -1,8 +1,8 @@
-"""Long videos cut into windows: at shots, which motion vectors betray, and where a shot is long.
+"""Windows of a video: it is cut at shot boundaries detected from motion vectors, and long shots are divided.
 
-Encoders answer a cut with an I picture out of turn or with a P picture that refers to nothing. Both also
-happen without a cut (a flash, a scene too hard to predict), so the picture before and after are looked at;
-nothing else is decoded.
+At a cut, encoders insert an irregular I picture or code a P picture mostly with intra blocks. Both also occur
+without a cut (a flash, a scene that is hard to predict), so the pictures before and after it are compared;
+no others are decoded.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from mv_tools import MotionDecoder, RgbDecoder, UnsupportedStream
 
 __all__ = ["Window", "cut_windows", "find_cuts", "video_windows"]
 
-_TICK: Final = 1e-6  # seconds; times are sums of fractions
-_TRIES: Final = 4
-_INTER_SHARE: Final = 0.4  # of a P picture's blocks; fewer that refer to another picture make it suspect
-_CHANGE: Final = 24.0  # mean difference of thumbnails, of 255
+_TOLERANCE: Final = 1e-6  # seconds; times are sums of fractions
+_MAX_EXTRA_PARTS: Final = 4
+_MIN_INTER_SHARE: Final = 0.4  # of a P picture's blocks; with fewer inter blocks it may begin a shot
+_MIN_CHANGE: Final = 24.0  # mean absolute difference of thumbnails, of 255
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a video: frames from `start` up to but not with `stop`, and their times in seconds from
-    the first frame on."""
+    """Part of a video: frames from `start` up to but not with `stop`, and their times in seconds from the first
+    frame."""
 
     start: int
     stop: int
@@ -40,50 +40,51 @@ class Window:
 
 
 def find_cuts(path: Path) -> list[int]:
-    """Frames that begin a new shot, the first frame left out; none where the codec has no motion.
+    """First frames of shots, without the first frame of the video; none if the codec has no motion vectors.
 
     Raises:
         mv_tools.MotionError: damaged file.
     """
-    suspects, keys = [], []
+    candidates, keys = [], []
     try:
         for frame in MotionDecoder(path):
             if frame.pict_type == "I":
                 keys.append(frame.frame_index)
-            elif frame.pict_type == "P" and mv_tools.inter_mask(frame).mean() < _INTER_SHARE:
-                suspects.append(frame.frame_index)
+            elif frame.pict_type == "P" and mv_tools.inter_mask(frame).mean() < _MIN_INTER_SHARE:
+                candidates.append(frame.frame_index)
     except UnsupportedStream:
         return []
     keys = sorted(set(keys))
     distance = np.diff(keys)
-    # Regular I pictures stand at the longest distance; those before it came out of turn.
-    suspects += [key for key, gap in zip(keys[1:], distance, strict=True) if gap < distance.max()]
-    return [frame for frame in sorted(set(suspects)) if frame > 0 and _changed(path, frame)]
+    # Regular I pictures have the largest distance; those at a smaller distance are irregular.
+    candidates += [key for key, gap in zip(keys[1:], distance, strict=True) if gap < distance.max()]
+    return [frame for frame in sorted(set(candidates)) if frame > 0 and _changed(path, frame)]
 
 
 def _changed(path: Path, frame: int) -> bool:
-    """Whether a frame shows something else than the one before."""
-    small: list[npt.NDArray[np.float32]] = []
-    for _, picture in mv_tools.iter_rgb_at(path, [frame - 1, frame]):
-        small.append(np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX), np.float32))
-    return bool(np.abs(small[1] - small[0]).mean() >= _CHANGE)
+    """Whether a frame differs strongly from the previous one."""
+    previous, current = (
+        np.asarray(Image.fromarray(picture).resize((16, 16), Image.Resampling.BOX), np.float32)
+        for _, picture in mv_tools.iter_rgb_at(path, [frame - 1, frame])
+    )
+    return bool(np.abs(current - previous).mean() >= _MIN_CHANGE)
 
 
 def cut_windows(
     edges: npt.NDArray[np.float64], cuts: list[int], longest: float, shortest: float = 1.0
 ) -> list[Window]:
-    """Shots, the long ones in parts of about the same duration.
+    """Cut a video into shots, and long shots into parts of about equal duration.
 
     Args:
-        edges: [frames + 1], when each frame begins to be shown, and when the last one ends, in seconds
+        edges: [frames + 1], start times of the frames and end time of the last one, in seconds
             (:meth:`mv_tools.RgbDecoder.edges`).
         cuts: first frames of shots.
-        longest: seconds of a window at most; a single frame that is shown for longer is a window.
-        shortest: a cut that would leave less than so many seconds on either side is passed over.
+        longest: maximum duration of a window in seconds; a single frame may be shown for longer.
+        shortest: minimum duration in seconds; a cut that would leave less on either side is ignored.
     """
     shots = [0]
     for cut in cuts:
-        if min(edges[cut] - edges[shots[-1]], edges[-1] - edges[cut]) >= shortest - _TICK:
+        if min(edges[cut] - edges[shots[-1]], edges[-1] - edges[cut]) >= shortest - _TOLERANCE:
             shots.append(cut)
     shots.append(len(edges) - 1)
     windows = []
@@ -94,31 +95,31 @@ def cut_windows(
 
 
 def _parts(edges: npt.NDArray[np.float64], first: int, last: int, longest: float) -> list[int]:
-    """Frames that begin the parts of a shot, and `last`: as few parts as `longest` allows, alike in length."""
+    """First frames of the parts of a shot, and `last`: as few parts as `longest` allows, of about equal duration."""
     duration = edges[last] - edges[first]
-    fewest = max(1, math.ceil(duration / longest - _TICK))
-    for parts in range(fewest, fewest + _TRIES):
-        goals = edges[first] + duration * np.arange(1, parts) / parts
-        after = np.searchsorted(edges, goals)
-        nearest = np.where(edges[after] - goals < goals - edges[after - 1], after, after - 1)
-        begins = np.unique(np.concatenate([[first], nearest.clip(first, last), [last]]))
-        short = (np.diff(edges[begins]) <= longest + _TICK) | (np.diff(begins) == 1)
-        if bool(short.all()):
-            return [int(begin) for begin in begins]
-    bounds = [first]  # uneven times: each part as long as it may be
+    fewest = max(1, math.ceil(duration / longest - _TOLERANCE))
+    for parts in range(fewest, fewest + _MAX_EXTRA_PARTS):
+        targets = edges[first] + duration * np.arange(1, parts) / parts
+        after = np.searchsorted(edges, targets)
+        nearest = np.where(edges[after] - targets < targets - edges[after - 1], after, after - 1)
+        bounds = np.unique(np.concatenate([[first], nearest.clip(first, last), [last]])).tolist()
+        fits = (np.diff(edges[bounds]) <= longest + _TOLERANCE) | (np.diff(bounds) == 1)
+        if bool(fits.all()):
+            return [int(bound) for bound in bounds]
+    bounds = [first]  # uneven times: each part as long as allowed
     while bounds[-1] < last:
-        end = int(np.searchsorted(edges, edges[bounds[-1]] + longest + _TICK, side="right")) - 1
+        end = int(np.searchsorted(edges, edges[bounds[-1]] + longest + _TOLERANCE, side="right")) - 1
         bounds.append(min(max(end, bounds[-1] + 1), last))
     return bounds
 
 
 def video_windows(path: Path, longest: float, shots: bool = True) -> list[Window]:
-    """The windows of a file.
+    """Cut a video into windows.
 
     Args:
-        path: of the file.
-        longest: seconds of a window at most.
-        shots: cut at shots too.
+        path: the video.
+        longest: maximum duration of a window in seconds.
+        shots: whether to cut at shot boundaries too.
 
     Raises:
         FileNotFoundError: no such file.

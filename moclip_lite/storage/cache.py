@@ -1,9 +1,8 @@
-"""The feature cache: one safetensors file per clip and stage, found by what it was made from.
+"""The feature cache: one safetensors file per clip and stage, under a key of all that decides its content.
 
-An entry's key is a digest of the clip's content and of every setting that changes the result, so
-an entry is never stale, only unused. Entries are written whole under their final name, carry a
-digest of their own payload, and are checked each time they are read: several processes may share a
-cache, and one may be killed at any moment.
+An entry's key is a digest of the clip's content and of every setting that changes the result, so an
+entry is never stale, only unused. Entries are written atomically, contain a digest of their arrays, and
+are checked each time they are read: several processes may share a cache, and any may be killed.
 """
 
 from __future__ import annotations
@@ -22,12 +21,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_dir
 
 from ..errors import CacheUnavailable, CheckpointError
 from .digest import digest_bytes
 from .files import cache_access, read_tensors, write_tensors
 
-__all__ = ["Entry", "FeatureCache", "default_cache_dir"]
+__all__ = ["Arrays", "Entry", "FeatureCache", "default_cache_dir"]
 
 log = logging.getLogger("moclip.cache")
 _KEY_LENGTH: Final = 32
@@ -41,16 +41,13 @@ def default_cache_dir() -> Path:
     Raises:
         CacheUnavailable: the user has no home folder.
     """
-    named, base = os.environ.get("MOCLIP_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    folder = os.environ.get("MOCLIP_CACHE") or user_cache_dir("moclip-lite", appauthor=False)
     try:
-        if named:
-            return Path(named).expanduser()
-        found = Path(base).expanduser() if base else Path.home() / ".cache"
+        return Path(folder).expanduser()
     except RuntimeError as error:
         raise CacheUnavailable(
-            "there is no home folder for the cache (HOME is not set); name a folder with --cache"
+            "there is no home folder for the cache (HOME is not set); choose a folder with --cache"
         ) from error
-    return found / "moclip-lite"
 
 
 def _payload_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -65,7 +62,14 @@ def _payload_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where an entry lies and how it stands."""
+    """File of an entry.
+
+    Attributes:
+        stage, key: of the entry.
+        path: of its file.
+        size: in bytes.
+        modified: seconds since the epoch.
+    """
 
     stage: str
     key: str
@@ -81,11 +85,11 @@ class FeatureCache:
         self.root = root if root is not None else default_cache_dir()
 
     def path(self, stage: str, key: str) -> Path:
-        """Where an entry lies, whether or not it exists."""
+        """Path of an entry, whether or not it exists."""
         return self.root / stage / key[:2] / f"{key}.safetensors"
 
     def has(self, stage: str, key: str) -> bool:
-        """Whether there is a file under this key (it is checked when it is read)."""
+        """Whether an entry exists; its content is checked when it is read."""
         return self.path(stage, key).is_file()
 
     def size(self, stage: str, key: str) -> int:
@@ -97,8 +101,8 @@ class FeatureCache:
         """Read and check an entry.
 
         Returns:
-            Its arrays; None if there is none, or if it is damaged: then a warning is logged, the
-            file is removed, and the caller computes it again.
+            Its arrays; None if it is absent, or damaged: then a warning is logged and the file removed,
+            so that the caller computes it again.
         """
         path = self.path(stage, key)
         with cache_access(self.root):
@@ -124,7 +128,7 @@ class FeatureCache:
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        """Hold a lock among processes, for work that should be done once; freed when its holder ends.
+        """Hold a lock among processes, for work that should be done once; released when its holder ends.
 
         Raises:
             CacheUnavailable: the folder can't be written.
@@ -132,12 +136,12 @@ class FeatureCache:
         path = self.root / "locks" / f"{key}.lock"
         with cache_access(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            held = FileLock(path)
-            held.acquire()
+            lock = FileLock(path)
+            lock.acquire()
         try:
             yield
         finally:
-            held.release()
+            lock.release()
 
     def _read_checked(self, path: Path, key: str) -> Arrays:
         arrays, metadata = read_tensors(path)
@@ -151,7 +155,7 @@ class FeatureCache:
         """All entries, by stage and key.
 
         Raises:
-            CacheUnavailable: there is a file in the folder's place.
+            CacheUnavailable: the cache's path is a file.
         """
         with cache_access(self.root):
             if self.root.exists() and not self.root.is_dir():
@@ -160,12 +164,12 @@ class FeatureCache:
             if len(path.stem) == _KEY_LENGTH:
                 try:
                     stat = path.stat()
-                except FileNotFoundError:  # another process removed it
+                except FileNotFoundError:  # removed by another process
                     continue
                 yield Entry(path.parts[-3], path.stem, path, stat.st_size, stat.st_mtime)
 
     def verify(self) -> list[tuple[Entry, str]]:
-        """Read every entry; returns the damaged ones with the reason, and leaves them."""
+        """Read every entry; return the damaged ones with the reason. None is removed."""
         damaged = []
         for entry in self.entries():
             try:
@@ -176,9 +180,9 @@ class FeatureCache:
         return damaged
 
     def prune(self, stage: str | None = None, older_than_days: float | None = None) -> tuple[int, int]:
-        """Remove entries of one stage (or all), older than so many days (or any).
+        """Remove entries of one stage (or all) that are older than a number of days (or of any age).
 
-        Drafts and locks of killed processes go too, a day after they were made; a lock that is held stays.
+        Drafts and locks that killed processes left are removed a day after they were made; locks in use stay.
 
         Returns:
             (entries removed, bytes freed).
@@ -201,22 +205,22 @@ class FeatureCache:
 
     def free_bytes(self) -> int:
         """Free space on the cache's disk."""
-        probe = self.root
-        while not probe.exists():
-            probe = probe.parent
-        return shutil.disk_usage(probe).free
+        folder = self.root
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
 
 
 def _old(path: Path) -> bool:
     """Whether a file was last written more than a day ago."""
     try:
         return path.stat().st_mtime < time.time() - 86_400
-    except FileNotFoundError:  # another process removed it
+    except FileNotFoundError:  # removed by another process
         return False
 
 
 def _remove_free(path: Path) -> None:
-    """Remove a lock that nobody holds, however old one that is held may be."""
+    """Remove a lock that no process holds."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

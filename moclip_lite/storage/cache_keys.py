@@ -1,8 +1,8 @@
-"""Names of cache entries: a digest of everything that changes a result, made in one place for all stages.
+"""Keys of cache entries: a digest of everything that changes a result, made here for all stages.
 
-A key holds the stage, the digest of the content it is computed from, the settings, and what computes it: the
-program's version, a number for our own code of that stage, and the versions of the packages and libraries it
-calls. Stages that build on others (``motion_tokens`` on ``motion``) take the other's key as their content.
+A key covers the stage, the digest of the content it is computed from, the settings, and the versions of the code: the
+program's, a number for our own code of that stage, and those of the packages and libraries it calls. Stages that
+build on others (``motion_tokens`` on ``motion``) take the other's key as their content.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import mv_tools
 
 from .digest import digest_bytes, digest_file
 
-__all__ = ["STAGES", "StageCode", "cache_key", "stage_versions"]
+__all__ = ["NOTES", "STAGES", "StageCode", "cache_key", "cached_stages", "stage_versions"]
 
 _ENCODERS: Final = ("open_clip_torch", "timm", "torch")
 _PICTURES: Final = ("av", "pillow", "torchvision")
@@ -30,17 +30,19 @@ _PICTURES: Final = ("av", "pillow", "torchvision")
 
 @dataclass(frozen=True)
 class StageCode:
-    """What computes the entries of a stage.
+    """Versions of the code that computes a stage.
 
     Attributes:
-        version: of our own code; raise it with every change of what the stage computes.
+        version: of our own code; raise it with every change of the stage's results.
         packages: distributions whose version may change the result.
-        reads_video: libav and the native parser have a part in it.
+        reads_video: whether libav and the native parser take part.
+        cached: whether the cache holds entries of the stage; if not, its versions only enter other digests.
     """
 
     version: int
     packages: tuple[str, ...] = ()
     reads_video: bool = False
+    cached: bool = True
 
 
 STAGES: dict[str, StageCode] = {
@@ -48,19 +50,27 @@ STAGES: dict[str, StageCode] = {
     "motion": StageCode(2, ("av", "motion-vector-extractor"), reads_video=True),
     "clip": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
     "text": StageCode(2, (*_ENCODERS, "transformers")),
-    "encoder": StageCode(2, _ENCODERS),
+    "encoder": StageCode(2, _ENCODERS, cached=False),
     "motion_tokens": StageCode(2, ("timm", "torch")),
-    "trained": StageCode(2, ("numpy", "timm", "torch")),
-    "results": StageCode(1),
+    "trained": StageCode(2, ("numpy", "scikit-learn", "timm", "torch")),
+    "results": StageCode(1, cached=False),
     "video": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
     "window": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
 }
-"""Stages of the cache, and two that only take part in other digests: ``encoder`` (remembered digests of an
-encoder's weights) and ``results`` (what becomes of the scores in a run folder)."""
+"""The cache's stages, ``encoder`` (remembered digests of an encoder's weights) and ``results`` (metrics and report of a
+run folder)."""
+
+NOTES: Final = "notes"
+"""Entries that hold the notes of a clip, under the key of its features."""
+
+
+def cached_stages() -> list[str]:
+    """Names of the stages that the cache may hold entries of, notes included."""
+    return [*(name for name, code in STAGES.items() if code.cached), NOTES]
 
 
 def cache_key(stage: str, content: str, settings: Mapping[str, Any]) -> str:
-    """Name of an entry: 32 hex digits.
+    """Key of an entry: 32 hex digits.
 
     Args:
         stage: one of :data:`STAGES`.
@@ -68,7 +78,7 @@ def cache_key(stage: str, content: str, settings: Mapping[str, Any]) -> str:
         settings: plain values; every one that changes the result.
 
     Raises:
-        KeyError: a stage that is not listed, so that nothing is known of its code.
+        KeyError: an unknown stage.
     """
     text = json.dumps(
         [stage, stage_versions(stage), content, settings], sort_keys=True, separators=(",", ":")
@@ -77,31 +87,31 @@ def cache_key(stage: str, content: str, settings: Mapping[str, Any]) -> str:
 
 
 def stage_versions(stage: str) -> dict[str, str]:
-    """What computes a stage: the program, our code's number, packages, and libraries where videos are read."""
+    """Versions of the code of a stage: program, stage, packages, and libraries where videos are read."""
     return dict(_versions(STAGES[stage]))
 
 
 @lru_cache(maxsize=64)
 def _versions(code: StageCode) -> tuple[tuple[str, str], ...]:
-    found = {"code": str(code.version), "moclip-lite": _package("moclip-lite")}
-    found |= {name: _package(name) for name in code.packages}
+    versions = {"code": str(code.version), "moclip-lite": _package_version("moclip-lite")}
+    versions |= {name: _package_version(name) for name in code.packages}
     if code.reads_video:
-        found |= {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
-        found["native parser"] = _native_parser()
-        found["pictures"] = str(mv_tools.PICTURES_VERSION)
-    return tuple(sorted(found.items()))
+        versions |= {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
+        versions["native parser"] = _native_parser_digest()
+        versions["pictures"] = str(mv_tools.PICTURES_VERSION)
+    return tuple(sorted(versions.items()))
 
 
-def _package(name: str) -> str:
+def _package_version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
         return "absent"
 
 
-def _native_parser() -> str:
-    """Digest of the extension module: a build that was changed is another parser, whatever its version says."""
-    found = find_spec("mv_tools._h264mv")
-    if found is None or found.origin is None or not Path(found.origin).is_file():
+def _native_parser_digest() -> str:
+    """Digest of the extension module: a changed build is another parser, whatever its version."""
+    spec = find_spec("mv_tools._h264mv")
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return "absent"
-    return digest_file(Path(found.origin))
+    return digest_file(Path(spec.origin))

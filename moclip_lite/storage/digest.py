@@ -1,4 +1,4 @@
-"""Digests of file contents, remembered by path, size and time so that a file is read once."""
+"""Digests of file contents, remembered by path, size and time so that each file is read once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["ContentDigests", "digest_bytes", "digest_file"]
 
 _CHUNK: Final = 1 << 20
 _SIZE: Final = 16
-_TABLE: Final = "contents"  # a table named "digests" is of a version that did not look at change times
+_TABLE: Final = "contents"  # "digests" was the table of a version that ignored change times
 
 
 def digest_bytes(parts: Iterable[bytes]) -> str:
-    """BLAKE2b of the joined parts: 32 hex digits."""
+    """BLAKE2b of the concatenated parts: 32 hex digits."""
     state = hashlib.blake2b(digest_size=_SIZE)
     for part in parts:
         state.update(part)
@@ -42,7 +42,7 @@ def digest_file(path: Path) -> str:
 
 
 class ContentDigests:
-    """Content digests with a memory on disk (SQLite; safe for several processes).
+    """Content digests of files, remembered on disk (SQLite; safe for several processes).
 
     A file is read again when its size, modification time, change time (which no program can set back) or inode
     changes.
@@ -79,7 +79,7 @@ class ContentDigests:
             db.close()
 
     def _known(self) -> dict[str, tuple[int | str, ...]]:
-        """Absolute path -> size, times, inode and digest; nothing where pages of the file are damaged."""
+        """Absolute path -> size, times, inode and digest; empty if the database is damaged."""
         try:
             with self._connect() as db:
                 rows = db.execute(f"SELECT * FROM {_TABLE}")  # noqa: S608 - our own name
@@ -89,31 +89,31 @@ class ContentDigests:
             return {}
 
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Digest of each file that can be read; the others are left out, and who reads them is told why."""
-        found: dict[Path, str] = {}
+        """Digest of each readable file; the others are left out, and reading them raises the reason."""
+        digests: dict[Path, str] = {}
         fresh: list[tuple[str, int, int, int, int, str]] = []
         known = self._known()
         for path in paths:
             try:
                 stat = path.stat()
-            except (OSError, ValueError):  # absent, or a name that no file can have
+            except (OSError, ValueError):  # absent, or an impossible name
                 continue
             key = printable(str(path.absolute()))
             stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
             row = known.get(key)
             if row is not None and tuple(row[:-1]) == stamp:
-                found[path] = str(row[-1])
+                digests[path] = str(row[-1])
             else:
                 try:
-                    found[path] = digest_file(path)
+                    digests[path] = digest_file(path)
                 except OSError:
-                    continue  # the one who reads it says why
-                fresh.append((key, *stamp, found[path]))
+                    continue
+                fresh.append((key, *stamp, digests[path]))
         if fresh:
             try:
                 with self._connect() as db:
-                    marks = ", ".join("?" * len(fresh[0]))
-                    db.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES ({marks})", fresh)  # noqa: S608
-            except sqlite3.DatabaseError as error:  # only a memory: the digests themselves are known
+                    placeholders = ", ".join("?" * len(fresh[0]))
+                    db.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES ({placeholders})", fresh)  # noqa: S608
+            except sqlite3.DatabaseError as error:  # the digests are known, only not remembered
                 log.warning("%s could not be written (%s)", self._path, error)
-        return found
+        return digests

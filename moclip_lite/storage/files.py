@@ -1,4 +1,4 @@
-"""Files written whole or not at all; tensors without pickle."""
+"""Atomic writing of text, JSON, CSV and safetensors files, and reading them back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from mv_tools.drafts import draft_of
+from mv_tools.atomic import atomic_write
 
 from ..errors import CacheUnavailable, CheckpointError, MoclipError
 
@@ -27,6 +27,7 @@ __all__ = [
     "read_metadata",
     "read_tensors",
     "write_json",
+    "write_rows",
     "write_tensors",
     "write_text",
 ]
@@ -34,13 +35,13 @@ __all__ = [
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A sibling temporary file that takes the target's name when the block ends without error.
+    """A temporary file beside `target`, renamed to it when the block ends without error.
 
     Raises:
-        MoclipError: the disk is full (nothing half written is left behind).
+        MoclipError: the disk is full (no partial file is left).
     """
     try:
-        with draft_of(target) as draft:
+        with atomic_write(target) as draft:
             yield draft
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -52,17 +53,17 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def cache_access(root: Path) -> Iterator[None]:
-    """Access to files of a cache folder.
+    """Report errors of the operating system as those of the cache folder.
 
     Raises:
-        CacheUnavailable: the system refuses it (read-only, no permission, a file where the folder should be).
+        CacheUnavailable: read-only, no permission, a file where the folder should be, and so on.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise CacheUnavailable(
-            f"the cache folder {root} can't be used ({reason.lower()}); name another with --cache"
+            f"the cache folder {root} can't be used ({reason.lower()}); choose another with --cache"
         ) from error
 
 
@@ -74,19 +75,18 @@ def write_text(path: Path, text: str) -> None:
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a CSV atomically; no file, not even an earlier one, if there are no rows."""
-    listed = list(rows)
-    if not listed:
+    table = list(rows)
+    if not table:
         path.unlink(missing_ok=True)
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(listed)
+    writer.writerows([columns, *table])
     write_text(path, text.getvalue())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, indented, in the order given."""
+    """Write JSON atomically, indented, keys in their order."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -120,25 +120,26 @@ def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str
     Raises:
         CheckpointError: missing, cut short or not a safetensors file.
     """
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing") from error
-    except (SafetensorError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    with _open_tensors(path) as file:
+        metadata = dict(file.metadata() or {})
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file; no tensor is read.
+    """Read the metadata of a safetensors file, and no tensor.
 
     Raises:
         CheckpointError: missing, or not a safetensors file.
     """
+    with _open_tensors(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _open_tensors(path: Path) -> Iterator[Any]:
     try:
         with safe_open(str(path), framework="numpy") as file:
-            return dict(file.metadata() or {})
+            yield file
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
     except (SafetensorError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""File names that are not valid UTF-8, in a form that can be printed and written."""
+"""Printable form of file names that are not valid UTF-8."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["printable"]
 
 
 def printable(name: str) -> str:
-    r"""A name in valid Unicode: bytes that are not UTF-8 become ``\xff``; other names stay as they are."""
+    r"""The name in valid Unicode: bytes that are not UTF-8 become ``\xff``; other names are unchanged."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,8 @@
-"""YAML whose scalars stay text: the field that takes a value decides what it means.
+"""YAML whose scalars stay text; the field that takes a value decides its type.
 
-YAML 1.1 guesses: ``007`` is 7, ``2024-01-01`` a date, ``on`` true and ``1:30`` ninety. Here a plain scalar is
-the text that was written, but for ``null`` and nothing at all, which are None.
+YAML 1.1 guesses: ``007`` is 7, ``2024-01-01`` a date, ``on`` true and ``1:30`` ninety. Here a plain scalar is its
+text, except for ``null`` and the empty scalar, which are None. ``~`` is text as well: a path that starts with it is in
+the home folder. Alone it could mean either, so the loader refuses it.
 """
 
 from __future__ import annotations
@@ -18,46 +19,59 @@ from ..errors import ConfigError
 __all__ = ["NULLS", "parse_yaml", "read_yaml"]
 
 NULLS = ("", "null", "Null", "NULL")
-"""What a plain scalar says for None. ``~`` is the home folder."""
+"""Plain scalars that mean None."""
 
 
 class _TextLoader(yaml.SafeLoader):
-    """SafeLoader without guesses, which refuses a key that is given twice."""
+    """SafeLoader that guesses no types and refuses repeated keys and a plain ``~``."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        twice = sorted({key for key in own if own.count(key) > 1})
-        found = super().construct_mapping(node, deep)
-        if twice:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
+        mapping = super().construct_mapping(node, deep)
+        if repeated:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice[0]!r} is given twice", node.start_mark
+                None, None, f"the key {repeated[0]!r} is given twice", node.start_mark
             )
-        return found
+        return mapping
 
 
 _TextLoader.add_implicit_resolver(
     "tag:yaml.org,2002:null", re.compile("^(?:null|Null|NULL|)$"), ["n", "N", ""]
 )
 _TextLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^<<$"), ["<"])
+_TextLoader.add_implicit_resolver("!tilde", re.compile("^~$"), ["~"])
+
+
+def _refuse_tilde(loader: _TextLoader, node: yaml.ScalarNode) -> None:
+    raise yaml.constructor.ConstructorError(
+        None,
+        None,
+        "a plain ~ could mean null or the home folder; write null, or '~' in quotes",
+        node.start_mark,
+    )
+
+
+_TextLoader.add_constructor("!tilde", _refuse_tilde)
 
 
 def parse_yaml(text: str) -> Any:
-    """Dictionaries, lists, text and None.
+    """Parse YAML to dictionaries, lists, text and None.
 
     Raises:
-        yaml.YAMLError: not YAML, or a key given twice.
+        yaml.YAMLError: not YAML, a repeated key, or a plain ``~``.
     """
     return yaml.load(text, _TextLoader)  # noqa: S506  (a SafeLoader)
 
 
-def read_yaml(path: Path, what: str) -> Any:
-    """The content of a file, as of :func:`parse_yaml`.
+def read_yaml(path: Path, kind: str) -> Any:
+    """Read a YAML file as :func:`parse_yaml` does.
 
     Args:
         path: of the file.
-        what: such as "configuration", for messages.
+        kind: of file, such as "configuration", for messages.
 
     Raises:
         ConfigError: missing, a folder, or not YAML.
@@ -65,9 +79,9 @@ def read_yaml(path: Path, what: str) -> Any:
     try:
         return parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such {what} file") from error
+        raise ConfigError(f"{path}: there is no such {kind} file") from error
     except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder, not a {what} file") from error
+        raise ConfigError(f"{path} is a folder, not a {kind} file") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise ConfigError(f"{path} is not a YAML file: {line}") from error

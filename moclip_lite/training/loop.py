@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -35,8 +35,9 @@ from .optimizer import (
     save_state,
     warm_cosine,
 )
+from .settings import TrainSettings
 
-__all__ = ["Batch", "Feed", "FitResult", "TrainSettings", "fit", "pick_device", "seed_all"]
+__all__ = ["Batch", "Feed", "FitResult", "fit", "pick_device", "seed_all"]
 
 _SAVE_EVERY: Final = 5.0  # seconds; what an interruption may cost
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -50,43 +51,6 @@ class Feed(Protocol):
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) on the validation cut; the model is in evaluation mode."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """How to train.
-
-    Attributes:
-        epochs: at most.
-        batch: clips in a batch.
-        lr: peak learning rate.
-        weight_decay: of the optimizer; biases and norms are spared.
-        warmup: share of the epochs in which the rate rises.
-        optimizer: "adamw", or "adam", whose decay is an L2 penalty.
-        eps: the optimizer's.
-        schedule: "cosine" to zero, or "steps": a tenth after each of `milestones`.
-        milestones: epochs.
-        lr_scales: the rate of parameters by the beginning of their names (the longest that fits).
-        clip: largest norm of the gradient.
-        patience: epochs without a better validation loss before stopping; 0 to never stop early.
-        label_smoothing: see torch's cross_entropy.
-        mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
-    """
-
-    epochs: int = 60
-    batch: int = 32
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    eps: float = 1e-8
-    schedule: Literal["cosine", "steps"] = "cosine"
-    milestones: tuple[int, ...] = ()
-    lr_scales: Mapping[str, float] = field(default_factory=dict)
-    clip: float = 5.0
-    patience: int = 0
-    label_smoothing: float = 0.1
-    mixup: float = 0.0
 
 
 @dataclass
@@ -145,7 +109,7 @@ def fit(
     Args:
         model: moved to `device`.
         feed: training batches and the validation score.
-        settings: see :class:`TrainSettings`.
+        settings: see :class:`moclip_lite.training.settings.TrainSettings`.
         seed: of everything drawn in training.
         device: where to train.
         checkpoint: written at the end of an epoch, every few seconds; if it exists with this fingerprint, training goes on
@@ -252,7 +216,7 @@ def _train_epoch(
                 loss = loss + (1 - keep) * _loss(scores, labels[order], settings)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
         total += float(loss.detach()) * len(labels)
         count += len(labels)

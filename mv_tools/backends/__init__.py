@@ -10,8 +10,8 @@ from ..errors import ArgumentError, BackendUnavailable
 from ..source import Source
 from .base import Backend, OtherBackend
 from .libav import LibavBackend
-from .mvextractor import MvExtractorBackend
-from .native import NativeBackend
+from .mvextractor.backend import MvExtractorBackend
+from .native.backend import NativeBackend
 
 __all__ = ["BACKENDS", "Backend", "available_backends", "backend_class", "open_backend"]
 

@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
-from ..demux import PacketIndex
 from ..display import SQUARE, Display
 from ..errors import MalformedStream, UnsupportedStream
 from ..metadata import VideoMetadata, read_metadata
 from ..motion import MotionFrame, PictType
-from ..numbering import index_pictures
-from ..pictures import PictureIndex
-from ..scan import StreamScan, scan_stream
+from ..pictures.index import PictureIndex
+from ..pictures.numbering import index_pictures
+from ..pictures.packets import PacketIndex
+from ..pictures.scan import StreamScan, scan_stream
 from ..source import Source
-from ..syntax import Damage, PictureHeader, PictureStatistics, StreamParameters
+from ..stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
 
 __all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
 

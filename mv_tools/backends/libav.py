@@ -15,10 +15,10 @@ import numpy.typing as npt
 from av.sidedata.motionvectors import MotionVectors
 from av.video.frame import VideoFrame
 
-from ..decoding import PictureReader
 from ..errors import NoMotionVectors
 from ..metadata import coded_size
 from ..motion import MotionFrame, PictType
+from ..pictures.reader import PictureReader
 from .base import Backend, ExportedPicture, with_assumed_distances
 
 __all__ = ["MOTION_CODECS", "LibavBackend", "require_vectors"]

@@ -1,4 +1,4 @@
-"""Grids: what is refused, what is run, what is said of it."""
+"""Grids: validation, runs, tables and comparisons."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from moclip_lite.ablate import (
-    Ablation,
-    condense,
-    load_ablation,
-    run_ablation,
-)
-from moclip_lite.ablate.tables import (
-    comparisons,
-    summarize,
-    summary_markdown,
-    tidy_table,
-)
+from moclip_lite.ablate import Ablation, condense, load_ablation, run_ablation
+from moclip_lite.ablate import run as ablate_run
+from moclip_lite.ablate.grid import GridRun
+from moclip_lite.ablate.summary import summary_markdown
+from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.session import Workspace
 from moclip_lite.progress import Silent
 from moclip_lite.storage.files import write_json, write_text
 from moclip_lite.storage.plain_yaml import parse_yaml
@@ -75,32 +70,28 @@ def test_grids_that_are_refused(tmp_path: Path, values: dict[str, Any], why: str
         load_ablation(grid(tmp_path / "g.yaml", **values))
 
 
-def fake_runs(ablation: Ablation, out: Path, right: dict[str, float], clips: int = 400, groups: int = 0
-) -> list[Any]:  # fmt: skip
+def fake_runs(
+    ablation: Ablation, out: Path, right: dict[str, float], clips: int = 400, groups: int = 0
+) -> list[GridRun]:
     """Finished runs whose heads are right with the given probability, independently of each other."""
-    runs = []
-    for cell in ablation.cells():
-        for seed in ablation.seeds:
-            experiment = ablation.experiment(cell, seed, out)
-            rng = np.random.default_rng([seed, sum(map(ord, str(cell)))])
-            hits = rng.random(clips) < right[cell["fusion.head"]]
-            group = [f"g{i % groups}" if groups else "" for i in range(clips)]
-            rows = [f"c{i},a,{'a' if hit else 'b'},1.0,{group[i]},holdout" for i, hit in enumerate(hits)]
-            write_text(
-                experiment.run.dir / "predictions_fusion.csv",
-                "\n".join(["clip,label,predicted,score,group,fold", *rows]),
-            )
-            top1 = 100 * float(hits.mean())
-            fusion = {"top1": top1, "top5": top1, "macro": top1, "n": clips, "ci95": [0.0, 100.0]}
-            write_json(
-                experiment.run.dir / "metrics.json", {"fusion": fusion, "costs": {}, "folds": ["holdout"]}
-            )
-            runs.append((cell, seed, experiment))
+    runs = ablation.runs(out)
+    for cell, seed, experiment in runs:
+        rng = np.random.default_rng([seed, sum(map(ord, str(cell)))])
+        hits = rng.random(clips) < right[cell["fusion.head"]]
+        group = [f"g{i % groups}" if groups else "" for i in range(clips)]
+        rows = [f"c{i},a,{'a' if hit else 'b'},1.0,{group[i]},holdout" for i, hit in enumerate(hits)]
+        write_text(
+            experiment.run.dir / "predictions_fusion.csv",
+            "\n".join(["clip,label,predicted,score,group,fold", *rows]),
+        )
+        top1 = 100 * float(hits.mean())
+        fusion = {"top1": top1, "top5": top1, "macro": top1, "n": clips, "ci95": [0.0, 100.0]}
+        write_json(experiment.run.dir / "metrics.json", {"fusion": fusion, "costs": {}, "folds": ["holdout"]})
     return runs
 
 
-def test_a_variant_of_noise_is_not_called_better(tmp_path: Path) -> None:
-    """Equally good, wrong on other clips: the difference is not shown, whichever comes out ahead."""
+def test_equal_variants_get_no_verdict(tmp_path: Path) -> None:
+    """Equally accurate, wrong on different clips: no difference is shown, whichever has the higher mean."""
     for repeat in range(5):
         ablation = load_ablation(
             grid(tmp_path / "g.yaml", seeds=[3 * repeat, 3 * repeat + 1, 3 * repeat + 2])
@@ -111,7 +102,7 @@ def test_a_variant_of_noise_is_not_called_better(tmp_path: Path) -> None:
         assert row["low"] < 0 < row["high"]
 
 
-def test_a_better_variant_is(tmp_path: Path) -> None:
+def test_a_better_variant_is_called_better(tmp_path: Path) -> None:
     ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
     runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
     (row,) = comparisons(ablation, runs).to_dict(orient="records")
@@ -122,8 +113,8 @@ def test_a_better_variant_is(tmp_path: Path) -> None:
     )
 
 
-def test_few_groups_are_few_facts(tmp_path: Path) -> None:
-    """The same clips, but of three source videos: nothing can be shown with three."""
+def test_three_groups_show_no_difference(tmp_path: Path) -> None:
+    """The same clips from three source videos: three units are too few for a verdict."""
     ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
     runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, groups=3)
     (row,) = comparisons(ablation, runs).to_dict(orient="records")
@@ -142,8 +133,8 @@ def test_summary_is_over_seeds(tmp_path: Path) -> None:
     assert second["high"] == 100.0
 
 
-def test_a_run_of_folds_says_the_same_in_the_grid_as_in_its_metrics() -> None:
-    """Folds of 90 and 10 clips: the run's figure is over 100 tests, and so is the grid's."""
+def test_mean_of_folds_equals_the_accuracy_in_the_metrics() -> None:
+    """Folds of 90 and 10 clips: the run's accuracy is over 100 tests, and so is the grid's."""
     table = pd.DataFrame(
         {"k": ["1", "1"], "stream": "fusion", "seed": 0, "n": [90, 10], "top1": [100.0, 0.0], "run_low": 70.0, "run_high": 95.0}
         | dict.fromkeys(("trainable", "gflops", "latency_ms"), 1.0)
@@ -152,7 +143,7 @@ def test_a_run_of_folds_says_the_same_in_the_grid_as_in_its_metrics() -> None:
     assert (row["mean"], row["low"], row["high"], row["runs"]) == (90.0, 70.0, 95.0, 1)
 
 
-def test_the_page_says_how_points_are_paired(tmp_path: Path) -> None:
+def test_summary_states_how_points_are_paired(tmp_path: Path) -> None:
     ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1]))
     runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, clips=40)
     for kept, words in (
@@ -179,15 +170,15 @@ def test_a_cell_whose_clips_cannot_be_read_fails_alone(tmp_path: Path) -> None:
     files = {"data.root": [str(file), str(tmp_path / "missing.safetensors")]}
     path = grid(tmp_path / "g.yaml", seeds=[0], set=settings, grid=files)
     result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
-    ((words, why),) = result.failures
-    assert "missing.safetensors" in words
-    assert "missing.safetensors" in why
+    (failure,) = result.failures
+    assert "missing.safetensors" in failure.run
+    assert "missing.safetensors" in failure.reason
     assert set(result.summary["data.root"]) == {str(file)}
 
 
 _PARENT = """
 import sys, time
-from moclip_lite.parallel import worker_pool
+from moclip_lite.parallel.pool import worker_pool
 if __name__ == "__main__":
     pool = worker_pool(1)
     print(pool.submit(__import__("os").getpid).result(), flush=True)
@@ -213,7 +204,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     pytest.fail("the worker outlives its parent")
 
 
-def test_streams_that_the_grid_does_not_touch_are_told_once() -> None:
+def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
     rows = [
         {"k": k, "stream": s, "mean": m, "trainable": 1}
         for k in "ab"
@@ -227,7 +218,11 @@ def test_streams_that_the_grid_does_not_touch_are_told_once() -> None:
     ]
 
 
+<<<<<<< HEAD
 def test_a_grid_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+=======
+def test_a_finished_grid_is_not_trained_again(tmp_path: Path) -> None:
+>>>>>>> main
     """Two processes, one cell that can't be run; the second time nothing is trained."""
     file = tmp_path / "f.safetensors"
     data, motion, appearance, _ = labelled_features()
@@ -237,7 +232,9 @@ def test_a_grid_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     heads = ["concat_mlp", "film", "residual_adapter"]
     path = grid(tmp_path / "g.yaml", seeds=[0, 1], set=settings, grid={"fusion.head": heads})
     result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=2)
-    assert [why for _, why in result.failures] == [f"{file} holds no text embeddings of the labels"] * 2
+    assert [failure.reason for failure in result.failures] == [
+        f"{file} holds no text embeddings of the labels"
+    ] * 2
     fused = result.summary[result.summary["stream"] == "fusion"]
     assert list(fused["fusion.head"]) == ["concat_mlp", "film"]
     assert (fused["mean"] > 90).all()
@@ -263,7 +260,7 @@ def test_a_grid_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")} == weights
 
 
-def test_a_grid_that_can_not_run_at_all(tmp_path: Path) -> None:
+def test_a_grid_without_a_finished_cell_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "f.safetensors"
     settings = [
         "data.kind=features",
@@ -279,7 +276,7 @@ def test_a_grid_that_can_not_run_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word", ["on", "off", "yes", "n", "007", "1:30", "2024-01-01", "0x10", "1e3", ".5", "~x", "true"]
 )
-def test_words_of_a_grid_are_not_guessed(word: str, tmp_path: Path) -> None:
+def test_text_of_a_grid_stays_text(word: str, tmp_path: Path) -> None:
     """Text settings, in the grid, as the reference and with quotes."""
     path = tmp_path / "g.yaml"
     path.write_text(
@@ -291,7 +288,7 @@ def test_words_of_a_grid_are_not_guessed(word: str, tmp_path: Path) -> None:
     assert (ablation.reference, ablation.seeds) == ({"data.recipe": word}, (1, 2))
 
 
-def test_values_of_a_grid_are_typed_by_their_setting(tmp_path: Path) -> None:
+def test_values_of_a_grid_have_the_type_of_their_setting(tmp_path: Path) -> None:
     path = tmp_path / "g.yaml"
     path.write_text(
         "grid:\n  motion.grid: [[6, 8]]\n  clip.normalize: [on, false]\n  train_motion.lr: [1e-3]\n"
@@ -313,13 +310,44 @@ def test_values_of_a_grid_are_typed_by_their_setting(tmp_path: Path) -> None:
         ("[1, .inf, nan]", None),
     ],
 )
-def test_numbers_of_a_grid_have_places_on_an_axis(
+def test_numbers_of_a_grid_have_axis_positions(
     values: str, places: list[float] | None, tmp_path: Path
 ) -> None:
-    from moclip_lite.ablate.figures import _numbers
+    from moclip_lite.ablate.figures import _axis_positions
 
     row = parse_yaml(values)
     assert (
-        _numbers(Ablation("g", None, (), {"data.recipe": row}, (0,), "fusion", {"data.recipe": row[0]}))
+        _axis_positions(
+            Ablation("g", None, (), {"data.recipe": row}, (0,), "fusion", {"data.recipe": row[0]})
+        )
         == places
     )
+
+
+def test_a_bug_in_one_cell_is_reported_with_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unexpected error is not a reason why a cell can't be run; the other cells go on."""
+    file = tmp_path / "f.safetensors"
+    save_features(file, *labelled_features()[:3])
+    settings = ["data.kind=features", f"data.root={file}", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
+                "run.streams=[fusion]", "train_head.epochs=2"]  # fmt: skip
+    run_experiment = ablate_run.run_experiment
+
+    def broken(space: Workspace) -> object:
+        if space.experiment.fusion.head == "film":
+            raise ValueError("wrong shape")
+        return run_experiment(space)
+
+    monkeypatch.setattr(ablate_run, "run_experiment", broken)
+    monkeypatch.setattr(ablate_run, "worker_pool", lambda workers: ThreadPoolExecutor(1))
+    path = grid(tmp_path / "g.yaml", seeds=[0], set=settings)
+    result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
+    (failure,) = result.failures
+    assert (failure.run, failure.reason) == (
+        "fusion.head=film, seed 0", "a bug in this program (ValueError: wrong shape)"
+    )  # fmt: skip
+    assert set(result.summary["fusion.head"]) == {"concat_mlp"}
+    (record,) = [r for r in caplog.records if r.name == "moclip.bugs"]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ValueError

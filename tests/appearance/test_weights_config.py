@@ -18,8 +18,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from moclip_lite.appearance.extract import AppearanceSpec, LazyEncoder
+from moclip_lite.appearance.extract import LazyEncoder
 from moclip_lite.appearance.open_clip import AppearanceEncoder
+from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.appearance.weights import tag_config
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
@@ -155,7 +156,7 @@ def test_the_configuration_is_part_of_what_keys_carry(weights: Path, tmp_path: P
     cache = FeatureCache(tmp_path / "cache")
 
     def digest(tag: str) -> str:
-        spec = AppearanceSpec(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
+        spec = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
         return LazyEncoder(spec, cache, lambda: made[tag]).digest
 
     assert [digest(QUICK), digest(PLAIN)] == [made[tag].weights_digest for tag in (QUICK, PLAIN)]

@@ -13,7 +13,7 @@ from moclip_lite.datasets.clip import Clip
 from moclip_lite.datasets.splits import checked, cut, holdout_fold
 from moclip_lite.datasets.walk import VIDEO_SUFFIXES
 from moclip_lite.errors import DataError
-from moclip_lite.mobileviclip.training.pairs import read_pairs
+from moclip_lite.mobileviclip.training.table import read_pairs
 
 from support.cli import (
     MOTION_ONLY,
@@ -71,10 +71,10 @@ def test_shares_are_met_or_told() -> None:
         Path(), tuple(Clip(c.path, c.name, c.label, f"g{i % 3}") for i, c in enumerate(clips)), ("a", "b")
     )
     fold = holdout_fold(few, 0.1, 0.5, 0)
-    assert "10 % were asked for" in checked(fold, ("a", "b", "c"), {}, wanted=0.1, shared=False).notes[1]
+    assert "10 % were asked for" in checked(fold, ("a", "b", "c"), {}, test_fraction=0.1, shared=False).notes[1]
     assert (
         "no test clip of 1 class(es): c"
-        in checked(fold, ("a", "b", "c"), {}, wanted=0.1, shared=False).notes[0]
+        in checked(fold, ("a", "b", "c"), {}, test_fraction=0.1, shared=False).notes[0]
     )
     assert fold.val
     assert not holdout_fold(few, 0.3, 0, 0).val

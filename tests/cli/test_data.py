@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.cache_keys import cached_stages
 from mv_tools import probe
 
 from support.cli import (
@@ -145,6 +148,11 @@ def test_cache_info_verify_prune(folders: Path, tmp_path: Path) -> None:
 
     assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--days", 1)).err
     assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--stage", "clip")).err
+    for stage in sorted({*cached_stages()} - {"motion"}):
+        FeatureCache(cache).put(stage, "ab" * 16, {"x": np.zeros(1)})
+        assert stage in assert_ok(moclip("cache", "info", "--cache", cache, "--json")).json["stages"]
+        assert "removed 1 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--stage", stage)).err
+    assert_refused(moclip("cache", "prune", "--cache", cache, "--stage", "encoder"), *cached_stages())
     assert len(entries(cache, "motion")) == 7
     assert "removed 7 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--all")).err
     assert entries(cache, "motion") == []

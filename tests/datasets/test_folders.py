@@ -17,8 +17,8 @@ from moclip_lite.datasets import (
     load_folder,
 )
 from moclip_lite.datasets.extraction import content_digests
+from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.errors import DataError
-from moclip_lite.experiment.config import DataConfig
 from moclip_lite.experiment.folds import divide
 from moclip_lite.storage.cache import FeatureCache
 from mv_tools import transcode
@@ -126,7 +126,7 @@ def test_folders_above_the_classes_are_the_split(names: tuple[str, ...], tmp_pat
                 _touch(data / name / label / f"{i}.mp4")
     dataset = load_folder(data)
     assert dataset.labels == ("left", "right")
-    (fold,) = divide(dataset, DataConfig(kind="folder", root=data), 0, FeatureCache(tmp_path / "cache"))
+    (fold,) = divide(dataset, DataSettings(kind="folder", root=data), 0, FeatureCache(tmp_path / "cache"))
     assert {clip.name.split("/")[0] for clip in fold.test} == {names[1] if names[1] != "val" else "test"}
     assert len(fold.clips()) == 8 * len(names)
     if len(names) == 3:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import moclip_lite
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
+from moclip_lite.appearance.extract import read_clip_frames
 from moclip_lite.appearance.open_clip import AppearanceEncoder
+from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.datasets import (
     Clip,
     VideoDataset,
@@ -25,7 +26,8 @@ from moclip_lite.errors import DataError
 from moclip_lite.motion.augment import flip, views
 from moclip_lite.motion.extract import extract_motion
 from moclip_lite.motion.network import create_motion_net
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.sampling import frame_positions
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.training.freeze import freeze
@@ -112,7 +114,7 @@ def test_clip_frames_stand_at_stated_positions(clip: Path) -> None:
     """Old: one unseeded random frame."""
     import mv_tools
 
-    spec = AppearanceSpec(model="ViT-S-32", pretrained="none", frames=3, positions="uniform")
+    spec = AppearanceSettings(model="ViT-S-32", pretrained="none", frames=3, positions="uniform")
     first, second = read_clip_frames(clip, spec), read_clip_frames(clip, spec)
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, mv_tools.read_rgb_at(clip, frame_positions(24, 3).tolist()).frames)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from moclip_lite.datasets import Clip, VideoDataset
+from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.experiment import folds as division
-from moclip_lite.experiment.config import DataConfig
 from moclip_lite.experiment.folds import divide
 from moclip_lite.storage import cache_keys
 from moclip_lite.storage.cache import FeatureCache
@@ -33,7 +33,7 @@ def cache(tmp_path: Path) -> FeatureCache:
 def test_kept_folds_are_the_folds(
     protocol: str, few: int | None, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = DataConfig(protocol=protocol, train_per_class=few)  # type: ignore[arg-type]
+    data = DataSettings(protocol=protocol, train_per_class=few)  # type: ignore[arg-type]
     made = divide(dataset(), data, 0, cache)
     with monkeypatch.context() as patch:
         patch.delattr(division, "_divide")  # the second time nothing is divided
@@ -44,7 +44,7 @@ def test_kept_folds_are_the_folds(
 
 
 def test_notes_are_kept(cache: FeatureCache) -> None:
-    data = DataConfig(protocol="official", shared_groups=True)
+    data = DataSettings(protocol="official", shared_groups=True)
     whole = dataset()
     train, test = whole.official["split1"]
     moved = frozenset(name for name in train if name.endswith("p1_0.mp4"))
@@ -76,7 +76,7 @@ def test_what_decides_them_is_noticed(
     other: dict[str, object], cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = dataset()
-    divide(whole, DataConfig(), 0, cache)
+    divide(whole, DataSettings(), 0, cache)
     seed = other.pop("seed", 0)
     first, rest = whole.clips[0], whole.clips[1:]
     if (change := other.pop("clip", None)) is not None:
@@ -88,16 +88,16 @@ def test_what_decides_them_is_noticed(
         real = cache_keys.version
         monkeypatch.setattr(cache_keys, "version", lambda name: "9" if name == package else real(name))
         cache_keys._versions.cache_clear()
-    divide(whole, DataConfig(**other), int(str(seed)), cache)  # type: ignore[arg-type]
+    divide(whole, DataSettings(**other), int(str(seed)), cache)  # type: ignore[arg-type]
     assert len(list(cache.entries())) == 2
     cache_keys._versions.cache_clear()
 
 
 def test_an_entry_of_another_make_is_divided_again(cache: FeatureCache) -> None:
-    made = divide(dataset(), DataConfig(), 0, cache)
+    made = divide(dataset(), DataSettings(), 0, cache)
     (entry,) = cache.entries()
     arrays = cache.get("folds", entry.key)
     assert arrays is not None
     for wrong in ({}, {**arrays, "0.val": arrays["0.test"]}, {**arrays, "0.val": np.array([999], np.int32)}):
         cache.put("folds", entry.key, wrong)
-        assert divide(dataset(), DataConfig(), 0, cache) == made
+        assert divide(dataset(), DataSettings(), 0, cache) == made

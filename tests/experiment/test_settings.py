@@ -15,6 +15,8 @@ from moclip_lite.cli.options import experiment_of
 from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment, save_experiment
+from moclip_lite.fusion import build_head, create_head
+from moclip_lite.motion.network import build_motion_net, create_motion_net
 from moclip_lite.training.loop import pick_device
 
 from support.cli import FOLDER_YAML, assert_refused, moclip
@@ -226,3 +228,20 @@ def test_misspelt_classes_of_prompts_are_refused(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=r"p\.yaml"):
             read_prompts(file)
+
+
+def test_an_old_key_leads_to_its_new_name() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'train_head\.clip'; the nearest valid name is 'train_head\.max_grad"
+    ):
+        load_experiment(None, ["train_head.clip=1"])
+
+
+def test_the_library_builds_the_networks_of_the_command_line() -> None:
+    experiment = load_experiment()
+    library = create_motion_net(experiment.motion.net, 3)
+    ours = build_motion_net(experiment.motion, 3)
+    assert [p.shape for p in library.parameters()] == [p.shape for p in ours.parameters()]
+    head = create_head(experiment.fusion.head, 6, 5, 3)
+    other = build_head(experiment.fusion, experiment.fusion.head, 6, 5, 3)
+    assert str(head) == str(other)

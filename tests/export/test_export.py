@@ -27,7 +27,8 @@ from moclip_lite.export import (
 )
 from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.mobileviclip import MobileViClipConfig
-from moclip_lite.motion.scores import Views, batch_motion_scores
+from moclip_lite.motion.scores import batch_motion_scores
+from moclip_lite.motion.settings import ViewSettings
 from moclip_lite.predict.classifier import Classifier
 
 from support.cli import TrainedRun
@@ -141,10 +142,10 @@ def test_any_views_in_testing_stay_those_of_predict(
     export_classifier(tmp_path / "run", tmp_path / "onnx")
     classifier = Classifier.load(tmp_path / "run", device="cpu")
     assert classifier.motion is not None
-    shape = classifier.experiment.motion.spec().shape
+    shape = classifier.experiment.motion.shape
     motion = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)).half()
     scores, tokens = run(tmp_path / "onnx" / "motion.onnx", motion=motion.float())
-    views = Views(segments, crops, flips)
+    views = ViewSettings(segments=segments, crops=crops, flips=flips)
     wanted, probabilities = batch_motion_scores(classifier.motion, motion.numpy(), views, torch.device("cpu"))
     assert tokens.shape[1] == (segments or shape[0])
     np.testing.assert_allclose(tokens, wanted, atol=1e-4)
@@ -165,8 +166,12 @@ def test_files_that_do_not_fit_together_are_not_written(
 ) -> None:
     """Each is right, the chain is not: nothing is left behind."""
     monkeypatch.setattr("moclip_lite.export.classifier._export_pictures", lambda *_: [])
-    monkeypatch.setattr("moclip_lite.export.classifier._views", lambda _: next(views))
-    views = iter([Views(0, 1, 1), Views(0, 5, 2)])
+    monkeypatch.setattr(
+        "moclip_lite.export.classifier.batch_motion_scores",
+        lambda model, motion, _, device: batch_motion_scores(
+            model, motion, ViewSettings(crops=5, flips=2), device
+        ),
+    )
     config = trained.copy(tmp_path / "run")
     for stage in ("fusion", "appearance"):
         (config / f"{stage}.safetensors").unlink()

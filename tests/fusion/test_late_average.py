@@ -21,11 +21,11 @@ from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights
 from moclip_lite.training.loop import (
-    TrainSettings,
     _loss,
     fit,
     seed_all,
 )
+from moclip_lite.training.settings import TrainSettings
 
 from support.cli import assert_ok, moclip, sets
 from support.features import labelled_features
@@ -109,7 +109,7 @@ def test_a_useless_stream_does_no_harm(tmp_path: Path) -> None:
     head, again = (trained("late_average", train, val) for _ in range(2))
     assert isinstance(head, LateAverage)
     labels = test.labels.numpy()
-    alone = head.each(test.motion, test.appearance)[..., 0].detach().numpy()
+    alone = head.stream_scores(test.motion, test.appearance)[..., 0].detach().numpy()
     assert accuracy(head_scores(head, test), labels) > accuracy(alone, labels) - 0.02
     assert head.weights[0] > 3 * head.weights[1]
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in head.state_dict().items())

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from moclip_lite.motion.crop_actor import cut, track
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 
 from support.clips import H264, encode
 

@@ -17,9 +17,9 @@ from moclip_lite.motion.packing import pack, unpack
 from moclip_lite.motion.read import (
     STEPS,
     MotionClip,
-    MotionSpec,
     read_motion_clip,
 )
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
 
 SPEC = MotionSpec(segments=5, frames=4, grid=(6, 7))

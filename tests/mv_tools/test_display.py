@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.appearance.extract import read_clip_frames
+from moclip_lite.appearance.settings import AppearanceSettings
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.results.report.pictures import draw_clip
 from mv_tools import Accumulator, Display, MotionDecoder, Orientation, flow, inter_mask, visualize
 
@@ -153,7 +155,7 @@ def test_prepared_and_raw_copies_agree(
         np.median(read_motion_clip(path, spec).motion.astype(float), axis=(3, 4)) for path in (raw, prepared)
     )
     np.testing.assert_allclose(one, other, rtol=0.1, atol=0.5)
-    looks = AppearanceSpec(model="", pretrained="", frames=2, positions="uniform")
+    looks = AppearanceSettings(frames=2, positions="uniform")
     first, second = (
         np.stack([Image.fromarray(each).resize((64, 64)) for each in read_clip_frames(path, looks)]).astype(
             int

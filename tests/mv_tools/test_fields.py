@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from mv_tools import UNUSED_POC, Accumulator, MotionDecoder, MotionFrame, Orientation, flow, inter_mask
-from mv_tools.fields import rows_in_frame_order
+from mv_tools.display.fields import rows_in_frame_order
 
 from support.clips import encode, panning
 

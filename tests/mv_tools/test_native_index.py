@@ -10,8 +10,8 @@ import pytest
 
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream
-from mv_tools import scan as scans
-from mv_tools.backends import saved_index
+from mv_tools.backends.native import saved_index
+from mv_tools.pictures import scan as scans
 
 pytestmark = pytest.mark.skipif(
     "native" not in mv_tools.available_backends(), reason="the native module is not built"

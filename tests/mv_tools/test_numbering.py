@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import mv_tools
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
-from mv_tools import numbering
-from mv_tools.scan import scan_stream
+from moclip_lite.motion.settings import MotionSpec
+from moclip_lite.motion.read import read_motion_clip
+from mv_tools.pictures import numbering
+from mv_tools.pictures.scan import scan_stream
 from mv_tools.source import Source
 
 from support.clips import H264, encode, panning

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import mv_tools
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from mv_tools import MotionDecoder, Orientation, flow, inter_mask, visualize
 from mv_tools.display import Display, read_display
 from mv_tools.source import Source, open_video

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 import mv_tools
-from moclip_lite.appearance.extract import AppearanceSpec, read_clip_frames
-from moclip_lite.motion.read import MotionSpec, read_motion_clip
+from moclip_lite.appearance.extract import read_clip_frames
+from moclip_lite.appearance.settings import AppearanceSettings
+from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.predict.read_file import read_file
 from moclip_lite.sampling import frame_positions, reachable_positions
-from mv_tools import MotionDecoder, RgbDecoder, decoding, outputs
-from mv_tools.decoding import stretches
+from mv_tools import MotionDecoder, RgbDecoder
+from mv_tools.pictures import reader, segments
+from mv_tools.pictures.reader import stretches
 from mv_tools.source import Source
 
 from support.clips import H264, annex_b, encode, panning
@@ -71,7 +74,7 @@ def test_stretches_are_joined_only_where_a_jump_is_not_worth_it(long_gops: Path)
 def test_pictures_are_the_same_with_seeks_and_without(
     long_gops: Path, seek: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "WORTH_A_SEEK", seek)
+    monkeypatch.setattr(reader, "WORTH_A_SEEK", seek)
     full = decode(long_gops)
     for wanted in ([70], [40, 89], [0, 35, 66]):
         for position, picture in RgbDecoder(long_gops).iter_frames_at(wanted):
@@ -87,7 +90,7 @@ def test_clip_frames_are_the_pictures_of_a_full_decode(long_gops: Path, position
         "keyframes": MotionDecoder(long_gops).keyframe_indices(),
     }[positions]
     expected += [expected[-1]] * (4 - len(expected))
-    spec = AppearanceSpec(model="x", pretrained="none", positions=positions)  # type: ignore[arg-type]
+    spec = AppearanceSettings(model="x", pretrained="none", positions=positions)  # type: ignore[arg-type]
     for source in (long_gops, MotionDecoder(long_gops)):
         frames = read_clip_frames(source, spec)
         np.testing.assert_array_equal(frames, np.stack([full[i] for i in expected]))
@@ -109,7 +112,7 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_one_prediction_scans_a_file_once(long_gops: Path, openings: list[str]) -> None:
     motion = MotionSpec(segments=4, frames=3, grid=(8, 12))
-    appearance = AppearanceSpec(model="x", pretrained="none")
+    appearance = AppearanceSettings(model="x", pretrained="none")
     apart = read_motion_clip(long_gops, motion), read_clip_frames(long_gops, appearance)
     openings.clear()
     reading = read_file(long_gops, motion, appearance)
@@ -127,7 +130,7 @@ def test_reading_says_how_motion_was_had(clip_mpeg4: Path, tmp_path: Path) -> No
     motion = MotionSpec(segments=2, frames=2, grid=(8, 12))
     assert "full decoding" in read_file(clip_mpeg4, motion, None).notes[0]
     lossless = encode(tmp_path / "a.mkv", panning(12), "ffv1")
-    reading = read_file(lossless, motion, AppearanceSpec(model="x", pretrained="none", frames=2))
+    reading = read_file(lossless, motion, AppearanceSettings(model="x", pretrained="none", frames=2))
     assert "re-encoded" in reading.notes[0]
     assert reading.motion is not None
     assert reading.motion.motion.any()
@@ -143,8 +146,8 @@ def test_pictures_of_raw_h264_are_counted_without_decoding(
     def refuse(*_: object) -> None:
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr(outputs, "decode_packet", refuse)
-    monkeypatch.setattr(decoding, "decode_packet", refuse)
+    monkeypatch.setattr(segments, "decode_packet", refuse)
+    monkeypatch.setattr(reader, "decode_packet", refuse)
     assert mv_tools.count_frames(raw) == 24
     assert MotionDecoder(raw).frame_count == 24
 
@@ -164,5 +167,5 @@ def test_untimed_pictures_of_other_codecs_are_counted_once(tmp_path: Path) -> No
     assert RgbDecoder(avi).pictures.decoded
     decoder = MotionDecoder(avi)
     assert len(RgbDecoder(decoder)) == len(RgbDecoder(avi)) == len(decode(avi))
-    spec = AppearanceSpec(model="x", pretrained="none")
+    spec = AppearanceSettings(model="x", pretrained="none")
     np.testing.assert_array_equal(read_clip_frames(decoder, spec), read_clip_frames(avi, spec))

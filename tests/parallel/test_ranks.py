@@ -15,9 +15,9 @@ from moclip_lite.experiment.feature_file import save_features
 from moclip_lite.motion.augment import RandomView
 from moclip_lite.motion.batches import MotionFeed
 from moclip_lite.motion.extract import extract_motion
-from moclip_lite.motion.read import MotionSpec
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.motion.store import MotionStore
-from moclip_lite.parallel.ddp import with_whole_norms
+from moclip_lite.parallel.ddp import synchronize_norms
 from moclip_lite.parallel.ranks import Share
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_json
@@ -108,10 +108,10 @@ def test_norms_of_whole_batches_keep_their_activations() -> None:
         return nn.Sequential(nn.Conv2d(2, 4, 3), BatchNormAct2d(4, act_layer=nn.SiLU), nn.BatchNorm2d(4))
 
     plain, names = network(), set(network().state_dict())
-    gpu = with_whole_norms(network(), torch.device("cuda"))
+    gpu = synchronize_norms(network(), torch.device("cuda"))
     assert [type(norm) for norm in gpu if isinstance(norm, nn.SyncBatchNorm)]
     assert isinstance(gpu[1].act, nn.SiLU)
-    cpu = with_whole_norms(network(), torch.device("cpu"))
+    cpu = synchronize_norms(network(), torch.device("cpu"))
     x = torch.randn(3, 2, 6, 6)
     for mode in (True, False):
         torch.testing.assert_close(cpu.train(mode)(x), plain.train(mode)(x))

@@ -1,4 +1,4 @@
-"""moclip compare: the same clips, the right difference, and refusals in a sentence."""
+"""moclip compare: paired differences on the same clips, and refusals."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_tables_pages_and_settings(two: tuple[Path, Path], tmp_path: Path) -> No
     config["run"] = {"seed": 7, "dir": "elsewhere"}
     (two[1] / "config.yaml").write_text(yaml.safe_dump(config))
     outcome = assert_ok(moclip("compare", *two, "--out", tmp_path / "c.html"))
-    for words in ("-33.3", "worse", "run.seed", "one/run", "two/run", "settings that differ"):
+    for words in ("-33.3", "worse", "run.seed", "one/run", "two/run", "Settings that differ"):
         assert words in outcome.out
     assert "run.dir" not in outcome.out  # where a run lies is no setting of it
     page = is_self_contained((tmp_path / "c.html").read_text(encoding="utf-8"))
@@ -90,6 +90,18 @@ def test_tables_pages_and_settings(two: tuple[Path, Path], tmp_path: Path) -> No
     assert "| two/run | fusion | 90 | -33.3 |" in text
     assert "| run.seed | 0 | 7 |" in text
     assert_refused(moclip("compare", *two, "--out", tmp_path / "c.pdf"), ".html or .md")
+
+
+def test_settings_of_streams_that_were_not_tested_are_left_out(two: tuple[Path, Path]) -> None:
+    for folder, tag in zip(two, ("openai", "none"), strict=True):
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config |= {"clip": {"pretrained": tag}, "motion": {"width": 24 if tag == "none" else 32}}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert set(compare_runs(two).settings) == {"clip.pretrained", "motion.width"}
+    metrics = json.loads((two[1] / "metrics.json").read_text())
+    motion_only = {key: value for key, value in metrics.items() if key not in ("appearance", "fusion")}
+    (two[1] / "metrics.json").write_text(json.dumps(motion_only))
+    assert set(compare_runs(two).settings) == {"motion.width"}
 
 
 def test_only_common_clips_count(two: tuple[Path, Path]) -> None:

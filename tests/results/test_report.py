@@ -1,4 +1,4 @@
-"""The report: what it says is what the run folder says, names are data, nothing comes from outside."""
+"""The report shows the run folder's figures, escapes names, and loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ from moclip_lite.results.confusion import save_confusion_png
 from moclip_lite.results.read import (
     ClipKey,
     Prediction,
+    Run,
     load_run,
 )
-from moclip_lite.results.report import STREAM_WORDS, markdown_table, write_report
+from moclip_lite.results.report import (
+    SCORES,
+    STREAM_WORDS,
+    failure_rows,
+    markdown_table,
+    stream_table,
+    write_report,
+)
 from moclip_lite.results.report.charts import curves_svg
 from moclip_lite.results.report.content import gather
-from moclip_lite.results.report.pictures import disagreements, draw_clip, show
+from moclip_lite.results.report.document import Block, Paragraph, Table
+from moclip_lite.results.report.pictures import disagreements, draw_clip, select_pictures
+from moclip_lite.results.report.sections import report_document
 from moclip_lite.results.tensorboard import write_events
 
 from support.cli import TrainedRun
@@ -35,7 +45,7 @@ HOSTILE = [
 ]
 
 
-def test_the_page_of_a_run(trained: TrainedRun) -> None:
+def test_page_shows_the_figures_of_the_run(trained: TrainedRun) -> None:
     text = (trained.folder / "report.html").read_text(encoding="utf-8")
     page, run = is_self_contained(text), load_run(trained.folder)
     assert len(text) < 2_000_000
@@ -46,8 +56,8 @@ def test_the_page_of_a_run(trained: TrainedRun) -> None:
         "Differences on the same clips",
         "Training",
         "Confusion",
-        "settings",
-        "always answering",
+        "Settings",
+        "always predicting",
         "Intervals: 95 %",
     ):
         assert words in page.shown
@@ -65,7 +75,7 @@ def test_the_page_of_a_run(trained: TrainedRun) -> None:
     assert "@media print" in text
 
 
-def test_cells_of_the_matrix_count_the_clips(tmp_path: Path) -> None:
+def test_confusion_matrix_counts_the_clips(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b", "c"], clips=9)
     content = gather(run, {})
     matrix = content.matrices[0]
@@ -75,13 +85,13 @@ def test_cells_of_the_matrix_count_the_clips(tmp_path: Path) -> None:
     assert 100 * diagonal / 27 == pytest.approx(run.metrics["fusion"]["top1"])
     for row in content.classes:
         assert row.clips == 9
-    assert content.rescue is not None
-    assert sum(r.gained for r in content.classes) == content.rescue.gained
-    net = content.rescue.gained - content.rescue.lost
+    assert content.effect is not None
+    assert sum(r.gained for r in content.classes) == content.effect.gained
+    net = content.effect.gained - content.effect.lost
     assert 100 * net / 27 == pytest.approx(run.metrics["fusion"]["top1"] - run.metrics["appearance"]["top1"])
 
 
-def test_a_hundred_and_one_classes(tmp_path: Path) -> None:
+def test_page_of_101_classes_is_small(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", [f"ClassNumber{i:03d}" for i in range(101)], clips=36, right=0.5)
     write_report(run, {})
     text = (run.folder / "report.html").read_text(encoding="utf-8")
@@ -90,7 +100,7 @@ def test_a_hundred_and_one_classes(tmp_path: Path) -> None:
     assert "all 101 classes" in text
 
 
-def test_names_are_data(tmp_path: Path) -> None:
+def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", HOSTILE)
     run.metrics["notes"] = ["<b>note</b>"]
     run.metrics["failures"] = [{"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}]
@@ -110,21 +120,21 @@ def test_names_are_data(tmp_path: Path) -> None:
         assert image.width > 100
 
 
-def test_markdown_cells_stay_cells() -> None:
+def test_markdown_cells_are_escaped() -> None:
     table = markdown_table(["a|b"], [["x\ny"], ["`|`"], ["\\"]])
     assert table.splitlines() == ["| a\\|b |", "|---|", "| x y |", "| \\`\\|\\` |", "| \\\\ |"]
 
 
-def test_folds_have_their_table_and_their_lines(tmp_path: Path) -> None:
+def test_folds_have_a_table_and_curves(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b"], folds=3)
     write_report(run, {})
     page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
-    assert "A line per fold" in page.shown
+    assert "One line per fold" in page.shown
     assert list(run.training) == ["f0", "f1", "f2"]
-    assert "## Folds (top-1 %)" in (run.folder / "report.md").read_text(encoding="utf-8")
+    assert "## Folds" in (run.folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_curves_follow_the_history() -> None:
+def test_curves_are_drawn_from_the_history() -> None:
     assert curves_svg({}) is None
     rows = [{"epoch": e, "loss": 1.0, "val_loss": 1.0, "accuracy": 50.0} for e in range(3)]
     svg = curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
@@ -135,7 +145,7 @@ def test_curves_follow_the_history() -> None:
     assert svg == curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
 
 
-def test_the_surest_clips_of_most_classes_are_shown(clip: Path, tmp_path: Path) -> None:
+def test_pictures_show_the_highest_scores_of_each_class(clip: Path, tmp_path: Path) -> None:
     def keyed(values: list[tuple[str, str, float]]) -> dict[ClipKey, Prediction]:
         return {ClipKey(str(i), 0): Prediction(*value) for i, value in enumerate(values)}
 
@@ -143,14 +153,14 @@ def test_the_surest_clips_of_most_classes_are_shown(clip: Path, tmp_path: Path) 
     wrong = keyed([("a", "b", 0.6), ("a", "b", 0.6), ("b", "a", 0.6), ("b", "a", 0.9), ("a", "a", 0.9)])
     assert [key.name for key in disagreements(right, wrong)] == ["0", "1", "2"]
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    shown = show(right, wrong, {"0": clip, "2": tmp_path / "broken.mp4"}, 3)
+    shown = select_pictures(right, wrong, {"0": clip, "2": tmp_path / "broken.mp4"}, 3)
     assert [(s.name, s.label) for s in shown] == [("0", "a"), ("2", "b"), ("1", "a")]
-    assert shown[0].picture is not None
+    assert shown[0].jpeg is not None
     assert "broken.mp4" in shown[1].reason
-    assert "no longer there" in shown[2].reason
+    assert "no longer exists" in shown[2].reason
 
 
-def test_a_drawn_clip_is_a_frame_and_its_motion(clip: Path, tmp_path: Path) -> None:
+def test_picture_is_a_frame_and_its_motion(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(draw_clip(clip))
     with Image.open(tmp_path / "x.jpg") as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
@@ -160,11 +170,11 @@ def test_a_drawn_clip_is_a_frame_and_its_motion(clip: Path, tmp_path: Path) -> N
     assert (right - left)[..., 0].mean() > (right - left)[..., 2].mean()
 
 
-def test_videos_that_are_gone_are_said_to_be(tmp_path: Path) -> None:
+def test_missing_videos_are_stated(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b", "c"], clips=12, right=0.4)
     write_report(run, {})
     text = (run.folder / "report.md").read_text(encoding="utf-8")
-    assert "No picture: the video is no longer there" in text
+    assert "No picture: the video no longer exists" in text
     assert not list((run.folder / "figures").glob("*.jpg"))
 
 
@@ -180,7 +190,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     ]  # fmt: skip
     assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics["fusion"]["top1"])
     assert log.Images("confusion/fusion")[0].width > 100
-    # Written again it is the same, not twice as much; a fold has a log of its own.
+    # Writing again replaces the logs; each fold has its own.
     many = made_run(tmp_path / "run", ["a", "b"], folds=2)
     write_events(many)
     write_events(many)
@@ -189,7 +199,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     assert len(list((many.folder / "tensorboard").rglob("*tfevents*"))) == 3
 
 
-def test_motion_alone_has_no_rescues(tmp_path: Path) -> None:
+def test_motion_alone_has_no_comparison_with_appearance(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b"])
     alone = replace(
         run,
@@ -201,4 +211,72 @@ def test_motion_alone_has_no_rescues(tmp_path: Path) -> None:
     assert "What motion changes" not in page.shown
     assert "Differences" not in page.shown
     for words in ("Appearance", "top-5", "clip:", "Published"):  # two classes, and no encoder was loaded
+        assert words not in page.shown
+
+
+def test_failures_are_counted_by_clip() -> None:
+    failures = [
+        {"name": name, "stage": stage, "reason": reason}
+        for name, stage, reason in (
+            ("a.mp4", "motion", "no such file"),
+            ("b.mp4", "motion", "no motion"),
+            ("a.mp4", "clip", "no such file"),
+            ("b.mp4", "clip", "no frames"),
+        )
+    ]
+    assert failure_rows(failures) == [
+        ["a.mp4", "motion, clip", "no such file"],
+        ["b.mp4", "motion, clip", "no motion; no frames"],
+    ]
+
+
+def class_tables(run: Run, accuracies: list[float]) -> list[Block]:
+    """The blocks on classes where fusion has the given accuracy in each class."""
+    run.metrics["fusion"]["per_class"] = dict(zip(run.labels, accuracies, strict=True))
+    sections = {s.title: s.blocks for s in report_document(gather(run, {})).sections}
+    return list(sections["Classes"])
+
+
+def test_classes_of_equal_accuracy_are_counted_in_one_row(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", [f"class{i:02d}" for i in range(30)])
+    sentence, _ = class_tables(run, [100.0] * 30)
+    assert isinstance(sentence, Paragraph)
+    assert sentence.text == "fusion: each class has 100 %."
+    lowest, highest, _ = class_tables(run, [25.0, 50.0, 50.0] + [75.0] * 15 + [100.0] * 12)
+    assert isinstance(lowest, Table)
+    assert isinstance(highest, Table)
+    assert [[str(cell) for cell in row] for row in lowest.rows] == [
+        ["class00", "25"], ["class01", "50"], ["class02", "50"], ["15 classes", "75"]
+    ]  # fmt: skip
+    assert [str(cell) for cell in highest.rows[0]] == ["12 classes", "100"]
+
+
+def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
+    labels = [
+        f"{texture}_{motion}"
+        for texture in ("bricks", "water")
+        for motion in ("pan_left", "rotate", "zoom_in")
+    ]
+    run = made_run(tmp_path / "run", labels)
+    assert gather(run, {}).ceilings == {}
+    run.config["data"]["kind"] = "synthetic"
+    header, rows = stream_table(SCORES, run.metrics, gather(run, {}).ceilings)
+    column = header.index("ceiling %")
+    assert {str(row[0]): row[column] for row in rows} == {
+        "motion only (network)": "50", "appearance only (head)": "33", "fusion": "100"
+    }  # fmt: skip
+
+
+def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
+    """Features from a file: the encoders' operations are unknown, those of the heads are not the clip's."""
+    run = made_run(tmp_path / "run", ["a", "b"])
+    run.metrics["costs"] = {
+        "fusion": {"parameters": 2e6, "trainable": 0, "gflops": 0.0006, "latency_ms": 0.1}
+    }
+    run.config["data"]["kind"] = "features"
+    assert "GFLOPs" not in stream_table(SCORES, run.metrics)[0]
+    write_report(run, {})
+    page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
+    assert "only the heads are counted" in page.shown
+    for words in ("GFLOPs", "0.00", " ms "):
         assert words not in page.shown

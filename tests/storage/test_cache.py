@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.errors import MoclipError
-from moclip_lite.motion.read import MotionSpec
+from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
 
@@ -80,9 +80,9 @@ spec_changes = st.sampled_from(
 def test_every_setting_changes_the_key(change: dict[str, object]) -> None:
     base = MotionSpec()
     other = MotionSpec(**change)  # type: ignore[arg-type]
-    key = cache_key("motion", "x", dict(base.settings()))
-    assert key != cache_key("motion", "x", dict(other.settings()))
-    assert key == cache_key("motion", "x", dict(MotionSpec().settings()))
+    key = cache_key("motion", "x", dict(base.key_settings()))
+    assert key != cache_key("motion", "x", dict(other.key_settings()))
+    assert key == cache_key("motion", "x", dict(MotionSpec().key_settings()))
 
 
 @given(st.sampled_from(sorted(STAGES)), st.sampled_from(sorted(STAGES)), st.text(max_size=8))
@@ -98,7 +98,10 @@ def test_a_stage_of_unknown_code_has_no_key() -> None:
 
 
 def test_the_decoder_is_part_of_the_key() -> None:
-    libav, other = MotionSpec(backend="libav").settings(), MotionSpec(backend="mvextractor").settings()
+    libav, other = (
+        MotionSpec(backend="libav").key_settings(),
+        MotionSpec(backend="mvextractor").key_settings(),
+    )
     assert libav["backend"] != other["backend"]
     assert "libavcodec" in stage_versions("motion")
 

@@ -75,7 +75,7 @@ def test_code_program_packages_and_libraries_are_in_every_key(
         )
     if STAGES[stage].reads_video:
         assert changed(cache_keys.av, "library_versions", {"libavcodec": (1, 2, 3)})
-        assert changed(cache_keys, "_native_parser", lambda: "another build")
+        assert changed(cache_keys, "_native_parser_digest", lambda: "another build")
     monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=1000))
     assert cache_key(stage, "content", {}) != first
 

@@ -1,4 +1,4 @@
-"""A MobileViCLIP small enough for tests, with nothing left at its initial value, and files in others' layouts.
+"""Small MobileViCLIPs for tests, without initial values, and their tensors in other projects' naming schemes.
 
 PYTEST_DONT_REWRITE: helpers that test modules import by name.
 """
@@ -14,14 +14,49 @@ from torch import Tensor, nn
 from moclip_lite.mobileviclip import MobileViCLIP, MobileViClipConfig, build
 
 TINY = MobileViClipConfig(
-    name="tiny", trunk="fastvit_mci0", depths=(1, 1, 2, 1), dims=(16, 32, 32, 64), embed_dim=32,
-    text_width=32, text_heads=2, text_layers=1, num_frames=4, image_size=64,
-)  # fmt: skip
+    name="tiny",
+    trunk="fastvit_mci0",
+    depths=(1, 1, 2, 1),
+    dims=(16, 32, 32, 64),
+    embed_dim=32,
+    text_width=32,
+    text_heads=2,
+    text_layers=1,
+    num_frames=4,
+    image_size=64,
+)
 SMALL = dataclasses.replace(TINY, name="small", trunk="fastvit_mci2", text="transformer", text_layers=2)
+SMALLEST = dataclasses.replace(TINY, num_frames=2, image_size=32, depths=(1, 1, 1, 1), dims=(8, 8, 16, 32))
+
+
+_APPLE_IMAGE = (
+    ("final_conv", "conv_exp"),
+    ("stem.", "patch_embed."),
+    ("conv_kxk", "rbr_conv"),
+    ("conv_scale", "rbr_scale"),
+    ("identity", "rbr_skip"),
+    ("large_conv", "lkb_origin"),
+    ("mlp.", "convffn."),
+    ("se.fc1", "se.reduce"),
+    ("se.fc2", "se.expand"),
+)
+_APPLE_TEXT = (
+    ("text_projection", "projection_layer"),
+    ("token_embedding", "embedding_layer"),
+    ("ln_final", "final_layer_norm"),
+    ("transformer.resblocks.", "transformer."),
+    ("ln_1", "pre_norm_mha.0"),
+    ("attn.in_proj_weight", "pre_norm_mha.1.qkv_proj.weight"),
+    ("attn.in_proj_bias", "pre_norm_mha.1.qkv_proj.bias"),
+    ("attn.out_proj", "pre_norm_mha.1.out_proj"),
+    ("ln_2", "pre_norm_ffn.0"),
+    ("mlp.c_fc", "pre_norm_ffn.1"),
+    ("mlp.c_proj", "pre_norm_ffn.4"),
+)
 
 
 def shaken(config: MobileViClipConfig = TINY, seed: int = 0) -> MobileViCLIP:
-    """Random weights, BatchNorm statistics and scales included."""
+    """Model with random weights, BatchNorm statistics and scales."""
     model = build(config, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -48,7 +83,7 @@ def clip_of(config: MobileViClipConfig = TINY, count: int = 2, seed: int = 1) ->
 
 
 def timm_state(model: MobileViCLIP) -> dict[str, Tensor]:
-    """The image encoder in timm's names, temporal tensors left out."""
+    """Image encoder in timm's names, without temporal tensors."""
     state = {}
     for name, value in model.video.trunk.state_dict().items():
         if ".temporal." not in name and "temporal_embedding" not in name:
@@ -65,19 +100,13 @@ def open_clip_state(model: MobileViCLIP) -> dict[str, Tensor]:
 
 
 def apple_name(name: str) -> str:
-    """timm's name of an image encoder's tensor in Apple's flat numbering."""
-    name = name.replace("final_conv", "conv_exp").replace("stem.", "patch_embed.")
-    name = (
-        name.replace("conv_kxk", "rbr_conv")
-        .replace("conv_scale", "rbr_scale")
-        .replace("identity", "rbr_skip")
-    )
-    name = name.replace("large_conv", "lkb_origin").replace("mlp.", "convffn.")
-    name = name.replace("se.fc1", "se.reduce").replace("se.fc2", "se.expand")
+    """Translate timm's name of an image encoder's tensor to Apple's, which numbers stages and blocks flatly."""
+    for ours, theirs in _APPLE_IMAGE:
+        name = name.replace(ours, theirs)
     name = re.sub(r"(layer_scale(_\d)?)\.gamma", r"\1", name)
     name = name.replace("stages.3.pos_emb.pos_enc", "network.6.pe")
     name = re.sub(r"stages\.(\d)\.downsample\.proj", lambda m: f"network.{2 * int(m[1]) - 1}.proj", name)
-    # Stage 4's blocks stand behind the position encoding.
+    # The position encoding precedes the blocks of the last stage.
     return re.sub(r"stages\.(\d)\.blocks", lambda m: f"network.{(0, 2, 4, 7)[int(m[1])]}", name)
 
 
@@ -89,12 +118,7 @@ def apple_state(model: MobileViCLIP, image: str = "image_encoder.model.") -> dic
     for name, value in model.text.state_dict().items():
         value = value.clone()
         if model.config.text == "transformer":
-            for ours, theirs in (
-                ("text_projection", "projection_layer"), ("token_embedding", "embedding_layer"), ("ln_final", "final_layer_norm"),
-                ("transformer.resblocks.", "transformer."), ("ln_1", "pre_norm_mha.0"), ("attn.in_proj_weight", "pre_norm_mha.1.qkv_proj.weight"),
-                ("attn.in_proj_bias", "pre_norm_mha.1.qkv_proj.bias"), ("attn.out_proj", "pre_norm_mha.1.out_proj"), ("ln_2", "pre_norm_ffn.0"),
-                ("mlp.c_fc", "pre_norm_ffn.1"), ("mlp.c_proj", "pre_norm_ffn.4"),
-            ):  # fmt: skip
+            for ours, theirs in _APPLE_TEXT:
                 name = name.replace(ours, theirs)
             if name == "positional_embedding":
                 name, value = "positional_embedding.pos_embed.pos_embed", value[None, None]
@@ -103,7 +127,7 @@ def apple_state(model: MobileViCLIP, image: str = "image_encoder.model.") -> dic
 
 
 def published_state(model: MobileViCLIP, temporal: str = "token_mixer.temporal_conv") -> dict[str, Tensor]:
-    """The published MobileViCLIP's names; those of its temporal convolutions are a guess."""
+    """Published MobileViCLIP's names; those of temporal convolutions are assumed."""
     state = apple_state(model, "vision_encoder.")
     del state["logit_scale"]
     for name, value in model.video.trunk.state_dict().items():

@@ -20,10 +20,10 @@ from moclip_lite.results.statistics import wilson
 from moclip_lite.training.costs import count_cost
 from moclip_lite.training.loop import (
     Batch,
-    TrainSettings,
     fit,
     seed_all,
 )
+from moclip_lite.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
 
@@ -192,12 +192,12 @@ def test_the_adapter_starts_from_the_class_names() -> None:
 def test_modality_dropout_blanks_one_stream_in_training_alone() -> None:
     head = create_head("modality_dropout", 6, 5, 4)
     motion, appearance = torch.ones(2000, 6), torch.ones(2000, 5)
-    moving, seen = head.train().streams(motion, appearance)  # type: ignore[operator]
+    moving, seen = head.train().standardized(motion, appearance)
     lost, blind = moving.abs().sum(1) == 0, seen.abs().sum(1) == 0
     assert 0.1 < lost.float().mean() < 0.3
     assert 0.1 < blind.float().mean() < 0.3
     assert not (lost & blind).any()
-    assert all((part != 0).all() for part in head.eval().streams(motion, appearance))  # type: ignore[operator]
+    assert all((part != 0).all() for part in head.eval().standardized(motion, appearance))
 
 
 def test_controls_have_the_size_of_the_fusion() -> None:

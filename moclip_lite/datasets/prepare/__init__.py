@@ -1,1 +1,1 @@
-"""Preparation of data sets: re-encoding by recipe."""
+"""Re-encoding a data set (``transcode``) with recipes that have a name (``recipes``)."""

@@ -1,6 +1,6 @@
-"""Recipes by name: "gop12", "gop250_b3_ref3_crf23", "mpeg4_gop12_q1".
+"""Names of recipes: "gop12", "gop250_b3_ref3_crf23", "mpeg4_gop12_q1".
 
-The name of a folder of re-encoded clips says how they were made, and each recipe has one name only.
+A folder of re-encoded clips is named after its recipe, and each recipe has exactly one name.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from ...errors import ConfigError
 
 __all__ = ["parse_recipe", "recipe_name"]
 
-_TOKENS: Final = {"gop": "gop", "b": "bframes", "ref": "refs", "crf": "crf", "q": "crf", "side": "side"}
-_FINEST: Final = 1  # the quantiser that CoViAR's and MoCLIP-Lite's MPEG-4 files were made with
+_FIELDS: Final = {"gop": "gop", "b": "bframes", "ref": "refs", "crf": "crf", "q": "crf", "side": "side"}
+_MPEG4_QUANTIZER: Final = 1  # that of CoViAR's and MoCLIP-Lite's MPEG-4 files
 _HELP: Final = "a recipe is named like gop12, gop250_b3_ref3_crf23 or mpeg4_gop12_q1"
 
 
 def recipe_name(recipe: Recipe) -> str:
-    """The name that :func:`parse_recipe` reads back; encoder effort and threads are no part of it."""
-    plain = _plain(recipe.codec)
-    parts = [recipe.codec] if recipe.codec != "h264" else []
-    parts.append(f"gop{recipe.gop}")
+    """The name that :func:`parse_recipe` reads; encoder effort and threads are not part of it."""
+    default = _default(recipe.codec)
+    words = [recipe.codec] if recipe.codec != "h264" else []
+    words.append(f"gop{recipe.gop}")
     quality = "crf" if recipe.codec == "h264" else "q"
-    for word, key in (("b", "bframes"), ("ref", "refs"), (quality, "crf"), ("side", "side")):
-        value = getattr(recipe, key)
-        if value != getattr(plain, key):
-            parts.append(f"{word}{value}")
-    return "_".join(parts)
+    for word in ("b", "ref", quality, "side"):
+        value = getattr(recipe, _FIELDS[word])
+        if value != getattr(default, _FIELDS[word]):
+            words.append(f"{word}{value}")
+    return "_".join(words)
 
 
 def parse_recipe(name: str) -> Recipe:
-    """The recipe of a name; what it does not mention is as in the plain GOP 12 recipe.
+    """The recipe of a name; fields that it leaves out have the values of the recipe gop12.
 
     Raises:
-        ConfigError: not a recipe's name, or a value out of range.
+        ConfigError: not the name of a recipe, or a value out of range.
     """
     words = name.split("_")
     codec = "mpeg4" if words[0] == "mpeg4" else "h264"
+    other_quality = "crf" if codec == "mpeg4" else "q"
     values: dict[str, int] = {}
     for word in words[1:] if codec == "mpeg4" else words:
         match = re.fullmatch(r"([a-z]+)(\d{1,6})", word)
-        key = _TOKENS.get(match.group(1)) if match else None
-        foreign = "crf" if codec == "mpeg4" else "q"
-        if match is None or key is None or key in values or match.group(1) == foreign:
+        field = _FIELDS.get(match.group(1)) if match else None
+        if match is None or field is None or field in values or match.group(1) == other_quality:
             raise ConfigError(f"{name!r} is no recipe: {word!r} is not understood; {_HELP}")
-        values[key] = int(match.group(2))
+        values[field] = int(match.group(2))
     if "gop" not in values:
         raise ConfigError(f"{name!r} is no recipe: it must say the GOP; {_HELP}")
     try:
-        return replace(_plain(codec), **values)  # type: ignore[arg-type]
+        return replace(_default(codec), **values)  # type: ignore[arg-type]
     except ArgumentError as error:
         raise ConfigError(f"recipe {name!r}: {error}") from error
 
 
-def _plain(codec: str) -> Recipe:
-    """One encoder thread: the processes are many."""
-    return Recipe(codec=codec, crf=_FINEST, threads=1) if codec == "mpeg4" else Recipe(threads=1)
+def _default(codec: str) -> Recipe:
+    """Default recipe of a codec, with one encoder thread, since clips are encoded in parallel."""
+    return Recipe(codec=codec, crf=_MPEG4_QUANTIZER, threads=1) if codec == "mpeg4" else Recipe(threads=1)

@@ -1,4 +1,4 @@
-"""The pictures of generated clips: textures that wrap around, seen by a camera that moves."""
+"""Pictures of generated clips: periodic textures, seen by a moving camera."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from ...storage.files import atomic_path
 __all__ = ["encode_clip", "render_clip"]
 
 Image = npt.NDArray[np.float32]
-_SIDE: Final = 256  # of the texture, which wraps around
+_SIDE: Final = 256  # of a texture, which is periodic
 
 
 def _noise(rng: np.random.Generator, cells: int) -> Image:
-    """Smooth noise from 0 to 1 that wraps around, [_SIDE, _SIDE]; `cells` bumps across."""
+    """Smooth periodic noise in 0..1, [_SIDE, _SIDE], of `cells` x `cells` random values."""
     grid = rng.random((cells, cells)).astype(np.float32)
     field = ndimage.zoom(grid, _SIDE / cells, order=2, mode="grid-wrap", grid_mode=True)
     return np.asarray(np.clip(field, 0, 1), np.float32)
 
 
 def _colours(low: Sequence[float], high: Sequence[float], mix: Image) -> Image:
+    """Mix two RGB colours by a map in 0..1."""
     mix = mix[..., None]
     return np.asarray(np.array(low, np.float32) * (1 - mix) + np.array(high, np.float32) * mix, np.float32)
 
@@ -36,10 +37,9 @@ def _bricks(rng: np.random.Generator) -> Image:
     y, x = np.mgrid[0:_SIDE, 0:_SIDE]
     row = y // 16
     joint = (y % 16 < 2) | ((x + 16 * (row % 2)) % 32 < 2)
-    each = rng.random((17, 17))[row, ((x + 16 * (row % 2)) // 32) % 16]
-    wall = _colours(
-        (0.45, 0.15, 0.1), (0.8, 0.35, 0.25), (0.7 * each + 0.3 * _noise(rng, 32)).astype(np.float32)
-    )
+    shade = rng.random((17, 17))[row, ((x + 16 * (row % 2)) // 32) % 16]  # of each brick
+    mix = (0.7 * shade + 0.3 * _noise(rng, 32)).astype(np.float32)
+    wall = _colours((0.45, 0.15, 0.1), (0.8, 0.35, 0.25), mix)
     wall[joint] = (0.75, 0.72, 0.68)
     return wall
 
@@ -65,13 +65,16 @@ def _water(rng: np.random.Generator) -> Image:
 
 
 _PAINTERS: Final[dict[str, Callable[[np.random.Generator], Image]]] = {
-    "bricks": _bricks, "foliage": _foliage, "pebbles": _pebbles, "water": _water,
-}  # fmt: skip
+    "bricks": _bricks,
+    "foliage": _foliage,
+    "pebbles": _pebbles,
+    "water": _water,
+}
 
 
 @dataclass
 class _Camera:
-    """Where the window on the texture stands: centre, angle and enlargement."""
+    """Centre, angle and magnification of the view on a texture."""
 
     x: float
     y: float
@@ -80,8 +83,8 @@ class _Camera:
 
 
 def _move(camera: _Camera, motion: str, speed: float, rng: np.random.Generator) -> None:
-    """One frame further; `speed` in pixels per frame at the picture's edge."""
-    if motion in ("pan_left", "pan_right"):  # names what the content does
+    """Move the camera by one frame; `speed` is in pixels per frame at the picture's edge."""
+    if motion in ("pan_left", "pan_right"):  # direction of the content
         sign = 1 if motion == "pan_left" else -1
         camera.x += sign * speed / camera.zoom * np.cos(camera.angle)
         camera.y += sign * speed / camera.zoom * np.sin(camera.angle)
@@ -94,12 +97,15 @@ def _move(camera: _Camera, motion: str, speed: float, rng: np.random.Generator) 
         camera.x, camera.y = camera.x + float(step[0]), camera.y + float(step[1])
 
 
-def _window(texture: Image, camera: _Camera, width: int, height: int) -> Image:
+def _view(texture: Image, camera: _Camera, width: int, height: int) -> Image:
+    """The picture that the camera sees, [height, width, 3]."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = (x - width / 2) / camera.zoom, (y - height / 2) / camera.zoom
     cos, sin = np.cos(camera.angle), np.sin(camera.angle)
-    places = np.stack([camera.y + sin * x + cos * y, camera.x + cos * x - sin * y])
-    channels = [ndimage.map_coordinates(texture[..., c], places, order=1, mode="grid-wrap") for c in range(3)]
+    positions = np.stack([camera.y + sin * x + cos * y, camera.x + cos * x - sin * y])
+    channels = [
+        ndimage.map_coordinates(texture[..., c], positions, order=1, mode="grid-wrap") for c in range(3)
+    ]
     return np.stack(channels, axis=-1)
 
 
@@ -108,30 +114,28 @@ def render_clip(
 ) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
     """Draw one clip.
 
-    Speed, size, start, enlargement, light, noise, GOP, B pictures and quality vary with the seed.
+    Speed, size, start, magnification, light, noise, GOP, B pictures and quality vary with the seed.
 
     Returns:
         uint8 [frames, H, W, 3] and the x264 options to encode it with.
     """
     rng = np.random.default_rng(list(seed))
     width, height = ((128, 96), (144, 112), (160, 120))[rng.integers(3)]
-    picture = _PAINTERS[texture](rng)
-    # Pans go left or right on the screen whatever the texture's tilt.
+    pattern = _PAINTERS[texture](rng)
+    # Pans go left or right on the screen, whatever the texture's tilt.
     x, y = rng.uniform(0, _SIDE, 2).tolist()
     camera = _Camera(x, y, angle=rng.uniform(-0.4, 0.4), zoom=rng.uniform(0.7, 1.1))
     speed, grain = rng.uniform(1.5, 4.0), rng.uniform(0.0, 0.02)
     light, contrast = rng.uniform(-0.08, 0.08), rng.uniform(0.8, 1.1)
-    out = np.empty((frames, height, width, 3), np.uint8)
+    pictures = np.empty((frames, height, width, 3), np.uint8)
     for index in range(frames):
-        view = _window(picture, camera, width, height)
-        shown = (view - 0.5) * contrast + 0.5 + light + rng.normal(0, grain, view.shape)
-        out[index] = np.clip(255 * shown, 0, 255).astype(np.uint8)
+        view = _view(pattern, camera, width, height)
+        lit = (view - 0.5) * contrast + 0.5 + light + rng.normal(0, grain, view.shape)
+        pictures[index] = np.clip(255 * lit, 0, 255).astype(np.uint8)
         _move(camera, motion, speed, rng)
-    options = {
-        "crf": str(rng.integers(18, 27)), "g": str(rng.integers(8, 25)), "bf": str(rng.integers(0, 3)),
-        "refs": "1", "preset": "fast", "sc_threshold": "0", "threads": "1",
-    }  # fmt: skip
-    return out, options
+    drawn = {"crf": rng.integers(18, 27), "g": rng.integers(8, 25), "bf": rng.integers(0, 3)}
+    fixed = {"refs": "1", "preset": "fast", "sc_threshold": "0", "threads": "1"}
+    return pictures, {name: str(value) for name, value in drawn.items()} | fixed
 
 
 def encode_clip(path: Path, pictures: npt.NDArray[np.uint8], options: dict[str, str]) -> None:

@@ -1,11 +1,11 @@
-"""Batches of pairs: the same ones whatever the processes, read ahead by threads."""
+"""Batches of video-text pairs, read ahead by threads; the same batches for any number of processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -14,16 +14,17 @@ from torch import Tensor
 from ...errors import DataError
 from ...parallel.ranks import Share
 
-__all__ = ["PairBatches", "PairSource", "pairs_per_step"]
+__all__ = ["Batch", "PairBatches", "PairSource", "pairs_per_step"]
 
 Groups = int | tuple[int, ...]
 Row = tuple[Tensor, str, Groups]
 Batch = tuple[Tensor, list[str], Tensor]
-_STAND_INS = 16  # clips in a row that may be unreadable
+"""Clips [B, T, 3, S, S], captions, and groups int64 [B] or [B, K]."""
+_MAX_UNREADABLE: Final = 16  # consecutive clips
 
 
 class PairSource(Protocol):
-    """Where pairs come from."""
+    """Source of training pairs."""
 
     def __len__(self) -> int: ...
 
@@ -35,32 +36,32 @@ class PairSource(Protocol):
         """
 
     def group(self, index: int) -> Groups:
-        """Pairs that share a group, position by position, are no negatives of each other."""
+        """Groups of a pair; pairs with an equal group are not negatives of each other."""
 
 
 def pairs_per_step(pairs: int, batch: int, world: int) -> int:
-    """Pairs in a batch of all processes: `batch` from each of `world`, fewer where there are fewer pairs.
+    """Pairs in a batch of all processes: `batch` from each of `world`, or fewer if there are fewer pairs.
 
     Raises:
-        DataError: too few pairs to tell apart.
+        DataError: too few pairs for a contrastive loss.
     """
-    each = min(batch, pairs // world)
-    if each < 1 or pairs < 2:
-        raise DataError(f"{pairs} pairs are too few to tell apart in {world} process(es)")
-    return each * world
+    local = min(batch, pairs // world)
+    if local < 1 or pairs < 2:
+        raise DataError(f"{pairs} pairs are too few to train on in {world} process(es)")
+    return local * world
 
 
 @dataclass
 class PairBatches:
-    """Order and augmentation come from (seed, epoch, pair); a batch of all processes is cut in equal parts.
+    """Batches of this process. Order and augmentation depend on (seed, epoch, pair) only.
 
     Attributes:
-        pairs: what there is.
-        batch: pairs in this process' part of a batch; fewer where there are fewer.
+        pairs: source of the pairs.
+        batch: pairs of this process per step; reduced if there are fewer pairs.
         part: this process' share.
-        seed: of everything drawn.
-        threads: that read ahead.
-        unread: pairs that could not be read here, and why.
+        seed: seed of order and augmentation.
+        threads: number of reading threads.
+        unread: index -> reason, for pairs that this process could not read.
     """
 
     pairs: PairSource
@@ -71,26 +72,25 @@ class PairBatches:
     unread: dict[int, str]
 
     def __post_init__(self) -> None:
-        self.whole = pairs_per_step(len(self.pairs), self.batch, self.part.world)
+        self.pairs_per_step = pairs_per_step(len(self.pairs), self.batch, self.part.world)
         """Pairs in a batch of all processes."""
-        self.batch = self.whole // self.part.world
-        self.steps = len(self.pairs) // self.whole
-        """Batches of an epoch."""
+        self.batch = self.pairs_per_step // self.part.world
+        self.steps = len(self.pairs) // self.pairs_per_step
+        """Steps of an epoch."""
 
-    def between(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:
-        """(step, (clips [B, T, 3, S, S], captions, groups int64 [B] or [B, K])) from step `first` to before `last`,
-        counted over all epochs.
+    def between(self, first: int, last: int) -> Iterator[Batch]:
+        """Batches of the steps from `first` up to but not with `last`, counted over all epochs.
 
         Raises:
-            DataError: none of a stretch of clips can be read.
+            DataError: too many consecutive clips can't be read.
         """
         with ThreadPoolExecutor(max(1, self.threads)) as pool:
             try:
                 ahead = self._submit(pool, first) if first < last else []
                 for step in range(first, last):
-                    ready, ahead = ahead, self._submit(pool, step + 1) if step + 1 < last else []
-                    clips, texts, groups = zip(*(future.result() for future in ready), strict=True)
-                    yield step, (torch.stack(clips), list(texts), torch.tensor(groups))
+                    rows, ahead = ahead, self._submit(pool, step + 1) if step + 1 < last else []
+                    clips, texts, groups = zip(*(row.result() for row in rows), strict=True)
+                    yield torch.stack(clips), list(texts), torch.tensor(groups)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
@@ -98,17 +98,17 @@ class PairBatches:
         epoch, place = divmod(step, self.steps)
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))
         first = (place * self.part.world + self.part.rank) * self.batch
-        chosen = [int(i) for i in order[first : first + self.batch]]
-        return [pool.submit(self._read, i, (self.seed, epoch, i)) for i in chosen]
+        indices = [int(i) for i in order[first : first + self.batch]]
+        return [pool.submit(self._read, i, (self.seed, epoch, i)) for i in indices]
 
     def _read(self, index: int, seed: tuple[int, int, int]) -> Row:
-        """A pair; one that can't be read is noted and the next stands in, so that batches keep their size."""
-        for other in range(index, index + min(len(self.pairs), _STAND_INS)):
-            other %= len(self.pairs)
+        """Read a pair, or the next one that can be read, so that batches keep their size."""
+        for candidate in range(index, index + min(len(self.pairs), _MAX_UNREADABLE)):
+            candidate %= len(self.pairs)
             try:
-                clip, text = self.pairs.pair(other, np.random.default_rng(seed))
-                return clip, text, self.pairs.group(other)
+                clip, text = self.pairs.pair(candidate, np.random.default_rng(seed))
+                return clip, text, self.pairs.group(candidate)
             except DataError as error:
-                self.unread[other] = str(error)
+                self.unread[candidate] = str(error)
         reason = self.unread[index]
-        raise DataError(f"{_STAND_INS} clips in a row can't be read, the first because: {reason}")
+        raise DataError(f"{_MAX_UNREADABLE} consecutive clips can't be read; the first because: {reason}")

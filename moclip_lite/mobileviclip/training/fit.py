@@ -26,7 +26,7 @@ from ...training.optimizer import (
 )
 from ..model import MobileViCLIP
 from .batches import PairBatches, PairSource
-from .contrastive import contrastive_loss
+from .loss import contrastive_loss
 
 __all__ = ["VideoTextResult", "VideoTextSettings", "fit_video_text"]
 
@@ -141,11 +141,11 @@ def fit_video_text(
     step_loss = in_parallel(_Step(model, settings.freeze_text), device)
     optimizer = _optimizer(model, settings)
     # Steps are counted in whole batches: a position in batches of another size means something else.
-    fingerprint = f"{fingerprint} {batches.whole} pairs per step"
+    fingerprint = f"{fingerprint} {batches.pairs_per_step} pairs per step"
     done = _resume(checkpoint, fingerprint, model, optimizer, result)
     wait_for_all()  # all have read it before the first of them writes it again
     saved, steps, total = time.perf_counter(), batches.steps, batches.steps * settings.epochs
-    for number, (clips, texts, groups) in batches.between(done, total):
+    for number, (clips, texts, groups) in enumerate(batches.between(done, total), start=done):
         step_loss.train()
         rate = _rate(settings, number, steps)
         for group in optimizer.param_groups:

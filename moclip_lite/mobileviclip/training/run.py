@@ -55,12 +55,12 @@ def train_video_text(
         step = pairs_per_step(len(pairs), settings.batch, part.world)
         about = _about(spec, settings, step, model, source)
         _refuse_another(out, about)
-        repeats = source.repeats()
+        duplicates = source.duplicates()
         if part.leads:
             write_json(out / _NOTE, about)
             reporter.say(f"training {model.describe()} on {len(pairs)} pairs, {step} per step")
-            if repeats.summary():
-                reporter.say(repeats.summary())
+            if duplicates.summary():
+                reporter.say(duplicates.summary())
 
         def tell(done: int, total: int, loss: float) -> None:
             if part.leads:
@@ -72,7 +72,7 @@ def train_video_text(
         )  # fmt: skip
         unread = {str(pairs[index].clip): reason for index, reason in sorted(result.unread.items())}
         metrics = {
-            "epochs": result.history, "pairs": len(pairs), "pairs_per_step": step, "repeats": asdict(repeats),
+            "epochs": result.history, "pairs": len(pairs), "pairs_per_step": step, "repeats": asdict(duplicates),
             "unread": unread,
         }  # fmt: skip
         if part.leads:

@@ -8,27 +8,19 @@ from typing import TYPE_CHECKING
 
 from ...storage.files import atomic_path, write_text
 from ..read import Run
-from .tables import (
-    HEADER,
-    PUBLISHED,
-    STREAM_WORDS,
-    cost_rows,
-    markdown_table,
-    score_rows,
-    score_table,
-)
+from .markdown import markdown_table
+from .tables import COSTS, SCORES, STREAM_WORDS, failure_rows, stream_table
 
 if TYPE_CHECKING:
     from .content import Content
 
 __all__ = [
-    "HEADER",
-    "PUBLISHED",
+    "COSTS",
+    "SCORES",
     "STREAM_WORDS",
-    "cost_rows",
+    "failure_rows",
     "markdown_table",
-    "score_rows",
-    "score_table",
+    "stream_table",
     "write_report",
 ]
 
@@ -41,23 +33,26 @@ def write_report(run: Run, paths: Mapping[str, Path]) -> None:
         paths: clip name -> video, for the pictures.
     """
     from .content import gather
-    from .html import report_page
+    from .html import to_html
     from .markdown import to_markdown
+    from .sections import report_document
 
     content = gather(run, paths)
+    document = report_document(content)
     _write_figures(run.folder / "figures", content)
-    write_text(run.folder / "report.md", to_markdown(content))
-    write_text(run.folder / "report.html", report_page(content))
+    write_text(run.folder / "report.md", to_markdown(document))
+    write_text(run.folder / "report.html", to_html(document))
 
 
 def _write_figures(folder: Path, content: Content) -> None:
-    for stale in [*folder.glob("rescued_*.jpg"), *folder.glob("hurt_*.jpg"), folder / "curves.svg"]:
+    for stale in [*folder.glob("gained_*.jpg"), *folder.glob("lost_*.jpg"), folder / "curves.svg"]:
         stale.unlink(missing_ok=True)
     if content.curves:
         write_text(folder / "curves.svg", content.curves.replace("currentColor", "#444") + "\n")
-    clips = {"rescued": content.rescue.rescued, "hurt": content.rescue.hurt} if content.rescue else {}
-    for kind, shown in clips.items():
-        for number, clip in enumerate(shown, start=1):
-            if clip.picture:
-                with atomic_path(folder / f"{kind}_{number}.jpg") as draft:
-                    draft.write_bytes(clip.picture)
+    effect = content.effect
+    pictures = {"gained": effect.gained_clips, "lost": effect.lost_clips} if effect else {}
+    for name, clips in pictures.items():
+        for number, clip in enumerate(clips, start=1):
+            if clip.jpeg:
+                with atomic_path(folder / f"{name}_{number}.jpg") as draft:
+                    draft.write_bytes(clip.jpeg)

@@ -1,4 +1,4 @@
-"""Charts as SVG that take the page's text colour, so that they suit light and dark."""
+"""Charts as SVG in the text colour of the page, for its light and dark themes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from ..confusion import drawing
 
 __all__ = ["curves_svg", "themed"]
 
-_TEXT: Final = "#010203"  # becomes currentColor
+_TEXT: Final = "#010203"  # replaced by currentColor
 _STAGES: Final = ("motion", "appearance", "fusion")
 _COLOURS: Final = {"loss": "#7f8c9b", "val_loss": "#d9822b", "accuracy": "#3b82c4"}
+_COLOURED: Final = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 _STYLE: Final[dict[Any, Any]] = {
-    "svg.fonttype": "none", "svg.hashsalt": "moclip", "font.size": 9,
-    "text.color": _TEXT, "axes.labelcolor": _TEXT, "axes.edgecolor": _TEXT, "xtick.color": _TEXT,
-    "ytick.color": _TEXT, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-}  # fmt: skip
+    "svg.fonttype": "none",
+    "svg.hashsalt": "moclip",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    **dict.fromkeys(_COLOURED, _TEXT),
+}
 
 
 def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -28,7 +33,7 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
         training: fold -> stage -> result with ``history`` and ``best_epoch``.
 
     Returns:
-        SVG text without an XML head, or None if nothing was trained.
+        SVG without an XML declaration, or None if nothing was trained.
     """
     stages = [s for s in _STAGES if any(_history(fold, s) for fold in training.values())]
     if not stages:
@@ -46,9 +51,9 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def themed(svg: str) -> str:
-    """An SVG of matplotlib for a page: no XML head, text and axes in the page's colour.
+    """A matplotlib SVG for embedding: without XML declaration and metadata, in the page's text colour.
 
-    Its style sheet goes, which would hold for the whole page, and so does its description.
+    Its style sheet is removed, because it would apply to the whole page.
     """
     bare = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     return bare.replace(_TEXT, "currentColor").strip()
@@ -60,14 +65,14 @@ def _history(fold: Mapping[str, Any], stage: str) -> list[dict[str, float]]:
 
 
 def _draw(top: Any, bottom: Any, stage: str, training: Mapping[str, Mapping[str, Any]]) -> None:
-    many = len(training) > 1
-    style = {"alpha": 0.45, "linewidth": 0.9} if many else {"linewidth": 1.6}
+    several = len(training) > 1
+    style = {"alpha": 0.45, "linewidth": 0.9} if several else {"linewidth": 1.6}
     for fold in training.values():
         rows = _history(fold, stage)
         epochs = [row["epoch"] + 1 for row in rows]
         for axes, key in ((top, "loss"), (top, "val_loss"), (bottom, "accuracy")):
             axes.plot(epochs, [row[key] for row in rows], color=_COLOURS[key], **style)
-        if not many and rows:
+        if not several and rows:
             for axes in (top, bottom):
                 axes.axvline(fold[stage]["best_epoch"] + 1, color=_TEXT, linewidth=0.7, linestyle=":")
     top.set_title(stage, fontsize=10)

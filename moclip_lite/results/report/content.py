@@ -1,4 +1,4 @@
-"""What a report tells, worked out once for the page and for Markdown."""
+"""What a run's report contains, computed from its metrics, predictions and training."""
 
 from __future__ import annotations
 
@@ -10,33 +10,40 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...datasets.synthetic.clips import accuracy_ceilings
 from ..paired import Difference, compare_predictions
 from ..read import ClipKey, Prediction, Run
 from .charts import curves_svg
-from .pictures import Shown, disagreements, show
+from .pictures import ClipPicture, disagreements, select_pictures
 from .tables import STREAM_WORDS
 
-__all__ = ["ClassRow", "Content", "Matrix", "Rescue", "gather"]
+__all__ = ["ClassRow", "Content", "Matrix", "MotionEffect", "gather"]
 
 _PICTURES: Final = 4
-_LOOKING: Final = frozenset(("appearance", "appearance_frame", "fusion", "zero_shot"))
-_ENDS: Final = 10  # best and worst classes
+_CONFUSIONS: Final = 10  # most frequent confusions that are listed
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix as the cells that are not empty: (row, column, clips, share of the row)."""
+    """A confusion matrix: its cells that are not empty, and the most frequent confusions.
+
+    Attributes:
+        stream, words: key and name of the stream.
+        names: class names.
+        cells: (row, column, clips, share of the row).
+        confusions: (true class, predicted class, clips), most frequent first.
+    """
 
     stream: str
     words: str
     names: list[str]
     cells: list[tuple[int, int, int, float]]
-    top: list[tuple[str, str, int]]
+    confusions: list[tuple[str, str, int]]
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class: tested clips, accuracy by stream in percent, clips that motion gained and lost."""
+    """A class: tested clips, accuracy by stream in percent, clips gained and lost by motion."""
 
     label: str
     clips: int
@@ -46,21 +53,21 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class Rescue:
-    """Where a stream with motion and the appearance alone differ.
+class MotionEffect:
+    """What motion changes: a stream with motion against appearance alone.
 
     Attributes:
-        stream: "fusion" or "motion".
-        gained, lost: clips that only this one, and only the appearance got right.
-        rescued, hurt: some of them, drawn.
+        stream, words: "fusion" or "motion", and its name.
+        gained, lost: number of clips that only this stream, and only appearance, classified correctly.
+        gained_clips, lost_clips: some of them, drawn.
     """
 
     stream: str
     words: str
     gained: int
     lost: int
-    rescued: list[Shown]
-    hurt: list[Shown]
+    gained_clips: list[ClipPicture]
+    lost_clips: list[ClipPicture]
 
 
 @dataclass(frozen=True)
@@ -72,77 +79,69 @@ class Content:
     curves: str | None
     matrices: list[Matrix]
     classes: list[ClassRow]
-    rescue: Rescue | None
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of guessing, in percent."""
-        return 100 / max(len(self.run.labels), 1)
+    effect: MotionEffect | None
 
     @property
     def majority(self) -> tuple[str, float] | None:
-        """The class with most tests, and the accuracy of always answering it, in percent."""
-        found = self.run.predictions.get(self.run.main)
-        if not found:
+        """The class with most test clips, and the accuracy of always predicting it, in percent."""
+        predictions = self.run.predictions.get(self.run.main)
+        if not predictions:
             return None
-        counts = Counter(p.label for p in found.values())
+        counts = Counter(p.label for p in predictions.values())
         label = min(counts, key=lambda name: (-counts[name], name))
-        return label, 100 * counts[label] / len(found)
+        return label, 100 * counts[label] / len(predictions)
 
     @property
-    def looked(self) -> bool:
-        """Whether a stream saw pictures."""
-        return any(stream in _LOOKING for stream in self.run.streams)
+    def ceilings(self) -> dict[str, float]:
+        """Stream -> highest accuracy that its input allows, where the data set determines it."""
+        if self.data.get("kind") != "synthetic":
+            return {}
+        return accuracy_ceilings(self.run.labels)
 
     @property
-    def ends(self) -> tuple[list[ClassRow], list[ClassRow]]:
-        """The best and the worst classes of the main stream."""
-        tested = [row for row in self.classes if row.accuracy.get(self.run.main) is not None]
-        ordered = sorted(tested, key=lambda row: (-(row.accuracy[self.run.main] or 0.0), row.label))
-        few = min(_ENDS, (len(ordered) + 1) // 2)
-        return ordered[:few], ordered[::-1][:few]
-
-    @property
-    def is_ucf101(self) -> bool:
-        """Whether the published figures are of the same data."""
-        return (self.run.config.get("data") or {}).get("kind") == "ucf101" and len(self.run.labels) == 101
+    def data(self) -> dict[str, Any]:
+        """The configuration's section on the data set."""
+        return self.run.config.get("data") or {}
 
 
 def gather(run: Run, paths: Mapping[str, Path]) -> Content:
-    """Work out a report.
+    """Compute a report's content.
 
     Args:
         run: the run.
-        paths: clip name -> video, to draw from; those that are gone are said to be.
+        paths: clip name -> video, for the pictures; a missing one is stated in its place.
     """
-    main, found = run.main, run.predictions
+    main, predictions = run.main, run.predictions
     differences = [
-        (STREAM_WORDS[stream], compare_predictions(found[main], found[stream], run.groups))
+        (STREAM_WORDS[stream], compare_predictions(predictions[main], predictions[stream], run.groups))
         for stream in run.streams
-        if stream != main and main in found and stream in found and found[main].keys() & found[stream].keys()
+        if stream != main and predictions.get(main, {}).keys() & predictions.get(stream, {}).keys()
     ]
-    rescue = _rescue(run, paths)
-    shown = [stream for stream in ("fusion", "motion", "appearance") if stream in found]
+    effect = _motion_effect(run, paths)
+    shown = [s for s in ("fusion", "motion", "appearance") if s in predictions] or list(predictions)[:1]
     return Content(
         run=run,
         differences=differences,
         curves=curves_svg(run.training),
-        matrices=[_matrix(stream, found[stream], run.labels) for stream in shown or list(found)[:1]],
-        classes=_classes(run, rescue),
-        rescue=rescue,
+        matrices=[_matrix(stream, predictions[stream], run.labels) for stream in shown],
+        classes=_classes(run, effect),
+        effect=effect,
     )
 
 
-def _rescue(run: Run, paths: Mapping[str, Path]) -> Rescue | None:
-    found = run.predictions
-    stream = next((s for s in ("fusion", "motion") if s in found), None)
-    if stream is None or "appearance" not in found:
+def _motion_effect(run: Run, paths: Mapping[str, Path]) -> MotionEffect | None:
+    stream = next((s for s in ("fusion", "motion") if s in run.predictions), None)
+    if stream is None or "appearance" not in run.predictions:
         return None
-    moving, still = found[stream], found["appearance"]
-    return Rescue(
-        stream, STREAM_WORDS[stream], len(disagreements(moving, still)), len(disagreements(still, moving)),
-        show(moving, still, paths, _PICTURES), show(still, moving, paths, _PICTURES),
-    )  # fmt: skip
+    moving, still = run.predictions[stream], run.predictions["appearance"]
+    return MotionEffect(
+        stream=stream,
+        words=STREAM_WORDS[stream],
+        gained=len(disagreements(moving, still)),
+        lost=len(disagreements(still, moving)),
+        gained_clips=select_pictures(moving, still, paths, _PICTURES),
+        lost_clips=select_pictures(still, moving, paths, _PICTURES),
+    )
 
 
 def _matrix(stream: str, predictions: Mapping[ClipKey, Prediction], labels: list[str]) -> Matrix:
@@ -151,32 +150,28 @@ def _matrix(stream: str, predictions: Mapping[ClipKey, Prediction], labels: list
     for p in predictions.values():
         if p.label in number and p.predicted in number:
             counts[number[p.label], number[p.predicted]] += 1
-    rows, columns = np.nonzero(counts)
-    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cells = [
-        (int(r), int(c), int(counts[r, c]), float(counts[r, c] / totals[r]))
-        for r, c in zip(rows, columns, strict=True)
+        (int(row), int(column), int(counts[row, column]), float(shares[row, column]))
+        for row, column in zip(*np.nonzero(counts), strict=True)
     ]
-    wrong = sorted(((n, r, c) for r, c, n, _ in cells if r != c), key=lambda t: (-t[0], t[1], t[2]))[:10]
-    return Matrix(
-        stream, STREAM_WORDS[stream], labels, cells, [(labels[r], labels[c], n) for n, r, c in wrong]
-    )
+    wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], *cell[:2]))
+    confusions = [(labels[row], labels[column], clips) for row, column, clips, _ in wrong[:_CONFUSIONS]]
+    return Matrix(stream, STREAM_WORDS[stream], labels, cells, confusions)
 
 
-def _classes(run: Run, rescue: Rescue | None) -> list[ClassRow]:
-    clips: dict[str, int] = {}
-    for p in run.predictions.get(run.main, {}).values():
-        clips[p.label] = clips.get(p.label, 0) + 1
-    moved: dict[str, tuple[int, int]] = {}
-    if rescue is not None:
-        difference = compare_predictions(
-            run.predictions[rescue.stream], run.predictions["appearance"], lambda keys: None
-        )
-        moved = {c.label: (c.only_a, c.only_b) for c in difference.classes}
+def _classes(run: Run, effect: MotionEffect | None) -> list[ClassRow]:
+    clips = Counter(p.label for p in run.predictions.get(run.main, {}).values())
+    gained: Counter[str] = Counter()
+    lost: Counter[str] = Counter()
+    if effect is not None:
+        moving, still = run.predictions[effect.stream], run.predictions["appearance"]
+        gained.update(moving[key].label for key in disagreements(moving, still))
+        lost.update(moving[key].label for key in disagreements(still, moving))
     accuracy: dict[str, Any] = {stream: run.metrics[stream]["per_class"] for stream in run.streams}
     return [
         ClassRow(
-            label, clips.get(label, 0), {s: by.get(label) for s, by in accuracy.items()}, *moved.get(label, (0, 0))
+            label, clips[label], {s: by.get(label) for s, by in accuracy.items()}, gained[label], lost[label]
         )
         for label in run.labels
-    ]  # fmt: skip
+    ]

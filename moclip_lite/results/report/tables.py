@@ -1,20 +1,25 @@
-"""Rows of the tables that reports, comparisons and the console share."""
+"""Columns and rows of the tables in reports, comparisons and on the console.
+
+A column of the score or cost table is one line in ``SCORES`` or ``COSTS``; every table shows it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+from .document import Cell, Range
 
 __all__ = [
     "COSTS",
-    "HEADER",
     "PUBLISHED",
+    "SCORES",
     "STREAM_WORDS",
-    "Published",
-    "cost_rows",
+    "Column",
+    "Row",
+    "failure_rows",
     "interval_words",
-    "markdown_table",
-    "score_rows",
-    "score_table",
+    "stream_table",
 ]
 
 STREAM_WORDS: Final = {
@@ -26,13 +31,107 @@ STREAM_WORDS: Final = {
     "fusion": "fusion",
 }
 
-HEADER: Final = ["stream", "top-1 %", "95 % interval", "macro %", "top-5 %", "clips", "trained", "GFLOPs"]
 
-COSTS: Final = ["stream", "top-1 %", "parameters", "trained", "GFLOPs", "ms"]
+class Row(NamedTuple):
+    """A stream's scores and costs; `ceiling` is the highest accuracy that its input allows, if known."""
+
+    stream: str
+    scores: Mapping[str, Any]
+    costs: Mapping[str, Any]
+    ceiling: float | None
+
+
+class Column(NamedTuple):
+    """A column: its header and its cell; "" where the value is unknown."""
+
+    header: str
+    cell: Callable[[Row], Cell]
+
+
+def _millions(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f} M" if count else "0"
+
+
+def _gflops(row: Row) -> str:
+    gflops = row.costs.get("gflops") or 0.0
+    return f"{gflops:.2f}" if gflops >= 0.005 else ""
+
+
+_STREAM: Final = Column("stream", lambda row: STREAM_WORDS[row.stream])
+_TOP1: Final = Column("top-1 %", lambda row: f"{row.scores['top1']:.1f}")
+_TRAINED: Final = Column("trained", lambda row: _millions(row.costs.get("trainable")))
+_GFLOPS: Final = Column("GFLOPs", _gflops)
+
+SCORES: Final = (
+    _STREAM,
+    _TOP1,
+    Column("95 % interval", lambda row: Range(row.scores["top1"], *row.scores["ci95"])),
+    Column("ceiling %", lambda row: "" if row.ceiling is None else f"{row.ceiling:.0f}"),
+    Column("macro %", lambda row: f"{row.scores['macro']:.1f}"),
+    Column("top-5 %", lambda row: f"{row.scores['top5']:.1f}" if len(row.scores["per_class"]) > 5 else ""),
+    Column("clips", lambda row: str(row.scores["n"])),
+    _TRAINED,
+    _GFLOPS,
+)
+
+COSTS: Final = (
+    _STREAM,
+    _TOP1,
+    Column("parameters", lambda row: _millions(row.costs.get("parameters"))),
+    _TRAINED,
+    _GFLOPS,
+    Column("ms", lambda row: f"{row.costs['latency_ms']:.1f}" if row.costs.get("latency_ms") else ""),
+)
+
+
+def stream_table(
+    columns: Iterable[Column], metrics: Mapping[str, Any], ceilings: Mapping[str, float] | None = None
+) -> tuple[list[str], list[list[Cell]]]:
+    """Header and rows, a row per tested stream; columns that are empty in all rows are left out.
+
+    Args:
+        columns: ``SCORES`` or ``COSTS``.
+        metrics: the content of metrics.json.
+        ceilings: stream -> highest accuracy that its input allows, in percent, where that is known.
+    """
+    costs, ceilings = metrics.get("costs", {}), ceilings or {}
+    streams = [
+        Row(stream, metrics[stream], costs.get(stream) or {}, ceilings.get(stream))
+        for stream in STREAM_WORDS
+        if metrics.get(stream)
+    ]
+    filled = [column for column in columns if any(column.cell(row) for row in streams)]
+    return [c.header for c in filled], [[c.cell(row) for c in filled] for row in streams]
+
+
+def interval_words(metrics: Mapping[str, Any]) -> str:
+    """How the intervals of the score table were computed, and over which sampling units."""
+    streams_of: dict[str, list[str]] = {}
+    for stream, words in STREAM_WORDS.items():
+        if scores := metrics.get(stream):
+            method = scores.get("ci95_over") or f"Wilson over {scores['n']} clips"
+            streams_of.setdefault(method, []).append(words)
+    if len(streams_of) == 1:
+        return f"Intervals: 95 %, {next(iter(streams_of))}."
+    parts = [f"{', '.join(streams)}: {method}" for method, streams in streams_of.items()]
+    return f"Intervals: 95 %; {'; '.join(parts)}."
+
+
+def failure_rows(failures: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Rows: clip, the stages that failed, reasons. One row per clip, whatever the number of stages."""
+    clips: dict[str, tuple[list[str], list[str]]] = {}
+    for failure in failures:
+        stages, reasons = clips.setdefault(failure["name"], ([], []))
+        stages.append(failure["stage"])
+        reasons.append(failure["reason"])
+    return [
+        [name, ", ".join(stages), "; ".join(dict.fromkeys(reasons))]
+        for name, (stages, reasons) in clips.items()
+    ]
 
 
 class Published(NamedTuple):
-    """A figure of a paper: top-1 on UCF101 in percent, what is trained, operations, where it is from."""
+    """Top-1 on UCF101 in percent as a paper reports it, trained parameters, operations, protocol."""
 
     name: str
     top1: str
@@ -42,93 +141,17 @@ class Published(NamedTuple):
 
 
 _PAPER: Final = "arXiv 2509.17084: split 1, best epoch chosen on the test list"
-_ITS: Final = "as its paper reports, all splits or unstated"
+_OWN_PAPER: Final = "as its paper reports, all splits or unstated"
 PUBLISHED: Final = (
     Published("MoCLIP-Lite, fusion", "89.2", "0.97 M", "16.9", _PAPER),
     Published("MoCLIP-Lite, motion only", "66.5", "", "", _PAPER),
     Published("MoCLIP-Lite, zero-shot CLIP ViT-B/32", "65.0", "0", "", _PAPER.split(",")[0]),
-    Published("CLIP ViT-B/16, zero-shot", "74.2", "0", "", _ITS),
-    Published("Open-VCLIP++, zero-shot", "88.1", "", "", _ITS),
-    Published("CoViAR", "90.4", "", "", _ITS + "; motion alone about 70"),
-    Published("DMC-Net", "92.3", "", "", _ITS),
-    Published("CFM-Net", "94.8", "", "48", _ITS),
-    Published("MEACI-Net", "96.4", "", "", _ITS),
-    Published("TextComp (CLIP ViT-B/16)", "96.7", "", "", _ITS),
+    Published("CLIP ViT-B/16, zero-shot", "74.2", "0", "", _OWN_PAPER),
+    Published("Open-VCLIP++, zero-shot", "88.1", "", "", _OWN_PAPER),
+    Published("CoViAR", "90.4", "", "", _OWN_PAPER + "; motion alone about 70"),
+    Published("DMC-Net", "92.3", "", "", _OWN_PAPER),
+    Published("CFM-Net", "94.8", "", "48", _OWN_PAPER),
+    Published("MEACI-Net", "96.4", "", "", _OWN_PAPER),
+    Published("TextComp (CLIP ViT-B/16)", "96.7", "", "", _OWN_PAPER),
 )
-"""Not one of them is this project's measurement."""
-
-
-def score_rows(metrics: dict[str, Any]) -> list[list[str]]:
-    """Rows of the main table: stream, top-1, 95 % interval, macro, top-5, clips, parameters, GFLOPs."""
-    rows = []
-    for stream, words in STREAM_WORDS.items():
-        result = metrics.get(stream)
-        if not result:
-            continue
-        cost = metrics.get("costs", {}).get(stream, {})
-        low, high = result["ci95"]
-        rows.append(
-            [
-                words,
-                f"{result['top1']:.1f}",
-                f"{low:.1f} to {high:.1f}",
-                f"{result['macro']:.1f}",
-                f"{result['top5']:.1f}",
-                str(result["n"]),
-                f"{cost['trainable'] / 1e6:.2f} M" if cost else "",
-                f"{cost['gflops']:.2f}" if cost else "",
-            ]
-        )
-    return rows
-
-
-def score_table(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the main table; top-5 only where there are more than five classes."""
-    rows = score_rows(metrics)
-    classes = max((len(metrics[s]["per_class"]) for s in STREAM_WORDS if s in metrics), default=0)
-    if classes > 5:
-        return HEADER, rows
-    place = HEADER.index("top-5 %")
-    return [h for h in HEADER if h != "top-5 %"], [row[:place] + row[place + 1 :] for row in rows]
-
-
-def interval_words(metrics: dict[str, Any]) -> str:
-    """What the intervals of the main table are, and what they are over."""
-    by: dict[str, list[str]] = {}
-    for stream, words in STREAM_WORDS.items():
-        if result := metrics.get(stream):
-            over = result.get("ci95_over") or f"Wilson over {result['n']} clips"
-            by.setdefault(over, []).append(words)
-    if len(by) == 1:
-        return f"Intervals: 95 %, {next(iter(by))}."
-    return "Intervals: 95 %; " + "; ".join(f"{', '.join(names)}: {over}" for over, names in by.items()) + "."
-
-
-def cost_rows(metrics: dict[str, Any]) -> list[list[str]]:
-    """stream, top-1, parameters, trained parameters, GFLOPs and milliseconds per clip."""
-    return [
-        [
-            words,
-            f"{metrics[stream]['top1']:.1f}",
-            f"{cost['parameters'] / 1e6:.2f} M",
-            f"{cost['trainable'] / 1e6:.2f} M",
-            f"{cost['gflops']:.2f}",
-            f"{cost['latency_ms']:.1f}" if "latency_ms" in cost else "",
-        ]
-        for stream, words in STREAM_WORDS.items()
-        if stream in metrics and (cost := metrics.get("costs", {}).get(stream))
-    ]
-
-
-def _cell(text: str) -> str:
-    """A name from outside must neither end the cell nor become a link or a tag."""
-    plain = " ".join(text.split())
-    for mark in ("\\", "|", "[", "]", "`"):
-        plain = plain.replace(mark, "\\" + mark)
-    return plain.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown; marks in the cells are escaped."""
-    lines = ["| " + " | ".join(map(_cell, header)) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows])
+"""None of these was measured by this project."""

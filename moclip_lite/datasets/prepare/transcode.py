@@ -1,0 +1,230 @@
+"""Re-encoding of a data set: parallel and resumable, with one folder and one manifest per recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import mv_tools
+from mv_tools import Recipe
+
+from ...errors import CheckpointError, DataError
+from ...parallel.pool import run_jobs
+from ...storage.digest import digest_file
+from ...storage.files import read_json, write_json
+from ..clip import Clip, VideoDataset
+from ..clip_errors import CLIP_ERRORS, problem_of, sentence_of, stops_all
+from ..manifest import MANIFEST, RECIPE, ManifestRow, read_manifest, write_manifest
+from ..walk import is_file
+from .recipes import recipe_name
+
+__all__ = ["PrepareReport", "prepare"]
+
+
+@dataclass
+class PrepareReport:
+    """Result of preparing a data set with one recipe.
+
+    Attributes:
+        out: folder of the recipe's clips.
+        recipe: its name.
+        made: clips written.
+        kept: clips that were there before.
+        frames, bytes: totals of all clips in the folder.
+        failures: (clip name, reason) of the clips that could not be re-encoded.
+    """
+
+    out: Path
+    recipe: str
+    made: int = 0
+    kept: int = 0
+    frames: int = 0
+    bytes: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Job:
+    clip: Clip
+    target: Path
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        return self.clip.name
+
+
+def _transcode(job: _Job) -> str | None:
+    """Re-encode a clip; return the reason if it can't be."""
+    try:
+        mv_tools.transcode(job.clip.path, job.target, **job.recipe.as_dict())
+    except CLIP_ERRORS as error:
+        if stops_all(error):
+            raise
+        return sentence_of(error)
+    return None
+
+
+def prepare(
+    dataset: VideoDataset,
+    out: Path,
+    recipe: Recipe,
+    *,
+    workers: int = 1,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> PrepareReport:
+    """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; intact clips that are there stay.
+
+    ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the clips. A clip
+    that fails is reported, and the others go on.
+
+    Args:
+        dataset: the originals.
+        out: folder of all recipes.
+        recipe: encoder settings.
+        workers: processes, each with one encoder thread.
+        progress: called with (stage, done, total).
+
+    Raises:
+        DataError: the folder holds clips of other settings or is among the originals, or two clips would
+            get the same name.
+        OSError: the disk is full; finished clips are kept, and no partial file is left.
+    """
+    name = recipe_name(recipe)
+    if out.resolve().is_relative_to(dataset.root.resolve()):
+        raise DataError(
+            f"{out} lies within {dataset.root}, where its clips would become originals; choose another folder"
+        )
+    folder = out / name
+    target = _Target(dataset, folder, name)
+    _claim(folder, recipe)
+    report = PrepareReport(folder, name)
+    rows = target.existing_rows()
+    report.kept = len(rows)
+    jobs = [_Job(clip, target.paths[clip.name], recipe) for clip in dataset.clips if clip.name not in rows]
+    try:
+        for done, (job, problem) in enumerate(run_jobs(_transcode, jobs, workers), start=1):
+            row = target.row(job.clip) if problem is None else problem
+            if isinstance(row, ManifestRow):
+                report.made += 1
+                rows[job.clip.name] = row
+            else:
+                report.failures.append((job.clip.name, row))
+            progress(f"transcode {name}", done, len(jobs))
+    finally:
+        if rows:
+            write_manifest(folder, list(rows.values()))
+    report.failures.sort()
+    report.frames = sum(row.frames for row in rows.values())
+    report.bytes = sum(row.bytes for row in rows.values())
+    return report
+
+
+def _target_paths(dataset: VideoDataset, folder: Path) -> dict[str, Path]:
+    """Clip name -> file to write."""
+    paths: dict[str, Path] = {}
+    sources: dict[Path, str] = {}
+    for clip in dataset.clips:
+        path = folder / PurePosixPath(clip.name).with_suffix(".mp4")
+        if path in sources:
+            raise DataError(f"{clip.name} and {sources[path]} would both become {path}")
+        sources[path] = clip.name
+        paths[clip.name] = path
+    return paths
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe into a new folder; refuse a folder of another recipe."""
+    settings = {key: value for key, value in recipe.as_dict().items() if key != "threads"}
+    file = folder / RECIPE
+    if not file.exists():
+        write_json(file, settings)
+        return
+    try:
+        existing = read_json(file)
+    except CheckpointError as error:
+        raise DataError(f"{error}; remove it if the clips in {folder} were made with {settings}") from error
+    if existing != settings:
+        raise DataError(f"{folder} holds clips of another recipe ({existing}); choose another folder")
+
+
+class _Target:
+    """Folder that the clips of a data set are re-encoded into.
+
+    Args:
+        dataset: the originals.
+        folder: of one recipe.
+        recipe: its name.
+
+    Raises:
+        DataError: two clips would get the same name.
+    """
+
+    def __init__(self, dataset: VideoDataset, folder: Path, recipe: str) -> None:
+        self._dataset, self._folder, self._recipe = dataset, folder, recipe
+        self.paths = _target_paths(dataset, folder)
+        self._numbers = {label: number for number, label in enumerate(dataset.labels)}
+
+    def existing_rows(self) -> dict[str, ManifestRow]:
+        """Rows of the intact clips that are there; those of an earlier manifest are not measured again."""
+        try:
+            rows = read_manifest(self._folder) if (self._folder / MANIFEST).is_file() else []
+        except DataError:
+            rows = []  # damaged: written again
+        known = {row.path: row for row in rows}
+        present = {clip.name: self.row(clip, known) for clip in self._dataset.clips if self._exists(clip)}
+        return {name: row for name, row in present.items() if isinstance(row, ManifestRow)}
+
+    def _exists(self, clip: Clip) -> bool:
+        return is_file(self.paths[clip.name])
+
+    def row(self, clip: Clip, known: Mapping[str, ManifestRow] | None = None) -> ManifestRow | str:
+        """The row of a clip that was re-encoded, or why it can't be read."""
+        file = self.paths[clip.name]
+        path, stat = file.relative_to(self._folder).as_posix(), file.stat()
+        row = (known or {}).get(path)
+        if row is not None and (row.bytes, row.mtime) == (stat.st_size, stat.st_mtime_ns):
+            measured = {key: getattr(row, key) for key in ("frames", "fps", "width", "height", "digest")}
+        else:
+            try:
+                measured = _measure(file)
+            except CLIP_ERRORS as error:
+                return sentence_of(error)
+            except Exception as error:
+                return problem_of(clip.name, error)
+        return ManifestRow(
+            path=path,
+            name=clip.name,
+            label=clip.label,
+            number=self._numbers[clip.label],
+            group=clip.group or "",
+            split1=self._part(clip, "split1"),
+            split2=self._part(clip, "split2"),
+            split3=self._part(clip, "split3"),
+            bytes=stat.st_size,
+            mtime=stat.st_mtime_ns,
+            recipe=self._recipe,
+            **measured,
+        )
+
+    def _part(self, clip: Clip, split: str) -> str:
+        """ "train", "test", or "" if the clip is not in that split."""
+        train, test = self._dataset.official.get(split, (frozenset(), frozenset()))
+        return "train" if clip.name in train else "test" if clip.name in test else ""
+
+
+def _measure(file: Path) -> dict[str, Any]:
+    """Columns of a manifest that are read from the file."""
+    decoder = mv_tools.MotionDecoder(file)
+    decoder.packets.require_whole(file.name)
+    metadata = decoder.metadata
+    return {
+        "frames": len(decoder),
+        "fps": float(metadata.average_fps or 0.0),
+        "width": metadata.display_width,
+        "height": metadata.display_height,
+        "digest": digest_file(file),
+    }

@@ -1,0 +1,42 @@
+"""Settings of a data set: which clips, and how they are divided."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ..settings import Settings, UserPath, refuse_repeats
+
+__all__ = ["DataSettings"]
+
+
+class DataSettings(Settings):
+    """Which clips, and how they are divided."""
+
+    kind: Literal["folder", "ucf101", "synthetic", "features"] = Field(
+        "folder", description="layout of the data"
+    )
+    root: UserPath | None = Field(None, description="folder of the clips, or a file of features")
+    recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
+    group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
+    protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
+        "holdout", description="how test is set apart"
+    )
+    test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
+    val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
+    train_per_class: int | None = Field(
+        None, ge=1, description="at most so many clips of a class to train on, and to validate on"
+    )
+    splits_dir: UserPath | None = Field(
+        None, description="folder of UCF101's lists; none for a prepared folder"
+    )
+    splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1,), min_length=1, description="official splits to run"
+    )
+    shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
+    skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
+    clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
+    frames: int = Field(24, ge=2, description="synthetic: frames per clip")
+
+    _splits_once = field_validator("splits")(refuse_repeats)

@@ -1,0 +1,50 @@
+"""The names of the heads and the modules that hold them.
+
+A configuration is checked against the names without torch, which takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Final
+
+from ..errors import ConfigError
+
+__all__ = ["CONTROLS", "HEADS", "check_head", "list_heads"]
+
+CONTROLS: Final = ("appearance_one_frame", "appearance_only", "motion_only")
+"""Heads that see one stream."""
+
+HEADS: Final = {
+    "appearance_one_frame": ("controls", "AppearanceOneFrame"),
+    "appearance_only": ("controls", "AppearanceOnly"),
+    "concat_mlp": ("concat_mlp", "ConcatMLP"),
+    "film": ("film", "FiLM"),
+    "gated_sum": ("gated_sum", "GatedSum"),
+    "late_average": ("late_average", "LateAverage"),
+    "logistic_regression": ("logistic_regression", "LinearProbe"),
+    "low_rank_bilinear": ("low_rank_bilinear", "LowRankBilinear"),
+    "modality_dropout": ("modality_dropout", "ModalityDropout"),
+    "motion_only": ("controls", "MotionOnly"),
+    "query_attention": ("query_attention", "QueryAttention"),
+    "residual_adapter": ("residual_adapter", "ResidualAdapter"),
+}
+"""Name -> (module, class)."""
+
+
+def list_heads() -> list[str]:
+    """Names that :func:`moclip_lite.fusion.create_head` takes, controls included."""
+    return sorted(HEADS)
+
+
+def check_head(name: str) -> str:
+    """Return `name` if there is such a head.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in HEADS:
+        near = difflib.get_close_matches(name, HEADS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"fusion.head must be one of {', '.join(list_heads())}, got {name!r}{hint}")
+    return name

@@ -1,0 +1,50 @@
+"""Tokenizer of both text towers: OpenAI's byte pair encoding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mv_tools import ArgumentError
+
+from .config import CONTEXT
+
+__all__ = ["tokenize"]
+
+log = logging.getLogger("moclip.text")
+
+
+def tokenize(texts: Sequence[str]) -> Tensor:
+    """Encode texts as int64 [N, 77]; longer texts are cut, with a warning.
+
+    Raises:
+        ValueError: an empty text, or no text.
+    """
+    texts = list(texts)
+    if not texts:
+        raise ArgumentError("there is no text to encode")
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str) or not text.strip():
+            raise ArgumentError(f"text {number} of {len(texts)} is empty; say what to look for")
+    tokenizer = _tokenizer()
+    rows = torch.zeros(len(texts), CONTEXT, dtype=torch.int64)
+    for row, text in zip(rows, texts, strict=True):
+        tokens = tokenizer.encode(text)
+        if len(tokens) > CONTEXT - 2:
+            beginning = text.strip()[:40]
+            log.warning("the text %r... has %d tokens; cut to %d", beginning, len(tokens), CONTEXT - 2)
+        tokens = [tokenizer.sot_token_id, *tokens[: CONTEXT - 2], tokenizer.eot_token_id]
+        row[: len(tokens)] = torch.tensor(tokens)
+    return rows
+
+
+@cache
+def _tokenizer() -> Any:
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()  # reads its vocabulary

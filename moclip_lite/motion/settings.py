@@ -1,0 +1,96 @@
+"""Settings of the motion stream: what is read from a clip, the network, and the views in testing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, field_validator
+
+import mv_tools
+
+from ..settings import Settings
+
+__all__ = ["Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
+
+Crop: TypeAlias = Literal["none", "actor"]
+FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
+
+
+class MotionSpec(Settings):
+    """How motion is read from a clip. Every field changes the result.
+
+    Attributes:
+        backend: of mv_tools, or "auto".
+        field: "raw" motion per frame; "compensated" for the same without camera motion;
+            "accumulated" back to the I picture (CoViAR).
+        segments: windows, spread evenly over the clip.
+        frames: consecutive pictures in a window.
+        grid: (rows, columns); the frame is divided into so many cells, whatever its size.
+        normalize_distance: divide vectors by the distance to their reference.
+        crop: "none" for the whole frame, "actor" for a box that follows the motion.
+        crop_side: height of that box as a share of the frame's short side; its shape is the grid's.
+    """
+
+    backend: str = Field("auto", description="of mv_tools: auto, native, libav, mvextractor")
+    field: FieldKind = Field("raw", description="raw, compensated or accumulated")
+    segments: int = Field(16, ge=1, le=512, description="windows kept per clip")
+    frames: int = Field(5, ge=1, le=64, description="consecutive fields in a window")
+    grid: tuple[int, int] = Field((24, 32), description="rows, columns of the field")
+    normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
+    crop: Crop = Field("none", description="actor for a box that follows the motion (still cameras)")
+    crop_side: float = Field(0.75, ge=0.2, le=2, description="height of that box, share of the short side")
+
+    @field_validator("grid")
+    @classmethod
+    def _check_grid(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not all(4 <= side <= 512 for side in value):
+            raise ValueError("rows and columns must be from 4 to 512")
+        return value
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """[segments, frames, 2, rows, columns]."""
+        return (self.segments, self.frames, 2, *self.grid)
+
+    def reading(self) -> dict[str, Any]:
+        """The fields that decide what is read from a clip, in plain values."""
+        return self.model_dump(mode="json", include=set(MotionSpec.model_fields))
+
+    def key_settings(self) -> Mapping[str, Any]:
+        """What goes into the cache key."""
+        backends = mv_tools.available_backends() if self.backend == "auto" else [self.backend]
+        return self.reading() | {"backend": backends}
+
+
+class MotionSettings(MotionSpec):
+    """Motion stream: what is read, and the network on it."""
+
+    net: str = Field(
+        "motion_small", description="motion_small, motion_shift, motion_fields or efficientnet_b0"
+    )
+    width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
+    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
+    pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
+    pretrain_epochs: int = Field(0, ge=0, description="of masked motion, on the training clips; 0 for none")
+    train_segments: int = Field(4, ge=1, description="windows drawn per clip and step in training")
+    min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")
+
+
+def _read_number(value: Any) -> Any:
+    """Literals are compared, not converted: a number that is still text is read first."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
+_Crops: TypeAlias = Annotated[Literal[1, 3, 5], BeforeValidator(_read_number)]
+_Flips: TypeAlias = Annotated[Literal[1, 2], BeforeValidator(_read_number)]
+
+
+class ViewSettings(Settings):
+    """Views per clip in testing: segments x crops x flips."""
+
+    segments: int = Field(0, ge=0, description="windows; 0 for all that are kept")
+    crops: _Crops = Field(3, description="1 whole frame, 3 with left and right, 5 corners and centre")
+    flips: _Flips = Field(2, description="2 adds the mirrored view")

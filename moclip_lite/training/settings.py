@@ -1,0 +1,47 @@
+"""Settings of a training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..settings import Settings
+
+__all__ = ["TrainSettings"]
+
+
+class TrainSettings(Settings):
+    """How to train. The defaults are those of the motion network.
+
+    Attributes:
+        epochs: at most.
+        batch: clips in a batch.
+        lr: peak learning rate.
+        weight_decay: of the optimizer; biases and norms are spared.
+        warmup: share of the epochs in which the rate rises.
+        optimizer: "adamw", or "adam", whose decay is an L2 penalty.
+        eps: the optimizer's.
+        schedule: "cosine" to zero, or "steps": a tenth after each of `milestones`.
+        milestones: epochs.
+        lr_scales: factor of the rate by the beginning of parameters' names (the longest that fits).
+        max_grad_norm: largest norm of the gradient.
+        patience: epochs without a better validation loss before stopping; 0 to never stop early.
+        label_smoothing: see torch's cross_entropy.
+        mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
+    """
+
+    epochs: int = Field(60, ge=1)
+    batch: int = Field(16, ge=2)
+    lr: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup: float = Field(0.1, ge=0, le=1)
+    optimizer: Literal["adamw", "adam"] = Field("adamw")
+    eps: float = Field(1e-8, gt=0)
+    schedule: Literal["cosine", "steps"] = Field("cosine")
+    milestones: tuple[Annotated[int, Field(ge=0)], ...] = Field(())
+    lr_scales: dict[str, Annotated[float, Field(ge=0)]] = Field({})
+    max_grad_norm: float = Field(5.0, gt=0)
+    patience: int = Field(0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    mixup: float = Field(0.0, ge=0)

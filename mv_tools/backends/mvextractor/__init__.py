@@ -1,0 +1,1 @@
+"""Motion vectors from the mv-extractor package."""

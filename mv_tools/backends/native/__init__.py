@@ -1,0 +1,1 @@
+"""H.264 motion parsed by the Rust module, without decoding samples."""

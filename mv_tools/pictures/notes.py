@@ -1,0 +1,131 @@
+"""What is left out of a stream, guessed about it or damaged in it, in sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .index import NO_TAG, PictureIndex
+from .scan import StreamScan
+
+__all__ = ["export_notes", "stream_notes"]
+
+_FEW = 5  # places that a note names
+
+
+def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
+    """Sentences about what a user would not expect of a stream, without a final period."""
+    notes = [_cut(scan), _hidden(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
+    notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
+    notes += [*scan.display.notes, _stretched(scan)]
+    return [note for note in notes if note is not None]
+
+
+def export_notes(scan: StreamScan) -> list[str]:
+    """Sentences about the motion that libavcodec's export of vectors leaves in doubt."""
+    if scan.headers is None or scan.headers.frame_mbs_only:
+        return []
+    return [
+        "fields are coded: the vectors that libavcodec exports do not say which ones count lines of a field, "
+        "so that vertical motion may come out halved; backend='native' tells them apart"
+    ]
+
+
+def _stretched(scan: StreamScan) -> str | None:
+    """Parameter sets that change the shape of samples on the way."""
+    if scan.headers is None:
+        return None
+    infos = scan.infos
+    first = infos[0].sar
+    change = next((info.decode_index for info in infos if info.sar != first), None)
+    if change is None:
+        return None
+    return (
+        f"the sample aspect ratio changes at picture {change} (decoding order); "
+        "all pictures are shown as the first"
+    )
+
+
+def _cut(scan: StreamScan) -> str | None:
+    return scan.packets.cut
+
+
+def _hidden(scan: StreamScan) -> str | None:
+    count = int((~scan.packets.shown).sum())
+    return (
+        f"the container's edit list hides {count} packets, which are decoded and not shown" if count else None
+    )
+
+
+def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
+    """Pictures in the file that the decoder does not put out."""
+    if scan.headers is None:
+        silent = len(scan.packets) - int((~scan.packets.shown).sum()) - len(pictures)
+        return [f"{silent} of {len(scan.packets)} packets show no picture" if silent > 0 else None]
+    shown = set(pictures.packet.tolist())
+    frames = {info.frame: info.sample for info in reversed(scan.infos)}  # of two fields the first
+    missing = [sample for sample in frames.values() if sample not in shown and scan.packets.shown[sample]]
+    first = int(pictures.packet[0])
+    before = sum(sample < first for sample in missing)
+    leading = len(missing) - before
+    return [
+        f"the recording begins inside a group of pictures: {_count(before, 'picture')} before the first one "
+        "that can be decoded left out"
+        if before
+        else None,
+        f"{_count(leading, 'picture')} left out because the pictures that they refer to are missing"
+        if leading
+        else None,
+    ]
+
+
+def _lost(scan: StreamScan, pictures: PictureIndex) -> str | None:
+    """Packets next to which the demuxer misses data."""
+    damaged = [n for n in scan.packets.damaged if scan.packets.cut is None or n < len(scan.packets) - 1]
+    return f"data are missing at {_places(pictures, damaged)}" if damaged else None
+
+
+def _damaged(pictures: PictureIndex) -> str | None:
+    broken = pictures.packet[pictures.corrupt].tolist()
+    return f"damage is reported of {_places(pictures, broken)}" if broken else None
+
+
+def _refused(scan: StreamScan, pictures: PictureIndex) -> str | None:
+    first = int(pictures.packet[pictures.packet != NO_TAG].min(initial=0))
+    refused = [number for number, _ in pictures.damaged if number > first and number < len(scan.packets)]
+    return (
+        f"the decoder refused {len(refused)} packets, the first is packet {refused[0]}" if refused else None
+    )
+
+
+def _joined(pictures: PictureIndex) -> str | None:
+    if pictures.seconds is None:
+        return None
+    times = pictures.times
+    falls = np.nonzero(np.diff(pictures.seconds) < 0)[0] + 1
+    if not len(falls) or times is None:
+        return None
+    if np.allclose(times[-1] - times[0], pictures.seconds[-1] - pictures.seconds[0]):
+        return f"the time stamp at picture {int(falls[0])} is out of line; its neighbours' are used"
+    places = ", ".join(str(i) for i in falls[:_FEW].tolist())
+    return f"time stamps fall back at picture {places}: recordings were joined; times go on from there"
+
+
+def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:
+    if pictures.seconds is not None:
+        return None
+    rate = scan.packets.stream.rate
+    return f"the file holds no time stamps; {float(rate):g} frames per second are assumed" if rate else None
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
+
+
+def _places(pictures: PictureIndex, packets: list[int]) -> str:
+    """The pictures nearest to packets, with their times."""
+    places = []
+    for number in packets[:_FEW]:
+        index = int(np.argmin(np.abs(pictures.packet - number)))
+        at = "" if pictures.times is None else f" ({pictures.times[index] - pictures.times[0]:.2f} s)"
+        places.append(f"picture {index}{at}")
+    return ", ".join(places) + (f" and {len(packets) - _FEW} more" if len(packets) > _FEW else "")
