@@ -44,7 +44,7 @@ lint: env
 rust:
 	$(CARGO) fmt $(MANIFEST) --all --check
 	$(CARGO) clippy $(MANIFEST) --all-targets -- -D warnings
-	$(CARGO) test $(MANIFEST) -p h264mv
+	$(CARGO) test $(MANIFEST) -p bitstream -p h264mv
 
 docs: env
 	$(BIN)/python docs/make_cli.py > docs/cli.md

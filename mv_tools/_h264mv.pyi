@@ -1,4 +1,4 @@
-"""Motion of H.264 without decoding: the native module behind `backend="native"`."""
+"""Native H.264 motion parser, used by `backend="native"`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
@@ -18,26 +18,26 @@ __all__ = [
 ]
 
 class H264Error(Exception):
-    """Root of this module's errors."""
+    """Base class of the errors of this module."""
 
 class LimitError(H264Error):
-    """A declared size goes beyond the standard's limits."""
+    """A size exceeds the limits of the standard."""
 
 class MalformedError(H264Error):
-    """The bits break the syntax; the text names the syntax element and the picture."""
+    """The stream is damaged or truncated; the message names the syntax element and the picture."""
 
 class UnsupportedError(H264Error):
-    """The stream uses a feature that is not parsed; the text names it."""
+    """The stream uses an unsupported feature, which the message names."""
 
 @final
 class PictureInfo:
-    """What the headers say of a picture."""
+    """Header information of a picture."""
 
     @property
     def decode_index(self) -> int: ...
     @property
     def sample(self) -> int:
-        """Number of the sample that the first slice came with."""
+        """Sample number of the first slice."""
     @property
     def frame(self) -> int:
         """Identity of the frame; both fields of a frame share it."""
@@ -48,7 +48,7 @@ class PictureInfo:
         """PicOrderCnt relative to the last IDR picture."""
     @property
     def period(self) -> int:
-        """Counts IDR pictures; (period, order_poc) sorts pictures for presentation."""
+        """Number of IDR pictures and POC resets so far; (period, order_poc) is presentation order."""
     @property
     def order_poc(self) -> int: ...
     @property
@@ -63,23 +63,23 @@ class PictureInfo:
     def idr(self) -> bool: ...
     @property
     def keyframe(self) -> bool:
-        """IDR, or announced by a recovery point message."""
+        """IDR, or with a recovery point message."""
     @property
     def recovery_frame_cnt(self) -> int | None:
-        """Frames to decode from this one on until pictures are right, as a recovery point message
-        says: 0 for IDR pictures, None without a message."""
+        """Number of frames to decode from this one on until pictures are exact, from its recovery point
+        message; 0 for IDR pictures, None without a message."""
     @property
     def frame_num(self) -> int: ...
     @property
     def gap(self) -> bool:
-        """frame_num skipped frames before this picture; they are lost unless `gaps_allowed`."""
+        """frame_num skips frames before this picture; they are lost unless `gaps_allowed`."""
     @property
     def field_poc(self) -> tuple[int | None, int | None]:
-        """PicOrderCnt of the frame's top and bottom field so far, None where there is no such field."""
+        """PicOrderCnt of the top and bottom field of the frame so far; None without that field."""
     @property
     def x264_build(self) -> int | None:
-        """Build number of the x264 that made the stream, if its message was seen: builds before 151
-        code 4:4:4 otherwise, so a decoder that starts inside such a stream must see the message too."""
+        """Build number of the x264 that encoded the stream, if its SEI message was received. Builds before
+        151 code 4:4:4 differently: a decoder that starts inside such a stream needs the message."""
     @property
     def reference(self) -> bool: ...
     @property
@@ -94,31 +94,31 @@ class PictureInfo:
     def profile_idc(self) -> int: ...
     @property
     def profile(self) -> str | None:
-        """Name of the profile, None for numbers that no edition of the standard lists."""
+        """Name of the profile; None for numbers that the standard does not list."""
     @property
     def level(self) -> str:
-        """Such as "3.1", "4" or "1b"."""
+        """For example "3.1", "4" or "1b"."""
     @property
     def num_ref_frames(self) -> int:
-        """max_num_ref_frames: how many frames the stream may keep for reference."""
+        """max_num_ref_frames: maximum number of frames held for reference."""
     @property
     def num_reorder_frames(self) -> int | None:
-        """max_num_reorder_frames, None where the parameter sets do not say."""
+        """max_num_reorder_frames; None if not in the stream."""
     @property
     def max_dec_frame_buffering(self) -> int | None:
-        """None where the parameter sets do not say."""
+        """None if not in the stream."""
     @property
     def frame_mbs_only(self) -> bool:
-        """Neither field pictures nor field macroblocks occur."""
+        """frame_mbs_only_flag: no field pictures and no field macroblocks."""
     @property
     def gaps_allowed(self) -> bool:
         """gaps_in_frame_num_value_allowed_flag."""
     @property
     def sar(self) -> tuple[int, int] | None:
-        """Sample aspect ratio, width to height; None where it is not specified."""
+        """Sample aspect ratio (width, height); None if not specified."""
     @property
     def frame_cropping(self) -> tuple[int, int, int, int]:
-        """The part of a frame that is shown: left, top, width, height in luma samples."""
+        """The cropped frame: left, top, width, height in luma samples."""
 
 @final
 class Picture:
@@ -128,74 +128,75 @@ class Picture:
     def info(self) -> PictureInfo: ...
     @property
     def damage(self) -> str | None:
-        """What is damaged; such a picture's motion is not to be trusted as a whole."""
+        """First damage of the picture, None without; the motion of a damaged picture is unreliable."""
     @property
     def lost_reference(self) -> bool:
-        """A block refers to a frame that the stream lost, or such frames make the order of a B picture's
-        reference lists doubtful: `ref_poc` is a guess, vectors hold."""
+        """A block refers to a lost frame, or lost frames make the reference lists uncertain: `ref_poc` is a
+        guess, vectors are as coded."""
     @property
     def mv(self) -> NDArray[np.int16]:
-        """[2, H4, W4, 2] in quarter samples, 0 where the list is not used."""
+        """int16 [2, H4, W4, 2] in quarter samples; 0 where the list is not used."""
     @property
     def ref_idx(self) -> NDArray[np.int8]:
-        """[2, H4, W4], -1 where the list is not used."""
+        """int8 [2, H4, W4]; -1 where the list is not used."""
     @property
     def ref_poc(self) -> NDArray[np.int32]:
-        """[2, H4, W4], -2**31 where the list is not used."""
+        """int32 [2, H4, W4]; -2**31 where the list is not used."""
     @property
     def field_mask(self) -> NDArray[np.bool_] | None:
-        """[H4 / 4, W4 / 4]: the field macroblocks of an MBAFF frame, whose vertical components count
-        field lines; None where there are none. For field pictures see `PictureInfo.structure`."""
+        """bool [H4 / 4, W4 / 4]: field macroblocks of an MBAFF frame, whose vertical components count field
+        lines; None if there are none. For field pictures see `PictureInfo.structure`."""
     @property
     def other_parity(self) -> NDArray[np.bool_] | None:
-        """[2, H4, W4]: the blocks of a field picture that refer to a field of the other parity; None for frames."""
+        """bool [2, H4, W4]: blocks of a field picture that refer to a field of the opposite parity; None for
+        frames."""
     def statistics(self) -> dict[str, int]:
-        """Counts of macroblocks, partitions and 4x4 blocks by kind: the fields of `syntax.PictureStatistics`."""
+        """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `syntax.PictureStatistics`."""
 
 @final
 class Decoder:
-    """Parses pictures from access units, in decoding order.
+    """Parser of pictures from access units, in decoding order.
 
     `extradata` is an avcC record or Annex B parameter sets; `length_size` 0 means Annex B samples.
-    Without `intra` slice data of I pictures are left out: their motion is known to be none.
+    Without `intra`, slice data of I pictures are not parsed: they have no motion.
     """
 
     def __new__(
         cls, *, threads: int = 1, length_size: int = 0, extradata: bytes | None = None, intra: bool = True
     ) -> Decoder: ...
     def push(self, sample: bytes, number: int) -> list[Picture]:
-        """Takes a whole access unit; gives the pictures that are ready."""
+        """Parse an access unit; return the pictures that are ready."""
     def push_many(self, samples: Sequence[bytes], first: int) -> list[Picture]:
-        """Takes access units numbered from `first`; gives the pictures that are ready."""
+        """Parse access units numbered from `first`; return the pictures that are ready."""
     def finish(self) -> list[Picture]:
-        """Ends the stream; gives the pictures that are left."""
+        """End the stream; return the remaining pictures."""
     @property
     def first_error(self) -> str | None:
-        """The first error outside of pictures that did not end the stream."""
+        """The first error outside pictures that did not end the stream."""
 
 @final
 class StreamIndex:
-    """Headers of a stream's pictures; parses chosen ones. Positions are in decoding order."""
+    """Headers of a stream's pictures; chosen ones can be parsed. Positions are in decoding order."""
 
     def __new__(cls, *, length_size: int = 0, extradata: bytes | None = None) -> StreamIndex: ...
     def __len__(self) -> int: ...
     @staticmethod
     def from_log(log: bytes, *, length_size: int) -> StreamIndex:
-        """The index that `log` was taken from; `log` may be anything."""
+        """Rebuild the index that returned `log`, which may be damaged."""
     def log(self) -> bytes:
-        """The starts of all units, from which the index can be made again."""
+        """The index in saved form: the starts of all NAL units."""
     def push_many(self, samples: Sequence[bytes], first: int) -> None:
-        """Takes access units numbered from `first`."""
+        """Add access units numbered from `first`."""
     def errors(self) -> list[tuple[int, str]]:
-        """Slices that could not be made part of a picture: number of the sample, and why."""
+        """Slices that could not be added to a picture: sample number and error."""
     def poc_interval(self) -> int:
-        """PicOrderCnt from one frame to the next: the most common step."""
+        """The most common difference in PicOrderCnt between consecutive frames."""
     @property
     def num_reorder_frames(self) -> int | None:
-        """Of the first picture, as are the following: see :class:`PictureInfo`.
+        """As in :class:`PictureInfo`, like the properties below, of the first picture.
 
         Raises:
-            ValueError: there is no picture.
+            ValueError: the index holds no picture.
         """
     @property
     def max_dec_frame_buffering(self) -> int | None: ...
@@ -208,14 +209,14 @@ class StreamIndex:
     @property
     def frame_cropping(self) -> tuple[int, int, int, int]: ...
     def infos(self) -> list[PictureInfo]:
-        """What the headers say of all pictures."""
+        """Header information of all pictures."""
     def picture_samples(self) -> list[int]:
         """Number of the sample that each picture came with."""
     def presentation_order(self) -> list[int]: ...
     def needed(self, positions: Sequence[int]) -> list[int]:
-        """The pictures to parse for those at `positions`: they and what direct modes look at."""
+        """Pictures to parse for those at `positions`: they and the pictures that their direct modes read."""
     def samples(self, positions: Sequence[int], *, intra: bool = True) -> list[int]:
-        """Numbers of the samples that `parse` wants for `positions`."""
+        """Sample numbers that `parse` requires for `positions`."""
     def parse(
         self,
         positions: Sequence[int],
@@ -224,6 +225,6 @@ class StreamIndex:
         threads: int = 1,
         intra: bool = True,
     ) -> list[Picture]:
-        """Parses the pictures at `positions`, in that order; `intra` as of :class:`Decoder`."""
+        """Parse the pictures at `positions`, in that order; `intra` as in :class:`Decoder`."""
     @property
     def first_error(self) -> str | None: ...

@@ -90,8 +90,8 @@ def train_video_text(
     from ..datasets.prompts import read_prompts
     from ..mobileviclip.training.fit import VideoTextSettings
     from ..mobileviclip.training.pairs import class_pairs
-    from ..mobileviclip.training.table import read_pairs
     from ..mobileviclip.training.run import train_video_text as train
+    from ..mobileviclip.training.table import read_pairs
     from ..training.loop import pick_device
 
     reporter = ConsoleReporter(quiet)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ..parallel.ranks import agree, share, share_weights
-from ..training.loop import FitResult, TrainSettings, fit
+from ..training.loop import FitResult, fit
+from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
 

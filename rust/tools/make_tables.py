@@ -1,7 +1,7 @@
-"""Turn the standard's tables (CSV) into Rust constants: make_tables.py CSV_DIR OUT_DIR.
+"""Write the standard's tables (CSV) as Rust constants: make_tables.py CSV_DIR [RUST_DIR].
 
-The CSV files hold facts of ITU-T H.264 (clauses 9.1.2, 9.2 and 9.3); this script only changes
-their shape. Run rustfmt on the result.
+The CSV files hold the tables of ITU-T H.264, clauses 9.1.2, 9.2 and 9.3. RUST_DIR is the folder of the
+workspace (default: the one of this script). Run `cargo fmt --all` afterwards.
 """
 
 import csv
@@ -28,17 +28,6 @@ def cabac(folder: Path) -> str:
         lines = (", ".join(pairs[i : i + 12]) for i in range(0, len(pairs), 12))
         out += "    [\n        " + ",\n        ".join(lines) + ",\n    ],\n"
     out += "];\n\n"
-    lps = rows(folder, "cabac_range_lps.csv")
-    out += "/// rangeTabLPS[pStateIdx][qCodIRangeIdx]: table 9-44.\n"
-    out += "pub(crate) const RANGE_LPS: [[u8; 4]; 64] = [\n"
-    out += ",\n".join(f"[{r['q0']},{r['q1']},{r['q2']},{r['q3']}]" for r in lps) + "];\n\n"
-    for name in ("transIdxLPS", "transIdxMPS"):
-        const = "TRANS_IDX_" + name[-3:]
-        out += (
-            f"/// {name}: table 9-45.\npub(crate) const {const}: [u8; 64] = ["
-            + ",".join(r[name] for r in lps)
-            + "];\n\n"
-        )
     res = rows(folder, "cabac_residual_ctx.csv")
     out += "/// First ctxIdx of each residual syntax element per ctxBlockCat: coded_block_flag, significant (frame,\n"
     out += "/// field), last (frame, field), coeff_abs_level_minus1: tables 9-34 and 9-40.\n"
@@ -60,6 +49,22 @@ def cabac(folder: Path) -> str:
     ):
         out += f"/// ctxIdxInc of 8x8 blocks per levelListIdx: table 9-43, {column}.\n"
         out += f"pub(crate) const {const}: [u8; 63] = [" + ",".join(r[column] for r in inc) + "];\n\n"
+    return out
+
+
+def engine(folder: Path) -> str:
+    out = HEADER
+    lps = rows(folder, "cabac_range_lps.csv")
+    out += "/// rangeTabLPS[pStateIdx][qCodIRangeIdx]: table 9-44.\n"
+    out += "pub(crate) const RANGE_LPS: [[u8; 4]; 64] = [\n"
+    out += ",\n".join(f"[{r['q0']},{r['q1']},{r['q2']},{r['q3']}]" for r in lps) + "];\n\n"
+    for name in ("transIdxLPS", "transIdxMPS"):
+        const = "TRANS_IDX_" + name[-3:]
+        out += (
+            f"/// {name}: table 9-45.\npub(crate) const {const}: [u8; 64] = ["
+            + ",".join(r[name] for r in lps)
+            + "];\n\n"
+        )
     return out
 
 
@@ -112,9 +117,14 @@ def cavlc(folder: Path) -> str:
 
 
 def main() -> None:
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    (target / "cabac.rs").write_text(cabac(source), encoding="utf-8")
-    (target / "cavlc.rs").write_text(cavlc(source), encoding="utf-8")
+    source = Path(sys.argv[1])
+    workspace = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parents[1]
+    for text, path in (
+        (engine(source), "bitstream/src/cabac/tables.rs"),
+        (cabac(source), "h264mv/src/entropy/cabac/tables.rs"),
+        (cavlc(source), "h264mv/src/entropy/cavlc/codes.rs"),
+    ):
+        (workspace / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -218,11 +218,7 @@ def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
     ]
 
 
-<<<<<<< HEAD
-def test_a_grid_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-=======
-def test_a_finished_grid_is_not_trained_again(tmp_path: Path) -> None:
->>>>>>> main
+def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes, one cell that can't be run; the second time nothing is trained."""
     file = tmp_path / "f.safetensors"
     data, motion, appearance, _ = labelled_features()

@@ -71,7 +71,9 @@ def test_shares_are_met_or_told() -> None:
         Path(), tuple(Clip(c.path, c.name, c.label, f"g{i % 3}") for i, c in enumerate(clips)), ("a", "b")
     )
     fold = holdout_fold(few, 0.1, 0.5, 0)
-    assert "10 % were asked for" in checked(fold, ("a", "b", "c"), {}, test_fraction=0.1, shared=False).notes[1]
+    assert (
+        "10 % were asked for" in checked(fold, ("a", "b", "c"), {}, test_fraction=0.1, shared=False).notes[1]
+    )
     assert (
         "no test clip of 1 class(es): c"
         in checked(fold, ("a", "b", "c"), {}, test_fraction=0.1, shared=False).notes[0]

@@ -151,7 +151,9 @@ def test_cache_info_verify_prune(folders: Path, tmp_path: Path) -> None:
     for stage in sorted({*cached_stages()} - {"motion"}):
         FeatureCache(cache).put(stage, "ab" * 16, {"x": np.zeros(1)})
         assert stage in assert_ok(moclip("cache", "info", "--cache", cache, "--json")).json["stages"]
-        assert "removed 1 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--stage", stage)).err
+        assert (
+            "removed 1 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--stage", stage)).err
+        )
     assert_refused(moclip("cache", "prune", "--cache", cache, "--stage", "encoder"), *cached_stages())
     assert len(entries(cache, "motion")) == 7
     assert "removed 7 entries" in assert_ok(moclip("cache", "prune", "--cache", cache, "--all")).err

@@ -1,4 +1,4 @@
-"""The native module itself: framing, parameter sets of the demuxer, facts of headers."""
+"""Native module: framing, parameter sets from extradata, header information."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytest.importorskip("mv_tools._h264mv")
 from mv_tools._h264mv import Decoder, Picture, PictureInfo, StreamIndex
 
 START = b"\0\0\0\1"
-FACTS = [name for name in vars(PictureInfo) if not name.startswith("_")]
+PROPERTIES = [name for name in vars(PictureInfo) if not name.startswith("_")]
 
 
 def units(data: bytes) -> list[bytes]:
@@ -32,7 +32,7 @@ def with_lengths(nals: list[bytes]) -> bytes:
 
 
 def avcc(nals: list[bytes]) -> bytes:
-    """An avcC record of the parameter sets among units."""
+    """An avcC record of the parameter sets in `nals`."""
     sps, pps = ([nal for nal in nals if nal[0] & 31 == kind] for kind in (7, 8))
     out = bytes([1]) + sps[0][1:4] + bytes([0xFF, 0xE0 | len(sps)])
     out += b"".join(len(nal).to_bytes(2, "big") + nal for nal in sps)
@@ -47,49 +47,49 @@ def motion(pictures: list[Picture]) -> list[tuple[object, ...]]:
     ]
 
 
-def facts(infos: list[PictureInfo]) -> list[list[object]]:
-    return [[getattr(info, name) for name in FACTS] for info in infos]
+def properties(infos: list[PictureInfo]) -> list[list[object]]:
+    return [[getattr(info, name) for name in PROPERTIES] for info in infos]
 
 
-def every_way(
+def parse_all_ways(
     packets: list[bytes], *, length_size: int = 0, extradata: bytes | None = None
 ) -> list[tuple[object, ...]]:
-    """Motion by the decoder, which an index, chosen pictures and a kept index must confirm."""
+    """Motion from the decoder; an index, a rebuilt index and single pictures must agree."""
     decoder = Decoder(length_size=length_size, extradata=extradata)
     pictures = decoder.push_many(packets, 0) + decoder.finish()
     index = StreamIndex(length_size=length_size, extradata=extradata)
     index.push_many(packets, 0)
-    again = StreamIndex.from_log(index.log(), length_size=length_size)
-    assert facts([p.info for p in pictures]) == facts(index.infos()) == facts(again.infos())
+    rebuilt = StreamIndex.from_log(index.log(), length_size=length_size)
+    assert properties([p.info for p in pictures]) == properties(index.infos()) == properties(rebuilt.infos())
     samples = dict(enumerate(packets))
     for position in range(len(pictures)):
-        alone = again.parse([position], samples)
-        assert motion(alone) == motion(pictures[position : position + 1])
+        single = rebuilt.parse([position], samples)
+        assert motion(single) == motion(pictures[position : position + 1])
     return motion(pictures)
 
 
 @pytest.fixture
 def packets(make_clip: Callable[..., Path]) -> list[list[bytes]]:
-    """Units of each access unit; the first begins with the parameter sets."""
+    """NAL units of each access unit; the first one starts with the parameter sets."""
     path = make_clip("a.h264", frames=9, bf="2")
     with av.open(str(path)) as container:
         return [units(bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
-def test_samples_framed_otherwise_than_announced(packets: list[list[bytes]]) -> None:
-    want = every_way([with_codes(nals) for nals in packets])
+def test_samples_with_undeclared_framing(packets: list[list[bytes]]) -> None:
+    expected = parse_all_ways([with_codes(nals) for nals in packets])
     record = avcc(packets[0])
     for extradata in (None, record, with_codes(packets[0][:2])):
         for write in (with_codes, with_lengths):
-            assert every_way([write(nals) for nals in packets], extradata=extradata) == want
+            assert parse_all_ways([write(nals) for nals in packets], extradata=extradata) == expected
     mixed = [(with_codes, with_lengths)[n % 2](nals) for n, nals in enumerate(packets)]
-    assert every_way(mixed, length_size=4, extradata=record) == want
+    assert parse_all_ways(mixed, length_size=4, extradata=record) == expected
 
 
 @pytest.mark.parametrize("form", ["start codes", "avcC"])
-def test_parameter_sets_of_the_demuxer(packets: list[list[bytes]], form: str) -> None:
-    """Sets that stand behind the first picture, or nowhere in the stream."""
-    want = every_way([with_codes(nals) for nals in packets])
+def test_parameter_sets_in_extradata(packets: list[list[bytes]], form: str) -> None:
+    """Parameter sets after the first picture, or not in the stream."""
+    expected = parse_all_ways([with_codes(nals) for nals in packets])
     sets = [nal for nal in packets[0] if nal[0] & 31 in (7, 8)]
     bare = [[nal for nal in nals if nal[0] & 31 not in (7, 8)] for nals in packets]
     extradata = with_codes(sets) if form == "start codes" else avcc(sets)
@@ -97,18 +97,18 @@ def test_parameter_sets_of_the_demuxer(packets: list[list[bytes]], form: str) ->
     size = 0 if form == "start codes" else 4
     late = [bare[0] + sets, *bare[1:]]
     for nals in (bare, late):
-        assert every_way([write(n) for n in nals], length_size=size, extradata=extradata) == want
+        assert parse_all_ways([write(n) for n in nals], length_size=size, extradata=extradata) == expected
 
 
-def test_damaged_sets_of_the_demuxer_may_come_again(packets: list[list[bytes]]) -> None:
-    want = every_way([with_codes(nals) for nals in packets])
+def test_damaged_parameter_sets_in_extradata(packets: list[list[bytes]]) -> None:
+    expected = parse_all_ways([with_codes(nals) for nals in packets])
     broken = with_codes([b"\x67\0\0\0\0\x04", b"\x68\0\0\0\0\x04"])
-    assert every_way([with_codes(nals) for nals in packets], extradata=broken) == want
+    assert parse_all_ways([with_codes(nals) for nals in packets], extradata=broken) == expected
     assert Decoder(extradata=broken).first_error is not None
     assert StreamIndex(extradata=broken).first_error is not None
 
 
-def test_facts_of_headers(make_clip: Callable[..., Path]) -> None:
+def test_header_information(make_clip: Callable[..., Path]) -> None:
     path = make_clip("a.h264", frames=20, **{"x264-params": "bframes=2:sar=5/4:open-gop=1:keyint=5"})
     index = StreamIndex()
     index.push_many([path.read_bytes()], 0)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import mv_tools
-from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.motion.read import read_motion_clip
+from moclip_lite.motion.settings import MotionSpec
 from mv_tools.pictures import numbering
 from mv_tools.pictures.scan import scan_stream
 from mv_tools.source import Source

@@ -1,15 +1,15 @@
-//! Read-only NumPy views of a picture's arrays.
+//! Read-only NumPy views.
 
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
 use numpy::{Element, PyArray, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// A read-only array over `data`, which lives as long as `owner`.
+/// A read-only array over `data` that keeps `owner` alive.
 ///
 /// # Safety
 ///
-/// `owner` must keep `data` alive and unchanged.
+/// While it is alive, `owner` must keep `data` in place and unchanged.
 pub(crate) unsafe fn view<'py, T: Element, D: Dimension>(
     owner: Bound<'py, PyAny>,
     data: &[T],
@@ -18,7 +18,7 @@ pub(crate) unsafe fn view<'py, T: Element, D: Dimension>(
     let shape = shape.into_dimension();
     let view =
         ArrayView::from_shape(shape, data).map_err(|e| PyValueError::new_err(e.to_string()))?;
-    // SAFETY: the caller's promise; the array is made read-only before anybody sees it.
+    // SAFETY: guaranteed by the caller; nothing can write to the array before it is made read-only.
     let array = unsafe { PyArray::borrow_from_array(&view, owner) };
     array.readwrite().make_nonwriteable();
     Ok(array)

@@ -1,11 +1,12 @@
-//! Streaming: samples in, pictures out.
+//! Streaming: samples in, pictures out, in decoding order.
 
-use h264mv::{Framing, Options};
+use bitstream::nal::Framing;
+use h264mv::Options;
 use pyo3::prelude::*;
 
 use crate::framing::{feed, feed_units, with_parameter_sets, Sink};
 use crate::picture::Picture;
-use crate::raise;
+use crate::to_python;
 
 impl Sink for h264mv::Decoder {
     fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()> {
@@ -36,14 +37,10 @@ impl Decoder {
         extradata: Option<&[u8]>,
         intra: bool,
     ) -> PyResult<Self> {
-        let options = Options {
-            threads,
-            intra,
-            ..Options::default()
-        };
+        let options = Options { threads, intra };
         let (framing, units) = with_parameter_sets(length_size, extradata)?;
         let mut inner = h264mv::Decoder::new(&options);
-        let first_error = feed_units(&mut inner, &units).map_err(raise)?;
+        let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(Decoder {
             inner,
             framing,
@@ -51,32 +48,32 @@ impl Decoder {
         })
     }
 
-    /// Takes a whole access unit; gives the pictures that are ready.
+    /// Parses an access unit; returns the pictures that are ready.
     fn push(&mut self, py: Python<'_>, sample: &[u8], number: u64) -> PyResult<Vec<Picture>> {
-        let fed = py.detach(|| {
+        let pictures = py.detach(|| {
             self.feed(sample, number)?;
             Ok(self.take())
         });
-        fed.map(|p| self.wrap(p)).map_err(raise)
+        pictures.map(|p| self.wrap(p)).map_err(to_python)
     }
 
-    /// Takes several access units, numbered from `first`; gives the pictures that are ready.
+    /// Parses access units numbered from `first`; returns the pictures that are ready.
     fn push_many(
         &mut self,
         py: Python<'_>,
         samples: Vec<pyo3::pybacked::PyBackedBytes>,
         first: u64,
     ) -> PyResult<Vec<Picture>> {
-        let fed = py.detach(|| {
+        let pictures = py.detach(|| {
             for (number, sample) in (first..).zip(&samples) {
                 self.feed(sample, number)?;
             }
             Ok(self.take())
         });
-        fed.map(|p| self.wrap(p)).map_err(raise)
+        pictures.map(|p| self.wrap(p)).map_err(to_python)
     }
 
-    /// Ends the stream; gives the pictures that are left.
+    /// Ends the stream; returns the remaining pictures.
     fn finish(&mut self, py: Python<'_>) -> Vec<Picture> {
         let pictures = py.detach(|| {
             self.inner.finish();
@@ -85,7 +82,7 @@ impl Decoder {
         self.wrap(pictures)
     }
 
-    /// The first error outside of pictures that did not end the stream, or None.
+    /// The first error outside pictures that did not end the stream.
     #[getter]
     fn first_error(&self) -> Option<String> {
         self.first_error.as_ref().map(ToString::to_string)

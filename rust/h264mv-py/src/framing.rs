@@ -1,12 +1,13 @@
-//! How NAL units are framed.
+//! Framing of NAL units, and the loop over the units of a sample.
 
-use h264mv::{AnnexB, AvcConfig, Framing, LengthPrefixed};
+use bitstream::nal::{AnnexB, Framing};
+use h264mv::AvcConfig;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::raise;
+use crate::to_python;
 
-/// Framing of `length_size` as Python gives it: 0 for Annex B, else 1 to 4.
+/// Framing for a `length_size` from Python: 0 for Annex B, else 1 to 4.
 pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
     match length_size {
         0 => Ok(Framing::StartCodes),
@@ -17,18 +18,7 @@ pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
     }
 }
 
-/// The NAL units of a sample; a broken length ends them with an error.
-pub(crate) fn units(
-    framing: Framing,
-    sample: &[u8],
-) -> Box<dyn Iterator<Item = h264mv::Result<&[u8]>> + '_> {
-    match framing.of_sample(sample) {
-        Framing::StartCodes => Box::new(AnnexB::new(sample).map(|(_, nal)| Ok(nal))),
-        Framing::Lengths(size) => Box::new(LengthPrefixed::new(sample, size)),
-    }
-}
-
-/// Framing and parameter sets that `extradata` (an avcC record or Annex B) tells.
+/// Framing and parameter sets from `extradata`, an avcC record or Annex B units.
 pub(crate) fn with_parameter_sets(
     length_size: usize,
     extradata: Option<&[u8]>,
@@ -36,22 +26,23 @@ pub(crate) fn with_parameter_sets(
     let declared = framing(length_size)?;
     let extradata = extradata.unwrap_or(&[]);
     if extradata.first() == Some(&1) {
-        let config = AvcConfig::parse(extradata).map_err(raise)?;
+        let config = AvcConfig::parse(extradata).map_err(|e| to_python(e.into()))?;
         return Ok((Framing::Lengths(config.length_size), config.parameter_sets));
     }
     let units = AnnexB::new(extradata).map(|(_, nal)| nal.to_vec());
     Ok((declared, units.collect()))
 }
 
-/// What takes the units of samples one by one.
+/// A consumer of NAL units.
 pub(crate) trait Sink {
     fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()>;
-    /// The framing of a sample is broken.
-    fn broken(&mut self, _sample: u64, _error: &h264mv::Error) {}
+    /// Called for a sample with broken framing.
+    fn broken_sample(&mut self, _sample: u64, _error: &h264mv::Error) {}
     fn end_of_access_unit(&mut self);
 }
 
-/// Feeds a sample; gives the first error that does not end the stream, or fails with one that does.
+/// Pushes the units of a sample. Returns the first error after which the stream continues, or fails with
+/// one that ends it.
 pub(crate) fn feed(
     sink: &mut impl Sink,
     framing: Framing,
@@ -59,34 +50,36 @@ pub(crate) fn feed(
     number: u64,
 ) -> h264mv::Result<Option<h264mv::Error>> {
     let mut first = None;
-    for unit in units(framing, sample) {
+    for unit in framing.detect(sample, h264mv::is_plausible).units(sample) {
         let pushed = match unit {
             Ok(nal) => sink.unit(nal, number),
-            Err(error) => {
-                sink.broken(number, &error);
+            Err(malformed) => {
+                let error = malformed.into();
+                sink.broken_sample(number, &error);
                 Err(error)
             }
         };
-        note(pushed, &mut first)?;
+        keep_first(pushed, &mut first)?;
     }
     sink.end_of_access_unit();
     Ok(first)
 }
 
-/// Feeds the units that come before the first sample: one that is damaged may come again later.
+/// Pushes the units before the first sample; damaged ones may be sent again in samples. Returns as
+/// [`feed`].
 pub(crate) fn feed_units(
     sink: &mut impl Sink,
     units: &[Vec<u8>],
 ) -> h264mv::Result<Option<h264mv::Error>> {
     let mut first = None;
     for unit in units {
-        note(sink.unit(unit, u64::MAX), &mut first)?;
+        keep_first(sink.unit(unit, u64::MAX), &mut first)?;
     }
     Ok(first)
 }
 
-/// Keeps the first error, and fails with one that ends the stream.
-fn note(pushed: h264mv::Result<()>, first: &mut Option<h264mv::Error>) -> h264mv::Result<()> {
+/// Stores the first error, or fails with one that ends the stream.
+fn keep_first(pushed: h264mv::Result<()>, first: &mut Option<h264mv::Error>) -> h264mv::Result<()> {
     match pushed {
         Err(error @ h264mv::Error::Unsupported { .. }) => return Err(error),
         Err(error) => drop(first.get_or_insert(error)),

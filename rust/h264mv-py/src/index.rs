@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use h264mv::{Framing, Options, Pool};
+use bitstream::nal::Framing;
+use h264mv::{Options, Pool};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::framing::{feed, feed_units, framing, units, with_parameter_sets, Sink};
+use crate::framing::{feed, feed_units, framing, with_parameter_sets, Sink};
 use crate::picture::{Picture, PictureInfo};
-use crate::raise;
+use crate::to_python;
 
-/// Headers of a stream's pictures.
+/// Headers of a stream's pictures; parses chosen ones.
 #[pyclass(module = "mv_tools._h264mv")]
 pub(crate) struct StreamIndex {
     inner: h264mv::StreamIndex,
@@ -25,8 +26,8 @@ impl Sink for h264mv::StreamIndex {
         self.push(nal, sample)
     }
 
-    fn broken(&mut self, sample: u64, error: &h264mv::Error) {
-        self.blame(sample, error.clone());
+    fn broken_sample(&mut self, sample: u64, error: &h264mv::Error) {
+        self.record_error(sample, error.clone());
     }
 
     fn end_of_access_unit(&mut self) {
@@ -41,7 +42,7 @@ impl StreamIndex {
     fn new(length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
         let (framing, units) = with_parameter_sets(length_size, extradata)?;
         let mut inner = h264mv::StreamIndex::new();
-        let first_error = feed_units(&mut inner, &units).map_err(raise)?;
+        let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(StreamIndex {
             inner,
             framing,
@@ -49,25 +50,25 @@ impl StreamIndex {
         })
     }
 
-    /// The index that `log` was taken from.
+    /// Rebuilds the index that returned `log`.
     #[staticmethod]
     #[pyo3(signature = (log, *, length_size))]
     fn from_log(py: Python<'_>, log: PyBackedBytes, length_size: usize) -> PyResult<Self> {
         let framing = framing(length_size)?;
-        let read = py.detach(|| h264mv::StreamIndex::from_log(&log));
+        let inner = py.detach(|| h264mv::StreamIndex::from_log(&log));
         Ok(StreamIndex {
-            inner: read.map_err(raise)?,
+            inner: inner.map_err(to_python)?,
             framing,
             first_error: None,
         })
     }
 
-    /// The starts of all units, from which the index can be made again.
+    /// The index in saved form.
     fn log<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.inner.log())
     }
 
-    /// Takes access units numbered from `first`.
+    /// Adds access units numbered from `first`.
     fn push_many(
         &mut self,
         py: Python<'_>,
@@ -75,62 +76,62 @@ impl StreamIndex {
         first: u64,
     ) -> PyResult<()> {
         let (index, framing) = (&mut self.inner, self.framing);
-        let fed = py.detach(|| {
+        let first_error = py.detach(|| {
             (first..)
                 .zip(&samples)
                 .try_fold(None, |before, (number, sample)| {
                     Ok(before.or(feed(index, framing, sample, number)?))
                 })
         });
-        let error = fed.map_err(raise)?;
+        let error = first_error.map_err(to_python)?;
         self.first_error = self.first_error.take().or(error);
         Ok(())
     }
 
-    /// Slices that could not be made part of a picture: number of the sample, and why.
+    /// Slices that could not be added to a picture: sample number and error.
     fn errors(&self) -> Vec<(u64, String)> {
         let errors = self.inner.errors().iter();
         errors.map(|(sample, e)| (*sample, e.to_string())).collect()
     }
 
-    /// PicOrderCnt from one frame to the next.
+    /// Difference in PicOrderCnt between consecutive frames.
     fn poc_interval(&self) -> i64 {
         self.inner.poc_interval()
     }
 
     #[getter]
     fn num_reorder_frames(&self) -> PyResult<Option<u32>> {
-        self.first().map(|info| info.num_reorder_frames())
+        self.first().map(|info| info.num_reorder_frames)
     }
 
     #[getter]
     fn max_dec_frame_buffering(&self) -> PyResult<Option<u32>> {
-        self.first().map(|info| info.max_dec_frame_buffering())
+        self.first().map(|info| info.max_dec_frame_buffering)
     }
 
     #[getter]
     fn frame_mbs_only(&self) -> PyResult<bool> {
-        self.first().map(|info| info.frame_mbs_only())
+        self.first().map(|info| info.frame_mbs_only)
     }
 
     #[getter]
     fn gaps_allowed(&self) -> PyResult<bool> {
-        self.first().map(|info| info.gaps_allowed())
+        self.first().map(|info| info.gaps_allowed)
     }
 
     #[getter]
     fn sar(&self) -> PyResult<Option<(u16, u16)>> {
-        self.first().map(|info| info.sar())
+        self.first().map(|info| info.sar)
     }
 
     #[getter]
     fn frame_cropping(&self) -> PyResult<(u32, u32, u32, u32)> {
-        self.first().map(|info| info.frame_cropping())
+        self.first().map(|info| info.frame_cropping)
     }
 
-    /// What the headers say of all pictures.
+    /// Header information of all pictures.
     fn infos(&self) -> Vec<PictureInfo> {
-        let info = |i| self.inner.info(i).cloned().map(PictureInfo);
+        let info = |i| self.inner.info(i).map(PictureInfo::from);
         (0..self.inner.len()).filter_map(info).collect()
     }
 
@@ -138,7 +139,7 @@ impl StreamIndex {
         self.inner.len()
     }
 
-    /// Number of the sample that each picture came with.
+    /// Sample number of each picture.
     fn picture_samples(&self) -> Vec<u64> {
         let sample = |i| self.inner.info(i).map(|info| info.sample);
         (0..self.inner.len()).filter_map(sample).collect()
@@ -149,12 +150,12 @@ impl StreamIndex {
         self.inner.presentation_order()
     }
 
-    /// Pictures to parse for those at `positions`, in decoding order.
+    /// Positions of the pictures to parse for those at `positions`, in decoding order.
     fn needed(&self, positions: Vec<usize>) -> Vec<usize> {
         self.inner.needed(&positions)
     }
 
-    /// Numbers of the samples that `parse` wants for `positions`.
+    /// Sample numbers that `parse` requires for `positions`.
     #[pyo3(signature = (positions, *, intra = true))]
     fn samples(&self, positions: Vec<usize>, intra: bool) -> Vec<u64> {
         let options = Options {
@@ -164,7 +165,7 @@ impl StreamIndex {
         self.inner.samples(&self.inner.needed(&positions), &options)
     }
 
-    /// Parses the pictures at `positions`, in that order.
+    /// Parses the pictures at `positions` and returns them in that order.
     #[pyo3(signature = (positions, samples, *, threads = 1, intra = true))]
     fn parse(
         &self,
@@ -174,16 +175,11 @@ impl StreamIndex {
         threads: usize,
         intra: bool,
     ) -> PyResult<Vec<Picture>> {
-        let options = Options {
-            threads,
-            intra,
-            ..Options::default()
-        };
+        let options = Options { threads, intra };
         let parsed = py.detach(|| {
             let split = |bytes| {
-                units(self.framing, bytes)
-                    .map_while(|unit| unit.ok())
-                    .collect()
+                let framing = self.framing.detect(bytes, h264mv::is_plausible);
+                framing.units(bytes).map_while(|unit| unit.ok()).collect()
             };
             let units: HashMap<u64, Vec<&[u8]>> = samples
                 .iter()
@@ -193,14 +189,14 @@ impl StreamIndex {
             self.inner.parse(&positions, &options, find)
         });
         let pool = Pool::default();
-        let pictures = parsed.map_err(raise)?;
+        let pictures = parsed.map_err(to_python)?;
         Ok(pictures
             .into_iter()
             .map(|p| Picture::new(p, pool.clone()))
             .collect())
     }
 
-    /// The first error outside of pictures that did not end the stream, or None.
+    /// The first error outside pictures that did not end the stream.
     #[getter]
     fn first_error(&self) -> Option<String> {
         self.first_error.as_ref().map(ToString::to_string)
@@ -208,9 +204,9 @@ impl StreamIndex {
 }
 
 impl StreamIndex {
-    /// The first picture, whose parameter sets speak for the stream.
+    /// The first picture, whose parameter set describes the stream.
     fn first(&self) -> PyResult<PictureInfo> {
-        let info = self.inner.info(0).cloned().map(PictureInfo);
+        let info = self.inner.info(0).map(PictureInfo::from);
         info.ok_or_else(|| PyValueError::new_err("the index holds no picture"))
     }
 }

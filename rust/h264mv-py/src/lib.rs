@@ -1,4 +1,4 @@
-//! Python binding of `h264mv`: arrays out, errors mapped, nothing else.
+//! Python binding of `h264mv`: converts arrays and errors, and has no logic of its own.
 
 mod arrays;
 mod decoder;
@@ -14,29 +14,29 @@ create_exception!(
     _h264mv,
     H264Error,
     PyException,
-    "Root of this module's errors."
+    "Base class of the errors of this module."
 );
 create_exception!(
     _h264mv,
     MalformedError,
     H264Error,
-    "The bits break the syntax."
+    "The stream is damaged or truncated."
 );
 create_exception!(
     _h264mv,
     UnsupportedError,
     H264Error,
-    "A feature that is not parsed."
+    "The stream uses an unsupported feature."
 );
 create_exception!(
     _h264mv,
     LimitError,
     H264Error,
-    "A size beyond the standard's limits."
+    "A size exceeds the limits of the standard."
 );
 
-/// Maps an error of the core to its Python exception.
-pub(crate) fn raise(error: h264mv::Error) -> PyErr {
+/// The Python exception of an error.
+pub(crate) fn to_python(error: h264mv::Error) -> PyErr {
     let text = error.to_string();
     match error {
         h264mv::Error::Malformed { .. } | h264mv::Error::LostReference { .. } => {

@@ -1,160 +1,54 @@
-//! Compares streams with golden digests of their motion.
+//! Compares the motion of streams with golden digests.
 //!
-//! `check --golden DIR --streams DIR [--first-fail] [--threads N] [NAME...]` prints a line per
-//! stream, and for one that differs the first picture and the columns in question.
+//! `check --golden DIR --streams DIR [--first-fail] [--threads N] [NAME...]` prints a line per stream; for
+//! one that differs also the columns, the first picture and the errors.
 
 mod common;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use h264mv::{Decoder, Options, Picture, SliceType, Structure, NO_POC};
+use common::golden::{self, COLUMNS};
+use h264mv::Options;
 
-const COLUMNS: [&str; 12] = [
-    "decode_index",
-    "poc",
-    "type",
-    "structure",
-    "mbaff",
-    "slices",
-    "coded_width",
-    "coded_height",
-    "motion_blocks",
-    "mv_sha",
-    "ref_idx_sha",
-    "ref_poc_delta_sha",
-];
-
-/// A picture as a row of a golden file.
-fn row(p: &Picture) -> Vec<String> {
-    let info = &p.info;
-    let m = &p.motion;
-    let mv: Vec<u8> = m
-        .mv()
-        .iter()
-        .flatten()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
-    let refs: Vec<u8> = m.ref_idx().iter().map(|&r| r as u8).collect();
-    let delta = |poc: i32| {
-        if poc == NO_POC {
-            poc
-        } else {
-            info.poc.wrapping_sub(poc)
-        }
-    };
-    let deltas: Vec<u8> = p
-        .ref_poc
-        .values()
-        .iter()
-        .flat_map(|&r| delta(r).to_le_bytes())
-        .collect();
-    let kind = match info.slice_type {
-        SliceType::I => "I",
-        SliceType::P => "P",
-        SliceType::B => "B",
-    };
-    let structure = match info.structure {
-        Structure::Frame => "frame",
-        Structure::Top => "top",
-        Structure::Bottom => "bottom",
-    };
-    let blocks = m.ref_idx().iter().filter(|&&r| r >= 0).count();
-    vec![
-        info.decode_index.to_string(),
-        info.poc.to_string(),
-        kind.into(),
-        structure.into(),
-        (info.mbaff as u8).to_string(),
-        info.slices.to_string(),
-        (info.width_mbs * 16).to_string(),
-        (info.height_mbs * 16).to_string(),
-        blocks.to_string(),
-        common::short_sha(&mv),
-        common::short_sha(&refs),
-        common::short_sha(&deltas),
-    ]
-}
-
-fn parse(path: &Path, threads: usize) -> (Vec<Vec<String>>, String) {
-    let data = std::fs::read(path).expect("read stream");
+/// Checks one stream and prints the result; returns whether it is exact.
+fn check(name: &str, golden: &Path, stream: &Path, threads: usize) -> bool {
+    let data = std::fs::read(stream).expect("read stream");
     let options = Options {
         threads,
         ..Options::default()
     };
-    let mut decoder = Decoder::new(&options);
-    let mut rows = Vec::new();
-    let mut notes = String::new();
-    for (i, unit) in common::access_units(&data).iter().enumerate() {
-        for nal in unit {
-            if let Err(error) = decoder.push(nal, i as u64) {
-                let _ = writeln!(notes, "    {error}");
-            }
-        }
-        decoder.end_of_access_unit();
-        drain(&mut decoder, &mut rows, &mut notes);
-    }
-    decoder.finish();
-    drain(&mut decoder, &mut rows, &mut notes);
-    (rows, notes)
-}
-
-fn drain(decoder: &mut Decoder, rows: &mut Vec<Vec<String>>, notes: &mut String) {
-    while let Some(picture) = decoder.next_picture() {
-        rows.push(row(&picture));
-        if let Some(damage) = &picture.damage {
-            let _ = writeln!(notes, "    damaged: {damage}");
-        }
-        decoder.recycle(picture);
-    }
-}
-
-/// Prints the result for one stream; whether it is exact.
-fn check(name: &str, golden: &Path, stream: &Path, threads: usize) -> bool {
-    let text = std::fs::read_to_string(golden).expect("read golden digests");
-    let want: Vec<Vec<String>> = text
-        .lines()
-        .skip(1)
-        .map(|l| l.split(',').map(String::from).collect())
-        .collect();
-    let (got, notes) = parse(stream, threads);
-    let mut wrong = [0usize; 12];
-    let mut first = None;
-    for (i, (g, w)) in got.iter().zip(&want).enumerate() {
-        for c in 0..12 {
-            if g[c] != w[c] {
-                wrong[c] += 1;
-                first.get_or_insert(i);
-            }
-        }
-    }
-    let exact = got.len() == want.len() && first.is_none();
+    let (mut rows, mut damages) = (Vec::new(), Vec::new());
+    let errors = common::parse(&common::mp4::access_units(&data), &options, |picture| {
+        rows.push(golden::row(picture));
+        damages.extend(picture.damage.clone());
+    });
+    let expected = golden::read(golden);
+    let pairs = || rows.iter().zip(&expected);
+    let first = pairs().position(|(row, expected)| row != expected);
+    let exact = rows.len() == expected.len() && first.is_none();
+    let verdict = if exact { "exact" } else { "WRONG" };
     print!(
-        "{} {name}: {}/{} pictures",
-        if exact { "exact" } else { "WRONG" },
-        got.len(),
-        want.len()
+        "{verdict} {name}: {}/{} pictures",
+        rows.len(),
+        expected.len()
     );
-    for c in (0..12).filter(|&c| wrong[c] > 0) {
-        print!(", {} differs in {}", COLUMNS[c], wrong[c]);
+    for (c, column) in COLUMNS.iter().enumerate() {
+        let wrong = pairs().filter(|(row, expected)| row[c] != expected[c]);
+        match wrong.count() {
+            0 => {}
+            count => print!(", {column} differs in {count}"),
+        }
     }
     println!();
     if let Some(i) = first {
-        println!(
-            "    first: picture {i}\n    got  {}\n    want {}",
-            got[i].join(","),
-            want[i].join(",")
-        );
+        println!("    first: picture {i}");
+        println!("    parsed   {}", rows[i].join(","));
+        println!("    expected {}", expected[i].join(","));
     }
     if !exact {
-        print!(
-            "{}",
-            notes
-                .lines()
-                .take(8)
-                .map(|l| format!("{l}\n"))
-                .collect::<String>()
-        );
+        for error in errors.iter().chain(&damages).take(8) {
+            println!("    {error}");
+        }
     }
     exact
 }
@@ -173,26 +67,20 @@ fn main() {
         }
     }
     if names.is_empty() {
-        let entries = std::fs::read_dir(&streams).expect("streams folder");
-        names = entries
-            .flatten()
-            .map(|e| e.file_name().to_string_lossy().into_owned())
-            .collect();
+        let entries = std::fs::read_dir(&streams).expect("folder of streams");
+        let entries = entries.flatten().map(|e| e.file_name());
+        names = entries.map(|n| n.to_string_lossy().into_owned()).collect();
         names.sort();
     }
-    let mut bad = 0;
+    let mut wrong = 0;
     for name in &names {
-        let exact = check(
-            name,
-            &golden.join(format!("{name}.csv")),
-            &streams.join(name),
-            threads,
-        );
-        bad += !exact as usize;
+        let rows = golden.join(format!("{name}.csv"));
+        let exact = check(name, &rows, &streams.join(name), threads);
+        wrong += !exact as usize;
         if first_fail && !exact {
             break;
         }
     }
-    println!("{} of {} streams exact", names.len() - bad, names.len());
-    std::process::exit((bad > 0) as i32);
+    println!("{} of {} streams exact", names.len() - wrong, names.len());
+    std::process::exit((wrong > 0) as i32);
 }

@@ -1,48 +1,49 @@
-//! What can go wrong: damaged syntax, features left out on purpose, and limits.
+//! Errors: damaged syntax, lost references, unsupported features, exceeded limits.
 
 use std::fmt;
+
+use bitstream::Malformed;
 
 /// Why a stream, a parameter set or a picture could not be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bits break the syntax, or end inside a syntax element.
+    /// A syntax element holds no legal value, or ends beyond the data.
     Malformed {
         /// The syntax element, by the standard's name.
         element: &'static str,
-        /// Picture in decoding order, where one is known.
+        /// Picture in decoding order, if known.
         picture: Option<u64>,
-        /// Macroblock address inside the picture, where one is known.
+        /// Macroblock address inside the picture, if known.
         macroblock: Option<u32>,
     },
-    /// Motion cannot be derived without that of a picture which is lost or damaged: the bits at hand
-    /// are sound.
+    /// The data is intact, but motion depends on a picture that is lost or damaged.
     LostReference {
-        /// What depends on it.
+        /// The part that depends on it.
         what: &'static str,
-        /// Picture in decoding order, where one is known.
+        /// Picture in decoding order, if known.
         picture: Option<u64>,
-        /// Macroblock address inside the picture, where one is known.
+        /// Macroblock address inside the picture, if known.
         macroblock: Option<u32>,
     },
-    /// The stream uses a feature that this crate does not parse.
+    /// The stream uses a feature that this crate does not support.
     Unsupported {
         /// Name of the feature.
         feature: &'static str,
     },
-    /// A declared size goes beyond what the standard's levels allow.
+    /// A value exceeds what the levels of the standard allow.
     Limit {
-        /// What was declared.
+        /// Name of the value.
         what: &'static str,
-        /// The declared value.
+        /// The value.
         value: u64,
         /// The largest accepted value.
         limit: u64,
     },
 }
 
-/// Results of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of the functions of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn malformed(element: &'static str) -> Self {
@@ -78,39 +79,46 @@ impl Error {
     }
 }
 
+impl From<Malformed> for Error {
+    #[inline]
+    fn from(Malformed(element): Malformed) -> Self {
+        Error::malformed(element)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = |f: &mut fmt::Formatter, picture: &Option<u64>, macroblock: &Option<u32>| {
-            if let Some(index) = picture {
-                write!(f, " of picture {index} (decoding order)")?;
-            }
-            if let Some(address) = macroblock {
-                write!(f, ", macroblock {address}")?;
-            }
-            Ok(())
-        };
-        match self {
+        let (picture, macroblock) = match self {
             Error::Malformed {
                 element,
                 picture,
                 macroblock,
             } => {
                 write!(f, "malformed stream: {element}")?;
-                place(f, picture, macroblock)
+                (picture, macroblock)
             }
             Error::LostReference {
                 what,
                 picture,
                 macroblock,
             } => {
-                write!(f, "a lost or damaged picture is needed: {what}")?;
-                place(f, picture, macroblock)
+                write!(f, "lost or damaged reference: {what}")?;
+                (picture, macroblock)
             }
-            Error::Unsupported { feature } => write!(f, "unsupported H.264 feature: {feature}"),
+            Error::Unsupported { feature } => {
+                return write!(f, "unsupported H.264 feature: {feature}")
+            }
             Error::Limit { what, value, limit } => {
-                write!(f, "{what} is {value}, more than the limit of {limit}")
+                return write!(f, "{what} is {value}, more than the limit of {limit}")
             }
+        };
+        if let Some(index) = picture {
+            write!(f, " of picture {index} (decoding order)")?;
         }
+        if let Some(address) = macroblock {
+            write!(f, ", macroblock {address}")?;
+        }
+        Ok(())
     }
 }
 

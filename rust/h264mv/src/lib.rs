@@ -1,67 +1,61 @@
-//! Motion vectors of H.264 without decoding.
+//! Motion vectors of H.264 streams without decoding.
 //!
-//! The crate parses a stream down to macroblock types, reference indices and motion vector
-//! differences, and derives each block's motion by the standard's prediction rules (ITU-T H.264).
-//! It never dequantises, transforms, predicts, compensates or deblocks a sample.
+//! The crate parses a stream down to macroblock types, reference indices and motion vector differences
+//! and derives the motion of each block by the prediction rules of ITU-T H.264. It performs no
+//! dequantisation, transform, sample prediction or deblocking.
 //!
-//! [`AnnexBPictures`] iterates over a whole byte stream; [`Decoder`] takes NAL units as they come;
-//! [`StreamIndex`] reads headers alone and parses chosen pictures; [`Tracker`] and [`parse_picture`] are the two halves below them: headers first, then the motion
-//! of chosen pictures.
+//! [`Decoder`] parses a whole stream from its NAL units; [`StreamIndex`] parses headers only, then the
+//! motion of chosen pictures. `bitstream::nal` splits files and samples into NAL units.
+//!
+//! ```
+//! use bitstream::nal::AnnexB;
+//! use h264mv::{Decoder, Options};
+//!
+//! # let data = include_bytes!("../tests/data/baseline.264");
+//! let mut decoder = Decoder::new(&Options::default());
+//! for (offset, nal) in AnnexB::new(data) {
+//!     decoder.push(nal, offset as u64)?;
+//!     while let Some(picture) = decoder.next_picture() {
+//!         println!("POC {}: {} blocks", picture.info.poc, picture.motion.w4() * picture.motion.h4());
+//!         decoder.recycle(picture);
+//!     }
+//! }
+//! decoder.finish(); // next_picture() returns the remaining pictures
+//! # assert!(decoder.next_picture().is_some());
+//! # Ok::<(), h264mv::Error>(())
+//! ```
+//!
+//! Modules, each of which uses only those above it:
+//!
+//! - `syntax`: NAL unit types, parameter sets, SEI messages, slice headers.
+//! - `refs`: picture order count, decoded picture buffer, reference lists.
+//! - `motion`: motion field of a picture, the macroblock being parsed, motion prediction.
+//! - `entropy`: CABAC and CAVLC readers of macroblock syntax.
+//! - `slice_data`: macroblocks of a slice.
+//! - `stream`: pictures of a stream, on several threads or by index.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-// Lists, partitions and blocks are numbered by the standard: their numbers index several arrays.
+// Lists, partitions and blocks are numbered by the standard; their numbers index several arrays.
 #![allow(clippy::needless_range_loop)]
 
-mod assembly;
-mod bits;
-mod cabac;
-mod cabac_residual;
-mod cabac_syntax;
-mod cavlc_residual;
-mod cavlc_syntax;
-mod cavlc_tables;
-mod context;
-mod decoder;
-mod direct;
 mod entropy;
 mod error;
-mod frames;
-mod head_log;
-mod index;
-mod inter;
-mod macroblock;
-mod mbinfo;
-mod mvpred;
-mod nal;
-mod neighbour;
-mod params;
-mod parse;
-mod partition_syntax;
-mod picture;
-mod pipeline;
-mod plan;
-mod poc;
-mod pps;
-mod ref_poc;
-mod reflist;
+mod motion;
 mod refs;
-mod sei;
-mod slice;
 mod slice_data;
-mod tables;
-mod tracker;
+mod stream;
+mod syntax;
 
-pub use bits::BitReader;
-pub use decoder::{AnnexBPictures, Decoder, Options};
 pub use error::{Error, Result};
-pub use index::StreamIndex;
-pub use nal::{unescape, unit, AnnexB, AvcConfig, Framing, LengthPrefixed};
-pub use params::{Sps, Vui};
-pub use parse::{parse_picture, ColocatedSource, Pool, Workspace};
-pub use picture::{FrameMotion, Motion, Mv, Picture, Stats, NO_POC};
-pub use plan::{PictureInfo, PicturePlan};
-pub use pps::Pps;
-pub use ref_poc::RefPoc;
-pub use refs::RefPic;
-pub use slice::{SliceType, Structure};
-pub use tracker::Tracker;
+pub use motion::field::{MotionField, Mv, Stats, NO_POC};
+pub use motion::ref_poc::RefPoc;
+pub use stream::decoder::Decoder;
+pub use stream::index::StreamIndex;
+pub use stream::options::Options;
+pub use stream::picture::{Picture, PictureInfo};
+pub use stream::pool::Pool;
+pub use syntax::nal_unit::{is_plausible, nal_unit_type, AvcConfig};
+pub use syntax::pps::Pps;
+pub use syntax::slice_header::{SliceType, Structure};
+pub use syntax::sps::Sps;
+pub use syntax::vui::Vui;

@@ -1,176 +1,33 @@
-//! Helpers of the development tools: SHA-256, a minimal MP4 reader, NAL units of a file.
+//! Helpers of the development tools, the benchmark and the tests.
+#![allow(dead_code)]
 
-use h264mv::{AnnexB, AvcConfig, LengthPrefixed};
+pub mod golden;
+pub mod mp4;
 
-#[allow(dead_code)]
-pub fn sha256(data: &[u8]) -> [u8; 32] {
-    let primes: Vec<u64> = (2u64..312)
-        .filter(|&n| (2..n).all(|d| n % d != 0))
-        .take(64)
-        .collect();
-    let root = |p: u64, cube: bool| {
-        // The first 32 bits of the fraction of a square or cube root, by bisection in integers.
-        let power = |x: u128| if cube { x * x * x } else { x * x };
-        let target = (p as u128) << if cube { 96 } else { 64 };
-        let (mut low, mut high) = (0u128, 1u128 << 40);
-        while high - low > 1 {
-            let mid = (low + high) / 2;
-            if power(mid) <= target {
-                low = mid
-            } else {
-                high = mid
-            }
+use h264mv::{Decoder, Options, Picture};
+
+/// Parses access units; calls `each` for every picture and returns the errors of single NAL units.
+pub fn parse(
+    access_units: &[Vec<Vec<u8>>],
+    options: &Options,
+    mut each: impl FnMut(&Picture),
+) -> Vec<h264mv::Error> {
+    let mut decoder = Decoder::new(options);
+    let mut errors = Vec::new();
+    let mut take = |decoder: &mut Decoder| {
+        while let Some(picture) = decoder.next_picture() {
+            each(&picture);
+            decoder.recycle(picture);
         }
-        low as u32
     };
-    let k: Vec<u32> = primes.iter().map(|&p| root(p, true)).collect();
-    let mut h: Vec<u32> = primes[..8].iter().map(|&p| root(p, false)).collect();
-    let mut tail = data[data.len() / 64 * 64..].to_vec();
-    tail.push(0x80);
-    while tail.len() % 64 != 56 {
-        tail.push(0);
-    }
-    tail.extend((data.len() as u64 * 8).to_be_bytes());
-    for chunk in data.chunks_exact(64).chain(tail.chunks_exact(64)) {
-        let mut w = [0u32; 64];
-        for (i, b) in chunk.chunks_exact(4).enumerate() {
-            w[i] = u32::from_be_bytes([b[0], b[1], b[2], b[3]]);
+    for (sample, access_unit) in access_units.iter().enumerate() {
+        for nal in access_unit {
+            errors.extend(decoder.push(nal, sample as u64).err());
         }
-        for i in 16..64 {
-            let s0 = w[i - 15].rotate_right(7) ^ w[i - 15].rotate_right(18) ^ (w[i - 15] >> 3);
-            let s1 = w[i - 2].rotate_right(17) ^ w[i - 2].rotate_right(19) ^ (w[i - 2] >> 10);
-            w[i] = w[i - 16]
-                .wrapping_add(s0)
-                .wrapping_add(w[i - 7])
-                .wrapping_add(s1);
-        }
-        let mut v: [u32; 8] = [h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]];
-        for i in 0..64 {
-            let s1 = v[4].rotate_right(6) ^ v[4].rotate_right(11) ^ v[4].rotate_right(25);
-            let ch = (v[4] & v[5]) ^ (!v[4] & v[6]);
-            let t1 = v[7]
-                .wrapping_add(s1)
-                .wrapping_add(ch)
-                .wrapping_add(k[i])
-                .wrapping_add(w[i]);
-            let s0 = v[0].rotate_right(2) ^ v[0].rotate_right(13) ^ v[0].rotate_right(22);
-            let maj = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-            let t2 = s0.wrapping_add(maj);
-            v = [
-                t1.wrapping_add(t2),
-                v[0],
-                v[1],
-                v[2],
-                v[3].wrapping_add(t1),
-                v[4],
-                v[5],
-                v[6],
-            ];
-        }
-        for (h, v) in h.iter_mut().zip(v) {
-            *h = h.wrapping_add(v);
-        }
+        decoder.end_of_access_unit();
+        take(&mut decoder);
     }
-    let mut out = [0; 32];
-    for (o, h) in out.chunks_exact_mut(4).zip(h) {
-        o.copy_from_slice(&h.to_be_bytes());
-    }
-    out
-}
-
-/// The first 16 hex digits of the SHA-256 of `data`.
-#[allow(dead_code)]
-pub fn short_sha(data: &[u8]) -> String {
-    sha256(data)[..8]
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
-}
-
-/// Access units of a file, each a list of NAL units; a raw stream is one single unit.
-pub fn access_units(data: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    if data.get(4..8) != Some(b"ftyp") {
-        return vec![AnnexB::new(data).map(|(_, nal)| nal.to_vec()).collect()];
-    }
-    let stbl = find(data, &[b"moov", b"trak", b"mdia", b"minf", b"stbl"]).expect("no H.264 track");
-    let at = stbl.windows(4).position(|w| w == b"avcC").expect("no avcC");
-    let config = AvcConfig::parse(&stbl[at + 4..]).expect("avcC");
-    let mut units = vec![config.parameter_sets];
-    for sample in samples(data, stbl) {
-        let nals = LengthPrefixed::new(sample, config.length_size);
-        units.push(nals.map_while(|n| n.ok().map(<[u8]>::to_vec)).collect());
-    }
-    units
-}
-
-fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let head = data.get(at..at + 8)?;
-        let mut size = be(head, 0, 4);
-        let mut start = at + 8;
-        if size == 1 {
-            size = be(data.get(at..at + 16)?, 8, 8);
-            start += 8;
-        } else if size == 0 {
-            size = data.len() - at;
-        }
-        let body = data.get(start..at + size)?;
-        at += size;
-        Some((&head[4..8], body))
-    })
-}
-
-/// The first box at `path` (of several tracks, one that has an avcC).
-fn find<'a>(data: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
-    let Some((first, rest)) = path.split_first() else {
-        return data.windows(4).any(|w| w == b"avcC").then_some(data);
-    };
-    boxes(data)
-        .filter(|(kind, _)| kind == *first)
-        .find_map(|(_, body)| find(body, rest))
-}
-
-fn be(data: &[u8], at: usize, size: usize) -> usize {
-    data[at..at + size]
-        .iter()
-        .fold(0, |v, &b| v << 8 | b as usize)
-}
-
-fn samples<'a>(data: &'a [u8], stbl: &[u8]) -> Vec<&'a [u8]> {
-    let table = |name: &[u8]| {
-        boxes(stbl)
-            .find(|(kind, _)| *kind == name)
-            .map(|(_, body)| body)
-    };
-    let stsz = table(b"stsz").expect("stsz");
-    let stsc = table(b"stsc").expect("stsc");
-    let (chunks, width) = match table(b"stco") {
-        Some(stco) => (stco, 4),
-        None => (table(b"co64").expect("stco or co64"), 8),
-    };
-    let fixed = be(stsz, 4, 4);
-    let count = be(stsz, 8, 4);
-    let mut out = Vec::new();
-    for chunk in 0..be(chunks, 4, 4) {
-        let mut at = be(chunks, 8 + chunk * width, width);
-        let entries = be(stsc, 4, 4);
-        let run = (0..entries)
-            .rev()
-            .find(|&i| be(stsc, 8 + i * 12, 4) <= chunk + 1)
-            .expect("stsc");
-        for _ in 0..be(stsc, 12 + run * 12, 4) {
-            if out.len() == count {
-                return out;
-            }
-            let size = if fixed > 0 {
-                fixed
-            } else {
-                be(stsz, 12 + out.len() * 4, 4)
-            };
-            out.push(&data[at..at + size]);
-            at += size;
-        }
-    }
-    out
+    decoder.finish();
+    take(&mut decoder);
+    errors
 }

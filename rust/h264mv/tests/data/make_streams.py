@@ -1,8 +1,8 @@
 """Encode the small test streams of this folder: make_streams.py [NAME...] (needs PyAV with libx264, NumPy).
 
-Textured squares move over noise, so that every kind of partition, several references and direct
-modes occur. The digests beside the streams are written by `cargo test -- --ignored write_digests`
-and stand for what the parser gave when it matched a full decoder on its reference streams.
+Textured squares move over noise: the streams contain all kinds of partitions, several references and direct
+modes. `cargo test -- --ignored write_digests` writes the digests of their motion; the stored ones are of a
+parser that matched a full decoder on its reference streams.
 """
 
 import sys

@@ -1,0 +1,18 @@
+//! Bitstream layer shared by the video parsers of this workspace: nothing here knows a codec.
+//!
+//! - [`nal`]: NAL units in byte streams (Annex B) and in samples with length prefixes; emulation
+//!   prevention.
+//! - [`BitReader`]: fixed-length and Exp-Golomb codes of an RBSP.
+//! - [`cabac`]: the arithmetic decoding engine with its probability state tables.
+//!
+//! H.264 (ITU-T H.264) and HEVC (ITU-T H.265) share these parts; clause numbers are those of H.264.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod bit_reader;
+pub mod cabac;
+mod error;
+pub mod nal;
+
+pub use bit_reader::BitReader;
+pub use error::Malformed;

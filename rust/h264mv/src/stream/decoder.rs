@@ -1,0 +1,87 @@
+//! Decoder: NAL units in, pictures out, in decoding order.
+
+use crate::error::Result;
+use crate::stream::header_parser::HeaderParser;
+use crate::stream::options::Options;
+use crate::stream::picture::Picture;
+use crate::stream::pipeline::Pipeline;
+use crate::stream::plan::PicturePlan;
+use crate::stream::pool::Pool;
+
+/// Parses the motion of a stream from its NAL units.
+#[derive(Debug)]
+pub struct Decoder {
+    headers: HeaderParser,
+    pipeline: Pipeline,
+    intra: bool,
+    /// A picture with I slices only, until another picture follows: the last one is parsed.
+    intra_picture: Option<PicturePlan>,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream.
+    pub fn new(options: &Options) -> Self {
+        Decoder {
+            headers: HeaderParser::new(false),
+            pipeline: Pipeline::new(options.threads),
+            intra: options.intra,
+            intra_picture: None,
+        }
+    }
+
+    /// Parses a NAL unit, given without start code or length. `sample` becomes
+    /// [`crate::PictureInfo::sample`]. After an error, the next unit can be pushed.
+    pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
+        let plan = self.headers.push(nal, sample)?;
+        self.queue(plan);
+        Ok(())
+    }
+
+    fn queue(&mut self, plan: Option<PicturePlan>) {
+        let Some(plan) = plan else {
+            return;
+        };
+        if let Some(mut previous) = self.intra_picture.take() {
+            previous.skip_slice_data();
+            self.pipeline.push(previous);
+        }
+        if !self.intra && plan.is_intra() {
+            self.intra_picture = Some(plan);
+        } else {
+            self.pipeline.push(plan);
+        }
+    }
+
+    /// Ends an access unit or the stream.
+    pub fn end_of_access_unit(&mut self) {
+        let plan = self.headers.end_of_access_unit();
+        self.queue(plan);
+    }
+
+    /// Ends the stream: [`Self::next_picture`] then returns all remaining pictures.
+    pub fn finish(&mut self) {
+        self.end_of_access_unit();
+        if let Some(last) = self.intra_picture.take() {
+            self.pipeline.push(last);
+        }
+        self.pipeline.end();
+    }
+
+    /// The next picture in decoding order; None if it depends on units not pushed yet. Call it after each
+    /// push until it returns None: this limits the memory.
+    pub fn next_picture(&mut self) -> Option<Picture> {
+        self.pipeline.next()
+    }
+
+    /// Returns a picture's arrays for reuse.
+    pub fn recycle(&mut self, picture: Picture) {
+        self.pipeline
+            .pool()
+            .recycle(picture.motion, picture.ref_poc);
+    }
+
+    /// The pool of unused arrays, for pictures that are recycled without access to the decoder.
+    pub fn pool(&self) -> Pool {
+        self.pipeline.pool().clone()
+    }
+}

@@ -1,0 +1,21 @@
+//! Options of a decoder and of an index.
+
+/// Options of [`crate::Decoder`], [`crate::AnnexBPictures`] and [`crate::StreamIndex::parse`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Number of threads that parse pictures; it does not change the result.
+    pub threads: usize,
+    /// Whether slice data of pictures with I slices only are parsed. They have no motion; parsing them
+    /// counts I_PCM macroblocks and finds damage that changes no vector. The last picture is always
+    /// parsed, to detect a truncated stream.
+    pub intra: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            threads: 1,
+            intra: true,
+        }
+    }
+}

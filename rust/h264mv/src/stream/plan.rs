@@ -1,0 +1,117 @@
+//! A picture before its slice data is parsed.
+
+use std::sync::Arc;
+
+use bitstream::nal::unescape;
+
+use crate::error::{Error, Result};
+use crate::refs::ref_pic::RefPic;
+use crate::stream::picture::PictureInfo;
+use crate::stream::recovery::Uncertainty;
+use crate::syntax::pps::Pps;
+use crate::syntax::slice_header::{SliceHeader, SliceType};
+
+/// Where a slice NAL unit is in the stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnitPosition {
+    pub sample: u64,
+    /// Index among the NAL units of the sample.
+    pub index: u32,
+    /// Size of the NAL unit in bytes.
+    pub size: usize,
+}
+
+/// A slice with all that parsing its data requires.
+#[derive(Debug, Clone)]
+pub(crate) struct SlicePlan {
+    pub header: SliceHeader,
+    pub pps: Arc<Pps>,
+    /// Empty if only headers are parsed.
+    pub rbsp: Vec<u8>,
+    pub position: UnitPosition,
+    /// RefPicList0 and RefPicList1.
+    pub lists: [Vec<RefPic>; 2],
+    /// Whether the lists may differ from the coded ones because of lost pictures.
+    pub uncertainty: Uncertainty,
+}
+
+/// Headers, slice data and reference lists of a picture. Its motion is a function of them and of the
+/// co-located motion.
+#[derive(Debug, Clone)]
+pub(crate) struct PicturePlan {
+    pub info: PictureInfo,
+    pub slices: Vec<SlicePlan>,
+    /// Frames that later pictures may refer to.
+    pub live: Vec<u32>,
+    /// Pictures were lost since the last IDR picture, or the stream began without one: missing references
+    /// are no damage of this picture.
+    pub after_loss: bool,
+    /// Damage found while headers were parsed.
+    pub error: Option<Error>,
+    /// The picture has I slices only and its slice data are not parsed.
+    pub skipped: bool,
+}
+
+impl SlicePlan {
+    /// The frame that direct modes of the slice read: RefPicList1[0] of a B slice.
+    pub fn colocated_frame(&self) -> Option<u32> {
+        let first = self.lists[1].first()?;
+        (!first.is_missing()).then_some(first.frame)
+    }
+}
+
+impl PicturePlan {
+    /// Whether the lists of a slice may differ from the coded ones.
+    pub fn is_uncertain(&self) -> bool {
+        let mut slices = self.slices.iter();
+        slices.any(|s| s.uncertainty > Uncertainty::None)
+    }
+
+    /// Frames whose motion direct modes of this picture read: RefPicList1[0] of its B slices.
+    pub fn colocated_frames(&self) -> Vec<u32> {
+        let slices = self.slices.iter();
+        let mut frames: Vec<u32> = slices.filter_map(SlicePlan::colocated_frame).collect();
+        frames.sort_unstable();
+        frames.dedup();
+        frames
+    }
+
+    /// Whether headers imply that all slices of the picture, lost ones included, are I slices: the
+    /// picture then has no motion, whatever its slice data.
+    pub fn is_intra(&self) -> bool {
+        let intra = |s: &SlicePlan| s.header.slice_type == SliceType::I;
+        self.error.is_none()
+            && self.slices.iter().all(intra)
+            && self.slices.iter().any(|s| s.header.all_same_type)
+    }
+
+    /// Drops the slice data of a picture of I slices.
+    pub fn skip_slice_data(&mut self) {
+        self.skipped = true;
+        self.slices.iter_mut().for_each(|s| s.rbsp = Vec::new());
+    }
+
+    /// Samples that contain the picture's slices.
+    pub fn samples(&self) -> impl Iterator<Item = u64> + '_ {
+        self.slices.iter().map(|slice| slice.position.sample)
+    }
+
+    /// Adds slice data to a plan of headers only. `units` returns a NAL unit by sample and index among
+    /// the NAL units of that sample.
+    pub fn attach<'a>(&mut self, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
+        for slice in &mut self.slices {
+            let UnitPosition {
+                sample,
+                index,
+                size,
+            } = slice.position;
+            // Another size: the index was made from other data.
+            let nal = units(sample, index).filter(|nal| nal.len() == size && size > 0);
+            let nal = nal.ok_or(Error::malformed(
+                "slice NAL unit: differs from the indexed one",
+            ))?;
+            unescape(&nal[1..], &mut slice.rbsp);
+        }
+        Ok(())
+    }
+}
