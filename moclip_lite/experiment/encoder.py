@@ -20,7 +20,7 @@ from ..storage.cache_keys import cache_key
 if TYPE_CHECKING:
     import torch
 
-    from ..appearance.open_clip import AppearanceEncoder
+    from ..appearance.encoder import AppearanceEncoder
 
 __all__ = ["ExperimentEncoder", "make_encoder"]
 
@@ -43,9 +43,9 @@ def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) 
         from ..appearance.mobileviclip import MobileViCLIPEncoder
 
         return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
-    from ..appearance.open_clip import AppearanceEncoder
+    from ..appearance.open_clip import OpenClipEncoder
 
-    return AppearanceEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
+    return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
 
 
 class ExperimentEncoder:

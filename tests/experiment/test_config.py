@@ -9,8 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.errors import ConfigError
-from moclip_lite.experiment.config import Experiment, load_experiment, with_absolute_paths
-from moclip_lite.motion.settings import MotionSettings, MotionSpec
+from moclip_lite.experiment.config import Experiment
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.config import with_absolute_paths
+from moclip_lite.motion.settings import MotionSettings
+from moclip_lite.motion.settings import MotionSpec
 
 from support.paths import ROOT
 
@@ -100,6 +103,12 @@ def test_the_motion_section_gives_the_settings_of_reading() -> None:
     reading = MotionSettings(segments=3, grid=(8, 12), crop="actor", width=8).reading()
     assert (reading["segments"], reading["grid"], reading["crop"]) == (3, [8, 12], "actor")
     assert set(reading) == set(MotionSpec.model_fields)
+
+
+def test_only_what_decides_the_reading_is_part_of_it() -> None:
+    reading = MotionSettings(segments=3, grid=(8, 12), crop="actor").reading()
+    assert (reading["segments"], reading["grid"], reading["crop"]) == (3, [8, 12], "actor")
+    assert reading == MotionSettings(segments=3, grid=(8, 12), crop="actor", width=8, flip=0).reading()
 
 
 # What is refused
