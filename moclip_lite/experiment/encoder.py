@@ -75,7 +75,7 @@ class ExperimentEncoder:
     def lazy(self) -> LazyEncoder:
         """The model with its digest and cost, loaded on first use."""
         seed = self._seed if self._settings.random else 0
-        return LazyEncoder(self._settings, self._cache, self._load, seed)
+        return LazyEncoder(self._settings, seed, self._cache, self._load)
 
     @property
     def identity(self) -> dict[str, str]:

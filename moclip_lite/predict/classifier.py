@@ -26,15 +26,12 @@ from ..fusion.base import Head
 from ..fusion.features import FeatureTable, head_scores
 from ..motion.network import MotionNet
 from ..motion.scores import batch_motion_scores
-from ..results.run_folder import RunFolder
-from ..storage.files import read_json
+from ..results.run_folder import FoldFolder, RunFolder
 from ..results.trained_on import check_sources
+from ..storage.files import read_json
+from ..streams import ANSWERS, Source, Stream
 from ..training.checkpoint import weights_digest
 from ..training.device import pick_device
-from ..results.run_folder import FoldFolder
-from ..streams import ANSWERS
-from ..streams import Source
-from ..streams import Stream
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]

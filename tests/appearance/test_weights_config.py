@@ -241,7 +241,11 @@ def test_the_publisher_s_json_file_beside_the_weights_is_read(weights: Path, qui
     (path.parent / "open_clip_config.json").write_text(json.dumps(values))
     configuration = OpenClipEncoder("ViT-B-32", str(path)).configuration
     assert configuration["quick_gelu"] is quick
-    assert (configuration["mean"], configuration["resize_mode"], configuration["interpolation"]) == ([0, 0, 0], "squash", "bicubic")
+    assert (configuration["mean"], configuration["resize_mode"], configuration["interpolation"]) == (
+        [0, 0, 0],
+        "squash",
+        "bicubic",
+    )
     (path.parent / "open_clip_config.json").write_text("[")
     with pytest.raises(CheckpointError, match=r"open_clip_config\.json"):
         OpenClipEncoder("ViT-B-32", str(path))

@@ -294,7 +294,9 @@ def test_one_document_where_stdout_is_ascii(
     for name in ("größe.mp4", STRANGE):
         shutil.copy(min(trained.data.rglob("*.mp4")), tmp_path / name)
     predictions = assert_ok(launched("predict", tmp_path, "--model", trained.folder, "--json")).json
-    assert sorted(row["path"] for row in predictions) == sorted(str(tmp_path / n) for n in ("größe.mp4", STRANGE))
+    assert sorted(row["path"] for row in predictions) == sorted(
+        str(tmp_path / n) for n in ("größe.mp4", STRANGE)
+    )
 
 
 def test_digests_of_files_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:

@@ -9,11 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.errors import ConfigError
-from moclip_lite.experiment.config import Experiment
-from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.config import with_absolute_paths
-from moclip_lite.motion.settings import MotionSettings
-from moclip_lite.motion.settings import MotionSpec
+from moclip_lite.experiment.config import Experiment, load_experiment, with_absolute_paths
+from moclip_lite.motion.settings import MotionSettings, MotionSpec
 
 from support.paths import ROOT
 
