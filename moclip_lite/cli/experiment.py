@@ -69,12 +69,11 @@ def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
 
 def _named(**values: Any) -> dict[str, Any]:
     """Configuration keys of the options that commands share -> their values."""
-    sections = {
-        "root": "data", "skip_missing": "data", "run_dir": "run", "seed": "run", "workers": "run", "cache": "cache",
-        "pretrained": "clip", "weights_of": "clip",
-    }  # fmt: skip
-    names = {"run_dir": "dir", "cache": "dir"}
-    return {f"{sections[name]}.{names.get(name, name)}": value for name, value in values.items()}
+    keys = {"run_dir": "run.dir", "cache": "cache.dir"}
+    keys |= {name: f"data.{name}" for name in ("root", "skip_missing")}
+    keys |= {name: f"run.{name}" for name in ("seed", "workers")}
+    keys |= {name: f"clip.{name}" for name in ("pretrained", "weights_of")}
+    return {keys[name]: value for name, value in values.items()}
 
 
 def run(

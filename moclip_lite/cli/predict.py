@@ -32,13 +32,13 @@ def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[Refusal]]:
         if not _is_folder(path):
             files.append(path)
             continue
-        found = find_videos(path)
-        if not found.videos and not found.unread:
+        listing = find_videos(path)
+        if not listing.videos and not listing.unread:
             raise FileNotFoundError(
-                2, "; ".join(("this folder holds no video files", *found.notes())), str(path)
+                2, "; ".join(("this folder holds no video files", *listing.notes())), str(path)
             )
-        files += found.videos
-        refused += [(folder, f"{folder}: {reason}") for folder, reason in found.unread]
+        files += listing.videos
+        refused += [(folder, f"{folder}: {reason}") for folder, reason in listing.unread]
     return files, refused
 
 
@@ -50,7 +50,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def refusal(path: Path, error: Exception) -> Refusal:
-    """A file that got no answer, and why; call it in ``except Exception`` around the work on one file of several.
+    """A file that got no answer, and why; call it in ``except Exception`` around the work on one file.
 
     Raises:
         MoclipError, ArgumentError: `error` itself, where it is no matter of one file.

@@ -138,7 +138,7 @@ class Extractor:
         clips: Sequence[Clip],
         extract: Callable[[Sequence[Clip], Progress], ExtractReport],
     ) -> ExtractReport:
-        """Extract, and add up the seconds of all attempts; under torchrun each process reads its part first."""
+        """Extract, adding up the seconds of all attempts; under torchrun each process reads a part first."""
         with self._stopwatch(stage, settings) as (tick, seconds):
 
             def progress(name: str, done: int, total: int) -> None:

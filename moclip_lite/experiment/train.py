@@ -106,7 +106,9 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
 
 
 def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) -> set[Stream]:
-    """The streams asked for that a file of features allows, with their controls; for motion that is the control head.
+    """The streams asked for that a file of features allows, with their controls.
+
+    The motion stream is its control head here: there is no motion network to test.
 
     Raises:
         DataError: none.

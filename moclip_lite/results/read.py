@@ -85,9 +85,9 @@ class Run:
         return tested[0]
 
     def groups(self, keys: list[ClipKey]) -> Sequence[str | None] | None:
-        """The groups that cut the split, clip by clip; None where no clip has one, None in the list for a clip without.
+        """The groups that the split was cut by, clip by clip; None where no clip has one.
 
-        Predictions tell them; in runs of versions that did not write them, the rule of the configuration does.
+        They are read from the predictions, or found by the configuration's rule in runs of earlier versions.
         """
         known = {key: p.group for rows in self.predictions.values() for key, p in rows.items()}
         recorded = [known.get(key) for key in keys]
