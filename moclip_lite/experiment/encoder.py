@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.extract import LazyEncoder
+from ..appearance.encoder import LazyEncoder
 from ..appearance.settings import AppearanceSettings
 from ..datasets.prompts import read_prompts
 from ..errors import ConfigError
@@ -20,7 +20,7 @@ from ..storage.cache_keys import cache_key
 if TYPE_CHECKING:
     import torch
 
-    from ..appearance.open_clip import AppearanceEncoder
+    from ..appearance.encoder import AppearanceEncoder
 
 __all__ = ["ExperimentEncoder", "make_encoder"]
 
@@ -40,12 +40,12 @@ def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) 
     if settings.video:
         if settings.weights_of is not None:
             raise ConfigError(f"clip.weights_of names a tag of open_clip; {settings.model} has none of them")
-        from ..appearance.mobileviclip import VideoAppearanceEncoder
+        from ..appearance.mobileviclip import MobileViCLIPEncoder
 
-        return VideoAppearanceEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
-    from ..appearance.open_clip import AppearanceEncoder
+        return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
+    from ..appearance.open_clip import OpenClipEncoder
 
-    return AppearanceEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
+    return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
 
 
 class ExperimentEncoder:
@@ -75,7 +75,7 @@ class ExperimentEncoder:
     def lazy(self) -> LazyEncoder:
         """The model with its digest and cost, loaded on first use."""
         seed = self._seed if self._settings.random else 0
-        return LazyEncoder(self._settings, self._cache, self._load, seed)
+        return LazyEncoder(self._settings, seed, self._cache, self._load)
 
     @property
     def identity(self) -> dict[str, str]:

@@ -55,7 +55,7 @@ class Session:
         """
         import torch
 
-        from ..training.loop import pick_device
+        from ..training.device import pick_device
 
         if self.experiment.run.threads:
             torch.set_num_threads(self.experiment.run.threads)

@@ -33,7 +33,9 @@ from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
 from ..streams import Stream
 from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
-from ..training.loop import Feed, FitResult, fit, seed_all
+from ..training.classification import Feed, fit
+from ..training.device import seed_all
+from ..training.loop import FitResult
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .session import Session

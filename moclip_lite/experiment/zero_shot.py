@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..appearance.extract import read_clip_frames
+from ..appearance.frames import read_clip_frames
 from ..appearance.zero_shot import zero_shot_scores
 from ..datasets import Fold
 from ..datasets.prompts import read_prompts

@@ -16,7 +16,7 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.open_clip import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
@@ -31,7 +31,7 @@ from ..results.trained_on import check_sources
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
 from ..training.checkpoint import weights_digest
-from ..training.loop import pick_device
+from ..training.device import pick_device
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]

@@ -102,6 +102,12 @@ def test_the_motion_section_gives_the_settings_of_reading() -> None:
     assert set(reading) == set(MotionSpec.model_fields)
 
 
+def test_only_what_decides_the_reading_is_part_of_it() -> None:
+    reading = MotionSettings(segments=3, grid=(8, 12), crop="actor").reading()
+    assert (reading["segments"], reading["grid"], reading["crop"]) == (3, [8, 12], "actor")
+    assert reading == MotionSettings(segments=3, grid=(8, 12), crop="actor", width=8, flip=0).reading()
+
+
 # What is refused
 
 

@@ -17,7 +17,7 @@ from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.fusion import build_head, create_head
 from moclip_lite.motion.network import build_motion_net, create_motion_net
-from moclip_lite.training.loop import pick_device
+from moclip_lite.training.device import pick_device
 
 from support.cli import FOLDER_YAML, assert_refused, moclip
 

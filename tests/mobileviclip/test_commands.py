@@ -14,7 +14,7 @@ import onnx
 import pytest
 import torch
 
-from moclip_lite.appearance.mobileviclip import VideoAppearanceEncoder
+from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.encoder import make_encoder
@@ -300,7 +300,7 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
         load_experiment(None, ["clip.model=mobileviclip-tiny"]).clip.pretrained,
     ) == (8, "datacompdr")
     encoder = make_encoder(experiment.clip, experiment.run.seed, torch.device("cpu"))
-    assert isinstance(encoder, VideoAppearanceEncoder)
+    assert isinstance(encoder, MobileViCLIPEncoder)
     assert not encoder.random
     pictures = read_rgb_at(clip, frame_positions(24, 8).tolist()).frames
     feature = encoder.encode_images(pictures)

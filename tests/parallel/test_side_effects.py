@@ -129,8 +129,8 @@ def _norms(module: nn.Module) -> list[torch.Tensor]:
 @pytest.mark.parametrize("inside", [False, True])
 def test_frozen_means_frozen_for_copies_and_parts(copied: object, inside: bool) -> None:
     net = freeze(create_motion_net("motion_small", 3))
-    whole = nn.Sequential(net, nn.Linear(3, 3)) if inside else net
-    twin = copied(whole)  # type: ignore[operator]
+    network = nn.Sequential(net, nn.Linear(3, 3)) if inside else net
+    twin = copied(network)  # type: ignore[operator]
     own = twin[0] if inside else twin
     assert own is not net or copied is copy.copy
     twin.train()
@@ -163,16 +163,34 @@ def _cgroup(root: Path, files: dict[str, str], group: str) -> Path:
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "5000 100000\n"}, 1),
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "max 100000\n"}, 64),
-        ("0::/a/b\n", {"sys/fs/cgroup/a/b/cpu.max": "max 100000", "sys/fs/cgroup/a/cpu.max": "300000 100000"}, 3),
+        (
+            "0::/a/b\n",
+            {"sys/fs/cgroup/a/b/cpu.max": "max 100000", "sys/fs/cgroup/a/cpu.max": "300000 100000"},
+            3,
+        ),
         ("0::/host/only\n", {"sys/fs/cgroup/cpu.max": "400000 100000\n"}, 4),
-        ("1:name=systemd:/\n3:cpu,cpuacct:/x\n",
-         {"sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us": "250000", "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us": "100000"}, 3),
-        ("1:cpu:/x\n0::/\n", {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "50000"}, 2),
-        ("1:cpu:/\n", {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}, 64),
+        (
+            "1:name=systemd:/\n3:cpu,cpuacct:/x\n",
+            {
+                "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us": "250000",
+                "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us": "100000",
+            },
+            3,
+        ),
+        (
+            "1:cpu:/x\n0::/\n",
+            {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "50000"},
+            2,
+        ),
+        (
+            "1:cpu:/\n",
+            {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+            64,
+        ),
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "nonsense"}, 64),
         ("0::/\n", {}, 64),
     ],
-)  # fmt: skip
+)
 def test_cores_are_those_of_the_affinity_and_of_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, files: dict[str, str], cores: int
 ) -> None:

@@ -269,7 +269,8 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(
     elif problem == "no home":
         monkeypatch.delenv("MOCLIP_CACHE", raising=False)
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        monkeypatch.setattr(Path, "home", _no_home)
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr("pwd.getpwuid", _no_home)
         named = ()
     clip_words = sets(("clip.model=ViT-S-32", "clip.pretrained=none"))
     words: dict[str, tuple[object, ...]] = {
@@ -293,5 +294,5 @@ def _read_only(*args: object, **options: object) -> Any:
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
-def _no_home() -> Path:
-    raise RuntimeError("Could not determine home directory.")
+def _no_home(uid: int) -> Any:
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
