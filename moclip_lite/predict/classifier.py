@@ -16,11 +16,10 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.encoder import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder, make_encoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
-from ..experiment.encoder import make_encoder
 from ..experiment.stored import load_head, load_motion_network
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, head_scores
