@@ -66,7 +66,7 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
-    """Write what the weights of a fold are of use with, and the clips that train them."""
+    """Write what belongs to the weights of a fold: settings, labels, clips, and sources of features."""
     session, file = features.session, features.session.feature_file
     folder.describe(session.saved_experiment.to_yaml(), session.labels)
     write_division(folder.division, features.fold, session.dataset.root, session.content_digests)
@@ -79,7 +79,7 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
 
 
 def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
-    """The streams asked for that the clips allow, with their controls; says which are left out and why."""
+    """The requested streams that the clips allow, with their controls; reports which are left out and why."""
     reporter = features.session.reporter
     streams = {Stream(name) for name in features.session.experiment.run.streams}
     if not features.appearance_keys:
@@ -100,29 +100,27 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
         raise DataError(f"fold {result.fold}: no stream can be trained on these clips")
     if Stream.FUSION in streams:
         streams.add(Stream.MOTION_HEAD)
-    if streams & {Stream.APPEARANCE, Stream.FUSION}:
-        streams |= _appearance_controls(streams)
-    return streams
+    return streams | _appearance_controls(streams)
 
 
 def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) -> set[Stream]:
-    """The streams asked for that a file of features allows, with their controls.
+    """The requested streams that a file of features allows, with their controls.
 
     The motion stream is its control head here: there is no motion network to test.
 
     Raises:
         DataError: none.
     """
-    asked = {Stream(name) for name in session.experiment.run.streams}
+    requested = {Stream(name) for name in session.experiment.run.streams}
     present = {Stream.MOTION: file.has_motion, Stream.APPEARANCE: file.appearance is not None}
     for stream, there in present.items():
-        if not there and asked & {stream, Stream.FUSION}:
+        if not there and requested & {stream, Stream.FUSION}:
             result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
             session.reporter.warn(result.notes[-1])
-    streams = set(asked)
+    streams = set(requested)
     if not file.has_motion:
         streams -= {Stream.FUSION}
-    elif asked & {Stream.MOTION, Stream.FUSION}:
+    elif requested & {Stream.MOTION, Stream.FUSION}:
         streams.add(Stream.MOTION_HEAD)
     streams.discard(Stream.MOTION)
     if file.appearance is None:
