@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..datasets.clip_notes import notes_in_words, write_notes
+from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
 from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
@@ -146,9 +146,6 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
     if looks and session.feature_file is None:
         frame = Cost(**session.encoder.lazy.cost)
         costs = with_encoder(costs, frame, session.experiment.clip.frames)
-    notes = {note for result in results for note in result.notes} | {*notes_in_words(extraction.motion.notes)}
-    if extraction.unavailable:
-        notes.add(extraction.unavailable)
     seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
     clip = session.experiment.clip
     weights = f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
@@ -164,7 +161,7 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         folds=tuple(fold.name for fold in session.folds),
         clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
         appearance_weights=weights,
-        notes=tuple(sorted(notes)),
+        notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
     )
