@@ -30,7 +30,7 @@ from .options import (
     experiment_of,
     session_of,
 )
-from .predict import end_batch, files_of, refusal
+from .predict import end_batch, files_of, ranking_as_list, refusal
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
@@ -303,10 +303,7 @@ def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_
 def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: bool) -> None:
     if json:
         print_json(
-            [
-                {"path": str(path), "predictions": [{"label": n, "score": s} for n, s in ranking]}
-                for path, ranking in answers
-            ]
+            [{"path": str(path), "predictions": ranking_as_list(ranking)} for path, ranking in answers]
         )
         return
     for path, ranking in answers:
