@@ -24,4 +24,6 @@ def test_scores_are_those_of_scikit_learn(clips: int, classes: int) -> None:
     assert result.top5 == pytest.approx(100 * top5)
     recalls = metrics.recall_score(labels, predicted, average=None)
     assert list(result.per_class.values()) == pytest.approx(list(100 * recalls))
-    np.testing.assert_array_equal(confusion_matrix(scores, labels), metrics.confusion_matrix(labels, predicted))
+    np.testing.assert_array_equal(
+        confusion_matrix(scores, labels), metrics.confusion_matrix(labels, predicted)
+    )
