@@ -11,15 +11,7 @@ from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.cache_keys import cached_stages
 from mv_tools import probe
 
-from support.cli import (
-    MOTION_ONLY,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    entries,
-    moclip,
-    sets,
-)
+from support.cli import MOTION_ONLY, assert_ok, assert_refused, class_folders, entries, moclip, sets
 from support.clips import H264, encode, panning
 
 

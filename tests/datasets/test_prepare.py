@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_whole_clips_only(
     fake.chmod(0o755)
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
     out = tmp_path / "out"
-    assert_refused(moclip(*words(tree, lists, out)), "the disk is full", "what was finished before is kept")
+    assert_refused(moclip(*words(tree, lists, out)), "the disk is full", "finished work is kept")
     assert len([p for p in out.rglob("*") if p.suffix == ".mp4"]) == 2
     assert len(read_manifest(out / "gop12")) == 2
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: true)
