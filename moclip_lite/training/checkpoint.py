@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,14 +39,17 @@ def labels_digest(labels: Sequence[str]) -> str:
     return digest_bytes([json.dumps(list(labels)).encode()])
 
 
-def weights_digest(module: nn.Module) -> str:
-    """Digest of all weights and buffers of a module."""
-    state = module.state_dict()
-    return digest_bytes(
-        part
-        for name in sorted(state)
-        for part in (name.encode(), np.ascontiguousarray(state[name].detach().cpu().numpy()).tobytes())
-    )
+def weights_digest(module: nn.Module, configuration: Mapping[str, Any] | None = None) -> str:
+    """Digest of all weights and buffers of a module, and of a configuration in plain values that belongs to them."""
+
+    def parts() -> Iterator[bytes]:
+        if configuration is not None:
+            yield json.dumps(dict(configuration), sort_keys=True).encode()
+        for name, value in sorted(module.state_dict().items()):
+            yield name.encode()
+            yield np.ascontiguousarray(value.detach().cpu().numpy()).tobytes()
+
+    return digest_bytes(parts())
 
 
 def save_weights(
