@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a description that is checked when they are loaded."""
+"""Weights files: safetensors with a description that is checked when they are loaded."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = [
 
 
 Sources = Mapping[str, str]
-"""What weights were trained on: "motion_network" and "encoder", as far as they have a part in it -> digest."""
+"""Digests of what weights were trained on, by name: "motion_network" and "encoder", as far as they were used."""
 
 _WORDS: Final = {"motion_network": "motion network", "encoder": "CLIP weights"}
 
 
 def labels_digest(labels: Sequence[str]) -> str:
-    """Digest of a label list, order included."""
+    """Digest of a label list and its order."""
     return digest_bytes([json.dumps(list(labels)).encode()])
 
 
@@ -94,7 +94,7 @@ def check_sources(path: Path, found: Mapping[str, str | None], needs: Sequence[s
 
 
 def read_description(path: Path) -> dict[str, Any] | None:
-    """The description of a weights file; None if the file is missing or damaged."""
+    """Read the description of a weights file; None if the file is missing or damaged."""
     try:
         _, metadata = read_tensors(path)
         value = json.loads(metadata["description"])
@@ -107,7 +107,7 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
     """Load weights into a module, strictly.
 
     Raises:
-        CheckpointError: missing, damaged, made for other labels or for another network.
+        CheckpointError: missing, damaged, or saved for other labels or another network.
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("labels") != labels_digest(labels):
@@ -116,10 +116,10 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
 
 
 def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
-    """Load the arrays of a file into a module, strictly; one that they do not fit stays as it is.
+    """Load the arrays of a file into a module, strictly; if they do not fit, the module is unchanged.
 
     Raises:
-        CheckpointError: made for another network, or not finite.
+        CheckpointError: saved for another network, or not finite.
     """
     expected = module.state_dict()
     missing, unexpected = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
