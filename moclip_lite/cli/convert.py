@@ -90,11 +90,11 @@ def _renamings(entries: list[str]) -> list[tuple[str, str]]:
 
 
 def _convert_open_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
-    from ..appearance.open_clip import AppearanceEncoder
+    from ..appearance.open_clip import OpenClipEncoder
 
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
-    encoder = AppearanceEncoder(model, str(checkpoint), weights_of=weights_of)
+    encoder = OpenClipEncoder(model, str(checkpoint), weights_of=weights_of)
     encoder.save(out)
     if json:
         print_json({"out": str(out), "model": model, "configuration": encoder.configuration})
