@@ -8,11 +8,15 @@ STAMP := $(VENV)/.moclip-$(shell cksum pyproject.toml | cut -d' ' -f1)
 CARGO := cargo --quiet
 MANIFEST := --manifest-path rust/Cargo.toml
 
-.PHONY: help env demo test lint rust docs bench clean
+# Processes that share the tests; each holds about 1.5 GB.
+TEST_WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup
+
+.PHONY: help env demo test test-fast lint rust docs bench clean
 
 help:
 	@echo "make demo    generate clips, train and test on them, offline"
-	@echo "make test    the tests"
+	@echo "make test    all tests; make test-fast leaves out those that take seconds"
 	@echo "make lint    ruff, mypy, the native module's stub and the import layers"
 	@echo "make rust    format, clippy and tests of the native parser"
 	@echo "make docs    docs/cli.md from the commands"
@@ -32,7 +36,10 @@ demo: env
 	$(BIN)/moclip demo --out demo
 
 test: env
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: env
+	$(PYTEST) -m "not (slow or end_to_end or shared)"
 
 lint: env
 	$(BIN)/ruff check .

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..results.read import STREAMS, ClipKey, Prediction, read_predictions
+from ..results.read import ClipKey, Prediction, read_predictions
+from ..results.run_folder import RunFolder
 from ..results.statistics import (
     Interval,
     holm,
@@ -20,6 +21,7 @@ from ..results.statistics import (
     verdict,
 )
 from ..storage.files import atomic_path, read_json, write_text
+from ..streams import Stream
 from .grid import Ablation, Cell, GridRun
 
 __all__ = ["Row", "comparisons", "condense", "records", "summarize", "tidy_table", "write_table"]
@@ -33,14 +35,14 @@ def tidy_table(runs: Sequence[GridRun]) -> pd.DataFrame:
     """A row per cell, seed, fold and stream, from the metrics of finished runs."""
     rows = []
     for run in runs:
-        metrics = read_json(run.experiment.run.dir / "metrics.json")
+        metrics = read_json(RunFolder(run.experiment.run.dir).metrics)
         values = {key: str(value) for key, value in run.cell.items()} | {"seed": run.seed}
-        for stream in STREAMS:
+        for stream in Stream:
             if stream not in metrics:
                 continue
             scores, costs = metrics[stream], metrics["costs"].get(stream, {})
             for fold, part in zip(metrics["folds"], scores.get("per_fold") or [scores], strict=True):
-                row: Row = {**values, "fold": fold, "stream": stream}
+                row: Row = {**values, "fold": fold, "stream": str(stream)}
                 row |= {"run_low": scores["ci95"][0], "run_high": scores["ci95"][1]}
                 row |= {key: part[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})
@@ -101,7 +103,7 @@ def _tests(stream: str, cell: Cell, runs: Sequence[GridRun]) -> Tests:
     """(seed, clip and fold) -> prediction, of all runs of a cell; empty if the stream was not tested."""
     tests: Tests = {}
     for run in runs:
-        path = run.experiment.run.dir / f"predictions_{stream}.csv"
+        path = RunFolder(run.experiment.run.dir).predictions(stream)
         if run.cell == cell and path.is_file():
             tests |= {(run.seed, key): prediction for key, prediction in read_predictions(path).items()}
     return tests

@@ -1,7 +1,7 @@
 """A run folder as ONNX files that give, one after another, the answer of ``moclip predict``.
 
-``motion.onnx`` holds the choice of windows and all test views, so that its scores are those of prediction and its
-tokens are what the heads take. ``pictures.onnx`` is the frozen appearance encoder. Scores are logits everywhere:
+``motion.onnx`` contains the choice of windows and all test views: its scores are those of prediction and its
+tokens are the input of the heads. ``pictures.onnx`` is the frozen appearance encoder. All scores are logits:
 their softmax is the probability that ``predict`` gives.
 """
 
@@ -14,33 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..appearance.zero_shot import unit
 from ..errors import CheckpointError, MoclipError
-from ..fusion.features import FeatureTable, head_scores
 from ..motion.augment import views
 from ..motion.network import MotionNet
-from ..motion.scores import batch_motion_scores
 from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
 from ..sampling import choose_segments
 from ..storage.files import write_json
-from .network import (
-    OPSET,
-    TOLERANCE,
-    Exported,
-    describe_files,
-    export_network,
-    open_session,
-)
+from .network import OPSET, TOLERANCE, Exported, describe_files, export_network, open_session
 from .pictures import picture_network, sees_clips
 
 __all__ = ["export_classifier"]
 
-_STREAMS: Final = ("fusion", "appearance", "motion")  # as predict answers: the first that there is
-_MOST: Final = 2**31 - 2**26  # bytes of weights; one ONNX file holds less than 2 GiB
+_MAX_BYTES: Final = 2**31 - 2**26  # of weights; one ONNX file holds less than 2 GiB
 
 
 def export_classifier(run: Path, folder: Path) -> list[Exported]:
@@ -68,21 +58,26 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
         drafts = Path(name)
-        about = _describe(classifier)
-        exported = _export_motion(classifier, drafts, about)
+        metadata = _describe(classifier)
+        exported = _export_motion(classifier, drafts, metadata)
         if classifier.heads:
-            exported += _export_pictures(classifier, drafts, about)
-            exported += _export_heads(classifier, drafts, about)
+            exported += _export_pictures(classifier, drafts, metadata)
+            exported += _export_heads(classifier, drafts, metadata)
         difference = _compare_chain(classifier, drafts)
         if not difference <= TOLERANCE:
             raise MoclipError(
-                f"{folder}: the files together differ from predict by {difference:.1e}, more than {TOLERANCE:.0e}; "
-                "not written"
+                f"{folder}: the files together differ from predict by {difference:.1e}, more than "
+                f"{TOLERANCE:.0e}; not written"
             )
         for file in exported:
             file.path.replace(folder / file.path.name)
     exported = [replace(file, path=folder / file.path.name) for file in exported]
-    note = {**about, "opset": OPSET, "difference_from_predict": difference, "files": describe_files(exported)}
+    note = {
+        **metadata,
+        "opset": OPSET,
+        "difference_from_predict": difference,
+        "files": describe_files(exported),
+    }
     write_json(folder / "model.json", note)
     return exported
 
@@ -95,19 +90,22 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "labels": list(classifier.labels),
         "scores": "logits: their softmax is the probability that predict gives",
         "views": {
-            "segments": experiment.test.segments or experiment.motion.segments, "crops": experiment.test.crops,
-            "flips": experiment.test.flips, "where": "chosen and averaged in motion.onnx",
+            **experiment.test.model_dump(),
+            "segments": experiment.test.segments or experiment.motion.segments,
+            "where": "chosen and averaged in motion.onnx",
         },
-        "answer": "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
-        "appearance.onnx, with any motion_tokens",
+        "answer": (
+            "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
+            "appearance.onnx, with any motion_tokens"
+        ),
         "preprocessing": {"motion": experiment.motion.reading()},
         "warnings": classifier.warnings,
         **settings,
-    }  # fmt: skip
+    }
 
 
 class _Motion(nn.Module):
-    """Scores and tokens, each the mean over the test views: :func:`moclip_lite.motion.scores.batch_motion_scores`."""
+    """Scores and tokens, each the mean over the test views, as prediction computes them."""
 
     chosen: Tensor
 
@@ -138,24 +136,28 @@ class _Head(nn.Module):
         return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
 
 
-def _export_motion(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+def _export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     if classifier.motion is None:
         return []
     segments, *rest = classifier.experiment.motion.shape
     network = _Motion(classifier.motion, segments, classifier.experiment.test).eval()
     file = export_network(
-        network, [torch.randn(2, segments, *rest)], folder / "motion.onnx", inputs=["motion"],
-        outputs=["scores", "tokens"], metadata=about,
-    )  # fmt: skip
+        network,
+        [torch.randn(2, segments, *rest)],
+        folder / "motion.onnx",
+        inputs=["motion"],
+        outputs=["scores", "tokens"],
+        metadata=metadata,
+    )
     return [file]
 
 
-def _export_pictures(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
-    """The encoder; none where it is too large for a file, which `about` then says."""
+def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
+    """The encoder; none where it is too large for a file, which `metadata` then says."""
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
-    about["preprocessing"]["pictures"] = rules
-    if sum(p.numel() * p.element_size() for p in network.parameters()) > _MOST:
-        about["warnings"].append(
+    metadata["preprocessing"]["pictures"] = rules
+    if sum(p.numel() * p.element_size() for p in network.parameters()) > _MAX_BYTES:
+        metadata["warnings"].append(
             "the appearance encoder is too large for an ONNX file; its features come from PyTorch"
         )
         return []
@@ -165,12 +167,12 @@ def _export_pictures(classifier: Classifier, folder: Path, about: dict[str, Any]
         folder / "pictures.onnx",
         inputs=["pictures"],
         outputs=["features"],
-        metadata=about,
+        metadata=metadata,
     )
     return [file]
 
 
-def _export_heads(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+def _export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     experiment, exported = classifier.experiment, []
     tokens = experiment.test.segments or experiment.motion.segments
     frames = 1 if sees_clips(classifier.encoder) else experiment.clip.frames
@@ -179,10 +181,14 @@ def _export_heads(classifier: Classifier, folder: Path, about: dict[str, Any]) -
         examples = [torch.randn(2, tokens, sizes[0]), torch.randn(2, frames, sizes[1])]
         exported.append(
             export_network(
-                _Head(head).eval(), examples, folder / f"{stage}.onnx", metadata=about,
-                inputs=["motion_tokens", "appearance_features"], outputs=["scores"],
+                _Head(head).eval(),
+                examples,
+                folder / f"{stage}.onnx",
+                metadata=metadata,
+                inputs=["motion_tokens", "appearance_features"],
+                outputs=["scores"],
             )
-        )  # fmt: skip
+        )
     return exported
 
 
@@ -191,38 +197,39 @@ def _compare_chain(classifier: Classifier, folder: Path) -> float:
     rng, differences = np.random.default_rng(0), [0.0]
     tokens = features = None
     if classifier.motion is not None:
-        motion = (2 * rng.standard_normal((1, *classifier.experiment.motion.shape))).astype(np.float16)
-        wanted, probabilities = batch_motion_scores(
-            classifier.motion, motion, classifier.experiment.test, torch.device("cpu")
-        )
-        scores, tokens = open_session(folder / "motion.onnx").run(None, {"motion": motion.astype(np.float32)})
-        differences += [_apart(tokens, wanted), _apart(_softmax(scores), probabilities)]
+        motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
+        expected, probabilities = classifier.motion_features(motion)
+        session = open_session(folder / "motion.onnx")
+        scores, tokens = session.run(None, {"motion": motion[None].astype(np.float32)})
+        differences += [_difference(tokens[0], expected), _difference(_softmax(scores)[0], probabilities)]
     if not classifier.heads:
         return max(differences)
-    clip = classifier.experiment.clip
-    pictures = rng.integers(0, 256, (clip.frames, 48, 64, 3), dtype=np.uint8)
-    rows = classifier.encoder.encode_images(pictures)
-    appearance = (unit(rows) if clip.normalize else rows)[None]
+    pictures = rng.integers(0, 256, (classifier.experiment.clip.frames, 48, 64, 3), dtype=np.uint8)
+    appearance = classifier.appearance_features(pictures)
     if (folder / "pictures.onnx").is_file():
-        network, _, _ = picture_network(classifier.encoder, clip)
-        prepared = classifier.encoder.prepare(pictures) * network.std + network.mean
-        feed = (prepared[None] if sees_clips(classifier.encoder) else prepared).numpy()
-        (features,) = open_session(folder / "pictures.onnx").run(None, {"pictures": feed})
-        differences.append(_apart(features[None], appearance))
-    for stage, head in classifier.heads.items():
-        blank = np.zeros((1, 1, len(head.motion_norm.mean)), np.float32)
-        segments = classifier.experiment.test.segments or classifier.experiment.motion.segments
-        given = np.repeat(blank, segments, axis=1) if tokens is None else tokens
-        table = FeatureTable(
-            torch.from_numpy(given), torch.from_numpy(appearance), torch.zeros(1, dtype=torch.int64)
-        )
+        features = _exported_features(classifier, pictures, folder / "pictures.onnx")
+        differences.append(_difference(features, appearance))
+    segments = classifier.experiment.test.segments or classifier.experiment.motion.segments
+    for stream, head in classifier.heads.items():
+        given = np.zeros((segments, len(head.motion_norm.mean)), np.float32) if tokens is None else tokens[0]
         inputs = {
-            "motion_tokens": given,
-            "appearance_features": appearance if features is None else features[None],
+            "motion_tokens": given[None],
+            "appearance_features": (appearance if features is None else features)[None],
         }
-        (scores,) = open_session(folder / f"{stage}.onnx").run(None, inputs)
-        differences.append(_apart(_softmax(scores), head_scores(head, table)))
+        (scores,) = open_session(folder / f"{stream}.onnx").run(None, inputs)
+        differences.append(
+            _difference(_softmax(scores)[0], classifier.head_scores(stream, given, appearance))
+        )
     return max(differences)
+
+
+def _exported_features(classifier: Classifier, pictures: npt.NDArray[np.uint8], path: Path) -> Any:
+    """Features [frames, D] of a clip's pictures by the exported encoder."""
+    network, _, _ = picture_network(classifier.encoder, classifier.experiment.clip)
+    prepared = classifier.encoder.prepare(pictures) * network.std + network.mean
+    batch = (prepared[None] if sees_clips(classifier.encoder) else prepared).numpy()
+    (features,) = open_session(path).run(None, {"pictures": batch})
+    return features
 
 
 def _softmax(scores: Any) -> Any:
@@ -230,6 +237,6 @@ def _softmax(scores: Any) -> Any:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _apart(one: Any, other: Any) -> float:
+def _difference(one: Any, other: Any) -> float:
     """Largest difference, relative to the largest value where that exceeds 1."""
     return float(np.abs(one - other).max() / max(1.0, np.abs(other).max()))

@@ -13,17 +13,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import typer
 
-from moclip_lite.appearance.mobileviclip import VideoAppearanceEncoder
+from moclip_lite.appearance.encoder import make_encoder
+from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
+from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.session import make_encoder
 from moclip_lite.mobileviclip import (
     VARIANTS,
     create_mobileviclip,
     load_model,
     save_model,
 )
+from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.sampling import frame_positions
 from mv_tools import read_rgb_at
 
@@ -223,6 +226,16 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
         )  # norms' statistics too
 
 
+def test_shown_defaults_are_those_of_the_settings() -> None:
+    command = typer.main.get_command(app).commands["train"].commands["video-text"]  # type: ignore[attr-defined]
+    shown = {
+        p.name: p.show_default for p in command.params if isinstance(getattr(p, "show_default", None), str)
+    }
+    assert set(shown) == {"epochs", "warmup", "batch", "lr", "weight_decay", "threads"}
+    defaults = VideoTextSettings().model_dump()
+    assert shown == {name: str(defaults[name]) for name in shown}
+
+
 def test_training_is_kept_and_goes_on(videos: Path, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = (
@@ -299,8 +312,8 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
         experiment.clip.frames,
         load_experiment(None, ["clip.model=mobileviclip-tiny"]).clip.pretrained,
     ) == (8, "datacompdr")
-    encoder = make_encoder(experiment, torch.device("cpu"))
-    assert isinstance(encoder, VideoAppearanceEncoder)
+    encoder = make_encoder(experiment.clip, experiment.run.seed, torch.device("cpu"))
+    assert isinstance(encoder, MobileViCLIPEncoder)
     assert not encoder.random
     pictures = read_rgb_at(clip, frame_positions(24, 8).tolist()).frames
     feature = encoder.encode_images(pictures)
@@ -313,7 +326,7 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
     assert both.shape == (2, encoder.dim)
     assert encoder.frame_cost()["parameters"] > 0
     with pytest.raises(ConfigError, match="mobileviclip-huge"):
-        make_encoder(load_experiment(None, ["clip.model=mobileviclip-huge"]), torch.device("cpu"))
+        make_encoder(load_experiment(None, ["clip.model=mobileviclip-huge"]).clip, 0, torch.device("cpu"))
 
 
 def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> None:

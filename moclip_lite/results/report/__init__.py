@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ...storage.files import atomic_path, write_text
 from ..read import Run
+from ..run_folder import RunFolder
 from .markdown import markdown_table
-from .tables import COSTS, SCORES, STREAM_WORDS, failure_rows, stream_table
+from .tables import COSTS, SCORES, failure_rows, stream_table
 
 if TYPE_CHECKING:
     from .content import Content
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "COSTS",
     "SCORES",
-    "STREAM_WORDS",
     "failure_rows",
     "markdown_table",
     "stream_table",
@@ -39,9 +39,10 @@ def write_report(run: Run, paths: Mapping[str, Path]) -> None:
 
     content = gather(run, paths)
     document = report_document(content)
-    _write_figures(run.folder / "figures", content)
-    write_text(run.folder / "report.md", to_markdown(document))
-    write_text(run.folder / "report.html", to_html(document))
+    folder = RunFolder(run.folder)
+    _write_figures(folder.figures, content)
+    write_text(folder.report_text, to_markdown(document))
+    write_text(folder.report_page, to_html(document))
 
 
 def _write_figures(folder: Path, content: Content) -> None:

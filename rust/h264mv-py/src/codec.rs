@@ -134,15 +134,21 @@ impl Drop for Picture {
 /// Decoder of either codec.
 #[derive(Debug)]
 pub(crate) enum Decoder {
-    H264(h264mv::Decoder),
-    Hevc(h265mv::Decoder),
+    H264(Box<h264mv::Decoder>),
+    Hevc(Box<h265mv::Decoder>),
 }
 
 impl Decoder {
     pub fn new(codec: Codec, threads: usize, intra: bool) -> Self {
         match codec {
-            Codec::H264 => Decoder::H264(h264mv::Decoder::new(&h264mv::Options { threads, intra })),
-            Codec::Hevc => Decoder::Hevc(h265mv::Decoder::new(&h265mv::Options { threads, intra })),
+            Codec::H264 => Decoder::H264(Box::new(h264mv::Decoder::new(&h264mv::Options {
+                threads,
+                intra,
+            }))),
+            Codec::Hevc => Decoder::Hevc(Box::new(h265mv::Decoder::new(&h265mv::Options {
+                threads,
+                intra,
+            }))),
         }
     }
 
@@ -247,12 +253,8 @@ impl StreamIndex {
     pub fn samples(&self, needed: &[usize], intra: bool) -> Vec<u64> {
         let threads = 1;
         match self {
-            StreamIndex::H264(index) => {
-                index.samples(needed, &h264mv::Options { threads, intra })
-            }
-            StreamIndex::Hevc(index) => {
-                index.samples(needed, &h265mv::Options { threads, intra })
-            }
+            StreamIndex::H264(index) => index.samples(needed, &h264mv::Options { threads, intra }),
+            StreamIndex::Hevc(index) => index.samples(needed, &h265mv::Options { threads, intra }),
         }
     }
 

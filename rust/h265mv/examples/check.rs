@@ -24,7 +24,12 @@ const COLUMNS: [&str; 9] = [
 /// A picture as a row of a golden file.
 fn row(p: &Picture) -> Vec<String> {
     let m = &p.motion;
-    let mv: Vec<u8> = m.mv().iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+    let mv: Vec<u8> = m
+        .mv()
+        .iter()
+        .flatten()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
     let refs: Vec<u8> = m.ref_idx().iter().map(|&r| r as u8).collect();
     let delta = |poc: i32| {
         if poc == NO_POC {
@@ -33,7 +38,11 @@ fn row(p: &Picture) -> Vec<String> {
             p.info.poc.wrapping_sub(poc)
         }
     };
-    let deltas: Vec<u8> = m.ref_poc().iter().flat_map(|&r| delta(r).to_le_bytes()).collect();
+    let deltas: Vec<u8> = m
+        .ref_poc()
+        .iter()
+        .flat_map(|&r| delta(r).to_le_bytes())
+        .collect();
     let kind = match p.info.slice_type {
         SliceType::I => "I",
         SliceType::P => "P",
@@ -104,7 +113,11 @@ fn check(name: &str, golden: &Path, stream: &Path, threads: usize) -> bool {
     println!();
     if let Some(i) = first {
         println!("    first: picture {i}");
-        println!("    got  {}\n    want {}", got[i].join(","), want[i].join(","));
+        println!(
+            "    got  {}\n    want {}",
+            got[i].join(","),
+            want[i].join(",")
+        );
     }
     if !exact || !notes.is_empty() {
         notes.iter().take(4).for_each(|note| println!("    {note}"));

@@ -179,7 +179,7 @@ impl<'a> Engine<'a> {
         self.refill();
         let offset = self.window >> (TOP_SHIFT - BYPASS_BINS);
         let range = (self.range >> TOP_SHIFT) as usize;
-        (offset * RECIPROCAL[range & 0xff] >> RECIPROCAL_SHIFT) as u32
+        ((offset * RECIPROCAL[range & 0xff]) >> RECIPROCAL_SHIFT) as u32
     }
 
     /// Consumes the first `count` (at most 16) of the bins that [`Self::peek_bypass`] gave.

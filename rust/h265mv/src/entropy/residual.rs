@@ -256,12 +256,11 @@ fn coefficients(
         if count == 0 {
             continue;
         }
-        let set = (i > 0 && !chroma) as usize * 2
-            + (!state.first && state.greater1_ctx == 0) as usize;
+        let set =
+            (i > 0 && !chroma) as usize * 2 + (!state.first && state.greater1_ctx == 0) as usize;
         state.first = false;
         state.greater1_ctx = 1;
-        let greater1_base =
-            COEFF_ABS_LEVEL_GREATER1_FLAG + 4 * set + if chroma { 16 } else { 0 };
+        let greater1_base = COEFF_ABS_LEVEL_GREATER1_FLAG + 4 * set + if chroma { 16 } else { 0 };
         // Bit k: the k-th coefficient is greater than 1.
         let mut greater1 = 0u32;
         for k in 0..count.min(8) {
@@ -394,9 +393,8 @@ fn limited_abs_level_remaining(engine: &mut Engine, rice: u32, range: u32) -> Op
     while prefix < TRUNCATED_RICE + longest && engine.bypass() != 0 {
         prefix += 1;
     }
-    let bits = |engine: &mut Engine, count: u32| {
-        (0..count).fold(0u32, |v, _| v << 1 | engine.bypass())
-    };
+    let bits =
+        |engine: &mut Engine, count: u32| (0..count).fold(0u32, |v, _| v << 1 | engine.bypass());
     if prefix <= 3 {
         return Some((prefix << rice) + bits(engine, rice));
     }

@@ -56,8 +56,7 @@ impl Motion {
     /// `self`.
     pub(crate) fn prepare(&mut self, width: u32, height: u32, log2_ctb: u32) {
         (self.w4, self.h4) = (width as usize / 4, height as usize / 4);
-        (self.log2_ctb, self.ctbs_per_row) =
-            (log2_ctb, (width as usize).div_ceil(1 << log2_ctb));
+        (self.log2_ctb, self.ctbs_per_row) = (log2_ctb, (width as usize).div_ceil(1 << log2_ctb));
         let blocks = 2 * self.w4 * self.h4;
         self.mv.clear();
         self.mv.resize(blocks, [0; 2]);

@@ -51,7 +51,12 @@ impl Dpb {
 
     /// Derives the set of the picture with count `poc`, and drops the pictures that are in none of its
     /// lists.
-    pub fn apply(&mut self, header: &SliceHeader, poc: i32, log2_max_lsb: u32) -> ReferencePictureSet {
+    pub fn apply(
+        &mut self,
+        header: &SliceHeader,
+        poc: i32,
+        log2_max_lsb: u32,
+    ) -> ReferencePictureSet {
         let mut set = ReferencePictureSet::default();
         let mut stays = Vec::new();
         let mask = (1i32 << log2_max_lsb) - 1;

@@ -20,7 +20,13 @@ const PARTS: [&[(usize, usize, usize, usize)]; 8] = [
 ];
 
 impl SegmentParser<'_, '_> {
-    pub(super) fn coding_unit(&mut self, x: usize, y: usize, log2_cb: u32, depth: u8) -> Result<()> {
+    pub(super) fn coding_unit(
+        &mut self,
+        x: usize,
+        y: usize,
+        log2_cb: u32,
+        depth: u8,
+    ) -> Result<()> {
         let inter_allowed = self.info.header.slice_type != SliceType::I;
         self.cu_transquant_bypass = self.info.pps.transquant_bypass_enabled
             && self.cabac.flag(offset::CU_TRANSQUANT_BYPASS_FLAG);
@@ -47,10 +53,8 @@ impl SegmentParser<'_, '_> {
             let shape = (w * quarter, h * quarter);
             merged = self.prediction_unit(place, shape, (log2_cb, depth), part_mode, part_idx)?;
         }
-        let root = (part_mode == PartMode::P2Nx2N && merged)
-            .then_some(true)
-            .unwrap_or_else(|| self.cabac.flag(offset::RQT_ROOT_CBF));
-        if !root {
+        let merged_2nx2n = part_mode == PartMode::P2Nx2N && merged;
+        if !merged_2nx2n && !self.cabac.flag(offset::RQT_ROOT_CBF) {
             return Ok(());
         }
         let sps = self.info.sps;

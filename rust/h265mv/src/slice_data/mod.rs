@@ -242,17 +242,15 @@ impl SegmentParser<'_, '_> {
         let order = self.info.order;
         let sync = self.info.pps.entropy_coding_sync_enabled && order.starts_row(self.ctb);
         let ts = order.rs_to_ts(self.ctb);
-        let starts_tile =
-            ts == 0 || order.tile(self.ctb) != order.tile(order.ts_to_rs(ts - 1));
+        let starts_tile = ts == 0 || order.tile(self.ctb) != order.tile(order.ts_to_rs(ts - 1));
         if starts_tile {
             self.cabac.contexts = Contexts::initial(self.info.header);
         } else if sync {
             // The coding tree block above and to the right, or the one above in tiles of one column.
             let width = order.width;
             let above_right = self.ctb + 1 - width.min(self.ctb + 1);
-            let available = self.ctb >= width
-                && !(self.ctb + 1).is_multiple_of(width)
-                && self.is_available(above_right);
+            let available =
+                self.ctb >= width && (self.ctb + 1) % width != 0 && self.is_available(above_right);
             self.cabac.contexts = match (available, self.near.wavefront) {
                 (true, Some(saved)) => saved,
                 _ => Contexts::initial(self.info.header),
@@ -318,7 +316,9 @@ impl SegmentParser<'_, '_> {
         if pps.cu_qp_delta_enabled && log2_cb >= sps.log2_ctb - pps.diff_cu_qp_delta_depth.min(3) {
             self.is_cu_qp_delta_coded = false;
         }
-        let group = sps.log2_ctb.saturating_sub(pps.range.diff_cu_chroma_qp_offset_depth);
+        let group = sps
+            .log2_ctb
+            .saturating_sub(pps.range.diff_cu_chroma_qp_offset_depth);
         if self.info.header.cu_chroma_qp_offset_enabled && log2_cb >= group {
             self.is_cu_chroma_qp_offset_coded = false;
         }

@@ -83,8 +83,7 @@ impl SegmentParser<'_, '_> {
         }
         let any_chroma = cbf.iter().flatten().any(|&c| c);
         let luma = if unit.is_intra || depth != 0 || any_chroma {
-            self.cabac
-                .flag(offset::CBF_LUMA + (depth == 0) as usize)
+            self.cabac.flag(offset::CBF_LUMA + (depth == 0) as usize)
         } else {
             true
         };
@@ -172,8 +171,8 @@ impl SegmentParser<'_, '_> {
     /// How the block of component `c_idx` is coded, with the intra mode `mode`.
     fn block(&self, unit: &Unit, log2_size: u32, c_idx: usize, mode: u8) -> Block {
         let (sps, pps) = (self.info.sps, self.info.pps);
-        let by_mode = log2_size == 2
-            || (log2_size == 3 && (c_idx == 0 || sps.chroma_array_type() == 3));
+        let by_mode =
+            log2_size == 2 || (log2_size == 3 && (c_idx == 0 || sps.chroma_array_type() == 3));
         Block {
             log2_size,
             c_idx,

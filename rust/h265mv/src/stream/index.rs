@@ -55,7 +55,8 @@ impl StreamIndex {
         let length = bytes_to_log(nal, self.tracker.header_bits());
         index_log::append(&mut self.log, nal, size, sample, length);
         let plan = pushed.inspect_err(|error| {
-            let is_slice = NalHeader::parse(nal).map_or(true, |h| h.nal_unit_type <= unit::LAST_VCL);
+            let is_slice =
+                NalHeader::parse(nal).map_or(true, |h| h.nal_unit_type <= unit::LAST_VCL);
             if is_slice {
                 self.record_error(sample, error.clone());
             }
@@ -121,13 +122,24 @@ impl StreamIndex {
     /// Difference of PicOrderCntVal from one picture to the next in order of presentation: the most common
     /// one, or 1.
     pub fn poc_interval(&self) -> i64 {
-        let mut order: Vec<(u32, i32)> = self.plans.iter().map(|p| (p.info.period, p.info.poc)).collect();
+        let mut order: Vec<(u32, i32)> = self
+            .plans
+            .iter()
+            .map(|p| (p.info.period, p.info.poc))
+            .collect();
         order.sort_unstable();
         let mut counts: HashMap<i64, usize> = HashMap::new();
-        for pair in order.windows(2).filter(|p| p[0].0 == p[1].0 && p[1].1 > p[0].1) {
-            *counts.entry(pair[1].1 as i64 - pair[0].1 as i64).or_default() += 1;
+        for pair in order
+            .windows(2)
+            .filter(|p| p[0].0 == p[1].0 && p[1].1 > p[0].1)
+        {
+            *counts
+                .entry(pair[1].1 as i64 - pair[0].1 as i64)
+                .or_default() += 1;
         }
-        let best = counts.into_iter().max_by_key(|&(step, count)| (count, -step));
+        let best = counts
+            .into_iter()
+            .max_by_key(|&(step, count)| (count, -step));
         best.map_or(1, |(step, _)| step)
     }
 
@@ -242,16 +254,16 @@ impl StreamIndex {
 }
 
 /// Adds the slice data to a plan.
-fn attach<'a>(
-    plan: &mut PicturePlan,
-    units: impl Fn(u64, u32) -> Option<&'a [u8]>,
-) -> Result<()> {
+fn attach<'a>(plan: &mut PicturePlan, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
     let number = plan.info.decode_index;
     for segment in &mut plan.segments {
         let (sample, position) = segment.place;
         let nal = units(sample, position).filter(|nal| nal.len() > NalHeader::SIZE);
         let missing = || Error::malformed("slice_segment_layer_rbsp: missing").in_picture(number);
-        unescape(&nal.ok_or_else(missing)?[NalHeader::SIZE..], &mut segment.rbsp);
+        unescape(
+            &nal.ok_or_else(missing)?[NalHeader::SIZE..],
+            &mut segment.rbsp,
+        );
     }
     Ok(())
 }

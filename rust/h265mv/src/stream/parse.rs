@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::plan::{PictureInfo, PicturePlan, SegmentPlan};
 use super::pool::Pool;
 use crate::error::Error;
-use crate::motion::derive_motion;
 use crate::motion::derive::{Collocated, SliceMotion};
+use crate::motion::derive_motion;
 use crate::motion::field::Motion;
 use crate::slice_data::{parse_segment, Neighbours, PictureSyntax, SegmentInfo, NO_SLICE};
 
@@ -89,9 +89,8 @@ pub(crate) fn derive(
         .iter()
         .map(|segment| {
             let reference = plan.collocated(segment)?;
-            let usable = |m: &Arc<Motion>| {
-                !m.damaged && (m.w4(), m.h4()) == (motion.w4(), motion.h4())
-            };
+            let usable =
+                |m: &Arc<Motion>| !m.damaged && (m.w4(), m.h4()) == (motion.w4(), motion.h4());
             let found = reference.picture.and_then(&source).filter(usable);
             if found.is_none() {
                 let error = Error::lost_reference("the co-located picture");

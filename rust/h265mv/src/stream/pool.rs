@@ -20,7 +20,9 @@ pub struct Pool(Arc<Mutex<Spare>>);
 
 impl Pool {
     fn with<T: Default>(&self, action: impl FnOnce(&mut Spare) -> T) -> T {
-        self.0.lock().map_or_else(|_| T::default(), |mut spare| action(&mut spare))
+        self.0
+            .lock()
+            .map_or_else(|_| T::default(), |mut spare| action(&mut spare))
     }
 
     pub(crate) fn take_motion(&self) -> Motion {

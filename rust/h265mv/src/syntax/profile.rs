@@ -6,7 +6,10 @@ use crate::error::Result;
 
 /// Reads profile_tier_level(1, max_sub_layers_minus1); gives general_profile_idc and
 /// general_level_idc.
-pub(crate) fn profile_tier_level(r: &mut BitReader, max_sub_layers_minus1: u32) -> Result<(u32, u32)> {
+pub(crate) fn profile_tier_level(
+    r: &mut BitReader,
+    max_sub_layers_minus1: u32,
+) -> Result<(u32, u32)> {
     let head = r.u(8, "general_profile_idc")?;
     r.u(32, "general_profile_compatibility_flag")?;
     r.u(32, "general_constraint_indicator_flags")?;

@@ -254,7 +254,11 @@ impl SliceHeader {
         for i in 0..from_sps + own {
             let (poc_lsb, used_by_curr_pic) = if i < from_sps {
                 let bits = ceil_log2(of_sps);
-                let index = if bits > 0 { r.u(bits, "lt_idx_sps")? } else { 0 };
+                let index = if bits > 0 {
+                    r.u(bits, "lt_idx_sps")?
+                } else {
+                    0
+                };
                 let picture = sps.long_term_pics.get(index as usize);
                 let picture = picture.ok_or(Error::malformed("lt_idx_sps"))?;
                 (picture.poc_lsb, picture.used_by_curr_pic)
@@ -270,7 +274,11 @@ impl SliceHeader {
             };
             // Equation (7-52).
             let restarts = i == 0 || i == from_sps;
-            cycle = if restarts { delta } else { cycle.wrapping_add(delta) };
+            cycle = if restarts {
+                delta
+            } else {
+                cycle.wrapping_add(delta)
+            };
             self.long_term_pics.push(SliceLongTermPic {
                 poc_lsb,
                 delta_poc_msb_cycle: msb_present.then_some(cycle),

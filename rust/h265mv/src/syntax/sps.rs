@@ -115,7 +115,8 @@ impl Sps {
         let log2_min_cb = 3 + r.ue_max(3, "log2_min_luma_coding_block_size_minus3")?;
         let log2_ctb = log2_min_cb + r.ue_max(3, "log2_diff_max_min_luma_coding_block_size")?;
         let log2_min_tb = 2 + r.ue_max(3, "log2_min_luma_transform_block_size_minus2")?;
-        let log2_max_tb = log2_min_tb + r.ue_max(3, "log2_diff_max_min_luma_transform_block_size")?;
+        let log2_max_tb =
+            log2_min_tb + r.ue_max(3, "log2_diff_max_min_luma_transform_block_size")?;
         check_block_sizes(log2_min_cb, log2_ctb, log2_min_tb, log2_max_tb)?;
         if (width | height) & ((1 << log2_min_cb) - 1) != 0 {
             return Err(Error::malformed("pic_width_in_luma_samples"));
@@ -202,7 +203,9 @@ impl Sps {
             "Scalable Rext",
             "High Throughput Scc",
         ];
-        NAMES.get((self.profile_idc as usize).wrapping_sub(1)).copied()
+        NAMES
+            .get((self.profile_idc as usize).wrapping_sub(1))
+            .copied()
     }
 
     /// For example "3.1" or "4": general_level_idc is 30 times the level.
@@ -277,7 +280,11 @@ fn check_size(width: u32, height: u32) -> Result<()> {
 fn conformance_window(r: &mut BitReader, chroma_format_idc: u32) -> Result<[u32; 4]> {
     let mut window = [0; 4];
     if r.flag("conformance_window_flag")? {
-        let sub_width = if matches!(chroma_format_idc, 1 | 2) { 2 } else { 1 };
+        let sub_width = if matches!(chroma_format_idc, 1 | 2) {
+            2
+        } else {
+            1
+        };
         let sub_height = if chroma_format_idc == 1 { 2 } else { 1 };
         let units = [sub_width, sub_width, sub_height, sub_height];
         for (offset, unit) in window.iter_mut().zip(units) {
@@ -293,7 +300,9 @@ fn check_block_sizes(min_cb: u32, ctb: u32, min_tb: u32, max_tb: u32) -> Result<
         return Err(Error::malformed("log2_diff_max_min_luma_coding_block_size"));
     }
     if min_tb >= min_cb || max_tb > 5 || max_tb > ctb {
-        return Err(Error::malformed("log2_min_luma_transform_block_size_minus2"));
+        return Err(Error::malformed(
+            "log2_min_luma_transform_block_size_minus2",
+        ));
     }
     Ok(())
 }
