@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
 from ...streams import TABLE_ORDER, used_sections
 from ..paired import Difference
-from .content import Content
 from .document import (
     Block,
     Bullets,
@@ -28,6 +27,9 @@ from .document import (
 from .tables import COSTS, PUBLISHED, SCORES, failure_rows, interval_words, stream_table
 
 Level = tuple[float, list[str]]  # an accuracy, and the classes that have it
+
+if TYPE_CHECKING:
+    from .content import Content
 
 __all__ = ["DIFFERENCE_HEADER", "VERDICT_RULE", "difference_cells", "report_document"]
 
