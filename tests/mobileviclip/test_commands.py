@@ -14,10 +14,10 @@ import onnx
 import pytest
 import torch
 
+from moclip_lite.appearance.encoder import make_encoder
 from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.encoder import make_encoder
 from moclip_lite.mobileviclip import (
     VARIANTS,
     create_mobileviclip,
