@@ -29,8 +29,10 @@ from .options import (
 if TYPE_CHECKING:
     from mv_tools import Recipe
 
-    from ..datasets import ManifestRow, PrepareReport, SyntheticSpec, VideoDataset
+    from ..datasets import SyntheticSpec, VideoDataset
     from ..datasets.extraction import ExtractReport
+    from ..datasets.manifest import ManifestRow
+    from ..datasets.prepare.transcode import PrepareReport
     from ..progress import Reporter
 
 __all__ = ["app", "extract_app", "print_failures"]
@@ -79,17 +81,18 @@ def prepare(
     """
     from mv_tools import Recipe
 
-    from .. import datasets
+    from ..datasets import SyntheticSpec
+    from ..datasets.prepare.recipes import parse_recipe
     from ..parallel.pool import default_workers
 
     reporter, processes = ConsoleReporter(), default_workers(workers or 0)
     if kind == "synthetic":
-        spec = datasets.SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
+        spec = SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         _generate(out, spec, processes, reporter, json)
         return
     if root is None:
         raise typer.BadParameter("name the folder of the original clips with --root")
-    recipes = [datasets.parse_recipe(name) for name in recipe or []] or [
+    recipes = [parse_recipe(name) for name in recipe or []] or [
         Recipe(gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
     ]
     originals = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
@@ -109,11 +112,12 @@ def _generate(out: Path, spec: SyntheticSpec, processes: int, reporter: Reporter
 def _transcode(
     originals: VideoDataset, out: Path, recipes: list[Recipe], processes: int, reporter: Reporter, json: bool
 ) -> None:
-    from .. import datasets
+    from ..datasets.prepare.recipes import recipe_name
+    from ..datasets.prepare.transcode import prepare as transcode
 
     summaries: list[dict[str, Any]] = []
-    for recipe in {datasets.recipe_name(recipe): recipe for recipe in recipes}.values():
-        report = datasets.prepare(originals, out, recipe, workers=processes, progress=reporter.progress)
+    for recipe in {recipe_name(recipe): recipe for recipe in recipes}.values():
+        report = transcode(originals, out, recipe, workers=processes, progress=reporter.progress)
         summaries.append(_summary(report))
     _print_summaries(summaries, json)
     failed = sum(len(summary["failures"]) for summary in summaries)
@@ -145,21 +149,20 @@ def _originals(
     reporter: Reporter,
 ) -> VideoDataset:
     """Read the data set to re-encode, and report what is unusual about it."""
-    from .. import datasets
+    from ..datasets import load_folder, load_ucf101
+    from ..datasets.ucf101 import check_tree, read_lists
 
     if kind == "folder":
-        dataset = datasets.load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
+        dataset = load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
     elif kind != "ucf101":
         raise typer.BadParameter(f"kind must be folder, ucf101 or synthetic, got {kind!r}")
     elif splits is None:
         raise typer.BadParameter("name the folder of the official lists with --splits")
     else:
         numbers = (1, 2, 3)
-        dataset = datasets.load_ucf101(
-            root, splits, numbers, skip_missing=skip_missing, group_pattern=group_pattern
-        )
-        lists = datasets.read_lists(splits, numbers)
-        for sentence in datasets.check_tree(root, lists, partial=skip_missing):
+        dataset = load_ucf101(root, splits, numbers, skip_missing=skip_missing, group_pattern=group_pattern)
+        lists = read_lists(splits, numbers)
+        for sentence in check_tree(root, lists, partial=skip_missing):
             reporter.warn(sentence)
     for note in dataset.notes:
         reporter.warn(note)
@@ -192,7 +195,7 @@ def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, 
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
     """
-    from ..datasets import MANIFEST, read_manifest, summarize
+    from ..datasets.manifest import MANIFEST, read_manifest, summarize
 
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
     dataset = session_of(experiment, quiet=True).dataset

@@ -30,7 +30,7 @@ def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[Refusal]]:
     Raises:
         FileNotFoundError: a folder without videos.
     """
-    from ..datasets import find_videos
+    from ..datasets.walk import find_videos
 
     files: list[Path] = []
     refused: list[Refusal] = []
