@@ -93,8 +93,13 @@ def test_a_checkpoint_of_something_else_is_not_resumed(
     if damage == "cut":
         state.write_bytes(state.read_bytes()[:100])
     seen: list[float] = []
-    trained("concat_mlp", 3, checkpoint=state, fingerprint="y" if damage == "foreign" else "x",
-            on_epoch=lambda row: seen.append(row["epoch"]))  # fmt: skip
+    trained(
+        "concat_mlp",
+        3,
+        checkpoint=state,
+        fingerprint="y" if damage == "foreign" else "x",
+        on_epoch=lambda row: seen.append(row["epoch"]),
+    )
     assert seen == [0, 1, 2]
 
 
@@ -119,9 +124,13 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training() -> None:
     settings = TrainSettings(epochs=9, batch=4, patience=2)
     feed = _Scripted([3.0, 1.0, 2.0, 2.0, 0.1])
     result = fit(
-        model, feed, settings, seed=0, device=CPU,
+        model,
+        feed,
+        settings,
+        seed=0,
+        device=CPU,
         on_epoch=lambda row: weights.append(model.weight.detach().clone()),
-    )  # fmt: skip
+    )
     assert (result.best_epoch, len(result.history)) == (1, 4)
     torch.testing.assert_close(model.weight.detach(), weights[1], rtol=0, atol=0)
 
