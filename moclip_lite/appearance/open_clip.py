@@ -23,14 +23,7 @@ from ..training.checkpoint import weights_digest
 from ..training.costs import count_cost
 from ..training.freeze import freeze
 from .encoder import AppearanceEncoder
-from .weights import (
-    FileWeights,
-    WeightsConfig,
-    header_of,
-    open_clip,
-    resolve_file,
-    tag_config,
-)
+from .weights import FileWeights, WeightsConfig, header_of, open_clip, resolve_file, tag_config
 
 __all__ = ["RANDOM", "OpenClipEncoder"]
 

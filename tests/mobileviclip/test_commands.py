@@ -15,11 +15,11 @@ import pytest
 import torch
 import typer
 
+from moclip_lite.appearance.encoder import make_encoder
 from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.encoder import make_encoder
 from moclip_lite.mobileviclip import (
     VARIANTS,
     create_mobileviclip,
