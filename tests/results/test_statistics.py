@@ -230,3 +230,8 @@ def test_folds_are_pooled_and_groups_stay_whole() -> None:
     alone = score(scores, labels, "ab")
     assert alone.ci95_over == "Wilson over 100 clips"
     assert found.ci95[1] - found.ci95[0] > 1.5 * (alone.ci95[1] - alone.ci95[0])
+
+
+def test_wilson_interval_of_a_textbook_case() -> None:
+    assert wilson(0.8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 5).low == pytest.approx(0, abs=1e-9)
