@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
-import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +17,6 @@ pytest_plugins = ["support.cli"]
 
 settings.register_profile("moclip", deadline=None)  # machines differ in speed
 settings.load_profile("moclip")
-
-# glibc keeps freed blocks below a threshold that grows with what networks held; a fixed one returns them at once.
-with contextlib.suppress(AttributeError, OSError):  # not glibc
-    _M_MMAP_THRESHOLD = -3
-    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 # The workers of pytest share the cores; processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
