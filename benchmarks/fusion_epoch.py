@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 
 from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.fusion.features import FeatureTable, HeadFeed
-from moclip_lite.training.loop import fit
+from moclip_lite.training.classification import fit
 from moclip_lite.training.settings import TrainSettings
 
 CLIPS, CLASSES, SEGMENTS, MOTION, FRAMES, DIM, EPOCHS = 9_537, 101, 16, 192, 8, 512, 5

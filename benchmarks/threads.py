@@ -20,7 +20,7 @@ ROWS = (("1", "PASSIVE"), ("2", "ACTIVE"), ("2", "PASSIVE"), ("2", ""))
 _STEP = """
 import json, sys, time
 import torch
-from moclip_lite.motion_net import create_motion_net
+from moclip_lite.motion.network import create_motion_net
 net = create_motion_net("motion_small", 101).train()
 best = torch.optim.AdamW(net.parameters())
 batch, truth = torch.randn(16, 4, 5, 2, 24, 32), torch.randint(0, 101, (16,))

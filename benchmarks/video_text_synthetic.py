@@ -35,7 +35,8 @@ from moclip_lite.datasets.synthetic.clips import MOTIONS, TEXTURES
 from moclip_lite.datasets.synthetic.pictures import render_clip
 from moclip_lite.mobileviclip import MobileViCLIP, MobileViClipConfig, build
 from moclip_lite.mobileviclip.temporal import TemporalMixer
-from moclip_lite.mobileviclip.training.fit import VideoTextSettings, fit_video_text
+from moclip_lite.mobileviclip.training.settings import VideoTextSettings
+from moclip_lite.mobileviclip.training.task import fit_video_text
 from moclip_lite.retrieval.scores import retrieval_scores
 from moclip_lite.sampling import frame_positions
 from moclip_lite.storage.files import atomic_path, write_json

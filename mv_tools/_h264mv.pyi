@@ -151,7 +151,7 @@ class Picture:
         """bool [2, H4, W4]: blocks of a field picture that refer to a field of the opposite parity; None for
         frames."""
     def statistics(self) -> dict[str, int]:
-        """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `syntax.PictureStatistics`."""
+        """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `PictureStatistics`."""
 
 @final
 class Decoder:

@@ -1,4 +1,4 @@
-"""Accumulated motion: each block followed back to the I picture of its GOP.
+"""Accumulated motion: each block traced back to the I picture of its GOP.
 
 The representation of CoViAR (Wu et al., CVPR 2018, section 3.2), with quarter-sample precision
 kept: positions are followed in fractions of a pixel and only the look-up is by block.
@@ -19,8 +19,8 @@ __all__ = ["Accumulator", "accumulate"]
 class Accumulator:
     """Running sum of motion since the last I picture.
 
-    Push pictures in presentation order, starting at an I picture (what comes before the first I
-    picture counts from where the pushing began).
+    Push pictures in presentation order, starting at an I picture; pictures before the first I picture are
+    accumulated from the first one pushed.
     """
 
     def __init__(self) -> None:
@@ -39,18 +39,22 @@ class Accumulator:
             return self._sum.copy()
         rows, columns = step.shape[1:]
         # Centre of each block, moved back to where its content was one frame ago.
-        high, wide = cell_size(frame)
-        x = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) * wide - step[0]
-        y = (np.arange(rows, dtype=np.float32) + np.float32(0.5))[:, None] * high - step[1]
-        column = np.clip(np.floor(x / wide), 0, columns - 1).astype(np.intp)
-        row = np.clip(np.floor(y / high), 0, rows - 1).astype(np.intp)
+        height, width = cell_size(frame)
+        x = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) * width - step[0]
+        y = (np.arange(rows, dtype=np.float32) + np.float32(0.5))[:, None] * height - step[1]
+        column = np.clip(np.floor(x / width), 0, columns - 1).astype(np.intp)
+        row = np.clip(np.floor(y / height), 0, rows - 1).astype(np.intp)
         total = step + self._sum[:, row, column]
         self._sum = np.where(inter_mask(frame), total, np.float32(0)).astype(np.float32)
         return self._sum.copy()
 
 
 def accumulate(frames: Iterable[MotionFrame]) -> Iterator[npt.NDArray[np.float32]]:
-    """Accumulated motion of each picture; see :class:`Accumulator`."""
+    """Accumulate the motion of pictures; see :class:`Accumulator`.
+
+    Yields:
+        float32 [2, H4, W4] for each picture.
+    """
     accumulator = Accumulator()
     for frame in frames:
         yield accumulator.push(frame)

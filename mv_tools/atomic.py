@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["atomic_write"]
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """A hidden sibling that takes the target's name when the block ends without error.
+    """Write a hidden sibling file that replaces the target when the block ends without error.
 
-    It is empty at first, ends like the target, and may be read by whom the user's umask says (a file
-    of tempfile.mkstemp would be private for good).
+    The sibling is empty at first and has the target's suffix. Its permissions follow the user's umask (a
+    file of tempfile.mkstemp would stay private).
 
     Raises:
         OSError: the folder can't be made or written.
@@ -27,7 +27,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     draft.touch(exist_ok=False)
     try:
         yield draft
-        # No fsync: it costs more than reading a clip. What a power cut damages is found by its digest.
+        # No fsync: it costs more than reading a clip. Digests reveal what a power cut damages.
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Between block tables (as libavcodec exports them) and the 4x4 grid."""
+"""Conversion between block tables, as libavcodec exports them, and the 4x4 grid."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy.typing as npt
 __all__ = ["BLOCK_COLUMNS", "blocks_from_grid", "grid_from_blocks"]
 
 BLOCK_COLUMNS: Final = (
-    "source", "w", "h", "src_x", "src_y", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale",
-)  # fmt: skip
+    *("source", "w", "h", "src_x", "src_y", "dst_x", "dst_y"),
+    *("motion_x", "motion_y", "motion_scale"),
+)
+"""Columns of a block table: libavcodec's AVMotionVector without its flags."""
 
 # Macroblock partitions from the largest to the smallest, (width, height) in 4x4 blocks
 # (H.264, tables 7-13, 7-14, 7-17 and 7-18).
@@ -23,15 +25,14 @@ def grid_from_blocks(
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
     """Rasterise a block table.
 
-    libavcodec exports, for macroblocks of B pictures that are split into partitions, a zero
-    vector for each partition that does not use a list which another partition does. Where a block
-    of such a macroblock has a zero vector in one list and a real one in the other, the zero is
-    taken for such a phantom and left out.
+    For macroblocks of B pictures that are split into partitions, libavcodec exports a zero vector for each
+    partition that does not use a list which another partition uses. Where a block of such a macroblock
+    has a zero vector in one list and another vector in the other, the zero is left out as such a phantom.
 
     Args:
         table: int32 [N, 10], columns ``BLOCK_COLUMNS``.
         grid_shape: (H4, W4).
-        bipredictive: whether the picture is a B picture.
+        bipredictive: whether it is a B picture.
 
     Returns:
         (mv, ref_idx): int16 [2, H4, W4, 2] in quarter samples, int8 [2, H4, W4] (0 where used,
@@ -50,20 +51,20 @@ def grid_from_blocks(
     sizes = table[:, 1] * 4096 + table[:, 2]
     for size in np.unique(sizes).tolist():
         width, height = divmod(size, 4096)
-        chosen = np.nonzero(sizes == size)[0]
-        top = (table[chosen, 6] - height // 2) >> 2
-        left = (table[chosen, 5] - width // 2) >> 2
+        blocks = np.flatnonzero(sizes == size)
+        top = (table[blocks, 6] - height // 2) >> 2
+        left = (table[blocks, 5] - width // 2) >> 2
         y = top[:, None, None] + np.arange(max(1, height // 4))[:, None]
         x = left[:, None, None] + np.arange(max(1, width // 4))
         inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
         cell = y * columns + x
-        target = cell + (table[chosen, 0] > 0)[:, None, None] * (rows * columns)
-        values = np.broadcast_to(vectors[chosen, None, None], inside.shape)
+        target = cell + (table[blocks, 0] > 0)[:, None, None] * (rows * columns)
+        values = np.broadcast_to(vectors[blocks, None, None], inside.shape)
         if not inside.all():
             target, values, cell = target[inside], values[inside], cell[inside]
         flat_mv[target] = values
         flat_ref[target] = 0
-        if width * height < 256:
+        if width * height < 256:  # less than a macroblock
             partitioned[cell] = True
     if bipredictive:
         _drop_phantoms(mv, ref_idx, partitioned.reshape(rows, columns))
@@ -73,6 +74,7 @@ def grid_from_blocks(
 def _drop_phantoms(
     mv: npt.NDArray[np.int16], ref_idx: npt.NDArray[np.int8], partitioned: npt.NDArray[np.bool_]
 ) -> None:
+    """Leave out zero vectors of partitioned macroblocks whose other list moves, in place."""
     both = partitioned & (ref_idx[0] >= 0) & (ref_idx[1] >= 0)
     moving = (mv != 0).any(axis=-1)
     for one, other in ((0, 1), (1, 0)):
@@ -80,15 +82,14 @@ def _drop_phantoms(
 
 
 def _uniform(grid: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Which width x height cells hold one value only: bool [rows / height, columns / width]."""
+    """Which width x height cells hold a single value: bool [rows / height, columns / width]."""
     rows, columns = grid.shape[:2]
     cells = grid.reshape(rows // height, height, columns // width, width, -1)
-    same: npt.NDArray[np.bool_] = (cells == cells[:, :1, :, :1]).all(axis=(1, 3, 4))
-    return same
+    return np.asarray((cells == cells[:, :1, :, :1]).all(axis=(1, 3, 4)))
 
 
 def blocks_from_grid(mv: npt.NDArray[np.int16], ref_idx: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
-    """The inverse of :func:`grid_from_blocks`: equal neighbours joined, macroblock by macroblock.
+    """Inverse of :func:`grid_from_blocks`: join equal neighbours within each macroblock.
 
     Args:
         mv: int16 [2, H4, W4, 2].

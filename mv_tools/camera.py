@@ -1,4 +1,4 @@
-"""Global (camera) motion: a robust affine fit to the field, and the field without it."""
+"""Camera motion: a robust affine fit to a motion field, and the field without it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 __all__ = ["affine_flow", "fit_affine", "remove_camera_motion"]
 
-_HYPOTHESES: Final = 64
-_SAMPLE: Final = 1024
-_ROUNDS: Final = 10
-_NOISE: Final = 0.25  # pixels; one quarter sample, the finest step of a vector
+_HYPOTHESES: Final = 64  # minimal samples of three blocks
+_MAX_BLOCKS: Final = 1024  # that hypotheses are drawn from and compared on
+_ITERATIONS: Final = 10  # of reweighted least squares
+_MIN_SCALE: Final = 0.25  # pixels; one quarter sample, the finest step of a vector
+_MIN_DETERMINANT: Final = 0.05  # below, three blocks lie nearly on a line
 
 
 def _basis(rows: int, columns: int) -> npt.NDArray[np.float64]:
@@ -29,16 +30,16 @@ def fit_affine(
     """Fit ``flow = A @ (1, x, y)`` to the background.
 
     Least median of squares over minimal samples (Rousseeuw 1984), then reweighted least squares
-    with Tukey's biweight. Up to about half of the blocks may move on their own. The samples are
-    drawn from a fixed seed: the same field gives the same fit.
+    with Tukey's biweight. Up to about half of the blocks may move independently. Samples are drawn from a
+    fixed seed: the same field gives the same fit.
 
     Args:
         flow: float32 [2, rows, columns], pixels per frame.
-        mask: bool [rows, columns], the blocks that carry motion; all by default.
+        mask: bool [rows, columns], the blocks that have motion; all by default.
 
     Returns:
         float64 [2, 3]: for the x and y component the factors of 1, x and y, where x and y run
-        from -1 to 1 over the picture. Zeros if fewer than 3 blocks carry motion.
+        from -1 to 1 over the picture. Zeros if fewer than 3 blocks have motion.
     """
     rows, columns = flow.shape[1:]
     basis = _basis(rows, columns)
@@ -48,31 +49,29 @@ def fit_affine(
     if len(basis) < 3:
         return np.zeros((2, 3))
     affine = _least_median(basis, target)
-    for _ in range(_ROUNDS):
+    for _ in range(_ITERATIONS):
         residual = np.linalg.norm(target - basis @ affine, axis=1)
-        scale = max(1.4826 * float(np.median(residual)), _NOISE)
+        scale = max(1.4826 * float(np.median(residual)), _MIN_SCALE)
         weight = np.clip(1 - (residual / (4.685 * scale)) ** 2, 0, None)
         root = weight[:, None]
-        new, *_ = np.linalg.lstsq(basis * root, target * root, rcond=None)
-        if np.allclose(new, affine, atol=1e-4):
-            affine = new
+        previous, (affine, *_) = affine, np.linalg.lstsq(basis * root, target * root, rcond=None)
+        if np.allclose(affine, previous, atol=1e-4):
             break
-        affine = new
     return affine.T
 
 
 def _least_median(basis: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The best of many exact fits through three blocks, [3, 2]."""
     rng = np.random.default_rng(0)
-    if len(basis) > _SAMPLE:
-        chosen = rng.choice(len(basis), _SAMPLE, replace=False)
+    if len(basis) > _MAX_BLOCKS:
+        chosen = rng.choice(len(basis), _MAX_BLOCKS, replace=False)
         basis, target = basis[chosen], target[chosen]
     triples = rng.integers(0, len(basis), (_HYPOTHESES, 3))
     matrices = basis[triples]
-    sound = np.abs(np.linalg.det(matrices)) > 0.05  # three blocks in a line say nothing
-    average = np.zeros((3, 2))
-    average[0] = np.median(target, axis=0)
-    fits = np.concatenate([average[None], np.linalg.solve(matrices[sound], target[triples[sound]])])
+    solvable = np.abs(np.linalg.det(matrices)) > _MIN_DETERMINANT
+    translation = np.zeros((3, 2))
+    translation[0] = np.median(target, axis=0)
+    fits = np.concatenate([translation[None], np.linalg.solve(matrices[solvable], target[triples[solvable]])])
     residual = np.linalg.norm(target[None] - basis[None] @ fits, axis=-1)
     best: npt.NDArray[np.float64] = fits[np.argmin(np.median(residual, axis=1))]
     return best
@@ -95,7 +94,7 @@ def remove_camera_motion(
     Returns:
         float32 [2, rows, columns].
     """
-    left = flow - affine_flow(fit_affine(flow, mask), *flow.shape[1:])
+    residual = flow - affine_flow(fit_affine(flow, mask), *flow.shape[1:])
     if mask is not None:
-        left = np.where(mask, left, np.float32(0))
-    return left.astype(np.float32)
+        residual = np.where(mask, residual, np.float32(0))
+    return residual.astype(np.float32)

@@ -1,4 +1,4 @@
-"""MotionDecoder: one video file as a sequence of motion fields."""
+"""A video file as a sequence of motion fields."""
 
 from __future__ import annotations
 
@@ -38,22 +38,21 @@ class MotionDecoder:
             raw Annex B .264/.h264 and whatever else libavformat reads).
         backend: "native" (H.264, parsed without decoding), "libav", "mvextractor", or "auto" (native
             for what it supports, else libav).
-        order: "presentation" or "decode"; what ``decoder[i]`` and iteration count in. Raw streams
-            without timestamps are presented in the order of their PicOrderCnt.
-        threads: of the native backend, 0 for one per core; the result is the same with any number.
-        index: a file that :meth:`save_index` wrote for this video: it is not scanned again.
+        order: "presentation" or "decode", the order of iteration and of ``decoder[i]``. Raw streams
+            without time stamps are presented in the order of their PicOrderCnt.
+        threads: for the native backend, 0 for one per core; the result does not depend on it.
+        index: a file that :meth:`save_index` wrote for this video, which is then not scanned again.
         on_damage: "raise" MalformedStream at a damaged picture, or "skip" it and note it in
-            :attr:`damaged` (native backend). Pictures whose direct modes look at a damaged one are
-            damaged too; no vector of a damaged picture is given out. A picture whose headers say that
-            it holds I slices alone has no motion whatever its slice data are: they are not read, and
-            damage in them is told by :meth:`described` only.
+            :attr:`damaged` (native backend). Pictures whose direct modes use a damaged one are damaged
+            too; no vector of a damaged picture is returned. Slice data of pictures with I slices only are
+            not read, because they hold no motion: damage in them is reported by :meth:`described` only.
 
     Raises:
         FileNotFoundError: the path does not exist.
         MalformedStream: the file is empty, damaged or cut short.
-        UnsupportedStream: no video stream, or (on reading) a codec without motion vectors.
+        UnsupportedStream: no video stream, or (when pictures are read) a codec without motion vectors.
         BackendUnavailable: the backend is not installed.
-        ArgumentError: an unknown backend, order or on_damage.
+        ArgumentError: an unknown backend, order or on_damage; negative threads.
 
     Example:
         >>> decoder = MotionDecoder("clip.mp4")           # doctest: +SKIP
@@ -90,7 +89,7 @@ class MotionDecoder:
 
     @property
     def order(self) -> Order:
-        """What indices count: "presentation" or "decode"."""
+        """Order of the indices: "presentation" or "decode"."""
         return self._order
 
     @property
@@ -100,27 +99,27 @@ class MotionDecoder:
 
     @property
     def frame_count(self) -> int:
-        """Frames that decoding puts out: as `len`, but the two fields of a frame count once."""
+        """Number of frames that decoding outputs: like `len`, but the two fields of a frame count once."""
         return len(self._backend.pictures)
 
     @property
     def scan(self) -> StreamScan:
-        """What one pass over the file told."""
+        """Result of the pass over the file."""
         return self._backend.scan
 
     @property
     def packets(self) -> PacketIndex:
-        """What demuxing alone tells: times, keyframes and sizes, in decoding order."""
+        """Times, sizes and flags of the packets, in decoding order."""
         return self._backend.index
 
     @property
     def pictures(self) -> PictureIndex:
-        """The numbering of the frames, their times and entry pictures."""
+        """Numbering of the frames, their times and entry pictures."""
         return self._backend.pictures
 
     @property
     def times(self) -> npt.NDArray[np.float64] | None:
-        """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
+        """Seconds of each picture, float64 [len(self)], never decreasing; None if the file has no times."""
         times = self._backend.pictures.times
         return None if times is None else times[self._backend.frame_of]
 
@@ -136,7 +135,7 @@ class MotionDecoder:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        """Sentences on what is left out, guessed or damaged, as far as headers show it."""
         notes = stream_notes(self._backend.scan, self._backend.pictures)
         return notes if self.backend == "native" else notes + export_notes(self._backend.scan)
 
@@ -162,8 +161,8 @@ class MotionDecoder:
         self._require_whole()
 
     def _require_whole(self) -> None:
-        if self._backend.index.cut is not None:
-            self._backend.report(None, self._backend.index.cut)
+        if self._backend.index.truncation is not None:
+            self._backend.report(None, self._backend.index.truncation)
 
     @property
     def damaged(self) -> list[Damage]:
@@ -172,13 +171,13 @@ class MotionDecoder:
 
     @property
     def guessed(self) -> list[int]:
-        """Pictures given out so far that refer to lost ones: their vectors hold, `ref_poc` is a guess."""
+        """Pictures returned so far that refer to lost ones: their vectors are exact, `ref_poc` is a guess."""
         return list(self._backend.guessed)
 
     def save_index(self, path: str | os.PathLike[str]) -> None:
-        """Keep what the scan of the file told, for ``MotionDecoder(source, index=path)``.
+        """Save the scan of the file for ``MotionDecoder(source, index=path)``.
 
-        The index is bound to the file's content; it is checked when it is read, and holds no code.
+        The index is a .safetensors file bound to the video's content; all of it is checked when it is read.
 
         Raises:
             UnsupportedStream: the backend is not "native".
@@ -204,7 +203,7 @@ class MotionDecoder:
         The counts are None unless the backend is "native".
 
         Args:
-            indices: which pictures, in the decoder's order of counting; None for all.
+            indices: which pictures, in the decoder's `order`; None for all.
 
         Raises:
             IndexError: an index is out of range.
@@ -220,21 +219,21 @@ class MotionDecoder:
         return self.get_frames_at([index])[0]
 
     def get_frames_at(self, indices: Sequence[int]) -> list[MotionFrame]:
-        """Chosen pictures in the order asked for; duplicates and negative indices are allowed.
+        """Chosen pictures in the given order; duplicates and negative indices are allowed.
 
-        Decoding, where it is needed, starts at the entry picture before each stretch, behind damage at the
-        first packet.
+        Backends that decode start at the entry picture before each stretch of pictures, behind damage at
+        the first packet.
 
         Raises:
             IndexError: an index is out of range.
             MalformedStream: a picture on the way is damaged.
         """
-        wanted = [self._presentation(i) for i in indices]
-        found = {frame.index: frame for frame in self._backend.frames_at(sorted(set(wanted)))}
-        for missing in set(wanted) - set(found):
-            why = next((d.message for d in self.damaged if d.index == missing), "it could not be read")
-            raise MalformedStream(f"{self._backend.source.name}: frame {missing}: {why}")
-        return [found[i] for i in wanted]
+        positions = [self._presentation(i) for i in indices]
+        frames = {frame.index: frame for frame in self._backend.frames_at(sorted(set(positions)))}
+        for missing in set(positions) - set(frames):
+            reason = next((d.message for d in self.damaged if d.index == missing), "it could not be read")
+            raise MalformedStream(f"{self._backend.source.name}: frame {missing}: {reason}")
+        return [frames[i] for i in positions]
 
     def iter_frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
         """Chosen pictures in presentation order, each once, one in memory at a time.

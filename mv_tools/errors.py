@@ -8,7 +8,7 @@
     │   └── NoMotionVectors  a codec without motion vectors that can be read
     └── BackendUnavailable   an optional backend that is not installed
 
-    ArgumentError (a ValueError): an argument that no video could suit
+    ArgumentError (a ValueError): an argument that is invalid for any video
 
 A missing file raises the builtin :class:`FileNotFoundError`.
 """
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class MotionError(Exception):
-    """Root of everything that mv_tools raises about a video."""
+    """Root of the errors that mv_tools raises about a video."""
 
 
 class MalformedStream(MotionError):
@@ -32,11 +32,11 @@ class MalformedStream(MotionError):
 
 
 class UnsupportedStream(MotionError):
-    """The file is well formed but uses something this backend can't read; the message names it."""
+    """The file is well formed but uses a feature this backend can't read; the message names it."""
 
 
 class NoMotionVectors(UnsupportedStream):
-    """The codec gives no motion vectors; the file can be re-encoded to one that does."""
+    """Motion vectors of this codec can't be read; the file can be re-encoded to another codec."""
 
 
 class BackendUnavailable(MotionError):

@@ -12,8 +12,9 @@ from av.video.stream import VideoStream
 
 from .display import SQUARE, Display, Region
 from .errors import MalformedStream
+from .pictures.demux import read_packets
 from .pictures.index import PictureIndex
-from .pictures.packets import PacketIndex, StreamFacts, read_packets
+from .pictures.packets import PacketIndex, StreamProperties
 from .source import Source, open_video
 
 __all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "read_metadata"]
@@ -21,22 +22,22 @@ __all__ = ["EntropyCoding", "VideoMetadata", "coded_size", "entropy_coding", "re
 EntropyCoding: TypeAlias = Literal["cabac", "cavlc"]
 
 _MACROBLOCK: Final = 16
-_SAME_RATE: Final = 0.05  # containers round times to milliseconds
+_RATE_TOLERANCE: Final = 0.05  # containers round times to milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoMetadata:
-    """What a file says of its video stream.
+    """Properties of a video stream.
 
     Attributes:
         codec: libav's name, such as "h264" or "mpeg4".
         profile: such as "High", or None.
-        width, height: of the picture as shown, in samples.
+        width, height: of the coded picture after cropping, in samples.
         coded_width, coded_height: whole macroblocks, as coded.
         display: how pictures are shown: turned upright, in square pixels.
-        average_fps: frames per second, as the container says, or where that is more than 5 % off (variable
-            rates) frames by duration; None where nothing tells.
-        num_frames: pictures in the stream; the two fields of a frame are two where they are coded apart.
+        average_fps: frames per second: the container's rate, or frames by duration where that differs by
+            more than 5 % (variable rates); None if unknown.
+        num_frames: pictures in the stream; the two fields of a frame are two if they are coded as pictures.
         duration_seconds: from the first picture's time to the end of the last, or None.
         has_b_frames: whether decoding and presentation order differ.
         entropy_coding: "cabac" or "cavlc" for H.264, else None.
@@ -57,7 +58,7 @@ class VideoMetadata:
 
     @property
     def sample_aspect_ratio(self) -> Fraction:
-        """Width of a coded sample to its height; 1 where nothing tells."""
+        """Width of a coded sample to its height; 1 if unknown."""
         return self.display.sample_aspect_ratio or SQUARE
 
     @property
@@ -71,7 +72,7 @@ class VideoMetadata:
         return self.display.size(self.width, self.height)[1]
 
     def region(self, grid_shape: tuple[int, ...]) -> Region:
-        """Where the shown part of the picture lies in an upright grid of (rows, columns)."""
+        """The part of an upright grid of (rows, columns) that the cropped picture covers."""
         rows, columns = grid_shape
         return self.display.region(
             (rows, columns), (self.width, self.height), (self.coded_width, self.coded_height)
@@ -79,7 +80,7 @@ class VideoMetadata:
 
 
 def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int = 0) -> tuple[int, int]:
-    """(coded_width, coded_height) in whole macroblocks; the codec's own numbers where it has them."""
+    """(coded_width, coded_height) in whole macroblocks, from the codec's own numbers where it has them."""
     return (
         -(-max(width, coded_width) // _MACROBLOCK) * _MACROBLOCK,
         -(-max(height, coded_height) // _MACROBLOCK) * _MACROBLOCK,
@@ -102,47 +103,47 @@ def read_metadata(
         packets: its packets.
         pictures: its pictures.
         display: how they are shown.
-        coded: (coded_width, coded_height) and
-        entropy: H.264's entropy coding, if they are known; else one picture is decoded for them.
+        coded: (coded_width, coded_height) if known; otherwise one picture is decoded to find it.
+        entropy: H.264's entropy coding, if known.
 
     Raises:
         MalformedStream: no picture can be decoded.
     """
-    facts = packets.stream
+    properties = packets.stream
     if coded is None:
         with open_video(source) as (container, stream):
             context = stream.codec_context
             entropy = entropy or _decode_first(source, container, stream)
-            facts = StreamFacts.of(stream)
+            properties = StreamProperties.of(stream)
             coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
-    if facts.width < 1 or facts.height < 1:
+    if properties.width < 1 or properties.height < 1:
         raise MalformedStream(f"{source.name}: the video stream gives no picture size")
-    frames = len(pictures)
     seconds = pictures.duration
-    if seconds is None and facts.rate:
-        seconds = frames / float(facts.rate)
+    if seconds is None and properties.rate:
+        seconds = len(pictures) / float(properties.rate)
     return VideoMetadata(
-        codec=facts.codec,
-        profile=facts.profile,
-        width=facts.width,
-        height=facts.height,
+        codec=properties.codec,
+        profile=properties.profile,
+        width=properties.width,
+        height=properties.height,
         coded_width=coded[0],
         coded_height=coded[1],
         display=display,
-        average_fps=_average_rate(facts, frames, pictures.duration),
-        num_frames=frames,
+        average_fps=_average_rate(properties, len(pictures), pictures.duration),
+        num_frames=len(pictures),
         duration_seconds=seconds,
         has_b_frames=pictures.reordered,
         entropy_coding=entropy,
     )
 
 
-def _average_rate(facts: StreamFacts, frames: int, seconds: float | None) -> float | None:
-    told = float(facts.rate) if facts.rate else None
-    counted = frames / seconds if seconds else told
-    if told is None or counted is None or abs(counted / told - 1) > _SAME_RATE:
-        return counted
-    return told
+def _average_rate(properties: StreamProperties, frames: int, seconds: float | None) -> float | None:
+    """The container's frame rate, or frames by duration where they differ."""
+    stated = float(properties.rate) if properties.rate else None
+    measured = frames / seconds if seconds else stated
+    if stated is None or measured is None or abs(measured / stated - 1) > _RATE_TOLERANCE:
+        return measured
+    return stated
 
 
 def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:
@@ -150,7 +151,7 @@ def _decode_first(source: Source, container: InputContainer, stream: VideoStream
     context = stream.codec_context
     context.thread_count = 1
     entropy = entropy_coding(context.extradata) if context.name == "h264" else None
-    reason = "none is shown"
+    reason = "no picture is displayed"
     for packet in read_packets(container, stream):
         if context.name == "h264" and entropy is None:
             entropy = entropy_coding(bytes(packet))
@@ -185,17 +186,15 @@ def entropy_coding(data: bytes | None) -> EntropyCoding | None:
 
 def _parameter_sets(data: bytes) -> list[bytes]:
     """Payloads of the picture parameter sets (nal_unit_type 8), without the NAL header byte."""
-    if data[:1] == b"\x01" and len(data) > 6:  # avcC: ISO/IEC 14496-15, 5.2.4.1
-        position, found = 6, []
-        for _ in range(data[5] & 31):
-            position += 2 + int.from_bytes(data[position : position + 2], "big")
-        if position >= len(data):
-            return []
-        count, position = data[position], position + 1
-        for _ in range(count):
-            length = int.from_bytes(data[position : position + 2], "big")
-            found.append(data[position + 3 : position + 2 + length])
-            position += 2 + length
-        return found
-    units = data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
-    return [unit[1:] for unit in units[1:] if unit and unit[0] & 31 == 8]
+    if data[:1] != b"\x01" or len(data) <= 6:
+        units = data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
+        return [unit[1:] for unit in units[1:] if unit and unit[0] & 31 == 8]
+    position = 6  # avcC: ISO/IEC 14496-15, 5.2.4.1
+    for _ in range(data[5] & 31):  # sequence parameter sets
+        position += 2 + int.from_bytes(data[position : position + 2], "big")
+    payloads: list[bytes] = []
+    for _ in range(data[position] if position < len(data) else 0):
+        length = int.from_bytes(data[position + 1 : position + 3], "big")
+        payloads.append(data[position + 4 : position + 3 + length])
+        position += 2 + length
+    return payloads

@@ -1,4 +1,4 @@
-"""The motion field of one picture, as it stands in the bitstream.
+"""The motion field of one picture as coded in the bitstream, and as a player shows it.
 
 Conventions, used by every backend:
 
@@ -8,13 +8,13 @@ Conventions, used by every backend:
 * a vector points *from the block to its prediction in the reference*, in quarter luma
   samples, x to the right and y down (ITU-T H.264, 8.4.1).
 
-``MotionFrame`` is as coded. :func:`flow` and :func:`inter_mask` are as a player shows the picture: turned
-upright, in square pixels, and in lines of the frame where fields were coded.
+``MotionFrame`` is as coded. :func:`flow` and :func:`inter_mask` follow the picture as a player shows it:
+upright, in square pixels, and in lines of the frame where fields are coded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from .blocks import blocks_from_grid
 from .display import SQUARE, UPRIGHT, Display, Orientation
-from .display.fields import own_poc, rows_in_frame_order, to_frame_lines
+from .display.fields import block_poc, rows_in_frame_order, to_frame_lines
 from .stream_info import PictType, Structure
 
 __all__ = ["UNUSED_POC", "MotionFrame", "PictType", "Structure", "cell_size", "flow", "inter_mask"]
@@ -54,7 +54,7 @@ class MotionFrame:
         pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
         is_keyframe: whether decoding can start here.
         structure: "frame", or "top"/"bottom" for a field picture.
-        poc: PicOrderCnt relative to the last IDR picture, None if the backend can't know.
+        poc: PicOrderCnt relative to the last IDR picture, None if the backend does not parse it.
         mv: int16 [2, H4, W4, 2], (list, row, column, (x, y)), quarter samples; 0 where unused.
         ref_idx: int8 [2, H4, W4], -1 where unused.
         ref_poc: int32 [2, H4, W4] in the scale of `poc`, ``UNUSED_POC`` where unused, or None.
@@ -62,14 +62,14 @@ class MotionFrame:
         assumed_distance: for backends without `ref_poc`: frame intervals from this picture back
             to its list-0 reference and on to its list-1 reference, taken as the nearest I or P
             picture on each side. Exact for MPEG-4 Part 2 and for H.264 with one reference.
-        exported: the backend's own block table, int32 [N, 10], where it has one.
+        exported: libavcodec's block table, int32 [N, 10], for backends that read it.
         orientation: how the coded picture is turned to be upright.
         sample_aspect_ratio: width of a coded sample to its height.
         field_blocks: bool [H4, W4], the blocks of field macroblocks in an MBAFF frame: their vectors
             count lines of a field, and the upper and lower macroblock of a pair are its top and
-            bottom field. None where there are none, or the backend can't know.
+            bottom field. None if there are none, or the backend does not parse them.
         other_parity: bool [2, H4, W4], where the reference is a field of the other parity than the
-            block's own; None where no field is referred to, or the backend can't know.
+            block's own; None if no field is referred to, or the backend does not parse it.
         field_poc: PicOrderCnt of the (top, bottom) field of a frame, or None.
 
     Raises:
@@ -90,7 +90,7 @@ class MotionFrame:
     poc: int | None = None
     poc_interval: int | None = None
     assumed_distance: tuple[float, float] | None = None
-    exported: npt.NDArray[np.int32] | None = field(default=None)
+    exported: npt.NDArray[np.int32] | None = None
     orientation: Orientation = UPRIGHT
     sample_aspect_ratio: Fraction = SQUARE
     field_blocks: npt.NDArray[np.bool_] | None = None
@@ -108,25 +108,28 @@ class MotionFrame:
             raise ValueError(f"mv must have shape [2, H4, W4, 2], got {getattr(self.mv, 'shape', None)}")
         if self.frame_index < 0:
             object.__setattr__(self, "frame_index", self.index)
-        height, width = self.mv.shape[1:3]
-        _check("mv", self.mv, np.int16, (2, height, width, 2))
-        _check("ref_idx", self.ref_idx, np.int8, (2, height, width))
-        if self.ref_poc is not None:
-            _check("ref_poc", self.ref_poc, np.int32, (2, height, width))
-        if self.exported is not None:
-            _check("exported", self.exported, np.int32, (len(self.exported), 10))
-        if self.field_blocks is not None:
-            _check("field_blocks", self.field_blocks, np.bool_, (height, width))
-        if self.other_parity is not None:
-            _check("other_parity", self.other_parity, np.bool_, (2, height, width))
-        arrays = (self.mv, self.ref_idx, self.ref_poc, self.exported, self.field_blocks, self.other_parity)
-        for array in arrays:
+        rows, columns = self.mv.shape[1:3]
+        checks = (
+            ("mv", self.mv, np.int16, (2, rows, columns, 2)),
+            ("ref_idx", self.ref_idx, np.int8, (2, rows, columns)),
+            ("ref_poc", self.ref_poc, np.int32, (2, rows, columns)),
+            (
+                "exported",
+                self.exported,
+                np.int32,
+                (len(self.exported) if self.exported is not None else 0, 10),
+            ),
+            ("field_blocks", self.field_blocks, np.bool_, (rows, columns)),
+            ("other_parity", self.other_parity, np.bool_, (2, rows, columns)),
+        )
+        for name, array, dtype, shape in checks:
             if array is not None:
+                _check(name, array, dtype, shape)
                 array.setflags(write=False)
 
     @classmethod
     def trusted(cls, **fields: Any) -> MotionFrame:
-        """A frame of read-only arrays that need no check: the parser made them."""
+        """Make a frame without checks, from read-only arrays of the parser."""
         frame = object.__new__(cls)
         frame.__dict__.update(fields)
         return frame
@@ -150,9 +153,9 @@ class MotionFrame:
         Returns:
             int32 [N, 10]: source (-1 list 0, +1 list 1), w, h, src_x, src_y, dst_x, dst_y,
             motion_x, motion_y, motion_scale. ``src`` and ``dst`` are block centres in samples,
-            ``motion / motion_scale`` is the vector in samples. Backends built on libavcodec hand
-            on its rows as they are; otherwise equal neighbours are joined into the largest
-            partition of their macroblock that fits.
+            ``motion / motion_scale`` is the vector in samples. Backends built on libavcodec return
+            its rows unchanged; for others equal neighbours are joined into the largest partition of
+            their macroblock that fits.
         """
         if self.exported is not None:
             return self.exported.copy()
@@ -167,12 +170,12 @@ def _aspect(frame: MotionFrame) -> Fraction:
 def cell_size(frame: MotionFrame) -> tuple[np.float32, np.float32]:
     """(height, width) of a cell of :func:`flow` in pixels of the picture as shown."""
     lines = 4 if frame.structure == "frame" else 8
-    high, wide = (4, lines) if frame.orientation.swaps_sides else (lines, 4)
-    return np.float32(high), np.float32(wide * _aspect(frame))
+    height, width = (4, lines) if frame.orientation.swaps_sides else (lines, 4)
+    return np.float32(height), np.float32(width * _aspect(frame))
 
 
 def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
-    """Which 4x4 blocks are inter predicted, in the places that :func:`flow` gives them.
+    """Which 4x4 blocks are inter predicted, in the layout of :func:`flow`.
 
     Returns:
         bool [H4, W4] of the upright picture.
@@ -182,7 +185,7 @@ def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
 
 
 def _crosses(frame: MotionFrame) -> npt.NDArray[np.bool_] | None:
-    """Where a field refers to one of the other parity, bool [2, H4, W4]; None if nowhere, or unknown."""
+    """Blocks of fields that refer to a field of the other parity, bool [2, H4, W4]; None if none or unknown."""
     if frame.other_parity is not None or frame.field_blocks is None:
         return frame.other_parity
     return np.asarray((frame.ref_idx & 1).astype(bool) & frame.field_blocks)  # odd indices (H.264, 8.4.2.1)
@@ -193,18 +196,18 @@ def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
 
     Args:
         frame: motion of one picture.
-        first: where list 0 counts, bool [H4, W4]; elsewhere list 1 does.
+        first: bool [H4, W4], blocks whose list 0 is used; list 1 elsewhere.
         normalize: False for the sign alone.
     """
     if frame.ref_poc is not None and frame.poc is not None:
-        # Where neither list is used the vector counts as 0; this number is any but 0.
-        delta = own_poc(frame.poc, frame.field_blocks, frame.field_poc) - np.where(
+        # Where no list is used the vector is 0 and the distance any number but 0.
+        delta = block_poc(frame.poc, frame.field_blocks, frame.field_poc) - np.where(
             first, frame.ref_poc[0], frame.ref_poc[1]
         )
         distance: npt.NDArray[np.float32] = delta.astype(np.float32)
         distance /= np.float32(frame.poc_interval or 2)
         same = delta == 0
-        if same.any():  # the two fields of one frame may share a PicOrderCnt: half an interval apart
+        if same.any():  # two fields of a frame may share a PicOrderCnt; they are half an interval apart
             distance[same] = np.where(first[same], np.float32(0.5), np.float32(-0.5))
         if not normalize:
             np.sign(distance, out=distance)
@@ -216,39 +219,39 @@ def _distances(frame: MotionFrame, first: npt.NDArray[np.bool_], normalize: bool
 def flow(frame: MotionFrame, *, normalize: bool = True) -> npt.NDArray[np.float32]:
     """Dense motion of the content that arrives at each block, as a player shows it.
 
-    List 0 where the block uses it, else list 1. The vector is turned around (from the reference
-    to the block), so content that moves right has positive x, and is divided by the distance to
+    The vector of list 0 is taken where the block uses it, else that of list 1. It is reversed (from the
+    reference to the block), so that content moving right has positive x, and divided by the distance to
     the reference, so that its unit is one frame interval whatever the picture refers to.
 
     The field is turned upright (``MotionFrame.orientation``) and its x scaled to square pixels; a cell
-    stays a 4x4 block of the coded picture, so its shown width is 4 pixels times the upright sample aspect
-    ratio. Vertical motion is in lines of the frame: vectors of field macroblocks and of field pictures
-    count twice, and between fields of different parity one line is added or taken away, which is how
-    far the lines of the two fields lie apart. A cell of a field picture is 8 lines high. The blocks of two
-    field macroblocks, which interleave, are given the rows of their pair in turn.
+    stays a 4x4 block of the coded picture, so that its displayed width is 4 pixels times the upright sample
+    aspect ratio. Vertical motion is in lines of the frame: vectors of field macroblocks and of field
+    pictures count twice, and between fields of different parity one line is added or subtracted, the
+    distance of their lines. A cell of a field picture is 8 lines high. Block rows of the two field
+    macroblocks of a pair are interleaved.
 
     Args:
         frame: motion of one picture.
-        normalize: divide by the distance to the reference where the backend knows or assumes
-            it (see ``MotionFrame.assumed_distance``); False keeps the coded length.
+        normalize: divide by the distance to the reference, known or assumed (see
+            ``MotionFrame.assumed_distance``); False keeps the coded length.
 
     Returns:
         float32 [2, H4, W4] of the upright picture: (x, y) in pixels per frame interval; 0 for intra blocks.
     """
     first = frame.ref_idx[0] >= 0
     pairs = np.ascontiguousarray(frame.mv).view(np.int32)[..., 0]  # (x, y) as one number
-    chosen = np.where(first, pairs[0], pairs[1])
+    vectors = np.where(first, pairs[0], pairs[1])
     used = first | (frame.ref_idx[1] >= 0)
-    chosen *= used
-    out = np.empty((2, *frame.grid_shape), np.float32)
-    np.multiply(np.moveaxis(chosen[..., None].view(np.int16), -1, 0), np.float32(-0.25), out=out)
+    vectors *= used
+    field = np.empty((2, *frame.grid_shape), np.float32)
+    np.multiply(np.moveaxis(vectors[..., None].view(np.int16), -1, 0), np.float32(-0.25), out=field)
     crosses = _crosses(frame)
     if crosses is not None:
         crosses = np.where(first, crosses[0], crosses[1]) & used
-    to_frame_lines(out[1], crosses, frame.structure, frame.field_blocks)
-    out /= _distances(frame, first, normalize)
-    out = frame.orientation.field(rows_in_frame_order(out, frame.field_blocks))
+    to_frame_lines(field[1], crosses, frame.structure, frame.field_blocks)
+    field /= _distances(frame, first, normalize)
+    field = frame.orientation.field(rows_in_frame_order(field, frame.field_blocks))
     aspect = _aspect(frame)
     if aspect != 1:
-        out[0] *= np.float32(aspect)
-    return out
+        field[0] *= np.float32(aspect)
+    return field

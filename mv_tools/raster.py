@@ -1,4 +1,4 @@
-"""From the 4x4 block grid to dense pictures and to smaller grids."""
+"""Resampling of motion fields: to the pixels of the picture and to other grids."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def to_dense(
 
     Args:
         flow: float32 [2, H4, W4].
-        width, height: of the shown picture, in pixels.
-        region: the part of the grid that it shows; by default cells of 4x4 pixels from the upper left
-            corner on, and what lies beyond the picture is cropped away.
+        width, height: size of the picture as shown, in pixels.
+        region: the part of the grid that the picture covers; by default cells of 4x4 pixels from the upper
+            left corner on, and cells beyond the picture are cropped.
 
     Returns:
         float32 [height, width, 2].
@@ -46,19 +46,19 @@ _Shares: TypeAlias = tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]],
 
 
 @lru_cache(maxsize=64)
-def _shares(cells: int, start: float, extent: float, out: int) -> _Shares:
-    """Which of `cells` unit cells lie in each of `out` equal parts of [start, start + extent], and with what share.
+def _shares(cells: int, start: float, extent: float, parts: int) -> _Shares:
+    """Which of `cells` unit cells lie in each of `parts` equal parts of [start, start + extent], and their share.
 
     Returns:
-        (cell [out], share [out]) for the first cell of each part, the second, and so on.
+        (cell [parts], share [parts]) for the first cell of each part, the second, and so on.
     """
-    edges = np.linspace(start, start + extent, out + 1)
+    edges = np.linspace(start, start + extent, parts + 1)
     first = np.floor(edges[:-1]).astype(np.intp)
     steps = []
     for step in range(int((np.ceil(edges[1:]) - first).max())):
         cell = first + step
         covered = np.minimum(edges[1:], cell + 1) - np.maximum(edges[:-1], cell)
-        share = np.clip(covered, 0.0, None) / (extent / out)
+        share = np.clip(covered, 0.0, None) / (extent / parts)
         steps.append((np.minimum(cell, cells - 1), share.astype(np.float32)))
     return tuple(steps)
 
@@ -78,31 +78,30 @@ def pool(
     Args:
         flow: float32 [C, H4, W4].
         grid: (rows, columns) of the result.
-        width, height: of the picture as shown, in pixels, where cells are 4x4 pixels and cropping is on
-            the right and below; by default the whole coded picture.
-        region: in place of them the part of the grid that is shown, in cells.
+        width, height: size of the picture as shown, in pixels, for cells of 4x4 pixels and cropping on the
+            right and below; by default the whole coded picture.
+        region: instead, the part of the grid that the picture covers, in cells.
 
     Returns:
         float32 [C, rows, columns].
     """
     rows, columns = flow.shape[1:]
     if region is None:
-        high = rows if height is None else min(rows, height / 4)
-        wide = columns if width is None else min(columns, width / 4)
-        region = Region(0.0, 0.0, float(high), float(wide))
-    down = _weighted(flow, _shares(rows, region.top, region.rows, grid[0]))
-    across = _shares(columns, region.left, region.columns, grid[1])
-    return _weighted(down.swapaxes(1, 2), across).swapaxes(1, 2)
+        covered_rows = rows if height is None else min(rows, height / 4)
+        covered_columns = columns if width is None else min(columns, width / 4)
+        region = Region(0.0, 0.0, float(covered_rows), float(covered_columns))
+    pooled = _weighted_sums(flow, _shares(rows, region.top, region.rows, grid[0]))
+    shares = _shares(columns, region.left, region.columns, grid[1])
+    return _weighted_sums(pooled.swapaxes(1, 2), shares).swapaxes(1, 2)
 
 
-def _weighted(field: npt.NDArray[np.float32], shares: _Shares) -> npt.NDArray[np.float32]:
-    """Sums over axis 1.
+def _weighted_sums(field: npt.NDArray[np.float32], shares: _Shares) -> npt.NDArray[np.float32]:
+    """Weighted sums over axis 1.
 
-    Not a matrix product: BLAS rounds differently on each machine, and its threads get in the way of
-    other threads.
+    Not a matrix product: BLAS rounds differently on each machine, and its threads compete with others.
     """
     (cell, share), *rest = shares
-    out = field[:, cell] * share[:, None]
+    sums = field[:, cell] * share[:, None]
     for cell, share in rest:
-        out += field[:, cell] * share[:, None]
-    return np.asarray(out, np.float32)
+        sums += field[:, cell] * share[:, None]
+    return np.asarray(sums, np.float32)

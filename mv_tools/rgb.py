@@ -1,4 +1,4 @@
-"""RGB pictures at chosen positions, decoding no more than they need."""
+"""RGB pictures at chosen positions, decoding no more pictures than necessary."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = [
 
 Picture = npt.NDArray[np.uint8]
 
-_RATE: Final = 25  # pictures a second where nothing tells: libavformat's own guess for raw streams
+_DEFAULT_RATE: Final = 25  # pictures per second if unknown, as libavformat assumes for raw streams
 
 PICTURES_VERSION: Final = 2
-"""Of what reading a picture gives, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
+"""Version of what reading a picture gives, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
 
 
 class RgbFrames(NamedTuple):
-    """Pictures as a player shows them (upright, in square pixels), and where they stand.
+    """Pictures as a player shows them (upright, in square pixels) and their numbers.
 
     Attributes:
         frames: uint8 [N, H, W, 3].
@@ -78,22 +78,22 @@ class RgbDecoder:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is left out of the stream, guessed about it or damaged in it, as far as headers tell."""
+        """Sentences on what is left out, guessed or damaged, as far as headers show it."""
         return stream_notes(self._scan, self._pictures)
 
     @property
     def packets(self) -> PacketIndex:
-        """What demuxing alone tells."""
+        """Times, sizes and flags of the packets, in decoding order."""
         return self._scan.packets
 
     @property
     def pictures(self) -> PictureIndex:
-        """The numbering of the pictures, their times and entry pictures."""
+        """Numbering of the pictures, their times and entry pictures."""
         return self._pictures
 
     @property
     def times(self) -> npt.NDArray[np.float64] | None:
-        """Seconds of each picture, float64 [len(self)], never falling; None where the file has none."""
+        """Seconds of each picture, float64 [len(self)], never decreasing; None if the file has no times."""
         return self._pictures.times
 
     @property
@@ -102,40 +102,40 @@ class RgbDecoder:
         return self._scan.display
 
     def edges(self) -> npt.NDArray[np.float64]:
-        """When each picture begins to be shown, and when the last one ends.
+        """Times at which each picture appears, and at which the last one ends.
 
         Returns:
-            float64 [len(self) + 1], ascending, in seconds from the first picture on; without times in
-            the file by the frame rate: the stream's, or 25 a second.
+            float64 [len(self) + 1], ascending, in seconds from the first picture on. If the file has no
+            times, they follow from the stream's frame rate, or 25 per second.
         """
         times, duration = self.times, self._pictures.duration
         if times is None or duration is None:
-            return np.arange(len(self) + 1) / float(self._scan.packets.stream.rate or _RATE)
+            return np.arange(len(self) + 1) / float(self._scan.packets.stream.rate or _DEFAULT_RATE)
         begins = times - times[0]
         return np.asarray(np.append(begins, max(duration, begins[-1])), np.float64)
 
     def require_whole(self) -> None:
-        """Refuse a file that is cut short.
+        """Refuse a truncated file.
 
         Raises:
-            MalformedStream: says where.
+            MalformedStream: says where it is cut short.
         """
         self._scan.packets.require_whole(self._source.name)
 
     def __len__(self) -> int:
-        """Pictures that decoding puts out."""
+        """Number of pictures that decoding outputs."""
         return len(self._pictures)
 
     def keyframe_indices(self) -> list[int]:
-        """Positions of the pictures that decoding can start at; of the first one where none is known."""
+        """Positions of the pictures that decoding can start at; the first one if none is known."""
         return [int(i) for i in np.nonzero(self._pictures.entry)[0]] or [0]
 
     def preroll(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """What reading one picture alone takes.
+        """Packets to decode before each picture if it is read alone.
 
         Returns:
-            (entry, before), int64 [len(self)] each: the packet that decoding starts at (pictures with
-            the same number share it), and how many packets it passes before this one.
+            (entry, before), int64 [len(self)] each: the packet that decoding starts at, and the number of
+            packets decoded before the picture's own.
         """
         pictures = self._pictures
         if pictures.sequential:
@@ -145,10 +145,10 @@ class RgbDecoder:
         return start, pictures.packet - start
 
     def get_frames_at(self, indices: Sequence[int]) -> RgbFrames:
-        """Pictures in the order asked for; duplicates and negative indices are allowed.
+        """Chosen pictures in the given order; duplicates and negative indices are allowed.
 
-        For each stretch decoding starts at the entry picture before it, behind damage at the first packet;
-        pictures that no other refers to are skipped unless they are asked for.
+        Decoding starts at the entry picture before each stretch of pictures, behind damage at the first
+        packet; pictures that no other refers to are skipped unless they are chosen.
 
         Raises:
             IndexError: an index is out of range.
@@ -158,15 +158,15 @@ class RgbDecoder:
         """
         if not len(indices):
             raise ArgumentError("indices must name at least one frame")
-        wanted = self._resolve(indices)
-        pictures = dict(self._read(sorted(set(wanted))))
-        shapes = {pictures[i].shape for i in wanted}
+        positions = self._resolve(indices)
+        pictures = dict(self._read(sorted(set(positions))))
+        shapes = {pictures[i].shape for i in positions}
         if len(shapes) > 1:
             sizes = sorted({f"{width}x{height}" for height, width, _ in shapes})
             raise UnsupportedStream(
                 f"{self._source.name}: the picture size changes within the video ({', '.join(sizes)})"
             )
-        return RgbFrames(np.stack([pictures[i] for i in wanted]), np.array(wanted, np.int64))
+        return RgbFrames(np.stack([pictures[i] for i in positions]), np.array(positions, np.int64))
 
     def iter_frames_at(self, indices: Sequence[int]) -> Iterator[tuple[int, Picture]]:
         """Like :meth:`get_frames_at`, one picture in memory at a time.
@@ -181,16 +181,17 @@ class RgbDecoder:
         return self._read(sorted(set(self._resolve(indices))))
 
     def _resolve(self, indices: Sequence[int]) -> list[int]:
-        """Positions from 0."""
+        """Positions counted from 0."""
         positions, total = [operator.index(i) for i in indices], len(self)
         for i in positions:
             if not -total <= i < total:
                 raise IndexError(f"frame {i} of a video with {total} frames (0 to {total - 1})")
         return [i % total for i in positions]
 
-    def _read(self, wanted: list[int]) -> Iterator[tuple[int, Picture]]:
-        missing = dict.fromkeys(wanted)
-        for index, frame, _ in PictureReader(self._source, self._scan.packets, self._pictures).read(wanted):
+    def _read(self, positions: list[int]) -> Iterator[tuple[int, Picture]]:
+        missing = dict.fromkeys(positions)
+        reader = PictureReader(source=self._source, packets=self._scan.packets, pictures=self._pictures)
+        for index, frame, _ in reader.read(positions):
             if frame.is_corrupt:
                 raise MalformedStream(f"{self._source.name}: picture {index} is damaged")
             missing.pop(index)
@@ -202,7 +203,7 @@ class RgbDecoder:
 def read_keyframes(
     source: SourceLike | MotionDecoder | RgbDecoder, max_frames: int | None = None
 ) -> RgbFrames:
-    """The keyframes of a video; nothing else is decoded.
+    """Decode the keyframes of a video and no other picture.
 
     Args:
         source: see :class:`RgbDecoder`.
@@ -220,24 +221,23 @@ def read_keyframes(
     decoder = source if isinstance(source, RgbDecoder) else RgbDecoder(source)
     positions = decoder.keyframe_indices()
     if max_frames is not None and len(positions) > max_frames:
-        # Midpoints of equal parts.
-        part = (np.arange(max_frames) + 0.5) * len(positions) / max_frames
-        positions = [positions[i] for i in part.astype(np.intp)]
+        midpoints = (np.arange(max_frames) + 0.5) * len(positions) / max_frames  # of equal parts
+        positions = [positions[i] for i in midpoints.astype(np.intp)]
     return decoder.get_frames_at(positions)
 
 
 def read_rgb_at(source: SourceLike | MotionDecoder, indices: Sequence[int]) -> RgbFrames:
-    """Pictures at presentation positions: :meth:`RgbDecoder.get_frames_at` of a file read once."""
+    """Read pictures at presentation positions; see :meth:`RgbDecoder.get_frames_at`."""
     return RgbDecoder(source).get_frames_at(indices)
 
 
 def iter_rgb_at(source: SourceLike | MotionDecoder, indices: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-    """Pictures one at a time: :meth:`RgbDecoder.iter_frames_at` of a file read once."""
+    """Read pictures one at a time; see :meth:`RgbDecoder.iter_frames_at`."""
     return RgbDecoder(source).iter_frames_at(indices)
 
 
 def count_frames(source: SourceLike | MotionDecoder) -> int:
-    """Pictures of a video.
+    """Count the pictures of a video.
 
     Raises:
         MalformedStream: damaged file, cut short, or no picture in it.

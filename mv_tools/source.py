@@ -1,4 +1,4 @@
-"""Opening untrusted video files through libavformat, with errors in words."""
+"""Opening untrusted video files through libavformat."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """Size of the file in bytes."""
         return self.stamp[0]
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Size and time of change in nanoseconds: another one, another file."""
+        """(size in bytes, time of modification in nanoseconds), which change with the file."""
         if self.path is None:
             return len(self.data or b""), 0
-        found = self.path.stat()
-        return found.st_size, found.st_mtime_ns
+        status = self.path.stat()
+        return status.st_size, status.st_mtime_ns
 
     def open_raw(self) -> IO[bytes]:
-        """The file's own bytes."""
+        """Open the bytes of the file."""
         return io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb")
 
     def _is_mp4(self) -> bool:
@@ -91,12 +91,13 @@ class Source:
         """Open with libavformat.
 
         Args:
-            packets_only: nothing will be decoded. The tables of an MP4 file tell all that demuxing
-                needs, so libavformat is kept from decoding pictures to learn more, which takes it
-                as long as parsing dozens of them.
+            packets_only: nothing will be decoded. The tables of an MP4 file hold all that demuxing
+                needs, so libavformat is kept from decoding pictures to find more, which takes as long
+                as parsing dozens of them.
 
         Raises:
             MalformedStream: empty, not a media file, or its header is damaged.
+            PermissionError: the file can't be read.
         """
         if self.size == 0:
             raise MalformedStream(f"{self.name}: the file is empty (0 bytes)")
@@ -109,18 +110,14 @@ class Source:
             return av.open(target, mode="r", options=options)
         except av.error.PermissionError as error:
             raise PermissionError(errno.EACCES, "not readable", self.name) from error
-        except (av.error.FFmpegError, ValueError) as error:
+        except av.error.FFmpegError as error:
             raise MalformedStream(
                 f"{self.name}: not a video file that can be opened; it is damaged, cut short before "
-                f"its index, or of another kind ({_reason(error)})"
+                f"its index, or of another kind ({str(error.strerror or error).lower()})"
             ) from error
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", "") or error).lower()
-
-
-def video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
     """The first video stream that is not a cover picture.
 
     Raises:
@@ -150,7 +147,7 @@ def open_video(
     """
     source = Source.of(source)
     with source.open(packets_only=packets_only) as container:
-        stream = video_stream(container, source.name)
+        stream = _video_stream(container, source.name)
         if stream.codec_context is None:
             raise UnsupportedStream(f"{source.name}: no decoder for this video codec")
         yield container, stream

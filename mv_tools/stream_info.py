@@ -29,11 +29,11 @@ class StreamParameters:
     """The sequence parameter set of the first picture.
 
     Attributes:
-        profile_idc: its number, and
+        profile_idc: number of the profile.
         profile: its name (annex A), None for unlisted numbers.
         level: such as "3.1", "4" or "1b".
-        num_ref_frames: max_num_ref_frames, the frames that the stream may keep for reference.
-        entropy_coding: of the first picture.
+        num_ref_frames: max_num_ref_frames, the most frames kept for reference.
+        entropy_coding: entropy coding of the first picture.
     """
 
     profile_idc: int
@@ -45,15 +45,15 @@ class StreamParameters:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureHeader:
-    """What the slice headers of one picture say.
+    """Slice header fields of one picture.
 
     Attributes:
         pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
         reference: whether other pictures may refer to it.
         structure: "frame", or "top"/"bottom" for a field picture.
-        mbaff: whether macroblock pairs choose between frame and field.
-        slices: how many.
-        bits: of its slices.
+        mbaff: whether macroblock pairs are coded adaptively as frame or field.
+        slices: number of slices.
+        bits: size of its slices.
     """
 
     pict_type: PictType
@@ -69,15 +69,16 @@ class PictureStatistics:
     """Counts of one picture.
 
     Attributes:
-        macroblocks: all of them: `intra` + `skipped` + `inter`.
-        intra: macroblocks, of which `pcm` are I_PCM.
-        skipped: P_Skip and B_Skip.
-        inter: coded inter macroblocks, of which `direct_16x16` are B_Direct_16x16.
+        macroblocks: all macroblocks: `intra` + `skipped` + `inter`.
+        intra: intra macroblocks, `pcm` (I_PCM) included.
+        skipped: P_Skip and B_Skip macroblocks.
+        inter: coded inter macroblocks, `direct_16x16` (B_Direct_16x16) included.
         direct_8x8: sub-macroblocks of B_8x8 whose motion is derived.
-        partitions_16x16 ... partitions_4x4: partitions with a motion vector of their own (of one list
-            or both): a 16x8 macroblock counts twice, derived motion is not counted.
-        blocks_without_motion: 4x4 blocks that use no list (intra), and those that use
-        blocks_list0, blocks_list1, blocks_bipredicted: one list or both, derived motion included.
+        partitions_16x16 ... partitions_4x4: partitions with coded motion vectors (for one list or both):
+            a 16x8 macroblock counts twice, derived motion is not counted.
+        blocks_without_motion: 4x4 blocks that use no list (intra).
+        blocks_list0, blocks_list1, blocks_bipredicted: 4x4 blocks that use one list or both, derived motion
+            included.
     """
 
     macroblocks: int

@@ -1,4 +1,4 @@
-"""Re-encoding with a stated recipe, through ffmpeg-python and imageio-ffmpeg's bundled ffmpeg."""
+"""Re-encoding with a given recipe, through ffmpeg-python and the ffmpeg that imageio-ffmpeg bundles."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import ffmpeg
-import imageio_ffmpeg
 import numpy as np
 
 from .atomic import atomic_write
 from .display import UPRIGHT
-from .errors import ArgumentError, MalformedStream, UnsupportedStream
-from .pictures.index import NO_TAG, PictureIndex
+from .errors import ArgumentError, BackendUnavailable, MalformedStream, UnsupportedStream
+from .pictures.index import PictureIndex
 from .pictures.notes import stream_notes
 from .pictures.numbering import index_pictures
-from .pictures.packets import NO_PTS
+from .pictures.packets import NO_PACKET, NO_PTS
 from .pictures.scan import StreamScan, scan_stream
 from .source import FORMATS, Source
 
@@ -32,23 +30,23 @@ __all__ = ["Recipe", "transcode"]
 
 log = logging.getLogger("mv_tools")
 
-_TIMED: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))
+_TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of containers with a time per picture
 _ENCODERS: Final = {"h264": "libx264", "mpeg4": "mpeg4"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to encode. The default suits motion features: every vector refers to the frame before.
+    """Encoder settings. The defaults suit motion features: each vector refers to the frame before.
 
     Attributes:
         codec: "h264", or "mpeg4" for MPEG-4 Part 2 (what CoViAR and MoCLIP-Lite used).
         gop: frames from one I picture to the next.
         bframes: consecutive B pictures.
         refs: reference pictures (H.264).
-        crf: quality of H.264, 0 (lossless) to 51; for MPEG-4 the quantiser, 1 to 31.
-        preset: x264's effort.
+        crf: quality for H.264, 0 (lossless) to 51; the quantiser for MPEG-4, 1 to 31.
+        preset: x264's preset.
         side: scale the short side to this many pixels; None keeps the size.
-        threads: of the encoder; 0 for all cores.
+        threads: encoder threads; 0 for all cores.
     """
 
     codec: str = "h264"
@@ -71,11 +69,16 @@ class Recipe:
             raise ArgumentError(f"side must be at least 2 pixels, got {self.side}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The recipe as plain values, for manifests and cache keys."""
+        """The recipe as JSON values, for manifests and cache keys."""
         return asdict(self)
 
-    def _arguments(self) -> dict[str, Any]:
-        out: dict[str, Any] = {
+    def keeps_times(self, target: Path) -> bool:
+        """Whether pictures keep their times in a file with this name."""
+        return self.codec == "h264" and target.suffix in _TIMED_SUFFIXES
+
+    def ffmpeg_arguments(self) -> dict[str, Any]:
+        """Output arguments for ffmpeg-python."""
+        arguments: dict[str, Any] = {
             "vcodec": _ENCODERS[self.codec],
             "g": self.gop,
             "bf": self.bframes,
@@ -83,11 +86,11 @@ class Recipe:
             "pix_fmt": "yuv420p",
         }
         if self.codec == "h264":
-            # No I pictures at scene cuts: the GOP is what the recipe says.
-            out |= {"crf": self.crf, "preset": self.preset, "refs": self.refs, "sc_threshold": 0}
+            # No I pictures at scene cuts, so that the GOP is the recipe's.
+            arguments |= {"crf": self.crf, "preset": self.preset, "refs": self.refs, "sc_threshold": 0}
         else:
-            out |= {"q:v": max(1, min(self.crf, 31)), "sc_threshold": 1_000_000_000}
-        return out
+            arguments |= {"q:v": max(1, min(self.crf, 31)), "sc_threshold": 1_000_000_000}
+        return arguments
 
 
 def transcode(
@@ -119,7 +122,8 @@ def transcode(
         FileNotFoundError: there is no such file.
         MalformedStream: it can't be decoded.
         OSError: it can't be written; errno.ENOSPC if the disk is full.
-        ArgumentError: a recipe value out of range, or `dst` is `src`.
+        ArgumentError: a recipe value out of range, no file ending, or `dst` is `src`.
+        BackendUnavailable: ffmpeg-python or imageio-ffmpeg is not installed.
     """
     recipe = Recipe(
         codec=codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side, threads=threads
@@ -128,22 +132,21 @@ def transcode(
     if target.exists() and target.resolve() == Path(src).resolve():
         raise ArgumentError(f"{dst}: source and destination are the same file")
     if not target.suffix:
-        raise ArgumentError(f"{dst}: give the file an ending such as .mp4, it chooses the container")
-    original = _read(source)
+        raise ArgumentError(f"{dst}: the file needs an ending such as .mp4, which chooses the container")
+    original = _read_original(source)
     with atomic_write(target) as draft:
-        _run_ffmpeg(original, draft, target, recipe)
-        if _is_timed(recipe, target):  # other containers have one rate: pictures are repeated or left out
-            copied = index_pictures(Source.of(draft), scan_stream(Source.of(draft)))
-            if len(copied) != len(original.pictures):
-                raise MalformedStream(
-                    f"{source.name}: the copy would have {len(copied)} of {len(original.pictures)} pictures"
-                )
+        _encode(original, draft, target, recipe)
+        if recipe.keeps_times(target):  # others have one rate: pictures are repeated or left out
+            copy = Source.of(draft)
+            count, expected = len(index_pictures(copy, scan_stream(copy))), len(original.pictures)
+            if count != expected:
+                raise MalformedStream(f"{source.name}: the copy would have {count} of {expected} pictures")
     return target
 
 
 @dataclass(frozen=True)
 class _Original:
-    """The file to re-encode, with what decides how ffmpeg is called."""
+    """The file to re-encode."""
 
     source: Source
     scan: StreamScan
@@ -151,22 +154,22 @@ class _Original:
 
     @property
     def damaged(self) -> bool:
-        """Whether damage is known; ffmpeg then goes on behind it as the decoder does."""
+        """Whether damage is known; ffmpeg then continues behind it as the decoder does."""
         pictures = self.pictures
-        return bool(self.scan.packets.corrupt.any() or pictures.corrupt.any() or pictures.damaged)
+        return bool(self.scan.packets.corrupt.any() or pictures.corrupt.any() or pictures.refused)
 
     @property
     def interval(self) -> float | None:
-        """Seconds from picture to picture where the container's times can't be kept: they are those of
-        decoding, or fall back. None where they can, and where there are none."""
+        """Seconds from picture to picture, where the container's times can't be kept because they are those
+        of decoding or decrease. None where they can, and where there are none."""
         packet, times = self.pictures.packet, self.pictures.times
-        ticks = np.where(packet == NO_TAG, NO_PTS, self.scan.packets.pts[packet])
+        ticks = np.where(packet == NO_PACKET, NO_PTS, self.scan.packets.pts[packet])
         if times is None or len(times) < 2 or (NO_PTS not in ticks and (np.diff(ticks) > 0).all()):
             return None
         return float(times[-1] - times[0]) / (len(times) - 1)
 
 
-def _read(source: Source) -> _Original:
+def _read_original(source: Source) -> _Original:
     """Number the pictures of the original; what is left out or damaged is logged.
 
     Raises:
@@ -175,46 +178,85 @@ def _read(source: Source) -> _Original:
     scan = scan_stream(source)
     scan.packets.require_whole(source.name)
     pictures = index_pictures(source, scan)
-    if 2 * int(pictures.corrupt.sum()) > len(pictures):
-        raise MalformedStream(
-            f"{source.name}: {int(pictures.corrupt.sum())} of {len(pictures)} pictures are damaged"
-        )
+    damaged = int(pictures.corrupt.sum())
+    if 2 * damaged > len(pictures):
+        raise MalformedStream(f"{source.name}: {damaged} of {len(pictures)} pictures are damaged")
     for note in stream_notes(scan, pictures):
         log.warning("%s: %s", source.name, note)
     return _Original(source, scan, pictures)
 
 
-def _is_timed(recipe: Recipe, target: Path) -> bool:
-    """Whether pictures keep their own times in the copy."""
-    return recipe.codec == "h264" and target.suffix in _TIMED
+def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> None:
+    """Run ffmpeg.
 
-
-def _scaled(video: Any, aspect: Fraction, side: int | None) -> Any:
-    """Scale to square pixels, and the short side to `side` if it is given; ffmpeg has turned the picture."""
-    wide = f"iw*{aspect.numerator}/{aspect.denominator}"
-    if side is not None:
-        return video.filter(
-            "scale",
-            w=f"if(gt({wide},ih),2*round({side}*{wide}/ih/2),{side})",
-            h=f"if(gt({wide},ih),{side},2*round({side}*ih/({wide})/2))",
+    Raises:
+        BackendUnavailable: ffmpeg-python or imageio-ffmpeg is not installed.
+        MotionError, OSError, ArgumentError: see `_error`.
+    """
+    try:
+        import ffmpeg
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"transcoding needs {error.name}; pip install ffmpeg-python imageio-ffmpeg"
+        ) from error
+    source = original.source
+    with _utf8_name(source.path or Path(source.name)) as readable, _utf8_name(draft) as writable:
+        video = _filtered(
+            ffmpeg.input(f"file:{readable}", **_input_options(original)).video, original, recipe
         )
-    return video if aspect == 1 else video.filter("scale", w=f"2*round({wide}/2)", h="ih")
+        arguments = recipe.ffmpeg_arguments()
+        if recipe.keeps_times(target):
+            time_base = "demux" if original.interval is None else "filter"
+            arguments |= {"fps_mode": "vfr", "enc_time_base": time_base}
+        job = ffmpeg.output(video, f"file:{writable}", **arguments)
+        job = job.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
+        try:
+            job.run(
+                cmd=imageio_ffmpeg.get_ffmpeg_exe(),
+                capture_stdout=True,
+                capture_stderr=True,
+                overwrite_output=True,
+            )
+        except ffmpeg.Error as error:
+            messages = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
+            raise _error(messages, source.name, target) from error
 
 
-def _run_ffmpeg(original: _Original, draft: Path, target: Path, recipe: Recipe) -> None:
-    source, display = original.source, original.scan.display
+def _input_options(original: _Original) -> dict[str, Any]:
     options: dict[str, Any] = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    display = original.scan.display
     if display.orientation == UPRIGHT and display.notes:
         options["display_rotation"] = 0  # ffmpeg would turn by any angle
     if not original.damaged:
         options["xerror"] = None
-    with _encodable(source.path or Path(source.name)) as readable, _encodable(draft) as writable:
-        _call_ffmpeg(original, readable, writable, target, recipe, options)
+    return options
+
+
+def _filtered(video: Any, original: _Original, recipe: Recipe) -> Any:
+    """Set times where the original's can't be kept, scale to square pixels, pad to even sizes."""
+    if original.interval is not None:
+        video = video.filter("setpts", f"N*{original.interval:.9f}/TB")
+    video = _scaled(video, original.scan.display.upright_aspect, recipe.side)
+    video = video.filter("pad", w="ceil(iw/2)*2", h="ceil(ih/2)*2")
+    return video.filter("setsar", sar="1")
+
+
+def _scaled(video: Any, aspect: Fraction, side: int | None) -> Any:
+    """Scale the upright picture to square pixels, and its short side to `side` if given."""
+    width = f"iw*{aspect.numerator}/{aspect.denominator}"
+    if side is not None:
+        return video.filter(
+            "scale",
+            w=f"if(gt({width},ih),2*round({side}*{width}/ih/2),{side})",
+            h=f"if(gt({width},ih),{side},2*round({side}*ih/({width})/2))",
+        )
+    return video if aspect == 1 else video.filter("scale", w=f"2*round({width}/2)", h="ih")
 
 
 @contextmanager
-def _encodable(path: Path) -> Iterator[Path]:
-    """The path, or a link to it where its name is not UTF-8, which ffmpeg-python does not take."""
+def _utf8_name(path: Path) -> Iterator[Path]:
+    """The path, or a link to it if its name is not UTF-8, which ffmpeg-python refuses."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -226,38 +268,15 @@ def _encodable(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _call_ffmpeg(
-    original: _Original, readable: Path, writable: Path, target: Path, recipe: Recipe, options: dict[str, Any]
-) -> None:
-    source, display = original.source, original.scan.display
-    video = ffmpeg.input(f"file:{readable}", **options).video
-    if original.interval is not None:
-        video = video.filter("setpts", f"N*{original.interval:.9f}/TB")
-    video = _scaled(video, display.upright_aspect, recipe.side)
-    video = video.filter("pad", w="ceil(iw/2)*2", h="ceil(ih/2)*2")
-    video = video.filter("setsar", sar="1")
-    arguments = recipe._arguments()
-    if _is_timed(recipe, target):
-        arguments |= {"fps_mode": "vfr", "enc_time_base": "demux" if original.interval is None else "filter"}
-    job = ffmpeg.output(video, f"file:{writable}", **arguments).global_args(
-        "-nostdin", "-hide_banner", "-loglevel", "error"
-    )
-    try:
-        job.run(
-            cmd=imageio_ffmpeg.get_ffmpeg_exe(),
-            capture_stdout=True,
-            capture_stderr=True,
-            overwrite_output=True,
+def _error(messages: list[str], name: str, target: Path) -> Exception:
+    """The error that ffmpeg's messages describe."""
+    if any("No space left" in line for line in messages):
+        return OSError(errno.ENOSPC, "the disk is full", str(target.parent))
+    if any("does not contain any stream" in line or "matches no streams" in line for line in messages):
+        return UnsupportedStream(f"{name}: no video stream to transcode")
+    if any("Unable to choose an output format" in line for line in messages):
+        return ArgumentError(
+            f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
         )
-    except ffmpeg.Error as error:
-        lines = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
-        if any("No space left" in line for line in lines):
-            raise OSError(errno.ENOSPC, "the disk is full", str(target.parent)) from error
-        if any("does not contain any stream" in line or "matches no streams" in line for line in lines):
-            raise UnsupportedStream(f"{source.name}: no video stream to transcode") from error
-        if any("Unable to choose an output format" in line for line in lines):
-            raise ArgumentError(
-                f"{target}: the ending {target.suffix!r} names no container; use .mp4, .mkv or .avi"
-            ) from error
-        reason = re.sub(r"^\[[^\]]*\] ", "", lines[0]) if lines else "ffmpeg gave no reason"
-        raise MalformedStream(f"{source.name}: transcoding failed: {reason}") from error
+    reason = re.sub(r"^\[[^\]]*\] ", "", messages[0]) if messages else "ffmpeg gave no reason"
+    return MalformedStream(f"{name}: transcoding failed: {reason}")

@@ -1,4 +1,4 @@
-"""Pictures of motion: colour coded, as arrows over the frame, as PNG and MP4."""
+"""Drawings of motion fields: colour coded, as arrows over the picture, as PNG and MP4."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import av
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
 
 from .atomic import atomic_write
 from .decoder import MotionDecoder
@@ -22,18 +21,22 @@ from .raster import pool, to_dense
 from .rgb import RgbDecoder, iter_rgb_at, read_rgb_at
 from .source import SourceLike
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 __all__ = ["STYLES", "Style", "colour_wheel", "flow_to_rgb", "render", "save_mp4", "save_png"]
 
 Style: TypeAlias = Literal["arrows", "colour", "both"]
 STYLES: Final[tuple[str, ...]] = get_args(Style)
 _ARROW_CELL: Final = 24
-_CLOCK: Final = 90_000  # ticks a second of a film's own times
-_SHOWN_WIDTH: Final = 720
-_MIN_SHOWN: Final = 0.25  # pixels per frame: shorter arrows are dots that only hide the picture
+_CLOCK: Final = 90_000  # ticks per second of a film's time stamps
+_MIN_WIDTH: Final = 720  # smaller pictures are enlarged to about this width
+_MIN_LENGTH: Final = 0.25  # pixels per frame: shorter arrows are dots that only hide the picture
+_DEFAULT_RATE: Final = 25.0  # frames per second if unknown
 
 
 def flow_to_rgb(field: npt.NDArray[np.float32], max_length: float | None = None) -> npt.NDArray[np.uint8]:
-    """Colour code a field: hue is the direction, saturation the length, white is still.
+    """Colour code a field: hue is the direction, saturation the length, white no motion.
 
     Args:
         field: float32 [H, W, 2].
@@ -42,6 +45,8 @@ def flow_to_rgb(field: npt.NDArray[np.float32], max_length: float | None = None)
     Returns:
         uint8 [H, W, 3].
     """
+    from PIL import Image
+
     length = np.linalg.norm(field, axis=-1)
     top = max_length if max_length is not None else max(float(np.percentile(length, 99)), 1.0)
     hue = (np.arctan2(field[..., 1], field[..., 0]) / (2 * np.pi)) % 1.0
@@ -52,7 +57,7 @@ def flow_to_rgb(field: npt.NDArray[np.float32], max_length: float | None = None)
 
 
 def colour_wheel(size: int) -> npt.NDArray[np.uint8]:
-    """The key to :func:`flow_to_rgb`: uint8 [size, size, 4], transparent outside the wheel."""
+    """Legend of :func:`flow_to_rgb`: uint8 [size, size, 4], transparent outside the wheel."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1
     x, y = np.meshgrid(axis, axis)
     rgb = flow_to_rgb(np.stack([x, y], axis=-1), max_length=1.0)
@@ -67,7 +72,7 @@ def render(
     max_length: float | None = None,
     region: Region | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Draw a block field over a picture, with the colour wheel as a key.
+    """Draw a block field over a picture, with the colour wheel as a legend.
 
     Args:
         picture: uint8 [H, W, 3].
@@ -77,12 +82,14 @@ def render(
         region: the part of the field's grid that the picture shows (see :func:`mv_tools.to_dense`).
 
     Returns:
-        uint8 [k H, k W, 3]: small pictures are enlarged k times so that arrows can be told apart.
+        uint8 [k H, k W, 3]: small pictures are enlarged k times so that arrows can be distinguished.
         Arrows are drawn at three times their length.
 
     Raises:
         ArgumentError: an unknown style.
     """
+    from PIL import Image
+
     if style not in STYLES:
         raise ArgumentError(f"style must be one of {STYLES}, got {style!r}")
     height, width = picture.shape[:2]
@@ -100,34 +107,40 @@ def render(
     )
     if style in ("arrows", "both"):
         _draw_arrows(image, dense, scale)
-    _draw_key(image, top)
+    _draw_legend(image, top)
     return np.asarray(image)
 
 
 def enlargement(width: int) -> int:
     """How many times a picture of this width is enlarged for drawing."""
-    return max(1, round(_SHOWN_WIDTH / width))
+    return max(1, round(_MIN_WIDTH / width))
 
 
 def _draw_arrows(image: Image.Image, dense: npt.NDArray[np.float32], scale: int) -> None:
+    """Draw the mean motion of each cell, three times its length."""
+    from PIL import ImageDraw
+
     height, width = dense.shape[:2]
     cell = max(8, _ARROW_CELL // scale)
     rows, columns = max(1, height // cell), max(1, width // cell)
     mean = pool(np.moveaxis(dense, -1, 0), (rows, columns))
     draw = ImageDraw.Draw(image)
-    for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_SHOWN), strict=True):
+    for row, column in zip(*np.nonzero(np.linalg.norm(mean, axis=0) >= _MIN_LENGTH), strict=True):
         dx, dy = (3 * scale * mean[:, row, column]).tolist()
         x, y = (column + 0.5) * image.width / columns, (row + 0.5) * image.height / rows
         draw.line([(x + 1, y + 1), (x + dx + 1, y + dy + 1)], fill=(0, 0, 0), width=1)
         draw.line([(x, y), (x + dx, y + dy)], fill=(255, 255, 255), width=1)
-        angle, head = np.arctan2(dy, dx), min(7.0, 3.0 + 0.15 * float(np.hypot(dx, dy)))
+        angle, size = np.arctan2(dy, dx), min(7.0, 3.0 + 0.15 * float(np.hypot(dx, dy)))
         wings = [
-            (x + dx - head * np.cos(angle + s), y + dy - head * np.sin(angle + s)) for s in (0.45, -0.45)
+            (x + dx - size * np.cos(angle + side), y + dy - size * np.sin(angle + side))
+            for side in (0.45, -0.45)
         ]
         draw.polygon([(x + dx, y + dy), *wings], fill=(255, 255, 255), outline=(0, 0, 0))
 
 
-def _draw_key(image: Image.Image, top: float) -> None:
+def _draw_legend(image: Image.Image, top: float) -> None:
+    from PIL import Image, ImageDraw
+
     size = max(24, min(image.size) // 7)
     wheel = Image.fromarray(colour_wheel(size), "RGBA")
     left, upper = image.width - size - 6, 6
@@ -152,6 +165,8 @@ def save_png(
         IndexError: there is no such picture.
         MotionError: the file can't be read.
     """
+    from PIL import Image
+
     decoder = MotionDecoder(source, backend=backend)
     frame = decoder.get_frames_at([index])[0]
     picture = read_rgb_at(decoder, [frame.frame_index]).frames[0]
@@ -173,8 +188,7 @@ def save_mp4(
 ) -> Path:
     """Draw the motion of each picture of a video (or of chosen ones) as an H.264 film.
 
-    Pictures keep their own times. One scale of colours for the whole film: the largest 99th percentile
-    of its pictures.
+    Pictures keep their times. The film has one colour scale: the largest 99th percentile of its pictures.
 
     Raises:
         MotionError: the file can't be read.
@@ -182,30 +196,39 @@ def save_mp4(
     decoder = MotionDecoder(source, backend=backend)
     decoder.packets.require_whole(decoder.source.name)
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
-    _, first = np.unique(decoder.frame_of[chosen], return_index=True)  # of two fields one is drawn
+    _, first = np.unique(decoder.frame_of[chosen], return_index=True)  # one of two fields is drawn
     chosen = [chosen[i] for i in first]
-    top = 1.0
+    max_length = 1.0
     for frame in decoder.iter_frames_at(chosen):
-        top = max(top, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
+        max_length = max(max_length, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
     target = Path(dst)
-    rate = Fraction(decoder.metadata.average_fps or 25.0).limit_denominator(1001)
+    with atomic_write(target) as draft:
+        _write_film(draft, decoder, chosen, style, max_length)
+    return target
+
+
+def _write_film(
+    path: Path, decoder: MotionDecoder, chosen: list[int], style: Style, max_length: float
+) -> None:
+    """Encode the drawings of the chosen pictures."""
+    metadata, numbers = decoder.metadata, decoder.frame_of[chosen]
     edges = RgbDecoder(decoder).edges()
-    tick, start = -1, edges[decoder.frame_of[chosen[0]]]
-    with atomic_write(target) as draft, av.open(str(draft), mode="w") as container:
+    start, tick = edges[numbers[0]], -1
+    scale = enlargement(metadata.display_width)
+    rate = Fraction(metadata.average_fps or _DEFAULT_RATE).limit_denominator(1001)
+    with av.open(str(path), mode="w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "20"})
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _CLOCK)
-        scale = enlargement(decoder.metadata.display_width)
-        stream.width = decoder.metadata.display_width * scale // 2 * 2
-        stream.height = decoder.metadata.display_height * scale // 2 * 2
-        pictures = iter_rgb_at(decoder, decoder.frame_of[chosen].tolist())
+        stream.width = metadata.display_width * scale // 2 * 2
+        stream.height = metadata.display_height * scale // 2 * 2
+        pictures = iter_rgb_at(decoder, numbers.tolist())
         for frame, (number, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
             field = flow(frame)
-            drawn = render(picture, field, style, top, decoder.metadata.region(field.shape[1:]))
-            drawn = np.ascontiguousarray(drawn[: stream.height, : stream.width])
-            shown = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+            drawing = render(picture, field, style, max_length, metadata.region(field.shape[1:]))
+            drawing = np.ascontiguousarray(drawing[: stream.height, : stream.width])
+            encoded = av.VideoFrame.from_ndarray(drawing, format="rgb24")
             tick = max(tick + 1, round((edges[number] - start) * _CLOCK))
-            shown.pts, shown.time_base = tick, Fraction(1, _CLOCK)
-            container.mux(stream.encode(shown))
+            encoded.pts, encoded.time_base = tick, Fraction(1, _CLOCK)
+            container.mux(stream.encode(encoded))
         container.mux(stream.encode(None))
-    return target

@@ -1,4 +1,4 @@
-"""Motion of a whole file written to .npz or .safetensors, a picture at a time."""
+"""Writing motion fields to .npz or .safetensors, one picture at a time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,19 @@ from .motion import MotionFrame, flow
 __all__ = ["Kind", "write_motion"]
 
 Kind: TypeAlias = Literal["vectors", "flow"]
-_COPY: Final = 1 << 20
-_SAFETENSORS_DTYPE: Final = {"int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "float32": "F32", "float64": "F64"}  # fmt: skip
+_COPY_BYTES: Final = 1 << 20
+_SAFETENSORS_DTYPES: Final = {
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "float32": "F32",
+    "float64": "F64",
+}
 
 
 class _Spool:
-    """An array that grows by rows on disk, so that memory stays flat."""
+    """An array that grows by rows on disk, so that memory use stays constant."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -50,7 +57,7 @@ class _Spool:
     def chunks(self) -> Iterator[bytes]:
         self._file.close()
         with self.path.open("rb") as file:
-            while chunk := file.read(_COPY):
+            while chunk := file.read(_COPY_BYTES):
                 yield chunk
 
     @property
@@ -61,24 +68,25 @@ class _Spool:
 def write_motion(
     frames: Iterable[MotionFrame], dst: str | os.PathLike[str], *, kind: Kind = "vectors"
 ) -> int:
-    """Write motion fields; memory does not grow with their number.
+    """Write motion fields; memory use does not grow with their number.
 
-    Arrays, N pictures: ``index``, ``decode_index``, ``frame_index`` int64 [N]; ``pts_seconds`` float64 [N]
-    (NaN where unknown); ``pict_type`` int8 [N] (0 I, 1 P, 2 B); for "vectors", which are as coded, ``mv``
-    int16 [N, 2, H4, W4, 2], ``ref_idx`` int8 [N, 2, H4, W4], and how the picture is shown: ``rotation``
-    int16 [N] (degrees clockwise, after mirroring), ``mirror`` int8 [N], ``sample_aspect_ratio`` float64
-    [N]; for "flow", which is upright and in square pixels, ``flow`` float32 [N, 2, H4, W4].
+    Arrays for N pictures: ``index``, ``decode_index``, ``frame_index`` int64 [N]; ``pts_seconds`` float64 [N]
+    (NaN if unknown); ``pict_type`` int8 [N] (0 I, 1 P, 2 B). With kind "vectors" also, as coded, ``mv``
+    int16 [N, 2, H4, W4, 2] and ``ref_idx`` int8 [N, 2, H4, W4], and how the picture is shown: ``rotation``
+    int16 [N] (degrees clockwise, after mirroring), ``mirror`` int8 [N], ``sample_aspect_ratio`` float64 [N].
+    With kind "flow" also ``flow`` float32 [N, 2, H4, W4], upright and in square pixels.
 
     Args:
         frames: pictures of one size.
-        dst: file ending in .npz (compressed) or .safetensors; it appears when it is complete.
-        kind: the coded vectors, or motion per frame interval.
+        dst: a file name that ends in .npz (compressed) or .safetensors; the file appears when it is complete.
+        kind: "vectors" as coded, or "flow": motion in pixels per frame interval.
 
     Returns:
         The number of pictures written.
 
     Raises:
         ArgumentError: another file ending, an unknown kind, no pictures, or their size changes.
+        OSError: the file can't be written.
     """
     target = Path(dst)
     if target.suffix not in (".npz", ".safetensors"):
@@ -110,13 +118,13 @@ def _spooled(frames: Iterable[MotionFrame], folder: Path, kind: Kind) -> Iterato
             np.array(seconds, np.float64),
             np.array("IPB".index(frame.pict_type), np.int8),
         ]
-        row += [frame.mv, frame.ref_idx, *_shown(frame)] if kind == "vectors" else [flow(frame)]
+        row += [frame.mv, frame.ref_idx, *_display(frame)] if kind == "vectors" else [flow(frame)]
         for spool, value in zip(spools, row, strict=True):
             spool.append(value)
     yield spools
 
 
-def _shown(frame: MotionFrame) -> list[npt.NDArray[Any]]:
+def _display(frame: MotionFrame) -> list[npt.NDArray[Any]]:
     """How a player shows the picture."""
     orientation = frame.orientation
     return [
@@ -146,7 +154,7 @@ def _write_safetensors(path: Path, spools: list[_Spool]) -> None:
     for spool in sorted(spools, key=lambda s: -np.dtype(s.dtype).itemsize):  # keeps data aligned
         size = int(np.prod(spool.full_shape)) * np.dtype(spool.dtype).itemsize
         header[spool.name] = {
-            "dtype": _SAFETENSORS_DTYPE[str(spool.dtype)],
+            "dtype": _SAFETENSORS_DTYPES[str(spool.dtype)],
             "shape": spool.full_shape,
             "data_offsets": [position, position + size],
         }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..results.confusion import drawing
-from ..results.report import STREAM_WORDS
 from ..storage.files import atomic_path
+from ..streams import Stream
 from .grid import Ablation
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _draw_curves(
 ) -> None:
     for stream in summary["stream"].unique():
         rows = summary[summary["stream"] == stream].set_index(key).reindex([label[0] for label in labels])
-        (line,) = axes.plot(positions, rows["mean"], "o-", label=STREAM_WORDS[stream])
+        (line,) = axes.plot(positions, rows["mean"], "o-", label=Stream(stream).words)
         axes.fill_between(positions, rows["low"], rows["high"], color=line.get_color(), alpha=0.15)
     if min(positions) > 0 and max(positions) / min(positions) >= 8:
         axes.set_xscale("log", base=2)
@@ -79,7 +79,7 @@ def _draw_curves(
 def _draw_rows(axes: Axes, labels: Labels, keys: Sequence[str], summary: pd.DataFrame) -> None:
     streams = list(summary["stream"].unique())
     for number, stream in enumerate(streams):
-        style: dict[str, Any] = {"color": f"C{number}", "label": STREAM_WORDS[stream]}
+        style: dict[str, Any] = {"color": f"C{number}", "label": Stream(stream).words}
         rows = summary[summary["stream"] == stream].set_index(list(keys))
         if len(rows) > 1 and rows["mean"].nunique() == 1:  # the grid does not affect this stream
             axes.axvline(rows["mean"].iloc[0], ls=":", lw=1.2, **style)
@@ -105,7 +105,7 @@ def _draw_differences(axes: Axes, ablation: Ablation, labels: Labels, difference
     axes.plot([0], [reference], "k|", ms=14)
     axes.axvline(0, color="black", lw=0.8)
     _label_rows(axes, labels)
-    axes.set_xlabel(f"{STREAM_WORDS[ablation.stream]}: points from the reference, same clips")
+    axes.set_xlabel(f"{Stream(ablation.stream).words}: points from the reference, same clips")
 
 
 def _label_rows(axes: Axes, labels: Labels) -> None:

@@ -18,8 +18,8 @@ from mv_tools import MotionError
 
 from ..errors import MoclipError, report_bug
 from ..experiment.config import Experiment
-from ..experiment.run import fill_cache, run_experiment
-from ..experiment.session import Workspace
+from ..experiment.run import run_experiment
+from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
 from ..progress import Reporter, Silent
 from .figures import draw
@@ -99,7 +99,7 @@ def _extract_features(runs: Sequence[GridRun], reporter: Reporter) -> list[Failu
         if key not in problems:
             problems[key] = None
             try:
-                fill_cache(Workspace(run.experiment, reporter))
+                _ = Session(run.experiment, reporter).extraction
             except (MoclipError, MotionError, OSError) as error:
                 problems[key] = " ".join(str(error).split())
                 reporter.warn(f"{run.words}: {problems[key]}")
@@ -124,7 +124,7 @@ def _run_cell(experiment: Experiment, stop: Path, threads: int) -> str | None:
     torch.set_num_threads(threads)
     logging.getLogger().addHandler(logging.NullHandler())  # the parent has already printed the warnings
     try:
-        run_experiment(Workspace(experiment, _Interruptible(stop)))
+        run_experiment(Session(experiment, _Interruptible(stop)))
     except (MoclipError, MotionError, OSError) as error:
         return " ".join(str(error).split())
     return None

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..results.report import STREAM_WORDS, markdown_table
+from ..results.report import markdown_table
 from ..storage.files import write_text
+from ..streams import Stream
 from .grid import Ablation, cell_words
 from .tables import Row, condense, records
 
@@ -25,7 +26,7 @@ def mean_table(ablation: Ablation, summary: pd.DataFrame, *, costs: bool = False
     rows = [
         [
             *(str(row[key]) for key in keys),
-            STREAM_WORDS[row["stream"]],
+            Stream(row["stream"]).words,
             f"{row['mean']:.1f}",
             "-" if pd.isna(row["low"]) else f"{row['low']:.1f} to {row['high']:.1f}",
             str(row["runs"]),
@@ -82,7 +83,7 @@ def summary_markdown(
     ]
     if len(differences):
         parts += [
-            f"## {STREAM_WORDS[ablation.stream]}: difference from {cell_words(ablation.reference)}",
+            f"## {Stream(ablation.stream).words}: difference from {cell_words(ablation.reference)}",
             markdown_table(*difference_table(ablation, differences)),
             "Points are paired by test: a clip with the same seed and fold in both cells; all tests count equally. "
             f"{_unpaired(differences)} Paired cluster bootstrap and permutation test over groups of clips (over "

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..results.read import STREAMS, ClipKey, Prediction, read_predictions
+from ..results.read import ClipKey, Prediction, read_predictions
 from ..results.statistics import (
     Interval,
     holm,
@@ -20,6 +20,7 @@ from ..results.statistics import (
     verdict,
 )
 from ..storage.files import atomic_path, read_json, write_text
+from ..streams import Stream
 from .grid import Ablation, Cell, GridRun
 
 __all__ = ["Row", "comparisons", "condense", "records", "summarize", "tidy_table", "write_table"]
@@ -35,12 +36,12 @@ def tidy_table(runs: Sequence[GridRun]) -> pd.DataFrame:
     for run in runs:
         metrics = read_json(run.experiment.run.dir / "metrics.json")
         values = {key: str(value) for key, value in run.cell.items()} | {"seed": run.seed}
-        for stream in STREAMS:
+        for stream in Stream:
             if stream not in metrics:
                 continue
             scores, costs = metrics[stream], metrics["costs"].get(stream, {})
             for fold, part in zip(metrics["folds"], scores.get("per_fold") or [scores], strict=True):
-                row: Row = {**values, "fold": fold, "stream": stream}
+                row: Row = {**values, "fold": fold, "stream": str(stream)}
                 row |= {"run_low": scores["ci95"][0], "run_high": scores["ci95"][1]}
                 row |= {key: part[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})

@@ -1,4 +1,4 @@
-"""MobileViCLIP as the appearance stream: one vector for a clip's frames together."""
+"""MobileViCLIP as an appearance encoder: one vector for the frames of a clip."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ..mobileviclip import MobileViCLIP
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..mobileviclip.frames import to_tensor
 from ..training.costs import count_cost
-from .open_clip import AppearanceEncoder
+from .encoder import AppearanceEncoder
 
-__all__ = ["VideoAppearanceEncoder"]
+__all__ = ["MobileViCLIPEncoder"]
 
 
-class VideoAppearanceEncoder(AppearanceEncoder):
-    """A frozen MobileViCLIP behind the interface of frame encoders; a clip's feature is [1, 512].
+class MobileViCLIPEncoder(AppearanceEncoder):
+    """A frozen MobileViCLIP; a clip's feature is [1, 512].
 
     Args:
         model: "mobileviclip-tiny" or "mobileviclip-small".
         pretrained: a tag, the path of a checkpoint, or "none" for random weights.
-        device: where it runs.
+        device: where the model runs.
         seed: of random weights.
-        frames: per clip; those published are for 8.
+        frames: per clip; the published weights are for 8.
 
     Raises:
-        ConfigError, CheckpointError, WeightsUnavailable: it can't be had.
+        ConfigError, CheckpointError, WeightsUnavailable: the model can't be loaded.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class VideoAppearanceEncoder(AppearanceEncoder):
         return self._encoder.config.embed_dim
 
     def prepare(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
-        """uint8 [N, H, W, 3] -> float32 [N, 3, S, S] in 0..1."""
+        """Resize and crop: uint8 [N, H, W, 3] -> float32 [N, 3, S, S] in 0..1."""
         return torch.stack([to_tensor(picture, self._encoder.config.image_size) for picture in pictures])
 
     def encode_prepared(self, batch: Tensor) -> npt.NDArray[np.float32]:
-        """Frames of whole clips, float32 [N T, 3, S, S] -> [N, dim], of length 1."""
+        """Encode the frames of whole clips: float32 [N T, 3, S, S] -> [N, dim], L2-normalised."""
         clips = torch.unflatten(batch, 0, (-1, self._encoder.config.num_frames))
         return np.concatenate([self._encoder.encode_clips(clip[None]) for clip in clips])
 

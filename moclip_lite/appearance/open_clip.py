@@ -1,4 +1,4 @@
-"""The appearance stream: frozen open_clip image and text encoders."""
+"""Frozen CLIP models of open_clip."""
 
 from __future__ import annotations
 
@@ -18,17 +18,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..datasets.prompts import Prompts
-from ..errors import (
-    CheckpointError,
-    ConfigError,
-    WeightsUnavailable,
-    unknown_name,
-)
+from ..errors import CheckpointError, ConfigError, WeightsUnavailable, unknown_name
 from ..mobileviclip.weights import RANDOM
 from ..storage.files import write_tensors
 from ..training.costs import count_cost
 from ..training.freeze import freeze
+from .encoder import AppearanceEncoder
 from .weights import (
     FileWeights,
     WeightsConfig,
@@ -38,23 +33,23 @@ from .weights import (
     tag_config,
 )
 
-__all__ = ["RANDOM", "AppearanceEncoder"]
+__all__ = ["RANDOM", "OpenClipEncoder"]
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
-class AppearanceEncoder:
-    """A frozen CLIP: pictures and sentences to vectors of one space.
+class OpenClipEncoder(AppearanceEncoder):
+    """A frozen CLIP model of open_clip.
 
     Args:
         model: open_clip model name, such as "ViT-B-32".
         pretrained: a pretrained tag of that model (downloaded from a hub), the path of a local
             checkpoint (.safetensors, or a .pt that holds tensors only), or "none" for random
             weights.
-        device: where it runs.
+        device: where the model runs.
         seed: of random weights.
-        weights_of: the tag that a local checkpoint is of, for its activation and preprocessing; None
-            where the file says it or all tags of the model agree.
+        weights_of: the tag that a local checkpoint belongs to, for its activation and preprocessing; None
+            if the file contains them or all tags of the model agree.
 
     Raises:
         ConfigError: an unknown model or tag, or a local checkpoint whose tag must be named.
@@ -80,11 +75,10 @@ class AppearanceEncoder:
 
     @property
     def random(self) -> bool:
-        """Whether the weights are random."""
         return self.pretrained == RANDOM
 
     def describe(self) -> str:
-        """For people: model and weights, and for a file how they are used."""
+        """Model and weights in words, and for a file how the weights are used."""
         weights = f"random weights, seed {self.seed}" if self.random else self.pretrained
         if self._file is not None:
             weights += f", used as {self._file.known_by} says: {self._file.config.summary()}"
@@ -92,10 +86,7 @@ class AppearanceEncoder:
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """What decides the features beside architecture and weights, in plain values, for keys.
-
-        As the model in use has it: the activation, and open_clip's preprocessing with the size.
-        """
+        """The activation, and open_clip's preprocessing with the size, of the model in use."""
         image = {name: _plain(value) for name, value in self._net.visual.preprocess_cfg.items()}
         return {"quick_gelu": self._quick_gelu, **image}
 
@@ -116,7 +107,7 @@ class AppearanceEncoder:
         config = tag_config(self.model_name, self.pretrained)
         try:
             return self._build(self.pretrained, config.arguments(), weights_only=True)
-        except Exception as error:  # hub clients raise many kinds; all mean the same to the user
+        except Exception as error:  # hub clients raise many classes
             raise WeightsUnavailable(
                 f"the weights {self.model_name}/{self.pretrained} can't be downloaded here; give a local "
                 f"checkpoint with --pretrained PATH --weights-of {self.pretrained}, or ask for random weights "
@@ -126,30 +117,30 @@ class AppearanceEncoder:
     def _create_local(self, path: Path) -> tuple[nn.Module, Any]:
         if not path.is_file():
             raise CheckpointError(f"{path}: there is no such checkpoint (clip.pretrained)")
-        self._file = found = resolve_file(self.model_name, path, self.weights_of)
+        self._file = file = resolve_file(self.model_name, path, self.weights_of)
         try:
-            return self._build(str(path), found.config.arguments(), weights_only=not found.trusted)
-        except Exception as error:  # torch, safetensors and open_clip raise many kinds
+            return self._build(str(path), file.config.arguments(), weights_only=not file.trusted)
+        except Exception as error:  # torch, safetensors and open_clip raise many classes
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise CheckpointError(
                 f"{path} can't be loaded into {self.model_name}: it is damaged, made for another model, or "
                 f"holds more than tensors ({reason})"
             ) from error
 
-    def _build(self, pretrained: str | None, config: dict[str, Any], **how: Any) -> tuple[nn.Module, Any]:
-        """Model and preprocessing of open_clip."""
-        own = open_clip().get_model_config(self.model_name).get("quick_gelu", False)
-        self._quick_gelu = bool(own or config.get("force_quick_gelu", False))
+    def _build(self, pretrained: str | None, config: dict[str, Any], **options: Any) -> tuple[nn.Module, Any]:
+        """Create open_clip's model and preprocessing."""
+        architecture = open_clip().get_model_config(self.model_name)
+        self._quick_gelu = bool(architecture.get("quick_gelu") or config.get("force_quick_gelu"))
         with warnings.catch_warnings():
-            # open_clip compares a tag's activation with the architecture's own, torch remarks on TorchScript.
+            # open_clip warns of a tag whose activation is not the architecture's, torch of TorchScript.
             warnings.simplefilter("ignore")
             net, _, preprocess = open_clip().create_model_and_transforms(
-                self.model_name, pretrained=pretrained, pretrained_image=False, **config, **how
+                self.model_name, pretrained=pretrained, pretrained_image=False, **config, **options
             )
         return net, preprocess
 
     def save(self, path: Path) -> None:
-        """Write the weights as safetensors; the header says how they were trained and is read back.
+        """Write the weights as safetensors; :func:`resolve_file` reads their configuration from the header.
 
         Raises:
             ConfigError: random weights.
@@ -163,12 +154,10 @@ class AppearanceEncoder:
 
     @property
     def network(self) -> Any:
-        """open_clip's model, frozen."""
         return self._net
 
     @cached_property
     def weights_digest(self) -> str:
-        """Digest of all weights and of :attr:`configuration`, for cache keys."""
         state = hashlib.blake2b(json.dumps(self.configuration, sort_keys=True).encode(), digest_size=16)
         for name, value in sorted(self._net.state_dict().items()):
             state.update(name.encode())
@@ -176,36 +165,25 @@ class AppearanceEncoder:
         return state.hexdigest()
 
     def frame_cost(self) -> dict[str, Any]:
-        """Parameters of the vision tower and GFLOPs for one frame."""
         blank = self.prepare(np.zeros((1, 32, 32, 3), np.uint8)).to(self.device)
         return count_cost(self._net.visual, [blank])
 
     @cached_property
     def dim(self) -> int:
-        """Length of a feature."""
         return int(open_clip().get_model_config(self.model_name)["embed_dim"])
 
     def prepare(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
-        """uint8 [N, H, W, 3] -> float32 [N, 3, S, S]: resize, centre crop, CLIP's mean and std."""
+        """Resize, centre crop, CLIP's mean and standard deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S, S]."""
         return torch.stack([self._preprocess(Image.fromarray(picture)) for picture in pictures])
 
     @torch.inference_mode()
     def encode_prepared(self, batch: Tensor) -> npt.NDArray[np.float32]:
-        """float32 [N, 3, S, S] -> [N, dim], not normalised."""
+        """Encode preprocessed pictures: float32 [N, 3, S, S] -> [N, dim], not normalised."""
         features = self._net.encode_image(batch.to(self.device))
         return np.asarray(features.float().cpu().numpy(), np.float32)
 
-    def encode_images(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 [N, H, W, 3] -> float32 [N, dim], not normalised."""
-        return self.encode_prepared(self.prepare(pictures))
-
     @torch.inference_mode()
     def encode_text(self, sentences: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Sentences -> float32 [N, dim], L2-normalised.
-
-        Raises:
-            WeightsUnavailable: the model's tokenizer can't be had here.
-        """
         features = self._net.encode_text(self._tokenizer(list(sentences)).to(self.device))
         return np.asarray(functional.normalize(features.float(), dim=-1).cpu().numpy(), np.float32)
 
@@ -214,33 +192,25 @@ class AppearanceEncoder:
         _require_transformers(self.model_name, "hf_tokenizer_name")
         try:
             return open_clip().get_tokenizer(self.model_name)
-        except Exception as error:  # hub clients raise many kinds; all mean the same to the user
+        except Exception as error:  # hub clients raise many classes
             raise WeightsUnavailable(
                 f"the tokenizer of {self.model_name} can't be downloaded here; pictures can be encoded without "
                 "it, sentences can't"
             ) from error
 
-    def class_vectors(self, labels: Sequence[str], prompts: Prompts) -> npt.NDArray[np.float32]:
-        """One normalised vector per label: the mean over its sentences, float32 [C, dim]."""
-        rows = []
-        for label in labels:
-            mean = self.encode_text(prompts.sentences(label)).mean(axis=0)
-            rows.append(mean / np.linalg.norm(mean))
-        return np.stack(rows).astype(np.float32)
 
-
-def _refuse_tag(weights_of: str | None, what: str) -> None:
+def _refuse_tag(weights_of: str | None, weights: str) -> None:
     if weights_of is not None:
-        raise ConfigError(f"clip.weights_of={weights_of} says what a checkpoint file is, not {what}")
+        raise ConfigError(f"clip.weights_of={weights_of} says what a checkpoint file is, not {weights}")
 
 
 def _require_transformers(model: str, part: str) -> None:
     """Refuse a model whose text tower or tokenizer (`part`) comes from a package that is not installed."""
     name = open_clip().get_model_config(model)["text_cfg"].get(part)
     if name and find_spec("transformers") is None:
-        what = "text tower" if part == "hf_model_name" else "tokenizer"
+        module = "text tower" if part == "hf_model_name" else "tokenizer"
         raise WeightsUnavailable(
-            f"the {what} of {model} ({name}) comes from a package that is not installed: pip install transformers"
+            f"the {module} of {model} ({name}) comes from a package that is not installed: pip install transformers"
         )
 
 

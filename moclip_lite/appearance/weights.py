@@ -1,9 +1,9 @@
-"""How CLIP weights were trained: the activation and the preprocessing that belong to them.
+"""Activation and preprocessing that CLIP weights were trained with.
 
-open_clip keeps this beside each pretrained tag. A checkpoint file does not carry it, and nothing fails
-where it is wrong: the features are only worse. So the configuration of a file is taken from what says it
-surely (the file's own header, the tag that the user names, its digest, the publisher's JSON file beside
-it), and where nothing does and the model's tags differ, the user is asked.
+open_clip stores them with each pretrained tag. A checkpoint file does not contain them, and a wrong choice raises no
+error: the features are only worse. So the configuration of a file is taken from a reliable source (its header, the tag
+that the user names, its digest, the publisher's JSON file beside it). Without one, and if the model's tags differ, the
+user must name the tag.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ __all__ = [
 ]
 
 HEADER: Final = "moclip.clip"
-"""Key of a safetensors header under which ``moclip convert`` writes model, tag and configuration (JSON)."""
+"""Key in a safetensors header where ``moclip convert`` writes model, tag and configuration (JSON)."""
 
 _SIBLING: Final = "open_clip_config.json"
-# open_clip's names for the weights that the JSON file beside them describes (open_clip.factory).
+# open_clip's names of weights that the JSON file beside them describes (open_clip.factory).
 _PUBLISHED: Final = (
-    "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
     "open_clip_pytorch_model.pth",
-)  # fmt: skip
+)
 _IMAGE_KEYS: Final = ("mean", "std", "interpolation", "resize_mode")
 
 
 def open_clip() -> Any:
-    """The library, imported when a model is needed: it takes seconds."""
+    """The library; importing it takes seconds."""
     import open_clip
 
     return open_clip
@@ -52,12 +54,12 @@ def open_clip() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsConfig:
-    """What decides the features of given weights beside the architecture.
+    """Configuration of weights, which decides the features besides the architecture.
 
     Attributes:
-        quick_gelu: x * sigmoid(1.702 x) in place of GELU.
-        mean, std: of each colour channel, for pictures in 0..1.
-        interpolation: of the resizing, such as "bicubic".
+        quick_gelu: x * sigmoid(1.702 x) instead of GELU.
+        mean, std: per colour channel, for pictures in 0..1.
+        interpolation: method of resizing, such as "bicubic".
         resize_mode: "shortest" (resize the short side and crop), "longest" (pad) or "squash".
     """
 
@@ -73,25 +75,22 @@ class WeightsConfig:
 
     @classmethod
     def from_description(cls, values: Mapping[str, Any]) -> WeightsConfig:
-        """The reverse of :meth:`describe`.
+        """The inverse of :meth:`describe`.
 
         Raises:
             CheckpointError: a value is missing or of another type.
         """
         try:
             mean, std = (tuple(float(number) for number in values[name]) for name in ("mean", "std"))
-            words = [values[name] for name in ("interpolation", "resize_mode")]
-            if len(mean) != 3 or len(std) != 3 or not all(isinstance(word, str) for word in words):
+            names = {name: values[name] for name in ("interpolation", "resize_mode")}
+            if len(mean) != 3 or len(std) != 3 or not all(isinstance(name, str) for name in names.values()):
                 raise TypeError("mean and std are three numbers, interpolation and resize_mode are names")
-            return cls(
-                quick_gelu=bool(values["quick_gelu"]), mean=mean, std=std,
-                interpolation=words[0], resize_mode=words[1],
-            )  # fmt: skip
+            return cls(quick_gelu=bool(values["quick_gelu"]), mean=mean, std=std, **names)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the configuration of these weights can't be used: {error}") from error
 
     def summary(self) -> str:
-        """For people: "QuickGELU, mean 0.48 0.46 0.41, std 0.27 0.26 0.28, bicubic, shortest"."""
+        """In words: "QuickGELU, mean 0.48 0.46 0.41, std 0.27 0.26 0.28, bicubic, shortest"."""
         mean, std = (" ".join(f"{number:.2f}" for number in numbers) for numbers in (self.mean, self.std))
         activation = "QuickGELU" if self.quick_gelu else "GELU"
         return f"{activation}, mean {mean}, std {std}, {self.interpolation}, {self.resize_mode}"
@@ -99,20 +98,23 @@ class WeightsConfig:
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of ``open_clip.create_model_and_transforms``."""
         return {
-            "force_quick_gelu": self.quick_gelu, "image_mean": self.mean, "image_std": self.std,
-            "image_interpolation": self.interpolation, "image_resize_mode": self.resize_mode,
-        }  # fmt: skip
+            "force_quick_gelu": self.quick_gelu,
+            "image_mean": self.mean,
+            "image_std": self.std,
+            "image_interpolation": self.interpolation,
+            "image_resize_mode": self.resize_mode,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileWeights:
-    """A checkpoint file and how it was trained.
+    """Configuration of a checkpoint file.
 
     Attributes:
         config: activation and preprocessing.
-        known_by: for people: where the configuration comes from.
-        trusted: the file is, by its whole SHA-256, the one that OpenAI published (a TorchScript
-            archive, which is more than tensors).
+        known_by: source of the configuration, in words.
+        trusted: whether the whole SHA-256 proves it to be the file that OpenAI published, a TorchScript
+            archive, which holds more than tensors.
     """
 
     config: WeightsConfig
@@ -136,32 +138,32 @@ def tag_config(model: str, tag: str) -> WeightsConfig:
 
 
 def _complete(model: str, values: Mapping[str, Any]) -> WeightsConfig:
-    """open_clip's defaults where `values` say nothing; an architecture of QuickGELU keeps it."""
+    """Fill absent values with open_clip's defaults; an architecture with QuickGELU keeps it."""
     from open_clip.transform import PreprocessCfg
 
     image = {name: getattr(PreprocessCfg(), name) for name in _IMAGE_KEYS}
     image |= {name: values[name] for name in _IMAGE_KEYS if values.get(name) is not None}
-    own = open_clip().get_model_config(model).get("quick_gelu", False)
-    return WeightsConfig.from_description({**image, "quick_gelu": own or values.get("quick_gelu", False)})
+    quick_gelu = open_clip().get_model_config(model).get("quick_gelu") or values.get("quick_gelu", False)
+    return WeightsConfig.from_description({**image, "quick_gelu": quick_gelu})
 
 
 def header_of(model: str, tag: str, config: WeightsConfig) -> dict[str, str]:
-    """Metadata of a safetensors file that :func:`resolve_file` reads back."""
+    """Metadata for a safetensors file, read by :func:`resolve_file`."""
     return {HEADER: json.dumps({"model": model, "weights_of": tag, "config": config.describe()})}
 
 
 def description_digest(path: Path) -> str:
-    """Digest of the JSON file beside a checkpoint that describes it; "" where there is none."""
-    place = path.parent / _SIBLING
-    return digest_bytes([place.read_bytes()]) if path.name in _PUBLISHED and place.is_file() else ""
+    """Digest of the JSON file beside a checkpoint that describes it; "" if there is none."""
+    file = path.parent / _SIBLING
+    return digest_bytes([file.read_bytes()]) if path.name in _PUBLISHED and file.is_file() else ""
 
 
 def resolve_file(model: str, path: Path, weights_of: str | None = None) -> FileWeights:
-    """How the weights in a file were trained.
+    """Find the configuration of the weights in a file.
 
-    In this order: the header that ``moclip convert`` wrote; the tag that the user names; the SHA-256 that
-    the model's tags publish; open_clip's JSON file beside the weights; the model's tags, where all of
-    them agree; and for a model without tags open_clip's defaults.
+    Sources, in this order: the header that ``moclip convert`` wrote; the tag that the user names; the SHA-256
+    published with the model's tags; open_clip's JSON file beside the weights; the model's tags, if all of
+    them agree; for a model without tags open_clip's defaults.
 
     Args:
         model: open_clip's name of the architecture.
@@ -170,7 +172,7 @@ def resolve_file(model: str, path: Path, weights_of: str | None = None) -> FileW
 
     Raises:
         ConfigError: an unknown tag, or none is named and the model's tags differ.
-        CheckpointError: the file is known to be something else than what is asked for.
+        CheckpointError: the file belongs to another model or tag.
     """
     named = tag_config(model, weights_of) if weights_of is not None else None
     header = _header(model, path)
@@ -189,7 +191,7 @@ def resolve_file(model: str, path: Path, weights_of: str | None = None) -> FileW
 
 
 def _header(model: str, path: Path) -> FileWeights | None:
-    """What ``moclip convert`` wrote into the file."""
+    """Configuration that ``moclip convert`` wrote into the file."""
     if path.suffix != ".safetensors":
         return None
     try:
@@ -210,19 +212,19 @@ def _header(model: str, path: Path) -> FileWeights | None:
 
 
 def _published(model: str, path: Path) -> tuple[FileWeights | None, bool]:
-    """The tag whose published digest the file has, and whether that digest is a whole one."""
+    """Configuration of the tag whose published digest matches, and whether that is a complete SHA-256."""
     digests = {tag: _published_digest(model, tag) for tag in open_clip().list_pretrained_tags_by_model(model)}
     digests = {tag: digest for tag, digest in digests.items() if digest}
     if not digests or path.suffix == ".safetensors":  # those published by digest are all .pt or .pth
         return None, False
-    own = _sha256(path)
+    file_digest = _sha256(path)
     for tag, digest in digests.items():
-        if own.startswith(digest):
-            trusted = len(digest) == len(own)
-            known = FileWeights(
+        if file_digest.startswith(digest):
+            trusted = len(digest) == len(file_digest)
+            weights = FileWeights(
                 config=tag_config(model, tag), known_by=f"its digest ({tag})", trusted=trusted
             )
-            return known, trusted
+            return weights, trusted
     return None, False
 
 
@@ -235,7 +237,7 @@ def _sha256(path: Path) -> str:
 
 
 def _published_digest(model: str, tag: str) -> str:
-    """SHA-256 in a tag's address, or its first digits; "" where there is none (open_clip.pretrained)."""
+    """SHA-256 in a tag's URL, or its first digits; "" if there is none (open_clip.pretrained)."""
     url = str(open_clip().get_pretrained_url(model, tag))
     if "openaipublic" in url:
         return url.split("/")[-2]
@@ -243,33 +245,33 @@ def _published_digest(model: str, tag: str) -> str:
 
 
 def _sibling(model: str, path: Path) -> FileWeights | None:
-    """What open_clip's JSON file says, which repositories of its weights hold beside them."""
-    place = path.parent / _SIBLING
-    if path.name not in _PUBLISHED or not place.is_file():
+    """Configuration in open_clip's JSON file, which repositories of its weights contain."""
+    file = path.parent / _SIBLING
+    if path.name not in _PUBLISHED or not file.is_file():
         return None
     try:
-        values = json.loads(place.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8"))
         quick_gelu = bool(values["model_cfg"].get("quick_gelu", False))
         config = _complete(model, {**values.get("preprocess_cfg", {}), "quick_gelu": quick_gelu})
     except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{place} can't be read as a description of {path.name}") from error
+        raise CheckpointError(f"{file} can't be read as a description of {path.name}") from error
     if config.quick_gelu != quick_gelu:
-        raise CheckpointError(f"{place} says GELU and {model} has QuickGELU; choose another clip.model")
-    return FileWeights(config=config, known_by=str(place))
+        raise CheckpointError(f"{file} says GELU and {model} has QuickGELU; choose another clip.model")
+    return FileWeights(config=config, known_by=str(file))
 
 
 def _agreed(model: str, path: Path) -> FileWeights:
-    """The one configuration of all of a model's tags."""
-    ways: dict[WeightsConfig, list[str]] = {}
+    """The configuration that all tags of a model share."""
+    configs: dict[WeightsConfig, list[str]] = {}
     for tag in open_clip().list_pretrained_tags_by_model(model):
-        ways.setdefault(tag_config(model, tag), []).append(tag)
-    if not ways:
+        configs.setdefault(tag_config(model, tag), []).append(tag)
+    if not configs:
         return FileWeights(config=_complete(model, {}), known_by=f"open_clip's defaults for {model}")
-    if len(ways) > 1:
-        listed = "; ".join(f"{', '.join(tags)} ({config.summary()})" for config, tags in ways.items())
+    if len(configs) > 1:
+        listed = "; ".join(f"{', '.join(tags)} ({config.summary()})" for config, tags in configs.items())
         raise ConfigError(
             f"{path} does not say how it was trained, and the weights of {model} differ in that; name the tag "
             f"that it is of (or was trained like) with --weights-of TAG (clip.weights_of): {listed}"
         )
-    (config,) = ways
+    (config,) = configs
     return FileWeights(config=config, known_by=f"all tags of {model}")

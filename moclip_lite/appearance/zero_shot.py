@@ -1,4 +1,4 @@
-"""Frames against sentences: what a contrastive model says of a clip before anything is trained."""
+"""Zero-shot classification: cosine similarity of frames and class names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SCALE: Final = 100.0  # CLIP's logit scale at the end of its training (Radford 
 
 
 def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Vectors [..., D] at length 1; zeros stay zeros."""
-    length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.maximum(length, 1e-12), np.float32)
+    """Normalise vectors [..., D] to length 1; zeros stay zeros."""
+    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.maximum(norm, 1e-12), np.float32)
 
 
 def zero_shot_scores(
@@ -32,5 +32,5 @@ def zero_shot_scores(
     """
     logits = _SCALE * unit(unit(frames).mean(axis=1)) @ classes.T
     logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    exponentials = np.exp(logits)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)

@@ -80,10 +80,10 @@ def ablate(
 
 def _print(ablation: Ablation, result: AblationResult) -> None:
     from ..ablate import difference_table, mean_table
-    from ..results.report import STREAM_WORDS
+    from ..streams import Stream
 
     print_table(f"{ablation.name}: means over runs", *mean_table(ablation, result.summary))
     if len(result.differences):
         reference = ", ".join(str(value) for value in ablation.reference.values())
-        title = f"{STREAM_WORDS[ablation.stream]}: points from {reference}, on the same clips"
+        title = f"{Stream(ablation.stream).words}: points from {reference}, on the same clips"
         print_table(title, *difference_table(ablation, result.differences))

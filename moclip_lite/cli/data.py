@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,7 @@ from .options import (
     Source,
     Workers,
     experiment_of,
-    workspace_of,
+    session_of,
 )
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _print_summaries(summaries: list[dict[str, Any]], json: bool) -> None:
         print_failures(summary["failures"])
 
 
-def print_failures(failures: list[dict[str, str]]) -> None:
+def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
     """Print the clips that were left out, with their reasons."""
     from ..results.report import failure_rows
 
@@ -200,7 +200,7 @@ def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, 
     from ..datasets import MANIFEST, read_manifest, summarize
 
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
-    dataset = workspace_of(experiment, quiet=True).dataset
+    dataset = session_of(experiment, quiet=True).dataset
     groups: dict[str, set[str]] = {label: set() for label in dataset.labels}
     for clip in dataset.clips:
         if clip.group:
@@ -277,8 +277,9 @@ def extract_motion(
     Example: moclip extract motion data/ucf101 --set motion.segments=25
     """
     named = {"run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing}
-    space = workspace_of(experiment_of(dataset, sets, named), quiet)
-    _finish(space.extract_motion(space.dataset.clips), failures, json)
+    session = session_of(experiment_of(dataset, sets, named), quiet)
+    session.count_seconds()
+    _finish(session.extractor.motion(session.dataset.clips), failures, json)
 
 
 @extract_app.command("clip")
@@ -303,8 +304,9 @@ def extract_clip(
         "cache.dir": cache,
         "data.skip_missing": skip_missing,
     }
-    space = workspace_of(experiment_of(dataset, sets, named), quiet)
-    _finish(space.extract_appearance(space.dataset.clips), failures, json)
+    session = session_of(experiment_of(dataset, sets, named), quiet)
+    session.count_seconds()
+    _finish(session.extractor.appearance(session.dataset.clips), failures, json)
 
 
 @extract_app.command("features")
@@ -325,11 +327,10 @@ def extract_features(
 
     Example: moclip extract features runs/fusion_ours --out features.safetensors
     """
-    from ..errors import CheckpointError
     from ..experiment.feature_export import export_features
+    from ..results.run_folder import RunFolder
 
-    if not (run / "config.yaml").is_file():
-        raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
-    space = workspace_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
-    count = export_features(space, run, out, fold)
-    space.reporter.say(f"{out}: features of {count} clips, {size_in_words(out.stat().st_size)}")
+    RunFolder(run).require()
+    session = session_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
+    count = export_features(session, run, out, fold)
+    session.reporter.say(f"{out}: features of {count} clips, {size_in_words(out.stat().st_size)}")

@@ -28,13 +28,14 @@ from .options import (
     WeightsOf,
     Workers,
     experiment_of,
-    workspace_of,
+    session_of,
 )
 from .predict import end_batch, files_of, refusal
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
-    from ..experiment.session import Workspace
+    from ..experiment.session import Session
+    from ..results.metrics import Metrics
 
 __all__ = ["demo", "evaluate", "run", "train_app", "zero_shot"]
 
@@ -43,58 +44,82 @@ train_app = typer.Typer(
 )
 
 
-def _print_metrics(title: str, metrics: dict[str, Any], json: bool) -> None:
+def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
     from ..results.report import SCORES, stream_table
 
     if json:
-        print_json(metrics)
+        print_json(metrics.to_json())
         return
     print_table(title, *stream_table(SCORES, metrics))
-    print_failures(metrics.get("failures", []))
+    print_failures(metrics.failures)
 
 
 def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
     from ..experiment.run import run_experiment
+    from ..results.run_folder import RunFolder
 
-    space = workspace_of(experiment, quiet)
-    metrics = run_experiment(space)
-    folder = experiment.run.dir
-    _print_metrics(f"{folder} (appearance: {metrics['appearance_weights']})", metrics, json)
-    for note in metrics["notes"]:
-        space.reporter.warn(note)
-    space.reporter.say(f"report: {folder / 'report.html'}")
+    session = session_of(experiment, quiet)
+    metrics = run_experiment(session)
+    folder = RunFolder(experiment.run.dir)
+    _print_metrics(f"{folder.path} (appearance: {metrics.appearance_weights})", metrics, json)
+    for note in metrics.notes:
+        session.reporter.warn(note)
+    session.reporter.say(f"report: {folder.report_page}")
 
 
 def _named(**values: Any) -> dict[str, Any]:
-    keys = {
-        "root": "data.root", "run_dir": "run.dir", "pretrained": "clip.pretrained", "seed": "run.seed",
-        "workers": "run.workers", "cache": "cache.dir", "skip_missing": "data.skip_missing",
-        "weights_of": "clip.weights_of",
+    """Configuration keys of the options that commands share -> their values."""
+    sections = {
+        "root": "data", "skip_missing": "data", "run_dir": "run", "seed": "run", "workers": "run", "cache": "cache",
+        "pretrained": "clip", "weights_of": "clip",
     }  # fmt: skip
-    return {keys[name]: value for name, value in values.items()}
+    names = {"run_dir": "dir", "cache": "dir"}
+    return {f"{sections[name]}.{names.get(name, name)}": value for name, value in values.items()}
 
 
 def run(
-    experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
-    weights_of: WeightsOf = None, seed: Seed = None, workers: Workers = None, cache: Cache = None,
-    skip_missing: SkipMissing = False, json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    experiment: Source,
+    sets: Sets = None,
+    root: Root = None,
+    run_dir: RunDir = None,
+    pretrained: Pretrained = None,
+    weights_of: WeightsOf = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    cache: Cache = None,
+    skip_missing: SkipMissing = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Run all stages of an experiment; what is done already is skipped.
 
     Example: moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine
     """
     named = _named(
-        root=root, run_dir=run_dir, pretrained=pretrained, weights_of=weights_of, seed=seed, workers=workers,
-        cache=cache, skip_missing=skip_missing,
-    )  # fmt: skip
+        root=root,
+        run_dir=run_dir,
+        pretrained=pretrained,
+        weights_of=weights_of,
+        seed=seed,
+        workers=workers,
+        cache=cache,
+        skip_missing=skip_missing,
+    )
     _run(experiment_of(experiment, sets, named), json, quiet)
 
 
 @train_app.command("motion")
 def train_motion(
-    experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, seed: Seed = None,
-    workers: Workers = None, cache: Cache = None, json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    experiment: Source,
+    sets: Sets = None,
+    root: Root = None,
+    run_dir: RunDir = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Train and test the motion network alone.
 
     Example: moclip train motion experiments/folder.yaml --root DIR --run-dir runs/motion
@@ -105,66 +130,99 @@ def train_motion(
 
 @train_app.command("fusion")
 def train_fusion(
-    experiment: Source, sets: Sets = None, root: Root = None, run_dir: RunDir = None, pretrained: Pretrained = None,
-    weights_of: WeightsOf = None, seed: Seed = None, workers: Workers = None, cache: Cache = None,
-    json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    experiment: Source,
+    sets: Sets = None,
+    root: Root = None,
+    run_dir: RunDir = None,
+    pretrained: Pretrained = None,
+    weights_of: WeightsOf = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Train and test the heads on cached features; a motion network in the run folder is reused.
 
     Example: moclip train fusion experiments/folder.yaml --root DIR --run-dir runs/motion
     """
     named = _named(
-        root=root, run_dir=run_dir, pretrained=pretrained, weights_of=weights_of, seed=seed, workers=workers,
+        root=root,
+        run_dir=run_dir,
+        pretrained=pretrained,
+        weights_of=weights_of,
+        seed=seed,
+        workers=workers,
         cache=cache,
-    )  # fmt: skip
+    )
     _run(experiment_of(experiment, sets, named, ("run.streams=[motion,appearance,fusion]",)), json, quiet)
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     part: Annotated[str, typer.Option(help="test or val.")] = "test",
-    sets: Sets = None, root: Root = None, pretrained: Pretrained = None, cache: Cache = None,
-    json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    sets: Sets = None,
+    root: Root = None,
+    pretrained: Pretrained = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Test a run folder again, with other views or on other clips; nothing is trained.
 
     Example: moclip evaluate runs/x --set test.crops=5 --json
     """
-    from ..errors import CheckpointError, ConfigError
+    from ..errors import ConfigError
     from ..experiment.evaluate import evaluate_run
+    from ..results.run_folder import RunFolder
 
-    if not (run / "config.yaml").is_file():
-        raise CheckpointError(f"{run} is not a run folder (it has no config.yaml)")
+    RunFolder(run).require()
     if part not in ("test", "val"):
         raise ConfigError(f"--part must be test or val, got {part!r}")
     named = _named(root=root, pretrained=pretrained, cache=cache)
-    space = workspace_of(experiment_of(run, sets, named), quiet)
-    metrics = evaluate_run(space, run, part)  # type: ignore[arg-type]
+    session = session_of(experiment_of(run, sets, named), quiet)
+    metrics = evaluate_run(session, run, part)  # type: ignore[arg-type]
     _print_metrics(f"{run} on its {part} clips", metrics, json)
 
 
 def zero_shot(
-    sources: Annotated[list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")],
-    labels: Annotated[str | None, typer.Option(help="Free-text labels for files, separated by commas.")] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", help="One label, commas and all. Repeatable.")] = None,
-    labels_file: Annotated[Path | None, typer.Option("--labels-file", help="A text file with a label on each line.")] = None,
-    sets: Sets = None, prompts: Annotated[Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small.")] = None,
-    pretrained: Pretrained = None, weights_of: WeightsOf = None, cache: Cache = None, top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
-    json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    sources: Annotated[
+        list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")
+    ],
+    labels: Annotated[
+        str | None, typer.Option(help="Free-text labels for files, separated by commas.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="One label, commas and all. Repeatable.")
+    ] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option("--labels-file", help="A text file with a label on each line.")
+    ] = None,
+    sets: Sets = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small."),
+    ] = None,
+    pretrained: Pretrained = None,
+    weights_of: WeightsOf = None,
+    cache: Cache = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Classify by the class names alone: frames against sentences, nothing is trained.
 
     Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
     """
-    from ..experiment.zero_shot import zero_shot_dataset
-
     named = {"clip.prompts": prompts, "clip.model": model}
     named |= _named(pretrained=pretrained, weights_of=weights_of, cache=cache)
     names = _labels(labels, label, labels_file)
     if names:
-        space = workspace_of(experiment_of(None, sets, named), quiet)
-        _zero_shot_files(space, sources, names, top_k, json)
+        session = session_of(experiment_of(None, sets, named), quiet)
+        _zero_shot_files(session, sources, names, top_k, json)
         return
     if len(sources) != 1:
         raise typer.BadParameter("several files need --labels; without it one data set is expected")
@@ -175,26 +233,35 @@ def zero_shot(
         raise typer.BadParameter("a video file needs --labels, such as --labels 'diving, cooking'")
     source = None if features else sources[0]
     forced = ("run.streams=[zero_shot]",)
-    space = workspace_of(experiment_of(source, sets, {**features, **named}, forced), quiet)
-    result = zero_shot_dataset(space)
+    session = session_of(experiment_of(source, sets, {**features, **named}, forced), quiet)
+    _zero_shot_dataset(session, json)
+
+
+def _zero_shot_dataset(session: Session, json: bool) -> None:
+    from ..experiment.zero_shot import zero_shot_dataset
+    from ..results.metrics import plain
+    from ..streams import Stream
+
+    metrics = zero_shot_dataset(session)
+    scores = metrics.streams[Stream.ZERO_SHOT]
     if json:
-        print_json(result)
+        print_json(plain(scores) | {"failures": list(metrics.failures)})
         return
-    low, high = result["ci95"]
+    low, high = scores.ci95
     columns = {
-        "top-1 %": f"{result['top1']:.1f}",
+        "top-1 %": f"{scores.top1:.1f}",
         "95 % interval": f"{low:.1f} to {high:.1f}",
-        "macro %": f"{result['macro']:.1f}",
+        "macro %": f"{scores.macro:.1f}",
     }
-    if len(space.dataset.labels) > 5:  # else every answer is among the five
-        columns["top-5 %"] = f"{result['top5']:.1f}"
-    columns["clips"] = str(result["n"])
-    clip = space.experiment.clip
+    if len(session.labels) > 5:  # else every answer is among the five
+        columns["top-5 %"] = f"{scores.top5:.1f}"
+    columns["clips"] = str(scores.n)
+    clip = session.experiment.clip
     title = f"zero-shot, {clip.model} ({clip.pretrained})"
-    if space.feature_file is not None:
-        title = f"zero-shot, features of {space.experiment.data.root}"
+    if session.feature_file is not None:
+        title = f"zero-shot, features of {session.experiment.data.root}"
     print_table(title, list(columns), [list(columns.values())])
-    print_failures(result["failures"])
+    print_failures(metrics.failures)
 
 
 def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> list[str]:
@@ -204,15 +271,14 @@ def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> 
     names = [name.strip() for name in [*(joined or "").split(","), *(single or [])] if name.strip()]
     if file is not None:
         try:
-            names += [
-                line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()
-            ]
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise typer.BadParameter(f"{file} is not a text file") from error
-    seen = [" ".join(name.casefold().split()) for name in names]
-    twice = [name for name, plain in zip(names, seen, strict=True) if seen.count(plain) > 1]
-    if twice:
-        raise typer.BadParameter(f"the label {twice[0]!r} is given twice")
+        names += [line.strip() for line in lines if line.strip()]
+    plain = [" ".join(name.casefold().split()) for name in names]
+    repeated = [name for name, key in zip(names, plain, strict=True) if plain.count(key) > 1]
+    if repeated:
+        raise typer.BadParameter(f"the label {repeated[0]!r} is given twice")
     if len(names) < 2:
         raise typer.BadParameter(
             "at least two labels are needed: --labels 'diving, cooking', --label or --labels-file"
@@ -220,19 +286,19 @@ def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> 
     return names
 
 
-def _zero_shot_files(space: Workspace, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
+def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_k: int, json: bool) -> None:
     from ..experiment.zero_shot import zero_shot_file
 
-    paths, failed = files_of(files)
-    encoder = space.lazy_encoder.encoder
+    paths, refused = files_of(files)
+    _ = session.encoder.lazy.encoder  # an unavailable model is refused before the first file
     answers = []
     for path in paths:
         try:
-            answers.append((path, zero_shot_file(space, encoder, path, names)[:top_k]))
+            answers.append((path, zero_shot_file(session, path, names)[:top_k]))
         except Exception as error:
-            failed.append(refusal(path, error))
+            refused.append(refusal(path, error))
     _print_ranked(answers, json)
-    end_batch(failed)
+    end_batch(refused)
 
 
 def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: bool) -> None:
@@ -249,9 +315,13 @@ def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: boo
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for clips, cache and results.")] = Path("demo"),
-    sets: Sets = None, json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for clips, cache and results.")] = Path(
+        "demo"
+    ),
+    sets: Sets = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Generate clips, train and test everything on them, offline.
 
     Example: moclip demo --out demo
@@ -263,10 +333,10 @@ def demo(
     err.print(FIRST_LINE, style="yellow")
     metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
     if json:
-        print_json(metrics)
+        print_json(metrics.to_json())
         return
-    table = stream_table(SCORES, metrics, accuracy_ceilings(metrics["labels"]))
-    print_table(f"test clips, appearance: {metrics['appearance_weights']}", *table)
+    table = stream_table(SCORES, metrics, accuracy_ceilings(metrics.labels))
+    print_table(f"test clips, appearance: {metrics.appearance_weights}", *table)
     err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)
     err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
     err.print(

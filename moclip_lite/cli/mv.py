@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..progress import size_in_words
 from .console import ConsoleReporter, err, print_json
 from .options import Json
 
@@ -78,7 +79,7 @@ def extract(
             {"path": str(out), "frames": count, "bytes": out.stat().st_size, "backend": decoder.backend}
         )
     else:
-        err.print(f"{count} frames to {out} ({out.stat().st_size / 1e6:.1f} MB)", markup=False)
+        err.print(f"{count} frames to {out} ({size_in_words(out.stat().st_size)})", markup=False)
 
 
 @app.command()
@@ -137,4 +138,4 @@ def transcode(
     mv_tools.transcode(
         src, dst, codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side
     )
-    err.print(f"wrote {dst} ({dst.stat().st_size / 1e6:.2f} MB)", markup=False)
+    err.print(f"wrote {dst} ({size_in_words(dst.stat().st_size)})", markup=False)

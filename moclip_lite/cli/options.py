@@ -12,7 +12,7 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
-    from ..experiment.session import Workspace
+    from ..experiment.session import Session
 
 __all__ = [
     "Cache",
@@ -30,7 +30,7 @@ __all__ = [
     "experiment_of",
     "finite",
     "overrides_of",
-    "workspace_of",
+    "session_of",
 ]
 
 Source: TypeAlias = Annotated[
@@ -47,8 +47,7 @@ Pretrained: TypeAlias = Annotated[
     typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
 ]
 WeightsOf: TypeAlias = Annotated[
-    str | None,
-    typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai."),
+    str | None, typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai.")
 ]
 Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.seed.")]
 Workers: TypeAlias = Annotated[
@@ -76,21 +75,21 @@ def experiment_of(
 
     Args:
         source: YAML file, folder of class folders, run folder, or None for the defaults.
-        sets: of ``--set``.
+        sets: values of ``--set``.
         named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
     """
     from ..experiment.config import load_experiment
+    from ..results.run_folder import FoldFolder
 
     overrides: list[str] = []
     path = source
     if source is not None and source.is_dir():
-        path = source / "config.yaml" if (source / "config.yaml").is_file() else None
+        folder = FoldFolder(source)
+        path = folder.config if folder.config.is_file() else None
         if path is None:
             overrides.append(f"data.root={_quoted(source)}")
-        elif (
-            source.parent.name != "folds"
-        ):  # the folder may have been moved since its configuration was written
+        elif folder.run_path == source:  # it may have been moved since its configuration was written
             overrides.append(f"run.dir={_quoted(source)}")
     elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
@@ -111,9 +110,9 @@ def _quoted(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def workspace_of(experiment: Experiment, quiet: bool) -> Workspace:
-    """A workspace that talks on the console."""
-    from ..experiment.session import Workspace
+def session_of(experiment: Experiment, quiet: bool) -> Session:
+    """A session that reports on the console."""
+    from ..experiment.session import Session
     from .console import ConsoleReporter
 
-    return Workspace(experiment, ConsoleReporter(quiet))
+    return Session(experiment, ConsoleReporter(quiet))

@@ -9,19 +9,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from ..storage.names import printable
-from .console import (
-    ConsoleReporter,
-    err,
-    explain,
-    print_json,
-    print_table,
-)
-from .options import (
-    Json,
-    Pretrained,
-    Sets,
-    overrides_of,
-)
+from .console import ConsoleReporter, err, explain, print_json, print_table
+from .options import Json, Pretrained, Sets, overrides_of
 
 __all__ = ["end_batch", "files_of", "predict", "refusal"]
 

@@ -55,7 +55,7 @@ def _spec(model: str, pretrained: str, seed: int) -> ModelSpec:
 def _encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> VideoTextEncoder:
     from ..mobileviclip.encoder import VideoTextEncoder
     from ..mobileviclip.weights import RANDOM
-    from ..training.loop import pick_device
+    from ..training.device import pick_device
 
     reporter.say(f"loading {spec.name} ({spec.pretrained})")
     encoder = VideoTextEncoder(spec, pick_device(device))
@@ -88,11 +88,11 @@ def train_video_text(
     """
     from ..datasets import load_folder
     from ..datasets.prompts import read_prompts
-    from ..mobileviclip.training.fit import VideoTextSettings
     from ..mobileviclip.training.pairs import class_pairs
     from ..mobileviclip.training.run import train_video_text as train
+    from ..mobileviclip.training.settings import VideoTextSettings
     from ..mobileviclip.training.table import read_pairs
-    from ..training.loop import pick_device
+    from ..training.device import pick_device
 
     reporter = ConsoleReporter(quiet)
     if lr <= 0:
@@ -310,11 +310,11 @@ def convert(
 
 
 def _convert_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
-    from ..appearance.open_clip import AppearanceEncoder
+    from ..appearance.open_clip import OpenClipEncoder
 
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
-    encoder = AppearanceEncoder(model, str(checkpoint), weights_of=weights_of)
+    encoder = OpenClipEncoder(model, str(checkpoint), weights_of=weights_of)
     encoder.save(out)
     if json:
         print_json({"out": str(out), "model": model, "configuration": encoder.configuration})

@@ -142,7 +142,7 @@ def _files(
 ) -> Iterator[Path]:
     """Files below a folder; `above` are the device and inode of the folders that lead to it."""
     try:
-        here = (*above, _identity(folder))
+        folders = (*above, _identity(folder))
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except FileNotFoundError:  # removed meanwhile
@@ -150,7 +150,7 @@ def _files(
     except OSError as error:
         unread.append((folder, error.strerror or type(error).__name__))
         return
-    if here[-1] in above:
+    if folders[-1] in above:
         return  # a link to a folder above it, whose files are listed there
     for entry in entries:
         if is_hidden(entry.name):
@@ -158,7 +158,7 @@ def _files(
         path = folder / entry.name
         if _is_folder(entry):
             if deep:
-                yield from _files(path, here, deep, unread)
+                yield from _files(path, folders, deep, unread)
         elif _is_file(entry):
             yield path
 

@@ -11,7 +11,7 @@ import difflib
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -22,16 +22,17 @@ from ..errors import ConfigError
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
 from ..settings import Settings, UserPath, refuse_repeats
-from ..storage.files import write_text
 from ..storage.plain_yaml import NULLS, parse_yaml, read_yaml
+from ..streams import Stream
 from ..training.settings import TrainSettings
 
-__all__ = ["Experiment", "RunSettings", "load_experiment", "save_experiment", "with_absolute_paths"]
+__all__ = ["Experiment", "RunSettings", "load_experiment", "with_absolute_paths"]
 
 _RENAMED: Final = {f"train_{part}.clip": f"train_{part}.max_grad_norm" for part in ("motion", "head")}
 """Keys of earlier versions that no spelling leads to -> what they are called now."""
 
-Stream = Literal["motion", "appearance", "fusion", "zero_shot"]
+StreamName: TypeAlias = Literal["motion", "appearance", "fusion", "zero_shot"]
+"""The streams to ask for; the other controls come with them."""
 
 
 class RunSettings(Settings):
@@ -45,7 +46,7 @@ class RunSettings(Settings):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or mps"
     )
-    streams: tuple[Stream, ...] = Field(
+    streams: tuple[StreamName, ...] = Field(
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )
 
@@ -78,6 +79,14 @@ class Experiment(Settings):
         if not isinstance(value, dict):
             return value
         return {key: {} if item is None and key in cls.model_fields else item for key, item in value.items()}
+
+    def to_yaml(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def head_of(self, stream: Stream) -> str:
+        """Name of the head of a stream: a setting for the fusion, fixed for the controls."""
+        return stream.head or self.fusion.head
 
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:
@@ -134,11 +143,6 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
 
 def _absolute(path: Path | None) -> Path | None:
     return None if path is None else path.expanduser().absolute()
-
-
-def save_experiment(experiment: Experiment, path: Path) -> None:
-    """Write the resolved configuration as YAML."""
-    write_text(path, yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mv_tools import MotionDecoder, visualize
 
 from ..datasets.synthetic.clips import MOTIONS, TEXTURES
 from ..progress import Reporter
+from ..results.metrics import Metrics
 from .config import Experiment, load_experiment
 from .run import run_experiment
-from .session import Workspace
+from .session import Session
 
 __all__ = ["FIRST_LINE", "demo_experiment", "run_demo"]
 
@@ -40,20 +41,20 @@ def demo_experiment(out: Path, overrides: tuple[str, ...] = ()) -> Experiment:
     return load_experiment(None, [*_SETTINGS, *place, *overrides])
 
 
-def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> Metrics:
     """Generate, extract, train, test, and draw one clip's motion.
 
     Returns:
         The content of the run's metrics.json.
     """
-    space = Workspace(demo_experiment(out, overrides), reporter)
+    session = Session(demo_experiment(out, overrides), reporter)
     reporter.say(
-        f"{len(TEXTURES)} textures x {len(MOTIONS)} motions = {len(space.dataset.labels)} classes, "
-        f"{len(space.dataset.clips)} H.264 clips in {out / 'clips'}"
+        f"{len(TEXTURES)} textures x {len(MOTIONS)} motions = {len(session.dataset.labels)} classes, "
+        f"{len(session.dataset.clips)} H.264 clips in {out / 'clips'}"
     )
-    clip = next(c for c in space.dataset.clips if c.label.endswith("rotate"))
+    clip = next(c for c in session.dataset.clips if c.label.endswith("rotate"))
     decoder = MotionDecoder(clip.path)
     reporter.say(f"motion of {clip.name} through {decoder.backend}: {decoder[len(decoder) // 2]}")
     picture = visualize.save_png(clip.path, out / "motion.png", len(decoder) // 2)
     reporter.say(f"drawn in {picture}")
-    return run_experiment(space)
+    return run_experiment(session)

@@ -81,6 +81,11 @@ class FeatureFile:
         place = {clip.name: i for i, clip in enumerate(self.dataset.clips)}
         return np.array([place[clip.name] for clip in clips], np.intp)
 
+    def network_digest(self, fold: str) -> str:
+        """Digest of what made a fold's motion features: its motion network if known, else the file."""
+        networks = {} if self.origin is None else self.origin.networks
+        return networks.get(fold, self.digest)
+
     def motion_of(self, fold: str) -> dict[str, Floats]:
         """Clip name -> float32 [segments, Dm], as the fold's motion network gave them; empty without motion."""
         if self.motion is not None:

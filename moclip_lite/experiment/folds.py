@@ -13,14 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import (
-    Fold,
-    VideoDataset,
-    holdout_fold,
-    leave_one_group_out,
-    limit_train,
-    official_folds,
-)
+from ..datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, limit_train, official_folds
 from ..datasets.clip import shorten
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError, DataError
@@ -29,20 +22,13 @@ from ..storage.cache_keys import cache_key
 from ..storage.digest import digest_bytes
 from .feature_file import FeatureFile
 
-__all__ = ["divide", "divide_features", "file_settings"]
+__all__ = ["divide", "divide_features", "division_of", "file_settings"]
 
-_ABOUT: Final = "folds"
-_DECIDES: Final = {
-    "kind",
-    "protocol",
-    "test_fraction",
-    "val_fraction",
-    "train_per_class",
-    "shared_groups",
-}
-"""What of a data set's configuration decides the division; the clips are the rest of it."""
+_LISTING: Final = "folds"  # name of the array with the names and notes of the folds
+_DECIDING: Final = {"kind", "protocol", "test_fraction", "val_fraction", "train_per_class", "shared_groups"}
+"""Settings of a data set that decide its division; the clips are the rest of it."""
 
-_ASKED: Final = ("protocol", "test_fraction", "val_fraction")
+_STATED: Final = ("protocol", "test_fraction", "val_fraction")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -54,14 +40,14 @@ def divide(dataset: VideoDataset, data: DataSettings, seed: int, cache: FeatureC
         DataError: too few clips or groups.
         MoclipError: the disk is full.
     """
-    settings = {**data.model_dump(mode="json", include=_DECIDES), "seed": seed}
+    settings = {**data.model_dump(mode="json", include=_DECIDING), "seed": seed}
     key = cache_key("folds", _listing(dataset), settings)
-    kept = cache.get("folds", key)
-    if kept is not None:
+    cached = cache.get("folds", key)
+    if cached is not None:
         try:
-            return _unpack(kept, dataset)
+            return _unpack(cached, dataset)
         except (KeyError, ValueError, TypeError, IndexError, DataError):
-            pass  # not ours: divided again
+            pass  # not written by this module: divided again
     folds = _divide(dataset, data, seed)
     cache.put("folds", key, _pack(folds, dataset))
     return folds
@@ -77,16 +63,15 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
             that would test.
         DataError: no such split, or too few clips or groups.
     """
-    dataset, own = file.dataset, _own_settings(file)
-    asked = _asked(data)
-    other = {name: value for name, value in asked.items() if name in own and own[name] != value}
-    if not own or (other and not file.bound):
+    dataset, division, stated = file.dataset, division_of(file), _stated(data)
+    other = {name: value for name, value in stated.items() if name in division and division[name] != value}
+    if not division or (other and not file.bound):
         return divide(dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache)
     if other:
         name, value = next(iter(other.items()))
         raise ConfigError(
             f"{dataset.root} holds features of a motion network that was trained on the training clips of its own "
-            f"division (data.{name}={own[name]}); data.{name}={value} would test on them: leave it out, or make "
+            f"division (data.{name}={division[name]}); data.{name}={value} would test on them: leave it out, or make "
             "features of a run with that division"
         )
     if file.origin is None:
@@ -105,8 +90,8 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
 
 def file_settings(file: FeatureFile) -> dict[str, Any]:
     """The settings of the division that a file knows, as a configuration has them; nothing if it knows none."""
-    own = _own_settings(file)
-    fields: dict[str, Any] = {name: own[name] for name in _ASKED if name in own}
+    division = division_of(file)
+    fields: dict[str, Any] = {name: division[name] for name in _STATED if name in division}
     if file.origin is not None:
         numbers = [fold.name.removeprefix("split") for fold in file.origin.folds]
         if all(number.isdigit() for number in numbers):
@@ -114,20 +99,21 @@ def file_settings(file: FeatureFile) -> dict[str, Any]:
     return fields
 
 
-def _own_settings(file: FeatureFile) -> dict[str, Any]:
+def division_of(file: FeatureFile) -> dict[str, Any]:
+    """The settings that divided the run which made a file; nothing if the file does not know them."""
     if file.origin is not None:
         return {"protocol": "official", **file.origin.division}
     return {"protocol": "official"} if file.dataset.official else {}
 
 
-def _asked(data: DataSettings) -> dict[str, Any]:
-    """What of a division is asked for: settings that were given, as far as the protocol looks at them."""
-    asked: dict[str, Any] = {name: getattr(data, name) for name in _ASKED if name in data.model_fields_set}
-    if asked.get("protocol") == "official":
-        del asked["protocol"]
+def _stated(data: DataSettings) -> dict[str, Any]:
+    """The settings of a division that were given, as far as the protocol looks at them."""
+    stated: dict[str, Any] = {name: getattr(data, name) for name in _STATED if name in data.model_fields_set}
+    if stated.get("protocol") == "official":
+        del stated["protocol"]
     if data.protocol != "holdout":
-        asked.pop("test_fraction", None)
-    return asked
+        stated.pop("test_fraction", None)
+    return stated
 
 
 def _divide(dataset: VideoDataset, data: DataSettings, seed: int) -> list[Fold]:
@@ -154,8 +140,8 @@ def _listing(dataset: VideoDataset) -> str:
 def _pack(folds: list[Fold], dataset: VideoDataset) -> Arrays:
     """Positions of each fold's clips in the data set, int32, and the folds' names and notes as JSON."""
     place = {clip.name: i for i, clip in enumerate(dataset.clips)}
-    about = json.dumps([[fold.name, fold.notes] for fold in folds])
-    arrays: Arrays = {_ABOUT: np.frombuffer(about.encode(), np.uint8)}
+    listing = json.dumps([[fold.name, fold.notes] for fold in folds])
+    arrays: Arrays = {_LISTING: np.frombuffer(listing.encode(), np.uint8)}
     for number, fold in enumerate(folds):
         for part in ("train", "val", "test"):
             arrays[f"{number}.{part}"] = np.array([place[c.name] for c in getattr(fold, part)], np.int32)
@@ -164,7 +150,7 @@ def _pack(folds: list[Fold], dataset: VideoDataset) -> Arrays:
 
 def _unpack(arrays: Mapping[str, npt.NDArray[Any]], dataset: VideoDataset) -> list[Fold]:
     folds = []
-    for number, (name, notes) in enumerate(json.loads(arrays[_ABOUT].tobytes())):
+    for number, (name, notes) in enumerate(json.loads(arrays[_LISTING].tobytes())):
         train, val, test = (
             tuple(dataset.clips[i] for i in arrays[f"{number}.{part}"]) for part in ("train", "val", "test")
         )

@@ -1,65 +1,59 @@
-"""Zero-shot classification: frames against sentences, nothing trained."""
+"""Zero-shot classification: frames against sentences, nothing is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..appearance.extract import read_clip_frames
-from ..appearance.open_clip import AppearanceEncoder
+from ..appearance.frames import read_clip_frames
 from ..appearance.zero_shot import zero_shot_scores
-from ..datasets.extraction import ExtractReport
+from ..datasets import Fold
 from ..datasets.prompts import read_prompts
 from ..errors import DataError
-from ..results.metrics import score
-from ..results.statistics import units_of
-from .session import Workspace
-from .stages import FoldInputs, appearance_features
+from ..results.metrics import Metrics
+from ..results.run_folder import FoldFolder
+from ..results.write import join_scores
+from ..streams import Stream
+from .features import FoldFeatures
+from .fold import FoldPass
+from .session import Session
+from .stored import StoredModels
 
 __all__ = ["zero_shot_dataset", "zero_shot_file"]
 
 
-def zero_shot_dataset(space: Workspace) -> dict[str, Any]:
-    """Classify the test clips of each fold by the class names alone.
-
-    Returns:
-        Scores as of :func:`moclip_lite.results.metrics.score`, over the test clips of all folds.
+def zero_shot_dataset(session: Session) -> Metrics:
+    """Classify the test clips of all folds by the class names alone, each clip once.
 
     Raises:
-        MoclipError: the data or the model can't be had.
+        MoclipError: the data or the model can't be used.
     """
-    clips = list({c.name: c for fold in space.folds for c in fold.test}.values())
-    if space.feature_file is not None:
-        report = ExtractReport("clip", keys=dict.fromkeys((c.name for c in clips), space.feature_file.digest))
-    else:
-        report = space.extract_appearance(clips)
-    present = [clip for clip in clips if clip.name in report.keys]
-    if not present:
-        first = report.failures[0].reason if report.failures else "there is none"
-        raise DataError(f"none of {len(clips)} test clips could be read; the first: {first}")
-    labels = space.dataset.labels
-    inputs = FoldInputs(space.folds[0], labels, {}, report.keys)
-    features = appearance_features(space, inputs, present)
-    truth = np.array([labels.index(clip.label) for clip in present], np.int64)
-    units = units_of([clip.name for clip in present], [clip.group for clip in present])
-    result = score(zero_shot_scores(features, space.class_vectors), truth, labels, units)
-    return result | {"failures": [vars(f) for f in report.failures]}
+    by_name = {clip.name: clip for fold in session.folds for clip in fold.test}
+    fold = Fold("test", (), (), tuple(by_name.values()))
+    extraction = session.extract(fold.test)
+    failures = extraction.failures
+    if not extraction.appearance.keys:
+        first = failures[0].reason if failures else "there is none"
+        raise DataError(f"none of {len(fold.test)} test clips could be read; the first: {first}")
+    features = FoldFeatures(session, fold, extraction)
+    models = StoredModels(features, FoldFolder(session.experiment.run.dir))
+    result = FoldPass(features, models).test({Stream.ZERO_SHOT}, ())
+    streams = join_scores([result], session.labels)
+    return Metrics(streams, failures=tuple(vars(failure) for failure in failures))
 
 
-def zero_shot_file(
-    space: Workspace, encoder: AppearanceEncoder, path: Path, labels: Sequence[str]
-) -> list[tuple[str, float]]:
+def zero_shot_file(session: Session, path: Path, labels: Sequence[str]) -> list[tuple[str, float]]:
     """Rank free-text labels for one file.
 
     Raises:
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    frames = encoder.encode_images(read_clip_frames(path, space.experiment.clip))
-    classes = encoder.class_vectors(labels, read_prompts(space.experiment.clip.prompts).check(labels))
+    encoder, settings = session.encoder.lazy.encoder, session.experiment.clip
+    frames = encoder.encode_images(read_clip_frames(path, settings))
+    classes = encoder.class_vectors(labels, read_prompts(settings.prompts).check(labels))
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")
     return [(labels[i], float(scores[i])) for i in order]

@@ -6,12 +6,7 @@ kind of scores, views, preprocessing) stands in its metadata, as JSON.
 """
 
 from .classifier import export_classifier
-from .network import (
-    OPSET,
-    TOLERANCE,
-    Exported,
-    export_network,
-)
+from .network import OPSET, TOLERANCE, Exported, export_network
 from .videotext import export_mobileviclip
 
 __all__ = ["OPSET", "TOLERANCE", "Exported", "export_classifier", "export_mobileviclip", "export_network"]

@@ -14,33 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..appearance.zero_shot import unit
 from ..errors import CheckpointError, MoclipError
-from ..fusion.features import FeatureTable, head_scores
 from ..motion.augment import views
 from ..motion.network import MotionNet
-from ..motion.scores import batch_motion_scores
 from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
 from ..sampling import choose_segments
 from ..storage.files import write_json
-from .network import (
-    OPSET,
-    TOLERANCE,
-    Exported,
-    describe_files,
-    export_network,
-    open_session,
-)
+from .network import OPSET, TOLERANCE, Exported, describe_files, export_network, open_session
 from .pictures import picture_network, sees_clips
 
 __all__ = ["export_classifier"]
 
-_STREAMS: Final = ("fusion", "appearance", "motion")  # as predict answers: the first that there is
-_MOST: Final = 2**31 - 2**26  # bytes of weights; one ONNX file holds less than 2 GiB
+_MAX_BYTES: Final = 2**31 - 2**26  # of weights; one ONNX file holds less than 2 GiB
 
 
 def export_classifier(run: Path, folder: Path) -> list[Exported]:
@@ -154,7 +144,7 @@ def _export_pictures(classifier: Classifier, folder: Path, about: dict[str, Any]
     """The encoder; none where it is too large for a file, which `about` then says."""
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     about["preprocessing"]["pictures"] = rules
-    if sum(p.numel() * p.element_size() for p in network.parameters()) > _MOST:
+    if sum(p.numel() * p.element_size() for p in network.parameters()) > _MAX_BYTES:
         about["warnings"].append(
             "the appearance encoder is too large for an ONNX file; its features come from PyTorch"
         )
@@ -191,38 +181,39 @@ def _compare_chain(classifier: Classifier, folder: Path) -> float:
     rng, differences = np.random.default_rng(0), [0.0]
     tokens = features = None
     if classifier.motion is not None:
-        motion = (2 * rng.standard_normal((1, *classifier.experiment.motion.shape))).astype(np.float16)
-        wanted, probabilities = batch_motion_scores(
-            classifier.motion, motion, classifier.experiment.test, torch.device("cpu")
-        )
-        scores, tokens = open_session(folder / "motion.onnx").run(None, {"motion": motion.astype(np.float32)})
-        differences += [_apart(tokens, wanted), _apart(_softmax(scores), probabilities)]
+        motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
+        expected, probabilities = classifier.motion_features(motion)
+        session = open_session(folder / "motion.onnx")
+        scores, tokens = session.run(None, {"motion": motion[None].astype(np.float32)})
+        differences += [_difference(tokens[0], expected), _difference(_softmax(scores)[0], probabilities)]
     if not classifier.heads:
         return max(differences)
-    clip = classifier.experiment.clip
-    pictures = rng.integers(0, 256, (clip.frames, 48, 64, 3), dtype=np.uint8)
-    rows = classifier.encoder.encode_images(pictures)
-    appearance = (unit(rows) if clip.normalize else rows)[None]
+    pictures = rng.integers(0, 256, (classifier.experiment.clip.frames, 48, 64, 3), dtype=np.uint8)
+    appearance = classifier.appearance_features(pictures)
     if (folder / "pictures.onnx").is_file():
-        network, _, _ = picture_network(classifier.encoder, clip)
-        prepared = classifier.encoder.prepare(pictures) * network.std + network.mean
-        feed = (prepared[None] if sees_clips(classifier.encoder) else prepared).numpy()
-        (features,) = open_session(folder / "pictures.onnx").run(None, {"pictures": feed})
-        differences.append(_apart(features[None], appearance))
-    for stage, head in classifier.heads.items():
-        blank = np.zeros((1, 1, len(head.motion_norm.mean)), np.float32)
-        segments = classifier.experiment.test.segments or classifier.experiment.motion.segments
-        given = np.repeat(blank, segments, axis=1) if tokens is None else tokens
-        table = FeatureTable(
-            torch.from_numpy(given), torch.from_numpy(appearance), torch.zeros(1, dtype=torch.int64)
-        )
+        features = _exported_features(classifier, pictures, folder / "pictures.onnx")
+        differences.append(_difference(features, appearance))
+    segments = classifier.experiment.test.segments or classifier.experiment.motion.segments
+    for stream, head in classifier.heads.items():
+        given = np.zeros((segments, len(head.motion_norm.mean)), np.float32) if tokens is None else tokens[0]
         inputs = {
-            "motion_tokens": given,
-            "appearance_features": appearance if features is None else features[None],
+            "motion_tokens": given[None],
+            "appearance_features": (appearance if features is None else features)[None],
         }
-        (scores,) = open_session(folder / f"{stage}.onnx").run(None, inputs)
-        differences.append(_apart(_softmax(scores), head_scores(head, table)))
+        (scores,) = open_session(folder / f"{stream}.onnx").run(None, inputs)
+        differences.append(
+            _difference(_softmax(scores)[0], classifier.head_scores(stream, given, appearance))
+        )
     return max(differences)
+
+
+def _exported_features(classifier: Classifier, pictures: npt.NDArray[np.uint8], path: Path) -> Any:
+    """Features [frames, D] of a clip's pictures by the exported encoder."""
+    network, _, _ = picture_network(classifier.encoder, classifier.experiment.clip)
+    prepared = classifier.encoder.prepare(pictures) * network.std + network.mean
+    batch = (prepared[None] if sees_clips(classifier.encoder) else prepared).numpy()
+    (features,) = open_session(path).run(None, {"pictures": batch})
+    return features
 
 
 def _softmax(scores: Any) -> Any:
@@ -230,6 +221,6 @@ def _softmax(scores: Any) -> Any:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _apart(one: Any, other: Any) -> float:
+def _difference(one: Any, other: Any) -> float:
     """Largest difference, relative to the largest value where that exceeds 1."""
     return float(np.abs(one - other).max() / max(1.0, np.abs(other).max()))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..appearance.mobileviclip import VideoAppearanceEncoder
-from ..appearance.open_clip import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder
+from ..appearance.mobileviclip import MobileViCLIPEncoder
 from ..appearance.settings import AppearanceSettings
 from .videotext import picture_rules
 
@@ -55,7 +55,7 @@ class _VideoNetwork(PictureNetwork):
 
 def sees_clips(encoder: AppearanceEncoder) -> bool:
     """Whether an encoder takes the frames of a clip together."""
-    return isinstance(encoder, VideoAppearanceEncoder)
+    return isinstance(encoder, MobileViCLIPEncoder)
 
 
 def picture_network(
@@ -70,7 +70,7 @@ def picture_network(
     Returns:
         (network in evaluation mode, example input with a batch of 2, what is done to pictures before).
     """
-    if isinstance(encoder, VideoAppearanceEncoder):
+    if isinstance(encoder, MobileViCLIPEncoder):
         config = encoder.network.config
         video = _VideoNetwork(encoder.network, [0.0] * 3, [1.0] * 3, normalize=True)
         side, rules = config.image_size, {**picture_rules(config), "positions": clip.positions}

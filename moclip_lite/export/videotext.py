@@ -10,12 +10,7 @@ from torch import Tensor, nn
 
 from ..mobileviclip import MobileViCLIP, MobileViClipConfig
 from ..storage.files import write_json
-from .network import (
-    OPSET,
-    Exported,
-    describe_files,
-    export_network,
-)
+from .network import OPSET, Exported, describe_files, export_network
 
 __all__ = ["export_mobileviclip", "picture_rules"]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..parallel.ranks import SINGLE, Share
 from ..training.batches import batches, judge
-from ..training.loop import Batch
+from ..training.classification import Batch
 from .base import Head, pool_tokens
 
 __all__ = ["FeatureTable", "HeadFeed", "head_scores"]

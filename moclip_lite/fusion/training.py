@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ..parallel.ranks import agree, share, share_weights
-from ..training.loop import FitResult, fit
+from ..training.classification import fit
+from ..training.loop import FitResult
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
@@ -26,7 +27,7 @@ def fit_head(
         feed: training and validation features.
         settings: of the training loop.
         device: where to train; solvers run on the CPU.
-        options: further arguments of :func:`moclip_lite.training.loop.fit`.
+        options: further arguments of :func:`moclip_lite.training.classification.fit`.
     """
     if not head.closed_form:
         return fit(head, feed, settings, device=device, **options)

@@ -1,1 +1,6 @@
-"""Motion stream: reading, augmentation, network, pre-training."""
+"""Motion stream: from motion vectors to the features and scores of the motion network.
+
+``read`` reads a clip's motion tensor (cropped by ``crop_actor``), ``packing`` compresses it, ``extract`` fills the cache
+and ``store`` reads it back. ``network`` is a classifier on the encoders in ``encoders``; ``batches`` and ``augment`` make
+its training batches, ``pretrain`` trains an encoder on masked motion, ``scores`` tests a network on several views.
+"""

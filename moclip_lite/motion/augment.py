@@ -1,7 +1,7 @@
 """Crops and flips of motion tensors: random ones for training, fixed ones for testing.
 
-Motion is zero-centred here: a horizontal flip mirrors the field and negates x, and no motion stays
-exactly 0. A crop enlarged to the full grid enlarges its vectors as well.
+A horizontal flip mirrors the field and negates x; no motion stays exactly 0. A crop that is enlarged to the
+full grid enlarges its vectors as well.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CROPS: Final[dict[int, tuple[tuple[float, float, float], ...]]] = {
     3: ((1.0, 0.0, 0.0), (_SIDE, 0.0, -1.0), (_SIDE, 0.0, 1.0)),
     5: ((_SIDE, -1.0, -1.0), (_SIDE, -1.0, 1.0), (_SIDE, 0.0, 0.0), (_SIDE, 1.0, -1.0), (_SIDE, 1.0, 1.0)),
 }
-"""Test crops by number: (side, vertical, horizontal), positions from -1 (top, left) to 1. One is the
-whole frame, three add the left and right, five are the corners and the centre (the paper's)."""
+"""Test crops by their number: (side, vertical, horizontal), positions from -1 (top, left) to 1. One is the
+whole frame, three add left and right, five are the corners and the centre (as in the paper)."""
 
 
 def flip(motion: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def crop(motion: Tensor, side: Tensor, vertical: Tensor, horizontal: Tensor) -> 
     Args:
         motion: [B, T, L, 2, H, W].
         side: [B], share of the height and width that is kept.
-        vertical, horizontal: [B], position from -1 to 1 within the room there is.
+        vertical, horizontal: [B], position from -1 to 1 within the remaining space.
 
     Returns:
         [B, T, L, 2, H, W]; vectors divided by `side`.
@@ -52,19 +52,21 @@ def crop(motion: Tensor, side: Tensor, vertical: Tensor, horizontal: Tensor) -> 
     theta[:, 0, 0] = theta[:, 1, 1] = side
     theta[:, 0, 2] = horizontal * (1 - side)
     theta[:, 1, 2] = vertical * (1 - side)
-    places = functional.affine_grid(theta, [batch, flat.shape[1], height, width], align_corners=False)
-    cut = functional.grid_sample(flat, places, mode="bilinear", padding_mode="border", align_corners=False)
-    cut = cut / side[:, None, None, None]
-    return cut.reshape(batch, *middle, channels, height, width)
+    positions = functional.affine_grid(theta, [batch, flat.shape[1], height, width], align_corners=False)
+    cropped = functional.grid_sample(
+        flat, positions, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    cropped = cropped / side[:, None, None, None]
+    return cropped.reshape(batch, *middle, channels, height, width)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn for a batch of views; each a float32 tensor [B].
+    """Random parameters of a batch of views, each a float32 tensor [B].
 
     Attributes:
         side, vertical, horizontal: of the crop, see :func:`crop`.
-        mirrored: 1 to flip.
+        mirrored: 1 for a flip, else 0.
         speed: factor of the motion.
     """
 
@@ -75,7 +77,7 @@ class Draws:
     speed: Tensor
 
     def of(self, part: Share) -> Draws:
-        """The draws of a process' part of the batch."""
+        """The parameters of a process' part of the batch."""
         return Draws(*(part.even(value) for value in vars(self).values()))
 
 
@@ -94,7 +96,7 @@ class RandomView:
     speed: float = 1.2
 
     def draw(self, batch: int, generator: torch.Generator) -> Draws:
-        """Draw views for `batch` clips; the generator (CPU) decides."""
+        """Draw the parameters of `batch` clips from a generator on the CPU."""
 
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(batch, generator=generator)
@@ -110,9 +112,9 @@ class RandomView:
         """[B, T, L, 2, H, W] -> the same shape."""
         if self.min_side < 1:
             motion = crop(motion, draws.side, draws.vertical, draws.horizontal)
-        everywhere = (slice(None), *(None,) * 5)
-        motion = torch.where(draws.mirrored[everywhere] > 0, flip(motion), motion)
-        return motion * draws.speed[everywhere] if self.speed > 1 else motion
+        per_clip = (slice(None), *(None,) * 5)
+        motion = torch.where(draws.mirrored[per_clip] > 0, flip(motion), motion)
+        return motion * draws.speed[per_clip] if self.speed > 1 else motion
 
     def __call__(self, motion: Tensor, generator: torch.Generator) -> Tensor:
         """Draw and apply: [B, T, L, 2, H, W] -> the same shape."""
@@ -120,7 +122,7 @@ class RandomView:
 
 
 def views(motion: Tensor, crops: int, flips: int) -> Iterator[Tensor]:
-    """The fixed test views of a batch: `crops` x `flips` tensors of its own shape.
+    """The fixed test views of a batch: `crops` x `flips` tensors of its shape.
 
     Raises:
         ValueError: `crops` is not 1, 3 or 5, or `flips` not 1 or 2.

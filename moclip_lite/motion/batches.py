@@ -1,4 +1,4 @@
-"""Training batches of motion: planned for the epoch, then put together here or in other processes."""
+"""Training batches of motion: planned for an epoch, then read in this process or in others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
 from ..training.batches import batches, judge
-from ..training.loop import Batch
+from ..training.classification import Batch
 from .augment import Draws, RandomView
 from .network import MotionNet
 from .scores import motion_scores
@@ -28,27 +28,30 @@ __all__ = ["MotionFeed"]
 
 @dataclass(frozen=True)
 class _Plan:
-    """A batch before it is read: which clips, which of their windows, which views."""
+    """A batch before it is read: its clips, their windows and the parameters of their views."""
 
     clips: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int64]
     draws: Draws
 
 
-class _Assembly(Dataset[Batch]):
+class _BatchReader(Dataset[Batch]):
     """Reads planned batches."""
 
     def __init__(self, store: MotionStore, clips: Sequence[Clip], targets: Tensor, view: RandomView) -> None:
         self._store, self._clips, self._targets, self._view = store, clips, targets, view
 
     def __getitem__(self, plan: _Plan) -> Batch:
-        stack = [self._store.motion(self._clips[i])[w] for i, w in zip(plan.clips, plan.windows, strict=True)]
-        motion = self._view.apply(torch.from_numpy(np.stack(stack)).float(), plan.draws)
+        windows = [
+            self._store.motion(self._clips[clip])[chosen]
+            for clip, chosen in zip(plan.clips, plan.windows, strict=True)
+        ]
+        motion = self._view.apply(torch.from_numpy(np.stack(windows)).float(), plan.draws)
         return (motion,), self._targets[torch.from_numpy(plan.clips)]
 
 
 class _Epoch(Sampler[_Plan]):
-    """The plans of one epoch after another, for workers that live as long as the training."""
+    """Plans of the current epoch, for workers that last for the whole training."""
 
     def __init__(self) -> None:
         self.plans: list[_Plan] = []
@@ -67,12 +70,12 @@ class MotionFeed:
         store: motion by clip.
         train, val: clips.
         labels: class names in the order of their numbers.
-        view: how training clips are varied.
+        view: random views of training clips.
         segments: windows drawn per clip.
         batch: clips in a batch, over all processes.
-        seed: of order, windows and views.
+        seed: of the order of clips, windows and views.
         part: this process' part of each batch.
-        loaders: processes that read batches ahead; 0 reads in this one. The batches are the same.
+        loaders: processes that read batches ahead; with 0 this process reads them. The batches are the same.
     """
 
     def __init__(
@@ -96,14 +99,13 @@ class MotionFeed:
         self._view, self._segments, self._batch = view, segments, batch
         self._seed, self._part = seed, part
         self._epoch = _Epoch()
-        self._assembly = _Assembly(
-            store.divided(loaders + 1) if loaders else store, self._train, targets, view
-        )
-        self._loader = self._workers(loaders) if loaders else None
+        reading = store.divided(loaders + 1) if loaders else store
+        self._reader = _BatchReader(reading, self._train, targets, view)
+        self._loader = self._data_loader(loaders) if loaders else None
 
-    def _workers(self, loaders: int) -> DataLoader[Batch]:
+    def _data_loader(self, loaders: int) -> DataLoader[Batch]:
         return DataLoader(
-            self._assembly,
+            self._reader,
             batch_size=None,  # a plan is a batch
             sampler=self._epoch,
             num_workers=loaders,
@@ -113,20 +115,20 @@ class MotionFeed:
         )
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Each training clip once, in an order and with views that depend on (seed, epoch)."""
+        """Batches with each training clip once; order and views depend on (seed, epoch)."""
         self._epoch.plans = list(self._plan(epoch))
-        yield from self._loader or (self._assembly[plan] for plan in self._epoch.plans)
+        yield from self._loader or (self._reader[plan] for plan in self._epoch.plans)
 
     def _plan(self, epoch: int) -> Iterator[_Plan]:
-        """Everything random, drawn for the whole batch; then this process' part of it."""
+        """Plans of the epoch: drawn for whole batches, then reduced to this process' part."""
         rng = np.random.default_rng([self._seed, epoch])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        kept = self._store.segments
+        available = self._store.segments
         order = rng.permutation(len(self._train))
-        for chosen in batches(order, self._batch, 2 * self._part.world):
-            windows = np.stack([choose_segments(kept, self._segments, rng) for _ in chosen])
-            draws = self._view.draw(len(chosen), generator).of(self._part)
-            yield _Plan(self._part.even(chosen), self._part.even(windows), draws)
+        for clips in batches(order, self._batch, 2 * self._part.world):
+            windows = np.stack([choose_segments(available, self._segments, rng) for _ in clips])
+            draws = self._view.draw(len(clips), generator).of(self._part)
+            yield _Plan(self._part.even(clips), self._part.even(windows), draws)
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """Scores of one whole-frame view per validation clip."""

@@ -1,17 +1,15 @@
-"""The motion networks: an encoder of windows, and a classifier on their mean.
+"""Motion networks: an encoder of windows and a classifier on the mean of their features.
 
-``motion_small`` and ``motion_shift`` are ours, residual networks on the raw field. The first stacks
-a window's fields as channels and mixes neighbouring windows with a temporal convolution; the second
-looks at each field and shifts channels in time, for windows of 16 fields or so. ``motion_fields`` is
-its control without the shift.
+``motion_small`` and ``motion_shift`` are this project's, residual networks on the raw field. The first stacks a
+window's fields as channels and mixes neighbouring windows with a temporal convolution; the second encodes each field
+and shifts channels in time, for windows of about 16 fields. ``motion_fields`` is its control without the shift.
 
-``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a
-2-channel stem and BatchNorm on the input, one vector field per segment, average over segments.
+``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a 2-channel stem and
+BatchNorm on the input, one vector field per segment, average over segments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -19,12 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError
-from .encoders import (
-    EfficientNetEncoder,
-    FieldEncoder,
-    ShiftEncoder,
-    SmallEncoder,
-)
+from .encoders import EfficientNetEncoder, FieldEncoder, ShiftEncoder, SmallEncoder
 from .settings import MotionSettings
 
 __all__ = ["MotionNet", "build_motion_net", "create_motion_net", "list_motion_nets"]
@@ -38,7 +31,7 @@ class TemporalMix(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(dim, dim, 3, padding=1, groups=dim)
-        # The gain is 0 at first and not the convolution: a ReLU of zeros would never learn.
+        # The gain starts at 0, not the convolution: the gradient of a ReLU of zeros is zero.
         self.gain = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,7 +40,7 @@ class TemporalMix(nn.Module):
 
 
 class MotionNet(nn.Module):
-    """Segments in, class scores out.
+    """Classifier of clips by the mean feature of their windows.
 
     Args:
         encoder: [N, 2 L, H, W] -> [N, feature_dim].
@@ -84,45 +77,17 @@ class MotionNet(nn.Module):
         return scores
 
 
-def _small(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
-    _refuse("motion_small", pretrained)
-    encoder = SmallEncoder(frames, width)
-    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=True)
-
-
-def _shift(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
-    _refuse("motion_shift", pretrained)
-    encoder = ShiftEncoder(frames, width)
-    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
-
-
-def _fields(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
-    _refuse("motion_fields", pretrained)
-    encoder = FieldEncoder(frames, width)
-    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
-
-
-def _refuse(name: str, pretrained: bool) -> None:
-    if pretrained:
-        raise ConfigError(f"{name} has no pretrained weights; set motion.pretrained=false")
-
-
-def _efficientnet(num_classes: int, frames: int, width: int, dropout: float, pretrained: bool) -> MotionNet:
-    encoder = EfficientNetEncoder(frames, pretrained)
-    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=False)
-
-
-_NETS: Final[dict[str, Callable[..., MotionNet]]] = {
-    "motion_small": _small,
-    "motion_shift": _shift,
-    "motion_fields": _fields,
-    "efficientnet_b0": _efficientnet,
+_ENCODERS: Final[dict[str, type[SmallEncoder | FieldEncoder]]] = {
+    "motion_small": SmallEncoder,
+    "motion_shift": ShiftEncoder,
+    "motion_fields": FieldEncoder,
 }
+"""Encoders that are trained from random weights; efficientnet_b0 may start from ImageNet."""
 
 
 def list_motion_nets() -> list[str]:
     """Names that :func:`create_motion_net` takes."""
-    return sorted(_NETS)
+    return sorted([*_ENCODERS, "efficientnet_b0"])
 
 
 def create_motion_net(
@@ -146,11 +111,17 @@ def create_motion_net(
 
     Raises:
         ConfigError: an unknown name.
-        WeightsUnavailable: the pretrained weights can't be had.
+        WeightsUnavailable: the pretrained weights are unavailable.
     """
-    if name not in _NETS:
+    if name not in list_motion_nets():
         raise ConfigError(f"motion.net must be one of {list_motion_nets()}, got {name!r}")
-    return _NETS[name](num_classes, frames, width, dropout, pretrained)
+    if name == "efficientnet_b0":
+        encoder: SmallEncoder | FieldEncoder | EfficientNetEncoder = EfficientNetEncoder(frames, pretrained)
+    elif pretrained:
+        raise ConfigError(f"{name} has no pretrained weights; set motion.pretrained=false")
+    else:
+        encoder = _ENCODERS[name](frames, width)
+    return MotionNet(encoder, encoder.feature_dim, num_classes, dropout, temporal=name == "motion_small")
 
 
 def build_motion_net(

@@ -1,8 +1,8 @@
-"""Masked-motion pre-training: the encoder guesses hidden motion before it learns any class.
+"""Masked-motion pre-training: the encoder predicts hidden motion before it learns classes.
 
-In the way of VideoMAE (Tong et al., arXiv 2203.12602) the same patches are hidden in all fields of
-a window, so that nothing can be copied from the field before. What is guessed is a token per cell,
-still or one of 8 directions at 2 speeds, so that training is the one loop's cross-entropy.
+As in VideoMAE (Tong et al., arXiv 2203.12602) the same patches are hidden in all fields of a window, so that they
+can't be copied from the previous field. The target is a token per cell (still, or one of 8 directions at 2 speeds),
+so that the training loop's cross-entropy applies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError
-from ..training.loop import Batch
+from ..training.classification import Batch
 from .batches import MotionFeed
 from .encoders import FieldEncoder, SmallEncoder
 from .network import MotionNet
@@ -24,11 +24,11 @@ from .network import MotionNet
 __all__ = ["TOKENS", "MaskedFeed", "MaskedMotion", "hide", "tokens"]
 
 TOKENS: Final = 17
-_STILL: Final = 0.4  # pixels per frame
+_MIN_MOTION: Final = 0.4  # pixels per frame
 _FAST: Final = 2.0
 _PATCH: Final = 4  # cells
 _HIDDEN: Final = 0.5  # share of the patches
-_VISIBLE: Final = -100  # cross_entropy leaves these out
+_VISIBLE: Final = -100  # ignored by cross_entropy
 
 
 def tokens(motion: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def tokens(motion: Tensor) -> Tensor:
     x, y = motion.unbind(dim=-3)
     size = torch.hypot(x, y)
     direction = torch.round(torch.atan2(y, x) / (math.pi / 4)).long() % 8
-    return torch.where(size < _STILL, 0, 1 + direction + 8 * (size >= _FAST).long())
+    return torch.where(size < _MIN_MOTION, 0, 1 + direction + 8 * (size >= _FAST).long())
 
 
 def hide(motion: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -44,32 +44,27 @@ def hide(motion: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
     Args:
         motion: [B, T, L, 2, H, W].
-        generator: decides which.
+        generator: draws them.
 
     Returns:
         The windows with hidden cells zero, and the tokens of the hidden cells on a grid of half as
         many rows and columns, int64 [B * T * L, H // 2, W // 2]; -100 where motion is visible.
     """
-    *lead, _, _, height, width = motion.shape
-    patches = (
-        torch.rand(*lead, 1, 1, -(-height // _PATCH), -(-width // _PATCH), generator=generator) < _HIDDEN
-    )
+    *leading, _, _, height, width = motion.shape
+    grid = (-(-height // _PATCH), -(-width // _PATCH))
+    patches = torch.rand(*leading, 1, 1, *grid, generator=generator) < _HIDDEN
     hidden = patches.repeat_interleave(_PATCH, dim=-2).repeat_interleave(_PATCH, dim=-1)
     hidden = hidden[..., :height, :width].to(motion.device)
     fields = functional.avg_pool2d(motion.reshape(-1, 2, height, width), 2)
-    cells = (
-        hidden[..., 0, 1::2, 1::2]
-        .expand(*motion.shape[:3], *fields.shape[-2:])
-        .reshape(-1, *fields.shape[-2:])
-    )
+    cells = hidden[..., 0, 1::2, 1::2].expand(*motion.shape[:3], *fields.shape[-2:]).flatten(0, 2)
     return motion.masked_fill(hidden, 0), torch.where(cells, tokens(fields), _VISIBLE)
 
 
 class MaskedMotion(nn.Module):
-    """A motion network's encoder with a light decoder of tokens; the encoder is trained in place.
+    """A motion network's encoder with a small decoder of tokens; the encoder is trained in place.
 
     Raises:
-        ConfigError: the network's encoder has no maps to decode.
+        ConfigError: the network's encoder has no feature maps to decode.
     """
 
     def __init__(self, net: MotionNet, frames: int, width: int = 64) -> None:
@@ -77,7 +72,7 @@ class MaskedMotion(nn.Module):
         if not isinstance(net.encoder, (SmallEncoder, FieldEncoder)):
             raise ConfigError("motion.pretrain_epochs is not for efficientnet_b0; set it to 0")
         self.encoder = net.encoder
-        self.fields = frames if isinstance(net.encoder, SmallEncoder) else 1  # told by one map
+        self.fields = frames if isinstance(net.encoder, SmallEncoder) else 1  # decoded from one map
         self.spread = nn.Conv2d(self.encoder.map_dim, width, 1)
         self.decode = nn.Conv2d(width, self.fields * TOKENS, 3, padding=1)
 
@@ -92,7 +87,7 @@ class MaskedMotion(nn.Module):
 
 
 class MaskedFeed:
-    """The windows of two feeds, masked; labels of clips are not looked at.
+    """Masked windows of two feeds; the labels of clips are not used.
 
     Args:
         train: augmented windows of the training clips.
@@ -108,19 +103,19 @@ class MaskedFeed:
         return self._masked(self._train, epoch)
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
-        """(hidden tokens guessed in percent, their cross-entropy); the masks are always the same."""
+        """(correctly predicted hidden tokens in percent, their cross-entropy), with the same masks each time."""
         device = next(model.parameters()).device
-        right, loss, count = 0, 0.0, 0
+        correct, loss, count = 0, 0.0, 0
         with torch.inference_mode():
             for (motion,), labels in self._masked(self._val, 0):
-                wanted = labels.to(device)
+                target = labels.to(device)
                 scores = cast(Tensor, model(motion.to(device))).float()
                 loss += float(
-                    functional.cross_entropy(scores, wanted, reduction="sum", ignore_index=_VISIBLE)
+                    functional.cross_entropy(scores, target, reduction="sum", ignore_index=_VISIBLE)
                 )
-                right += int((scores.argmax(dim=1) == wanted).sum())
-                count += int((wanted != _VISIBLE).sum())
-        return 100 * right / max(count, 1), loss / max(count, 1)
+                correct += int((scores.argmax(dim=1) == target).sum())
+                count += int((target != _VISIBLE).sum())
+        return 100 * correct / max(count, 1), loss / max(count, 1)
 
     def _masked(self, feed: MotionFeed, epoch: int) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(self._seed * 100_003 + epoch)

@@ -1,4 +1,4 @@
-"""From a video file to the motion tensor that the network sees."""
+"""Reading the motion tensor of a clip, the input of the motion network, from a video file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from .settings import MotionSpec
 
 __all__ = ["STEPS", "MotionClip", "read_motion_clip"]
 
-STEPS: Final = 8  # vectors are rounded to so many parts of a pixel: half a quarter sample
+STEPS: Final = 8
+"""Vectors are rounded to 1/STEPS pixel, half a quarter sample."""
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
-_MOST: Final = 32767 / STEPS  # pixels; what the cache can hold
+_MAX_MOTION: Final = 32767 / STEPS  # pixels; the largest number of the cache's format
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class MotionClip:
 
     Attributes:
         motion: float16 [segments, frames, 2, rows, columns]; (x right, y down) in pixels per frame
-            interval of the upright picture in square pixels, its short side 240 pixels; in whole eighths.
-        indices: int64 [segments, frames], the pictures used.
-        empty: the clip has no P or B pictures; `motion` is 0 and must not be classified.
-        codec: libav's name of it.
-        notes: what is left out of the file, guessed about it or damaged in it.
+            interval of the upright picture in square pixels, scaled to a short side of 240 pixels; in whole eighths.
+        indices: int64 [segments, frames], picture numbers.
+        empty: whether the clip has no P or B pictures; `motion` is then 0 and must not be classified.
+        codec: libav's name.
+        notes: on what is left out, guessed or damaged in the file.
     """
 
     motion: npt.NDArray[np.float16]
@@ -46,14 +47,14 @@ class MotionClip:
 
 
 def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionClip:
-    """Read the motion of a clip, one picture in memory at a time.
+    """Read the motion of a clip.
+
+    Keyframes have no motion: the windows cover the other pictures. A damaged picture is replaced by the nearest
+    one that was read, and noted.
 
     Args:
         source: the file, read on one thread, or a MotionDecoder of it that skips damage.
-        spec: what to read.
-
-    Keyframes carry no motion: the windows run over the other pictures. In place of a damaged picture
-    stands the nearest one that was read; the notes tell.
+        spec: windows, grid and kind of field.
 
     Raises:
         FileNotFoundError: no such file.
@@ -68,9 +69,10 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]
+    codec = decoder.metadata.codec
     if not len(moving):
-        nothing = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
-        return MotionClip(*nothing, empty=True, codec=decoder.metadata.codec, notes=tuple(decoder.notes))
+        zeros = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
+        return MotionClip(*zeros, empty=True, codec=codec, notes=tuple(decoder.notes))
     indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
     fields: dict[int, npt.NDArray[np.float32]] = {}
     predicted = False
@@ -78,84 +80,84 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
         fields[frame.index] = field
         predicted |= frame.pict_type != "I"
     indices, notes = _replace_damaged(decoder, indices, fields.keys())
-    pictures, place = np.unique(indices, return_inverse=True)
+    pictures, position = np.unique(indices, return_inverse=True)
     stacked = np.stack([fields.pop(i) for i in pictures.tolist()])
     if spec.crop == "actor":
-        stacked = _follow(stacked, pictures, spec.grid)
-    motion = _round(stacked)[place.ravel()].reshape(spec.shape)
+        stacked = _crop_actor(stacked, pictures, spec.grid)
+    motion = _round(stacked)[position.ravel()].reshape(spec.shape)
     if decoder.guessed:
         notes.append(f"{len(decoder.guessed)} sampled pictures refer to lost ones: distances are guessed")
-    return MotionClip(motion, indices, not predicted, decoder.metadata.codec, (*decoder.notes, *notes))
+    return MotionClip(motion, indices, not predicted, codec, (*decoder.notes, *notes))
 
 
 def _replace_damaged(
     decoder: MotionDecoder, indices: npt.NDArray[np.int64], usable: Collection[int]
 ) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """The nearest usable picture in place of each damaged one, and a note if there are any.
+    """Replace damaged pictures by the nearest usable ones; return a note if there are any.
 
     Raises:
         mv_tools.MalformedStream: more than half of the pictures are damaged.
     """
-    wanted = np.unique(indices)
-    damaged = wanted[~np.isin(wanted, list(usable))]
+    sampled = np.unique(indices)
+    damaged = sampled[~np.isin(sampled, list(usable))]
     if not len(damaged):
         return indices, []
     reason = next((damage.message for damage in decoder.damaged), "they could not be read")
-    words = f"{len(damaged)} of {len(wanted)} sampled pictures are damaged ({reason})"
-    if 2 * len(damaged) > len(wanted):
-        raise mv_tools.MalformedStream(f"{decoder.source.name}: {words}")
-    known = np.setdiff1d(wanted, damaged)
-    nearest = known[np.abs(known[:, None] - damaged[None, :]).argmin(axis=0)]
+    problem = f"{len(damaged)} of {len(sampled)} sampled pictures are damaged ({reason})"
+    if 2 * len(damaged) > len(sampled):
+        raise mv_tools.MalformedStream(f"{decoder.source.name}: {problem}")
+    intact = np.setdiff1d(sampled, damaged)
+    nearest = intact[np.abs(intact[:, None] - damaged[None, :]).argmin(axis=0)]
     replaced = indices.copy()
-    for bad, good in zip(damaged.tolist(), nearest.tolist(), strict=True):
-        replaced[indices == bad] = good
-    return replaced, [f"{words}; the nearest ones stand in for them"]
+    for picture, substitute in zip(damaged.tolist(), nearest.tolist(), strict=True):
+        replaced[indices == picture] = substitute
+    return replaced, [f"{problem}; the nearest ones stand in for them"]
 
 
 def _round(motion: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """To whole eighths of a pixel, exact in float16 below 256 pixels."""
-    return (np.round(motion.clip(-_MOST, _MOST) * STEPS) / STEPS).astype(np.float16)
+    """Round to whole eighths of a pixel, exact in float16 below 256 pixels."""
+    return (np.round(motion.clip(-_MAX_MOTION, _MAX_MOTION) * STEPS) / STEPS).astype(np.float16)
 
 
-def _follow(
+def _crop_actor(
     fields: npt.NDArray[np.float32], pictures: npt.NDArray[np.int64], grid: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """The box around the motion, [N, 2, rows, columns], from fields of half its cells' size."""
+    """Box around the motion, [N, 2, rows, columns], from fields on a grid of half its cells' size."""
     rows, columns = grid
     box = cut(fields, track(fields, pictures), (2 * rows, 2 * columns))
     return np.asarray(box.reshape(-1, 2, rows, 2, columns, 2).mean(axis=(3, 5)), np.float32)
 
 
-def _reading_grid(spec: MotionSpec, meta: mv_tools.VideoMetadata) -> tuple[int, int]:
-    """Into how many cells the frame is divided; to be cropped, square ones of half the box's size."""
+def _reading_grid(spec: MotionSpec, metadata: mv_tools.VideoMetadata) -> tuple[int, int]:
+    """Rows and columns to divide the frame into; before a crop, square cells of half the size of the box's."""
     if spec.crop == "none":
         return spec.grid
-    width, height = meta.display_width, meta.display_height
+    width, height = metadata.display_width, metadata.display_height
     cell = max(min(width, height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
     return max(1, round(height / cell)), max(1, round(width / cell))
 
 
 def _fields(
-    decoder: MotionDecoder, spec: MotionSpec, wanted: set[int]
+    decoder: MotionDecoder, spec: MotionSpec, pictures: set[int]
 ) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float32]]]:
-    """Pooled fields of the wanted pictures."""
-    meta = decoder.metadata
-    grid = _reading_grid(spec, meta)
-    scale = _REFERENCE_SIDE / min(meta.display_width, meta.display_height)
+    """Pooled and scaled fields of some pictures; damaged ones are left out."""
+    metadata = decoder.metadata
+    grid = _reading_grid(spec, metadata)
+    scale = _REFERENCE_SIDE / min(metadata.display_width, metadata.display_height)
 
-    def shrink(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return pool(field, grid, region=meta.region(field.shape[1:]))
+    def to_grid(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return pool(field, grid, region=metadata.region(field.shape[1:]))
 
     if spec.field == "accumulated":
         accumulator = Accumulator()
         for frame in decoder:
             total = accumulator.push(frame)
-            if frame.index in wanted:
-                yield frame, shrink(total) * scale
+            if frame.index in pictures:
+                yield frame, to_grid(total) * scale
         return
-    for frame in decoder.iter_frames_at(sorted(wanted)):
-        field = shrink(flow(frame, normalize=spec.normalize_distance))
+    for frame in decoder.iter_frames_at(sorted(pictures)):
+        field = to_grid(flow(frame, normalize=spec.normalize_distance))
         if spec.field == "compensated" and frame.pict_type != "I":
-            mask = shrink(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
+            mask = to_grid(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
             field = remove_camera_motion(field, mask)
         yield frame, field * scale

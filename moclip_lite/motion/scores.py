@@ -1,4 +1,4 @@
-"""Multi-view testing of the motion network."""
+"""Multi-view testing of a motion network."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ def batch_motion_scores(
     if test.segments:
         motion = motion[:, choose_segments(motion.shape[1], test.segments)]
     batch = torch.from_numpy(motion).to(device).float()
-    seen = [model.tokens(view) for view in views(batch, test.crops, test.flips)]
-    scores = torch.stack([model.classifier(tokens.mean(dim=1)).softmax(dim=1) for tokens in seen])
-    return torch.stack(seen).mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
+    tokens = [model.tokens(view) for view in views(batch, test.crops, test.flips)]
+    scores = [model.classifier(view_tokens.mean(dim=1)).softmax(dim=1) for view_tokens in tokens]
+    mean_tokens, mean_scores = (torch.stack(values).mean(dim=0).cpu().numpy() for values in (tokens, scores))
+    return mean_tokens, mean_scores
 
 
 def motion_scores(
     model: MotionNet, store: MotionStore, clips: Sequence[Clip], test: ViewSettings, device: torch.device
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The same of clips, [N, T, D] and [N, C]; the same clips give the same numbers."""
-    parts = []
+    """Multi-view testing of clips: tokens [N, T, D] and class probabilities [N, C]."""
+    results = []
     for start in range(0, len(clips), _EVAL_BATCH):
-        stack = np.stack([store.motion(clip) for clip in clips[start : start + _EVAL_BATCH]])
-        parts.append(batch_motion_scores(model, stack, test, device))
-    features, scores = zip(*parts, strict=True)
-    return np.concatenate(features), np.concatenate(scores)
+        motion = np.stack([store.motion(clip) for clip in clips[start : start + _EVAL_BATCH]])
+        results.append(batch_motion_scores(model, motion, test, device))
+    tokens, scores = zip(*results, strict=True)
+    return np.concatenate(tokens), np.concatenate(scores)

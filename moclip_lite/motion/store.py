@@ -1,4 +1,4 @@
-"""Motion tensors of clips, read from the cache."""
+"""Motion tensors of clips, read from the cache and held in memory."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ from .settings import MotionSpec
 __all__ = ["MotionStore"]
 
 
-_BUDGET: Final = 2 << 30
+_MAX_BYTES: Final = 2 << 30
 
 
 class MotionStore:
-    """Motion tensors by clip name, read from the cache; kept in memory up to a budget.
+    """Motion tensors by clip name.
 
-    An entry that is missing or damaged is computed again.
+    Args:
+        cache: read on first use; a missing or damaged entry is computed again.
+        keys: clip name -> key of its entry.
+        spec: how the entries were read.
+        max_bytes: tensors held in memory.
     """
 
     def __init__(
-        self, cache: FeatureCache, keys: Mapping[str, str], spec: MotionSpec, budget: int = _BUDGET
+        self, cache: FeatureCache, keys: Mapping[str, str], spec: MotionSpec, max_bytes: int = _MAX_BYTES
     ) -> None:
         self._cache, self._keys, self._spec = cache, keys, spec
-        self._room = budget
-        self._held: dict[str, tuple[npt.NDArray[np.float16], bool]] = {}
+        self._free_bytes = max_bytes
+        self._loaded: dict[str, tuple[npt.NDArray[np.float16], bool]] = {}
 
     @property
     def segments(self) -> int:
-        """Windows kept per clip."""
+        """Windows per clip."""
         return self._spec.segments
 
     def divided(self, parts: int) -> MotionStore:
-        """A store for one of several processes, with its share of the memory."""
-        return MotionStore(self._cache, self._keys, self._spec, self._room // parts)
+        """A store for one of `parts` processes, with its share of the memory."""
+        return MotionStore(self._cache, self._keys, self._spec, self._free_bytes // parts)
 
     def __contains__(self, clip: Clip) -> bool:
         return clip.name in self._keys
@@ -53,10 +57,10 @@ class MotionStore:
         return self._entry(clip)[1]
 
     def _entry(self, clip: Clip) -> tuple[npt.NDArray[np.float16], bool]:
-        if clip.name in self._held:
-            return self._held[clip.name]
+        if clip.name in self._loaded:
+            return self._loaded[clip.name]
         entry = load_motion(clip.path, self._spec, self._cache, self._keys[clip.name])
-        if entry[0].nbytes <= self._room:
-            self._room -= entry[0].nbytes
-            self._held[clip.name] = entry
+        if entry[0].nbytes <= self._free_bytes:
+            self._free_bytes -= entry[0].nbytes
+            self._loaded[clip.name] = entry
         return entry

@@ -16,41 +16,41 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.open_clip import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
-from ..experiment.session import make_encoder
-from ..experiment.stages import SOURCES
-from ..fusion import build_head
+from ..experiment.encoder import make_encoder
+from ..experiment.stored import load_head, load_motion_network
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, head_scores
-from ..motion.network import MotionNet, build_motion_net
-from ..motion.read import MotionClip
+from ..motion.network import MotionNet
 from ..motion.scores import batch_motion_scores
-from ..results.run_folder import RunFolder
-from ..storage.files import read_json, read_tensors
-from ..training.checkpoint import check_sources, load_weights, weights_digest
-from ..training.freeze import freeze
-from ..training.loop import pick_device
+from ..results.run_folder import FoldFolder, RunFolder
+from ..results.trained_on import check_sources
+from ..storage.files import read_json
+from ..streams import ANSWERS, Source, Stream
+from ..training.checkpoint import weights_digest
+from ..training.device import pick_device
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]
 
 Ranking: TypeAlias = list[tuple[str, float]]
 PathLikeStr: TypeAlias = "str | PathLike[str]"
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One file's answer.
+    """The answer for one file.
 
     Attributes:
         path: as given.
         ranking: labels with scores (probabilities), best first.
-        stream: which head gave it: "fusion", "appearance" or "motion".
+        stream: the stream that gave it: "fusion", "appearance" or "motion".
         streams: the ranking of each stream that could be asked.
-        notes: what a reader should know (how motion was had, which stream is missing and why).
+        notes: what a reader should know (where the motion comes from, which stream is missing and why).
         seconds: wall time.
     """
 
@@ -65,6 +65,13 @@ class Prediction:
 class Classifier:
     """A trained run folder, ready to label files.
 
+    Attributes:
+        experiment: the configuration.
+        labels: class names.
+        motion: the motion network, or None.
+        heads: the heads that answer.
+        device: where they run.
+
     Example:
         >>> clf = Classifier.load("runs/x")        # doctest: +SKIP
         >>> clf.predict("clip.mp4", top_k=2)        # doctest: +SKIP
@@ -76,13 +83,14 @@ class Classifier:
         experiment: Experiment,
         labels: Sequence[str],
         motion: MotionNet | None,
-        heads: dict[str, Head],
-        folder: Path,
+        heads: dict[Stream, Head],
+        folder: FoldFolder,
     ) -> None:
         self.experiment, self.labels = experiment, tuple(labels)
-        self._folder = folder
-        self.motion, self.heads = motion, heads
         self.device = pick_device(experiment.run.device)
+        self.motion = None if motion is None else motion.to(self.device)
+        self.heads = {stream: head.to(self.device) for stream, head in heads.items()}
+        self._folder = folder
 
     @classmethod
     def load(cls, run: PathLikeStr, *, device: str = "auto", overrides: Sequence[str] = ()) -> Classifier:
@@ -95,45 +103,29 @@ class Classifier:
 
         Raises:
             ConfigError: an override that no configuration has.
-            CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong
-                together.
+            CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong together.
         """
-        folder = Path(run)
-        if not (folder / "config.yaml").is_file():
-            raise CheckpointError(f"{folder} is not a run folder (it has no config.yaml)")
-        folds = RunFolder(folder).fold_folders()
-        if folds:
+        folder = RunFolder(Path(run))
+        folder.require()
+        if folds := folder.fold_folders():
             raise CheckpointError(
-                f"{folder} holds {len(folds)} folds, each with its own weights; name one, such as {folds[0]}"
+                f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as {folds[0].path}"
             )
-        experiment = load_experiment(folder / "config.yaml", [f"run.device={device}", *overrides])
+        experiment = load_experiment(folder.config, [f"run.device={device}", *overrides])
         if experiment.data.kind == "features":
-            raise CheckpointError(_of_features(folder))
-        labels = read_json(folder / "labels.json")
-        if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
-            raise CheckpointError(f"{folder / 'labels.json'} is not a list of labels")
-        motion = _load_motion(folder, experiment, labels)
-        heads = {
-            stage: _load_head(folder / f"{stage}.safetensors", experiment, name, labels)
-            for stage, name in (("fusion", experiment.fusion.head), ("appearance", "appearance_only"))
-            if (folder / f"{stage}.safetensors").is_file()
-        }
+            raise CheckpointError(_explain_features(folder))
+        labels = folder.read_labels()
+        motion = load_motion_network(folder, experiment, labels)
+        answering = [stream for stream in ANSWERS if stream.sources and folder.has(stream)]
+        heads = {stream: load_head(folder, stream, experiment, labels) for stream in answering}
         if motion is None and not heads:
-            raise CheckpointError(f"{folder} holds no trained weights")
+            raise CheckpointError(f"{folder.path} holds no trained weights")
         network = None if motion is None else weights_digest(motion)
-        for stage in heads:
-            check_sources(folder / f"{stage}.safetensors", {"motion_network": network}, SOURCES[stage])
+        for stream in heads:
+            check_sources(folder, stream, {Source.MOTION_NETWORK: network})
         return cls(experiment, labels, motion, heads, folder)
 
     @cached_property
-    def _encoder(self) -> AppearanceEncoder:
-        encoder = make_encoder(self.experiment, self.device)
-        for stage in self.heads:
-            path = self._folder / f"{stage}.safetensors"
-            check_sources(path, {"encoder": encoder.weights_digest}, SOURCES[stage])
-        return encoder
-
-    @property
     def encoder(self) -> AppearanceEncoder:
         """The frozen appearance encoder of the heads, loaded on first use.
 
@@ -141,15 +133,18 @@ class Classifier:
             CheckpointError: other weights than the heads were trained on.
             WeightsUnavailable: its weights can't be loaded.
         """
-        return self._encoder
+        encoder = make_encoder(self.experiment.clip, self.experiment.run.seed, self.device)
+        for stream in self.heads:
+            check_sources(self._folder, stream, {Source.ENCODER: encoder.weights_digest})
+        return encoder
 
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
-        if self.heads and self.experiment.clip.pretrained == "none":
+        if self.heads and self.experiment.clip.random:
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
-        if self.heads and self._encoder.random:
-            return [f"this model's appearance encoder is {self._encoder.describe()}"]
+        if self.heads and self.encoder.random:
+            return [f"this model's appearance encoder is {self.encoder.describe()}"]
         return []
 
     @overload
@@ -188,84 +183,62 @@ class Classifier:
         if top_k < 1:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started = time.perf_counter()
-        spec = self.experiment.motion if self.motion is not None else None
-        reading = read_file(Path(path), spec, self.experiment.clip if self.heads else None)
+        motion = self.experiment.motion if self.motion is not None else None
+        reading = read_file(Path(path), motion, self.experiment.clip if self.heads else None)
         notes = list(reading.notes)
-        scores: dict[str, npt.NDArray[np.float32]] = {}
-        feature = None
+        scores: dict[Stream, Floats] = {}
+        tokens = None
         if reading.motion is not None and reading.motion.empty:
             notes.append("no motion in this file (only I pictures): classified by appearance alone")
         elif reading.motion is not None:
-            feature, scores["motion"] = self._motion_scores(reading.motion)
+            tokens, scores[Stream.MOTION] = self.motion_features(reading.motion.motion)
         if reading.pictures is not None:
-            self._head_scores(reading.pictures, feature, scores)
+            appearance = self.appearance_features(reading.pictures)
+            for stream in self.heads:
+                if tokens is not None or Source.MOTION_NETWORK not in stream.sources:
+                    scores[stream] = self.head_scores(stream, tokens, appearance)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
-        stream = next(name for name in ("fusion", "appearance", "motion") if name in scores)
-        streams = {name: self._rank(row, top_k) for name, row in scores.items()}
-        return Prediction(str(path), streams[stream], stream, streams, notes, time.perf_counter() - started)
+        stream = next(stream for stream in ANSWERS if stream in scores)
+        rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
+        seconds = time.perf_counter() - started
+        return Prediction(str(path), rankings[str(stream)], str(stream), rankings, notes, seconds)
 
-    def _motion_scores(self, clip: MotionClip) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
+        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
         assert self.motion is not None
-        features, scores = batch_motion_scores(
-            self.motion, clip.motion[None], self.experiment.test, self.device
+        tokens, scores = batch_motion_scores(self.motion, motion[None], self.experiment.test, self.device)
+        return tokens[0], scores[0]
+
+    def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
+        """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
+        rows = self.encoder.encode_images(pictures)
+        return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
+
+    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+        """Class probabilities [C] of a head, from tokens [T, D] or None without motion, and features [frames, D]."""
+        head = self.heads[stream]
+        motion = head.motion_norm.mean.cpu() if tokens is None else torch.from_numpy(tokens)
+        table = FeatureTable(
+            motion[None], torch.from_numpy(appearance[None]), torch.zeros(1, dtype=torch.int64)
         )
-        return features[0], scores[0]
+        return np.asarray(head_scores(head, table)[0], np.float32)
 
-    def _head_scores(
-        self,
-        pictures: npt.NDArray[np.uint8],
-        feature: npt.NDArray[np.float32] | None,
-        scores: dict[str, npt.NDArray[np.float32]],
-    ) -> None:
-        rows = self._encoder.encode_images(pictures)
-        if self.experiment.clip.normalize:
-            rows = unit(rows)
-        appearance = torch.from_numpy(rows[None].astype(np.float32))
-        for stage, head in self.heads.items():
-            if stage == "fusion" and feature is None:
-                continue
-            blank = head.motion_norm.mean.cpu() if feature is None else torch.from_numpy(feature)
-            table = FeatureTable(blank[None], appearance, torch.zeros(1, dtype=torch.int64))
-            scores[stage] = head_scores(head, table)[0]
-
-    def _rank(self, scores: npt.NDArray[np.float32], top_k: int) -> Ranking:
+    def _rank(self, scores: Floats, top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [(self.labels[i], float(scores[i])) for i in order]
 
 
-def _of_features(folder: Path) -> str:
+def _explain_features(folder: RunFolder) -> str:
     """How to predict where heads were trained on a file of features."""
-    said = f"{folder} was trained on a file of features; it can't read videos"
+    message = f"{folder.path} was trained on a file of features; it can't read videos"
     try:
-        run = read_json(folder / "features.json").get("run")
+        run = read_json(folder.features).get("run")
     except (CheckpointError, AttributeError):
         run = None
     if not run:
-        return said
+        return message
     return (
-        f"{said}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its own heads, "
+        f"{message}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its own heads, "
         f"and `moclip run {run} --set fusion.head=NAME` trains this run's head there"
     )
-
-
-def _load_motion(folder: Path, experiment: Experiment, labels: Sequence[str]) -> MotionNet | None:
-    path = folder / "motion.safetensors"
-    if not path.is_file():
-        return None
-    model = build_motion_net(experiment.motion, len(labels), pretrained=False)
-    load_weights(path, model, labels)
-    freeze(model)
-    return model.to(pick_device(experiment.run.device))
-
-
-def _load_head(path: Path, experiment: Experiment, name: str, labels: Sequence[str]) -> Head:
-    arrays, _ = read_tensors(path)
-    try:
-        motion_dim, appearance_dim = (len(arrays[f"{s}_norm.mean"]) for s in ("motion", "appearance"))
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} does not hold a head") from error
-    head = build_head(experiment.fusion, name, motion_dim, appearance_dim, len(labels))
-    load_weights(path, head, labels)
-    freeze(head)
-    return head.to(pick_device(experiment.run.device))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
 
-from ..appearance.extract import read_clip_frames
+from ..appearance.frames import read_clip_frames
 from ..appearance.settings import AppearanceSettings
 from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec

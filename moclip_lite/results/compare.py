@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigError, DataError
+from ..streams import Stream, used_sections
+from .metrics import plain
 from .paired import Difference, compare_predictions
-from .read import STREAMS, Run, load_run
-from .used_sections import used_sections
+from .read import Run, load_run
 
 __all__ = ["Comparison", "StreamDifference", "compare_runs"]
 
@@ -24,7 +25,7 @@ class StreamDifference:
     """A run's stream against the same stream of the first run, on the clips that both tested."""
 
     run: str
-    stream: str
+    stream: Stream
     difference: Difference
 
 
@@ -55,8 +56,9 @@ class Comparison:
 
 
 def _run_as_dict(name: str, run: Run) -> dict[str, Any]:
-    scores = {stream: run.metrics[stream] for stream in run.streams}
-    return {"name": name, "folder": str(run.folder), **scores, "costs": run.metrics.get("costs", {})}
+    scores = {str(stream): plain(scores) for stream, scores in run.metrics.streams.items()}
+    costs = {str(stream): plain(cost) for stream, cost in run.metrics.costs.items()}
+    return {"name": name, "folder": str(run.folder), **scores, "costs": costs}
 
 
 def _difference_as_dict(d: StreamDifference) -> dict[str, Any]:
@@ -92,17 +94,17 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     return Comparison(names, runs, differences, _settings(runs, {d.stream for d in differences}))
 
 
-def _differences(run: Run, first: Run) -> dict[str, Difference]:
+def _differences(run: Run, first: Run) -> dict[Stream, Difference]:
     """Stream -> difference, of the streams that both runs tested."""
     if odd := sorted(set(run.labels) ^ set(first.labels)):
         raise DataError(
             f"{run.folder} and {first.folder} have different labels ({len(run.labels)} and "
             f"{len(first.labels)} classes; not in both: {', '.join(odd[:5])})"
         )
-    streams = [s for s in STREAMS if s in run.predictions and s in first.predictions]
+    streams = [s for s in Stream if s in run.predictions and s in first.predictions]
     if not streams:
         raise DataError(f"{run.folder} and {first.folder} have no tested stream in common")
-    differences: dict[str, Difference] = {}
+    differences: dict[Stream, Difference] = {}
     for stream in streams:
         try:
             differences[stream] = compare_predictions(
@@ -124,7 +126,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _settings(runs: Sequence[Run], streams: set[str]) -> dict[str, list[str]]:
+def _settings(runs: Sequence[Run], streams: set[Stream]) -> dict[str, list[str]]:
     sections = used_sections(streams)
     configs = [_flat(run.config, sections) for run in runs]
     keys = dict.fromkeys(key for config in configs for key in config if key not in _LOCATIONS)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -15,15 +15,11 @@ from ..datasets.clip import group_of
 from ..datasets.ucf101 import group_in_name
 from ..errors import CheckpointError, DataError
 from ..storage.files import read_json
+from ..streams import ANSWERS, Stream
+from .metrics import Metrics
 from .run_folder import RunFolder
 
-__all__ = ["STREAMS", "ClipKey", "Prediction", "Run", "load_run", "read_predictions"]
-
-STREAMS: Final = ("motion", "appearance", "fusion", "motion_head", "appearance_frame", "zero_shot")
-"""In the order of tables. The last three are controls: the fusion head's size on motion features alone
-and on the middle frame alone, and the class names with nothing trained."""
-
-_NUMBERS: Final = ("top1", "top5", "macro", "n")
+__all__ = ["ClipKey", "Prediction", "Run", "load_run", "read_predictions", "read_run"]
 
 
 class ClipKey(NamedTuple):
@@ -34,13 +30,13 @@ class ClipKey(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a stream said of a clip.
+    """The prediction of a stream for a clip.
 
     Attributes:
         label: its class.
-        predicted: the class that it was taken for.
+        predicted: the class with the highest score.
         score: probability of the predicted class.
-        group: what the split was cut by; None where groups are unknown.
+        group: the group that the split was cut by; None where groups are unknown.
     """
 
     label: str
@@ -60,33 +56,33 @@ class Run:
 
     Attributes:
         folder: where it lies.
-        metrics: the content of metrics.json.
+        metrics: of metrics.json.
         config: the resolved configuration, section -> key -> value.
         predictions: stream -> clip -> prediction.
         training: fold -> stage -> result of its training, with its history.
     """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: Metrics
     config: dict[str, Any]
-    predictions: dict[str, dict[ClipKey, Prediction]]
+    predictions: dict[Stream, dict[ClipKey, Prediction]]
     training: dict[str, dict[str, Any]]
 
     @property
     def labels(self) -> list[str]:
         """Class names in the order of their numbers."""
-        return [str(label) for label in self.metrics["labels"]]
+        return list(self.metrics.labels)
 
     @property
-    def streams(self) -> list[str]:
-        """The streams that were tested, in the order of tables."""
-        return [stream for stream in STREAMS if stream in self.metrics]
+    def streams(self) -> list[Stream]:
+        """The streams that were tested, in the order of metrics.json."""
+        return list(self.metrics.streams)
 
     @property
-    def main(self) -> str:
+    def main(self) -> Stream:
         """The stream that the run is about: the fusion where there is one."""
-        ordered = ("fusion", "appearance", "motion", *STREAMS)
-        return next(stream for stream in ordered if stream in self.metrics)
+        tested: list[Stream] = [s for s in (*ANSWERS, *Stream) if s in self.metrics.streams]
+        return tested[0]
 
     def groups(self, keys: list[ClipKey]) -> Sequence[str | None] | None:
         """The groups that cut the split, clip by clip; None where no clip has one, None in the list for a clip without.
@@ -106,8 +102,8 @@ class Run:
             return None
         if data.get("kind") != "ucf101":
             return None
-        found = [group_in_name(key.name) for key in keys]
-        return [str(group) for group in found] if all(found) else None
+        groups = [group_in_name(key.name) for key in keys]
+        return [str(group) for group in groups] if all(groups) else None
 
 
 def load_run(folder: Path) -> Run:
@@ -116,47 +112,36 @@ def load_run(folder: Path) -> Run:
     Raises:
         CheckpointError: no run folder, not finished, or damaged.
     """
-    if not (folder / "config.yaml").is_file():
-        raise CheckpointError(f"{folder} is not a run folder (it has no config.yaml)")
-    if not (folder / "metrics.json").is_file():
+    run = RunFolder(folder)
+    run.require()
+    if not run.metrics.is_file():
         raise CheckpointError(
             f"{folder} is not finished (it has no metrics.json); `moclip run {folder}` goes on"
         )
-    metrics = read_json(folder / "metrics.json")
-    streams = _check_metrics(folder, metrics)
-    return read_run(folder, metrics, streams)
-
-
-def read_run(folder: Path, metrics: dict[str, Any], streams: list[str]) -> Run:
-    """The run folder of known metrics; see :func:`load_run`."""
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{folder / 'config.yaml'} is damaged") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{folder / 'config.yaml'} is damaged")
-    predictions = {stream: read_predictions(folder / f"predictions_{stream}.csv") for stream in streams}
-    names = [str(name) for name in metrics.get("folds") or ["run"]]
-    places = {name: RunFolder(folder, names).fold(name) / "training.json" for name in names}
-    training = {name: read_json(path) for name, path in places.items() if path.is_file()}
-    return Run(folder, metrics, config, predictions, training)
-
-
-def _check_metrics(folder: Path, metrics: Any) -> list[str]:
-    """Refuse metrics that are none; returns the streams that have predictions."""
-    damaged = CheckpointError(f"{folder / 'metrics.json'} is damaged or not of a run of this program")
-    if not isinstance(metrics, dict) or not isinstance(metrics.get("labels"), list):
-        raise damaged
-    streams = [stream for stream in STREAMS if stream in metrics]
-    for stream in streams:
-        result = metrics[stream]
-        if not isinstance(result, dict) or not isinstance(result.get("per_class"), dict):
-            raise damaged
-        if not all(isinstance(result.get(key), (int, float)) for key in _NUMBERS):
-            raise damaged
-    if not streams:
+        metrics = Metrics.from_json(read_json(run.metrics))
+    except ValueError as error:
+        raise CheckpointError(f"{run.metrics} is damaged or not of a run of this program") from error
+    if not metrics.streams:
         raise CheckpointError(f"{folder}: its metrics hold no stream")
-    return [stream for stream in streams if (folder / f"predictions_{stream}.csv").is_file()]
+    return read_run(folder, metrics)
+
+
+def read_run(folder: Path, metrics: Metrics) -> Run:
+    """The run folder of known metrics; see :func:`load_run`."""
+    run = RunFolder(folder, metrics.folds or ("run",))
+    damaged = CheckpointError(f"{run.config} is damaged")
+    try:
+        config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise damaged from error
+    if not isinstance(config, dict):
+        raise damaged
+    tables = {stream: run.predictions(stream) for stream in metrics.streams}
+    predictions = {stream: read_predictions(path) for stream, path in tables.items() if path.is_file()}
+    histories = {name: run.fold(name).training for name in run.folds}
+    training = {name: read_json(path) for name, path in histories.items() if path.is_file()}
+    return Run(folder, metrics, config, predictions, training)
 
 
 def read_predictions(path: Path) -> dict[ClipKey, Prediction]:
@@ -165,16 +150,16 @@ def read_predictions(path: Path) -> dict[ClipKey, Prediction]:
     Raises:
         CheckpointError: it is damaged.
     """
-    out: dict[ClipKey, Prediction] = {}
+    predictions: dict[ClipKey, Prediction] = {}
     turns: dict[str, int] = {}  # where a version wrote no folds
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 turns[row["clip"]] = turns.get(row["clip"], -1) + 1
                 key = ClipKey(row["clip"], row.get("fold") or str(turns[row["clip"]]))
-                out[key] = Prediction(
+                predictions[key] = Prediction(
                     row["label"], row["predicted"], float(row["score"]), row.get("group") or None
                 )
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CheckpointError(f"{path} is damaged: {json.dumps(str(error))}") from error
-    return out
+    return predictions

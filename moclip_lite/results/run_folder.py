@@ -7,35 +7,30 @@ removed when the run ends.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
-
-from filelock import FileLock, Timeout
+from typing import Final
 
 from ..errors import CheckpointError, ConfigError
-from ..parallel.ranks import share
 from ..storage.digest import digest_bytes
-from ..storage.files import read_json, write_json
+from ..storage.files import read_json, write_json, write_text
+from ..streams import Stream
+from .ledger import SecondsLedger
+from .lock import FolderLock
+from .metrics import Metrics
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+__all__ = ["PRETRAINED", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
-__all__ = ["STAGES", "RunFolder", "SecondsLedger", "StageTime", "fold_name", "set_aside"]
+PRETRAINED: Final = "motion_pretrained"
+"""The training of the motion network's encoder on masked motion."""
 
-STAGES: Final = (
-    "motion", "motion_pretrained", "appearance", "appearance_frame", "motion_head", "fusion",
-)  # fmt: skip
+STAGES: Final = (PRETRAINED, *(stream for stream in Stream if stream is not Stream.ZERO_SHOT))
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""
 
-_METRICS: Final = "metrics.json"
+_DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
 _RESULTS: Final = (
     "predictions_*.csv",
     "confusion_*.csv",
@@ -44,11 +39,7 @@ _RESULTS: Final = (
     "report.md",
     "training.json",
 )
-_DIVISION: Final = "division.json"
-_SOURCES: Final = ("encoder.json", "features.json", _DIVISION)
-_DRAWN: Final = ("figures", "tensorboard")
-_DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
-_LONGEST: Final = 100  # characters of a fold's folder
+_MAX_NAME: Final = 100  # characters of a fold's folder
 
 
 def fold_name(names: Sequence[str], name: str) -> str:
@@ -59,12 +50,114 @@ def fold_name(names: Sequence[str], name: str) -> str:
     """
     plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
     alike = [other for other in names if other.casefold() == plain.casefold()]
-    if plain == name and plain and len(plain) <= _LONGEST and len(alike) <= 1:
+    if plain == name and plain and len(plain) <= _MAX_NAME and len(alike) <= 1:
         return plain
-    return f"{plain[:_LONGEST]}-{digest_bytes([name.encode()])[:8]}"
+    return f"{plain[:_MAX_NAME]}-{digest_bytes([name.encode()])[:8]}"
 
 
-class RunFolder:
+class FoldFolder:
+    """The folder of one fold's weights and of what is needed to use them.
+
+    Args:
+        path: where it lies, whether or not it exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.labels = path / "labels.json"
+        self.division = path / "division.json"
+        self.encoder = path / "encoder.json"
+        self.features = path / "features.json"
+        self.training = path / "training.json"
+
+    @property
+    def run_path(self) -> Path:
+        """The run folder that it belongs to."""
+        return self.path.parents[1] if self.path.parent.name == "folds" else self.path
+
+    def weights(self, stage: str) -> Path:
+        """Where the weights of a stage lie."""
+        return self.path / f"{stage}.safetensors"
+
+    def has(self, stage: str) -> bool:
+        """Whether there are weights of a stage."""
+        return self.weights(stage).is_file()
+
+    def state(self, stage: str) -> Path:
+        """Where the state of an unfinished training lies."""
+        return self.path / "state" / f"{stage}.safetensors"
+
+    def set_aside(self, stage: str) -> Path:
+        """Where the weights of an earlier run wait to be taken back."""
+        return self.path / "state" / "earlier" / f"{stage}.safetensors"
+
+    def require(self) -> None:
+        """Refuse a folder that is none.
+
+        Raises:
+            CheckpointError: it holds no configuration.
+        """
+        if not self.config.is_file():
+            raise CheckpointError(f"{self.path} is not a run folder (it has no config.yaml)")
+
+    def read_labels(self) -> list[str]:
+        """The class names in the order of their numbers.
+
+        Raises:
+            CheckpointError: missing or damaged.
+        """
+        labels = read_json(self.labels)
+        if not isinstance(labels, list) or not labels or not all(isinstance(x, str) for x in labels):
+            raise CheckpointError(f"{self.labels} is not a list of labels")
+        return labels
+
+    def describe(self, config: str, labels: Sequence[str]) -> None:
+        """Write the configuration (YAML) and the class names: what is needed to use the weights."""
+        write_text(self.config, config)
+        write_json(self.labels, list(labels))
+
+    def remove_results(self) -> None:
+        """Remove what a run writes beside the weights."""
+        for pattern in (*_RESULTS, _DRAFTS):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+        for name in ("figures", "tensorboard"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def set_weights_aside(self) -> None:
+        """Set the weights of an earlier run aside."""
+        for stage in STAGES:
+            if self.has(stage):
+                self.set_aside(stage).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self.weights(stage), self.set_aside(stage))
+        self._remove_origins()
+
+    def remove_weights(self) -> None:
+        """Remove all weights and states."""
+        for stage in STAGES:
+            self.weights(stage).unlink(missing_ok=True)
+        self.remove_state()
+        self._remove_origins()
+
+    def remove_state(self) -> None:
+        """Remove weights that were set aside and not taken back, and states of unfinished trainings."""
+        shutil.rmtree(self.path / "state", ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove the folder of a fold that the run does not have; files of others stay."""
+        self.remove_weights()
+        for path in (self.config, self.labels):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def _remove_origins(self) -> None:
+        for path in (self.encoder, self.features, self.division):
+            path.unlink(missing_ok=True)
+
+
+class RunFolder(FoldFolder):
     """A run folder.
 
     Args:
@@ -73,40 +166,45 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, folds: Sequence[str] = ()) -> None:
-        self.path, self.folds = path, tuple(folds)
+        super().__init__(path)
+        self.folds = tuple(folds)
+        self.metrics = path / "metrics.json"
+        self.report_page, self.report_text = path / "report.html", path / "report.md"
+        self.failures, self.notes = path / "failures.csv", path / "notes.csv"
+        self.figures, self.tensorboard = path / "figures", path / "tensorboard"
 
-    def fold(self, name: str) -> Path:
-        """Where a fold's weights lie: the run folder itself, or a folder below it if there are several."""
+    def fold(self, name: str) -> FoldFolder:
+        """The folder of a fold: the run folder itself, or one below it if there are several folds."""
         if len(self.folds) == 1:
-            return self.path
-        return self.path / "folds" / fold_name(self.folds, name)
+            return self
+        return FoldFolder(self.path / "folds" / fold_name(self.folds, name))
 
-    def fold_folders(self) -> list[Path]:
+    def fold_folders(self) -> list[FoldFolder]:
         """The folders of folds that are there, of this run or of another."""
-        return sorted(p.parent for p in (self.path / "folds").glob("*/config.yaml"))
+        return [FoldFolder(path.parent) for path in sorted((self.path / "folds").glob("*/config.yaml"))]
 
-    def weights(self, fold: str, stage: str) -> Path:
-        """Where the weights of a stage lie."""
-        return self.fold(fold) / f"{stage}.safetensors"
+    def predictions(self, stream: str) -> Path:
+        """The table of a stream's predictions."""
+        return self.path / f"predictions_{stream}.csv"
+
+    def confusion(self, stream: str, suffix: str) -> Path:
+        """A stream's confusion matrix: ".csv" for the table, ".png" for the picture."""
+        return self.path / f"confusion_{stream}{suffix}"
 
     @property
     def ledger(self) -> SecondsLedger:
         """Wall time of the stages, attempts that were interrupted included."""
         return SecondsLedger(self.path / "seconds.json")
 
-    def division(self, fold: str) -> Path:
-        """Where the clips that a fold's weights were trained on are listed."""
-        return self.fold(fold) / _DIVISION
-
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder: one run at a time writes it. The lock ends with its holder, however that ends.
+        """Hold the folder: one run at a time writes it.
 
         Raises:
             CheckpointError: another run holds it.
             ConfigError: there is no such folder and it can't be made.
         """
-        made = not self.path.exists()
+        absent = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,8 +213,8 @@ class RunFolder:
                 raise ConfigError(
                     f"{self.path} can't be the run folder: {why}; name another with --run-dir"
                 ) from error
-        lock = _Lock(self.path / "run.lock")
-        if not lock.take():
+        lock = FolderLock(self.path / "run.lock")
+        if not lock.acquire():
             raise CheckpointError(
                 f"another run is at work in {self.path}; wait for it, or name another folder with --run-dir"
             )
@@ -124,9 +222,17 @@ class RunFolder:
             yield
         finally:
             lock.release()
-            if made:
+            if absent:
                 with suppress(OSError):  # not empty: the run left something
                     self.path.rmdir()
+
+    def read_finished(self, fingerprint: str) -> Metrics | None:
+        """The metrics of a finished run with this fingerprint; None if there are none."""
+        try:
+            metrics = Metrics.from_json(read_json(self.metrics))
+        except (CheckpointError, ValueError):
+            return None
+        return metrics if metrics.fingerprint == fingerprint else None
 
     def begin(self) -> bool:
         """Remove the results of an earlier run and set its weights aside.
@@ -136,183 +242,22 @@ class RunFolder:
         Returns:
             Whether there were results.
         """
-        finished = (self.path / _METRICS).is_file()
-        (self.path / _METRICS).unlink(missing_ok=True)
-        present = {self.fold(name) for name in self.folds}
-        for folder in [self.path, *self.fold_folders()]:
-            _remove_results(folder)
-            if folder in present:
-                _set_aside(folder)
+        finished = self.metrics.is_file()
+        self.metrics.unlink(missing_ok=True)
+        present = {self.fold(name).path for name in self.folds}
+        for folder in (self, *self.fold_folders()):
+            folder.remove_results()
+            if folder.path in present:
+                folder.set_weights_aside()
+            elif folder is self:
+                folder.remove_weights()
             else:
-                _remove_fold(folder, emptied=folder != self.path)
+                folder.remove()
         with suppress(OSError):
             (self.path / "folds").rmdir()  # if it is empty
         return finished
 
     def end(self) -> None:
-        """Remove the weights that were set aside and not taken back, and states of unfinished trainings."""
+        """Remove what an earlier run left and this one did not take back."""
         for name in self.folds:
-            shutil.rmtree(self.fold(name) / "state", ignore_errors=True)
-
-
-class StageTime:
-    """Wall time of one stage: this attempt and the earlier ones.
-
-    Args:
-        earlier: seconds of the attempts before this one.
-        clock: seconds, from any beginning.
-        keep: called with the sum, about once a second while the stage works.
-    """
-
-    def __init__(self, earlier: float, clock: Callable[[], float], keep: Callable[[float], None]) -> None:
-        self._earlier, self._clock, self._keep = earlier, clock, keep
-        self._started = self._kept = clock()
-        self.worked = False
-
-    @property
-    def seconds(self) -> float:
-        """The sum up to now."""
-        return self._earlier + self._clock() - self._started
-
-    def tick(self) -> None:
-        """Note that the stage has done a part of its work."""
-        self.worked = True
-        if self._clock() - self._kept >= 1:
-            self.keep()
-
-    def keep(self) -> None:
-        """Write the sum down."""
-        self._kept = self._clock()
-        self._keep(self.seconds)
-
-
-class SecondsLedger:
-    """Wall time of a run's stages, added up over its attempts and cleared when the run ends.
-
-    Args:
-        path: of its file, which exists while a run is unfinished.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @contextmanager
-    def timing(self, stage: str, settings: Mapping[str, Any]) -> Iterator[StageTime]:
-        """Time a stage; its time is kept where it worked, however it ends.
-
-        Args:
-            stage: such as "extract_motion".
-            settings: what the stage's work depends on; attempts with others are not added.
-        """
-        mark = digest_bytes([json.dumps([stage, settings], sort_keys=True, default=str).encode()])
-        key = f"{stage} {mark}"
-        attempt = StageTime(self._read().get(key, 0.0), _clock, lambda seconds: self._write(key, seconds))
-        try:
-            yield attempt
-        finally:
-            if attempt.worked:
-                attempt.keep()
-
-    def clear(self) -> None:
-        """Forget all attempts: the run is complete."""
-        if share().leads:
-            self._path.unlink(missing_ok=True)
-
-    def _read(self) -> dict[str, float]:
-        try:
-            found = read_json(self._path)
-            return {str(key): float(seconds) for key, seconds in found.items()}
-        except (CheckpointError, AttributeError, TypeError, ValueError):  # absent, or not ours
-            return {}
-
-    def _write(self, key: str, seconds: float) -> None:
-        if share().leads:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._path, self._read() | {key: seconds})
-
-
-_clock = time.perf_counter
-
-
-def set_aside(weights: Path) -> Path:
-    """Where the weights of an earlier run wait to be taken back."""
-    return weights.parent / "state" / "earlier" / weights.name
-
-
-def _set_aside(folder: Path) -> None:
-    for stage in STAGES:
-        weights = folder / f"{stage}.safetensors"
-        if weights.is_file():
-            set_aside(weights).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(weights, set_aside(weights))
-    for name in _SOURCES:
-        (folder / name).unlink(missing_ok=True)
-
-
-def _remove_fold(folder: Path, *, emptied: bool) -> None:
-    """Remove the weights of a fold that the run does not have; of its own folder the rest as well."""
-    for stage in STAGES:
-        (folder / f"{stage}.safetensors").unlink(missing_ok=True)
-    shutil.rmtree(folder / "state", ignore_errors=True)
-    for name in _SOURCES:
-        (folder / name).unlink(missing_ok=True)
-    if emptied:
-        for name in ("config.yaml", "labels.json"):
-            (folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # it holds files of others
-            folder.rmdir()
-
-
-def _remove_results(folder: Path) -> None:
-    for pattern in (*_RESULTS, _DRAFTS):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
-    for name in _DRAWN:
-        shutil.rmtree(folder / name, ignore_errors=True)
-
-
-class _Lock:
-    """A lock file that one process holds; it is removed when it is let go."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-        self._other = FileLock(path) if fcntl is None else None
-
-    def take(self) -> bool:
-        """Whether nobody else holds it. Where the file can't be made or locked, nobody does."""
-        if self._other is not None:
-            try:
-                self._other.acquire(timeout=0)
-            except Timeout:
-                return False
-            return True
-        while True:
-            try:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            except OSError:
-                return True
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(descriptor)
-                return not isinstance(error, BlockingIOError)
-            if self._is_there(descriptor):
-                self._descriptor = descriptor
-                return True
-            os.close(descriptor)  # its last holder removed it between the two calls
-
-    def release(self) -> None:
-        """Let go of it."""
-        if self._other is not None:
-            self._other.release()
-        elif self._descriptor is not None:
-            self._path.unlink(missing_ok=True)  # before it is unlocked: who opens it now makes a new one
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _is_there(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
+            self.fold(name).remove_state()

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .read import Run
-from .run_folder import fold_name
+from .run_folder import RunFolder, fold_name
 
 __all__ = ["write_events"]
 
@@ -34,8 +34,8 @@ def write_events(run: Run) -> None:
     with SummaryWriter(logs) as writer:
         for stream in run.streams:
             for key in ("top1", "top5", "macro"):
-                writer.add_scalar(f"test/{stream}_{key}", run.metrics[stream][key], 0)
-            picture = run.folder / f"confusion_{stream}.png"
+                writer.add_scalar(f"test/{stream}_{key}", getattr(run.metrics.streams[stream], key), 0)
+            picture = RunFolder(run.folder).confusion(stream, ".png")
             if picture.is_file():
                 with Image.open(picture) as image:
                     pixels = np.asarray(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Which clips a fold's weights were trained on, kept beside them, so that no clip is tested that trained."""
+"""What a fold's weights were trained on: its clips, so that no clip is tested that trained, and its sources."""
 
 from __future__ import annotations
 
@@ -8,13 +8,43 @@ from typing import Final, Literal
 
 from ..datasets import Clip, Fold, shorten
 from ..errors import CheckpointError
-from ..storage.files import read_json, write_json
+from ..storage.files import read_json, read_metadata, write_json
+from ..streams import Source, Stream
+from .run_folder import FoldFolder
 
-__all__ = ["refuse_trained", "write_division"]
+__all__ = ["check_sources", "refuse_trained", "write_division"]
 
 _PARTS: Final = ("train", "val", "test")
 _USED: Final = {"test": ("train", "val"), "val": ("train",)}
 """Parts that a tested part must not share clips with: epochs are chosen on validation."""
+
+
+def check_sources(folder: FoldFolder, stream: Stream, known: Mapping[Source, str | None]) -> None:
+    """Refuse the weights of a head that was trained on other features than it would be given.
+
+    Args:
+        folder: where the weights lie.
+        stream: of the head.
+        known: source -> digest of what would give the features; None for what is missing; a source that is not
+            known yet is left out.
+
+    Raises:
+        CheckpointError: trained on another source, or the file does not say on which.
+    """
+    path, network = folder.weights(stream), folder.weights(Stream.MOTION)
+    metadata = read_metadata(path)
+    for source in stream.sources:
+        if source not in known or (source in metadata and metadata[source] == known[source]):
+            continue
+        if source not in metadata:
+            problem = f"does not say which {source.words} it was trained on"
+        elif source is Source.ENCODER:
+            problem = "was trained on other CLIP weights than those found here (--pretrained names them)"
+        elif known[source] is None:
+            problem = f"was trained on a motion network that is missing ({network})"
+        else:
+            problem = f"was trained on another motion network than {network}"
+        raise CheckpointError(f"{path} {problem}; `moclip run {folder.run_path}` trains it again")
 
 
 def write_division(path: Path, fold: Fold, root: Path, digests: Mapping[str, str]) -> None:
@@ -39,14 +69,14 @@ def refuse_trained(
 ) -> str | None:
     """Refuse clips that trained the weights beside a division.
 
-    A clip is told by its content, and within the same data set by its name.
+    A clip is recognised by its content, and within the same data set by its name.
 
     Args:
         path: as :func:`write_division` wrote it.
         tested: clips to be tested.
         root: folder that their names are relative to.
         digests: clip name -> digest of its file, as far as known.
-        part: what `tested` stands for.
+        part: the part of the division that `tested` is.
 
     Returns:
         What a reader of the scores should know, None if there is nothing.
@@ -56,10 +86,10 @@ def refuse_trained(
     """
     if not path.is_file():
         return f"{path.parent} does not say which clips trained it: scores on these would be too high"
-    found = read_json(path)
+    division = read_json(path)
     try:
-        used = {name: digest for other in _USED[part] for name, digest in found[other].items()}
-        same = found["root"] == str(root.resolve())
+        used = {name: digest for other in _USED[part] for name, digest in division[other].items()}
+        same_root = division["root"] == str(root.resolve())
     except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged; train again") from error
     contents = {digest for digest in used.values() if digest is not None}
@@ -67,7 +97,7 @@ def refuse_trained(
     for clip in tested:
         digest = digests.get(clip.name)
         named = clip.name in used
-        if digest in contents or (named and (same or digest is None or used[clip.name] is None)):
+        if digest in contents or (named and (same_root or digest is None or used[clip.name] is None)):
             trained.append(clip.name)
         elif named:
             alike.append(clip.name)

@@ -41,8 +41,8 @@ def default_cache_dir() -> Path:
     Raises:
         CacheUnavailable: the user has no home folder.
     """
-    folder = os.environ.get("MOCLIP_CACHE") or user_cache_dir("moclip-lite", appauthor=False)
     try:
+        folder = os.environ.get("MOCLIP_CACHE") or user_cache_dir("moclip-lite", appauthor=False)
         return Path(folder).expanduser()
     except RuntimeError as error:
         raise CacheUnavailable(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,10 @@ from torch import nn
 
 from ..errors import CheckpointError
 from ..storage.digest import digest_bytes
-from ..storage.files import read_metadata, read_tensors, write_tensors
+from ..storage.files import read_tensors, write_tensors
 
 __all__ = [
     "Sources",
-    "check_sources",
     "labels_digest",
     "load_arrays",
     "load_weights",
@@ -30,8 +29,6 @@ __all__ = [
 
 Sources = Mapping[str, str]
 """What weights were trained on: "motion_network" and "encoder", as far as they have a part in it -> digest."""
-
-_WORDS: Final = {"motion_network": "motion network", "encoder": "CLIP weights"}
 
 
 def labels_digest(labels: Sequence[str]) -> str:
@@ -60,34 +57,6 @@ def save_weights(
     arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
     metadata = {"labels": labels_digest(labels), "description": json.dumps(dict(description))}
     write_tensors(path, arrays, {**(sources or {}), **metadata})
-
-
-def check_sources(path: Path, found: Mapping[str, str | None], needs: Sequence[str]) -> None:
-    """Refuse the weights of a head that was trained on other features than it would be given.
-
-    Args:
-        path: of the weights, in a run folder.
-        found: source -> digest of what would give the features; None for what is missing; a source that is not
-            known yet is left out.
-        needs: the sources that the head looks at.
-
-    Raises:
-        CheckpointError: trained on another source, or the file does not say on which.
-    """
-    metadata, motion = read_metadata(path), path.parent / "motion.safetensors"
-    run = path.parents[2] if path.parents[1].name == "folds" else path.parent
-    for source in needs:
-        if source not in found or (source in metadata and metadata[source] == found[source]):
-            continue
-        if source not in metadata:
-            problem = f"does not say which {_WORDS[source]} it was trained on"
-        elif source == "encoder":
-            problem = "was trained on other CLIP weights than those found here (--pretrained names them)"
-        elif found[source] is None:
-            problem = f"was trained on a motion network that is missing ({motion})"
-        else:
-            problem = f"was trained on another motion network than {motion}"
-        raise CheckpointError(f"{path} {problem}; `moclip run {run}` trains it again")
 
 
 def read_description(path: Path) -> dict[str, Any] | None:

@@ -1,234 +1,239 @@
-"""The one training loop: motion networks and heads alike.
+"""The training loop of all networks: schedule, steps, validation, early stopping, saving and resuming.
 
-AdamW, linear warm-up and cosine decay, mixed precision where there is a GPU, gradient clipping,
-early stopping on validation loss, and a checkpoint every few seconds from which an interrupted
-run continues to the same result. All randomness of an epoch comes from (seed, epoch). Under torchrun
-each process takes its part of every batch.
+What differs between trainings is a :class:`Task`. An interrupted training continues from its saved state to the
+same result. Under torchrun each process computes its part of every batch.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ..errors import ConfigError
 from ..parallel.ddp import in_parallel
-from ..parallel.ranks import (
-    agree,
-    local_device,
-    share,
-    share_weights,
-    wait_for_all,
-)
-from .optimizer import (
-    load_state,
-    parameter_groups,
-    save_state,
-    warm_cosine,
-)
-from .settings import TrainSettings
+from ..parallel.ranks import share, share_weights, wait_for_all
+from .device import seed_all
+from .saved_state import load_state, save_state
 
-__all__ = ["Batch", "Feed", "FitResult", "fit", "pick_device", "seed_all"]
+__all__ = ["FitResult", "LoopSettings", "Row", "StepLoss", "Task", "train"]
 
-_SAVE_EVERY: Final = 5.0  # seconds; what an interruption may cost
-Batch = tuple[tuple[Tensor, ...], Tensor]
+BatchT = TypeVar("BatchT")
+Row = dict[str, float]
+StepLoss = tuple[float, int]
+"""Loss of a step, and the number of clips that it is the mean of."""
 
 
-class Feed(Protocol):
-    """Where batches come from."""
+class Task(ABC, Generic[BatchT]):
+    """What a training minimises, on which batches, and what it does besides.
 
-    def train_batches(self, epoch: int) -> Iterable[Batch]:
-        """(inputs, labels int64 [B]) of one epoch; depends on `epoch` alone."""
+    Attributes:
+        network: the loss is computed through it, or through its data-parallel twin; its weights are saved.
+        validates: whether rows have "val_loss" and "accuracy"; the weights of the epoch with the least "val_loss"
+            are then kept, else those of the last epoch.
+    """
 
-    def validate(self, model: nn.Module) -> tuple[float, float]:
-        """(top-1 in percent, cross-entropy) on the validation cut; the model is in evaluation mode."""
+    network: nn.Module
+    validates: bool = False
+
+    @abstractmethod
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Create the optimizer; see :func:`moclip_lite.training.optimizer.create_optimizer`."""
+
+    @abstractmethod
+    def rate(self, epoch: int, step: int) -> float:
+        """Learning rate of a step of an epoch."""
+
+    @abstractmethod
+    def batches(self, epoch: int, first: int) -> Iterable[BatchT]:
+        """Batches of an epoch from step `first` on; they depend on the epoch and torch's seed only."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: BatchT) -> tuple[Tensor, int]:
+        """Loss of a batch, computed through `network`, and the number of clips that it is the mean of."""
+
+    @abstractmethod
+    def summary(self, losses: Sequence[StepLoss]) -> Row:
+        """Row of an epoch, "loss" included; equal on all processes. The network is in evaluation mode."""
+
+    def after_step(self, epoch: int, step: int, loss: float) -> None:
+        """Called after each step of the optimizer."""
+
+    def notes(self) -> dict[str, Any]:
+        """Plain values to save with the state of the training."""
+        return {}
+
+    def restore(self, notes: Mapping[str, Any]) -> None:
+        """Take back what :meth:`notes` returned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """Length of a training, and when its state is saved.
+
+    Attributes:
+        epochs: maximum number of epochs.
+        seed: seed of torch in each epoch.
+        max_grad_norm: limit of the gradient's norm.
+        patience: epochs without a better validation loss before stopping; 0 never stops early.
+        save_at_epoch: least seconds between saves at the end of an epoch.
+        save_within_epoch: least seconds between saves within an epoch; infinite where :meth:`Task.batches` depends on
+            torch's seed, so that a training resumes at the beginning of an epoch.
+    """
+
+    epochs: int
+    seed: int
+    max_grad_norm: float = math.inf
+    patience: int = 0
+    save_at_epoch: float = 0.0
+    save_within_epoch: float = math.inf
 
 
 @dataclass
 class FitResult:
-    """What came out. `history` has a row per epoch: epoch, loss, val_loss, accuracy, lr."""
+    """Result of a training.
+
+    Attributes:
+        best_epoch: epoch of the least validation loss, whose weights are kept; -1 without validation.
+        best_accuracy, best_loss: validation figures of that epoch.
+        history: a row per epoch.
+        seconds: duration, without interruptions.
+    """
 
     best_epoch: int = -1
     best_accuracy: float = -1.0
     best_loss: float = math.inf
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
 
 
-def seed_all(seed: int) -> None:
-    """Seed torch on all devices."""
-    torch.manual_seed(seed % 2**63)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU.
-
-    Args:
-        name: "auto", "cpu", "cuda", "cuda:N" or "mps".
-
-    Raises:
-        ConfigError: no such device here.
-    """
-    if name == "auto":
-        return local_device()
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise ConfigError(f"the device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"there is no device {name!r} on this machine; take auto or cpu")
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("there is no device 'mps' on this machine; take auto or cpu")
-    return torch.device(name)
-
-
-def fit(
-    model: nn.Module,
-    feed: Feed,
-    settings: TrainSettings,
+def train(
+    task: Task[BatchT],
+    settings: LoopSettings,
     *,
-    seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
     fingerprint: str = "",
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    on_epoch: Callable[[Row], None] = lambda row: None,
 ) -> FitResult:
-    """Train, and leave the weights of the best validation epoch in the model.
-
-    The best epoch is the one of least cross-entropy: with the few clips of a validation cut,
-    accuracy moves in large steps and by chance.
+    """Train the network of a task in place, and leave it in evaluation mode.
 
     Args:
-        model: moved to `device`.
-        feed: training batches and the validation score.
-        settings: see :class:`moclip_lite.training.settings.TrainSettings`.
-        seed: of everything drawn in training.
-        device: where to train.
-        checkpoint: written at the end of an epoch, every few seconds; if it exists with this fingerprint, training goes on
-            from it.
-        fingerprint: says what is being trained on what; a checkpoint of another is ignored.
-        on_epoch: told each epoch's row.
+        task: what to train.
+        settings: length and saving.
+        device: the network is moved there.
+        checkpoint: file of the training's state; if it exists and has this fingerprint, training continues from it.
+        fingerprint: identifies what is trained on what.
+        on_epoch: called with the row of each epoch.
     """
-    started = time.perf_counter()
-    model.to(device)
-    part = share()
-    trained = in_parallel(model, device)
-    optimizer = _optimizer(model, settings)
-    result = FitResult()
-    best = _snapshot(model)
-    first, saved = 0, started
-    resumed = load_state(checkpoint, fingerprint, optimizer, lambda note: FitResult(**note))
-    if resumed is not None:
-        result, states = resumed
-        model.load_state_dict(states["model"])
-        best = {name: states["best"][name].to(value.device) for name, value in best.items()}
-        first = len(result.history)
-    wait_for_all()  # all have read it before the first of them writes it again
-    for epoch in range(first, settings.epochs):
-        if _stale(result, settings):
+    training = _Training(task, settings, device, checkpoint, fingerprint)
+    training.resume()
+    for epoch in range(len(training.result.history), settings.epochs):
+        if training.stale():
             break
-        rate = _rate(settings, epoch)
-        for group in optimizer.param_groups:
+        on_epoch(training.run_epoch(epoch))
+    training.finish()
+    return training.result
+
+
+class _Training(Generic[BatchT]):
+    """A training in progress: the network on its device, the optimizer, and the result so far."""
+
+    def __init__(
+        self,
+        task: Task[BatchT],
+        settings: LoopSettings,
+        device: torch.device,
+        checkpoint: Path | None,
+        fingerprint: str,
+    ) -> None:
+        self.task, self.settings = task, settings
+        self.checkpoint, self.fingerprint = checkpoint, fingerprint
+        self.clock = self.saved = time.perf_counter()
+        self.weights = task.network.to(device)
+        self.network = in_parallel(self.weights, device)
+        self.optimizer = task.optimizer()
+        self.result = FitResult()
+        self.best = _snapshot(self.weights) if task.validates else None
+        self.losses: list[StepLoss] = []  # of the epoch in progress
+
+    def resume(self) -> None:
+        """Continue from the checkpoint if there is one of this training."""
+        loaded = load_state(self.checkpoint, self.fingerprint, self.optimizer)
+        if loaded is not None:
+            notes, tensors = loaded
+            self.result = FitResult(**notes["result"])
+            self.losses = [(loss, size) for loss, size in notes["losses"]]
+            self.task.restore(notes["task"])
+            self.weights.load_state_dict(tensors["network"])
+            if self.best is not None:
+                self.best = {
+                    name: tensors["best"][name].to(value.device) for name, value in self.best.items()
+                }
+        wait_for_all()  # every process has read the checkpoint before the first one overwrites it
+
+    def stale(self) -> bool:
+        """Whether the validation loss has not improved for `patience` epochs."""
+        epochs, patience = len(self.result.history), self.settings.patience
+        return 0 < patience <= epochs - 1 - self.result.best_epoch
+
+    def run_epoch(self, epoch: int) -> Row:
+        """Train an epoch, or the rest of it, and return its row."""
+        seed_all(self.settings.seed * 100_003 + epoch + share().rank * 2**40)
+        self.network.train()
+        for batch in self.task.batches(epoch, len(self.losses)):
+            self._save_if_due(self.settings.save_within_epoch)
+            self._step(epoch, len(self.losses), batch)
+        self.weights.eval()
+        rate = self.task.rate(epoch, max(0, len(self.losses) - 1))
+        row = {"epoch": epoch, **self.task.summary(self.losses), "lr": rate}
+        self.losses = []
+        self.result.history.append(row)
+        if self.best is not None and row["val_loss"] < self.result.best_loss:
+            self.result.best_epoch = epoch
+            self.result.best_accuracy, self.result.best_loss = row["accuracy"], row["val_loss"]
+            self.best = _snapshot(self.weights)
+        self._save_if_due(self.settings.save_at_epoch)
+        return row
+
+    def _step(self, epoch: int, step: int, batch: BatchT) -> None:
+        rate = self.task.rate(epoch, step)
+        for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        seed_all(seed * 100_003 + epoch + part.rank * 2**40)
-        loss = _train_epoch(trained, feed.train_batches(epoch), optimizer, settings, device)
-        model.eval()
-        judged = feed.validate(model) if part.leads else (0.0, 0.0)
-        accuracy, val_loss, loss = agree((*judged, loss))
-        row = {"epoch": epoch, "loss": loss, "val_loss": val_loss, "accuracy": accuracy, "lr": rate}
-        result.history.append(row)
-        if val_loss < result.best_loss:
-            result.best_epoch, result.best_accuracy, result.best_loss = epoch, accuracy, val_loss
-            best = _snapshot(model)
-        now = time.perf_counter()
-        result.seconds, started = result.seconds + now - started, now
-        if checkpoint is not None and part.leads and now - saved >= _SAVE_EVERY:
-            states = {"model": model.state_dict(), "best": best}
-            save_state(checkpoint, fingerprint, states, optimizer, vars(result))
-            saved = now
-        on_epoch(row)
-    model.load_state_dict(best)
-    share_weights(model)
-    model.eval()
-    return result
-
-
-def _optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    def options(name: str, parameter: nn.Parameter) -> dict[str, float]:
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-        return {"weight_decay": decay, "scale": _scale(name, settings)}
-
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    groups = parameter_groups(model, options)
-    made: torch.optim.Optimizer = kinds[settings.optimizer](groups, lr=settings.lr, eps=settings.eps)
-    return made
-
-
-def _scale(name: str, settings: TrainSettings) -> float:
-    fitting = [prefix for prefix in settings.lr_scales if name.startswith(prefix)]
-    return settings.lr_scales[max(fitting, key=len)] if fitting else 1.0
-
-
-def _rate(settings: TrainSettings, epoch: int) -> float:
-    warm = round(settings.warmup * settings.epochs)
-    if settings.schedule == "steps" and epoch >= warm:
-        return settings.lr * 0.1 ** sum(epoch >= milestone for milestone in settings.milestones)
-    return settings.lr * warm_cosine(epoch, warm, settings.epochs)
-
-
-def _stale(result: FitResult, settings: TrainSettings) -> bool:
-    if not settings.patience or not result.history:
-        return False
-    return len(result.history) - 1 - result.best_epoch >= settings.patience
-
-
-def _train_epoch(
-    model: nn.Module,
-    batches: Iterable[Batch],
-    optimizer: torch.optim.Optimizer,
-    settings: TrainSettings,
-    device: torch.device,
-) -> float:
-    model.train()
-    amp = device.type == "cuda"
-    rng = np.random.default_rng(int(torch.randint(2**62, (1,)).item()))
-    total, count = 0.0, 0
-    for inputs, labels in batches:
-        inputs = tuple(x.to(device, non_blocking=True) for x in inputs)
-        labels = labels.to(device, non_blocking=True)
-        keep, order = 1.0, torch.arange(len(labels), device=device)
-        if settings.mixup > 0:
-            keep = float(rng.beta(settings.mixup, settings.mixup))
-            order = torch.as_tensor(rng.permutation(len(labels)), device=device)
-            inputs = tuple(keep * x + (1 - keep) * x[order] for x in inputs)
-        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-            scores = model(*inputs)
-            loss = keep * _loss(scores, labels, settings)
-            if keep < 1:
-                loss = loss + (1 - keep) * _loss(scores, labels[order], settings)
-        optimizer.zero_grad(set_to_none=True)
+        loss, size = self.task.loss(self.network, batch)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-        optimizer.step()
-        total += float(loss.detach()) * len(labels)
-        count += len(labels)
-    return total / max(count, 1)
+        if self.settings.max_grad_norm < math.inf:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.max_grad_norm)
+        self.optimizer.step()
+        self.losses.append((float(loss.detach()), size))
+        self.task.after_step(epoch, step, self.losses[-1][0])
+
+    def _save_if_due(self, interval: float) -> None:
+        now = time.perf_counter()
+        self.result.seconds, self.clock = self.result.seconds + now - self.clock, now
+        if self.checkpoint is None or not share().leads or now - self.saved < interval:
+            return
+        tensors = {"network": self.weights.state_dict()}
+        if self.best is not None:
+            tensors["best"] = self.best
+        notes = {"result": vars(self.result), "losses": self.losses, "task": self.task.notes()}
+        save_state(self.checkpoint, self.fingerprint, tensors, self.optimizer, notes)
+        self.saved = now
+
+    def finish(self) -> None:
+        """Load the best weights, where there is validation, and make all processes equal."""
+        if self.best is not None:
+            self.weights.load_state_dict(self.best)
+        share_weights(self.weights)
+        self.weights.eval()
 
 
-def _loss(scores: Tensor, labels: Tensor, settings: TrainSettings) -> Tensor:
-    """Of scores [B, C, ...] with labels [B, ...]; of several classifiers, [B, C, K], the mean of their losses."""
-    if scores.ndim > labels.ndim + 1:
-        labels = labels.unsqueeze(-1).expand(*labels.shape, scores.shape[-1])
-    return functional.cross_entropy(scores.float(), labels, label_smoothing=settings.label_smoothing)
-
-
-def _snapshot(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+def _snapshot(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}

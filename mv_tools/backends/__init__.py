@@ -1,4 +1,4 @@
-"""The ways to get motion out of a file. See :data:`BACKENDS` for their names."""
+"""Backends, which read the motion of a file; :data:`BACKENDS` has their names."""
 
 from __future__ import annotations
 
@@ -30,10 +30,16 @@ def available_backends() -> list[str]:
 
 
 def open_backend(name: str, source: Source, threads: int, index: Path | None = None) -> Backend:
-    """Make a backend for a file and scan the file, or read the `index` that was kept of it.
+    """Make a backend for a file and scan the file, or read a saved scan.
 
-    "auto" takes the first that supports the file; where that is not the native one although the
+    "auto" takes the first backend that supports the file. If that is not the native one although the
     file is H.264, the reason is logged.
+
+    Args:
+        name: "auto" or one of :data:`BACKENDS`.
+        source: the file.
+        threads: for parsing, at least 1.
+        index: a file that :meth:`Backend.save_index` wrote.
 
     Raises:
         ArgumentError: there is no such backend.
@@ -42,23 +48,23 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
     """
     names = available_backends() if name == "auto" else [name]
     if index is not None and name == "auto":
-        names = ["native"]  # no other takes one
+        names = ["native"]  # no other reads an index
     scan = None
-    for position, candidate in enumerate(names):
+    for number, candidate in enumerate(names, start=1):
         backend = backend_class(candidate)(source, threads)
         if scan is not None:
             backend.scan = scan
         try:
             if index is not None:
                 backend.load_index(index)
-            # Damaged files are refused here, not at first use; threads that share a decoder rely on it.
+            # Refuse damaged files here, not at first use, so that threads can share a decoder.
             _ = backend.index, backend.pictures
             return backend
         except OtherBackend as error:
-            if position + 1 == len(names):
+            if number == len(names):
                 raise
             if not error.expected:
-                log.warning("%s; using %s", error, names[position + 1])
+                log.warning("%s; using %s", error, names[number])
             scan = backend.scan
     raise BackendUnavailable("no backend is installed")
 

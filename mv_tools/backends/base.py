@@ -1,11 +1,9 @@
-"""What a backend owes: pictures in presentation order, whole or chosen, the same every time."""
+"""Interface of the backends."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -13,11 +11,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..blocks import grid_from_blocks
-from ..display import SQUARE, Display
+from ..display import Display
 from ..errors import MalformedStream, UnsupportedStream
 from ..metadata import VideoMetadata, read_metadata
-from ..motion import MotionFrame, PictType
+from ..motion import MotionFrame
 from ..pictures.index import PictureIndex
 from ..pictures.numbering import index_pictures
 from ..pictures.packets import PacketIndex
@@ -25,19 +22,33 @@ from ..pictures.scan import StreamScan, scan_stream
 from ..source import Source
 from ..stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
 
-__all__ = ["Backend", "ExportedPicture", "OtherBackend", "with_assumed_distances"]
+__all__ = ["Backend", "OtherBackend"]
 
 
 class OtherBackend(UnsupportedStream):
-    """This backend can't read the stream, another may; "auto" goes on to the next."""
+    """This backend can't read the stream, but another may; "auto" continues with the next.
+
+    Attributes:
+        expected: whether the codec alone is the reason; otherwise the message is logged.
+    """
 
     def __init__(self, message: str, *, expected: bool) -> None:
         super().__init__(message)
-        self.expected = expected  # by the codec alone; else the user should hear of it
+        self.expected = expected
 
 
 class Backend(ABC):
-    """Motion of one file. Iterating twice gives the same pictures bit for bit."""
+    """Motion of one file: pictures in presentation order, all or chosen, the same in each iteration.
+
+    Args:
+        source: the file.
+        threads: for parsing, at least 1.
+
+    Attributes:
+        skip_damage: leave damaged pictures out and note them, instead of raising.
+        damaged: pictures left out so far, as an ordered set.
+        guessed: pictures given out so far that refer to lost ones, as an ordered set.
+    """
 
     name: ClassVar[str]
 
@@ -45,25 +56,25 @@ class Backend(ABC):
         self.source = source
         self.threads = threads
         self.skip_damage = False
-        self.damaged: dict[Damage, None] = {}  # an ordered set
-        self.guessed: dict[int, None] = {}  # pictures that refer to lost ones
+        self.damaged: dict[Damage, None] = {}
+        self.guessed: dict[int, None] = {}
 
     def report(self, index: int | None, message: str) -> None:
         """Note a damaged picture.
 
         Raises:
-            MalformedStream: unless damage is to be skipped.
+            MalformedStream: unless `skip_damage` is set.
         """
         if not self.skip_damage:
             raise MalformedStream(f"{self.source.name}: {message}")
         self.damaged[Damage(index, message)] = None
 
     def save_index(self, path: Path) -> None:
-        """Keep what a pass over the file told (native backend only)."""
-        raise UnsupportedStream(f"{self.source.name}: the {self.name} backend has no index to keep")
+        """Save the scan of the file (native backend only)."""
+        raise UnsupportedStream(f"{self.source.name}: the {self.name} backend has no index to save")
 
     def load_index(self, path: Path) -> None:
-        """Use what :meth:`save_index` kept instead of a pass over the file."""
+        """Use what :meth:`save_index` wrote instead of scanning the file."""
         raise UnsupportedStream(f"{self.source.name}: the {self.name} backend takes no index")
 
     @classmethod
@@ -83,7 +94,7 @@ class Backend(ABC):
 
     @cached_property
     def pictures(self) -> PictureIndex:
-        """The frames that decoding puts out."""
+        """The frames that decoding outputs."""
         return index_pictures(self.source, self.scan)
 
     @cached_property
@@ -124,91 +135,25 @@ class Backend(ABC):
 
     @property
     def parameters(self) -> StreamParameters | None:
-        """What the sequence parameter set says; None for backends that do not parse it."""
+        """Sequence parameters; None for backends that do not parse the stream."""
         return None
 
     @property
     def headers(self) -> list[PictureHeader | None] | None:
-        """Of all pictures in presentation order; None for backends that do not parse them."""
+        """Headers of all pictures in presentation order; None for backends that do not parse the stream."""
         return None
 
     def described(
         self, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
-        """As :meth:`frames` or :meth:`frames_at`, each with its counts; None for backends that do not parse."""
+        """As :meth:`frames` or :meth:`frames_at`, with counts; None for backends that do not parse the stream."""
         for frame in self.frames() if indices is None else self.frames_at(indices):
             yield frame, None
 
     @abstractmethod
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
-        """Chosen pictures; `indices` ascending, distinct and within range."""
+        """Chosen pictures.
 
-
-@dataclass(frozen=True)
-class ExportedPicture:
-    """One picture as libavcodec exports it, before it is rasterised."""
-
-    index: int
-    decode_index: int
-    pts_seconds: float | None
-    pict_type: PictType
-    is_keyframe: bool
-    grid_shape: tuple[int, int]
-    table: npt.NDArray[np.int32]
-    display: Display
-    corrupt: bool = False
-
-    def frame(self, distance: tuple[float, float]) -> MotionFrame:
-        """Rasterise."""
-        mv, ref_idx = grid_from_blocks(self.table, self.grid_shape, bipredictive=self.pict_type == "B")
-        return MotionFrame(
-            index=self.index,
-            decode_index=self.decode_index,
-            pts_seconds=self.pts_seconds,
-            pict_type=self.pict_type,
-            is_keyframe=self.is_keyframe,
-            mv=mv,
-            ref_idx=ref_idx,
-            assumed_distance=distance,
-            exported=self.table,
-            orientation=self.display.orientation,
-            sample_aspect_ratio=self.display.sample_aspect_ratio or SQUARE,
-        )
-
-
-_LOOKAHEAD = 64  # more B pictures in a row than any encoder writes; bounds the memory
-
-
-def with_assumed_distances(
-    pictures: Iterable[ExportedPicture],
-) -> Iterator[tuple[ExportedPicture, tuple[float, float]]]:
-    """Add the distances to the nearest I or P picture before and after each picture.
-
-    Args:
-        pictures: stretches in presentation order, each starting with a picture that needs no other.
-
-    Yields:
-        (picture, (frames since the anchor before it, frames until the anchor after it)).
-    """
-    waiting: deque[ExportedPicture] = deque()
-    before: int | None = None
-    previous: int | None = None
-
-    def release(after: int | None) -> Iterator[tuple[ExportedPicture, tuple[float, float]]]:
-        while waiting:
-            picture = waiting.popleft()
-            past = 1.0 if before is None else float(picture.index - before)
-            yield picture, (past, 1.0 if after is None else float(after - picture.index) or 1.0)
-
-    for picture in pictures:
-        if previous is not None and picture.index != previous + 1:  # another stretch
-            yield from release(None)
-            before = None
-        previous = picture.index
-        waiting.append(picture)
-        if picture.pict_type == "B" and len(waiting) <= _LOOKAHEAD:
-            continue
-        yield from release(picture.index)
-        if picture.pict_type != "B":
-            before = picture.index
-    yield from release(None)
+        Args:
+            indices: ascending, distinct and within range.
+        """

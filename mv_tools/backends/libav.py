@@ -1,7 +1,7 @@
-"""Motion through PyAV: libavcodec decodes each picture and exports its vectors.
+"""Motion vectors through PyAV: libavcodec decodes each picture and exports its vectors.
 
-One decoding thread: with frame threads libavcodec reads motion out of pictures that are still
-being decoded, and what it exports varies from run to run.
+Decoding uses one thread: with frame threads libavcodec exports vectors of pictures that are still being
+decoded, and they vary from run to run.
 """
 
 from __future__ import annotations
@@ -15,33 +15,14 @@ import numpy.typing as npt
 from av.sidedata.motionvectors import MotionVectors
 from av.video.frame import VideoFrame
 
-from ..errors import NoMotionVectors
+from ..blocks import BLOCK_COLUMNS
 from ..metadata import coded_size
 from ..motion import MotionFrame, PictType
 from ..pictures.reader import PictureReader
-from .base import Backend, ExportedPicture, with_assumed_distances
+from .base import Backend
+from .exported import ExportedPicture, require_vectors, with_assumed_distances
 
-__all__ = ["MOTION_CODECS", "LibavBackend", "require_vectors"]
-
-MOTION_CODECS: Final = frozenset(
-    [
-        "flv1",
-        "h263",
-        "h264",
-        "mpeg1video",
-        "mpeg2video",
-        "mpeg4",
-        "msmpeg4",
-        "msmpeg4v1",
-        "msmpeg4v2",
-        "msmpeg4v3",
-        "rv10",
-        "rv20",
-        "wmv1",
-        "wmv2",
-    ]
-)
-"""Decoders of libavcodec that export motion vectors."""
+__all__ = ["LibavBackend"]
 
 _OPTIONS: Final = {
     "flags2": "+export_mvs",
@@ -65,7 +46,7 @@ class LibavBackend(Backend):
         yield from self._frames(indices)
 
     def _frames(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
-        """The pictures `indices`; damaged and missing ones are reported in their places."""
+        """Chosen pictures; damaged and missing ones are reported in their places."""
         require_vectors(self.index.stream.codec, self.source.name)
         upcoming = deque(indices)
         for picture, distance in with_assumed_distances(self._pictures(indices)):
@@ -82,8 +63,10 @@ class LibavBackend(Backend):
             self.report(upcoming[0], f"picture {upcoming.popleft()} could not be decoded")
 
     def _pictures(self, indices: Sequence[int]) -> Iterator[ExportedPicture]:
-        """The pictures `indices` and those that decoding passes on the way."""
-        reader = PictureReader(self.source, self.index, self.pictures, options=_OPTIONS, every=True)
+        """Chosen pictures and those that decoding passes on the way."""
+        reader = PictureReader(
+            source=self.source, packets=self.index, pictures=self.pictures, options=_OPTIONS, every=True
+        )
         for index, frame, coded in reader.read(indices):
             yield self._exported(frame, index, coded)
 
@@ -106,19 +89,6 @@ class LibavBackend(Backend):
 _PICT_TYPES: Final[dict[int, PictType]] = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}
 """AVPictureType; 4 is an MPEG-4 sprite, 5 and 6 are switching pictures."""
 
-_FIELDS: Final = (
-    "source",
-    "w",
-    "h",
-    "src_x",
-    "src_y",
-    "dst_x",
-    "dst_y",
-    "motion_x",
-    "motion_y",
-    "motion_scale",
-)
-
 
 def _block_table(frame: VideoFrame) -> npt.NDArray[np.int32]:
     vectors = frame.side_data.get("MOTION_VECTORS")
@@ -126,19 +96,6 @@ def _block_table(frame: VideoFrame) -> npt.NDArray[np.int32]:
         return np.zeros((0, 10), np.int32)
     exported = vectors.to_ndarray()
     table = np.empty((len(exported), 10), np.int32)
-    for column, name in enumerate(_FIELDS):
+    for column, name in enumerate(BLOCK_COLUMNS):
         table[:, column] = exported[name]
     return table
-
-
-def require_vectors(codec: str, name: str) -> None:
-    """Refuse a codec whose vectors libavcodec does not export.
-
-    Raises:
-        NoMotionVectors: says what to do.
-    """
-    if codec not in MOTION_CODECS:
-        raise NoMotionVectors(
-            f"{name}: the codec {codec!r} gives no motion vectors; "
-            f"re-encode it first: moclip mv transcode SRC DST"
-        )

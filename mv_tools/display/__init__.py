@@ -1,6 +1,7 @@
 """How a player shows coded pictures: orientation, sample aspect ratio, fields."""
 
-from .display import SQUARE, Display, Region, read_display
+from .container import read_display
+from .display import SQUARE, Display, Region
 from .orientation import UPRIGHT, Orientation
 
 __all__ = ["SQUARE", "UPRIGHT", "Display", "Orientation", "Region", "read_display"]

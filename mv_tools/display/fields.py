@@ -1,4 +1,4 @@
-"""Fields in frame coordinates: vertical motion, PicOrderCnt and places of interlaced blocks.
+"""Interlaced blocks in frame coordinates: vertical motion, PicOrderCnt and rows.
 
 Line k of the top field is line 2k of the frame, line k of the bottom field line 2k + 1. A vector of v
 lines from a field of parity p to one of parity q (0 top, 1 bottom) spans 2v + q - p lines of the frame.
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..stream_info import Structure
 
-__all__ = ["own_poc", "rows_in_frame_order", "to_frame_lines"]
+__all__ = ["block_poc", "rows_in_frame_order", "to_frame_lines"]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Mask = npt.NDArray[np.bool_]
@@ -26,15 +26,15 @@ def _bottom(rows: int) -> Mask:
     return np.asarray((np.arange(rows) // _MACROBLOCK % 2 == 1)[:, None])
 
 
-def own_poc(
+def block_poc(
     poc: int, field_blocks: Mask | None, field_poc: tuple[int | None, int | None] | None
 ) -> int | npt.NDArray[np.int64]:
-    """PicOrderCnt of each block's own picture: of its field in field macroblocks.
+    """PicOrderCnt of the picture that each block belongs to: in field macroblocks, of its field.
 
     Args:
-        poc: of the picture.
-        field_blocks: bool [H4, W4] as coded, or None for none.
-        field_poc: of its top and bottom field.
+        poc: PicOrderCnt of the picture.
+        field_blocks: bool [H4, W4] as coded, or None if there are none.
+        field_poc: PicOrderCnt of its top and bottom field.
 
     Returns:
         `poc`, or int64 [H4, W4].
@@ -53,8 +53,8 @@ def to_frame_lines(
     Args:
         vertical: float32 [H4, W4], from the reference to the block, in lines.
         crosses: bool [H4, W4], blocks whose reference is a field of the other parity; None if unknown.
-        structure: of the picture.
-        field_blocks: bool [H4, W4] as coded, in a frame.
+        structure: structure of the picture.
+        field_blocks: bool [H4, W4] as coded, or None if there are none.
     """
     if structure == "frame":
         if field_blocks is None:
@@ -71,14 +71,14 @@ def to_frame_lines(
 def rows_in_frame_order(
     array: npt.NDArray[Scalar], field_blocks: npt.NDArray[np.bool_] | None
 ) -> npt.NDArray[Scalar]:
-    """Give the blocks of field macroblocks the rows of their pair in turn.
+    """Interleave the block rows of the two field macroblocks of a pair.
 
     The two field macroblocks of a pair cover the same 32 lines: block row k of each covers lines 8k to
     8k + 7. The top field's goes to row 2k of the pair's eight, the bottom field's to row 2k + 1.
 
     Args:
         array: [..., H4, W4] as coded.
-        field_blocks: bool [H4, W4], or None for none.
+        field_blocks: bool [H4, W4], or None if there are none.
 
     Returns:
         [..., H4, W4].
@@ -86,6 +86,6 @@ def rows_in_frame_order(
     if field_blocks is None:
         return array
     rows = np.arange(array.shape[-2])
-    pair, place = rows // (2 * _MACROBLOCK), rows % (2 * _MACROBLOCK)
-    source = pair * 2 * _MACROBLOCK + place % 2 * _MACROBLOCK + place // 2
+    pair, row = rows // (2 * _MACROBLOCK), rows % (2 * _MACROBLOCK)
+    source = pair * 2 * _MACROBLOCK + row % 2 * _MACROBLOCK + row // 2
     return np.where(field_blocks, array[..., source, :], array)

@@ -1,7 +1,7 @@
 """How a player turns the coded picture: rotation by right angles and mirroring.
 
-Containers say it as a 3x3 display matrix (ISO/IEC 14496-12, 6.2.2 and 8.3.2). With x to the right and
-y down, the coded point (x, y) is shown at (a x + c y + tx, b x + d y + ty).
+Containers store a 3x3 display matrix (ISO/IEC 14496-12, 6.2.2 and 8.3.2). With x to the right and y down,
+the coded point (x, y) is shown at (a x + c y + tx, b x + d y + ty).
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class Orientation:
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width and height change places."""
+        """Whether width and height are exchanged."""
         return self.rotation in (90, 270)
 
     @property
     def inverse(self) -> Orientation:
-        """From the upright picture back to the coded one."""
+        """The orientation that turns the upright picture back to the coded one."""
         return self if self.mirror else Orientation(-self.rotation % 360)
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ class Orientation:
         return array[:: b + d, :: a + c]
 
     def field(self, field: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Turn a field of vectors: their places and their directions.
+        """Turn a field of vectors: positions and directions.
 
         Args:
             field: signed [2, H4, W4], components (x, y).
@@ -130,4 +130,4 @@ class Orientation:
 
 
 UPRIGHT: Final = Orientation()
-"""The coded picture is shown as it is."""
+"""The coded picture is shown unchanged."""

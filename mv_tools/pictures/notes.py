@@ -1,27 +1,27 @@
-"""What is left out of a stream, guessed about it or damaged in it, in sentences."""
+"""Notes on a stream: what is left out, guessed or damaged."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .index import NO_TAG, PictureIndex
+from .index import PictureIndex
 from .scan import StreamScan
 
 __all__ = ["export_notes", "stream_notes"]
 
-_FEW = 5  # places that a note names
+_MAX_PLACES = 5  # places that a note names
 
 
 def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
-    """Sentences about what a user would not expect of a stream, without a final period."""
-    notes = [_cut(scan), _hidden(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
+    """Sentences, without a final period, about what a user would not expect of a stream."""
+    notes = [scan.packets.truncation, _not_displayed(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
     notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
-    notes += [*scan.display.notes, _stretched(scan)]
+    notes += [*scan.display.notes, _changing_aspect(scan)]
     return [note for note in notes if note is not None]
 
 
 def export_notes(scan: StreamScan) -> list[str]:
-    """Sentences about the motion that libavcodec's export of vectors leaves in doubt."""
+    """Sentences about motion that libavcodec's export of vectors leaves ambiguous."""
     if scan.headers is None or scan.headers.frame_mbs_only:
         return []
     return [
@@ -30,8 +30,8 @@ def export_notes(scan: StreamScan) -> list[str]:
     ]
 
 
-def _stretched(scan: StreamScan) -> str | None:
-    """Parameter sets that change the shape of samples on the way."""
+def _changing_aspect(scan: StreamScan) -> str | None:
+    """Parameter sets that change the sample aspect ratio."""
     if scan.headers is None:
         return None
     infos = scan.infos
@@ -45,27 +45,25 @@ def _stretched(scan: StreamScan) -> str | None:
     )
 
 
-def _cut(scan: StreamScan) -> str | None:
-    return scan.packets.cut
-
-
-def _hidden(scan: StreamScan) -> str | None:
-    count = int((~scan.packets.shown).sum())
+def _not_displayed(scan: StreamScan) -> str | None:
+    count = int((~scan.packets.displayed).sum())
     return (
         f"the container's edit list hides {count} packets, which are decoded and not shown" if count else None
     )
 
 
 def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
-    """Pictures in the file that the decoder does not put out."""
+    """Pictures in the file that the decoder does not output."""
     if scan.headers is None:
-        silent = len(scan.packets) - int((~scan.packets.shown).sum()) - len(pictures)
-        return [f"{silent} of {len(scan.packets)} packets show no picture" if silent > 0 else None]
-    shown = set(pictures.packet.tolist())
-    frames = {info.frame: info.sample for info in reversed(scan.infos)}  # of two fields the first
-    missing = [sample for sample in frames.values() if sample not in shown and scan.packets.shown[sample]]
+        empty = len(scan.packets) - int((~scan.packets.displayed).sum()) - len(pictures)
+        return [f"{empty} of {len(scan.packets)} packets show no picture" if empty > 0 else None]
+    output = set(pictures.packet.tolist())
+    frames = {info.frame: info.sample for info in reversed(scan.infos)}  # the first of two fields
+    missing = [
+        packet for packet in frames.values() if packet not in output and scan.packets.displayed[packet]
+    ]
     first = int(pictures.packet[0])
-    before = sum(sample < first for sample in missing)
+    before = sum(packet < first for packet in missing)
     leading = len(missing) - before
     return [
         f"the recording begins inside a group of pictures: {_count(before, 'picture')} before the first one "
@@ -80,18 +78,19 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
 
 def _lost(scan: StreamScan, pictures: PictureIndex) -> str | None:
     """Packets next to which the demuxer misses data."""
-    damaged = [n for n in scan.packets.damaged if scan.packets.cut is None or n < len(scan.packets) - 1]
-    return f"data are missing at {_places(pictures, damaged)}" if damaged else None
+    packets = scan.packets
+    lost = [n for n in packets.corrupt_packets if packets.truncation is None or n < len(packets) - 1]
+    return f"data are missing at {_places(pictures, lost)}" if lost else None
 
 
 def _damaged(pictures: PictureIndex) -> str | None:
-    broken = pictures.packet[pictures.corrupt].tolist()
-    return f"damage is reported of {_places(pictures, broken)}" if broken else None
+    damaged = pictures.packet[pictures.corrupt].tolist()
+    return f"damage is reported of {_places(pictures, damaged)}" if damaged else None
 
 
 def _refused(scan: StreamScan, pictures: PictureIndex) -> str | None:
-    first = int(pictures.packet[pictures.packet != NO_TAG].min(initial=0))
-    refused = [number for number, _ in pictures.damaged if number > first and number < len(scan.packets)]
+    first = min(pictures.position_of, default=0)
+    refused = [number for number, _ in pictures.refused if number > first and number < len(scan.packets)]
     return (
         f"the decoder refused {len(refused)} packets, the first is packet {refused[0]}" if refused else None
     )
@@ -106,7 +105,7 @@ def _joined(pictures: PictureIndex) -> str | None:
         return None
     if np.allclose(times[-1] - times[0], pictures.seconds[-1] - pictures.seconds[0]):
         return f"the time stamp at picture {int(falls[0])} is out of line; its neighbours' are used"
-    places = ", ".join(str(i) for i in falls[:_FEW].tolist())
+    places = ", ".join(str(i) for i in falls[:_MAX_PLACES].tolist())
     return f"time stamps fall back at picture {places}: recordings were joined; times go on from there"
 
 
@@ -117,15 +116,17 @@ def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:
     return f"the file holds no time stamps; {float(rate):g} frames per second are assumed" if rate else None
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' if number != 1 else ''}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _places(pictures: PictureIndex, packets: list[int]) -> str:
     """The pictures nearest to packets, with their times."""
     places = []
-    for number in packets[:_FEW]:
+    for number in packets[:_MAX_PLACES]:
         index = int(np.argmin(np.abs(pictures.packet - number)))
         at = "" if pictures.times is None else f" ({pictures.times[index] - pictures.times[0]:.2f} s)"
         places.append(f"picture {index}{at}")
-    return ", ".join(places) + (f" and {len(packets) - _FEW} more" if len(packets) > _FEW else "")
+    return ", ".join(places) + (
+        f" and {len(packets) - _MAX_PLACES} more" if len(packets) > _MAX_PLACES else ""
+    )

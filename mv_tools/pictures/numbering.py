@@ -1,37 +1,29 @@
-"""Numbers the pictures of a scanned file as libavcodec puts them out.
+"""Numbers the pictures of a scanned file as libavcodec outputs them.
 
 A packet is not always a picture: fields come in packets of their own, packets hold two pictures or
-none, leading pictures of a recording that begins inside a group of pictures are not put out. Where
-slice headers or the rules of a codec leave no doubt, the numbering is derived from them. Around what
-is in doubt the stream is decoded, from an entry picture before it to one behind it; where that is
-most of the file, all of it.
+none, and leading pictures of a recording that begins inside a group of pictures are not output. The
+numbering is derived from slice headers (`h264_numbering`) or the rule of a codec (`packet_rules`) where they
+determine it; otherwise the stream is decoded.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from ..errors import MalformedStream, UnsupportedStream
-from ..source import Source, open_video
-from .index import NO_TAG, PictureIndex, picture_index
-from .packets import PacketIndex
+from ..source import Source
+from .h264_numbering import damaged_packets, h264_frames, number_from_headers, x264_needs_first_packet
+from .index import PictureIndex, picture_index
+from .packets import NO_PACKET
 from .scan import StreamScan
-from .segments import Outputs, Segment, decode_segments
+from .segments import Segment, SegmentOutput, decode_segments
 
-if TYPE_CHECKING:
-    from .._h264mv import PictureInfo
+__all__ = ["index_pictures", "number_by_decoding"]
 
-__all__ = ["index_pictures"]
-
-_MOST: Final = 0.5  # of the packets: where more would be decoded, all are
-_FROM_START: Final = frozenset(("dirac",))  # decoders that an emptied state makes put out other pictures
-_X264_FIXED: Final = 151  # the build from which on x264 follows the standard
-_READ_ON: Final = 32  # packets, more than any decoder reads before it puts a picture out
+_NO_ENTRIES: Final = frozenset(("dirac",))  # decoders that output other pictures after they were flushed
 
 
 def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
@@ -39,272 +31,74 @@ def index_pictures(source: Source, scan: StreamScan) -> PictureIndex:
 
     Raises:
         MalformedStream: no picture can be decoded; says why.
-        UnsupportedStream: because of a feature that no decoder here reads.
+        UnsupportedStream: no picture can be decoded because of an unsupported feature.
     """
-    known = _from_headers(source, scan) if scan.headers is not None else _from_packets(source, scan)
-    return known if known is not None else _from_decoding(source, scan)
+    pictures = _number_from_packets(scan) if scan.headers is None else number_from_headers(source, scan)
+    return number_by_decoding(source, scan) if pictures is None else pictures
 
 
-def _from_packets(source: Source, scan: StreamScan) -> PictureIndex | None:
-    """Where a codec's rule finds exactly one picture in each packet."""
+def _number_from_packets(scan: StreamScan) -> PictureIndex | None:
+    """Number the pictures where a codec's rule finds exactly one in each packet."""
     packets = scan.packets
-    if scan.keys is None or not scan.keys[0] or packets.corrupt.any():
+    if scan.entries is None or not scan.entries[0] or packets.corrupt.any():
         return None
-    order = np.nonzero(packets.shown)[0].astype(np.int64)
-    if not len(order):
+    packet = np.flatnonzero(packets.displayed).astype(np.int64)
+    if not len(packet):
         return None
-    return picture_index(packets, order, np.array(scan.keys, bool)[order], head=_needs_head(scan))
+    entry = np.array(scan.entries, bool)[packet]
+    return picture_index(packets, packet, entry, needs_first_packet=_needs_first_packet(scan))
 
 
-def _decoder_depth(source: Source, packets: PacketIndex) -> int:
-    """Pictures that libavcodec holds back for reordering."""
-    if packets.stream.probed:
-        return packets.stream.reorder_depth
-    with open_video(source) as (_, stream):
-        return int(stream.codec_context.reorder_depth)
+def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
+    """Number the pictures of a file by decoding it.
 
-
-@dataclass(frozen=True)
-class _Frame:
-    """A frame of an H.264 stream: one picture or two fields, in decoding order."""
-
-    pictures: list[PictureInfo]
-
-    @property
-    def packet(self) -> int:
-        return self.pictures[0].sample
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """What sorts frames for presentation."""
-        return self.pictures[0].period, min(info.order_poc for info in self.pictures)
-
-    @property
-    def complete(self) -> bool:
-        structures = sorted(info.structure for info in self.pictures)
-        return structures in (["frame"], ["bottom", "top"])
-
-    @property
-    def entry(self) -> bool:
-        """Whether all pictures shown behind the frame are exact when decoding starts at it.
-
-        IDR pictures, and I pictures with a recovery point of recovery_frame_cnt 0 (H.264, D.2.8).
-        """
-        first = self.pictures[0]
-        intra = all(info.pict_type == "I" for info in self.pictures)
-        return first.idr or (first.recovery_frame_cnt == 0 and intra)
-
-
-def _from_headers(source: Source, scan: StreamScan) -> PictureIndex | None:
-    """H.264: frames in the order of PicOrderCnt; what is in doubt is decoded."""
-    frames = _frames(scan)
-    infos = [info for frame in frames for info in frame.pictures]
-    if len({(info.coded_width, info.coded_height << (info.structure != "frame")) for info in infos}) > 1:
-        return None
-    doubts = _doubts(scan, frames)
-    frames.sort(key=lambda frame: frame.order)
-    segments = _segments(frames, doubts, len(scan.packets))
-    if segments is None:
-        return None
-    outputs = decode_segments(source, segments, head=_needs_head(scan)) if segments else []
-    merged = _merge(scan, frames, segments, outputs)
-    if merged is None:
-        return None
-    tags, entry, corrupt = merged
-    order = np.argsort(np.argsort(tags)).tolist()
-    if (
-        not tags
-        or len(set(tags) - {NO_TAG}) < len(tags)
-        or _reorder_depth(order) > _allowed_depth(source, scan)
-    ):
-        return None
-    return picture_index(
-        scan.packets,
-        np.array(tags, np.int64),
-        np.array(entry, bool),
-        corrupt=np.array(corrupt, bool) if segments else None,
-        doubts=_damage(scan, frames),
-        head=_needs_head(scan),
-        damaged=tuple(item for output in outputs for item in output.refused),
-    )
-
-
-def _merge(
-    scan: StreamScan, frames: list[_Frame], segments: list[Segment], outputs: list[Outputs]
-) -> tuple[list[int], list[bool], list[bool]] | None:
-    """Frames by their headers, and what was decoded in place of those in doubt.
-
-    Args:
-        scan: the file.
-        frames: in presentation order.
-        segments: what was decoded, and
-        outputs: the pictures put out of each.
-
-    Returns:
-        (packet, entry, corrupt) of each picture; None if a segment did not lead from one entry
-        picture to the other.
+    Raises:
+        MalformedStream: no picture can be decoded; says why.
+        UnsupportedStream: no picture can be decoded because of an unsupported feature.
     """
-    tags: list[int] = []
-    entry: list[bool] = []
-    corrupt: list[bool] = []
-
-    def take(known: list[_Frame]) -> None:
-        shown = [frame for frame in known if scan.packets.shown[frame.packet]]
-        tags.extend(frame.packet for frame in shown)
-        entry.extend(frame.entry for frame in shown)
-        corrupt.extend([False] * len(shown))
-
-    place = {frame.packet: i for i, frame in enumerate(frames)}
-    at = 0
-    for segment, output in zip(segments, outputs, strict=True):
-        if not output.complete:
-            return None
-        take(frames[at : place[segment.first] if segment.first else 0])
-        tags += output.tags
-        entry += [
-            key and tag in place and frames[place[tag]].entry
-            for tag, key in zip(output.tags, output.keys, strict=True)
-        ]
-        corrupt += output.corrupt
-        at = len(frames) if segment.until is None else place[segment.until]
-    take(frames[at:])
-    return tags, entry, corrupt
-
-
-def _frames(scan: StreamScan) -> list[_Frame]:
-    """The frames of an H.264 stream in decoding order."""
-    frames: dict[int, list[PictureInfo]] = {}
-    for info in scan.infos:
-        frames.setdefault(info.frame, []).append(info)
-    return [_Frame(pictures) for pictures in frames.values()]
-
-
-def _needs_head(scan: StreamScan) -> bool:
-    """Whether decoders work around the encoder's faults, which names itself in the first packet.
-
-    x264 before build 151 (4:4:4, CABAC, 8x8 transform), DivX and XviD.
-    """
-    if scan.packets.stream.codec != "h264":
-        return scan.packets.stream.codec == "mpeg4"
-    if scan.headers is None:
-        return True
-    builds = {info.x264_build for info in scan.infos}
-    return any(build is not None and build < _X264_FIXED for build in builds)
-
-
-def _damage(scan: StreamScan, frames: list[_Frame]) -> set[int]:
-    """Packets of which the headers tell that they, or those before them, are damaged or missing."""
-    if scan.headers is None:
-        return set()
-    gaps = {frame.packet for frame in frames if any(info.gap for info in frame.pictures)}
-    lost = {sample for sample, _ in scan.headers.errors() if sample < len(scan.packets)}
-    return lost if scan.headers.gaps_allowed else lost | gaps
-
-
-def _doubts(scan: StreamScan, frames: list[_Frame]) -> list[int]:
-    """Packets at which libavcodec may put out something else than the headers say."""
-    packets = scan.packets
-    doubts = set(packets.damaged)
-    if scan.headers is not None:
-        doubts |= {sample for sample, _ in scan.headers.errors()}
-    if not frames[0].pictures[0].idr or doubts & set(range(frames[0].packet)):
-        doubts.add(0)
-    if packets.cut is not None:
-        doubts.add(len(packets) - 1)
-    orders = Counter(frame.order for frame in frames)
-    numbers = Counter(frame.packet for frame in frames)
-    for frame in frames:
-        gap = any(info.gap for info in frame.pictures)
-        if gap or not frame.complete or orders[frame.order] > 1 or numbers[frame.packet] > 1:
-            doubts.add(frame.packet)
-    return sorted(number for number in doubts if 0 <= number < len(packets))
-
-
-def _segments(frames: list[_Frame], doubts: list[int], count: int) -> list[Segment] | None:
-    """What to decode; None if it is most of the file.
-
-    From the last entry picture before a doubt to the second one behind it: what a doubt changes may
-    reach the leading pictures of the first.
-
-    Args:
-        frames: in presentation order.
-        doubts: packets, ascending.
-        count: packets of the file.
-    """
-    doubtful = set(doubts)
-    entries = sorted(frame.packet for frame in frames if frame.entry and frame.packet not in doubtful)
-    segments: list[Segment] = []
-    for doubt in doubts:
-        behind = bisect_left(entries, doubt)
-        first = entries[behind - 1] if behind else 0
-        until = entries[behind + 1] if behind + 1 < len(entries) else None
-        if segments and (segments[-1].until is None or first < segments[-1].until + _READ_ON):
-            first = segments.pop().first
-        segments.append(Segment(first, until))
-    decoded = sum((count if segment.until is None else segment.until) - segment.first for segment in segments)
-    return None if decoded > _MOST * count else segments
-
-
-def _reorder_depth(order: list[int]) -> int:
-    """How many frames at most precede a frame in decoding order and follow it in presentation.
-
-    Args:
-        order: position in decoding order of each presented frame.
-    """
-    rank = [0] * len(order)
-    for presented, position in enumerate(order):
-        rank[position] = presented
-    seen: list[int] = []
-    depth = 0
-    for position, presented in enumerate(rank):
-        depth = max(depth, position - bisect_left(seen, presented))
-        insort(seen, presented)
-    return depth
-
-
-def _allowed_depth(source: Source, scan: StreamScan) -> int:
-    """Frames that libavcodec holds back: max_num_reorder_frames (E.2.1), else its own guess."""
-    signalled = None if scan.headers is None else scan.headers.num_reorder_frames
-    return _decoder_depth(source, scan.packets) if signalled is None else int(signalled)
-
-
-def _from_decoding(source: Source, scan: StreamScan) -> PictureIndex:
-    """Decode the whole stream."""
-    [outputs] = decode_segments(source, [Segment(0, None)])
-    tags = outputs.tags
-    if not tags:
+    [output] = decode_segments(source, [Segment(0, None)])
+    if not output.packet:
         if scan.unsupported is not None:
             raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
-        raise MalformedStream(f"{source.name}: no picture can be decoded: {_why_nothing(scan, outputs)}")
-    frames, counts = _frames(scan), Counter(tags)
-    packet = np.array([tag if counts[tag] == 1 else NO_TAG for tag in tags], np.int64)
-    entry = np.array(outputs.keys, bool) & (packet != NO_TAG)
-    if scan.packets.stream.codec in _FROM_START:
+        raise MalformedStream(f"{source.name}: no picture can be decoded: {_why_no_picture(scan, output)}")
+    frames, pictures_of = h264_frames(scan), Counter(output.packet)
+    packet = np.array(
+        [number if pictures_of[number] == 1 else NO_PACKET for number in output.packet], np.int64
+    )
+    entry = np.array(output.keyframe, bool) & (packet != NO_PACKET)
+    if scan.packets.stream.codec in _NO_ENTRIES:
         entry[:] = False
     if scan.headers is not None:
-        exact = {frame.packet for frame in frames if frame.entry}
-        entry &= np.array([tag in exact for tag in packet.tolist()], bool)
+        entry &= np.isin(packet, [frame.packet for frame in frames if frame.entry])
     return picture_index(
         scan.packets,
         packet,
         entry,
-        corrupt=np.array(outputs.corrupt, bool),
-        doubts=_damage(scan, frames),
-        head=_needs_head(scan),
-        damaged=tuple(outputs.refused),
+        corrupt=np.array(output.corrupt, bool),
+        damaged_packets=damaged_packets(scan, frames),
+        needs_first_packet=_needs_first_packet(scan),
+        refused=tuple(output.refused),
     )
 
 
-def _why_nothing(scan: StreamScan, outputs: Outputs) -> str:
-    """Why decoding puts out no picture."""
+def _needs_first_packet(scan: StreamScan) -> bool:
+    """Whether decoders work around faults of an encoder that only the first packet names.
+
+    x264 for H.264, DivX and XviD for MPEG-4 Part 2.
+    """
+    codec = scan.packets.stream.codec
+    return x264_needs_first_packet(scan) if codec == "h264" else codec == "mpeg4"
+
+
+def _why_no_picture(scan: StreamScan, output: SegmentOutput) -> str:
     if scan.malformed is not None:
         return (
             "no slice header can be read, as where a recording begins inside a group of pictures and the "
             f"parameter sets stand before that ({scan.malformed})"
         )
-    if not any(frame.entry for frame in _frames(scan)) and not scan.packets.keyframe.any():
+    if not any(frame.entry for frame in h264_frames(scan)) and not scan.packets.keyframe.any():
         return "the recording begins inside a group of pictures and ends before the next keyframe"
-    if outputs.refused:
-        number, why = outputs.refused[0]
-        return f"the decoder refuses packet {number}: {why}"
-    return "none is shown"
+    if output.refused:
+        number, reason = output.refused[0]
+        return f"the decoder refuses packet {number}: {reason}"
+    return "no picture is displayed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -14,16 +15,17 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..source import Source, open_video
+from .demux import PacketCursor
 from .index import PictureIndex
-from .packets import WORTH_A_SEEK, PacketIndex, read_packets
+from .packets import SEEK_THRESHOLD_BYTES, PacketIndex
 from .segments import decode_packet
 
-__all__ = ["DecodedPicture", "PictureReader", "stretches"]
+__all__ = ["DecodedPicture", "PictureReader", "Stretch", "stretches"]
 
 _SKIP_PER_PACKET: Final = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"))
 """Decoders that read skip_frame at each packet; others take it when they are opened, if at all."""
 
-_WORTH_A_JUMP: Final = 12  # packets: emptying the decoder against decoding so many pictures
+_MIN_JUMP_PACKETS: Final = 12  # a shorter way is decoded: flushing the decoder costs more
 
 
 class DecodedPicture(NamedTuple):
@@ -32,7 +34,7 @@ class DecodedPicture(NamedTuple):
     Attributes:
         position: number in presentation order.
         frame: as decoded.
-        coded: (width, height) as coded, without cropping; (0, 0) where the decoder does not say.
+        coded: (width, height) as coded, without cropping; (0, 0) where the decoder does not report it.
     """
 
     position: int
@@ -40,170 +42,201 @@ class DecodedPicture(NamedTuple):
     coded: tuple[int, int]
 
 
-class PictureReader:
-    """Decodes chosen pictures of a file on one thread, which alone reports damage.
+class Stretch(NamedTuple):
+    """Pictures that are decoded in one go.
 
-    Args:
+    Attributes:
+        entry: the entry picture to start at, -1 for the first packet.
+        positions: the requested pictures, ascending.
+    """
+
+    entry: int
+    positions: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureReader:
+    """Decodes chosen pictures of a file on one thread; libavcodec reports damage only then.
+
+    Attributes:
         source: the file.
         packets: its packets.
         pictures: their numbering.
-        options: of the decoder.
-        every: give all pictures on the way as well, up to the last one that comes before the last wanted
+        options: decoder options.
+        every: give all pictures on the way as well, up to the last one that comes before the last requested
             one in decoding order; none is skipped.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        packets: PacketIndex,
-        pictures: PictureIndex,
-        *,
-        options: Mapping[str, str] | None = None,
-        every: bool = False,
-    ) -> None:
-        self._source = source
-        self._packets = packets
-        self._pictures = pictures
-        self._options = dict(options or {})
-        self._every = every
+    source: Source
+    packets: PacketIndex
+    pictures: PictureIndex
+    options: Mapping[str, str] = field(default_factory=dict)
+    every: bool = False
 
-    def read(self, wanted: Sequence[int]) -> Iterator[DecodedPicture]:
+    def read(self, positions: Sequence[int]) -> Iterator[DecodedPicture]:
         """Decode pictures.
 
-        What can't be decoded from an entry picture is decoded from the first packet; what is missing
-        then was not put out by the decoder and is left out.
+        Pictures that can't be decoded from an entry picture are decoded from the first packet; those still
+        missing then are not output by the decoder and left out.
 
         Args:
-            wanted: presentation indices, ascending and distinct.
+            positions: presentation indices, ascending and distinct.
 
         Yields:
-            The wanted pictures in ascending order (and those between, with `every`), damaged ones too.
+            The requested pictures in ascending order (and those between, with `every`), damaged ones too.
         """
-        with open_video(self._source) as (container, stream):
-            run = _Run(self._source, self._packets, self._pictures, container, stream, self._options)
-            for entry, group in stretches(self._pictures, wanted):
-                missing = yield from run.decode(entry, group, every=self._every)
+        with open_video(self.source) as (container, stream):
+            decoder = _StretchDecoder(self, container, stream)
+            for stretch in stretches(self.pictures, positions):
+                missing = yield from decoder.decode(stretch)
                 if missing:
-                    with open_video(self._source) as (again, same):
-                        start = _Run(self._source, self._packets, self._pictures, again, same, self._options)
-                        yield from start.decode(-1, missing, every=self._every, skip=False)
+                    with open_video(self.source) as (reopened, same_stream):
+                        sequential = _StretchDecoder(self, reopened, same_stream)
+                        yield from sequential.decode(Stretch(-1, missing), may_skip=False)
 
 
-def stretches(pictures: PictureIndex, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """Split ascending presentation indices into stretches to decode.
-
-    Returns:
-        (entry picture, -1 for the first packet; indices) of each stretch; those with fewer packets
-        between them than a jump is worth are joined.
-    """
-    runs: list[tuple[int, list[int]]] = []
+def stretches(pictures: PictureIndex, positions: Sequence[int]) -> list[Stretch]:
+    """Split ascending presentation indices into stretches; those only a few packets apart are joined."""
+    result: list[Stretch] = []
     reached = -1  # the furthest packet of the last stretch
-    for i in wanted:
-        entry = int(pictures.entry_of[i])
-        near = pictures.sequential or pictures.first_packet(entry) <= reached + _WORTH_A_JUMP
-        if runs and near and (entry >= 0 or runs[-1][0] < 0):
-            runs[-1][1].append(i)
+    for position in positions:
+        entry = int(pictures.entry_of[position])
+        near = pictures.sequential or pictures.first_packet(entry) <= reached + _MIN_JUMP_PACKETS
+        if result and near and (entry >= 0 or result[-1].entry < 0):
+            result[-1].positions.append(position)
         else:
-            runs.append((entry, [i]))
-        reached = max(reached, int(pictures.packet[i]))
-    return runs
+            result.append(Stretch(entry, [position]))
+        reached = max(reached, int(pictures.packet[position]))
+    return result
 
 
-class _Run:
-    """One opened file: its packets are numbered while they are read, from front to back."""
+class _Requested:
+    """The requested pictures of a stretch, which are output and given out in ascending order."""
 
-    def __init__(
-        self,
-        source: Source,
-        packets: PacketIndex,
-        pictures: PictureIndex,
-        container: InputContainer,
-        stream: VideoStream,
-        options: dict[str, str],
-    ) -> None:
-        self._source = source
-        self._packets = packets
-        self._pictures = pictures
-        self._container = container
-        self._stream = stream
+    def __init__(self, positions: list[int]) -> None:
+        self._positions = positions
+        self._output = self._given = 0
+
+    def is_next(self, position: int) -> bool:
+        """Whether the picture just output is the next requested one."""
+        requested = self._output < len(self._positions) and position == self._positions[self._output]
+        self._output += requested
+        return requested
+
+    def passed(self, position: int) -> bool:
+        """Whether the next requested picture comes before `position`: it is missing."""
+        return self._output < len(self._positions) and position > self._positions[self._output]
+
+    def give(self, picture: DecodedPicture) -> DecodedPicture:
+        """Count a picture that is given out."""
+        left = self._given < len(self._positions)
+        self._given += left and picture.position == self._positions[self._given]
+        return picture
+
+    def missing(self) -> list[int]:
+        """Pictures that were not given out."""
+        return self._positions[self._given :]
+
+
+class _StretchDecoder:
+    """Decodes stretches from one opened file, from front to back."""
+
+    def __init__(self, reader: PictureReader, container: InputContainer, stream: VideoStream) -> None:
+        self._packets = reader.packets
+        self._pictures = reader.pictures
+        self._every = reader.every
         self._context = stream.codec_context
         self._context.thread_count, self._context.thread_type = 1, "NONE"
-        if options:
-            self._context.options = options
-        self._reader = self._from_start()
-        self._number = -1  # of the packet read last
-        self._fresh = True  # nothing was decoded yet
+        if reader.options:
+            self._context.options = dict(reader.options)
+        self._cursor = PacketCursor(reader.packets, container, stream)
+        self._unused = True  # nothing was decoded yet
 
     def decode(
-        self, entry: int, wanted: list[int], *, every: bool, skip: bool = True
+        self, stretch: Stretch, *, may_skip: bool = True
     ) -> Generator[DecodedPicture, None, list[int]]:
-        """Decode from an entry picture until all wanted ones are given; returns those that are missing."""
-        first = self._pictures.first_packet(entry)
-        if not self._approach(first):
-            return wanted
-        skip = (
-            skip
-            and not every
-            and not (entry < 0 and len(self._pictures.doubts))
-            and self._context.name in _SKIP_PER_PACKET
-            and not self._pictures.sequential
-        )
-        settled, end = self._pictures.settled, int(self._pictures.settled[wanted[-1]])
-        expected = max(entry, 0)
-        seen = given = 0  # of the wanted ones
-        held: deque[DecodedPicture] = deque()
-        for index, frame in self._numbered(first, set(wanted), skip, exact=entry < 0 and not skip):
-            if index is not None and index < expected == entry:
-                continue  # it leads the entry picture, whose references are missing
-            if index is None or not self._fits(index, frame, expected, entry, skip):
-                break
-            if seen < len(wanted) and index > wanted[seen]:
-                break
-            expected = index + 1
-            asked = seen < len(wanted) and index == wanted[seen]
-            seen += asked
-            if asked or every:
-                held.append(DecodedPicture(index, frame, self._coded(frame)))
-            while held and settled[held[0].position] <= index:
-                given += given < len(wanted) and held[0].position == wanted[given]
-                yield held.popleft()
-            if index >= end:
-                return wanted[given:]
-        else:  # the decoder is empty: nothing can turn out to be damaged any more
-            for picture in held:
-                given += given < len(wanted) and picture.position == wanted[given]
-                yield picture
-        return wanted[given:]
+        """Decode from the entry picture until all requested ones are output; returns those that are missing.
 
-    def _fits(self, index: int, frame: VideoFrame, expected: int, entry: int, skip: bool) -> bool:
-        """Whether a picture is what the index says, and no damage makes it depend on where decoding began."""
+        Args:
+            stretch: the pictures.
+            may_skip: whether pictures that no other refers to may be left undecoded.
+        """
+        entry, positions = stretch
+        first = self._pictures.first_packet(entry)
+        if not self._move_to(first):
+            return positions
+        skip = may_skip and self._can_skip(entry)
+        frames = self._frames(first, set(positions), skip, tolerant=entry < 0 and not skip)
+        requested = _Requested(positions)
+        final_after = self._pictures.final_after
+        end = int(final_after[positions[-1]])
+        held: deque[DecodedPicture] = deque()
+        expected = max(entry, 0)
+        for position, frame in frames:
+            if position is not None and position < expected == entry:
+                continue  # a leading picture of the entry picture, whose references are missing
+            if position is None or not self._is_expected(position, frame, expected, entry, skip):
+                return requested.missing()
+            if requested.passed(position):
+                return requested.missing()
+            expected = position + 1
+            if requested.is_next(position) or self._every:
+                held.append(DecodedPicture(position, frame, self._coded_size(frame)))
+            while held and final_after[held[0].position] <= position:
+                yield requested.give(held.popleft())
+            if position >= end:
+                return requested.missing()
+        for picture in held:  # the decoder is empty: no more damage can be reported
+            yield requested.give(picture)
+        return requested.missing()
+
+    def _can_skip(self, entry: int) -> bool:
+        """Whether pictures that no other refers to can be left undecoded without changing others."""
+        pictures = self._pictures
+        hides_damage = entry < 0 and len(pictures.damaged_packets) > 0
+        return not (self._every or hides_damage or pictures.sequential) and (
+            self._context.name in _SKIP_PER_PACKET
+        )
+
+    def _is_expected(self, position: int, frame: VideoFrame, expected: int, entry: int, skip: bool) -> bool:
+        """Whether a picture is the next one of the index, and damage does not make it depend on where
+        decoding began."""
         if frame.is_corrupt and (entry >= 0 or skip):
             return False  # what hides damage depends on all that was decoded before
-        if entry >= 0 and expected == entry and not (index == entry and frame.key_frame):
+        if entry >= 0 and expected == entry and not (position == entry and frame.key_frame):
             return False
-        return index == expected or (skip and index > expected)
+        return position == expected or (skip and position > expected)
 
-    def _coded(self, frame: VideoFrame) -> tuple[int, int]:
+    def _coded_size(self, frame: VideoFrame) -> tuple[int, int]:
         context = self._context
         same = (context.width, context.height) == (frame.width, frame.height)
         return (context.coded_width, context.coded_height) if same else (0, 0)
 
-    def _numbered(
-        self, first: int, wanted: set[int], skip: bool, exact: bool
+    def _frames(
+        self, first: int, positions: set[int], skip: bool, tolerant: bool
     ) -> Iterator[tuple[int | None, VideoFrame]]:
-        """Presentation index and picture, as they are put out from packet `first` on; None where the
-        decoder gives a picture that is not in the index."""
+        """Pictures in the order of their output, with their presentation indices.
+
+        Args:
+            first: the packet to start at.
+            positions: pictures that are not skipped.
+            skip: leave pictures undecoded that no other refers to.
+            tolerant: continue where the decoder refuses a packet, whose picture is then missing.
+
+        Yields:
+            (presentation index, None where the index does not have the picture; picture).
+        """
         pictures, count = self._pictures, 0
-        for number, packet in chain(self._forward(first), ((len(self._packets), None),)):
-            index = pictures.position_of.get(number)
-            if skip and index is not None:  # a second field shares the fate of the first
-                needed = index in wanted or number == first
-                self._context.skip_frame = "DEFAULT" if needed else "NONREF"
+        for number, packet in chain(self._packets_from(first), ((len(self._packets), None),)):
+            position = pictures.position_of.get(number)
+            if skip and position is not None:  # a second field is treated as the first
+                required = position in positions or number == first
+                self._context.skip_frame = "DEFAULT" if required else "NONREF"
             try:
                 frames = decode_packet(self._context, packet, number)
             except av.error.FFmpegError:
-                if exact:
-                    continue  # its picture is missing among those put out
+                if tolerant:
+                    continue
                 return
             for frame in frames:
                 if pictures.sequential:
@@ -212,52 +245,36 @@ class _Run:
                     yield pictures.position_of.get(int(frame.pts)), frame
                 count += 1
 
-    def _forward(self, first: int) -> Iterator[tuple[int, Packet[VideoStream]]]:
-        """The packets from `first` on with their numbers, until one is not what the index says."""
-        for number, packet in self._reader:
-            self._number = number
+    def _packets_from(self, first: int) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        """Packets from number `first` on, until one differs from the index."""
+        for number, packet in self._cursor:
             if number < len(self._packets) and packet.size != self._packets.size[number]:
                 return
             if number >= first:
                 yield number, packet
 
-    def _approach(self, first: int) -> bool:
-        """Be before packet `first` with an empty decoder, which has seen the head of the stream if need be."""
-        if self._fresh and first > 0 and self._pictures.head and not self._decode_head():
+    def _move_to(self, first: int) -> bool:
+        """Move before packet `first` with an empty decoder, which has decoded the first packet if it must."""
+        cursor = self._cursor
+        needs_first = self._unused and first > 0 and self._pictures.needs_first_packet
+        if needs_first and not self._decode_first_packet():
             return False
-        if not self._fresh:
+        if not self._unused:
             self._context.flush_buffers()
             self._context.skip_frame = "DEFAULT"
-        self._fresh = False
-        past = int(self._packets.size[self._number + 1 : first].sum())
-        if self._number >= first or past > WORTH_A_SEEK:
-            return self._seek(first) or self._number < first
+        self._unused = False
+        if cursor.last >= first or cursor.bytes_before(first) > SEEK_THRESHOLD_BYTES:
+            return cursor.seek(first) or cursor.last < first
         return True
 
-    def _decode_head(self) -> bool:
-        """Decode the first packet; returns whether it is whole."""
-        self._fresh = False
-        number, packet = next(self._reader, (0, None))
-        self._number = number
-        if packet is None or number in self._pictures.doubts:
+    def _decode_first_packet(self) -> bool:
+        """Decode the first packet; returns whether it is undamaged."""
+        self._unused = False
+        number, packet = next(iter(self._cursor), (0, None))
+        if packet is None or number in self._pictures.damaged_packets:
             return False
         try:
             frames = decode_packet(self._context, packet, number)
         except av.error.FFmpegError:
             return False
         return not any(frame.is_corrupt for frame in frames)
-
-    def _seek(self, first: int) -> bool:
-        if not self._packets.seek(self._container, self._stream, first):
-            return False
-        packets = read_packets(self._container, self._stream)
-        head = next(packets, None)
-        number = None if head is None else self._packets.locate(head)
-        if head is None or number is None or number > first:
-            self._reader, self._number = iter(()), len(self._packets)
-            return False
-        self._reader, self._number = enumerate(chain((head,), packets), number), number - 1
-        return True
-
-    def _from_start(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
-        return enumerate(read_packets(self._container, self._stream))

@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING
 
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..display import Display, read_display
 from ..source import Source, open_video
+from .demux import scan_packets
+from .h264_headers import Framing, H264HeaderReader, annex_b_framing, native_available
 from .packet_rules import PacketRule, packet_rule
-from .packets import PacketIndex, scan_packets
+from .packets import PacketIndex
 
 if TYPE_CHECKING:
     from .._h264mv import PictureInfo, StreamIndex
 
-__all__ = ["Framing", "StreamScan", "native_available", "scan_stream"]
-
-_KEEP: Final = 32 << 20
-"""Bytes of packets that stay in memory after the scan: files up to this size are read once."""
-
-_BATCH: Final = 128  # packets whose headers are read in one call
+__all__ = ["StreamScan", "scan_stream"]
 
 
-def native_available() -> bool:
-    """Whether the native module is built."""
-    return importlib.util.find_spec("mv_tools._h264mv") is not None
-
-
-class Framing(TypedDict):
-    """How NAL units are delimited: by `length_size` bytes of length (0: start codes)."""
-
-    length_size: int
-    extradata: bytes | None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamScan:
-    """What one pass over a file tells.
+    """Result of one pass over a file.
 
     Attributes:
         packets: in decoding order.
         headers: of the pictures of an H.264 stream; None for other codecs, where the native module
-            is not built, and where `unsupported` or `malformed` say why not.
-        unsupported: the feature of an H.264 stream that the parser does not read.
-        malformed: why no picture of an H.264 stream has a header that can be read.
-        keys: for codecs with a rule (`packet_rules`), if each packet shows one picture: whether decoding
-            can start at it.
-        framing: for the parser.
-        kept: the packets themselves, if it is a small H.264 file.
+            is not built, and where `unsupported` or `malformed` is set.
+        framing: how NAL units are delimited, for the parser.
         stamp: of the file that was read (see :attr:`mv_tools.source.Source.stamp`).
         display: how pictures are shown.
+        cached: the packets themselves, for a small H.264 file.
+        entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
+            decoding can start at it.
+        unsupported: the feature of an H.264 stream that the parser does not support.
+        malformed: why no picture of an H.264 stream has a readable header.
     """
 
     packets: PacketIndex
@@ -61,109 +45,63 @@ class StreamScan:
     framing: Framing
     stamp: tuple[int, int]
     display: Display
-    kept: list[bytes] | None = None
-    keys: list[bool] | None = None
+    cached: list[bytes] | None = None
+    entries: list[bool] | None = None
     unsupported: str | None = None
     malformed: str | None = None
 
     @cached_property
     def infos(self) -> list[PictureInfo]:
-        """Headers of all pictures of an H.264 stream, in decoding order; none where `headers` is None."""
+        """Headers of all pictures of an H.264 stream in decoding order; empty where `headers` is None."""
         return [] if self.headers is None else self.headers.infos()
 
 
-def _framing(extradata: bytes | None) -> Framing:
-    """avcC (ISO/IEC 14496-15, 5.2.4.1) has lengths, everything else start codes."""
-    if extradata is None or len(extradata) < 7 or extradata[0] != 1:
-        return {"length_size": 0, "extradata": extradata}
-    return {"length_size": (extradata[4] & 3) + 1, "extradata": extradata}
-
-
-class _Keys:
-    """Applies a codec's rule to all packets, until one is not exactly one picture."""
+class _EntryRule:
+    """Applies a codec's rule to all packets, until one does not hold exactly one displayed picture."""
 
     def __init__(self, rule: PacketRule) -> None:
         self._rule = rule
-        self.keys: list[bool] | None = []
+        self.entries: list[bool] | None = []
 
-    def __call__(self, data: bytes) -> None:
-        key = self._rule(data)
-        if key is None or self.keys is None:
-            self.keys = None
+    def push(self, packet: Packet[VideoStream]) -> None:
+        if self.entries is None:
+            return
+        entry = self._rule(bytes(packet))
+        if entry is None:
+            self.entries = None
         else:
-            self.keys.append(key)
+            self.entries.append(entry)
 
 
-class _Headers:
-    """Reads the headers of all packets of an H.264 stream."""
-
-    def __init__(self, extradata: bytes | None) -> None:
-        from .._h264mv import H264Error, UnsupportedError
-        from .._h264mv import StreamIndex as Headers
-
-        self.framing = _framing(extradata)
-        self.index: StreamIndex | None = None
-        self.malformed: str | None = None
-        self.unsupported: str | None = None
-        try:
-            self.index = Headers(**self.framing)
-        except UnsupportedError as error:
-            self.unsupported = str(error)
-        except H264Error as error:
-            self.malformed = str(error)
-        self.kept: list[bytes] | None = []
-        self._batch: list[bytes] = []
-        self._count = 0
-        self._bytes = 0
-
-    def __call__(self, data: bytes) -> None:
-        self._batch.append(data)
-        if len(self._batch) == _BATCH:
-            self.flush()
-        self._bytes += len(data)
-        if self._bytes > _KEEP:
-            self.kept = None
-        if self.kept is not None:
-            self.kept.append(data)
-
-    def flush(self) -> None:
-        """Read the headers of the packets that wait for it."""
-        from .._h264mv import H264Error, UnsupportedError
-
-        if self.index is not None:
-            try:
-                self.index.push_many(self._batch, self._count)
-            except UnsupportedError as error:
-                self.unsupported, self.index = str(error), None
-            except H264Error as error:
-                self.malformed, self.index = str(error), None
-        self._count += len(self._batch)
-        self._batch.clear()
-
-
-class _Visitor:
-    """Shown all packets of a file; hands their data to what fits the codec."""
+class _PacketVisitor:
+    """Passes the packets of a file to the reader for its codec."""
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        self._source = source
         self.display = Display()
-        self.headers: _Headers | None = None
-        self.keys: _Keys | None = None
+        self.headers: H264HeaderReader | None = None
+        self._rule: _EntryRule | None = None
+
+    @property
+    def entries(self) -> list[bool] | None:
+        return None if self._rule is None else self._rule.entries
 
     def __call__(self, packet: Packet[VideoStream], number: int) -> None:
         if number == 0:
-            self.display = read_display(self.source, packet.stream)
-            context = packet.stream.codec_context
-            codec, extradata = context.codec.canonical_name, context.extradata
-            extradata = None if extradata is None else bytes(extradata)
-            if codec == "h264" and native_available():
-                self.headers = _Headers(extradata)
-            elif (rule := packet_rule(codec)) is not None:
-                self.keys = _Keys(rule)
+            self._start(packet.stream)
         if self.headers is not None:
-            self.headers(bytes(packet))
-        elif self.keys is not None and self.keys.keys is not None:
-            self.keys(bytes(packet))
+            self.headers.push(bytes(packet))
+        elif self._rule is not None:
+            self._rule.push(packet)
+
+    def _start(self, stream: VideoStream) -> None:
+        self.display = read_display(self._source, stream)
+        context = stream.codec_context
+        codec, extradata = context.codec.canonical_name, context.extradata
+        if codec == "h264" and native_available():
+            self.headers = H264HeaderReader(None if extradata is None else bytes(extradata))
+        elif (rule := packet_rule(codec)) is not None:
+            self._rule = _EntryRule(rule)
 
 
 def scan_stream(source: Source) -> StreamScan:
@@ -171,28 +109,31 @@ def scan_stream(source: Source) -> StreamScan:
 
     Raises:
         MalformedStream: damaged, or there is no packet.
+        UnsupportedStream: the samples are encrypted.
     """
-    visitor, stamp = _Visitor(source), source.stamp
+    visitor, stamp = _PacketVisitor(source), source.stamp
     packets = scan_packets(source, visitor)
-    headers = visitor.headers
+    display, headers = visitor.display, visitor.headers
     if headers is None:
-        keys = None if visitor.keys is None else visitor.keys.keys
-        display = visitor.display
         if display.sample_aspect_ratio is None and not packets.stream.probed:
             with open_video(source) as (_, stream):
                 display = display.with_aspect(stream.sample_aspect_ratio)
-        return StreamScan(packets, None, _framing(None), stamp, display, keys=keys)
-    headers.flush()
-    index, malformed = headers.index, headers.malformed
-    if index is not None and not len(index):
-        malformed, index = index.first_error or "the video stream holds no picture", None
+        return StreamScan(
+            packets=packets,
+            headers=None,
+            framing=annex_b_framing(),
+            stamp=stamp,
+            display=display,
+            entries=visitor.entries,
+        )
+    headers.finish()
     return StreamScan(
-        packets,
-        index,
-        headers.framing,
-        stamp,
-        visitor.display if index is None else visitor.display.with_aspect(index.sar),
-        kept=headers.kept,
+        packets=packets,
+        headers=headers.index,
+        framing=headers.framing,
+        stamp=stamp,
+        display=display if headers.index is None else display.with_aspect(headers.index.sar),
+        cached=headers.cached,
         unsupported=headers.unsupported,
-        malformed=malformed,
+        malformed=headers.malformed,
     )

@@ -1,4 +1,4 @@
-"""What libavcodec puts out: the packets of its pictures, in their order."""
+"""Decoding parts of a stream to learn which pictures libavcodec outputs for them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..source import Source, open_video
-from .index import NO_TAG
-from .packets import read_packets
+from .demux import read_packets
+from .packets import NO_PACKET
 
-__all__ = ["Outputs", "Segment", "decode_packet", "decode_segments"]
+__all__ = ["Segment", "SegmentOutput", "decode_packet", "decode_segments"]
 
 
 class Segment(NamedTuple):
@@ -32,34 +32,36 @@ class Segment(NamedTuple):
 
 
 @dataclass
-class Outputs:
-    """Pictures put out of a segment, from that of its first packet to before that of its last.
+class SegmentOutput:
+    """Pictures that libavcodec outputs for a segment, in presentation order.
+
+    The picture of the segment's first packet is included, that of `Segment.until` is not.
 
     Attributes:
-        tags: number of the packet of each picture; NO_TAG where the decoder made it up.
-        keys: the decoder's own keyframe flag; False for damaged pictures.
+        packet: packet number of each picture; NO_PACKET where the decoder created it.
+        keyframe: the decoder's keyframe flag; False for damaged pictures.
         corrupt: whether the decoder reports damage.
         refused: (packet, reason) where the decoder refused a packet.
-        complete: whether both ends of the segment were put out.
+        complete: whether the pictures at both ends of the segment were output.
     """
 
-    tags: list[int] = field(default_factory=list)
-    keys: list[bool] = field(default_factory=list)
+    packet: list[int] = field(default_factory=list)
+    keyframe: list[bool] = field(default_factory=list)
     corrupt: list[bool] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     complete: bool = False
 
-    def append(self, tag: int, frame: VideoFrame) -> None:
+    def append(self, packet: int, frame: VideoFrame) -> None:
         """Add a picture."""
-        self.tags.append(tag)
-        self.keys.append(bool(frame.key_frame) and not frame.is_corrupt)
+        self.packet.append(packet)
+        self.keyframe.append(bool(frame.key_frame) and not frame.is_corrupt)
         self.corrupt.append(bool(frame.is_corrupt))
 
 
 def decode_packet(
     context: VideoCodecContext, packet: Packet[VideoStream] | None, number: int
 ) -> list[VideoFrame]:
-    """Decode a packet under its number, which comes back as `pts` of its picture; None flushes.
+    """Decode a packet with its number as time stamp, which the `pts` of its picture returns; None flushes.
 
     Raises:
         av.error.FFmpegError: the decoder refuses it.
@@ -69,56 +71,61 @@ def decode_packet(
     return context.decode(packet)
 
 
-def decode_segments(source: Source, segments: Sequence[Segment], *, head: bool = False) -> list[Outputs]:
-    """Decode stretches of a file on one thread, which alone reports damage.
+def decode_segments(
+    source: Source, segments: Sequence[Segment], *, decode_first_packet: bool = False
+) -> list[SegmentOutput]:
+    """Decode parts of a file on one thread; libavcodec reports damage only then.
 
     Args:
         source: the file.
         segments: ascending, without overlap.
-        head: whether the decoder sees the first packet before it starts at a segment.
+        decode_first_packet: whether the decoder sees the first packet before it starts at a segment.
     """
     with open_video(source) as (container, stream):
         context = stream.codec_context
         context.thread_count, context.thread_type = 1, "NONE"
         context.options = {"skip_loop_filter": "all"}  # changes samples only
         packets = enumerate(read_packets(container, stream))
-        return [_decode(context, packets, segment, head) for segment in segments]
+        return [_decode(context, packets, segment, decode_first_packet) for segment in segments]
 
 
 def _decode(
     context: VideoCodecContext,
     packets: Iterator[tuple[int, Packet[VideoStream]]],
     segment: Segment,
-    head: bool,
-) -> Outputs:
-    outputs = Outputs()
+    decode_first_packet: bool,
+) -> SegmentOutput:
+    output = SegmentOutput()
     started = segment.first == 0
-    for number, packet in _from(context, packets, segment.first, head):
+    for number, packet in _packets_from(context, packets, segment.first, decode_first_packet):
         try:
             frames = decode_packet(context, packet, number)
         except av.error.FFmpegError as error:
-            outputs.refused.append((number, str(error.strerror).lower()))
+            output.refused.append((number, str(error.strerror).lower()))
             continue
         for frame in frames:
-            tag = NO_TAG if frame.pts is None else int(frame.pts)
+            tag = NO_PACKET if frame.pts is None else int(frame.pts)
             if tag == segment.until:
-                outputs.complete = started
-                return outputs
+                output.complete = started
+                return output
             started |= tag == segment.first
             if started:
-                outputs.append(tag, frame)
-    outputs.complete = started and segment.until is None
-    return outputs
+                output.append(tag, frame)
+    output.complete = started and segment.until is None
+    return output
 
 
-def _from(
-    context: VideoCodecContext, packets: Iterator[tuple[int, Packet[VideoStream]]], first: int, head: bool
+def _packets_from(
+    context: VideoCodecContext,
+    packets: Iterator[tuple[int, Packet[VideoStream]]],
+    first: int,
+    decode_first_packet: bool,
 ) -> Iterator[tuple[int, Packet[VideoStream] | None]]:
-    """The packets from `first` on with their numbers; at the end None, which flushes the decoder."""
+    """Packets from number `first` on, for an empty decoder; None at the end, which flushes it."""
     number = -1
     for number, packet in packets:
-        if number == 0 and first > 0 and head:
-            _see(context, packet)
+        if number == 0 and first > 0 and decode_first_packet:
+            _decode_parameter_sets(context, packet)
         if number == first:
             context.flush_buffers()
         if number >= first:
@@ -126,9 +133,9 @@ def _from(
     yield number + 1, None
 
 
-def _see(context: VideoCodecContext, packet: Packet[VideoStream]) -> None:
-    """Decode the first packet: parameter sets and messages to the decoder may stand there alone."""
+def _decode_parameter_sets(context: VideoCodecContext, packet: Packet[VideoStream]) -> None:
+    """Decode the first packet, which alone may hold parameter sets and messages to the decoder."""
     try:
         decode_packet(context, packet, 0)
     except av.error.FFmpegError:
-        return  # the segments tell of what can't be decoded
+        return  # the segments report what can't be decoded

@@ -55,7 +55,7 @@ def cabac(folder: Path) -> str:
 def engine(folder: Path) -> str:
     out = HEADER
     lps = rows(folder, "cabac_range_lps.csv")
-    out += "/// rangeTabLPS[pStateIdx][qCodIRangeIdx]: table 9-44.\n"
+    out += "/// `rangeTabLPS[pStateIdx][qCodIRangeIdx]`: table 9-44.\n"
     out += "pub(crate) const RANGE_LPS: [[u8; 4]; 64] = [\n"
     out += ",\n".join(f"[{r['q0']},{r['q1']},{r['q2']},{r['q3']}]" for r in lps) + "];\n\n"
     for name in ("transIdxLPS", "transIdxMPS"):

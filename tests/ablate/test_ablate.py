@@ -23,7 +23,7 @@ from moclip_lite.ablate.summary import summary_markdown
 from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_file import save_features
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 from moclip_lite.progress import Silent
 from moclip_lite.storage.files import write_json, write_text
 from moclip_lite.storage.plain_yaml import parse_yaml
@@ -330,10 +330,10 @@ def test_a_bug_in_one_cell_is_reported_with_its_traceback(
                 "run.streams=[fusion]", "train_head.epochs=2"]  # fmt: skip
     run_experiment = ablate_run.run_experiment
 
-    def broken(space: Workspace) -> object:
-        if space.experiment.fusion.head == "film":
+    def broken(session: Session) -> object:
+        if session.experiment.fusion.head == "film":
             raise ValueError("wrong shape")
-        return run_experiment(space)
+        return run_experiment(session)
 
     monkeypatch.setattr(ablate_run, "run_experiment", broken)
     monkeypatch.setattr(ablate_run, "worker_pool", lambda workers: ThreadPoolExecutor(1))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from moclip_lite.appearance.open_clip import AppearanceEncoder
+from moclip_lite.appearance.open_clip import OpenClipEncoder
 from moclip_lite.datasets.prompts import Prompts, read_prompts, readable
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 
@@ -19,14 +19,14 @@ PICTURES = np.random.default_rng(0).integers(0, 255, (2, 60, 80, 3), dtype=np.ui
 
 
 @pytest.fixture(scope="module")
-def random_clip() -> AppearanceEncoder:
-    return AppearanceEncoder(MODEL, "none", seed=3)
+def random_clip() -> OpenClipEncoder:
+    return OpenClipEncoder(MODEL, "none", seed=3)
 
 
-def test_random_weights_are_seeded_and_leave_the_generator_alone(random_clip: AppearanceEncoder) -> None:
+def test_random_weights_are_seeded_and_leave_the_generator_alone(random_clip: OpenClipEncoder) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    again, other = AppearanceEncoder(MODEL, "none", seed=3), AppearanceEncoder(MODEL, "none", seed=4)
+    again, other = OpenClipEncoder(MODEL, "none", seed=3), OpenClipEncoder(MODEL, "none", seed=4)
     assert torch.equal(before, torch.random.get_rng_state())
     assert again.weights_digest == random_clip.weights_digest != other.weights_digest
     np.testing.assert_array_equal(again.encode_images(PICTURES), random_clip.encode_images(PICTURES))
@@ -36,7 +36,7 @@ def test_random_weights_are_seeded_and_leave_the_generator_alone(random_clip: Ap
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_a_local_checkpoint_gives_its_features(
-    random_clip: AppearanceEncoder, tmp_path: Path, suffix: str
+    random_clip: OpenClipEncoder, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"clip{suffix}"
     state = {name: value.clone() for name, value in random_clip._net.state_dict().items()}
@@ -44,7 +44,7 @@ def test_a_local_checkpoint_gives_its_features(
         torch.save(state, path)
     else:
         save_file(state, path)
-    loaded = AppearanceEncoder(MODEL, str(path))
+    loaded = OpenClipEncoder(MODEL, str(path))
     np.testing.assert_array_equal(loaded.encode_images(PICTURES), random_clip.encode_images(PICTURES))
     assert loaded.weights_digest == random_clip.weights_digest
     assert not loaded.random
@@ -57,7 +57,7 @@ class _Harmful:
 
 @pytest.mark.parametrize("kind", ["pickle", "cut", "other model", "missing", "text"])
 def test_checkpoints_that_do_not_fit_are_refused(
-    random_clip: AppearanceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    random_clip: OpenClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / ("clip.pt" if kind in ("pickle", "text") else "clip.safetensors")
@@ -72,15 +72,15 @@ def test_checkpoints_that_do_not_fit_are_refused(
     elif kind == "text":
         path.write_text("weights")
     with pytest.raises(CheckpointError, match=r"clip\.(pt|safetensors)"):
-        AppearanceEncoder(MODEL, str(path))
+        OpenClipEncoder(MODEL, str(path))
     assert not (tmp_path / "ran").exists()
 
 
 def test_unknown_models_and_tags_name_the_nearest() -> None:
     with pytest.raises(ConfigError, match="ViT-B-32"):
-        AppearanceEncoder("ViT-B32", "openai")
+        OpenClipEncoder("ViT-B32", "openai")
     with pytest.raises(ConfigError, match="openai"):
-        AppearanceEncoder("ViT-B-32", "openia")
+        OpenClipEncoder("ViT-B-32", "openia")
 
 
 def test_weights_that_cannot_be_had_are_said_in_a_sentence(
@@ -89,10 +89,10 @@ def test_weights_that_cannot_be_had_are_said_in_a_sentence(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsUnavailable, match="--pretrained none"):
-        AppearanceEncoder("ViT-B-32", "laion2b_s34b_b79k")
+        OpenClipEncoder("ViT-B-32", "laion2b_s34b_b79k")
 
 
-def test_class_vectors_are_means_over_sentences(random_clip: AppearanceEncoder) -> None:
+def test_class_vectors_are_means_over_sentences(random_clip: OpenClipEncoder) -> None:
     prompts = Prompts(("a photo of {}.", "{} in a video"), {"Dive": ("diving", "a dive")})
     (vector,) = random_clip.class_vectors(["Dive"], prompts)
     rows = random_clip.encode_text(

@@ -18,13 +18,13 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from moclip_lite.appearance.extract import LazyEncoder
-from moclip_lite.appearance.open_clip import AppearanceEncoder
+from moclip_lite.appearance.encoder import LazyEncoder
+from moclip_lite.appearance.open_clip import OpenClipEncoder
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.appearance.weights import tag_config
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.session import make_encoder
+from moclip_lite.experiment.encoder import make_encoder
 from moclip_lite.storage.cache import FeatureCache
 
 from support.cli import moclip
@@ -66,7 +66,7 @@ def test_a_file_of_any_tag_is_used_as_the_tag_is(stubs: Path) -> None:
     tags = open_clip.list_pretrained()
     assert len(tags) > 100
     for model, tag in tags:
-        by_tag, by_file = AppearanceEncoder(model, tag), AppearanceEncoder(model, str(stubs), weights_of=tag)
+        by_tag, by_file = OpenClipEncoder(model, tag), OpenClipEncoder(model, str(stubs), weights_of=tag)
         assert by_file.configuration == by_tag.configuration, (model, tag)
         assert by_file._net.config == by_tag._net.config, (model, tag)
         assert by_file.weights_digest == by_tag.weights_digest
@@ -93,13 +93,13 @@ def test_a_file_that_says_nothing_is_used_where_all_tags_agree_and_else_the_tags
         tags = open_clip.list_pretrained_tags_by_model(model)
         ways = {tag_config(model, tag) for tag in tags}
         if len(ways) == 1:
-            assert AppearanceEncoder(model, str(stubs)).configuration == (
-                AppearanceEncoder(model, tags[0]).configuration
+            assert OpenClipEncoder(model, str(stubs)).configuration == (
+                OpenClipEncoder(model, tags[0]).configuration
             )
             continue
         refused.add(model)
         with pytest.raises(ConfigError, match=r"--weights-of.*clip\.weights_of") as caught:
-            AppearanceEncoder(model, str(stubs))
+            OpenClipEncoder(model, str(stubs))
         assert all(tag in str(caught.value) for tag in tags)
     assert {"ViT-B-32", "ViT-B-16", "ViT-L-14"} <= refused
 
@@ -135,7 +135,7 @@ def test_features_of_a_file_have_the_activation_of_its_tag(weights: Path, tag: s
     experiment = load_experiment(
         None, ["clip.model=ViT-B-32", f"clip.pretrained='{weights}'", f"clip.weights_of={tag}"]
     )
-    encoder = make_encoder(experiment, torch.device("cpu"))
+    encoder = make_encoder(experiment.clip, experiment.run.seed, torch.device("cpu"))
     np.testing.assert_array_equal(encoder.encode_images(PICTURES), _reference(weights, quick))
     assert np.abs(_reference(weights, quick) - _reference(weights, not quick)).max() > 1e-3
     assert encoder.configuration["quick_gelu"] is quick
@@ -146,20 +146,20 @@ def test_the_tag_itself_has_its_activation(weights: Path, monkeypatch: pytest.Mo
     """open_clip 3 only warns of it."""
     monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *rest, **more: str(weights))
     for tag, quick in ((QUICK, True), (PLAIN, False)):
-        encoder = AppearanceEncoder("ViT-B-32", tag)
+        encoder = OpenClipEncoder("ViT-B-32", tag)
         np.testing.assert_array_equal(encoder.encode_images(PICTURES), _reference(weights, quick))
 
 
 def test_the_configuration_is_part_of_what_keys_carry(weights: Path, tmp_path: Path) -> None:
-    made = {tag: AppearanceEncoder("ViT-B-32", str(weights), weights_of=tag) for tag in (QUICK, PLAIN)}
-    assert made[QUICK].weights_digest != made[PLAIN].weights_digest
+    encoders = {tag: OpenClipEncoder("ViT-B-32", str(weights), weights_of=tag) for tag in (QUICK, PLAIN)}
+    assert encoders[QUICK].weights_digest != encoders[PLAIN].weights_digest
     cache = FeatureCache(tmp_path / "cache")
 
     def digest(tag: str) -> str:
-        spec = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
-        return LazyEncoder(spec, cache, lambda: made[tag]).digest
+        settings = AppearanceSettings(model="ViT-B-32", pretrained=str(weights), weights_of=tag)
+        return LazyEncoder(settings, 0, cache, lambda: encoders[tag]).digest
 
-    assert [digest(QUICK), digest(PLAIN)] == [made[tag].weights_digest for tag in (QUICK, PLAIN)]
+    assert [digest(QUICK), digest(PLAIN)] == [encoders[tag].weights_digest for tag in (QUICK, PLAIN)]
 
 
 @pytest.mark.parametrize("tag", [QUICK, PLAIN])
@@ -168,23 +168,23 @@ def test_a_converted_file_says_how_it_was_trained(weights: Path, tmp_path: Path,
     done = moclip("convert", weights, "--model", "ViT-B-32", "--weights-of", tag, "--out", out, "--json")
     assert done.code == 0, done.err
     assert done.json["configuration"]["quick_gelu"] is (tag == QUICK)
-    named = AppearanceEncoder("ViT-B-32", str(weights), weights_of=tag)
-    alone = AppearanceEncoder("ViT-B-32", str(out))
+    named = OpenClipEncoder("ViT-B-32", str(weights), weights_of=tag)
+    alone = OpenClipEncoder("ViT-B-32", str(out))
     assert alone.configuration == named.configuration
     assert alone.weights_digest == named.weights_digest
     np.testing.assert_array_equal(alone.encode_images(PICTURES), named.encode_images(PICTURES))
     other = PLAIN if tag == QUICK else QUICK
     with pytest.raises(CheckpointError, match=rf"converted\.safetensors is not of {other}"):
-        AppearanceEncoder("ViT-B-32", str(out), weights_of=other)
+        OpenClipEncoder("ViT-B-32", str(out), weights_of=other)
     with pytest.raises(CheckpointError, match="holds ViT-B-32, asked for is ViT-S-32"):
-        AppearanceEncoder("ViT-S-32", str(out))
+        OpenClipEncoder("ViT-S-32", str(out))
 
 
 @pytest.mark.parametrize("header", ["{", "[]", "{}", '{"model": "ViT-B-32", "config": {"mean": 1}}'])
 def test_a_damaged_header_is_refused(weights: Path, header: str) -> None:
     save_file(load_file(weights), weights, {"moclip.clip": header})
     with pytest.raises(CheckpointError):
-        AppearanceEncoder("ViT-B-32", str(weights))
+        OpenClipEncoder("ViT-B-32", str(weights))
 
 
 def _publish(monkeypatch: pytest.MonkeyPatch, tag: str, url: str) -> None:
@@ -198,15 +198,16 @@ def test_a_file_is_known_by_its_published_digest(
     torch.save(load_file(weights), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ConfigError, match="--weights-of"):
-        AppearanceEncoder("ViT-B-32", str(path))
+        OpenClipEncoder("ViT-B-32", str(path))
     _publish(monkeypatch, "laion400m_e31", f"https://github.com/mlfoundations/open_clip/x-{digest[:8]}.pt")
-    encoder = AppearanceEncoder("ViT-B-32", str(path))
+    encoder = OpenClipEncoder("ViT-B-32", str(path))
     assert encoder.configuration["quick_gelu"]
     assert "laion400m_e31" in encoder.describe()
     with pytest.raises(CheckpointError, match=PLAIN):
-        AppearanceEncoder("ViT-B-32", str(path), weights_of=PLAIN)
+        OpenClipEncoder("ViT-B-32", str(path), weights_of=PLAIN)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")  # the archive is made here by TorchScript
 def test_openai_s_own_archive_is_opened_by_its_whole_digest_only(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,10 +223,10 @@ def test_openai_s_own_archive_is_opened_by_its_whole_digest_only(
         place.register_buffer(last, value)
     torch.jit.script(holder).save(str(path))
     with pytest.raises(CheckpointError, match="more than tensors"):
-        AppearanceEncoder("ViT-B-32", str(path), weights_of=QUICK)
+        OpenClipEncoder("ViT-B-32", str(path), weights_of=QUICK)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     _publish(monkeypatch, QUICK, f"https://openaipublic.azureedge.net/clip/models/{digest}/ViT-B-32.pt")
-    encoder = AppearanceEncoder("ViT-B-32", str(path))
+    encoder = OpenClipEncoder("ViT-B-32", str(path))
     np.testing.assert_array_equal(encoder.encode_images(PICTURES), _reference(weights, True))
 
 
@@ -238,12 +239,16 @@ def test_the_publisher_s_json_file_beside_the_weights_is_read(weights: Path, qui
         "preprocess_cfg": {"mean": [0, 0, 0], "resize_mode": "squash"},
     }
     (path.parent / "open_clip_config.json").write_text(json.dumps(values))
-    made = AppearanceEncoder("ViT-B-32", str(path)).configuration
-    assert made["quick_gelu"] is quick
-    assert (made["mean"], made["resize_mode"], made["interpolation"]) == ([0, 0, 0], "squash", "bicubic")
+    configuration = OpenClipEncoder("ViT-B-32", str(path)).configuration
+    assert configuration["quick_gelu"] is quick
+    assert (configuration["mean"], configuration["resize_mode"], configuration["interpolation"]) == (
+        [0, 0, 0],
+        "squash",
+        "bicubic",
+    )
     (path.parent / "open_clip_config.json").write_text("[")
     with pytest.raises(CheckpointError, match=r"open_clip_config\.json"):
-        AppearanceEncoder("ViT-B-32", str(path))
+        OpenClipEncoder("ViT-B-32", str(path))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +264,7 @@ def test_the_publisher_s_json_file_beside_the_weights_is_read(weights: Path, qui
 def test_a_tag_that_says_nothing_is_refused(stubs: Path, sets: list[str], words: str) -> None:
     chosen = load_experiment(None, [text.replace("{file}", f"'{stubs}'") for text in sets])
     with pytest.raises(ConfigError, match=words):
-        make_encoder(chosen, torch.device("cpu"))
+        make_encoder(chosen.clip, chosen.run.seed, torch.device("cpu"))
 
 
 def test_the_command_line_asks_for_the_tag(weights: Path, make_clip: Callable[..., Path]) -> None:
@@ -279,14 +284,14 @@ def test_text_towers_of_transformers_say_what_to_install(
     save_file({"a": torch.zeros(1)}, path)
     for pretrained in ("none", open_clip.list_pretrained_tags_by_model(model)[0], str(path)):
         with pytest.raises(WeightsUnavailable, match="pip install transformers"):
-            AppearanceEncoder(model, pretrained)
+            OpenClipEncoder(model, pretrained)
 
 
 def test_tokenizers_of_transformers_are_asked_for_by_sentences_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {**TINY, "text_cfg": {**TINY["text_cfg"], "hf_tokenizer_name": "timm/ViT-B-16-SigLIP"}}
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-16-SigLIP", small)
     monkeypatch.setattr("moclip_lite.appearance.open_clip.find_spec", lambda name: None)
-    encoder = AppearanceEncoder("ViT-B-16-SigLIP", "none")
+    encoder = OpenClipEncoder("ViT-B-16-SigLIP", "none")
     assert encoder.encode_images(PICTURES).shape == (2, encoder.dim)
     with pytest.raises(WeightsUnavailable, match="pip install transformers"):
         encoder.encode_text(["a"])
@@ -303,6 +308,6 @@ def test_models_of_transformers_work_where_it_is_installed(monkeypatch: pytest.M
         return lambda texts: torch.zeros(len(texts), 77, dtype=torch.int64)
 
     monkeypatch.setattr(open_clip.factory, "HFTokenizer", tokenizer)
-    encoder = AppearanceEncoder("ViT-B-16-SigLIP", "none")
+    encoder = OpenClipEncoder("ViT-B-16-SigLIP", "none")
     assert encoder.encode_text(["a", "b"]).shape == (2, 16)
     assert asked == [("timm/ViT-B-16-SigLIP", 77)]

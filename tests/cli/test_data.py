@@ -34,9 +34,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_list_counts_clips_and_groups(folders: Path) -> None:
     pattern = "data.group_pattern='^(p[0-9])_'"
-    found = assert_ok(moclip("dataset", "list", folders, "--json", "--set", pattern)).json
-    assert found["clips"] == 8
-    assert found["classes"] == [
+    listing = assert_ok(moclip("dataset", "list", folders, "--json", "--set", pattern)).json
+    assert listing["clips"] == 8
+    assert listing["classes"] == [
         {"label": label, "clips": 4, "groups": ["p0", "p1", "p2", "p3"]} for label in ("left", "right")
     ]
     table = assert_ok(moclip("dataset", "list", folders)).out
@@ -67,10 +67,10 @@ def test_prepare_a_folder_once(folders: Path, tmp_path: Path) -> None:
         1,
         "--json",
     )
-    found = assert_ok(moclip(*words)).json
+    report = assert_ok(moclip(*words)).json
     out = out / "gop5"
-    assert found["out"] == str(out)
-    assert (found["recipe"], found["made"], found["kept"], found["failures"]) == ("gop5", 8, 0, [])
+    assert report["out"] == str(out)
+    assert (report["recipe"], report["made"], report["kept"], report["failures"]) == ("gop5", 8, 0, [])
     clips = sorted(out.rglob("*.mp4"))
     assert [p.relative_to(out) for p in clips] == sorted(
         p.relative_to(folders) for p in folders.rglob("*.mp4")
@@ -125,9 +125,9 @@ def test_cache_info_verify_prune(folders: Path, tmp_path: Path) -> None:
     second = assert_ok(moclip(*extract))
     assert (second.json["made"], second.json["reused"]) == (0, 8)
     assert "nothing to do" in second.err
-    found = assert_ok(moclip("cache", "info", "--cache", cache, "--json")).json
+    summary = assert_ok(moclip("cache", "info", "--cache", cache, "--json")).json
     size = sum(path.stat().st_size for path in entries(cache, "motion"))
-    assert found == {"path": str(cache), "stages": {"motion": {"entries": 8, "bytes": size}}}
+    assert summary == {"path": str(cache), "stages": {"motion": {"entries": 8, "bytes": size}}}
     assert "motion" in assert_ok(moclip("cache", "info", "--cache", cache)).out
 
     assert assert_ok(moclip("cache", "verify", "--cache", cache, "--json")).json == {

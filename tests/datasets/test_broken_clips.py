@@ -111,9 +111,9 @@ def test_mixed_sizes_and_rates_in_one_set(tmp_path: Path) -> None:
     variable_rate(data / "left")
     resized_file(data / "right")
     words = ("extract", "motion", data, *sets(MOTION_ONLY), "--failures", tmp_path / "f.csv", "--json")
-    found = assert_ok(moclip(*words)).json
-    assert found["made"] + len(found["failures"]) == 12
-    assert {row["name"] for row in found["failures"]} <= {"right/resized.h264"}
+    report = assert_ok(moclip(*words)).json
+    assert report["made"] + len(report["failures"]) == 12
+    assert {row["name"] for row in report["failures"]} <= {"right/resized.h264"}
 
 
 def test_class_without_clips(tmp_path: Path) -> None:

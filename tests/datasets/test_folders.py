@@ -56,9 +56,9 @@ def _touch(path: Path) -> Path:
 def test_every_ending_in_every_case_is_a_clip(ending: str, tmp_path: Path) -> None:
     for spelled in (ending, ending.upper(), ending.title()):
         _touch(tmp_path / "a" / f"{spelled[1:]}x{spelled}")
-    found = load_folder(tmp_path)
-    assert len(found.clips) == len({ending, ending.upper(), ending.title()})
-    assert found.notes == ()
+    dataset = load_folder(tmp_path)
+    assert len(dataset.clips) == len({ending, ending.upper(), ending.title()})
+    assert dataset.notes == ()
 
 
 def test_other_files_are_counted_and_named(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_links_and_folders_named_like_videos(tmp_path: Path) -> None:
         "a/folder.mp4/loop": "a/folder.mp4",
     }.items():
         (tmp_path / place).symlink_to(tmp_path / target)
-    found = [path.relative_to(tmp_path / "a").as_posix() for path in find_videos(tmp_path / "a").videos]
-    assert found == ["folder.mp4/x.mp4", "gone.mp4", "itself.mp4", "other/linked.mp4"]
+    names = [path.relative_to(tmp_path / "a").as_posix() for path in find_videos(tmp_path / "a").videos]
+    assert names == ["folder.mp4/x.mp4", "gone.mp4", "itself.mp4", "other/linked.mp4"]
 
 
 def test_a_folder_that_cannot_be_listed_is_told(
@@ -167,9 +167,9 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 def test_a_run_and_a_preparation_keep_the_split(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
-    whole = class_folders(tmp_path / "whole", frames=8)
-    for path in find_videos(whole).videos:
-        target = data / ("test" if path.name.startswith("p0") else "train") / path.relative_to(whole)
+    originals = class_folders(tmp_path / "whole", frames=8)
+    for path in find_videos(originals).videos:
+        target = data / ("test" if path.name.startswith("p0") else "train") / path.relative_to(originals)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     outcome = assert_ok(moclip("run", data, *sets((*QUICK, f"run.dir={run}")), "--json"))
@@ -179,8 +179,8 @@ def test_a_run_and_a_preparation_keep_the_split(tmp_path: Path) -> None:
     assert "train/" not in tested
     words = ("dataset", "prepare", "folder", "--root", data, "--out", tmp_path / "out", "--workers", 1)
     assert_ok(moclip(*words))
-    made = load_folder(tmp_path / "out")
-    assert {len(part) for part in made.official["split1"]} == {2, 6}
+    prepared = load_folder(tmp_path / "out")
+    assert {len(part) for part in prepared.official["split1"]} == {2, 6}
     shutil.copy(data / "train" / "left" / "p1_left1.mp4", data / "test" / "left" / "again.mp4")
     again = ("run", data, *sets((*QUICK, f"run.dir={run}2")))
     assert_refused(moclip(*again), "copy of equal content", "again.mp4")

@@ -67,16 +67,34 @@ def lists(tmp_path: Path) -> Path:
 
 
 def words(tree: Path, lists: Path, out: Path, *more: object) -> list[object]:
-    return ["dataset", "prepare", "ucf101", "--root", tree, "--splits", lists, "--out", out, "--workers", 1, "--json", *more]  # fmt: skip
+    return [
+        "dataset",
+        "prepare",
+        "ucf101",
+        "--root",
+        tree,
+        "--splits",
+        lists,
+        "--out",
+        out,
+        "--workers",
+        1,
+        "--json",
+        *more,
+    ]
 
 
 # Recipes
 
 
 @given(
-    gop=st.integers(1, 300), bframes=st.integers(0, 16), refs=st.integers(1, 16), crf=st.integers(0, 51),
-    side=st.none() | st.integers(16, 512), codec=st.sampled_from(["h264", "mpeg4"]),
-)  # fmt: skip
+    gop=st.integers(1, 300),
+    bframes=st.integers(0, 16),
+    refs=st.integers(1, 16),
+    crf=st.integers(0, 51),
+    side=st.none() | st.integers(16, 512),
+    codec=st.sampled_from(["h264", "mpeg4"]),
+)
 def test_a_recipe_has_one_name_that_reads_back(
     gop: int, bframes: int, refs: int, crf: int, side: int | None, codec: str
 ) -> None:
@@ -93,9 +111,18 @@ def test_names_of_recipes() -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("fast", "'fast'"), ("b3", "the GOP"), ("gop12_gop5", "'gop5'"), ("gop12_q3", "'q3'"), ("gop0", "gop must be"),
-     ("gop12_crf77", "crf must be"), ("../gop12", "'../gop12'"), ("mpeg4_gop12_crf3", "'crf3'"), ("", "''")],
-)  # fmt: skip
+    [
+        ("fast", "'fast'"),
+        ("b3", "the GOP"),
+        ("gop12_gop5", "'gop5'"),
+        ("gop12_q3", "'q3'"),
+        ("gop0", "gop must be"),
+        ("gop12_crf77", "crf must be"),
+        ("../gop12", "'../gop12'"),
+        ("mpeg4_gop12_crf3", "'crf3'"),
+        ("", "''"),
+    ],
+)
 def test_no_recipe(name: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_recipe(name)
@@ -109,8 +136,9 @@ def test_recipes_lie_side_by_side_with_their_manifests(tree: Path, lists: Path, 
     out = tmp_path / "out"
     outcome = assert_ok(moclip(*words(tree, lists, out, "--recipe", "gop4", "--recipe", "gop250_b2_ref2")))
     assert [(v["recipe"], v["made"], v["failures"]) for v in outcome.json] == [
-        ("gop4", 6, []), ("gop250_b2_ref2", 6, [])
-    ]  # fmt: skip
+        ("gop4", 6, []),
+        ("gop250_b2_ref2", 6, []),
+    ]
     assert "not the whole of UCF101" in outcome.err
     for recipe, gop, b in (("gop4", 4, False), ("gop250_b2_ref2", 10, True)):
         rows = read_manifest(out / recipe)
@@ -124,9 +152,9 @@ def test_recipes_lie_side_by_side_with_their_manifests(tree: Path, lists: Path, 
             assert row.group == row.name.split("/v_")[1].rsplit("_", 1)[0]
             part = "test" if "_g03_" in row.name else "train"
             assert (row.split1, row.split2, row.split3) == (part, part, part)
-        about = probe(out / recipe / rows[2].path)
-        assert about["has_b_frames"] is b
-        assert about["gop"]["max"] == min(gop, about["num_frames"])
+        description = probe(out / recipe / rows[2].path)
+        assert description["has_b_frames"] is b
+        assert description["gop"]["max"] == min(gop, description["num_frames"])
     listed = assert_ok(moclip("dataset", "list", out / "gop4", "--json")).json
     assert listed["manifest"]["frames"] == sum(row.frames for row in read_manifest(out / "gop4"))
     assert listed["manifest"]["splits"]["split1"] == {"train": 4, "test": 2}
@@ -141,8 +169,10 @@ def test_the_manifest_stands_in_for_the_lists(tree: Path, lists: Path, tmp_path:
     with_lists = load_ucf101(out / "gop12", lists, (1, 3))
     without = load_ucf101(out, None, (1, 3))  # the one recipe in it is found
     assert (without.clips, without.labels, without.official) == (
-        with_lists.clips, with_lists.labels, with_lists.official
-    )  # fmt: skip
+        with_lists.clips,
+        with_lists.labels,
+        with_lists.official,
+    )
     with pytest.raises(DataError, match="no split 4"):
         load_ucf101(out, None, (4,))
     with pytest.raises(DataError, match="splits_dir"):
@@ -159,8 +189,8 @@ def test_a_second_run_only_does_the_rest(tree: Path, lists: Path, tmp_path: Path
     clips[0].unlink()
     clips[1].write_bytes(clips[1].read_bytes()[:-200])  # cut short
     before = {p: p.stat().st_mtime_ns for p in clips[2:]}
-    found = assert_ok(moclip(*words(tree, lists, out))).json
-    assert (found["made"], found["kept"]) == (2, 4)
+    report = assert_ok(moclip(*words(tree, lists, out))).json
+    assert (report["made"], report["kept"]) == (2, 4)
     assert before == {p: p.stat().st_mtime_ns for p in clips[2:]}
     (out / "gop12" / "manifest.parquet").write_bytes(b"PAR1 no")
     assert_refused(moclip("dataset", "list", out), "damaged or no manifest")
@@ -185,8 +215,8 @@ def test_interrupted_and_run_again(tmp_path: Path) -> None:
     there = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4") if not p.name.startswith(".")}
     assert 1 <= len(there) < 12
     assert not [p for p in out.rglob(".*") if p.is_file()], "drafts are left"
-    found = assert_ok(moclip(*line, "--json")).json
-    assert (found["made"], found["kept"]) == (12 - len(there), len(there))
+    report = assert_ok(moclip(*line, "--json")).json
+    assert (report["made"], report["kept"]) == (12 - len(there), len(there))
     assert there == {p: p.stat().st_mtime_ns for p in there}
 
 
@@ -262,9 +292,9 @@ def test_lists_of_other_versions_read_alike(first: int, end: str, tree: Path, tm
     lists = write_lists(
         tmp_path / "lists", names_of(range(1, 3)), names_of(range(3, 4)), first=first, end=end
     )
-    found = load_ucf101(tree, lists, (1, 2, 3))
-    assert len(found.clips) == 6
-    assert found.labels == CLASSES
+    dataset = load_ucf101(tree, lists, (1, 2, 3))
+    assert len(dataset.clips) == 6
+    assert dataset.labels == CLASSES
     # Numbers in the lists that count from the other end than classInd.txt's
     (lists / "classInd.txt").write_text("".join(f"{i + 1 - first} {c}\n" for i, c in enumerate(CLASSES)))
     assert load_ucf101(tree, lists, (1,)).labels == CLASSES
@@ -305,10 +335,10 @@ def test_groups_on_both_sides_are_refused(tree: Path, tmp_path: Path) -> None:
         (many / name).touch()
     train = [n for n in names_of(range(1, 5), clips=2) if "_g04_c01" not in n]
     write_lists(leaking, train, names_of(range(4, 5)))  # g04 in train as c02, in test as c01
-    found = load_ucf101(many, leaking)
+    dataset = load_ucf101(many, leaking)
     with pytest.raises(DataError, match=r"2 groups stand on both sides .*Archery_g04.*shared_groups"):
-        official_folds(found, 0.3, 0)
-    (fold,) = official_folds(found, 0.3, 0, shared_groups=True)
+        official_folds(dataset, 0.3, 0)
+    (fold,) = official_folds(dataset, 0.3, 0, shared_groups=True)
     assert fold.notes == ("2 groups stand on both sides of a split: scores are too high",)
     data = ("data.kind=ucf101", f"data.root={many}", f"data.splits_dir={leaking}", f"run.dir={tmp_path}/run")
     assert_refused(moclip("run", FOLDER_YAML, *sets(data)), "both sides of a split")
@@ -319,10 +349,10 @@ def test_validation_is_never_cut_through_a_group_unasked(tmp_path: Path) -> None
         (tmp_path / label).mkdir()
         for i in range(6):  # two groups: one for test, one for all the rest
             (tmp_path / label / f"p{i % 2}_{i}.mp4").touch()
-    found = load_folder(tmp_path, group_pattern=r"^(p\d)_")
+    dataset = load_folder(tmp_path, group_pattern=r"^(p\d)_")
     with pytest.raises(DataError, match="too few groups"):
-        holdout_fold(found, 0.5, 0.3, 0)
-    fold = holdout_fold(found, 0.5, 0.3, 0, shared_groups=True)
+        holdout_fold(dataset, 0.5, 0.3, 0)
+    fold = holdout_fold(dataset, 0.5, 0.3, 0, shared_groups=True)
     assert fold.val
     assert "both sides" in fold.notes[0]
 

@@ -60,23 +60,23 @@ PROTOCOLS = ("holdout", "leave-one-group-out", "official")
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_each_clip_stands_on_one_side_and_groups_stay_together(protocol: str) -> None:
-    whole = dataset()
-    for fold in folds_of(protocol, whole):
+    all_clips = dataset()
+    for fold in folds_of(protocol, all_clips):
         parts = names_of(fold)
-        assert sum(map(len, parts)) == len(set.union(*parts)) == len(whole.clips)
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(all_clips.clips)
         assert all(parts)
         assert not fold.shared_groups()
-        assert {clip.label for clip in fold.train} == set(whole.labels)
+        assert {clip.label for clip in fold.train} == set(all_clips.labels)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_division_depends_on_the_seed_and_not_on_the_order(protocol: str) -> None:
-    whole = dataset(groups=8)
-    shuffled = list(whole.clips)
+    all_clips = dataset(groups=8)
+    shuffled = list(all_clips.clips)
     random.Random(0).shuffle(shuffled)
-    first = [names_of(fold) for fold in folds_of(protocol, whole)]
-    assert [names_of(f) for f in folds_of(protocol, replace(whole, clips=tuple(shuffled)))] == first
-    others = [[names_of(fold) for fold in folds_of(protocol, whole, seed)] for seed in range(1, 6)]
+    first = [names_of(fold) for fold in folds_of(protocol, all_clips)]
+    assert [names_of(f) for f in folds_of(protocol, replace(all_clips, clips=tuple(shuffled)))] == first
+    others = [[names_of(fold) for fold in folds_of(protocol, all_clips, seed)] for seed in range(1, 6)]
     assert any(other != first for other in others)
 
 
@@ -88,21 +88,21 @@ def test_every_group_is_tested_once() -> None:
 
 
 def test_official_lists_are_followed_and_validation_comes_from_train() -> None:
-    whole = with_lists(dataset(), lambda clip: clip.group in ("g0", "g1"))
-    (fold,) = official_folds(whole, 0.2, 0)
+    source = with_lists(dataset(), lambda clip: clip.group in ("g0", "g1"))
+    (fold,) = official_folds(source, 0.2, 0)
     train, val, test = names_of(fold)
-    assert (fold.name, test) == ("split1", set(whole.official["split1"][1]))
-    assert train | val == set(whole.official["split1"][0])
+    assert (fold.name, test) == ("split1", set(source.official["split1"][1]))
+    assert train | val == set(source.official["split1"][0])
 
 
 def test_official_validation_is_followed() -> None:
-    whole = with_lists(dataset(), lambda clip: clip.group == "g0")
-    chosen = frozenset(clip.name for clip in whole.clips if clip.group == "g1")
-    train = whole.official["split1"][0] - chosen
-    whole = replace(
-        whole, official={"split1": (train, whole.official["split1"][1])}, validation={"split1": chosen}
+    source = with_lists(dataset(), lambda clip: clip.group == "g0")
+    chosen = frozenset(clip.name for clip in source.clips if clip.group == "g1")
+    train = source.official["split1"][0] - chosen
+    source = replace(
+        source, official={"split1": (train, source.official["split1"][1])}, validation={"split1": chosen}
     )
-    (fold,) = official_folds(whole, 0.2, 0)
+    (fold,) = official_folds(source, 0.2, 0)
     assert names_of(fold)[:2] == (set(train), set(chosen))
 
 
@@ -114,9 +114,9 @@ def test_no_validation_where_nothing_is_trained() -> None:
 def test_a_cut_keeps_all_clips_and_groups_whole(
     fraction: float, classes: int, groups: int, clips: int, grouped: bool
 ) -> None:
-    whole = dataset(classes, groups, clips, grouped=grouped)
-    rest, part = cut(whole.clips, fraction, 0)
-    assert sorted(c.name for c in [*rest, *part]) == sorted(c.name for c in whole.clips)
+    source = dataset(classes, groups, clips, grouped=grouped)
+    rest, part = cut(source.clips, fraction, 0)
+    assert sorted(c.name for c in [*rest, *part]) == sorted(c.name for c in source.clips)
     assert rest
     assert part
     if grouped:
@@ -144,35 +144,35 @@ def test_too_few_clips_or_groups_are_refused() -> None:
 
 
 def test_a_class_without_training_clips_is_refused() -> None:
-    whole = with_lists(dataset(), lambda clip: clip.label == "class1" or clip.group == "g0")
+    source = with_lists(dataset(), lambda clip: clip.label == "class1" or clip.group == "g0")
     with pytest.raises(DataError, match=r"1 class\(es\): class1"):
-        official_folds(whole, 0.2, 0)
+        official_folds(source, 0.2, 0)
 
 
 def test_groups_on_both_sides_are_refused_or_noted() -> None:
-    whole = with_lists(dataset(), lambda clip: clip.name.endswith("_1.mp4"))
+    source = with_lists(dataset(), lambda clip: clip.name.endswith("_1.mp4"))
     with pytest.raises(DataError, match=r"6 groups.*data\.shared_groups=true"):
-        official_folds(whole, 0.2, 0)
-    (fold,) = official_folds(whole, 0.2, 0, shared_groups=True)
+        official_folds(source, 0.2, 0)
+    (fold,) = official_folds(source, 0.2, 0, shared_groups=True)
     assert fold.shared_groups()
     assert "6 groups" in fold.notes[0]
 
 
 def test_validation_that_would_split_the_only_group_is_refused_or_cut_by_clip() -> None:
-    whole = with_lists(dataset(groups=2, clips=4), lambda clip: clip.group == "g1")
+    source = with_lists(dataset(groups=2, clips=4), lambda clip: clip.group == "g1")
     with pytest.raises(DataError, match=r"split1.*data\.shared_groups=true"):
-        official_folds(whole, 0.25, 0)
-    (fold,) = official_folds(whole, 0.25, 0, shared_groups=True)
+        official_folds(source, 0.25, 0)
+    (fold,) = official_folds(source, 0.25, 0, shared_groups=True)
     assert {clip.group for clip in fold.val} == {clip.group for clip in fold.train} == {"g0"}
 
 
 @pytest.mark.parametrize(("side", "named"), [(0, "train"), (1, "test")])
 def test_an_empty_list_is_refused(side: int, named: str) -> None:
-    whole = with_lists(dataset(), lambda clip: clip.group == "g0")
-    lists = list(whole.official["split1"])
+    source = with_lists(dataset(), lambda clip: clip.group == "g0")
+    lists = list(source.official["split1"])
     lists[side] = frozenset()
     with pytest.raises(DataError, match=f"split1.*{named} list"):
-        official_folds(replace(whole, official={"split1": (lists[0], lists[1])}), 0.2, 0)
+        official_folds(replace(source, official={"split1": (lists[0], lists[1])}), 0.2, 0)
 
 
 def test_a_data_set_without_lists_is_refused() -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import moclip_lite
-from moclip_lite.appearance.extract import read_clip_frames
-from moclip_lite.appearance.open_clip import AppearanceEncoder
+from moclip_lite.appearance.frames import read_clip_frames
+from moclip_lite.appearance.open_clip import OpenClipEncoder
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.datasets import (
     Clip,
@@ -104,7 +104,7 @@ def test_a_frozen_network_does_not_drift() -> None:
 
 
 def test_clip_is_frozen() -> None:
-    encoder = AppearanceEncoder("ViT-S-32", "none")
+    encoder = OpenClipEncoder("ViT-S-32", "none")
     assert not any(p.requires_grad for p in encoder._net.parameters())
     encoder._net.train()
     assert not any(m.training for m in encoder._net.modules())
@@ -158,11 +158,11 @@ def test_any_gop_is_read(make_clip) -> None:  # type: ignore[no-untyped-def]
 
 def test_a_control_without_motion_exists() -> None:
     """Old: no head on CLIP alone, so nobody could tell what motion added."""
-    from moclip_lite.experiment.heads import HEADS
     from moclip_lite.fusion import list_heads
+    from moclip_lite.streams import Stream
 
-    assert HEADS["appearance"] in list_heads()
-    assert HEADS["motion_head"] in list_heads()
+    assert Stream.APPEARANCE.head in list_heads()
+    assert Stream.MOTION_HEAD.head in list_heads()
 
 
 def test_no_paths_of_a_machine_and_no_pickle() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from moclip_lite.ablate import load_ablation, run_ablation
 from moclip_lite.progress import Silent
-from moclip_lite.results.report.tables import STREAM_WORDS
+from moclip_lite.streams import Stream
 
 from support.cli import FOLDER_YAML, QUICK, assert_ok, class_folders, moclip
 
@@ -38,7 +38,7 @@ def test_folds_with_groups_have_the_same_figures_everywhere(tmp_path: Path) -> N
         assert row["mean"] == pytest.approx(own["top1"])
         assert (row["low"], row["high"]) == pytest.approx(tuple(own["ci95"]))
         report = (folder / "report.md").read_text(encoding="utf-8")
-        line = next(x for x in report.splitlines() if x.startswith(f"| {STREAM_WORDS['motion']} |"))
+        line = next(x for x in report.splitlines() if x.startswith(f"| {Stream.MOTION.words} |"))
         shown = [cell.strip() for cell in line.strip("|").split("|")]
         low, high = own["ci95"]
         assert shown[1:4] == [f"{own['top1']:.1f}", f"{low:.1f} to {high:.1f}", f"{own['macro']:.1f}"]

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.errors import ConfigError
-from moclip_lite.experiment.config import Experiment, load_experiment, save_experiment, with_absolute_paths
-from moclip_lite.motion.settings import MotionSettings
+from moclip_lite.experiment.config import Experiment, load_experiment, with_absolute_paths
+from moclip_lite.motion.settings import MotionSettings, MotionSpec
 
 from support.paths import ROOT
 
@@ -58,7 +58,7 @@ def test_a_saved_configuration_is_the_same_one(tmp_path: Path) -> None:
     experiment = load_experiment(
         None, ["data.root=007", "motion.grid=[8, 12]", "clip.prompts=a: b", "train_head.lr_scales={on: 0.5}"]
     )
-    save_experiment(experiment, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(experiment.to_yaml(), encoding="utf-8")
     assert load_experiment(tmp_path / "config.yaml") == experiment
 
 
@@ -94,6 +94,12 @@ def test_models_of_video_have_their_own_defaults() -> None:
     assert AppearanceSettings.model_validate({"model": "mobileviclip-tiny", "frames": 3}).frames == 3
     assert AppearanceSettings.model_validate({"pretrained": "none"}).random
     assert not video.random
+
+
+def test_the_motion_section_gives_the_settings_of_reading() -> None:
+    reading = MotionSettings(segments=3, grid=(8, 12), crop="actor", width=8).reading()
+    assert (reading["segments"], reading["grid"], reading["crop"]) == (3, [8, 12], "actor")
+    assert set(reading) == set(MotionSpec.model_fields)
 
 
 def test_only_what_decides_the_reading_is_part_of_it() -> None:

@@ -21,10 +21,10 @@ from moclip_lite.errors import (
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_file import Origin, load_features, save_features
 from moclip_lite.experiment.run import run_experiment
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 from moclip_lite.predict.classifier import Classifier
-from moclip_lite.results.read import STREAMS
 from moclip_lite.storage.files import read_tensors
+from moclip_lite.streams import Stream
 
 from support.cli import (
     FOLDER_YAML,
@@ -40,10 +40,10 @@ from support.features import LABELS, labelled_features
 from support.tables import read_rows
 
 
-def experiment(tmp_path: Path, file: Path, *settings: str) -> Workspace:
+def experiment(tmp_path: Path, file: Path, *settings: str) -> Session:
     places = (f"data.root={file}", f"run.dir={tmp_path / 'run'}", f"cache.dir={tmp_path / 'cache'}")
     fixed = ("data.kind=features", "data.protocol=official", "train_head.epochs=40")
-    return Workspace(load_experiment(None, [*fixed, *places, *settings]))
+    return Session(load_experiment(None, [*fixed, *places, *settings]))
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_heads_are_trained_and_tested_on_a_file(tmp_path: Path) -> None:
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features())
-    metrics = run_experiment(experiment(tmp_path, file))
+    metrics = run_experiment(experiment(tmp_path, file)).to_json()
     assert metrics["fusion"]["top1"] > 90
     assert 30 < metrics["appearance"]["top1"] < 70
     assert 30 < metrics["motion_head"]["top1"] < 70
@@ -77,7 +77,7 @@ def test_what_a_file_can_not_serve_is_said(tmp_path: Path) -> None:
     save_features(file, *labelled_features()[:3])
     with pytest.raises(ConfigError, match="no text embeddings"):
         run_experiment(experiment(tmp_path, file, "fusion.head=residual_adapter"))
-    alone = run_experiment(experiment(tmp_path, file, "run.streams=[motion]"))
+    alone = run_experiment(experiment(tmp_path, file, "run.streams=[motion]")).to_json()
     assert {"motion_head"} == {"motion_head", "fusion", "appearance", "motion"} & set(alone)
     with pytest.raises(DataError, match="split2"):
         run_experiment(experiment(tmp_path, file, "data.splits=[2]"))
@@ -131,25 +131,25 @@ def predicted(folder: Path, stream: str = "fusion") -> dict[str, set[str]]:
     return found
 
 
-def plain(tmp_path: Path, file: Path, *settings: str) -> Workspace:
+def plain(tmp_path: Path, file: Path, *settings: str) -> Session:
     """Nothing is said of a division."""
     places = (f"data.root={file}", f"run.dir={tmp_path / 'run'}", f"cache.dir={tmp_path / 'cache'}")
-    return Workspace(load_experiment(None, ["data.kind=features", "train_head.epochs=2", *places, *settings]))
+    return Session(load_experiment(None, ["data.kind=features", "train_head.epochs=2", *places, *settings]))
 
 
 @pytest.mark.parametrize("folds", [1, 2])
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_the_files_own_division_is_the_default(tmp_path: Path, folds: int, seed: int) -> None:
     origin = bound_file(tmp_path / "f.safetensors", folds=folds)
-    space = plain(tmp_path, tmp_path / "f.safetensors", f"run.seed={seed}")
-    run_experiment(space)
+    session = plain(tmp_path, tmp_path / "f.safetensors", f"run.seed={seed}")
+    run_experiment(session)
     assert predicted(tmp_path / "run") == {f.name: {c.name for c in f.test} for f in origin.folds}
-    for mine, own in zip(space.folds, origin.folds, strict=True):
+    for mine, own in zip(session.folds, origin.folds, strict=True):
         for part in ("train", "val", "test"):
             assert [c.name for c in getattr(mine, part)] == [c.name for c in getattr(own, part)]
     again = load_experiment(tmp_path / "run" / "config.yaml")
     assert again.data.protocol == "official"
-    assert Workspace(again).folds == space.folds  # what is saved asks for the same
+    assert Session(again).folds == session.folds  # what is saved asks for the same
 
 
 @pytest.mark.parametrize("asked", ASKED.values(), ids=list(ASKED))
@@ -225,8 +225,8 @@ def test_one_stream_is_a_valid_file(tmp_path: Path, held: str, streams: set[str]
         file, data, motion if held == "motion" else None, None if held == "motion" else appearance,
         classes if held == "appearance and text" else None,
     )  # fmt: skip
-    metrics = run_experiment(plain(tmp_path, file))
-    assert set(metrics) & set(STREAMS) == streams
+    metrics = run_experiment(plain(tmp_path, file)).to_json()
+    assert set(metrics) & set(Stream) == streams
     assert metrics["motion_head" if held == "motion" else "appearance"]["n"] == 60
     missing = "appearance" if held == "motion" else "motion"
     assert any(f"no features of {missing}" in note for note in metrics["notes"])

@@ -19,10 +19,9 @@ from moclip_lite.errors import DataError
 from moclip_lite.experiment.config import (
     Experiment,
     load_experiment,
-    save_experiment,
     with_absolute_paths,
 )
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 
 from support.cli import (
     FOLDER_YAML,
@@ -57,7 +56,7 @@ def test_every_path_is_saved_absolute(tmp_path: Path, monkeypatch: pytest.Monkey
     assert {"run.dir", "data.root", "data.splits_dir", "cache.dir", "clip.prompts"} <= set(keys)
     relative = [f"{key}='some/{key}'" for key in keys]
     found = with_absolute_paths(load_experiment(None, [*relative, "clip.pretrained=w.safetensors"]))
-    save_experiment(found, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(found.to_yaml(), encoding="utf-8")
     saved = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
     for key in keys:
         section, name = key.split(".")
@@ -154,8 +153,8 @@ def prepared(ucf: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     return out / "gop12"
 
 
-def groups_of(space: Workspace) -> set[str | None]:
-    return {clip.group for clip in space.dataset.clips}
+def groups_of(session: Session) -> set[str | None]:
+    return {clip.group for clip in session.dataset.clips}
 
 
 @pytest.mark.parametrize("kind", ["folder", "ucf101", "ucf101 manifest", "synthetic", "features"])
@@ -183,8 +182,7 @@ def test_a_group_pattern_counts_in_every_kind(
         pattern, expected = "([0-9])", {str(i) for i in range(8)}
     settings += [f"data.root={root}", f"data.kind={kind.split()[0]}"]
     assert (
-        groups_of(Workspace(load_experiment(None, [*settings, f"data.group_pattern='{pattern}'"])))
-        == expected
+        groups_of(Session(load_experiment(None, [*settings, f"data.group_pattern='{pattern}'"]))) == expected
     )
 
 

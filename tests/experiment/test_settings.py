@@ -14,10 +14,10 @@ from moclip_lite.cli.app import app
 from moclip_lite.cli.options import experiment_of
 from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError
-from moclip_lite.experiment.config import Experiment, load_experiment, save_experiment
+from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.fusion import build_head, create_head
 from moclip_lite.motion.network import build_motion_net, create_motion_net
-from moclip_lite.training.loop import pick_device
+from moclip_lite.training.device import pick_device
 
 from support.cli import FOLDER_YAML, assert_refused, moclip
 
@@ -78,7 +78,7 @@ def test_a_path_is_text(key: str, word: str, tmp_path: Path) -> None:
     if word in WORDS[:8]:  # the others are not plain scalars in a file
         file.write_text(f"{section}:\n  {name}: {word}\n", encoding="utf-8")
         assert value_of(load_experiment(file), key) == Path(word)
-    save_experiment(load_experiment(None, [f"{key}={word}"]), file)
+    file.write_text(load_experiment(None, [f"{key}={word}"]).to_yaml(), encoding="utf-8")
     assert value_of(load_experiment(file), key) == Path(word)
 
 

@@ -20,11 +20,8 @@ from moclip_lite.fusion.late_average import LateAverage, pool_weights
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights
-from moclip_lite.training.loop import (
-    _loss,
-    fit,
-    seed_all,
-)
+from moclip_lite.training.classification import cross_entropy, fit
+from moclip_lite.training.device import seed_all
 from moclip_lite.training.settings import TrainSettings
 
 from support.cli import assert_ok, moclip, sets
@@ -92,7 +89,9 @@ def table(clips: int, seed: int) -> FeatureTable:
     labels = rng.integers(0, 4, clips)
     motion = rng.normal(0, 0.7, (clips, 6)) + np.eye(6)[labels] * 2
     appearance = rng.normal(0, 1, (clips, 200))
-    return FeatureTable(*(torch.from_numpy(x.astype(np.float32)) for x in (motion, appearance)), torch.from_numpy(labels))  # fmt: skip
+    return FeatureTable(
+        *(torch.from_numpy(x.astype(np.float32)) for x in (motion, appearance)), torch.from_numpy(labels)
+    )
 
 
 def trained(name: str, train: FeatureTable, val: FeatureTable) -> Head:
@@ -122,27 +121,44 @@ def test_a_useless_stream_does_no_harm(tmp_path: Path) -> None:
 
 def test_each_stream_has_its_own_loss() -> None:
     """One that is right already does not spare the other its training."""
-    train, settings = table(16, 0), TrainSettings(label_smoothing=0)
+    train = table(16, 0)
     head = create_head("late_average", 6, 200, 4, hidden=8, dropout=0).train()
     scores = head(train.motion, train.appearance)
     assert scores.shape == (16, 4, 2)
     torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(16, 2))
     each = [nn.functional.cross_entropy(scores[..., i], train.labels) for i in range(2)]
-    torch.testing.assert_close(_loss(scores, train.labels, settings), sum(each) / 2)
+    torch.testing.assert_close(cross_entropy(scores, train.labels, label_smoothing=0), sum(each) / 2)
 
 
 def test_kept_weights_of_a_changed_network_are_trained_again(tmp_path: Path) -> None:
     file, cache = tmp_path / "f.safetensors", tmp_path / "cache"
     save_features(file, *labelled_features())
-    words = ("run", *sets(("data.kind=features", f"data.root={file}", "data.protocol=official", "fusion.head=late_average",
-             "run.streams=[fusion]", "train_head.epochs=2", f"run.dir={tmp_path / 'run'}", f"cache.dir={cache}")))  # fmt: skip
+    words = (
+        "run",
+        *sets(
+            (
+                "data.kind=features",
+                f"data.root={file}",
+                "data.protocol=official",
+                "fusion.head=late_average",
+                "run.streams=[fusion]",
+                "train_head.epochs=2",
+                f"run.dir={tmp_path / 'run'}",
+                f"cache.dir={cache}",
+            )
+        ),
+    )
     (tmp_path / "e.yaml").write_text("{}\n")
     first = assert_ok(moclip(words[0], tmp_path / "e.yaml", *words[1:], "--json")).json
     store = FeatureCache(cache)
     for entry in list(store.entries()):
         if entry.stage == "trained":
             arrays, _ = read_tensors(entry.path)
-            store.put("trained", entry.key, {n: a for n, a in arrays.items() if n != "weights"} | {"balance": np.zeros(1, np.float32)})  # fmt: skip
+            store.put(
+                "trained",
+                entry.key,
+                {n: a for n, a in arrays.items() if n != "weights"} | {"balance": np.zeros(1, np.float32)},
+            )
     shutil.rmtree(tmp_path / "run")
     again = assert_ok(moclip(words[0], tmp_path / "e.yaml", *words[1:], "--json")).json
     assert again["fusion"] == first["fusion"]

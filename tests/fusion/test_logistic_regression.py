@@ -19,7 +19,8 @@ from moclip_lite.fusion.logistic_regression import STRENGTHS, LinearProbe
 from moclip_lite.fusion.training import fit_head
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights
-from moclip_lite.training.loop import FitResult, TrainSettings
+from moclip_lite.training.loop import FitResult
+from moclip_lite.training.settings import TrainSettings
 
 from support.cli import assert_ok, moclip, sets
 from support.features import labelled_features

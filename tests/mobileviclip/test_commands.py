@@ -14,10 +14,10 @@ import onnx
 import pytest
 import torch
 
-from moclip_lite.appearance.mobileviclip import VideoAppearanceEncoder
+from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.session import make_encoder
+from moclip_lite.experiment.encoder import make_encoder
 from moclip_lite.mobileviclip import (
     VARIANTS,
     create_mobileviclip,
@@ -299,8 +299,8 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
         experiment.clip.frames,
         load_experiment(None, ["clip.model=mobileviclip-tiny"]).clip.pretrained,
     ) == (8, "datacompdr")
-    encoder = make_encoder(experiment, torch.device("cpu"))
-    assert isinstance(encoder, VideoAppearanceEncoder)
+    encoder = make_encoder(experiment.clip, experiment.run.seed, torch.device("cpu"))
+    assert isinstance(encoder, MobileViCLIPEncoder)
     assert not encoder.random
     pictures = read_rgb_at(clip, frame_positions(24, 8).tolist()).frames
     feature = encoder.encode_images(pictures)
@@ -313,7 +313,7 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
     assert both.shape == (2, encoder.dim)
     assert encoder.frame_cost()["parameters"] > 0
     with pytest.raises(ConfigError, match="mobileviclip-huge"):
-        make_encoder(load_experiment(None, ["clip.model=mobileviclip-huge"]), torch.device("cpu"))
+        make_encoder(load_experiment(None, ["clip.model=mobileviclip-huge"]).clip, 0, torch.device("cpu"))
 
 
 def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> None:

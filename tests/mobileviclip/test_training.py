@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from moclip_lite.errors import ConfigError, DataError
 from moclip_lite.mobileviclip import VARIANTS, MobileViCLIP, build
 from moclip_lite.mobileviclip.encoder import ModelSpec
 from moclip_lite.mobileviclip.training import run
-from moclip_lite.mobileviclip.training.fit import VideoTextResult, VideoTextSettings, _rate, fit_video_text
 from moclip_lite.mobileviclip.training.pairs import Pair
+from moclip_lite.mobileviclip.training.settings import VideoTextSettings
+from moclip_lite.mobileviclip.training.task import VideoTextResult, fit_video_text, learning_rate
 from moclip_lite.parallel.ranks import Share
 from moclip_lite.progress import Silent
 
@@ -64,7 +64,7 @@ def test_the_published_schedule_is_the_default() -> None:
         0.2,
         True,
     )
-    rates = [_rate(s, number, 10) for number in range(30)]
+    rates = [learning_rate(s, number, 10) for number in range(30)]
     assert rates[0] == pytest.approx(1e-6)
     assert max(rates) == rates[9] == pytest.approx(1e-5)
     assert rates[20] == pytest.approx(0.5e-5)
@@ -74,7 +74,7 @@ def test_the_published_schedule_is_the_default() -> None:
 def test_training_learns_and_leaves_the_text_alone() -> None:
     model = build(SMALLEST)
     text = {name: value.clone() for name, value in model.text.state_dict().items()}
-    settings = dataclasses.replace(SETTINGS, epochs=12, lr=5e-3, batch=6)
+    settings = SETTINGS.model_copy(update={"epochs": 12, "lr": 5e-3, "batch": 6})
     result = fit_video_text(model, Memory(), settings, device=CPU)
     assert result.history[-1]["loss"] < 0.8 * result.history[0]["loss"]
     assert all(torch.equal(value, text[name]) for name, value in model.text.state_dict().items())
@@ -86,14 +86,14 @@ def test_training_learns_and_leaves_the_text_alone() -> None:
     ]
     assert all(p.abs().max() > 0 for p in temporal)  # they begin at zero and do move
     trained = build(SMALLEST)
-    fit_video_text(trained, Memory(), dataclasses.replace(SETTINGS, freeze_text=False), device=CPU)
+    fit_video_text(trained, Memory(), SETTINGS.model_copy(update={"freeze_text": False}), device=CPU)
     assert not torch.equal(trained.text.projection_layer, text["projection_layer"])
 
 
 def test_training_moves_the_temperature_off_its_floor() -> None:
     model = build(SMALLEST)
     model.log_temperature.data.fill_(-math.log(100))
-    history = fit_video_text(model, Memory(), dataclasses.replace(SETTINGS, lr=1e-2), device=CPU).history
+    history = fit_video_text(model, Memory(), SETTINGS.model_copy(update={"lr": 1e-2}), device=CPU).history
     assert history[-1]["temperature"] > 0.0101
 
 
@@ -101,7 +101,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
     results, models = [], []
     for checkpointing in (False, True):
         model = build(SMALLEST)
-        settings = dataclasses.replace(SETTINGS, grad_checkpointing=checkpointing)
+        settings = SETTINGS.model_copy(update={"grad_checkpointing": checkpointing})
         results.append(fit_video_text(model, Memory(), settings, device=CPU).history)
         models.append(model.state_dict())
     assert results[0][0]["loss"] == pytest.approx(results[1][0]["loss"], rel=1e-4)
@@ -112,7 +112,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 def test_an_interrupted_training_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moclip_lite.mobileviclip.training.fit._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("moclip_lite.mobileviclip.training.task._SAVE_EVERY", 0.0)
 
     def train(
         checkpoint: Path, stop_at: int | None = None, print_: str = "x"
@@ -152,7 +152,7 @@ def test_a_training_with_another_batch_begins_anew(tmp_path: Path, batch: int, a
         if done == total // 2 + 1:  # in the second epoch: the first is in the checkpoint
             raise _Stop
 
-    settings = dataclasses.replace(SETTINGS, batch=batch)
+    settings = SETTINGS.model_copy(update={"batch": batch})
     with pytest.raises(_Stop):
         fit_video_text(
             build(SMALLEST),
@@ -165,7 +165,7 @@ def test_a_training_with_another_batch_begins_anew(tmp_path: Path, batch: int, a
         )
     for path in (checkpoint, tmp_path / "other.safetensors"):
         models.append(build(SMALLEST))
-        settings = dataclasses.replace(SETTINGS, batch=after)
+        settings = SETTINGS.model_copy(update={"batch": after})
         result = fit_video_text(models[-1], Memory(), settings, device=CPU, checkpoint=path, fingerprint="x")
         assert [row["epoch"] for row in result.history] == [0, 1]
     for name, value in models[1].state_dict().items():
@@ -193,7 +193,7 @@ def test_a_folder_goes_on_with_the_same_whole_batch_only(
 
     def train(batch: int, world: int) -> None:
         monkeypatch.setattr(run, "joined", lambda: contextlib.nullcontext(Share(0, world)))
-        settings = dataclasses.replace(SETTINGS, batch=batch, threads=batch)
+        settings = SETTINGS.model_copy(update={"batch": batch, "threads": batch})
         run.train_video_text(pairs, spec, settings, tmp_path / "run", CPU, Silent())
 
     train(*before)

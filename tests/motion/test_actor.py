@@ -28,9 +28,9 @@ def walker(frames: int = 40, speed: float = 1.0, seed: int = 0) -> tuple[npt.NDA
 def test_the_box_follows_and_the_noise_does_not_pull() -> None:
     fields, centres = walker()
     fields[7, :, 2, 50] = 30.0  # one wrong vector
-    found = track(fields, np.arange(40))
-    assert np.abs(found - centres).max() < 1.0
-    box = cut(fields, found, (16, 12))
+    tracked = track(fields, np.arange(40))
+    assert np.abs(tracked - centres).max() < 1.0
+    box = cut(fields, tracked, (16, 12))
     assert box.shape == (40, 2, 16, 12)
     assert ((box[:, 0] > 2).sum(axis=(1, 2)) >= 66).all()  # of 72 cells of the body
     assert np.median(box[:, 0][box[:, 0] > 2]) == pytest.approx(3.0)  # it keeps its travel
@@ -69,11 +69,11 @@ def test_a_square_that_crosses_is_kept_in_the_middle(tmp_path: Path) -> None:
         picture[40:88, 20 + 8 * i : 44 + 8 * i] = body
     path = encode(tmp_path / "cross.mp4", pictures, **H264)
     spec = MotionSpec(segments=3, frames=8, grid=(12, 12), crop="actor", crop_side=0.8)
-    found = read_motion_clip(path, spec)
-    moving = np.abs(found.motion[:, :, 0]) > 4
+    cropped = read_motion_clip(path, spec)
+    moving = np.abs(cropped.motion[:, :, 0]) > 4
     columns = [np.nonzero(window.any(axis=(0, 1)))[0].mean() for window in moving]
     assert all(abs(column - 5.5) < 1.5 for column in columns), columns
-    assert np.median(found.motion[:, :, 0][moving]) == pytest.approx(16, abs=1)  # 8 of 120 rows, in 240
-    whole = read_motion_clip(path, MotionSpec(segments=3, frames=8, grid=(12, 12)))
-    apart = [np.nonzero((np.abs(w) > 1).any(axis=(0, 1)))[0].mean() for w in whole.motion[:, :, 0]]
+    assert np.median(cropped.motion[:, :, 0][moving]) == pytest.approx(16, abs=1)  # 8 of 120 rows, in 240
+    uncropped = read_motion_clip(path, MotionSpec(segments=3, frames=8, grid=(12, 12)))
+    apart = [np.nonzero((np.abs(w) > 1).any(axis=(0, 1)))[0].mean() for w in uncropped.motion[:, :, 0]]
     assert apart[2] - apart[0] > 4

@@ -62,9 +62,9 @@ def test_the_mix_of_segments_starts_as_identity_and_learns() -> None:
 
 def test_tokens_tell_direction_and_speed() -> None:
     vectors = torch.tensor([[0.1, 0.2], [1, 0], [0, 1], [-1, 0], [0, -1], [3, 0], [1, 1], [-5, -5]]).float()
-    found = tokens(vectors.T.reshape(2, 1, 8)).ravel().tolist()
-    assert found == [0, 1, 3, 5, 7, 9, 2, 14]
-    assert max(found) < TOKENS
+    token_ids = tokens(vectors.T.reshape(2, 1, 8)).ravel().tolist()
+    assert token_ids == [0, 1, 3, 5, 7, 9, 2, 14]
+    assert max(token_ids) < TOKENS
 
 
 def test_only_hidden_cells_are_asked_for() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moclip_lite.datasets import Clip
-from moclip_lite.errors import CheckpointError
+from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.motion.extract import extract_motion, load_motion
 from moclip_lite.motion.packing import pack, unpack
 from moclip_lite.motion.read import (
@@ -21,6 +21,8 @@ from moclip_lite.motion.read import (
 )
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
+
+from support.clips import encode, panning
 
 SPEC = MotionSpec(segments=5, frames=4, grid=(6, 7))
 
@@ -104,21 +106,41 @@ def test_seven_seconds_at_25_segments_take_under_150_kb(shared: Path, tmp_path: 
         assert 10_000 < cache.size("motion", f"{kind:0>32}") < 150_000
 
 
-def test_what_extraction_will_take_is_said_before_it_starts(make_clip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_size_of_all_entries_is_announced_once(make_clip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     clips = [Clip(make_clip(f"{i}.mp4", crf=str(20 + i)), f"{i}.mp4", "a") for i in range(10)]
     spec, cache = MotionSpec(segments=2, frames=3, grid=(6, 8)), FeatureCache(tmp_path / "cache")
-    said: list[tuple[str, int]] = []
+    announced: list[tuple[str, int]] = []
 
     def announce(text: str) -> None:
-        said.append((text, len(list(cache.entries()))))
+        announced.append((text, len(list(cache.entries()))))
 
     report = extract_motion(clips, spec, cache, workers=1, announce=announce)
     assert report.made == 10
-    assert [made for _, made in said] == [0, 4]
-    assert said[0][0].startswith("10 clips take about")
-    size = np.mean([cache.size("motion", report.keys[f"{i}.mp4"]) for i in (0, 2, 5, 7)])
-    assert said[1][0].startswith("measured on 4 clips, the other 6 clips take about")
-    assert f"{size / 1000:.1f} kB a clip" in said[1][0]
-    said.clear()
+    ((text, entries),) = announced
+    assert entries == 4
+    mean = np.mean([cache.size("motion", report.keys[f"{i}.mp4"]) for i in (0, 2, 5, 7)])
+    total = sum(entry.size for entry in cache.entries())
+    assert text == f"10 clips will take about {10 * mean / 1000:.1f} kB in {cache.root} (measured on 4)"
+    assert 10 * mean == pytest.approx(total, rel=0.2)
+    announced.clear()
     assert extract_motion(clips, spec, cache, workers=1, announce=announce).reused == 10
-    assert said == []
+    assert announced == []
+
+
+def test_too_little_space_is_refused_before_the_start(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = FeatureCache(tmp_path / "cache")
+    monkeypatch.setattr(cache, "free_bytes", lambda: 100)
+    with pytest.raises(MoclipError, match="100 bytes free; choose another cache with --cache"):
+        extract_motion([Clip(clip, "a.mp4", "a")], MotionSpec(), cache, workers=1)
+    assert list(cache.entries()) == []
+
+
+def test_a_codec_without_vectors_is_refused_with_advice_for_a_folder(tmp_path: Path) -> None:
+    video = encode(tmp_path / "a.mkv", panning(6, 64, 48), "ffv1")
+    report = extract_motion(
+        [Clip(video, "a.mkv", "a")], MotionSpec(), FeatureCache(tmp_path / "c"), workers=1
+    )
+    (failure,) = report.failures
+    assert "moclip mv transcode SRC DST, or a whole data set: moclip dataset prepare folder" in failure.reason

@@ -19,16 +19,16 @@ counts = st.integers(1, 400)
 
 @given(counts, counts)
 def test_positions_are_ascending_within_the_clip_and_symmetric(total: int, count: int) -> None:
-    found = frame_positions(total, count)
-    assert found.shape == (count,)
-    assert (np.diff(found) >= 0).all()
-    assert found[0] >= 0
-    assert found[-1] <= total - 1
+    positions = frame_positions(total, count)
+    assert positions.shape == (count,)
+    assert (np.diff(positions) >= 0).all()
+    assert positions[0] >= 0
+    assert positions[-1] <= total - 1
     if total > count:
-        assert len(set(found.tolist())) == count
-        assert abs((total - 1 - found[::-1]) - found).max() <= 1
+        assert len(set(positions.tolist())) == count
+        assert abs((total - 1 - positions[::-1]) - positions).max() <= 1
     else:
-        assert found.tolist() == [min(i, total - 1) for i in range(count)]
+        assert positions.tolist() == [min(i, total - 1) for i in range(count)]
 
 
 def test_one_frame_is_the_middle_one() -> None:
@@ -74,8 +74,8 @@ def test_reachable_positions_by_hand() -> None:
     # One GOP: what is passed on the way keeps its midpoint, the last part is reached soonest.
     assert reachable_positions(*closed_gops([100]), 4).tolist() == [12, 37, 62, 75]
     # A GOP of 12: never further than half a GOP from the midpoints.
-    found = reachable_positions(*closed_gops([12] * 10), 4)
-    assert found.tolist() == [12, 48, 72, 108]
+    positions = reachable_positions(*closed_gops([12] * 10), 4)
+    assert positions.tolist() == [12, 48, 72, 108]
     # IBBP in presentation order: P is decoded before the B pictures in front of it.
     entry, before = np.zeros(8, np.int64), np.array([0, 2, 3, 1, 5, 6, 4, 7])
     assert reachable_positions(entry, before, 2).tolist() == [2, 6]
@@ -83,12 +83,12 @@ def test_reachable_positions_by_hand() -> None:
 
 @given(counts, st.integers(1, 40), st.integers(1, 12))
 def test_windows_are_consecutive_and_within_the_clip(total: int, segments: int, length: int) -> None:
-    found = segment_windows(total, segments, length)
-    assert found.shape == (segments, length)
-    assert found.min() >= 0
-    assert found.max() <= total - 1
-    assert (np.diff(found[:, 0]) >= 0).all()
-    step = np.diff(found, axis=1)
+    windows = segment_windows(total, segments, length)
+    assert windows.shape == (segments, length)
+    assert windows.min() >= 0
+    assert windows.max() <= total - 1
+    assert (np.diff(windows[:, 0]) >= 0).all()
+    step = np.diff(windows, axis=1)
     if total >= length:
         assert (step == 1).all()
     else:
@@ -97,12 +97,12 @@ def test_windows_are_consecutive_and_within_the_clip(total: int, segments: int, 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.integers(0, 2**31))
 def test_random_segments_stay_in_their_part(available: int, count: int, seed: int) -> None:
-    found = choose_segments(available, count, np.random.default_rng(seed))
-    assert (np.diff(found) >= 0).all()
+    drawn = choose_segments(available, count, np.random.default_rng(seed))
+    assert (np.diff(drawn) >= 0).all()
     low, high = np.arange(count) * available / count, np.arange(1, count + 1) * available / count
-    assert (found >= np.floor(low)).all()
-    assert (found <= np.ceil(high)).all()
-    assert found.max() < available
+    assert (drawn >= np.floor(low)).all()
+    assert (drawn <= np.ceil(high)).all()
+    assert drawn.max() < available
 
 
 def test_fixed_segments_do_not_vary() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import mv_tools
-from moclip_lite.appearance.extract import read_clip_frames
+from moclip_lite.appearance.frames import read_clip_frames
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec

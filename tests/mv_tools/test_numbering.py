@@ -14,7 +14,7 @@ import pytest
 import mv_tools
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
-from mv_tools.pictures import numbering
+from mv_tools.pictures import h264_numbering, numbering
 from mv_tools.pictures.scan import scan_stream
 from mv_tools.source import Source
 
@@ -46,9 +46,9 @@ def lose(data: bytes, seed: int) -> bytes:
 def test_decoding_around_doubts_equals_decoding_all(recording: bytes, seed: int) -> None:
     source = Source.of(lose(recording, seed))
     scan = scan_stream(source)
-    segments = numbering._from_headers(source, scan)
+    segments = h264_numbering.number_from_headers(source, scan)
     assert segments is not None, "most of the file is in doubt"
-    whole = numbering._from_decoding(source, scan)
+    whole = numbering.number_by_decoding(source, scan)
     np.testing.assert_array_equal(segments.packet, whole.packet)
     np.testing.assert_array_equal(segments.entry, whole.entry)
     np.testing.assert_array_equal(segments.corrupt, whole.corrupt)
@@ -59,8 +59,9 @@ def test_a_whole_recording_is_numbered_without_decoding(
 ) -> None:
     source = Source.of(recording)
     scan = scan_stream(source)
-    whole = numbering._from_decoding(source, scan)
-    monkeypatch.setattr(numbering, "decode_segments", lambda *_: pytest.fail("something was decoded"))
+    whole = numbering.number_by_decoding(source, scan)
+    for module in (numbering, h264_numbering):
+        monkeypatch.setattr(module, "decode_segments", lambda *_: pytest.fail("something was decoded"))
     pictures = numbering.index_pictures(source, scan)
     assert not pictures.decoded
     np.testing.assert_array_equal(pictures.packet, whole.packet)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mv_tools
-from moclip_lite.appearance.extract import read_clip_frames
+from moclip_lite.appearance.frames import read_clip_frames
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
@@ -74,7 +74,7 @@ def test_stretches_are_joined_only_where_a_jump_is_not_worth_it(long_gops: Path)
 def test_pictures_are_the_same_with_seeks_and_without(
     long_gops: Path, seek: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "WORTH_A_SEEK", seek)
+    monkeypatch.setattr(reader, "SEEK_THRESHOLD_BYTES", seek)
     full = decode(long_gops)
     for wanted in ([70], [40, 89], [0, 35, 66]):
         for position, picture in RgbDecoder(long_gops).iter_frames_at(wanted):

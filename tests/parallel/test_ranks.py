@@ -78,8 +78,14 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
     """torchrun with gloo on a file of features; without dropout the weights agree."""
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features())
-    settings = ("data.kind=features", f"data.root={file}", "data.protocol=official", "fusion.dropout=0",
-                "train_head.epochs=8", "train_head.batch=32")  # fmt: skip
+    settings = (
+        "data.kind=features",
+        f"data.root={file}",
+        "data.protocol=official",
+        "fusion.dropout=0",
+        "train_head.epochs=8",
+        "train_head.batch=32",
+    )
 
     def run(name: str, processes: int) -> Path:
         places = (f"run.dir={tmp_path / name}", f"cache.dir={tmp_path / name / 'cache'}")

@@ -26,7 +26,7 @@ from torch import nn
 import moclip_lite.ablate.run as grid_runs
 from moclip_lite.cli.console import ConsoleReporter
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import create_motion_net
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.parallel.pool import run_jobs, worker_pool
@@ -129,8 +129,8 @@ def _norms(module: nn.Module) -> list[torch.Tensor]:
 @pytest.mark.parametrize("inside", [False, True])
 def test_frozen_means_frozen_for_copies_and_parts(copied: object, inside: bool) -> None:
     net = freeze(create_motion_net("motion_small", 3))
-    whole = nn.Sequential(net, nn.Linear(3, 3)) if inside else net
-    twin = copied(whole)  # type: ignore[operator]
+    network = nn.Sequential(net, nn.Linear(3, 3)) if inside else net
+    twin = copied(network)  # type: ignore[operator]
     own = twin[0] if inside else twin
     assert own is not net or copied is copy.copy
     twin.train()
@@ -163,16 +163,34 @@ def _cgroup(root: Path, files: dict[str, str], group: str) -> Path:
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "5000 100000\n"}, 1),
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "max 100000\n"}, 64),
-        ("0::/a/b\n", {"sys/fs/cgroup/a/b/cpu.max": "max 100000", "sys/fs/cgroup/a/cpu.max": "300000 100000"}, 3),
+        (
+            "0::/a/b\n",
+            {"sys/fs/cgroup/a/b/cpu.max": "max 100000", "sys/fs/cgroup/a/cpu.max": "300000 100000"},
+            3,
+        ),
         ("0::/host/only\n", {"sys/fs/cgroup/cpu.max": "400000 100000\n"}, 4),
-        ("1:name=systemd:/\n3:cpu,cpuacct:/x\n",
-         {"sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us": "250000", "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us": "100000"}, 3),
-        ("1:cpu:/x\n0::/\n", {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "50000"}, 2),
-        ("1:cpu:/\n", {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}, 64),
+        (
+            "1:name=systemd:/\n3:cpu,cpuacct:/x\n",
+            {
+                "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us": "250000",
+                "sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us": "100000",
+            },
+            3,
+        ),
+        (
+            "1:cpu:/x\n0::/\n",
+            {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "50000"},
+            2,
+        ),
+        (
+            "1:cpu:/\n",
+            {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"},
+            64,
+        ),
         ("0::/\n", {"sys/fs/cgroup/cpu.max": "nonsense"}, 64),
         ("0::/\n", {}, 64),
     ],
-)  # fmt: skip
+)
 def test_cores_are_those_of_the_affinity_and_of_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, files: dict[str, str], cores: int
 ) -> None:
@@ -219,8 +237,8 @@ def test_run_threads_is_the_number_that_computes() -> None:
     before = torch.get_num_threads()
     try:
         for count in (2, 1):
-            space = Workspace(load_experiment(None, [f"run.threads={count}", "run.device=cpu"]))
-            assert space.device.type == "cpu"
+            session = Session(load_experiment(None, [f"run.threads={count}", "run.device=cpu"]))
+            assert session.device.type == "cpu"
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(before)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from moclip_lite.results.confusion import save_confusion_png
+from moclip_lite.results.metrics import Cost
 from moclip_lite.results.read import (
     ClipKey,
     Prediction,
@@ -18,7 +19,6 @@ from moclip_lite.results.read import (
 )
 from moclip_lite.results.report import (
     SCORES,
-    STREAM_WORDS,
     failure_rows,
     markdown_table,
     stream_table,
@@ -30,6 +30,7 @@ from moclip_lite.results.report.document import Block, Paragraph, Table
 from moclip_lite.results.report.pictures import disagreements, draw_clip, select_pictures
 from moclip_lite.results.report.sections import report_document
 from moclip_lite.results.tensorboard import write_events
+from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun
 from support.pages import is_self_contained
@@ -50,8 +51,11 @@ def test_page_shows_the_figures_of_the_run(trained: TrainedRun) -> None:
     page, run = is_self_contained(text), load_run(trained.folder)
     assert len(text) < 2_000_000
     for stream in run.streams:
-        assert STREAM_WORDS[stream] in page.shown
-        assert f"{run.metrics[stream]['ci95'][0]:.1f} to {run.metrics[stream]['ci95'][1]:.1f}" in page.shown
+        assert stream.words in page.shown
+        assert (
+            f"{run.metrics.streams[stream].ci95[0]:.1f} to {run.metrics.streams[stream].ci95[1]:.1f}"
+            in page.shown
+        )
     for words in (
         "Differences on the same clips",
         "Training",
@@ -82,13 +86,15 @@ def test_confusion_matrix_counts_the_clips(tmp_path: Path) -> None:
     assert matrix.stream == "fusion"
     assert sum(count for *_, count, _ in matrix.cells) == 27
     diagonal = sum(count for row, column, count, _ in matrix.cells if row == column)
-    assert 100 * diagonal / 27 == pytest.approx(run.metrics["fusion"]["top1"])
+    assert 100 * diagonal / 27 == pytest.approx(run.metrics.streams[Stream.FUSION].top1)
     for row in content.classes:
         assert row.clips == 9
     assert content.effect is not None
     assert sum(r.gained for r in content.classes) == content.effect.gained
     net = content.effect.gained - content.effect.lost
-    assert 100 * net / 27 == pytest.approx(run.metrics["fusion"]["top1"] - run.metrics["appearance"]["top1"])
+    assert 100 * net / 27 == pytest.approx(
+        run.metrics.streams[Stream.FUSION].top1 - run.metrics.streams[Stream.APPEARANCE].top1
+    )
 
 
 def test_page_of_101_classes_is_small(tmp_path: Path) -> None:
@@ -102,8 +108,8 @@ def test_page_of_101_classes_is_small(tmp_path: Path) -> None:
 
 def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", HOSTILE)
-    run.metrics["notes"] = ["<b>note</b>"]
-    run.metrics["failures"] = [{"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}]
+    failure = {"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}
+    run = replace(run, metrics=replace(run.metrics, notes=("<b>note</b>",), failures=(failure,)))
     write_report(run, {})
     page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
     for name in (*HOSTILE[:4], "<b>note</b>", "<img src=x onerror=y>"):
@@ -188,7 +194,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     assert [round(e.value, 4) for e in log.Scalars("fusion/val_loss")] == [
         round(row["val_loss"], 4) for row in history
     ]  # fmt: skip
-    assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics["fusion"]["top1"])
+    assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics.streams[Stream.FUSION].top1)
     assert log.Images("confusion/fusion")[0].width > 100
     # Writing again replaces the logs; each fold has its own.
     many = made_run(tmp_path / "run", ["a", "b"], folds=2)
@@ -203,8 +209,8 @@ def test_motion_alone_has_no_comparison_with_appearance(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b"])
     alone = replace(
         run,
-        metrics={k: v for k, v in run.metrics.items() if k not in ("appearance", "fusion")},
-        predictions={"motion": run.predictions["motion"]},
+        metrics=replace(run.metrics, streams={Stream.MOTION: run.metrics.streams[Stream.MOTION]}),
+        predictions={Stream.MOTION: run.predictions[Stream.MOTION]},
     )
     write_report(alone, {})
     page = is_self_contained((run.folder / "report.html").read_text(encoding="utf-8"))
@@ -232,7 +238,10 @@ def test_failures_are_counted_by_clip() -> None:
 
 def class_tables(run: Run, accuracies: list[float]) -> list[Block]:
     """The blocks on classes where fusion has the given accuracy in each class."""
-    run.metrics["fusion"]["per_class"] = dict(zip(run.labels, accuracies, strict=True))
+    per_class = dict(zip(run.labels, accuracies, strict=True))
+    scores = replace(run.metrics.streams[Stream.FUSION], per_class=per_class)
+    streams = {**run.metrics.streams, Stream.FUSION: scores}
+    run = replace(run, metrics=replace(run.metrics, streams=streams))
     sections = {s.title: s.blocks for s in report_document(gather(run, {})).sections}
     return list(sections["Classes"])
 
@@ -270,9 +279,8 @@ def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
 def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
     """Features from a file: the encoders' operations are unknown, those of the heads are not the clip's."""
     run = made_run(tmp_path / "run", ["a", "b"])
-    run.metrics["costs"] = {
-        "fusion": {"parameters": 2e6, "trainable": 0, "gflops": 0.0006, "latency_ms": 0.1}
-    }
+    costs = {Stream.FUSION: Cost(2_000_000, 0, 0.0006, 0.1)}
+    run = replace(run, metrics=replace(run.metrics, costs=costs))
     run.config["data"]["kind"] = "features"
     assert "GFLOPs" not in stream_table(SCORES, run.metrics)[0]
     write_report(run, {})

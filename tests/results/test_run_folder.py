@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.errors import CheckpointError, ConfigError
-from moclip_lite.results.run_folder import STAGES, RunFolder, fold_name, set_aside
+from moclip_lite.results.run_folder import STAGES, FoldFolder, RunFolder, fold_name
 
 RESULTS = (
     "metrics.json", "training.json", "report.html", "report.md", "predictions_motion.csv", "confusion_motion.csv",
@@ -59,14 +59,15 @@ def test_plain_names_of_folds_stay() -> None:
 
 def test_one_fold_lies_in_the_run_folder_and_several_below_it(tmp_path: Path) -> None:
     one, two = RunFolder(tmp_path, ["holdout"]), RunFolder(tmp_path, ["p0", "p1"])
-    assert one.fold("holdout") == tmp_path
-    assert one.weights("holdout", "motion") == tmp_path / "motion.safetensors"
-    assert two.fold("p1") == tmp_path / "folds" / "p1"
-    assert two.weights("p1", "motion") == tmp_path / "folds" / "p1" / "motion.safetensors"
-    assert two.division("p0") == tmp_path / "folds" / "p0" / "division.json"
+    assert one.fold("holdout").path == tmp_path
+    assert one.fold("holdout").weights("motion") == tmp_path / "motion.safetensors"
+    assert two.fold("p1").path == tmp_path / "folds" / "p1"
+    assert two.fold("p1").weights("motion") == tmp_path / "folds" / "p1" / "motion.safetensors"
+    assert two.fold("p0").division == tmp_path / "folds" / "p0" / "division.json"
+    assert {folder.run_path for folder in (one.fold("holdout"), two.fold("p1"))} == {tmp_path}
     assert two.fold_folders() == []
     fill(tmp_path, "folds/p1/config.yaml", "folds/p0/config.yaml", "folds/empty/x.txt")
-    assert [folder.name for folder in RunFolder(tmp_path).fold_folders()] == ["p0", "p1"]
+    assert [folder.path.name for folder in RunFolder(tmp_path).fold_folders()] == ["p0", "p1"]
 
 
 # Begin and end
@@ -78,9 +79,9 @@ def test_a_run_sets_weights_aside_and_removes_results(tmp_path: Path) -> None:
     drafts = (".config-0123456789ab.yaml", ".metrics-ba9876543210.json")
     fill(tmp_path, *drafts)
     assert run.begin()
-    aside = {set_aside(tmp_path / name).relative_to(tmp_path).as_posix() for name in weights()}
+    aside = {run.set_aside(stage).relative_to(tmp_path).as_posix() for stage in STAGES}
     assert files(tmp_path) == {*FOREIGN, *aside, "config.yaml", "labels.json"}
-    assert set_aside(tmp_path / "motion.safetensors").read_text() == "motion.safetensors"
+    assert FoldFolder(tmp_path).set_aside("motion").read_text() == "motion.safetensors"
     run.end()
     assert files(tmp_path) == {*FOREIGN, "config.yaml", "labels.json"}
     assert not run.begin()  # there were no results this time
@@ -90,7 +91,7 @@ def test_weights_taken_back_survive_the_end(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, ["holdout"])
     fill(tmp_path, *weights("motion", "fusion"))
     run.begin()
-    set_aside(tmp_path / "motion.safetensors").rename(tmp_path / "motion.safetensors")
+    FoldFolder(tmp_path).set_aside("motion").rename(tmp_path / "motion.safetensors")
     run.end()
     assert files(tmp_path) == {"motion.safetensors"}
 
@@ -100,7 +101,7 @@ def test_a_run_that_was_stopped_keeps_the_weights_that_are_aside(tmp_path: Path)
     fill(tmp_path, *weights("motion"))
     for _ in range(2):
         RunFolder(tmp_path, ["holdout"]).begin()
-    assert set_aside(tmp_path / "motion.safetensors").read_text() == "motion.safetensors"
+    assert FoldFolder(tmp_path).set_aside("motion").read_text() == "motion.safetensors"
 
 
 def test_metrics_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

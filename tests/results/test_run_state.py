@@ -204,10 +204,10 @@ def test_an_unfinished_run_answers_with_nothing_old(
     stop: str, trained: TrainedRun, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with other settings ends in the middle: no weights of the earlier one stand beside them."""
-    from moclip_lite.experiment import stages
+    from moclip_lite.experiment.training import TrainedModels
 
     folder = trained.copy(tmp_path / "run")
-    real = stages._train
+    real = TrainedModels._train
 
     def train(space: Any, stage: Any, *rest: Any) -> Any:
         if stop in ("before", stage.name):
@@ -217,7 +217,7 @@ def test_an_unfinished_run_answers_with_nothing_old(
     words = trained.words(folder)
     change = ("--set", "train_motion.epochs=3")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_train", train)
+        patch.setattr(TrainedModels, "_train", train)
         assert moclip(*words, *change).code == 130
     left = weights_in(folder)
     assert left == ({"motion", "appearance"} if stop == "fusion" else set())
@@ -269,7 +269,8 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(
     elif problem == "no home":
         monkeypatch.delenv("MOCLIP_CACHE", raising=False)
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        monkeypatch.setattr(Path, "home", _no_home)
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr("pwd.getpwuid", _no_home)
         named = ()
     clip_words = sets(("clip.model=ViT-S-32", "clip.pretrained=none"))
     words: dict[str, tuple[object, ...]] = {
@@ -293,5 +294,5 @@ def _read_only(*args: object, **options: object) -> Any:
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
-def _no_home() -> Path:
-    raise RuntimeError("Could not determine home directory.")
+def _no_home(uid: int) -> Any:
+    raise KeyError(f"getpwuid(): uid not found: {uid}")

@@ -8,9 +8,9 @@ import pytest
 
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.run import run_experiment
-from moclip_lite.experiment.session import Workspace
+from moclip_lite.experiment.session import Session
 from moclip_lite.progress import Silent
-from moclip_lite.results import run_folder
+from moclip_lite.results import ledger
 from moclip_lite.results.run_folder import RunFolder
 
 from support.cli import FOLDER_YAML, QUICK, class_folders
@@ -46,7 +46,7 @@ def test_seconds_add_up_over_interrupted_attempts(
     stage: str, reported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(run_folder, "_clock", clock)
+    monkeypatch.setattr(ledger, "_clock", clock)
     streams = "[zero_shot]" if stage == "clip" else "[motion]"
     values = [
         *QUICK, f"data.root={class_folders(tmp_path / 'data')}", f"run.dir={tmp_path / 'run'}",
@@ -56,27 +56,27 @@ def test_seconds_add_up_over_interrupted_attempts(
     experiment = load_experiment(FOLDER_YAML, values)
     for stop_after in (3, 2):
         with pytest.raises(KeyboardInterrupt):
-            run_experiment(Workspace(experiment, Stepping(clock, stage, stop_after)))
+            run_experiment(Session(experiment, Stepping(clock, stage, stop_after)))
         assert (tmp_path / "run" / "seconds.json").is_file()
     before = clock.now
-    metrics = run_experiment(Workspace(experiment, Stepping(clock, stage)))
+    metrics = run_experiment(Session(experiment, Stepping(clock, stage)))
     assert clock.now - before == 30  # the last attempt alone: 3 of 8 clips were left
-    assert metrics["seconds"][reported.replace(" ", "_")] == 80
+    assert metrics.seconds[reported.replace(" ", "_")] == 80
     assert not (tmp_path / "run" / "seconds.json").exists()
 
 
 def test_attempts_with_other_settings_are_not_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(run_folder, "_clock", clock)
-    ledger = RunFolder(tmp_path).ledger
+    monkeypatch.setattr(ledger, "_clock", clock)
+    seconds = RunFolder(tmp_path).ledger
     for settings, expected in (({"grid": 6}, 10), ({"grid": 8}, 10), ({"grid": 6}, 20)):
-        with ledger.timing("extract_motion", settings) as attempt:
+        with seconds.timing("extract_motion", settings) as attempt:
             clock.now += 10
             attempt.tick()
             assert attempt.seconds == expected
-    ledger.clear()
+    seconds.clear()
     (tmp_path / "seconds.json").write_text("[1", encoding="utf-8")  # damaged: counted from now on
-    with ledger.timing("extract_motion", {}) as attempt:
+    with seconds.timing("extract_motion", {}) as attempt:
         assert attempt.seconds == 0
 
 

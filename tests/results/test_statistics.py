@@ -183,9 +183,9 @@ def test_every_estimate_lies_in_its_interval(rows: list[tuple[int, int, bool, st
     names = [f"c{i // 2}" for i in range(len(rows))]
     units = units_of(names, [group for *_, group in rows])
     for found in (score(scores, labels, "abcd"), score(scores, labels, "abcd", units)):
-        assert 0 <= found["ci95"][0] <= found["top1"] <= found["ci95"][1] <= 100
-        assert 0 <= found["macro_ci95"][0] <= found["macro"] <= found["macro_ci95"][1] <= 100
-        assert found["ci95"][0] < found["ci95"][1]  # no handful of clips is certain
+        assert 0 <= found.ci95[0] <= found.top1 <= found.ci95[1] <= 100
+        assert 0 <= found.macro_ci95[0] <= found.macro <= found.macro_ci95[1] <= 100
+        assert found.ci95[0] < found.ci95[1]  # no handful of clips is certain
     a, b = scores.argmax(axis=1) == labels, np.array([other for *_, other, _ in rows])
     points = paired_bootstrap(a, b, groups=units.names, repeats=500)
     assert -100 <= points.low <= points.value <= points.high <= 100
@@ -197,9 +197,9 @@ def test_folds_are_pooled_and_groups_kept_whole() -> None:
     scores = np.eye(2, dtype=np.float32)[[0] * 70 + [1] * 30]
     units = units_of([str(i) for i in range(100)], [f"g{i // 20}" for i in range(100)])
     found = score_folds([(scores[:90], labels[:90]), (scores[90:], labels[90:])], "ab", units)
-    assert (found["top1"], found["n"]) == (70.0, 100)
-    assert found["folds_top1"] == [pytest.approx(700 / 9), 0.0]
-    assert found["ci95_over"] == "cluster bootstrap over 5 groups"
+    assert (found.top1, found.n) == (70.0, 100)
+    assert list(found.folds_top1) == [pytest.approx(700 / 9), 0.0]
+    assert found.ci95_over == "cluster bootstrap over 5 groups"
     alone = score(scores, labels, "ab")
-    assert alone["ci95_over"] == "Wilson over 100 clips"
-    assert found["ci95"][1] - found["ci95"][0] > 1.5 * (alone["ci95"][1] - alone["ci95"][0])
+    assert alone.ci95_over == "Wilson over 100 clips"
+    assert found.ci95[1] - found.ci95[0] > 1.5 * (alone.ci95[1] - alone.ci95[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.errors import MoclipError
+from moclip_lite.errors import CacheUnavailable, MoclipError
 from moclip_lite.motion.settings import MotionSpec
-from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.cache import FeatureCache, default_cache_dir
 from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
 
 KEY = "ab" * 16
@@ -26,11 +27,11 @@ def test_entries_come_back(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     assert cache.get("clip", KEY) is None
     cache.put("clip", KEY, ARRAYS)
-    found = cache.get("clip", KEY)
-    assert found is not None
+    arrays = cache.get("clip", KEY)
+    assert arrays is not None
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
     assert [(e.stage, e.key) for e in cache.entries()] == [("clip", KEY)]
 
 
@@ -110,8 +111,8 @@ def _put_many(root: str, stamp: int) -> None:
     cache = FeatureCache(Path(root))
     for i in range(30):
         cache.put("clip", f"{i:032x}", {"features": np.full(50_000, i, np.float32)})
-        found = cache.get("clip", f"{(i * 7 + stamp) % 30:032x}")
-        assert found is None or (found["features"] == found["features"][0]).all()
+        arrays = cache.get("clip", f"{(i * 7 + stamp) % 30:032x}")
+        assert arrays is None or (arrays["features"] == arrays["features"][0]).all()
 
 
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
@@ -163,3 +164,34 @@ def test_prune_leaves_held_locks(tmp_path: Path) -> None:
         with pytest.raises(Timeout):
             other.acquire(timeout=0)
     cache.prune(older_than_days=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({}, "/home/someone/.cache/moclip-lite"),
+        ({"XDG_CACHE_HOME": ""}, "/home/someone/.cache/moclip-lite"),
+        ({"XDG_CACHE_HOME": "/scratch"}, "/scratch/moclip-lite"),
+        ({"XDG_CACHE_HOME": "/scratch", "MOCLIP_CACHE": "~/features"}, "/home/someone/features"),
+    ],
+)
+def test_the_default_folder(
+    environment: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_CACHE_HOME", "MOCLIP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/someone", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert default_cache_dir() == Path(folder)
+
+
+def test_without_a_home_the_user_chooses_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_user(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "MOCLIP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", no_user)
+    with pytest.raises(CacheUnavailable, match="choose a folder with --cache"):
+        default_cache_dir()

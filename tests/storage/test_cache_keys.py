@@ -39,17 +39,17 @@ def test_a_change_of_code_makes_the_stage_again(
     assert all(before.values()), before
     monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], version=1000))
     assert "is finished" not in assert_ok(moclip(*words)).err or stage in ("folds", "text")
-    made = {name: len(set(entries(cache, name)) - before[name]) for name in RUN_STAGES}
+    computed = {name: len(set(entries(cache, name)) - before[name]) for name in RUN_STAGES}
     first = len(entries(cache, stage)) - len(before[stage])
-    assert first == made[stage] > 0
+    assert first == computed[stage] > 0
     whole = {"folds": 1, "text": 1, "motion": 8, "clip": 8}
-    assert made[stage] == whole.get(stage, made[stage])
+    assert computed[stage] == whole.get(stage, computed[stage])
     if stage == "motion_tokens":
-        assert made[stage] == 8
+        assert computed[stage] == 8
     if stage == "trained":
-        assert made[stage] == 4  # motion, appearance, fusion and the motion control
+        assert computed[stage] == 4  # motion, appearance, fusion and the motion control
     for name in FOLLOWING.get(stage, ()):
-        assert made[name] > 0, name
+        assert computed[name] > 0, name
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))

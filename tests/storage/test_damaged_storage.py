@@ -36,7 +36,7 @@ def test_damaged_entries_are_made_again_and_never_used(trained: TrainedRun, tmp_
     """One entry of each stage is cut in half: the numbers are those of the sound cache."""
     first = json.loads((trained.folder / "metrics.json").read_text(encoding="utf-8"))
     cut = {stage: entries(trained.cache, stage)[0] for stage in ("motion", "clip", "motion_tokens")}
-    whole = {stage: load_file(path) for stage, path in cut.items()}
+    intact = {stage: load_file(path) for stage, path in cut.items()}
     for path in cut.values():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     outcome = assert_ok(moclip(*trained.words(tmp_path / "run"), "--json"))
@@ -49,8 +49,8 @@ def test_damaged_entries_are_made_again_and_never_used(trained: TrainedRun, tmp_
         assert outcome.json[stream] == first[stream]
     for stage, path in cut.items():
         again = load_file(path)
-        assert set(again) == set(whole[stage])
-        for name, array in whole[stage].items():
+        assert set(again) == set(intact[stage])
+        for name, array in intact[stage].items():
             np.testing.assert_allclose(again[name], array, atol=1e-5, err_msg=f"{stage} {name}")
     assert_ok(moclip("cache", "verify", "--cache", trained.cache))
 
@@ -117,13 +117,13 @@ def test_full_disk_keeps_what_was_finished(tiny_disk: Callable[[int], Path], tmp
     cache = tiny_disk(64 << 10) / "cache"
     words = extraction(data, cache, tmp_path)
     assert_refused(moclip(*words), "disk is full", "kept")
-    kept = entries(cache, "motion")
-    assert 0 < len(kept) < 16
+    remaining = entries(cache, "motion")
+    assert 0 < len(remaining) < 16
     assert _no_drafts(cache)
     assert_ok(moclip("cache", "verify", "--cache", cache))
     tiny_disk(4 << 20)
     again = assert_ok(moclip(*words)).json
-    assert (again["made"], again["reused"]) == (16 - len(kept), len(kept))
+    assert (again["made"], again["reused"]) == (16 - len(remaining), len(remaining))
 
 
 def test_full_disk_is_foreseen(tiny_disk: Callable[[int], Path], tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame, UnsupportedStream
-from mv_tools.backends.libav import MOTION_CODECS
+from mv_tools.backends.exported import MOTION_CODECS
 
 __all__ = ["CHECKS", "Reference", "Shown", "check_motion", "sampled"]
 

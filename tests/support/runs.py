@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from moclip_lite.results.metrics import score
+from moclip_lite.results.metrics import plain, score
 from moclip_lite.results.read import Run, load_run
 
 
@@ -29,7 +29,7 @@ def made_run(folder: Path, labels: list[str], clips: int = 4, folds: int = 1, ri
         scores = rng.random((len(truth), len(labels))).astype(np.float32)
         scores[np.arange(len(truth)), truth] += np.where(rng.random(len(truth)) < right + 0.1 * i, 2, 0)
         scores /= scores.sum(axis=1, keepdims=True)
-        metrics[stream] = score(scores, truth, labels)
+        metrics[stream] = plain(score(scores, truth, labels))
         if folds > 1:
             metrics[stream]["folds_top1"] = [metrics[stream]["top1"]] * folds
         with (folder / f"predictions_{stream}.csv").open("w", encoding="utf-8", newline="") as file:

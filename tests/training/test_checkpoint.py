@@ -14,7 +14,6 @@ from torch import nn
 from moclip_lite.errors import CheckpointError
 from moclip_lite.storage.files import read_tensors, write_tensors
 from moclip_lite.training.checkpoint import (
-    check_sources,
     labels_digest,
     load_arrays,
     load_weights,
@@ -148,47 +147,3 @@ def test_a_damaged_file_has_no_description_and_is_not_loaded(path: Path) -> None
     assert read_description(path) is None
     with pytest.raises(CheckpointError, match=r"fusion\.safetensors is missing"):
         load_weights(path, network(), LABELS)
-
-
-# Sources
-
-BOTH = ("motion_network", "encoder")
-PRESENT: dict[str, str | None] = {"motion_network": "m" * 32, "encoder": "e" * 32}
-
-
-def test_a_head_on_its_own_features_is_accepted(path: Path) -> None:
-    check_sources(path, PRESENT, BOTH)
-    check_sources(path, {**PRESENT, "encoder": "other"}, ("motion_network",))  # a source it does not look at
-    check_sources(path, {}, BOTH)  # not known yet
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"motion_network": "other"}, r"trained on another motion network than .*motion\.safetensors"),
-        ({"motion_network": None}, r"trained on a motion network that is missing \(.*motion\.safetensors"),
-        ({"encoder": "other"}, r"other CLIP weights.*--pretrained"),
-        ({"encoder": None}, r"other CLIP weights.*--pretrained"),
-    ],
-    ids=str,
-)
-def test_a_head_on_other_features_is_refused(change: dict[str, Any], message: str, path: Path) -> None:
-    with pytest.raises(CheckpointError, match=message) as error:
-        check_sources(path, {**PRESENT, **change}, BOTH)
-    assert f"`moclip run {path.parent}` trains it again" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("source", "words"), [("motion_network", "motion network"), ("encoder", "CLIP weights")]
-)
-def test_a_head_that_does_not_name_its_source_is_refused(source: str, words: str, path: Path) -> None:
-    rewrite(path, lambda arrays, metadata: metadata.pop(source))
-    with pytest.raises(CheckpointError, match=f"does not say which {words} it was trained on"):
-        check_sources(path, PRESENT, BOTH)
-
-
-def test_the_message_names_the_run_of_a_fold(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "folds" / "p0" / "fusion.safetensors"
-    save_weights(path, network(), LABELS, {})
-    with pytest.raises(CheckpointError, match=f"`moclip run {tmp_path / 'run'}` trains"):
-        check_sources(path, PRESENT, BOTH)

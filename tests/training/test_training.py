@@ -17,12 +17,9 @@ from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
 from moclip_lite.motion.network import create_motion_net, list_motion_nets
 from moclip_lite.results.metrics import score
 from moclip_lite.results.statistics import wilson
+from moclip_lite.training.classification import Batch, fit
 from moclip_lite.training.costs import count_cost
-from moclip_lite.training.loop import (
-    Batch,
-    fit,
-    seed_all,
-)
+from moclip_lite.training.device import seed_all
 from moclip_lite.training.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -67,7 +64,7 @@ def test_training_is_repeatable_and_seeded() -> None:
 def test_an_interrupted_training_goes_on_to_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moclip_lite.training.loop._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("moclip_lite.training.classification._SAVE_EVERY", 0.0)
     whole, _ = trained("concat_mlp", 8)
     state = tmp_path / "state.safetensors"
 
@@ -90,7 +87,7 @@ def test_an_interrupted_training_goes_on_to_the_same_result(
 def test_a_checkpoint_of_something_else_is_not_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    monkeypatch.setattr("moclip_lite.training.loop._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("moclip_lite.training.classification._SAVE_EVERY", 0.0)
     state = tmp_path / "state.safetensors"
     trained("concat_mlp", 3, checkpoint=state, fingerprint="x")
     if damage == "cut":
@@ -220,11 +217,11 @@ def test_unknown_names_list_the_known() -> None:
 def test_scores() -> None:
     scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]], np.float32)
     result = score(scores, np.array([0, 1, 1, 0]), ["a", "b", "c"])
-    assert result["top1"] == 75.0
-    assert result["top5"] == 100.0
-    assert result["per_class"] == {"a": 100.0, "b": 50.0, "c": None}
-    assert result["macro"] == 75.0
-    assert result["n"] == 4
+    assert result.top1 == 75.0
+    assert result.top5 == 100.0
+    assert result.per_class == {"a": 100.0, "b": 50.0, "c": None}
+    assert result.macro == 75.0
+    assert result.n == 4
     with pytest.raises(ValueError, match="finite"):
         score(np.full((1, 3), np.nan, np.float32), np.array([0]), ["a", "b", "c"])
     with pytest.raises(ValueError, match="no test clip"):

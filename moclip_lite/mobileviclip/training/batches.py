@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -78,7 +78,7 @@ class PairBatches:
         self.steps = len(self.pairs) // self.pairs_per_step
         """Steps of an epoch."""
 
-    def between(self, first: int, last: int) -> Iterator[Batch]:
+    def between(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Batches of the steps from `first` up to but not with `last`, counted over all epochs.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A training on files from beginning to end: model, pairs, run folder, processes."""
+"""Video-text training in a run folder: model, pairs, processes and results."""
 
 from __future__ import annotations
 
@@ -20,30 +20,35 @@ from ..encoder import ModelSpec, located
 from ..model import MobileViCLIP
 from ..weights import RANDOM, create_mobileviclip, save_model
 from .batches import pairs_per_step
-from .fit import VideoTextSettings, fit_video_text
 from .pairs import FilePairs, Pair
+from .settings import VideoTextSettings
+from .task import fit_video_text
 
 __all__ = ["train_video_text"]
 
-_NOTE: Final = "training.json"
+_DESCRIPTION: Final = "training.json"
 
 
 def train_video_text(
     pairs: Sequence[Pair],
     spec: ModelSpec,
     settings: VideoTextSettings,
-    out: Path,
+    folder: Path,
     device: torch.device,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Train on pairs and write `out`/model.safetensors and `out`/metrics.json.
+    """Train on pairs and write `folder`/model.safetensors and `folder`/metrics.json.
 
-    Under torchrun each process takes its share of every batch. What was finished before is kept: the same
-    call goes on from the folder's checkpoint.
+    Under torchrun each process computes its part of every batch. The same call continues an interrupted training
+    from the folder's checkpoint.
+
+    Returns:
+        The metrics.
 
     Raises:
-        ConfigError: the folder holds a training of something else.
-        ConfigError, CheckpointError, WeightsUnavailable: the model can't be had.
+        ConfigError: the folder holds another training, or an unknown model or tag.
+        CheckpointError: a checkpoint that does not fit.
+        WeightsUnavailable: weights that can't be downloaded.
         DataError: the pairs can't be used.
     """
     spec = located(spec)
@@ -53,93 +58,95 @@ def train_video_text(
         origin = model.weights
         source = FilePairs(pairs, model.config)
         step = pairs_per_step(len(pairs), settings.batch, part.world)
-        about = _about(spec, settings, step, model, source)
-        _refuse_another(out, about)
+        description = _describe(spec, settings, step, model, source)
+        _refuse_another(folder, description)
         duplicates = source.duplicates()
         if part.leads:
-            write_json(out / _NOTE, about)
+            write_json(folder / _DESCRIPTION, description)
             reporter.say(f"training {model.describe()} on {len(pairs)} pairs, {step} per step")
             if duplicates.summary():
                 reporter.say(duplicates.summary())
 
-        def tell(done: int, total: int, loss: float) -> None:
+        def on_step(done: int, total: int, loss: float) -> None:
             if part.leads:
                 reporter.progress("train", done, total)
 
         result = fit_video_text(
-            model, source, settings, device=device, checkpoint=out / "checkpoint.safetensors",
-            fingerprint=about["fingerprint"], on_step=tell,
-        )  # fmt: skip
+            model,
+            source,
+            settings,
+            device=device,
+            checkpoint=folder / "checkpoint.safetensors",
+            fingerprint=description["fingerprint"],
+            on_step=on_step,
+        )
         unread = {str(pairs[index].clip): reason for index, reason in sorted(result.unread.items())}
-        metrics = {
-            "epochs": result.history, "pairs": len(pairs), "pairs_per_step": step, "repeats": asdict(duplicates),
-            "unread": unread,
-        }  # fmt: skip
+        counts = {"pairs": len(pairs), "pairs_per_step": step, "repeats": asdict(duplicates)}
+        metrics = {"epochs": result.history, **counts, "unread": unread}
         if part.leads:
             model.random_parts = _still_random(model, origin, settings.freeze_text)
             start = "random weights" if origin == "random" else origin
             model.weights = f"trained on {len(pairs)} pairs from {start}"
-            save_model(out / "model.safetensors", model)
-            write_json(out / "metrics.json", metrics)
+            save_model(folder / "model.safetensors", model)
+            write_json(folder / "metrics.json", metrics)
         return metrics
 
 
 def _still_random(model: MobileViCLIP, origin: str, text_frozen: bool) -> tuple[str, ...]:
-    """What is random after training as well: what a frozen text tower was not given."""
+    """Parts that are random after training too: those of a frozen text tower."""
     if not text_frozen:
         return ()
     before = ("text tower",) if origin == "random" else model.random_parts
     return tuple(part for part in before if part.startswith("text tower"))
 
 
-def _about(
+def _describe(
     spec: ModelSpec, settings: VideoTextSettings, step: int, model: MobileViCLIP, source: FilePairs
 ) -> dict[str, Any]:
-    """What is trained on what, in plain values, with a digest of it all.
+    """Description of what is trained on what, in plain values, with its digest.
 
-    The processes and each one's batch have no part in it, the pairs of a step do: two processes with 16 pairs
-    each train as one with 32.
+    It contains the pairs per step instead of the number of processes and each one's batch: two processes with 16
+    pairs each train as one with 32.
     """
-    chosen = {key: value for key, value in asdict(settings).items() if key not in ("batch", "threads")}
-    what = {"spec": asdict(spec), "settings": chosen, "pairs_per_step": step}
-    rows = enumerate(source.pairs)
-    said = [[str(pair.clip.absolute()), source.group(number), *pair.captions] for number, pair in rows]
-    text = json.dumps([what, weights_digest(model), said])
-    about = {
-        **what,
-        "pairs": len(said),
-        "weights": model.weights,
-        "fingerprint": digest_bytes([text.encode()]),
+    chosen = {
+        "spec": asdict(spec),
+        "settings": settings.model_dump(mode="json", exclude={"batch", "threads"}),
+        "pairs_per_step": step,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(about))  # tuples become lists
-    return plain
+    rows = [
+        [str(pair.clip.absolute()), source.group(number), *pair.captions]
+        for number, pair in enumerate(source.pairs)
+    ]
+    content = json.dumps([chosen, weights_digest(model), rows])
+    fingerprint = digest_bytes([content.encode()])
+    return {**chosen, "pairs": len(rows), "weights": model.weights, "fingerprint": fingerprint}
 
 
-def _refuse_another(out: Path, about: dict[str, Any]) -> None:
-    """Refuse a folder that holds the training of something else.
+def _refuse_another(folder: Path, description: dict[str, Any]) -> None:
+    """Refuse a folder that holds another training.
 
     Raises:
-        ConfigError: it does; the message says in what they differ.
+        ConfigError: it does; the message names a difference.
     """
-    if not (out / _NOTE).is_file():
+    if not (folder / _DESCRIPTION).is_file():
         return
-    before = read_json(out / _NOTE)
-    if before == about:
+    existing = read_json(folder / _DESCRIPTION)
+    if existing == description:
         return
-    there, here = _leaves(before), _leaves(about)
-    different = [
+    there, here = _flatten(existing), _flatten(description)
+    differences = [
         f"{key.rpartition('.')[2]} {there.get(key)} there, {value} here"
         for key, value in here.items()
         if there.get(key) != value and key != ".fingerprint"
     ]
-    reason = different[0] if different else "its clips, captions or first weights are others"
-    raise ConfigError(f"{out} holds another training ({reason}); choose another folder with --out")
+    reason = differences[0] if differences else "its clips, captions or initial weights differ"
+    raise ConfigError(f"{folder} holds another training ({reason}); choose another folder with --out")
 
 
-def _leaves(value: Any, key: str = "") -> dict[str, Any]:
+def _flatten(value: Any, key: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {".a.b": 1}."""
     if not isinstance(value, dict):
         return {key: value}
     return {
-        name: leaf for part, inner in value.items() for name, leaf in _leaves(inner, f"{key}.{part}").items()
+        name: leaf for part, inner in value.items() for name, leaf in _flatten(inner, f"{key}.{part}").items()
     }

@@ -1,4 +1,4 @@
-"""Encoders of windows of motion: [N, 2 L, rows, columns] in pixels per frame -> [N, feature_dim]."""
+"""Encoders of motion windows: [N, 2 L, rows, columns] in pixels per frame -> [N, feature_dim]."""
 
 from .efficientnet import EfficientNetEncoder
 from .fields import FieldEncoder

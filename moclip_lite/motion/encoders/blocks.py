@@ -1,4 +1,4 @@
-"""What the small encoders are made of."""
+"""Layers of the small encoders."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Residual", "compress", "stages", "stem", "summary"]
+__all__ = ["Residual", "compress", "mean_max_pool", "stages", "stem"]
 
 
 def compress(motion: Tensor) -> Tensor:
-    """Pixels per frame to network units: linear below a pixel, logarithmic above; 0 stays 0."""
+    """Compress pixels per frame: linear below a pixel, logarithmic above; 0 stays 0."""
     return torch.asinh(motion)
 
 
-def summary(maps: Tensor) -> Tensor:
-    """[N, C, h, w] -> [N, 2 C]: the mean tells how much moves, the maximum what moves most.
-
-    Small actors need the latter.
-    """
+def mean_max_pool(maps: Tensor) -> Tensor:
+    """[N, C, h, w] -> [N, 2 C]: the mean, and the maximum, which keeps small actors visible."""
     return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
 
 
@@ -33,34 +30,34 @@ def stages(width: int, before: nn.Module | None = None) -> nn.Sequential:
     """Four residual stages of `width` x 1 to 4 channels, halving rows and columns three times.
 
     Args:
-        width: channels that come in.
+        width: input channels.
         before: applied at the start of each stage's residual branch.
     """
-    blocks: list[nn.Module] = []
-    channels = width
-    for stage in range(4):
-        after = (stage + 1) * width
-        blocks.append(Residual(channels, after, stride=1 if stage == 0 else 2, before=before))
-        channels = after
-    return nn.Sequential(*blocks)
+    channels = [width, width, 2 * width, 3 * width, 4 * width]
+    return nn.Sequential(
+        *(
+            Residual(channels[stage], channels[stage + 1], stride=1 if stage == 0 else 2, before=before)
+            for stage in range(4)
+        )
+    )
 
 
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al. 2016)."""
 
-    def __init__(self, channels: int, after: int, stride: int, before: nn.Module | None = None) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, before: nn.Module | None = None) -> None:
         super().__init__()
         self.before = before if before is not None else nn.Identity()
-        self.first = nn.Conv2d(channels, after, 3, stride=stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(after)
-        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(after)
+        self.first = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels != after:
+        if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after)
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        out = functional.relu(self.first_norm(self.first(self.before(x))))
-        return functional.relu(self.second_norm(self.second(out)) + self.shortcut(x))
+        hidden = functional.relu(self.first_norm(self.first(self.before(x))))
+        return functional.relu(self.second_norm(self.second(hidden)) + self.shortcut(x))

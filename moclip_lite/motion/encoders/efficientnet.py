@@ -1,4 +1,4 @@
-"""The paper's encoder (MoCLIP-Lite, arXiv 2509.17084)."""
+"""EfficientNet-B0 on a resized field: the encoder of MoCLIP-Lite (arXiv 2509.17084)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class EfficientNetEncoder(nn.Module):
 
     def __init__(self, frames: int, pretrained: bool) -> None:
         super().__init__()
-        import timm  # seconds to import, and only for this network
+        import timm  # seconds to import, and needed by this network only
 
         self.frames = frames
         try:
             # timm averages the RGB stem for two channels, as the paper does.
             self.net = timm.create_model("efficientnet_b0", pretrained=pretrained, in_chans=2, num_classes=0)
-        except Exception as error:  # the hub client raises many kinds; all mean the same to the user
+        except Exception as error:  # hub clients raise many classes
             raise WeightsUnavailable(
-                "ImageNet weights of efficientnet_b0 can't be downloaded here; "
+                "the ImageNet weights of efficientnet_b0 can't be downloaded here; "
                 "set motion.pretrained=false to start from random weights"
             ) from error
         self.input_norm = nn.BatchNorm2d(2)

@@ -1,18 +1,13 @@
 """A 2-D network on each field, averaged over the window.
 
-By itself it is blind to order in time: the control of :mod:`.shift`, with the same weights and operations.
+It can't see the order of fields: the control of :mod:`.shift`, with the same weights and operations.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .blocks import (
-    compress,
-    stages,
-    stem,
-    summary,
-)
+from .blocks import compress, mean_max_pool, stages, stem
 
 __all__ = ["FieldEncoder"]
 
@@ -43,4 +38,4 @@ class FieldEncoder(nn.Module):
     def forward(self, motion: Tensor) -> Tensor:
         """[N, 2 L, H, W] -> [N, feature_dim]."""
         maps = self.maps(motion)
-        return summary(maps.flatten(0, 1)).reshape(*maps.shape[:2], -1).mean(dim=1)
+        return mean_max_pool(maps.flatten(0, 1)).reshape(*maps.shape[:2], -1).mean(dim=1)

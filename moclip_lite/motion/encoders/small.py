@@ -1,21 +1,16 @@
-"""Stacked vectors: a window's fields are channels of one picture (Simonyan and Zisserman 2014)."""
+"""A 2-D network on stacked fields: those of a window are its channels (Simonyan and Zisserman 2014)."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .blocks import (
-    compress,
-    stages,
-    stem,
-    summary,
-)
+from .blocks import compress, mean_max_pool, stages, stem
 
 __all__ = ["SmallEncoder"]
 
 
 class SmallEncoder(nn.Module):
-    """Residual CNN on stacked vectors.
+    """Residual CNN on the stacked fields of a window.
 
     Args:
         frames: fields in a window (L).
@@ -36,4 +31,4 @@ class SmallEncoder(nn.Module):
 
     def forward(self, motion: Tensor) -> Tensor:
         """[N, 2 L, H, W] -> [N, feature_dim]."""
-        return summary(self.maps(motion)[:, 0])
+        return mean_max_pool(self.maps(motion)[:, 0])

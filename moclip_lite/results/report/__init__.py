@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...storage.files import atomic_path, write_text
 from ..read import Run
 from .markdown import markdown_table
-from .tables import COSTS, SCORES, STREAM_WORDS, failure_rows, stream_table
+from .tables import COSTS, SCORES, failure_rows, stream_table
 
 if TYPE_CHECKING:
     from .content import Content
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "COSTS",
     "SCORES",
-    "STREAM_WORDS",
     "failure_rows",
     "markdown_table",
     "stream_table",

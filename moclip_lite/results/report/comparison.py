@@ -10,7 +10,7 @@ from ...storage.files import write_text
 from ..compare import Comparison, StreamDifference
 from .document import Block, Document, Folded, Paragraph, Section, Table
 from .sections import DIFFERENCE_HEADER, VERDICT_RULE, difference_cells
-from .tables import COSTS, SCORES, STREAM_WORDS, Column, interval_words, stream_table
+from .tables import COSTS, SCORES, Column, interval_words, stream_table
 
 __all__ = ["comparison_document", "write_comparison"]
 
@@ -25,7 +25,7 @@ _METHOD: Final = (
 def comparison_document(c: Comparison) -> Document:
     """Scores, differences, classes that changed, settings and costs."""
     rows = [
-        [d.run, STREAM_WORDS[d.stream], str(d.difference.clips), *difference_cells(d.difference)]
+        [d.run, d.stream.words, str(d.difference.clips), *difference_cells(d.difference)]
         for d in c.differences
     ]
     sections = [
@@ -89,7 +89,7 @@ def _classes(c: Comparison, d: StreamDifference) -> list[Block]:
     if len(changed) > 2 * _EXTREMES:
         changed = changed[:_EXTREMES] + changed[-_EXTREMES:]
     rows = [[r.label, str(r.clips), f"{r.points:+.1f}", str(r.only_a), str(r.only_b)] for r in changed]
-    title = f"{d.run}, {STREAM_WORDS[d.stream]}"
+    title = f"{d.run}, {d.stream.words}"
     header = ["class", "clips", "points", "gained", "lost"]
     if d.stream == c.runs[0].main:
         return [Table(header, rows, title)]

@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from ...datasets.synthetic.clips import accuracy_ceilings
+from ...streams import Stream
 from ..paired import Difference, compare_predictions
 from ..read import ClipKey, Prediction, Run
 from .charts import curves_svg
 from .pictures import ClipPicture, disagreements, select_pictures
-from .tables import STREAM_WORDS
 
 __all__ = ["ClassRow", "Content", "Matrix", "MotionEffect", "gather"]
 
@@ -62,7 +62,7 @@ class MotionEffect:
         gained_clips, lost_clips: some of them, drawn.
     """
 
-    stream: str
+    stream: Stream
     words: str
     gained: int
     lost: int
@@ -113,12 +113,14 @@ def gather(run: Run, paths: Mapping[str, Path]) -> Content:
     """
     main, predictions = run.main, run.predictions
     differences = [
-        (STREAM_WORDS[stream], compare_predictions(predictions[main], predictions[stream], run.groups))
+        (stream.words, compare_predictions(predictions[main], predictions[stream], run.groups))
         for stream in run.streams
         if stream != main and predictions.get(main, {}).keys() & predictions.get(stream, {}).keys()
     ]
     effect = _motion_effect(run, paths)
-    shown = [s for s in ("fusion", "motion", "appearance") if s in predictions] or list(predictions)[:1]
+    shown = [s for s in (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE) if s in predictions] or list(
+        predictions
+    )[:1]
     return Content(
         run=run,
         differences=differences,
@@ -130,13 +132,13 @@ def gather(run: Run, paths: Mapping[str, Path]) -> Content:
 
 
 def _motion_effect(run: Run, paths: Mapping[str, Path]) -> MotionEffect | None:
-    stream = next((s for s in ("fusion", "motion") if s in run.predictions), None)
-    if stream is None or "appearance" not in run.predictions:
+    stream = next((s for s in (Stream.FUSION, Stream.MOTION) if s in run.predictions), None)
+    if stream is None or Stream.APPEARANCE not in run.predictions:
         return None
-    moving, still = run.predictions[stream], run.predictions["appearance"]
+    moving, still = run.predictions[stream], run.predictions[Stream.APPEARANCE]
     return MotionEffect(
         stream=stream,
-        words=STREAM_WORDS[stream],
+        words=stream.words,
         gained=len(disagreements(moving, still)),
         lost=len(disagreements(still, moving)),
         gained_clips=select_pictures(moving, still, paths, _PICTURES),
@@ -144,7 +146,7 @@ def _motion_effect(run: Run, paths: Mapping[str, Path]) -> MotionEffect | None:
     )
 
 
-def _matrix(stream: str, predictions: Mapping[ClipKey, Prediction], labels: list[str]) -> Matrix:
+def _matrix(stream: Stream, predictions: Mapping[ClipKey, Prediction], labels: list[str]) -> Matrix:
     number = {label: i for i, label in enumerate(labels)}
     counts = np.zeros((len(labels), len(labels)), np.int64)
     for p in predictions.values():
@@ -157,7 +159,7 @@ def _matrix(stream: str, predictions: Mapping[ClipKey, Prediction], labels: list
     ]
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cell[2], *cell[:2]))
     confusions = [(labels[row], labels[column], clips) for row, column, clips, _ in wrong[:_CONFUSIONS]]
-    return Matrix(stream, STREAM_WORDS[stream], labels, cells, confusions)
+    return Matrix(stream, stream.words, labels, cells, confusions)
 
 
 def _classes(run: Run, effect: MotionEffect | None) -> list[ClassRow]:
@@ -165,10 +167,10 @@ def _classes(run: Run, effect: MotionEffect | None) -> list[ClassRow]:
     gained: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     if effect is not None:
-        moving, still = run.predictions[effect.stream], run.predictions["appearance"]
+        moving, still = run.predictions[effect.stream], run.predictions[Stream.APPEARANCE]
         gained.update(moving[key].label for key in disagreements(moving, still))
         lost.update(moving[key].label for key in disagreements(still, moving))
-    accuracy: dict[str, Any] = {stream: run.metrics[stream]["per_class"] for stream in run.streams}
+    accuracy: dict[str, Any] = {stream: scores.per_class for stream, scores in run.metrics.streams.items()}
     return [
         ClassRow(
             label, clips[label], {s: by.get(label) for s, by in accuracy.items()}, gained[label], lost[label]

@@ -8,8 +8,8 @@ from typing import Final
 
 import yaml
 
+from ...streams import TABLE_ORDER, used_sections
 from ..paired import Difference
-from ..used_sections import used_sections
 from .content import Content
 from .document import (
     Block,
@@ -25,7 +25,7 @@ from .document import (
     Share,
     Table,
 )
-from .tables import COSTS, PUBLISHED, SCORES, STREAM_WORDS, failure_rows, interval_words, stream_table
+from .tables import COSTS, PUBLISHED, SCORES, failure_rows, interval_words, stream_table
 
 Level = tuple[float, list[str]]  # an accuracy, and the classes that have it
 
@@ -88,14 +88,14 @@ def _summary(content: Content) -> str:
             "Weights were selected on validation clips taken from the training part; the test clips were used once."
         )
     if "clip" in used_sections(content.run.streams):
-        parts.append(f"Appearance features: {metrics.get('appearance_weights', 'unknown')}.")
+        parts.append(f"Appearance features: {metrics.appearance_weights or 'unknown'}.")
     return " ".join(parts)
 
 
 def _scores(content: Content) -> list[Block]:
     run = content.run
     header, rows = stream_table(SCORES, run.metrics, content.ceilings)
-    shown = [stream for stream in STREAM_WORDS if run.metrics.get(stream)]
+    shown = [stream for stream in TABLE_ORDER if stream in run.metrics.streams]
     table = Table(header, rows, bold=shown.index(run.main))
     if not content.ceilings:
         return [table]
@@ -113,18 +113,18 @@ def _differences(content: Content) -> list[Block]:
     rows = [[words, *difference_cells(d)] for words, d in content.differences]
     method = content.differences[0][1].method
     return [
-        Table([f"{STREAM_WORDS[content.run.main]} against", *DIFFERENCE_HEADER], rows),
+        Table([f"{content.run.main.words} against", *DIFFERENCE_HEADER], rows),
         Paragraph(f"Points are percentage points. Intervals: {method}. {VERDICT_RULE}"),
     ]
 
 
 def _folds(content: Content) -> list[Block]:
-    metrics, folds = content.run.metrics, content.run.metrics.get("folds", [])
-    streams = [s for s in content.run.streams if len(metrics[s].get("folds_top1", [])) == len(folds)]
+    metrics, folds = content.run.metrics, content.run.metrics.folds
+    streams = [s for s in content.run.streams if len(metrics.streams[s].folds_top1) == len(folds)]
     if len(folds) < 2 or not streams:
         return []
     rows = [
-        [str(fold), *(f"{metrics[s]['folds_top1'][number]:.1f}" for s in streams)]
+        [str(fold), *(f"{metrics.streams[s].folds_top1[number]:.1f}" for s in streams)]
         for number, fold in enumerate(folds)
     ]
     caption = "top-1 % of each fold; the scores above are over the test clips of all folds"
@@ -164,13 +164,13 @@ def _classes(content: Content) -> list[Block]:
         for accuracy, group in groupby(sorted(tested), key=lambda row: row[0])
     }
     if len(levels) == 1:
-        return [Paragraph(f"{STREAM_WORDS[main]}: each class has {tested[0][0]:.0f} %."), every]
+        return [Paragraph(f"{main.words}: each class has {tested[0][0]:.0f} %."), every]
     count = min(_EXTREMES, len(tested) // 2)
     lowest = _first(list(levels.items())[:-1], count)
     highest = _first(list(levels.items())[: len(lowest) - 1 : -1], count)
     return [
-        Table(["class", "%"], _class_rows(lowest), f"lowest accuracy, {STREAM_WORDS[main]}"),
-        Table(["class", "%"], _class_rows(highest), f"highest accuracy, {STREAM_WORDS[main]}"),
+        Table(["class", "%"], _class_rows(lowest), f"lowest accuracy, {main.words}"),
+        Table(["class", "%"], _class_rows(highest), f"highest accuracy, {main.words}"),
         every,
     ]
 
@@ -247,18 +247,18 @@ def _published(content: Content) -> list[Block]:
 
 
 def _wall_time(content: Content) -> list[Block]:
-    seconds = content.run.metrics.get("seconds", {})
+    seconds = content.run.metrics.seconds
     rows = [[stage.replace("_", " "), f"{value:.1f}"] for stage, value in seconds.items() if value]
     return [Table(["stage", "seconds"], rows)] if rows else []
 
 
 def _notes(content: Content) -> list[Block]:
-    notes = content.run.metrics.get("notes")
+    notes = content.run.metrics.notes
     return [Bullets(notes)] if notes else []
 
 
 def _failures(content: Content) -> list[Block]:
-    rows = failure_rows(content.run.metrics.get("failures", []))
+    rows = failure_rows(content.run.metrics.failures)
     return [Table(["clip", "stage", "reason"], rows, f"{len(rows)} in all")] if rows else []
 
 

@@ -6,15 +6,16 @@ A column of the score or cost table is one line in ``SCORES`` or ``COSTS``; ever
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from ...streams import TABLE_ORDER, Stream
+from ..metrics import Cost, Metrics, StreamScores
 from .document import Cell, Range
 
 __all__ = [
     "COSTS",
     "PUBLISHED",
     "SCORES",
-    "STREAM_WORDS",
     "Column",
     "Row",
     "failure_rows",
@@ -22,22 +23,13 @@ __all__ = [
     "stream_table",
 ]
 
-STREAM_WORDS: Final = {
-    "motion": "motion only (network)",
-    "motion_head": "motion only (head, control)",
-    "zero_shot": "zero-shot (control)",
-    "appearance_frame": "appearance only, one frame (control)",
-    "appearance": "appearance only (head)",
-    "fusion": "fusion",
-}
-
 
 class Row(NamedTuple):
     """A stream's scores and costs; `ceiling` is the highest accuracy that its input allows, if known."""
 
-    stream: str
-    scores: Mapping[str, Any]
-    costs: Mapping[str, Any]
+    stream: Stream
+    scores: StreamScores
+    cost: Cost | None
     ceiling: float | None
 
 
@@ -53,23 +45,27 @@ def _millions(count: float | None) -> str:
 
 
 def _gflops(row: Row) -> str:
-    gflops = row.costs.get("gflops") or 0.0
+    gflops = (row.cost.gflops if row.cost else None) or 0.0
     return f"{gflops:.2f}" if gflops >= 0.005 else ""
 
 
-_STREAM: Final = Column("stream", lambda row: STREAM_WORDS[row.stream])
-_TOP1: Final = Column("top-1 %", lambda row: f"{row.scores['top1']:.1f}")
-_TRAINED: Final = Column("trained", lambda row: _millions(row.costs.get("trainable")))
+def _latency(row: Row) -> str:
+    return f"{row.cost.latency_ms:.1f}" if row.cost and row.cost.latency_ms else ""
+
+
+_STREAM: Final = Column("stream", lambda row: row.stream.words)
+_TOP1: Final = Column("top-1 %", lambda row: f"{row.scores.top1:.1f}")
+_TRAINED: Final = Column("trained", lambda row: _millions(row.cost.trainable if row.cost else None))
 _GFLOPS: Final = Column("GFLOPs", _gflops)
 
 SCORES: Final = (
     _STREAM,
     _TOP1,
-    Column("95 % interval", lambda row: Range(row.scores["top1"], *row.scores["ci95"])),
+    Column("95 % interval", lambda row: Range(row.scores.top1, *row.scores.ci95)),
     Column("ceiling %", lambda row: "" if row.ceiling is None else f"{row.ceiling:.0f}"),
-    Column("macro %", lambda row: f"{row.scores['macro']:.1f}"),
-    Column("top-5 %", lambda row: f"{row.scores['top5']:.1f}" if len(row.scores["per_class"]) > 5 else ""),
-    Column("clips", lambda row: str(row.scores["n"])),
+    Column("macro %", lambda row: f"{row.scores.macro:.1f}"),
+    Column("top-5 %", lambda row: f"{row.scores.top5:.1f}" if len(row.scores.per_class) > 5 else ""),
+    Column("clips", lambda row: str(row.scores.n)),
     _TRAINED,
     _GFLOPS,
 )
@@ -77,40 +73,39 @@ SCORES: Final = (
 COSTS: Final = (
     _STREAM,
     _TOP1,
-    Column("parameters", lambda row: _millions(row.costs.get("parameters"))),
+    Column("parameters", lambda row: _millions(row.cost.parameters if row.cost else None)),
     _TRAINED,
     _GFLOPS,
-    Column("ms", lambda row: f"{row.costs['latency_ms']:.1f}" if row.costs.get("latency_ms") else ""),
+    Column("ms", _latency),
 )
 
 
 def stream_table(
-    columns: Iterable[Column], metrics: Mapping[str, Any], ceilings: Mapping[str, float] | None = None
+    columns: Iterable[Column], metrics: Metrics, ceilings: Mapping[str, float] | None = None
 ) -> tuple[list[str], list[list[Cell]]]:
     """Header and rows, a row per tested stream; columns that are empty in all rows are left out.
 
     Args:
         columns: ``SCORES`` or ``COSTS``.
-        metrics: the content of metrics.json.
+        metrics: of a run.
         ceilings: stream -> highest accuracy that its input allows, in percent, where that is known.
     """
-    costs, ceilings = metrics.get("costs", {}), ceilings or {}
-    streams = [
-        Row(stream, metrics[stream], costs.get(stream) or {}, ceilings.get(stream))
-        for stream in STREAM_WORDS
-        if metrics.get(stream)
+    rows = [
+        Row(stream, metrics.streams[stream], metrics.costs.get(stream), (ceilings or {}).get(stream))
+        for stream in TABLE_ORDER
+        if stream in metrics.streams
     ]
-    filled = [column for column in columns if any(column.cell(row) for row in streams)]
-    return [c.header for c in filled], [[c.cell(row) for c in filled] for row in streams]
+    filled = [column for column in columns if any(column.cell(row) for row in rows)]
+    return [c.header for c in filled], [[c.cell(row) for c in filled] for row in rows]
 
 
-def interval_words(metrics: Mapping[str, Any]) -> str:
+def interval_words(metrics: Metrics) -> str:
     """How the intervals of the score table were computed, and over which sampling units."""
     streams_of: dict[str, list[str]] = {}
-    for stream, words in STREAM_WORDS.items():
-        if scores := metrics.get(stream):
-            method = scores.get("ci95_over") or f"Wilson over {scores['n']} clips"
-            streams_of.setdefault(method, []).append(words)
+    for stream in TABLE_ORDER:
+        if scores := metrics.streams.get(stream):
+            method = scores.ci95_over or f"Wilson over {scores.n} clips"
+            streams_of.setdefault(method, []).append(stream.words)
     if len(streams_of) == 1:
         return f"Intervals: 95 %, {next(iter(streams_of))}."
     parts = [f"{', '.join(streams)}: {method}" for method, streams in streams_of.items()]

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from ...blocks import BLOCK_COLUMNS
 from ...errors import BackendUnavailable, MalformedStream, MotionError
 from ...motion import MotionFrame, PictType
-from ..base import Backend, ExportedPicture, with_assumed_distances
-from ..libav import require_vectors
+from ..base import Backend
+from ..exported import ExportedPicture, require_vectors, with_assumed_distances
 from . import child
 
 __all__ = ["MvExtractorBackend"]

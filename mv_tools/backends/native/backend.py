@@ -7,34 +7,33 @@ reference index and the reference's PicOrderCnt. Field pictures are pictures of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ...display import SQUARE
 from ...errors import MalformedStream
 from ...metadata import VideoMetadata, read_metadata
 from ...motion import MotionFrame
-from ...pictures.packets import PacketIndex, read_packets
-from ...pictures.scan import native_available
-from ...source import open_video
+from ...pictures.h264_headers import native_available
+from ...pictures.packets import PacketIndex
 from ...stream_info import PictureHeader, PictureStatistics, StreamParameters
 from ..base import Backend, OtherBackend
-from .packet_reader import PacketReader
-from .saved_index import load_scan, save_scan
+from .frames import FrameBuilder
+from .packet_reader import PacketReader, packet_groups
+from .presentation import PresentedPictures
 
 if TYPE_CHECKING:
     from ..._h264mv import Picture, PictureInfo, StreamIndex
 
 __all__ = ["NativeBackend"]
 
-_GROUP: Final = 16  # pictures parsed together, of those chosen
-_AHEAD: Final = 4  # packets that go to the parser's threads at once
-_UNREAD: Final = -1  # position of a picture whose slice headers can't be read
+_CHOSEN_GROUP: Final = 16  # chosen pictures parsed together
+
+ParsedFrame: TypeAlias = "tuple[MotionFrame, Picture]"
 
 
 class NativeBackend(Backend):
@@ -58,7 +57,7 @@ class NativeBackend(Backend):
         """Headers of all pictures.
 
         Raises:
-            OtherBackend: not H.264, or it uses a feature that is not parsed, or no header can be read.
+            OtherBackend: not H.264, an unsupported feature, or no header can be read.
             MalformedStream: no picture can be decoded.
         """
         scan, name = self.scan, self.source.name
@@ -76,26 +75,57 @@ class NativeBackend(Backend):
         raise OtherBackend(f"{name}: {scan.malformed}", expected=False)
 
     def save_index(self, path: Path) -> None:
+        from .saved_index import save_scan  # needs safetensors
+
         save_scan(self.scan, self.pictures, self.source, path)
 
     def load_index(self, path: Path) -> None:
+        from .saved_index import load_scan  # needs safetensors
+
         self.scan, self.pictures = load_scan(path, self.source)
+
+    @property
+    def _infos(self) -> list[PictureInfo]:
+        """Headers of all pictures in decoding order."""
+        _ = self._headers  # refuses a stream without them
+        return self.scan.infos
+
+    @cached_property
+    def _presented(self) -> PresentedPictures:
+        return PresentedPictures(self._headers, self._infos, self.pictures)
+
+    @cached_property
+    def _builder(self) -> FrameBuilder:
+        return FrameBuilder(self._presented, self.display)
+
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        return self._presented.frame_of
+
+    @property
+    def coded_order(self) -> npt.NDArray[np.int64]:
+        return self._presented.decode_rank
+
+    @cached_property
+    def keyframes(self) -> list[int]:
+        infos = self._presented.infos_presented
+        return [i for i, info in enumerate(infos) if info is not None and info.keyframe]
 
     @cached_property
     def metadata(self) -> VideoMetadata:
-        first = self._infos[0]
-        high = first.coded_height * (1 if first.structure == "frame" else 2)
-        found = read_metadata(
+        first, parameters = self._infos[0], self.parameters
+        height = first.coded_height * (1 if first.structure == "frame" else 2)
+        metadata = read_metadata(
             self.source,
             self.index,
             self.pictures,
             self.display,
-            coded=(first.coded_width, high),
-            entropy="cabac" if first.cabac else "cavlc",
+            coded=(first.coded_width, height),
+            entropy=parameters.entropy_coding,
         )
-        values = {**vars(found), "num_frames": len(self)}
-        values["profile"] = found.profile or self.parameters.profile  # MP4 is opened without looking in
-        return VideoMetadata(**values)
+        # An MP4 file is opened without decoding, which leaves the profile unknown.
+        profile = metadata.profile or parameters.profile
+        return replace(metadata, num_frames=len(self), profile=profile)
 
     @property
     def parameters(self) -> StreamParameters:
@@ -109,234 +139,116 @@ class NativeBackend(Backend):
         )
 
     @property
-    def _infos(self) -> list[PictureInfo]:
-        """Headers of all pictures, in decoding order."""
-        _ = self._headers  # refuses a stream without them
-        return self.scan.infos
-
-    @cached_property
-    def _numbered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Position in decoding order (or _UNREAD) and frame of each presented picture."""
-        infos = self._infos
-        parts: dict[int, list[int]] = {}
-        for position, info in enumerate(infos):
-            parts.setdefault(info.frame, []).append(position)
-        frames: dict[int, list[int]] = {}
-        for positions in parts.values():
-            positions.sort(key=lambda position: infos[position].order_poc)
-            frames.setdefault(min(infos[position].sample for position in positions), positions)
-        numbered = [
-            (position, frame)
-            for frame, packet in enumerate(self.pictures.packet.tolist())
-            for position in frames.get(packet, [_UNREAD])
-        ]
-        table = np.array(numbered, np.int64).reshape(-1, 2)
-        return table[:, 0], table[:, 1]
-
-    @property
-    def _positions(self) -> npt.NDArray[np.int64]:
-        return self._numbered[0]
-
-    @property
-    def frame_of(self) -> npt.NDArray[np.int64]:
-        return self._numbered[1]
-
-    @cached_property
-    def _presented(self) -> dict[int, int]:
-        """Presentation index by position in decoding order."""
-        return {position: i for i, position in enumerate(self._positions.tolist()) if position != _UNREAD}
-
-    @property
     def headers(self) -> list[PictureHeader | None]:
-        known = self._infos
-        infos = (None if position == _UNREAD else known[position] for position in self._positions)
-        return [None if info is None else _header(info) for info in infos]
-
-    @cached_property
-    def coded_order(self) -> npt.NDArray[np.int64]:
-        packets = self.pictures.packet[self.frame_of]
-        order = np.lexsort((self._positions, packets))
-        return np.argsort(order, kind="stable").astype(np.int64)
-
-    @cached_property
-    def _timeline(self) -> tuple[list[int], list[int], list[float] | None, int]:
-        """Decoding index and frame by presentation index; seconds by frame; PicOrderCnt per frame interval."""
-        seconds = self.pictures.seconds
-        times = None if seconds is None else seconds.tolist()
-        return self.coded_order.tolist(), self.frame_of.tolist(), times, self._headers.poc_interval()
-
-    @cached_property
-    def keyframes(self) -> list[int]:
-        infos = self._infos
-        return [
-            i
-            for i, position in enumerate(self._positions.tolist())
-            if position != _UNREAD and infos[position].keyframe
-        ]
-
-    @cached_property
-    def _lost(self) -> list[tuple[int, str]]:
-        """Packets behind the first picture that give none because of damage, and why."""
-        first, presented = int(self.pictures.packet.min()), self.pictures.position_of
-        errors = dict(reversed(self._headers.errors()))  # of several the first
-        errors |= dict(self.pictures.damaged)
-        samples = {info.sample for info in self._infos}
-        return sorted(
-            (packet, why)
-            for packet, why in errors.items()
-            if packet > first and packet not in presented and packet not in samples
-        )
+        return [None if info is None else _header(info) for info in self._presented.infos_presented]
 
     def frames(self) -> Iterator[MotionFrame]:
-        for frame, _ in self._pictures(intra=False):
+        for frame, _ in self._parse_all(intra=False):
+            yield frame
+
+    def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
+        for frame, _ in self._parse_at(indices, intra=False):
             yield frame
 
     def described(
         self, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
-        found = self._pictures(intra=True) if indices is None else self._pictures_at(indices, intra=True)
-        for frame, picture in found:
+        parsed = self._parse_all(intra=True) if indices is None else self._parse_at(indices, intra=True)
+        for frame, picture in parsed:
             yield frame, PictureStatistics(**picture.statistics())
 
-    def _pictures(self, *, intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
-        """All pictures in presentation order, as frames and as the parser gives them.
+    def _parse_all(self, *, intra: bool) -> Iterator[ParsedFrame]:
+        """All pictures in presentation order; damaged ones are reported in their places.
 
         Args:
-            intra: read slice data of I pictures as well, which say nothing of motion.
+            intra: read slice data of I pictures as well, which hold no motion.
         """
-        waiting: dict[int, tuple[MotionFrame, Picture] | None] = dict.fromkeys(self._unread)
+        unreadable = self._presented.unreadable
+        waiting: dict[int, ParsedFrame | None] = dict.fromkeys(unreadable)
+        lost = self._presented.lost[::-1]
+        index_of = self._presented.index_of
         upcoming = 0
-        lost = self._lost[::-1]
-        presented = self._presented
-        for picture in self._parse_all(intra):
+        for picture in self._decode_order(intra):
             info = picture.info
             while lost and lost[-1][0] < info.sample:
                 self.report(None, lost.pop()[1])
-            index = presented.get(info.decode_index)
-            if index is None:  # the decoder does not put it out
+            index = index_of.get(info.decode_index)
+            if index is None:  # the decoder does not output it
                 continue
             waiting[index] = self._usable(picture, info, index)
             while upcoming in waiting:
                 ready = waiting.pop(upcoming)
-                if upcoming in self._unread:
-                    self.report(upcoming, self._unread[upcoming])
+                if upcoming in unreadable:
+                    self.report(upcoming, unreadable[upcoming])
                 upcoming += 1
                 if ready is not None:
                     yield ready
-        for _, why in reversed(lost):
-            self.report(None, why)
+        for _, reason in reversed(lost):
+            self.report(None, reason)
         for index in range(upcoming, len(self)):
-            self.report(index, self._unread.get(index, f"picture {index} could not be read"))
+            self.report(index, unreadable.get(index, f"picture {index} could not be read"))
 
-    @cached_property
-    def _unread(self) -> dict[int, str]:
-        """Pictures that libavcodec puts out although their slice headers can't be read, and why."""
-        errors = dict(reversed(self._headers.errors()))
-        unread = np.nonzero(self._positions == _UNREAD)[0].tolist()
-        packets = self.pictures.packet[self.frame_of[unread]].tolist()
-        return {
-            i: errors.get(packet, f"no slice header of picture {packet} (decoding order) can be read")
-            for i, packet in zip(unread, packets, strict=True)
-        }
+    def _decode_order(self, intra: bool) -> Iterator[Picture]:
+        """All pictures in decoding order."""
+        from ..._h264mv import Decoder, H264Error
 
-    def _usable(self, picture: Picture, info: PictureInfo, index: int) -> tuple[MotionFrame, Picture] | None:
+        parser = Decoder(threads=self.threads, intra=intra, **self.scan.framing)
+        number = 0
+        try:
+            for packets in packet_groups(self.source, self.scan, self.threads):
+                yield from parser.push_many(packets, number)
+                number += len(packets)
+            yield from parser.finish()
+        except H264Error as error:
+            raise MalformedStream(f"{self.source.name}: {error}") from error
+
+    def _parse_at(self, indices: Sequence[int], *, intra: bool) -> Iterator[ParsedFrame]:
+        """Chosen pictures in presentation order."""
+        if 2 * len(indices) <= len(self):
+            yield from self._parse_chosen(list(indices), intra)
+            return
+        chosen = set(indices)  # most of the file: one pass in order
+        for frame, picture in self._parse_all(intra=intra):
+            if frame.index in chosen:
+                yield frame, picture
+            if frame.index == indices[-1]:
+                return
+
+    def _parse_chosen(self, indices: list[int], intra: bool) -> Iterator[ParsedFrame]:
+        """Parse groups of chosen pictures, reading the file from front to back."""
+        from ..._h264mv import H264Error
+
+        headers, unreadable = self._headers, self._presented.unreadable
+        with PacketReader(self.source, self.scan) as reader:
+            for start in range(0, len(indices), _CHOSEN_GROUP):
+                group = indices[start : start + _CHOSEN_GROUP]
+                for index in unreadable.keys() & set(group):
+                    self.report(index, unreadable[index])
+                    group.remove(index)
+                positions = self._presented.position[group].tolist()
+                packets = reader.read(sorted(headers.samples(positions, intra=intra)))
+                try:
+                    pictures = headers.parse(positions, packets, threads=self.threads, intra=intra)
+                except H264Error as error:
+                    raise MalformedStream(f"{self.source.name}: {error}") from error
+                for index, picture in zip(group, pictures, strict=True):
+                    usable = self._usable(picture, picture.info, index)
+                    if usable is not None:
+                        yield usable
+
+    def _usable(self, picture: Picture, info: PictureInfo, index: int) -> ParsedFrame | None:
+        """The picture as a frame; None if it is damaged, which is reported."""
         packets = self.index
-        if packets.cut is not None and packets.corrupt[info.sample] and info.sample == len(packets) - 1:
-            self.report(index, packets.cut)
+        last = info.sample == len(packets) - 1
+        if last and packets.truncation is not None and packets.corrupt[info.sample]:
+            self.report(index, packets.truncation)
             return None
         if picture.damage is not None:
             self.report(index, picture.damage)
             return None
         if picture.lost_reference:
             self.guessed[index] = None
-        return self._frame(picture, info, index), picture
-
-    def _parse_all(self, intra: bool) -> Iterator[Picture]:
-        """All pictures in decoding order."""
-        from ..._h264mv import Decoder as Parser
-        from ..._h264mv import H264Error
-
-        parser = Parser(threads=self.threads, intra=intra, **self.scan.framing)
-        number = 0
-        try:
-            for samples in self._groups():
-                yield from parser.push_many(samples, number)
-                number += len(samples)
-            yield from parser.finish()
-        except H264Error as error:
-            raise MalformedStream(f"{self.source.name}: {error}") from error
-
-    def _groups(self) -> Iterator[list[bytes]]:
-        """The packets in groups."""
-        kept = self.scan.kept
-        # Pictures are taken as soon as they are there: their arrays are used again while in the caches.
-        size = 1 if self.threads == 1 else _AHEAD
-        if kept is not None:
-            yield from (kept[i : i + size] for i in range(0, len(kept), size))
-            return
-        with open_video(self.source, packets_only=True) as (container, stream):
-            packets = read_packets(container, stream)
-            while group := [bytes(packet) for packet in islice(packets, size)]:
-                yield group
-
-    def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
-        for frame, _ in self._pictures_at(indices, intra=False):
-            yield frame
-
-    def _pictures_at(self, indices: Sequence[int], *, intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
-        """Chosen pictures in presentation order, as frames and as the parser gives them."""
-        if 2 * len(indices) > len(self):  # most of the file: one pass in order
-            wanted = set(indices)
-            for frame, picture in self._pictures(intra=intra):
-                if frame.index in wanted:
-                    yield frame, picture
-                if frame.index == indices[-1]:
-                    return
-            return
-        yield from self._parse_chosen(list(indices), intra)
-
-    def _parse_chosen(self, indices: list[int], intra: bool) -> Iterator[tuple[MotionFrame, Picture]]:
-        """Parse groups of pictures, reading the file from front to back."""
-        from ..._h264mv import H264Error
-
-        headers = self._headers
-        with PacketReader(self.source, self.scan) as reader:
-            for start in range(0, len(indices), _GROUP):
-                chosen = indices[start : start + _GROUP]
-                for index in self._unread.keys() & set(chosen):
-                    self.report(index, self._unread[index])
-                    chosen.remove(index)
-                positions = self._positions[chosen].tolist()
-                samples = reader.read(sorted(headers.samples(positions, intra=intra)))
-                try:
-                    pictures = headers.parse(positions, samples, threads=self.threads, intra=intra)
-                except H264Error as error:
-                    raise MalformedStream(f"{self.source.name}: {error}") from error
-                for index, picture in zip(chosen, pictures, strict=True):
-                    usable = self._usable(picture, picture.info, index)
-                    if usable is not None:
-                        yield usable
-
-    def _frame(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
-        decoded, frame_of, seconds, interval = self._timeline
-        frame, display = frame_of[index], self.display
-        return MotionFrame.trusted(
-            index=index,
-            decode_index=decoded[index],
-            frame_index=frame,
-            pts_seconds=seconds[frame] if seconds is not None else None,
-            pict_type=info.pict_type,
-            is_keyframe=info.keyframe,
-            structure=info.structure,
-            poc=info.poc,
-            poc_interval=interval,
-            orientation=display.orientation,
-            sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
-            **_interlaced(picture, info),
-            mv=picture.mv,
-            ref_idx=picture.ref_idx,
-            ref_poc=picture.ref_poc,
-        )
+        return self._builder.build(picture, info, index), picture
 
 
 def _header(info: PictureInfo) -> PictureHeader:
@@ -348,15 +260,3 @@ def _header(info: PictureInfo) -> PictureHeader:
         slices=info.slices,
         bits=info.nal_bits,
     )
-
-
-def _interlaced(picture: Picture, info: PictureInfo) -> dict[str, Any]:
-    """What only pictures with fields have, for :class:`MotionFrame`."""
-    if info.structure != "frame":
-        return {"other_parity": picture.other_parity}
-    mask = picture.field_mask
-    if mask is None:
-        return {}
-    blocks = mask.repeat(4, axis=0).repeat(4, axis=1)
-    blocks.setflags(write=False)
-    return {"field_blocks": blocks, "field_poc": info.field_poc}

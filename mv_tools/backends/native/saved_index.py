@@ -1,14 +1,16 @@
-"""A scan of an H.264 file kept beside it: written, bound to that very file, read back.
+"""The scan of an H.264 file saved beside it: written, bound to the file's content, read back.
 
-An index is a .safetensors file. The file is untrusted: all fields are validated.
+An index is a .safetensors file. It is untrusted: all fields are validated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,10 @@ from safetensors.numpy import save as save_tensors
 from ...atomic import atomic_write
 from ...display import Display
 from ...errors import MalformedStream, UnsupportedStream
-from ...pictures.index import NO_TAG, PictureIndex, picture_index
-from ...pictures.packets import NO_PTS, PacketIndex, StreamFacts
-from ...pictures.scan import Framing, StreamScan
+from ...pictures.h264_headers import Framing
+from ...pictures.index import PictureIndex, picture_index
+from ...pictures.packets import NO_PACKET, NO_PTS, PacketIndex, StreamProperties
+from ...pictures.scan import StreamScan
 from ...source import Source
 
 if TYPE_CHECKING:
@@ -29,118 +32,86 @@ if TYPE_CHECKING:
 
 __all__ = ["load_scan", "save_scan"]
 
-_KIND: Final = "mv_tools H.264 index 3"
-_PROBES: Final = 64  # places of the file that its fingerprint looks at
-_LONGEST: Final = 1e6  # seconds a tick
-_LATEST: Final = 1 << 62  # ticks
-_PROBE_BYTES: Final = 4096
-_ENDS: Final = 65536
-_PACKETS: Final = ("pts", "dts", "duration", "keyframe", "shown", "corrupt", "size", "position")
-_FLAGS: Final = ("keyframe", "shown", "corrupt", "entry", "damage")
-_ARRAYS: Final[dict[str, type[np.generic]]] = {
-    **{
-        name: np.bool_ if name in _FLAGS else np.int64
-        for name in (*_PACKETS, "packet", "entry", "damage", "doubts")
-    },
+Tensors: TypeAlias = dict[str, npt.NDArray[np.generic]]
+
+_KIND: Final = "mv_tools H.264 index 4"
+_FINGERPRINT_PARTS: Final = 64  # places of the file that its fingerprint covers
+_PART_BYTES: Final = 4096
+_END_BYTES: Final = 65536
+_MAX_TICK_SECONDS: Final = 1e6
+_MAX_TICKS: Final = 1 << 62
+_MAX_SIDE: Final = 1 << 16  # samples
+_PACKET_COLUMNS: Final = ("pts", "dts", "duration", "keyframe", "displayed", "corrupt", "size", "position")
+_FLAGS: Final = ("keyframe", "displayed", "corrupt", "picture_entry", "picture_corrupt")
+_INT64_TENSORS: Final = (*_PACKET_COLUMNS, "picture_packet", "damaged_packets")
+_DTYPES: Final[dict[str, type[np.generic]]] = {
+    **dict.fromkeys(_INT64_TENSORS, np.int64),
+    **dict.fromkeys(_FLAGS, np.bool_),
     "units": np.uint8,
     "extradata": np.uint8,
 }
-
-
-def _fingerprint(source: Source) -> str:
-    """Of a file's size, both ends and places between them: tells files apart without reading all."""
-    size = source.size
-    places = [(0, _ENDS), (max(0, size - _ENDS), _ENDS)]
-    places += [(size * i // _PROBES, _PROBE_BYTES) for i in range(1, _PROBES)]
-    digest = hashlib.sha256(size.to_bytes(8, "little"))
-    with source.open_raw() as file:
-        for start, count in places:
-            file.seek(start)
-            digest.update(file.read(count))
-    return digest.hexdigest()
-
-
-def _digest(tensors: dict[str, npt.NDArray[np.generic]], about: dict[str, str]) -> str:
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name in _ARRAYS:
-        digest.update(len(tensors[name]).to_bytes(8, "little") + tensors[name].tobytes())
-    return digest.hexdigest()
+_STREAM_TYPES: Final = {
+    "codec": str,
+    "profile": (str, type(None)),
+    "width": int,
+    "height": int,
+    "rate": (list, type(None)),
+    "seconds": (float, type(None)),
+    "reorder_depth": int,
+    "probed": bool,
+}
 
 
 def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Path) -> None:
-    """Write a scan as .safetensors; the file appears when it is complete."""
+    """Write a scan as .safetensors; the file appears when it is complete.
+
+    Raises:
+        UnsupportedStream: not an H.264 stream.
+    """
     if scan.headers is None:
-        raise UnsupportedStream(f"{source.name}: only an H.264 stream has an index to keep")
-    index = scan.packets
-    tensors: dict[str, npt.NDArray[np.generic]] = {
-        **{name: getattr(index, name) for name in _PACKETS},
-        "packet": pictures.packet,
-        "entry": pictures.entry,
-        "damage": pictures.corrupt,
-        "doubts": pictures.doubts,
+        raise UnsupportedStream(f"{source.name}: only an H.264 stream has an index to save")
+    packets = scan.packets
+    tensors: Tensors = {
+        **{name: getattr(packets, name) for name in _PACKET_COLUMNS},
+        "picture_packet": pictures.packet,
+        "picture_entry": pictures.entry,
+        "picture_corrupt": pictures.corrupt,
+        "damaged_packets": pictures.damaged_packets,
         "units": np.frombuffer(scan.headers.log(), np.uint8),
         "extradata": np.frombuffer(scan.framing["extradata"] or b"", np.uint8),
     }
-    about = {
+    metadata = {
         "kind": _KIND,
         "fingerprint": _fingerprint(source),
-        "time_base": index.time_base.hex(),
-        "exact_seeks": str(int(index.exact_seeks)),
-        "cut": index.cut or "",
+        "time_base": packets.time_base.hex(),
+        "exact_seeks": str(int(packets.exact_seeks)),
+        "truncation": packets.truncation or "",
         "length_size": str(scan.framing["length_size"]),
-        "stream": index.stream.to_json(),
-        "display": json.dumps(scan.display.to_plain()),
+        "stream": _stream_to_json(packets.stream),
+        "display": json.dumps(scan.display.to_json()),
         "decoded": str(int(pictures.decoded)),
-        "head": str(int(pictures.head)),
-        "damaged": json.dumps(pictures.damaged),
+        "needs_first_packet": str(int(pictures.needs_first_packet)),
+        "refused": json.dumps(pictures.refused),
     }
-    about["digest"] = _digest(tensors, about)
+    metadata["digest"] = _digest(tensors, metadata)
     with atomic_write(path) as draft:
-        draft.write_bytes(save_tensors(tensors, about))
+        draft.write_bytes(save_tensors(tensors, metadata))
 
 
 def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
-    """Read what :func:`save_scan` wrote for this very file.
+    """Read what :func:`save_scan` wrote for this file.
 
     Raises:
         FileNotFoundError: there is no such file.
         MalformedStream: not an index, damaged, or of another file.
     """
-    from ..._h264mv import H264Error, StreamIndex
+    from ..._h264mv import H264Error
 
     data, stamp = path.read_bytes(), source.stamp
     try:
-        tensors = load_tensors(data)
-        about = _metadata(data)
-        digest = about.pop("digest")
-        if about["kind"] != _KIND or {n: a.dtype for n, a in tensors.items()} != _ARRAYS:
-            raise ValueError("it is of another kind or version")
-        if any(a.ndim != 1 for a in tensors.values()) or digest != _digest(tensors, about):
-            raise ValueError("its digest does not match")
-        if about["fingerprint"] != _fingerprint(source):
-            raise ValueError(f"it is the index of another file than {source.name}, or that file has changed")
-        extradata = tensors["extradata"].tobytes() or None
-        framing: Framing = {"length_size": int(about["length_size"]), "extradata": extradata}
-        headers = StreamIndex.from_log(tensors["units"].tobytes(), length_size=framing["length_size"])
-        packets = PacketIndex(
-            stream=StreamFacts.from_json(about["stream"]),
-            **{name: tensors[name] for name in _PACKETS},
-            time_base=float.fromhex(about["time_base"]),
-            exact_seeks=about["exact_seeks"] == "1",
-            cut=about["cut"] or None,
-        )
-        display = Display.from_plain(json.loads(about["display"]))
-        _check(packets, headers)
-        _check_pictures(packets, tensors)
-        pictures = picture_index(
-            packets,
-            tensors["packet"],
-            tensors["entry"],
-            corrupt=tensors["damage"] if about["decoded"] == "1" else None,
-            doubts=tensors["doubts"].tolist(),
-            head=about["head"] == "1",
-            damaged=tuple((int(number), str(why)) for number, why in json.loads(about["damaged"])),
-        )
+        tensors, metadata = load_tensors(data), _metadata(data)
+        _check_identity(tensors, metadata, source)
+        return _scan(tensors, metadata, stamp)
     except (
         SafetensorError,
         H264Error,
@@ -151,40 +122,131 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
         AttributeError,
     ) as error:
         raise MalformedStream(f"{path}: not an index that can be used: {error}") from error
-    return StreamScan(packets, headers, framing, stamp, display), pictures
+
+
+def _scan(
+    tensors: Tensors, metadata: dict[str, str], stamp: tuple[int, int]
+) -> tuple[StreamScan, PictureIndex]:
+    """The scan and the pictures that an index describes."""
+    from ..._h264mv import StreamIndex
+
+    extradata = tensors["extradata"].tobytes() or None
+    framing: Framing = {"length_size": int(metadata["length_size"]), "extradata": extradata}
+    headers = StreamIndex.from_log(tensors["units"].tobytes(), length_size=framing["length_size"])
+    packets = PacketIndex(
+        stream=_stream_from_json(metadata["stream"]),
+        **{name: tensors[name] for name in _PACKET_COLUMNS},  # type: ignore[arg-type]
+        time_base=float.fromhex(metadata["time_base"]),
+        exact_seeks=metadata["exact_seeks"] == "1",
+        truncation=metadata["truncation"] or None,
+    )
+    display = Display.from_json(json.loads(metadata["display"]))
+    _check_packets(packets, headers)
+    _check_pictures(packets, tensors)
+    pictures = picture_index(
+        packets,
+        tensors["picture_packet"],  # type: ignore[arg-type]
+        tensors["picture_entry"],  # type: ignore[arg-type]
+        corrupt=tensors["picture_corrupt"] if metadata["decoded"] == "1" else None,  # type: ignore[arg-type]
+        damaged_packets=tensors["damaged_packets"].tolist(),
+        needs_first_packet=metadata["needs_first_packet"] == "1",
+        refused=tuple((int(number), str(reason)) for number, reason in json.loads(metadata["refused"])),
+    )
+    scan = StreamScan(packets=packets, headers=headers, framing=framing, stamp=stamp, display=display)
+    return scan, pictures
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """The header's __metadata__ of a .safetensors file that was already checked."""
+    """The header's __metadata__ of a .safetensors file whose header is valid."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return dict(header["__metadata__"])
 
 
-def _check(packets: PacketIndex, headers: StreamIndex) -> None:
-    """What holds for each scan, whatever the digest says."""
+def _fingerprint(source: Source) -> str:
+    """Digest of a file's size, both ends and parts between them; tells files apart without reading all."""
+    size = source.size
+    parts = [(0, _END_BYTES), (max(0, size - _END_BYTES), _END_BYTES)]
+    parts += [(size * i // _FINGERPRINT_PARTS, _PART_BYTES) for i in range(1, _FINGERPRINT_PARTS)]
+    digest = hashlib.sha256(size.to_bytes(8, "little"))
+    with source.open_raw() as file:
+        for start, count in parts:
+            file.seek(start)
+            digest.update(file.read(count))
+    return digest.hexdigest()
+
+
+def _digest(tensors: Tensors, metadata: dict[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in _DTYPES:
+        digest.update(len(tensors[name]).to_bytes(8, "little") + tensors[name].tobytes())
+    return digest.hexdigest()
+
+
+def _stream_to_json(stream: StreamProperties) -> str:
+    rate = None if stream.rate is None else [stream.rate.numerator, stream.rate.denominator]
+    return json.dumps({**asdict(stream), "rate": rate})
+
+
+def _stream_from_json(text: str) -> StreamProperties:
+    """Read what `_stream_to_json` returned.
+
+    Raises:
+        ValueError: the text has another form.
+    """
+    value: Any = json.loads(text)
+    if not isinstance(value, dict) or value.keys() != _STREAM_TYPES.keys():
+        raise ValueError("unexpected fields in its description of the stream")
+    if not all(isinstance(value[name], kind) for name, kind in _STREAM_TYPES.items()):  # type: ignore[arg-type]
+        raise ValueError("unexpected types in its description of the stream")
+    if not 0 <= value["width"] <= _MAX_SIDE or not 0 <= value["height"] <= _MAX_SIDE:
+        raise ValueError("its picture size is beyond any stream's")
+    rate = value["rate"]
+    return StreamProperties(**{**value, "rate": None if rate is None else _rate(rate)})
+
+
+def _rate(numbers: list[Any]) -> Fraction:
+    integers = [type(number) for number in numbers] == [int, int]
+    if not integers or not 0 <= numbers[0] < 1 << 31 or not 0 < numbers[1] < 1 << 31:
+        raise ValueError("its frame rate is not a fraction")
+    return Fraction(*numbers)
+
+
+def _check_identity(tensors: Tensors, metadata: dict[str, str], source: Source) -> None:
+    """Check that the index is of this kind, complete and of this file; removes its digest."""
+    digest = metadata.pop("digest")
+    if metadata["kind"] != _KIND or {name: array.dtype for name, array in tensors.items()} != _DTYPES:
+        raise ValueError("it is of another kind or version")
+    if any(array.ndim != 1 for array in tensors.values()) or digest != _digest(tensors, metadata):
+        raise ValueError("its digest does not match")
+    if metadata["fingerprint"] != _fingerprint(source):
+        raise ValueError(f"it is the index of another file than {source.name}, or that file has changed")
+
+
+def _check_packets(packets: PacketIndex, headers: StreamIndex) -> None:
+    """Check what holds for each scan, whatever the digest says."""
     count = len(packets)
-    lengths = {len(getattr(packets, name)) for name in _PACKETS}
-    if not count or lengths != {count} or not 0 < packets.time_base <= _LONGEST:
+    lengths = {len(getattr(packets, name)) for name in _PACKET_COLUMNS}
+    if not count or lengths != {count} or not 0 < packets.time_base <= _MAX_TICK_SECONDS:
         raise ValueError("its tables disagree")
     if packets.stream.codec != "h264":
         raise ValueError("it is of another codec")
     for stamps in (packets.pts, packets.dts):
-        if (np.abs(stamps[stamps != NO_PTS]) > _LATEST).any():
+        if (np.abs(stamps[stamps != NO_PTS]) > _MAX_TICKS).any():
             raise ValueError("its times are out of range")
-    if packets.duration.min() < 0 or packets.duration.max() > _LATEST or packets.size.min() < 0:
+    if packets.duration.min() < 0 or packets.duration.max() > _MAX_TICKS or packets.size.min() < 0:
         raise ValueError("its packets are of negative size or length")
     if not len(headers) or max(headers.picture_samples()) >= count:
         raise ValueError("its pictures lie outside of the file")
 
 
-def _check_pictures(packets: PacketIndex, tensors: dict[str, npt.NDArray[np.generic]]) -> None:
-    picture, doubts = tensors["packet"].astype(np.int64), tensors["doubts"].astype(np.int64)
-    if {len(tensors["entry"]), len(tensors["damage"])} != {len(picture)} or not len(picture):
+def _check_pictures(packets: PacketIndex, tensors: Tensors) -> None:
+    packet, damaged = tensors["picture_packet"].astype(np.int64), tensors["damaged_packets"].astype(np.int64)
+    lengths = {len(tensors["picture_entry"]), len(tensors["picture_corrupt"])}
+    if not len(packet) or lengths != {len(packet)}:
         raise ValueError("its tables disagree")
-    known = picture[picture != NO_TAG]
-    if picture.min() < NO_TAG or picture.max() >= len(packets) or len(np.unique(known)) < len(known):
-        raise ValueError("its numbering of pictures lies outside of the file")
-    if not packets.shown[known].all() or (
-        len(doubts) and not 0 <= doubts.min() <= doubts.max() < len(packets)
-    ):
+    known = packet[packet != NO_PACKET]
+    in_file = packet.min() >= NO_PACKET and packet.max() < len(packets)
+    damage_in_file = not len(damaged) or 0 <= damaged.min() <= damaged.max() < len(packets)
+    unique = len(np.unique(known)) == len(known)
+    if not (in_file and damage_in_file and unique and packets.displayed[known].all()):
         raise ValueError("its numbering of pictures lies outside of the file")

@@ -3,6 +3,7 @@
 //! - [`nal`]: NAL units in byte streams (Annex B) and in samples with length prefixes; emulation
 //!   prevention.
 //! - [`BitReader`]: fixed-length and Exp-Golomb codes of an RBSP.
+//! - [`index_log`]: the saved form of an index of a stream.
 //! - [`cabac`]: the arithmetic decoding engine with its probability state tables.
 //!
 //! H.264 (ITU-T H.264) and HEVC (ITU-T H.265) share these parts; clause numbers are those of H.264.
@@ -12,6 +13,7 @@
 mod bit_reader;
 pub mod cabac;
 mod error;
+pub mod index_log;
 pub mod nal;
 
 pub use bit_reader::BitReader;

@@ -1,49 +1,42 @@
 //! Streaming: samples in, pictures out, in decoding order.
 
 use bitstream::nal::Framing;
-use h264mv::Options;
 use pyo3::prelude::*;
 
-use crate::framing::{feed, feed_units, with_parameter_sets, Sink};
+use crate::codec::{self, Codec, Error};
+use crate::framing::{feed, feed_units, framing};
 use crate::picture::Picture;
 use crate::to_python;
-
-impl Sink for h264mv::Decoder {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()> {
-        self.push(nal, sample)
-    }
-
-    fn end_of_access_unit(&mut self) {
-        h264mv::Decoder::end_of_access_unit(self);
-    }
-}
 
 /// Parses pictures from samples, in decoding order.
 #[pyclass(module = "mv_tools._h264mv")]
 pub(crate) struct Decoder {
-    inner: h264mv::Decoder,
-    framing: Framing,
-    first_error: Option<h264mv::Error>,
+    inner: codec::Decoder,
+    stream: (Codec, Framing),
+    first_error: Option<Error>,
 }
 
 #[pymethods]
 impl Decoder {
-    /// `extradata` is an avcC record or Annex B parameter sets; `length_size` is taken from avcC.
+    /// `extradata` is an avcC or hvcC record or Annex B parameter sets; `length_size` is taken from the record.
     #[new]
-    #[pyo3(signature = (*, threads = 1, length_size = 0, extradata = None, intra = true))]
+    #[pyo3(signature = (*, codec = "h264", threads = 1, length_size = 0, extradata = None, intra = true))]
     fn new(
+        codec: &str,
         threads: usize,
         length_size: usize,
         extradata: Option<&[u8]>,
         intra: bool,
     ) -> PyResult<Self> {
-        let options = Options { threads, intra };
-        let (framing, units) = with_parameter_sets(length_size, extradata)?;
-        let mut inner = h264mv::Decoder::new(&options);
+        let codec = Codec::from_name(codec)?;
+        let declared = framing(length_size)?;
+        let configuration = codec.configuration(declared, extradata.unwrap_or(&[]));
+        let (framing, units) = configuration.map_err(to_python)?;
+        let mut inner = codec::Decoder::new(codec, threads, intra);
         let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(Decoder {
             inner,
-            framing,
+            stream: (codec, framing),
             first_error,
         })
     }
@@ -52,9 +45,9 @@ impl Decoder {
     fn push(&mut self, py: Python<'_>, sample: &[u8], number: u64) -> PyResult<Vec<Picture>> {
         let pictures = py.detach(|| {
             self.feed(sample, number)?;
-            Ok(self.take())
+            Ok(self.inner.take())
         });
-        pictures.map(|p| self.wrap(p)).map_err(to_python)
+        pictures.map(wrap).map_err(to_python)
     }
 
     /// Parses access units numbered from `first`; returns the pictures that are ready.
@@ -68,18 +61,18 @@ impl Decoder {
             for (number, sample) in (first..).zip(&samples) {
                 self.feed(sample, number)?;
             }
-            Ok(self.take())
+            Ok(self.inner.take())
         });
-        pictures.map(|p| self.wrap(p)).map_err(to_python)
+        pictures.map(wrap).map_err(to_python)
     }
 
     /// Ends the stream; returns the remaining pictures.
     fn finish(&mut self, py: Python<'_>) -> Vec<Picture> {
         let pictures = py.detach(|| {
             self.inner.finish();
-            self.take()
+            self.inner.take()
         });
-        self.wrap(pictures)
+        wrap(pictures)
     }
 
     /// The first error outside pictures that did not end the stream.
@@ -90,19 +83,13 @@ impl Decoder {
 }
 
 impl Decoder {
-    fn feed(&mut self, sample: &[u8], number: u64) -> h264mv::Result<()> {
-        let error = feed(&mut self.inner, self.framing, sample, number)?;
+    fn feed(&mut self, sample: &[u8], number: u64) -> Result<(), Error> {
+        let error = feed(&mut self.inner, self.stream, sample, number)?;
         self.first_error = self.first_error.take().or(error);
         Ok(())
     }
+}
 
-    fn take(&mut self) -> Vec<h264mv::Picture> {
-        std::iter::from_fn(|| self.inner.next_picture()).collect()
-    }
-
-    fn wrap(&self, pictures: Vec<h264mv::Picture>) -> Vec<Picture> {
-        let pool = self.inner.pool();
-        let wrap = |p| Picture::new(p, pool.clone());
-        pictures.into_iter().map(wrap).collect()
-    }
+fn wrap(pictures: Vec<codec::Picture>) -> Vec<Picture> {
+    pictures.into_iter().map(Picture::from).collect()
 }

@@ -1,11 +1,10 @@
 //! Framing of NAL units, and the loop over the units of a sample.
 
-use bitstream::nal::{AnnexB, Framing};
-use h264mv::AvcConfig;
+use bitstream::nal::Framing;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::to_python;
+use crate::codec::{Codec, Error, Sink};
 
 /// Framing for a `length_size` from Python: 0 for Annex B, else 1 to 4.
 pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
@@ -18,45 +17,21 @@ pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
     }
 }
 
-/// Framing and parameter sets from `extradata`, an avcC record or Annex B units.
-pub(crate) fn with_parameter_sets(
-    length_size: usize,
-    extradata: Option<&[u8]>,
-) -> PyResult<(Framing, Vec<Vec<u8>>)> {
-    let declared = framing(length_size)?;
-    let extradata = extradata.unwrap_or(&[]);
-    if extradata.first() == Some(&1) {
-        let config = AvcConfig::parse(extradata).map_err(|e| to_python(e.into()))?;
-        return Ok((Framing::Lengths(config.length_size), config.parameter_sets));
-    }
-    let units = AnnexB::new(extradata).map(|(_, nal)| nal.to_vec());
-    Ok((declared, units.collect()))
-}
-
-/// A consumer of NAL units.
-pub(crate) trait Sink {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()>;
-    /// Called for a sample with broken framing.
-    fn broken_sample(&mut self, _sample: u64, _error: &h264mv::Error) {}
-    fn end_of_access_unit(&mut self);
-}
-
 /// Pushes the units of a sample. Returns the first error after which the stream continues, or fails with
 /// one that ends it.
 pub(crate) fn feed(
     sink: &mut impl Sink,
-    framing: Framing,
+    (codec, framing): (Codec, Framing),
     sample: &[u8],
     number: u64,
-) -> h264mv::Result<Option<h264mv::Error>> {
+) -> Result<Option<Error>, Error> {
     let mut first = None;
-    for unit in framing.detect(sample, h264mv::is_plausible).units(sample) {
+    for unit in codec.framing_of(framing, sample).units(sample) {
         let pushed = match unit {
             Ok(nal) => sink.unit(nal, number),
             Err(malformed) => {
-                let error = malformed.into();
-                sink.broken_sample(number, &error);
-                Err(error)
+                sink.broken_sample(number, malformed);
+                Err(malformed.into())
             }
         };
         keep_first(pushed, &mut first)?;
@@ -67,10 +42,7 @@ pub(crate) fn feed(
 
 /// Pushes the units before the first sample; damaged ones may be sent again in samples. Returns as
 /// [`feed`].
-pub(crate) fn feed_units(
-    sink: &mut impl Sink,
-    units: &[Vec<u8>],
-) -> h264mv::Result<Option<h264mv::Error>> {
+pub(crate) fn feed_units(sink: &mut impl Sink, units: &[Vec<u8>]) -> Result<Option<Error>, Error> {
     let mut first = None;
     for unit in units {
         keep_first(sink.unit(unit, u64::MAX), &mut first)?;
@@ -79,11 +51,13 @@ pub(crate) fn feed_units(
 }
 
 /// Stores the first error, or fails with one that ends the stream.
-fn keep_first(pushed: h264mv::Result<()>, first: &mut Option<h264mv::Error>) -> h264mv::Result<()> {
+fn keep_first(pushed: Result<(), Error>, first: &mut Option<Error>) -> Result<(), Error> {
     match pushed {
-        Err(error @ h264mv::Error::Unsupported { .. }) => return Err(error),
-        Err(error) => drop(first.get_or_insert(error)),
-        Ok(()) => {}
+        Err(error) if error.is_unsupported() => Err(error),
+        Err(error) => {
+            first.get_or_insert(error);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
-    Ok(())
 }

@@ -3,62 +3,57 @@
 use std::collections::HashMap;
 
 use bitstream::nal::Framing;
-use h264mv::{Options, Pool};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::framing::{feed, feed_units, framing, with_parameter_sets, Sink};
+use crate::codec::{self, Codec, Error};
+use crate::framing::{feed, feed_units, framing};
 use crate::picture::{Picture, PictureInfo};
 use crate::to_python;
 
 /// Headers of a stream's pictures; parses chosen ones.
 #[pyclass(module = "mv_tools._h264mv")]
 pub(crate) struct StreamIndex {
-    inner: h264mv::StreamIndex,
-    framing: Framing,
-    first_error: Option<h264mv::Error>,
-}
-
-impl Sink for h264mv::StreamIndex {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> h264mv::Result<()> {
-        self.push(nal, sample)
-    }
-
-    fn broken_sample(&mut self, sample: u64, error: &h264mv::Error) {
-        self.record_error(sample, error.clone());
-    }
-
-    fn end_of_access_unit(&mut self) {
-        h264mv::StreamIndex::end_of_access_unit(self);
-    }
+    inner: codec::StreamIndex,
+    stream: (Codec, Framing),
+    first_error: Option<Error>,
 }
 
 #[pymethods]
 impl StreamIndex {
     #[new]
-    #[pyo3(signature = (*, length_size = 0, extradata = None))]
-    fn new(length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
-        let (framing, units) = with_parameter_sets(length_size, extradata)?;
-        let mut inner = h264mv::StreamIndex::new();
+    #[pyo3(signature = (*, codec = "h264", length_size = 0, extradata = None))]
+    fn new(codec: &str, length_size: usize, extradata: Option<&[u8]>) -> PyResult<Self> {
+        let codec = Codec::from_name(codec)?;
+        let declared = framing(length_size)?;
+        let configuration = codec.configuration(declared, extradata.unwrap_or(&[]));
+        let (framing, units) = configuration.map_err(to_python)?;
+        let mut inner = codec::StreamIndex::new(codec);
         let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(StreamIndex {
             inner,
-            framing,
+            stream: (codec, framing),
             first_error,
         })
     }
 
     /// Rebuilds the index that returned `log`.
     #[staticmethod]
-    #[pyo3(signature = (log, *, length_size))]
-    fn from_log(py: Python<'_>, log: PyBackedBytes, length_size: usize) -> PyResult<Self> {
+    #[pyo3(signature = (log, *, codec = "h264", length_size))]
+    fn from_log(
+        py: Python<'_>,
+        log: PyBackedBytes,
+        codec: &str,
+        length_size: usize,
+    ) -> PyResult<Self> {
+        let codec = Codec::from_name(codec)?;
         let framing = framing(length_size)?;
-        let inner = py.detach(|| h264mv::StreamIndex::from_log(&log));
+        let inner = py.detach(|| codec::StreamIndex::from_log(codec, &log));
         Ok(StreamIndex {
             inner: inner.map_err(to_python)?,
-            framing,
+            stream: (codec, framing),
             first_error: None,
         })
     }
@@ -75,12 +70,12 @@ impl StreamIndex {
         samples: Vec<PyBackedBytes>,
         first: u64,
     ) -> PyResult<()> {
-        let (index, framing) = (&mut self.inner, self.framing);
+        let (index, stream) = (&mut self.inner, self.stream);
         let first_error = py.detach(|| {
             (first..)
                 .zip(&samples)
                 .try_fold(None, |before, (number, sample)| {
-                    Ok(before.or(feed(index, framing, sample, number)?))
+                    Ok(before.or(feed(index, stream, sample, number)?))
                 })
         });
         let error = first_error.map_err(to_python)?;
@@ -90,8 +85,18 @@ impl StreamIndex {
 
     /// Slices that could not be added to a picture: sample number and error.
     fn errors(&self) -> Vec<(u64, String)> {
-        let errors = self.inner.errors().iter();
-        errors.map(|(sample, e)| (*sample, e.to_string())).collect()
+        self.inner.errors()
+    }
+
+    /// Sample numbers of pictures that are not decoded, since pictures that they refer to are missing.
+    fn skipped_leading(&self) -> Vec<u64> {
+        self.inner.skipped_leading()
+    }
+
+    /// Whether layers above the base layer are left out.
+    #[getter]
+    fn has_layers(&self) -> bool {
+        self.inner.has_layers()
     }
 
     /// Difference in PicOrderCnt between consecutive frames.
@@ -131,7 +136,7 @@ impl StreamIndex {
 
     /// Header information of all pictures.
     fn infos(&self) -> Vec<PictureInfo> {
-        let info = |i| self.inner.info(i).map(PictureInfo::from);
+        let info = |i| PictureInfo::of_index(&self.inner, i);
         (0..self.inner.len()).filter_map(info).collect()
     }
 
@@ -141,8 +146,7 @@ impl StreamIndex {
 
     /// Sample number of each picture.
     fn picture_samples(&self) -> Vec<u64> {
-        let sample = |i| self.inner.info(i).map(|info| info.sample);
-        (0..self.inner.len()).filter_map(sample).collect()
+        self.infos().iter().map(|info| info.sample).collect()
     }
 
     /// Positions in presentation order.
@@ -158,11 +162,7 @@ impl StreamIndex {
     /// Sample numbers that `parse` requires for `positions`.
     #[pyo3(signature = (positions, *, intra = true))]
     fn samples(&self, positions: Vec<usize>, intra: bool) -> Vec<u64> {
-        let options = Options {
-            intra,
-            ..Options::default()
-        };
-        self.inner.samples(&self.inner.needed(&positions), &options)
+        self.inner.samples(&self.inner.needed(&positions), intra)
     }
 
     /// Parses the pictures at `positions` and returns them in that order.
@@ -175,10 +175,10 @@ impl StreamIndex {
         threads: usize,
         intra: bool,
     ) -> PyResult<Vec<Picture>> {
-        let options = Options { threads, intra };
         let parsed = py.detach(|| {
             let split = |bytes| {
-                let framing = self.framing.detect(bytes, h264mv::is_plausible);
+                let (codec, declared) = self.stream;
+                let framing = codec.framing_of(declared, bytes);
                 framing.units(bytes).map_while(|unit| unit.ok()).collect()
             };
             let units: HashMap<u64, Vec<&[u8]>> = samples
@@ -186,14 +186,10 @@ impl StreamIndex {
                 .map(|(&number, bytes)| (number, split(bytes)))
                 .collect();
             let find = |sample: u64, at: u32| units.get(&sample)?.get(at as usize).copied();
-            self.inner.parse(&positions, &options, find)
+            self.inner.parse(&positions, (threads, intra), find)
         });
-        let pool = Pool::default();
         let pictures = parsed.map_err(to_python)?;
-        Ok(pictures
-            .into_iter()
-            .map(|p| Picture::new(p, pool.clone()))
-            .collect())
+        Ok(pictures.into_iter().map(Picture::from).collect())
     }
 
     /// The first error outside pictures that did not end the stream.
@@ -206,7 +202,7 @@ impl StreamIndex {
 impl StreamIndex {
     /// The first picture, whose parameter set describes the stream.
     fn first(&self) -> PyResult<PictureInfo> {
-        let info = self.inner.info(0).map(PictureInfo::from);
+        let info = PictureInfo::of_index(&self.inner, 0);
         info.ok_or_else(|| PyValueError::new_err("the index holds no picture"))
     }
 }

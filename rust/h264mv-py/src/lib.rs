@@ -1,6 +1,7 @@
-//! Python binding of `h264mv`: converts arrays and errors, and has no logic of its own.
+//! Python binding of `h264mv` and `h265mv`: converts arrays and errors, and has no logic of its own.
 
 mod arrays;
+mod codec;
 mod decoder;
 mod framing;
 mod index;
@@ -36,14 +37,14 @@ create_exception!(
 );
 
 /// The Python exception of an error.
-pub(crate) fn to_python(error: h264mv::Error) -> PyErr {
+pub(crate) fn to_python(error: codec::Error) -> PyErr {
     let text = error.to_string();
-    match error {
-        h264mv::Error::Malformed { .. } | h264mv::Error::LostReference { .. } => {
-            MalformedError::new_err(text)
-        }
-        h264mv::Error::Unsupported { .. } => UnsupportedError::new_err(text),
-        _ => LimitError::new_err(text),
+    if error.is_malformed() {
+        MalformedError::new_err(text)
+    } else if error.is_unsupported() {
+        UnsupportedError::new_err(text)
+    } else {
+        LimitError::new_err(text)
     }
 }
 

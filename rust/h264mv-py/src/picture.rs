@@ -1,18 +1,18 @@
 //! Pictures: header information and read-only views of their motion.
 
-use h264mv::{Pool, SliceType, Structure};
+use h264mv::Structure;
 use numpy::ndarray::IntoDimension;
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyArray3, PyArray4, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays;
+use crate::{arrays, codec};
 
 /// Header information of a picture.
 #[pyclass(frozen, get_all, module = "mv_tools._h264mv")]
 pub(crate) struct PictureInfo {
     decode_index: u64,
-    sample: u64,
+    pub(crate) sample: u64,
     frame: u32,
     second_field: bool,
     poc: i32,
@@ -60,9 +60,9 @@ impl From<&h264mv::PictureInfo> for PictureInfo {
             period: info.period,
             order_poc: info.order_poc,
             pict_type: match info.slice_type {
-                SliceType::I => "I",
-                SliceType::P => "P",
-                SliceType::B => "B",
+                h264mv::SliceType::I => "I",
+                h264mv::SliceType::P => "P",
+                h264mv::SliceType::B => "B",
             },
             structure: match info.structure {
                 Structure::Frame => "frame",
@@ -96,27 +96,86 @@ impl From<&h264mv::PictureInfo> for PictureInfo {
     }
 }
 
+impl From<&h265mv::PictureInfo> for PictureInfo {
+    fn from(info: &h265mv::PictureInfo) -> Self {
+        let sps = &info.sps;
+        PictureInfo {
+            decode_index: info.decode_index,
+            sample: info.sample,
+            frame: info.decode_index as u32,
+            second_field: false,
+            poc: info.poc,
+            field_poc: (None, None),
+            period: info.period,
+            order_poc: info.poc,
+            pict_type: match info.slice_type {
+                h265mv::SliceType::I => "I",
+                h265mv::SliceType::P => "P",
+                h265mv::SliceType::B => "B",
+            },
+            structure: "frame",
+            mbaff: false,
+            slices: info.slices,
+            idr: info.irap,
+            keyframe: info.irap,
+            recovery_frame_cnt: info.irap.then_some(0),
+            frame_num: 0,
+            gap: info.incomplete_references,
+            x264_build: None,
+            reference: info.reference,
+            cabac: true,
+            nal_bits: info.nal_bits,
+            coded_width: sps.width,
+            coded_height: sps.height,
+            profile_idc: sps.profile_idc as u8,
+            profile: sps.profile(),
+            level: sps.level(),
+            num_ref_frames: sps.max_dec_pic_buffering as u8,
+            num_reorder_frames: Some(sps.max_num_reorder_pics),
+            max_dec_frame_buffering: Some(sps.max_dec_pic_buffering),
+            frame_mbs_only: true,
+            gaps_allowed: false,
+            sar: sps.vui.sar,
+            frame_cropping: sps.conformance_rectangle(),
+        }
+    }
+}
+
+impl PictureInfo {
+    /// Header information of the picture at `position` of an index.
+    pub(crate) fn of_index(index: &codec::StreamIndex, position: usize) -> Option<Self> {
+        match index {
+            codec::StreamIndex::H264(index) => index.info(position).map(Self::from),
+            codec::StreamIndex::Hevc(index) => index.info(position).map(Self::from),
+        }
+    }
+}
+
 /// A parsed picture. Its arrays are read-only views that keep it alive.
 #[pyclass(frozen, module = "mv_tools._h264mv")]
 pub(crate) struct Picture {
-    inner: h264mv::Picture,
-    pool: Pool,
+    inner: codec::Picture,
+}
+
+impl From<codec::Picture> for Picture {
+    fn from(inner: codec::Picture) -> Self {
+        Picture { inner }
+    }
 }
 
 impl Picture {
-    pub(crate) fn new(inner: h264mv::Picture, pool: Pool) -> Self {
-        Picture { inner, pool }
-    }
-
     /// Height and width in 4x4 blocks.
     fn grid(&self) -> (usize, usize) {
-        (self.inner.motion.h4(), self.inner.motion.w4())
+        match &self.inner {
+            codec::Picture::H264(picture, _) => (picture.motion.h4(), picture.motion.w4()),
+            codec::Picture::Hevc(picture, _) => (picture.motion.h4(), picture.motion.w4()),
+        }
     }
 
     /// A read-only array over `data` of the picture.
     fn view<'py, T: Element, S: IntoDimension>(
         slf: &Bound<'py, Self>,
-        data: fn(&h264mv::Picture) -> &[T],
+        data: fn(&codec::Picture) -> &[T],
         shape: S,
     ) -> PyResult<Bound<'py, PyArray<T, S::Dim>>> {
         // SAFETY: the picture owns its arrays and shares them only for reading.
@@ -124,105 +183,167 @@ impl Picture {
     }
 }
 
-impl Drop for Picture {
-    /// Returns the arrays for reuse.
-    fn drop(&mut self) {
-        let picture = &mut self.inner;
-        let (motion, ref_poc) = (&mut picture.motion, &mut picture.ref_poc);
-        self.pool
-            .recycle(std::mem::take(motion), std::mem::take(ref_poc));
-    }
-}
-
 #[pymethods]
 impl Picture {
     #[getter]
     fn info(&self) -> PictureInfo {
-        PictureInfo::from(&self.inner.info)
+        match &self.inner {
+            codec::Picture::H264(picture, _) => PictureInfo::from(&picture.info),
+            codec::Picture::Hevc(picture, _) => PictureInfo::from(&picture.info),
+        }
     }
 
     #[getter]
     fn damage(&self) -> Option<String> {
-        self.inner.damage.as_ref().map(ToString::to_string)
+        match &self.inner {
+            codec::Picture::H264(picture, _) => picture.damage.as_ref().map(ToString::to_string),
+            codec::Picture::Hevc(picture, _) => picture.damage.as_ref().map(ToString::to_string),
+        }
     }
 
     #[getter]
     fn lost_reference(&self) -> bool {
-        self.inner.lost_reference
+        // In HEVC the PicOrderCnt of a lost reference is coded.
+        matches!(&self.inner, codec::Picture::H264(picture, _) if picture.lost_reference)
     }
 
     #[getter]
     fn mv<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArray4<i16>>> {
         let (h, w) = slf.get().grid();
-        Self::view(slf, |p| p.motion.mv().as_flattened(), (2, h, w, 2))
+        Self::view(slf, mv, (2, h, w, 2))
     }
 
     #[getter]
     fn ref_idx<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArray3<i8>>> {
         let (h, w) = slf.get().grid();
-        Self::view(slf, |p| p.motion.ref_idx(), (2, h, w))
+        Self::view(slf, ref_idx, (2, h, w))
     }
 
     #[getter]
     fn ref_poc<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArray3<i32>>> {
         let (h, w) = slf.get().grid();
-        Self::view(slf, |p| p.ref_poc.values(), (2, h, w))
+        Self::view(slf, ref_poc, (2, h, w))
     }
 
     #[getter]
     fn field_mask<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyArray2<bool>>>> {
         let (h, w) = slf.get().grid();
-        if slf.get().inner.motion.field_macroblocks().is_none() {
+        if field_macroblocks(&slf.get().inner).is_empty() {
             return Ok(None);
         }
-        let shape = (h / 4, w / 4);
-        Self::view(slf, |p| p.motion.field_macroblocks().unwrap_or(&[]), shape).map(Some)
+        Self::view(slf, field_macroblocks, (h / 4, w / 4)).map(Some)
     }
 
     #[getter]
     fn other_parity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray3<bool>>>> {
-        let structure = self.inner.info.structure;
+        let codec::Picture::H264(picture, _) = &self.inner else {
+            return Ok(None);
+        };
+        let structure = picture.info.structure;
         if structure == Structure::Frame {
             return Ok(None);
         }
         let (h, w) = self.grid();
-        let mask = self.inner.motion.other_parity(structure.parity());
+        let mask = picture.motion.other_parity(structure.parity());
         let array = PyArray1::from_vec(py, mask).reshape([2, h, w])?;
         array.readwrite().make_nonwriteable();
         Ok(Some(array))
     }
 
-    /// Counts of macroblocks, partitions and 4x4 blocks by kind.
+    /// Counts of blocks by kind.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = self.inner.motion.stats();
-        let info = &self.inner.info;
-        let macroblocks = info.width_mbs * info.height_mbs;
-        let inter = macroblocks.saturating_sub(stats.intra + stats.skipped);
-        let [direct_8x8, sub_8x8, sub_8x4, sub_4x8, sub_4x4] = stats.sub;
-        let [no_list, list0, list1, both_lists] = self.inner.motion.list_use();
         let counts = PyDict::new(py);
-        for (name, count) in [
-            ("macroblocks", macroblocks),
-            ("intra", stats.intra),
-            ("pcm", stats.pcm),
-            ("skipped", stats.skipped),
-            ("inter", inter),
-            ("direct_16x16", stats.direct),
-            ("direct_8x8", direct_8x8),
-            ("partitions_16x16", stats.inter_16x16),
-            ("partitions_16x8", 2 * stats.inter_16x8),
-            ("partitions_8x16", 2 * stats.inter_8x16),
-            ("partitions_8x8", sub_8x8),
-            ("partitions_8x4", 2 * sub_8x4),
-            ("partitions_4x8", 2 * sub_4x8),
-            ("partitions_4x4", 4 * sub_4x4),
-            ("blocks_without_motion", no_list),
-            ("blocks_list0", list0),
-            ("blocks_list1", list1),
-            ("blocks_bipredicted", both_lists),
-        ] {
+        let (blocks, list_use) = match &self.inner {
+            codec::Picture::H264(picture, _) => (macroblocks(picture), picture.motion.list_use()),
+            codec::Picture::Hevc(picture, _) => (coding_units(picture), picture.motion.list_use()),
+        };
+        for (name, count) in blocks {
+            counts.set_item(name, count)?;
+        }
+        let names = [
+            "blocks_without_motion",
+            "blocks_list0",
+            "blocks_list1",
+            "blocks_bipredicted",
+        ];
+        for (name, count) in names.into_iter().zip(list_use) {
             counts.set_item(name, count)?;
         }
         Ok(counts)
     }
+}
+
+fn mv(picture: &codec::Picture) -> &[i16] {
+    match picture {
+        codec::Picture::H264(picture, _) => picture.motion.mv().as_flattened(),
+        codec::Picture::Hevc(picture, _) => picture.motion.mv().as_flattened(),
+    }
+}
+
+fn ref_idx(picture: &codec::Picture) -> &[i8] {
+    match picture {
+        codec::Picture::H264(picture, _) => picture.motion.ref_idx(),
+        codec::Picture::Hevc(picture, _) => picture.motion.ref_idx(),
+    }
+}
+
+fn ref_poc(picture: &codec::Picture) -> &[i32] {
+    match picture {
+        codec::Picture::H264(picture, _) => picture.ref_poc.values(),
+        codec::Picture::Hevc(picture, _) => picture.motion.ref_poc(),
+    }
+}
+
+/// mb_field_decoding_flag of each macroblock, where any is set.
+fn field_macroblocks(picture: &codec::Picture) -> &[bool] {
+    match picture {
+        codec::Picture::H264(picture, _) => picture.motion.field_macroblocks().unwrap_or(&[]),
+        codec::Picture::Hevc(..) => &[],
+    }
+}
+
+fn macroblocks(picture: &h264mv::Picture) -> Vec<(&'static str, u32)> {
+    let (stats, info) = (picture.motion.stats(), &picture.info);
+    let macroblocks = info.width_mbs * info.height_mbs;
+    let inter = macroblocks.saturating_sub(stats.intra + stats.skipped);
+    let [direct_8x8, sub_8x8, sub_8x4, sub_4x8, sub_4x4] = stats.sub;
+    vec![
+        ("macroblocks", macroblocks),
+        ("intra", stats.intra),
+        ("pcm", stats.pcm),
+        ("skipped", stats.skipped),
+        ("inter", inter),
+        ("direct_16x16", stats.direct),
+        ("direct_8x8", direct_8x8),
+        ("partitions_16x16", stats.inter_16x16),
+        ("partitions_16x8", 2 * stats.inter_16x8),
+        ("partitions_8x16", 2 * stats.inter_8x16),
+        ("partitions_8x8", sub_8x8),
+        ("partitions_8x4", 2 * sub_8x4),
+        ("partitions_4x8", 2 * sub_4x8),
+        ("partitions_4x4", 4 * sub_4x4),
+    ]
+}
+
+fn coding_units(picture: &h265mv::Picture) -> Vec<(&'static str, u32)> {
+    let stats = picture.motion.stats();
+    let inter: u32 = stats.partitions.iter().sum();
+    let [p2nx2n, p2nxn, pnx2n, pnxn, p2nxnu, p2nxnd, pnlx2n, pnrx2n] = stats.partitions;
+    vec![
+        ("coding_units", stats.intra + stats.skipped + inter),
+        ("intra", stats.intra),
+        ("pcm", stats.pcm),
+        ("skipped", stats.skipped),
+        ("inter", inter),
+        ("merged", stats.merged),
+        ("predicted", stats.amvp),
+        ("units_2Nx2N", p2nx2n),
+        ("units_2NxN", p2nxn),
+        ("units_Nx2N", pnx2n),
+        ("units_NxN", pnxn),
+        ("units_2NxnU", p2nxnu),
+        ("units_2NxnD", p2nxnd),
+        ("units_nLx2N", pnlx2n),
+        ("units_nRx2N", pnrx2n),
+    ]
 }

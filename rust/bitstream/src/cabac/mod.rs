@@ -62,6 +62,25 @@ const TOP_SHIFT: u32 = 55;
 /// Bits loaded after [`Engine::refill`]: enough for two decisions of at most 6 bits and 4 bypasses.
 const MIN_AHEAD: i32 = 16;
 
+/// Bypass bins that are decoded at once.
+const BYPASS_BINS: u32 = 16;
+
+/// Exact for dividends below 2^25 and divisors below 2^9.
+const RECIPROCAL_SHIFT: u32 = 34;
+
+/// By codIRange - 256: 2^34 / codIRange, rounded up.
+static RECIPROCAL: [u64; 256] = reciprocals();
+
+const fn reciprocals() -> [u64; 256] {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i] = (1u64 << RECIPROCAL_SHIFT).div_ceil(i as u64 + 256);
+        i += 1;
+    }
+    table
+}
+
 impl<'a> Engine<'a> {
     /// Starts at byte `pos` of the RBSP (clause 9.3.1.2).
     pub fn new(data: &'a [u8], pos: usize) -> Self {
@@ -149,6 +168,40 @@ impl<'a> Engine<'a> {
         self.window = if one { rest } else { self.window } << 1;
         self.ahead -= 1;
         one as u32
+    }
+
+    /// The next 16 bypass bins, the first one in the highest bit; none is consumed.
+    ///
+    /// A bypass bin doubles codIOffset and compares it with codIRange: 16 of them in a row are the
+    /// quotient of codIOffset * 2^16 and codIRange.
+    #[inline(always)]
+    pub fn peek_bypass(&mut self) -> u32 {
+        self.refill();
+        let offset = self.window >> (TOP_SHIFT - BYPASS_BINS);
+        let range = (self.range >> TOP_SHIFT) as usize;
+        ((offset * RECIPROCAL[range & 0xff]) >> RECIPROCAL_SHIFT) as u32
+    }
+
+    /// Consumes the first `count` (at most 16) of the bins that [`Self::peek_bypass`] gave.
+    #[inline(always)]
+    pub fn consume_bypass(&mut self, bins: u32, count: u32) {
+        let taken = (bins >> (BYPASS_BINS - count)) as u64;
+        self.window -= taken * (self.range >> count);
+        self.window <<= count;
+        self.ahead -= count as i32;
+    }
+
+    /// Consumes `count` (at most 16) bypass bins.
+    #[inline(always)]
+    pub fn skip_bypass(&mut self, count: u32) {
+        let bins = self.peek_bypass();
+        self.consume_bypass(bins, count);
+    }
+
+    /// Alignment prior to bypass bins: codIRange becomes 256 (H.265 clause 9.3.4.3.6).
+    #[inline]
+    pub fn align_bypass(&mut self) {
+        self.range = 256 << TOP_SHIFT;
     }
 
     /// DecodeTerminate.

@@ -36,7 +36,7 @@ impl FrameMotion {
 
 /// Inputs of a slice's direct modes other than the current picture.
 pub(crate) struct DirectInputs<'a> {
-    /// Motion of the frame of RefPicList1[0].
+    /// Motion of the frame of `RefPicList1[0]`.
     pub colocated: Option<&'a FrameMotion>,
     /// RefPicList0 and RefPicList1.
     pub lists: &'a [Vec<RefPic>; 2],
@@ -46,7 +46,7 @@ pub(crate) struct DirectInputs<'a> {
     pub parity: u8,
     /// Pictures were lost before this one.
     pub after_loss: bool,
-    /// Lost pictures make it uncertain which picture RefPicList1[0] is.
+    /// Lost pictures make it uncertain which picture `RefPicList1[0]` is.
     pub colocated_uncertain: bool,
 }
 
@@ -78,7 +78,7 @@ struct Location<'a> {
 }
 
 impl<'a> DirectInputs<'a> {
-    /// The field of RefPicList1[0] that is nearer in POC (clause 8.4.1.2.1): 0 top, 1 bottom.
+    /// The field of `RefPicList1[0]` that is nearer in POC (clause 8.4.1.2.1): 0 top, 1 bottom.
     fn nearer_field(&self) -> usize {
         let Some(first) = self.lists[1].first() else {
             return 0;

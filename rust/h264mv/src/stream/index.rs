@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bitstream::index_log::{self, Entries};
+
 use crate::error::{Error, Result};
 use crate::stream::header_parser::HeaderParser;
-use crate::stream::index_log::{self, Entries};
 use crate::stream::options::Options;
 use crate::stream::picture::{Picture, PictureInfo};
 use crate::stream::pipeline::Pipeline;
@@ -53,7 +54,8 @@ impl StreamIndex {
 
     fn push_start(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<()> {
         let pushed = self.headers.push_start(nal, size, sample);
-        index_log::append(&mut self.log, nal, size, sample, self.headers.header_bits());
+        let length = bytes_to_log(nal, self.headers.header_bits());
+        index_log::append(&mut self.log, nal, size, sample, length);
         let plan = pushed.inspect_err(|error| {
             let header = nal.first().copied().unwrap_or(0);
             let is_slice = matches!(header & 31, nal_unit_type::SLICE..=nal_unit_type::IDR_SLICE);
@@ -245,5 +247,19 @@ impl StreamIndex {
             false => pictures.get(position).cloned(),
         };
         Ok(positions.iter().enumerate().filter_map(take).collect())
+    }
+}
+
+/// Bytes of a unit that the log keeps. `header_bits` is the end of its slice header or SEI messages in the
+/// RBSP, 0 if unknown.
+fn bytes_to_log(nal: &[u8], header_bits: usize) -> usize {
+    match nal.first().map_or(0, |header| header & 31) {
+        nal_unit_type::SLICE | nal_unit_type::IDR_SLICE | nal_unit_type::SEI if header_bits > 0 => {
+            index_log::bytes_of_header(header_bits)
+        }
+        nal_unit_type::SLICE | nal_unit_type::IDR_SLICE => index_log::DAMAGED_SLICE_BYTES,
+        nal_unit_type::SPS | nal_unit_type::PPS => nal.len(),
+        nal_unit_type::SLICE_EXTENSION => 2, // distinguishes layers from views
+        _ => 1,
     }
 }

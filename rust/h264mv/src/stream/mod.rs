@@ -6,13 +6,12 @@
 //! motion from [`motion_store`]; [`pipeline`] does so on several threads; [`picture`] is the result.
 //!
 //! [`decoder`] reads a whole stream; [`index`] gives access to any picture and is saved as an
-//! [`index_log`]. [`options`] apply to both.
+//! [`bitstream::index_log`]. [`options`] apply to both.
 
 mod assembler;
 pub(crate) mod decoder;
 mod header_parser;
 pub(crate) mod index;
-mod index_log;
 mod motion_store;
 pub(crate) mod options;
 mod parse_picture;

@@ -1,6 +1,6 @@
 //! Options of a decoder and of an index.
 
-/// Options of [`crate::Decoder`], [`crate::AnnexBPictures`] and [`crate::StreamIndex::parse`].
+/// Options of [`crate::Decoder`] and [`crate::StreamIndex::parse`].
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Number of threads that parse pictures; it does not change the result.

@@ -95,6 +95,7 @@ pub(crate) fn parse_picture(
     workspace.finish(plan, motion, lists, damage)
 }
 
+/// Parses a slice whose reference lists are the last ones of `motion.slice_refs`.
 fn parse_slice(
     plan: &PicturePlan,
     slice: &SlicePlan,
@@ -116,17 +117,9 @@ fn parse_slice(
     if motion.mb_slice[first_mb] != NO_SLICE {
         return Err(Error::malformed("first_mb_in_slice: slices overlap"));
     }
-    let colocated = slice
-        .colocated_frame()
-        .and_then(|frame| colocated.get(frame));
-    let direct = DirectInputs {
-        colocated,
-        lists: &slice.lists,
-        poc: [info.poc, info.field_poc[0], info.field_poc[1]],
-        parity: header.structure.parity(),
-        after_loss: plan.after_loss,
-        colocated_uncertain: slice.uncertainty == Uncertainty::Colocated,
-    };
+    let direct = direct_inputs(plan, slice, colocated);
+    // Direct blocks may copy the damage of the co-located picture.
+    let is_damage_copied = direct.colocated.is_some_and(FrameMotion::is_damaged);
     let inputs = SliceInputs {
         header,
         sps: &info.sps,
@@ -142,13 +135,30 @@ fn parse_slice(
     let mut cx = MbContext::new(inputs, motion, scratch, direct);
     let cabac = slice.pps.entropy_coding_mode_flag;
     slice_data::parse(&mut cx, &slice.rbsp, cabac, info.mbaff)?;
-    if colocated.is_some_and(FrameMotion::is_damaged) {
-        // Direct blocks may copy the damage of the co-located picture.
+    if is_damage_copied {
         return Err(Error::lost_reference(
             "slice_data of the co-located picture",
         ));
     }
     Ok(())
+}
+
+/// What direct modes of a slice read besides the current picture.
+fn direct_inputs<'a>(
+    plan: &PicturePlan,
+    slice: &'a SlicePlan,
+    colocated: &'a MotionStore,
+) -> DirectInputs<'a> {
+    let info = &plan.info;
+    let frame = slice.colocated_frame();
+    DirectInputs {
+        colocated: frame.and_then(|frame| colocated.get(frame)),
+        lists: &slice.lists,
+        poc: [info.poc, info.field_poc[0], info.field_poc[1]],
+        parity: slice.header.structure.parity(),
+        after_loss: plan.after_loss,
+        colocated_uncertain: slice.uncertainty == Uncertainty::Colocated,
+    }
 }
 
 /// Extent of the slices of a picture.

@@ -53,7 +53,7 @@ pub(crate) struct PicturePlan {
 }
 
 impl SlicePlan {
-    /// The frame that direct modes of the slice read: RefPicList1[0] of a B slice.
+    /// The frame that direct modes of the slice read: `RefPicList1[0]` of a B slice.
     pub fn colocated_frame(&self) -> Option<u32> {
         let first = self.lists[1].first()?;
         (!first.is_missing()).then_some(first.frame)
@@ -67,7 +67,7 @@ impl PicturePlan {
         slices.any(|s| s.uncertainty > Uncertainty::None)
     }
 
-    /// Frames whose motion direct modes of this picture read: RefPicList1[0] of its B slices.
+    /// Frames whose motion direct modes of this picture read: `RefPicList1[0]` of its B slices.
     pub fn colocated_frames(&self) -> Vec<u32> {
         let slices = self.slices.iter();
         let mut frames: Vec<u32> = slices.filter_map(SlicePlan::colocated_frame).collect();

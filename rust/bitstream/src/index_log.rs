@@ -3,28 +3,22 @@
 //! An entry is, little endian: sample u32 (all ones: before the first sample), size of the unit u32,
 //! number of bytes kept u16, the bytes. An empty entry before the first sample ends an access unit.
 
-use bitstream::Malformed;
+use crate::Malformed;
 
-use crate::syntax::nal_unit::nal_unit_type;
-
-/// Bytes kept of a slice whose header could not be parsed.
-const DAMAGED_SLICE_BYTES: usize = 512;
 /// Sample number of units before the first sample.
 const BEFORE_FIRST_SAMPLE: u32 = u32::MAX;
 
-/// Appends the start of unit `nal`, which has `size` bytes. `header_bits` is the end of its slice header
-/// or SEI messages in the RBSP, 0 if unknown.
-pub(crate) fn append(log: &mut Vec<u8>, nal: &[u8], size: usize, sample: u64, header_bits: usize) {
-    let length = match nal.first().map_or(0, |header| header & 31) {
-        // Up to one of three bytes is for emulation prevention.
-        nal_unit_type::SLICE | nal_unit_type::IDR_SLICE | nal_unit_type::SEI if header_bits > 0 => {
-            4 + header_bits.div_ceil(8) * 3 / 2
-        }
-        nal_unit_type::SLICE | nal_unit_type::IDR_SLICE => DAMAGED_SLICE_BYTES,
-        nal_unit_type::SPS | nal_unit_type::PPS => u16::MAX as usize,
-        nal_unit_type::SLICE_EXTENSION => 2, // distinguishes layers from views
-        _ => 1,
-    };
+/// Bytes kept of a slice whose header could not be parsed.
+pub const DAMAGED_SLICE_BYTES: usize = 512;
+
+/// Bytes of a NAL unit that hold the first `bits` of its RBSP: up to one of three bytes is for emulation
+/// prevention.
+pub fn bytes_of_header(bits: usize) -> usize {
+    4 + bits.div_ceil(8) * 3 / 2
+}
+
+/// Appends the first `length` bytes of unit `nal`, which has `size` bytes.
+pub fn append(log: &mut Vec<u8>, nal: &[u8], size: usize, sample: u64, length: usize) {
     let start = &nal[..nal.len().min(length).min(u16::MAX as usize)];
     let sample = u32::try_from(sample).unwrap_or(BEFORE_FIRST_SAMPLE);
     log.extend(sample.to_le_bytes());
@@ -34,15 +28,17 @@ pub(crate) fn append(log: &mut Vec<u8>, nal: &[u8], size: usize, sample: u64, he
 }
 
 /// A unit of a log.
-pub(crate) struct Entry {
+pub struct Entry {
+    /// Number of the sample; `u64::MAX` before the first sample.
     pub sample: u64,
+    /// Bytes of the whole unit.
     pub size: usize,
     /// Start of the unit, followed by a stop bit if the unit is longer.
     pub start: Vec<u8>,
 }
 
 /// Reads the entries of a log, which may be damaged.
-pub(crate) struct Entries<'a>(pub &'a [u8]);
+pub struct Entries<'a>(pub &'a [u8]);
 
 impl Entries<'_> {
     /// Splits off the first entry; None if the log ends inside it.
@@ -91,8 +87,8 @@ mod tests {
     #[test]
     fn entries_are_read_back() {
         let mut log = Vec::new();
-        append(&mut log, &[0x67, 1, 2, 3], 4, u64::MAX, 0);
-        append(&mut log, &[0x65; 100], 5000, 7, 20);
+        append(&mut log, &[0x67, 1, 2, 3], 4, u64::MAX, 100);
+        append(&mut log, &[0x65; 100], 5000, 7, bytes_of_header(20));
         let entries: Vec<Entry> = Entries(&log).map(|e| e.unwrap()).collect();
         assert_eq!((entries[0].sample, entries[0].size), (u64::MAX, 4));
         assert_eq!(entries[0].start, [0x67, 1, 2, 3]);

@@ -1,0 +1,120 @@
+"""The appearance encoder of an experiment: loaded when it is needed, known by digest before that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..appearance.encoder import LazyEncoder
+from ..appearance.settings import AppearanceSettings
+from ..datasets.prompts import read_prompts
+from ..errors import ConfigError
+from ..progress import Reporter
+from ..storage.cache import FeatureCache
+from ..storage.cache_keys import cache_key
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..appearance.encoder import AppearanceEncoder
+
+__all__ = ["ExperimentEncoder", "make_encoder"]
+
+
+def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) -> AppearanceEncoder:
+    """Load the CLIP model that the configuration names.
+
+    Args:
+        settings: the section ``clip``.
+        seed: of random weights; ignored for others.
+        device: where it runs.
+
+    Raises:
+        ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable.
+    """
+    seed = seed if settings.random else 0
+    if settings.video:
+        if settings.weights_of is not None:
+            raise ConfigError(f"clip.weights_of names a tag of open_clip; {settings.model} has none of them")
+        from ..appearance.mobileviclip import MobileViCLIPEncoder
+
+        return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
+    from ..appearance.open_clip import OpenClipEncoder
+
+    return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
+
+
+class ExperimentEncoder:
+    """The frozen CLIP model of an experiment.
+
+    Args:
+        settings: the section ``clip``.
+        seed: ``run.seed``, which random weights are drawn by.
+        cache: where digests of weights and text embeddings are kept.
+        device: called for the device when the model is loaded.
+        reporter: told what is loaded, and warned of random weights.
+    """
+
+    def __init__(
+        self,
+        settings: AppearanceSettings,
+        seed: int,
+        cache: FeatureCache,
+        device: Callable[[], torch.device],
+        reporter: Reporter,
+    ) -> None:
+        self._settings, self._seed, self._cache = settings, seed, cache
+        self._device, self._reporter = device, reporter
+        self._warned = False
+
+    @cached_property
+    def lazy(self) -> LazyEncoder:
+        """The model with its digest and cost, loaded on first use."""
+        seed = self._seed if self._settings.random else 0
+        return LazyEncoder(self._settings, seed, self._cache, self._load)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Where appearance features come from: model, weights and their digest."""
+        names = {"model": self._settings.model, "pretrained": self._settings.pretrained}
+        return names | {"digest": self.lazy.digest}
+
+    def warn_if_random(self) -> None:
+        """Warn of random weights, once: features from the cache were made by them too."""
+        if self.lazy.random and not self._warned:
+            self._warned = True
+            description = self.lazy.random
+            if self._settings.random:
+                description = (
+                    f"{self._settings.model} has RANDOM weights, as asked for, drawn with run.seed={self._seed} "
+                    "(another seed means other features)"
+                )
+            self._reporter.warn(f"{description}: its features mean little")
+
+    def class_vectors(self, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Text embeddings of class names, float32 [C, D], L2-normalised; kept in the cache.
+
+        Raises:
+            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable.
+        """
+        prompts = read_prompts(self._settings.prompts).check(labels)
+        settings = {"weights": self.lazy.digest, "model": self._settings.model}
+        key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
+        arrays = self._cache.get("text", key)
+        if arrays is None:
+            arrays = {"classes": self.lazy.encoder.class_vectors(labels, prompts)}
+            self._cache.put("text", key, arrays)
+        return np.asarray(arrays["classes"], np.float32)
+
+    def _load(self) -> AppearanceEncoder:
+        settings = self._settings
+        weights = "random weights" if settings.random else settings.pretrained
+        self._reporter.say(f"loading {settings.model} with {weights}")
+        encoder = make_encoder(settings, self._seed, self._device())
+        if not encoder.random:
+            self._reporter.say(f"loaded {encoder.describe()}")
+        return encoder

@@ -1,0 +1,172 @@
+"""Features of a fold's clips: motion tokens and appearance features through the cache, and tables of both for heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..appearance.zero_shot import unit
+from ..datasets import Clip, Fold
+from ..errors import CheckpointError, DataError
+from ..fusion.features import FeatureTable
+from ..motion.network import MotionNet
+from ..motion.scores import motion_scores
+from ..motion.store import MotionStore
+from ..parallel.ranks import share, wait_for_all
+from ..storage.cache_keys import cache_key
+from ..streams import Source
+from ..training.checkpoint import weights_digest
+from .extraction import Extraction
+from .session import Session
+
+__all__ = ["FoldFeatures", "MotionFeatures"]
+
+Floats = npt.NDArray[np.float32]
+
+
+class MotionFeatures(NamedTuple):
+    """Features by a motion network, by clip name; clips without motion are absent.
+
+    Attributes:
+        tokens: float32 [T, D].
+        scores: class probabilities, float32 [C].
+    """
+
+    tokens: dict[str, Floats]
+    scores: dict[str, Floats]
+
+
+class FoldFeatures:
+    """A fold's clips, as far as the streams could read them, and their features.
+
+    Args:
+        session: the experiment.
+        fold: the fold.
+        extraction: what could be read of the clips.
+    """
+
+    def __init__(self, session: Session, fold: Fold, extraction: Extraction) -> None:
+        self.session, self.fold, self.labels = session, fold, session.labels
+        self.motion_keys, self.appearance_keys = extraction.motion.keys, extraction.appearance.keys
+        self.store = MotionStore(session.cache, self.motion_keys, session.experiment.motion)
+        self.network_digest: str | None = None  # of the motion network, once it is trained or loaded
+
+    def clips(self, part: str, *, motion: bool = False, appearance: bool = False) -> list[Clip]:
+        """Clips of "train", "val" or "test" that could be read by the streams asked for."""
+        return [
+            clip
+            for clip in getattr(self.fold, part)
+            if (not motion or clip.name in self.motion_keys)
+            and (not appearance or clip.name in self.appearance_keys)
+        ]
+
+    def fingerprint(self, *settings: Any) -> str:
+        """Digest of settings, labels and the motion of all train and validation clips."""
+        rows = [
+            [part, clip.name, clip.label, self.motion_keys.get(clip.name)]
+            for part in ("train", "val")
+            for clip in getattr(self.fold, part)
+        ]
+        return cache_key("trained", "", {"settings": settings, "labels": self.labels, "clips": rows})
+
+    def source_digests(self, sources: Sequence[Source]) -> dict[Source, str | None]:
+        """Digests of what gives the features; None for a motion network that is missing."""
+        return {
+            source: self.network_digest
+            if source is Source.MOTION_NETWORK
+            else self.session.encoder_identity["digest"]
+            for source in sources
+        }
+
+    def use_network(self, network: MotionNet) -> None:
+        """Take motion features from this network from now on."""
+        self.network_digest = weights_digest(network)
+
+    def motion(
+        self, network: MotionNet, clips: Sequence[Clip], tick: Callable[[], None] = lambda: None
+    ) -> MotionFeatures:
+        """Motion features through the cache; `tick` is called after each clip that is computed."""
+        session, views = self.session, self.session.experiment.test
+        settings = {"net": session.experiment.motion.net, "weights": self.network_digest} | views.model_dump()
+        keys = {c.name: cache_key("motion_tokens", self.motion_keys[c.name], settings) for c in clips}
+        features = MotionFeatures({}, {})
+        moving = [clip for clip in clips if not self.store.empty(clip)]
+        absent = [clip for clip in moving if not self._cached_motion(clip, keys, features)]
+        part = share().of(absent)
+        for done, clip in enumerate(part, start=1):
+            # Clip by clip: in a batch with others the last bits would depend on which others are still to do.
+            tokens, scores = motion_scores(network, self.store, [clip], views, session.device)
+            session.cache.put("motion_tokens", keys[clip.name], {"tokens": tokens[0], "scores": scores[0]})
+            features.tokens[clip.name], features.scores[clip.name] = tokens[0], scores[0]
+            tick()
+            session.reporter.progress("motion features", done, len(part))
+        wait_for_all()
+        for clip in absent:  # parts of other processes
+            if clip.name not in features.scores and not self._cached_motion(clip, keys, features):
+                raise CheckpointError(f"the motion features of {clip.name} are not seen by all processes")
+        return features
+
+    def _cached_motion(self, clip: Clip, keys: Mapping[str, str], features: MotionFeatures) -> bool:
+        arrays = self.session.cache.get("motion_tokens", keys[clip.name])
+        if arrays is None:
+            return False
+        features.tokens[clip.name], features.scores[clip.name] = arrays["tokens"], arrays["scores"]
+        return True
+
+    def appearance(self, clips: Sequence[Clip]) -> Floats:
+        """float32 [N, frames, D] of clips, normalised if the configuration says so; zeros where a file has none."""
+        file = self.session.feature_file
+        if file is None:
+            rows = np.stack([self._cached_appearance(clip) for clip in clips])
+        elif file.appearance is None:
+            rows = np.zeros((len(clips), 1, 1), np.float32)
+        else:
+            rows = file.appearance[file.rows(clips)]
+        return np.asarray(unit(rows) if self.session.experiment.clip.normalize else rows, np.float32)
+
+    def _cached_appearance(self, clip: Clip) -> Floats:
+        arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
+        if arrays is None:  # damaged: computed again
+            self.appearance_keys.update(self.session.extractor.appearance([clip]).keys)
+            arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
+            if arrays is None:
+                raise CheckpointError(f"the cache entry of {clip.name} can't be computed again")
+        return np.asarray(arrays["features"], np.float32)
+
+    def tables(
+        self, parts: Mapping[str, Sequence[Clip]], tokens: Mapping[str, Floats]
+    ) -> dict[str, FeatureTable]:
+        """Features of both streams for the clips of each part.
+
+        Args:
+            parts: name -> clips; must hold "train".
+            tokens: motion tokens by clip name; clips without motion get the mean of the training clips.
+
+        Raises:
+            DataError: a part has no clip.
+        """
+        for name, clips in parts.items():
+            if not clips:
+                raise DataError(f"no clip of the {name} part could be read")
+        absent = mean_tokens(parts["train"], tokens)
+        if absent is None:
+            absent = np.zeros(1, np.float32)
+        number = {label: i for i, label in enumerate(self.labels)}
+        return {
+            name: FeatureTable(
+                torch.from_numpy(np.stack([tokens.get(c.name, absent) for c in clips]).astype(np.float32)),
+                torch.from_numpy(self.appearance(clips)),
+                torch.tensor([number[c.label] for c in clips]),
+            )
+            for name, clips in parts.items()
+        }
+
+
+def mean_tokens(clips: Sequence[Clip], tokens: Mapping[str, Floats]) -> Floats | None:
+    """Mean over the clips that have motion tokens; None if there are none."""
+    known = [tokens[clip.name] for clip in clips if clip.name in tokens]
+    return np.mean(known, axis=0) if known else None

@@ -1,0 +1,71 @@
+"""The fingerprint of a run: a digest of all that decides its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from ..datasets import Fold
+from ..datasets.prompts import read_prompts
+from ..storage.cache_keys import stage_versions
+from ..storage.digest import digest_bytes
+from .config import Experiment
+from .extraction import Extraction
+
+__all__ = ["changed_settings", "run_fingerprint"]
+
+_CODE: Final = ("motion_tokens", "text", "trained", "results")
+"""Code that makes a run from features; the keys of features tell the code that read them."""
+
+_PLACES: Final = ("root", "splits_dir")
+"""Settings of the data that say where it lies; what lies there is in the clips' names and keys."""
+
+_MAX_CHANGES: Final = 3  # listed in a message
+
+
+def run_fingerprint(experiment: Experiment, folds: Sequence[Fold], extraction: Extraction) -> str:
+    """Digest of settings, divisions, keys of the features, and code.
+
+    Args:
+        experiment: as a run folder keeps it.
+        folds: the divisions.
+        extraction: what was read of the clips.
+    """
+    prompts = read_prompts(experiment.clip.prompts)
+    settings = _deciding(experiment.model_dump(mode="json"))
+    if Path(experiment.clip.pretrained).is_file():
+        settings["clip"].pop("pretrained")
+    settings["clip"]["prompts"] = [prompts.templates, sorted(prompts.paraphrases.items())]
+    rows = [[f.name, [[c.name for c in part] for part in (f.train, f.val, f.test)]] for f in folds]
+    keys = [sorted(report.keys.items()) for report in (extraction.motion, extraction.appearance)]
+    code = {stage: stage_versions(stage) for stage in _CODE}
+    return digest_bytes([json.dumps([settings, rows, keys, code], sort_keys=True).encode()])
+
+
+def changed_settings(config: Path, experiment: Experiment) -> str:
+    """The settings in which a run folder's configuration differs from the present one, in words; "" if none is known."""
+    try:
+        before = _deciding(yaml.safe_load(config.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError, ValueError):
+        return ""
+    changes = [
+        f"{section}.{name} was {before[section][name]}, now {value}"
+        for section, values in _deciding(experiment.model_dump(mode="json")).items()
+        for name, value in values.items()
+        if name in before.get(section, {}) and before[section][name] != value
+    ]
+    more = len(changes) - _MAX_CHANGES
+    return "; ".join(changes[:_MAX_CHANGES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that change results, section by section."""
+    sections = {name: dict(section) for name, section in settings.items() if name != "cache"}
+    sections["run"] = {name: sections["run"][name] for name in ("seed", "streams")}
+    for name in _PLACES:
+        sections["data"].pop(name, None)
+    return sections

@@ -1,0 +1,40 @@
+"""Settings of video-text training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ...settings import Settings
+
+__all__ = ["VideoTextSettings"]
+
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class VideoTextSettings(Settings):
+    """How to train. The defaults are the published schedule.
+
+    Attributes:
+        epochs: passes over the pairs.
+        warmup: epochs in which the learning rate rises.
+        batch: pairs per step and process.
+        lr: peak learning rate.
+        betas, weight_decay: AdamW's; biases, norms, scales and the temperature have no decay.
+        freeze_text: train the video encoder and the temperature only.
+        grad_checkpointing: store no activations within blocks: less memory, a third more time.
+        threads: threads that read clips ahead.
+        seed: seed of order and augmentation.
+    """
+
+    epochs: int = Field(3, ge=1)
+    warmup: float = Field(1.0, ge=0)
+    batch: int = Field(32, ge=1)
+    lr: float = Field(1e-5, gt=0)
+    betas: tuple[_Beta, _Beta] = Field((0.9, 0.98))
+    weight_decay: float = Field(0.2, ge=0)
+    freeze_text: bool = Field(True)
+    grad_checkpointing: bool = Field(False)
+    threads: int = Field(2, ge=1)
+    seed: int = Field(0, ge=0)

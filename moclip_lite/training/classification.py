@@ -1,0 +1,132 @@
+"""Training of classifiers, motion networks and heads alike, by cross-entropy with validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..parallel.ranks import agree, share
+from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
+from .optimizer import create_optimizer, warmup_cosine
+from .settings import TrainSettings
+
+__all__ = ["Batch", "Feed", "cross_entropy", "fit"]
+
+_SAVE_EVERY: Final = 5.0  # seconds; at most so much work is lost by an interruption
+Batch = tuple[tuple[Tensor, ...], Tensor]
+
+
+class Feed(Protocol):
+    """Source of batches and validation."""
+
+    def train_batches(self, epoch: int) -> Iterable[Batch]:
+        """(inputs, labels int64 [B]) of one epoch; they depend on `epoch` only."""
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        """(top-1 in percent, cross-entropy) on the validation clips; the model is in evaluation mode."""
+
+
+def fit(
+    model: nn.Module,
+    feed: Feed,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    fingerprint: str = "",
+    on_epoch: Callable[[Row], None] = lambda row: None,
+) -> FitResult:
+    """Train a classifier, and leave the weights of the best validation epoch in it.
+
+    The best epoch is that of the least cross-entropy: with the few clips of a validation part, accuracy moves in
+    large steps and by chance.
+
+    Args:
+        model: moved to `device`.
+        feed: training batches and validation.
+        settings: how to train.
+        seed: seed of the training.
+        device: where to train.
+        checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`; rows have epoch, loss,
+            val_loss, accuracy and lr.
+    """
+    loop = LoopSettings(
+        epochs=settings.epochs,
+        seed=seed,
+        max_grad_norm=settings.max_grad_norm,
+        patience=settings.patience,
+        save_at_epoch=_SAVE_EVERY,
+    )
+    task = _Classification(model, feed, settings, device)
+    return train(task, loop, device=device, checkpoint=checkpoint, fingerprint=fingerprint, on_epoch=on_epoch)
+
+
+def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Loss of scores [B, C, ...] with labels [B, ...]; for several classifiers, [B, C, K], their mean loss."""
+    if scores.ndim > labels.ndim + 1:
+        labels = labels.unsqueeze(-1).expand(*labels.shape, scores.shape[-1])
+    return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
+
+
+class _Classification(Task[Batch]):
+    """Cross-entropy with label smoothing and mixup; mixed precision on GPUs."""
+
+    validates = True
+
+    def __init__(self, model: nn.Module, feed: Feed, settings: TrainSettings, device: torch.device) -> None:
+        self.network, self.feed, self.settings, self.device = model, feed, settings, device
+        self.mixing = np.random.default_rng(0)  # seeded in each epoch
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        settings = self.settings
+
+        def decay(name: str, parameter: nn.Parameter) -> float:
+            return settings.weight_decay if parameter.ndim > 1 else 0.0
+
+        def scale(name: str) -> float:
+            prefixes = [prefix for prefix in settings.lr_scales if name.startswith(prefix)]
+            return settings.lr_scales[max(prefixes, key=len)] if prefixes else 1.0
+
+        return create_optimizer(self.network, settings.optimizer, decay=decay, scale=scale, eps=settings.eps)
+
+    def rate(self, epoch: int, step: int) -> float:
+        settings = self.settings
+        warmup = round(settings.warmup * settings.epochs)
+        if settings.schedule == "steps" and epoch >= warmup:
+            return settings.lr * 0.1 ** sum(epoch >= milestone for milestone in settings.milestones)
+        return settings.lr * warmup_cosine(epoch, warmup, settings.epochs)
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        self.mixing = np.random.default_rng(int(torch.randint(2**62, (1,)).item()))
+        yield from self.feed.train_batches(epoch)
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        inputs = tuple(x.to(self.device, non_blocking=True) for x in batch[0])
+        labels = batch[1].to(self.device, non_blocking=True)
+        share_of_first, order = 1.0, torch.arange(len(labels), device=self.device)
+        if self.settings.mixup > 0:
+            share_of_first = float(self.mixing.beta(self.settings.mixup, self.settings.mixup))
+            order = torch.as_tensor(self.mixing.permutation(len(labels)), device=self.device)
+            inputs = tuple(share_of_first * x + (1 - share_of_first) * x[order] for x in inputs)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            scores = network(*inputs)
+            loss = share_of_first * cross_entropy(scores, labels, self.settings.label_smoothing)
+            if share_of_first < 1:
+                mixed = cross_entropy(scores, labels[order], self.settings.label_smoothing)
+                loss = loss + (1 - share_of_first) * mixed
+        return loss, len(labels)
+
+    def summary(self, losses: Sequence[StepLoss]) -> Row:
+        total, count = 0.0, 0
+        for loss, size in losses:
+            total, count = total + loss * size, count + size
+        accuracy, val_loss = self.feed.validate(self.network) if share().leads else (0.0, 0.0)
+        accuracy, val_loss, mean = agree((accuracy, val_loss, total / max(count, 1)))
+        return {"loss": mean, "val_loss": val_loss, "accuracy": accuracy}

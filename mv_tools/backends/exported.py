@@ -1,0 +1,116 @@
+"""Pictures with the motion vectors that libavcodec exports."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..blocks import grid_from_blocks
+from ..display import SQUARE, Display
+from ..errors import NoMotionVectors
+from ..motion import MotionFrame, PictType
+
+__all__ = ["MOTION_CODECS", "ExportedPicture", "require_vectors", "with_assumed_distances"]
+
+MOTION_CODECS: Final = frozenset(
+    (
+        *("h264", "h263", "flv1", "mpeg1video", "mpeg2video", "mpeg4"),
+        *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "rv10", "rv20", "wmv1", "wmv2"),
+    )
+)
+"""Decoders of libavcodec that export motion vectors."""
+
+_MAX_B_PICTURES: Final = 64  # in a row; more than any encoder writes, bounds the memory
+
+
+def require_vectors(codec: str, name: str) -> None:
+    """Refuse a codec whose vectors libavcodec does not export.
+
+    Raises:
+        NoMotionVectors: says what to do.
+    """
+    if codec not in MOTION_CODECS:
+        raise NoMotionVectors(
+            f"{name}: the codec {codec!r} gives no motion vectors; "
+            f"re-encode it first: moclip mv transcode SRC DST"
+        )
+
+
+@dataclass(frozen=True)
+class ExportedPicture:
+    """One picture as libavcodec exports it.
+
+    Attributes:
+        index, decode_index, pts_seconds, pict_type, is_keyframe: see :class:`MotionFrame`.
+        grid_shape: (H4, W4).
+        table: int32 [N, 10], columns `blocks.BLOCK_COLUMNS`.
+        display: how it is shown.
+        corrupt: whether libavcodec reports damage.
+    """
+
+    index: int
+    decode_index: int
+    pts_seconds: float | None
+    pict_type: PictType
+    is_keyframe: bool
+    grid_shape: tuple[int, int]
+    table: npt.NDArray[np.int32]
+    display: Display
+    corrupt: bool = False
+
+    def frame(self, distance: tuple[float, float]) -> MotionFrame:
+        """Rasterise the table; `distance` becomes `MotionFrame.assumed_distance`."""
+        mv, ref_idx = grid_from_blocks(self.table, self.grid_shape, bipredictive=self.pict_type == "B")
+        return MotionFrame(
+            index=self.index,
+            decode_index=self.decode_index,
+            pts_seconds=self.pts_seconds,
+            pict_type=self.pict_type,
+            is_keyframe=self.is_keyframe,
+            mv=mv,
+            ref_idx=ref_idx,
+            assumed_distance=distance,
+            exported=self.table,
+            orientation=self.display.orientation,
+            sample_aspect_ratio=self.display.sample_aspect_ratio or SQUARE,
+        )
+
+
+def with_assumed_distances(
+    pictures: Iterable[ExportedPicture],
+) -> Iterator[tuple[ExportedPicture, tuple[float, float]]]:
+    """Add the distances to the nearest I or P picture before and after each picture.
+
+    Args:
+        pictures: stretches in presentation order, each starting with a picture that needs no other.
+
+    Yields:
+        (picture, (frames since the I or P picture before it, frames until the one after it)).
+    """
+    waiting: deque[ExportedPicture] = deque()
+    before: int | None = None
+    previous: int | None = None
+
+    def release(after: int | None) -> Iterator[tuple[ExportedPicture, tuple[float, float]]]:
+        while waiting:
+            picture = waiting.popleft()
+            past = 1.0 if before is None else float(picture.index - before)
+            yield picture, (past, 1.0 if after is None else float(after - picture.index) or 1.0)
+
+    for picture in pictures:
+        if previous is not None and picture.index != previous + 1:  # another stretch
+            yield from release(None)
+            before = None
+        previous = picture.index
+        waiting.append(picture)
+        if picture.pict_type == "B" and len(waiting) <= _MAX_B_PICTURES:
+            continue
+        yield from release(picture.index)
+        if picture.pict_type != "B":
+            before = picture.index
+    yield from release(None)

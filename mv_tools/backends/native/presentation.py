@@ -1,0 +1,110 @@
+"""How the pictures that the parser gives relate to those that are presented.
+
+The parser counts pictures in decoding order; presented pictures follow the numbering of the file, in which
+the two fields of a frame are two pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...pictures.index import PictureIndex
+
+if TYPE_CHECKING:
+    from ..._h264mv import PictureInfo, StreamIndex
+
+__all__ = ["UNREADABLE", "PresentedPictures"]
+
+UNREADABLE: Final = -1
+"""Position of a picture whose slice headers can't be read."""
+
+
+@dataclass(frozen=True)
+class PresentedPictures:
+    """Presented pictures of an H.264 stream.
+
+    Attributes:
+        index: headers of the stream.
+        infos: headers of all pictures in decoding order.
+        pictures: the numbering of the frames.
+    """
+
+    index: StreamIndex
+    infos: list[PictureInfo]
+    pictures: PictureIndex
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.int64]:
+        """[N, 2]: position in decoding order (or UNREADABLE) and frame of each presented picture."""
+        pictures_of: dict[int, list[int]] = {}
+        for position, info in enumerate(self.infos):
+            pictures_of.setdefault(info.frame, []).append(position)
+        in_packet: dict[int, list[int]] = {}
+        for positions in pictures_of.values():
+            positions.sort(key=lambda position: self.infos[position].order_poc)
+            in_packet.setdefault(min(self.infos[position].sample for position in positions), positions)
+        rows = [
+            (position, frame)
+            for frame, packet in enumerate(self.pictures.packet.tolist())
+            for position in in_packet.get(packet, [UNREADABLE])
+        ]
+        return np.array(rows, np.int64).reshape(-1, 2)
+
+    @property
+    def position(self) -> npt.NDArray[np.int64]:
+        """Position in decoding order of each presented picture, or UNREADABLE, int64 [N]."""
+        return self._table[:, 0]
+
+    @property
+    def frame_of(self) -> npt.NDArray[np.int64]:
+        """The frame that each presented picture belongs to, int64 [N]."""
+        return self._table[:, 1]
+
+    @cached_property
+    def index_of(self) -> dict[int, int]:
+        """Presentation index by position in decoding order."""
+        return {position: i for i, position in enumerate(self.position.tolist()) if position != UNREADABLE}
+
+    @cached_property
+    def decode_rank(self) -> npt.NDArray[np.int64]:
+        """Position of each presented picture among them all in decoding order, int64 [N]."""
+        order = np.lexsort((self.position, self.pictures.decode_rank[self.frame_of]))
+        return np.argsort(order, kind="stable").astype(np.int64)
+
+    @cached_property
+    def infos_presented(self) -> list[PictureInfo | None]:
+        """Headers in presentation order; None for pictures whose headers can't be read."""
+        return [None if i == UNREADABLE else self.infos[i] for i in self.position.tolist()]
+
+    @cached_property
+    def unreadable(self) -> dict[int, str]:
+        """Pictures that libavcodec outputs although their slice headers can't be read, and why."""
+        errors = self._errors()
+        indices = np.flatnonzero(self.position == UNREADABLE)
+        packets = self.pictures.packet[self.frame_of[indices]].tolist()
+        return {
+            i: errors.get(packet, f"no slice header of picture {packet} (decoding order) can be read")
+            for i, packet in zip(indices.tolist(), packets, strict=True)
+        }
+
+    @cached_property
+    def lost(self) -> list[tuple[int, str]]:
+        """Packets behind the first picture that give no picture because of damage, and why."""
+        presented = self.pictures.position_of
+        first = min(presented, default=0)
+        errors = self._errors() | dict(self.pictures.refused)
+        parsed = {info.sample for info in self.infos}
+        return sorted(
+            (packet, reason)
+            for packet, reason in errors.items()
+            if packet > first and packet not in presented and packet not in parsed
+        )
+
+    def _errors(self) -> dict[int, str]:
+        """The first error of each packet that the parser could not make part of a picture."""
+        return dict(reversed(self.index.errors()))

@@ -1,0 +1,183 @@
+"""Reading the packets of a video stream without decoding pictures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ..errors import MalformedStream, UnsupportedStream
+from ..source import Source, open_video
+from .packets import NO_PTS, PacketIndex, StreamProperties
+
+__all__ = ["PacketCursor", "read_packets", "scan_packets"]
+
+Visit: TypeAlias = "Callable[[Packet[VideoStream], int], None]"
+
+_UNINDEXED_FORMATS: Final = frozenset(("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v"))
+"""Formats without a table of contents: a recording may end anywhere without being truncated."""
+
+
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets of the video stream that hold data, as far as the container can be read."""
+    with contextlib.suppress(av.error.FFmpegError):  # recorded by the scan: `PacketIndex.truncation`
+        yield from (packet for packet in container.demux(stream) if packet.size)
+
+
+class PacketCursor:
+    """Reads an opened file forward and numbers its packets.
+
+    Attributes:
+        last: number of the packet read last, -1 at the start.
+    """
+
+    def __init__(self, packets: PacketIndex, container: InputContainer, stream: VideoStream) -> None:
+        self._index = packets
+        self._container = container
+        self._stream = stream
+        self._packets = enumerate(read_packets(container, stream))
+        self.last = -1
+
+    def __iter__(self) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        for number, packet in self._packets:
+            self.last = number
+            yield number, packet
+
+    def bytes_before(self, packet: int) -> int:
+        """Bytes between the packet read last and `packet`."""
+        return int(self._index.size[self.last + 1 : packet].sum())
+
+    def seek(self, packet: int) -> bool:
+        """Continue at or before `packet`.
+
+        Returns:
+            False if the container can't seek there, and the cursor has not moved; or if the position after
+            the seek is unknown, which leaves no packet to read and `last` behind the end.
+        """
+        if not self._index.seek(self._container, self._stream, packet):
+            return False
+        packets = read_packets(self._container, self._stream)
+        first = next(packets, None)
+        number = None if first is None else self._index.locate(first)
+        if first is None or number is None or number > packet:
+            self._packets, self.last = enumerate(iter(())), len(self._index)
+            return False
+        self._packets, self.last = enumerate(chain((first,), packets), number), number - 1
+        return True
+
+
+@dataclass
+class _Columns:
+    """The columns of a PacketIndex while packets are read."""
+
+    pts: list[int] = field(default_factory=list)
+    dts: list[int] = field(default_factory=list)
+    duration: list[int] = field(default_factory=list)
+    keyframe: list[bool] = field(default_factory=list)
+    displayed: list[bool] = field(default_factory=list)
+    corrupt: list[bool] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+    position: list[int] = field(default_factory=list)
+
+    def append(self, packet: Packet[VideoStream], position: int | None) -> None:
+        self.pts.append(NO_PTS if packet.pts is None else packet.pts)
+        self.dts.append(NO_PTS if packet.dts is None else packet.dts)
+        self.duration.append(packet.duration or 0)
+        self.keyframe.append(bool(packet.is_keyframe))
+        self.displayed.append(not packet.is_discard)
+        self.corrupt.append(bool(packet.is_corrupt))
+        self.size.append(packet.size)
+        self.position.append(-1 if position is None else position)
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def arrays(self) -> dict[str, Any]:
+        dtypes = {"keyframe": bool, "displayed": bool, "corrupt": bool}
+        return {name: np.array(values, dtypes.get(name, np.int64)) for name, values in vars(self).items()}
+
+
+def scan_packets(source: Source, visit: Visit | None = None) -> PacketIndex:
+    """Read all packet headers of the video stream.
+
+    Args:
+        source: the file.
+        visit: called with each packet and its number, in decoding order.
+
+    Raises:
+        MalformedStream: the file can't be demultiplexed or holds no picture.
+        UnsupportedStream: its samples are encrypted.
+    """
+    columns = _Columns()
+    with open_video(source, packets_only=True) as (container, stream):
+        formats = container.format.name
+        mp4, matroska = "mp4" in formats, "matroska" in formats
+        properties = StreamProperties.of(stream, probed=not mp4)
+        time_base = float(stream.time_base or 0)
+        truncation = _read_columns(source.name, container, stream, columns, visit)
+        declared = _declared_packets(stream, source.size) if mp4 else 0  # only MP4's table is exact
+    if not columns:
+        raise MalformedStream(f"{source.name}: the video stream holds no picture")
+    if truncation is None:
+        truncation = _truncation(columns, declared, unindexed=formats in _UNINDEXED_FORMATS)
+    distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == len(columns)
+    return PacketIndex(
+        stream=properties,
+        **columns.arrays(),
+        time_base=time_base,
+        exact_seeks=distinct and (mp4 or matroska),
+        truncation=truncation,
+    )
+
+
+def _read_columns(
+    name: str, container: InputContainer, stream: VideoStream, columns: _Columns, visit: Visit | None
+) -> str | None:
+    """Fill the columns; returns why reading stopped before the end of the file, if it did."""
+    in_one_piece = "mp4" in container.format.name
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            if packet.has_sidedata("encryption_info"):
+                raise UnsupportedStream(
+                    f"{name}: the samples are encrypted (Common Encryption, ISO/IEC 23001-7) "
+                    f"from packet {len(columns)} on; decrypt the file first"
+                )
+            if visit is not None:
+                visit(packet, len(columns))
+            columns.append(packet, packet.pos if in_one_piece else None)
+    except av.error.FFmpegError as error:
+        if not columns:
+            raise MalformedStream(f"{name}: no packet can be read: {error}") from error
+        return f"reading stopped after {len(columns)} packets: {str(error.strerror).lower()}"
+    return None
+
+
+def _declared_packets(stream: VideoStream, file_size: int) -> int:
+    """Packets that an MP4 file's table places within the edit list, one more if the last one goes
+    beyond the end of the file."""
+    entries = stream.index_entries
+    count = len(entries)
+    if not count:
+        return 0
+    last = entries[count - 1]
+    return count + (last.pos + last.size > file_size)
+
+
+def _truncation(columns: _Columns, declared: int, *, unindexed: bool) -> str | None:
+    """Where a file that was read to its end is cut short."""
+    count = len(columns)
+    if columns.corrupt[-1] and not unindexed:
+        return f"the file is cut short inside picture {count - 1} (decoding order)"
+    if count < declared:
+        return f"the file is cut short: it holds {count} of {declared} pictures"
+    return None

@@ -1,0 +1,100 @@
+"""Headers of an H.264 stream, read packet by packet through the native module; no slice data is parsed."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Final, TypedDict
+
+if TYPE_CHECKING:
+    from .._h264mv import StreamIndex
+
+__all__ = ["Framing", "H264HeaderReader", "annex_b_framing", "native_available"]
+
+_MAX_CACHED_BYTES: Final = 32 << 20
+"""Packets of files up to this size stay in memory after the scan: such files are read once."""
+
+_BATCH: Final = 128  # packets whose headers are read in one call
+
+
+def native_available() -> bool:
+    """Whether the native module is built."""
+    return importlib.util.find_spec("mv_tools._h264mv") is not None
+
+
+class Framing(TypedDict):
+    """How NAL units are delimited: `length_size` bytes of length, 0 for start codes."""
+
+    length_size: int
+    extradata: bytes | None
+
+
+def annex_b_framing(extradata: bytes | None = None) -> Framing:
+    """Framing with start codes."""
+    return {"length_size": 0, "extradata": extradata}
+
+
+def _framing(extradata: bytes | None) -> Framing:
+    """avcC (ISO/IEC 14496-15, 5.2.4.1) has lengths, everything else start codes."""
+    if extradata is None or len(extradata) < 7 or extradata[0] != 1:
+        return annex_b_framing(extradata)
+    return {"length_size": (extradata[4] & 3) + 1, "extradata": extradata}
+
+
+class H264HeaderReader:
+    """Reads the headers of all packets of an H.264 stream.
+
+    Attributes:
+        framing: how NAL units are delimited.
+        index: the headers read so far; None where the parser failed.
+        unsupported, malformed: why it failed, as a sentence.
+        cached: the packets, None if they are too large to stay in memory.
+    """
+
+    def __init__(self, extradata: bytes | None) -> None:
+        from .._h264mv import H264Error, StreamIndex, UnsupportedError
+
+        self.framing = _framing(extradata)
+        self.index: StreamIndex | None = None
+        self.malformed: str | None = None
+        self.unsupported: str | None = None
+        try:
+            self.index = StreamIndex(**self.framing)
+        except UnsupportedError as error:
+            self.unsupported = str(error)
+        except H264Error as error:
+            self.malformed = str(error)
+        self.cached: list[bytes] | None = []
+        self._batch: list[bytes] = []
+        self._packets = 0
+        self._bytes = 0
+
+    def push(self, packet: bytes) -> None:
+        """Take the next packet."""
+        self._batch.append(packet)
+        if len(self._batch) == _BATCH:
+            self._read_batch()
+        self._bytes += len(packet)
+        if self._bytes > _MAX_CACHED_BYTES:
+            self.cached = None
+        if self.cached is not None:
+            self.cached.append(packet)
+
+    def finish(self) -> None:
+        """Read the headers of the packets that are left; an index without pictures counts as malformed."""
+        self._read_batch()
+        if self.index is not None and not len(self.index):
+            self.malformed = self.index.first_error or "the video stream holds no picture"
+            self.index = None
+
+    def _read_batch(self) -> None:
+        from .._h264mv import H264Error, UnsupportedError
+
+        if self.index is not None:
+            try:
+                self.index.push_many(self._batch, self._packets)
+            except UnsupportedError as error:
+                self.unsupported, self.index = str(error), None
+            except H264Error as error:
+                self.malformed, self.index = str(error), None
+        self._packets += len(self._batch)
+        self._batch.clear()

@@ -1,0 +1,324 @@
+//! Follows a stream's headers: NAL units in, plans of pictures out.
+
+use std::sync::Arc;
+
+use bitstream::nal::unescape;
+use bitstream::BitReader;
+
+use super::plan::{PictureInfo, PicturePlan, SegmentPlan};
+use crate::error::{Error, Result};
+use crate::refs::{build_lists, Dpb, PocState, ReferencePictureSet};
+use crate::slice_data::NO_SLICE;
+use crate::syntax::nal::{unit, NalHeader};
+use crate::syntax::pps::Pps;
+use crate::syntax::slice::{SliceHeader, SliceStart, SliceType};
+use crate::syntax::sps::Sps;
+use crate::syntax::tiles::CtbOrder;
+
+/// Bytes of a slice segment that hold its header; more is not read when only headers count.
+const HEADER_BYTES: usize = 8192;
+
+/// Order of coding tree blocks of the parameter sets in use.
+#[derive(Debug, Clone)]
+struct Activated {
+    sps: Arc<Sps>,
+    pps: Arc<Pps>,
+    order: Arc<CtbOrder>,
+}
+
+/// Turns NAL units into [`PicturePlan`]s, in decoding order.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    headers_only: bool,
+    sps: Vec<Option<Arc<Sps>>>,
+    pps: Vec<Option<Arc<Pps>>>,
+    activated: Option<Activated>,
+    poc: PocState,
+    dpb: Dpb,
+    set: ReferencePictureSet,
+    current: Option<PicturePlan>,
+    next_index: u64,
+    period: u32,
+    /// The next picture starts a coded video sequence: the stream starts, or a sequence has ended.
+    at_start: bool,
+    /// RASL pictures that follow refer to pictures before the current IRAP picture, which are missing.
+    skips_rasl: bool,
+    /// Samples of RASL pictures that were left out.
+    skipped: Vec<u64>,
+    /// Slice segments that follow belong to a picture that is left out.
+    skipping: bool,
+    /// Higher layers were seen and left out.
+    has_layers: bool,
+    /// The current sample, and how many of its units were pushed.
+    sample: (u64, u32),
+    header_bits: usize,
+    scratch: Vec<u8>,
+}
+
+impl Tracker {
+    /// A tracker; with `headers_only` its plans carry no slice data.
+    pub fn new(headers_only: bool) -> Self {
+        Tracker {
+            headers_only,
+            sps: vec![None; 16],
+            pps: vec![None; 64],
+            activated: None,
+            poc: PocState::default(),
+            dpb: Dpb::default(),
+            set: ReferencePictureSet::default(),
+            current: None,
+            next_index: 0,
+            period: 0,
+            at_start: true,
+            skips_rasl: false,
+            skipped: Vec::new(),
+            skipping: false,
+            has_layers: false,
+            sample: (u64::MAX, 0),
+            header_bits: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// RASL pictures that were left out, since pictures that they refer to are not in the stream: their
+    /// samples.
+    pub fn skipped_rasl(&self) -> &[u64] {
+        &self.skipped
+    }
+
+    /// End of the slice segment header of the unit pushed last in its RBSP; 0 for other units.
+    pub(crate) fn header_bits(&self) -> usize {
+        self.header_bits
+    }
+
+    /// Whether NAL units of layers above the base layer were left out.
+    pub fn has_layers(&self) -> bool {
+        self.has_layers
+    }
+
+    /// Takes a NAL unit; gives the previous picture when this unit shows that it is complete.
+    ///
+    /// An error concerns this unit alone: the next one can be pushed.
+    pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<Option<PicturePlan>> {
+        self.push_start(nal, nal.len(), sample)
+    }
+
+    /// As [`Self::push`], of a unit of `size` bytes of which the start is given: enough where only headers
+    /// count.
+    pub(crate) fn push_start(
+        &mut self,
+        nal: &[u8],
+        size: usize,
+        sample: u64,
+    ) -> Result<Option<PicturePlan>> {
+        self.header_bits = 0;
+        let position = if self.sample.0 == sample {
+            self.sample.1 + 1
+        } else {
+            0
+        };
+        self.sample = (sample, position);
+        let header = NalHeader::parse(nal)?;
+        let payload = &nal[NalHeader::SIZE..];
+        if header.nuh_layer_id > 0 {
+            self.has_layers |= header.nal_unit_type <= unit::LAST_VCL;
+            return Ok(None);
+        }
+        match header.nal_unit_type {
+            _ if header.is_slice() => self.slice(payload, header, size),
+            unit::SPS => {
+                unescape(payload, &mut self.scratch);
+                let sps = Sps::parse(&self.scratch)?;
+                let slot = &mut self.sps[sps.seq_parameter_set_id as usize];
+                if slot.as_deref() != Some(&sps) {
+                    *slot = Some(Arc::new(sps));
+                }
+                Ok(self.complete())
+            }
+            unit::PPS => {
+                unescape(payload, &mut self.scratch);
+                let pps = Pps::parse(&self.scratch)?;
+                let slot = &mut self.pps[pps.pic_parameter_set_id as usize];
+                if slot.as_deref() != Some(&pps) {
+                    *slot = Some(Arc::new(pps));
+                }
+                Ok(self.complete())
+            }
+            unit::END_OF_SEQUENCE | unit::END_OF_BITSTREAM => {
+                self.at_start = true;
+                Ok(self.complete())
+            }
+            unit::ACCESS_UNIT_DELIMITER | unit::VPS => Ok(self.complete()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tells that an access unit or the stream is complete.
+    pub fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
+        self.complete()
+    }
+
+    fn complete(&mut self) -> Option<PicturePlan> {
+        let plan = self.current.take()?;
+        self.dpb.insert(plan.info.decode_index, plan.info.poc);
+        Some(plan)
+    }
+
+    fn slice(
+        &mut self,
+        payload: &[u8],
+        nal: NalHeader,
+        size: usize,
+    ) -> Result<Option<PicturePlan>> {
+        let mut rbsp = Vec::new();
+        let kept = if self.headers_only {
+            &payload[..payload.len().min(HEADER_BYTES)]
+        } else {
+            payload
+        };
+        unescape(kept, &mut rbsp);
+        let start = SliceStart::parse(&mut BitReader::new(&rbsp), nal)?;
+        let done = if start.first_slice_segment_in_pic {
+            self.complete()
+        } else {
+            None
+        };
+        let added = self.segment(rbsp, nal, &start, size);
+        if let (Err(error), Some(plan)) = (&added, &mut self.current) {
+            plan.error.get_or_insert(error.clone());
+        }
+        match (done, added) {
+            // The picture before this unit is complete whatever is wrong with the unit.
+            (Some(plan), _) => Ok(Some(plan)),
+            (None, added) => added.map(|()| None),
+        }
+    }
+
+    /// Adds a slice segment to the current picture, or starts one.
+    fn segment(
+        &mut self,
+        rbsp: Vec<u8>,
+        nal: NalHeader,
+        start: &SliceStart,
+        size: usize,
+    ) -> Result<()> {
+        if !start.first_slice_segment_in_pic && self.current.is_none() {
+            if self.skipping {
+                return Ok(());
+            }
+            return Err(Error::malformed("first_slice_segment_in_pic_flag"));
+        }
+        let activated = self.activate(start.pic_parameter_set_id)?;
+        let before = self.current.as_ref().and_then(|plan| plan.segments.last());
+        let header = SliceHeader::parse(
+            &rbsp,
+            nal,
+            &activated.sps,
+            &activated.pps,
+            before.map(|s| &s.header),
+        )?;
+        self.header_bits = 8 * header.data_offset;
+        if start.first_slice_segment_in_pic {
+            self.skipping = self.skips(nal);
+            if self.skipping {
+                self.skipped.push(self.sample.0);
+                return Ok(());
+            }
+            self.start_picture(nal, &header, &activated.sps);
+        }
+        let Some(plan) = &mut self.current else {
+            return Ok(());
+        };
+        if *plan.info.sps != *activated.sps {
+            return Err(Error::malformed("slice_pic_parameter_set_id"));
+        }
+        if !header.dependent {
+            if plan.lists.len() >= NO_SLICE as usize {
+                return Err(Error::malformed("slice_segment_address"));
+            }
+            plan.lists.push(build_lists(&header, &self.set)?);
+            plan.info.slices += 1;
+            plan.info.slice_type = plan.info.slice_type.max(header.slice_type);
+        }
+        let slice = plan.lists.len().wrapping_sub(1) as u16;
+        plan.info.nal_bits += size as u64 * 8;
+        plan.segments.push(SegmentPlan {
+            header,
+            pps: activated.pps,
+            order: activated.order,
+            slice,
+            rbsp: if self.headers_only { Vec::new() } else { rbsp },
+            place: self.sample,
+        });
+        Ok(())
+    }
+
+    fn activate(&mut self, pps_id: u32) -> Result<Activated> {
+        let missing = || Error::malformed("slice_pic_parameter_set_id");
+        let pps = self.pps[pps_id as usize].clone().ok_or_else(missing)?;
+        let sps = self.sps[pps.seq_parameter_set_id as usize].clone();
+        let sps = sps.ok_or(Error::malformed("pps_seq_parameter_set_id"))?;
+        if let Some(known) = &self.activated {
+            if Arc::ptr_eq(&known.sps, &sps) && Arc::ptr_eq(&known.pps, &pps) {
+                return Ok(known.clone());
+            }
+        }
+        let order = Arc::new(CtbOrder::new(&sps, &pps)?);
+        let activated = Activated { sps, pps, order };
+        self.activated = Some(activated.clone());
+        Ok(activated)
+    }
+
+    /// Whether a picture is left out: RASL pictures behind a random access point.
+    fn skips(&mut self, nal: NalHeader) -> bool {
+        nal.is_rasl() && (self.skips_rasl || self.at_start)
+    }
+
+    fn start_picture(&mut self, nal: NalHeader, header: &SliceHeader, sps: &Arc<Sps>) {
+        // NoRaslOutputFlag (clause 8.1.3).
+        let restarts = nal.is_irap() && (nal.is_idr() || nal.is_bla() || self.at_start);
+        if nal.is_irap() {
+            self.skips_rasl = restarts;
+        }
+        if restarts || self.at_start {
+            self.period += (self.next_index > 0) as u32;
+        }
+        self.at_start = false;
+        let poc = self
+            .poc
+            .next(nal, header.poc_lsb, sps.log2_max_poc_lsb, restarts);
+        if restarts {
+            self.dpb.clear();
+        }
+        self.set = if nal.is_idr() {
+            self.dpb.clear();
+            ReferencePictureSet::default()
+        } else {
+            self.dpb.apply(header, poc, sps.log2_max_poc_lsb)
+        };
+        self.current = Some(PicturePlan {
+            info: PictureInfo {
+                decode_index: self.next_index,
+                sample: self.sample.0,
+                poc,
+                period: self.period,
+                slice_type: SliceType::I,
+                nal_unit_type: nal.nal_unit_type,
+                temporal_id: nal.temporal_id,
+                irap: nal.is_irap(),
+                reference: !nal.is_sub_layer_non_reference(),
+                output: header.pic_output,
+                slices: 0,
+                incomplete_references: self.set.is_incomplete(),
+                nal_bits: 0,
+                sps: sps.clone(),
+            },
+            segments: Vec::new(),
+            lists: Vec::new(),
+            live: self.dpb.pictures(),
+            error: None,
+            skips_slice_data: false,
+        });
+        self.next_index += 1;
+    }
+}

@@ -1,0 +1,97 @@
+//! vui_parameters() (clause E.2.1).
+
+use bitstream::BitReader;
+
+use super::hrd::skip_hrd_parameters;
+use crate::error::Result;
+
+/// What is kept of vui_parameters().
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vui {
+    /// Sample aspect ratio (width, height), where it is specified.
+    pub sar: Option<(u16, u16)>,
+    /// field_seq_flag: pictures are fields.
+    pub field_seq_flag: bool,
+    /// vui_num_units_in_tick and vui_time_scale.
+    pub timing: Option<(u32, u32)>,
+}
+
+/// aspect_ratio_idc 1 to 16 (table E.1).
+const SAR: [(u16, u16); 16] = [
+    (1, 1),
+    (12, 11),
+    (10, 11),
+    (16, 11),
+    (40, 33),
+    (24, 11),
+    (20, 11),
+    (32, 11),
+    (80, 33),
+    (18, 11),
+    (15, 11),
+    (64, 33),
+    (160, 99),
+    (4, 3),
+    (3, 2),
+    (2, 1),
+];
+const EXTENDED_SAR: u32 = 255;
+
+impl Vui {
+    pub(crate) fn parse(r: &mut BitReader, max_sub_layers_minus1: u32) -> Result<Self> {
+        let mut vui = Vui::default();
+        if r.flag("aspect_ratio_info_present_flag")? {
+            vui.sar = match r.u(8, "aspect_ratio_idc")? {
+                EXTENDED_SAR => {
+                    let width = r.u(16, "sar_width")? as u16;
+                    Some((width, r.u(16, "sar_height")? as u16))
+                }
+                idc => SAR.get((idc as usize).wrapping_sub(1)).copied(),
+            };
+        }
+        if r.flag("overscan_info_present_flag")? {
+            r.flag("overscan_appropriate_flag")?;
+        }
+        if r.flag("video_signal_type_present_flag")? {
+            r.u(4, "video_format")?;
+            if r.flag("colour_description_present_flag")? {
+                r.u(24, "colour_primaries")?;
+            }
+        }
+        if r.flag("chroma_loc_info_present_flag")? {
+            r.ue("chroma_sample_loc_type_top_field")?;
+            r.ue("chroma_sample_loc_type_bottom_field")?;
+        }
+        r.flag("neutral_chroma_indication_flag")?;
+        vui.field_seq_flag = r.flag("field_seq_flag")?;
+        r.flag("frame_field_info_present_flag")?;
+        if r.flag("default_display_window_flag")? {
+            for _ in 0..4 {
+                r.ue("def_disp_win_offset")?;
+            }
+        }
+        if r.flag("vui_timing_info_present_flag")? {
+            let tick = r.u(32, "vui_num_units_in_tick")?;
+            vui.timing = Some((tick, r.u(32, "vui_time_scale")?));
+            if r.flag("vui_poc_proportional_to_timing_flag")? {
+                r.ue("vui_num_ticks_poc_diff_one_minus1")?;
+            }
+            if r.flag("vui_hrd_parameters_present_flag")? {
+                skip_hrd_parameters(r, max_sub_layers_minus1)?;
+            }
+        }
+        if r.flag("bitstream_restriction_flag")? {
+            r.u(3, "tiles_fixed_structure_flag")?;
+            for element in [
+                "min_spatial_segmentation_idc",
+                "max_bytes_per_pic_denom",
+                "max_bits_per_min_cu_denom",
+                "log2_max_mv_length_horizontal",
+                "log2_max_mv_length_vertical",
+            ] {
+                r.ue(element)?;
+            }
+        }
+        Ok(vui)
+    }
+}
