@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from support.clips import H264, WITH_B, encode, panning
 from support.paths import SHARED
+from support.pools import InlinePool
 
 pytest_plugins = ["support.cli"]
 
@@ -121,3 +122,9 @@ def hide_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(builtins, "__import__", without)
 
     return hide
+
+
+@pytest.fixture
+def grid_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of an ablation's grid run in this process."""
+    monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
