@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TypeAlias, get_args
 
@@ -60,6 +60,9 @@ class _Spool:
             while chunk := file.read(_COPY_BYTES):
                 yield chunk
 
+    def close(self) -> None:
+        self._file.close()
+
     @property
     def full_shape(self) -> list[int]:
         return [self.rows, *self.shape]
@@ -108,20 +111,21 @@ def write_motion(
 def _spooled(frames: Iterable[MotionFrame], folder: Path, kind: Kind) -> Iterator[list[_Spool]]:
     names = ["index", "decode_index", "frame_index", "pts_seconds", "pict_type"]
     names += ["mv", "ref_idx", "rotation", "mirror", "sample_aspect_ratio"] if kind == "vectors" else ["flow"]
-    spools = [_Spool(folder, name) for name in names]
-    for frame in frames:
-        seconds = np.nan if frame.pts_seconds is None else frame.pts_seconds
-        row: list[npt.NDArray[Any]] = [
-            np.array(frame.index, np.int64),
-            np.array(frame.decode_index, np.int64),
-            np.array(frame.frame_index, np.int64),
-            np.array(seconds, np.float64),
-            np.array("IPB".index(frame.pict_type), np.int8),
-        ]
-        row += [frame.mv, frame.ref_idx, *_display(frame)] if kind == "vectors" else [flow(frame)]
-        for spool, value in zip(spools, row, strict=True):
-            spool.append(value)
-    yield spools
+    with ExitStack() as stack:
+        spools = [stack.enter_context(closing(_Spool(folder, name))) for name in names]
+        for frame in frames:
+            seconds = np.nan if frame.pts_seconds is None else frame.pts_seconds
+            row: list[npt.NDArray[Any]] = [
+                np.array(frame.index, np.int64),
+                np.array(frame.decode_index, np.int64),
+                np.array(frame.frame_index, np.int64),
+                np.array(seconds, np.float64),
+                np.array("IPB".index(frame.pict_type), np.int8),
+            ]
+            row += [frame.mv, frame.ref_idx, *_display(frame)] if kind == "vectors" else [flow(frame)]
+            for spool, value in zip(spools, row, strict=True):
+                spool.append(value)
+        yield spools
 
 
 def _display(frame: MotionFrame) -> list[npt.NDArray[Any]]:

@@ -82,6 +82,11 @@ def read_yaml(path: Path, kind: str) -> Any:
         raise ConfigError(f"{path}: there is no such {kind} file") from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path} is a folder, not a {kind} file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not a YAML file: {line}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a YAML file: it is not text") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path} is not a YAML file{line}: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = getattr(error, "reason", "nested too deeply")
+        raise ConfigError(f"{path} is not a YAML file: {reason}") from error

@@ -1,4 +1,4 @@
-"""Freezing of modules for good."""
+"""Permanent freezing of modules."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["freeze"]
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Evaluation mode and no gradients, for good: a later ``train()`` leaves it frozen, each part and copies too.
+    """Set evaluation mode and disable gradients permanently: ``train()`` has no effect on it, its parts and copies.
 
-    Without this a "frozen" backbone's BatchNorm statistics drift while a head trains on it.
+    Otherwise the BatchNorm statistics of a frozen backbone would change while a head is trained on it.
     """
     module.eval()
     module.requires_grad_(False)
@@ -22,7 +22,7 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 class _StayFrozen:
-    """``train`` of a frozen module, which copies and pickles take along.
+    """``train`` method of a frozen module, for the module, its copies and its pickles.
 
     It refers to the module weakly: a cycle would keep the weights in memory until the next garbage collection.
     """

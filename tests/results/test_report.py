@@ -277,9 +277,9 @@ def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
 
 
 def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
-    """Features from a file: the encoders' operations are unknown, those of the heads are not the clip's."""
+    """Features from a file: the encoders' operations are unknown."""
     run = made_run(tmp_path / "run", ["a", "b"])
-    costs = {Stream.FUSION: Cost(2_000_000, 0, 0.0006, 0.1)}
+    costs = {Stream.FUSION: Cost(2_000_000, 0)}
     run = replace(run, metrics=replace(run.metrics, costs=costs))
     run.config["data"]["kind"] = "features"
     assert "GFLOPs" not in stream_table(SCORES, run.metrics)[0]

@@ -1,4 +1,4 @@
-"""Intervals and tests against scipy, on known cases, and on variants that are nothing but noise."""
+"""Scores against scikit-learn; intervals and tests against scipy, known cases, and simulated noise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import balanced_accuracy_score, recall_score, top_k_accuracy_score
+from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from moclip_lite.results.metrics import score, score_folds
+from moclip_lite.results.metrics import confusion_matrix, score, score_folds
 from moclip_lite.results.statistics import (
     Interval,
     bootstrap_interval,
@@ -18,17 +20,42 @@ from moclip_lite.results.statistics import (
     paired_bootstrap,
     units_of,
     verdict,
+    wilson,
 )
 
 
 def pair(seed: int, clips: int = 600, accuracy: float = 0.8, gain: float = 0.0) -> tuple[np.ndarray, ...]:
-    """Two results on the same clips: hard clips are hard for both; the first is `gain` better."""
+    """Two results on the same clips: hard clips are hard for both; the first is `gain` more accurate."""
     rng = np.random.default_rng(seed)
     hardness = rng.beta(4 * accuracy, 4 * (1 - accuracy), clips)
     return rng.random(clips) < np.clip(hardness + gain, 0, 1), rng.random(clips) < hardness
 
 
-def test_mean_interval_is_students() -> None:
+@pytest.mark.parametrize("classes", [3, 12])
+def test_scores_agree_with_scikit_learn(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, classes, 300)
+    scores = rng.random((300, classes)).astype(np.float32)
+    scores[np.arange(300), labels] += rng.random(300) < 0.6
+    names = [f"c{i}" for i in range(classes)]
+    predicted = scores.argmax(axis=1)
+    ours = score(scores, labels, names)
+    assert ours.top1 == pytest.approx(100 * np.mean(predicted == labels))
+    assert ours.macro == pytest.approx(100 * balanced_accuracy_score(labels, predicted), abs=1e-4)
+    if classes > 5:
+        assert ours.top5 == pytest.approx(100 * top_k_accuracy_score(labels, scores, k=5))
+    recalls = 100 * recall_score(labels, predicted, average=None)
+    assert list(ours.per_class.values()) == pytest.approx(list(recalls))
+    np.testing.assert_array_equal(confusion_matrix(scores, labels), sklearn_confusion(labels, predicted))
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 7), (5, 9), (97, 100), (13, 13)])
+def test_wilson_agrees_with_scipy(hits: int, total: int) -> None:
+    theirs = stats.binomtest(hits, total).proportion_ci(method="wilson")
+    assert wilson(hits / total, total)[1:] == pytest.approx((theirs.low, theirs.high))
+
+
+def test_mean_interval_agrees_with_scipy() -> None:
     values = [88.1, 90.3, 86.9, 89.5]
     low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
     found = mean_interval(values)
@@ -38,7 +65,7 @@ def test_mean_interval_is_students() -> None:
     assert mean_interval([1.0, 2.0]).half == pytest.approx(12.7062 / 2, abs=1e-4)
 
 
-def test_one_value_has_no_interval() -> None:
+def test_mean_of_one_value_has_no_interval() -> None:
     found = mean_interval([88.0])
     assert found.value == 88.0
     assert np.isnan([found.low, found.high]).all()
@@ -77,8 +104,8 @@ def test_paired_bootstrap_agrees_with_scipy() -> None:
     assert mirrored.value == pytest.approx(-ours.value)
 
 
-def test_groups_are_drawn_whole() -> None:
-    """Ten groups of copies know as much as ten clips; scipy is given the ten."""
+def test_groups_are_resampled_whole() -> None:
+    """Ten groups of copies give the interval of ten clips, which scipy computes."""
     rng = np.random.default_rng(8)
     ten = rng.normal(size=10)
     found = bootstrap_interval(np.repeat(ten, 20), groups=[f"g{i}" for i in range(10) for _ in range(20)])
@@ -94,7 +121,7 @@ def test_groups_of_unequal_size_weigh_by_their_clips() -> None:
     assert found == pytest.approx((0.9, 0.0, 1.0))  # a alone, b alone and both are drawn
 
 
-def test_mcnemar_agrees_with_scipy_and_a_textbook() -> None:
+def test_mcnemar_agrees_with_scipy_and_by_hand() -> None:
     a = np.array([1] * 9 + [0] * 1 + [1] * 20)
     b = np.array([0] * 9 + [1] * 1 + [1] * 20)
     found = mcnemar(a, b)
@@ -104,40 +131,40 @@ def test_mcnemar_agrees_with_scipy_and_a_textbook() -> None:
     assert mcnemar(a, a) == (0, 0, 1.0)
 
 
-def test_holm() -> None:
+def test_holm_adjusts_by_hand() -> None:
     # Steps down: 4 x 0.01, 3 x 0.015, 2 x 0.02 (raised to the one before), 1 x 0.5.
     assert holm([0.02, 0.01, 0.5, 0.015]) == pytest.approx([0.045, 0.04, 0.5, 0.045])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
 
 
-def said(a: np.ndarray, b: np.ndarray) -> str:
+def verdict_of(a: np.ndarray, b: np.ndarray) -> str:
     return verdict(paired_bootstrap(a, b, repeats=2_000), mcnemar(a, b).p)
 
 
-def test_a_variant_that_only_adds_noise_is_not_called_better() -> None:
-    answers = [said(*pair(seed)) for seed in range(300)]
+def test_noise_is_rarely_called_a_difference() -> None:
+    answers = [verdict_of(*pair(seed)) for seed in range(300)]
     wrong = sum(answer != "no difference shown" for answer in answers)
     # At a true rate of 5 % more than 26 of 300 has a chance below 0.5 %.
     assert wrong <= 26
-    # The best of eight noises is picked more often than that; Holm's correction holds the whole family.
+    # Among eight comparisons of noise one is more often below 0.05; Holm's method corrects for that.
     families = [[mcnemar(*pair(1000 + 8 * family + i)).p for i in range(8)] for family in range(100)]
     assert sum(min(holm(p_values)) < 0.05 for p_values in families) <= 12
 
 
 def test_a_true_gain_is_called_better() -> None:
-    answers = [said(*pair(seed, clips=1500, accuracy=0.7, gain=0.08)) for seed in range(40)]
+    answers = [verdict_of(*pair(seed, clips=1500, accuracy=0.7, gain=0.08)) for seed in range(40)]
     assert answers.count("better") >= 36
     assert "worse" not in answers
     a, b = pair(1, clips=1500, accuracy=0.7, gain=0.08)
-    assert said(b, a) == "worse"
+    assert verdict_of(b, a) == "worse"
 
 
-def test_a_handful_of_clips_proves_nothing() -> None:
-    """Three wins of three: the bootstrap alone would swear to it."""
+def test_three_clips_show_no_difference() -> None:
+    """Three wins of three: the bootstrap interval has no width, so that the verdict needs p as well."""
     a, b = np.ones(3), np.zeros(3)
     assert paired_bootstrap(a, b) == (100.0, 100.0, 100.0)
-    assert said(a, b) == "no difference shown"
+    assert verdict_of(a, b) == "no difference shown"
 
 
 def test_shares_of_seeds_can_be_compared() -> None:
@@ -185,14 +212,14 @@ def test_every_estimate_lies_in_its_interval(rows: list[tuple[int, int, bool, st
     for found in (score(scores, labels, "abcd"), score(scores, labels, "abcd", units)):
         assert 0 <= found.ci95[0] <= found.top1 <= found.ci95[1] <= 100
         assert 0 <= found.macro_ci95[0] <= found.macro <= found.macro_ci95[1] <= 100
-        assert found.ci95[0] < found.ci95[1]  # no handful of clips is certain
+        assert found.ci95[0] < found.ci95[1]  # few clips never give certainty
     a, b = scores.argmax(axis=1) == labels, np.array([other for *_, other, _ in rows])
     points = paired_bootstrap(a, b, groups=units.names, repeats=500)
     assert -100 <= points.low <= points.value <= points.high <= 100
 
 
-def test_folds_are_pooled_and_groups_kept_whole() -> None:
-    """Folds of 90 and 10: the figure is over 100 tests; five groups give a wider interval than 100 clips."""
+def test_folds_are_pooled_and_groups_stay_whole() -> None:
+    """Folds of 90 and 10: accuracy is over 100 tests; five groups give a wider interval than 100 clips."""
     labels = np.zeros(100, np.int64)
     scores = np.eye(2, dtype=np.float32)[[0] * 70 + [1] * 30]
     units = units_of([str(i) for i in range(100)], [f"g{i // 20}" for i in range(100)])

@@ -231,12 +231,10 @@ def _confusion(content: Content) -> list[Block]:
 
 
 def _costs(content: Content) -> list[Block]:
-    from_file = content.data.get("kind") == "features"
-    columns = [c for c in COSTS if not (from_file and c.header in ("GFLOPs", "ms"))]
-    header, rows = stream_table(columns, content.run.metrics)
+    header, rows = stream_table(COSTS, content.run.metrics)
     if "trained" not in header:
         return []
-    return [Table(header, rows), Paragraph(_HEADS_ONLY if from_file else _OPERATIONS)]
+    return [Table(header, rows), Paragraph(_OPERATIONS if "GFLOPs" in header else _HEADS_ONLY)]
 
 
 def _published(content: Content) -> list[Block]:
