@@ -155,13 +155,7 @@ def test_summary_states_how_points_are_paired(tmp_path: Path) -> None:
         assert words in (tmp_path / "s.md").read_text()
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells of a grid run in this process."""
-    monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
-
-
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("grid_in_process")
 def test_a_cell_whose_clips_cannot_be_read_fails_alone(tmp_path: Path) -> None:
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features()[:3])
