@@ -94,8 +94,14 @@ def main() -> None:
         print(f"{CLIPS} clips, {file.stat().st_size / 1e6:.0f} MB of features", flush=True)
         peer(data, motion, appearance)
         del motion, appearance
-        settings = ("data.kind=features", "data.protocol=official", "data.splits=[1]", f"data.root={file}",
-                    f"cache.dir={Path(scratch) / 'cache'}", "run.streams=[appearance,fusion]")  # fmt: skip
+        settings = (
+            "data.kind=features",
+            "data.protocol=official",
+            "data.splits=[1]",
+            f"data.root={file}",
+            f"cache.dir={Path(scratch) / 'cache'}",
+            "run.streams=[appearance,fusion]",
+        )
         words = [sys.executable, "-m", "moclip_lite", "ablate", str(GRID), "--out", str(out)]
         words += [part for setting in settings for part in ("--set", setting)] + [
             "--workers",

@@ -18,8 +18,17 @@ from pathlib import Path
 
 from moclip_lite.storage.files import read_json
 
-FIXED = ("data.kind=synthetic", "clip.model=ViT-S-32", "clip.pretrained=none", "clip.frames=1", "motion.segments=4",
-         "motion.grid=[12,16]", "motion.flip=0", "test.flips=1", "train_motion.epochs=10")  # fmt: skip
+FIXED = (
+    "data.kind=synthetic",
+    "clip.model=ViT-S-32",
+    "clip.pretrained=none",
+    "clip.frames=1",
+    "motion.segments=4",
+    "motion.grid=[12,16]",
+    "motion.flip=0",
+    "test.flips=1",
+    "train_motion.epochs=10",
+)
 
 
 def timed(*words: str) -> float:
@@ -44,8 +53,13 @@ def main() -> None:
         place = Path(scratch)
         experiment = place / "experiment.yaml"
         experiment.write_text("{}\n")
-        settings = (*FIXED, f"data.clips_per_class={args.clips // 20}", f"data.root={place / 'clips'}",
-                    f"cache.dir={place / 'cache'}", f"run.dir={place / 'run'}")  # fmt: skip
+        settings = (
+            *FIXED,
+            f"data.clips_per_class={args.clips // 20}",
+            f"data.root={place / 'clips'}",
+            f"cache.dir={place / 'cache'}",
+            f"run.dir={place / 'run'}",
+        )
         sets = [word for setting in settings for word in ("--set", setting)]
         print(
             f"{args.clips} clips generated in {timed('dataset', 'list', str(experiment), *sets):.0f} s",

@@ -193,7 +193,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     history = next(iter(run.training.values()))["fusion"]["history"]
     assert [round(e.value, 4) for e in log.Scalars("fusion/val_loss")] == [
         round(row["val_loss"], 4) for row in history
-    ]  # fmt: skip
+    ]
     assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics.streams[Stream.FUSION].top1)
     assert log.Images("confusion/fusion")[0].width > 100
     # Writing again replaces the logs; each fold has its own.
@@ -255,8 +255,11 @@ def test_classes_of_equal_accuracy_are_counted_in_one_row(tmp_path: Path) -> Non
     assert isinstance(lowest, Table)
     assert isinstance(highest, Table)
     assert [[str(cell) for cell in row] for row in lowest.rows] == [
-        ["class00", "25"], ["class01", "50"], ["class02", "50"], ["15 classes", "75"]
-    ]  # fmt: skip
+        ["class00", "25"],
+        ["class01", "50"],
+        ["class02", "50"],
+        ["15 classes", "75"],
+    ]
     assert [str(cell) for cell in highest.rows[0]] == ["12 classes", "100"]
 
 
@@ -272,8 +275,10 @@ def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
     header, rows = stream_table(SCORES, run.metrics, gather(run, {}).ceilings)
     column = header.index("ceiling %")
     assert {str(row[0]): row[column] for row in rows} == {
-        "motion only (network)": "50", "appearance only (head)": "33", "fusion": "100"
-    }  # fmt: skip
+        "motion only (network)": "50",
+        "appearance only (head)": "33",
+        "fusion": "100",
+    }
 
 
 def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
