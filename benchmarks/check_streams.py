@@ -3,9 +3,9 @@
     python benchmarks/check_streams.py FILE... [--first-fail]
 
 libavcodec drops vectors of partitions below 8x8 and adds zero vectors for lists that a partition of
-a B macroblock does not use: 4x4 blocks where it tells nothing, or such a zero, are left out. It
+a B macroblock does not use: 4x4 blocks without a vector, or with such a zero, are left out. It
 exports both fields of a frame as one picture, so that field pictures can't be compared, and doubles
-the vertical components of field macroblocks: of interlaced frames either is taken.
+the vertical components of field macroblocks: in interlaced frames either is accepted.
 """
 
 from __future__ import annotations
@@ -24,42 +24,44 @@ def uniform(frame: MotionFrame) -> npt.NDArray[np.bool_]:
     """bool [2, H4, W4]: 4x4 blocks whose 8x8 block has one vector."""
     lists, rows, columns, _ = frame.mv.shape
     cells = frame.mv.reshape(lists, rows // 2, 2, columns // 2, 2, 2)
-    alike = (cells == cells[:, :, :1, :, :1]).all(axis=(2, 4, 5))
-    return alike.repeat(2, axis=1).repeat(2, axis=2)
+    equal = (cells == cells[:, :, :1, :, :1]).all(axis=(2, 4, 5))
+    return equal.repeat(2, axis=1).repeat(2, axis=2)
 
 
 def first_difference(ours: MotionFrame, theirs: MotionFrame, mbaff: bool) -> str | None:
     """The first macroblock that differs, with both vectors."""
-    told = (theirs.ref_idx >= 0) & uniform(ours)
+    exported = (theirs.ref_idx >= 0) & uniform(ours)
     used = ours.ref_idx >= 0
-    phantom = told & ~used & (theirs.mv == 0).all(axis=-1)
-    alike = (ours.mv == theirs.mv).all(axis=-1)
+    phantom = exported & ~used & (theirs.mv == 0).all(axis=-1)
+    equal = (ours.mv == theirs.mv).all(axis=-1)
     if mbaff:
-        alike |= (ours.mv * np.array([1, 2]) == theirs.mv).all(axis=-1)
-    wrong = told & ~phantom & ~(used & alike)
+        equal |= (ours.mv * np.array([1, 2]) == theirs.mv).all(axis=-1)
+    wrong = exported & ~phantom & ~(used & equal)
     if not wrong.any():
         return None
-    where = np.argwhere(wrong)
+    blocks = np.argwhere(wrong)
     columns = ours.grid_shape[1] // 4
-    number = (where[:, 1] // 4) * columns + where[:, 2] // 4
-    source, row, column = where[int(np.argmin(number))]
-    mine = ours.mv[source, row, column].tolist() if used[source, row, column] else "not used"
+    number = (blocks[:, 1] // 4) * columns + blocks[:, 2] // 4
+    source, row, column = blocks[int(np.argmin(number))]
+    vector = ours.mv[source, row, column].tolist() if used[source, row, column] else "not used"
     return (
         f"picture {ours.index} ({ours.pict_type}, decoding order {ours.decode_index}), "
         f"macroblock {number.min()}, block ({column % 4}, {row % 4}), list {source}: "
-        f"{mine}, libav says {theirs.mv[source, row, column].tolist()}"
+        f"{vector}, libav has {theirs.mv[source, row, column].tolist()}"
     )
 
 
 def check(path: Path) -> bool:
     try:
         ours, theirs = MotionDecoder(path, "native"), MotionDecoder(path, "libav")
-        mbaff = [info.mbaff for info in ours._backend.scan.headers.infos()]
+        mbaff = [info.mbaff for info in ours.scan.infos]
         compared = count = 0
         for a, b in zip(ours, theirs, strict=True):
             count += 1
             if a.structure != "frame" or a.mv.shape != b.mv.shape:
-                print(f"{path.name}: picture {count - 1} is a {a.structure} picture; libav can't tell")
+                print(
+                    f"{path.name}: picture {count - 1} is a {a.structure} picture; libav exports frames only"
+                )
                 return True
             difference = first_difference(a, b, mbaff[a.decode_index])
             if difference is not None:
@@ -69,7 +71,7 @@ def check(path: Path) -> bool:
     except Exception as error:
         print(f"{path.name}: {type(error).__name__}: {error}")
         return False
-    print(f"{path.name}: {count} pictures alike, {compared} blocks compared")
+    print(f"{path.name}: {count} pictures equal, {compared} blocks compared")
     return True
 
 

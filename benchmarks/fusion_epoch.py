@@ -2,9 +2,9 @@
 
     python benchmarks/fusion_epoch.py
 
-9,537 clips, 101 classes, motion features of the small network and 8 x 512 appearance features, all
-generated. Peer in the same run: scikit-learn's MLPClassifier with the same hidden layer and batch on
-the same concatenated features, one epoch.
+9,537 clips, 101 classes, motion features of the small network and 8 x 512 appearance features, all generated.
+Compared with an epoch of scikit-learn's MLPClassifier in the same run: the same hidden layer and batch, on the same
+concatenated features.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def main() -> None:
         settings = TrainSettings(epochs=EPOCHS, batch=64, lr=1e-3)
         fit(head, HeadFeed(head, val, val, 64, 0), settings, seed=0, device=torch.device("cpu"))  # warm up
         result = fit(head, HeadFeed(head, train, val, 64, 0), settings, seed=0, device=torch.device("cpu"))
-        each = result.seconds / EPOCHS
+        seconds = result.seconds / EPOCHS
         print(
-            f"{name:28} {each:6.2f} s per epoch, validation included; {reference / each:.1f}x the peer's speed"
+            f"{name:28} {seconds:6.2f} s per epoch, validation included; {reference / seconds:.1f}x the peer's speed"
         )
 
 

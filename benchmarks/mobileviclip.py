@@ -1,21 +1,20 @@
-"""Time per 8-frame clip of MobileViCLIP and of what it is compared with, in one run on this CPU.
+"""Time per 8-frame clip of MobileViCLIP and of models it is compared with, in one run on this CPU.
 
     python benchmarks/mobileviclip.py [--threads 1] [--repeat 3]
 
-All weights are random. Least CPU seconds of the repeats, which take turns, so that a busy machine slows
-all alike. Multiply-adds of matrix products and convolutions are counted while a clip passes through. MobileCLIP stands
-for the same image model frame by frame, folded, and the mean. "With text" adds the text tower, which no clip
-passes through.
+All weights are random. The time is the least CPU time of the repeats; models take turns, so that other load affects
+all alike. Multiply-adds of matrix products and convolutions are counted in a forward pass. "MobileCLIP" is
+the same image model applied to each frame, folded, and the mean. "With text" adds the parameters of the text tower.
 
-The stand-ins of InternVideo2 have the published towers' shape: vision transformers of S (384 wide, 12 layers, 6 heads)
-and L (1024, 24, 16) with 14-pixel patches on 8 frames of 224 x 224, attention over all 2,048 patches and a
-class token at once, attention pooling to 768 and a projection to 512. Their norms of queries and keys and their layer scales
-are left out, which spares them time. With these towers the published totals, 133 and 644 M, fit text
+The InternVideo2 stand-ins have the shape of the published towers: vision transformers of size S (384 wide, 12 layers,
+6 heads) and L (1024, 24, 16) with 14-pixel patches on 8 frames of 224 x 224, joint attention over 2,048 patches and a
+class token, attention pooling to 768 and a projection to 512. They lack the norms of queries and keys and the layer
+scales, which makes them faster. With these towers the published totals, 133 and 644 M, fit text
 towers of BERT's base and large size, which are counted here.
 
-The paper's ratios to small, 6.7 and 55, are of a tablet. A CPU does 45 to 60 G multiply-adds a second with small and
-with plain transformers alike, so that time goes by the table's column of multiply-adds: S14 needs 1.3 times
-small's, L14 13 times.
+The paper's ratios to small, 6.7 and 55, were measured on a tablet. A CPU does 45 to 60 G multiply-adds per second both
+with small and with plain transformers, so that times are proportional to multiply-adds: S14 needs 1.3 times
+those of small, L14 13 times.
 """
 
 from __future__ import annotations
@@ -46,10 +45,16 @@ FORMS = ("training form", "folded", "ONNX Runtime")
 
 @dataclasses.dataclass
 class Candidate:
-    """Parameters of the tower that clips pass through and of the whole model, multiply-adds, one pass."""
+    """A model to measure.
+
+    Attributes:
+        tower, total: parameters of the video tower, and with the text tower.
+        operations: multiply-adds of a forward pass.
+        run: a forward pass.
+    """
 
     tower: int
-    whole: int
+    total: int
     operations: int
     run: Callable[[], Any]
 
@@ -60,26 +65,33 @@ class StandIn(nn.Module):
     def __init__(self, width: int, depth: int, heads: int) -> None:
         super().__init__()
         self.trunk = VisionTransformer(
-            img_size=(FRAMES * 224, 224), patch_size=14, embed_dim=width, depth=depth, num_heads=heads,
-            qkv_bias=False, final_norm=False, global_pool="", num_classes=0,
-        )  # fmt: skip
+            img_size=(FRAMES * 224, 224),
+            patch_size=14,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            qkv_bias=False,
+            final_norm=False,
+            global_pool="",
+            num_classes=0,
+        )
         self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(3)])
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.pooled = nn.Linear(width, 768)
         self.project = nn.Sequential(nn.LayerNorm(768), nn.Linear(768, 512))
 
     def forward(self, clip: Tensor) -> Tensor:
-        # Frames below one another are one tall picture: attention over space and time jointly.
+        # Frames stacked vertically are one tall picture: joint attention over space and time.
         tokens = self.trunk(clip.transpose(1, 2).flatten(2, 3))
         mean = tokens.mean(1, keepdim=True)
         layers = zip((self.query, self.key, self.value), self.norms, (mean, tokens, tokens), strict=True)
         parts = [layer(norm(x)).unflatten(-1, (16, -1)).transpose(1, 2) for layer, norm, x in layers]
-        out: Tensor = functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(1)
-        return self.project(self.pooled(out))
+        attended = functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(1)
+        return self.project(self.pooled(attended))
 
 
 def bert(width: int, depth: int, heads: int) -> int:
-    """Parameters of a text tower of BERT's shape: 30,522 pieces, 512 positions, two segments, a pooler."""
+    """Parameters of a text tower of BERT's shape: 30,522 tokens, 512 positions, two segments, a pooler."""
     layer = nn.TransformerEncoderLayer(width, heads, 4 * width, device="meta")
     table, norm, pooler = (30522 + 512 + 2) * width, 2 * width, (width + 1) * width
     return depth * size(layer) + table + norm + pooler
@@ -105,12 +117,12 @@ def onnx_run(folder: Path, clip: Tensor, threads: int) -> Callable[[], Any]:
 
 
 def candidates(folder: Path, threads: int) -> dict[str, Candidate]:
-    found: dict[str, Candidate] = {}
+    models: dict[str, Candidate] = {}
 
     def add(
         name: str, tower: nn.Module, text: int, clip: Tensor, run: Callable[[], Any] | None = None
     ) -> None:
-        found[name] = candidate(tower.eval(), text, clip, run or (lambda: tower(clip)))
+        models[name] = candidate(tower.eval(), text, clip, run or (lambda: tower(clip)))
 
     clip = torch.rand(1, FRAMES, 3, 256, 256)
     for name in ("tiny", "small"):
@@ -137,39 +149,39 @@ def candidates(folder: Path, threads: int) -> dict[str, Candidate]:
     clip = torch.rand(1, FRAMES, 3, 224, 224)
     add("InternVideo2-S14 stand-in", StandIn(384, 12, 6), bert(768, 12, 12), clip)
     add("InternVideo2-L14 stand-in", StandIn(1024, 24, 16), bert(1024, 24, 16), clip)
-    return found
+    return models
 
 
 @torch.inference_mode()
-def measure(found: dict[str, Candidate], repeat: int) -> dict[str, float]:
-    best = dict.fromkeys(found, np.inf)
+def measure(models: dict[str, Candidate], repeat: int) -> dict[str, float]:
+    best = dict.fromkeys(models, np.inf)
     for turn in range(repeat + 1):
-        for name, one in found.items():
+        for name, model in models.items():
             started = time.process_time()
-            one.run()
-            if turn:  # the first warms up
+            model.run()
+            if turn:  # the first turn warms up
                 best[name] = min(best[name], time.process_time() - started)
     return best
 
 
-def report(found: dict[str, Candidate], seconds: dict[str, float]) -> None:
+def report(models: dict[str, Candidate], seconds: dict[str, float]) -> None:
     small = [f"small, {form}" for form in FORMS]
     print(f"{'':28}{'M parameters':^18}{'multiply-adds':^24}{'CPU':>8}{'times of small':^36}")
     print(f"{'':28}{'tower':>8}{'with text':>10}{'G':>8}{'to small':>9}{'G/s':>7}{'ms':>8}", end="")
     print("".join(f"{form:>14}" for form in FORMS))
-    for name, one in found.items():
+    for name, model in models.items():
         print(
-            f"{name:28}{one.tower / 1e6:8.1f}{one.whole / 1e6:10.1f}{one.operations / 1e9:8.1f}"
-            f"{one.operations / found[small[1]].operations:9.2f}{one.operations / 1e9 / seconds[name]:7.0f}"
+            f"{name:28}{model.tower / 1e6:8.1f}{model.total / 1e6:10.1f}{model.operations / 1e9:8.1f}"
+            f"{model.operations / models[small[1]].operations:9.2f}{model.operations / 1e9 / seconds[name]:7.0f}"
             f"{1e3 * seconds[name]:8.0f}"
             + "".join(f"{seconds[name] / seconds[form]:13.2f}x" for form in small)
         )
     for name in ("tiny", "small"):
-        own = seconds[f"{name}, folded"]
+        folded = seconds[f"{name}, folded"]
         print(
-            f"{name}: folded / training form {own / seconds[f'{name}, training form']:.2f}, "
-            f"ONNX Runtime / folded {seconds[f'{name}, ONNX Runtime'] / own:.2f}, "
-            f"folded / frame by frame {own / seconds[f'MobileCLIP {name}, mean']:.2f}"
+            f"{name}: folded / training form {folded / seconds[f'{name}, training form']:.2f}, "
+            f"ONNX Runtime / folded {seconds[f'{name}, ONNX Runtime'] / folded:.2f}, "
+            f"folded / frame by frame {folded / seconds[f'MobileCLIP {name}, mean']:.2f}"
         )
 
 
@@ -182,10 +194,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        found = candidates(Path(folder), options.threads)
-        seconds = measure(found, options.repeat)
+        models = candidates(Path(folder), options.threads)
+        seconds = measure(models, options.repeat)
     print(f"\n{FRAMES} frames, {options.threads} thread(s), best of {options.repeat}")
-    report(found, seconds)
+    report(models, seconds)
 
 
 if __name__ == "__main__":

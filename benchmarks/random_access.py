@@ -2,8 +2,8 @@
 
     python benchmarks/random_access.py [--source FILE] [--minutes 10] [--threads 2]
 
-The file is made once, in the temporary folder: the source's packets (or those of a generated clip)
-are repeated until it is long enough. The chosen frames are compared with those of the full pass.
+The file is written once, in the temporary folder: the packets of the source (or of a generated clip) are
+repeated until it is long enough. The chosen frames are compared with those of the full pass.
 """
 
 from __future__ import annotations
@@ -82,34 +82,30 @@ def main() -> None:
 def measure(path: Path, index: Path, threads: int) -> None:
     decoder = MotionDecoder(path, "native", threads=threads)
     decoder.save_index(index)
-    wanted = np.linspace(0, len(decoder) - 1, FRAMES).round().astype(int).tolist()
-    full: dict[int, MotionFrame] = {}
+    positions = np.linspace(0, len(decoder) - 1, FRAMES).round().astype(int).tolist()
+    chosen = set(positions)
 
-    def read_all() -> int:
-        count = 0
-        for frame in MotionDecoder(path, "native", threads=threads):
-            count += 1
-            if frame.index in chosen:
-                full[frame.index] = frame
-        return count
+    def open_file(saved: Path | None = None) -> MotionDecoder:
+        return MotionDecoder(path, "native", threads=threads, index=saved)
 
-    chosen = set(wanted)
-    count, wall, cpu = timed(read_all)
-    print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB, {count} frames, {threads} threads")
-    print(f"  {'all frames':22} {wall * 1e3:8.1f} ms wall {cpu * 1e3:8.1f} ms CPU")
-    for name, kept in (("25, fresh index", None), ("25, kept index", index)):
-        got, one_wall, one_cpu = timed(
-            lambda kept=kept: MotionDecoder(path, "native", threads=threads, index=kept).get_frames_at(wanted)
-        )
-        assert all(same(frame, full[frame.index]) for frame in got)
+    def read_all() -> dict[int, MotionFrame]:
+        return {frame.index: frame for frame in open_file() if frame.index in chosen}
+
+    full, full_wall, full_cpu = timed(read_all)
+    print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB, {len(decoder)} frames, {threads} threads")
+    print(f"  {'all frames':22} {full_wall * 1e3:8.1f} ms wall {full_cpu * 1e3:8.1f} ms CPU")
+    works: dict[str, Callable[[], list[MotionFrame]]] = {
+        "25, new scan": lambda: open_file().get_frames_at(positions),
+        "25, saved index": lambda: open_file(index).get_frames_at(positions),
+        "25, opened decoder": lambda: decoder.get_frames_at(positions),
+    }
+    for name, work in works.items():
+        frames, wall, cpu = timed(work)
+        assert all(same(frame, full[frame.index]) for frame in frames)
         print(
-            f"  {name:22} {one_wall * 1e3:8.1f} ms wall {one_cpu * 1e3:8.1f} ms CPU   {wall / one_wall:.0f}x faster, {cpu / one_cpu:.0f}x less CPU"
+            f"  {name:22} {wall * 1e3:8.1f} ms wall {cpu * 1e3:8.1f} ms CPU   "
+            f"{full_wall / wall:.0f}x faster, {full_cpu / cpu:.0f}x less CPU"
         )
-    again, one_wall, one_cpu = timed(lambda: decoder.get_frames_at(wanted))
-    assert all(same(frame, full[frame.index]) for frame in again)
-    print(
-        f"  {'25, opened decoder':22} {one_wall * 1e3:8.1f} ms wall {one_cpu * 1e3:8.1f} ms CPU   {wall / one_wall:.0f}x faster, {cpu / one_cpu:.0f}x less CPU"
-    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Reading motion against peers, in one run: all of a file's, and what one prediction needs.
+"""Speed of reading motion compared with other tools: all of a file, and the part that one prediction needs.
 
     python benchmarks/read_motion.py [FILE...] [--repeat 3] [--frames 150]
 
-Measured are the files given, and two that are made of the first (without files, of a generated clip):
-a 320x240 transcode as data sets like UCF101 get it (GOP 12, no B pictures), and a 1920x1080 encode of
-high bitrate. The peers are mv-extractor (as it comes, all cores; libav where it is not installed) and
-decoding every frame with PyAV on all cores. Ours are timed through the Python API with arrays made, one
-prediction with the experiment's defaults. The best of the repeats counts; speed is by wall time.
+Measured are the given files and two made from the first (or from a generated clip): a 320x240 transcode as
+in data sets like UCF101 (GOP 12, no B pictures), and a 1920x1080 encode of high bitrate. The other tools are
+mv-extractor (with its frame threads on all cores; libav if it is not installed) and PyAV decoding every
+frame on all cores. The native parser is timed through the Python API, arrays included; one prediction
+with the defaults of an experiment. Figures are the best of the repeats; speed is by wall time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Times(NamedTuple):
 
 
 def timed(works: dict[str, Callable[[], object]], repeat: int) -> dict[str, Times]:
-    """The best of the rounds; each round does all works, so that a busy machine is so for all."""
+    """Best times over rounds; each round runs all works, so that a busy machine affects all of them."""
     best = dict.fromkeys(works, Times(float("inf"), float("inf")))
     for _ in range(repeat):
         for name, work in works.items():
@@ -108,7 +108,7 @@ def resized(source: Path, target: Path, size: tuple[int, int], frames: int, opti
     return target
 
 
-def made_files(files: list[Path], folder: Path, frames: int) -> list[Path]:
+def derived_files(files: list[Path], folder: Path, frames: int) -> list[Path]:
     base = files[0] if files else generated(folder / "generated.mp4")
     like_ucf = {"g": "12", "bf": "0", "refs": "1", "sc_threshold": "0", "crf": "20"}
     return [
@@ -118,7 +118,7 @@ def made_files(files: list[Path], folder: Path, frames: int) -> list[Path]:
 
 
 def measure(path: Path, repeat: int) -> tuple[list[str], list[str]]:
-    """A row of each table."""
+    """One row for each of the two tables."""
     decoder = mv_tools.MotionDecoder(path, "native")
     count, meta = len(decoder), decoder.metadata
     peer = partial(mv_extractor, path) if PEER == "mv-extractor" else partial(all_motion, path, "libav", 1)
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="pictures of the 1080p encode")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        files = [*args.files, *made_files(args.files, Path(folder), args.frames)]
+        files = [*args.files, *derived_files(args.files, Path(folder), args.frames)]
         motion, prediction = zip(*(measure(path, args.repeat) for path in files), strict=True)
     header = ["file", "size", "pictures", "peer 1/s"]
     for threads in (1, 2):

@@ -1,8 +1,8 @@
-"""Peak memory of reading motion from a 10-second and a 10-minute clip: it must not grow with length.
+"""Peak memory of reading motion from a 10-second and a 10-minute clip; it must not grow with the length.
 
     python benchmarks/stream_memory.py [--minutes 10] [--width 640 --height 360]
 
-Clips are generated. Each figure is the peak resident size of a fresh process that does one thing.
+Clips are generated. Each figure is the peak resident size of a new process with one task.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def peak_mb(code: str, path: Path) -> float:
     script = f"import resource, sys; from pathlib import Path; {code}; " + (
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True
     )
-    return float(done.stdout)
+    return float(process.stdout)
 
 
 def main() -> None:
@@ -66,8 +66,8 @@ def main() -> None:
                 code = code.format(backend=backend)
                 if name == "cache features":
                     code = code.replace("MotionSpec()", f"MotionSpec(backend={backend!r})")
-                one, many = peak_mb(code, short), peak_mb(code, long)
-                print(f"{backend:8} {name:16} {one:8.0f} {many:8.0f}   {many - one:+.0f}")
+                short_mb, long_mb = peak_mb(code, short), peak_mb(code, long)
+                print(f"{backend:8} {name:16} {short_mb:8.0f} {long_mb:8.0f}   {long_mb - short_mb:+.0f}")
 
 
 if __name__ == "__main__":

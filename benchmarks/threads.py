@@ -1,10 +1,10 @@
-"""Time of a training step of the motion network by threads and OpenMP's wait policy, in turn.
+"""Time of a training step of the motion network, by number of threads and OpenMP's wait policy.
 
     python benchmarks/threads.py --busy 2
 
-Each row is a process of its own (OpenMP reads its policy once); the rows take turns, so that all meet the same load.
-`--busy N` keeps N other processes computing meanwhile. Printed: the median step in seconds over all rounds, and the
-range of the rounds' medians.
+Each row is measured in a separate process, because OpenMP reads its policy once. Rows take turns, so that other load
+affects all alike. `--busy N` keeps N other processes computing meanwhile. Printed: the median step in seconds over all
+rounds, and the range of the rounds' medians.
 """
 
 from __future__ import annotations
@@ -22,34 +22,37 @@ import json, sys, time
 import torch
 from moclip_lite.motion.network import create_motion_net
 net = create_motion_net("motion_small", 101).train()
-best = torch.optim.AdamW(net.parameters())
-batch, truth = torch.randn(16, 4, 5, 2, 24, 32), torch.randint(0, 101, (16,))
+optimizer = torch.optim.AdamW(net.parameters())
+batch, labels = torch.randn(16, 4, 5, 2, 24, 32), torch.randint(0, 101, (16,))
 times = []
 for step in range(int(sys.argv[1])):
     start = time.perf_counter()
-    best.zero_grad()
-    torch.nn.functional.cross_entropy(net(batch), truth).backward()
-    best.step()
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(net(batch), labels).backward()
+    optimizer.step()
     times.append(time.perf_counter() - start)
 print(json.dumps(times[3:]))
 """
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--busy", type=int, default=0)
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--steps", type=int, default=15)
-    chosen = options.parse_args()
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(chosen.busy)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--busy", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=15)
+    options = parser.parse_args()
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)]
     rounds: dict[tuple[str, str], list[list[float]]] = {row: [] for row in ROWS}
     try:
-        for _ in range(chosen.rounds):
+        for _ in range(options.rounds):
             for threads, policy in ROWS:
-                wanted = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": policy}
-                env = {key: value for key, value in {**os.environ, **wanted}.items() if value}
+                settings = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": policy}
+                env = {key: value for key, value in {**os.environ, **settings}.items() if value}
                 done = subprocess.run(
-                    [sys.executable, "-c", _STEP, str(chosen.steps)], env=env, capture_output=True, check=True
+                    [sys.executable, "-c", _STEP, str(options.steps)],
+                    env=env,
+                    capture_output=True,
+                    check=True,
                 )
                 rounds[threads, policy].append(json.loads(done.stdout))
     finally:
@@ -57,7 +60,7 @@ def main() -> None:
             other.kill()
             other.wait()
     print(
-        f"load {os.getloadavg()[0]:.1f}, {len(os.sched_getaffinity(0))} cores, {chosen.busy} busy processes"
+        f"load {os.getloadavg()[0]:.1f}, {len(os.sched_getaffinity(0))} cores, {options.busy} busy processes"
     )
     for (threads, policy), times in rounds.items():
         middle = [statistics.median(row) for row in times]

@@ -1,12 +1,12 @@
-"""Does the video-text model learn, and what are its temporal modules worth? From random weights, on generated clips.
+"""Effect of MobileViCLIP's temporal modules, trained from random weights on generated clips.
 
     python benchmarks/video_text_synthetic.py [--out FOLDER] [--epochs 9]
 
-Clips of 8 frames, their middle 32 x 32 pixels of 64 x 64, show one of 4 textures, tinted in one of 3 colours, in one of 5 motions; the
-caption names all three: 60 captions. A reduced model (4 stages of 24 to 96 channels, a text tower 64 wide, both trained)
-learns on 48 clips of each, once with and once without the temporal modules. Then fresh
-clips are looked for: 50 captions, 50 clips, one of each. Reported: R@1 of whole captions, and how
-often the first hit's word for the motion, the texture and the colour is right, in percent.
+Clips of 8 frames (the central 32 x 32 of 64 x 64 pixels) show one of 4 textures, tinted in one of 3 colours, in one of
+5 motions. The caption names all three, which gives 60 captions. A reduced model (4 stages of 24 to 96 channels, a text
+tower 64 wide, both trained) learns on 48 clips of each, once with and once without temporal modules. Retrieval is
+tested on new clips: 50 captions, 50 clips, one of each. Reported, in percent: R@1 of captions, and how
+often the first hit's words for motion, texture and colour are correct.
 
 Measured (seed 0, one thread of a busy machine, 24 and 20 minutes wall, 409 and 387 s CPU):
 
@@ -14,7 +14,7 @@ Measured (seed 0, one thread of a busy machine, 24 and 20 minutes wall, 409 and 
     with              80.5               73.0               80.5          100, 100
     without           23.5               24.5               23.5          100, 100
 
-Of 50 captions four or five share texture and colour: guessing the motion gives about 24.
+Four or five of 50 captions share texture and colour, so that guessing the motion gives about 24.
 """
 
 from __future__ import annotations
@@ -45,14 +45,25 @@ FRAMES, DRAWN, SIDE, RENDERED = 8, 64, 32, 12
 TRAIN, TEST, CANDIDATES = 48, 4, 50
 TINTS = {"red": (1.0, 0.6, 0.6), "green": (0.6, 1.0, 0.6), "blue": (0.6, 0.6, 1.0)}
 WORDS = {
-    "pan_left": "moving left", "pan_right": "moving right", "rotate": "turning", "shake": "shaking",
+    "pan_left": "moving left",
+    "pan_right": "moving right",
+    "rotate": "turning",
+    "shake": "shaking",
     "zoom_in": "coming closer",
-}  # fmt: skip
+}
 KINDS = [(texture, tint, motion) for texture in TEXTURES for tint in TINTS for motion in MOTIONS]
 CONFIG = MobileViClipConfig(
-    name="reduced", trunk="fastvit_mci0", depths=(1, 2, 2, 1), dims=(24, 48, 96, 96), embed_dim=64,
-    text_width=64, text_heads=2, text_layers=1, num_frames=FRAMES, image_size=SIDE,
-)  # fmt: skip
+    name="reduced",
+    trunk="fastvit_mci0",
+    depths=(1, 2, 2, 1),
+    dims=(24, 48, 96, 96),
+    embed_dim=64,
+    text_width=64,
+    text_heads=2,
+    text_layers=1,
+    num_frames=FRAMES,
+    image_size=SIDE,
+)
 Clips = npt.NDArray[np.uint8]
 
 
@@ -62,30 +73,30 @@ def caption(kind: tuple[str, str, str]) -> str:
 
 
 def draw(kind: int, number: int) -> Clips:
-    """uint8 [8, 64, 64, 3]."""
+    """Render a clip: uint8 [8, 64, 64, 3]."""
     texture, tint, motion = KINDS[kind]
     pictures, _ = render_clip(texture, motion, RENDERED, (11, kind, number))
-    chosen = torch.from_numpy(pictures[frame_positions(RENDERED, FRAMES)]).permute(0, 3, 1, 2).float()
-    side = min(chosen.shape[2:])
-    top, left = ((length - side) // 2 for length in chosen.shape[2:])
-    square = chosen[:, :, top : top + side, left : left + side]
+    frames = torch.from_numpy(pictures[frame_positions(RENDERED, FRAMES)]).permute(0, 3, 1, 2).float()
+    side = min(frames.shape[2:])
+    top, left = ((length - side) // 2 for length in frames.shape[2:])
+    square = frames[:, :, top : top + side, left : left + side]
     small = functional.interpolate(square, size=(DRAWN, DRAWN), mode="bilinear", antialias=True)
     small *= torch.tensor(TINTS[tint]).view(1, 3, 1, 1)
     return small.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 def clips(out: Path, first: int, count: int) -> Clips:
-    """uint8 [kinds, count, 8, 64, 64, 3], drawn once."""
+    """Render clips, or read those of an earlier run: uint8 [kinds, count, 8, 64, 64, 3]."""
     path = out / f"clips_{first}_{count}.npy"
     if not path.exists():
-        made = np.stack([[draw(k, first + i) for i in range(count)] for k in range(len(KINDS))])
+        rendered = np.stack([[draw(k, first + i) for i in range(count)] for k in range(len(KINDS))])
         with atomic_path(path) as draft, draft.open("wb") as file:
-            np.save(file, made)
+            np.save(file, rendered)
     return np.load(path, mmap_mode="r")
 
 
-def wake(model: MobileViCLIP) -> MobileViCLIP:
-    """Scales that begin (near) zero for the sake of a pretrained image model begin at 1 and 0.3: there is none here."""
+def reset_scales(model: MobileViCLIP) -> MobileViCLIP:
+    """Start scales at 1 and 0.3 that normally start near zero, which suits a pretrained image model only."""
     for module in model.modules():
         if isinstance(module, TemporalMixer) and module.norm is not None:
             torch.nn.init.ones_(module.norm.weight)
@@ -96,52 +107,49 @@ def wake(model: MobileViCLIP) -> MobileViCLIP:
 
 
 class Pairs:
-    """Clips in memory as :class:`moclip_lite.mobileviclip.training.batches.PairSource`."""
+    """Clips in memory; a :class:`moclip_lite.mobileviclip.training.batches.PairSource`."""
 
-    def __init__(self, made: Clips) -> None:
-        self.made = made
+    def __init__(self, clips: Clips) -> None:
+        self.clips = clips
 
     def __len__(self) -> int:
-        return self.made.shape[0] * self.made.shape[1]
+        return self.clips.shape[0] * self.clips.shape[1]
 
     def pair(self, index: int, rng: np.random.Generator) -> tuple[Tensor, str]:
-        kind, number = divmod(index, self.made.shape[1])
-        clip = tensor(self.made[kind, number], rng.integers(-4, 5, 2))
+        kind, number = divmod(index, self.clips.shape[1])
+        clip = tensor(self.clips[kind, number], rng.integers(-4, 5, 2))
         if rng.random() < 0.5:
-            clip = clip.flip(-2)  # upside down: no word speaks of it
+            clip = clip.flip(-2)  # upside down: no caption mentions it
         return clip, caption(KINDS[kind])
 
     def group(self, index: int) -> int:
-        return index // self.made.shape[1]
+        return index // self.clips.shape[1]
 
 
 def tensor(clip: Clips, shift: npt.NDArray[np.int64] | None = None) -> Tensor:
-    """uint8 [..., 64, 64, 3] -> float32 [..., 3, 32, 32], the middle or a little beside it."""
+    """Crop the centre, or a shifted part: uint8 [..., 64, 64, 3] -> float32 [..., 3, 32, 32]."""
     top, left = (DRAWN - SIDE) // 2 + (np.zeros(2, np.int64) if shift is None else shift)
     part = np.array(clip[..., top : top + SIDE, left : left + SIDE, :])
     return torch.from_numpy(part).movedim(-1, -3).float() / 255
 
 
 @torch.inference_mode()
-def test(model: MobileViCLIP, made: Clips) -> dict[str, float]:
-    """Means over draws of 50 of the 60 captions, a fresh clip for each."""
+def test(model: MobileViCLIP, clips: Clips) -> dict[str, float]:
+    """Mean scores over draws of 50 of the 60 captions, with a new clip for each."""
     text = model.encode_text(model.tokenize([caption(kind) for kind in KINDS]), normalize=True)
     rng, rows = np.random.default_rng(0), []
-    for number in range(made.shape[1]):
+    for number in range(clips.shape[1]):
         video = torch.cat(
-            [model.encode_video(tensor(part), normalize=True) for part in np.split(made[:, number], 6)]
+            [model.encode_video(tensor(part), normalize=True) for part in np.split(clips[:, number], 6)]
         )
         chosen = np.sort(rng.permutation(len(KINDS))[:CANDIDATES])
         similarity = (text @ video.T).numpy()[np.ix_(chosen, chosen)]
         scores = retrieval_scores(similarity, range(CANDIDATES))
-        found = [KINDS[chosen[i]] for i in similarity.argmax(axis=1)]
-        wanted = [KINDS[i] for i in chosen]
-        words = [
-            100 * float(np.mean([f[p] == w[p] for f, w in zip(found, wanted, strict=True)])) for p in range(3)
-        ]
-        rows.append(
-            [scores["text_to_video"]["r1"], scores["video_to_text"]["r1"], words[2], words[0], words[1]]
-        )
+        answers = [KINDS[chosen[i]] for i in similarity.argmax(axis=1)]
+        pairs = list(zip(answers, [KINDS[i] for i in chosen], strict=True))
+        texture, colour, motion = (100 * float(np.mean([a[p] == k[p] for a, k in pairs])) for p in range(3))
+        recalls = [scores[direction]["r1"] for direction in ("text_to_video", "video_to_text")]
+        rows.append([*recalls, motion, texture, colour])
     names = ["text_to_video_r1", "video_to_text_r1", "motion_words", "texture_words", "colour_words"]
     return dict(zip(names, np.mean(rows, axis=0).round(1).tolist(), strict=True))
 
@@ -172,7 +180,7 @@ def main() -> None:
     for name, temporal in (("with", True), ("without", False)):
         if options.only not in (None, name):
             continue
-        model = wake(build(dataclasses.replace(CONFIG, temporal=temporal), seed=options.seed))
+        model = reset_scales(build(dataclasses.replace(CONFIG, temporal=temporal), seed=options.seed))
         began, started = time.process_time(), time.perf_counter()
 
         def report(done: int, total: int, loss: float, began: float = began) -> None:
@@ -183,9 +191,14 @@ def main() -> None:
                 )
 
         fit_video_text(
-            model, Pairs(train), settings, device=torch.device("cpu"), on_step=report,
-            checkpoint=options.out / f"{name}.safetensors", fingerprint=f"{settings} {CONFIG}",
-        )  # fmt: skip
+            model,
+            Pairs(train),
+            settings,
+            device=torch.device("cpu"),
+            checkpoint=options.out / f"{name}.safetensors",
+            fingerprint=f"{settings} {CONFIG}",
+            on_step=report,
+        )
         result = test(model, held_out) | {
             "cpu_seconds": round(time.process_time() - began),
             "wall_seconds": round(time.perf_counter() - started),

@@ -23,7 +23,8 @@ def _options(command: Any) -> list[str]:
             if parameter.param_type_name == "option"
             else f"`{parameter.name.upper()}`"
         )
-        default = parameter.default
+        text = getattr(parameter, "show_default", None)  # stands for a default that the settings hold
+        default = text if isinstance(text, str) else parameter.default
         suffix = "" if default in (None, False, ()) or parameter.required else f" Default: `{default}`."
         rows.append(f"| {names} | {(parameter.help or '').replace('|', '/')}{suffix} |")
     return rows

@@ -24,8 +24,8 @@ class Source(str, Enum):
 class Stream(str, Enum):
     """A classifier of clips, in the order of metrics.json. The value is its key there and in file names.
 
-    The last three are controls: the fusion head's size on motion features alone and on the middle frame alone, and
-    the class names with nothing trained.
+    The last three are controls: a head of the fusion's size on motion features alone and on the middle frame
+    alone, and the class names with nothing trained.
     """
 
     MOTION = "motion"
@@ -53,7 +53,7 @@ class Stream(str, Enum):
 
     @property
     def head(self) -> str | None:
-        """Name of its head; None for the fusion, whose head the configuration names, and where there is no head."""
+        """Name of its head; None for the fusion (the configuration names it) and without a head."""
         return _FACTS[self].head
 
     @property

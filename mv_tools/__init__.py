@@ -1,4 +1,4 @@
-"""Motion vectors of compressed video: read, rasterised, accumulated, drawn.
+"""Read the motion vectors of compressed video, and resample, accumulate, write and draw them.
 
 >>> from mv_tools import MotionDecoder, flow
 >>> decoder = MotionDecoder("clip.mp4")          # doctest: +SKIP
@@ -34,6 +34,7 @@ from .rgb import (
     read_rgb_at,
 )
 from .stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
+from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 from .transcode import Recipe, transcode
 from .write import write_motion
 
@@ -45,19 +46,24 @@ __all__ = [
     "BackendUnavailable",
     "Damage",
     "Display",
+    "GopLengths",
     "MalformedStream",
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
     "NoMotionVectors",
     "Orientation",
+    "PictureBits",
     "PictureHeader",
     "PictureStatistics",
+    "PictureSummary",
     "Recipe",
     "Region",
     "RgbDecoder",
     "RgbFrames",
     "StreamParameters",
+    "StreamSummary",
+    "SyntaxSummary",
     "UnsupportedStream",
     "VideoMetadata",
     "accumulate",

@@ -129,6 +129,11 @@ class MotionDecoder:
         return self._backend.frame_of
 
     @property
+    def decode_rank(self) -> npt.NDArray[np.int64]:
+        """Position in decoding order of each picture in presentation order, int64 [len(self)]."""
+        return self._backend.decode_rank
+
+    @property
     def display(self) -> Display:
         """How pictures are shown: turned upright, in square pixels."""
         return self._backend.display
@@ -260,7 +265,7 @@ class MotionDecoder:
     @cached_property
     def _by_decoding(self) -> npt.NDArray[np.int64]:
         """Presentation index by position in decoding order."""
-        return np.argsort(self._backend.coded_order, kind="stable").astype(np.int64)
+        return np.argsort(self._backend.decode_rank, kind="stable").astype(np.int64)
 
 
 def _in_decode_order(frames: Iterator[MotionFrame]) -> Iterator[MotionFrame]:

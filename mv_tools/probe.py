@@ -1,33 +1,31 @@
-"""What there is to know of a video's motion."""
+"""Describes a video stream and its motion."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import fields
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .decoder import MotionDecoder
 from .errors import ArgumentError, UnsupportedStream
-from .metadata import VideoMetadata
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
 from .stream_info import Damage, PictureHeader, PictureStatistics
+from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 
-__all__ = ["SAMPLE", "probe"]
+__all__ = ["DEFAULT_SAMPLE", "probe"]
 
-SAMPLE: Final = 300
-"""Pictures that are looked into unless all are asked for."""
+DEFAULT_SAMPLE: Final = 300
+"""Pictures whose motion is read by default."""
 
-_RUNS: Final = 10  # stretches of a sample where single pictures can't be had alone
-_LONG: Final = 300  # letters of a GOP's pattern
+_SAMPLE_RUNS: Final = 10  # runs of pictures in a sample where pictures can't be read alone
+_MAX_PATTERN: Final = 300  # pictures
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
-# How the motion of a 4x4 block is coded, by the fields of PictureStatistics: blocks for each count.
 _AREAS: Final = {
     "skipped": (("skipped", 16),),
     "direct": (("direct_16x16", 16), ("direct_8x8", 4)),
@@ -40,48 +38,35 @@ _AREAS: Final = {
     "4x4": (("partitions_4x4", 1),),
     "intra": (("intra", 16),),
 }
+"""How motion is coded: counts of PictureStatistics, each with the number of its 4x4 blocks."""
+
 _PREDICTION: Final = {
-    "intra": "blocks_without_motion",
-    "list0": "blocks_list0",
-    "list1": "blocks_list1",
-    "bipredicted": "blocks_bipredicted",
+    "intra": (("blocks_without_motion", 1),),
+    "list0": (("blocks_list0", 1),),
+    "list1": (("blocks_list1", 1),),
+    "bipredicted": (("blocks_bipredicted", 1),),
 }
+"""Reference lists that 4x4 blocks use."""
 
 
 def probe(
     source: SourceLike,
     *,
     backend: str = "auto",
-    sample: int | None = SAMPLE,
+    sample: int | None = DEFAULT_SAMPLE,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> StreamSummary:
     """Describe a stream and its motion.
 
-    Headers and sizes are read of all pictures; motion and block counts of at most `sample` pictures
-    spread evenly (where decoding has to start at keyframes: of runs of pictures behind evenly spread
-    ones, and picture types of those alone).
+    Headers and sizes are read for all pictures; motion and block counts for a sample spread evenly. Where
+    decoding has to start at keyframes, the sample consists of runs of pictures behind evenly spread
+    keyframes, and picture types are those of the sample.
 
     Args:
         source: a path, bytes or a binary file object.
         backend: see :class:`MotionDecoder`.
-        sample: how many pictures to look into; None for all.
-        progress: told (what, pictures done, pictures to do).
-
-    Returns:
-        Plain values: the metadata, with ``rotation`` (degrees clockwise) and ``mirror``,
-        ``sample_aspect_ratio`` ("5:4", or None), ``display_width`` and ``display_height``; ``backend``, ``timestamps``, ``keyframes``; ``gop`` (pictures from
-        keyframe to keyframe: min, median, max), ``open_gops`` (those with pictures that need the one
-        before), ``first_gop`` (pictures in it) and ``pattern`` (its picture types, the first 300 at most); ``pict_types`` (counts),
-        ``sample`` (pictures looked into); ``inter_share`` (of the blocks of P and B pictures, percent),
-        ``mean_motion`` and ``max_motion`` (pixels per frame); ``bits_per_picture`` (mean) and
-        ``bits`` (by type: mean, max). The motion figures are None for codecs without vectors, with
-        ``note`` saying why; ``notes``: what is left out of the stream, guessed about it or damaged in it.
-
-        Where the stream is parsed (backend "native"), else None: ``level``, ``reference_frames``
-        (max_num_ref_frames), ``b_references`` (B pictures that others refer to), ``scan``
-        ("progressive", "fields", "mbaff" or a list of them), ``slices`` (most in a picture), and by
-        picture type, in percent of the area: ``areas`` (how motion is coded: skipped, direct, partition
-        sizes, intra) and ``prediction`` (intra, list0, list1, bipredicted).
+        sample: number of pictures whose motion is read at most; None for all.
+        progress: called with (stage, pictures done, pictures to do).
 
     Raises:
         MotionError: the file can't be read, or is cut short.
@@ -90,155 +75,170 @@ def probe(
     if sample is not None and sample < 1:
         raise ArgumentError(f"sample must be at least 1, got {sample}")
     decoder = MotionDecoder(source, backend=backend, on_damage="skip")
-    packets = decoder.packets
-    packets.require_whole(decoder.source.name)
-    keys = decoder.keyframe_indices()
-    out = _metadata(decoder._backend.metadata)
-    headers = decoder.headers
-    out |= _syntax(decoder, headers)
+    decoder.packets.require_whole(decoder.source.name)
+    keyframes, headers = decoder.keyframe_indices(), decoder.headers
+    pictures, no_motion = None, None
     try:
-        out["num_frames"] = len(decoder)
-        order = decoder._backend.coded_order
-        out |= {"backend": decoder.backend} | _pictures(decoder, headers, keys, sample, progress)
-        out["open_gops"] = _open_gops(order, keys)
+        pictures = _summarize_pictures(decoder, headers, keyframes, sample, progress)
     except UnsupportedStream as error:
-        names = "backend pict_types first_gop pattern sample inter_share mean_motion max_motion bits areas prediction open_gops"
-        out |= dict.fromkeys(names.split()) | {"note": str(error).split(": ", 1)[-1]}
-    lengths = np.diff([*(keys or [0]), out["num_frames"]])
-    out["timestamps"] = decoder.pictures.seconds is not None
-    out["notes"] = [*decoder.notes, *_damage(decoder.damaged), *_guesses(decoder.guessed)]
-    out["keyframes"] = len(keys)
-    out["gop"] = {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())}
-    out["bits_per_picture"] = float(packets.size.mean() * 8)
-    return out
+        no_motion = str(error).split(": ", 1)[-1]
+    return StreamSummary(
+        metadata=decoder.metadata,
+        syntax=_summarize_syntax(decoder, headers),
+        pictures=pictures,
+        no_motion=no_motion,
+        timestamps=decoder.pictures.seconds is not None,
+        notes=(*decoder.notes, *_damage_notes(decoder.damaged), *_guess_notes(decoder.guessed)),
+        keyframes=len(keyframes),
+        gop=_gop_lengths(keyframes, len(decoder)),
+        bits_per_picture=float(decoder.packets.size.mean() * 8),
+    )
 
 
-def _damage(damaged: list[Damage]) -> list[str]:
-    """Damaged pictures as one note."""
+def _gop_lengths(keyframes: list[int], total: int) -> GopLengths:
+    lengths = np.diff([*(keyframes or [0]), total])
+    return GopLengths(min=int(lengths.min()), median=float(np.median(lengths)), max=int(lengths.max()))
+
+
+def _damage_notes(damaged: list[Damage]) -> list[str]:
+    """One note on all damaged pictures."""
     if not damaged:
         return []
-    count = "1 damaged picture is" if len(damaged) == 1 else f"{len(damaged)} damaged pictures are"
     first = damaged[0]
     place = "" if first.index is None else f"picture {first.index}: "
-    return [f"{count} left out; {'the first is ' if len(damaged) > 1 else ''}{place}{first.message}"]
+    if len(damaged) == 1:
+        return [f"1 damaged picture is left out; {place}{first.message}"]
+    return [f"{len(damaged)} damaged pictures are left out; the first is {place}{first.message}"]
 
 
-def _metadata(found: VideoMetadata) -> dict[str, Any]:
-    """The metadata as plain values."""
-    display = found.display
-    aspect = display.sample_aspect_ratio
-    plain = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "display"}
-    return plain | {
-        "rotation": display.orientation.rotation,
-        "mirror": display.orientation.mirror,
-        "sample_aspect_ratio": None if aspect is None else f"{aspect.numerator}:{aspect.denominator}",
-        "display_width": found.display_width,
-        "display_height": found.display_height,
-    }
-
-
-def _guesses(guessed: list[int]) -> list[str]:
+def _guess_notes(guessed: list[int]) -> list[str]:
     if not guessed:
         return []
     return [
-        f"the distances of {len(guessed)} pictures are guessed: they refer to lost ones (the first is {min(guessed)})"
+        f"the distances of {len(guessed)} pictures are guessed: they refer to lost ones "
+        f"(the first is {min(guessed)})"
     ]
 
 
-def _syntax(decoder: MotionDecoder, headers: list[PictureHeader | None] | None) -> dict[str, Any]:
+def _summarize_syntax(
+    decoder: MotionDecoder, headers: list[PictureHeader | None] | None
+) -> SyntaxSummary | None:
     parameters = decoder.parameters
     if parameters is None or headers is None:
-        return dict.fromkeys(("level", "reference_frames", "b_references", "scan", "slices"))
+        return None
     known = [header for header in headers if header is not None]
     scans = {"fields" if h.structure != "frame" else "mbaff" if h.mbaff else "progressive" for h in known}
+    return SyntaxSummary(
+        profile=parameters.profile or f"profile_idc {parameters.profile_idc}",
+        level=parameters.level,
+        reference_frames=parameters.num_ref_frames,
+        b_references=sum(h.reference for h in known if h.pict_type == "B"),
+        scan=", ".join(sorted(scans)),
+        slices=max(h.slices for h in known),
+    )
+
+
+class _MotionTotals:
+    """Sums over the motion of pictures."""
+
+    def __init__(self) -> None:
+        self.statistics: dict[str, list[PictureStatistics]] = defaultdict(list)
+        self._predicted = 0
+        self._inter = self._mean = self._longest = 0.0
+
+    def add(self, frame: MotionFrame, statistics: PictureStatistics | None) -> None:
+        if statistics is not None:
+            self.statistics[frame.pict_type].append(statistics)
+        if frame.pict_type == "I":
+            return
+        x, y = flow(frame)
+        lengths = np.hypot(x, y)
+        self._predicted += 1
+        self._inter += float(inter_mask(frame).mean())
+        self._mean += float(lengths.mean())
+        self._longest = max(self._longest, float(lengths.max(initial=0.0)))
+
+    def figures(self) -> dict[str, float]:
+        predicted = max(1, self._predicted)
+        return {
+            "inter_share": 100 * self._inter / predicted,
+            "mean_motion": self._mean / predicted,
+            "max_motion": self._longest,
+        }
+
+    def shares(self, counts: Mapping[str, Iterable[tuple[str, int]]]) -> dict[str, dict[str, float]] | None:
+        """Percent by picture type; `counts` are those of _AREAS or _PREDICTION."""
+        by_type = {kind: _shares(pictures, counts) for kind, pictures in sorted(self.statistics.items())}
+        return by_type or None
+
+
+def _shares(
+    pictures: list[PictureStatistics], counts: Mapping[str, Iterable[tuple[str, int]]]
+) -> dict[str, float]:
+    """Percent of the 4x4 blocks of pictures."""
+    total = sum(16 * picture.macroblocks for picture in pictures)
     return {
-        "profile": parameters.profile or f"profile_idc {parameters.profile_idc}",
-        "level": parameters.level,
-        "reference_frames": parameters.num_ref_frames,
-        "b_references": sum(h.reference for h in known if h.pict_type == "B"),
-        "scan": ", ".join(sorted(scans)),
-        "slices": max(h.slices for h in known),
+        name: 100
+        * sum(size * int(getattr(picture, part)) for picture in pictures for part, size in parts)
+        / total
+        for name, parts in counts.items()
     }
 
 
-def _open_gops(order: npt.NDArray[np.int64], keys: list[int]) -> int:
-    """GOPs with pictures that come after the keyframe in decoding order and before it in presentation."""
-    furthest = np.maximum.accumulate(order)
-    return sum(bool(furthest[key - 1] > order[key]) for key in keys if key > 0)
-
-
-def _pictures(
+def _summarize_pictures(
     decoder: MotionDecoder,
     headers: list[PictureHeader | None] | None,
-    keys: list[int],
+    keyframes: list[int],
     sample: int | None,
     progress: Progress | None,
-) -> dict[str, Any]:
-    """What is counted picture by picture."""
+) -> PictureSummary:
     total = len(decoder)
-    chosen = list(range(total)) if sample is None or total <= sample else _spread(total, sample)
-    if len(chosen) < total and headers is None:
-        chosen = _runs(keys, total, len(chosen))
-    types = (
-        {}
-        if headers is None
-        else {i: header.pict_type for i, header in enumerate(headers) if header is not None}
-    )
-    counts: dict[str, list[PictureStatistics]] = defaultdict(list)
-    inter, mean, longest = [0.0], [0.0], 0.0
+    chosen = _sample(total, sample, keyframes, alone=headers is not None)
+    types = {i: header.pict_type for i, header in enumerate(headers or []) if header is not None}
+    totals = _MotionTotals()
     described = decoder.described(None if len(chosen) == total else chosen)
     for done, (frame, statistics) in enumerate(described, start=1):
         types[frame.index] = frame.pict_type
-        if statistics is not None:
-            counts[frame.pict_type].append(statistics)
-        if frame.pict_type != "I":
-            size = _lengths(frame)
-            inter.append(float(inter_mask(frame).mean()))
-            mean.append(float(size.mean()))
-            longest = max(longest, float(size.max(initial=0.0)))
+        totals.add(frame, statistics)
         if progress is not None:
             progress("pictures", done, len(chosen))
-    predicted = max(1, len(inter) - 1)
-    first = next((key for key in keys if key > 0), total)
-    by_type = {kind: [i for i in sorted(types) if types[i] == kind] for kind in "IPB"}
-    by_type = {kind: indices for kind, indices in by_type.items() if indices}
-    return {
-        "pict_types": {kind: len(indices) for kind, indices in sorted(by_type.items())},
-        "first_gop": first,
-        "pattern": "".join(types.get(i, " ") for i in range(min(first, _LONG))).split(" ")[0],
-        "sample": len(chosen),
-        "inter_share": 100 * sum(inter) / predicted,
-        "mean_motion": sum(mean) / predicted,
-        "max_motion": longest,
-        "bits": _bits(decoder, headers, by_type),
-        "areas": {kind: _areas(found) for kind, found in sorted(counts.items())} or None,
-        "prediction": {kind: _prediction(found) for kind, found in sorted(counts.items())} or None,
+    first_gop = next((key for key in keyframes if key > 0), total)
+    by_type = {
+        kind: [i for i in sorted(types) if types[i] == kind] for kind in "BIP" if kind in types.values()
     }
+    return PictureSummary(
+        backend=decoder.backend,
+        pict_types={kind: len(indices) for kind, indices in by_type.items()},
+        first_gop=first_gop,
+        pattern="".join(types.get(i, " ") for i in range(min(first_gop, _MAX_PATTERN))).split(" ")[0],
+        sample=len(chosen),
+        **totals.figures(),
+        bits=_bits(decoder, headers, by_type),
+        areas=totals.shares(_AREAS),
+        prediction=totals.shares(_PREDICTION),
+        open_gops=_open_gops(decoder, keyframes),
+    )
 
 
-def _lengths(frame: MotionFrame) -> npt.NDArray[np.float32]:
-    x, y = flow(frame)
-    return np.asarray(np.hypot(x, y), np.float32)
-
-
-def _spread(total: int, count: int) -> list[int]:
-    """Midpoints of equal parts."""
-    return [(2 * i + 1) * total // (2 * count) for i in range(count)]
-
-
-def _runs(keys: list[int], total: int, count: int) -> list[int]:
-    """Runs of pictures behind evenly spread keyframes, the first picture among them."""
-    keys = keys or [0]
-    length = count // _RUNS
-    starts = sorted({keys[i * len(keys) // _RUNS] for i in range(_RUNS)} | {0})
+def _sample(total: int, sample: int | None, keyframes: list[int], *, alone: bool) -> list[int]:
+    """Pictures to read: midpoints of equal parts where they can be read alone; otherwise runs of pictures
+    behind evenly spread keyframes, the first picture among them."""
+    if sample is None or total <= sample:
+        return list(range(total))
+    if alone:
+        return [(2 * i + 1) * total // (2 * sample) for i in range(sample)]
+    keyframes = keyframes or [0]
+    length = sample // _SAMPLE_RUNS
+    starts = sorted({keyframes[i * len(keyframes) // _SAMPLE_RUNS] for i in range(_SAMPLE_RUNS)} | {0})
     return sorted({i for start in starts for i in range(start, min(total, start + length))})
 
 
 def _bits(
     decoder: MotionDecoder, headers: list[PictureHeader | None] | None, by_type: dict[str, list[int]]
-) -> dict[str, dict[str, float]] | None:
-    """Bits by picture type; the container's packets tell where the headers do not."""
+) -> dict[str, PictureBits] | None:
+    """Bits by picture type, from headers, else from the container's packets."""
     pictures = decoder.pictures
+    bits: npt.NDArray[np.int64]
     if headers is not None:
         bits = np.array([0 if header is None else header.bits for header in headers], np.int64)
     elif not pictures.sequential:
@@ -246,27 +246,13 @@ def _bits(
     else:
         return None
     return {
-        kind: {"mean": float(bits[indices].mean()), "max": int(bits[indices].max())}
-        for kind, indices in sorted(by_type.items())
+        kind: PictureBits(mean=float(bits[indices].mean()), max=int(bits[indices].max()))
+        for kind, indices in by_type.items()
     }
 
 
-def _areas(found: Iterable[PictureStatistics]) -> dict[str, float]:
-    """Percent of the area by how motion is coded."""
-    blocks = dict.fromkeys(_AREAS, 0)
-    total = 0
-    for each in found:
-        total += 16 * each.macroblocks
-        for name, parts in _AREAS.items():
-            blocks[name] += sum(size * int(getattr(each, part)) for part, size in parts)
-    return {name: 100 * count / total for name, count in blocks.items()}
-
-
-def _prediction(found: Iterable[PictureStatistics]) -> dict[str, float]:
-    """Percent of the 4x4 blocks by the lists that they use."""
-    sums = dict.fromkeys(_PREDICTION, 0)
-    for each in found:
-        for name, part in _PREDICTION.items():
-            sums[name] += int(getattr(each, part))
-    total = sum(sums.values())
-    return {name: 100 * count / total for name, count in sums.items()}
+def _open_gops(decoder: MotionDecoder, keyframes: list[int]) -> int:
+    """GOPs with pictures that come after the keyframe in decoding order and before it in presentation order."""
+    order = decoder.decode_rank
+    furthest = np.maximum.accumulate(order)
+    return sum(bool(furthest[key - 1] > order[key]) for key in keyframes if key > 0)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..results.read import ClipKey, Prediction, read_predictions
+from ..results.run_folder import RunFolder
 from ..results.statistics import (
     Interval,
     holm,
@@ -34,7 +35,7 @@ def tidy_table(runs: Sequence[GridRun]) -> pd.DataFrame:
     """A row per cell, seed, fold and stream, from the metrics of finished runs."""
     rows = []
     for run in runs:
-        metrics = read_json(run.experiment.run.dir / "metrics.json")
+        metrics = read_json(RunFolder(run.experiment.run.dir).metrics)
         values = {key: str(value) for key, value in run.cell.items()} | {"seed": run.seed}
         for stream in Stream:
             if stream not in metrics:
@@ -102,7 +103,7 @@ def _tests(stream: str, cell: Cell, runs: Sequence[GridRun]) -> Tests:
     """(seed, clip and fold) -> prediction, of all runs of a cell; empty if the stream was not tested."""
     tests: Tests = {}
     for run in runs:
-        path = run.experiment.run.dir / f"predictions_{stream}.csv"
+        path = RunFolder(run.experiment.run.dir).predictions(stream)
         if run.cell == cell and path.is_file():
             tests |= {(run.seed, key): prediction for key, prediction in read_predictions(path).items()}
     return tests

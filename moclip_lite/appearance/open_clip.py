@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,17 +19,11 @@ from torch.nn import functional
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable, unknown_name
 from ..mobileviclip.weights import RANDOM
 from ..storage.files import write_tensors
+from ..training.checkpoint import weights_digest
 from ..training.costs import count_cost
 from ..training.freeze import freeze
 from .encoder import AppearanceEncoder
-from .weights import (
-    FileWeights,
-    WeightsConfig,
-    header_of,
-    open_clip,
-    resolve_file,
-    tag_config,
-)
+from .weights import FileWeights, WeightsConfig, header_of, open_clip, resolve_file, tag_config
 
 __all__ = ["RANDOM", "OpenClipEncoder"]
 
@@ -158,11 +150,7 @@ class OpenClipEncoder(AppearanceEncoder):
 
     @cached_property
     def weights_digest(self) -> str:
-        state = hashlib.blake2b(json.dumps(self.configuration, sort_keys=True).encode(), digest_size=16)
-        for name, value in sorted(self._net.state_dict().items()):
-            state.update(name.encode())
-            state.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
-        return state.hexdigest()
+        return weights_digest(self._net, self.configuration)
 
     def frame_cost(self) -> dict[str, Any]:
         blank = self.prepare(np.zeros((1, 32, 32, 3), np.uint8)).to(self.device)

@@ -20,9 +20,9 @@ class AppearanceSettings(Settings):
     """Appearance stream: the frozen CLIP. For mobileviclip-tiny and -small other defaults hold: the weights
     "datacompdr" and 8 frames.
 
-    `positions` is "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each of them,
-    or what is quickest to decode where a part has none (:func:`moclip_lite.sampling.reachable_positions`);
-    "keyframes" for keyframes wherever they stand.
+    `positions` is "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each of
+    them, or what is quickest to decode where a part has none
+    (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever they stand.
     """
 
     model: str = Field("ViT-B-32", description="open_clip model, mobileviclip-tiny or mobileviclip-small")

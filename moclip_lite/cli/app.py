@@ -19,11 +19,13 @@ from . import (
     ablate,
     cache,
     compare,
+    convert,
     data,
     experiment,
     export,
     mv,
     predict,
+    search,
     videotext,
 )
 from .console import collected_bugs, err, explain
@@ -51,10 +53,10 @@ app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
 app.command()(compare.compare)
 experiment.train_app.command("video-text")(videotext.train_video_text)
-app.command()(videotext.index)
-app.command()(videotext.search)
+app.command()(search.index)
+app.command()(search.search)
 app.command()(videotext.retrieval)
-app.command()(videotext.convert)
+app.command()(convert.convert)
 app.command()(export.export)
 
 

@@ -107,12 +107,7 @@ def _generate(out: Path, spec: SyntheticSpec, processes: int, reporter: Reporter
 
 
 def _transcode(
-    originals: VideoDataset,
-    out: Path,
-    recipes: list[Recipe],
-    processes: int,
-    reporter: Reporter,
-    json: bool,
+    originals: VideoDataset, out: Path, recipes: list[Recipe], processes: int, reporter: Reporter, json: bool
 ) -> None:
     from .. import datasets
 

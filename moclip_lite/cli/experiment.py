@@ -30,7 +30,7 @@ from .options import (
     experiment_of,
     session_of,
 )
-from .predict import end_batch, files_of, refusal
+from .predict import end_batch, files_of, ranking_as_list, refusal
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
@@ -69,12 +69,11 @@ def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
 
 def _named(**values: Any) -> dict[str, Any]:
     """Configuration keys of the options that commands share -> their values."""
-    sections = {
-        "root": "data", "skip_missing": "data", "run_dir": "run", "seed": "run", "workers": "run", "cache": "cache",
-        "pretrained": "clip", "weights_of": "clip",
-    }  # fmt: skip
-    names = {"run_dir": "dir", "cache": "dir"}
-    return {f"{sections[name]}.{names.get(name, name)}": value for name, value in values.items()}
+    keys = {"run_dir": "run.dir", "cache": "cache.dir"}
+    keys |= {name: f"data.{name}" for name in ("root", "skip_missing")}
+    keys |= {name: f"run.{name}" for name in ("seed", "workers")}
+    keys |= {name: f"clip.{name}" for name in ("pretrained", "weights_of")}
+    return {keys[name]: value for name, value in values.items()}
 
 
 def run(
@@ -304,10 +303,7 @@ def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_
 def _print_ranked(answers: list[tuple[Path, list[tuple[str, float]]]], json: bool) -> None:
     if json:
         print_json(
-            [
-                {"path": str(path), "predictions": [{"label": n, "score": s} for n, s in ranking]}
-                for path, ranking in answers
-            ]
+            [{"path": str(path), "predictions": ranking_as_list(ranking)} for path, ranking in answers]
         )
         return
     for path, ranking in answers:

@@ -14,11 +14,16 @@ __all__ = ["export"]
 
 
 def export(
-    source: Annotated[str, typer.Argument(help="A run folder, a MobileViCLIP's weights, or mobileviclip-tiny or -small.")],
+    source: Annotated[
+        str, typer.Argument(help="A run folder, a MobileViCLIP's weights, or mobileviclip-tiny or -small.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")],
-    pretrained: Annotated[str, typer.Option(help="For a model's name: datacompdr, a checkpoint's path, or 'none'.")] = "datacompdr",
-    json: Json = False, quiet: Quiet = False,
-) -> None:  # fmt: skip
+    pretrained: Annotated[
+        str, typer.Option(help="For a model's name: datacompdr, a checkpoint's path, or 'none'.")
+    ] = "datacompdr",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Write ONNX files, each compared with PyTorch first: a classifier, or a video-text model.
 
     Example: moclip export runs/x --out exported
@@ -31,21 +36,21 @@ def export(
     reporter = ConsoleReporter(quiet)
     path = Path(source)
     if path.is_dir():
-        made = export_classifier(path, out)
+        exported = export_classifier(path, out)
     elif path.suffix == ".safetensors" or source.startswith(VIDEO_MODELS):
         if path.suffix == ".safetensors":
             model = load_model(path)
         else:
             model = create_mobileviclip(source, None if pretrained == "none" else pretrained)
         if model.random:
-            reporter.warn(f"{model.describe()}: what {source} answers means nothing")
-        made = export_mobileviclip(model, out)
+            reporter.warn(f"{model.describe()}: the answers of {source} mean nothing")
+        exported = export_mobileviclip(model, out)
     else:
         raise ConfigError(
             f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export"
         )
     if json:
-        print_json([{**vars(e), "path": str(e.path)} for e in made])
+        print_json([{**vars(e), "path": str(e.path)} for e in exported])
         return
-    rows = [[str(e.path), ", ".join(e.inputs), ", ".join(e.outputs), f"{e.difference:.1e}"] for e in made]
+    rows = [[str(e.path), ", ".join(e.inputs), ", ".join(e.outputs), f"{e.difference:.1e}"] for e in exported]
     print_table(f"exported to {out}", ["file", "inputs", "outputs", "difference"], rows)

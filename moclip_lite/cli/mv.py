@@ -1,4 +1,4 @@
-"""``moclip mv``: one file's motion."""
+"""``moclip mv``: motion vectors of one file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def probe(
     file: File,
     backend: Backend = "auto",
     every_picture: Annotated[
-        bool, typer.Option("--all", help="Look into all pictures, not 300 spread evenly.")
+        bool, typer.Option("--all", help="Read the motion of all pictures, not of 300 spread evenly.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -33,46 +33,45 @@ def probe(
     Example: moclip mv probe clip.mp4
     """
     import mv_tools
-    from mv_tools.probe import SAMPLE
+    from mv_tools.probe import DEFAULT_SAMPLE
 
     from .probe_tables import print_probe
 
     reporter = ConsoleReporter()
     try:
-        found = mv_tools.probe(
-            file, backend=backend, sample=None if every_picture else SAMPLE, progress=reporter.progress
-        )
+        sample = None if every_picture else DEFAULT_SAMPLE
+        summary = mv_tools.probe(file, backend=backend, sample=sample, progress=reporter.progress)
     finally:
         reporter.close()
     if json:
-        print_json({"path": str(file), **found})
+        print_json({"path": str(file), **summary.to_json()})
     else:
-        print_probe(str(file), found)
+        print_probe(str(file), summary)
 
 
 @app.command()
 def extract(
     file: File,
     out: Annotated[Path, typer.Option("--out", "-o", help="A .npz (compressed) or .safetensors file.")],
-    kind: Annotated[str, typer.Option(help="vectors as coded, or flow in pixels per frame.")] = "vectors",
+    kind: Annotated[str, typer.Option(help="vectors (as coded) or flow (in pixels per frame).")] = "vectors",
     start: Annotated[int, typer.Option(min=0, help="First frame.")] = 0,
-    stop: Annotated[int | None, typer.Option(help="Frame to stop before.")] = None,
+    stop: Annotated[int | None, typer.Option(help="Frame at which to stop (exclusive).")] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
     backend: Backend = "auto",
     json: Json = False,
 ) -> None:
-    """Write the motion of a file; memory stays flat however long it is.
+    """Write the motion of a file; memory use does not depend on its length.
 
     Example: moclip mv extract clip.mp4 -o clip.npz --kind flow
     """
     import mv_tools
 
     decoder = mv_tools.MotionDecoder(file, backend=backend)
-    whole = start == 0 and stop is None and every == 1
+    all_frames = start == 0 and stop is None and every == 1
     chosen = range(len(decoder))[start:stop:every]
     if not chosen:
-        raise typer.BadParameter(f"--start and --stop leave no frame: {file} has {len(decoder)} frames")
-    frames = iter(decoder) if whole else decoder.iter_frames_at(list(chosen))
+        raise typer.BadParameter(f"--start and --stop select no frame: {file} has {len(decoder)} frames")
+    frames = iter(decoder) if all_frames else decoder.iter_frames_at(list(chosen))
     count = mv_tools.write_motion(frames, out, kind=kind)  # type: ignore[arg-type]
     if json:
         print_json(
@@ -85,7 +84,7 @@ def extract(
 @app.command()
 def show(
     file: File,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .png (one frame) or .mp4 (a film).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .png (one frame) or .mp4 (all frames).")],
     frame: Annotated[int | None, typer.Option(help="Frame of a PNG; the middle one by default.")] = None,
     style: Annotated[str, typer.Option(help="arrows, colour or both.")] = "both",
     backend: Backend = "auto",
@@ -108,12 +107,12 @@ def show(
             if frame is None and index + 1 < len(decoder):
                 index += 1
             else:
-                err.print(f"frame {index} is an I picture, it holds no motion; try --frame {index + 1}")
+                err.print(f"frame {index} is an I picture, which has no motion; try --frame {index + 1}")
         visualize.save_png(file, out, index, style=style, backend=backend)  # type: ignore[arg-type]
     elif out.suffix == ".mp4":
         visualize.save_mp4(file, out, style=style, backend=backend)  # type: ignore[arg-type]
     else:
-        raise typer.BadParameter(f"{out}: the picture must end in .png or .mp4")
+        raise typer.BadParameter(f"{out}: the file name must end in .png or .mp4")
     err.print(f"wrote {out}", markup=False)
 
 
@@ -124,12 +123,12 @@ def transcode(
     codec: Annotated[str, typer.Option(help="h264 or mpeg4.")] = "h264",
     gop: Annotated[int, typer.Option(help="Frames from one I picture to the next.")] = 12,
     bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
-    refs: Annotated[int, typer.Option(help="Reference pictures.")] = 1,
-    crf: Annotated[int, typer.Option(help="Quality, 0 (lossless) to 51.")] = 20,
-    preset: Annotated[str, typer.Option(help="x264's effort.")] = "medium",
-    side: Annotated[int | None, typer.Option(help="Scale the short side to so many pixels.")] = None,
+    refs: Annotated[int, typer.Option(help="Number of reference pictures.")] = 1,
+    crf: Annotated[int, typer.Option(help="Quality, from 0 (lossless) to 51.")] = 20,
+    preset: Annotated[str, typer.Option(help="x264's preset.")] = "medium",
+    side: Annotated[int | None, typer.Option(help="Scale the short side to this many pixels.")] = None,
 ) -> None:
-    """Re-encode a video with a stated GOP.
+    """Re-encode a video with a given GOP.
 
     Example: moclip mv transcode clip.avi clip.mp4 --gop 12
     """

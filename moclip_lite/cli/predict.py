@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from ..storage.names import printable
+from ..streams import Stream
 from .console import ConsoleReporter, err, explain, print_json, print_table
 from .options import Json, Pretrained, Sets, overrides_of
 
-__all__ = ["end_batch", "files_of", "predict", "refusal"]
+if TYPE_CHECKING:
+    from ..predict.classifier import Prediction
+
+__all__ = ["end_batch", "files_of", "predict", "ranking_as_list", "refusal"]
+
+_COLUMNS: Final = (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE)
 
 Refusal: TypeAlias = tuple[Path, str]
 """A file or folder that got no answer, and why."""
@@ -32,25 +38,25 @@ def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[Refusal]]:
         if not _is_folder(path):
             files.append(path)
             continue
-        found = find_videos(path)
-        if not found.videos and not found.unread:
+        listing = find_videos(path)
+        if not listing.videos and not listing.unread:
             raise FileNotFoundError(
-                2, "; ".join(("this folder holds no video files", *found.notes())), str(path)
+                2, "; ".join(("this folder holds no video files", *listing.notes())), str(path)
             )
-        files += found.videos
-        refused += [(folder, f"{folder}: {reason}") for folder, reason in found.unread]
+        files += listing.videos
+        refused += [(folder, f"{folder}: {reason}") for folder, reason in listing.unread]
     return files, refused
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name that no file can have: told of when it is read
+    except (OSError, ValueError):  # a name that no file can have: refused when it is read
         return False
 
 
 def refusal(path: Path, error: Exception) -> Refusal:
-    """A file that got no answer, and why; call it in ``except Exception`` around the work on one file of several.
+    """A file that got no answer, and why; call it in ``except Exception`` around the work on one file.
 
     Raises:
         MoclipError, ArgumentError: `error` itself, where it is no matter of one file.
@@ -94,48 +100,54 @@ def predict(
     from ..predict.classifier import Classifier
 
     reporter = ConsoleReporter()
-    paths, failed = files_of(files)
+    paths, refused = files_of(files)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides)
     for warning in classifier.warnings:
         reporter.warn(warning)
-    answers = []
+    predictions = []
     for done, path in enumerate(paths, start=1):
         try:
-            answers.append(classifier.explain(path, top_k))
+            predictions.append(classifier.explain(path, top_k))
         except Exception as error:
-            failed.append(refusal(path, error))
+            refused.append(refusal(path, error))
         reporter.progress("predict", done, len(paths))
     reporter.close()
     if json:
-        print_json(
-            [
-                {
-                    "path": a.path,
-                    "predictions": [{"label": label, "score": score} for label, score in a.ranking],
-                    "stream": a.stream,
-                    "streams": {
-                        name: [{"label": label, "score": score} for label, score in ranking]
-                        for name, ranking in a.streams.items()
-                    },
-                    "notes": a.notes,
-                    "seconds": a.seconds,
-                }
-                for a in answers
-            ]
-        )
+        print_json([_as_dict(prediction) for prediction in predictions])
     else:
-        for a in answers:
-            streams = ["fusion", "motion", "appearance"]
-            shown = [name for name in streams if name in a.streams]
-            rows = [
-                [
-                    str(i + 1),
-                    *(f"{a.streams[name][i][0]} {100 * a.streams[name][i][1]:.1f} %" for name in shown),
-                ]
-                for i in range(len(a.ranking))
-            ]
-            print_table(f"{a.path}: {a.ranking[0][0]} ({a.seconds:.1f} s)", ["", *shown], rows)
-            for note in a.notes:
-                err.print(f"  {note}", markup=False)
-    end_batch(failed)
+        for prediction in predictions:
+            _print_prediction(prediction)
+    end_batch(refused)
+
+
+def ranking_as_list(ranking: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    """A ranking for --json."""
+    return [{"label": label, "score": score} for label, score in ranking]
+
+
+def _as_dict(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "path": prediction.path,
+        "predictions": ranking_as_list(prediction.ranking),
+        "stream": prediction.stream,
+        "streams": {name: ranking_as_list(ranking) for name, ranking in prediction.streams.items()},
+        "notes": prediction.notes,
+        "seconds": prediction.seconds,
+    }
+
+
+def _print_prediction(prediction: Prediction) -> None:
+    """Print a table with a column per stream."""
+    shown = {str(name): prediction.streams[name] for name in _COLUMNS if name in prediction.streams}
+    rows = [
+        [
+            str(place + 1),
+            *(f"{ranking[place][0]} {100 * ranking[place][1]:.1f} %" for ranking in shown.values()),
+        ]
+        for place in range(len(prediction.ranking))
+    ]
+    title = f"{prediction.path}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
+    print_table(title, ["", *shown], rows)
+    for note in prediction.notes:
+        err.print(f"  {note}", markup=False)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.encoder import LazyEncoder
+from ..appearance.encoder import LazyEncoder, make_encoder
 from ..appearance.settings import AppearanceSettings
 from ..datasets.prompts import read_prompts
-from ..errors import ConfigError
 from ..progress import Reporter
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
@@ -22,30 +21,7 @@ if TYPE_CHECKING:
 
     from ..appearance.encoder import AppearanceEncoder
 
-__all__ = ["ExperimentEncoder", "make_encoder"]
-
-
-def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) -> AppearanceEncoder:
-    """Load the CLIP model that the configuration names.
-
-    Args:
-        settings: the section ``clip``.
-        seed: of random weights; ignored for others.
-        device: where it runs.
-
-    Raises:
-        ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable.
-    """
-    seed = seed if settings.random else 0
-    if settings.video:
-        if settings.weights_of is not None:
-            raise ConfigError(f"clip.weights_of names a tag of open_clip; {settings.model} has none of them")
-        from ..appearance.mobileviclip import MobileViCLIPEncoder
-
-        return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
-    from ..appearance.open_clip import OpenClipEncoder
-
-    return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
+__all__ = ["ExperimentEncoder"]
 
 
 class ExperimentEncoder:
@@ -90,8 +66,8 @@ class ExperimentEncoder:
             description = self.lazy.random
             if self._settings.random:
                 description = (
-                    f"{self._settings.model} has RANDOM weights, as asked for, drawn with run.seed={self._seed} "
-                    "(another seed means other features)"
+                    f"{self._settings.model} has RANDOM weights, as asked for, drawn with "
+                    f"run.seed={self._seed} (another seed means other features)"
                 )
             self._reporter.warn(f"{description}: its features mean little")
 

@@ -30,12 +30,13 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         part: which clips of each fold.
 
     Raises:
-        CheckpointError: weights are missing, damaged, made for other labels, or heads of another motion network
-            or encoder; or clips of `part` were used in their training.
+        CheckpointError: weights are missing, damaged, made for other labels, or heads of another motion
+            network or encoder; or clips of `part` were used in their training.
     """
     if session.feature_file is not None:
         raise CheckpointError(
-            f"{folder} was trained on a file of features; `moclip run {folder}` tests it on the file's test clips"
+            f"{folder} was trained on a file of features; `moclip run {folder}` tests it on the file's "
+            "test clips"
         )
     run = RunFolder(folder, [fold.name for fold in session.folds])
     for fold in session.folds:

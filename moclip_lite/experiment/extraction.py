@@ -10,6 +10,7 @@ from typing import Final
 
 from ..appearance.extract import extract_appearance
 from ..datasets import Clip
+from ..datasets.clip_notes import notes_in_words
 from ..datasets.extraction import ExtractReport, Failure, Progress
 from ..errors import WeightsUnavailable
 from ..motion.extract import extract_motion
@@ -38,6 +39,11 @@ class Extraction:
     motion: ExtractReport = field(default_factory=lambda: ExtractReport("motion"))
     appearance: ExtractReport = field(default_factory=lambda: ExtractReport("clip"))
     unavailable: str | None = None
+
+    @property
+    def notes(self) -> set[str]:
+        """What a reader of the results should know."""
+        return {*notes_in_words(self.motion.notes), *([self.unavailable] if self.unavailable else [])}
 
     @property
     def failures(self) -> list[Failure]:
@@ -138,7 +144,7 @@ class Extractor:
         clips: Sequence[Clip],
         extract: Callable[[Sequence[Clip], Progress], ExtractReport],
     ) -> ExtractReport:
-        """Extract, and add up the seconds of all attempts; under torchrun each process reads its part first."""
+        """Extract, adding up the seconds of all attempts; under torchrun each process reads a part first."""
         with self._stopwatch(stage, settings) as (tick, seconds):
 
             def progress(name: str, done: int, total: int) -> None:

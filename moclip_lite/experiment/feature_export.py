@@ -26,8 +26,8 @@ __all__ = ["export_features"]
 def export_features(session: Session, folder: Path, path: Path, fold: str | None = None) -> int:
     """Write what the heads of a run were trained on, as of :mod:`moclip_lite.experiment.feature_file`.
 
-    Of a run of one stream the file holds that stream. Clips without motion hold the mean of the training clips. The
-    run's folds, validation included, are the file's; each has the features of its own motion network.
+    For a run of one stream the file holds that stream. Clips without motion hold the mean of the training
+    clips. The file holds the run's folds, validation included; each has the features of its own network.
 
     Args:
         session: made from the run's configuration.
@@ -40,10 +40,10 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
 
     Raises:
         ConfigError: no such fold.
-        CheckpointError: the run holds no features, lacks a motion network that it needs, or was divided otherwise.
+        CheckpointError: the run holds no features, lacks a motion network, or was divided otherwise.
     """
     if session.feature_file is not None:
-        raise CheckpointError(f"{folder} was trained on a file of features; that file is what you look for")
+        raise CheckpointError(f"{folder} was trained on a file of features; use that file")
     run = RunFolder(folder, [f.name for f in session.folds])
     chosen = _choose(session.folds, fold)
     for part in chosen:

@@ -24,7 +24,7 @@ __all__ = ["FeatureFile", "Origin", "load_features", "save_features"]
 
 Floats = npt.NDArray[np.float32]
 _PARTS: Final = ("train", "val", "test")
-_LARGEST: Final = 65504.0  # of float16
+_MAX_FLOAT16: Final = 65504.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class FeatureFile:
     Attributes:
         dataset: clips (without videos), labels and splits.
         motion: float32 [N, segments, Dm], in the order of the clips, where one network made them; None else.
-        fold_motion: fold name -> float32 [n, segments, Dm], in the order train, validation, test of the fold, where
-            each fold has its own network.
+        fold_motion: fold name -> float32 [n, segments, Dm], in the order train, validation, test of the fold,
+            where each fold has its own network.
         appearance: float32 [N, frames, Da], or None.
         classes: float32 [C, Da], text embeddings of the labels, or None.
         digest: of the file.
@@ -87,7 +87,7 @@ class FeatureFile:
         return networks.get(fold, self.digest)
 
     def motion_of(self, fold: str) -> dict[str, Floats]:
-        """Clip name -> float32 [segments, Dm], as the fold's motion network gave them; empty without motion."""
+        """Clip name -> float32 [segments, Dm] by the fold's motion network; empty without motion."""
         if self.motion is not None:
             return {clip.name: row for clip, row in zip(self.dataset.clips, self.motion, strict=True)}
         if self.origin is None or fold not in self.fold_motion:
@@ -129,29 +129,34 @@ def save_features(
     present = {name: array for name, array in arrays.items() if array is not None}
     folds = () if origin is None else origin.folds
     _check_shapes(present, dataset, folds)
+    stored = {name: _small(array) for name, array in present.items()}
+    write_tensors(path, stored, {"features": json.dumps(_description(dataset, origin))})
+
+
+def _description(dataset: VideoDataset, origin: Origin | None) -> dict[str, Any]:
+    """Clips, labels, splits and origin in plain values; clips by number."""
     number = {clip.name: i for i, clip in enumerate(dataset.clips)}
-    about = {
+    description: dict[str, Any] = {
         "clips": [[clip.name, clip.label, clip.group] for clip in dataset.clips],
         "labels": list(dataset.labels),
         "splits": {
             name: [sorted(number[n] for n in part) for part in parts]
             for name, parts in dataset.official.items()
         },
-        "origin": None if origin is None else {
-            "folds": [
-                {"name": f.name, **{part: [number[c.name] for c in getattr(f, part)] for part in _PARTS}}
-                for f in folds
-            ],
-            "division": dict(origin.division), "networks": dict(origin.networks),
-            "encoder": dict(origin.encoder), "folder": origin.folder,
-        },
-    }  # fmt: skip
-    stored = {name: _small(array) for name, array in present.items()}
-    write_tensors(path, stored, {"features": json.dumps(about)})
+        "origin": None,
+    }
+    if origin is not None:
+        folds = [
+            {"name": f.name, **{part: [number[c.name] for c in getattr(f, part)] for part in _PARTS}}
+            for f in origin.folds
+        ]
+        settings = {name: dict(getattr(origin, name)) for name in ("division", "networks", "encoder")}
+        description["origin"] = {"folds": folds, **settings, "folder": origin.folder}
+    return description
 
 
 def _small(array: Floats) -> npt.NDArray[Any]:
-    dtype = np.float16 if np.abs(array).max(initial=0) <= _LARGEST else np.float32
+    dtype = np.float16 if np.abs(array).max(initial=0) <= _MAX_FLOAT16 else np.float32
     return np.ascontiguousarray(array, dtype)
 
 
@@ -166,38 +171,43 @@ def load_features(path: Path) -> FeatureFile:
         raise DataError(f"{path}: there is no such file of features (data.root)")
     arrays, metadata = read_tensors(path)
     try:
-        about = json.loads(metadata["features"])
-        dataset = _dataset(path, about)
-        origin = _origin(about, dataset)
-        found = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        description = json.loads(metadata["features"])
+        dataset = _dataset(path, description)
+        origin = _origin(description, dataset)
+        features = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         folds = () if origin is None else origin.folds
-        _check_shapes(found, dataset, folds)
+        _check_shapes(features, dataset, folds)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
         raise CheckpointError(f"{path} is not a file of features: {error}") from error
-    for name, array in found.items():
+    for name, array in features.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {name} holds a number that is not finite")
-    by_fold = {f.name: found[f"motion.{i}"] for i, f in enumerate(folds) if f"motion.{i}" in found}
     # A version that wrote no origin made such files of trained networks only.
-    bound = bool(origin.networks) if origin is not None else "origin" not in about and bool(dataset.official)
+    trained = "origin" not in description and bool(dataset.official)
     return FeatureFile(
-        dataset, found.get("motion"), found.get("appearance"), found.get("classes"), digest_file(path),
-        by_fold, origin, bound,
-    )  # fmt: skip
+        dataset,
+        features.get("motion"),
+        features.get("appearance"),
+        features.get("classes"),
+        digest_file(path),
+        {f.name: features[f"motion.{i}"] for i, f in enumerate(folds) if f"motion.{i}" in features},
+        origin,
+        bound=trained if origin is None else bool(origin.networks),
+    )
 
 
-def _dataset(path: Path, about: Mapping[str, Any]) -> VideoDataset:
-    labels = tuple(str(label) for label in about["labels"])
+def _dataset(path: Path, description: Mapping[str, Any]) -> VideoDataset:
+    labels = tuple(str(label) for label in description["labels"])
     clips = tuple(
         Clip(path, str(name), str(label), None if group is None else str(group))
-        for name, label, group in about["clips"]
+        for name, label, group in description["clips"]
     )
     names = [clip.name for clip in clips]
     if not clips or len(set(names)) < len(names) or not {clip.label for clip in clips} <= set(labels):
         raise ValueError("its clips or labels contradict each other")
     official = {
         str(split): (_names(names, train), _names(names, test))
-        for split, (train, test) in about["splits"].items()
+        for split, (train, test) in description["splits"].items()
     }
     return VideoDataset(path, clips, labels, official)
 
@@ -208,8 +218,8 @@ def _names(names: Sequence[str], places: Sequence[int]) -> frozenset[str]:
     return frozenset(names[i] for i in places)
 
 
-def _origin(about: Mapping[str, Any], dataset: VideoDataset) -> Origin | None:
-    value = about.get("origin")
+def _origin(description: Mapping[str, Any], dataset: VideoDataset) -> Origin | None:
+    value = description.get("origin")
     if value is None:
         return None
     folds = []

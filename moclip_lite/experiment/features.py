@@ -1,4 +1,4 @@
-"""Features of a fold's clips: motion tokens and appearance features through the cache, and tables of both for heads."""
+"""Features of a fold's clips, read through the cache, and tables of them for heads."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class FoldFeatures:
         return True
 
     def appearance(self, clips: Sequence[Clip]) -> Floats:
-        """float32 [N, frames, D] of clips, normalised if the configuration says so; zeros where a file has none."""
+        """float32 [N, frames, D], normalised if the configuration says so; zeros where a file has none."""
         file = self.session.feature_file
         if file is None:
             rows = np.stack([self._cached_appearance(clip) for clip in clips])

@@ -47,7 +47,7 @@ def run_fingerprint(experiment: Experiment, folds: Sequence[Fold], extraction: E
 
 
 def changed_settings(config: Path, experiment: Experiment) -> str:
-    """The settings in which a run folder's configuration differs from the present one, in words; "" if none is known."""
+    """Settings in which a run folder's configuration differs from the present one; "" if none is known."""
     try:
         before = _deciding(yaml.safe_load(config.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError, ValueError):

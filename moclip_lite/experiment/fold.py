@@ -24,7 +24,11 @@ __all__ = ["FoldPass", "Models"]
 
 
 class Models(Protocol):
-    """Where a pass takes the models of a fold from. `result` takes what they tell of their training."""
+    """Models of a fold, trained or loaded.
+
+    Attributes:
+        result: of the fold; it holds the histories and wall times of trainings.
+    """
 
     result: FoldResult
 
@@ -40,16 +44,21 @@ class FoldPass:
 
     Args:
         features: of the fold.
-        models: its models, trained or loaded.
+        models: its models; None where nothing is trained.
         part: the part that is tested, "test" or "val".
-        ledger: of the run that the pass is a part of; None where costs and times are of no interest.
+        ledger: of the run that the pass belongs to; costs and times are measured for a run only.
     """
 
     def __init__(
-        self, features: FoldFeatures, models: Models, part: str = "test", ledger: SecondsLedger | None = None
+        self,
+        features: FoldFeatures,
+        models: Models | None = None,
+        part: str = "test",
+        ledger: SecondsLedger | None = None,
     ) -> None:
         self.features, self.models, self.part, self.ledger = features, models, part, ledger
-        self.session, self.result = features.session, models.result
+        self.session = features.session
+        self.result = models.result if models else FoldResult(features.fold.name)
 
     def test(self, streams: Collection[Stream], parts: Sequence[str]) -> FoldResult:
         """Test streams.
@@ -84,7 +93,7 @@ class FoldPass:
 
     def motion(self, parts: Sequence[str]) -> MotionFeatures | None:
         """Features of the parts' clips by the fold's motion network; None if there is no network."""
-        network, features = self.models.motion_network(), self.features
+        network, features = self.models.motion_network() if self.models else None, self.features
         if network is None:
             return None
         features.use_network(network)
@@ -96,13 +105,14 @@ class FoldPass:
         with self.ledger.timing("motion_features", settings) as attempt:
             motion = features.motion(network, clips, attempt.tick)
             self.result.seconds["motion_features"] = attempt.seconds
-        segments = views.segments or features.store.segments
-        shape = self.session.experiment.motion.shape[1:]
-        one = torch.zeros(1, segments, *shape, device=self.session.device)
-        self.result.costs[Stream.MOTION] = Cost(
-            **count_cost(network, [one], repeats=views.crops * views.flips)
-        )
+        self.result.costs[Stream.MOTION] = self._network_cost(network)
         return motion
+
+    def _network_cost(self, network: MotionNet) -> Cost:
+        """Cost of all test views of one clip."""
+        motion, views = self.session.experiment.motion, self.session.experiment.test
+        one = torch.zeros(1, views.segments or motion.segments, *motion.shape[1:], device=self.session.device)
+        return Cost(**count_cost(network, [one], repeats=views.crops * views.flips))
 
     def _motion_tests(self, motion: MotionFeatures) -> Tests:
         """The network's own scores; a clip without motion gets a uniform guess."""
@@ -113,6 +123,7 @@ class FoldPass:
     def _test_heads(
         self, streams: Sequence[Stream], parts: Sequence[str], tokens: Mapping[str, Floats]
     ) -> None:
+        assert self.models is not None
         sources = {source for stream in streams for source in stream.sources}
         clips = {
             part: self.features.clips(
@@ -136,7 +147,7 @@ class FoldPass:
         return cost if self.session.feature_file is None else Cost(cost.parameters, cost.trainable)
 
     def _test_zero_shot(self) -> None:
-        """Test the class names alone; nothing is trained."""
+        """Test the class names alone."""
         clips = self.features.clips(self.part, appearance=True)
         if not clips:
             raise DataError(f"no clip of the {self.part} part could be read")

@@ -59,8 +59,8 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
     ``data.protocol=official`` means the file's own division too.
 
     Raises:
-        ConfigError: another division is asked for, and the features are of a network that was trained on clips which
-            that would test.
+        ConfigError: another division is asked for, and the features are of a network that was trained on
+            clips which that would test.
         DataError: no such split, or too few clips or groups.
     """
     dataset, division, stated = file.dataset, division_of(file), _stated(data)
@@ -70,9 +70,9 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
     if other:
         name, value = next(iter(other.items()))
         raise ConfigError(
-            f"{dataset.root} holds features of a motion network that was trained on the training clips of its own "
-            f"division (data.{name}={division[name]}); data.{name}={value} would test on them: leave it out, or make "
-            "features of a run with that division"
+            f"{dataset.root} holds features of a motion network that was trained on the training clips of "
+            f"its own division (data.{name}={division[name]}); data.{name}={value} would test on them: leave "
+            "it out, or make features of a run with that division"
         )
     if file.origin is None:
         official = data.model_copy(update={"protocol": "official"})
@@ -89,7 +89,7 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
 
 
 def file_settings(file: FeatureFile) -> dict[str, Any]:
-    """The settings of the division that a file knows, as a configuration has them; nothing if it knows none."""
+    """Settings of the division of a file of features, as a configuration has them; {} if unknown."""
     division = division_of(file)
     fields: dict[str, Any] = {name: division[name] for name in _STATED if name in division}
     if file.origin is not None:
@@ -100,7 +100,7 @@ def file_settings(file: FeatureFile) -> dict[str, Any]:
 
 
 def division_of(file: FeatureFile) -> dict[str, Any]:
-    """The settings that divided the run which made a file; nothing if the file does not know them."""
+    """Settings of the division of a file of features, as the file has them; {} if unknown."""
     if file.origin is not None:
         return {"protocol": "official", **file.origin.division}
     return {"protocol": "official"} if file.dataset.official else {}

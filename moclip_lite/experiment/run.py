@@ -40,7 +40,8 @@ def run_experiment(session: Session) -> Metrics:
             changes = changed_settings(run.config, session.saved_experiment)
             if run.begin():
                 session.reporter.say(
-                    f"{run.path}: the results of an earlier run are removed ({changes or 'other clips or code'})"
+                    f"{run.path}: the results of an earlier run are removed "
+                    f"({changes or 'other clips or code'})"
                 )
         from .train import train_folds
 

@@ -138,7 +138,7 @@ class Session:
 
     @cached_property
     def saved_experiment(self) -> Experiment:
-        """The configuration as a run folder keeps it: absolute paths, and the division of a file of features."""
+        """The configuration as a run folder keeps it: absolute paths, the division of a file of features."""
         saved = with_absolute_paths(self.experiment)
         if self.feature_file is None:
             return saved

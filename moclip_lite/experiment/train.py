@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..datasets.clip_notes import notes_in_words, write_notes
+from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
 from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
@@ -66,7 +66,7 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
-    """Write what the weights of a fold are of use with, and the clips that train them."""
+    """Write what belongs to the weights of a fold: settings, labels, clips, and sources of features."""
     session, file = features.session, features.session.feature_file
     folder.describe(session.saved_experiment.to_yaml(), session.labels)
     write_division(folder.division, features.fold, session.dataset.root, session.content_digests)
@@ -79,7 +79,7 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
 
 
 def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
-    """The streams asked for that the clips allow, with their controls; says which are left out and why."""
+    """The requested streams that the clips allow, with their controls; reports which are left out and why."""
     reporter = features.session.reporter
     streams = {Stream(name) for name in features.session.experiment.run.streams}
     if not features.appearance_keys:
@@ -100,27 +100,27 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
         raise DataError(f"fold {result.fold}: no stream can be trained on these clips")
     if Stream.FUSION in streams:
         streams.add(Stream.MOTION_HEAD)
-    if streams & {Stream.APPEARANCE, Stream.FUSION}:
-        streams |= _appearance_controls(streams)
-    return streams
+    return streams | _appearance_controls(streams)
 
 
 def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) -> set[Stream]:
-    """The streams asked for that a file of features allows, with their controls; for motion that is the control head.
+    """The requested streams that a file of features allows, with their controls.
+
+    The motion stream is its control head here: there is no motion network to test.
 
     Raises:
         DataError: none.
     """
-    asked = {Stream(name) for name in session.experiment.run.streams}
+    requested = {Stream(name) for name in session.experiment.run.streams}
     present = {Stream.MOTION: file.has_motion, Stream.APPEARANCE: file.appearance is not None}
     for stream, there in present.items():
-        if not there and asked & {stream, Stream.FUSION}:
+        if not there and requested & {stream, Stream.FUSION}:
             result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
             session.reporter.warn(result.notes[-1])
-    streams = set(asked)
+    streams = set(requested)
     if not file.has_motion:
         streams -= {Stream.FUSION}
-    elif asked & {Stream.MOTION, Stream.FUSION}:
+    elif requested & {Stream.MOTION, Stream.FUSION}:
         streams.add(Stream.MOTION_HEAD)
     streams.discard(Stream.MOTION)
     if file.appearance is None:
@@ -146,9 +146,6 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
     if looks and session.feature_file is None:
         frame = Cost(**session.encoder.lazy.cost)
         costs = with_encoder(costs, frame, session.experiment.clip.frames)
-    notes = {note for result in results for note in result.notes} | {*notes_in_words(extraction.motion.notes)}
-    if extraction.unavailable:
-        notes.add(extraction.unavailable)
     seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
     clip = session.experiment.clip
     weights = f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
@@ -164,7 +161,7 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         folds=tuple(fold.name for fold in session.folds),
         clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
         appearance_weights=weights,
-        notes=tuple(sorted(notes)),
+        notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
     )

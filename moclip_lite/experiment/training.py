@@ -119,7 +119,7 @@ class TrainedModels:
         self.session: Session = features.session
 
     def motion_network(self) -> MotionNet:
-        """Train the motion network, chosen on validation; before that its encoder on masked motion, if asked for."""
+        """Train the motion network, after its encoder on masked motion if the settings say so."""
         experiment, features = self.session.experiment, self.features
         motion, settings, seed = experiment.motion, experiment.train_motion, experiment.run.seed
         made_from = (motion.model_dump(mode="json"), settings.model_dump(mode="json"), seed)
@@ -201,7 +201,8 @@ class TrainedModels:
                 result = result or stage.load(module, cache)
                 if result is None:
                     raise CheckpointError(
-                        f"{stage.folder.weights(stage.name)} is not seen by all processes; they need one file system"
+                        f"{stage.folder.weights(stage.name)} is not seen by all processes; they need one "
+                        "file system"
                     )
                 self.session.reporter.say(
                     f"{stage.name}: already trained ({result.best_accuracy:.1f} % on validation)"

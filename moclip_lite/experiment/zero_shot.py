@@ -13,13 +13,11 @@ from ..datasets import Fold
 from ..datasets.prompts import read_prompts
 from ..errors import DataError
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder
 from ..results.write import join_scores
 from ..streams import Stream
 from .features import FoldFeatures
 from .fold import FoldPass
 from .session import Session
-from .stored import StoredModels
 
 __all__ = ["zero_shot_dataset", "zero_shot_file"]
 
@@ -38,8 +36,7 @@ def zero_shot_dataset(session: Session) -> Metrics:
         first = failures[0].reason if failures else "there is none"
         raise DataError(f"none of {len(fold.test)} test clips could be read; the first: {first}")
     features = FoldFeatures(session, fold, extraction)
-    models = StoredModels(features, FoldFolder(session.experiment.run.dir))
-    result = FoldPass(features, models).test({Stream.ZERO_SHOT}, ())
+    result = FoldPass(features).test({Stream.ZERO_SHOT}, ())
     streams = join_scores([result], session.labels)
     return Metrics(streams, failures=tuple(vars(failure) for failure in failures))
 

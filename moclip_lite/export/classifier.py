@@ -1,7 +1,7 @@
 """A run folder as ONNX files that give, one after another, the answer of ``moclip predict``.
 
-``motion.onnx`` holds the choice of windows and all test views, so that its scores are those of prediction and its
-tokens are what the heads take. ``pictures.onnx`` is the frozen appearance encoder. Scores are logits everywhere:
+``motion.onnx`` contains the choice of windows and all test views: its scores are those of prediction and its
+tokens are the input of the heads. ``pictures.onnx`` is the frozen appearance encoder. All scores are logits:
 their softmax is the probability that ``predict`` gives.
 """
 
@@ -58,21 +58,26 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
         drafts = Path(name)
-        about = _describe(classifier)
-        exported = _export_motion(classifier, drafts, about)
+        metadata = _describe(classifier)
+        exported = _export_motion(classifier, drafts, metadata)
         if classifier.heads:
-            exported += _export_pictures(classifier, drafts, about)
-            exported += _export_heads(classifier, drafts, about)
+            exported += _export_pictures(classifier, drafts, metadata)
+            exported += _export_heads(classifier, drafts, metadata)
         difference = _compare_chain(classifier, drafts)
         if not difference <= TOLERANCE:
             raise MoclipError(
-                f"{folder}: the files together differ from predict by {difference:.1e}, more than {TOLERANCE:.0e}; "
-                "not written"
+                f"{folder}: the files together differ from predict by {difference:.1e}, more than "
+                f"{TOLERANCE:.0e}; not written"
             )
         for file in exported:
             file.path.replace(folder / file.path.name)
     exported = [replace(file, path=folder / file.path.name) for file in exported]
-    note = {**about, "opset": OPSET, "difference_from_predict": difference, "files": describe_files(exported)}
+    note = {
+        **metadata,
+        "opset": OPSET,
+        "difference_from_predict": difference,
+        "files": describe_files(exported),
+    }
     write_json(folder / "model.json", note)
     return exported
 
@@ -85,19 +90,22 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "labels": list(classifier.labels),
         "scores": "logits: their softmax is the probability that predict gives",
         "views": {
-            "segments": experiment.test.segments or experiment.motion.segments, "crops": experiment.test.crops,
-            "flips": experiment.test.flips, "where": "chosen and averaged in motion.onnx",
+            **experiment.test.model_dump(),
+            "segments": experiment.test.segments or experiment.motion.segments,
+            "where": "chosen and averaged in motion.onnx",
         },
-        "answer": "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
-        "appearance.onnx, with any motion_tokens",
+        "answer": (
+            "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
+            "appearance.onnx, with any motion_tokens"
+        ),
         "preprocessing": {"motion": experiment.motion.reading()},
         "warnings": classifier.warnings,
         **settings,
-    }  # fmt: skip
+    }
 
 
 class _Motion(nn.Module):
-    """Scores and tokens, each the mean over the test views: :func:`moclip_lite.motion.scores.batch_motion_scores`."""
+    """Scores and tokens, each the mean over the test views, as prediction computes them."""
 
     chosen: Tensor
 
@@ -128,24 +136,28 @@ class _Head(nn.Module):
         return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
 
 
-def _export_motion(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+def _export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     if classifier.motion is None:
         return []
     segments, *rest = classifier.experiment.motion.shape
     network = _Motion(classifier.motion, segments, classifier.experiment.test).eval()
     file = export_network(
-        network, [torch.randn(2, segments, *rest)], folder / "motion.onnx", inputs=["motion"],
-        outputs=["scores", "tokens"], metadata=about,
-    )  # fmt: skip
+        network,
+        [torch.randn(2, segments, *rest)],
+        folder / "motion.onnx",
+        inputs=["motion"],
+        outputs=["scores", "tokens"],
+        metadata=metadata,
+    )
     return [file]
 
 
-def _export_pictures(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
-    """The encoder; none where it is too large for a file, which `about` then says."""
+def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
+    """The encoder; none where it is too large for a file, which `metadata` then says."""
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
-    about["preprocessing"]["pictures"] = rules
+    metadata["preprocessing"]["pictures"] = rules
     if sum(p.numel() * p.element_size() for p in network.parameters()) > _MAX_BYTES:
-        about["warnings"].append(
+        metadata["warnings"].append(
             "the appearance encoder is too large for an ONNX file; its features come from PyTorch"
         )
         return []
@@ -155,12 +167,12 @@ def _export_pictures(classifier: Classifier, folder: Path, about: dict[str, Any]
         folder / "pictures.onnx",
         inputs=["pictures"],
         outputs=["features"],
-        metadata=about,
+        metadata=metadata,
     )
     return [file]
 
 
-def _export_heads(classifier: Classifier, folder: Path, about: dict[str, Any]) -> list[Exported]:
+def _export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     experiment, exported = classifier.experiment, []
     tokens = experiment.test.segments or experiment.motion.segments
     frames = 1 if sees_clips(classifier.encoder) else experiment.clip.frames
@@ -169,10 +181,14 @@ def _export_heads(classifier: Classifier, folder: Path, about: dict[str, Any]) -
         examples = [torch.randn(2, tokens, sizes[0]), torch.randn(2, frames, sizes[1])]
         exported.append(
             export_network(
-                _Head(head).eval(), examples, folder / f"{stage}.onnx", metadata=about,
-                inputs=["motion_tokens", "appearance_features"], outputs=["scores"],
+                _Head(head).eval(),
+                examples,
+                folder / f"{stage}.onnx",
+                metadata=metadata,
+                inputs=["motion_tokens", "appearance_features"],
+                outputs=["scores"],
             )
-        )  # fmt: skip
+        )
     return exported
 
 

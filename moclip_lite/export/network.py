@@ -62,16 +62,25 @@ def export_network(
     shapes = tuple({0: batch} for _ in examples)
     with atomic_path(path) as draft, torch.no_grad():
         with warnings.catch_warnings(), logger_level("torch.onnx", logging.ERROR):
-            warnings.simplefilter("ignore")  # the exporter's talk of its own deprecations
+            warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             torch.onnx.export(
-                network, tuple(examples), str(draft), opset_version=OPSET, dynamo=True, external_data=False,
-                input_names=list(inputs), output_names=list(outputs), dynamic_shapes=shapes, verbose=False,
-            )  # fmt: skip
+                network,
+                tuple(examples),
+                str(draft),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes=shapes,
+                verbose=False,
+            )
         _describe(draft, metadata or {})
         difference = max(_difference(network, rows, draft) for rows in (examples, [x[:1] for x in examples]))
         if not difference <= TOLERANCE:
             raise MoclipError(
-                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}; not written"
+                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than "
+                f"{TOLERANCE:.0e}; not written"
             )
     return Exported(path, tuple(inputs), tuple(outputs), difference)
 
@@ -96,10 +105,10 @@ def open_session(path: Path) -> Any:
 def _difference(network: nn.Module, examples: Sequence[Tensor], path: Path) -> float:
     session = open_session(path)
     feed = {entry.name: x.numpy() for entry, x in zip(session.get_inputs(), examples, strict=True)}
-    wanted = network(*examples)
-    found = session.run(None, feed)
+    expected = network(*examples)
+    outputs = session.run(None, feed)
     differences = []
-    for one, other in zip(wanted if isinstance(wanted, tuple) else (wanted,), found, strict=True):
+    for one, other in zip(expected if isinstance(expected, tuple) else (expected,), outputs, strict=True):
         scale = max(1.0, float(one.abs().max()))
         differences.append(float(np.abs(one.numpy() - other).max()) / scale)
     return max(differences)

@@ -78,9 +78,12 @@ def picture_network(
     cfg = encoder.network.visual.preprocess_cfg
     side = cfg["size"] if isinstance(cfg["size"], int) else cfg["size"][0]
     rules = {
-        "frames": clip.frames, "positions": clip.positions, "resize": cfg.get("resize_mode", "shortest"),
-        "size": side, "interpolation": cfg["interpolation"],
+        "frames": clip.frames,
+        "positions": clip.positions,
+        "resize": cfg.get("resize_mode", "shortest"),
+        "size": side,
+        "interpolation": cfg["interpolation"],
         "values": "RGB from 0 to 1; mean and std are applied in the file",
-    }  # fmt: skip
+    }
     network = PictureNetwork(encoder.network, list(cfg["mean"]), list(cfg["std"]), clip.normalize)
     return network.eval(), torch.rand(2, 3, side, side), rules

@@ -18,9 +18,13 @@ __all__ = ["export_mobileviclip", "picture_rules"]
 def picture_rules(config: MobileViClipConfig) -> dict[str, Any]:
     """What is done to the pictures of a clip before they go into a file, in plain values."""
     return {
-        "frames": config.num_frames, "positions": "uniform", "resize": "square", "size": config.image_size,
-        "interpolation": "bilinear", "values": "RGB from 0 to 1; mean and std are applied in the file",
-    }  # fmt: skip
+        "frames": config.num_frames,
+        "positions": "uniform",
+        "resize": "square",
+        "size": config.image_size,
+        "interpolation": "bilinear",
+        "values": "RGB from 0 to 1; mean and std are applied in the file",
+    }
 
 
 class _Video(nn.Module):
@@ -50,24 +54,27 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
     """
     folded = model.reparameterize().cpu()
     config = folded.config
-    about = {
-        "config": config.describe(), "weights": folded.weights, "random_parts": list(folded.random_parts),
-        "temperature": float(folded.temperature), "scores": "cosine similarity is the product of both vectors",
+    metadata = {
+        "config": config.describe(),
+        "weights": folded.weights,
+        "random_parts": list(folded.random_parts),
+        "temperature": float(folded.temperature),
+        "scores": "cosine similarity is the product of both vectors",
         "preprocessing": {
             "clip": picture_rules(config),
             "tokens": "OpenAI's byte pairs with start and end of text, 77 at most, zeros behind",
         },
-    }  # fmt: skip
+    }
     clips = torch.rand(2, config.num_frames, 3, config.image_size, config.image_size)
     tokens = folded.tokenize(["a person juggling", "water"])
-    made = [
+    exported = [
         export_network(
             _Video(folded).eval(),
             [clips],
             folder / "video.onnx",
             inputs=["clip"],
             outputs=["video_vector"],
-            metadata=about,
+            metadata=metadata,
         ),
         export_network(
             _Text(folded).eval(),
@@ -75,8 +82,8 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
             folder / "text.onnx",
             inputs=["tokens"],
             outputs=["text_vector"],
-            metadata=about,
+            metadata=metadata,
         ),
     ]
-    write_json(folder / "model.json", {**about, "opset": OPSET, "files": describe_files(made)})
-    return made
+    write_json(folder / "model.json", {**metadata, "opset": OPSET, "files": describe_files(exported)})
+    return exported

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..parallel.ranks import SINGLE, Share
-from ..training.batches import batches, judge
+from ..training.batches import accuracy_and_loss, batches
 from ..training.classification import Batch
 from .base import Head, pool_tokens
 
@@ -71,12 +71,12 @@ class HeadFeed:
         """Calibrate the head to the validation clips; return their top-1 in percent and cross-entropy."""
         head, val = cast(Head, model), self._val
         head.calibrate(val.motion, val.appearance, val.labels)
-        return judge(head_scores(head, val), val.labels.numpy())
+        return accuracy_and_loss(head_scores(head, val), val.labels.numpy())
 
     def solve(self, head: Head) -> float:
         """Fit a head in closed form; return the cross-entropy on the training clips."""
         head.solve(self._train, self._val)
-        return judge(head_scores(head, self._train), self._train.labels.numpy())[1]
+        return accuracy_and_loss(head_scores(head, self._train), self._train.labels.numpy())[1]
 
 
 @torch.inference_mode()

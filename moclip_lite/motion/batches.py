@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
-from ..training.batches import batches, judge
+from ..training.batches import accuracy_and_loss, batches
 from ..training.classification import Batch
 from .augment import Draws, RandomView
 from .network import MotionNet
@@ -137,4 +137,4 @@ class MotionFeed:
         _, scores = motion_scores(
             net, self._store, self._val, ViewSettings(segments=0, crops=1, flips=1), device
         )
-        return judge(scores, self._val_targets)
+        return accuracy_and_loss(scores, self._val_targets)

@@ -23,16 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = [
-    "SINGLE",
-    "Share",
-    "agree",
-    "joined",
-    "local_device",
-    "share",
-    "share_weights",
-    "wait_for_all",
-]
+__all__ = ["SINGLE", "Share", "agree", "joined", "local_device", "share", "share_weights", "wait_for_all"]
 
 Item = TypeVar("Item")
 Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])

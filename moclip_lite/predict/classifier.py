@@ -16,11 +16,10 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.encoder import AppearanceEncoder
+from ..appearance.encoder import AppearanceEncoder, make_encoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
-from ..experiment.encoder import make_encoder
 from ..experiment.stored import load_head, load_motion_network
 from ..fusion.base import Head
 from ..fusion.features import FeatureTable, head_scores
@@ -109,7 +108,8 @@ class Classifier:
         folder.require()
         if folds := folder.fold_folders():
             raise CheckpointError(
-                f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as {folds[0].path}"
+                f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as "
+                f"{folds[0].path}"
             )
         experiment = load_experiment(folder.config, [f"run.device={device}", *overrides])
         if experiment.data.kind == "features":
@@ -216,7 +216,13 @@ class Classifier:
         return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
 
     def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
-        """Class probabilities [C] of a head, from tokens [T, D] or None without motion, and features [frames, D]."""
+        """Class probabilities [C] of a head.
+
+        Args:
+            stream: of the head.
+            tokens: [T, D], or None without motion.
+            appearance: [frames, D].
+        """
         head = self.heads[stream]
         motion = head.motion_norm.mean.cpu() if tokens is None else torch.from_numpy(tokens)
         table = FeatureTable(
@@ -239,6 +245,6 @@ def _explain_features(folder: RunFolder) -> str:
     if not run:
         return message
     return (
-        f"{message}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its own heads, "
-        f"and `moclip run {run} --set fusion.head=NAME` trains this run's head there"
+        f"{message}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its "
+        f"own heads, and `moclip run {run} --set fusion.head=NAME` trains this run's head there"
     )

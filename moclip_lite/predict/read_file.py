@@ -1,4 +1,4 @@
-"""What one prediction reads of a file: scanned once, motion and pictures side by side."""
+"""Motion and frames of one file, for prediction: scanned once, read on two threads."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Reading", "read_file"]
 
 @dataclass(frozen=True)
 class Reading:
-    """Of one file.
+    """Motion and frames read from one file.
 
     Attributes:
-        motion: its motion, None if it was not asked for.
-        pictures: uint8 [frames, H, W, 3] for CLIP, None if they were not asked for.
+        motion: its motion, None if it was not requested.
+        pictures: uint8 [frames, H, W, 3] for CLIP, None if they were not requested.
         notes: what is left out or damaged in the file, and how motion was read where it was not parsed.
     """
 

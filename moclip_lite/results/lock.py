@@ -28,7 +28,7 @@ class FolderLock:
         self._portable = FileLock(path) if fcntl is None else None
 
     def acquire(self) -> bool:
-        """Take the lock; False if another process holds it. Where the file can't be made or locked, nobody does."""
+        """Take the lock; False if another process holds it. A file that can't be locked is free."""
         if self._portable is not None:
             try:
                 self._portable.acquire(timeout=0)

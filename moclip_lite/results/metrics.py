@@ -1,4 +1,4 @@
-"""The metrics of a run: scores of each stream with their intervals, costs, times; to and from metrics.json."""
+"""Metrics of a run: scores with intervals, costs and times; to and from metrics.json."""
 
 from __future__ import annotations
 

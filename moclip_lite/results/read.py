@@ -85,9 +85,9 @@ class Run:
         return tested[0]
 
     def groups(self, keys: list[ClipKey]) -> Sequence[str | None] | None:
-        """The groups that cut the split, clip by clip; None where no clip has one, None in the list for a clip without.
+        """The groups that the split was cut by, clip by clip; None where no clip has one.
 
-        Predictions tell them; in runs of versions that did not write them, the rule of the configuration does.
+        They are read from the predictions, or found by the configuration's rule in runs of earlier versions.
         """
         known = {key: p.group for rows in self.predictions.values() for key, p in rows.items()}
         recorded = [known.get(key) for key in keys]
@@ -124,12 +124,11 @@ def load_run(folder: Path) -> Run:
         raise CheckpointError(f"{run.metrics} is damaged or not of a run of this program") from error
     if not metrics.streams:
         raise CheckpointError(f"{folder}: its metrics hold no stream")
-    return read_run(folder, metrics)
+    return read_run(RunFolder(folder, metrics.folds or ("run",)), metrics)
 
 
-def read_run(folder: Path, metrics: Metrics) -> Run:
+def read_run(run: RunFolder, metrics: Metrics) -> Run:
     """The run folder of known metrics; see :func:`load_run`."""
-    run = RunFolder(folder, metrics.folds or ("run",))
     damaged = CheckpointError(f"{run.config} is damaged")
     try:
         config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
@@ -141,7 +140,7 @@ def read_run(folder: Path, metrics: Metrics) -> Run:
     predictions = {stream: read_predictions(path) for stream, path in tables.items() if path.is_file()}
     histories = {name: run.fold(name).training for name in run.folds}
     training = {name: read_json(path) for name, path in histories.items() if path.is_file()}
-    return Run(folder, metrics, config, predictions, training)
+    return Run(run.path, metrics, config, predictions, training)
 
 
 def read_predictions(path: Path) -> dict[ClipKey, Prediction]:

@@ -1,8 +1,8 @@
-"""The run folder: the names of its files, where each fold lies, its lock, and what belongs to the present run.
+"""The run folder: names of its files, folders of its folds, its lock, and what belongs to the present run.
 
-A run folder (and each fold's folder below it) holds weights of the configuration beside them and nothing else:
-what an earlier run left is set aside when a run begins, taken back where it was made from the same input, and
-removed when the run ends.
+A run folder (and each fold's folder below it) holds weights of the configuration beside them and no others:
+what an earlier run left is set aside when a run begins, taken back where it was made from the same input,
+and removed when the run ends.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _MAX_NAME: Final = 100  # characters of a fold's folder
 def fold_name(names: Sequence[str], name: str) -> str:
     """The name of a fold's folder; no two of `names` share one.
 
-    It is the fold's own name where that is a plain word, else one with a digest behind it: groups may be called
-    ``p.1`` and ``p+1``, or ``P1`` and ``p1``, which some file systems take for one.
+    It is the fold's name where that is a plain word, else one with a digest behind it: groups may be called
+    ``p.1`` and ``p+1``, or ``P1`` and ``p1``, which are one name in some file systems.
     """
     plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
     alike = [other for other in names if other.casefold() == plain.casefold()]

@@ -21,7 +21,8 @@ def write_events(run: Run) -> None:
     """
     from torch.utils.tensorboard import SummaryWriter  # takes two seconds to import
 
-    logs = run.folder / "tensorboard"
+    folder = RunFolder(run.folder)
+    logs = folder.tensorboard
     if logs.is_dir():
         shutil.rmtree(logs)  # a writer adds files: those of an earlier training would remain
     folds = list(run.training)
@@ -35,7 +36,7 @@ def write_events(run: Run) -> None:
         for stream in run.streams:
             for key in ("top1", "top5", "macro"):
                 writer.add_scalar(f"test/{stream}_{key}", getattr(run.metrics.streams[stream], key), 0)
-            picture = RunFolder(run.folder).confusion(stream, ".png")
+            picture = folder.confusion(stream, ".png")
             if picture.is_file():
                 with Image.open(picture) as image:
                     pixels = np.asarray(image.convert("RGB"))

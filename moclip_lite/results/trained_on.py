@@ -1,4 +1,4 @@
-"""What a fold's weights were trained on: its clips, so that no clip is tested that trained, and its sources."""
+"""The clips and feature sources that a fold's weights were trained on; refusal of others."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def check_sources(folder: FoldFolder, stream: Stream, known: Mapping[Source, str
     Args:
         folder: where the weights lie.
         stream: of the head.
-        known: source -> digest of what would give the features; None for what is missing; a source that is not
-            known yet is left out.
+        known: source -> digest of what would give the features; None for what is missing; sources that are
+            not known yet are left out.
 
     Raises:
         CheckpointError: trained on another source, or the file does not say on which.
@@ -103,9 +103,9 @@ def refuse_trained(
             alike.append(clip.name)
     if trained:
         raise CheckpointError(
-            f"{len(trained)} of {len(tested)} {part} clips were used in training the weights in {path.parent} "
-            f"({shorten(trained, 3)}), which was divided otherwise: leave out run.seed and the settings of data that "
-            "change the division, or train again in another folder (moclip run)"
+            f"{len(trained)} of {len(tested)} {part} clips were used in training the weights in "
+            f"{path.parent} ({shorten(trained, 3)}), which was divided otherwise: leave out run.seed and the "
+            "settings of data that change the division, or train again in another folder (moclip run)"
         )
     if alike:
         return (

@@ -46,7 +46,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise MoclipError(
-                f"the disk is full: {target} could not be written; what was finished before is kept"
+                f"the disk is full: {target} could not be written; finished work is kept"
             ) from error
         raise
 

@@ -1,1 +1,1 @@
-"""Training: the loop, optimizers, checkpoints and costs."""
+"""Training of networks: loop, optimizers, checkpoints and costs."""

@@ -1,9 +1,9 @@
-"""Weights on disk: safetensors with a description that is checked when they are loaded."""
+"""Weights files: safetensors with a description that is checked when they are loaded."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +28,25 @@ __all__ = [
 
 
 Sources = Mapping[str, str]
-"""What weights were trained on: "motion_network" and "encoder", as far as they have a part in it -> digest."""
+"""Digests of what weights were trained on, by name: "motion_network" and "encoder", as far as they were used."""
 
 
 def labels_digest(labels: Sequence[str]) -> str:
-    """Digest of a label list, order included."""
+    """Digest of a label list and its order."""
     return digest_bytes([json.dumps(list(labels)).encode()])
 
 
-def weights_digest(module: nn.Module) -> str:
-    """Digest of all weights and buffers of a module."""
-    state = module.state_dict()
-    return digest_bytes(
-        part
-        for name in sorted(state)
-        for part in (name.encode(), np.ascontiguousarray(state[name].detach().cpu().numpy()).tobytes())
-    )
+def weights_digest(module: nn.Module, configuration: Mapping[str, Any] | None = None) -> str:
+    """Digest of all weights and buffers of a module, and of a configuration in plain values that belongs to them."""
+
+    def parts() -> Iterator[bytes]:
+        if configuration is not None:
+            yield json.dumps(dict(configuration), sort_keys=True).encode()
+        for name, value in sorted(module.state_dict().items()):
+            yield name.encode()
+            yield np.ascontiguousarray(value.detach().cpu().numpy()).tobytes()
+
+    return digest_bytes(parts())
 
 
 def save_weights(
@@ -60,7 +63,7 @@ def save_weights(
 
 
 def read_description(path: Path) -> dict[str, Any] | None:
-    """The description of a weights file; None if the file is missing or damaged."""
+    """Read the description of a weights file; None if the file is missing or damaged."""
     try:
         _, metadata = read_tensors(path)
         value = json.loads(metadata["description"])
@@ -73,7 +76,7 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
     """Load weights into a module, strictly.
 
     Raises:
-        CheckpointError: missing, damaged, made for other labels or for another network.
+        CheckpointError: missing, damaged, or saved for other labels or another network.
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("labels") != labels_digest(labels):
@@ -82,10 +85,10 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
 
 
 def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
-    """Load the arrays of a file into a module, strictly; one that they do not fit stays as it is.
+    """Load the arrays of a file into a module, strictly; if they do not fit, the module is unchanged.
 
     Raises:
-        CheckpointError: made for another network, or not finite.
+        CheckpointError: saved for another network, or not finite.
     """
     expected = module.state_dict()
     missing, unexpected = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))

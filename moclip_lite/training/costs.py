@@ -1,4 +1,4 @@
-"""What a stream costs: parameters and operations for one clip."""
+"""Cost of a network for one clip: parameters, operations and latency."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["count_cost"]
 
 
 def count_cost(module: nn.Module, inputs: Sequence[Tensor], repeats: int = 1) -> dict[str, Any]:
-    """Count one forward pass.
+    """Count parameters and operations, and measure the latency.
 
     Args:
-        module: in evaluation mode.
-        inputs: of one clip (or one view of it).
-        repeats: passes per clip: views, or frames if `inputs` is one frame.
+        module: network in evaluation mode.
+        inputs: inputs of one clip, or of one view or frame of it.
+        repeats: passes per clip, such as its number of views or frames.
 
     Returns:
-        ``parameters``, ``trainable`` and ``gflops`` per clip (a multiplication and an addition count
-        as two; torch's FlopCounterMode counts convolutions, products and attention), and
-        ``latency_ms``, the least of a few passes on this machine.
+        ``parameters``, ``trainable``, ``gflops`` per clip (a multiplication and an addition count as two; torch's
+        FlopCounterMode counts convolutions, matrix products and attention), and ``latency_ms``, the minimum of a
+        few passes on this machine.
     """
-    with FlopCounterMode(display=False) as counter:  # it follows gradients: no inference mode here
+    with FlopCounterMode(display=False) as counter:  # does not work in inference mode
         module(*inputs)
     return {
         "parameters": sum(p.numel() for p in module.parameters()),
@@ -38,14 +38,14 @@ def count_cost(module: nn.Module, inputs: Sequence[Tensor], repeats: int = 1) ->
 
 @torch.inference_mode()
 def _latency(module: nn.Module, inputs: Sequence[Tensor], passes: int = 5) -> float:
-    """Milliseconds of a forward pass."""
+    """Least time of a forward pass in milliseconds."""
     device = inputs[0].device
 
-    def once() -> float:
+    def measure() -> float:
         started = time.perf_counter()
         module(*inputs)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return 1000 * (time.perf_counter() - started)
 
-    return min(once() for _ in range(passes))
+    return min(measure() for _ in range(passes))

@@ -1,4 +1,4 @@
-"""Freezing of modules for good."""
+"""Permanent freezing of modules."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ __all__ = ["freeze"]
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Evaluation mode and no gradients, for good: a later ``train()`` leaves it frozen, each part and copies too.
+    """Set evaluation mode and disable gradients permanently: ``train()`` has no effect on it, its parts and copies.
 
-    Without this a "frozen" backbone's BatchNorm statistics drift while a head trains on it.
+    Otherwise the BatchNorm statistics of a frozen backbone would change while a head is trained on it.
     """
     module.eval()
     module.requires_grad_(False)
     for part in module.modules():
-        # A partial and not a closure: deepcopy and pickle follow it to the copy.
+        # A partial and not a closure, because deepcopy and pickle copy its argument along.
         part.train = partial(_stay_frozen, part)  # type: ignore[method-assign]
     return module
 
 
 def _stay_frozen(module: nn.Module, mode: bool = True) -> nn.Module:
-    """``train`` of a frozen module."""
+    """``train`` method of a frozen module."""
     return module

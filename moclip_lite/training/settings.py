@@ -1,4 +1,4 @@
-"""Settings of a training."""
+"""Settings of the training of a classifier."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class TrainSettings(Settings):
     """How to train. The defaults are those of the motion network.
 
     Attributes:
-        epochs: at most.
+        epochs: maximum number of epochs.
         batch: clips in a batch.
         lr: peak learning rate.
-        weight_decay: of the optimizer; biases and norms are spared.
-        warmup: share of the epochs in which the rate rises.
+        weight_decay: the optimizer's; biases and norms have no decay.
+        warmup: share of the epochs in which the learning rate rises.
         optimizer: "adamw", or "adam", whose decay is an L2 penalty.
         eps: the optimizer's.
-        schedule: "cosine" to zero, or "steps": a tenth after each of `milestones`.
+        schedule: "cosine" falls to zero, "steps" divides the rate by 10 at each of `milestones`.
         milestones: epochs.
-        lr_scales: factor of the rate by the beginning of parameters' names (the longest that fits).
-        max_grad_norm: largest norm of the gradient.
-        patience: epochs without a better validation loss before stopping; 0 to never stop early.
+        lr_scales: prefix of parameter names -> factor of their learning rate; the longest matching prefix counts.
+        max_grad_norm: limit of the gradient's norm.
+        patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
     """

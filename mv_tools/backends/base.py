@@ -108,7 +108,7 @@ class Backend(ABC):
         return self.scan.display
 
     @cached_property
-    def coded_order(self) -> npt.NDArray[np.int64]:
+    def decode_rank(self) -> npt.NDArray[np.int64]:
         """Position in decoding order of each presented picture, int64 [number of pictures]."""
         return self.pictures.decode_rank
 
@@ -123,7 +123,7 @@ class Backend(ABC):
         return [int(i) for i in np.nonzero(self.pictures.entry)[0]]
 
     def __len__(self) -> int:
-        return len(self.coded_order)  # fields of a frame count as two where they are pictures
+        return len(self.decode_rank)  # fields of a frame count as two where they are pictures
 
     @abstractmethod
     def frames(self) -> Iterator[MotionFrame]:

@@ -75,7 +75,7 @@ class LibavBackend(Backend):
         seconds = self.pictures.seconds
         return ExportedPicture(
             index=index,
-            decode_index=int(self.coded_order[index]),
+            decode_index=int(self.decode_rank[index]),
             pts_seconds=None if seconds is None else float(seconds[index]),
             pict_type=_PICT_TYPES.get(int(frame.pict_type), "P"),
             is_keyframe=bool(frame.key_frame),

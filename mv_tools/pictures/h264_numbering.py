@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -127,7 +127,7 @@ def number_from_headers(source: Source, scan: StreamScan) -> PictureIndex | None
     return picture_index(
         scan.packets,
         packet,
-        np.array(merged.entry, bool),
+        np.array(merged.keyframe, bool),
         corrupt=np.array(merged.corrupt, bool) if segments else None,
         damaged_packets=damaged_packets(scan, frames),
         needs_first_packet=needs_first,
@@ -180,18 +180,9 @@ def _segments(frames: list[H264Frame], uncertain: list[int], count: int) -> list
     return None if decoded > _MAX_DECODED_SHARE * count else segments
 
 
-@dataclass
-class _Merged:
-    """Pictures in presentation order: packet, whether decoding can start there, whether it is damaged."""
-
-    packet: list[int] = field(default_factory=list)
-    entry: list[bool] = field(default_factory=list)
-    corrupt: list[bool] = field(default_factory=list)
-
-
 def _merge(
     scan: StreamScan, frames: list[H264Frame], segments: list[Segment], outputs: list[SegmentOutput]
-) -> _Merged | None:
+) -> SegmentOutput | None:
     """Take frames as their headers order them, and within segments as they were decoded.
 
     Args:
@@ -201,14 +192,14 @@ def _merge(
         outputs: the output of each segment.
 
     Returns:
-        None if a segment did not lead from one entry picture to the other.
+        All pictures, those as keyframes at which decoding can start. None if a segment did not lead from one entry picture to the other.
     """
-    merged = _Merged()
+    merged = SegmentOutput()
 
     def take(undecoded: list[H264Frame]) -> None:
         displayed = [frame for frame in undecoded if scan.packets.displayed[frame.packet]]
         merged.packet += [frame.packet for frame in displayed]
-        merged.entry += [frame.entry for frame in displayed]
+        merged.keyframe += [frame.entry for frame in displayed]
         merged.corrupt += [False] * len(displayed)
 
     position = {frame.packet: i for i, frame in enumerate(frames)}
@@ -218,7 +209,7 @@ def _merge(
             return None
         take(frames[start : position[segment.first] if segment.first else 0])
         merged.packet += output.packet
-        merged.entry += [
+        merged.keyframe += [
             keyframe and packet in position and frames[position[packet]].entry
             for packet, keyframe in zip(output.packet, output.keyframe, strict=True)
         ]

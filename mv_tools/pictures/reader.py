@@ -110,34 +110,6 @@ def stretches(pictures: PictureIndex, positions: Sequence[int]) -> list[Stretch]
     return result
 
 
-class _Requested:
-    """The requested pictures of a stretch, which are output and given out in ascending order."""
-
-    def __init__(self, positions: list[int]) -> None:
-        self._positions = positions
-        self._output = self._given = 0
-
-    def is_next(self, position: int) -> bool:
-        """Whether the picture just output is the next requested one."""
-        requested = self._output < len(self._positions) and position == self._positions[self._output]
-        self._output += requested
-        return requested
-
-    def passed(self, position: int) -> bool:
-        """Whether the next requested picture comes before `position`: it is missing."""
-        return self._output < len(self._positions) and position > self._positions[self._output]
-
-    def give(self, picture: DecodedPicture) -> DecodedPicture:
-        """Count a picture that is given out."""
-        left = self._given < len(self._positions)
-        self._given += left and picture.position == self._positions[self._given]
-        return picture
-
-    def missing(self) -> list[int]:
-        """Pictures that were not given out."""
-        return self._positions[self._given :]
-
-
 class _StretchDecoder:
     """Decodes stretches from one opened file, from front to back."""
 
@@ -167,7 +139,7 @@ class _StretchDecoder:
             return positions
         skip = may_skip and self._can_skip(entry)
         frames = self._frames(first, set(positions), skip, tolerant=entry < 0 and not skip)
-        requested = _Requested(positions)
+        upcoming, missing = deque(positions), deque(positions)  # not output yet; not given out yet
         final_after = self._pictures.final_after
         end = int(final_after[positions[-1]])
         held: deque[DecodedPicture] = deque()
@@ -176,19 +148,23 @@ class _StretchDecoder:
             if position is not None and position < expected == entry:
                 continue  # a leading picture of the entry picture, whose references are missing
             if position is None or not self._is_expected(position, frame, expected, entry, skip):
-                return requested.missing()
-            if requested.passed(position):
-                return requested.missing()
+                break
+            if upcoming and position > upcoming[0]:
+                break  # the decoder did not output the picture
             expected = position + 1
-            if requested.is_next(position) or self._every:
+            requested = bool(upcoming) and position == upcoming[0]
+            if requested:
+                upcoming.popleft()
+            if requested or self._every:
                 held.append(DecodedPicture(position, frame, self._coded_size(frame)))
             while held and final_after[held[0].position] <= position:
-                yield requested.give(held.popleft())
+                yield _given(held.popleft(), missing)
             if position >= end:
-                return requested.missing()
-        for picture in held:  # the decoder is empty: no more damage can be reported
-            yield requested.give(picture)
-        return requested.missing()
+                break
+        else:  # the decoder is empty: no more damage can be reported
+            for picture in held:
+                yield _given(picture, missing)
+        return list(missing)
 
     def _can_skip(self, entry: int) -> bool:
         """Whether pictures that no other refers to can be left undecoded without changing others."""
@@ -278,3 +254,10 @@ class _StretchDecoder:
         except av.error.FFmpegError:
             return False
         return not any(frame.is_corrupt for frame in frames)
+
+
+def _given(picture: DecodedPicture, missing: deque[int]) -> DecodedPicture:
+    """Remove a picture that is given out from the missing ones."""
+    if missing and missing[0] == picture.position:
+        missing.popleft()
+    return picture

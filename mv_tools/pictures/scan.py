@@ -56,43 +56,27 @@ class StreamScan:
         return [] if self.headers is None else self.headers.infos()
 
 
-class _EntryRule:
-    """Applies a codec's rule to all packets, until one does not hold exactly one displayed picture."""
-
-    def __init__(self, rule: PacketRule) -> None:
-        self._rule = rule
-        self.entries: list[bool] | None = []
-
-    def push(self, packet: Packet[VideoStream]) -> None:
-        if self.entries is None:
-            return
-        entry = self._rule(bytes(packet))
-        if entry is None:
-            self.entries = None
-        else:
-            self.entries.append(entry)
-
-
 class _PacketVisitor:
-    """Passes the packets of a file to the reader for its codec."""
+    """Reads what the packets of a file say of their pictures, by its codec."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._rule: PacketRule | None = None
         self.display = Display()
         self.headers: H264HeaderReader | None = None
-        self._rule: _EntryRule | None = None
-
-    @property
-    def entries(self) -> list[bool] | None:
-        return None if self._rule is None else self._rule.entries
+        self.entries: list[bool] | None = None
 
     def __call__(self, packet: Packet[VideoStream], number: int) -> None:
         if number == 0:
             self._start(packet.stream)
         if self.headers is not None:
             self.headers.push(bytes(packet))
-        elif self._rule is not None:
-            self._rule.push(packet)
+        elif self._rule is not None and self.entries is not None:
+            entry = self._rule(bytes(packet))
+            if entry is None:
+                self.entries = None
+            else:
+                self.entries.append(entry)
 
     def _start(self, stream: VideoStream) -> None:
         self.display = read_display(self._source, stream)
@@ -101,7 +85,7 @@ class _PacketVisitor:
         if codec == "h264" and native_available():
             self.headers = H264HeaderReader(None if extradata is None else bytes(extradata))
         elif (rule := packet_rule(codec)) is not None:
-            self._rule = _EntryRule(rule)
+            self._rule, self.entries = rule, []
 
 
 def scan_stream(source: Source) -> StreamScan:

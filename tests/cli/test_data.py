@@ -11,15 +11,7 @@ from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.cache_keys import cached_stages
 from mv_tools import probe
 
-from support.cli import (
-    MOTION_ONLY,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    entries,
-    moclip,
-    sets,
-)
+from support.cli import MOTION_ONLY, assert_ok, assert_refused, class_folders, entries, moclip, sets
 from support.clips import H264, encode, panning
 
 
@@ -75,7 +67,7 @@ def test_prepare_a_folder_once(folders: Path, tmp_path: Path) -> None:
     assert [p.relative_to(out) for p in clips] == sorted(
         p.relative_to(folders) for p in folders.rglob("*.mp4")
     )
-    assert probe(clips[0])["gop"]["max"] == 5
+    assert probe(clips[0]).gop.max == 5
     (out / "left" / clips[0].name).unlink()
     assert assert_ok(moclip(*words)).json["made"] == 1
     assert assert_ok(moclip(*(w if w != 5 else 6 for w in words))).json["out"].endswith("gop6")

@@ -1,4 +1,4 @@
-"""`moclip mv`: what it prints and writes, and what it refuses."""
+"""Output, files and errors of `moclip mv`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from support.cli import (
 
 def test_probe_agrees_with_the_decoder(clip: Path, clip_b: Path) -> None:
     for path in (clip, clip_b):
-        found = assert_ok(moclip("mv", "probe", path, "--json")).json
+        document = assert_ok(moclip("mv", "probe", path, "--json")).json
         meta = MotionDecoder(path).metadata
-        assert found["path"] == str(path)
+        assert document["path"] == str(path)
         for name in ("codec", "width", "height", "coded_width", "coded_height", "num_frames", "has_b_frames"):
-            assert found[name] == getattr(meta, name), name
-        assert found["codec"] == "h264"
-        assert (found["width"], found["height"], found["num_frames"]) == (96, 64, 24)
-        assert sum(found["pict_types"].values()) == 24
-        assert found["gop"] == {"min": 12, "median": 12.0, "max": 12}
-        assert {"path": str(path), **probe(path)} == found
-    assert found["has_b_frames"]
-    assert "B" in found["pattern"]
+            assert document[name] == getattr(meta, name), name
+        assert document["codec"] == "h264"
+        assert (document["width"], document["height"], document["num_frames"]) == (96, 64, 24)
+        assert sum(document["pict_types"].values()) == 24
+        assert document["gop"] == {"min": 12, "median": 12.0, "max": 12}
+        assert {"path": str(path), **probe(path).to_json()} == document
+    assert document["has_b_frames"]
+    assert "B" in document["pattern"]
 
 
 def test_probe_prints_a_table(clip: Path) -> None:
@@ -40,6 +40,7 @@ def test_probe_prints_a_table(clip: Path) -> None:
     assert "h264" in outcome.out
     assert "keyframes" in outcome.out
     assert "skipped %" in outcome.out
+    assert "property" in outcome.out
     assert "native, all pictures" in outcome.out
     assert outcome.err == ""
     decoded = assert_ok(moclip("mv", "probe", clip, "--backend", "libav"))
@@ -137,14 +138,14 @@ def test_show_refuses(
 def test_transcode_keeps_to_its_recipe(clip_mpeg4: Path, tmp_path: Path) -> None:
     out = tmp_path / "again.mp4"
     assert_ok(moclip("mv", "transcode", clip_mpeg4, out, "--gop", 8, "--bframes", 2))
-    found = assert_ok(moclip("mv", "probe", out, "--json")).json
-    assert (found["codec"], found["num_frames"], found["width"]) == ("h264", 24, 96)
-    assert found["gop"] == {"min": 8, "median": 8.0, "max": 8}
-    assert "B" in found["pattern"]
+    document = assert_ok(moclip("mv", "probe", out, "--json")).json
+    assert (document["codec"], document["num_frames"], document["width"]) == ("h264", 24, 96)
+    assert document["gop"] == {"min": 8, "median": 8.0, "max": 8}
+    assert "B" in document["pattern"]
     back = tmp_path / "back.avi"
     assert_ok(moclip("mv", "transcode", out, back, "--codec", "mpeg4", "--side", 48))
-    found = assert_ok(moclip("mv", "probe", back, "--json")).json
-    assert (found["codec"], found["width"], found["height"]) == ("mpeg4", 72, 48)
+    document = assert_ok(moclip("mv", "probe", back, "--json")).json
+    assert (document["codec"], document["width"], document["height"]) == ("mpeg4", 72, 48)
 
 
 def test_transcode_refuses(clip: Path, tmp_path: Path) -> None:

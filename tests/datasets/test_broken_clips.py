@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.broken_files import (
-    BROKEN,
-    resized_file,
-    variable_rate,
-)
+from support.broken_files import BROKEN, resized_file, variable_rate
 from support.cli import (
     FOLDER_YAML,
     MOTION_ONLY,

@@ -10,12 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.datasets import (
-    VIDEO_SUFFIXES,
-    Clip,
-    find_videos,
-    load_folder,
-)
+from moclip_lite.datasets import VIDEO_SUFFIXES, Clip, find_videos, load_folder
 from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.errors import DataError

@@ -152,9 +152,9 @@ def test_recipes_lie_side_by_side_with_their_manifests(tree: Path, lists: Path, 
             assert row.group == row.name.split("/v_")[1].rsplit("_", 1)[0]
             part = "test" if "_g03_" in row.name else "train"
             assert (row.split1, row.split2, row.split3) == (part, part, part)
-        description = probe(out / recipe / rows[2].path)
-        assert description["has_b_frames"] is b
-        assert description["gop"]["max"] == min(gop, description["num_frames"])
+        summary = probe(out / recipe / rows[2].path)
+        assert summary.metadata.has_b_frames is b
+        assert summary.gop.max == min(gop, summary.metadata.num_frames)
     listed = assert_ok(moclip("dataset", "list", out / "gop4", "--json")).json
     assert listed["manifest"]["frames"] == sum(row.frames for row in read_manifest(out / "gop4"))
     assert listed["manifest"]["splits"]["split1"] == {"train": 4, "test": 2}
@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_whole_clips_only(
     fake.chmod(0o755)
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
     out = tmp_path / "out"
-    assert_refused(moclip(*words(tree, lists, out)), "the disk is full", "what was finished before is kept")
+    assert_refused(moclip(*words(tree, lists, out)), "the disk is full", "finished work is kept")
     assert len([p for p in out.rglob("*") if p.suffix == ".mp4"]) == 2
     assert len(read_manifest(out / "gop12")) == 2
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: true)

@@ -11,14 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.datasets import (
-    Clip,
-    Fold,
-    VideoDataset,
-    holdout_fold,
-    leave_one_group_out,
-    official_folds,
-)
+from moclip_lite.datasets import Clip, Fold, VideoDataset, holdout_fold, leave_one_group_out, official_folds
 from moclip_lite.datasets.splits import cut
 from moclip_lite.errors import DataError
 

@@ -12,12 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from moclip_lite.datasets import Fold
-from moclip_lite.errors import (
-    CheckpointError,
-    ConfigError,
-    DataError,
-    MoclipError,
-)
+from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_file import Origin, load_features, save_features
 from moclip_lite.experiment.run import run_experiment
@@ -26,16 +21,7 @@ from moclip_lite.predict.classifier import Classifier
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.streams import Stream
 
-from support.cli import (
-    FOLDER_YAML,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 from support.features import LABELS, labelled_features
 from support.tables import read_rows
 
@@ -105,18 +91,21 @@ def bound_file(path: Path, *, folds: int = 1, trained: bool = True) -> Origin:
         val = {f"g{(3 * number + 3) % 12}"}
         parts.append(
             Fold(
-                f"split{number + 1}", tuple(c for c in rest if groups[c.name] not in val),
+                f"split{number + 1}",
+                tuple(c for c in rest if groups[c.name] not in val),
                 tuple(c for c in rest if groups[c.name] in val),
                 tuple(c for c in data.clips if groups[c.name] in test),
             )
-        )  # fmt: skip
+        )
     number = {c.name: i for i, c in enumerate(data.clips)}
     rows = {f.name: motion[[number[c.name] for c in f.clips()]] + i for i, f in enumerate(parts)}
     origin = Origin(
-        tuple(parts), {"protocol": "official", "val_fraction": 0.1, "seed": 7},
+        tuple(parts),
+        {"protocol": "official", "val_fraction": 0.1, "seed": 7},
         {f.name: f"{i:032x}" for i, f in enumerate(parts)} if trained else {},
-        {"model": "m", "pretrained": "p", "digest": "e" * 32}, "/runs/origin",
-    )  # fmt: skip
+        {"model": "m", "pretrained": "p", "digest": "e" * 32},
+        "/runs/origin",
+    )
     save_features(
         path, replace(data, official={}), rows if folds > 1 else motion, appearance, classes, origin
     )
@@ -222,9 +211,12 @@ def test_one_stream_is_a_valid_file(tmp_path: Path, held: str, streams: set[str]
     data, motion, appearance, classes = labelled_features()
     file = tmp_path / "f.safetensors"
     save_features(
-        file, data, motion if held == "motion" else None, None if held == "motion" else appearance,
+        file,
+        data,
+        motion if held == "motion" else None,
+        None if held == "motion" else appearance,
         classes if held == "appearance and text" else None,
-    )  # fmt: skip
+    )
     metrics = run_experiment(plain(tmp_path, file)).to_json()
     assert set(metrics) & set(Stream) == streams
     assert metrics["motion_head" if held == "motion" else "appearance"]["n"] == 60

@@ -59,8 +59,10 @@ def value_of(experiment: Experiment, key: str) -> Any:
 PATHS = sorted(key for key, kind in fields().items() if "Path" in kind)
 TEXTS = ("clip.pretrained", "clip.model", "data.group_pattern", "data.recipe")
 NUMBERS = sorted(
-    key for key, kind in fields().items() if ("int" in kind or "float" in kind or "Count" in kind) and "tuple" not in kind
-)  # fmt: skip
+    key
+    for key, kind in fields().items()
+    if ("int" in kind or "float" in kind or "Count" in kind) and "tuple" not in kind
+)
 
 
 def test_the_sweeps_see_all_fields() -> None:
@@ -113,16 +115,37 @@ def test_a_number_is_a_number(key: str, word: str) -> None:
         load_experiment(None, [f"{key}={word}"])
 
 
-@pytest.mark.parametrize("word", ["run.streams=[]", "data.splits=[]", "data.splits=[0]", "run.seed=-1", "run.device=gpu",
-                                  "train_head.lr_scales={a: nan}", "run.dir=''", "train_motion.milestones=[-1]"])  # fmt: skip
+@pytest.mark.parametrize(
+    "word",
+    [
+        "run.streams=[]",
+        "data.splits=[]",
+        "data.splits=[0]",
+        "run.seed=-1",
+        "run.device=gpu",
+        "train_head.lr_scales={a: nan}",
+        "run.dir=''",
+        "train_motion.milestones=[-1]",
+    ],
+)
 def test_values_that_mean_nothing(word: str) -> None:
     with pytest.raises(ConfigError, match=word.partition("=")[0]):
         load_experiment(None, [word])
 
 
 def test_numbers_keep_their_meaning() -> None:
-    found = load_experiment(None, ["run.seed=010", "train_head.lr=1e-3", "motion.grid=[12, 16]", "test.crops=5",
-                                   "motion.pretrained=yes", "data.root=null", "train_motion.lr_scales={on: 0.5}"])  # fmt: skip
+    found = load_experiment(
+        None,
+        [
+            "run.seed=010",
+            "train_head.lr=1e-3",
+            "motion.grid=[12, 16]",
+            "test.crops=5",
+            "motion.pretrained=yes",
+            "data.root=null",
+            "train_motion.lr_scales={on: 0.5}",
+        ],
+    )
     assert (found.run.seed, found.train_head.lr, found.motion.grid) == (10, 1e-3, (12, 16))
     assert (found.test.crops, found.motion.pretrained, found.data.root) == (5, True, None)
     assert found.train_motion.lr_scales == {"on": 0.5}
@@ -158,7 +181,7 @@ OPTIONS = sorted(
     for parameter in command.params
     if any(word in str(parameter.type_descriptor.annotation) for word in ("int", "float"))
     and "[str]" not in str(parameter.type_descriptor.annotation)
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(("command", "option", "name"), [o for o in OPTIONS if o[2] not in ZERO])
@@ -167,11 +190,21 @@ def test_options_of_zero_are_refused(
 ) -> None:
     """The value is refused before anything else is looked at, or before anything is written."""
     words = {
-        "mv extract": (clip, "-o", tmp_path / "x.npz"), "mv transcode": (clip, tmp_path / "x.mp4"),
-        "dataset prepare": ("synthetic" if name == "clips_per_class" else "folder", "--root", clip.parent, "--out", tmp_path / "out"),
-        "index": (clip.parent,), "search": ("x",), "predict": (clip, "--model", tmp_path), "zero-shot": (clip, "--labels", "a,b"),
+        "mv extract": (clip, "-o", tmp_path / "x.npz"),
+        "mv transcode": (clip, tmp_path / "x.mp4"),
+        "dataset prepare": (
+            "synthetic" if name == "clips_per_class" else "folder",
+            "--root",
+            clip.parent,
+            "--out",
+            tmp_path / "out",
+        ),
+        "index": (clip.parent,),
+        "search": ("x",),
+        "predict": (clip, "--model", tmp_path),
+        "zero-shot": (clip, "--labels", "a,b"),
         "train video-text": (clip.parent, "--out", tmp_path / "out"),
-    }  # fmt: skip
+    }
     message = assert_refused(moclip(*command.split(), *words[command], option, 0))
     assert (
         name.replace("_", "-") in message or name.replace("_", " ") in message or "clips per class" in message

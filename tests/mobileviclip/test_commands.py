@@ -13,17 +13,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import typer
 
+from moclip_lite.appearance.encoder import make_encoder
 from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
+from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.encoder import make_encoder
 from moclip_lite.mobileviclip import (
     VARIANTS,
     create_mobileviclip,
     load_model,
     save_model,
 )
+from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.sampling import frame_positions
 from mv_tools import read_rgb_at
 
@@ -221,6 +224,16 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
         torch.testing.assert_close(
             double[name], value, rtol=1e-3, atol=2e-3, msg=name
         )  # norms' statistics too
+
+
+def test_shown_defaults_are_those_of_the_settings() -> None:
+    command = typer.main.get_command(app).commands["train"].commands["video-text"]  # type: ignore[attr-defined]
+    shown = {
+        p.name: p.show_default for p in command.params if isinstance(getattr(p, "show_default", None), str)
+    }
+    assert set(shown) == {"epochs", "warmup", "batch", "lr", "weight_decay", "threads"}
+    defaults = VideoTextSettings().model_dump()
+    assert shown == {name: str(defaults[name]) for name in shown}
 
 
 def test_training_is_kept_and_goes_on(videos: Path, weights: Path, tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ import dataclasses
 import json
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from open_clip.convert import convert_mobile_clip_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from timm.models.fastvit import checkpoint_filter_fn
+from torch import Tensor, nn
 
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.mobileviclip import (
@@ -25,7 +28,9 @@ from moclip_lite.mobileviclip import (
     import_checkpoint,
     load_model,
     save_model,
+    variant,
 )
+from moclip_lite.mobileviclip.layouts import translate_names
 
 from support.mobileviclip import (
     SMALL,
@@ -97,6 +102,45 @@ def test_damaged_files_of_ours_are_refused(tmp_path: Path, how: str) -> None:
         save_file(state, path, {"format": "mobileviclip-1", "about": json.dumps(about)})
     with pytest.raises(CheckpointError, match=r"m\.safetensors|description"):
         load_model(path)
+
+
+def numbered(names: Sequence[str]) -> State:
+    """A tensor for each name that holds the name's number, so that renamed tensors can be recognised."""
+    return {name: torch.full((1, 1), float(number)) for number, name in enumerate(names)}
+
+
+def renamed_by(converted: State, names: Sequence[str]) -> dict[str, str]:
+    return {names[int(tag.reshape(-1)[0])]: name for name, tag in converted.items()}
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_image_encoder_names_are_those_of_timm(name: str) -> None:
+    config = dataclasses.replace(variant(name), temporal=False)
+    names = [
+        n for n in apple_state(meta_model(config), "") if not n.startswith(("text_encoder.", "logit_scale"))
+    ]
+    head = SimpleNamespace(head=SimpleNamespace(fc=nn.Linear(1, 1)))
+    converted = checkpoint_filter_fn(numbered(names), head)
+    converted.pop("head.fc.bias")  # added by timm: Apple's projection has none
+    expected = {
+        "image_encoder.model." + n: "video.trunk." + t for n, t in renamed_by(converted, names).items()
+    }
+    assert translate_names(expected, "apple", config) == expected
+
+
+def test_text_tower_names_are_those_of_open_clip() -> None:
+    config = dataclasses.replace(variant("small"), temporal=False)
+    names = [n for n in apple_state(meta_model(config)) if n.startswith("text_encoder.")]
+    trunk = SimpleNamespace(visual=SimpleNamespace(trunk=None))
+    converted = convert_mobile_clip_state_dict(trunk, {**numbered(names), "logit_scale": torch.zeros(1)})
+    texts = {n: tag for n, tag in converted.items() if n.startswith("text.")}
+    expected = renamed_by(texts, names)
+    assert translate_names(expected, "apple", config) == expected
+
+
+def meta_model(config: MobileViClipConfig) -> MobileViCLIP:
+    with torch.device("meta"):
+        return MobileViCLIP(config)
 
 
 LAYOUTS: list[tuple[MobileViClipConfig, Callable[[MobileViCLIP], State], str]] = [

@@ -7,13 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moclip_lite.motion.augment import (
-    CROPS,
-    RandomView,
-    crop,
-    flip,
-    views,
-)
+from moclip_lite.motion.augment import CROPS, RandomView, crop, flip, views
 
 
 def field(batch: int = 3, height: int = 12, width: int = 16, seed: int = 0) -> torch.Tensor:

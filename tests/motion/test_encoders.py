@@ -10,12 +10,7 @@ import torch
 from moclip_lite.errors import ConfigError
 from moclip_lite.motion.encoders.shift import Shift
 from moclip_lite.motion.network import TemporalMix, create_motion_net
-from moclip_lite.motion.pretrain import (
-    TOKENS,
-    MaskedMotion,
-    hide,
-    tokens,
-)
+from moclip_lite.motion.pretrain import TOKENS, MaskedMotion, hide, tokens
 
 from support.cli import QUICK, assert_ok, assert_refused, class_folders, moclip, sets
 

@@ -14,11 +14,7 @@ from moclip_lite.datasets import Clip
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.motion.extract import extract_motion, load_motion
 from moclip_lite.motion.packing import pack, unpack
-from moclip_lite.motion.read import (
-    STEPS,
-    MotionClip,
-    read_motion_clip,
-)
+from moclip_lite.motion.read import STEPS, MotionClip, read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache
 

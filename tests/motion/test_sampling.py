@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.sampling import (
-    choose_segments,
-    frame_positions,
-    reachable_positions,
-    segment_windows,
-)
+from moclip_lite.sampling import choose_segments, frame_positions, reachable_positions, segment_windows
 
 counts = st.integers(1, 400)
 

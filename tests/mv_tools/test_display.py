@@ -91,7 +91,7 @@ def test_container_overrides_the_codec(tmp_path: Path, plain: Path, ratio: str, 
     check(stretched(plain, path, "", codec=False, container=ratio), Fraction(ratio))
 
 
-def test_mp4_that_leaves_it_to_the_codec(tmp_path: Path, plain: Path) -> None:
+def test_mp4_without_a_ratio_uses_that_of_the_codec(tmp_path: Path, plain: Path) -> None:
     check(without_container_ratio(stretched(plain, tmp_path / "clip.mp4", "5/4")), Fraction(5, 4))
     mpeg4 = tmp_path / "mpeg4.mp4"
     ffmpeg("-i", plain, "-vf", "setsar=5/4", "-c:v", "mpeg4", "-q:v", 2, mpeg4)
@@ -102,20 +102,20 @@ def test_mp4_that_leaves_it_to_the_codec(tmp_path: Path, plain: Path) -> None:
 def test_other_codecs(tmp_path: Path, plain: Path, codec: str) -> None:
     path = tmp_path / ("clip.avi" if codec == "mpeg4" else "clip.ts")
     ffmpeg("-i", plain, "-vf", "scale=96:80,setsar=10/9", "-c:v", codec, "-q:v", 2, path)
-    found = MotionDecoder(path).metadata.sample_aspect_ratio
-    assert abs(float(found) - 10 / 9) < 0.01
-    check(path, found)
+    ratio = MotionDecoder(path).metadata.sample_aspect_ratio
+    assert abs(float(ratio) - 10 / 9) < 0.01
+    check(path, ratio)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
-def test_turned_and_stretched(tmp_path: Path, plain: Path, orientation: Orientation) -> None:
+def test_rotation_and_ratio_together(tmp_path: Path, plain: Path, orientation: Orientation) -> None:
     wide = stretched(plain, tmp_path / "wide.mp4", "5/4")
     check(turned(wide, tmp_path / "turned.mp4", orientation), Fraction(5, 4), orientation)
 
 
 def test_unspecified_is_square(plain: Path, tmp_path: Path) -> None:
     assert MotionDecoder(plain).metadata.display == Display()
-    assert mv_tools.probe(plain)["sample_aspect_ratio"] is None
+    assert mv_tools.probe(plain).to_json()["sample_aspect_ratio"] is None
     check(annex_b(plain), Fraction(1))
     full = stretched(plain, tmp_path / "one.mp4", "1/1")
     np.testing.assert_array_equal(
@@ -126,10 +126,10 @@ def test_unspecified_is_square(plain: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ratio", ["11/1", "1/11"])
-def test_a_ratio_beyond_belief_is_told(tmp_path: Path, plain: Path, ratio: str) -> None:
+def test_implausible_ratio_is_noted(tmp_path: Path, plain: Path, ratio: str) -> None:
     path = stretched(plain, tmp_path / "clip.h264", ratio)
     assert mv_tools.read_rgb_at(path, [0]).frames.shape == (1, HEIGHT, WIDTH, 3)
-    assert any("aspect ratio" in note for note in mv_tools.probe(path)["notes"])
+    assert any("aspect ratio" in note for note in mv_tools.probe(path).notes)
     prepared = mv_tools.transcode(path, tmp_path / "prepared.mp4")
     assert mv_tools.read_rgb_at(prepared, [0]).frames.shape == (1, HEIGHT, WIDTH, 3)
 
@@ -157,9 +157,9 @@ def test_prepared_and_raw_copies_agree(
     np.testing.assert_allclose(one, other, rtol=0.1, atol=0.5)
     looks = AppearanceSettings(frames=2, positions="uniform")
     first, second = (
-        np.stack([Image.fromarray(each).resize((64, 64)) for each in read_clip_frames(path, looks)]).astype(
-            int
-        )
+        np.stack(
+            [Image.fromarray(picture).resize((64, 64)) for picture in read_clip_frames(path, looks)]
+        ).astype(int)
         for path in (raw, prepared)
     )
     assert np.abs(first - second).mean() < 12, "the frames that CLIP sees differ"
@@ -174,7 +174,7 @@ def test_accumulated_motion_follows_square_pixels(tmp_path: Path, plain: Path) -
         np.testing.assert_allclose(other.push(double), field * np.array([2, 1], np.float32)[:, None, None])
 
 
-def test_drawings_have_the_shown_shape(tmp_path: Path, plain: Path) -> None:
+def test_drawings_have_the_displayed_size(tmp_path: Path, plain: Path) -> None:
     path = turned(stretched(plain, tmp_path / "w.mp4", "5/4"), tmp_path / "turned.mp4", Orientation(90))
     width, height = Display(Orientation(90), Fraction(5, 4)).size(WIDTH, HEIGHT)
     with Image.open(visualize.save_png(path, tmp_path / "motion.png", 5)) as image:
@@ -183,11 +183,13 @@ def test_drawings_have_the_shown_shape(tmp_path: Path, plain: Path) -> None:
     assert (sheet.width - 4) / 2 / sheet.height == pytest.approx(width / height, abs=0.02)
 
 
-def test_probe_tells(tmp_path: Path, plain: Path) -> None:
+def test_probe_reports_the_display(tmp_path: Path, plain: Path) -> None:
     path = turned(stretched(plain, tmp_path / "w.mp4", "5/4"), tmp_path / "turned.mp4", Orientation(90, True))
     probed = assert_ok(moclip("mv", "probe", path, "--json")).json
-    told = {name: probed[name] for name in ("rotation", "mirror", "sample_aspect_ratio", "width", "height")}
-    assert told == {
+    display = {
+        name: probed[name] for name in ("rotation", "mirror", "sample_aspect_ratio", "width", "height")
+    }
+    assert display == {
         "rotation": 90,
         "mirror": True,
         "sample_aspect_ratio": "5:4",
@@ -208,7 +210,7 @@ def test_non_square_film(shared: Path) -> None:
     assert np.median(square[0]) == pytest.approx(1.25 * np.median(coded))
 
 
-def test_a_ratio_that_changes_is_told(tmp_path: Path, plain: Path) -> None:
+def test_changing_ratio_is_noted(tmp_path: Path, plain: Path) -> None:
     parts = [stretched(plain, tmp_path / f"part{i}.h264", ratio) for i, ratio in enumerate(("5/4", "1/1"))]
     path = tmp_path / "both.h264"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
@@ -219,7 +221,7 @@ def test_a_ratio_that_changes_is_told(tmp_path: Path, plain: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", [Orientation(90), Orientation(270, True)], ids=str)
-def test_the_actors_box_is_square_in_the_shown_picture(
+def test_actor_crop_is_square_in_the_displayed_picture(
     tmp_path: Path, plain: Path, orientation: Orientation
 ) -> None:
     wide = stretched(plain, tmp_path / "wide.mp4", "5/4")

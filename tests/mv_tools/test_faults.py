@@ -1,6 +1,6 @@
 """Real files of the kinds that cameras, recorders, editors and data sets produce, one test each.
 
-Every file owes the same numbering (numbering_checks); what else is right about it is stated per file.
+Each file is checked for the same numbering (numbering_checks); further expectations stand in its test.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def verify(
 
     Args:
         path: the file.
-        pictures: how many libavcodec puts out.
+        pictures: number of pictures that libavcodec outputs.
         checks: names in CHECKS.
         damaged: bytes of pictures are missing.
-        shown: what a player makes of a picture as coded.
+        shown: turns a coded picture into the displayed one.
     """
     reference = Reference.of(path, damaged=damaged)
     assert len(reference.shots) == pictures
@@ -109,7 +109,7 @@ def test_recording_that_begins_inside_a_gop(fault: Fault, tmp_path: Path, name: 
     assert np.abs(first - reference.shots[0].rgb).mean() < 4, "transcoding begins with another picture"
 
 
-def test_one_lost_packet_costs_what_depends_on_it(fault: Fault) -> None:
+def test_one_lost_packet_damages_only_dependent_pictures(fault: Fault) -> None:
     path = fault("ts_one_packet_lost.ts")
     reference = verify(path, 149, damaged=True)
     for backend in ("native", "libav"):
@@ -120,11 +120,11 @@ def test_one_lost_packet_costs_what_depends_on_it(fault: Fault) -> None:
         assert [note for note in decoder.notes if note.startswith("data are missing at picture")]
 
 
-def test_av1_of_svt(fault: Fault) -> None:
+def test_av1_from_svt(fault: Fault) -> None:
     verify(fault("svtav1.mp4"), 50)
 
 
-def test_a_packet_per_field(fault: Fault) -> None:
+def test_one_packet_per_field(fault: Fault) -> None:
     path = fault("paff_ts_two_packets_per_frame.ts")
     verify(path, 12)
     decoder = MotionDecoder(path, backend="native")
@@ -153,7 +153,7 @@ def test_every_packet_marked_as_a_keyframe(fault: Fault) -> None:
     assert mv_tools.read_keyframes(path).indices.tolist() == [0, 76, 107]
 
 
-def test_444_of_old_x264(fault: Fault) -> None:
+def test_444_from_old_x264(fault: Fault) -> None:
     path = fault("x264_148_yuv444p_8x8dct.mp4")
     reference = verify(path, 40)
     decoder = MotionDecoder(path, backend="native")
@@ -171,7 +171,7 @@ def test_parameter_sets_behind_the_first_picture(fault: Fault) -> None:
     check_motion(path, reference, range(10), np.asarray, backend="native")
 
 
-def test_damaged_slices_are_refused_by_name(fault: Fault) -> None:
+def test_damaged_slices_are_refused_with_their_picture(fault: Fault) -> None:
     path = fault("Error_I_P.264")
     reference = Reference.of(path)
     assert [shot.corrupt for shot in reference.shots] == [True, True, False, True, True, True]
@@ -235,7 +235,7 @@ def test_field_macroblocks_in_frame_lines(fault: Fault) -> None:
     assert (np.abs(alike[:, 1] - expected[1] / 2) < 0.3).mean() < 0.05
 
 
-def test_variable_rate_keeps_its_own_times(fault: Fault) -> None:
+def test_variable_rate_keeps_the_times_of_the_file(fault: Fault) -> None:
     path = fault("vfr.mkv")
     reference = verify(path, 270)
     decoder = MotionDecoder(path)
@@ -243,7 +243,7 @@ def test_variable_rate_keeps_its_own_times(fault: Fault) -> None:
     assert decoder.metadata.duration_seconds == pytest.approx(37.0, abs=1.0)
 
 
-def test_pixels_that_are_not_square(fault: Fault) -> None:
+def test_non_square_pixels(fault: Fault) -> None:
     path = fault("sar_5_4.mp4")
     verify(path, 20, checks=("count", "motion", "libav motion", "metadata"))
     frames, _ = mv_tools.read_rgb_at(path, [0, 19, 7])

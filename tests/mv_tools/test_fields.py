@@ -1,4 +1,4 @@
-"""Fields: vertical motion in lines of the frame, whichever way interlaced content is coded."""
+"""Fields: vertical motion in lines of the frame for each coding of interlaced content."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mv_tools import UNUSED_POC, Accumulator, MotionDecoder, MotionFrame, Orient
 from mv_tools.display.fields import rows_in_frame_order
 
 from support.clips import encode, panning
+from support.frames import motion_frame
 
 STEP = (4, 2)  # pixels a frame
 
@@ -62,7 +63,7 @@ def test_the_same_motion_progressive_and_interlaced(shared: Path) -> None:
 
 
 def test_field_blocks_agree_as_often_as_frame_blocks(shared: Path) -> None:
-    """Where the progressive copy tells the motion, so do more than 90 % of the field macroblocks."""
+    """More than 90 % of the field macroblocks have the motion of the progressive copy."""
     folder = shared / "videos" / "faults"
     agrees = total = 0
     pairs = zip(
@@ -83,7 +84,7 @@ def test_field_blocks_agree_as_often_as_frame_blocks(shared: Path) -> None:
     assert agrees / total > 0.9
 
 
-def field_picture(own: str, crosses: bool, vector: tuple[int, int], distance: int) -> MotionFrame:
+def field_picture(parity: str, crosses: bool, vector: tuple[int, int], distance: int) -> MotionFrame:
     """A P field whose blocks all have one vector; `distance` in fields."""
     mv = np.zeros((2, 4, 8, 2), np.int16)
     mv[0] = vector
@@ -93,23 +94,20 @@ def field_picture(own: str, crosses: bool, vector: tuple[int, int], distance: in
     poc[1] = UNUSED_POC
     other = np.zeros((2, 4, 8), bool)
     other[0] = crosses
-    return MotionFrame(
-        index=1, decode_index=1, pts_seconds=None, pict_type="P", is_keyframe=False, mv=mv, ref_idx=used,
-        ref_poc=poc, structure=own, poc=10, poc_interval=2, other_parity=other,
-    )  # fmt: skip
+    return motion_frame(mv, used, ref_poc=poc, structure=parity, poc=10, poc_interval=2, other_parity=other)
 
 
-@pytest.mark.parametrize("own", ["top", "bottom"])
+@pytest.mark.parametrize("parity", ["top", "bottom"])
 @pytest.mark.parametrize("crosses", [False, True])
 @pytest.mark.parametrize("speed", [-4, 0, 2, 6])
-def test_field_pictures(own: str, crosses: bool, speed: int) -> None:
+def test_field_pictures(parity: str, crosses: bool, speed: int) -> None:
     """Content at a line of the frame, `speed` lines a frame: found in the reference at another line of a field."""
     fields = 1 if crosses else 2
-    line = 21 if own == "bottom" else 20
+    line = 21 if parity == "bottom" else 20
     source = line - speed * fields / 2  # where it was, in lines of the frame
     parity = 1 - line % 2 if crosses else line % 2
     vertical = (source - parity) / 2 - line // 2  # in lines of the fields
-    frame = field_picture(own, crosses, (-4 * fields, round(4 * vertical)), fields)
+    frame = field_picture(parity, crosses, (-4 * fields, round(4 * vertical)), fields)
     np.testing.assert_allclose(flow(frame)[0], 2)
     np.testing.assert_allclose(flow(frame)[1], speed)
     raw = flow(frame, normalize=False)
@@ -140,7 +138,7 @@ def test_intra_blocks_of_fields_stay_without_motion() -> None:
     assert flow(frame)[1, 1:].all()
 
 
-def test_a_turned_field_picture() -> None:
+def test_rotated_field_picture() -> None:
     frame = field_picture("top", False, (-8, -8), 2)
     object.__setattr__(frame, "orientation", Orientation(90))
     assert flow(frame).shape == (2, 8, 4)
@@ -152,7 +150,7 @@ def test_a_turned_field_picture() -> None:
 
 @pytest.mark.parametrize("stream", ["jm_field_cabac1_direct0.264", "jm_paff_cabac1_direct0.264"])
 def test_fields_of_real_streams(shared: Path, stream: str) -> None:
-    """The parser tells the parity of each reference; of a field picture both occur."""
+    """The parser reports the parity of each reference; field pictures refer to both."""
     seen = set()
     for frame in MotionDecoder(shared / "h264" / "streams" / stream):
         if frame.structure == "frame":
@@ -166,7 +164,7 @@ def test_fields_of_real_streams(shared: Path, stream: str) -> None:
     assert seen == {False, True}
 
 
-def test_backends_that_cannot_tell_fields_say_so(shared: Path) -> None:
+def test_backends_without_field_information_note_it(shared: Path) -> None:
     path = shared / "videos" / "faults" / "mbaff_field_motion.mp4"
     assert any("vertical motion" in note for note in MotionDecoder(path, backend="libav").notes)
     assert MotionDecoder(path).notes == []

@@ -14,6 +14,7 @@ from mv_tools import MotionDecoder, MotionFrame, flow, inter_mask
 from mv_tools.blocks import blocks_from_grid, grid_from_blocks
 
 from support.clips import annex_b
+from support.frames import motion_frame
 
 BACKENDS = mv_tools.available_backends()
 
@@ -77,8 +78,8 @@ def test_random_access_equals_a_full_pass(backend: str, fixture: str, request: p
         assert backend == "native"
         return
     decoder = MotionDecoder(path, backend)
-    wanted = [23, 0, 13, 13, -1, 5]
-    for i, frame in zip(wanted, decoder.get_frames_at(wanted), strict=True):
+    indices = [23, 0, 13, 13, -1, 5]
+    for i, frame in zip(indices, decoder.get_frames_at(indices), strict=True):
         assert_same(frame, full[i])
     assert_same(decoder[7], full[7])
     assert [f.index for f in decoder.iter_frames_at([20, 3, 3])] == [3, 20]
@@ -86,7 +87,7 @@ def test_random_access_equals_a_full_pass(backend: str, fixture: str, request: p
         decoder[24]
 
 
-def test_two_passes_and_bytes_give_the_same(clip_b: Path) -> None:
+def test_two_passes_and_bytes_give_the_same_frames(clip_b: Path) -> None:
     decoder = MotionDecoder(clip_b)
     for a, b, c in zip(decoder, decoder, MotionDecoder(io.BytesIO(clip_b.read_bytes())), strict=True):
         assert_same(a, b)
@@ -156,10 +157,7 @@ def test_reference_distance_from_picture_order_counts() -> None:
     ref[1] = -1
     poc = np.full((2, 4, 4), 4, np.int32)
     poc[1] = mv_tools.UNUSED_POC
-    frame = MotionFrame(
-        index=5, decode_index=5, pts_seconds=None, pict_type="P", is_keyframe=False, mv=mv, ref_idx=ref,
-        ref_poc=poc, poc=10, poc_interval=2,
-    )  # fmt: skip
+    frame = motion_frame(mv, ref, index=5, ref_poc=poc, poc=10, poc_interval=2)
     np.testing.assert_allclose(flow(frame), 2.0)  # three frames back
     np.testing.assert_allclose(flow(frame, normalize=False), 6.0)
 
@@ -169,10 +167,7 @@ def test_list_one_is_used_where_list_zero_is_not() -> None:
     mv[1] = 8
     ref = np.full((2, 4, 4), -1, np.int8)
     ref[1, :2] = 0
-    frame = MotionFrame(
-        index=1, decode_index=1, pts_seconds=None, pict_type="B", is_keyframe=False, mv=mv, ref_idx=ref
-    )
-    field = flow(frame)
+    field = flow(motion_frame(mv, ref, pict_type="B"))
     np.testing.assert_allclose(field[:, :2], 2.0)  # content goes on towards the later reference
     np.testing.assert_allclose(field[:, 2:], 0.0)
 
@@ -181,7 +176,7 @@ def test_blocks_round_trip() -> None:
     rng = np.random.default_rng(0)
     mv = np.zeros((2, 8, 12, 2), np.int16)
     ref = np.full((2, 8, 12), -1, np.int8)
-    mv[0, :4, :4], ref[0, :4, :4] = (5, -3), 0  # a whole macroblock
+    mv[0, :4, :4], ref[0, :4, :4] = (5, -3), 0  # a macroblock
     mv[0, :2, 4:8], ref[0, :2, 4:8] = (1, 1), 0  # 16x8
     mv[0, 4:, :2], ref[0, 4:, :2] = (9, 0), 0  # 8x16
     mv[1, 4:, 8:] = rng.integers(-64, 64, (4, 4, 2))  # 4x4 blocks
@@ -195,18 +190,16 @@ def test_blocks_round_trip() -> None:
 
 
 def test_phantom_zero_vectors_are_left_out() -> None:
-    row = [4, 4, 4, 4]
-    table = np.array(
-        [[-1, 8, 8, *row, 0, 0, 4], [1, 8, 8, *row, 12, 0, 4], [-1, 16, 16, 24, 8, 24, 8, 0, 0, 4],
-         [1, 16, 16, 24, 8, 24, 8, 4, 0, 4]], np.int32,
-    )  # fmt: skip
+    part, macroblock = [8, 8, 4, 4, 4, 4], [16, 16, 24, 8, 24, 8]
+    rows = [[-1, *part, 0, 0, 4], [1, *part, 12, 0, 4], [-1, *macroblock, 0, 0, 4], [1, *macroblock, 4, 0, 4]]
+    table = np.array(rows, np.int32)
     _, ref = grid_from_blocks(table, (4, 8), bipredictive=True)
     assert (ref[0, :2, :2] == -1).all()
     assert (ref[1, :2, :2] == 0).all()
     assert (ref[:, :, 4:] == 0).all()  # an unpartitioned macroblock has no phantoms
 
 
-def test_errors_say_what_and_where(tmp_path: Path, clip: Path) -> None:
+def test_errors_name_the_file_and_the_cause(tmp_path: Path, clip: Path) -> None:
     with pytest.raises(FileNotFoundError):
         MotionDecoder(tmp_path / "none.mp4")
     with pytest.raises(ValueError, match="backend must be one of"):
@@ -223,7 +216,7 @@ def test_errors_say_what_and_where(tmp_path: Path, clip: Path) -> None:
         MotionDecoder(text)
 
 
-def test_a_cut_file_raises_after_the_good_pictures(tmp_path: Path, clip_mpeg4: Path) -> None:
+def test_truncated_file_raises_after_the_undamaged_pictures(tmp_path: Path, clip_mpeg4: Path) -> None:
     cut = tmp_path / "cut.avi"
     data = clip_mpeg4.read_bytes()
     cut.write_bytes(data[: data.rindex(b"idx1") - 40])  # the index and the end of a picture are lost
@@ -233,7 +226,7 @@ def test_a_cut_file_raises_after_the_good_pictures(tmp_path: Path, clip_mpeg4: P
     assert 0 < len(seen) < 24
 
 
-def test_codecs_without_vectors_are_named(tmp_path: Path) -> None:
+def test_codecs_without_vectors_are_refused(tmp_path: Path) -> None:
     from support.clips import encode, panning
 
     path = encode(tmp_path / "a.webm", panning(12), "libvpx-vp9")
@@ -251,7 +244,7 @@ def test_playlists_are_refused(tmp_path: Path, clip: Path) -> None:
 
 @pytest.mark.shared
 def test_vectors_of_a_720p_clip_are_complete_and_repeatable(shared: Path) -> None:
-    """With frame threads mv-extractor gives another number each time; one thread gives this one."""
+    """With frame threads mv-extractor returns another number in each run; one thread returns this one."""
     path = shared / "videos" / "clips" / "street_720p.mp4"
     for backend in set(BACKENDS) - {"native"}:
         frames = MotionDecoder(path, backend).iter_frames_at(range(300))
@@ -269,8 +262,8 @@ def test_reordered_pictures_in_avi(shared: Path) -> None:
         full = list(decoder)
         assert [f.index for f in full] == list(range(164)) == sorted(f.decode_index for f in full)
         assert [f.pict_type for f in full][:7] == ["I", "B", "B", "P", "B", "B", "P"]
-        wanted = [6, 100, 3]
-        for i, frame in zip(wanted, decoder.get_frames_at(wanted), strict=True):
+        indices = [6, 100, 3]
+        for i, frame in zip(indices, decoder.get_frames_at(indices), strict=True):
             assert_same(frame, full[i])
     pictures = mv_tools.read_rgb_at(path, [50, 6, -1])
     assert pictures.indices.tolist() == [50, 6, 163]

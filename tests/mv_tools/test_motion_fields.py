@@ -1,4 +1,4 @@
-"""What is made of motion fields: pooling, accumulation, camera motion, export, pictures."""
+"""Uses of motion fields: pooling, accumulation, camera motion, files, drawings; transcoding."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from mv_tools import (
 from mv_tools.camera import affine_flow
 
 from support.clips import annex_b
+from support.frames import motion_frame
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 24), st.integers(1, 24))
@@ -65,28 +66,25 @@ def test_accumulation_sums_back_to_the_i_picture(clip: Path) -> None:
 
 
 def test_accumulation_keeps_fractions() -> None:
-    """A quarter sample a frame is a whole sample after four; whole-number steps would lose it."""
+    """Four steps of a quarter sample are one sample; steps in integers would lose them."""
     mv = np.zeros((2, 8, 8, 2), np.int16)
     mv[0, ..., 0] = -1
     ref = np.full((2, 8, 8), -1, np.int8)
     ref[0] = 0
 
     def frame(i: int) -> mv_tools.MotionFrame:
-        kind = "I" if i == 0 else "P"
-        none = np.full_like(ref, -1)
-        return mv_tools.MotionFrame(
-            index=i, decode_index=i, pts_seconds=None, pict_type=kind, is_keyframe=i == 0,
-            mv=mv * (i > 0), ref_idx=ref if i else none,
-        )  # fmt: skip
+        if i == 0:
+            return motion_frame(mv * 0, np.full_like(ref, -1), index=0, pict_type="I", is_keyframe=True)
+        return motion_frame(mv, ref, index=i)
 
     *_, last = accumulate(frame(i) for i in range(5))
     np.testing.assert_allclose(last[0], 1.0)
 
 
-def test_camera_motion_is_removed_and_a_moving_part_stays() -> None:
+def test_camera_motion_is_removed_and_moving_parts_stay() -> None:
     affine = np.array([[3.0, -0.5, 0.2], [-1.0, 0.3, 0.8]])
     field = affine_flow(affine, 24, 32)
-    field[:, 8:16, 10:20] += 6.0  # about a tenth of the picture moves on its own
+    field[:, 8:16, 10:20] += 6.0  # about a tenth of the picture moves independently
     field += np.random.default_rng(0).normal(0, 0.05, field.shape).astype(np.float32)
     np.testing.assert_allclose(fit_affine(field), affine, atol=0.05)
     left = remove_camera_motion(field)
@@ -102,7 +100,7 @@ def test_camera_fit_without_motion_blocks() -> None:
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 @pytest.mark.parametrize("kind", ["vectors", "flow"])
-def test_export_reads_back(clip_b: Path, tmp_path: Path, suffix: str, kind: str) -> None:
+def test_written_motion_reads_back(clip_b: Path, tmp_path: Path, suffix: str, kind: str) -> None:
     out = tmp_path / f"m{suffix}"
     decoder = MotionDecoder(clip_b)
     assert mv_tools.write_motion(decoder, out, kind=kind) == 24  # type: ignore[arg-type]
@@ -118,7 +116,7 @@ def test_export_reads_back(clip_b: Path, tmp_path: Path, suffix: str, kind: str)
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_export_refuses_other_endings(clip: Path, tmp_path: Path) -> None:
+def test_other_file_endings_are_refused(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.npz or \.safetensors"):
         mv_tools.write_motion(MotionDecoder(clip), tmp_path / "m.txt")
 
@@ -150,9 +148,11 @@ def test_pictures_of_raw_streams(make_clip: Callable[..., Path]) -> None:
 
 def test_transcoding_follows_the_recipe(clip_mpeg4: Path, tmp_path: Path) -> None:
     out = mv_tools.transcode(clip_mpeg4, tmp_path / "a" / "b.mp4", gop=8, bframes=0)
-    facts = mv_tools.probe(out)
-    assert (facts["codec"], facts["num_frames"], facts["pattern"]) == ("h264", 24, "I" + 7 * "P")
-    assert facts["pict_types"] == {"I": 3, "P": 21}
+    summary = mv_tools.probe(out)
+    assert (summary.metadata.codec, summary.metadata.num_frames) == ("h264", 24)
+    assert summary.pictures is not None
+    assert summary.pictures.pattern == "I" + 7 * "P"
+    assert summary.pictures.pict_types == {"I": 3, "P": 21}
     small = mv_tools.transcode(clip_mpeg4, tmp_path / "small.mp4", side=32)
     assert MotionDecoder(small).metadata.height == 32
     with pytest.raises(ValueError, match="gop"):
@@ -175,10 +175,3 @@ def test_drawings(clip: Path, tmp_path: Path) -> None:
     assert not np.array_equal(left, right)
     with pytest.raises(ValueError, match="style"):
         visualize.render(np.zeros((64, 96, 3), np.uint8), np.zeros((2, 16, 24), np.float32), "dots")  # type: ignore[arg-type]
-
-
-def test_public_names_are_sorted_and_there() -> None:
-    assert mv_tools.__all__ == sorted(
-        mv_tools.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n)
-    )
-    assert all(hasattr(mv_tools, name) for name in mv_tools.__all__)

@@ -1,4 +1,4 @@
-"""The native backend: exact against golden digests, the same at any thread count, honest on damage."""
+"""The native backend: golden digests, independence of the thread count, damage."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_all_golden_streams(shared: Path) -> None:
             continue
         for frame, row in zip(frames, golden, strict=True):
             rows, columns = frame.grid_shape
-            found = (
+            values = (
                 str(frame.poc),
                 frame.pict_type,
                 frame.structure,
@@ -65,8 +65,8 @@ def test_all_golden_streams(shared: Path) -> None:
                 "ref_idx_sha",
                 "ref_poc_delta_sha",
             )
-            if found != tuple(row[key] for key in keys):
-                wrong.append(f"{path.name}, picture {frame.decode_index}: {found}")
+            if values != tuple(row[key] for key in keys):
+                wrong.append(f"{path.name}, picture {frame.decode_index}: {values}")
                 break
     assert wrong == []
 
@@ -101,8 +101,8 @@ def test_vectors_equal_those_of_a_full_decoder(
         np.testing.assert_array_equal(a.mv[used], b.mv[used])
 
 
-def test_the_size_may_change_within_a_stream(make_clip: Callable[..., Path], tmp_path: Path) -> None:
-    """Another sequence parameter set: each part is as it is alone."""
+def test_size_changes_within_a_stream(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    """With a second sequence parameter set, each part equals the part read alone."""
     small = encode(tmp_path / "b.h264", panning(8, width=48, height=32), bf="2")
     parts = [make_clip("a.h264", frames=8, bf="2").read_bytes(), small.read_bytes()]
     alone = [digests(f) for part in parts for f in MotionDecoder(part, "native", threads=1)]
@@ -111,7 +111,7 @@ def test_the_size_may_change_within_a_stream(make_clip: Callable[..., Path], tmp
     assert [f.grid_shape for f in joined.get_frames_at([0, 15])] == [(16, 24), (8, 12)]
 
 
-def test_threads_do_not_change_anything(clip_b: Path) -> None:
+def test_result_does_not_depend_on_threads(clip_b: Path) -> None:
     one, four = MotionDecoder(clip_b, "native", threads=1), MotionDecoder(clip_b, "native", threads=4)
     for a, b in zip(one, four, strict=True):
         assert digests(a) == digests(b)
@@ -120,7 +120,7 @@ def test_threads_do_not_change_anything(clip_b: Path) -> None:
         assert digests(a) == digests(b)
 
 
-def test_references_are_known_block_by_block(clip_b: Path) -> None:
+def test_references_are_known_for_each_block(clip_b: Path) -> None:
     """Pictures two and three frames from their reference give the same motion per frame."""
     for frame in MotionDecoder(clip_b, "native"):
         if frame.pict_type == "I":
@@ -129,19 +129,19 @@ def test_references_are_known_block_by_block(clip_b: Path) -> None:
         assert np.median(flow(frame)[0, 2:-2, 8:-8]) == pytest.approx(3.0, abs=0.3)
 
 
-def test_auto_takes_it_for_h264_and_falls_back_for_others(clip: Path, clip_mpeg4: Path) -> None:
+def test_auto_uses_native_for_h264_and_libav_for_others(clip: Path, clip_mpeg4: Path) -> None:
     assert MotionDecoder(clip).backend == "native"
     assert MotionDecoder(clip_mpeg4).backend == "libav"
     with pytest.raises(mv_tools.UnsupportedStream, match="mpeg4"):
         MotionDecoder(clip_mpeg4, "native")
 
 
-def test_every_cut_gives_an_error_or_the_pictures_before_it(
+def test_truncated_streams_raise_or_give_the_pictures_before(
     make_clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     raw = make_clip("a.h264", frames=6, bf="1")
     data = raw.read_bytes()
-    whole = {f.decode_index: digests(f) for f in MotionDecoder(data, "native")}
+    complete = {f.decode_index: digests(f) for f in MotionDecoder(data, "native")}
     full = failed = 0
     with caplog.at_level(logging.ERROR):
         for end in range(1, len(data), max(1, len(data) // 300)):
@@ -151,7 +151,7 @@ def test_every_cut_gives_an_error_or_the_pictures_before_it(
             except mv_tools.MotionError:
                 failed += 1
             for frame in seen:
-                assert digests(frame) == whole[frame.decode_index], end
+                assert digests(frame) == complete[frame.decode_index], end
             full += bool(seen)
     assert min(full, failed) > 50
 

@@ -1,4 +1,4 @@
-"""The native backend on damaged files: what is whole is read, what is not is told."""
+"""The native backend on damaged files: undamaged pictures are read, damage is reported."""
 
 from __future__ import annotations
 
@@ -42,37 +42,37 @@ def broken(make_clip: Callable[..., Path]) -> tuple[bytes, bytes, int]:
     return data, bytes(mutated), 15
 
 
-def test_a_damaged_slice_stops_a_strict_pass_and_says_where(broken: tuple[bytes, bytes, int]) -> None:
+def test_damaged_slice_raises_with_its_place(broken: tuple[bytes, bytes, int]) -> None:
     _, mutated, _ = broken
     with pytest.raises(MalformedStream, match=r"of picture \d+ \(decoding order\)"):
         list(MotionDecoder(mutated, "native"))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_what_is_not_damaged_goes_on_exactly(broken: tuple[bytes, bytes, int], threads: int) -> None:
+def test_undamaged_pictures_are_exact(broken: tuple[bytes, bytes, int], threads: int) -> None:
     data, mutated, _ = broken
-    whole = list(MotionDecoder(data, "native"))
+    complete = list(MotionDecoder(data, "native"))
     decoder = MotionDecoder(mutated, "native", on_damage="skip", threads=threads)
-    got = list(decoder)
+    frames = list(decoder)
     left_out = {damage.index for damage in decoder.damaged}
     assert left_out
-    assert len(got) + len(left_out) == len(whole)
-    assert all(same(frame, whole[frame.index]) for frame in got)
-    assert {frame.index for frame in got} >= set(range(24, 36))  # the next GOP
+    assert len(frames) + len(left_out) == len(complete)
+    assert all(same(frame, complete[frame.index]) for frame in frames)
+    assert {frame.index for frame in frames} >= set(range(24, 36))  # the next GOP
 
     strict = MotionDecoder(mutated, "native")
     with pytest.raises(MalformedStream):
         list(strict)
     later = [30, 25]
-    assert all(same(f, whole[i]) for f, i in zip(strict.get_frames_at(later), later, strict=True))
+    assert all(same(f, complete[i]) for f, i in zip(strict.get_frames_at(later), later, strict=True))
     for index in left_out:
         assert index is not None
-        for each in (strict, decoder):
+        for reader in (strict, decoder):
             with pytest.raises(MalformedStream):
-                each[index]
+                reader[index]
 
 
-def test_a_header_that_cannot_be_read_is_told(broken: tuple[bytes, bytes, int]) -> None:
+def test_unreadable_header_is_reported(broken: tuple[bytes, bytes, int]) -> None:
     data, _, number = broken
     mutated = bytearray(data)
     at = slices(data)[number]
@@ -89,9 +89,7 @@ def test_unknown_policy(clip: Path) -> None:
         MotionDecoder(clip, "native", on_damage="ignore")  # type: ignore[arg-type]
 
 
-def test_slice_groups_are_refused_by_name(
-    make_clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_slice_groups_are_refused(make_clip: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
     """A picture parameter set with two slice groups: flexible macroblock ordering."""
     data = make_clip("a.h264", frames=4, profile="baseline").read_bytes()
     at = data.index(b"\0\0\1\x68") + 4

@@ -1,4 +1,4 @@
-"""The native backend on framings and syntax that encoders at hand do not write: streams made over here."""
+"""The native backend on framings and syntax that available encoders do not write: rewritten streams."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def reframed(source: Path, target: Path, length_size: int, *, in_band: bool = Fa
         for packet in old.demux(stream):
             if not packet.size:
                 continue
-            made = av.Packet(
+            rewritten = av.Packet(
                 b"".join(len(u).to_bytes(length_size, "big") + u for u in [*sets, *samples(packet)])
             )
-            made.pts, made.dts, made.stream = packet.pts, packet.dts, copy
-            made.is_keyframe = packet.is_keyframe
+            rewritten.pts, rewritten.dts, rewritten.stream = packet.pts, packet.dts, copy
+            rewritten.is_keyframe = packet.is_keyframe
             sets = []
-            new.mux(made)
+            new.mux(rewritten)
     return target
 
 
@@ -69,26 +69,26 @@ def samples(packet: av.Packet) -> Iterator[bytes]:
         size = int.from_bytes(data[at : at + 4], "big")
         unit = data[at + 4 : at + 4 + size]
         at += 4 + size
-        if unit[0] & 31 != 6:  # x264's message about itself is longer than a byte can tell
+        if unit[0] & 31 != 6:  # the length of x264's message does not fit in a byte
             yield unit
 
 
 @pytest.mark.parametrize("length_size", [1, 2, 4])
 def test_lengths_of_nal_units(make_clip: Callable[..., Path], tmp_path: Path, length_size: int) -> None:
     source = make_clip(frames=12, crf="51", bf="2")
-    made = reframed(source, tmp_path / "made.mp4", length_size)
-    with av.open(str(made)) as container:
+    rewritten = reframed(source, tmp_path / "rewritten.mp4", length_size)
+    with av.open(str(rewritten)) as container:
         assert (container.streams.video[0].codec_context.extradata or b"")[4] & 3 == length_size - 1
-    same_motion(source, made)
-    decoder = MotionDecoder(made, "native")
+    same_motion(source, rewritten)
+    decoder = MotionDecoder(rewritten, "native")
     np.testing.assert_array_equal(decoder[7].mv, list(decoder)[7].mv)
 
 
 def test_parameter_sets_within_the_stream(make_clip: Callable[..., Path], tmp_path: Path) -> None:
     source = make_clip(frames=12)
-    made = reframed(source, tmp_path / "made.mp4", 4, in_band=True)
-    assert b"avc3" in made.read_bytes()
-    same_motion(source, made)
+    rewritten = reframed(source, tmp_path / "rewritten.mp4", 4, in_band=True)
+    assert b"avc3" in rewritten.read_bytes()
+    same_motion(source, rewritten)
 
 
 class Bits:
@@ -108,7 +108,7 @@ class Bits:
         self.take(2 * self.left.index("1") + 1)
 
     def unit(self) -> bytes:
-        """The NAL unit, its trailing bits made anew."""
+        """The NAL unit with new trailing bits."""
         bits = (self.done + self.left).rstrip("0")
         bits += "0" * (-len(bits) % 8)
         payload = int(bits, 2).to_bytes(len(bits) // 8, "big")
@@ -141,7 +141,7 @@ def separate_planes(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"bf": "2"}], ids=["P", "B"])
-def test_separate_colour_planes_move_as_one(make_clip: Callable[..., Path], options: dict[str, str]) -> None:
+def test_separate_colour_planes_share_motion(make_clip: Callable[..., Path], options: dict[str, str]) -> None:
     """The vectors are those of the first plane."""
     colour = make_clip("a.h264", frames=12, **options)
     gray = colour.with_name("gray.h264")
@@ -154,13 +154,13 @@ def test_separate_colour_planes_move_as_one(make_clip: Callable[..., Path], opti
             target.mux(stream.encode(frame.reformat(format="gray")))
         target.mux(stream.encode(None))
     data = gray.read_bytes()
-    made = separate_planes(data)
-    assert len(made) > 2 * len(data)
-    same_motion(data, made)
-    assert any(frame.mv.any() for frame in MotionDecoder(made, "native"))
+    rewritten = separate_planes(data)
+    assert len(rewritten) > 2 * len(data)
+    same_motion(data, rewritten)
+    assert any(frame.mv.any() for frame in MotionDecoder(rewritten, "native"))
 
 
-def test_further_views_are_refused_and_auto_reads_the_first(
+def test_further_views_are_refused_and_auto_reads_the_base_view(
     make_clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     data = make_clip("a.h264", frames=6).read_bytes()
@@ -176,7 +176,7 @@ def test_further_views_are_refused_and_auto_reads_the_first(
 
 
 def test_slice_data_without_motion_are_not_read(make_clip: Callable[..., Path]) -> None:
-    """Rubbish inside an I slice changes no vector; whoever asks for counts is told of it."""
+    """Invalid data inside an I slice change no vector; reading counts reports them."""
     path = make_clip("a.h264", frames=24)
     data = path.read_bytes()
     keys = [m.start() + 4 for m in re.finditer(rb"\x00\x00\x01\x65", data)]
@@ -190,7 +190,7 @@ def test_slice_data_without_motion_are_not_read(make_clip: Callable[..., Path]) 
         list(decoder.described())
 
 
-def test_a_last_picture_of_i_slices_that_is_cut_short_is_told(make_clip: Callable[..., Path]) -> None:
+def test_truncated_last_picture_of_i_slices_is_reported(make_clip: Callable[..., Path]) -> None:
     data = annex_b(make_clip("a.mp4", frames=13)).read_bytes()
     assert len(list(MotionDecoder(data, "native"))) == 13
     with pytest.raises(MalformedStream):

@@ -1,4 +1,4 @@
-"""The native backend's index: kept, bound to its file, refused when it is anything else."""
+"""The native backend's saved index: read back, bound to its file, refused if damaged."""
 
 from __future__ import annotations
 
@@ -25,24 +25,28 @@ CHOSEN = [23, 3, 11, 3]
 def test_chosen_frames_equal_a_full_pass(
     make_clip: Callable[..., Path], name: str, keep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With packets kept in memory or read again, from a fresh index and from one that was kept."""
+    """With packets cached or read again, from a new scan and from a saved index."""
     monkeypatch.setattr(h264_headers, "_MAX_CACHED_BYTES", keep)
     path = make_clip(name, bf="2")
     decoder = MotionDecoder(path, "native")
-    whole = list(decoder)
-    assert len(whole) == 24
+    complete = list(decoder)
+    assert len(complete) == 24
     index = path.with_suffix(".index")
     decoder.save_index(index)
-    for each in (decoder, MotionDecoder(path, index=index)):
-        assert len(each) == 24
-        for frame, i in zip(each.get_frames_at(CHOSEN), CHOSEN, strict=True):
-            assert (frame.index, frame.poc, frame.pts_seconds) == (i, whole[i].poc, whole[i].pts_seconds)
-            np.testing.assert_array_equal(frame.mv, whole[i].mv)
-            np.testing.assert_array_equal(frame.ref_idx, whole[i].ref_idx)
-        assert [f.poc for f in each] == [f.poc for f in whole]
+    for reader in (decoder, MotionDecoder(path, index=index)):
+        assert len(reader) == 24
+        for frame, i in zip(reader.get_frames_at(CHOSEN), CHOSEN, strict=True):
+            assert (frame.index, frame.poc, frame.pts_seconds) == (
+                i,
+                complete[i].poc,
+                complete[i].pts_seconds,
+            )
+            np.testing.assert_array_equal(frame.mv, complete[i].mv)
+            np.testing.assert_array_equal(frame.ref_idx, complete[i].ref_idx)
+        assert [f.poc for f in reader] == [f.poc for f in complete]
 
 
-def test_a_saved_index_spares_the_scan(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_index_replaces_the_scan(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = tmp_path / "sub" / "b.index"
     MotionDecoder(clip_b, "native").save_index(index)
 
@@ -54,7 +58,7 @@ def test_a_saved_index_spares_the_scan(clip_b: Path, tmp_path: Path, monkeypatch
     assert list(index.parent.iterdir()) == [index]  # no draft is left
 
 
-def test_an_index_of_another_file_is_refused(clip: Path, clip_b: Path, tmp_path: Path) -> None:
+def test_index_of_another_file_is_refused(clip: Path, clip_b: Path, tmp_path: Path) -> None:
     index = tmp_path / "b.index"
     MotionDecoder(clip_b, "native").save_index(index)
     with pytest.raises(MalformedStream, match="index of another file"):
@@ -70,7 +74,7 @@ def test_an_index_of_another_file_is_refused(clip: Path, clip_b: Path, tmp_path:
 
 
 def test_hostile_indexes_are_refused(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any change is noticed; with the digest switched off no change does harm."""
+    """Any change is detected; without the digest check no change has other effects than an error."""
     index = tmp_path / "b.index"
     MotionDecoder(clip_b, "native").save_index(index)
     data = index.read_bytes()

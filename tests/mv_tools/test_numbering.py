@@ -1,4 +1,4 @@
-"""Numbering of pictures around what is in doubt: the same as decoding everything."""
+"""Numbering of pictures: from headers and partial decoding it equals that of a full decode."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import mv_tools
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
 from mv_tools.pictures import h264_numbering, numbering
+from mv_tools.pictures.index import picture_index
+from mv_tools.pictures.packets import NO_PACKET
 from mv_tools.pictures.scan import scan_stream
 from mv_tools.source import Source
 
@@ -30,8 +32,13 @@ def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return encode(tmp_path_factory.mktemp("ts") / "a.ts", panning(240), **options).read_bytes()
 
 
+def ffmpeg(*arguments: object) -> None:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *(str(argument) for argument in arguments)]
+    subprocess.run(command, check=True)
+
+
 def lose(data: bytes, seed: int) -> bytes:
-    """Packets lost in reception, and a begin inside a group of pictures for odd seeds."""
+    """Drop packets, and the beginning of the recording for odd seeds."""
     rng = random.Random(seed)
     packets = [data[i : i + PACKET] for i in range(0, len(data), PACKET)]
     if seed % 2:
@@ -43,33 +50,33 @@ def lose(data: bytes, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_decoding_around_doubts_equals_decoding_all(recording: bytes, seed: int) -> None:
+def test_decoding_around_uncertain_packets_equals_decoding_all(recording: bytes, seed: int) -> None:
     source = Source.of(lose(recording, seed))
     scan = scan_stream(source)
     segments = h264_numbering.number_from_headers(source, scan)
-    assert segments is not None, "most of the file is in doubt"
-    whole = numbering.number_by_decoding(source, scan)
-    np.testing.assert_array_equal(segments.packet, whole.packet)
-    np.testing.assert_array_equal(segments.entry, whole.entry)
-    np.testing.assert_array_equal(segments.corrupt, whole.corrupt)
+    assert segments is not None, "most of the file is uncertain"
+    decoded = numbering.number_by_decoding(source, scan)
+    np.testing.assert_array_equal(segments.packet, decoded.packet)
+    np.testing.assert_array_equal(segments.entry, decoded.entry)
+    np.testing.assert_array_equal(segments.corrupt, decoded.corrupt)
 
 
-def test_a_whole_recording_is_numbered_without_decoding(
+def test_undamaged_recording_is_numbered_without_decoding(
     recording: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = Source.of(recording)
     scan = scan_stream(source)
-    whole = numbering.number_by_decoding(source, scan)
+    decoded = numbering.number_by_decoding(source, scan)
     for module in (numbering, h264_numbering):
         monkeypatch.setattr(module, "decode_segments", lambda *_: pytest.fail("something was decoded"))
     pictures = numbering.index_pictures(source, scan)
     assert not pictures.decoded
-    np.testing.assert_array_equal(pictures.packet, whole.packet)
-    np.testing.assert_array_equal(pictures.entry, whole.entry)
+    np.testing.assert_array_equal(pictures.packet, decoded.packet)
+    np.testing.assert_array_equal(pictures.entry, decoded.entry)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_copy_has_the_pictures_that_decoding_puts_out(recording: bytes, seed: int, tmp_path: Path) -> None:
+def test_copy_has_the_pictures_that_decoding_outputs(recording: bytes, seed: int, tmp_path: Path) -> None:
     """A recording begun inside a group of pictures, and one with data missing."""
     damaged = tmp_path / "a.ts"
     damaged.write_bytes(lose(recording, seed))
@@ -77,7 +84,7 @@ def test_a_copy_has_the_pictures_that_decoding_puts_out(recording: bytes, seed: 
     assert mv_tools.count_frames(copy) == mv_tools.count_frames(damaged)
 
 
-def test_a_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: Path) -> None:
+def test_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: Path) -> None:
     original = encode(tmp_path / "b.avi", panning(24), **{**H264, "bf": "3"})
     assert mv_tools.RgbDecoder(original).pictures.reordered
     copy = mv_tools.transcode(original, tmp_path / "copy.mp4", preset="ultrafast", crf=10)
@@ -89,30 +96,19 @@ def test_a_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: 
         assert np.argmin([np.abs(difference).sum() for difference in others]) == index
 
 
-def test_encrypted_samples_are_named(tmp_path: Path) -> None:
+def test_encrypted_samples_are_refused(tmp_path: Path) -> None:
     plain = encode(tmp_path / "plain.mp4", panning(12), **H264)
     locked = tmp_path / "locked.mp4"
     scheme = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"]
     scheme += ["-encryption_kid", "a7e61c373e219033c21091fa607bf3b8"]
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-v",
-        "error",
-        "-i",
-        str(plain),
-        "-c",
-        "copy",
-        *scheme,
-        str(locked),
-    ]
-    subprocess.run(command, check=True)
+    ffmpeg("-i", plain, "-c", "copy", *scheme, locked)
     with pytest.raises(mv_tools.UnsupportedStream, match="encrypted"):
         mv_tools.MotionDecoder(locked)
     with pytest.raises(mv_tools.UnsupportedStream, match="encrypted"):
         mv_tools.count_frames(locked)
 
 
-def test_a_recording_without_a_keyframe_says_so(tmp_path: Path) -> None:
+def test_recording_without_a_keyframe_is_refused(tmp_path: Path) -> None:
     options = {**H264, "g": "200", "bf": "0", "refs": "1", "x264-params": "open-gop=0"}
     data = encode(tmp_path / "a.ts", panning(40), **options).read_bytes()
     packets = mv_tools.RgbDecoder(data).packets
@@ -122,7 +118,7 @@ def test_a_recording_without_a_keyframe_says_so(tmp_path: Path) -> None:
         mv_tools.MotionDecoder(behind)
 
 
-def test_a_clip_tells_where_data_are_missing(recording: bytes, tmp_path: Path) -> None:
+def test_motion_clip_notes_where_data_are_missing(recording: bytes, tmp_path: Path) -> None:
     damaged = tmp_path / "a.ts"
     damaged.write_bytes(lose(recording, 2))
     clip = read_motion_clip(damaged, MotionSpec(segments=8, frames=4, grid=(8, 12)))
@@ -131,21 +127,10 @@ def test_a_clip_tells_where_data_are_missing(recording: bytes, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("codec", ["vc2", "ffv1", "huffyuv", "libtheora", "snow", "wmv2", "h261"])
-def test_pictures_of_rare_codecs_read_alone(codec: str, tmp_path: Path) -> None:
+def test_single_pictures_of_rare_codecs_equal_a_full_decode(codec: str, tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
-    source = ["-f", "lavfi", "-i", "testsrc2=s=352x288:r=25:d=0.6", "-g", "5"]
-    command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-v",
-        "error",
-        *source,
-        "-c:v",
-        codec,
-        "-strict",
-        "-2",
-        str(path),
-    ]
-    subprocess.run(command, check=True)
+    source = ("-f", "lavfi", "-i", "testsrc2=s=352x288:r=25:d=0.6", "-g", "5")
+    ffmpeg(*source, "-c:v", codec, "-strict", "-2", path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count, stream.codec_context.thread_type = 1, "NONE"
@@ -154,3 +139,21 @@ def test_pictures_of_rare_codecs_read_alone(codec: str, tmp_path: Path) -> None:
     assert len(decoder) == len(whole)
     for i in (1, 6, 14):
         np.testing.assert_array_equal(decoder.get_frames_at([i]).frames[0], whole[i])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_reorder_depth_equals_its_definition(seed: int) -> None:
+    packet = np.random.default_rng(seed).permutation(40)
+    preceding = [
+        sum(packet[later] < packet[i] for later in range(i + 1, len(packet))) for i in range(len(packet))
+    ]
+    assert h264_numbering.reorder_depth(packet) == max(preceding)
+    assert h264_numbering.reorder_depth(np.arange(40)) == 0
+
+
+def test_pictures_without_a_packet_follow_their_predecessor_in_decoding_order(clip_mpeg4: Path) -> None:
+    packets = mv_tools.RgbDecoder(clip_mpeg4).packets
+    packet = np.array([0, 2, NO_PACKET, 1, 3], np.int64)
+    pictures = picture_index(packets, packet, packet == 0)
+    assert pictures.decode_rank.tolist() == [0, 2, 3, 1, 4]
+    assert not picture_index(packets, np.array([0, NO_PACKET, 1], np.int64), np.zeros(3, bool)).reordered

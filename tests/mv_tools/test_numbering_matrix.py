@@ -1,6 +1,6 @@
-"""One numbering for every container, coding and structure: pictures, motion, keyframes, times.
+"""Numbering of pictures, motion, keyframes and times for each container, coding and structure.
 
-By default each container and each coding is met at least once, and every kind of unusual recording;
+By default each container, each coding and each unusual recording occurs at least once;
 MOCLIP_FULL_MATRIX=1 adds all combinations and reads every picture alone.
 """
 
@@ -20,7 +20,7 @@ from support.numbering_variants import VARIANTS
 UNUSUAL: Final = {**VARIANTS, **TABLES}
 FULL: Final = os.environ.get("MOCLIP_FULL_MATRIX", "0") not in ("", "0")
 
-# Which coding each container is met with by default; the others' first container is CONTAINERS' first.
+# Codings tested by default with each container; those of no container are tested with their first one.
 _BY_DEFAULT: Final = {
     "mp4": ("h264_open", "h264_refresh", "vp9", "aomav1", "svtav1", "mpeg2", "vvc"),
     "fmp4": ("h264_b", "hevc_open"),
@@ -28,7 +28,17 @@ _BY_DEFAULT: Final = {
     "mov": ("h264_mbaff", "prores", "svq1", "qtrle", "mjpeg"),
     "mkv": ("h264_open", "hevc_open", "mpeg4_b", "theora", "ffv1", "vp8", "msmpeg4v2"),
     "webm": ("vp8", "vp9"),
-    "avi": ("h264_b", "h264_open", "hevc_open", "mpeg4_b", "xvid_packed", "mpeg2", "mjpeg", "msmpeg4v3", "huffyuv"),
+    "avi": (
+        "h264_b",
+        "h264_open",
+        "hevc_open",
+        "mpeg4_b",
+        "xvid_packed",
+        "mpeg2",
+        "mjpeg",
+        "msmpeg4v3",
+        "huffyuv",
+    ),
     "ts": ("h264_open", "h264_mbaff", "h264_refresh", "hevc_open", "mpeg2_interlaced", "mpeg4_b"),
     "m2ts": ("h264_b", "mpeg2"),
     "mpg": ("mpeg1", "mpeg2", "mpeg1_ip", "h264_open"),
@@ -48,7 +58,7 @@ _BY_DEFAULT: Final = {
     "raw_m2v": ("mpeg2", "mpeg2_closed"),
     "raw_m4v": ("mpeg4", "mpeg4_b"),
     "raw_mjpeg": ("mjpeg",),
-}  # fmt: skip
+}
 
 _COMBINATIONS: Final = container_clips()
 _CHOSEN: Final = [
@@ -86,7 +96,7 @@ def clip(request: pytest.FixtureRequest, maker: ClipMaker) -> Clip:
     return Clip(path, reference, sampled(reference, name, full=FULL), shown)
 
 
-def test_default_meets_every_coding_and_container() -> None:
+def test_default_covers_each_coding_and_container() -> None:
     stated = {(container, coding) for container, codings in _BY_DEFAULT.items() for coding in codings}
     assert stated <= set(_COMBINATIONS)
     assert {container for container, _ in stated} == {container for container, _ in _COMBINATIONS}

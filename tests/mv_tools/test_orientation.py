@@ -1,4 +1,4 @@
-"""The display matrix: motion, pictures and drawings are upright, whatever the container and codec."""
+"""Display matrix: motion, pictures and drawings are upright for file container and codec."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_fields_turn_as_pictures_do() -> None:
     field = np.zeros((2, 8, 10), np.float32)
     field[:, 3, 5] = (2, 1)
     for orientation in ORIENTATIONS:
-        (y, x), (v, u) = (np.argwhere(orientation.picture(each))[0] for each in (before, after))
+        (y, x), (v, u) = (np.argwhere(orientation.picture(file))[0] for file in (before, after))
         np.testing.assert_array_equal(
             orientation.field(field)[:, v, u], (u - x, v - y), err_msg=str(orientation)
         )
@@ -80,8 +80,10 @@ def test_small_deviations_count_as_right_angles() -> None:
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS, ids=names)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
-def test_container_tells(tmp_path: Path, coded: Path, orientation: Orientation, suffix: str) -> None:
-    """What is read without decoding equals what libavcodec hands out with each picture."""
+def test_container_gives_the_orientation(
+    tmp_path: Path, coded: Path, orientation: Orientation, suffix: str
+) -> None:
+    """What is read without decoding equals what libavcodec hands out with file picture."""
     path = turned(coded, tmp_path / f"turned{suffix}", orientation)
     with open_video(path, packets_only=True) as (_, stream):
         assert read_display(Source.of(path), stream) == Display(orientation)
@@ -124,7 +126,7 @@ def test_motion_and_pictures_are_upright(tmp_path: Path, coded: Path, orientatio
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS, ids=names)
-def test_cropping_turns_along(tmp_path: Path, coded: Path, orientation: Orientation) -> None:
+def test_cropping_follows_the_orientation(tmp_path: Path, coded: Path, orientation: Orientation) -> None:
     """Drawn and pooled fields show what the upright picture shows, not the coded rows below it."""
     path = turned(coded, tmp_path / "turned.mp4", orientation)
     meta = MotionDecoder(path).metadata
@@ -165,7 +167,7 @@ def test_prepared_and_raw_copies_give_the_same_motion(
     assert MotionDecoder(prepared).metadata.display.plain
     spec = MotionSpec(segments=2, frames=3, grid=(4, 4), field=field)  # type: ignore[arg-type]
     # Of the first window: later on, what came in at the edges has an accumulated motion of its own.
-    raw, upright = (read_motion_clip(each, spec).motion[0].astype(float) for each in (path, prepared))
+    raw, upright = (read_motion_clip(file, spec).motion[0].astype(float) for file in (path, prepared))
     np.testing.assert_allclose(np.median(raw, axis=(2, 3)), np.median(upright, axis=(2, 3)), rtol=0.3, atol=1)
 
 
@@ -185,13 +187,13 @@ def test_other_codecs(tmp_path: Path, codec: str, suffix: str) -> None:
         np.testing.assert_allclose(np.median(flow(frame)[:, inter_mask(frame)], axis=1), (-STEP[1], STEP[0]))
 
 
-def test_another_angle_is_told_and_not_followed(tmp_path: Path, coded: Path) -> None:
+def test_other_angles_are_noted_and_not_followed(tmp_path: Path, coded: Path) -> None:
     path = tmp_path / "odd.mp4"
     ffmpeg("-display_rotation", 30, "-i", coded, "-c", "copy", path)
     assert mv_tools.read_rgb_at(path, [0]).frames.shape == (1, 60, 88, 3)
-    assert any("multiple of 90 degrees" in note for note in mv_tools.probe(path)["notes"])
+    assert any("multiple of 90 degrees" in note for note in mv_tools.probe(path).notes)
     prepared = mv_tools.transcode(path, tmp_path / "prepared.mp4", crf=4)
-    one, other = (mv_tools.read_rgb_at(each, [3]).frames[0].astype(int) for each in (path, prepared))
+    one, other = (mv_tools.read_rgb_at(file, [3]).frames[0].astype(int) for file in (path, prepared))
     assert np.abs(one - other).mean() < 4, "prepared clips are turned and raw ones are not"
 
 
@@ -203,7 +205,7 @@ def test_index_keeps_the_orientation(tmp_path: Path, coded: Path) -> None:
     assert again.metadata == MotionDecoder(path).metadata
 
 
-def test_phone_held_upright(shared: Path) -> None:
+def test_portrait_phone_video(shared: Path) -> None:
     path = shared / "videos" / "faults" / "rot90_h264.mp4"
     frame = MotionDecoder(path)[4]
     assert flow(frame).shape == (2, 80, 60)
@@ -212,7 +214,7 @@ def test_phone_held_upright(shared: Path) -> None:
     assert mv_tools.read_rgb_at(path, [4]).frames.shape == (1, 320, 240, 3)
 
 
-def test_extracted_vectors_say_how_they_are_shown(tmp_path: Path, coded: Path) -> None:
+def test_written_vectors_include_their_orientation(tmp_path: Path, coded: Path) -> None:
     path = turned(coded, tmp_path / "turned.mp4", Orientation(90, True))
     decoder = MotionDecoder(path)
     mv_tools.write_motion(decoder, tmp_path / "vectors.npz")
@@ -227,7 +229,7 @@ def test_extracted_vectors_say_how_they_are_shown(tmp_path: Path, coded: Path) -
         assert fields["flow"].shape[2:] == (24, 16)
 
 
-def test_any_matrix_of_a_track_header_is_survived(tmp_path: Path, coded: Path) -> None:
+def test_arbitrary_matrices_never_crash(tmp_path: Path, coded: Path) -> None:
     data = bytearray(coded.read_bytes())
     place = data.index(b"tkhd") + 4 + 40
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Pictures at chosen positions: exact, quick to reach, from one scan."""
+"""RGB pictures at chosen positions: equal to a full decode, from one scan."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ def test_pictures_behind_several_seeks_equal_a_full_decode(long_gops: Path) -> N
     full = decode(long_gops)
     decoder = RgbDecoder(long_gops)
     assert len(decoder) == len(full) == 90
-    for wanted in ([3, 33, 62], [29, 30, 31, 59, 60, 61], [89, 0], [28], [45, 75], list(range(90))):
-        frames, indices = decoder.get_frames_at(wanted)
-        assert indices.tolist() == wanted
-        for position, picture in zip(wanted, frames, strict=True):
-            np.testing.assert_array_equal(picture, full[position], err_msg=f"picture {position} of {wanted}")
+    for indices_read in ([3, 33, 62], [29, 30, 31, 59, 60, 61], [89, 0], [28], [45, 75], list(range(90))):
+        frames, indices = decoder.get_frames_at(indices_read)
+        assert indices.tolist() == indices_read
+        for position, picture in zip(indices_read, frames, strict=True):
+            np.testing.assert_array_equal(
+                picture, full[position], err_msg=f"picture {position} of {indices_read}"
+            )
 
 
-def test_preroll_is_what_decoding_takes(long_gops: Path) -> None:
+def test_preroll_counts_the_packets_to_decode(long_gops: Path) -> None:
     decoder = RgbDecoder(long_gops)
     entry, before = decoder.preroll()
     pictures = decoder.pictures
@@ -61,7 +63,7 @@ def test_preroll_is_what_decoding_takes(long_gops: Path) -> None:
     assert np.nonzero(before == 0)[0].tolist() == keys == decoder.keyframe_indices()
 
 
-def test_stretches_are_joined_only_where_a_jump_is_not_worth_it(long_gops: Path) -> None:
+def test_near_stretches_are_joined(long_gops: Path) -> None:
     decoder = RgbDecoder(long_gops)
     keys = decoder.keyframe_indices()
     apart = stretches(decoder.pictures, keys[:2])
@@ -76,8 +78,8 @@ def test_pictures_are_the_same_with_seeks_and_without(
 ) -> None:
     monkeypatch.setattr(reader, "SEEK_THRESHOLD_BYTES", seek)
     full = decode(long_gops)
-    for wanted in ([70], [40, 89], [0, 35, 66]):
-        for position, picture in RgbDecoder(long_gops).iter_frames_at(wanted):
+    for indices_read in ([70], [40, 89], [0, 35, 66]):
+        for position, picture in RgbDecoder(long_gops).iter_frames_at(indices_read):
             np.testing.assert_array_equal(picture, full[position])
 
 
@@ -98,7 +100,7 @@ def test_clip_frames_are_the_pictures_of_a_full_decode(long_gops: Path, position
 
 @pytest.fixture
 def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files opened, one entry each time."""
+    """Names of the files in the order they are opened."""
     seen: list[str] = []
     opened = Source.open
 
@@ -126,7 +128,7 @@ def test_one_prediction_scans_a_file_once(long_gops: Path, openings: list[str]) 
     assert read_file(long_gops, motion, None).pictures is None
 
 
-def test_reading_says_how_motion_was_had(clip_mpeg4: Path, tmp_path: Path) -> None:
+def test_reading_notes_where_motion_comes_from(clip_mpeg4: Path, tmp_path: Path) -> None:
     motion = MotionSpec(segments=2, frames=2, grid=(8, 12))
     assert "full decoding" in read_file(clip_mpeg4, motion, None).notes[0]
     lossless = encode(tmp_path / "a.mkv", panning(12), "ffv1")
@@ -152,7 +154,7 @@ def test_pictures_of_raw_h264_are_counted_without_decoding(
     assert MotionDecoder(raw).frame_count == 24
 
 
-def test_fields_count_as_the_frames_that_decoding_gives(shared: Path) -> None:
+def test_fields_count_as_frames(shared: Path) -> None:
     streams = shared / "h264" / "streams"
     for name in (
         "jm_field_cabac0_direct1.264",

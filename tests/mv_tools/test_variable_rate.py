@@ -1,4 +1,4 @@
-"""Variable frame rate: windows, durations and films go by the pictures' own times."""
+"""Variable frame rate: windows, durations and films follow the times of the pictures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(path: Path, codec: str = "libx264", start: float = 0.0, **options: str
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
 @pytest.mark.parametrize("options", [H264, WITH_B], ids=["IP", "IPB"])
 @pytest.mark.parametrize("start", [0.0, 7.0])
-def test_times_are_the_streams_own(
+def test_times_are_those_of_the_stream(
     tmp_path: Path, suffix: str, options: dict[str, str], start: float
 ) -> None:
     path = write(tmp_path / f"clip{suffix}", start=start, **options)
@@ -60,13 +60,13 @@ def test_times_are_the_streams_own(
     edges = RgbDecoder(path).edges()
     np.testing.assert_allclose(edges, [*TIMES, end], atol=2e-3)
     assert MotionDecoder(path).metadata.duration_seconds == pytest.approx(end, abs=2e-3)
-    assert mv_tools.probe(path)["duration_seconds"] == pytest.approx(end, abs=2e-3)
+    assert mv_tools.probe(path).metadata.duration_seconds == pytest.approx(end, abs=2e-3)
     windows = video_windows(path, 3.0)
     check_windows(windows, edges, 3.0)
 
 
 def check_windows(windows: list[Any], edges: npt.NDArray[np.float64], longest: float) -> None:
-    """Windows hold every frame once, say its times, and are no longer than asked for."""
+    """Windows hold each frame once with its times, and none is longer than the limit."""
     assert (windows[0].start, windows[-1].stop) == (0, len(edges) - 1)
     for before, after in itertools.pairwise(windows):
         assert before.stop == after.start
@@ -78,7 +78,7 @@ def check_windows(windows: list[Any], edges: npt.NDArray[np.float64], longest: f
 
 
 @pytest.mark.parametrize("longest", [0.01, 0.5, 1.0, 2.5, 10.0, 1e9])
-def test_windows_of_any_times(longest: float) -> None:
+def test_windows_of_arbitrary_times(longest: float) -> None:
     rng = np.random.default_rng(3)
     for steps in (
         rng.exponential(0.2, 80),
@@ -99,14 +99,14 @@ def test_equal_times_make_no_empty_window() -> None:
     check_windows(cut_windows(still, [], 1.0), still, 1.0)
 
 
-def test_a_cut_near_the_end_by_time() -> None:
+def test_shot_boundary_near_the_end() -> None:
     """The last 12 frames take 12 of 13.6 seconds: a cut there is not "less than a second before the end"."""
     edges = np.append(TIMES, 13.6)
     assert [w.start for w in cut_windows(edges, [FAST], 20.0)] == [0, FAST]
     assert [w.start for w in cut_windows(edges, [FAST // 2], 20.0)] == [0], "0.8 s are too short a shot"
 
 
-def test_without_times_the_rate_counts(tmp_path: Path) -> None:
+def test_without_times_the_frame_rate_applies(tmp_path: Path) -> None:
     path = annex_b(write(tmp_path / "clip.mp4", **H264))
     assert RgbDecoder(path).times is None
     np.testing.assert_allclose(RgbDecoder(path).edges(), np.arange(len(TIMES) + 1) / 25)
@@ -139,9 +139,9 @@ def test_index_ends_where_the_stream_ends(tmp_path: Path, shared: Path) -> None:
     assert index.seconds[-1, 1] == pytest.approx(37.04, abs=0.01)
     np.testing.assert_array_equal(index.seconds[1:, 0], index.seconds[:-1, 1])
     assert (np.diff(index.seconds, axis=1) <= 5.001).all()
-    found = assert_ok(moclip("mv", "probe", folder / "vfr.mkv", "--json")).json
-    assert found["duration_seconds"] == pytest.approx(37.04, abs=0.01)
-    assert found["num_frames"] == 270
+    document = assert_ok(moclip("mv", "probe", folder / "vfr.mkv", "--json")).json
+    assert document["duration_seconds"] == pytest.approx(37.04, abs=0.01)
+    assert document["num_frames"] == 270
 
 
 @pytest.mark.parametrize("start", [0.0, 7.0])
@@ -159,14 +159,14 @@ def test_prepared_copies_keep_the_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(RgbDecoder(copy).edges()[:-1], TIMES, atol=2e-3)
 
 
-def test_the_average_rate_is_the_counted_one_where_the_container_is_off(tmp_path: Path) -> None:
+def test_average_rate_is_measured_where_the_container_is_wrong(tmp_path: Path) -> None:
     decoder = MotionDecoder(write(tmp_path / "clip.mkv", **H264))
     meta = decoder.metadata
     assert meta.average_fps is not None
     assert meta.average_fps * meta.duration_seconds == pytest.approx(len(TIMES))
 
 
-def test_a_frame_of_two_packets_lasts_as_long_as_both(shared: Path) -> None:
+def test_duration_of_a_frame_in_two_packets(shared: Path) -> None:
     decoder = MotionDecoder(shared / "videos" / "faults" / "paff_ts_two_packets_per_frame.ts")
     assert decoder.metadata.duration_seconds == pytest.approx(12 / 25)
     assert decoder.metadata.average_fps == pytest.approx(25)

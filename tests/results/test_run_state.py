@@ -209,10 +209,10 @@ def test_an_unfinished_run_answers_with_nothing_old(
     folder = trained.copy(tmp_path / "run")
     real = TrainedModels._train
 
-    def train(space: Any, stage: Any, *rest: Any) -> Any:
+    def train(models: Any, stage: Any, *rest: Any) -> Any:
         if stop in ("before", stage.name):
             raise KeyboardInterrupt
-        return real(space, stage, *rest)
+        return real(models, stage, *rest)
 
     words = trained.words(folder)
     change = ("--set", "train_motion.epochs=3")

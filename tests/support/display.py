@@ -1,4 +1,4 @@
-"""Videos with a display matrix or non-square pixels, and what ffmpeg shows of them."""
+"""Videos with a display matrix or non-square pixels, and their pictures as ffmpeg displays them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def ffmpeg(*arguments: object) -> bytes:
 
 
 def turned(src: Path, dst: Path, orientation: Orientation, *options: object) -> Path:
-    """A copy of the stream whose container says that it is to be shown in an orientation.
+    """Copy a stream into a container that asks for an orientation.
 
-    ffmpeg mirrors after it has turned, and counts degrees anticlockwise; mirrored first and turned
+    ffmpeg mirrors after rotating, and counts degrees anticlockwise; mirrored first and turned
     clockwise by r is the same as turned anticlockwise by r and then mirrored.
     """
     angle = orientation.rotation if orientation.mirror else -orientation.rotation % 360
@@ -33,7 +33,7 @@ def turned(src: Path, dst: Path, orientation: Orientation, *options: object) -> 
 
 
 def shown_by_ffmpeg(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """All pictures as ffmpeg shows them: upright, in square pixels; `size` is (width, height)."""
+    """All pictures as ffmpeg displays them: upright, in square pixels; `size` is (width, height)."""
     filters = "scale=w=round(iw*sar):h=ih:flags=bicubic,setsar=1"
     data = ffmpeg(
         "-i", path, "-vf", filters, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"

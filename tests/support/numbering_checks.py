@@ -1,4 +1,4 @@
-"""What every file owes: one numbering, compared with libavcodec on one thread from the start."""
+"""Checks of the numbering of a file against a full decode by libavcodec on one thread."""
 
 from __future__ import annotations
 
@@ -23,12 +23,10 @@ from av.video.stream import VideoStream
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame, UnsupportedStream
 from mv_tools.backends.exported import MOTION_CODECS
+from mv_tools.blocks import BLOCK_COLUMNS
 
 __all__ = ["CHECKS", "Reference", "Shown", "check_motion", "sampled"]
 
-_COLUMNS: Final = (
-    "source", "w", "h", "src_x", "src_y", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale"
-)  # fmt: skip
 _TYPES: Final = {1: "I", 2: "P", 3: "B", 4: "P", 5: "I", 6: "P", 7: "B"}
 
 Picture = npt.NDArray[np.uint8]
@@ -37,17 +35,17 @@ Shown = Callable[[Picture], Picture]
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture as libavcodec puts it out.
+    """One picture as libavcodec outputs it.
 
     Attributes:
         rgb: uint8 [H, W, 3], as coded.
-        pict_type: "I", "P", "B", or None where the decoder does not say.
-        key: the decoder's own flag.
-        corrupt: the decoder knows that it is damaged.
-        seconds: its time, or None.
-        packet: number of the packet that it came out of.
+        pict_type: "I", "P", "B", or None if the decoder does not report it.
+        key: the decoder's keyframe flag.
+        corrupt: the decoder reports damage.
+        seconds: presentation time, or None.
+        packet: number of its packet.
         vectors: int32 [N, 10], the exported vectors.
-        undefined: it shows what lay in the decoder's memory, where data are missing.
+        undefined: data are missing, and the decoder shows uninitialised memory in their place.
     """
 
     rgb: Picture
@@ -70,7 +68,7 @@ class Reference:
         marked: numbers of the packets that the container marks as keyframes.
         damaged: bytes are missing, or the decoder reported damage.
         broken: numbers of the packets that are incomplete or refused.
-        square: its pixels are square, or of unknown shape.
+        square: pixels are square, or of unknown aspect ratio.
     """
 
     codec: str
@@ -88,7 +86,7 @@ class Reference:
 
     @property
     def keys(self) -> list[int]:
-        """Pictures that the decoder flags as keyframes; those out of marked packets if it flags none."""
+        """Pictures that the decoder flags as keyframes; those of marked packets if it flags none."""
         flagged = [i for i, shot in enumerate(self.shots) if shot.key]
         return flagged or [i for i, shot in enumerate(self.shots) if shot.packet in self.marked] or [0]
 
@@ -109,11 +107,11 @@ class Reference:
 
     @classmethod
     def of(cls, path: Path, *, damaged: bool = False) -> Reference:
-        """Decode twice: pictures and times as they are; tags and vectors, which change no sample.
+        """Decode twice: once for pictures and times, once for packet numbers and vectors.
 
         Args:
             path: the file.
-            damaged: bytes are known to be missing, whatever the decoder says.
+            damaged: bytes are known to be missing, even if the decoder does not report it.
         """
         plain, tagged = _decode(path, tagged=False), _decode(path, tagged=True)
         shots = [
@@ -131,7 +129,7 @@ class Reference:
 
 
 class _Decoded(NamedTuple):
-    """All pictures of a file and what is told beside them."""
+    """All pictures of a file, and flags of its packets."""
 
     shots: list[Shot]
     codec: str
@@ -143,7 +141,7 @@ class _Decoded(NamedTuple):
 
 def _decode(path: Path, *, tagged: bool) -> _Decoded:
     shots: list[Shot] = []
-    held: list[av.VideoFrame] = []  # a decoder that gets no memory back shows other remains
+    held: list[av.VideoFrame] = []  # a decoder whose memory is not reused shows other remains
     marked: set[int] = set()
     broken: set[int] = set()
     failed, number = False, -1
@@ -193,7 +191,7 @@ def _shot(frame: av.VideoFrame, time_base: Fraction) -> Shot:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
-    """All packets; where the file can't be read on, None, which flushes the decoder as the last one does."""
+    """All packets; where reading fails, None, which flushes the decoder as the last packet does."""
     try:
         yield from container.demux(stream)
     except av.error.FFmpegError:
@@ -205,7 +203,7 @@ def _vectors(frame: av.VideoFrame) -> npt.NDArray[np.int32]:
     if exported is None:
         return np.zeros((0, 10), np.int32)
     table = exported.to_ndarray()  # type: ignore[attr-defined]
-    return np.stack([table[name].astype(np.int32) for name in _COLUMNS], axis=1)
+    return np.stack([table[name].astype(np.int32) for name in BLOCK_COLUMNS], axis=1)
 
 
 def sampled(reference: Reference, name: str, *, full: bool) -> list[int]:
@@ -221,7 +219,7 @@ def sampled(reference: Reference, name: str, *, full: bool) -> list[int]:
 
 
 def _nearest(stretched: Picture, pictures: Sequence[Picture]) -> int:
-    """Which picture this one shows, stretched to square pixels."""
+    """Index of the picture that a picture in square pixels shows."""
     height, width = pictures[0].shape[:2]
     rows = (np.arange(height) + 0.5) * stretched.shape[0] / height
     columns = (np.arange(width) + 0.5) * stretched.shape[1] / width
@@ -230,7 +228,7 @@ def _nearest(stretched: Picture, pictures: Sequence[Picture]) -> int:
 
 
 def _same(got: Picture, index: int, reference: Reference, shown: Shown, what: str) -> None:
-    """Assert equality with a picture of the full decode; say which one it is instead."""
+    """Assert equality with a picture of the full decode; the error names the picture it equals instead."""
     expected = shown(reference.shots[index].rgb)
     if reference.shots[index].undefined:
         return
@@ -242,12 +240,12 @@ def _same(got: Picture, index: int, reference: Reference, shown: Shown, what: st
             return
     else:
         others = [i for i, shot in enumerate(reference.shots) if np.array_equal(shown(shot.rgb), got)]
-    why = f"picture {others[0]}" if others else "no picture of the full decode"
-    raise AssertionError(f"{what} is {why}, {got.shape} for {expected.shape}")
+    actual = f"picture {others[0]}" if others else "no picture of the full decode"
+    raise AssertionError(f"{what} is {actual}, {got.shape} for {expected.shape}")
 
 
 def check_count(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
-    """All ways of counting agree."""
+    """Check that all ways of counting agree."""
     total = len(reference.shots)
     counts = mv_tools.count_frames(path), len(mv_tools.RgbDecoder(path))
     assert counts == (total, total), f"counted {counts}, decoded {total}"
@@ -257,11 +255,11 @@ def check_count(path: Path, reference: Reference, indices: Sequence[int], shown:
             mv_tools.read_rgb_at(path, [index])
         except IndexError:
             continue
-        raise AssertionError(f"picture {index} of {total} was given out")
+        raise AssertionError(f"picture {index} of {total} was returned")
 
 
 def check_rgb(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
-    """Each picture read alone, and any subset read in one go, is that of the full decode."""
+    """Check that pictures read alone and in subsets equal those of the full decode."""
     readable = []
     for index in indices:
         refusal = None
@@ -278,41 +276,41 @@ def check_rgb(path: Path, reference: Reference, indices: Sequence[int], shown: S
         _same(frames[0], index, reference, shown, f"picture {index}")
     chance = random.Random(len(readable))
     subset = sorted(chance.sample(readable, min(len(readable), 7)))
-    found = list(mv_tools.iter_rgb_at(path, subset))
-    assert [index for index, _ in found] == subset
-    for index, picture in found:
+    pictures = list(mv_tools.iter_rgb_at(path, subset))
+    assert [index for index, _ in pictures] == subset
+    for index, picture in pictures:
         _same(picture, index, reference, shown, f"picture {index} of {subset}")
 
 
 def check_keyframes(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
-    """read_keyframes gives the pictures that the decoder calls keyframes, the marked ones at least."""
+    """Check that read_keyframes returns keyframes by the decoder's flag, at least those of marked packets."""
     try:
         frames, numbers = mv_tools.read_keyframes(path)
     except MalformedStream:
         if reference.suspect & set(reference.keys):
             return
         raise
-    found = numbers.tolist()
-    assert found == sorted(set(found))
+    positions = numbers.tolist()
+    assert positions == sorted(set(positions))
     entry = set() if any(shot.key for shot in reference.shots) else {0}
-    wrong = sorted(set(found) - set(reference.keys) - entry)
-    assert not wrong, f"not keyframes by the decoder's own flag: {wrong}"
+    wrong = sorted(set(positions) - set(reference.keys) - entry)
+    assert not wrong, f"not keyframes by the decoder's flag: {wrong}"
     flagged = [
         i
         for i, shot in enumerate(reference.shots)
         if shot.key and not shot.corrupt and shot.packet in reference.marked
     ]
-    assert found, "no keyframe"
-    # Of a keyframe next to which data are missing nothing tells whether it is whole: it may be left out.
-    assert reference.damaged or set(found) >= set(flagged), (
-        f"keyframes are left out: {sorted(set(flagged) - set(found))}"
+    assert positions, "no keyframe"
+    # A keyframe next to missing data may be damaged: it may be left out.
+    assert reference.damaged or set(positions) >= set(flagged), (
+        f"keyframes are left out: {sorted(set(flagged) - set(positions))}"
     )
-    for index, picture in zip(found, frames, strict=True):
+    for index, picture in zip(positions, frames, strict=True):
         _same(picture, index, reference, shown, f"keyframe {index}")
 
 
 def _number(frame: MotionFrame) -> int:
-    """The frame that a picture belongs to."""
+    """Number of the frame that a picture belongs to."""
     number = getattr(frame, "frame_index", None)
     assert number is not None or frame.structure == "frame", "a field without a frame_index"
     return frame.index if number is None else int(number)
@@ -333,7 +331,7 @@ def _equal_motion(one: MotionFrame, two: MotionFrame) -> bool:
 def check_motion(
     path: Path, reference: Reference, indices: Sequence[int], shown: Shown, *, backend: str = "auto"
 ) -> None:
-    """Motion is numbered as the pictures are, by iteration and alone."""
+    """Check that motion is numbered as pictures are, in iteration and alone."""
     if reference.codec not in MOTION_CODECS and reference.codec != "hevc":
         return
     decoder = MotionDecoder(path, backend=backend, on_damage="skip" if reference.damaged else "raise")
@@ -367,11 +365,11 @@ def check_motion(
     for index in [i for i in indices if i in fields][:12] + chance.sample(
         sorted(fields), min(3, len(fields))
     ):
-        assert _equal_motion(decoder[index], fields[index]), f"frame {index} alone is another"
+        assert _equal_motion(decoder[index], fields[index]), f"frame {index} alone differs"
 
 
 def check_metadata(path: Path, reference: Reference, indices: Sequence[int], shown: Shown) -> None:
-    """The number of pictures and the duration are those of the pictures put out."""
+    """Check that the number of pictures and the duration are those of the decoder's output."""
     if reference.codec not in MOTION_CODECS:
         return
     metadata = MotionDecoder(path).metadata

@@ -1,8 +1,8 @@
-"""Small clips for the numbering tests: coding x container, and the ways recordings deviate from them.
+"""Small clips for the numbering tests: coding x container.
 
-Every coding is encoded once into a master file; a clip is the master copied into a container by the
-ffmpeg that imageio-ffmpeg brings. Nothing is skipped because ffmpeg failed: what a container takes
-stands in :data:`CONTAINERS`.
+Each coding is encoded once into a master file; a clip is the master copied into a container by the
+ffmpeg that imageio-ffmpeg bundles. No clip is skipped because ffmpeg failed: :data:`CONTAINERS` lists what
+each container supports.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Coding:
         options: encoder and its options.
         size: of the picture; some codecs take only certain sizes.
         pixels: pixel format.
-        passes: 2 where the encoder writes hidden pictures only in its second pass.
-        master: ending of the master file; NUT holds nearly everything as it is.
-        frames: pictures.
-        filters: behind the test picture.
+        passes: 2 if the encoder writes hidden pictures only in its second pass.
+        master: ending of the master file; NUT holds nearly every codec unchanged.
+        frames: number of pictures.
+        filters: applied to the test picture.
     """
 
     codec: str
@@ -111,10 +111,10 @@ class Container:
 
     Attributes:
         suffix: ending of the file.
-        codecs: what ffmpeg writes into it.
-        options: of the muxer.
-        refused: codings that it can't hold as they are, though it takes their codec.
-        headers: those of H.264, HEVC and MPEG-4 stand before every keyframe, not in the container.
+        codecs: codecs that ffmpeg writes into it.
+        options: muxer options.
+        refused: codings that it can't hold unchanged although it supports their codec.
+        headers: whether those of H.264, HEVC and MPEG-4 precede each keyframe instead of standing in the container.
     """
 
     suffix: str
@@ -125,7 +125,7 @@ class Container:
 
 
 _MP4: Final = _MPEG4 | {"mpeg1video", "mpeg2video", "mjpeg", "vp9", "av1", "vvc"}
-_PACKED: Final = frozenset(["xvid_packed"])  # only AVI and what copies it tell packets and pictures apart
+_PACKED: Final = frozenset(["xvid_packed"])  # only AVI and copies of it distinguish packets from pictures
 _NOT_MXF: Final = frozenset(n for n, c in CODINGS.items() if c.codec == "h264") - {"h264_high"}
 
 CONTAINERS: Final[dict[str, Container]] = {
@@ -188,18 +188,18 @@ def container_clips() -> list[tuple[str, str]]:
     """(container, coding) of every combination that can be written."""
     return [
         (container, coding)
-        for container, holds in CONTAINERS.items()
-        for coding, how in CODINGS.items()
-        if how.codec in holds.codecs and coding not in holds.refused
+        for container, target in CONTAINERS.items()
+        for coding, spec in CODINGS.items()
+        if spec.codec in target.codecs and coding not in target.refused
     ]
 
 
 def run_ffmpeg(*arguments: str | Path) -> None:
-    """Run the bundled ffmpeg; its message is the exception's."""
+    """Run the bundled ffmpeg; raises RuntimeError with its message."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
-    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"ffmpeg {' '.join(map(str, arguments))}: {done.stderr.strip()}")
+    result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"ffmpeg {' '.join(map(str, arguments))}: {result.stderr.strip()}")
 
 
 class ClipMaker:
@@ -209,15 +209,15 @@ class ClipMaker:
         self.folder = folder
 
     def master(self, coding: str) -> Path:
-        """The coding's only encoding."""
-        how = CODINGS[coding]
-        path = self.folder / f"master-{coding}{how.master}"
+        """The master file of a coding, encoded on first use."""
+        spec = CODINGS[coding]
+        path = self.folder / f"master-{coding}{spec.master}"
         if path.exists():
             return path
-        pictures = f"testsrc2=s={how.size}:r=25,setsar=1,{how.filters}"
-        source = ["-f", "lavfi", "-i", pictures, "-frames:v", how.frames, "-pix_fmt", how.pixels]
-        encoder = [*how.options.split(), "-threads", "1"]
-        if how.passes == 1:
+        pictures = f"testsrc2=s={spec.size}:r=25,setsar=1,{spec.filters}"
+        source = ["-f", "lavfi", "-i", pictures, "-frames:v", spec.frames, "-pix_fmt", spec.pixels]
+        encoder = [*spec.options.split(), "-threads", "1"]
+        if spec.passes == 1:
             run_ffmpeg(*map(str, source), *encoder, path)
             return path
         log = self.folder / coding
@@ -228,13 +228,13 @@ class ClipMaker:
 
     def in_container(self, container: str, coding: str) -> Path:
         """The master copied into a container."""
-        holds = CONTAINERS[container]
-        if CODINGS[coding].master == holds.suffix and not holds.options:
+        target = CONTAINERS[container]
+        if CODINGS[coding].master == target.suffix and not target.options:
             return self.master(coding)
-        path = self.folder / f"{container}-{coding}{holds.suffix}"
+        path = self.folder / f"{container}-{coding}{target.suffix}"
         if not path.exists():
-            options = holds.options.split()
-            if holds.headers and CODINGS[coding].codec in _MPEG4:
+            options = target.options.split()
+            if target.headers and CODINGS[coding].codec in _MPEG4:
                 options += ["-bsf:v", "dump_extra=freq=keyframe"]
             run_ffmpeg("-i", self.master(coding), "-c", "copy", *options, path)
         return path

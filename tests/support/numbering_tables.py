@@ -1,4 +1,4 @@
-"""Files whose tables say something else than their pictures: edits, keyframes, chunks, times of packets."""
+"""Files whose tables contradict their pictures: edits, keyframes, chunks, times of packets."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def _bytes(boxes: Boxes) -> bytes:
 
 def _box(boxes: Boxes, *path: bytes) -> list[Any]:
     for kind in path:
-        found = next(box for box in boxes if box[0] == kind)
-        boxes = found[1]
-    return found
+        match = next(box for box in boxes if box[0] == kind)
+        boxes = match[1]
+    return match
 
 
 def _rewritten(maker: ClipMaker, path: Path, coding: str, *, change: Callable[[Boxes], None]) -> None:
-    """The MP4 file with other tables; they stand behind the pictures, whose places stay."""
+    """Rewrite the tables of an MP4 file; they follow the pictures, whose offsets stay."""
     boxes = _parse(maker.in_container("mp4", coding).read_bytes())
     change(boxes)
     path.write_bytes(_bytes(boxes))
 
 
 def _edits(boxes: Boxes, *, entries: Sequence[tuple[float, float]]) -> None:
-    """Another edit list: (seconds, media time in seconds behind the first picture; -1 for a hole)."""
+    """Replace the edit list by (seconds, media time in seconds behind the first picture; -1 for a gap)."""
     movie = struct.unpack_from(">I", _box(boxes, b"moov", b"mvhd")[1], 12)[0]
     media = struct.unpack_from(">I", _box(boxes, b"moov", b"trak", b"mdia", b"mdhd")[1], 12)[0]
     table = _box(boxes, b"moov", b"trak", b"edts", b"elst")
@@ -67,7 +67,7 @@ def _edits(boxes: Boxes, *, entries: Sequence[tuple[float, float]]) -> None:
 
 
 def _marks(boxes: Boxes, *, keys: Sequence[int] | None) -> None:
-    """Another table of keyframes (sample numbers from 0), or none, which means that all are."""
+    """Replace the table of keyframes (sample numbers from 0), or remove it, which marks all samples."""
     tables = _box(boxes, b"moov", b"trak", b"mdia", b"minf", b"stbl")[1]
     tables[:] = [box for box in tables if box[0] != b"stss"]
     if keys is not None:
@@ -76,7 +76,7 @@ def _marks(boxes: Boxes, *, keys: Sequence[int] | None) -> None:
 
 
 def _long_times(boxes: Boxes) -> None:
-    """A table of times for twice as many samples as there are."""
+    """Write a table of times for twice as many samples as there are."""
     _box(boxes, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts")[1] = struct.pack(">IIII", 0, 1, 80, 512)
 
 
@@ -91,7 +91,7 @@ def _chunks(
     change: Callable[[list[Chunk]], list[Chunk]],
     index: bool = True,
 ) -> None:
-    """The AVI file with other chunks of (type, data, index flags), with or without an index."""
+    """Rewrite the chunks (type, data, index flags) of an AVI file, with or without an index."""
     data = maker.in_container("avi", coding).read_bytes()
     movi, idx1 = data.index(b"movi"), data.rindex(b"idx1")
     rows = struct.unpack_from("<I", data, idx1 + 4)[0] // 16
@@ -107,11 +107,11 @@ def _chunks(
     out = data[: movi - 8] + struct.pack("<4sI", b"LIST", len(body)) + body
     out += struct.pack("<4sI", b"idx1", len(table)) + table if index else b""
     out = out[:4] + struct.pack("<I", len(out) - 8) + out[8:]
-    path.write_bytes(out.replace(b"indx", b"JUNK"))  # the OpenDML index names other places
+    path.write_bytes(out.replace(b"indx", b"JUNK"))  # the OpenDML index has other offsets
 
 
 def _with_empty(chunks: list[Chunk], *, every: int) -> list[Chunk]:
-    """A chunk of 0 bytes, which repeats the picture, behind every n-th one."""
+    """Add a chunk of 0 bytes, which repeats the picture, behind every n-th chunk."""
     out: list[Chunk] = []
     for number, chunk in enumerate(chunks, 1):
         out += [chunk, (chunk[0], b"", 0)] if number % every == 0 else [chunk]
@@ -133,7 +133,7 @@ def _blocks(
     change: Callable[[list[Block]], list[Block]],
     default: int = 0,
 ) -> None:
-    """A Matroska file of the coding's packets with other (milliseconds, keyframe, data)."""
+    """Write a Matroska file of the coding's packets with changed (milliseconds, keyframe, data)."""
     with av.open(str(maker.in_container("mkv", coding))) as container:
         stream = container.streams.video[0]
         context, ticks = stream.codec_context, float(stream.time_base or 0) * 1000
@@ -148,7 +148,7 @@ def _blocks(
 
 
 def _early(blocks: list[Block]) -> list[Block]:
-    """The second half begins again 0.7 s earlier."""
+    """Let the second half begin 0.7 s earlier."""
     return [(time - 700 if time > 800 else time, key, data) for time, key, data in blocks]
 
 

@@ -1,4 +1,4 @@
-"""How recordings deviate from what a muxer writes in one go: cut, joined, trimmed, damaged, turned."""
+"""Recordings that deviate from a muxer's usual output: cut, joined, trimmed, damaged, rotated."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Variant:
 
     Attributes:
         suffix: ending of the file.
-        build: writes it.
-        shown: what a player makes of a picture as coded.
+        build: writes the file.
+        shown: turns a coded picture into the displayed one.
         damaged: bytes of a picture are missing.
     """
 
@@ -70,14 +70,14 @@ def _cut_bytes(
     end: float = 1,
     unit: int = 1,
 ) -> None:
-    """Keep the bytes from `start` to `end` (shares of the file), in whole units."""
+    """Keep the bytes from `start` to `end` (shares of the file), in multiples of `unit`."""
     data = maker.in_container(container, coding).read_bytes()
     first, last = (int(len(data) * share) // unit * unit for share in (start, end))
     path.write_bytes(data[first:last])
 
 
 def _video_packets(data: bytes, *, start: bool) -> list[int]:
-    """Numbers of the transport packets of the video stream that begin a picture, or do not."""
+    """Numbers of the transport packets of the video stream that begin a picture, or of those that do not."""
     out = []
     for number in range(len(data) // _TS):
         head = data[number * _TS : number * _TS + 4]
@@ -88,7 +88,7 @@ def _video_packets(data: bytes, *, start: bool) -> list[int]:
 
 
 def _lose_packet(maker: ClipMaker, path: Path, coding: str, *, share: float, start: bool) -> None:
-    """Leave one packet out of a transport stream: at a share of its length; the start of a picture or not."""
+    """Drop one packet of a transport stream, at a share of its length: the start of a picture or not."""
     data = maker.in_container("ts", coding).read_bytes()
     numbers = _video_packets(data, start=start)
     lost = numbers[int(len(numbers) * share)]
@@ -98,7 +98,7 @@ def _lose_packet(maker: ClipMaker, path: Path, coding: str, *, share: float, sta
 def _join(
     maker: ClipMaker, path: Path, first: str, second: str, *, offset: float = 0, container: str = "ts"
 ) -> None:
-    """Two recordings one behind the other; the second's times begin at `offset` seconds."""
+    """Join two recordings; the times of the second begin at `offset` seconds."""
     parts = []
     for number, (coding, delay) in enumerate(((first, 0.0), (second, offset))):
         part = path.with_name(f"{path.stem}-{number}{path.suffix}")
@@ -109,7 +109,7 @@ def _join(
 
 
 def _concatenate(maker: ClipMaker, path: Path, *, codings: tuple[str, ...]) -> None:
-    """Raw streams one behind the other."""
+    """Join raw streams."""
     path.write_bytes(b"".join(maker.in_container("raw_h264", coding).read_bytes() for coding in codings))
 
 
@@ -157,7 +157,7 @@ def write_matroska(
 
 
 def _vfw(maker: ClipMaker, path: Path, coding: str, *, fourcc: bytes, raw: str) -> None:
-    """Matroska with Video for Windows' codec id, whose times are those of decoding."""
+    """Write Matroska with the codec id of Video for Windows, whose times are those of decoding."""
     with av.open(str(maker.in_container(raw, coding))) as container:
         stream = container.streams.video[0]
         width, height = stream.codec_context.width, stream.codec_context.height
@@ -267,7 +267,7 @@ VARIANTS: Final[dict[str, Variant]] = {
         f"variable rate {container}": Variant(f".{container}", partial(_copy, coding="h264_variable"))
         for container in ("mp4", "mkv", "avi", "ts", "flv")
     },
-    # Sound beside.
+    # With sound.
     "mp4 with sound": Variant(".mp4", partial(_with_sound, coding="h264_b", codec="aac")),
     "mkv with sound": Variant(".mkv", partial(_with_sound, coding="hevc_open", codec="aac")),
     "avi with sound": Variant(".avi", partial(_with_sound, coding="mpeg4_b", codec="mp2")),
@@ -279,7 +279,7 @@ VARIANTS: Final[dict[str, Variant]] = {
         ".mxf", partial(_with_sound, coding="mpeg2", codec="pcm_s16le", after="-ar 48000")
     ),
     "ogg with sound": Variant(".ogg", partial(_with_sound, coding="theora", codec="libvorbis")),
-    # Turned.
+    # Rotated or mirrored.
     "turned by 90": _turned(90, 1),
     "turned by 180": _turned(180, 2),
     "turned by 270": _turned(270, 3),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...storage.files import atomic_path, write_text
 from ..read import Run
+from ..run_folder import RunFolder
 from .markdown import markdown_table
 from .tables import COSTS, SCORES, failure_rows, stream_table
 
@@ -38,9 +39,10 @@ def write_report(run: Run, paths: Mapping[str, Path]) -> None:
 
     content = gather(run, paths)
     document = report_document(content)
-    _write_figures(run.folder / "figures", content)
-    write_text(run.folder / "report.md", to_markdown(document))
-    write_text(run.folder / "report.html", to_html(document))
+    folder = RunFolder(run.folder)
+    _write_figures(folder.figures, content)
+    write_text(folder.report_text, to_markdown(document))
+    write_text(folder.report_page, to_html(document))
 
 
 def _write_figures(folder: Path, content: Content) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from ..run_folder import RunFolder
 from .document import (
     Block,
     Bullets,
@@ -49,7 +51,8 @@ def _block(block: Block) -> str:
         case Chart(_, file, alt):
             return f"![{alt}]({file})"
         case MatrixBlock(matrix):
-            return f"![confusion matrix of {matrix.stream}](confusion_{matrix.stream}.png)"
+            picture = RunFolder(Path()).confusion(matrix.stream, ".png").name
+            return f"![confusion matrix of {matrix.stream}]({picture})"
         case Folded(summary, blocks):
             return "\n\n".join([f"### {_escaped(summary)}", *map(_block, blocks)])
         case Pictures(name, clips):

@@ -74,7 +74,7 @@ class MvExtractorBackend(Backend):
         seconds = self.pictures.seconds
         return ExportedPicture(
             index=index,
-            decode_index=int(self.coded_order[index]),
+            decode_index=int(self.decode_rank[index]),
             pts_seconds=None if seconds is None else float(seconds[index]),
             pict_type=_PICT_TYPES.get(kind, "P"),
             is_keyframe=bool(self.pictures.entry[index]),

@@ -103,7 +103,7 @@ class NativeBackend(Backend):
         return self._presented.frame_of
 
     @property
-    def coded_order(self) -> npt.NDArray[np.int64]:
+    def decode_rank(self) -> npt.NDArray[np.int64]:
         return self._presented.decode_rank
 
     @cached_property

@@ -1,0 +1,102 @@
+"""``moclip convert``: checkpoints of other projects as files of this program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import ConsoleReporter, err, print_json
+from .options import Json, WeightsOf
+from .videotext import model_spec
+
+__all__ = ["convert"]
+
+
+def convert(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) or MobileViCLIP, or of --model's "
+            "open_clip model (a tag too)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file of this program.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="mobileviclip-tiny, mobileviclip-small, or a model of open_clip."),
+    ] = "mobileviclip-small",
+    weights_of: WeightsOf = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Accept missing and unexpected tensors.")
+    ] = False,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="REGEX=REPLACEMENT on the file's names. Repeatable.")
+    ] = None,
+    fold: Annotated[bool, typer.Option("--fold", help="Write the folded form, for inference.")] = False,
+    json: Json = False,
+) -> None:
+    """Convert a checkpoint of another project to this program's format and report which tensors matched.
+
+    For a model of open_clip the file's header says how the weights were trained (--weights-of), so that
+    --pretrained FILE needs nothing beside it.
+
+    Example: moclip convert mobileviclip_small.pt --out small.safetensors
+    """
+    from ..appearance.settings import VIDEO_MODELS
+
+    if not model.startswith(VIDEO_MODELS):
+        if partial or rename or fold:
+            raise typer.BadParameter(f"--partial, --rename and --fold are for MobileViCLIP, not for {model}")
+        _convert_open_clip(checkpoint, out, model, weights_of, json)
+        return
+    if weights_of is not None:
+        raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
+    from ..mobileviclip import build, import_checkpoint, save_model, variant
+
+    network = build(variant(model_spec(model, "none", 0).name))
+    report = import_checkpoint(network, checkpoint, partial=partial, rename=_renamings(rename or []))
+    save_model(out, network.reparameterize() if fold else network)
+    if network.random:
+        ConsoleReporter().warn(f"{out}: {network.describe()}; every answer will say so")
+    if json:
+        print_json({"out": str(out), **vars(report), "random_parts": network.random_parts})
+        return
+    err.print(f"{out}: {report.summary()}", markup=False)
+    for kind, names in (("missing", report.missing), ("unexpected", report.unexpected)):
+        for name in names:
+            err.print(f"  {kind}: {name}", markup=False)
+
+
+def _renamings(entries: list[str]) -> list[tuple[str, str]]:
+    """(regular expression, replacement) of each --rename."""
+    renamings = []
+    for entry in entries:
+        pattern, sign, replacement = entry.partition("=")
+        if not pattern or not sign:
+            raise typer.BadParameter("--rename takes REGEX=REPLACEMENT")
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise typer.BadParameter(f"--rename {pattern!r} is no regular expression: {error}") from error
+        try:
+            expression.sub(replacement, "")  # parses the replacement even without a match
+        except (re.error, IndexError) as error:
+            raise typer.BadParameter(f"--rename {entry}: the replacement can't be used: {error}") from error
+        renamings.append((pattern, replacement))
+    return renamings
+
+
+def _convert_open_clip(checkpoint: Path, out: Path, model: str, weights_of: str | None, json: bool) -> None:
+    from ..appearance.open_clip import OpenClipEncoder
+
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
+    encoder = OpenClipEncoder(model, str(checkpoint), weights_of=weights_of)
+    encoder.save(out)
+    if json:
+        print_json({"out": str(out), "model": model, "configuration": encoder.configuration})
+        return
+    err.print(f"{out}: {encoder.describe()}", markup=False)
