@@ -30,6 +30,7 @@ from moclip_lite.results.report.document import Block, Paragraph, Table
 from moclip_lite.results.report.pictures import disagreements, draw_clip, select_pictures
 from moclip_lite.results.report.sections import report_document
 from moclip_lite.results.tensorboard import write_events
+from moclip_lite.results.write import with_encoder
 from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun
@@ -293,3 +294,19 @@ def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
     assert "only the heads are counted" in page.shown
     for words in ("GFLOPs", "0.00", " ms "):
         assert words not in page.shown
+
+
+def test_costs_of_heads_include_their_networks() -> None:
+    costs = {
+        Stream.MOTION: Cost(10, 10, 1.0, 1.0),
+        Stream.MOTION_HEAD: Cost(2, 2, 0.1, 0.1),
+        Stream.APPEARANCE: Cost(3, 3, 0.1, 0.1),
+        Stream.FUSION: Cost(5, 5, 0.5, 0.5),
+    }
+    total = with_encoder(costs, frame=Cost(100, 0, 2.0, 2.0), frames=4)
+    assert total == {
+        Stream.MOTION: Cost(10, 10, 1.0, 1.0),
+        Stream.MOTION_HEAD: Cost(12, 12, 1.1, 1.1),
+        Stream.APPEARANCE: Cost(103, 3, 8.1, 8.1),
+        Stream.FUSION: Cost(115, 15, 9.5, 9.5),
+    }
