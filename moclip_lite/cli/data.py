@@ -50,7 +50,7 @@ Recipes = Annotated[
 @app.command()
 def prepare(
     kind: Annotated[str, typer.Argument(help="folder, ucf101 or synthetic.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the clips go: OUT/RECIPE/CLASS/CLIP.mp4.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write: OUT/RECIPE/CLASS/CLIP.mp4.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
     splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
     recipe: Recipes = None,
@@ -61,21 +61,21 @@ def prepare(
     refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
     side: Annotated[
-        int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")
+        int | None, typer.Option(help="Without --recipe: scale the short side to this many pixels.")
     ] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="synthetic: seed.")] = 0,
     group_pattern: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own."
+            help="Regular expression with one group, stored in the manifest; ucf101 has its own groups."
         ),
     ] = None,
     skip_missing: SkipMissing = False,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
+    """Re-encode a data set with one or more recipes, or generate one; finished clips are skipped.
 
     Example: moclip dataset prepare ucf101 --root UCF-101 --splits ucfTrainTestlist --out data/ucf101
     """
@@ -181,7 +181,7 @@ def _print_summaries(summaries: list[dict[str, Any]], json: bool) -> None:
 
 
 def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
-    """Print the clips that were left out, with their reasons."""
+    """Print the clips that were left out, with the reasons."""
     from ..results.report import failure_rows
 
     if failures:
@@ -191,9 +191,9 @@ def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
 
 @app.command("list")
 def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
-    """List classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
+    """List classes, clips and groups of a data set; for a prepared one also frames, hours and splits.
 
-    Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
+    Example: moclip dataset list data/weizmann --set data.group_pattern='^(.+?)_'
     """
     from ..datasets.manifest import MANIFEST, read_manifest, summarize
 
@@ -317,7 +317,7 @@ def extract_features(
     cache: Cache = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a run's motion tokens and CLIP features to one file, to train heads without the videos.
+    """Write a run's motion tokens and CLIP features to one file, for training heads without the videos.
 
     The file holds all folds with their divisions; for a run of one stream it holds that stream.
 
