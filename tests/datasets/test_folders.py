@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.datasets import Clip
-from moclip_lite.datasets import load_folder
 from moclip_lite.cli import main
+from moclip_lite.datasets import Clip, load_folder
 from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.datasets.walk import VIDEO_SUFFIXES, find_videos
