@@ -28,7 +28,7 @@ __all__ = ["Recipe", "transcode"]
 log = logging.getLogger("mv_tools")
 
 _TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of containers with a time per picture
-_ENCODERS: Final = {"h264": "libx264", "mpeg4": "mpeg4"}
+_ENCODERS: Final = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +36,12 @@ class Recipe:
     """Encoder settings. The defaults suit motion features: each vector refers to the frame before.
 
     Attributes:
-        codec: "h264", or "mpeg4" for MPEG-4 Part 2 (what CoViAR and MoCLIP-Lite used).
+        codec: "h264", "hevc", or "mpeg4" for MPEG-4 Part 2 (what CoViAR and MoCLIP-Lite used).
         gop: frames from one I picture to the next.
         bframes: consecutive B pictures.
-        refs: reference pictures (H.264).
-        crf: quality for H.264, 0 (lossless) to 51; the quantiser for MPEG-4, 1 to 31.
-        preset: x264's preset.
+        refs: reference pictures (H.264, HEVC).
+        crf: quality for H.264 and HEVC, 0 (best) to 51; the quantiser for MPEG-4, 1 to 31.
+        preset: x264's or x265's preset.
         side: scale the short side to this many pixels; None keeps the size.
         threads: encoder threads; 0 for all cores.
     """
@@ -71,7 +71,7 @@ class Recipe:
 
     def keeps_times(self, target: Path) -> bool:
         """Whether pictures keep their times in a file with this name."""
-        return self.codec == "h264" and target.suffix in _TIMED_SUFFIXES
+        return self.codec != "mpeg4" and target.suffix in _TIMED_SUFFIXES
 
     def ffmpeg_arguments(self) -> dict[str, Any]:
         """Output arguments for ffmpeg-python."""
@@ -85,9 +85,21 @@ class Recipe:
         if self.codec == "h264":
             # No I pictures at scene cuts, so that the GOP is the recipe's.
             arguments |= {"crf": self.crf, "preset": self.preset, "refs": self.refs, "sc_threshold": 0}
+        elif self.codec == "hevc":
+            arguments |= {"crf": self.crf, "preset": self.preset, "tag:v": "hvc1"}
+            arguments["x265-params"] = self._x265_parameters()
         else:
             arguments |= {"q:v": max(1, min(self.crf, 31)), "sc_threshold": 1_000_000_000}
         return arguments
+
+    def _x265_parameters(self) -> str:
+        """Settings that libx265 takes from this option only."""
+        values = {"keyint": self.gop, "min-keyint": self.gop, "scenecut": 0, "open-gop": 0, "ref": self.refs}
+        values |= {"bframes": self.bframes, "b-adapt": 0, "log-level": 0}
+        parameters = [f"{name}={value}" for name, value in values.items()]
+        if self.threads == 1:
+            parameters += ["pools=none", "frame-threads=1"]
+        return ":".join(parameters)
 
 
 def transcode(

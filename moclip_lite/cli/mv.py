@@ -120,7 +120,7 @@ def show(
 def transcode(
     src: Annotated[Path, typer.Argument(help="A video file.")],
     dst: Annotated[Path, typer.Argument(help="The file to write; its ending chooses the container.")],
-    codec: Annotated[str, typer.Option(help="h264 or mpeg4.")] = "h264",
+    codec: Annotated[str, typer.Option(help="h264, hevc or mpeg4.")] = "h264",
     gop: Annotated[int, typer.Option(help="Frames from one I picture to the next.")] = 12,
     bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Number of reference pictures.")] = 1,

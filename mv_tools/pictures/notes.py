@@ -59,9 +59,10 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
         return [f"{empty} of {len(scan.packets)} packets show no picture" if empty > 0 else None]
     output = set(pictures.packet.tolist())
     frames = {info.frame: info.sample for info in reversed(scan.infos)}  # the first of two fields
-    missing = [
-        packet for packet in frames.values() if packet not in output and scan.packets.displayed[packet]
-    ]
+    hidden = {info.sample for info in scan.infos if not info.output}
+    displayed = scan.packets.displayed
+    missing = [n for n in frames.values() if n not in output and n not in hidden and displayed[n]]
+    missing += scan.headers.skipped_leading()
     first = int(pictures.packet[0])
     before = sum(packet < first for packet in missing)
     leading = len(missing) - before
@@ -73,6 +74,8 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
         f"{_count(leading, 'picture')} left out because the pictures that they refer to are missing"
         if leading
         else None,
+        f"{_count(len(hidden), 'picture')} not shown (pic_output_flag)" if hidden else None,
+        "layers above the base layer are left out (MV-HEVC or SHVC)" if scan.headers.has_layers else None,
     ]
 
 
