@@ -19,6 +19,7 @@ from support.run_files import STREAMS, modification_times
 from support.tables import read_rows
 
 
+@pytest.mark.usefixtures("grid_in_process")
 def test_ablation(generated: Path, trained: TrainedRun, tmp_path: Path) -> None:
     grid = tmp_path / "width.yaml"
     base = tmp_path / "base.yaml"

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ...datasets import VIDEO_SUFFIXES, shorten
+from ...datasets.clip import shorten
+from ...datasets.walk import VIDEO_SUFFIXES
 from ...errors import DataError, MoclipError
 from .duplicates import normalize_caption
 from .pairs import Pair
