@@ -1,4 +1,4 @@
-"""What only a parser of the syntax can tell of an H.264 stream and its pictures."""
+"""Properties of an H.264 stream and its pictures that the native parser reports."""
 
 from __future__ import annotations
 

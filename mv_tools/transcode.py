@@ -6,9 +6,6 @@ import errno
 import logging
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +21,7 @@ from .pictures.notes import stream_notes
 from .pictures.numbering import index_pictures
 from .pictures.packets import NO_PACKET, NO_PTS
 from .pictures.scan import StreamScan, scan_stream
-from .source import FORMATS, Source
+from .source import FORMATS, Source, utf8_path
 
 __all__ = ["Recipe", "transcode"]
 
@@ -201,7 +198,7 @@ def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> N
             f"transcoding needs {error.name}; pip install ffmpeg-python imageio-ffmpeg"
         ) from error
     source = original.source
-    with _utf8_name(source.path or Path(source.name)) as readable, _utf8_name(draft) as writable:
+    with utf8_path(source.path or Path(source.name)) as readable, utf8_path(draft) as writable:
         video = _filtered(
             ffmpeg.input(f"file:{readable}", **_input_options(original)).video, original, recipe
         )
@@ -252,20 +249,6 @@ def _scaled(video: Any, aspect: Fraction, side: int | None) -> Any:
             h=f"if(gt({width},ih),{side},2*round({side}*ih/({width})/2))",
         )
     return video if aspect == 1 else video.filter("scale", w=f"2*round({width}/2)", h="ih")
-
-
-@contextmanager
-def _utf8_name(path: Path) -> Iterator[Path]:
-    """The path, or a link to it if its name is not UTF-8, which ffmpeg-python refuses."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / f"link{path.suffix.encode('ascii', 'ignore').decode()}"
-            link.symlink_to(path.absolute())
-            yield link
-    else:
-        yield path
 
 
 def _error(messages: list[str], name: str, target: Path) -> Exception:

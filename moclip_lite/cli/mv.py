@@ -125,7 +125,7 @@ def transcode(
     bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Number of reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Quality, from 0 (lossless) to 51.")] = 20,
-    preset: Annotated[str, typer.Option(help="x264's preset.")] = "medium",
+    preset: Annotated[str, typer.Option(help="x264 preset: encoding speed against file size.")] = "medium",
     side: Annotated[int | None, typer.Option(help="Scale the short side to this many pixels.")] = None,
 ) -> None:
     """Re-encode a video with a given GOP.

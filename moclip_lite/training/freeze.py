@@ -10,7 +10,7 @@ __all__ = ["freeze"]
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Set evaluation mode and disable gradients permanently: ``train()`` has no effect on it, its parts and copies.
+    """Disable gradients and training mode permanently, for the module, its parts and their copies.
 
     Otherwise the BatchNorm statistics of a frozen backbone would change while a head is trained on it.
     """

@@ -47,7 +47,7 @@ class Backend(ABC):
     Attributes:
         skip_damage: leave damaged pictures out and note them, instead of raising.
         damaged: pictures left out so far, as an ordered set.
-        guessed: pictures given out so far that refer to lost ones, as an ordered set.
+        guessed: pictures returned so far that refer to lost ones, as an ordered set.
     """
 
     name: ClassVar[str]

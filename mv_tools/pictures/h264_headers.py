@@ -80,7 +80,7 @@ class H264HeaderReader:
             self.cached.append(packet)
 
     def finish(self) -> None:
-        """Read the headers of the packets that are left; an index without pictures counts as malformed."""
+        """Read the headers of the packets that are left; an index without pictures is malformed."""
         self._read_batch()
         if self.index is not None and not len(self.index):
             self.malformed = self.index.first_error or "the video stream holds no picture"

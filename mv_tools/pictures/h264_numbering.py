@@ -79,7 +79,7 @@ def h264_frames(scan: StreamScan) -> list[H264Frame]:
 def x264_needs_first_packet(scan: StreamScan) -> bool:
     """Whether the decoder has to see x264's message to decode the stream.
 
-    The message stands in the first packet. Builds before 151 deviate from the standard (4:4:4, CABAC, 8x8
+    The message is in the first packet. Builds before 151 deviate from the standard (4:4:4, CABAC, 8x8
     transform), which decoders work around. True without headers.
     """
     if scan.headers is None:

@@ -26,7 +26,7 @@ def export_notes(scan: StreamScan) -> list[str]:
         return []
     return [
         "fields are coded: the vectors that libavcodec exports do not say which ones count lines of a field, "
-        "so that vertical motion may come out halved; backend='native' tells them apart"
+        "so vertical motion may be half its length; backend='native' distinguishes them"
     ]
 
 
@@ -104,9 +104,11 @@ def _joined(pictures: PictureIndex) -> str | None:
     if not len(falls) or times is None:
         return None
     if np.allclose(times[-1] - times[0], pictures.seconds[-1] - pictures.seconds[0]):
-        return f"the time stamp at picture {int(falls[0])} is out of line; its neighbours' are used"
+        return (
+            f"the time stamp at picture {int(falls[0])} is out of order; the mean of its neighbours is used"
+        )
     places = ", ".join(str(i) for i in falls[:_MAX_PLACES].tolist())
-    return f"time stamps fall back at picture {places}: recordings were joined; times go on from there"
+    return f"time stamps decrease at picture {places}: recordings were joined; times continue from there"
 
 
 def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:

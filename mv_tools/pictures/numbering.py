@@ -1,7 +1,6 @@
 """Numbers the pictures of a scanned file as libavcodec outputs them.
 
-A packet is not always a picture: fields come in packets of their own, packets hold two pictures or
-none, and leading pictures of a recording that begins inside a group of pictures are not output. The
+A packet is not always a picture: fields may have separate packets, packets may hold two pictures or none, and leading pictures of a recording that begins inside a group of pictures are not output. The
 numbering is derived from slice headers (`h264_numbering`) or the rule of a codec (`packet_rules`) where they
 determine it; otherwise the stream is decoded.
 """
@@ -93,8 +92,8 @@ def _needs_first_packet(scan: StreamScan) -> bool:
 def _why_no_picture(scan: StreamScan, output: SegmentOutput) -> str:
     if scan.malformed is not None:
         return (
-            "no slice header can be read, as where a recording begins inside a group of pictures and the "
-            f"parameter sets stand before that ({scan.malformed})"
+            "no slice header can be read, for example because a recording begins inside a group of pictures, "
+            f"behind its parameter sets ({scan.malformed})"
         )
     if not any(frame.entry for frame in h264_frames(scan)) and not scan.packets.keyframe.any():
         return "the recording begins inside a group of pictures and ends before the next keyframe"

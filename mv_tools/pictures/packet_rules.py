@@ -1,4 +1,4 @@
-"""What a packet says of its picture, by codec: whether packets alone give the numbering.
+"""Rules by codec that recognise packets with exactly one displayed picture.
 
 A rule looks at a few bits of each packet. Where a packet is anything but one displayed picture, or where
 there is no rule, pictures are counted by decoding. Rules exist only for decoders that output a picture

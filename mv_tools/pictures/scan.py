@@ -1,4 +1,4 @@
-"""One pass over a file: its packets, and what they say of their pictures."""
+"""One pass over a file: its packets and the headers in them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StreamScan:
 
 
 class _PacketVisitor:
-    """Reads what the packets of a file say of their pictures, by its codec."""
+    """Reads the headers in the packets of a file, by its codec."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

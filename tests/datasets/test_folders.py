@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.cli import main
-from moclip_lite.datasets import VIDEO_SUFFIXES, Clip, find_videos, load_folder
+from moclip_lite.datasets import Clip, load_folder
 from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.settings import DataSettings
+from moclip_lite.datasets.walk import VIDEO_SUFFIXES, find_videos
 from moclip_lite.errors import DataError
 from moclip_lite.experiment.folds import divide
 from moclip_lite.storage.cache import FeatureCache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from moclip_lite.datasets import read_manifest
+from moclip_lite.datasets.manifest import read_manifest
 
 from support.cli import (
     FOLDER_YAML,

@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from moclip_lite.datasets import (
-    SyntheticSpec,
-    generate,
-    load_ucf101,
-    read_manifest,
-)
+from moclip_lite.datasets import SyntheticSpec, generate, load_ucf101
 from moclip_lite.datasets.clip import group_of
+from moclip_lite.datasets.manifest import read_manifest
 from moclip_lite.errors import DataError
 from moclip_lite.experiment.config import (
     Experiment,

@@ -39,8 +39,8 @@ def train_video_text(
 ) -> dict[str, Any]:
     """Train on pairs and write `folder`/model.safetensors and `folder`/metrics.json.
 
-    Under torchrun each process computes its part of every batch. The same call continues an interrupted training
-    from the folder's checkpoint.
+    Under torchrun each process computes its part of every batch. The same call continues an interrupted
+    training from the folder's checkpoint.
 
     Returns:
         The metrics.
@@ -105,8 +105,8 @@ def _describe(
 ) -> dict[str, Any]:
     """Description of what is trained on what, in plain values, with its digest.
 
-    It contains the pairs per step instead of the number of processes and each one's batch: two processes with 16
-    pairs each train as one with 32.
+    It contains the pairs per step instead of the number of processes and each one's batch: two processes with
+    16 pairs each train as one with 32.
     """
     chosen = {
         "spec": asdict(spec),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
 from ...streams import TABLE_ORDER, used_sections
 from ..paired import Difference
-from .content import Content
 from .document import (
     Block,
     Bullets,
@@ -28,6 +27,9 @@ from .document import (
 from .tables import COSTS, PUBLISHED, SCORES, failure_rows, interval_words, stream_table
 
 Level = tuple[float, list[str]]  # an accuracy, and the classes that have it
+
+if TYPE_CHECKING:
+    from .content import Content
 
 __all__ = ["DIFFERENCE_HEADER", "VERDICT_RULE", "difference_cells", "report_document"]
 
@@ -85,7 +87,8 @@ def _summary(content: Content) -> str:
     parts = [f"{classes} classes ({guess}).", interval_words(metrics)]
     if content.run.training:
         parts.append(
-            "Weights were selected on validation clips taken from the training part; the test clips were used once."
+            "Weights were selected on validation clips taken from the training part; the test clips were used "
+            "once."
         )
     if "clip" in used_sections(content.run.streams):
         parts.append(f"Appearance features: {metrics.appearance_weights or 'unknown'}.")
@@ -102,7 +105,8 @@ def _scores(content: Content) -> list[Block]:
     return [
         table,
         Paragraph(
-            "Ceiling: the highest accuracy that the stream's input allows on generated clips, whose classes are pairs of a texture and a motion."
+            "Ceiling: the highest accuracy that the stream's input allows on generated clips, whose classes are "
+            "pairs of a texture and a motion."
         ),
     ]
 
@@ -207,8 +211,8 @@ def _motion_effect(content: Content) -> list[Block]:
     if len(blocks) > 1:
         blocks.append(
             Paragraph(
-                "Left: the clip's frame with the most motion. Right: that motion; the hue shows its direction, "
-                "arrows are three times its length. Clips with the highest scores, one per class first."
+                "Left: the clip's frame with the most motion. Right: that motion; the hue shows its "
+                "direction, arrows are three times its length. Clips with the highest scores, one per class first."
             )
         )
     return blocks

@@ -1,7 +1,7 @@
 """Motion without decoding: the native parser of H.264 (rust/h264mv).
 
 Pictures are parsed down to their vectors; no sample is reconstructed. Each vector comes with its
-reference index and the reference's PicOrderCnt. Field pictures are pictures of their own.
+reference index and the reference's PicOrderCnt. Each field picture is a picture.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class NativeBackend(Backend):
             )
         if scan.unsupported is not None:
             raise OtherBackend(f"{name}: {scan.unsupported}", expected=False)
-        _ = self.pictures  # says what is wrong where libavcodec can't read it either
+        _ = self.pictures  # raises the cause if libavcodec can't read it either
         raise OtherBackend(f"{name}: {scan.malformed}", expected=False)
 
     def save_index(self, path: Path) -> None:

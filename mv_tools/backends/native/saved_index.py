@@ -163,7 +163,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _fingerprint(source: Source) -> str:
-    """Digest of a file's size, both ends and parts between them; tells files apart without reading all."""
+    """Digest of a file's size, both ends and parts between them; distinguishes files without reading them completely."""
     size = source.size
     parts = [(0, _END_BYTES), (max(0, size - _END_BYTES), _END_BYTES)]
     parts += [(size * i // _FINGERPRINT_PARTS, _PART_BYTES) for i in range(1, _FINGERPRINT_PARTS)]
@@ -223,7 +223,7 @@ def _check_identity(tensors: Tensors, metadata: dict[str, str], source: Source) 
 
 
 def _check_packets(packets: PacketIndex, headers: StreamIndex) -> None:
-    """Check what holds for each scan, whatever the digest says."""
+    """Check properties of each valid scan, even if the digest matches."""
     count = len(packets)
     lengths = {len(getattr(packets, name)) for name in _PACKET_COLUMNS}
     if not count or lengths != {count} or not 0 < packets.time_base <= _MAX_TICK_SECONDS:
