@@ -9,16 +9,8 @@ import pytest
 
 from mv_tools import MotionDecoder
 
-from support.broken_files import (
-    BROKEN,
-    resized_file,
-    variable_rate,
-)
-from support.cli import (
-    assert_ok,
-    assert_refused,
-    moclip,
-)
+from support.broken_files import BROKEN, resized_file, variable_rate
+from support.cli import assert_ok, assert_refused, moclip
 from support.clips import H264, encode, panning
 
 

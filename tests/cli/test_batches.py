@@ -15,16 +15,7 @@ from moclip_lite.datasets.walk import VIDEO_SUFFIXES, video_files
 from moclip_lite.errors import DataError
 from moclip_lite.mobileviclip.training.table import read_pairs
 
-from support.cli import (
-    MOTION_ONLY,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import MOTION_ONLY, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
 
 def test_every_file_ending_is_processed_or_reported(tmp_path: Path) -> None:

@@ -23,16 +23,7 @@ from moclip_lite.storage.cache import FeatureCache
 from mv_tools import transcode
 
 from support.broken_files import BROKEN
-from support.cli import (
-    MOTION_ONLY,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import MOTION_ONLY, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
 STRANGE = os.fsdecode(b"caf\xe9.mp4")
 LONG = "映" * 83 + ".mp4"  # 253 bytes, 87 characters

@@ -8,13 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from support.cli import (
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    moclip,
-    sets,
-)
+from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
 from support.run_files import STREAMS, modification_times
 from support.tables import read_rows
 

@@ -7,15 +7,7 @@ from pathlib import Path
 
 from moclip_lite.datasets.manifest import read_manifest
 
-from support.cli import (
-    FOLDER_YAML,
-    QUICK,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, QUICK, assert_ok, assert_refused, class_folders, moclip, sets
 from support.clips import encode, panning
 from support.tables import read_rows
 

@@ -20,12 +20,7 @@ from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.mobileviclip import (
-    VARIANTS,
-    create_mobileviclip,
-    load_model,
-    save_model,
-)
+from moclip_lite.mobileviclip import VARIANTS, create_mobileviclip, load_model, save_model
 from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.sampling import frame_positions
 from mv_tools import read_rgb_at

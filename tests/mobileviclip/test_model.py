@@ -11,12 +11,7 @@ import torch
 from torch import nn
 
 from moclip_lite.errors import ConfigError
-from moclip_lite.mobileviclip import (
-    MobileViCLIP,
-    build,
-    create_mobileviclip,
-    variant,
-)
+from moclip_lite.mobileviclip import MobileViCLIP, build, create_mobileviclip, variant
 from moclip_lite.mobileviclip.temporal import JointAttention, TemporalMixer, TemporalPositions
 from moclip_lite.mobileviclip.video import create_trunk
 

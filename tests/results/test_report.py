@@ -11,19 +11,8 @@ from PIL import Image
 
 from moclip_lite.results.confusion import save_confusion_png
 from moclip_lite.results.metrics import Cost
-from moclip_lite.results.read import (
-    ClipKey,
-    Prediction,
-    Run,
-    load_run,
-)
-from moclip_lite.results.report import (
-    SCORES,
-    failure_rows,
-    markdown_table,
-    stream_table,
-    write_report,
-)
+from moclip_lite.results.read import ClipKey, Prediction, Run, load_run
+from moclip_lite.results.report import SCORES, failure_rows, markdown_table, stream_table, write_report
 from moclip_lite.results.report.charts import curves_svg
 from moclip_lite.results.report.content import gather
 from moclip_lite.results.report.document import Block, Paragraph, Table
