@@ -3,8 +3,8 @@
     python benchmarks/fusion_epoch.py
 
 9,537 clips, 101 classes, motion features of the small network and 8 x 512 appearance features, all generated.
-Compared with an epoch of scikit-learn's MLPClassifier in the same run: the same hidden layer and batch, on the same
-concatenated features.
+Compared with an epoch of scikit-learn's MLPClassifier in the same run: the same hidden layer and batch, on
+the same concatenated features.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def main() -> None:
         result = fit(head, HeadFeed(head, train, val, 64, 0), settings, seed=0, device=torch.device("cpu"))
         seconds = result.seconds / EPOCHS
         print(
-            f"{name:28} {seconds:6.2f} s per epoch, validation included; {reference / seconds:.1f}x the peer's speed"
+            f"{name:28} {seconds:6.2f} s per epoch, validation included; "
+            f"{reference / seconds:.1f}x the peer's speed"
         )
 
 

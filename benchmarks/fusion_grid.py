@@ -1,10 +1,10 @@
-"""The grid of fusion variants on features of UCF101's size: time, memory and table.
+"""Grid of fusion heads on generated features of UCF101's size: time, memory and table.
 
     python benchmarks/fusion_grid.py [--out FOLDER]
 
 13,320 clips in 101 classes and 25 groups, three splits, 16 motion tokens of 192 and 8 frames of 512
-per clip, all generated: pairs of classes look alike and differ in motion, groups have a look of
-their own. Eight heads x 3 seeds on split 1, through ``moclip ablate``. Peer in the same run:
+per clip: pairs of classes have equal appearance and different motion, and each group has its own
+appearance. Eight heads x 3 seeds on split 1, through ``moclip ablate``. Compared in the same run with
 scikit-learn's MLPClassifier of the same size on the averaged features, one seed.
 """
 
@@ -33,9 +33,9 @@ def dataset() -> VideoDataset:
     labels = tuple(f"class{i:03d}" for i in range(CLASSES))
     clips = []
     for number in range(CLIPS):
-        label, take = labels[number % CLASSES], number // CLASSES
-        group = f"{label}_g{take % GROUPS + 1:02d}"
-        name = f"{label}/v_{group}_c{take // GROUPS + 1:02d}.avi"
+        label, index = labels[number % CLASSES], number // CLASSES
+        group = f"{label}_g{index % GROUPS + 1:02d}"
+        name = f"{label}/v_{group}_c{index // GROUPS + 1:02d}.avi"
         clips.append(Clip(Path(name), name, label, group))
     official = {}
     for split in range(3):
@@ -50,30 +50,32 @@ def features(data: VideoDataset, seed: int = 0) -> tuple[np.ndarray, np.ndarray,
     rng = np.random.default_rng(seed)
     label = np.array([data.labels.index(c.label) for c in data.clips])
     group = np.unique([c.group for c in data.clips], return_inverse=True)[1]
-    looks = rng.normal(size=(CLASSES // 2 + 1, APPEARANCE))[np.arange(CLASSES) // 2]
-    looks += 0.15 * rng.normal(size=(CLASSES, APPEARANCE))
-    text = looks + 0.5 * rng.normal(size=looks.shape)
-    moves = rng.normal(size=(CLASSES, MOTION))
-    scene = rng.normal(size=(group.max() + 1, APPEARANCE))
-    appearance = 0.15 * looks[label] + 0.6 * scene[group]
+    class_appearance = rng.normal(size=(CLASSES // 2 + 1, APPEARANCE))[np.arange(CLASSES) // 2]
+    class_appearance += 0.15 * rng.normal(size=(CLASSES, APPEARANCE))
+    text = class_appearance + 0.5 * rng.normal(size=class_appearance.shape)
+    class_motion = rng.normal(size=(CLASSES, MOTION))
+    group_appearance = rng.normal(size=(group.max() + 1, APPEARANCE))
+    appearance = 0.15 * class_appearance[label] + 0.6 * group_appearance[group]
     appearance = appearance[:, None] + rng.normal(size=(CLIPS, FRAMES, APPEARANCE))
-    style = rng.normal(size=(group.max() + 1, MOTION))
-    motion = (0.15 * moves[label] + 0.9 * style[group])[:, None] + rng.normal(size=(CLIPS, SEGMENTS, MOTION))
+    group_motion = rng.normal(size=(group.max() + 1, MOTION))
+    motion = (0.15 * class_motion[label] + 0.9 * group_motion[group])[:, None] + rng.normal(
+        size=(CLIPS, SEGMENTS, MOTION)
+    )
     text /= np.linalg.norm(text, axis=1, keepdims=True)
     return motion.astype(np.float32), appearance.astype(np.float32), text.astype(np.float32)
 
 
-def peer(data: VideoDataset, motion: np.ndarray, appearance: np.ndarray) -> None:
+def mlp_classifier(data: VideoDataset, motion: np.ndarray, appearance: np.ndarray) -> None:
     train, _ = data.official["split1"]
     joined = np.concatenate([motion.mean(axis=1), appearance.mean(axis=1)], axis=1)
     label = np.array([data.labels.index(c.label) for c in data.clips])
-    learn = np.array([c.name in train for c in data.clips])
+    training = np.array([c.name in train for c in data.clips])
     started = time.perf_counter()
     model = MLPClassifier(
         (512,), batch_size=64, early_stopping=True, n_iter_no_change=8, max_iter=40, random_state=0
     )
-    model.fit(joined[learn], label[learn])
-    top1 = 100 * model.score(joined[~learn], label[~learn])
+    model.fit(joined[training], label[training])
+    top1 = 100 * model.score(joined[~training], label[~training])
     print(
         f"scikit-learn MLPClassifier, one seed: {top1:.1f} % in {time.perf_counter() - started:.0f} s",
         flush=True,
@@ -82,7 +84,7 @@ def peer(data: VideoDataset, motion: np.ndarray, appearance: np.ndarray) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, help="keep the results there")
+    parser.add_argument("--out", type=Path, help="folder for the results")
     parser.add_argument("--workers", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -92,10 +94,16 @@ def main() -> None:
         motion, appearance, text = features(data)
         save_features(file, data, motion, appearance, text)
         print(f"{CLIPS} clips, {file.stat().st_size / 1e6:.0f} MB of features", flush=True)
-        peer(data, motion, appearance)
+        mlp_classifier(data, motion, appearance)
         del motion, appearance
-        settings = ("data.kind=features", "data.protocol=official", "data.splits=[1]", f"data.root={file}",
-                    f"cache.dir={Path(scratch) / 'cache'}", "run.streams=[appearance,fusion]")  # fmt: skip
+        settings = (
+            "data.kind=features",
+            "data.protocol=official",
+            "data.splits=[1]",
+            f"data.root={file}",
+            f"cache.dir={Path(scratch) / 'cache'}",
+            "run.streams=[appearance,fusion]",
+        )
         words = [sys.executable, "-m", "moclip_lite", "ablate", str(GRID), "--out", str(out)]
         words += [part for setting in settings for part in ("--set", setting)] + [
             "--workers",

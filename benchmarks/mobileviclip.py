@@ -2,19 +2,20 @@
 
     python benchmarks/mobileviclip.py [--threads 1] [--repeat 3]
 
-All weights are random. The time is the least CPU time of the repeats; models take turns, so that other load affects
-all alike. Multiply-adds of matrix products and convolutions are counted in a forward pass. "MobileCLIP" is
-the same image model applied to each frame, folded, and the mean. "With text" adds the parameters of the text tower.
+All weights are random. The time is the least CPU time of the repeats; models take turns, so that other load
+affects all alike. Multiply-adds of matrix products and convolutions are counted in a forward pass.
+"MobileCLIP" is the same image model applied to each frame, folded, and the mean. "With text" adds the
+parameters of the text tower.
 
-The InternVideo2 stand-ins have the shape of the published towers: vision transformers of size S (384 wide, 12 layers,
-6 heads) and L (1024, 24, 16) with 14-pixel patches on 8 frames of 224 x 224, joint attention over 2,048 patches and a
-class token, attention pooling to 768 and a projection to 512. They lack the norms of queries and keys and the layer
-scales, which makes them faster. With these towers the published totals, 133 and 644 M, fit text
-towers of BERT's base and large size, which are counted here.
+The InternVideo2 stand-ins have the shape of the published towers: vision transformers of size S (384 wide, 12
+layers, 6 heads) and L (1024, 24, 16) with 14-pixel patches on 8 frames of 224 x 224, joint attention over
+2,048 patches and a class token, attention pooling to 768 and a projection to 512. They lack the norms of
+queries and keys and the layer scales, which makes them faster. With these towers the published totals, 133
+and 644 M, fit text towers of BERT's base and large size, which are counted here.
 
-The paper's ratios to small, 6.7 and 55, were measured on a tablet. A CPU does 45 to 60 G multiply-adds per second both
-with small and with plain transformers, so that times are proportional to multiply-adds: S14 needs 1.3 times
-those of small, L14 13 times.
+The paper's ratios to small, 6.7 and 55, were measured on a tablet. A CPU does 45 to 60 G multiply-adds per
+second both with small and with plain transformers, so that times are proportional to multiply-adds: S14 needs
+1.3 times those of small, L14 13 times.
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ def report(models: dict[str, Candidate], seconds: dict[str, float]) -> None:
     for name, model in models.items():
         print(
             f"{name:28}{model.tower / 1e6:8.1f}{model.total / 1e6:10.1f}{model.operations / 1e9:8.1f}"
-            f"{model.operations / models[small[1]].operations:9.2f}{model.operations / 1e9 / seconds[name]:7.0f}"
+            f"{model.operations / models[small[1]].operations:9.2f}"
+            f"{model.operations / 1e9 / seconds[name]:7.0f}"
             f"{1e3 * seconds[name]:8.0f}"
             + "".join(f"{seconds[name] / seconds[form]:13.2f}x" for form in small)
         )

@@ -2,9 +2,9 @@
 
     python benchmarks/threads.py --busy 2
 
-Each row is measured in a separate process, because OpenMP reads its policy once. Rows take turns, so that other load
-affects all alike. `--busy N` keeps N other processes computing meanwhile. Printed: the median step in seconds over all
-rounds, and the range of the rounds' medians.
+Each row is measured in a separate process, because OpenMP reads its policy once. Rows take turns, so that
+other load affects all alike. `--busy N` keeps N other processes computing meanwhile. Printed: the median step
+in seconds over all rounds, and the range of the rounds' medians.
 """
 
 from __future__ import annotations

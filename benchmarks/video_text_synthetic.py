@@ -2,11 +2,11 @@
 
     python benchmarks/video_text_synthetic.py [--out FOLDER] [--epochs 9]
 
-Clips of 8 frames (the central 32 x 32 of 64 x 64 pixels) show one of 4 textures, tinted in one of 3 colours, in one of
-5 motions. The caption names all three, which gives 60 captions. A reduced model (4 stages of 24 to 96 channels, a text
-tower 64 wide, both trained) learns on 48 clips of each, once with and once without temporal modules. Retrieval is
-tested on new clips: 50 captions, 50 clips, one of each. Reported, in percent: R@1 of captions, and how
-often the first hit's words for motion, texture and colour are correct.
+Clips of 8 frames (the central 32 x 32 of 64 x 64 pixels) show one of 4 textures, tinted in one of 3 colours,
+in one of 5 motions. The caption names all three, which gives 60 captions. A reduced model (4 stages of 24 to
+96 channels, a text tower 64 wide, both trained) learns on 48 clips of each, once with and once without
+temporal modules. Retrieval is tested on new clips: 50 captions, 50 clips, one of each. Reported, in percent:
+R@1 of captions, and how often the first hit's words for motion, texture and colour are correct.
 
 Measured (seed 0, one thread of a busy machine, 24 and 20 minutes wall, 409 and 387 s CPU):
 

@@ -33,7 +33,7 @@ from .rgb import (
     read_keyframes,
     read_rgb_at,
 )
-from .stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
+from .stream_info import Damage, HevcPictureStatistics, PictureHeader, PictureStatistics, StreamParameters
 from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 from .transcode import Recipe, transcode
 from .write import write_motion
@@ -47,6 +47,7 @@ __all__ = [
     "Damage",
     "Display",
     "GopLengths",
+    "HevcPictureStatistics",
     "MalformedStream",
     "MotionDecoder",
     "MotionError",

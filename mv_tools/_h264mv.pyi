@@ -1,4 +1,4 @@
-"""Native H.264 motion parser, used by `backend="native"`."""
+"""Native motion parsers of H.264 and HEVC, used by `backend="native"`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
@@ -85,6 +85,9 @@ class PictureInfo:
     @property
     def cabac(self) -> bool: ...
     @property
+    def output(self) -> bool:
+        """pic_output_flag of HEVC; True for H.264."""
+    @property
     def nal_bits(self) -> int: ...
     @property
     def coded_width(self) -> int: ...
@@ -157,12 +160,18 @@ class Picture:
 class Decoder:
     """Parser of pictures from access units, in decoding order.
 
-    `extradata` is an avcC record or Annex B parameter sets; `length_size` 0 means Annex B samples.
+    `extradata` is an avcC or hvcC record or Annex B parameter sets; `length_size` 0 means Annex B samples.
     Without `intra`, slice data of I pictures are not parsed: they have no motion.
     """
 
     def __new__(
-        cls, *, threads: int = 1, length_size: int = 0, extradata: bytes | None = None, intra: bool = True
+        cls,
+        *,
+        codec: str = "h264",
+        threads: int = 1,
+        length_size: int = 0,
+        extradata: bytes | None = None,
+        intra: bool = True,
     ) -> Decoder: ...
     def push(self, sample: bytes, number: int) -> list[Picture]:
         """Parse an access unit; return the pictures that are ready."""
@@ -178,10 +187,12 @@ class Decoder:
 class StreamIndex:
     """Headers of a stream's pictures; chosen ones can be parsed. Positions are in decoding order."""
 
-    def __new__(cls, *, length_size: int = 0, extradata: bytes | None = None) -> StreamIndex: ...
+    def __new__(
+        cls, *, codec: str = "h264", length_size: int = 0, extradata: bytes | None = None
+    ) -> StreamIndex: ...
     def __len__(self) -> int: ...
     @staticmethod
-    def from_log(log: bytes, *, length_size: int) -> StreamIndex:
+    def from_log(log: bytes, *, codec: str = "h264", length_size: int) -> StreamIndex:
         """Rebuild the index that returned `log`, which may be damaged."""
     def log(self) -> bytes:
         """The index in saved form: the starts of all NAL units."""
@@ -189,6 +200,11 @@ class StreamIndex:
         """Add access units numbered from `first`."""
     def errors(self) -> list[tuple[int, str]]:
         """Slices that could not be added to a picture: sample number and error."""
+    def skipped_leading(self) -> list[int]:
+        """Sample numbers of RASL pictures of HEVC that are not decoded: pictures that they refer to are missing."""
+    @property
+    def has_layers(self) -> bool:
+        """Whether layers above the base layer are left out (HEVC)."""
     def poc_interval(self) -> int:
         """The most common difference in PicOrderCnt between consecutive frames."""
     @property

@@ -1,7 +1,7 @@
 """Accumulated motion: each block traced back to the I picture of its GOP.
 
 The representation of CoViAR (Wu et al., CVPR 2018, section 3.2), with quarter-sample precision
-kept: positions are followed in fractions of a pixel and only the look-up is by block.
+kept: positions are traced in fractions of a pixel; only the look-up is by block.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from .pictures.notes import export_notes, stream_notes
 from .pictures.packets import PacketIndex
 from .pictures.scan import StreamScan
 from .source import Source, SourceLike
-from .stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
+from .stream_info import AnyPictureStatistics, Damage, PictureHeader, StreamParameters
 
 __all__ = ["MotionDecoder", "OnDamage", "Order"]
 
@@ -202,7 +202,7 @@ class MotionDecoder:
 
     def described(
         self, indices: Sequence[int] | None = None
-    ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+    ) -> Iterator[tuple[MotionFrame, AnyPictureStatistics | None]]:
         """Pictures in presentation order, each with its counts of macroblocks, partitions and blocks.
 
         The counts are None unless the backend is "native".

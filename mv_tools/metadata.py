@@ -117,7 +117,7 @@ def read_metadata(
             properties = StreamProperties.of(stream)
             coded = coded_size(context.width, context.height, context.coded_width, context.coded_height)
     if properties.width < 1 or properties.height < 1:
-        raise MalformedStream(f"{source.name}: the video stream gives no picture size")
+        raise MalformedStream(f"{source.name}: the video stream has no picture size")
     seconds = pictures.duration
     if seconds is None and properties.rate:
         seconds = len(pictures) / float(properties.rate)

@@ -13,7 +13,7 @@ from .decoder import MotionDecoder
 from .errors import ArgumentError, UnsupportedStream
 from .motion import MotionFrame, flow, inter_mask
 from .source import SourceLike
-from .stream_info import Damage, PictureHeader, PictureStatistics
+from .stream_info import AnyPictureStatistics, Damage, PictureHeader
 from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 
 __all__ = ["DEFAULT_SAMPLE", "probe"]
@@ -39,6 +39,14 @@ _AREAS: Final = {
     "intra": (("intra", 16),),
 }
 """How motion is coded: counts of PictureStatistics, each with the number of its 4x4 blocks."""
+
+_HEVC_AREAS: Final = {
+    "skipped": (("skipped", 1),),
+    "merge": (("merged", 1),),
+    "AMVP": (("predicted", 1),),
+    "intra": (("intra", 1),),
+}
+"""The same of HevcPictureStatistics."""
 
 _PREDICTION: Final = {
     "intra": (("blocks_without_motion", 1),),
@@ -142,11 +150,11 @@ class _MotionTotals:
     """Sums over the motion of pictures."""
 
     def __init__(self) -> None:
-        self.statistics: dict[str, list[PictureStatistics]] = defaultdict(list)
+        self.statistics: dict[str, list[AnyPictureStatistics]] = defaultdict(list)
         self._predicted = 0
         self._inter = self._mean = self._longest = 0.0
 
-    def add(self, frame: MotionFrame, statistics: PictureStatistics | None) -> None:
+    def add(self, frame: MotionFrame, statistics: AnyPictureStatistics | None) -> None:
         if statistics is not None:
             self.statistics[frame.pict_type].append(statistics)
         if frame.pict_type == "I":
@@ -173,10 +181,10 @@ class _MotionTotals:
 
 
 def _shares(
-    pictures: list[PictureStatistics], counts: Mapping[str, Iterable[tuple[str, int]]]
+    pictures: list[AnyPictureStatistics], counts: Mapping[str, Iterable[tuple[str, int]]]
 ) -> dict[str, float]:
     """Percent of the 4x4 blocks of pictures."""
-    total = sum(16 * picture.macroblocks for picture in pictures)
+    total = sum(picture.blocks for picture in pictures)
     return {
         name: 100
         * sum(size * int(getattr(picture, part)) for picture in pictures for part, size in parts)
@@ -214,7 +222,7 @@ def _summarize_pictures(
         sample=len(chosen),
         **totals.figures(),
         bits=_bits(decoder, headers, by_type),
-        areas=totals.shares(_AREAS),
+        areas=totals.shares(_HEVC_AREAS if decoder.metadata.codec == "hevc" else _AREAS),
         prediction=totals.shares(_PREDICTION),
         open_gops=_open_gops(decoder, keyframes),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
 
-__all__ = ["FORMATS", "Source", "SourceLike", "open_video"]
+__all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path"]
 
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
 
@@ -151,3 +152,17 @@ def open_video(
         if stream.codec_context is None:
             raise UnsupportedStream(f"{source.name}: no decoder for this video codec")
         yield container, stream
+
+
+@contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """The path, or a link to it if its name is not UTF-8, for libraries that refuse such names."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"link{path.suffix.encode('ascii', 'ignore').decode()}"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path

@@ -1,11 +1,18 @@
-"""What only a parser of the syntax can tell of an H.264 stream and its pictures."""
+"""Properties of an H.264 stream and its pictures that the native parser reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Damage", "PictureHeader", "PictureStatistics", "StreamParameters"]
+__all__ = [
+    "AnyPictureStatistics",
+    "Damage",
+    "HevcPictureStatistics",
+    "PictureHeader",
+    "PictureStatistics",
+    "StreamParameters",
+]
 
 PictType: TypeAlias = Literal["I", "P", "B"]
 Structure: TypeAlias = Literal["frame", "top", "bottom"]
@@ -66,7 +73,7 @@ class PictureHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureStatistics:
-    """Counts of one picture.
+    """Counts of one H.264 picture.
 
     Attributes:
         macroblocks: all macroblocks: `intra` + `skipped` + `inter`.
@@ -99,3 +106,52 @@ class PictureStatistics:
     blocks_list0: int
     blocks_list1: int
     blocks_bipredicted: int
+
+    @property
+    def blocks(self) -> int:
+        """4x4 blocks of the picture."""
+        return 16 * self.macroblocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class HevcPictureStatistics:
+    """Counts of one HEVC picture. All but `coding_units` count 4x4 luma blocks.
+
+    Attributes:
+        coding_units: coding units of all sizes.
+        intra: intra coding units, `pcm` included.
+        pcm: coding units with pcm_flag.
+        skipped: coding units with cu_skip_flag.
+        merged: prediction units with merge_flag that are not skipped.
+        predicted: prediction units with coded motion vector differences.
+        part_2Nx2N ... part_nRx2N: inter coding units that are not skipped, by PartMode (table 7-10).
+        blocks_without_motion: blocks that use no list (intra).
+        blocks_list0, blocks_list1, blocks_bipredicted: blocks that use one list or both.
+    """
+
+    coding_units: int
+    intra: int
+    pcm: int
+    skipped: int
+    merged: int
+    predicted: int
+    part_2Nx2N: int  # noqa: N815  # the standard's names
+    part_2NxN: int  # noqa: N815
+    part_Nx2N: int  # noqa: N815
+    part_NxN: int  # noqa: N815
+    part_2NxnU: int  # noqa: N815
+    part_2NxnD: int  # noqa: N815
+    part_nLx2N: int  # noqa: N815
+    part_nRx2N: int  # noqa: N815
+    blocks_without_motion: int
+    blocks_list0: int
+    blocks_list1: int
+    blocks_bipredicted: int
+
+    @property
+    def blocks(self) -> int:
+        """4x4 blocks of the picture."""
+        return self.blocks_without_motion + self.blocks_list0 + self.blocks_list1 + self.blocks_bipredicted
+
+
+AnyPictureStatistics: TypeAlias = PictureStatistics | HevcPictureStatistics

@@ -6,9 +6,6 @@ import errno
 import logging
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,14 +21,14 @@ from .pictures.notes import stream_notes
 from .pictures.numbering import index_pictures
 from .pictures.packets import NO_PACKET, NO_PTS
 from .pictures.scan import StreamScan, scan_stream
-from .source import FORMATS, Source
+from .source import FORMATS, Source, utf8_path
 
 __all__ = ["Recipe", "transcode"]
 
 log = logging.getLogger("mv_tools")
 
 _TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of containers with a time per picture
-_ENCODERS: Final = {"h264": "libx264", "mpeg4": "mpeg4"}
+_ENCODERS: Final = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +36,12 @@ class Recipe:
     """Encoder settings. The defaults suit motion features: each vector refers to the frame before.
 
     Attributes:
-        codec: "h264", or "mpeg4" for MPEG-4 Part 2 (what CoViAR and MoCLIP-Lite used).
+        codec: "h264", "hevc", or "mpeg4" for MPEG-4 Part 2 (what CoViAR and MoCLIP-Lite used).
         gop: frames from one I picture to the next.
         bframes: consecutive B pictures.
-        refs: reference pictures (H.264).
-        crf: quality for H.264, 0 (lossless) to 51; the quantiser for MPEG-4, 1 to 31.
-        preset: x264's preset.
+        refs: reference pictures (H.264, HEVC).
+        crf: quality for H.264 and HEVC, 0 (best) to 51; the quantiser for MPEG-4, 1 to 31.
+        preset: x264's or x265's preset.
         side: scale the short side to this many pixels; None keeps the size.
         threads: encoder threads; 0 for all cores.
     """
@@ -74,7 +71,7 @@ class Recipe:
 
     def keeps_times(self, target: Path) -> bool:
         """Whether pictures keep their times in a file with this name."""
-        return self.codec == "h264" and target.suffix in _TIMED_SUFFIXES
+        return self.codec != "mpeg4" and target.suffix in _TIMED_SUFFIXES
 
     def ffmpeg_arguments(self) -> dict[str, Any]:
         """Output arguments for ffmpeg-python."""
@@ -88,9 +85,21 @@ class Recipe:
         if self.codec == "h264":
             # No I pictures at scene cuts, so that the GOP is the recipe's.
             arguments |= {"crf": self.crf, "preset": self.preset, "refs": self.refs, "sc_threshold": 0}
+        elif self.codec == "hevc":
+            arguments |= {"crf": self.crf, "preset": self.preset, "tag:v": "hvc1"}
+            arguments["x265-params"] = self._x265_parameters()
         else:
             arguments |= {"q:v": max(1, min(self.crf, 31)), "sc_threshold": 1_000_000_000}
         return arguments
+
+    def _x265_parameters(self) -> str:
+        """Settings that libx265 takes from this option only."""
+        values = {"keyint": self.gop, "min-keyint": self.gop, "scenecut": 0, "open-gop": 0, "ref": self.refs}
+        values |= {"bframes": self.bframes, "b-adapt": 0, "log-level": 0}
+        parameters = [f"{name}={value}" for name, value in values.items()]
+        if self.threads == 1:
+            parameters += ["pools=none", "frame-threads=1"]
+        return ":".join(parameters)
 
 
 def transcode(
@@ -201,7 +210,7 @@ def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> N
             f"transcoding needs {error.name}; pip install ffmpeg-python imageio-ffmpeg"
         ) from error
     source = original.source
-    with _utf8_name(source.path or Path(source.name)) as readable, _utf8_name(draft) as writable:
+    with utf8_path(source.path or Path(source.name)) as readable, utf8_path(draft) as writable:
         video = _filtered(
             ffmpeg.input(f"file:{readable}", **_input_options(original)).video, original, recipe
         )
@@ -252,20 +261,6 @@ def _scaled(video: Any, aspect: Fraction, side: int | None) -> Any:
             h=f"if(gt({width},ih),{side},2*round({side}*ih/({width})/2))",
         )
     return video if aspect == 1 else video.filter("scale", w=f"2*round({width}/2)", h="ih")
-
-
-@contextmanager
-def _utf8_name(path: Path) -> Iterator[Path]:
-    """The path, or a link to it if its name is not UTF-8, which ffmpeg-python refuses."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        with tempfile.TemporaryDirectory() as folder:
-            link = Path(folder) / f"link{path.suffix.encode('ascii', 'ignore').decode()}"
-            link.symlink_to(path.absolute())
-            yield link
-    else:
-        yield path
 
 
 def _error(messages: list[str], name: str, target: Path) -> Exception:

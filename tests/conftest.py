@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
-import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,16 +12,12 @@ from hypothesis import settings
 
 from support.clips import H264, WITH_B, encode, panning
 from support.paths import SHARED
+from support.pools import InlinePool
 
 pytest_plugins = ["support.cli"]
 
 settings.register_profile("moclip", deadline=None)  # machines differ in speed
 settings.load_profile("moclip")
-
-# glibc keeps freed blocks below a threshold that grows with what networks held; a fixed one returns them at once.
-with contextlib.suppress(AttributeError, OSError):  # not glibc
-    _M_MMAP_THRESHOLD = -3
-    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 # The workers of pytest share the cores; processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -128,3 +122,9 @@ def hide_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(builtins, "__import__", without)
 
     return hide
+
+
+@pytest.fixture
+def grid_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of an ablation's grid run in this process."""
+    monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())

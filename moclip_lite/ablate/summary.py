@@ -76,8 +76,8 @@ def summary_markdown(
     parts = [
         f"# {ablation.name}",
         markdown_table(*mean_table(ablation, summary, costs=True)),
-        f"Means over seeds {', '.join(map(str, ablation.seeds))}; a run's accuracy is over the tests of all its "
-        "folds. Intervals: Student's t over the runs; of a single run its own, over its clips or groups. GFLOPs "
+        f"Means over seeds {', '.join(map(str, ablation.seeds))}; a run's accuracy is over the tests of all "
+        "its folds. Intervals: Student's t over the runs; for a single run over its clips or groups. GFLOPs "
         "and milliseconds (on this machine, one clip at a time) are of one clip with all its views.",
         "![results](plot.png)",
     ]
@@ -85,10 +85,10 @@ def summary_markdown(
         parts += [
             f"## {Stream(ablation.stream).words}: difference from {cell_words(ablation.reference)}",
             markdown_table(*difference_table(ablation, differences)),
-            "Points are paired by test: a clip with the same seed and fold in both cells; all tests count equally. "
-            f"{_unpaired(differences)} Paired cluster bootstrap and permutation test over groups of clips (over "
-            "clips where groups are unknown); p is adjusted for the number of comparisons (Holm). The spread of "
-            "the seeds is in the table above, not here.",
+            "Points are paired by test: a clip with the same seed and fold in both cells; all tests count "
+            f"equally. {_unpaired(differences)} Paired cluster bootstrap and permutation test over groups of "
+            "clips (over clips where groups are unknown); p is adjusted for the number of comparisons (Holm). "
+            "The spread of the seeds is in the table above, not here.",
         ]
     if failures:
         parts += ["## Not run", "\n".join(f"- {run}: {reason}" for run, reason in failures)]
@@ -101,6 +101,6 @@ def _unpaired(differences: pd.DataFrame) -> str:
     if not unpaired:
         return "They are the differences of the means above."
     return (
-        f"They are not the differences of the means above: up to {unpaired} tests of one cell have no partner in "
-        "the reference and are left out here."
+        f"They are not the differences of the means above: up to {unpaired} tests of one cell have no partner "
+        "in the reference and are left out here."
     )

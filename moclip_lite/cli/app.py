@@ -37,7 +37,7 @@ _NO_ARGUMENTS = getattr(sys.modules[typer.BadParameter.__module__], "NoArgsIsHel
 
 app = typer.Typer(
     name="moclip",
-    help="Recognise actions in video from the motion vectors of compressed streams.\n\nStart with: moclip demo",
+    help="Recognise actions in video from motion vectors of compressed streams.\n\nStart with: moclip demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -112,8 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program.
 
     Returns:
-        The exit code: 0; 1 if a bug in this program occurred on some files and the others were processed; 2 for
-        wrong usage or input; 130 on Ctrl-C.
+        The exit code: 0; 1 if a bug in this program occurred on some files and the others were processed;
+        2 for wrong usage or input; 130 on Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words

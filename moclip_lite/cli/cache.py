@@ -13,7 +13,7 @@ from .options import Cache, Json, finite
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look after cached features.", no_args_is_help=True)
+app = typer.Typer(help="Inspect, verify and prune cached features.", no_args_is_help=True)
 
 
 @app.command()
@@ -73,9 +73,9 @@ def prune(
         str | None, typer.Option(help="Only this stage, as `moclip cache info` lists it.")
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0, callback=finite, help="Only entries older than so many days.")
+        float | None, typer.Option(min=0, callback=finite, help="Only entries older than this many days.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Remove all entries.")] = False,
     cache: Cache = None,
 ) -> None:
     """Remove entries by stage, by age, or all of them.

@@ -23,7 +23,7 @@ def convert(
             "open_clip model (a tag too)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .safetensors file of this program.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
     model: Annotated[
         str,
         typer.Option("--model", "-m", help="mobileviclip-tiny, mobileviclip-small, or a model of open_clip."),
@@ -40,8 +40,7 @@ def convert(
 ) -> None:
     """Convert a checkpoint of another project to this program's format and report which tensors matched.
 
-    For a model of open_clip the file's header says how the weights were trained (--weights-of), so that
-    --pretrained FILE needs nothing beside it.
+    For a model of open_clip, --weights-of is stored in the file, so that --pretrained FILE needs nothing else.
 
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """

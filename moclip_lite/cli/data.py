@@ -29,8 +29,10 @@ from .options import (
 if TYPE_CHECKING:
     from mv_tools import Recipe
 
-    from ..datasets import ManifestRow, PrepareReport, SyntheticSpec, VideoDataset
+    from ..datasets import SyntheticSpec, VideoDataset
     from ..datasets.extraction import ExtractReport
+    from ..datasets.manifest import ManifestRow
+    from ..datasets.prepare.transcode import PrepareReport
     from ..progress import Reporter
 
 __all__ = ["app", "extract_app", "print_failures"]
@@ -48,7 +50,7 @@ Recipes = Annotated[
 @app.command()
 def prepare(
     kind: Annotated[str, typer.Argument(help="folder, ucf101 or synthetic.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the clips go: OUT/RECIPE/CLASS/CLIP.mp4.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write: OUT/RECIPE/CLASS/CLIP.mp4.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
     splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
     recipe: Recipes = None,
@@ -59,37 +61,38 @@ def prepare(
     refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
     side: Annotated[
-        int | None, typer.Option(help="Without --recipe: scale the short side to so many pixels.")
+        int | None, typer.Option(help="Without --recipe: scale the short side to this many pixels.")
     ] = None,
     clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="synthetic: seed.")] = 0,
     group_pattern: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression with one group, noted in the manifest; ucf101 has groups of its own."
+            help="Regular expression with one group, stored in the manifest; ucf101 has its own groups."
         ),
     ] = None,
     skip_missing: SkipMissing = False,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """Re-encode a data set with one recipe or several (or generate one); clips that are there already stay.
+    """Re-encode a data set with one or more recipes, or generate one; finished clips are skipped.
 
     Example: moclip dataset prepare ucf101 --root UCF-101 --splits ucfTrainTestlist --out data/ucf101
     """
     from mv_tools import Recipe
 
-    from .. import datasets
+    from ..datasets import SyntheticSpec
+    from ..datasets.prepare.recipes import parse_recipe
     from ..parallel.pool import default_workers
 
     reporter, processes = ConsoleReporter(), default_workers(workers or 0)
     if kind == "synthetic":
-        spec = datasets.SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
+        spec = SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         _generate(out, spec, processes, reporter, json)
         return
     if root is None:
         raise typer.BadParameter("name the folder of the original clips with --root")
-    recipes = [datasets.parse_recipe(name) for name in recipe or []] or [
+    recipes = [parse_recipe(name) for name in recipe or []] or [
         Recipe(gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
     ]
     originals = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
@@ -109,11 +112,12 @@ def _generate(out: Path, spec: SyntheticSpec, processes: int, reporter: Reporter
 def _transcode(
     originals: VideoDataset, out: Path, recipes: list[Recipe], processes: int, reporter: Reporter, json: bool
 ) -> None:
-    from .. import datasets
+    from ..datasets.prepare.recipes import recipe_name
+    from ..datasets.prepare.transcode import prepare as transcode
 
     summaries: list[dict[str, Any]] = []
-    for recipe in {datasets.recipe_name(recipe): recipe for recipe in recipes}.values():
-        report = datasets.prepare(originals, out, recipe, workers=processes, progress=reporter.progress)
+    for recipe in {recipe_name(recipe): recipe for recipe in recipes}.values():
+        report = transcode(originals, out, recipe, workers=processes, progress=reporter.progress)
         summaries.append(_summary(report))
     _print_summaries(summaries, json)
     failed = sum(len(summary["failures"]) for summary in summaries)
@@ -145,21 +149,20 @@ def _originals(
     reporter: Reporter,
 ) -> VideoDataset:
     """Read the data set to re-encode, and report what is unusual about it."""
-    from .. import datasets
+    from ..datasets import load_folder, load_ucf101
+    from ..datasets.ucf101 import check_tree, read_lists
 
     if kind == "folder":
-        dataset = datasets.load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
+        dataset = load_folder(root, group_pattern=group_pattern, skip_missing=skip_missing)
     elif kind != "ucf101":
         raise typer.BadParameter(f"kind must be folder, ucf101 or synthetic, got {kind!r}")
     elif splits is None:
         raise typer.BadParameter("name the folder of the official lists with --splits")
     else:
         numbers = (1, 2, 3)
-        dataset = datasets.load_ucf101(
-            root, splits, numbers, skip_missing=skip_missing, group_pattern=group_pattern
-        )
-        lists = datasets.read_lists(splits, numbers)
-        for sentence in datasets.check_tree(root, lists, partial=skip_missing):
+        dataset = load_ucf101(root, splits, numbers, skip_missing=skip_missing, group_pattern=group_pattern)
+        lists = read_lists(splits, numbers)
+        for sentence in check_tree(root, lists, partial=skip_missing):
             reporter.warn(sentence)
     for note in dataset.notes:
         reporter.warn(note)
@@ -178,7 +181,7 @@ def _print_summaries(summaries: list[dict[str, Any]], json: bool) -> None:
 
 
 def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
-    """Print the clips that were left out, with their reasons."""
+    """Print the clips that were left out, with the reasons."""
     from ..results.report import failure_rows
 
     if failures:
@@ -188,11 +191,11 @@ def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
 
 @app.command("list")
 def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
-    """List classes, clips and groups of a data set; of a prepared one its frames, hours and splits as well.
+    """List classes, clips and groups of a data set; for a prepared one also frames, hours and splits.
 
-    Example: moclip dataset list data/weizmann --set data.group_pattern='^([a-z]+)_'
+    Example: moclip dataset list data/weizmann --set data.group_pattern='^(.+?)_'
     """
-    from ..datasets import MANIFEST, read_manifest, summarize
+    from ..datasets.manifest import MANIFEST, read_manifest, summarize
 
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
     dataset = session_of(experiment, quiet=True).dataset
@@ -314,7 +317,7 @@ def extract_features(
     cache: Cache = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a run's motion tokens and CLIP features to one file, to train heads without the videos.
+    """Write a run's motion tokens and CLIP features to one file, for training heads without the videos.
 
     The file holds all folds with their divisions; for a run of one stream it holds that stream.
 

@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "evaluate", "run", "train_app", "zero_shot"]
 
-train_app = typer.Typer(
-    help="Train one stage; features that are missing are extracted first.", no_args_is_help=True
-)
+train_app = typer.Typer(help="Train one stage; missing features are extracted first.", no_args_is_help=True)
 
 
 def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
@@ -90,7 +88,7 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run all stages of an experiment; what is done already is skipped.
+    """Run all stages of an experiment; finished stages are skipped.
 
     Example: moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine
     """
@@ -167,7 +165,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Test a run folder again, with other views or on other clips; nothing is trained.
+    """Test a trained run again, with other views or on other clips.
 
     Example: moclip evaluate runs/x --set test.crops=5 --json
     """
@@ -192,10 +190,10 @@ def zero_shot(
         str | None, typer.Option(help="Free-text labels for files, separated by commas.")
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="One label, commas and all. Repeatable.")
+        list[str] | None, typer.Option("--label", help="One label, which may contain commas. Repeatable.")
     ] = None,
     labels_file: Annotated[
-        Path | None, typer.Option("--labels-file", help="A text file with a label on each line.")
+        Path | None, typer.Option("--labels-file", help="Text file with one label per line.")
     ] = None,
     sets: Sets = None,
     prompts: Annotated[
@@ -203,7 +201,9 @@ def zero_shot(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="clip.model: of open_clip, or mobileviclip-tiny or -small."),
+        typer.Option(
+            "--model", "-m", help="clip.model: an open_clip model, mobileviclip-tiny or mobileviclip-small."
+        ),
     ] = None,
     pretrained: Pretrained = None,
     weights_of: WeightsOf = None,
@@ -212,7 +212,7 @@ def zero_shot(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Classify by the class names alone: frames against sentences, nothing is trained.
+    """Classify by class names alone: compare frames with sentences, without training.
 
     Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
     """
@@ -318,7 +318,7 @@ def demo(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Generate clips, train and test everything on them, offline.
+    """Generate clips, then train and test all streams on them, offline.
 
     Example: moclip demo --out demo
     """

@@ -15,16 +15,19 @@ __all__ = ["export"]
 
 def export(
     source: Annotated[
-        str, typer.Argument(help="A run folder, a MobileViCLIP's weights, or mobileviclip-tiny or -small.")
+        str,
+        typer.Argument(
+            help="A run folder, a MobileViCLIP weights file, mobileviclip-tiny or mobileviclip-small."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")],
     pretrained: Annotated[
-        str, typer.Option(help="For a model's name: datacompdr, a checkpoint's path, or 'none'.")
+        str, typer.Option(help="With a model name: datacompdr, a checkpoint's path, or 'none'.")
     ] = "datacompdr",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write ONNX files, each compared with PyTorch first: a classifier, or a video-text model.
+    """Export a classifier or a video-text model to ONNX files, verified against PyTorch.
 
     Example: moclip export runs/x --out exported
     """

@@ -120,12 +120,12 @@ def show(
 def transcode(
     src: Annotated[Path, typer.Argument(help="A video file.")],
     dst: Annotated[Path, typer.Argument(help="The file to write; its ending chooses the container.")],
-    codec: Annotated[str, typer.Option(help="h264 or mpeg4.")] = "h264",
+    codec: Annotated[str, typer.Option(help="h264, hevc or mpeg4.")] = "h264",
     gop: Annotated[int, typer.Option(help="Frames from one I picture to the next.")] = 12,
     bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Number of reference pictures.")] = 1,
     crf: Annotated[int, typer.Option(help="Quality, from 0 (lossless) to 51.")] = 20,
-    preset: Annotated[str, typer.Option(help="x264's preset.")] = "medium",
+    preset: Annotated[str, typer.Option(help="x264 preset: encoding speed against file size.")] = "medium",
     side: Annotated[int | None, typer.Option(help="Scale the short side to this many pixels.")] = None,
 ) -> None:
     """Re-encode a video with a given GOP.

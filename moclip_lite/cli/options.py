@@ -41,21 +41,23 @@ Sets: TypeAlias = Annotated[
     typer.Option("--set", help="Override a configuration value: section.key=value. Repeatable."),
 ]
 Root: TypeAlias = Annotated[Path | None, typer.Option("--root", help="data.root: folder of the clips.")]
-RunDir: TypeAlias = Annotated[Path | None, typer.Option("--run-dir", help="run.dir: where results go.")]
+RunDir: TypeAlias = Annotated[Path | None, typer.Option("--run-dir", help="run.dir: folder for results.")]
 Pretrained: TypeAlias = Annotated[
     str | None,
     typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
 ]
 WeightsOf: TypeAlias = Annotated[
-    str | None, typer.Option(help="clip.weights_of: the tag that a checkpoint's path is of, such as openai.")
+    str | None, typer.Option(help="clip.weights_of: the tag of a checkpoint file, such as openai.")
 ]
-Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="run.seed.")]
+Seed: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, help="run.seed: seed of splits, weights and training.")
+]
 Workers: TypeAlias = Annotated[
     int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")
 ]
-Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: where features are kept.")]
+Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: folder of cached features.")]
 SkipMissing: TypeAlias = Annotated[
-    bool, typer.Option("--skip-missing", help="data.skip_missing: go on without absent clips.")
+    bool, typer.Option("--skip-missing", help="data.skip_missing: continue without missing clips.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]

@@ -30,7 +30,7 @@ def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[Refusal]]:
     Raises:
         FileNotFoundError: a folder without videos.
     """
-    from ..datasets import find_videos
+    from ..datasets.walk import find_videos
 
     files: list[Path] = []
     refused: list[Refusal] = []
@@ -93,7 +93,7 @@ def predict(
 ) -> None:
     """Label video files with a trained model.
 
-    A file that can't be read is reported and the rest goes on; the exit code is then 2.
+    A file that can't be read is reported and the others are labelled; the exit code is then 2.
 
     Example: moclip predict clip.mp4 holiday/ --model runs/x
     """

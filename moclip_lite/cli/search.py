@@ -124,7 +124,8 @@ def _load_original(index: Path, spec: ModelSpec, device: str, reporter: ConsoleR
         return load_encoder(spec, device, reporter)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(
-            f"{index} names a model that can't be loaded ({error}); if its weights have moved, give --pretrained"
+            f"{index} names a model that can't be loaded ({error}); "
+            "if its weights have moved, give --pretrained"
         ) from error
 
 

@@ -96,7 +96,9 @@ def train_video_text(
     ] = None,
     warmup: Annotated[
         float | None,
-        typer.Option(min=0, callback=finite, help="Epochs in which the rate rises.", show_default="1.0"),
+        typer.Option(
+            min=0, callback=finite, help="Epochs in which the learning rate rises.", show_default="1.0"
+        ),
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Pairs per step and process.", show_default="32")
@@ -105,13 +107,13 @@ def train_video_text(
         float | None, typer.Option(callback=finite, help="Peak learning rate.", show_default="1e-05")
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(min=0, callback=finite, help="AdamW's.", show_default="0.2")
+        float | None, typer.Option(min=0, callback=finite, help="Weight decay of AdamW.", show_default="0.2")
     ] = None,
     train_text: Annotated[
         bool, typer.Option("--train-text", help="Train the text tower too; otherwise it is frozen.")
     ] = False,
     grad_checkpointing: Annotated[
-        bool, typer.Option("--grad-checkpointing", help="Less memory, a third more time.")
+        bool, typer.Option("--grad-checkpointing", help="Use less memory for a third more time.")
     ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that read clips ahead.", show_default="2")
@@ -173,7 +175,7 @@ def _pairs(source: Path, root: Path | None, prompts: Path | None, reporter: Cons
 
 def retrieval(
     table: Annotated[
-        Path, typer.Argument(help="A CSV or parquet table of clips and captions, as MSR-VTT's.")
+        Path, typer.Argument(help="A CSV or parquet table of clips and captions, in the layout of MSR-VTT.")
     ],
     root: Annotated[
         Path | None, typer.Option("--root", help="Folder of the clips; by default the table's folder.")
@@ -186,7 +188,7 @@ def retrieval(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Recall of captions and clips for each other, both ways, with and without dual softmax.
+    """Measure recall between captions and clips, in both directions, with and without dual softmax.
 
     Example: moclip retrieval msrvtt_1ka.csv --root MSRVTT/videos
     """

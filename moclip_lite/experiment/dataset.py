@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101, with_groups
+from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
+from ..datasets.clip import with_groups
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError
 from ..progress import Reporter

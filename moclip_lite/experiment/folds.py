@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, limit_train, official_folds
+from ..datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, official_folds
 from ..datasets.clip import shorten
+from ..datasets.fewshot import limit_train
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError, DataError
 from ..storage.cache import FeatureCache

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import Clip, Fold, VideoDataset, checked, with_groups
+from ..datasets import Clip, Fold, VideoDataset
+from ..datasets.clip import with_groups
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import read_prompts
+from ..datasets.splits import checked
 from ..errors import ConfigError
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent

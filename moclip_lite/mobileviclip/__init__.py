@@ -1,7 +1,7 @@
 """MobileViCLIP (ICCV 2025, arXiv 2508.07312): a video-text model small enough for phones.
 
-:func:`create_mobileviclip` creates a model by name. ARCHITECTURE.md lists what is as published and what was decided
-here because upstream's choice is unknown.
+:func:`create_mobileviclip` creates a model by name. ARCHITECTURE.md lists what is as published and what was
+decided here because upstream's choice is unknown.
 """
 
 from .config import VARIANTS, MobileViClipConfig

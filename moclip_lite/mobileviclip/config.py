@@ -71,8 +71,8 @@ class MobileViClipConfig:
             raise ConfigError(f"the sizes of a MobileViCLIP must be from 1 to {_MAX_SIZE}, in four stages")
         if self.image_size % 32 or self.dims[3] % 32 or self.text_width % self.text_heads:
             raise ConfigError(
-                f"image_size {self.image_size} and the last of dims, {self.dims[3]}, must be multiples of 32, and "
-                f"text_width {self.text_width} a multiple of text_heads {self.text_heads}"
+                f"image_size {self.image_size} and the last of dims, {self.dims[3]}, must be "
+                f"multiples of 32, and text_width {self.text_width} of text_heads {self.text_heads}"
             )
         if any(dim % previous for previous, dim in itertools.pairwise(self.dims)):
             raise ConfigError(f"each of dims must be a multiple of the previous one, got {self.dims}")

@@ -16,9 +16,10 @@ from torch import Tensor
 from ..storage.digest import digest_bytes
 from ..training.checkpoint import weights_digest
 from .frames import read_clip
+from .model import MobileViCLIP
 from .weights import RANDOM, TAGS, create_mobileviclip
 
-__all__ = ["ModelSpec", "VideoTextEncoder", "located"]
+__all__ = ["ModelSpec", "VideoTextEncoder", "create_model", "located"]
 
 Vectors = npt.NDArray[np.float32]
 
@@ -49,6 +50,18 @@ def located(spec: ModelSpec) -> ModelSpec:
     return replace(spec, pretrained=str(path.parent.resolve() / path.name))
 
 
+def create_model(spec: ModelSpec) -> MobileViCLIP:
+    """Create the model of a choice.
+
+    Raises:
+        ConfigError: an unknown model or tag.
+        CheckpointError: a checkpoint that does not fit.
+        WeightsUnavailable: weights that can't be downloaded.
+    """
+    pretrained = None if spec.pretrained == RANDOM else spec.pretrained
+    return create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
+
+
 class VideoTextEncoder:
     """Encodes videos and sentences as unit vectors of one space.
 
@@ -57,16 +70,13 @@ class VideoTextEncoder:
         device: where it runs.
 
     Raises:
-        ConfigError: an unknown model or tag.
-        CheckpointError: a checkpoint that does not fit.
-        WeightsUnavailable: weights that can't be downloaded.
+        ConfigError, CheckpointError, WeightsUnavailable: see :func:`create_model`.
     """
 
     def __init__(self, spec: ModelSpec, device: torch.device | None = None) -> None:
         self.spec = spec = located(spec)
         self.device = device or torch.device("cpu")
-        pretrained = None if spec.pretrained == RANDOM else spec.pretrained
-        model = create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
+        model = create_model(spec)
         config = json.dumps(model.config.describe(), sort_keys=True)
         self.digest = digest_bytes([weights_digest(model).encode(), config.encode()])
         self.model = model.reparameterize().to(self.device)

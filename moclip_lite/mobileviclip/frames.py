@@ -43,7 +43,7 @@ def centre_box(width: int, height: int) -> Box:
 
 
 def random_box(width: int, height: int, min_area: float, rng: np.random.Generator) -> Box:
-    """Random crop of `min_area` to all of the area, with aspect ratios from 3:4 to 4:3 (Szegedy et al. 2015)."""
+    """Random crop of `min_area` to all of the area, ratios from 3:4 to 4:3 (Szegedy et al. 2015)."""
     for _ in range(10):
         area = width * height * rng.uniform(min_area, 1)
         ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))

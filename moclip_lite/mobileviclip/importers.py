@@ -1,7 +1,8 @@
 """Import of other projects' checkpoints into :class:`MobileViCLIP`.
 
-Tensors of the file without a place in the model, and places in the model without a tensor, are an error unless
-a partial import is asked for. The names of upstream's temporal convolutions are unknown; `rename` translates them.
+Tensors of the file without a place in the model, and places in the model without a tensor, are an error
+unless a partial import is asked for. The names of upstream's temporal convolutions are unknown; `rename`
+translates them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class ImportReport:
     Attributes:
         layout: naming scheme of the file.
         matched: tensors of the model that were loaded.
-        new: temporal tensors that an image model lacks; their initial values leave the image model's output unchanged.
+        new: temporal tensors that an image model lacks; their initial values leave the image model's output
+            unchanged.
         missing: other tensors of the model that the file lacks.
         unexpected: tensors of the file that the model has no place for.
     """
@@ -55,7 +57,7 @@ class ImportReport:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a .safetensors file, or of a .pt file that holds only tensors; no pickled code runs.
+    """Read the tensors of a .safetensors file, or of a .pt file that holds only tensors; no code runs.
 
     A top-level ``module``, ``state_dict`` or ``model`` is opened.
 
@@ -88,14 +90,14 @@ def import_checkpoint(
 ) -> ImportReport:
     """Load a MobileCLIP or MobileViCLIP checkpoint of another project.
 
-    A checkpoint in the published MobileViCLIP's layout sets the model's normalisation to ImageNet's statistics,
-    which its users apply; the file itself does not say so.
+    A checkpoint in the published MobileViCLIP's layout sets the model's normalisation to ImageNet's
+    statistics, which its users apply; the file itself does not say so.
 
     Args:
         model: in training form; unchanged if the checkpoint is refused.
         path: the file.
-        partial: accept missing and unexpected tensors. The report names them, and the model remembers which of
-            its parts are random.
+        partial: accept missing and unexpected tensors. The report names them, and the model remembers which
+            of its parts are random.
         rename: (regular expression, replacement) pairs, applied in order to the names in the file.
 
     Raises:
@@ -179,7 +181,8 @@ def _refuse_duplicates(path: Path, names: Mapping[str, str]) -> None:
     for name, ours in names.items():
         if ours in first:
             raise CheckpointError(
-                f"{path}: {first[ours]!r} and {name!r} are both the model's {ours!r}; remove or rename one of them"
+                f"{path}: {first[ours]!r} and {name!r} are both the model's {ours!r}; "
+                "remove or rename one of them"
             )
         first[ours] = name
 
@@ -192,7 +195,7 @@ def _part_of(name: str) -> str:
 
 
 def _random_parts(target: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Parts that keep random values. Temporal modules that are all new do not count: they are the identity."""
+    """Parts that keep random values; temporal modules that are all new are the identity and do not count."""
     parts: dict[str, list[bool]] = {}
     for name in target:
         if not name.endswith("num_batches_tracked") and name != "log_temperature":
@@ -242,7 +245,8 @@ def _converted(path: Path, name: str, value: Tensor, place: Tensor, model: Mobil
     if [n for n in value.shape if n != 1] != [n for n in place.shape if n != 1]:
         raise CheckpointError(
             f"{path} belongs to another model than mobileviclip-{model.config.name} with "
-            f"{model.config.num_frames} frames: {name!r} has shape {list(value.shape)}, needed is {list(place.shape)}"
+            f"{model.config.num_frames} frames: {name!r} has shape {list(value.shape)}, "
+            f"needed is {list(place.shape)}"
         )
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")

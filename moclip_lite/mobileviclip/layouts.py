@@ -85,7 +85,7 @@ def find_layout(names: Iterable[str]) -> Layout | None:
 
 
 def translate_names(names: Iterable[str], layout: Layout, config: MobileViClipConfig) -> dict[str, str]:
-    """Name in the file -> name in :class:`MobileViCLIP`; unknown names are absent or translate to unknown ones."""
+    """Name in the file -> name in :class:`MobileViCLIP`, absent or without a place there if unknown."""
     return {name: ours for name in names if (ours := _translated(name, layout, config)) is not None}
 
 

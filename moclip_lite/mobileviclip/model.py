@@ -86,8 +86,8 @@ class MobileViCLIP(nn.Module):
     def clamp_temperature(self) -> None:
         """Raise a temperature below the minimum to the minimum, in place.
 
-        Below the minimum the gradient is 0, at the minimum it is not: training calls this before the first step
-        and after each step.
+        Below the minimum the gradient is 0, at the minimum it is not: training calls this before the
+        first step and after each step.
         """
         self.log_temperature.clamp_min_(_MIN_LOG)
 

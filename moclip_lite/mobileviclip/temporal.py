@@ -1,7 +1,7 @@
 """Temporal modules, which make an image encoder spatiotemporal: convolutions over time and joint attention.
 
-Frames are stacked in the batch dimension, [B T, C, H, W]. A new module leaves frames independent, so that a new
-model equals the image model on each frame (with attention: on a clip whose frames are equal).
+Frames are stacked in the batch dimension, [B T, C, H, W]. A new module leaves frames independent, so that a
+new model equals the image model on each frame (with attention: on a clip whose frames are equal).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ KERNEL = 3  # upstream's is unknown; the size of a published export fits 3 taps 
 class TemporalMixer(nn.Module):
     """Depthwise convolution over time with a skip connection: x + BN(DWConv1D(x)).
 
-    The paper's form, DWConv1D(BN(X)) + X, can't be folded exactly: its zero padding follows the norm, so that the
-    clip's first and last frame would be wrong by the norm's shift. With the norm after the convolution the
-    folded kernel, delta + (gamma/sigma) w with bias beta - mu gamma/sigma, is exact on every frame.
-    gamma starts at zero, which makes the module the identity.
+    The paper's form, DWConv1D(BN(X)) + X, can't be folded exactly: its zero padding follows the norm, so that
+    the clip's first and last frame would be wrong by the norm's shift. With the norm after the convolution
+    the folded kernel, delta + (gamma/sigma) w with bias beta - mu gamma/sigma, is exact on every frame. gamma
+    starts at zero, which makes the module the identity.
 
     Args:
         dim: channels.

@@ -118,8 +118,8 @@ class VideoEncoder(nn.Module):
         return self.frame_embeddings(clip).mean(dim=1)
 
     def fold(self) -> None:
-        """Fold all training branches in place: temporal modules, RepMixer's and MobileOne's branches, the norms of
-        convolutions and the layer scales. Outputs stay those of evaluation mode."""
+        """Fold all training branches in place: temporal modules, RepMixer's and MobileOne's branches, the
+        norms of convolutions and the layer scales. Outputs stay those of evaluation mode."""
         from timm.layers.conv_bn_act import ConvNormAct
         from timm.models import reparameterize_model
         from timm.models.fastvit import AttentionBlock, RepMixerBlock

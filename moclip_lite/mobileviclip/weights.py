@@ -106,8 +106,8 @@ def create_mobileviclip(
     Args:
         name: "tiny" (MobileCLIP-S0) or "small" (S2).
         pretrained: None for random weights (``model.weights`` says so); "datacompdr" for MobileCLIP's weights
-            from a hub; or the path of a checkpoint: this program's, MobileCLIP's in Apple's, open_clip's or timm's
-            layout, or the published MobileViCLIP's.
+            from a hub; or the path of a checkpoint: this program's, MobileCLIP's in Apple's, open_clip's or
+            timm's layout, or the published MobileViCLIP's.
         num_frames: frames of a clip; the published weights are for 8.
         seed: seed of random weights.
         partial, rename: see :func:`moclip_lite.mobileviclip.import_checkpoint`.

@@ -72,6 +72,6 @@ def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[Motio
             h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
             clip = read_motion_clip(h264, spec)
         return clip, (*decoder.notes, "the codec has no motion vectors: re-encoded to H.264 to measure them")
-    if clip.codec != "h264":
-        return clip, (*clip.notes, "not H.264: motion read by full decoding (libav)")
+    if decoder.backend != "native":
+        return clip, (*clip.notes, f"{clip.codec}: motion read by full decoding ({decoder.backend})")
     return clip, clip.notes

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from ..datasets import Clip, Fold, shorten
+from ..datasets import Clip, Fold
+from ..datasets.clip import shorten
 from ..errors import CheckpointError
 from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream

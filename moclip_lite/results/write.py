@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..datasets import Clip
 from ..storage.files import write_json, write_text
-from ..streams import Stream
+from ..streams import Source, Stream
 from .confusion import save_confusion_csv, save_confusion_png
 from .metrics import Cost, Metrics, StreamScores, confusion_matrix, score_folds
 from .read import read_run
@@ -78,7 +78,7 @@ def sum_seconds(results: Sequence[FoldResult]) -> dict[str, float]:
 
 
 def with_encoder(costs: Mapping[Stream, Cost], frame: Cost, frames: int) -> dict[Stream, Cost]:
-    """Add CLIP's share to the streams that see pictures, and motion's to the fusion.
+    """Add the encoder to the streams that see pictures, and the motion network to the heads on its tokens.
 
     Args:
         costs: of the heads and the motion network.
@@ -89,8 +89,9 @@ def with_encoder(costs: Mapping[Stream, Cost], frame: Cost, frames: int) -> dict
     for stream in filter(lambda stream: stream.sees_pictures, costs):
         repeats = 1 if stream is Stream.APPEARANCE_FRAME else frames
         total[stream] = costs[stream].plus_frozen(frame, repeats)
-    if Stream.FUSION in total and Stream.MOTION in costs:
-        total[Stream.FUSION] = total[Stream.FUSION].plus(costs[Stream.MOTION])
+    if Stream.MOTION in costs:
+        for stream in filter(lambda stream: Source.MOTION_NETWORK in stream.sources, costs):
+            total[stream] = total[stream].plus(costs[Stream.MOTION])
     return total
 
 

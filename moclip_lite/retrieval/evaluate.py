@@ -33,11 +33,12 @@ def evaluate_retrieval(
 ) -> dict[str, Any]:
     """Score captions against complete clips; see :func:`moclip_lite.retrieval.scores.retrieval_scores`.
 
-    As in training, clips of equal content are one clip, and a caption of several clips is correct for each of them.
+    As in training, clips of equal content are one clip, and a caption of several clips is correct for each of
+    them.
 
     Returns:
-        The scores, with "model", "videos", "texts", "repeats" (duplicates) and "failures": clips that can't be
-        read, which are left out together with their captions.
+        The scores, with "model", "videos", "texts", "repeats" (duplicates) and "failures": clips that can't
+        be read, which are left out together with their captions.
 
     Raises:
         DataError: no clip can be read.

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import Clip, find_videos
+from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import Failure, content_digests
+from ..datasets.walk import find_videos
 from ..errors import CheckpointError, DataError
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
 from ..progress import Reporter

@@ -18,9 +18,9 @@ def dual_softmax(similarity: Matrix, temperature: float = 0.01) -> npt.NDArray[n
 
     It uses the complete test set: scores with it are not comparable to scores without it.
 
-    Without negative cosines the product is as published. For a negative cosine a larger softmax would lower the
-    product; if there are any, a constant is added to all cosines so that the lowest is 0, which changes neither
-    their order nor a softmax.
+    Without negative cosines the product is as published. For a negative cosine a larger softmax would lower
+    the product; if there are any, a constant is added to all cosines so that the lowest is 0, which changes
+    neither their order nor a softmax.
 
     Args:
         similarity: [queries, candidates], cosines.

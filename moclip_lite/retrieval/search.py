@@ -17,8 +17,8 @@ from .index import VideoIndex
 __all__ = ["EXACT_LIMIT", "Hit", "nearest", "search"]
 
 EXACT_LIMIT: Final = 100_000
-"""Largest number of windows searched by a matrix product; more are searched by FAISS, which is exact too and does
-not store the score of every window for every query."""
+"""Largest number of windows searched by a matrix product; more are searched by FAISS, which is exact too and
+does not store the score of every window for every query."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ _MIN_CHANGE: Final = 24.0  # mean absolute difference of thumbnails, of 255
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a video: frames from `start` up to but not with `stop`, and their times in seconds from the first
-    frame."""
+    """Part of a video: frames from `start` up to but not with `stop`, and their times in seconds from the
+    first frame."""
 
     start: int
     stop: int
@@ -95,7 +95,7 @@ def cut_windows(
 
 
 def _parts(edges: npt.NDArray[np.float64], first: int, last: int, longest: float) -> list[int]:
-    """First frames of the parts of a shot, and `last`: as few parts as `longest` allows, of about equal duration."""
+    """First frames of the parts of a shot, and `last`; the parts are few and of about equal duration."""
     duration = edges[last] - edges[first]
     fewest = max(1, math.ceil(duration / longest - _TOLERANCE))
     for parts in range(fewest, fewest + _MAX_EXTRA_PARTS):

@@ -11,7 +11,7 @@ __all__ = ["accuracy_and_loss", "batches"]
 
 
 def batches(order: npt.NDArray[np.int64], size: int, min_size: int = 2) -> Iterator[npt.NDArray[np.int64]]:
-    """Cut into batches; a last batch below `min_size` is left out, because BatchNorm can't train on one clip."""
+    """Cut into batches; a last one below `min_size` is left out: BatchNorm can't train on one clip."""
     for start in range(0, len(order), size):
         batch = order[start : start + size]
         if len(batch) >= min_size or len(order) == 1:

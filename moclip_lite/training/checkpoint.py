@@ -28,7 +28,7 @@ __all__ = [
 
 
 Sources = Mapping[str, str]
-"""Digests of what weights were trained on, by name: "motion_network" and "encoder", as far as they were used."""
+"""Digests of what weights were trained on: "motion_network" and "encoder", as far as used."""
 
 
 def labels_digest(labels: Sequence[str]) -> str:
@@ -37,7 +37,7 @@ def labels_digest(labels: Sequence[str]) -> str:
 
 
 def weights_digest(module: nn.Module, configuration: Mapping[str, Any] | None = None) -> str:
-    """Digest of all weights and buffers of a module, and of a configuration in plain values that belongs to them."""
+    """Digest of all weights and buffers of a module, and of their configuration in plain values."""
 
     def parts() -> Iterator[bytes]:
         if configuration is not None:
@@ -101,7 +101,8 @@ def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.M
     for name, value in expected.items():
         if tuple(arrays[name].shape) != tuple(value.shape):
             raise CheckpointError(
-                f"{path}: {name!r} has shape {tuple(arrays[name].shape)}, the network needs {tuple(value.shape)}"
+                f"{path}: {name!r} has shape {tuple(arrays[name].shape)}, "
+                f"the network needs {tuple(value.shape)}"
             )
         if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
             raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")

@@ -45,8 +45,8 @@ def fit(
 ) -> FitResult:
     """Train a classifier, and leave the weights of the best validation epoch in it.
 
-    The best epoch is that of the least cross-entropy: with the few clips of a validation part, accuracy moves in
-    large steps and by chance.
+    The best epoch is that of the least cross-entropy: with the few clips of a validation part, accuracy moves
+    in large steps and by chance.
 
     Args:
         model: moved to `device`.
@@ -69,7 +69,7 @@ def fit(
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-    """Loss of scores [B, C, ...] with labels [B, ...]; for several classifiers, [B, C, K], their mean loss."""
+    """Loss of scores [B, C, ...] with labels [B, ...]; the mean loss of several classifiers, [B, C, K]."""
     if scores.ndim > labels.ndim + 1:
         labels = labels.unsqueeze(-1).expand(*labels.shape, scores.shape[-1])
     return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)

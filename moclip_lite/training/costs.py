@@ -22,9 +22,9 @@ def count_cost(module: nn.Module, inputs: Sequence[Tensor], repeats: int = 1) ->
         repeats: passes per clip, such as its number of views or frames.
 
     Returns:
-        ``parameters``, ``trainable``, ``gflops`` per clip (a multiplication and an addition count as two; torch's
-        FlopCounterMode counts convolutions, matrix products and attention), and ``latency_ms``, the minimum of a
-        few passes on this machine.
+        ``parameters``, ``trainable``, ``gflops`` per clip (a multiplication and an addition count as two;
+        torch's FlopCounterMode counts convolutions, matrix products and attention), and ``latency_ms``, the
+        minimum of a few passes on this machine.
     """
     with FlopCounterMode(display=False) as counter:  # does not work in inference mode
         module(*inputs)

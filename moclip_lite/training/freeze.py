@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import weakref
 
 from torch import nn
 
@@ -10,18 +10,28 @@ __all__ = ["freeze"]
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Set evaluation mode and disable gradients permanently: ``train()`` has no effect on it, its parts and copies.
+    """Disable gradients and training mode permanently, for the module, its parts and their copies.
 
     Otherwise the BatchNorm statistics of a frozen backbone would change while a head is trained on it.
     """
     module.eval()
     module.requires_grad_(False)
     for part in module.modules():
-        # A partial and not a closure, because deepcopy and pickle copy its argument along.
-        part.train = partial(_stay_frozen, part)  # type: ignore[method-assign]
+        part.train = _StayFrozen(part)  # type: ignore[method-assign, assignment]
     return module
 
 
-def _stay_frozen(module: nn.Module, mode: bool = True) -> nn.Module:
-    """``train`` method of a frozen module."""
-    return module
+class _StayFrozen:
+    """``train`` method of a frozen module, for the module, its copies and its pickles.
+
+    It refers to the module weakly: a cycle would keep the weights in memory until the next garbage collection.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = weakref.ref(module)
+
+    def __call__(self, mode: bool = True) -> nn.Module | None:
+        return self._module()
+
+    def __reduce__(self) -> tuple[type[_StayFrozen], tuple[nn.Module | None]]:
+        return _StayFrozen, (self._module(),)

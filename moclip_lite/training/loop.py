@@ -1,7 +1,7 @@
 """The training loop of all networks: schedule, steps, validation, early stopping, saving and resuming.
 
-What differs between trainings is a :class:`Task`. An interrupted training continues from its saved state to the
-same result. Under torchrun each process computes its part of every batch.
+What differs between trainings is a :class:`Task`. An interrupted training continues from its saved state to
+the same result. Under torchrun each process computes its part of every batch.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Task(ABC, Generic[BatchT]):
 
     Attributes:
         network: the loss is computed through it, or through its data-parallel twin; its weights are saved.
-        validates: whether rows have "val_loss" and "accuracy"; the weights of the epoch with the least "val_loss"
-            are then kept, else those of the last epoch.
+        validates: whether rows have "val_loss" and "accuracy"; the weights of the epoch with the least
+            "val_loss" are then kept, else those of the last epoch.
     """
 
     network: nn.Module
@@ -83,8 +83,8 @@ class LoopSettings:
         max_grad_norm: limit of the gradient's norm.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         save_at_epoch: least seconds between saves at the end of an epoch.
-        save_within_epoch: least seconds between saves within an epoch; infinite where :meth:`Task.batches` depends on
-            torch's seed, so that a training resumes at the beginning of an epoch.
+        save_within_epoch: least seconds between saves within an epoch; infinite where :meth:`Task.batches`
+            depends on torch's seed, so that a training resumes at the beginning of an epoch.
     """
 
     epochs: int
@@ -128,7 +128,8 @@ def train(
         task: what to train.
         settings: length and saving.
         device: the network is moved there.
-        checkpoint: file of the training's state; if it exists and has this fingerprint, training continues from it.
+        checkpoint: file of the training's state; if it exists and has this fingerprint, training continues
+            from it.
         fingerprint: identifies what is trained on what.
         on_epoch: called with the row of each epoch.
     """

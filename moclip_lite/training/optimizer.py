@@ -43,7 +43,7 @@ def create_optimizer(
 
 
 def warmup_cosine(step: int, warmup: float, total: float) -> float:
-    """Factor of the peak rate: linear rise over `warmup` steps, then half a cosine down to zero at `total`."""
+    """Factor of the peak rate: linear rise over `warmup` steps, then half a cosine to zero at `total`."""
     if step < warmup:
         return (step + 1) / max(warmup, 1)
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))

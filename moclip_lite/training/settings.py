@@ -24,7 +24,8 @@ class TrainSettings(Settings):
         eps: the optimizer's.
         schedule: "cosine" falls to zero, "steps" divides the rate by 10 at each of `milestones`.
         milestones: epochs.
-        lr_scales: prefix of parameter names -> factor of their learning rate; the longest matching prefix counts.
+        lr_scales: prefix of parameter names -> factor of their learning rate; the longest matching prefix
+            counts.
         max_grad_norm: limit of the gradient's norm.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.

@@ -20,7 +20,7 @@ from ..pictures.numbering import index_pictures
 from ..pictures.packets import PacketIndex
 from ..pictures.scan import StreamScan, scan_stream
 from ..source import Source
-from ..stream_info import Damage, PictureHeader, PictureStatistics, StreamParameters
+from ..stream_info import AnyPictureStatistics, Damage, PictureHeader, StreamParameters
 
 __all__ = ["Backend", "OtherBackend"]
 
@@ -47,7 +47,7 @@ class Backend(ABC):
     Attributes:
         skip_damage: leave damaged pictures out and note them, instead of raising.
         damaged: pictures left out so far, as an ordered set.
-        guessed: pictures given out so far that refer to lost ones, as an ordered set.
+        guessed: pictures returned so far that refer to lost ones, as an ordered set.
     """
 
     name: ClassVar[str]
@@ -145,7 +145,7 @@ class Backend(ABC):
 
     def described(
         self, indices: Sequence[int] | None = None
-    ) -> Iterator[tuple[MotionFrame, PictureStatistics | None]]:
+    ) -> Iterator[tuple[MotionFrame, AnyPictureStatistics | None]]:
         """As :meth:`frames` or :meth:`frames_at`, with counts; None for backends that do not parse the stream."""
         for frame in self.frames() if indices is None else self.frames_at(indices):
             yield frame, None

@@ -26,7 +26,7 @@ def export_notes(scan: StreamScan) -> list[str]:
         return []
     return [
         "fields are coded: the vectors that libavcodec exports do not say which ones count lines of a field, "
-        "so that vertical motion may come out halved; backend='native' tells them apart"
+        "so vertical motion may be half its length; backend='native' distinguishes them"
     ]
 
 
@@ -59,9 +59,10 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
         return [f"{empty} of {len(scan.packets)} packets show no picture" if empty > 0 else None]
     output = set(pictures.packet.tolist())
     frames = {info.frame: info.sample for info in reversed(scan.infos)}  # the first of two fields
-    missing = [
-        packet for packet in frames.values() if packet not in output and scan.packets.displayed[packet]
-    ]
+    hidden = {info.sample for info in scan.infos if not info.output}
+    displayed = scan.packets.displayed
+    missing = [n for n in frames.values() if n not in output and n not in hidden and displayed[n]]
+    missing += scan.headers.skipped_leading()
     first = int(pictures.packet[0])
     before = sum(packet < first for packet in missing)
     leading = len(missing) - before
@@ -73,6 +74,8 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
         f"{_count(leading, 'picture')} left out because the pictures that they refer to are missing"
         if leading
         else None,
+        f"{_count(len(hidden), 'picture')} not shown (pic_output_flag)" if hidden else None,
+        "layers above the base layer are left out (MV-HEVC or SHVC)" if scan.headers.has_layers else None,
     ]
 
 
@@ -104,9 +107,11 @@ def _joined(pictures: PictureIndex) -> str | None:
     if not len(falls) or times is None:
         return None
     if np.allclose(times[-1] - times[0], pictures.seconds[-1] - pictures.seconds[0]):
-        return f"the time stamp at picture {int(falls[0])} is out of line; its neighbours' are used"
+        return (
+            f"the time stamp at picture {int(falls[0])} is out of order; the mean of its neighbours is used"
+        )
     places = ", ".join(str(i) for i in falls[:_MAX_PLACES].tolist())
-    return f"time stamps fall back at picture {places}: recordings were joined; times go on from there"
+    return f"time stamps decrease at picture {places}: recordings were joined; times continue from there"
 
 
 def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:

@@ -1,8 +1,8 @@
 """Numbers the pictures of a scanned file as libavcodec outputs them.
 
-A packet is not always a picture: fields come in packets of their own, packets hold two pictures or
-none, and leading pictures of a recording that begins inside a group of pictures are not output. The
-numbering is derived from slice headers (`h264_numbering`) or the rule of a codec (`packet_rules`) where they
+A packet is not always a picture: fields may have separate packets, packets may hold two pictures or none,
+and leading pictures of a recording that begins inside a group of pictures are not output. The numbering is
+derived from slice headers (`header_numbering`) or the rule of a codec (`packet_rules`) where they
 determine it; otherwise the stream is decoded.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import MalformedStream, UnsupportedStream
 from ..source import Source
-from .h264_numbering import damaged_packets, h264_frames, number_from_headers, x264_needs_first_packet
+from .header_numbering import coded_frames, damaged_packets, number_from_headers, x264_needs_first_packet
 from .index import PictureIndex, picture_index
 from .packets import NO_PACKET
 from .scan import StreamScan
@@ -61,7 +61,7 @@ def number_by_decoding(source: Source, scan: StreamScan) -> PictureIndex:
         if scan.unsupported is not None:
             raise UnsupportedStream(f"{source.name}: {scan.unsupported}")
         raise MalformedStream(f"{source.name}: no picture can be decoded: {_why_no_picture(scan, output)}")
-    frames, pictures_of = h264_frames(scan), Counter(output.packet)
+    frames, pictures_of = coded_frames(scan), Counter(output.packet)
     packet = np.array(
         [number if pictures_of[number] == 1 else NO_PACKET for number in output.packet], np.int64
     )
@@ -93,10 +93,10 @@ def _needs_first_packet(scan: StreamScan) -> bool:
 def _why_no_picture(scan: StreamScan, output: SegmentOutput) -> str:
     if scan.malformed is not None:
         return (
-            "no slice header can be read, as where a recording begins inside a group of pictures and the "
-            f"parameter sets stand before that ({scan.malformed})"
+            "no slice header can be read, for example because a recording begins inside a group of pictures, "
+            f"behind its parameter sets ({scan.malformed})"
         )
-    if not any(frame.entry for frame in h264_frames(scan)) and not scan.packets.keyframe.any():
+    if not any(frame.entry for frame in coded_frames(scan)) and not scan.packets.keyframe.any():
         return "the recording begins inside a group of pictures and ends before the next keyframe"
     if output.refused:
         number, reason = output.refused[0]

@@ -1,9 +1,9 @@
-"""What a packet says of its picture, by codec: whether packets alone give the numbering.
+"""Rules by codec that recognise packets with exactly one displayed picture.
 
 A rule looks at a few bits of each packet. Where a packet is anything but one displayed picture, or where
 there is no rule, pictures are counted by decoding. Rules exist only for decoders that output a picture
 for each packet however damaged it is; those of HEVC, AV1, VP8 and VP9 refuse some. H.264 has no rule
-here: its slice headers are parsed (`h264_headers`).
+here: its slice headers are parsed (`native_headers`).
 """
 
 from __future__ import annotations

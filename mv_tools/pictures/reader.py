@@ -63,7 +63,7 @@ class PictureReader:
         packets: its packets.
         pictures: their numbering.
         options: decoder options.
-        every: give all pictures on the way as well, up to the last one that comes before the last requested
+        every: return all pictures on the way as well, up to the last one that comes before the last requested
             one in decoding order; none is skipped.
     """
 
@@ -139,7 +139,7 @@ class _StretchDecoder:
             return positions
         skip = may_skip and self._can_skip(entry)
         frames = self._frames(first, set(positions), skip, tolerant=entry < 0 and not skip)
-        upcoming, missing = deque(positions), deque(positions)  # not output yet; not given out yet
+        upcoming, missing = deque(positions), deque(positions)  # not output yet; not returned yet
         final_after = self._pictures.final_after
         end = int(final_after[positions[-1]])
         held: deque[DecodedPicture] = deque()
@@ -158,12 +158,12 @@ class _StretchDecoder:
             if requested or self._every:
                 held.append(DecodedPicture(position, frame, self._coded_size(frame)))
             while held and final_after[held[0].position] <= position:
-                yield _given(held.popleft(), missing)
+                yield _returned(held.popleft(), missing)
             if position >= end:
                 break
         else:  # the decoder is empty: no more damage can be reported
             for picture in held:
-                yield _given(picture, missing)
+                yield _returned(picture, missing)
         return list(missing)
 
     def _can_skip(self, entry: int) -> bool:
@@ -256,8 +256,8 @@ class _StretchDecoder:
         return not any(frame.is_corrupt for frame in frames)
 
 
-def _given(picture: DecodedPicture, missing: deque[int]) -> DecodedPicture:
-    """Remove a picture that is given out from the missing ones."""
+def _returned(picture: DecodedPicture, missing: deque[int]) -> DecodedPicture:
+    """Remove a picture that is returned from the missing ones."""
     if missing and missing[0] == picture.position:
         missing.popleft()
     return picture

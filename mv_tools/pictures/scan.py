@@ -1,4 +1,4 @@
-"""One pass over a file: its packets, and what they say of their pictures."""
+"""One pass over a file: its packets and the headers in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from ..display import Display, read_display
 from ..source import Source, open_video
 from .demux import scan_packets
-from .h264_headers import Framing, H264HeaderReader, annex_b_framing, native_available
+from .native_headers import NATIVE_CODECS, Framing, HeaderReader, annex_b_framing, native_available
 from .packet_rules import PacketRule, packet_rule
 from .packets import PacketIndex
 
@@ -28,16 +28,16 @@ class StreamScan:
 
     Attributes:
         packets: in decoding order.
-        headers: of the pictures of an H.264 stream; None for other codecs, where the native module
+        headers: of the pictures of an H.264 or HEVC stream; None for other codecs, where the native module
             is not built, and where `unsupported` or `malformed` is set.
         framing: how NAL units are delimited, for the parser.
         stamp: of the file that was read (see :attr:`mv_tools.source.Source.stamp`).
         display: how pictures are shown.
-        cached: the packets themselves, for a small H.264 file.
+        cached: the packets themselves, for a small file whose headers were read.
         entries: for codecs with a rule (`packet_rules`) if each packet holds one displayed picture: whether
             decoding can start at it.
-        unsupported: the feature of an H.264 stream that the parser does not support.
-        malformed: why no picture of an H.264 stream has a readable header.
+        unsupported: the feature of the stream that the parser does not support.
+        malformed: why no picture of the stream has a readable header.
     """
 
     packets: PacketIndex
@@ -52,18 +52,18 @@ class StreamScan:
 
     @cached_property
     def infos(self) -> list[PictureInfo]:
-        """Headers of all pictures of an H.264 stream in decoding order; empty where `headers` is None."""
+        """Headers of all pictures in decoding order; empty where `headers` is None."""
         return [] if self.headers is None else self.headers.infos()
 
 
 class _PacketVisitor:
-    """Reads what the packets of a file say of their pictures, by its codec."""
+    """Reads the headers in the packets of a file, by its codec."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._rule: PacketRule | None = None
         self.display = Display()
-        self.headers: H264HeaderReader | None = None
+        self.headers: HeaderReader | None = None
         self.entries: list[bool] | None = None
 
     def __call__(self, packet: Packet[VideoStream], number: int) -> None:
@@ -82,8 +82,8 @@ class _PacketVisitor:
         self.display = read_display(self._source, stream)
         context = stream.codec_context
         codec, extradata = context.codec.canonical_name, context.extradata
-        if codec == "h264" and native_available():
-            self.headers = H264HeaderReader(None if extradata is None else bytes(extradata))
+        if codec in NATIVE_CODECS and native_available():
+            self.headers = HeaderReader(codec, None if extradata is None else bytes(extradata))
         elif (rule := packet_rule(codec)) is not None:
             self._rule, self.entries = rule, []
 
@@ -105,7 +105,7 @@ def scan_stream(source: Source) -> StreamScan:
         return StreamScan(
             packets=packets,
             headers=None,
-            framing=annex_b_framing(),
+            framing=annex_b_framing(packets.stream.codec),
             stamp=stamp,
             display=display,
             entries=visitor.entries,

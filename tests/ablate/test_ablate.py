@@ -136,9 +136,17 @@ def test_summary_is_over_seeds(tmp_path: Path) -> None:
 def test_mean_of_folds_equals_the_accuracy_in_the_metrics() -> None:
     """Folds of 90 and 10 clips: the run's accuracy is over 100 tests, and so is the grid's."""
     table = pd.DataFrame(
-        {"k": ["1", "1"], "stream": "fusion", "seed": 0, "n": [90, 10], "top1": [100.0, 0.0], "run_low": 70.0, "run_high": 95.0}
+        {
+            "k": ["1", "1"],
+            "stream": "fusion",
+            "seed": 0,
+            "n": [90, 10],
+            "top1": [100.0, 0.0],
+            "run_low": 70.0,
+            "run_high": 95.0,
+        }
         | dict.fromkeys(("trainable", "gflops", "latency_ms"), 1.0)
-    )  # fmt: skip
+    )
     (row,) = summarize(table, ["k"]).to_dict(orient="records")
     assert (row["mean"], row["low"], row["high"], row["runs"]) == (90.0, 70.0, 95.0, 1)
 
@@ -155,18 +163,17 @@ def test_summary_states_how_points_are_paired(tmp_path: Path) -> None:
         assert words in (tmp_path / "s.md").read_text()
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells of a grid run in this process."""
-    monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
-
-
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("grid_in_process")
 def test_a_cell_whose_clips_cannot_be_read_fails_alone(tmp_path: Path) -> None:
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features()[:3])
-    settings = ["data.kind=features", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
-                "run.streams=[fusion]", "train_head.epochs=2"]  # fmt: skip
+    settings = [
+        "data.kind=features",
+        "data.protocol=official",
+        f"cache.dir={tmp_path / 'c'}",
+        "run.streams=[fusion]",
+        "train_head.epochs=2",
+    ]
     files = {"data.root": [str(file), str(tmp_path / "missing.safetensors")]}
     path = grid(tmp_path / "g.yaml", seeds=[0], set=settings, grid=files)
     result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
@@ -223,8 +230,14 @@ def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
     file = tmp_path / "f.safetensors"
     data, motion, appearance, _ = labelled_features()
     save_features(file, data, motion, appearance)  # no text embeddings: the adapter can't start
-    settings = ["data.kind=features", f"data.root={file}", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
-                "run.streams=[fusion]", "train_head.epochs=40"]  # fmt: skip
+    settings = [
+        "data.kind=features",
+        f"data.root={file}",
+        "data.protocol=official",
+        f"cache.dir={tmp_path / 'c'}",
+        "run.streams=[fusion]",
+        "train_head.epochs=40",
+    ]
     heads = ["concat_mlp", "film", "residual_adapter"]
     path = grid(tmp_path / "g.yaml", seeds=[0, 1], set=settings, grid={"fusion.head": heads})
     result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=2)
@@ -326,8 +339,14 @@ def test_a_bug_in_one_cell_is_reported_with_its_traceback(
     """An unexpected error is not a reason why a cell can't be run; the other cells go on."""
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features()[:3])
-    settings = ["data.kind=features", f"data.root={file}", "data.protocol=official", f"cache.dir={tmp_path / 'c'}",
-                "run.streams=[fusion]", "train_head.epochs=2"]  # fmt: skip
+    settings = [
+        "data.kind=features",
+        f"data.root={file}",
+        "data.protocol=official",
+        f"cache.dir={tmp_path / 'c'}",
+        "run.streams=[fusion]",
+        "train_head.epochs=2",
+    ]
     run_experiment = ablate_run.run_experiment
 
     def broken(session: Session) -> object:
@@ -341,8 +360,9 @@ def test_a_bug_in_one_cell_is_reported_with_its_traceback(
     result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
     (failure,) = result.failures
     assert (failure.run, failure.reason) == (
-        "fusion.head=film, seed 0", "a bug in this program (ValueError: wrong shape)"
-    )  # fmt: skip
+        "fusion.head=film, seed 0",
+        "a bug in this program (ValueError: wrong shape)",
+    )
     assert set(result.summary["fusion.head"]) == {"concat_mlp"}
     (record,) = [r for r in caplog.records if r.name == "moclip.bugs"]
     assert record.exc_info is not None

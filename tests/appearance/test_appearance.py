@@ -19,34 +19,34 @@ PICTURES = np.random.default_rng(0).integers(0, 255, (2, 60, 80, 3), dtype=np.ui
 
 
 @pytest.fixture(scope="module")
-def random_clip() -> OpenClipEncoder:
+def random_encoder() -> OpenClipEncoder:
     return OpenClipEncoder(MODEL, "none", seed=3)
 
 
-def test_random_weights_are_seeded_and_leave_the_generator_alone(random_clip: OpenClipEncoder) -> None:
+def test_random_weights_are_seeded_and_leave_the_generator_alone(random_encoder: OpenClipEncoder) -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     again, other = OpenClipEncoder(MODEL, "none", seed=3), OpenClipEncoder(MODEL, "none", seed=4)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert again.weights_digest == random_clip.weights_digest != other.weights_digest
-    np.testing.assert_array_equal(again.encode_images(PICTURES), random_clip.encode_images(PICTURES))
-    assert random_clip.random
-    assert "random weights" in random_clip.describe()
+    assert again.weights_digest == random_encoder.weights_digest != other.weights_digest
+    np.testing.assert_array_equal(again.encode_images(PICTURES), random_encoder.encode_images(PICTURES))
+    assert random_encoder.random
+    assert "random weights" in random_encoder.describe()
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_a_local_checkpoint_gives_its_features(
-    random_clip: OpenClipEncoder, tmp_path: Path, suffix: str
+    random_encoder: OpenClipEncoder, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"clip{suffix}"
-    state = {name: value.clone() for name, value in random_clip._net.state_dict().items()}
+    state = {name: value.clone() for name, value in random_encoder._net.state_dict().items()}
     if suffix == ".pt":
         torch.save(state, path)
     else:
         save_file(state, path)
     loaded = OpenClipEncoder(MODEL, str(path))
-    np.testing.assert_array_equal(loaded.encode_images(PICTURES), random_clip.encode_images(PICTURES))
-    assert loaded.weights_digest == random_clip.weights_digest
+    np.testing.assert_array_equal(loaded.encode_images(PICTURES), random_encoder.encode_images(PICTURES))
+    assert loaded.weights_digest == random_encoder.weights_digest
     assert not loaded.random
 
 
@@ -57,11 +57,11 @@ class _Harmful:
 
 @pytest.mark.parametrize("kind", ["pickle", "cut", "other model", "missing", "text"])
 def test_checkpoints_that_do_not_fit_are_refused(
-    random_clip: OpenClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    random_encoder: OpenClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / ("clip.pt" if kind in ("pickle", "text") else "clip.safetensors")
-    state = {name: value.clone() for name, value in random_clip._net.state_dict().items()}
+    state = {name: value.clone() for name, value in random_encoder._net.state_dict().items()}
     if kind == "pickle":
         path.write_bytes(pickle.dumps({"state_dict": _Harmful()}))
     elif kind == "cut":
@@ -92,10 +92,10 @@ def test_weights_that_cannot_be_had_are_said_in_a_sentence(
         OpenClipEncoder("ViT-B-32", "laion2b_s34b_b79k")
 
 
-def test_class_vectors_are_means_over_sentences(random_clip: OpenClipEncoder) -> None:
+def test_class_vectors_are_means_over_sentences(random_encoder: OpenClipEncoder) -> None:
     prompts = Prompts(("a photo of {}.", "{} in a video"), {"Dive": ("diving", "a dive")})
-    (vector,) = random_clip.class_vectors(["Dive"], prompts)
-    rows = random_clip.encode_text(
+    (vector,) = random_encoder.class_vectors(["Dive"], prompts)
+    rows = random_encoder.encode_text(
         ["a photo of diving.", "diving in a video", "a photo of a dive.", "a dive in a video"]
     )
     np.testing.assert_allclose(vector, rows.mean(0) / np.linalg.norm(rows.mean(0)), atol=1e-5)

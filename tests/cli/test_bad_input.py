@@ -1,4 +1,4 @@
-"""A file that is broken or unusual: a plain sentence and exit code 2, or an answer that is right."""
+"""Broken files are refused with one sentence and exit code 2; unusual files are processed correctly."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ import pytest
 
 from mv_tools import MotionDecoder
 
-from support.broken_files import (
-    BROKEN,
-    resized_file,
-    variable_rate,
-)
-from support.cli import (
-    assert_ok,
-    assert_refused,
-    moclip,
-)
+from support.broken_files import BROKEN, resized_file, variable_rate
+from support.cli import assert_ok, assert_refused, moclip
 from support.clips import H264, encode, panning
 
 
@@ -50,7 +42,7 @@ def test_missing_file_is_refused_by_every_command(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_intra_and_one_frame_hold_no_motion(tmp_path: Path) -> None:
+def test_all_intra_and_single_frame_have_no_motion(tmp_path: Path) -> None:
     intra = encode(tmp_path / "intra.mp4", panning(12), **{**H264, "g": "1"})
     one = encode(tmp_path / "one.mp4", panning(1), **H264)
     for path, total in ((intra, 12), (one, 1)):
@@ -65,7 +57,7 @@ def test_all_intra_and_one_frame_hold_no_motion(tmp_path: Path) -> None:
         assert_ok(moclip("mv", "show", path, "-o", tmp_path / "x.png"))
 
 
-def test_codec_without_vectors_is_described_and_says_why(tmp_path: Path) -> None:
+def test_codec_without_vectors_is_described_and_refused(tmp_path: Path) -> None:
     path = encode(tmp_path / "web.webm", panning(12), "libvpx-vp9", deadline="realtime", **{"cpu-used": "8"})
     found = assert_ok(moclip("mv", "probe", path, "--json")).json
     assert (found["codec"], found["num_frames"], found["max_motion"]) == ("vp9", 12, None)
@@ -84,7 +76,7 @@ def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     assert len(MotionDecoder(out)) >= len(times)
 
 
-def test_resolution_change_is_named(tmp_path: Path) -> None:
+def test_resolution_change_is_refused(tmp_path: Path) -> None:
     path = resized_file(tmp_path)
     assert assert_ok(moclip("mv", "probe", path, "--json")).json["num_frames"] == 20
     assert_refused(moclip("mv", "extract", path, "-o", tmp_path / "x.npz"), "picture size changes")

@@ -1,4 +1,4 @@
-"""What is taken from folders, and that one bad file never ends a batch."""
+"""Which files of a folder are processed; one bad file never ends a batch."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ from pathlib import Path
 import av.format
 import pytest
 
-from moclip_lite.datasets import load_folder, load_ucf101, video_files
+from moclip_lite.datasets import load_folder, load_ucf101
 from moclip_lite.datasets.clip import Clip
 from moclip_lite.datasets.splits import checked, cut, holdout_fold
-from moclip_lite.datasets.walk import VIDEO_SUFFIXES
+from moclip_lite.datasets.walk import VIDEO_SUFFIXES, video_files
 from moclip_lite.errors import DataError
 from moclip_lite.mobileviclip.training.table import read_pairs
 
-from support.cli import (
-    MOTION_ONLY,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import MOTION_ONLY, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
 
-def test_every_ending_is_taken_or_named(tmp_path: Path) -> None:
+def test_every_file_ending_is_processed_or_reported(tmp_path: Path) -> None:
     endings = set()
     for name in av.format.formats_available:
         try:
@@ -46,7 +37,7 @@ def test_every_ending_is_taken_or_named(tmp_path: Path) -> None:
     assert "and " in found.notes[0]
 
 
-def test_hidden_files_are_left_out_everywhere(tmp_path: Path, trained: TrainedRun) -> None:
+def test_hidden_files_are_ignored(tmp_path: Path, trained: TrainedRun) -> None:
     data = class_folders(tmp_path / "data", per_class=1, frames=6)
     for hidden in ("left/._x.mp4", "__MACOSX/left/y.mp4", ".git/z.mp4", "left/.trash/z.mp4"):
         (data / hidden).parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +50,7 @@ def test_hidden_files_are_left_out_everywhere(tmp_path: Path, trained: TrainedRu
     assert len(answers) == 2
 
 
-def test_shares_are_met_or_told() -> None:
+def test_split_shares_are_met_or_noted() -> None:
     clips = [Clip(Path(f"{label}{i}"), f"{label}{i}", label) for label in "ab" for i in range(20)]
     for share in (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9):
         rest, taken = cut(clips, share, 0)
@@ -90,7 +81,7 @@ def test_copies_on_both_sides_are_refused(tmp_path: Path) -> None:
     assert_refused(moclip(*words), "copy of equal content")
 
 
-def test_ucf101_hints(tmp_path: Path) -> None:
+def test_ucf101_errors_name_the_right_folder(tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
     names = [f"HandstandPushups/v_HandStandPushups_g0{g}_c01.avi" for g in (1, 2)]
@@ -116,7 +107,7 @@ def test_ucf101_hints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.b", "sub/x", "sub\\x.mp4", "sub\\x", "sub/x.mp4"])
-def test_names_of_caption_tables(name: str, tmp_path: Path) -> None:
+def test_clip_names_in_caption_tables(name: str, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.b.MP4").touch()
     (tmp_path / "sub" / "x.MP4").touch()
@@ -193,7 +184,7 @@ def test_an_extraction_without_any_clip_fails(tmp_path: Path) -> None:
     assert "none of 1 clips could be read" in outcome.err
 
 
-def test_labels_in_three_ways(tmp_path: Path, clip: Path) -> None:
+def test_labels_by_all_three_options(tmp_path: Path, clip: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("cutting, slicing\nrunning\n")
     words = ("zero-shot", clip, "--pretrained", "none", "--set", "clip.model=ViT-S-32", "--json")
@@ -203,7 +194,7 @@ def test_labels_in_three_ways(tmp_path: Path, clip: Path) -> None:
     assert_refused(moclip(*words, "--label", "one"), "two labels")
 
 
-def test_replacements_of_convert(tmp_path: Path) -> None:
+def test_invalid_replacements_are_refused(tmp_path: Path) -> None:
     for rename in (r"a=\2", r"(a)=\g<x>", "(=b"):
         assert_refused(
             moclip("convert", tmp_path / "x", "-o", tmp_path / "y.safetensors", "--rename", rename),

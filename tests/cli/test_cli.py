@@ -1,4 +1,4 @@
-"""The program: help, exit codes, what goes to stdout, and the commands on one file or one folder."""
+"""The program: help, exit codes, output streams, and interruption."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from support.cli import (
 
 
 def _commands() -> dict[str, Any]:
-    """Every command that does something, by its words."""
+    """All commands without subcommands, by their words."""
     found: dict[str, Any] = {}
 
     def walk(command: Any, words: tuple[str, ...]) -> None:
@@ -51,10 +51,27 @@ def _commands() -> dict[str, Any]:
 
 COMMANDS = _commands()
 CONTRACT = (
-    "mv probe", "mv extract", "mv show", "mv transcode", "dataset prepare", "dataset list", "extract motion",
-    "extract clip", "train motion", "train fusion", "evaluate", "zero-shot", "run", "ablate", "predict",
-    "cache info", "cache verify", "cache prune", "demo", "compare",
-)  # fmt: skip
+    "mv probe",
+    "mv extract",
+    "mv show",
+    "mv transcode",
+    "dataset prepare",
+    "dataset list",
+    "extract motion",
+    "extract clip",
+    "train motion",
+    "train fusion",
+    "evaluate",
+    "zero-shot",
+    "run",
+    "ablate",
+    "predict",
+    "cache info",
+    "cache verify",
+    "cache prune",
+    "demo",
+    "compare",
+)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +184,7 @@ def test_configuration_file_is_checked(text: str, says: str, tmp_path: Path) -> 
     assert_refused(moclip("run", file), says)
 
 
-def test_absent_configuration_is_named(tmp_path: Path) -> None:
+def test_missing_configuration_is_named(tmp_path: Path) -> None:
     assert_refused(moclip("run", tmp_path / "none.yaml"), "none.yaml", "no such configuration file")
     assert_refused(moclip("run", tmp_path / "none"), "no such file or folder")
     assert_refused(moclip("run", FOLDER_YAML), "data.root", "--set data.root=DIR")
@@ -175,7 +192,7 @@ def test_absent_configuration_is_named(tmp_path: Path) -> None:
     assert_refused(moclip("evaluate", tmp_path), "is not a run folder")
 
 
-def test_options_by_name_mirror_the_configuration(folders: Path, tmp_path: Path) -> None:
+def test_named_options_set_the_configuration(folders: Path, tmp_path: Path) -> None:
     words = ("dataset", "list", FOLDER_YAML, "--json")
     by_set = assert_ok(moclip(*words, "--set", f"data.root={folders}")).json
     assert by_set["clips"] == 8
@@ -208,8 +225,8 @@ def _extract_words(tmp_path: Path, workers: int) -> list[object]:
     return [*words, *sets(MOTION_ONLY), "--workers", workers]
 
 
-def _assert_goes_on(outcome: Outcome, words: list[object], cache: Path) -> None:
-    """What was finished is kept and sound; the same command does the rest."""
+def _assert_resumes(outcome: Outcome, words: list[object], cache: Path) -> None:
+    """Finished entries are kept and intact; the same command computes the others."""
     kept = entries(cache, "motion")
     assert 3 <= len(kept) < TOTAL
     assert outcome.code == 130, outcome
@@ -230,7 +247,7 @@ def test_interrupted_extraction_keeps_its_work(tmp_path: Path, monkeypatch: pyte
     process = start(*words, cwd=tmp_path)
     outcome = stop_when_filled(process, tmp_path / "cache", "motion", 3, signal.SIGINT)
     monkeypatch.chdir(tmp_path)
-    _assert_goes_on(outcome, words, tmp_path / "cache")
+    _assert_resumes(outcome, words, tmp_path / "cache")
 
 
 def test_interrupted_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +271,7 @@ def test_interrupted_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         done.set()
         watcher.join()
         signal.signal(signal.SIGINT, before)
-    _assert_goes_on(outcome, words, tmp_path / "cache")
+    _assert_resumes(outcome, words, tmp_path / "cache")
 
 
 def test_closed_pipe_is_no_error(clip: Path) -> None:

@@ -12,11 +12,7 @@ from safetensors.numpy import load_file
 
 from mv_tools import MotionDecoder, MotionFrame, flow, probe
 
-from support.cli import (
-    assert_ok,
-    assert_refused,
-    moclip,
-)
+from support.cli import assert_ok, assert_refused, moclip
 
 
 def test_probe_agrees_with_the_decoder(clip: Path, clip_b: Path) -> None:

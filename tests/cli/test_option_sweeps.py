@@ -1,4 +1,4 @@
-"""Every option of every command: paths stay text, empty ones are refused, and 0 reaches the configuration."""
+"""All options of all commands: paths stay text, empty paths are refused, 0 is not treated as absent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any
 
 
 def _options(*kinds: str) -> list[tuple[str, str, str]]:
-    """(command, option, its help) of the options whose type names one of the kinds."""
+    """(command, option, help) of the options whose type contains one of the names."""
     return sorted(
         (words, parameter.opts[0], parameter.help or "")
         for words, command in _commands(typer.main.get_command(app))
@@ -38,7 +38,7 @@ def _options(*kinds: str) -> list[tuple[str, str, str]]:
 
 
 def _key(about: str) -> str | None:
-    """The configuration key that an option's help names first."""
+    """The configuration key at the start of an option's help."""
     match = re.match(r"([a-z_]+\.[a-z_]+)\b", about)
     return match.group(1) if match else None
 
@@ -50,17 +50,17 @@ KEYED_NUMBERS = [
 ]
 
 
-class _Asked(Exception):
-    """Carries the configuration that a command made."""
+class _ConfigurationMade(Exception):
+    """Carries the configuration of a command out of it."""
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Calls a command with one option and returns the configuration that it made of it."""
+def configuration_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Returns a function that calls a command with one option and returns its configuration."""
     real = load_experiment
 
     def spy(path: Path | None = None, overrides: Any = ()) -> Experiment:
-        raise _Asked(real(None if path is None or not path.is_file() else path, overrides))
+        raise _ConfigurationMade(real(None if path is None or not path.is_file() else path, overrides))
 
     monkeypatch.setattr("moclip_lite.experiment.config.load_experiment", spy)
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     def ask(words: str, option: str, value: str) -> Experiment:
         more = ("--out", "x.safetensors") if words == "extract features" else ()
-        with pytest.raises(_Asked) as caught:
+        with pytest.raises(_ConfigurationMade) as caught:
             moclip(*words.split(), "run", *more, option, value)
         (found,) = caught.value.args
         assert isinstance(found, Experiment)
@@ -84,13 +84,13 @@ def _value(experiment: Experiment, key: str) -> Any:
 
 
 def _with_source(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Commands that make one configuration; `ablate` makes many, and the cache's own have none."""
+    """Commands with one configuration; `ablate` has many, the cache commands have none."""
     return [
         row for row in rows if row[0].split()[0] not in ("ablate", "cache", "dataset", "index", "retrieval")
     ]
 
 
-def test_the_sweeps_see_options() -> None:
+def test_sweeps_are_not_empty() -> None:
     assert len(PATHS) > 30
     assert len(_with_source(KEYED_PATHS)) > 10
     assert len(_with_source(KEYED_NUMBERS)) > 6
@@ -100,21 +100,23 @@ def test_the_sweeps_see_options() -> None:
     "word", ["007", "2024-01-01", "on", "1e3", "a: b", "it's", "a\nb", "null", '"q"', "x # y"]
 )
 @pytest.mark.parametrize(("words", "option", "key"), _with_source(KEYED_PATHS))
-def test_paths_of_options_stay_text(words: str, option: str, key: str, word: str, asked: Any) -> None:
-    assert _value(asked(words, option, word), key) == Path(word)
+def test_paths_of_options_stay_text(
+    words: str, option: str, key: str, word: str, configuration_of: Any
+) -> None:
+    assert _value(configuration_of(words, option, word), key) == Path(word)
 
 
 @pytest.mark.parametrize(("words", "option", "key"), _with_source(KEYED_PATHS))
-def test_home_is_found_by_options(
-    words: str, option: str, key: str, asked: Any, monkeypatch: pytest.MonkeyPatch
+def test_options_expand_the_home_folder(
+    words: str, option: str, key: str, configuration_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/somewhere")
-    assert _value(asked(words, option, "~/x"), key) == Path("/somewhere/x")
+    assert _value(configuration_of(words, option, "~/x"), key) == Path("/somewhere/x")
 
 
 @pytest.mark.parametrize(("words", "option", "key"), _with_source(KEYED_NUMBERS))
-def test_zero_reaches_the_configuration(words: str, option: str, key: str, asked: Any) -> None:
-    experiment = asked(words, option, "0")
+def test_zero_reaches_the_configuration(words: str, option: str, key: str, configuration_of: Any) -> None:
+    experiment = configuration_of(words, option, "0")
     assert _value(experiment, key) == 0
     assert key.split(".")[1] in getattr(experiment, key.split(".")[0]).model_fields_set
 
@@ -123,7 +125,7 @@ def test_zero_reaches_the_configuration(words: str, option: str, key: str, asked
 def test_empty_paths_are_refused(
     words: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unset variable of the shell never means the current folder."""
+    """An unset shell variable must not select the current folder."""
     monkeypatch.chdir(tmp_path)
     for given in ((option, ""), (f"{option}=",), (option, " ")):
         assert_refused(moclip(*words.split(), *given), option, "is empty")
@@ -133,7 +135,7 @@ def test_empty_paths_are_refused(
 # Configuration files
 
 
-def test_empty_sections_are_empty(tmp_path: Path) -> None:
+def test_empty_sections_have_defaults(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("data:\n  # root: x\nrun:\n  seed: 0\n", encoding="utf-8")
     assert load_experiment(file) == load_experiment(None, ["run.seed=0"])
@@ -141,12 +143,12 @@ def test_empty_sections_are_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["run.streams=[motion, motion]", "data.splits=[2, 1, 2]"])
-def test_what_is_given_twice_is_refused(word: str) -> None:
+def test_duplicate_values_are_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="given twice"):
         load_experiment(None, [word])
 
 
-def test_misspelt_prompts_are_refused_before_the_work(
+def test_misspelt_prompts_are_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = class_folders(tmp_path / "data")
@@ -160,6 +162,6 @@ def test_misspelt_prompts_are_refused_before_the_work(
 
 
 @pytest.mark.parametrize("entry", ["=x", "x", "(=x", r"a=\9", r"a=\g<no>"])
-def test_renamings_that_mean_nothing(entry: str, tmp_path: Path) -> None:
+def test_invalid_renamings_are_refused(entry: str, tmp_path: Path) -> None:
     words = ("convert", tmp_path / "none.pt", "--out", tmp_path / "o.safetensors", "--rename", entry)
     assert_refused(moclip(*words), "--rename")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.datasets import Clip, Fold, limit_train
+from moclip_lite.datasets import Clip, Fold
+from moclip_lite.datasets.fewshot import limit_train
 
 
 def fold() -> Fold:

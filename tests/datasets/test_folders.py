@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -10,26 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.datasets import VIDEO_SUFFIXES, Clip, find_videos, load_folder
+from moclip_lite.cli import main
+from moclip_lite.datasets import Clip, load_folder
 from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.settings import DataSettings
+from moclip_lite.datasets.walk import VIDEO_SUFFIXES, find_videos
 from moclip_lite.errors import DataError
 from moclip_lite.experiment.folds import divide
 from moclip_lite.storage.cache import FeatureCache
 from mv_tools import transcode
 
 from support.broken_files import BROKEN
-from support.cli import (
-    MOTION_ONLY,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    launched,
-    moclip,
-    sets,
-)
+from support.cli import MOTION_ONLY, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
 STRANGE = os.fsdecode(b"caf\xe9.mp4")
 LONG = "映" * 83 + ".mp4"  # 253 bytes, 87 characters
@@ -282,16 +276,15 @@ def test_a_run_with_strange_names_writes_its_files(tmp_path: Path) -> None:
     assert labels == [r"\xe9t\xe9", "left"]
 
 
-def test_one_document_where_stdout_is_ascii(
-    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+def test_one_document_where_stdout_is_ascii(trained: TrainedRun, tmp_path: Path) -> None:
     for name in ("größe.mp4", STRANGE):
         shutil.copy(min(trained.data.rglob("*.mp4")), tmp_path / name)
-    predictions = assert_ok(launched("predict", tmp_path, "--model", trained.folder, "--json")).json
-    assert sorted(row["path"] for row in predictions) == sorted(
-        str(tmp_path / n) for n in ("größe.mp4", STRANGE)
-    )
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with contextlib.redirect_stdout(stdout):
+        assert main(["predict", str(tmp_path), "--model", str(trained.folder), "--json"]) == 0
+    stdout.seek(0)
+    paths = [row["path"] for row in json.load(stdout)]
+    assert sorted(paths) == sorted(str(tmp_path / n) for n in ("größe.mp4", STRANGE))
 
 
 def test_digests_of_files_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:

@@ -12,17 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moclip_lite.datasets import (
-    check_tree,
-    holdout_fold,
-    load_folder,
-    load_ucf101,
-    official_folds,
-    parse_recipe,
-    read_lists,
-    read_manifest,
-    recipe_name,
-)
+from moclip_lite.datasets import holdout_fold, load_folder, load_ucf101, official_folds
+from moclip_lite.datasets.manifest import read_manifest
+from moclip_lite.datasets.prepare.recipes import parse_recipe, recipe_name
+from moclip_lite.datasets.ucf101 import check_tree, read_lists
 from moclip_lite.errors import ConfigError, DataError
 from moclip_lite.storage.digest import digest_file
 from mv_tools import MotionDecoder, Recipe, probe

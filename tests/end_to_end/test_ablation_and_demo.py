@@ -8,17 +8,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from support.cli import (
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    moclip,
-    sets,
-)
+from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
 from support.run_files import STREAMS, modification_times
 from support.tables import read_rows
 
 
+@pytest.mark.usefixtures("grid_in_process")
 def test_ablation(generated: Path, trained: TrainedRun, tmp_path: Path) -> None:
     grid = tmp_path / "width.yaml"
     base = tmp_path / "base.yaml"

@@ -5,17 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from moclip_lite.datasets import read_manifest
+from moclip_lite.datasets.manifest import read_manifest
 
-from support.cli import (
-    FOLDER_YAML,
-    QUICK,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, QUICK, assert_ok, assert_refused, class_folders, moclip, sets
 from support.clips import encode, panning
 from support.tables import read_rows
 

@@ -7,15 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import (
-    TINY,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import TINY, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 from support.run_files import LABELS, STREAMS, modification_times, read_metrics
 
 

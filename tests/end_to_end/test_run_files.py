@@ -10,13 +10,7 @@ import yaml
 from PIL import Image
 from safetensors import safe_open
 
-from support.cli import (
-    FOLDER_YAML,
-    TrainedRun,
-    assert_ok,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, TrainedRun, assert_ok, moclip, sets
 from support.run_files import LABELS, STREAMS, read_metrics
 from support.tables import read_rows
 

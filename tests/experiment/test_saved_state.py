@@ -8,31 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from moclip_lite.datasets import (
-    SyntheticSpec,
-    generate,
-    load_ucf101,
-    read_manifest,
-)
+from moclip_lite.datasets import SyntheticSpec, generate, load_ucf101
 from moclip_lite.datasets.clip import group_of
+from moclip_lite.datasets.manifest import read_manifest
 from moclip_lite.errors import DataError
-from moclip_lite.experiment.config import (
-    Experiment,
-    load_experiment,
-    with_absolute_paths,
-)
+from moclip_lite.experiment.config import Experiment, load_experiment, with_absolute_paths
 from moclip_lite.experiment.session import Session
 
-from support.cli import (
-    FOLDER_YAML,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 from support.clips import H264, encode, panning
 from support.tables import read_rows
 

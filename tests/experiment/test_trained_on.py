@@ -12,16 +12,7 @@ from moclip_lite.datasets import Clip, Fold
 from moclip_lite.errors import CheckpointError
 from moclip_lite.results.trained_on import refuse_trained, write_division
 
-from support.cli import (
-    FOLDER_YAML,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
 SAID = ("test clips were used in training", "run.seed", "moclip run")
 

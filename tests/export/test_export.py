@@ -18,13 +18,7 @@ import yaml
 from torch import Tensor, nn
 
 from moclip_lite.errors import CheckpointError, MoclipError
-from moclip_lite.export import (
-    OPSET,
-    TOLERANCE,
-    export_classifier,
-    export_mobileviclip,
-    export_network,
-)
+from moclip_lite.export import OPSET, TOLERANCE, export_classifier, export_mobileviclip, export_network
 from moclip_lite.fusion import CONTROLS, create_head, list_heads
 from moclip_lite.mobileviclip import MobileViClipConfig
 from moclip_lite.motion.scores import batch_motion_scores

@@ -1,4 +1,4 @@
-"""The commands on videos and sentences, and MobileViCLIP as appearance stream."""
+"""Video-text commands, and MobileViCLIP as appearance encoder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.mobileviclip import (
-    VARIANTS,
-    create_mobileviclip,
-    load_model,
-    save_model,
-)
+from moclip_lite.mobileviclip import VARIANTS, create_mobileviclip, load_model, save_model
 from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.sampling import frame_positions
 from mv_tools import read_rgb_at
@@ -62,14 +57,14 @@ def videos(tmp_path: Path, make_clip: Callable[..., Path]) -> Path:
 def test_index_and_search(videos: Path, weights: Path, tmp_path: Path) -> None:
     index = tmp_path / "i.safetensors"
     words = ("index", videos, "--out", index, *MODEL, "--pretrained", weights)
-    made = assert_ok(moclip(*words, "--json"))
-    assert (made.json["videos"], made.json["windows"], made.json["failures"]) == (8, 8, [])
-    found = assert_ok(moclip("search", "a person juggling", "--index", index, "-k", 3, "--json"))
-    (query,) = found.json["queries"]
+    result = assert_ok(moclip(*words, "--json"))
+    assert (result.json["videos"], result.json["windows"], result.json["failures"]) == (8, 8, [])
+    answer = assert_ok(moclip("search", "a person juggling", "--index", index, "-k", 3, "--json"))
+    (query,) = answer.json["queries"]
     assert query["query"] == "a person juggling"
     assert len(query["results"]) == 3
     assert set(query["results"][0]) == {"path", "start", "stop", "score"}
-    assert "RANDOM" not in found.err
+    assert "RANDOM" not in answer.err
     assert "a person juggling" in assert_ok(moclip("search", "a person juggling", "-I", index)).out
     (videos / "left" / "0.mp4").unlink()
     gone = assert_ok(moclip("search", "x", "--index", index, "-k", 100, "--json"))
@@ -86,11 +81,11 @@ def test_index_and_search(videos: Path, weights: Path, tmp_path: Path) -> None:
     )
 
 
-def test_random_weights_are_said(videos: Path, tmp_path: Path) -> None:
-    made = assert_ok(
+def test_random_weights_are_reported(videos: Path, tmp_path: Path) -> None:
+    result = assert_ok(
         moclip("index", videos, "-o", tmp_path / "i.safetensors", *MODEL, "--pretrained", "none")
     )
-    assert "RANDOM weights" in made.err
+    assert "RANDOM weights" in result.err
     long = assert_ok(moclip("search", "word " * 100, "-I", tmp_path / "i.safetensors"))
     assert "cut to 75" in long.err
     assert "RANDOM weights" in long.err
@@ -102,23 +97,31 @@ def half(tmp_path: Path) -> Path:
     state = {k: v for k, v in apple_state(shaken(TINY_8)).items() if not k.startswith("text_encoder.")}
     torch.save(state, tmp_path / "pictures.pt")
     out = tmp_path / "half.safetensors"
-    said = assert_ok(moclip("convert", tmp_path / "pictures.pt", "--out", out, *MODEL, "--partial", "--json"))
-    assert said.json["random_parts"] == ["text tower"]
-    assert "RANDOM weights in its text tower" in said.err
+    output = assert_ok(
+        moclip("convert", tmp_path / "pictures.pt", "--out", out, *MODEL, "--partial", "--json")
+    )
+    assert output.json["random_parts"] == ["text tower"]
+    assert "RANDOM weights in its text tower" in output.err
     return out
 
 
-def test_weights_converted_in_part_are_told_with_every_answer(
+def test_partly_random_weights_are_reported_with_every_answer(
     videos: Path, half: Path, tmp_path: Path
 ) -> None:
-    """A second time too, when everything comes from the cache."""
+    """Also the second time, when everything comes from the cache."""
     index, table, clip = tmp_path / "i.safetensors", tmp_path / "t.csv", videos / "left" / "0.mp4"
     table.write_text("clip,caption\nleft/0,to the left\nright/0,to the right\n")
     weights = (*MODEL, "--pretrained", half)
     run = [
-        f"data.root={videos}", f"run.dir={tmp_path / 'run'}", "clip.model=mobileviclip-tiny", f"clip.pretrained={half}",
-        "clip.frames=8", "run.streams=[appearance]", "run.workers=1", "train_head.epochs=1",
-    ]  # fmt: skip
+        f"data.root={videos}",
+        f"run.dir={tmp_path / 'run'}",
+        "clip.model=mobileviclip-tiny",
+        f"clip.pretrained={half}",
+        "clip.frames=8",
+        "run.streams=[appearance]",
+        "run.workers=1",
+        "train_head.epochs=1",
+    ]
     sets = [word for value in run for word in ("--set", value)]
     commands: list[tuple[object, ...]] = [
         ("index", videos, "--out", index, *weights),
@@ -131,8 +134,8 @@ def test_weights_converted_in_part_are_told_with_every_answer(
     ]
     for words in commands:
         for again in range(1 if words[0] == "run" else 2):
-            said = assert_ok(moclip(*words, "--json"))
-            assert "RANDOM weights in its text tower" in said.err, (words[0], again)
+            output = assert_ok(moclip(*words, "--json"))
+            assert "RANDOM weights in its text tower" in output.err, (words[0], again)
     for words in commands[:3]:
         assert "RANDOM weights in its text tower" in assert_ok(moclip(*words, "--json")).json["model"]
 
@@ -148,15 +151,15 @@ def test_a_frozen_random_text_tower_stays_random(
         assert load_model(out / "model.safetensors").random_parts == (("text tower",) if random else ())
 
 
-def test_files_that_cannot_be_read_end_an_index_with_2(videos: Path, weights: Path, tmp_path: Path) -> None:
-    """As they do predict: the rest is done, the bad one named."""
+def test_indexing_with_unreadable_files_exits_with_2(videos: Path, weights: Path, tmp_path: Path) -> None:
+    """The other files are indexed, and the unreadable one is named."""
     (videos / "left" / "1.mp4").write_bytes(b"broken")
     words = ("index", videos, "--out", tmp_path / "i.safetensors", *MODEL, "--pretrained", weights)
     for options in ((), ("--json",)):
-        made = moclip(*words, *options)
-        assert made.code == 2
-        assert "Traceback" not in made.err
-    assert (made.json["videos"], [f["name"] for f in made.json["failures"]]) == (7, ["left/1.mp4"])
+        result = moclip(*words, *options)
+        assert result.code == 2
+        assert "Traceback" not in result.err
+    assert (result.json["videos"], [f["name"] for f in result.json["failures"]]) == (7, ["left/1.mp4"])
     assert_ok(moclip("search", "x", "--index", tmp_path / "i.safetensors"))
 
 
@@ -179,16 +182,8 @@ def test_a_relative_checkpoint_works_from_anywhere(
 
 def test_zero_shot(videos: Path, weights: Path) -> None:
     clip = videos / "left" / "0.mp4"
-    words = (
-        "zero-shot",
-        clip,
-        *MODEL,
-        "--pretrained",
-        weights,
-        "--labels",
-        "a person diving, water",
-        "--json",
-    )
+    words = ("zero-shot", clip, *MODEL, "--pretrained", weights, "--labels", "a person diving, water")
+    words += ("--json",)
     (answer,) = assert_ok(moclip(*words)).json
     assert {p["label"] for p in answer["predictions"]} == {"a person diving", "water"}
     assert sum(p["score"] for p in answer["predictions"]) == pytest.approx(1)
@@ -210,10 +205,10 @@ def test_retrieval(videos: Path, weights: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Path) -> None:
-    """torchrun with gloo: batches of 4 in one process, of 2 in each of two, one of which can't read a clip."""
+    """torchrun with gloo: batches of 4 in one process, of 2 in two, one of which can't read a clip."""
     (videos / "left" / "1.mp4").write_bytes(b"broken")
-    words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3,
-             "--grad-checkpointing", "--json")  # fmt: skip
+    words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3)
+    words += ("--grad-checkpointing", "--json")
     one, two = tmp_path / "one", tmp_path / "two"
     whole = assert_ok(moclip(*words, "--batch", 4, "--out", one)).json
     parts = assert_ok(launched(*words, "--batch", 2, "--out", two, processes=2)).json  # one of them speaks
@@ -227,7 +222,7 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
 
 
 def test_shown_defaults_are_those_of_the_settings() -> None:
-    command = typer.main.get_command(app).commands["train"].commands["video-text"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app).commands["train"].commands["video-text"]
     shown = {
         p.name: p.show_default for p in command.params if isinstance(getattr(p, "show_default", None), str)
     }
@@ -236,22 +231,10 @@ def test_shown_defaults_are_those_of_the_settings() -> None:
     assert shown == {name: str(defaults[name]) for name in shown}
 
 
-def test_training_is_kept_and_goes_on(videos: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_finished_training_is_kept(videos: Path, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = (
-        "train",
-        "video-text",
-        videos,
-        "--out",
-        out,
-        *MODEL,
-        "--pretrained",
-        weights,
-        "--batch",
-        4,
-        "--lr",
-        0.001,
-    )
+    words = ("train", "video-text", videos, "--out", out, *MODEL, "--pretrained", weights, "--batch", 4)
+    words += ("--lr", 0.001)
     metrics = assert_ok(moclip(*words, "--epochs", 2, "--json")).json
     assert [row["epoch"] for row in metrics["epochs"]] == [0, 1]
     trained = load_model(out / "model.safetensors")
@@ -263,18 +246,8 @@ def test_training_is_kept_and_goes_on(videos: Path, weights: Path, tmp_path: Pat
     assert_refused(moclip(*words, "--epochs", 3), "holds another training")
     table = tmp_path / "t.csv"
     table.write_text("clip,caption\nleft/0.mp4,a pan\n")
-    words = (
-        "train",
-        "video-text",
-        table,
-        "--root",
-        videos,
-        "-o",
-        tmp_path / "x",
-        *MODEL,
-        "--pretrained",
-        weights,
-    )
+    words = ("train", "video-text", table, "--root", videos, "-o", tmp_path / "x", *MODEL, "--pretrained")
+    words += (weights,)
     assert_refused(moclip(*words), "too few")
 
 
@@ -282,15 +255,15 @@ def test_convert(tmp_path: Path, weights: Path) -> None:
     theirs = tmp_path / "theirs.pt"
     torch.save(apple_state(shaken(TINY_8)), theirs)
     out = tmp_path / "ours.safetensors"
-    made = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--fold", "--json"))
-    assert (made.json["missing"], made.json["unexpected"], made.json["layout"]) == ([], [], "apple")
+    result = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--fold", "--json"))
+    assert (result.json["missing"], result.json["unexpected"], result.json["layout"]) == ([], [], "apple")
     assert load_model(out).folded
     assert create_mobileviclip("tiny", out).folded
     state = {**apple_state(shaken(TINY_8)), "image_encoder.model.more": torch.zeros(1)}
     torch.save(state, theirs)
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL), "1 unexpected", "more")
-    said = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--partial"))
-    assert "unexpected: image_encoder.model.more" in said.err
+    output = assert_ok(moclip("convert", theirs, "--out", out, *MODEL, "--partial"))
+    assert "unexpected: image_encoder.model.more" in output.err
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "x"), "REGEX=REPLACEMENT")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", "(=x"), "regular expression")
     assert_refused(moclip("convert", theirs, "--out", out, *MODEL, "--rename", r"text=\9"), "can't be used")
@@ -306,7 +279,7 @@ def test_export(tmp_path: Path, weights: Path) -> None:
     assert_refused(moclip("export", tmp_path, "--out", tmp_path / "onnx"), "not a run folder")
 
 
-def test_the_appearance_stream(clip: Path, weights: Path) -> None:
+def test_mobileviclip_as_appearance_encoder(clip: Path, weights: Path) -> None:
     experiment = load_experiment(None, ["clip.model=mobileviclip-tiny", f"clip.pretrained='{weights}'"])
     assert (
         experiment.clip.frames,
@@ -320,8 +293,8 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
     assert feature.shape == (1, encoder.dim)
     model = load_model(weights)
     with torch.inference_mode():
-        wanted = model.encode_video(encoder.prepare(pictures)[None], normalize=True)
-    np.testing.assert_allclose(feature, wanted, atol=1e-4)
+        expected = model.encode_video(encoder.prepare(pictures)[None], normalize=True)
+    np.testing.assert_allclose(feature, expected, atol=1e-4)
     both = encoder.encode_prepared(torch.cat([encoder.prepare(pictures), encoder.prepare(pictures[::-1])]))
     assert both.shape == (2, encoder.dim)
     assert encoder.frame_cost()["parameters"] > 0
@@ -329,11 +302,17 @@ def test_the_appearance_stream(clip: Path, weights: Path) -> None:
         make_encoder(load_experiment(None, ["clip.model=mobileviclip-huge"]).clip, 0, torch.device("cpu"))
 
 
-def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> None:
+def test_a_run_with_mobileviclip(videos: Path, weights: Path, tmp_path: Path) -> None:
     sets = [
-        f"data.root={videos}", f"run.dir={tmp_path / 'run'}", "clip.model=mobileviclip-tiny", f"clip.pretrained={weights}",
-        "clip.frames=8", "run.streams=[appearance]", "run.workers=1", "train_head.epochs=2",
-    ]  # fmt: skip
+        f"data.root={videos}",
+        f"run.dir={tmp_path / 'run'}",
+        "clip.model=mobileviclip-tiny",
+        f"clip.pretrained={weights}",
+        "clip.frames=8",
+        "run.streams=[appearance]",
+        "run.workers=1",
+        "train_head.epochs=2",
+    ]
     words = [word for value in sets for word in ("--set", value)]
     root = ROOT
     metrics = assert_ok(moclip("run", root / "experiments" / "folder.yaml", *words, "--json")).json
@@ -346,5 +325,5 @@ def test_a_whole_run_with_it(videos: Path, weights: Path, tmp_path: Path) -> Non
     assert not any("text" in entry.name for entry in stored.graph.initializer)
     example = [sys.executable, root / "docs" / "examples" / "predict_onnx.py", tmp_path / "onnx", clip]
     rows = subprocess.run(example, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = {label: float(score) for label, score in (row.split("\t") for row in rows)}
-    assert found == pytest.approx({p["label"]: p["score"] for p in answer["predictions"]}, abs=1e-4)
+    scores = {label: float(score) for label, score in (row.split("\t") for row in rows)}
+    assert scores == pytest.approx({p["label"]: p["score"] for p in answer["predictions"]}, abs=1e-4)

@@ -23,23 +23,23 @@ def test_the_loss_is_symmetric_infonce() -> None:
     video, text = torch.randn(5, 8, generator=generator), torch.randn(5, 8, generator=generator)
     a, b = functional.normalize(video, dim=-1), functional.normalize(text, dim=-1)
     logits, own = a @ b.T / 0.1, torch.arange(5)
-    wanted = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
-    torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), own), wanted)
+    expected = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+    torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), own), expected)
     same = torch.tensor([0, 0, 1, 2, 3])
     assert contrastive_loss(a, a[[1, 0, 2, 3, 4]], torch.tensor(0.01), same) < contrastive_loss(
         a, a[[1, 0, 2, 3, 4]], torch.tensor(0.01), own
-    )  # pairs that say the same are no mistakes
+    )  # equal captions are not mistakes
 
 
-def test_captions_of_one_clip_are_no_negatives_of_each_other() -> None:
-    """A group for the clip and one for the caption: sharing either is enough, and neither is passed on."""
+def test_pairs_of_a_group_are_not_negatives() -> None:
+    """One group by clip, one by caption: sharing either is enough, and sharing is not transitive."""
     generator = torch.Generator().manual_seed(0)
     video, text = (functional.normalize(torch.randn(4, 8, generator=generator), dim=-1) for _ in range(2))
     groups = torch.tensor([[0, 0], [0, 1], [1, 0], [2, 2]])  # one clip twice; two clips of the same words
     positive = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float32)
     target, logits = positive / positive.sum(dim=1, keepdim=True), video @ text.T / 0.1
-    wanted = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
-    torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), groups), wanted)
+    expected = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+    torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), groups), expected)
     alone = torch.arange(4)
     torch.testing.assert_close(
         contrastive_loss(video, text, torch.tensor(0.1), torch.stack([alone, alone], dim=1)),
@@ -47,7 +47,7 @@ def test_captions_of_one_clip_are_no_negatives_of_each_other() -> None:
     )
 
 
-def test_the_temperature_has_a_floor() -> None:
+def test_the_temperature_has_a_minimum() -> None:
     model = build(SMALLEST)
     assert float(model.temperature.detach()) == pytest.approx(0.07)
     model.log_temperature.data.fill_(math.log(1e-4))
@@ -58,9 +58,9 @@ def test_the_temperature_has_a_floor() -> None:
     "start",
     [-math.log(100), -float(torch.tensor(100.0).log()), float(torch.tensor(0.01).log()), math.log(1e-4)],
 )
-def test_the_temperature_learns_from_its_floor(start: float) -> None:
-    """Published checkpoints lie there: logit_scale ln 100, temp 0.01. Here the captions are random, so that
-    a higher temperature is better; where they fit, it stays at the floor."""
+def test_the_temperature_learns_from_its_minimum(start: float) -> None:
+    """Published checkpoints have it: logit_scale ln 100, temp 0.01. With random captions a higher temperature
+    is better; with correct ones it stays at the minimum."""
     for texts, rises in (("random", True), ("right", False)):
         model = build(SMALLEST)
         model.log_temperature.data.fill_(start)
@@ -86,15 +86,15 @@ def _process(rank: int, folder: str, port: int, weights: dict[str, Tensor]) -> N
     layer = torch.nn.Linear(5, 4)
     layer.load_state_dict(weights)
     parallel = torch.nn.parallel.DistributedDataParallel(layer)
-    mine = slice(3 * rank, 3 * rank + 3)
+    part = slice(3 * rank, 3 * rank + 3)
     groups = torch.tensor([0, 1, 2, 3, 0, 4])
-    loss = contrastive_loss(parallel(inputs[mine]), texts[mine], torch.tensor(0.2), groups[mine])
+    loss = contrastive_loss(parallel(inputs[part]), texts[part], torch.tensor(0.2), groups[part])
     loss.backward()
     torch.save({"loss": loss.detach(), "grad": layer.weight.grad}, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
-def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_the_whole_batch(tmp_path: Path) -> None:
     import socket
 
     with socket.socket() as free:
@@ -109,6 +109,6 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
     loss = contrastive_loss(layer(inputs), texts, torch.tensor(0.2), torch.tensor([0, 1, 2, 3, 0, 4]))
     loss.backward()
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        torch.testing.assert_close(found["loss"], loss.detach())
-        torch.testing.assert_close(found["grad"], layer.weight.grad)
+        result = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        torch.testing.assert_close(result["loss"], loss.detach())
+        torch.testing.assert_close(result["grad"], layer.weight.grad)

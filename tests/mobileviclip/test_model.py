@@ -1,4 +1,4 @@
-"""The model: it begins as the image model, folds exactly, and says what it is."""
+"""The model: parameters, initial equality with the image model, folding and inputs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ import torch
 from torch import nn
 
 from moclip_lite.errors import ConfigError
-from moclip_lite.mobileviclip import (
-    MobileViCLIP,
-    build,
-    create_mobileviclip,
-    variant,
-)
+from moclip_lite.mobileviclip import MobileViCLIP, build, create_mobileviclip, variant
 from moclip_lite.mobileviclip.temporal import JointAttention, TemporalMixer, TemporalPositions
 from moclip_lite.mobileviclip.video import create_trunk
 
@@ -30,7 +25,7 @@ def parameters(module: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("name", "training", "folded", "image_model"), [("tiny", 53.9, 53.8, 53.8), ("small", 99.3, 99.1, 99.2)]
 )
-def test_parameters_are_the_published_ones(
+def test_numbers_of_parameters_are_as_published(
     name: str, training: float, folded: float, image_model: float
 ) -> None:
     """53.9 and 99.2 M are published, 54 and 99 M in the paper's table; folded, small has 99.15 M."""
@@ -50,8 +45,8 @@ def test_parameters_are_the_published_ones(
 
 
 @pytest.mark.parametrize("config", [TINY, SMALL])
-def test_a_new_model_is_the_image_model_frame_by_frame(config: object) -> None:
-    """Temporal convolutions on any clip, attention on a still one."""
+def test_a_new_model_equals_the_image_model_on_each_frame(config: object) -> None:
+    """Temporal convolutions on any clip, attention on a clip of equal frames."""
     model = shaken(config)  # type: ignore[arg-type]
     for module in model.modules():
         if isinstance(module, TemporalMixer):
@@ -73,7 +68,7 @@ def test_a_new_model_is_the_image_model_frame_by_frame(config: object) -> None:
         torch.testing.assert_close(model.encode_video(clip), per_frame, atol=1e-5, rtol=1e-5)
 
 
-def test_fresh_models_start_there_by_themselves() -> None:
+def test_initial_values_equal_the_image_model() -> None:
     model = build(TINY, seed=3)
     trunk = create_trunk(TINY).eval()
     trunk.load_state_dict(timm_state(model))
@@ -83,7 +78,7 @@ def test_fresh_models_start_there_by_themselves() -> None:
     assert "RANDOM" in model.describe()
 
 
-def test_attention_is_joint_and_positions_tell_frames_apart() -> None:
+def test_attention_is_joint_and_positions_distinguish_frames() -> None:
     model = shaken()
     clip = clip_of(count=1)
     with torch.inference_mode():
@@ -92,7 +87,7 @@ def test_attention_is_joint_and_positions_tell_frames_apart() -> None:
         changed = clip.clone()
         changed[:, -1] = 0
         first = model.video.frame_embeddings(changed)[:, 0]
-    assert (backwards - forwards).abs().max() > 1e-3  # the order counts
+    assert (backwards - forwards).abs().max() > 1e-3  # the order matters
     assert (
         first - forwards[:, 0]
     ).abs().max() > 1e-5  # the first frame sees the last, out of the convolutions' reach
@@ -102,7 +97,7 @@ def test_attention_is_joint_and_positions_tell_frames_apart() -> None:
 
 
 @pytest.mark.parametrize("config", [TINY, SMALL, dataclasses.replace(TINY, num_frames=1)])
-def test_folding_changes_no_frame(config: object) -> None:
+def test_folding_changes_no_output(config: object) -> None:
     model = shaken(config)  # type: ignore[arg-type]
     folded = model.reparameterize()
     clip, tokens = clip_of(model.config), model.tokenize(["a person juggling", "water"])
@@ -120,8 +115,8 @@ def test_folding_changes_no_frame(config: object) -> None:
     )
 
 
-def norms_behind_convolutions(network: nn.Module, *inputs: torch.Tensor) -> list[str]:
-    """BatchNorms that a convolution's output goes into, and nowhere else, by the graph that torch sees."""
+def norms_after_convolutions(network: nn.Module, *inputs: torch.Tensor) -> list[str]:
+    """BatchNorms that are the only consumer of a convolution, in the exported graph."""
     graph = torch.export.export(network, inputs, strict=False).graph
     norms = [node for node in graph.nodes if "batch_norm" in str(node.target)]
     before = {str(norm): norm.args[0] for norm in norms}
@@ -129,17 +124,17 @@ def norms_behind_convolutions(network: nn.Module, *inputs: torch.Tensor) -> list
 
 
 @pytest.mark.parametrize("config", [TINY, SMALL, dataclasses.replace(TINY, temporal=False)])
-def test_no_norm_stands_behind_a_convolution_in_the_folded_form(config: object) -> None:
+def test_the_folded_form_has_no_norm_after_a_convolution(config: object) -> None:
     model = shaken(config)  # type: ignore[arg-type]
     clip, tokens = clip_of(model.config), model.tokenize(["water", "x"])
-    assert norms_behind_convolutions(model.eval().video, clip)  # the training form has some
+    assert norms_after_convolutions(model.eval().video, clip)  # the training form has some
     folded = model.reparameterize()
-    assert norms_behind_convolutions(folded.video, clip) == []
-    assert norms_behind_convolutions(folded.text, tokens) == []
+    assert norms_after_convolutions(folded.video, clip) == []
+    assert norms_after_convolutions(folded.text, tokens) == []
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])
-def test_the_norms_that_are_left_stand_before_attention(name: str) -> None:
+def test_the_remaining_norms_precede_attention(name: str) -> None:
     with torch.device("meta"):
         model = MobileViCLIP(variant(name)).eval()
         model.fold()
@@ -147,13 +142,13 @@ def test_the_norms_that_are_left_stand_before_attention(name: str) -> None:
     assert norms == [f"video.trunk.stages.3.blocks.{i}.norm" for i in range(variant(name).depths[3])]
 
 
-def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None:
+def test_the_temporal_branch_folds_exactly() -> None:
     mixer = TemporalMixer(6, 5).eval()
     nn.init.uniform_(mixer.norm.weight, 0.5, 1.5)  # type: ignore[union-attr]
     mixer.norm.running_mean.normal_()  # type: ignore[union-attr]
     mixer.norm.bias.data.normal_()  # type: ignore[union-attr]
     x = torch.randn(10, 6, 3, 3)
-    wanted = mixer(x)
+    expected = mixer(x)
     reference = nn.functional.conv1d(
         x.view(2, 5, 6, 9).permute(0, 3, 2, 1).flatten(0, 1),
         mixer.conv.weight,
@@ -161,15 +156,15 @@ def test_the_temporal_branch_folds_where_the_published_order_would_not() -> None
         groups=6,  # type: ignore[union-attr]
     )
     reference = reference.view(2, 9, 6, 5).permute(0, 3, 2, 1).reshape(x.shape)
-    torch.testing.assert_close(wanted, x + mixer.norm(reference))  # type: ignore[misc]
+    torch.testing.assert_close(expected, x + mixer.norm(reference))  # type: ignore[misc]
     mixer.reparameterize()
-    torch.testing.assert_close(mixer(x), wanted, atol=1e-5, rtol=1e-5)
-    last = x.contiguous(memory_format=torch.channels_last)  # another way to the same numbers
-    torch.testing.assert_close(mixer(last), wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(mixer(x), expected, atol=1e-5, rtol=1e-5)
+    last = x.contiguous(memory_format=torch.channels_last)  # another implementation
+    torch.testing.assert_close(mixer(last), expected, atol=1e-5, rtol=1e-5)
     assert mixer(last).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_clips_of_another_shape_or_range_are_refused() -> None:
+def test_clips_of_wrong_shape_or_range_are_refused() -> None:
     model = build(TINY)
     good = clip_of()
     for bad in (
@@ -198,7 +193,7 @@ def test_texts(caplog: pytest.LogCaptureFixture) -> None:
         logging.getLogger("moclip").propagate = True
         long = model.tokenize(["word " * 200])
     assert "cut to 75" in caplog.text
-    assert long[0, -1] == long.max()  # the end of text stays
+    assert long[0, -1] == long.max()  # the end-of-text token is kept
     with torch.inference_mode():
         assert torch.isfinite(model.encode_text(long)).all()
 

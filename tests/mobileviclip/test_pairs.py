@@ -53,7 +53,7 @@ def test_tables(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
         ("", "can't be read"),
     ],
 )
-def test_tables_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> None:
+def test_unusable_tables_are_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=words):
         read_pairs(tmp_path / "t.csv")
@@ -79,7 +79,7 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> No
 def test_rows_of_another_length_are_refused(
     tmp_path: Path, caption_first: bool, caption: str | None, words: str
 ) -> None:
-    """A caption with an unquoted comma would be cut, or shift the columns; the row is named."""
+    """A caption with an unquoted comma would be cut, or shift the columns; the message names the row."""
 
     def line(clip: str, said: str | None) -> str:
         cells = [cell for cell in (clip, said) if cell is not None]
@@ -114,7 +114,7 @@ def test_names_in_tables(tmp_path: Path, file: str, name: str) -> None:
     assert read_pairs(tmp_path / "t.csv")[0].clip == tmp_path / file
 
 
-def test_names_in_tables_that_no_file_or_two_have(tmp_path: Path) -> None:
+def test_names_without_or_with_two_files_are_refused(tmp_path: Path) -> None:
     for ending in (".avi", ".mp4"):
         (tmp_path / f"v{ending}").write_bytes(b"x")
     (tmp_path / "t.csv").write_text("clip,caption\nv,x\n")
@@ -136,7 +136,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_pairs(tmp_path / "t.parquet")
 
 
-def test_classes_become_captions_and_sides_are_not_mirrored(clip: Path) -> None:
+def test_class_captions_with_sides_are_not_mirrored(clip: Path) -> None:
     clips = [Clip(clip, "a", "MoveLeft"), Clip(clip, "b", "Jump")]
     pairs = class_pairs(clips, Prompts(("a video of {}.", "{}")))
     assert pairs[0] == Pair(clip, ("a video of move left.", "move left"), 1)
@@ -148,11 +148,11 @@ def test_classes_become_captions_and_sides_are_not_mirrored(clip: Path) -> None:
         torch.testing.assert_close(one, other.flip(-1) if mirrored else other)
 
 
-def test_files_are_told_apart_by_content(tmp_path: Path) -> None:
+def test_files_are_identified_by_content(tmp_path: Path) -> None:
     for name, content in (("a", b"xx"), ("b", b"xx"), ("c", b"yy"), ("d", b"xxx")):
         (tmp_path / f"{name}.mp4").write_bytes(content)
     (tmp_path / "e.mp4").symlink_to(tmp_path / "c.mp4")
-    paths = [tmp_path / f"{name}.mp4" for name in "abcdefg"]  # the last two are not there
+    paths = [tmp_path / f"{name}.mp4" for name in "abcdefg"]  # the last two do not exist
     numbers = number_files(paths)
     groups = [sorted(p.stem for p in paths if numbers[p] == n) for n in sorted(set(numbers.values()))]
     assert sorted(groups) == [["a", "b"], ["c", "e"], ["d"], ["f"], ["g"]]

@@ -30,7 +30,7 @@ SETTINGS = VideoTextSettings(epochs=2, warmup=0.5, batch=4, lr=1e-3, threads=1)
 
 
 class Memory:
-    """Clips whose brightness their caption names."""
+    """Clips with captions that name their brightness."""
 
     def __init__(self, broken: tuple[int, ...] = ()) -> None:
         self.broken = broken
@@ -71,7 +71,7 @@ def test_the_published_schedule_is_the_default() -> None:
     assert rates[-1] < 1e-7
 
 
-def test_training_learns_and_leaves_the_text_alone() -> None:
+def test_training_learns_and_keeps_a_frozen_text_tower() -> None:
     model = build(SMALLEST)
     text = {name: value.clone() for name, value in model.text.state_dict().items()}
     settings = SETTINGS.model_copy(update={"epochs": 12, "lr": 5e-3, "batch": 6})
@@ -84,13 +84,13 @@ def test_training_learns_and_leaves_the_text_alone() -> None:
         for name, p in model.named_parameters()
         if "temporal.norm.weight" in name or "temporal_embedding" in name
     ]
-    assert all(p.abs().max() > 0 for p in temporal)  # they begin at zero and do move
+    assert all(p.abs().max() > 0 for p in temporal)  # they start at zero
     trained = build(SMALLEST)
     fit_video_text(trained, Memory(), SETTINGS.model_copy(update={"freeze_text": False}), device=CPU)
     assert not torch.equal(trained.text.projection_layer, text["projection_layer"])
 
 
-def test_training_moves_the_temperature_off_its_floor() -> None:
+def test_training_raises_the_temperature_from_its_minimum() -> None:
     model = build(SMALLEST)
     model.log_temperature.data.fill_(-math.log(100))
     history = fit_video_text(model, Memory(), SETTINGS.model_copy(update={"lr": 1e-2}), device=CPU).history
@@ -109,7 +109,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
         torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_an_interrupted_training_comes_to_the_same_end(
+def test_an_interrupted_training_resumes_to_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("moclip_lite.mobileviclip.training.task._SAVE_EVERY", 0.0)
@@ -144,8 +144,8 @@ def test_an_interrupted_training_comes_to_the_same_end(
 
 
 @pytest.mark.parametrize(("batch", "after"), [(2, 4), (4, 2), (4, 3), (6, 12)])
-def test_a_training_with_another_batch_begins_anew(tmp_path: Path, batch: int, after: int) -> None:
-    """Its history has each epoch once, and the model is that of an undisturbed training."""
+def test_a_training_with_another_batch_starts_anew(tmp_path: Path, batch: int, after: int) -> None:
+    """Its history has each epoch once, and the model equals that of an uninterrupted training."""
     checkpoint, models = tmp_path / "c.safetensors", []
 
     def stop(done: int, total: int, loss: float) -> None:
@@ -173,17 +173,17 @@ def test_a_training_with_another_batch_begins_anew(tmp_path: Path, batch: int, a
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "goes_on"),
+    ("before", "after", "continues"),
     [((4, 1), (2, 2), True), ((2, 2), (1, 4), True), ((4, 1), (4, 2), False), ((2, 1), (4, 1), False)],
 )
-def test_a_folder_goes_on_with_the_same_whole_batch_only(
+def test_a_folder_continues_with_equal_pairs_per_step_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     before: tuple[int, int],
     after: tuple[int, int],
-    goes_on: bool,
+    continues: bool,
 ) -> None:
-    """(batch of a process, processes): what a step sees must be the same."""
+    """(batch of a process, processes): pairs per step must be equal."""
     monkeypatch.setitem(VARIANTS, "tiny", SMALLEST)
     monkeypatch.setattr(run, "fit_video_text", lambda *_, **__: VideoTextResult())
     for name in "abcdefgh":
@@ -197,7 +197,7 @@ def test_a_folder_goes_on_with_the_same_whole_batch_only(
         run.train_video_text(pairs, spec, settings, tmp_path / "run", CPU, Silent())
 
     train(*before)
-    if goes_on:
+    if continues:
         train(*after)
     else:
         with pytest.raises(ConfigError, match=r"another training \(pairs_per_step \d there, \d here\)"):
@@ -207,7 +207,7 @@ def test_a_folder_goes_on_with_the_same_whole_batch_only(
         train(*before)
 
 
-def test_broken_clips_are_noted_and_too_few_refused() -> None:
+def test_broken_clips_are_reported_and_too_few_pairs_refused() -> None:
     result = fit_video_text(build(SMALLEST), Memory(broken=(2, 3)), SETTINGS, device=CPU)
     assert set(result.unread) == {2, 3}
     with pytest.raises(DataError, match="can't be read"):

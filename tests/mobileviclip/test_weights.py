@@ -1,4 +1,4 @@
-"""Weights: our own files, files in others' layouts, and what is refused."""
+"""Weights files of this program and of other projects, and what is refused."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def embeddings(model: MobileViCLIP) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("folded", [False, True])
-def test_our_files_come_back_whole(tmp_path: Path, folded: bool) -> None:
+def test_saved_models_are_loaded_unchanged(tmp_path: Path, folded: bool) -> None:
     model = shaken(dataclasses.replace(TINY, normalization=((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))))
     model = model.reparameterize() if folded else model
     model.weights = "trained on something"
@@ -82,7 +82,7 @@ def spoil_key(about: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "other", "config", "key", "nan", "lacking"])
-def test_damaged_files_of_ours_are_refused(tmp_path: Path, how: str) -> None:
+def test_damaged_files_are_refused(tmp_path: Path, how: str) -> None:
     path = tmp_path / "m.safetensors"
     model = shaken()
     if how == "nan":
@@ -144,15 +144,18 @@ def meta_model(config: MobileViClipConfig) -> MobileViCLIP:
 
 
 LAYOUTS: list[tuple[MobileViClipConfig, Callable[[MobileViCLIP], State], str]] = [
-    (TINY, apple_state, "apple"), (SMALL, apple_state, "apple"), (SMALL, open_clip_state, "open_clip"),
-    (TINY, published_state, "mobileviclip"), (SMALL, published_state, "mobileviclip"),
-]  # fmt: skip
+    (TINY, apple_state, "apple"),
+    (SMALL, apple_state, "apple"),
+    (SMALL, open_clip_state, "open_clip"),
+    (TINY, published_state, "mobileviclip"),
+    (SMALL, published_state, "mobileviclip"),
+]
 RENAME = ((r"temporal_conv", "temporal"),)
 
 
 @pytest.mark.parametrize(("config", "layout", "name"), LAYOUTS)
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_layouts_of_others(
+def test_layouts_of_other_projects(
     tmp_path: Path,
     config: MobileViClipConfig,
     layout: Callable[[MobileViCLIP], State],
@@ -160,8 +163,8 @@ def test_layouts_of_others(
     suffix: str,
 ) -> None:
     source = shaken(config, seed=5)
-    source.video.trunk.head.fc.bias.data.zero_()  # their projection has none
-    if name != "mobileviclip":  # an image model: temporal tensors at their beginning
+    source.video.trunk.head.fc.bias.data.zero_()  # other projects' projections have none
+    if name != "mobileviclip":  # an image model: temporal tensors keep initial values
         fresh = build(config, 6)
         begin = {k: v for k, v in fresh.state_dict().items() if "temporal" in k and "log_" not in k}
         source.load_state_dict({**source.state_dict(), **begin})
@@ -180,7 +183,7 @@ def test_layouts_of_others(
     torch.testing.assert_close(model.temperature, source.temperature)
 
 
-def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
+def test_missing_and_unexpected_tensors_are_refused(tmp_path: Path) -> None:
     source = shaken(seed=5)
     unknown = write(tmp_path / "published.pt", published_state(source, "token_mixer.time_mixing"))
     model = build(TINY)
@@ -191,7 +194,7 @@ def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
     report = import_checkpoint(model, unknown, partial=True)
     assert all("time_mixing" in name for name in report.unexpected)
     assert all(".temporal." in name for name in report.missing)
-    assert len(report.missing) == 5 * sum(TINY.depths[:3])  # taps, and four of a norm
+    assert len(report.missing) == 5 * sum(TINY.depths[:3])  # convolution, and four tensors of a norm
     picture = write(tmp_path / "timm.safetensors", timm_state(source))
     with pytest.raises(CheckpointError, match=r"missing.*text"):
         import_checkpoint(model, picture)
@@ -209,10 +212,8 @@ def test_nothing_is_lost_in_silence(tmp_path: Path) -> None:
         ("video.|text.", ()),
     ],
 )
-def test_what_a_part_of_a_checkpoint_leaves_random_is_recorded(
-    tmp_path: Path, kept: str, random: tuple[str, ...], fold: bool
-) -> None:
-    """In the model, in the file that is written from it and in its description, folded or not."""
+def test_random_parts_are_recorded(tmp_path: Path, kept: str, random: tuple[str, ...], fold: bool) -> None:
+    """In the model, in its file and in its description, folded or not."""
     source = shaken(seed=5)
     state = open_clip_state(source)
     marks = {
@@ -224,7 +225,7 @@ def test_what_a_part_of_a_checkpoint_leaves_random_is_recorded(
     starts = tuple(marks[mark] for mark in kept.split("|"))
     state = {name: value for name, value in state.items() if name.startswith((*starts, "logit"))}
     if not any(name.startswith("visual.trunk.") for name in state):
-        state["visual.trunk.stem.0.conv_kxk.0.bn.bias"] = torch.zeros(16)  # what tells the layout
+        state["visual.trunk.stem.0.conv_kxk.0.bn.bias"] = torch.zeros(16)  # identifies the layout
         random = ("video encoder",)
     path = write(tmp_path / "part.safetensors", state)
     model = build(TINY)
@@ -241,8 +242,8 @@ def test_what_a_part_of_a_checkpoint_leaves_random_is_recorded(
     assert "temporal modules new" in again.describe()
 
 
-def test_temporal_modules_of_which_some_are_lost_are_random(tmp_path: Path) -> None:
-    """All new, they are the identity; some of them are not."""
+def test_incomplete_temporal_modules_are_random(tmp_path: Path) -> None:
+    """Only temporal modules that are all new are the identity."""
     state = published_state(shaken(seed=5), "token_mixer.temporal")
     lost = [name for name in state if "temporal.conv" in name]
     path = write(tmp_path / "p.pt", {name: value for name, value in state.items() if name not in lost})
@@ -284,8 +285,8 @@ def test_tensors_in_the_wrong_place_are_refused(tmp_path: Path, kind: str) -> No
             import_checkpoint(build(TINY), path, partial=partial, rename=rename)
 
 
-def test_counts_of_batches_may_be_of_any_kind(tmp_path: Path) -> None:
-    """An average over training states makes them floats; they have no part in an output."""
+def test_batch_counts_may_have_any_type(tmp_path: Path) -> None:
+    """Averaged checkpoints store them as floats; outputs do not depend on them."""
     state = {
         name: value.float() if name.endswith("num_batches_tracked") else value
         for name, value in apple_state(shaken(seed=5)).items()
@@ -300,7 +301,7 @@ def test_counts_of_batches_may_be_of_any_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["text.final_layer_norm.weight", "video.trunk.head.fc.weight", "log_temperature"]
 )
-def test_integers_in_our_own_files_are_refused(tmp_path: Path, name: str) -> None:
+def test_integer_weights_are_refused(tmp_path: Path, name: str) -> None:
     save_model(tmp_path / "m.safetensors", shaken())
     with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
         about = file.metadata()
@@ -310,7 +311,7 @@ def test_integers_in_our_own_files_are_refused(tmp_path: Path, name: str) -> Non
         load_model(tmp_path / "m.safetensors")
 
 
-def test_files_folded_before_norms_were_are_told_so(tmp_path: Path) -> None:
+def test_files_folded_by_an_earlier_version_are_refused(tmp_path: Path) -> None:
     save_model(tmp_path / "m.safetensors", shaken().reparameterize())
     with safe_open(str(tmp_path / "m.safetensors"), "pt") as file:
         about = file.metadata()
@@ -359,7 +360,7 @@ def test_checkpoints_that_do_not_fit_are_refused(
     assert not (tmp_path / "ran").exists()
 
 
-def test_names_take_files_of_their_own_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_requires_a_file_of_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VARIANTS, "tiny", TINY)
     monkeypatch.setitem(VARIANTS, "small", SMALL)
     save_model(tmp_path / "tiny.safetensors", shaken())
@@ -374,7 +375,7 @@ def test_names_take_files_of_their_own_size(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])
-def test_weights_that_cannot_be_had_are_said_in_a_sentence(
+def test_unavailable_weights_are_reported_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setitem(VARIANTS, "tiny", TINY)

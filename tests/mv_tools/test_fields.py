@@ -101,12 +101,12 @@ def field_picture(parity: str, crosses: bool, vector: tuple[int, int], distance:
 @pytest.mark.parametrize("crosses", [False, True])
 @pytest.mark.parametrize("speed", [-4, 0, 2, 6])
 def test_field_pictures(parity: str, crosses: bool, speed: int) -> None:
-    """Content at a line of the frame, `speed` lines a frame: found in the reference at another line of a field."""
+    """Content moves by `speed` lines per frame; the reference has it in another line of a field."""
     fields = 1 if crosses else 2
     line = 21 if parity == "bottom" else 20
     source = line - speed * fields / 2  # where it was, in lines of the frame
-    parity = 1 - line % 2 if crosses else line % 2
-    vertical = (source - parity) / 2 - line // 2  # in lines of the fields
+    reference_parity = 1 - line % 2 if crosses else line % 2
+    vertical = (source - reference_parity) / 2 - line // 2  # in lines of the fields
     frame = field_picture(parity, crosses, (-4 * fields, round(4 * vertical)), fields)
     np.testing.assert_allclose(flow(frame)[0], 2)
     np.testing.assert_allclose(flow(frame)[1], speed)

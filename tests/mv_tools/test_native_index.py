@@ -11,7 +11,7 @@ import pytest
 import mv_tools
 from mv_tools import MalformedStream, MotionDecoder, UnsupportedStream
 from mv_tools.backends.native import saved_index
-from mv_tools.pictures import h264_headers
+from mv_tools.pictures import native_headers
 from mv_tools.pictures import scan as scans
 
 pytestmark = pytest.mark.skipif(
@@ -26,7 +26,7 @@ def test_chosen_frames_equal_a_full_pass(
     make_clip: Callable[..., Path], name: str, keep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With packets cached or read again, from a new scan and from a saved index."""
-    monkeypatch.setattr(h264_headers, "_MAX_CACHED_BYTES", keep)
+    monkeypatch.setattr(native_headers, "_MAX_CACHED_BYTES", keep)
     path = make_clip(name, bf="2")
     decoder = MotionDecoder(path, "native")
     complete = list(decoder)

@@ -14,7 +14,7 @@ import pytest
 import mv_tools
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
-from mv_tools.pictures import h264_numbering, numbering
+from mv_tools.pictures import header_numbering, numbering
 from mv_tools.pictures.index import picture_index
 from mv_tools.pictures.packets import NO_PACKET
 from mv_tools.pictures.scan import scan_stream
@@ -53,7 +53,7 @@ def lose(data: bytes, seed: int) -> bytes:
 def test_decoding_around_uncertain_packets_equals_decoding_all(recording: bytes, seed: int) -> None:
     source = Source.of(lose(recording, seed))
     scan = scan_stream(source)
-    segments = h264_numbering.number_from_headers(source, scan)
+    segments = header_numbering.number_from_headers(source, scan)
     assert segments is not None, "most of the file is uncertain"
     decoded = numbering.number_by_decoding(source, scan)
     np.testing.assert_array_equal(segments.packet, decoded.packet)
@@ -67,7 +67,7 @@ def test_undamaged_recording_is_numbered_without_decoding(
     source = Source.of(recording)
     scan = scan_stream(source)
     decoded = numbering.number_by_decoding(source, scan)
-    for module in (numbering, h264_numbering):
+    for module in (numbering, header_numbering):
         monkeypatch.setattr(module, "decode_segments", lambda *_: pytest.fail("something was decoded"))
     pictures = numbering.index_pictures(source, scan)
     assert not pictures.decoded
@@ -147,8 +147,8 @@ def test_reorder_depth_equals_its_definition(seed: int) -> None:
     preceding = [
         sum(packet[later] < packet[i] for later in range(i + 1, len(packet))) for i in range(len(packet))
     ]
-    assert h264_numbering.reorder_depth(packet) == max(preceding)
-    assert h264_numbering.reorder_depth(np.arange(40)) == 0
+    assert header_numbering.reorder_depth(packet) == max(preceding)
+    assert header_numbering.reorder_depth(np.arange(40)) == 0
 
 
 def test_pictures_without_a_packet_follow_their_predecessor_in_decoding_order(clip_mpeg4: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +59,14 @@ def test_unavailable_backend_says_what_to_install(clip: Path, monkeypatch: pytes
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(mv_tools.BackendUnavailable, match="pip install motion-vector-extractor"):
         mv_tools.MotionDecoder(clip, "mvextractor")
+
+
+def test_mvextractor_reads_files_whose_names_are_not_utf8(clip: Path, tmp_path: Path) -> None:
+    if "mvextractor" not in mv_tools.available_backends():
+        pytest.skip("motion-vector-extractor has wheels for x86-64 Linux only")
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    try:
+        shutil.copy(clip, path)
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    assert mv_tools.MotionDecoder(path, "mvextractor")[3].index == 3

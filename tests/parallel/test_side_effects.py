@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -24,8 +23,9 @@ import torch
 from torch import nn
 
 import moclip_lite.ablate.run as grid_runs
+from moclip_lite.ablate.grid import GridRun
 from moclip_lite.cli.console import ConsoleReporter
-from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import create_motion_net
 from moclip_lite.motion.read import read_motion_clip
@@ -251,8 +251,8 @@ def test_cells_of_a_grid_share_the_cores(
     given = []
 
     class Pool:
-        def submit(self, work: object, job: Any) -> Future[None]:
-            given.append(job.threads)
+        def submit(self, work: object, experiment: Experiment, stop: Path, threads: int) -> Future[None]:
+            given.append(threads)
             done: Future[None] = Future()
             done.set_result(None)
             return done
@@ -262,8 +262,8 @@ def test_cells_of_a_grid_share_the_cores(
 
     monkeypatch.setattr("moclip_lite.parallel.pool.available_cores", lambda: 8)
     monkeypatch.setattr(grid_runs, "worker_pool", lambda count: Pool())
-    cells: list[Any] = [({"fusion.head": "film"}, seed, load_experiment()) for seed in range(3)]
-    grid_runs._run_cells(cells, tmp_path, Silent(), workers)
+    runs = [GridRun({"fusion.head": "film"}, seed, load_experiment()) for seed in range(3)]
+    grid_runs._run_cells(runs, tmp_path, Silent(), workers)
     assert given == [threads] * 3
 
 

@@ -13,12 +13,7 @@ import yaml
 from scipy import stats
 
 from moclip_lite.results.compare import compare_runs
-from moclip_lite.results.read import (
-    ClipKey,
-    Prediction,
-    Run,
-    load_run,
-)
+from moclip_lite.results.read import ClipKey, Prediction, Run, load_run
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip
 from support.pages import is_self_contained
@@ -31,7 +26,7 @@ def copy(run: Path, target: Path) -> Path:
 
 
 def change(run: Path, stream: str, wrong: set[int], label: str) -> None:
-    """Let a stream take some clips for `label`."""
+    """Change a stream's prediction of some clips to `label`."""
     path = run / f"predictions_{stream}.csv"
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file))
@@ -42,7 +37,7 @@ def change(run: Path, stream: str, wrong: set[int], label: str) -> None:
 
 
 def count(run: Path, stream: str, clips: int) -> None:
-    """Let metrics.json tell another number of tests."""
+    """Change the number of tests in metrics.json."""
     metrics = json.loads((run / "metrics.json").read_text())
     metrics[stream]["n"] = clips
     (run / "metrics.json").write_text(json.dumps(metrics))
@@ -50,14 +45,14 @@ def count(run: Path, stream: str, clips: int) -> None:
 
 @pytest.fixture
 def two(tmp_path: Path) -> tuple[Path, Path]:
-    """All right, and thirty of ninety taken for class "a"."""
+    """Two runs: in the first all clips are right, in the second thirty of ninety are predicted as "a"."""
     first = made_run(tmp_path / "one" / "run", ["a", "b", "c"], clips=30, right=5.0).folder
     second = copy(first, tmp_path / "two" / "run")
     change(second, "fusion", set(range(40, 70)), "a")
     return first, second
 
 
-def test_what_differs_is_what_was_changed(two: tuple[Path, Path]) -> None:
+def test_differences_are_those_that_were_made(two: tuple[Path, Path]) -> None:
     found = assert_ok(moclip("compare", *two, "--json")).json
     by = {row["stream"]: row for row in found["differences"]}
     fusion = by["fusion"]
@@ -69,8 +64,10 @@ def test_what_differs_is_what_was_changed(two: tuple[Path, Path]) -> None:
     assert fusion["points"]["low"] == pytest.approx(-100 / 3 - 1.96 * error, abs=1.5)
     assert fusion["verdict"] == "worse"
     assert {c["label"]: c["points"] for c in fusion["classes"]} == {
-        "a": 0.0, "b": pytest.approx(-200 / 3), "c": pytest.approx(-100 / 3)
-    }  # fmt: skip
+        "a": 0.0,
+        "b": pytest.approx(-200 / 3),
+        "c": pytest.approx(-100 / 3),
+    }
     assert by["motion"]["points"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert by["motion"]["verdict"] == "no difference shown"
 
@@ -82,7 +79,7 @@ def test_tables_pages_and_settings(two: tuple[Path, Path], tmp_path: Path) -> No
     outcome = assert_ok(moclip("compare", *two, "--out", tmp_path / "c.html"))
     for words in ("-33.3", "worse", "run.seed", "one/run", "two/run", "Settings that differ"):
         assert words in outcome.out
-    assert "run.dir" not in outcome.out  # where a run lies is no setting of it
+    assert "run.dir" not in outcome.out  # the location of a run is not compared
     page = is_self_contained((tmp_path / "c.html").read_text(encoding="utf-8"))
     assert "-33.3" in page.shown
     assert_ok(moclip("compare", *two, "--out", tmp_path / "c.md"))
@@ -135,10 +132,17 @@ def test_runs_that_cannot_be_compared(two: tuple[Path, Path], tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("metrics.json", "{"), ("metrics.json", "[]"), ("metrics.json", '{"labels": ["a"], "motion": 3}'),
-     ("metrics.json", '{"labels": ["a"]}'), ("config.yaml", "a: [")  , ("config.yaml", "7"),
-     ("predictions_motion.csv", "clip,label\na,b\n"), ("predictions_motion.csv", "clip,label,predicted,score\na,b,c,x\n")],
-)  # fmt: skip
+    [
+        ("metrics.json", "{"),
+        ("metrics.json", "[]"),
+        ("metrics.json", '{"labels": ["a"], "motion": 3}'),
+        ("metrics.json", '{"labels": ["a"]}'),
+        ("config.yaml", "a: ["),
+        ("config.yaml", "7"),
+        ("predictions_motion.csv", "clip,label\na,b\n"),
+        ("predictions_motion.csv", "clip,label,predicted,score\na,b,c,x\n"),
+    ],
+)
 def test_damaged_run_folders(name: str, text: str, two: tuple[Path, Path]) -> None:
     (two[1] / name).write_text(text, encoding="utf-8")
     message = assert_refused(moclip("compare", *two))
@@ -146,7 +150,7 @@ def test_damaged_run_folders(name: str, text: str, two: tuple[Path, Path]) -> No
 
 
 def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
-    """Nine groups that are wrong or right as a whole are nine clips, not ninety."""
+    """Nine groups, each right or wrong as a whole, count as nine units, not ninety."""
     plain = compare_runs(two).differences[-1].difference
     for folder in two:
         for path in folder.glob("predictions_*.csv"):
@@ -164,7 +168,7 @@ def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
     assert grouped.points.half > 2 * plain.points.half
 
 
-def test_groups_of_ucf101_are_known_by_name(tmp_path: Path) -> None:
+def test_groups_of_ucf101_are_read_from_names(tmp_path: Path) -> None:
     run = Run(tmp_path, {"labels": []}, {"data": {"kind": "ucf101"}}, {}, {})
     keys = [ClipKey("Archery/v_Archery_g03_c01.avi", "0"), ClipKey("Diving/v_Diving_g03_c01.avi", "0")]
     assert run.groups(keys) == ["Archery_g03", "Diving_g03"]
@@ -181,8 +185,9 @@ def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) 
             path.write_text(text if folder == two[0] else other, encoding="utf-8")
     run = load_run(two[0])
     assert run.predictions["motion"] == {
-        ClipKey("x", "f1"): Prediction("a", "a", 1.0, "g"), ClipKey("x", "f2"): Prediction("a", "b", 1.0, "g")
-    }  # fmt: skip
+        ClipKey("x", "f1"): Prediction("a", "a", 1.0, "g"),
+        ClipKey("x", "f2"): Prediction("a", "b", 1.0, "g"),
+    }
     found = compare_runs(two).differences[0].difference
     assert (found.clips, found.units, found.test.only_a, found.test.only_b) == (2, 1, 0, 0)
 

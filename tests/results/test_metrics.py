@@ -27,3 +27,17 @@ def test_scores_are_those_of_scikit_learn(clips: int, classes: int) -> None:
     np.testing.assert_array_equal(
         confusion_matrix(scores, labels), metrics.confusion_matrix(labels, predicted)
     )
+
+
+def test_scores() -> None:
+    scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]], np.float32)
+    result = score(scores, np.array([0, 1, 1, 0]), ["a", "b", "c"])
+    assert result.top1 == 75.0
+    assert result.top5 == 100.0
+    assert result.per_class == {"a": 100.0, "b": 50.0, "c": None}
+    assert result.macro == 75.0
+    assert result.n == 4
+    with pytest.raises(ValueError, match="finite"):
+        score(np.full((1, 3), np.nan, np.float32), np.array([0]), ["a", "b", "c"])
+    with pytest.raises(ValueError, match="no test clip"):
+        score(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), ["a", "b", "c"])

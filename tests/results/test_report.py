@@ -11,25 +11,15 @@ from PIL import Image
 
 from moclip_lite.results.confusion import save_confusion_png
 from moclip_lite.results.metrics import Cost
-from moclip_lite.results.read import (
-    ClipKey,
-    Prediction,
-    Run,
-    load_run,
-)
-from moclip_lite.results.report import (
-    SCORES,
-    failure_rows,
-    markdown_table,
-    stream_table,
-    write_report,
-)
+from moclip_lite.results.read import ClipKey, Prediction, Run, load_run
+from moclip_lite.results.report import SCORES, failure_rows, markdown_table, stream_table, write_report
 from moclip_lite.results.report.charts import curves_svg
 from moclip_lite.results.report.content import gather
 from moclip_lite.results.report.document import Block, Paragraph, Table
 from moclip_lite.results.report.pictures import disagreements, draw_clip, select_pictures
 from moclip_lite.results.report.sections import report_document
 from moclip_lite.results.tensorboard import write_events
+from moclip_lite.results.write import with_encoder
 from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun
@@ -193,7 +183,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     history = next(iter(run.training.values()))["fusion"]["history"]
     assert [round(e.value, 4) for e in log.Scalars("fusion/val_loss")] == [
         round(row["val_loss"], 4) for row in history
-    ]  # fmt: skip
+    ]
     assert log.Scalars("test/fusion_top1")[0].value == pytest.approx(run.metrics.streams[Stream.FUSION].top1)
     assert log.Images("confusion/fusion")[0].width > 100
     # Writing again replaces the logs; each fold has its own.
@@ -255,8 +245,11 @@ def test_classes_of_equal_accuracy_are_counted_in_one_row(tmp_path: Path) -> Non
     assert isinstance(lowest, Table)
     assert isinstance(highest, Table)
     assert [[str(cell) for cell in row] for row in lowest.rows] == [
-        ["class00", "25"], ["class01", "50"], ["class02", "50"], ["15 classes", "75"]
-    ]  # fmt: skip
+        ["class00", "25"],
+        ["class01", "50"],
+        ["class02", "50"],
+        ["15 classes", "75"],
+    ]
     assert [str(cell) for cell in highest.rows[0]] == ["12 classes", "100"]
 
 
@@ -272,8 +265,10 @@ def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
     header, rows = stream_table(SCORES, run.metrics, gather(run, {}).ceilings)
     column = header.index("ceiling %")
     assert {str(row[0]): row[column] for row in rows} == {
-        "motion only (network)": "50", "appearance only (head)": "33", "fusion": "100"
-    }  # fmt: skip
+        "motion only (network)": "50",
+        "appearance only (head)": "33",
+        "fusion": "100",
+    }
 
 
 def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
@@ -288,3 +283,19 @@ def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
     assert "only the heads are counted" in page.shown
     for words in ("GFLOPs", "0.00", " ms "):
         assert words not in page.shown
+
+
+def test_costs_of_heads_include_their_networks() -> None:
+    costs = {
+        Stream.MOTION: Cost(10, 10, 1.0, 1.0),
+        Stream.MOTION_HEAD: Cost(2, 2, 0.1, 0.1),
+        Stream.APPEARANCE: Cost(3, 3, 0.1, 0.1),
+        Stream.FUSION: Cost(5, 5, 0.5, 0.5),
+    }
+    total = with_encoder(costs, frame=Cost(100, 0, 2.0, 2.0), frames=4)
+    assert total == {
+        Stream.MOTION: Cost(10, 10, 1.0, 1.0),
+        Stream.MOTION_HEAD: Cost(12, 12, 1.1, 1.1),
+        Stream.APPEARANCE: Cost(103, 3, 8.1, 8.1),
+        Stream.FUSION: Cost(115, 15, 9.5, 9.5),
+    }

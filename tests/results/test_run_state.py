@@ -20,16 +20,7 @@ from moclip_lite.results.read import load_run
 from moclip_lite.results.run_folder import STAGES, RunFolder
 from moclip_lite.storage.cache import FeatureCache
 
-from support.cli import (
-    FOLDER_YAML,
-    QUICK,
-    TrainedRun,
-    assert_ok,
-    assert_refused,
-    class_folders,
-    moclip,
-    sets,
-)
+from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 from support.tables import read_rows
 
 HEADS = ("appearance", "appearance_frame", "motion_head", "fusion")

@@ -93,9 +93,14 @@ def test_paired_bootstrap_agrees_with_scipy() -> None:
         return 100 * (x.mean(axis=axis) - y.mean(axis=axis))
 
     theirs = stats.bootstrap(
-        (a.astype(float), b.astype(float)), difference, paired=True, vectorized=True,
-        n_resamples=20_000, method="percentile", random_state=1,
-    ).confidence_interval  # fmt: skip
+        (a.astype(float), b.astype(float)),
+        difference,
+        paired=True,
+        vectorized=True,
+        n_resamples=20_000,
+        method="percentile",
+        random_state=1,
+    ).confidence_interval
     ours = paired_bootstrap(a, b, repeats=20_000, seed=2)
     assert ours.value == pytest.approx(100 * (a.mean() - b.mean()))
     assert ours[1:] == pytest.approx((theirs.low, theirs.high), abs=0.4)
@@ -200,9 +205,10 @@ def test_interval_is_a_tuple() -> None:
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.sampled_from(["", "p", "q", "r"])),
-        min_size=1, max_size=40,
+        min_size=1,
+        max_size=40,
     )
-)  # fmt: skip
+)
 def test_every_estimate_lies_in_its_interval(rows: list[tuple[int, int, bool, str]]) -> None:
     """Any table: one group, all right, all wrong, one class, clips with and without groups."""
     labels = np.array([label for label, *_ in rows], np.int64)
@@ -230,3 +236,8 @@ def test_folds_are_pooled_and_groups_stay_whole() -> None:
     alone = score(scores, labels, "ab")
     assert alone.ci95_over == "Wilson over 100 clips"
     assert found.ci95[1] - found.ci95[0] > 1.5 * (alone.ci95[1] - alone.ci95[0])
+
+
+def test_wilson_interval_of_a_textbook_case() -> None:
+    assert wilson(0.8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 5).low == pytest.approx(0, abs=1e-9)

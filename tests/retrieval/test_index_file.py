@@ -83,8 +83,7 @@ def test_damaged_indexes_are_refused(
 
 
 def test_hostile_descriptions_are_refused(encoder: VideoTextEncoder, tmp_path: Path, model: Path) -> None:
-    """Every value of an index's description replaced by what has no sense there: a search never ends otherwise
-    than in hits or in a sentence."""
+    """Replace each value of a description by a senseless one: a search ends in hits or in one sentence."""
     path = tmp_path / "i.safetensors"
     (tmp_path / "v.mp4").write_bytes(b"v")
     video = VideoFile("v.mp4", 1, (tmp_path / "v.mp4").stat().st_mtime_ns)

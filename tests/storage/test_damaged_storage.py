@@ -35,7 +35,12 @@ from support.clips import H264, encode, panning
 def test_damaged_entries_are_made_again_and_never_used(trained: TrainedRun, tmp_path: Path) -> None:
     """One entry of each stage is cut in half: the numbers are those of the sound cache."""
     first = json.loads((trained.folder / "metrics.json").read_text(encoding="utf-8"))
-    cut = {stage: entries(trained.cache, stage)[0] for stage in ("motion", "clip", "motion_tokens")}
+    stages = ("motion", "clip", "motion_tokens")
+    # The oldest are this run's; other tests add theirs to the shared cache.
+    cut = {
+        stage: min(entries(trained.cache, stage), key=lambda path: path.stat().st_mtime_ns)
+        for stage in stages
+    }
     intact = {stage: load_file(path) for stage, path in cut.items()}
     for path in cut.values():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

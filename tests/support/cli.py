@@ -1,4 +1,4 @@
-"""The program as the tests of the command line call it, and one small trained run that they share.
+"""Calls of the program, and a small trained run that tests share.
 
 PYTEST_DONT_REWRITE: a plugin, and helpers that test modules import by name.
 """
@@ -32,16 +32,24 @@ FOLDER_YAML = ROOT / "experiments" / "folder.yaml"
 MOTION_ONLY = ("motion.segments=4", "motion.grid=[6,8]", "motion.width=8", "test.crops=1", "run.workers=1")
 QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
 TINY = (
-    "clip.model=ViT-S-32", "clip.pretrained=none", "clip.frames=1", "motion.segments=4", "motion.grid=[12,16]",
-    "motion.flip=0", "test.flips=1", "test.crops=1", "train_motion.epochs=25", "train_head.epochs=40",
+    "clip.model=ViT-S-32",
+    "clip.pretrained=none",
+    "clip.frames=1",
+    "motion.segments=4",
+    "motion.grid=[12,16]",
+    "motion.flip=0",
+    "test.flips=1",
+    "test.crops=1",
+    "train_motion.epochs=25",
+    "train_head.epochs=40",
     "run.workers=1",
-)  # fmt: skip
-"""A configuration that trains in a second; CLIP has random weights."""
+)
+"""Settings for a training of about a second; CLIP has random weights."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of the program left behind."""
+    """Exit code and output of a call of the program."""
 
     code: int
     out: str
@@ -49,7 +57,7 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """Stdout as exactly one JSON document."""
+        """Standard output, which must be one JSON document."""
         return json.loads(self.out)
 
 
@@ -66,25 +74,29 @@ def launched(*words: object, processes: int = 1) -> Outcome:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
     done = subprocess.run(
         [sys.executable, *(launcher if processes > 1 else ()), "-m", "moclip_lite", *map(str, words)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def sets(values: Sequence[str]) -> list[str]:
-    """Overrides as words of a command line."""
+    """Overrides as --set options."""
     return [word for value in values for word in ("--set", value)]
 
 
 def assert_ok(outcome: Outcome) -> Outcome:
-    """It ended well."""
+    """Assert exit code 0 without a traceback."""
     assert outcome.code == 0, outcome.err
     assert "Traceback" not in outcome.err
     return outcome
 
 
 def assert_refused(outcome: Outcome, *parts: str) -> str:
-    """Exit code 2, nothing on stdout, one plain sentence on stderr; returns the sentence."""
+    """Assert exit code 2, nothing on stdout, one sentence on stderr; returns the sentence."""
     assert outcome.code == 2, (outcome.code, outcome.out, outcome.err)
     assert outcome.out == ""
     lines = [line for line in outcome.err.splitlines() if line.startswith("moclip: ")]
@@ -97,7 +109,7 @@ def assert_refused(outcome: Outcome, *parts: str) -> str:
 
 
 def _interruptible() -> None:
-    """A shell's background jobs, and what they start, are deaf to Ctrl-C."""
+    """Undo that background jobs of a shell, and their children, ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -129,7 +141,7 @@ def entries(cache: Path, stage: str) -> list[Path]:
 def stop_when_filled(
     process: subprocess.Popen[str], cache: Path, stage: str, count: int, how: signal.Signals
 ) -> Outcome:
-    """Send a signal to the whole group, as a terminal does, once so many entries are there."""
+    """Send a signal to the process group, as a terminal does, once there are `count` entries."""
     while len(entries(cache, stage)) < count:
         assert process.poll() is None, f"ended too early: {process.communicate()}"
         time.sleep(0.002)
@@ -138,19 +150,23 @@ def stop_when_filled(
 
 
 def many_clips(folder: Path, count: int, label: str = "one") -> list[Path]:
-    """Files of one picture content that differ as bytes: an MP4 may end in a box of free space."""
+    """Files with equal pictures and different bytes: an MP4 may end in a box of free space."""
     seed = encode(folder.parent / f"{folder.name}-{label}-seed.mp4", panning(100, 320, 240), **H264)
-    body = seed.read_bytes()
+    content = seed.read_bytes()
     seed.unlink()
     (folder / label).mkdir(parents=True, exist_ok=True)
-    made = []
+    paths = []
     for number in range(count):
         path = folder / label / f"{label}_{number:03d}.mp4"
         path.write_bytes(
-            body + (16).to_bytes(4, "big") + b"free" + label.encode()[:4].ljust(4) + number.to_bytes(4, "big")
+            content
+            + (16).to_bytes(4, "big")
+            + b"free"
+            + label.encode()[:4].ljust(4)
+            + number.to_bytes(4, "big")
         )
-        made.append(path)
-    return made
+        paths.append(path)
+    return paths
 
 
 STEPS = {"left": (-3, 0), "right": (3, 0)}
@@ -169,7 +185,7 @@ def class_folders(root: Path, per_class: int = 4, frames: int = 16) -> Path:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run and where its parts lie."""
+    """A finished run with the paths of its folder, data and cache."""
 
     folder: Path
     data: Path
@@ -177,12 +193,12 @@ class TrainedRun:
     first: Outcome
 
     def words(self, folder: Path | None = None) -> list[str]:
-        """The command line that made it, or the same into another folder."""
+        """The command line that made it, or the same for another folder."""
         places = (f"data.root={self.data}", f"run.dir={folder or self.folder}", f"cache.dir={self.cache}")
         return ["run", str(FOLDER_YAML), *sets((*TINY, *places))]
 
     def copy(self, target: Path) -> Path:
-        """A copy of the run folder, to be spoilt."""
+        """Copy the run folder, for tests that damage it."""
         shutil.copytree(self.folder, target)
         return target
 

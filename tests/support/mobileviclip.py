@@ -100,7 +100,7 @@ def open_clip_state(model: MobileViCLIP) -> dict[str, Tensor]:
 
 
 def apple_name(name: str) -> str:
-    """Translate timm's name of an image encoder's tensor to Apple's, which numbers stages and blocks flatly."""
+    """Translate timm's name of an image encoder's tensor to Apple's flat numbering of stages."""
     for ours, theirs in _APPLE_IMAGE:
         name = name.replace(ours, theirs)
     name = re.sub(r"(layer_scale(_\d)?)\.gamma", r"\1", name)

@@ -21,7 +21,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 import mv_tools
-from mv_tools import MalformedStream, MotionDecoder, MotionFrame, UnsupportedStream
+from mv_tools import MalformedStream, MotionDecoder, MotionFrame
 from mv_tools.backends.exported import MOTION_CODECS
 from mv_tools.blocks import BLOCK_COLUMNS
 
@@ -332,14 +332,11 @@ def check_motion(
     path: Path, reference: Reference, indices: Sequence[int], shown: Shown, *, backend: str = "auto"
 ) -> None:
     """Check that motion is numbered as pictures are, in iteration and alone."""
-    if reference.codec not in MOTION_CODECS and reference.codec != "hevc":
+    parsed = reference.codec == "hevc" and backend != "libav"  # libavcodec exports no vectors of HEVC
+    if reference.codec not in MOTION_CODECS and not parsed:
         return
     decoder = MotionDecoder(path, backend=backend, on_damage="skip" if reference.damaged else "raise")
-    try:
-        frames = list(decoder)
-    except UnsupportedStream:
-        assert reference.codec == "hevc", "a codec with motion was refused"
-        return
+    frames = list(decoder)
     total = len(reference.shots)
     assert decoder.frame_count == total, f"motion counts {decoder.frame_count}, decoded {total}"
     lost = {damage.index for damage in decoder.damaged}

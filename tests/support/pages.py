@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 
 def is_self_contained(text: str) -> Page:
-    """No script, no address but data: and places in the page itself."""
+    """Check that a page has no script and no address but data: and anchors within it."""
     page = Page(text)
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "object", "base", "form"), tag

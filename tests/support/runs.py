@@ -1,4 +1,4 @@
-"""Run folders of drawn predictions."""
+"""Run folders with random predictions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from moclip_lite.results.read import Run, load_run
 
 
 def made_run(folder: Path, labels: list[str], clips: int = 4, folds: int = 1, right: float = 0.7) -> Run:
-    """A run folder of drawn predictions: motion, appearance and fusion."""
+    """Make a finished run folder with random predictions of motion, appearance and fusion."""
     rng = np.random.default_rng(len(labels))
     folder.mkdir(parents=True)
     config = {"data": {"kind": "folder", "group_pattern": None}, "run": {"seed": 0}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
     truth = np.repeat(np.arange(len(labels)), clips).astype(np.int64)
     metrics: dict[str, Any] = {
-        "labels": labels, "folds": [f"f{i}" for i in range(folds)], "notes": [], "failures": [], "seconds": {"train": 1.5},
-        "costs": {"fusion": {"parameters": 2e6, "trainable": 5e5, "gflops": 3.25}}, "appearance_weights": "none",
-    }  # fmt: skip
+        "labels": labels,
+        "folds": [f"f{i}" for i in range(folds)],
+        "notes": [],
+        "failures": [],
+        "seconds": {"train": 1.5},
+        "costs": {"fusion": {"parameters": 2e6, "trainable": 5e5, "gflops": 3.25}},
+        "appearance_weights": "none",
+    }
     for i, stream in enumerate(("motion", "appearance", "fusion")):
         scores = rng.random((len(truth), len(labels))).astype(np.float32)
         scores[np.arange(len(truth)), truth] += np.where(rng.random(len(truth)) < right + 0.1 * i, 2, 0)

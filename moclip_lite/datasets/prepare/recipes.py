@@ -1,4 +1,4 @@
-"""Names of recipes: "gop12", "gop250_b3_ref3_crf23", "mpeg4_gop12_q1".
+"""Names of recipes: "gop12", "gop250_b3_ref3_crf23", "hevc_gop12", "mpeg4_gop12_q1".
 
 A folder of re-encoded clips is named after its recipe, and each recipe has exactly one name.
 """
@@ -17,7 +17,7 @@ __all__ = ["parse_recipe", "recipe_name"]
 
 _FIELDS: Final = {"gop": "gop", "b": "bframes", "ref": "refs", "crf": "crf", "q": "crf", "side": "side"}
 _MPEG4_QUANTIZER: Final = 1  # that of CoViAR's and MoCLIP-Lite's MPEG-4 files
-_HELP: Final = "a recipe is named like gop12, gop250_b3_ref3_crf23 or mpeg4_gop12_q1"
+_HELP: Final = "a recipe is named like gop12, gop250_b3_ref3_crf23, hevc_gop12 or mpeg4_gop12_q1"
 
 
 def recipe_name(recipe: Recipe) -> str:
@@ -25,7 +25,7 @@ def recipe_name(recipe: Recipe) -> str:
     default = _default(recipe.codec)
     words = [recipe.codec] if recipe.codec != "h264" else []
     words.append(f"gop{recipe.gop}")
-    quality = "crf" if recipe.codec == "h264" else "q"
+    quality = "q" if recipe.codec == "mpeg4" else "crf"
     for word in ("b", "ref", quality, "side"):
         value = getattr(recipe, _FIELDS[word])
         if value != getattr(default, _FIELDS[word]):
@@ -40,10 +40,10 @@ def parse_recipe(name: str) -> Recipe:
         ConfigError: not the name of a recipe, or a value out of range.
     """
     words = name.split("_")
-    codec = "mpeg4" if words[0] == "mpeg4" else "h264"
+    codec = words[0] if words[0] in ("hevc", "mpeg4") else "h264"
     other_quality = "crf" if codec == "mpeg4" else "q"
     values: dict[str, int] = {}
-    for word in words[1:] if codec == "mpeg4" else words:
+    for word in words if codec == "h264" else words[1:]:
         match = re.fullmatch(r"([a-z]+)(\d{1,6})", word)
         field = _FIELDS.get(match.group(1)) if match else None
         if match is None or field is None or field in values or match.group(1) == other_quality:
@@ -59,4 +59,5 @@ def parse_recipe(name: str) -> Recipe:
 
 def _default(codec: str) -> Recipe:
     """Default recipe of a codec, with one encoder thread, since clips are encoded in parallel."""
-    return Recipe(codec=codec, crf=_MPEG4_QUANTIZER, threads=1) if codec == "mpeg4" else Recipe(threads=1)
+    crf = _MPEG4_QUANTIZER if codec == "mpeg4" else Recipe.crf
+    return Recipe(codec=codec, crf=crf, threads=1)

@@ -13,9 +13,9 @@ __all__ = ["contrastive_loss"]
 def contrastive_loss(video: Tensor, text: Tensor, temperature: Tensor, groups: Tensor) -> Tensor:
     """Mean of both directions' cross-entropies over the gathered batch.
 
-    Pairs that share a group, such as equal captions or captions of one clip, are not negatives of each other: the
-    target of a row is spread evenly over the pairs that share one of its groups. Without shared groups this is
-    InfoNCE as published.
+    Pairs that share a group, such as equal captions or captions of one clip, are not negatives of each other:
+    the target of a row is spread evenly over the pairs that share one of its groups. Without shared groups
+    this is InfoNCE as published.
 
     Args:
         video, text: [B, D] of this process, of any length.

@@ -16,9 +16,9 @@ from ...progress import Reporter
 from ...storage.digest import digest_bytes
 from ...storage.files import read_json, write_json
 from ...training.checkpoint import weights_digest
-from ..encoder import ModelSpec, located
+from ..encoder import ModelSpec, create_model, located
 from ..model import MobileViCLIP
-from ..weights import RANDOM, create_mobileviclip, save_model
+from ..weights import save_model
 from .batches import pairs_per_step
 from .pairs import FilePairs, Pair
 from .settings import VideoTextSettings
@@ -39,23 +39,21 @@ def train_video_text(
 ) -> dict[str, Any]:
     """Train on pairs and write `folder`/model.safetensors and `folder`/metrics.json.
 
-    Under torchrun each process computes its part of every batch. The same call continues an interrupted training
-    from the folder's checkpoint.
+    Under torchrun each process computes its part of every batch. The same call continues an interrupted
+    training from the folder's checkpoint.
 
     Returns:
         The metrics.
 
     Raises:
-        ConfigError: the folder holds another training, or an unknown model or tag.
-        CheckpointError: a checkpoint that does not fit.
-        WeightsUnavailable: weights that can't be downloaded.
+        ConfigError: the folder holds another training.
+        ConfigError, CheckpointError, WeightsUnavailable: see
+            :func:`moclip_lite.mobileviclip.encoder.create_model`.
         DataError: the pairs can't be used.
     """
     spec = located(spec)
     with joined() as part:
-        pretrained = None if spec.pretrained == RANDOM else spec.pretrained
-        model = create_mobileviclip(spec.name, pretrained, spec.num_frames, seed=spec.seed)
-        origin = model.weights
+        model = create_model(spec)
         source = FilePairs(pairs, model.config)
         step = pairs_per_step(len(pairs), settings.batch, part.world)
         description = _describe(spec, settings, step, model, source)
@@ -84,20 +82,18 @@ def train_video_text(
         counts = {"pairs": len(pairs), "pairs_per_step": step, "repeats": asdict(duplicates)}
         metrics = {"epochs": result.history, **counts, "unread": unread}
         if part.leads:
-            model.random_parts = _still_random(model, origin, settings.freeze_text)
-            start = "random weights" if origin == "random" else origin
-            model.weights = f"trained on {len(pairs)} pairs from {start}"
+            _name_weights(model, len(pairs), settings.freeze_text)
             save_model(folder / "model.safetensors", model)
             write_json(folder / "metrics.json", metrics)
         return metrics
 
 
-def _still_random(model: MobileViCLIP, origin: str, text_frozen: bool) -> tuple[str, ...]:
-    """Parts that are random after training too: those of a frozen text tower."""
-    if not text_frozen:
-        return ()
-    before = ("text tower",) if origin == "random" else model.random_parts
-    return tuple(part for part in before if part.startswith("text tower"))
+def _name_weights(model: MobileViCLIP, pairs: int, text_frozen: bool) -> None:
+    """Describe the origin of trained weights; only a frozen text tower can still be random."""
+    parts = ("text tower",) if model.weights == "random" else model.random_parts
+    model.random_parts = tuple(part for part in parts if text_frozen and part.startswith("text tower"))
+    start = "random weights" if model.weights == "random" else model.weights
+    model.weights = f"trained on {pairs} pairs from {start}"
 
 
 def _describe(
@@ -105,8 +101,8 @@ def _describe(
 ) -> dict[str, Any]:
     """Description of what is trained on what, in plain values, with its digest.
 
-    It contains the pairs per step instead of the number of processes and each one's batch: two processes with 16
-    pairs each train as one with 32.
+    It contains the pairs per step instead of the number of processes and each one's batch: two processes with
+    16 pairs each train as one with 32.
     """
     chosen = {
         "spec": asdict(spec),

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ...datasets import VIDEO_SUFFIXES, shorten
+from ...datasets.clip import shorten
+from ...datasets.walk import VIDEO_SUFFIXES
 from ...errors import DataError, MoclipError
 from .duplicates import normalize_caption
 from .pairs import Pair
@@ -22,8 +23,8 @@ _CAPTION_COLUMNS: Final = ("caption", "text", "sentence")
 def read_pairs(table: Path, root: Path | None = None) -> list[Pair]:
     """Read a CSV or parquet table with a column of clips and a column of captions.
 
-    Columns: clip, path, video, video_id or file; caption, text or sentence. Clips are relative to `root`, by default
-    the table's folder; a name without suffix is looked up among video files.
+    Columns: clip, path, video, video_id or file; caption, text or sentence. Clips are relative to `root`, by
+    default the table's folder; a name without suffix is looked up among video files.
 
     Raises:
         DataError: a missing or unreadable table, an empty caption, or missing clips.
@@ -65,8 +66,8 @@ def _read_table(table: Path) -> pd.DataFrame:
 
 
 def _read_csv(table: Path) -> pd.DataFrame:
-    """Read a CSV as text. A row whose length differs from the header's, such as one with an unquoted comma in its
-    caption, is refused because it is ambiguous.
+    """Read a CSV as text. A row whose length differs from the header's, such as one with an unquoted comma in
+    its caption, is refused because it is ambiguous.
 
     Raises:
         DataError: such a row, or no header.
@@ -81,8 +82,8 @@ def _read_csv(table: Path) -> pd.DataFrame:
             for row in lines:
                 if row and len(row) != len(header):
                     raise DataError(
-                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, the header "
-                        f"has {len(header)}; a caption with a comma needs quotes"
+                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, the "
+                        f"header has {len(header)}; a caption with a comma needs quotes"
                     )
                 rows += [row] if row else []
         except csv.Error as error:

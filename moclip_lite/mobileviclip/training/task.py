@@ -57,8 +57,8 @@ def fit_video_text(
         pairs: training pairs.
         settings: how to train.
         device: where to train.
-        checkpoint: written from time to time and after each epoch; if it exists with this fingerprint and as many
-            pairs per step of all processes, training continues from it to the same result.
+        checkpoint: written from time to time and after each epoch; if it exists with this fingerprint and as
+            many pairs per step of all processes, training continues from it to the same result.
         fingerprint: identifies what is trained on what.
         on_step: called with (steps done, total steps, loss).
 
@@ -90,7 +90,7 @@ class _BatchLoss(nn.Module):
         self.model, self.freeze_text = model, freeze_text
 
     def train(self, mode: bool = True) -> _BatchLoss:
-        """Set the mode; a frozen text tower stays in evaluation mode, so that its norms' statistics stay too."""
+        """Set the mode; a frozen text tower, whose norms' statistics must not change, stays unchanged."""
         super().train(mode)
         if self.freeze_text:
             self.model.text.eval()

@@ -71,7 +71,10 @@ def _stream_tables(c: Comparison, columns: tuple[Column, ...]) -> Table:
 
 def _notes(c: Comparison) -> list[Block]:
     intervals = [f"{name}: {interval_words(run.metrics)}" for name, run in zip(c.names, c.runs, strict=True)]
-    intervals += [f"{d.run}, {d.stream}: {d.difference.method}." for d in c.differences]
+    streams_of: dict[tuple[str, str], list[str]] = {}
+    for d in c.differences:
+        streams_of.setdefault((d.run, d.difference.method), []).append(str(d.stream))
+    intervals += [f"{run}, {', '.join(streams)}: {method}." for (run, method), streams in streams_of.items()]
     unpaired = [
         f"{d.run}, {d.stream}: {d.difference.left_out} clips were tested in one run only and are left out"
         for d in c.differences

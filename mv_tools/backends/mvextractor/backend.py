@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ...blocks import BLOCK_COLUMNS
 from ...errors import BackendUnavailable, MalformedStream, MotionError
 from ...motion import MotionFrame, PictType
+from ...source import utf8_path
 from ..base import Backend
 from ..exported import ExportedPicture, require_vectors, with_assumed_distances
 from . import child
@@ -85,8 +86,10 @@ class MvExtractorBackend(Backend):
 
     @contextmanager
     def _as_path(self) -> Iterator[Path]:
+        """A file that mv-extractor can open."""
         if self.source.path is not None:
-            yield self.source.path.absolute()
+            with utf8_path(self.source.path.absolute()) as path:
+                yield path
             return
         with tempfile.NamedTemporaryFile(suffix=".video") as file:
             file.write(self.source.data or b"")

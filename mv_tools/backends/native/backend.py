@@ -1,7 +1,7 @@
-"""Motion without decoding: the native parser of H.264 (rust/h264mv).
+"""Motion without decoding: the native parsers of H.264 and HEVC (rust/h264mv, rust/h265mv).
 
 Pictures are parsed down to their vectors; no sample is reconstructed. Each vector comes with its
-reference index and the reference's PicOrderCnt. Field pictures are pictures of their own.
+reference index and the reference's PicOrderCnt. Each field picture is a picture.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ import numpy.typing as npt
 from ...errors import MalformedStream
 from ...metadata import VideoMetadata, read_metadata
 from ...motion import MotionFrame
-from ...pictures.h264_headers import native_available
+from ...pictures.native_headers import NATIVE_CODECS, native_available
 from ...pictures.packets import PacketIndex
-from ...stream_info import PictureHeader, PictureStatistics, StreamParameters
+from ...stream_info import (
+    AnyPictureStatistics,
+    HevcPictureStatistics,
+    PictureHeader,
+    PictureStatistics,
+    StreamParameters,
+)
 from ..base import Backend, OtherBackend
 from .frames import FrameBuilder
 from .packet_reader import PacketReader, packet_groups
@@ -37,7 +43,7 @@ ParsedFrame: TypeAlias = "tuple[MotionFrame, Picture]"
 
 
 class NativeBackend(Backend):
-    """H.264 through the native module."""
+    """H.264 and HEVC through the native module."""
 
     name: ClassVar[str] = "native"
 
@@ -57,21 +63,21 @@ class NativeBackend(Backend):
         """Headers of all pictures.
 
         Raises:
-            OtherBackend: not H.264, an unsupported feature, or no header can be read.
+            OtherBackend: another codec, an unsupported feature, or no header can be read.
             MalformedStream: no picture can be decoded.
         """
         scan, name = self.scan, self.source.name
         if scan.headers is not None:
             return scan.headers
         codec = scan.packets.stream.codec
-        if codec != "h264":
+        if codec not in NATIVE_CODECS:
             raise OtherBackend(
-                f"{name}: the native backend reads H.264, this is {codec!r}; use backend='libav' or 'auto'",
+                f"{name}: the native backend reads H.264 and HEVC, this is {codec!r}; use backend='libav' or 'auto'",
                 expected=True,
             )
         if scan.unsupported is not None:
             raise OtherBackend(f"{name}: {scan.unsupported}", expected=False)
-        _ = self.pictures  # says what is wrong where libavcodec can't read it either
+        _ = self.pictures  # raises the cause if libavcodec can't read it either
         raise OtherBackend(f"{name}: {scan.malformed}", expected=False)
 
     def save_index(self, path: Path) -> None:
@@ -152,10 +158,12 @@ class NativeBackend(Backend):
 
     def described(
         self, indices: Sequence[int] | None = None
-    ) -> Iterator[tuple[MotionFrame, PictureStatistics]]:
+    ) -> Iterator[tuple[MotionFrame, AnyPictureStatistics]]:
+        is_hevc = self.scan.packets.stream.codec == "hevc"
+        statistics = HevcPictureStatistics if is_hevc else PictureStatistics
         parsed = self._parse_all(intra=True) if indices is None else self._parse_at(indices, intra=True)
         for frame, picture in parsed:
-            yield frame, PictureStatistics(**picture.statistics())
+            yield frame, statistics(**picture.statistics())
 
     def _parse_all(self, *, intra: bool) -> Iterator[ParsedFrame]:
         """All pictures in presentation order; damaged ones are reported in their places.

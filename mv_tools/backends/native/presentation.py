@@ -1,4 +1,4 @@
-"""How the pictures that the parser gives relate to those that are presented.
+"""Relation between parsed and presented pictures.
 
 The parser counts pictures in decoding order; presented pictures follow the numbering of the file, in which
 the two fields of a frame are two pictures.

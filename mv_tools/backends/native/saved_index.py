@@ -1,4 +1,4 @@
-"""The scan of an H.264 file saved beside it: written, bound to the file's content, read back.
+"""The scan of an H.264 or HEVC file saved beside it: written, bound to the file's content, read back.
 
 An index is a .safetensors file. It is untrusted: all fields are validated.
 """
@@ -21,8 +21,8 @@ from safetensors.numpy import save as save_tensors
 from ...atomic import atomic_write
 from ...display import Display
 from ...errors import MalformedStream, UnsupportedStream
-from ...pictures.h264_headers import Framing
 from ...pictures.index import PictureIndex, picture_index
+from ...pictures.native_headers import NATIVE_CODECS, Framing
 from ...pictures.packets import NO_PACKET, NO_PTS, PacketIndex, StreamProperties
 from ...pictures.scan import StreamScan
 from ...source import Source
@@ -34,7 +34,7 @@ __all__ = ["load_scan", "save_scan"]
 
 Tensors: TypeAlias = dict[str, npt.NDArray[np.generic]]
 
-_KIND: Final = "mv_tools H.264 index 4"
+_KIND: Final = "mv_tools index 5"
 _FINGERPRINT_PARTS: Final = 64  # places of the file that its fingerprint covers
 _PART_BYTES: Final = 4096
 _END_BYTES: Final = 65536
@@ -66,10 +66,10 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
     """Write a scan as .safetensors; the file appears when it is complete.
 
     Raises:
-        UnsupportedStream: not an H.264 stream.
+        UnsupportedStream: not a stream that the native module parses.
     """
     if scan.headers is None:
-        raise UnsupportedStream(f"{source.name}: only an H.264 stream has an index to save")
+        raise UnsupportedStream(f"{source.name}: only an H.264 or HEVC stream has an index to save")
     packets = scan.packets
     tensors: Tensors = {
         **{name: getattr(packets, name) for name in _PACKET_COLUMNS},
@@ -86,6 +86,7 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
         "time_base": packets.time_base.hex(),
         "exact_seeks": str(int(packets.exact_seeks)),
         "truncation": packets.truncation or "",
+        "codec": scan.framing["codec"],
         "length_size": str(scan.framing["length_size"]),
         "stream": _stream_to_json(packets.stream),
         "display": json.dumps(scan.display.to_json()),
@@ -131,8 +132,14 @@ def _scan(
     from ..._h264mv import StreamIndex
 
     extradata = tensors["extradata"].tobytes() or None
-    framing: Framing = {"length_size": int(metadata["length_size"]), "extradata": extradata}
-    headers = StreamIndex.from_log(tensors["units"].tobytes(), length_size=framing["length_size"])
+    framing: Framing = {
+        "codec": metadata["codec"],
+        "length_size": int(metadata["length_size"]),
+        "extradata": extradata,
+    }
+    headers = StreamIndex.from_log(
+        tensors["units"].tobytes(), codec=framing["codec"], length_size=framing["length_size"]
+    )
     packets = PacketIndex(
         stream=_stream_from_json(metadata["stream"]),
         **{name: tensors[name] for name in _PACKET_COLUMNS},  # type: ignore[arg-type]
@@ -163,7 +170,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _fingerprint(source: Source) -> str:
-    """Digest of a file's size, both ends and parts between them; tells files apart without reading all."""
+    """Digest of a file's size, both ends and parts between them; distinguishes files without reading them completely."""
     size = source.size
     parts = [(0, _END_BYTES), (max(0, size - _END_BYTES), _END_BYTES)]
     parts += [(size * i // _FINGERPRINT_PARTS, _PART_BYTES) for i in range(1, _FINGERPRINT_PARTS)]
@@ -223,12 +230,12 @@ def _check_identity(tensors: Tensors, metadata: dict[str, str], source: Source) 
 
 
 def _check_packets(packets: PacketIndex, headers: StreamIndex) -> None:
-    """Check what holds for each scan, whatever the digest says."""
+    """Check properties of each valid scan, even if the digest matches."""
     count = len(packets)
     lengths = {len(getattr(packets, name)) for name in _PACKET_COLUMNS}
     if not count or lengths != {count} or not 0 < packets.time_base <= _MAX_TICK_SECONDS:
         raise ValueError("its tables disagree")
-    if packets.stream.codec != "h264":
+    if packets.stream.codec not in NATIVE_CODECS:
         raise ValueError("it is of another codec")
     for stamps in (packets.pts, packets.dts):
         if (np.abs(stamps[stamps != NO_PTS]) > _MAX_TICKS).any():

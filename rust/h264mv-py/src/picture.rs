@@ -31,6 +31,7 @@ pub(crate) struct PictureInfo {
     x264_build: Option<u32>,
     reference: bool,
     cabac: bool,
+    output: bool,
     nal_bits: u64,
     coded_width: u32,
     coded_height: u32,
@@ -79,6 +80,7 @@ impl From<&h264mv::PictureInfo> for PictureInfo {
             x264_build: info.x264_build,
             reference: info.reference,
             cabac: info.cabac,
+            output: true,
             nal_bits: info.nal_bits,
             coded_width: info.width_mbs * 16,
             coded_height: info.height_mbs * 16,
@@ -124,6 +126,7 @@ impl From<&h265mv::PictureInfo> for PictureInfo {
             x264_build: None,
             reference: info.reference,
             cabac: true,
+            output: info.output,
             nal_bits: info.nal_bits,
             coded_width: sps.width,
             coded_height: sps.height,
@@ -327,23 +330,24 @@ fn macroblocks(picture: &h264mv::Picture) -> Vec<(&'static str, u32)> {
 
 fn coding_units(picture: &h265mv::Picture) -> Vec<(&'static str, u32)> {
     let stats = picture.motion.stats();
-    let inter: u32 = stats.partitions.iter().sum();
-    let [p2nx2n, p2nxn, pnx2n, pnxn, p2nxnu, p2nxnd, pnlx2n, pnrx2n] = stats.partitions;
-    vec![
-        ("coding_units", stats.intra + stats.skipped + inter),
+    let parts = [
+        "part_2Nx2N",
+        "part_2NxN",
+        "part_Nx2N",
+        "part_NxN",
+        "part_2NxnU",
+        "part_2NxnD",
+        "part_nLx2N",
+        "part_nRx2N",
+    ];
+    let mut counts = vec![
+        ("coding_units", stats.coding_units),
         ("intra", stats.intra),
         ("pcm", stats.pcm),
         ("skipped", stats.skipped),
-        ("inter", inter),
         ("merged", stats.merged),
         ("predicted", stats.amvp),
-        ("units_2Nx2N", p2nx2n),
-        ("units_2NxN", p2nxn),
-        ("units_Nx2N", pnx2n),
-        ("units_NxN", pnxn),
-        ("units_2NxnU", p2nxnu),
-        ("units_2NxnD", p2nxnd),
-        ("units_nLx2N", pnlx2n),
-        ("units_nRx2N", pnrx2n),
-    ]
+    ];
+    counts.extend(parts.into_iter().zip(stats.partitions));
+    counts
 }

@@ -19,6 +19,11 @@ const PARTS: [&[(usize, usize, usize, usize)]; 8] = [
     &[(0, 0, 3, 4), (3, 0, 1, 4)],
 ];
 
+/// Number of 4x4 blocks of a coding unit.
+fn blocks(log2_cb: u32) -> u32 {
+    1 << (2 * (log2_cb - 2))
+}
+
 impl SegmentParser<'_, '_> {
     pub(super) fn coding_unit(
         &mut self,
@@ -34,7 +39,8 @@ impl SegmentParser<'_, '_> {
         if inter_allowed && self.cu_skip_flag(x, y) {
             self.mark(x, y, size, (depth + 1) | SKIPPED);
             self.near.intra.set(x, y, size, intra::DC);
-            self.out.stats.skipped += 1;
+            self.out.stats.coding_units += 1;
+            self.out.stats.skipped += blocks(log2_cb);
             self.skipped_prediction_unit(x, y, log2_cb);
             return Ok(());
         }
@@ -45,7 +51,8 @@ impl SegmentParser<'_, '_> {
         }
         self.near.intra.set(x, y, size, intra::DC);
         let part_mode = self.inter_part_mode(log2_cb);
-        self.out.stats.partitions[part_mode as usize] += 1;
+        self.out.stats.coding_units += 1;
+        self.out.stats.partitions[part_mode as usize] += blocks(log2_cb);
         let mut merged = false;
         for (part_idx, &(px, py, w, h)) in PARTS[part_mode as usize].iter().enumerate() {
             let quarter = size / 4;
@@ -117,12 +124,13 @@ impl SegmentParser<'_, '_> {
 
     fn intra_coding_unit(&mut self, x: usize, y: usize, log2_cb: u32) -> Result<()> {
         let sps = self.info.sps;
-        self.out.stats.intra += 1;
+        self.out.stats.coding_units += 1;
+        self.out.stats.intra += blocks(log2_cb);
         let split = log2_cb == sps.log2_min_cb && !self.cabac.flag(offset::PART_MODE);
         if let (Some(pcm), false) = (sps.pcm, split) {
             let fits = (pcm.log2_min_size..=pcm.log2_max_size).contains(&log2_cb);
             if fits && self.cabac.engine.terminate() {
-                self.out.stats.pcm += 1;
+                self.out.stats.pcm += blocks(log2_cb);
                 self.near.intra.set(x, y, 1 << log2_cb, intra::DC);
                 return self.pcm_sample(log2_cb);
             }

@@ -56,9 +56,11 @@ pub(crate) struct PredictionUnit {
     pub mvd: [Mv; 2],
 }
 
-/// Counts of coding units and prediction units of a picture.
+/// Counts of a picture; all but `coding_units` are in 4x4 luma blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Coding units of all sizes.
+    pub coding_units: u32,
     /// Intra coding units, PCM included.
     pub intra: u32,
     /// Coding units with pcm_flag.
@@ -69,7 +71,7 @@ pub struct Stats {
     pub merged: u32,
     /// Prediction units with motion vector differences.
     pub amvp: u32,
-    /// Inter coding units by PartMode: 2Nx2N, 2NxN, Nx2N, NxN, 2NxnU, 2NxnD, nLx2N, nRx2N.
+    /// Inter coding units that are not skipped, by PartMode: 2Nx2N, 2NxN, Nx2N, NxN, 2NxnU, 2NxnD, nLx2N, nRx2N.
     pub partitions: [u32; 8],
 }
 

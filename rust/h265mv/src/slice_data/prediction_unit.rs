@@ -51,9 +51,9 @@ impl SegmentParser<'_, '_> {
         let merge = self.cabac.flag(offset::MERGE_FLAG);
         if merge {
             unit.merge_idx = self.merge_idx();
-            self.out.stats.merged += 1;
+            self.out.stats.merged += (w * h / 16) as u32;
         } else {
-            self.out.stats.amvp += 1;
+            self.out.stats.amvp += (w * h / 16) as u32;
             let header = self.info.header;
             let uses = if header.slice_type == SliceType::B {
                 self.inter_pred_idc(w + h, depth)

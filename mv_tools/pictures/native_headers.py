@@ -1,4 +1,4 @@
-"""Headers of an H.264 stream, read packet by packet through the native module; no slice data is parsed."""
+"""Headers of an H.264 or HEVC stream, read packet by packet through the native module; no slice data is parsed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Final, TypedDict
 if TYPE_CHECKING:
     from .._h264mv import StreamIndex
 
-__all__ = ["Framing", "H264HeaderReader", "annex_b_framing", "native_available"]
+__all__ = ["NATIVE_CODECS", "Framing", "HeaderReader", "annex_b_framing", "native_available"]
+
+NATIVE_CODECS: Final = ("h264", "hevc")
+"""libavcodec's names of the codecs that the native module parses."""
 
 _MAX_CACHED_BYTES: Final = 32 << 20
 """Packets of files up to this size stay in memory after the scan: such files are read once."""
@@ -22,26 +25,34 @@ def native_available() -> bool:
 
 
 class Framing(TypedDict):
-    """How NAL units are delimited: `length_size` bytes of length, 0 for start codes."""
+    """A codec and how its NAL units are delimited: `length_size` bytes of length, 0 for start codes."""
 
+    codec: str
     length_size: int
     extradata: bytes | None
 
 
-def annex_b_framing(extradata: bytes | None = None) -> Framing:
+def annex_b_framing(codec: str, extradata: bytes | None = None) -> Framing:
     """Framing with start codes."""
-    return {"length_size": 0, "extradata": extradata}
+    return {"codec": codec, "length_size": 0, "extradata": extradata}
 
 
-def _framing(extradata: bytes | None) -> Framing:
-    """avcC (ISO/IEC 14496-15, 5.2.4.1) has lengths, everything else start codes."""
-    if extradata is None or len(extradata) < 7 or extradata[0] != 1:
-        return annex_b_framing(extradata)
-    return {"length_size": (extradata[4] & 3) + 1, "extradata": extradata}
+def _framing(codec: str, extradata: bytes | None) -> Framing:
+    """avcC and hvcC records (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1) have lengths, everything else start codes."""
+    if extradata is None or len(extradata) < 7:
+        return annex_b_framing(codec, extradata)
+    if codec == "h264":
+        record, length_byte = extradata[0] == 1, 4
+    else:  # early writers of hvcC left configurationVersion at 0
+        starts = extradata.startswith((b"\0\0\1", b"\0\0\0\1"))
+        record, length_byte = len(extradata) >= 23 and extradata[0] <= 1 and not starts, 21
+    if not record:
+        return annex_b_framing(codec, extradata)
+    return {"codec": codec, "length_size": (extradata[length_byte] & 3) + 1, "extradata": extradata}
 
 
-class H264HeaderReader:
-    """Reads the headers of all packets of an H.264 stream.
+class HeaderReader:
+    """Reads the headers of all packets of a stream.
 
     Attributes:
         framing: how NAL units are delimited.
@@ -50,10 +61,10 @@ class H264HeaderReader:
         cached: the packets, None if they are too large to stay in memory.
     """
 
-    def __init__(self, extradata: bytes | None) -> None:
+    def __init__(self, codec: str, extradata: bytes | None) -> None:
         from .._h264mv import H264Error, StreamIndex, UnsupportedError
 
-        self.framing = _framing(extradata)
+        self.framing = _framing(codec, extradata)
         self.index: StreamIndex | None = None
         self.malformed: str | None = None
         self.unsupported: str | None = None
@@ -80,7 +91,7 @@ class H264HeaderReader:
             self.cached.append(packet)
 
     def finish(self) -> None:
-        """Read the headers of the packets that are left; an index without pictures counts as malformed."""
+        """Read the headers of the packets that are left; an index without pictures is malformed."""
         self._read_batch()
         if self.index is not None and not len(self.index):
             self.malformed = self.index.first_error or "the video stream holds no picture"

@@ -1,4 +1,4 @@
-"""Numbering of H.264 pictures from slice headers.
+"""Numbering of H.264 and HEVC pictures from slice headers.
 
 Frames are put in the order of PicOrderCnt. Where libavcodec may output something other than the headers
 imply, such as at missing data, the stream is decoded from an entry picture before the place to one behind it.
@@ -23,7 +23,7 @@ from .segments import Segment, SegmentOutput, decode_segments
 if TYPE_CHECKING:
     from .._h264mv import PictureInfo
 
-__all__ = ["H264Frame", "damaged_packets", "h264_frames", "number_from_headers", "x264_needs_first_packet"]
+__all__ = ["CodedFrame", "coded_frames", "damaged_packets", "number_from_headers", "x264_needs_first_packet"]
 
 _MAX_DECODED_SHARE: Final = 0.5  # of the packets: where more would be decoded, the whole stream is
 _DECODER_LOOKAHEAD: Final = 32  # packets, more than any decoder reads before it outputs a picture
@@ -31,8 +31,8 @@ _X264_FIXED: Final = 151  # the build from which on x264 follows the standard
 
 
 @dataclass(frozen=True)
-class H264Frame:
-    """A frame of an H.264 stream: one picture or two fields, in decoding order."""
+class CodedFrame:
+    """A coded frame: one picture or two fields, in decoding order."""
 
     pictures: list[PictureInfo]
 
@@ -54,32 +54,34 @@ class H264Frame:
 
     @property
     def gap(self) -> bool:
-        """Whether frame_num skips frames before it."""
+        """Whether frames before it are missing: frame_num skips some (H.264), or its reference picture set
+        holds one that the stream does not (HEVC)."""
         return any(info.gap for info in self.pictures)
 
     @property
     def entry(self) -> bool:
         """Whether all pictures presented behind the frame are exact when decoding starts at it.
 
-        IDR pictures, and I pictures with a recovery point of recovery_frame_cnt 0 (H.264, D.2.8).
+        IDR pictures and I pictures with a recovery point of recovery_frame_cnt 0 (H.264, D.2.8); intra random
+        access point pictures (HEVC).
         """
         first = self.pictures[0]
         intra = all(info.pict_type == "I" for info in self.pictures)
         return first.idr or (first.recovery_frame_cnt == 0 and intra)
 
 
-def h264_frames(scan: StreamScan) -> list[H264Frame]:
-    """The frames of an H.264 stream in decoding order; empty without headers."""
+def coded_frames(scan: StreamScan) -> list[CodedFrame]:
+    """The frames of a stream in decoding order; empty without headers."""
     frames: dict[int, list[PictureInfo]] = {}
     for info in scan.infos:
         frames.setdefault(info.frame, []).append(info)
-    return [H264Frame(pictures) for pictures in frames.values()]
+    return [CodedFrame(pictures) for pictures in frames.values()]
 
 
 def x264_needs_first_packet(scan: StreamScan) -> bool:
     """Whether the decoder has to see x264's message to decode the stream.
 
-    The message stands in the first packet. Builds before 151 deviate from the standard (4:4:4, CABAC, 8x8
+    The message is in the first packet. Builds before 151 deviate from the standard (4:4:4, CABAC, 8x8
     transform), which decoders work around. True without headers.
     """
     if scan.headers is None:
@@ -88,7 +90,7 @@ def x264_needs_first_packet(scan: StreamScan) -> bool:
     return any(build is not None and build < _X264_FIXED for build in builds)
 
 
-def damaged_packets(scan: StreamScan, frames: list[H264Frame]) -> set[int]:
+def damaged_packets(scan: StreamScan, frames: list[CodedFrame]) -> set[int]:
     """Packets that are damaged, or that follow missing ones, as far as headers show it."""
     if scan.headers is None:
         return set()
@@ -99,13 +101,13 @@ def damaged_packets(scan: StreamScan, frames: list[H264Frame]) -> set[int]:
 
 
 def number_from_headers(source: Source, scan: StreamScan) -> PictureIndex | None:
-    """Number the pictures of an H.264 stream whose headers were read.
+    """Number the pictures of a stream whose headers were read.
 
     Returns:
         None where most of the stream would have to be decoded, or where decoding does not confirm the
         headers: the picture size changes, more frames are reordered than libavcodec holds back.
     """
-    frames = h264_frames(scan)
+    frames = coded_frames(scan)
     infos = scan.infos
     if len({(info.coded_width, info.coded_height << (info.structure != "frame")) for info in infos}) > 1:
         return None
@@ -135,7 +137,7 @@ def number_from_headers(source: Source, scan: StreamScan) -> PictureIndex | None
     )
 
 
-def _uncertain_packets(scan: StreamScan, frames: list[H264Frame]) -> list[int]:
+def _uncertain_packets(scan: StreamScan, frames: list[CodedFrame]) -> list[int]:
     """Packets at which libavcodec may output something other than the headers imply, ascending."""
     packets = scan.packets
     uncertain = set(packets.corrupt_packets)
@@ -155,7 +157,7 @@ def _uncertain_packets(scan: StreamScan, frames: list[H264Frame]) -> list[int]:
     return sorted(number for number in uncertain if 0 <= number < len(packets))
 
 
-def _segments(frames: list[H264Frame], uncertain: list[int], count: int) -> list[Segment] | None:
+def _segments(frames: list[CodedFrame], uncertain: list[int], count: int) -> list[Segment] | None:
     """What to decode; None if it is most of the file.
 
     Each segment begins at the last entry picture before an uncertain packet and ends at the second one
@@ -181,7 +183,7 @@ def _segments(frames: list[H264Frame], uncertain: list[int], count: int) -> list
 
 
 def _merge(
-    scan: StreamScan, frames: list[H264Frame], segments: list[Segment], outputs: list[SegmentOutput]
+    scan: StreamScan, frames: list[CodedFrame], segments: list[Segment], outputs: list[SegmentOutput]
 ) -> SegmentOutput | None:
     """Take frames as their headers order them, and within segments as they were decoded.
 
@@ -196,8 +198,10 @@ def _merge(
     """
     merged = SegmentOutput()
 
-    def take(undecoded: list[H264Frame]) -> None:
-        displayed = [frame for frame in undecoded if scan.packets.displayed[frame.packet]]
+    def take(undecoded: list[CodedFrame]) -> None:
+        displayed = [
+            frame for frame in undecoded if frame.pictures[0].output and scan.packets.displayed[frame.packet]
+        ]
         merged.packet += [frame.packet for frame in displayed]
         merged.keyframe += [frame.entry for frame in displayed]
         merged.corrupt += [False] * len(displayed)

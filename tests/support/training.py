@@ -1,0 +1,41 @@
+"""A head trained on features whose class needs both streams.
+
+PYTEST_DONT_REWRITE: helpers that test modules import by name.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from moclip_lite.fusion import create_head
+from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
+from moclip_lite.training.classification import fit
+from moclip_lite.training.device import seed_all
+from moclip_lite.training.settings import TrainSettings
+
+
+def table(clips: int = 120, classes: int = 4, seed: int = 0) -> FeatureTable:
+    """Features of which the class is (sign of a motion feature, sign of an appearance feature)."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, clips)
+    motion = rng.normal(0, 0.3, (clips, 6)) + np.eye(6)[labels % 2] * 2
+    appearance = rng.normal(0, 0.3, (clips, 3, 5)) + np.eye(5)[labels // 2][:, None] * 2
+    return FeatureTable(
+        torch.from_numpy(motion.astype(np.float32)),
+        torch.from_numpy(appearance.astype(np.float32)),
+        torch.from_numpy(labels),
+    )
+
+
+def train_head(name: str, epochs: int = 25, seed: int = 0, **extra: object) -> tuple[nn.Module, float]:
+    """A trained head, and its accuracy on test features in percent."""
+    train, val, test = table(seed=1), table(60, seed=2), table(200, seed=3)
+    seed_all(seed)
+    head = create_head(name, 6, 5, 4, hidden=32)
+    head.fit_statistics(train.motion, train.appearance)
+    settings = TrainSettings(epochs=epochs, batch=32, lr=5e-3, label_smoothing=0)
+    fit(head, HeadFeed(head, train, val, 32, seed), settings, seed=seed, device=torch.device("cpu"), **extra)  # type: ignore[arg-type]
+    scores = head_scores(head, test)
+    return head, 100 * float((scores.argmax(1) == test.labels.numpy()).mean())
