@@ -94,7 +94,8 @@ impl SliceMotion<'_> {
                 return None;
             }
             let mv = motion.mv[from];
-            if picture.long_term {
+            // The factor of equal distances is not always 1 (for example of 121).
+            if picture.long_term || picture.poc == target.poc {
                 return Some(mv);
             }
             let td = self.poc.wrapping_sub(picture.poc);
