@@ -196,9 +196,7 @@ class StreamIndex:
     ) -> StreamIndex: ...
     def __len__(self) -> int: ...
     @staticmethod
-    def from_log(
-        log: bytes, *, codec: Literal["h264", "hevc"] = "h264", length_size: int
-    ) -> StreamIndex:
+    def from_log(log: bytes, *, codec: Literal["h264", "hevc"] = "h264", length_size: int) -> StreamIndex:
         """Rebuild the index that returned `log`, which may be damaged."""
     def log(self) -> bytes:
         """The index in saved form: the starts of all NAL units."""
