@@ -18,7 +18,7 @@ help:
 	@echo "make demo    generate clips, train and test on them, offline"
 	@echo "make test    all tests; make test-fast leaves out those that take seconds"
 	@echo "make lint    ruff, mypy, the native module's stub and the import layers"
-	@echo "make rust    format, clippy and tests of the native parser"
+	@echo "make rust    format, clippy and tests of the native parsers"
 	@echo "make docs    docs/cli.md from the commands"
 	@echo "make bench   the benchmarks"
 
@@ -51,7 +51,7 @@ lint: env
 rust:
 	$(CARGO) fmt $(MANIFEST) --all --check
 	$(CARGO) clippy $(MANIFEST) --all-targets -- -D warnings
-	$(CARGO) test $(MANIFEST) -p bitstream -p h264mv
+	$(CARGO) test $(MANIFEST) -p bitstream -p h264mv -p h265mv
 
 docs: env
 	$(BIN)/python docs/make_cli.py > docs/cli.md

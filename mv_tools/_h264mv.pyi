@@ -45,10 +45,11 @@ class PictureInfo:
     def second_field(self) -> bool: ...
     @property
     def poc(self) -> int:
-        """PicOrderCnt relative to the last IDR picture."""
+        """PicOrderCnt relative to the last IDR picture; of HEVC PicOrderCntVal."""
     @property
     def period(self) -> int:
-        """Number of IDR pictures and POC resets so far; (period, order_poc) is presentation order."""
+        """Number of IDR pictures and POC resets (HEVC: starts of coded video sequences) so far; (period,
+        order_poc) is presentation order."""
     @property
     def order_poc(self) -> int: ...
     @property
@@ -63,7 +64,7 @@ class PictureInfo:
     def idr(self) -> bool: ...
     @property
     def keyframe(self) -> bool:
-        """IDR, or with a recovery point message."""
+        """IDR, or with a recovery point message; of HEVC an IRAP picture."""
     @property
     def recovery_frame_cnt(self) -> int | None:
         """Number of frames to decode from this one on until pictures are exact, from its recovery point
@@ -72,7 +73,8 @@ class PictureInfo:
     def frame_num(self) -> int: ...
     @property
     def gap(self) -> bool:
-        """frame_num skips frames before this picture; they are lost unless `gaps_allowed`."""
+        """frame_num skips frames before this picture; they are lost unless `gaps_allowed`. HEVC: a picture
+        of the reference picture set is not in the stream."""
     @property
     def field_poc(self) -> tuple[int | None, int | None]:
         """PicOrderCnt of the top and bottom field of the frame so far; None without that field."""
@@ -103,10 +105,11 @@ class PictureInfo:
         """For example "3.1", "4" or "1b"."""
     @property
     def num_ref_frames(self) -> int:
-        """max_num_ref_frames: maximum number of frames held for reference."""
+        """max_num_ref_frames: maximum number of frames held for reference; of HEVC
+        sps_max_dec_pic_buffering_minus1 + 1."""
     @property
     def num_reorder_frames(self) -> int | None:
-        """max_num_reorder_frames; None if not in the stream."""
+        """max_num_reorder_frames, of HEVC sps_max_num_reorder_pics; None if not in the stream."""
     @property
     def max_dec_frame_buffering(self) -> int | None:
         """None if not in the stream."""
@@ -121,7 +124,7 @@ class PictureInfo:
         """Sample aspect ratio (width, height); None if not specified."""
     @property
     def frame_cropping(self) -> tuple[int, int, int, int]:
-        """The cropped frame: left, top, width, height in luma samples."""
+        """The cropped frame (conformance window): left, top, width, height in luma samples."""
 
 @final
 class Picture:
@@ -160,14 +163,15 @@ class Picture:
 class Decoder:
     """Parser of pictures from access units, in decoding order.
 
-    `extradata` is an avcC or hvcC record or Annex B parameter sets; `length_size` 0 means Annex B samples.
+    `codec` is "h264" or "hevc". `extradata` is an avcC or hvcC record or Annex B parameter sets;
+    `length_size` 0 means Annex B samples.
     Without `intra`, slice data of I pictures are not parsed: they have no motion.
     """
 
     def __new__(
         cls,
         *,
-        codec: str = "h264",
+        codec: Literal["h264", "hevc"] = "h264",
         threads: int = 1,
         length_size: int = 0,
         extradata: bytes | None = None,
@@ -188,11 +192,15 @@ class StreamIndex:
     """Headers of a stream's pictures; chosen ones can be parsed. Positions are in decoding order."""
 
     def __new__(
-        cls, *, codec: str = "h264", length_size: int = 0, extradata: bytes | None = None
+        cls,
+        *,
+        codec: Literal["h264", "hevc"] = "h264",
+        length_size: int = 0,
+        extradata: bytes | None = None,
     ) -> StreamIndex: ...
     def __len__(self) -> int: ...
     @staticmethod
-    def from_log(log: bytes, *, codec: str = "h264", length_size: int) -> StreamIndex:
+    def from_log(log: bytes, *, codec: Literal["h264", "hevc"] = "h264", length_size: int) -> StreamIndex:
         """Rebuild the index that returned `log`, which may be damaged."""
     def log(self) -> bytes:
         """The index in saved form: the starts of all NAL units."""
@@ -201,10 +209,11 @@ class StreamIndex:
     def errors(self) -> list[tuple[int, str]]:
         """Slices that could not be added to a picture: sample number and error."""
     def skipped_leading(self) -> list[int]:
-        """Sample numbers of RASL pictures of HEVC that are not decoded: pictures that they refer to are missing."""
+        """Sample numbers of HEVC pictures that are left out, since pictures that they refer to are missing
+        (RASL pictures after a random access point)."""
     @property
     def has_layers(self) -> bool:
-        """Whether layers above the base layer are left out (HEVC)."""
+        """Whether HEVC layers above the base layer (MV-HEVC, SHVC) are left out."""
     def poc_interval(self) -> int:
         """The most common difference in PicOrderCnt between consecutive frames."""
     @property
@@ -230,7 +239,8 @@ class StreamIndex:
         """Number of the sample that each picture came with."""
     def presentation_order(self) -> list[int]: ...
     def needed(self, positions: Sequence[int]) -> list[int]:
-        """Pictures to parse for those at `positions`: they and the pictures that their direct modes read."""
+        """Pictures to parse for those at `positions`: they and the pictures whose motion theirs depends on
+        (direct modes, temporal prediction)."""
     def samples(self, positions: Sequence[int], *, intra: bool = True) -> list[int]:
         """Sample numbers that `parse` requires for `positions`."""
     def parse(

@@ -35,7 +35,7 @@ fn benches(c: &mut Criterion) {
     group.sample_size(10);
     for path in files() {
         let data = std::fs::read(&path).expect("read stream");
-        let units = common::mp4::access_units(&data);
+        let units = common::access_units(&data);
         group.throughput(Throughput::Elements(parse(&units) as u64));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         group.bench_function(name.as_ref(), |b| b.iter(|| parse(&units)));

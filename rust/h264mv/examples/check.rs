@@ -18,11 +18,11 @@ fn check(name: &str, golden: &Path, stream: &Path, threads: usize) -> bool {
         ..Options::default()
     };
     let (mut rows, mut damages) = (Vec::new(), Vec::new());
-    let errors = common::parse(&common::mp4::access_units(&data), &options, |picture| {
+    let errors = common::parse(&common::access_units(&data), &options, |picture| {
         rows.push(golden::row(picture));
         damages.extend(picture.damage.clone());
     });
-    let expected = golden::read(golden);
+    let expected = testkit::csv_rows(golden);
     let pairs = || rows.iter().zip(&expected);
     let first = pairs().position(|(row, expected)| row != expected);
     let exact = rows.len() == expected.len() && first.is_none();

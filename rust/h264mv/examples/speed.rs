@@ -17,7 +17,7 @@ fn main() {
         }
     }
     let data = std::fs::read(&path).expect("read file");
-    let access_units = common::mp4::access_units(&data);
+    let access_units = common::access_units(&data);
     let options = Options {
         threads,
         ..Options::default()

@@ -27,6 +27,7 @@ pub use stream::parse::Picture;
 pub use stream::plan::PictureInfo;
 pub use stream::pool::Pool;
 pub use syntax::nal::{is_plausible, unit, HevcConfig, NalHeader};
+pub use syntax::pps::Pps;
 pub use syntax::slice::SliceType;
 pub use syntax::sps::Sps;
 pub use syntax::vui::Vui;

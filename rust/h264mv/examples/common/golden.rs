@@ -1,7 +1,7 @@
 //! Golden digests: a picture as a row of a golden file.
 
 use h264mv::{Picture, SliceType, Structure, NO_POC};
-use sha2::{Digest, Sha256};
+use testkit::short_sha;
 
 /// Columns of a golden file.
 pub const COLUMNS: [&str; 12] = [
@@ -18,12 +18,6 @@ pub const COLUMNS: [&str; 12] = [
     "ref_idx_sha",
     "ref_poc_delta_sha",
 ];
-
-/// The first 16 hex digits of the SHA-256 of `data`.
-pub fn short_sha(data: &[u8]) -> String {
-    let digest = Sha256::digest(data);
-    digest[..8].iter().map(|b| format!("{b:02x}")).collect()
-}
 
 /// Vectors, reference indices and POC of references as bytes. With `relative`, POC of references are
 /// differences to the POC of the picture.
@@ -71,12 +65,4 @@ pub fn row(p: &Picture) -> Vec<String> {
     ];
     row.extend(arrays(p, true).map(|bytes| short_sha(&bytes)));
     row
-}
-
-/// Rows of a golden file.
-pub fn read(path: &std::path::Path) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(path).expect("read golden digests");
-    let rows = text.lines().skip(1);
-    rows.map(|l| l.split(',').map(String::from).collect())
-        .collect()
 }

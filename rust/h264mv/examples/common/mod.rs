@@ -2,9 +2,17 @@
 #![allow(dead_code)]
 
 pub mod golden;
-pub mod mp4;
 
-use h264mv::{Decoder, Options, Picture};
+use h264mv::{AvcConfig, Decoder, Options, Picture};
+
+/// NAL units of each access unit of an MP4 file; a byte stream is returned as one access unit.
+pub fn access_units(data: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let parse = |record: &[u8]| {
+        let config = AvcConfig::parse(record).ok()?;
+        Some((config.parameter_sets, config.length_size))
+    };
+    testkit::mp4::access_units(data, b"avcC", parse).expect("an H.264 track")
+}
 
 /// Parses access units; calls `each` for every picture and returns the errors of single NAL units.
 pub fn parse(

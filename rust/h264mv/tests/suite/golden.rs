@@ -17,7 +17,7 @@ fn shared_streams_are_exact() {
     };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let expected = golden::read(&folder.join("golden").join(format!("{name}.csv")));
+        let expected = testkit::csv_rows(&folder.join("golden").join(format!("{name}.csv")));
         let data = std::fs::read(entry.path()).expect("stream");
         let pictures = common::parse(&data, 2);
         assert_eq!(pictures.len(), expected.len(), "{name}");

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::common::files::golden;
 use crate::common::{bytes, data_dir, parse, parse_with, streams};
 use bitstream::nal::AnnexB;
 use h264mv::{nal_unit_type, Options, StreamIndex};
@@ -12,7 +11,7 @@ fn digests() -> String {
     for (name, data) in streams() {
         for p in parse(&data, 1) {
             assert_eq!(p.damage, None, "{name}");
-            let sha = golden::short_sha(&bytes(&p));
+            let sha = testkit::short_sha(&bytes(&p));
             let _ = writeln!(text, "{name},{},{},{sha}", p.info.decode_index, p.info.poc);
         }
     }

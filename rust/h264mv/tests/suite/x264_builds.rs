@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::common::files::{golden, mp4};
+use crate::common::files::access_units;
 use crate::common::{bytes, data_dir, index_of, parse};
 use h264mv::{Options, Picture, StreamIndex};
 
 /// All pictures from an index rebuilt from its log, each parsed separately from the message.
 fn one_by_one(data: &[u8]) -> Vec<Picture> {
-    let units = mp4::access_units(data);
+    let units = access_units(data);
     let index = index_of(&units);
     let index = StreamIndex::from_log(index.log()).expect("log");
     let find =
@@ -72,5 +72,5 @@ fn shared_stream_of_an_early_build_is_exact() {
         assert!(bytes(picture) == bytes(&alone));
         all.extend(bytes(picture));
     }
-    assert_eq!(golden::short_sha(&all), "b2f68be42fa32900");
+    assert_eq!(testkit::short_sha(&all), "b2f68be42fa32900");
 }

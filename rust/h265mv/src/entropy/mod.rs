@@ -86,6 +86,12 @@ impl<'a> Cabac<'a> {
         value.saturating_add(self.bypass_bits(k))
     }
 
+    /// Whether only cabac_zero_words follow, once the end of the slice segment is decoded.
+    pub fn is_at_end(&self) -> bool {
+        let end = self.engine.byte_after_terminate();
+        self.data.iter().skip(end).all(|&byte| byte == 0)
+    }
+
     /// Starts a new arithmetic code word at byte `at`.
     pub fn restart(&mut self, at: usize) {
         self.engine = Engine::new(self.data, at);

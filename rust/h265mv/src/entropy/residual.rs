@@ -7,6 +7,9 @@ use super::scan::{sub_blocks, SCAN_4X4, UP_RIGHT_DIAGONAL};
 use super::{Cabac, Contexts};
 use crate::error::{Error, Result};
 
+/// More than coeff_abs_level_remaining of any bit depth; coefficients have at most 23 bits.
+const MAX_REMAINING: u32 = 1 << 28;
+
 /// How a transform block is coded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block {
@@ -310,7 +313,8 @@ fn coefficients(
                 None => abs_level_remaining(&mut engine, rice),
                 Some(range) => limited_abs_level_remaining(&mut engine, rice, range),
             };
-            let Some(value) = value else {
+            // Rice parameters stay below the width of a word.
+            let Some(value) = value.filter(|&value| value < MAX_REMAINING) else {
                 return Err(Error::malformed("coeff_abs_level_remaining"));
             };
             if (base_level + value as u64) > 3 << rice {

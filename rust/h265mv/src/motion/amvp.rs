@@ -4,6 +4,7 @@ use super::derive::SliceMotion;
 use super::field::{BlockMotion, Mv};
 use super::neighbours::{Rect, Surroundings};
 use super::temporal::scale;
+use crate::refs::RefPic;
 use crate::slice_data::PredictionUnit;
 
 impl SliceMotion<'_> {
@@ -90,16 +91,43 @@ impl SliceMotion<'_> {
         let target = self.refs[list].get(ref_idx as usize)?;
         [list, 1 - list].into_iter().find_map(|from| {
             let picture = self.refs[from].get(motion.ref_idx[from] as usize)?;
-            if picture.long_term != target.long_term {
-                return None;
-            }
-            let mv = motion.mv[from];
-            if picture.long_term {
-                return Some(mv);
-            }
-            let td = self.poc.wrapping_sub(picture.poc);
-            let tb = self.poc.wrapping_sub(target.poc);
-            Some(scale(mv, tb, td))
+            scaled_between(motion.mv[from], self.poc, picture, target)
         })
+    }
+}
+
+/// A vector from the picture at `poc` to `picture`, scaled for `target`; long-term pictures are not mixed
+/// with others.
+fn scaled_between(mv: Mv, poc: i32, picture: &RefPic, target: &RefPic) -> Option<Mv> {
+    if picture.long_term != target.long_term {
+        return None;
+    }
+    // The factor of equal distances is not always 1 (for example of 121).
+    if picture.long_term || picture.poc == target.poc {
+        return Some(mv);
+    }
+    let td = poc.wrapping_sub(picture.poc);
+    let tb = poc.wrapping_sub(target.poc);
+    Some(scale(mv, tb, td))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_scaled_between_different_pictures() {
+        let picture = |poc, long_term| RefPic {
+            picture: None,
+            poc,
+            long_term,
+        };
+        let scaled = |from, target| scaled_between([1000, -1000], 121, &from, &target);
+        let near = picture(0, false);
+        assert_eq!(scale([1000, -1000], 121, 121), [996, -996]);
+        assert_eq!(scaled(near, near), Some([1000, -1000]));
+        assert_eq!(scaled(picture(119, false), picture(120, false)), Some([500, -500]));
+        assert_eq!(scaled(picture(3, true), picture(4, true)), Some([1000, -1000]));
+        assert_eq!(scaled(near, picture(0, true)), None);
     }
 }

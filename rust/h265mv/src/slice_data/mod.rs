@@ -204,13 +204,16 @@ impl SegmentParser<'_, '_> {
             }
             self.out.ctb_slice[self.ctb] = self.info.slice;
             self.coding_tree_unit()?;
+            let end = self.cabac.engine.terminate();
             if self.cabac.engine.overrun() {
                 return Err(Error::malformed("coding_tree_unit"));
             }
-            let end = self.cabac.engine.terminate();
             self.save_wavefront();
             ts += 1;
             if end {
+                if !self.cabac.is_at_end() {
+                    return Err(Error::malformed("rbsp_slice_segment_trailing_bits"));
+                }
                 break;
             }
             if ts >= ctbs {

@@ -32,9 +32,9 @@ impl Decoder {
     /// Adds a NAL unit, without start code or length. `sample` is returned as
     /// [`crate::PictureInfo::sample`]. After an error, the next unit can be pushed.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
-        let plan = self.tracker.push(nal, sample)?;
-        self.add(plan);
-        Ok(())
+        let pushed = self.tracker.push(nal, nal.len(), sample);
+        self.add(pushed.complete);
+        pushed.result
     }
 
     fn add(&mut self, plan: Option<PicturePlan>) {

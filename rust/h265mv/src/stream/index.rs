@@ -51,18 +51,17 @@ impl StreamIndex {
     }
 
     fn push_start(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<()> {
-        let pushed = self.tracker.push_start(nal, size, sample);
+        let pushed = self.tracker.push(nal, size, sample);
         let length = bytes_to_log(nal, self.tracker.header_bits());
         index_log::append(&mut self.log, nal, size, sample, length);
-        let plan = pushed.inspect_err(|error| {
+        self.plans.extend(pushed.complete);
+        pushed.result.inspect_err(|error| {
             let is_slice =
                 NalHeader::parse(nal).map_or(true, |h| h.nal_unit_type <= unit::LAST_VCL);
             if is_slice {
                 self.record_error(sample, error.clone());
             }
-        })?;
-        self.plans.extend(plan);
-        Ok(())
+        })
     }
 
     /// Records that slices of a sample are lost, for example because its framing is broken.

@@ -9,6 +9,7 @@ use crate::motion::derive::{Collocated, SliceMotion};
 use crate::motion::derive_motion;
 use crate::motion::field::Motion;
 use crate::slice_data::{parse_segment, Neighbours, PictureSyntax, SegmentInfo, NO_SLICE};
+use crate::syntax::tiles::CtbOrder;
 
 /// A parsed picture.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ pub struct Picture {
 pub(crate) struct Parsed {
     pub plan: PicturePlan,
     syntax: PictureSyntax,
+    order: CtbOrder,
     damage: Option<Error>,
 }
 
@@ -41,11 +43,16 @@ pub(crate) fn parse_syntax(
     near.prepare(sps.width);
     let number = plan.info.decode_index;
     let mut damage = plan.error.clone();
-    for segment in &plan.segments {
+    let order = CtbOrder::new(&sps, &plan.pps).unwrap_or_else(|error| {
+        damage.get_or_insert(error.in_picture(number));
+        CtbOrder::default()
+    });
+    // The first of separate colour planes has the motion of all.
+    for segment in plan.segments.iter().filter(|s| s.header.colour_plane == 0) {
         let info = SegmentInfo {
             sps: &sps,
-            pps: &segment.pps,
-            order: &segment.order,
+            pps: &plan.pps,
+            order: &order,
             header: &segment.header,
             slice: segment.slice,
         };
@@ -60,6 +67,7 @@ pub(crate) fn parse_syntax(
     Parsed {
         plan,
         syntax,
+        order,
         damage,
     }
 }
@@ -74,6 +82,7 @@ pub(crate) fn derive(
     let Parsed {
         plan,
         syntax,
+        order,
         mut damage,
     } = parsed;
     let sps = &plan.info.sps;
@@ -112,17 +121,15 @@ pub(crate) fn derive(
                     .map(|(motion, poc)| Collocated { motion, poc: *poc }),
                 poc: plan.info.poc,
                 log2_ctb: sps.log2_ctb,
-                log2_parallel_merge_level: segment.pps.log2_parallel_merge_level,
+                log2_parallel_merge_level: plan.pps.log2_parallel_merge_level,
                 width: sps.width as i32,
                 height: sps.height as i32,
                 no_backward_pred: refs.iter().flatten().all(|r| r.poc <= plan.info.poc),
             }
         })
         .collect();
-    if let Some(segment) = firsts.first() {
-        motion.ctb_slice.clone_from(&syntax.ctb_slice);
-        derive_motion(&syntax, &slices, &segment.order, &mut motion);
-    }
+    motion.ctb_slice.clone_from(&syntax.ctb_slice);
+    derive_motion(&syntax, &slices, &order, &mut motion);
     motion.stats = syntax.stats;
     drop(slices);
     pool.put_syntax(syntax);

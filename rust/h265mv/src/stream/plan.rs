@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::refs::RefPic;
+use crate::syntax::nal::NalHeader;
 use crate::syntax::pps::Pps;
 use crate::syntax::slice::{SliceHeader, SliceType};
 use crate::syntax::sps::Sps;
-use crate::syntax::tiles::CtbOrder;
 
 /// A picture as its headers describe it.
 #[derive(Debug, Clone)]
@@ -46,8 +46,6 @@ pub struct PictureInfo {
 #[derive(Debug, Clone)]
 pub(crate) struct SegmentPlan {
     pub header: SliceHeader,
-    pub pps: Arc<Pps>,
-    pub order: Arc<CtbOrder>,
     /// Number of the slice in the picture.
     pub slice: u16,
     /// Empty when only headers are followed.
@@ -62,6 +60,7 @@ pub(crate) struct SegmentPlan {
 pub struct PicturePlan {
     /// What the headers say.
     pub info: PictureInfo,
+    pub(crate) pps: Arc<Pps>,
     pub(crate) segments: Vec<SegmentPlan>,
     /// RefPicList0 and 1 of each slice.
     pub(crate) lists: Vec<[Vec<RefPic>; 2]>,
@@ -74,6 +73,14 @@ pub struct PicturePlan {
 }
 
 impl PicturePlan {
+    /// Whether a slice segment, not the first of its picture, may belong to this picture. If not, the first
+    /// segment of its picture is lost.
+    pub(crate) fn may_hold(&self, nal: NalHeader, pps_id: u32) -> bool {
+        nal.nal_unit_type == self.info.nal_unit_type
+            && nal.temporal_id == self.info.temporal_id
+            && pps_id == self.pps.pic_parameter_set_id
+    }
+
     /// Pictures whose motion temporal prediction of this picture looks at.
     pub fn collocated_pictures(&self) -> Vec<u64> {
         if self.skips_slice_data {

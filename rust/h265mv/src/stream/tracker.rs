@@ -13,26 +13,25 @@ use crate::syntax::nal::{unit, NalHeader};
 use crate::syntax::pps::Pps;
 use crate::syntax::slice::{SliceHeader, SliceStart, SliceType};
 use crate::syntax::sps::Sps;
-use crate::syntax::tiles::CtbOrder;
 
 /// Bytes of a slice segment that hold its header; more is not read when only headers count.
 const HEADER_BYTES: usize = 8192;
 
-/// Order of coding tree blocks of the parameter sets in use.
-#[derive(Debug, Clone)]
-struct Activated {
-    sps: Arc<Sps>,
-    pps: Arc<Pps>,
-    order: Arc<CtbOrder>,
+/// What a NAL unit brings.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    /// The picture before the unit, where the unit shows that it is complete.
+    pub complete: Option<PicturePlan>,
+    /// Whether the unit itself is sound. After an error, the next unit can be pushed.
+    pub result: Result<()>,
 }
 
 /// Turns NAL units into [`PicturePlan`]s, in decoding order.
 #[derive(Debug, Clone)]
-pub struct Tracker {
+pub(crate) struct Tracker {
     headers_only: bool,
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<Arc<Pps>>>,
-    activated: Option<Activated>,
     poc: PocState,
     dpb: Dpb,
     set: ReferencePictureSet,
@@ -62,7 +61,6 @@ impl Tracker {
             headers_only,
             sps: vec![None; 16],
             pps: vec![None; 64],
-            activated: None,
             poc: PocState::default(),
             dpb: Dpb::default(),
             set: ReferencePictureSet::default(),
@@ -96,21 +94,8 @@ impl Tracker {
         self.has_layers
     }
 
-    /// Takes a NAL unit; gives the previous picture when this unit shows that it is complete.
-    ///
-    /// An error concerns this unit alone: the next one can be pushed.
-    pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<Option<PicturePlan>> {
-        self.push_start(nal, nal.len(), sample)
-    }
-
-    /// As [`Self::push`], of a unit of `size` bytes of which the start is given: enough where only headers
-    /// count.
-    pub(crate) fn push_start(
-        &mut self,
-        nal: &[u8],
-        size: usize,
-        sample: u64,
-    ) -> Result<Option<PicturePlan>> {
+    /// Takes a NAL unit of `size` bytes, of which the start is enough where only headers count.
+    pub fn push(&mut self, nal: &[u8], size: usize, sample: u64) -> Pushed {
         self.header_bits = 0;
         let position = if self.sample.0 == sample {
             self.sample.1 + 1
@@ -118,47 +103,44 @@ impl Tracker {
             0
         };
         self.sample = (sample, position);
+        let mut complete = None;
+        let result = self.unit(nal, size, &mut complete);
+        Pushed { complete, result }
+    }
+
+    fn unit(&mut self, nal: &[u8], size: usize, complete: &mut Option<PicturePlan>) -> Result<()> {
         let header = NalHeader::parse(nal)?;
         let payload = &nal[NalHeader::SIZE..];
         if header.nuh_layer_id > 0 {
             self.has_layers |= header.nal_unit_type <= unit::LAST_VCL;
-            return Ok(None);
+            return Ok(());
         }
+        if header.is_slice() {
+            return self.slice(payload, header, size, complete);
+        }
+        if !(unit::VPS..=unit::END_OF_BITSTREAM).contains(&header.nal_unit_type) {
+            return Ok(());
+        }
+        *complete = self.end_of_access_unit();
         match header.nal_unit_type {
-            _ if header.is_slice() => self.slice(payload, header, size),
             unit::SPS => {
                 unescape(payload, &mut self.scratch);
                 let sps = Sps::parse(&self.scratch)?;
-                let slot = &mut self.sps[sps.seq_parameter_set_id as usize];
-                if slot.as_deref() != Some(&sps) {
-                    *slot = Some(Arc::new(sps));
-                }
-                Ok(self.complete())
+                replace(&mut self.sps[sps.seq_parameter_set_id as usize], sps);
             }
             unit::PPS => {
                 unescape(payload, &mut self.scratch);
                 let pps = Pps::parse(&self.scratch)?;
-                let slot = &mut self.pps[pps.pic_parameter_set_id as usize];
-                if slot.as_deref() != Some(&pps) {
-                    *slot = Some(Arc::new(pps));
-                }
-                Ok(self.complete())
+                replace(&mut self.pps[pps.pic_parameter_set_id as usize], pps);
             }
-            unit::END_OF_SEQUENCE | unit::END_OF_BITSTREAM => {
-                self.at_start = true;
-                Ok(self.complete())
-            }
-            unit::ACCESS_UNIT_DELIMITER | unit::VPS => Ok(self.complete()),
-            _ => Ok(None),
+            unit::END_OF_SEQUENCE | unit::END_OF_BITSTREAM => self.at_start = true,
+            _ => {}
         }
+        Ok(())
     }
 
-    /// Tells that an access unit or the stream is complete.
+    /// Ends an access unit or the stream; gives the picture that is complete.
     pub fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
-        self.complete()
-    }
-
-    fn complete(&mut self) -> Option<PicturePlan> {
         let plan = self.current.take()?;
         self.dpb.insert(plan.info.decode_index, plan.info.poc);
         Some(plan)
@@ -169,29 +151,34 @@ impl Tracker {
         payload: &[u8],
         nal: NalHeader,
         size: usize,
-    ) -> Result<Option<PicturePlan>> {
+        complete: &mut Option<PicturePlan>,
+    ) -> Result<()> {
         let mut rbsp = Vec::new();
-        let kept = if self.headers_only {
+        let parsed = if self.headers_only {
             &payload[..payload.len().min(HEADER_BYTES)]
         } else {
             payload
         };
-        unescape(kept, &mut rbsp);
+        unescape(parsed, &mut rbsp);
         let start = SliceStart::parse(&mut BitReader::new(&rbsp), nal)?;
-        let done = if start.first_slice_segment_in_pic {
-            self.complete()
-        } else {
-            None
-        };
-        let added = self.segment(rbsp, nal, &start, size);
+        let belongs = |plan: &PicturePlan| plan.may_hold(nal, start.pic_parameter_set_id);
+        if start.first_slice_segment_in_pic {
+            *complete = self.end_of_access_unit();
+            self.skipping = nal.is_rasl() && (self.skips_rasl || self.at_start);
+            if self.skipping {
+                self.skipped.push(self.sample.0);
+            }
+        } else if !self.current.as_ref().is_some_and(belongs) {
+            *complete = self.end_of_access_unit();
+        }
+        if self.skipping && nal.is_rasl() {
+            return Ok(());
+        }
+        let added = self.segment(rbsp, nal, &start, size, complete);
         if let (Err(error), Some(plan)) = (&added, &mut self.current) {
             plan.error.get_or_insert(error.clone());
         }
-        match (done, added) {
-            // The picture before this unit is complete whatever is wrong with the unit.
-            (Some(plan), _) => Ok(Some(plan)),
-            (None, added) => added.map(|()| None),
-        }
+        added
     }
 
     /// Adds a slice segment to the current picture, or starts one.
@@ -201,37 +188,27 @@ impl Tracker {
         nal: NalHeader,
         start: &SliceStart,
         size: usize,
+        complete: &mut Option<PicturePlan>,
     ) -> Result<()> {
+        // The first segment of the picture is lost.
+        let stray = || Error::malformed("first_slice_segment_in_pic_flag");
         if !start.first_slice_segment_in_pic && self.current.is_none() {
-            if self.skipping {
-                return Ok(());
-            }
-            return Err(Error::malformed("first_slice_segment_in_pic_flag"));
+            return Err(stray());
         }
-        let activated = self.activate(start.pic_parameter_set_id)?;
+        let (sps, pps) = self.activate(start.pic_parameter_set_id)?;
         let before = self.current.as_ref().and_then(|plan| plan.segments.last());
-        let header = SliceHeader::parse(
-            &rbsp,
-            nal,
-            &activated.sps,
-            &activated.pps,
-            before.map(|s| &s.header),
-        )?;
+        let before = before.map(|segment| &segment.header);
+        let header = SliceHeader::parse(&rbsp, nal, &sps, &pps, before)?;
         self.header_bits = 8 * header.data_offset;
         if start.first_slice_segment_in_pic {
-            self.skipping = self.skips(nal);
-            if self.skipping {
-                self.skipped.push(self.sample.0);
-                return Ok(());
-            }
-            self.start_picture(nal, &header, &activated.sps);
+            self.start_picture(nal, &header, sps, pps);
+        } else if before.is_some_and(|before| !header.may_follow(before, &pps)) {
+            *complete = self.end_of_access_unit();
+            return Err(stray());
         }
         let Some(plan) = &mut self.current else {
             return Ok(());
         };
-        if *plan.info.sps != *activated.sps {
-            return Err(Error::malformed("slice_pic_parameter_set_id"));
-        }
         if !header.dependent {
             if plan.lists.len() >= NO_SLICE as usize {
                 return Err(Error::malformed("slice_segment_address"));
@@ -244,8 +221,6 @@ impl Tracker {
         plan.info.nal_bits += size as u64 * 8;
         plan.segments.push(SegmentPlan {
             header,
-            pps: activated.pps,
-            order: activated.order,
             slice,
             rbsp: if self.headers_only { Vec::new() } else { rbsp },
             place: self.sample,
@@ -253,28 +228,30 @@ impl Tracker {
         Ok(())
     }
 
-    fn activate(&mut self, pps_id: u32) -> Result<Activated> {
+    /// The parameter sets of a picture parameter set id.
+    fn activate(&self, pps_id: u32) -> Result<(Arc<Sps>, Arc<Pps>)> {
         let missing = || Error::malformed("slice_pic_parameter_set_id");
         let pps = self.pps[pps_id as usize].clone().ok_or_else(missing)?;
         let sps = self.sps[pps.seq_parameter_set_id as usize].clone();
         let sps = sps.ok_or(Error::malformed("pps_seq_parameter_set_id"))?;
-        if let Some(known) = &self.activated {
-            if Arc::ptr_eq(&known.sps, &sps) && Arc::ptr_eq(&known.pps, &pps) {
-                return Ok(known.clone());
-            }
+        if sps.screen_content {
+            return Err(Error::Unsupported {
+                feature: "screen content coding",
+            });
         }
-        let order = Arc::new(CtbOrder::new(&sps, &pps)?);
-        let activated = Activated { sps, pps, order };
-        self.activated = Some(activated.clone());
-        Ok(activated)
+        if let Some(grid) = &pps.tiles {
+            grid.bounds(&sps)?;
+        }
+        Ok((sps, pps))
     }
 
-    /// Whether a picture is left out: RASL pictures behind a random access point.
-    fn skips(&mut self, nal: NalHeader) -> bool {
-        nal.is_rasl() && (self.skips_rasl || self.at_start)
-    }
-
-    fn start_picture(&mut self, nal: NalHeader, header: &SliceHeader, sps: &Arc<Sps>) {
+    fn start_picture(
+        &mut self,
+        nal: NalHeader,
+        header: &SliceHeader,
+        sps: Arc<Sps>,
+        pps: Arc<Pps>,
+    ) {
         // NoRaslOutputFlag (clause 8.1.3).
         let restarts = nal.is_irap() && (nal.is_idr() || nal.is_bla() || self.at_start);
         if nal.is_irap() {
@@ -282,20 +259,14 @@ impl Tracker {
         }
         if restarts || self.at_start {
             self.period += (self.next_index > 0) as u32;
+            // Without its IRAP picture, a sequence does not refer to the one before.
+            self.dpb.clear();
         }
         self.at_start = false;
         let poc = self
             .poc
             .next(nal, header.poc_lsb, sps.log2_max_poc_lsb, restarts);
-        if restarts {
-            self.dpb.clear();
-        }
-        self.set = if nal.is_idr() {
-            self.dpb.clear();
-            ReferencePictureSet::default()
-        } else {
-            self.dpb.apply(header, poc, sps.log2_max_poc_lsb)
-        };
+        self.set = self.dpb.apply(header, poc, sps.log2_max_poc_lsb);
         self.current = Some(PicturePlan {
             info: PictureInfo {
                 decode_index: self.next_index,
@@ -311,8 +282,9 @@ impl Tracker {
                 slices: 0,
                 incomplete_references: self.set.is_incomplete(),
                 nal_bits: 0,
-                sps: sps.clone(),
+                sps,
             },
+            pps,
             segments: Vec::new(),
             lists: Vec::new(),
             live: self.dpb.pictures(),
@@ -320,5 +292,12 @@ impl Tracker {
             skips_slice_data: false,
         });
         self.next_index += 1;
+    }
+}
+
+/// Puts a parameter set in its slot; one that is sent again unchanged keeps its identity.
+fn replace<T: PartialEq>(slot: &mut Option<Arc<T>>, set: T) {
+    if slot.as_deref() != Some(&set) {
+        *slot = Some(Arc::new(set));
     }
 }

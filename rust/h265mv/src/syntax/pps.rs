@@ -4,7 +4,7 @@ use bitstream::BitReader;
 
 use super::scaling_list::skip_scaling_list_data;
 use super::tiles::TileGrid;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// pps_range_extension() fields that change the syntax of slice data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,12 +143,6 @@ impl Pps {
             }
             r.ue("log2_sao_offset_scale_luma")?;
             r.ue("log2_sao_offset_scale_chroma")?;
-        }
-        const SCC: u32 = 0x10;
-        if present & SCC != 0 {
-            return Err(Error::Unsupported {
-                feature: "screen content coding",
-            });
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ pub(crate) struct SliceHeader {
     pub slice_address: u32,
     pub slice_type: SliceType,
     pub pic_output: bool,
+    /// colour_plane_id; 0 where the planes are coded together.
+    pub colour_plane: u32,
     pub poc_lsb: u32,
     pub short_term_set: ShortTermRefPicSet,
     pub long_term_pics: Vec<SliceLongTermPic>,
@@ -109,7 +111,8 @@ impl SliceHeader {
             if bits > 0 {
                 address = r.u(bits, "slice_segment_address")?;
             }
-            if address == 0 || address as usize >= sps.size_in_ctbs() {
+            let repeated = address == 0 && !sps.separate_colour_plane;
+            if repeated || address as usize >= sps.size_in_ctbs() {
                 return Err(Error::malformed("slice_segment_address"));
             }
         }
@@ -165,6 +168,7 @@ impl SliceHeader {
             slice_address: address,
             slice_type,
             pic_output: true,
+            colour_plane: 0,
             poc_lsb: 0,
             short_term_set: ShortTermRefPicSet::default(),
             long_term_pics: Vec::new(),
@@ -188,7 +192,7 @@ impl SliceHeader {
             header.pic_output = r.flag("pic_output_flag")?;
         }
         if sps.separate_colour_plane {
-            r.u(2, "colour_plane_id")?;
+            header.colour_plane = r.u(2, "colour_plane_id")?;
         }
         if !nal.is_idr() {
             header.reference_pictures(r, sps)?;
@@ -213,6 +217,14 @@ impl SliceHeader {
         }
         header.loop_filters(r, pps)?;
         Ok(header)
+    }
+
+    /// Whether a segment may follow the segment `before` in its picture. If not, the first segment of its
+    /// picture is lost.
+    pub fn may_follow(&self, before: &SliceHeader, pps: &Pps) -> bool {
+        // With tiles, the order of segments is not that of their addresses.
+        let in_order = self.address > before.address || self.colour_plane != before.colour_plane;
+        self.poc_lsb == before.poc_lsb && (in_order || pps.tiles.is_some())
     }
 
     /// slice_pic_order_cnt_lsb to slice_temporal_mvp_enabled_flag.

@@ -64,6 +64,8 @@ pub struct Sps {
     pub max_num_reorder_pics: u32,
     /// vui_parameters().
     pub vui: Vui,
+    /// The coding tools of screen content coding may be used.
+    pub(crate) screen_content: bool,
     pub(crate) separate_colour_plane: bool,
     pub(crate) bit_depth_chroma: u32,
     pub(crate) log2_max_poc_lsb: u32,
@@ -93,7 +95,7 @@ impl Sps {
             return Err(Error::malformed("sps_max_sub_layers_minus1"));
         }
         r.flag("sps_temporal_id_nesting_flag")?;
-        let (profile_idc, level_idc) = profile_tier_level(r, max_sub_layers_minus1)?;
+        let profile = profile_tier_level(r, max_sub_layers_minus1)?;
         let seq_parameter_set_id = r.ue_max(15, "sps_seq_parameter_set_id")?;
         let chroma_format_idc = r.ue_max(3, "chroma_format_idc")?;
         let separate_colour_plane =
@@ -156,10 +158,13 @@ impl Sps {
             true => Vui::parse(r, max_sub_layers_minus1)?,
             false => Vui::default(),
         };
+        let (range, screen_content) = extensions(r)?;
         Ok(Sps {
             seq_parameter_set_id,
-            profile_idc,
-            level_idc,
+            profile_idc: profile.profile_idc,
+            level_idc: profile.level_idc,
+            // Other profiles leave the bits of later extensions to be ignored.
+            screen_content: screen_content && profile.screen_content,
             chroma_format_idc,
             width,
             height,
@@ -184,7 +189,7 @@ impl Sps {
             long_term_ref_pics_present,
             long_term_pics,
             temporal_mvp_enabled,
-            range: extensions(r)?,
+            range,
         })
     }
 
@@ -217,11 +222,15 @@ impl Sps {
         }
     }
 
-    /// The conformance window: left, top, width, height in luma samples.
+    /// The conformance window: left, top, width, height in luma samples; the whole picture where nothing
+    /// would be left.
     pub fn conformance_rectangle(&self) -> (u32, u32, u32, u32) {
         let [left, right, top, bottom] = self.conformance_window;
         let width = self.width.saturating_sub(left.saturating_add(right));
         let height = self.height.saturating_sub(top.saturating_add(bottom));
+        if width == 0 || height == 0 {
+            return (0, 0, self.width, self.height);
+        }
         (left, top, width, height)
     }
 
@@ -325,10 +334,11 @@ impl Pcm {
     }
 }
 
-fn extensions(r: &mut BitReader) -> Result<SpsRangeExtension> {
+/// sps_range_extension(), and sps_scc_extension_flag.
+fn extensions(r: &mut BitReader) -> Result<(SpsRangeExtension, bool)> {
     let mut range = SpsRangeExtension::default();
     if !r.flag("sps_extension_present_flag")? {
-        return Ok(range);
+        return Ok((range, false));
     }
     let present = r.u(8, "sps_extension_flags")?;
     if present & 0x80 != 0 {
@@ -343,11 +353,5 @@ fn extensions(r: &mut BitReader) -> Result<SpsRangeExtension> {
             r.flag("persistent_rice_adaptation_enabled_flag")?;
         range.cabac_bypass_alignment_enabled = r.flag("cabac_bypass_alignment_enabled_flag")?;
     }
-    const SCC: u32 = 0x10;
-    if present & SCC != 0 {
-        return Err(Error::Unsupported {
-            feature: "screen content coding",
-        });
-    }
-    Ok(range)
+    Ok((range, present & 0x10 != 0))
 }

@@ -45,6 +45,14 @@ impl TileGrid {
         }
         Ok(TileGrid { columns, rows })
     }
+
+    /// colBd and rowBd in pictures of `sps` (6-3, 6-4).
+    pub fn bounds(&self, sps: &Sps) -> Result<[Vec<usize>; 2]> {
+        Ok([
+            self.columns.bounds(sps.width_in_ctbs())?,
+            self.rows.bounds(sps.height_in_ctbs())?,
+        ])
+    }
 }
 
 impl Spacing {
@@ -101,8 +109,7 @@ impl CtbOrder {
         let Some(grid) = &pps.tiles else {
             return Ok(order);
         };
-        let columns = grid.columns.bounds(width)?;
-        let rows = grid.rows.bounds(height)?;
+        let [columns, rows] = grid.bounds(sps)?;
         order.tile_id = vec![0; width * height];
         order.rs_to_ts = vec![0; width * height];
         let mut tile = 0;

@@ -65,14 +65,37 @@ impl Vui {
         r.flag("neutral_chroma_indication_flag")?;
         vui.field_seq_flag = r.flag("field_seq_flag")?;
         r.flag("frame_field_info_present_flag")?;
-        if r.flag("default_display_window_flag")? {
+        let mut again = r.clone();
+        if vui
+            .parse_display_window(r, max_sub_layers_minus1, true)
+            .is_err()
+        {
+            // Early encoders wrote no default_display_window_flag.
+            vui.timing = None;
+            vui.parse_display_window(&mut again, max_sub_layers_minus1, false)?;
+            *r = again;
+        }
+        Ok(vui)
+    }
+
+    /// default_display_window_flag, where it is written, to the end.
+    fn parse_display_window(
+        &mut self,
+        r: &mut BitReader,
+        max_sub_layers_minus1: u32,
+        has_flag: bool,
+    ) -> Result<()> {
+        // Timing of 1 tick without the flag: as a window, its offsets would be beyond any picture.
+        const TIMING: u64 = 0x10_0000;
+        let has_flag = has_flag && r.window() >> 43 != TIMING;
+        if has_flag && r.flag("default_display_window_flag")? {
             for _ in 0..4 {
                 r.ue("def_disp_win_offset")?;
             }
         }
         if r.flag("vui_timing_info_present_flag")? {
             let tick = r.u(32, "vui_num_units_in_tick")?;
-            vui.timing = Some((tick, r.u(32, "vui_time_scale")?));
+            self.timing = Some((tick, r.u(32, "vui_time_scale")?));
             if r.flag("vui_poc_proportional_to_timing_flag")? {
                 r.ue("vui_num_ticks_poc_diff_one_minus1")?;
             }
@@ -92,6 +115,6 @@ impl Vui {
                 r.ue(element)?;
             }
         }
-        Ok(vui)
+        Ok(())
     }
 }

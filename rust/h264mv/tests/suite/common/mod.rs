@@ -15,22 +15,7 @@ pub fn data_dir() -> PathBuf {
 
 /// Name and bytes of the test streams.
 pub fn streams() -> Vec<(String, Vec<u8>)> {
-    let mut names: Vec<PathBuf> = std::fs::read_dir(data_dir())
-        .expect("tests/data")
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "264"))
-        .collect();
-    names.sort();
-    let read = |p: &PathBuf| {
-        let name = p
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        (name, std::fs::read(p).expect("stream"))
-    };
-    names.iter().map(read).collect()
+    testkit::streams(&data_dir(), "264")
 }
 
 /// All pictures of a file.
@@ -45,7 +30,7 @@ pub fn parse(data: &[u8], threads: usize) -> Vec<Picture> {
 /// As [`parse`], with options.
 pub fn parse_with(data: &[u8], options: &Options) -> Vec<Picture> {
     let mut pictures = Vec::new();
-    let access_units = files::mp4::access_units(data);
+    let access_units = files::access_units(data);
     files::parse(&access_units, options, |picture| {
         pictures.push(picture.clone())
     });

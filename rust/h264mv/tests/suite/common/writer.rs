@@ -1,48 +1,10 @@
 //! Writer of small streams, bit by bit, for cases that no available encoder produces.
 
-/// Bits of an RBSP.
-#[derive(Default)]
-pub struct Bits(Vec<bool>);
-
-impl Bits {
-    pub fn u(mut self, count: u32, value: u32) -> Self {
-        self.0.extend((0..count).rev().map(|i| value >> i & 1 == 1));
-        self
-    }
-
-    pub fn ue(self, value: u32) -> Self {
-        let length = (value + 1).ilog2();
-        self.u(length, 0).u(length + 1, value + 1)
-    }
-
-    pub fn ues(self, values: &[u32]) -> Self {
-        values.iter().fold(self, |bits, &value| bits.ue(value))
-    }
-
-    /// Appends rbsp_trailing_bits() and returns the bytes.
-    pub fn rbsp(mut self) -> Vec<u8> {
-        self.0.push(true);
-        while self.0.len() % 8 != 0 {
-            self.0.push(false);
-        }
-        let byte = |bits: &[bool]| bits.iter().fold(0, |v, &b| v << 1 | b as u8);
-        self.0.chunks(8).map(byte).collect()
-    }
-}
+use testkit::bits::{self, Bits};
 
 /// A NAL unit, with emulation prevention.
 pub fn nal(head: u8, rbsp: &[u8]) -> Vec<u8> {
-    let mut out = vec![head];
-    let mut zeros = 0;
-    for &byte in rbsp {
-        if zeros >= 2 && byte <= 3 {
-            out.push(3);
-            zeros = 0;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
-    out
+    bits::nal(&[head], rbsp)
 }
 
 /// Content of the sequence parameter set written by [`sps`].
@@ -74,7 +36,6 @@ impl Default for Sequence {
 
 /// Sequence parameter set 0: 2x2 frame macroblocks, frame_num of 4 bits, POC type 2.
 pub fn sps(sequence: &Sequence) -> Vec<u8> {
-    let flag = |bits: Bits, on: bool| bits.u(1, on as u32);
     let mut bits = Bits::default().u(8, sequence.profile_idc).u(8, 0).u(8, 10);
     bits = bits.ue(0);
     if sequence.profile_idc >= 100 {
@@ -82,15 +43,15 @@ pub fn sps(sequence: &Sequence) -> Vec<u8> {
         bits = bits.ues(&[1, 0, 0]).u(2, 0);
     }
     bits = bits.ues(&[0, 2, sequence.max_num_ref_frames]);
-    bits = flag(bits, sequence.gaps_allowed).ues(&[1, 1]).u(2, 0b11);
-    bits = flag(bits, sequence.crop.is_some());
+    bits = bits.flag(sequence.gaps_allowed).ues(&[1, 1]).u(2, 0b11);
+    bits = bits.flag(sequence.crop.is_some());
     if let Some(crop) = &sequence.crop {
         bits = bits.ues(crop);
     }
     let vui = sequence.sar.is_some() || sequence.restriction.is_some();
-    bits = flag(bits, vui);
+    bits = bits.flag(vui);
     if vui {
-        bits = flag(bits, sequence.sar.is_some());
+        bits = bits.flag(sequence.sar.is_some());
         if let Some((idc, width, height)) = sequence.sar {
             bits = bits.u(8, idc);
             if idc == 255 {
@@ -98,7 +59,7 @@ pub fn sps(sequence: &Sequence) -> Vec<u8> {
             }
         }
         // No overscan, signal type, chroma location, timing, HRD (two) and pic_struct.
-        bits = flag(bits.u(7, 0), sequence.restriction.is_some());
+        bits = bits.u(7, 0).flag(sequence.restriction.is_some());
         if let Some((reorder, buffering)) = sequence.restriction {
             bits = bits.u(1, 1).ues(&[2, 1, 9, 9, reorder, buffering]);
         }

@@ -1,22 +1,35 @@
 //! Minimal reader of MP4 files.
 
 use bitstream::nal::{AnnexB, LengthPrefixed};
-use h264mv::AvcConfig;
 
-/// NAL units of each access unit of an MP4 file; a raw stream is returned as one access unit.
-pub fn access_units(data: &[u8]) -> Vec<Vec<Vec<u8>>> {
+/// Parameter sets and the bytes of a unit's length, from a configuration record.
+pub type Configuration = (Vec<Vec<u8>>, usize);
+
+/// Access units, each as a list of NAL units.
+pub type AccessUnits = Vec<Vec<Vec<u8>>>;
+
+/// NAL units of each access unit of an MP4 file whose track has a configuration box `record`; a byte stream
+/// is returned as one access unit. None for files with no such track and with movie fragments.
+pub fn access_units(
+    data: &[u8],
+    record: &[u8; 4],
+    parse: impl Fn(&[u8]) -> Option<Configuration>,
+) -> Option<AccessUnits> {
     if data.get(4..8) != Some(b"ftyp") {
-        return vec![AnnexB::new(data).map(|(_, nal)| nal.to_vec()).collect()];
+        return Some(vec![AnnexB::new(data)
+            .map(|(_, nal)| nal.to_vec())
+            .collect()]);
     }
-    let stbl = find(data, &[b"moov", b"trak", b"mdia", b"minf", b"stbl"]).expect("no H.264 track");
-    let at = stbl.windows(4).position(|w| w == b"avcC").expect("no avcC");
-    let config = AvcConfig::parse(&stbl[at + 4..]).expect("avcC");
-    let mut units = vec![config.parameter_sets];
+    let path: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+    let stbl = find(data, &path, record)?;
+    let at = stbl.windows(4).position(|w| w == record)?;
+    let (parameter_sets, length_size) = parse(&stbl[at + 4..])?;
+    let mut units = vec![parameter_sets];
     for sample in samples(data, stbl) {
-        let nals = LengthPrefixed::new(sample, config.length_size);
+        let nals = LengthPrefixed::new(sample, length_size);
         units.push(nals.map_while(|n| n.ok().map(<[u8]>::to_vec)).collect());
     }
-    units
+    (units.len() > 1).then_some(units)
 }
 
 /// Boxes in `data`: type and content.
@@ -38,14 +51,14 @@ fn boxes(data: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Content of the first box at `path` that contains an avcC box.
-fn find<'a>(data: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
+/// Content of the first box at `path` that contains a box `record`.
+fn find<'a>(data: &'a [u8], path: &[&[u8; 4]], record: &[u8; 4]) -> Option<&'a [u8]> {
     let Some((first, rest)) = path.split_first() else {
-        return data.windows(4).any(|w| w == b"avcC").then_some(data);
+        return data.windows(4).any(|w| w == record).then_some(data);
     };
     boxes(data)
         .filter(|(kind, _)| kind == *first)
-        .find_map(|(_, body)| find(body, rest))
+        .find_map(|(_, body)| find(body, rest, record))
 }
 
 /// Big-endian number of `size` bytes.
