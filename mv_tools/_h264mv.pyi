@@ -171,7 +171,7 @@ class Decoder:
     def __new__(
         cls,
         *,
-        codec: Literal["h264", "hevc"] = "h264",
+        codec: str = "h264",
         threads: int = 1,
         length_size: int = 0,
         extradata: bytes | None = None,
@@ -194,13 +194,13 @@ class StreamIndex:
     def __new__(
         cls,
         *,
-        codec: Literal["h264", "hevc"] = "h264",
+        codec: str = "h264",
         length_size: int = 0,
         extradata: bytes | None = None,
     ) -> StreamIndex: ...
     def __len__(self) -> int: ...
     @staticmethod
-    def from_log(log: bytes, *, codec: Literal["h264", "hevc"] = "h264", length_size: int) -> StreamIndex:
+    def from_log(log: bytes, *, codec: str = "h264", length_size: int) -> StreamIndex:
         """Rebuild the index that returned `log`, which may be damaged."""
     def log(self) -> bytes:
         """The index in saved form: the starts of all NAL units."""
