@@ -133,7 +133,11 @@ class TrainedModels:
             pretraining = self._stage(PRETRAINED, features.fingerprint(PRETRAINED, *made_from))
             masked = MaskedMotion(network, motion.frames)
             cache = self.session.cache
-            if pretraining.load(masked, cache) is not None or stage.load(network, cache) is None:
+            known = pretraining.load(masked, cache)
+            if stage.load(network, cache) is not None:
+                if known is not None:
+                    self._record(pretraining, known)
+            else:
                 plain = RandomView(flip=0, min_side=1, speed=1)
                 windows = MaskedFeed(
                     feed, self._motion_feed(val or train, val or train, plain, SINGLE, 0), seed
@@ -209,6 +213,9 @@ class TrainedModels:
                 )
             else:
                 result = self._train_now(stage, module, feed, settings)
+        self._record(stage, result)
+
+    def _record(self, stage: _Stage, result: FitResult) -> None:
         self.result.training[stage.name] = vars(result)
         self.result.seconds[f"train_{stage.name}"] = result.seconds
 
