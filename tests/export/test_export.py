@@ -161,7 +161,7 @@ def test_files_that_do_not_fit_together_are_not_written(
     """Each is right, the chain is not: nothing is left behind."""
     monkeypatch.setattr("moclip_lite.export.classifier._export_pictures", lambda *_: [])
     monkeypatch.setattr(
-        "moclip_lite.export.classifier.batch_motion_scores",
+        "moclip_lite.predict.classifier.batch_motion_scores",
         lambda model, motion, _, device: batch_motion_scores(
             model, motion, ViewSettings(crops=5, flips=2), device
         ),
