@@ -46,7 +46,7 @@ def tidy_table(runs: Sequence[GridRun]) -> pd.DataFrame:
                 row |= {"run_low": scores["ci95"][0], "run_high": scores["ci95"][1]}
                 row |= {key: part[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"gflops": float, "latency_ms": float})  # unknown: NaN, not None
 
 
 def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
