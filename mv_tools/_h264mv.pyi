@@ -192,11 +192,7 @@ class StreamIndex:
     """Headers of a stream's pictures; chosen ones can be parsed. Positions are in decoding order."""
 
     def __new__(
-        cls,
-        *,
-        codec: str = "h264",
-        length_size: int = 0,
-        extradata: bytes | None = None,
+        cls, *, codec: str = "h264", length_size: int = 0, extradata: bytes | None = None
     ) -> StreamIndex: ...
     def __len__(self) -> int: ...
     @staticmethod
@@ -244,12 +240,7 @@ class StreamIndex:
     def samples(self, positions: Sequence[int], *, intra: bool = True) -> list[int]:
         """Sample numbers that `parse` requires for `positions`."""
     def parse(
-        self,
-        positions: Sequence[int],
-        samples: Mapping[int, bytes],
-        *,
-        threads: int = 1,
-        intra: bool = True,
+        self, positions: Sequence[int], samples: Mapping[int, bytes], *, threads: int = 1, intra: bool = True
     ) -> list[Picture]:
         """Parse the pictures at `positions`, in that order; `intra` as in :class:`Decoder`."""
     @property

@@ -46,10 +46,7 @@ def tidy_table(runs: Sequence[GridRun]) -> pd.DataFrame:
                 row |= {"run_low": scores["ci95"][0], "run_high": scores["ci95"][1]}
                 row |= {key: part[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})
-    table = pd.DataFrame(rows)
-    # A column of None alone would be one of objects, which Parquet and CSV read back differently.
-    empty = [key for key in _COSTS if key in table and table[key].isna().all()]
-    return table.astype(dict.fromkeys(empty, "float64"))
+    return pd.DataFrame(rows).astype({"gflops": float, "latency_ms": float})  # unknown: NaN, not None
 
 
 def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import (
-    Cache,
-    Json,
-    Pretrained,
-    Quiet,
-    Root,
-    Sets,
-    WeightsOf,
-    Workers,
-    overrides_of,
-)
+from .options import Cache, Json, Pretrained, Quiet, Root, Sets, WeightsOf, Workers, overrides_of
 
 if TYPE_CHECKING:
     from ..ablate import Ablation, AblationResult

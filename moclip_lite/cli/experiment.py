@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import (
-    ConsoleReporter,
-    err,
-    print_json,
-    print_table,
-)
+from .console import ConsoleReporter, err, print_json, print_table
 from .data import print_failures
 from .options import (
     Cache,

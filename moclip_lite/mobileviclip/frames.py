@@ -74,13 +74,7 @@ def to_tensor(picture: Picture, side: int, box: Box | None = None) -> Tensor:
 
 
 def read_clip(
-    path: Path,
-    frames: int,
-    side: int,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-    crop: Crop | None = None,
+    path: Path, frames: int, side: int, *, start: int = 0, stop: int | None = None, crop: Crop | None = None
 ) -> Tensor:
     """Read frames of a video or of a part of it; one full-size picture is in memory at a time.
 

@@ -82,11 +82,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def import_checkpoint(
-    model: MobileViCLIP,
-    path: Path,
-    *,
-    partial: bool = False,
-    rename: Sequence[tuple[str, str]] = (),
+    model: MobileViCLIP, path: Path, *, partial: bool = False, rename: Sequence[tuple[str, str]] = ()
 ) -> ImportReport:
     """Load a MobileCLIP or MobileViCLIP checkpoint of another project.
 

@@ -116,10 +116,7 @@ class Reference:
         plain, tagged = _decode(path, tagged=False), _decode(path, tagged=True)
         shots = [
             replace(
-                one,
-                packet=two.packet,
-                vectors=two.vectors,
-                undefined=not np.array_equal(one.rgb, two.rgb),
+                one, packet=two.packet, vectors=two.vectors, undefined=not np.array_equal(one.rgb, two.rgb)
             )
             for one, two in zip(plain.shots, tagged.shots, strict=True)
         ]

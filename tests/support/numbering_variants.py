@@ -284,8 +284,6 @@ VARIANTS: Final[dict[str, Variant]] = {
     "turned by 180": _turned(180, 2),
     "turned by 270": _turned(270, 3),
     "mirrored": Variant(
-        ".mp4",
-        partial(_copy, coding="h264_b", before="-display_hflip"),
-        lambda picture: picture[:, ::-1],
+        ".mp4", partial(_copy, coding="h264_b", before="-display_hflip"), lambda picture: picture[:, ::-1]
     ),
 }

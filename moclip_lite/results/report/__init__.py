@@ -15,14 +15,7 @@ from .tables import COSTS, SCORES, failure_rows, stream_table
 if TYPE_CHECKING:
     from .content import Content
 
-__all__ = [
-    "COSTS",
-    "SCORES",
-    "failure_rows",
-    "markdown_table",
-    "stream_table",
-    "write_report",
-]
+__all__ = ["COSTS", "SCORES", "failure_rows", "markdown_table", "stream_table", "write_report"]
 
 
 def write_report(run: Run, paths: Mapping[str, Path]) -> None:

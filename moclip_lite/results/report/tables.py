@@ -12,16 +12,7 @@ from ...streams import TABLE_ORDER, Stream
 from ..metrics import Cost, Metrics, StreamScores
 from .document import Cell, Range
 
-__all__ = [
-    "COSTS",
-    "PUBLISHED",
-    "SCORES",
-    "Column",
-    "Row",
-    "failure_rows",
-    "interval_words",
-    "stream_table",
-]
+__all__ = ["COSTS", "PUBLISHED", "SCORES", "Column", "Row", "failure_rows", "interval_words", "stream_table"]
 
 
 class Row(NamedTuple):

@@ -33,10 +33,7 @@ STREAMS = {
     "mbaff_cavlc": ("yuv420p", {"x264-params": "bff=1:cabac=0:bframes=2:direct=temporal:ref=3"}),
     "mbaff_422_10": ("yuv422p10le", {"x264-params": "tff=1:bframes=2:ref=2"}),
     "mbaff_tff": ("yuv420p", {"x264-params": "tff=1:bframes=3:direct=spatial:ref=4:weightp=2"}),
-    "mbaff_bff": (
-        "yuv420p",
-        {"x264-params": "bff=1:bframes=3:direct=temporal:ref=4:b-pyramid=normal"},
-    ),
+    "mbaff_bff": ("yuv420p", {"x264-params": "bff=1:bframes=3:direct=temporal:ref=4:b-pyramid=normal"}),
     "high422": ("yuv422p", {"x264-params": "cabac=0:bframes=2"}),
     "high444": ("yuv444p", {"x264-params": "bframes=2:ref=2"}),
     "high444_8x8": ("yuv444p", {"qp": "18", "x264-params": "bframes=2:ref=2"}),
