@@ -1,6 +1,6 @@
 //! The motion of one picture, on a grid of 4x4 luma blocks.
 
-use crate::fill::fill_run;
+use crate::fill::fill_block;
 use crate::refs::RefPic;
 use crate::slice_data::Stats;
 
@@ -120,14 +120,11 @@ impl Motion {
             if motion.ref_idx[list] < 0 {
                 continue;
             }
-            let mut start = list * plane + (y >> 2) * self.w4 + (x >> 2);
-            for _ in 0..h >> 2 {
-                let row = start..start + columns;
-                fill_run(&mut self.mv[row.clone()], motion.mv[list]);
-                fill_run(&mut self.ref_idx[row.clone()], motion.ref_idx[list]);
-                fill_run(&mut self.ref_poc[row], pocs[list]);
-                start += self.w4;
-            }
+            let start = list * plane + (y >> 2) * self.w4 + (x >> 2);
+            let shape = (self.w4, columns, h >> 2);
+            fill_block(&mut self.mv[start..], shape, motion.mv[list]);
+            fill_block(&mut self.ref_idx[start..], shape, motion.ref_idx[list]);
+            fill_block(&mut self.ref_poc[start..], shape, pocs[list]);
         }
     }
 
