@@ -1,4 +1,4 @@
-"""Native module: framing, parameter sets from extradata, header information."""
+"""Native module: framing, parameter sets from extradata, header information, both codecs."""
 
 from __future__ import annotations
 
@@ -147,3 +147,61 @@ def test_field_macroblocks(make_clip: Callable[..., Path], tmp_path: Path) -> No
             assert not mask.flags.writeable
     progressive = make_clip("b.h264", frames=4)
     assert all(p.field_mask is None for p in Decoder().push(progressive.read_bytes(), 0))
+
+
+HEVC = {"x265-params": "log-level=none:keyint=6:bframes=2:b-adapt=0:open-gop=1", "preset": "fast"}
+
+
+def hvcc(nals: list[bytes]) -> bytes:
+    """An hvcC record of the parameter sets in `nals`."""
+    out = bytes([1]) + bytes(20) + bytes([0xFC | 3, 3])
+    for kind in (32, 33, 34):
+        sets = [nal for nal in nals if nal[0] >> 1 == kind]
+        out += bytes([kind]) + len(sets).to_bytes(2, "big")
+        out += b"".join(len(nal).to_bytes(2, "big") + nal for nal in sets)
+    return out
+
+
+def test_hevc(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.hevc", panning(14), "libx265", **HEVC)
+    with av.open(str(path)) as container:
+        packets = [units(bytes(packet)) for packet in container.demux(video=0) if packet.size]
+    decoder = Decoder(codec="hevc")
+    expected = decoder.push_many([with_codes(nals) for nals in packets], 0) + decoder.finish()
+    assert len(expected) == 14
+    assert {picture.info.pict_type for picture in expected} == {"I", "P", "B"}
+    assert sum(picture.statistics()["skipped"] for picture in expected) > 0
+
+    sets = [nal for nal in packets[0] if nal[0] >> 1 in (32, 33, 34)]
+    bare = [[nal for nal in nals if nal[0] >> 1 < 32] for nals in packets]
+    samples = {n: with_lengths(nals) for n, nals in enumerate(bare)}
+    index = StreamIndex(codec="hevc", extradata=hvcc(sets))
+    index.push_many(list(samples.values()), 0)
+    index = StreamIndex.from_log(index.log(), codec="hevc", length_size=4)
+    assert (index.skipped_leading(), index.has_layers) == ([], False)
+    assert index.frame_cropping == (0, 0, expected[0].info.coded_width, expected[0].info.coded_height)
+    for position in (13, 0, 5):
+        assert motion(index.parse([position], samples)) == motion(expected[position : position + 1])
+
+
+def test_hevc_pictures_that_are_left_out(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.hevc", panning(14), "libx265", **HEVC)
+    with av.open(str(path)) as container:
+        packets = [units(bytes(packet)) for packet in container.demux(video=0) if packet.size]
+    start = next(n for n, nals in enumerate(packets) if any(nal[0] >> 1 == 21 for nal in nals))
+    sets = [nal for nal in packets[0] if nal[0] >> 1 in (32, 33, 34)]
+    layer = bytes([packets[0][-1][0], packets[0][-1][1] | 8]) + packets[0][-1][2:]
+    index = StreamIndex(codec="hevc", extradata=with_codes(sets))
+    index.push_many([with_codes([*nals, layer]) for nals in packets[start:]], 0)
+    leading = [n for n, nals in enumerate(packets[start:]) if any(nal[0] >> 1 in (8, 9) for nal in nals)]
+    # Those of the next CRA picture have their references.
+    assert len(leading) == 4
+    del leading[2:]
+    assert index.skipped_leading() == leading
+    assert len(index) == len(packets) - start - len(leading)
+    assert index.has_layers
+
+
+def test_codecs_have_names() -> None:
+    with pytest.raises(ValueError, match='"h264" or "hevc"'):
+        Decoder(codec="vp9")  # type: ignore[arg-type]

@@ -9,6 +9,7 @@
 
 mod entropy;
 mod error;
+mod fill;
 mod motion;
 mod refs;
 mod slice_data;

@@ -126,8 +126,14 @@ mod tests {
         let near = picture(0, false);
         assert_eq!(scale([1000, -1000], 121, 121), [996, -996]);
         assert_eq!(scaled(near, near), Some([1000, -1000]));
-        assert_eq!(scaled(picture(119, false), picture(120, false)), Some([500, -500]));
-        assert_eq!(scaled(picture(3, true), picture(4, true)), Some([1000, -1000]));
+        assert_eq!(
+            scaled(picture(119, false), picture(120, false)),
+            Some([500, -500])
+        );
+        assert_eq!(
+            scaled(picture(3, true), picture(4, true)),
+            Some([1000, -1000])
+        );
         assert_eq!(scaled(near, picture(0, true)), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Motion of a picture from its prediction units.
 
-use super::field::Motion;
+use super::field::{Motion, NO_POC};
 use super::neighbours::{CtbNeighbours, Surroundings};
 use crate::refs::RefPic;
 use crate::slice_data::{PictureSyntax, NO_MERGE, NO_SLICE};
@@ -66,7 +66,11 @@ pub(crate) fn derive_motion(
             unit.w as usize,
             unit.h as usize,
         );
-        motion.fill(place, block);
+        let poc = |list: usize| {
+            let picture = slice.refs[list].get(block.ref_idx[list] as usize);
+            picture.map_or(NO_POC, |picture| picture.poc)
+        };
+        motion.fill(place, block, [poc(0), poc(1)]);
     }
 }
 

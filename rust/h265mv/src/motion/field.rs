@@ -1,5 +1,6 @@
 //! The motion of one picture, on a grid of 4x4 luma blocks.
 
+use crate::fill::fill_block;
 use crate::refs::RefPic;
 use crate::slice_data::Stats;
 
@@ -62,6 +63,8 @@ impl Motion {
         self.mv.resize(blocks, [0; 2]);
         self.ref_idx.clear();
         self.ref_idx.resize(blocks, -1);
+        self.ref_poc.clear();
+        self.ref_poc.resize(blocks, NO_POC);
         self.ctb_slice.clear();
         self.slice_refs.clear();
         self.stats = Stats::default();
@@ -104,20 +107,24 @@ impl Motion {
         }
     }
 
-    /// Sets the motion of a block of luma samples.
+    /// Sets the motion of a block of luma samples, and PicOrderCntVal of its references.
     #[inline]
-    pub(crate) fn fill(&mut self, (x, y, w, h): (usize, usize, usize, usize), motion: BlockMotion) {
+    pub(crate) fn fill(
+        &mut self,
+        (x, y, w, h): (usize, usize, usize, usize),
+        motion: BlockMotion,
+        pocs: [i32; 2],
+    ) {
         let (columns, plane) = (w >> 2, self.w4 * self.h4);
         for list in 0..2 {
             if motion.ref_idx[list] < 0 {
                 continue;
             }
-            let mut start = list * plane + (y >> 2) * self.w4 + (x >> 2);
-            for _ in 0..h >> 2 {
-                self.mv[start..start + columns].fill(motion.mv[list]);
-                self.ref_idx[start..start + columns].fill(motion.ref_idx[list]);
-                start += self.w4;
-            }
+            let start = list * plane + (y >> 2) * self.w4 + (x >> 2);
+            let shape = (self.w4, columns, h >> 2);
+            fill_block(&mut self.mv[start..], shape, motion.mv[list]);
+            fill_block(&mut self.ref_idx[start..], shape, motion.ref_idx[list]);
+            fill_block(&mut self.ref_poc[start..], shape, pocs[list]);
         }
     }
 
@@ -138,33 +145,6 @@ impl Motion {
     /// PicOrderCntVal of each block's reference [2, h4, w4], [`NO_POC`] where a list is not used.
     pub fn ref_poc(&self) -> &[i32] {
         &self.ref_poc
-    }
-
-    /// Fills [`Self::ref_poc`] from reference indices and lists.
-    pub(crate) fn resolve_ref_poc(&mut self) {
-        self.ref_poc.clear();
-        self.ref_poc.resize(self.ref_idx.len(), NO_POC);
-        let side = 1usize << (self.log2_ctb - 2);
-        let plane = self.w4 * self.h4;
-        for (ctb, &slice) in self.ctb_slice.iter().enumerate() {
-            let Some(lists) = self.slice_refs.get(slice as usize) else {
-                continue;
-            };
-            let (column, row) = (ctb % self.ctbs_per_row, ctb / self.ctbs_per_row);
-            let columns = column * side..((column + 1) * side).min(self.w4);
-            for list in (0..2).filter(|&list| !lists[list].is_empty()) {
-                for y in row * side..((row + 1) * side).min(self.h4) {
-                    let start = list * plane + y * self.w4;
-                    let span = start + columns.start..start + columns.end;
-                    let indices = &self.ref_idx[span.clone()];
-                    for (poc, &ref_idx) in self.ref_poc[span].iter_mut().zip(indices) {
-                        if let Some(picture) = lists[list].get(ref_idx as usize) {
-                            *poc = picture.poc;
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// Numbers of 4x4 blocks that use no list, list 0 alone, list 1 alone, and both.

@@ -5,6 +5,7 @@ use super::transform::Unit;
 use super::{PartMode, SegmentParser, SKIPPED};
 use crate::entropy::offset;
 use crate::error::{Error, Result};
+use crate::fill::fill_run;
 use crate::syntax::slice::SliceType;
 
 /// Prediction blocks of each PartMode as (x, y, width, height) in quarters of the coding block.
@@ -88,8 +89,8 @@ impl SegmentParser<'_, '_> {
     /// Stores CtDepth and cu_skip_flag for the units to the right and below.
     fn mark(&mut self, x: usize, y: usize, size: usize, value: u8) {
         let (column, row, count) = (x >> 3, y >> 3 & 7, size >> 3);
-        self.near.above[column..column + count].fill(value);
-        self.near.left[row..row + count].fill(value);
+        fill_run(&mut self.near.above[column..column + count], value);
+        fill_run(&mut self.near.left[row..row + count], value);
     }
 
     /// part_mode of inter coding units (clause 9.3.3.7).

@@ -1,5 +1,7 @@
 //! Intra prediction modes (clauses 8.4.2 and 8.4.3): they select the scan order of coefficients.
 
+use crate::fill::fill_run;
+
 /// Intra prediction modes with a meaning of their own.
 pub(super) const PLANAR: u8 = 0;
 pub(super) const DC: u8 = 1;
@@ -36,8 +38,8 @@ impl IntraModes {
     /// Sets the mode of a block of `size` samples at (x, y).
     pub fn set(&mut self, x: usize, y: usize, size: usize, mode: u8) {
         let (column, row, count) = (x >> 2 & 15, y >> 2 & 15, size >> 2);
-        self.above[column..column + count].fill(mode);
-        self.left[row..row + count].fill(mode);
+        fill_run(&mut self.above[column..column + count], mode);
+        fill_run(&mut self.left[row..row + count], mode);
     }
 
     /// candModeList of the block at (x, y).

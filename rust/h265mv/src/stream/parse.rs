@@ -135,7 +135,6 @@ pub(crate) fn derive(
     pool.put_syntax(syntax);
     motion.slice_refs = plan.lists;
     motion.damaged = damage.is_some();
-    motion.resolve_ref_poc();
     Picture {
         info: plan.info,
         motion: Arc::new(motion),
@@ -147,7 +146,6 @@ pub(crate) fn derive(
 pub(crate) fn without_motion(plan: PicturePlan, mut motion: Motion) -> Picture {
     let sps = &plan.info.sps;
     motion.prepare(sps.width, sps.height, sps.log2_ctb);
-    motion.resolve_ref_poc();
     Picture {
         info: plan.info,
         motion: Arc::new(motion),
