@@ -80,7 +80,7 @@ def test_clip_is_not_loaded_for_clips_that_cannot_be_read(tmp_path: Path) -> Non
         raise AssertionError("CLIP is loaded")
 
     (tmp_path / "x.mp4").write_text("no video")
-    encoder = LazyEncoder(AppearanceSettings(pretrained="none"), FeatureCache(tmp_path / "cache"), load)
+    encoder = LazyEncoder(AppearanceSettings(pretrained="none"), 0, FeatureCache(tmp_path / "cache"), load)
     encoder.__dict__["_facts"] = {"digest": "d", "cost": {}, "random": ""}
     report = extract_appearance(
         [Clip(tmp_path / "x.mp4", "x.mp4", "a")],
