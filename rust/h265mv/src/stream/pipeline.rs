@@ -42,6 +42,10 @@ struct State {
     jobs: VecDeque<Job>,
     /// Pictures that have left the queue and are not fetched yet.
     ready: VecDeque<Picture>,
+    /// Threads that wait for work.
+    idle: usize,
+    /// The thread that fetches pictures waits for one.
+    fetching: bool,
     stop: bool,
     /// A thread panicked.
     failed: bool,
@@ -141,6 +145,13 @@ impl Shared {
         };
         let mut state = self.lock();
         state.store(number, stage, &self.pool);
+        // A wake-up costs a system call even where nobody waits.
+        if state.idle > 0 {
+            self.work.notify_all();
+        }
+        if state.fetching {
+            self.done.notify_one();
+        }
         state
     }
 
@@ -153,12 +164,12 @@ impl Shared {
                 Some(task) => {
                     drop(state);
                     state = self.execute(task, &mut near);
-                    self.work.notify_all();
-                    self.done.notify_all();
                 }
                 None => {
+                    state.idle += 1;
                     let woken = self.work.wait(state);
                     state = woken.unwrap_or_else(PoisonError::into_inner);
+                    state.idle -= 1;
                 }
             }
         }
@@ -177,10 +188,12 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Parses plans in the background; with one thread, as they come.
+/// Parses plans in the background, and on the thread that fetches the pictures; with one thread, as they
+/// come.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
+    /// All threads but the one that fetches the pictures.
     threads: Vec<JoinHandle<()>>,
     near: Neighbours,
     ended: bool,
@@ -196,7 +209,7 @@ impl Pipeline {
         };
         let count = threads.clamp(1, 64);
         Pipeline {
-            threads: (0..if count > 1 { count } else { 0 }).map(start).collect(),
+            threads: (1..count).map(start).collect(),
             near: Neighbours::default(),
             shared,
             ended: false,
@@ -224,8 +237,11 @@ impl Pipeline {
                 state = self.shared.execute(task, &mut self.near);
             }
         } else {
+            let idle = state.idle;
             drop(state);
-            self.shared.work.notify_one();
+            if idle > 0 {
+                self.shared.work.notify_one();
+            }
         }
     }
 
@@ -234,8 +250,8 @@ impl Pipeline {
         self.ended = true;
     }
 
-    /// The next picture in decoding order. Waits for one where many are in the queue, which bounds the
-    /// memory; else returns None.
+    /// The next picture in decoding order. Takes part in the work where many are in the queue, which bounds
+    /// the memory; else returns None.
     ///
     /// # Panics
     ///
@@ -251,14 +267,21 @@ impl Pipeline {
             if !self.ended && state.jobs.len() < self.max_queued(area) {
                 return None;
             }
+            if let Some(task) = state.next_task() {
+                drop(state);
+                state = self.shared.execute(task, &mut self.near);
+                continue;
+            }
+            state.fetching = true;
             let woken = self.shared.done.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
+            state.fetching = false;
         }
     }
 
     /// Enough pictures to keep all threads busy, few enough for their arrays to stay in the caches.
     fn max_queued(&self, area: u64) -> usize {
-        let threads = self.threads.len();
+        let threads = self.threads.len() + 1;
         let fitting = (8_000_000 / (area + 1)) as usize;
         fitting.clamp(threads * 3, threads * 16)
     }
