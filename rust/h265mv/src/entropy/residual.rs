@@ -290,52 +290,72 @@ fn coefficients(
         }
         let hidden = flavour.hides_signs && last_in_block - first_place > 3;
         engine.skip_bypass(count as u32 - hidden as u32);
-        let mut rest = escapes;
-        let stat = &mut contexts.stat_coeff[sb_type];
-        let mut rice = if tools.persistent_rice_adaptation {
-            *stat as u32 / 4
-        } else {
-            0
-        };
-        let mut first_escape = true;
+        if escapes != 0 {
+            let stat_coeff = &mut contexts.stat_coeff[sb_type];
+            let range = tools.extended_range[chroma as usize];
+            let escapes = Escapes {
+                coefficients: escapes,
+                first_greater1,
+                range,
+            };
+            escapes.decode(&mut engine, stat_coeff, tools.persistent_rice_adaptation)?;
+        }
+    }
+    *engine_in_out = engine;
+    Ok(())
+}
+
+/// Coefficients of a sub-block with coeff_abs_level_remaining.
+struct Escapes {
+    /// Bit k: the k-th significant coefficient.
+    coefficients: u32,
+    /// The first coefficient that is greater than 1.
+    first_greater1: usize,
+    /// log2TransformRange with extended precision.
+    range: Option<u32>,
+}
+
+impl Escapes {
+    /// Reads the values, which select each other's Rice parameter (clause 9.3.3.11).
+    #[inline(always)]
+    fn decode(self, engine: &mut Engine, stat_coeff: &mut u8, adapts: bool) -> Result<()> {
+        let mut rice = if adapts { *stat_coeff as u32 / 4 } else { 0 };
+        let mut rest = self.coefficients;
+        let mut first = true;
         while rest != 0 {
             let k = rest.trailing_zeros() as usize;
             rest &= rest - 1;
-            let base_level = if k >= 8 {
-                1
-            } else if k == first_greater1 {
-                3
-            } else {
-                2
+            let base_level = match k {
+                8.. => 1,
+                _ if k == self.first_greater1 => 3,
+                _ => 2,
             };
-            let range = tools.extended_range[chroma as usize];
-            let value = match range {
-                None => abs_level_remaining(&mut engine, rice),
-                Some(range) => limited_abs_level_remaining(&mut engine, rice, range),
+            let value = match self.range {
+                None => abs_level_remaining(engine, rice),
+                Some(range) => limited_abs_level_remaining(engine, rice, range),
             };
             // Rice parameters stay below the width of a word.
             let Some(value) = value.filter(|&value| value < MAX_REMAINING) else {
                 return Err(Error::malformed("coeff_abs_level_remaining"));
             };
-            if (base_level + value as u64) > 3 << rice {
+            if base_level + value > 3 << rice {
                 rice += 1;
-                if !tools.persistent_rice_adaptation {
+                if !adapts {
                     rice = rice.min(4);
                 }
             }
-            if first_escape && tools.persistent_rice_adaptation {
-                let shift = *stat as u32 / 4;
+            if first && adapts {
+                let shift = *stat_coeff as u32 / 4;
                 if value >= 3 << shift {
-                    *stat += 1;
-                } else if 2 * (value as u64) < 1 << shift && *stat > 0 {
-                    *stat -= 1;
+                    *stat_coeff += 1;
+                } else if 2 * value < 1 << shift && *stat_coeff > 0 {
+                    *stat_coeff -= 1;
                 }
             }
-            first_escape = false;
+            first = false;
         }
+        Ok(())
     }
-    *engine_in_out = engine;
-    Ok(())
 }
 
 /// sigCtx of sub-blocks of blocks larger than 4x4, without the part that depends on the position.

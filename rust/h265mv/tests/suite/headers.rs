@@ -399,3 +399,23 @@ fn usability_information_without_a_display_window_flag() {
         assert!(sps.vui.field_seq_flag, "{name}");
     }
 }
+
+#[test]
+fn parameter_sets_in_any_order() {
+    let (sequence, p) = (Sequence::default(), Parameters::default());
+    let unit = segment(&Segment::intra(IDR, 0), &sequence, &p, 1);
+    let (pictures, errors) = decode(&[pps(&p), sps(&sequence), unit]);
+    assert!(errors.is_empty() && pictures[0].damage.is_none());
+}
+
+#[test]
+fn only_zero_words_follow_a_slice_segment() {
+    let (sequence, p) = (Sequence::default(), Parameters::default());
+    let unit = segment(&Segment::intra(IDR, 0), &sequence, &p, 1);
+    for (tail, is_damaged) in [(&[0, 0, 3, 0, 0, 3][..], false), (&[0, 5], true)] {
+        let unit = [&unit, tail].concat();
+        let (pictures, errors) = decode(&[sps(&sequence), pps(&p), unit]);
+        assert!(errors.is_empty());
+        assert_eq!(pictures[0].damage.is_some(), is_damaged);
+    }
+}
