@@ -45,7 +45,7 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest mv_tools._h264mv
+	$(BIN)/python -m mypy.stubtest mv_tools._native
 	$(BIN)/lint-imports
 
 rust:

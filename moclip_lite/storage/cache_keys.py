@@ -111,7 +111,7 @@ def _package_version(name: str) -> str:
 
 def _native_parser_digest() -> str:
     """Digest of the extension module: a changed build is another parser, whatever its version."""
-    spec = find_spec("mv_tools._h264mv")
+    spec = find_spec("mv_tools._native")
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return "absent"
     return digest_file(Path(spec.origin))

@@ -21,7 +21,7 @@ from .scan import StreamScan
 from .segments import Segment, SegmentOutput, decode_segments
 
 if TYPE_CHECKING:
-    from .._h264mv import PictureInfo
+    from .._native import PictureInfo
 
 __all__ = ["CodedFrame", "coded_frames", "damaged_packets", "number_from_headers", "x264_needs_first_packet"]
 

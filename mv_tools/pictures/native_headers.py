@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
-    from .._h264mv import StreamIndex
+    from .._native import StreamIndex
 
 __all__ = ["NATIVE_CODECS", "Framing", "HeaderReader", "annex_b_framing", "native_available"]
 
@@ -21,7 +21,7 @@ _BATCH: Final = 128  # packets whose headers are read in one call
 
 def native_available() -> bool:
     """Whether the native module is built."""
-    return importlib.util.find_spec("mv_tools._h264mv") is not None
+    return importlib.util.find_spec("mv_tools._native") is not None
 
 
 class Framing(TypedDict):
@@ -62,7 +62,7 @@ class HeaderReader:
     """
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
-        from .._h264mv import H264Error, StreamIndex, UnsupportedError
+        from .._native import NativeError, StreamIndex, UnsupportedError
 
         self.framing = _framing(codec, extradata)
         self.index: StreamIndex | None = None
@@ -72,7 +72,7 @@ class HeaderReader:
             self.index = StreamIndex(**self.framing)
         except UnsupportedError as error:
             self.unsupported = str(error)
-        except H264Error as error:
+        except NativeError as error:
             self.malformed = str(error)
         self.cached: list[bytes] | None = []
         self._batch: list[bytes] = []
@@ -98,14 +98,14 @@ class HeaderReader:
             self.index = None
 
     def _read_batch(self) -> None:
-        from .._h264mv import H264Error, UnsupportedError
+        from .._native import NativeError, UnsupportedError
 
         if self.index is not None:
             try:
                 self.index.push_many(self._batch, self._packets)
             except UnsupportedError as error:
                 self.unsupported, self.index = str(error), None
-            except H264Error as error:
+            except NativeError as error:
                 self.malformed, self.index = str(error), None
         self._packets += len(self._batch)
         self._batch.clear()

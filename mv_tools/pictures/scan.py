@@ -17,7 +17,7 @@ from .packet_rules import PacketRule, packet_rule
 from .packets import PacketIndex
 
 if TYPE_CHECKING:
-    from .._h264mv import PictureInfo, StreamIndex
+    from .._native import PictureInfo, StreamIndex
 
 __all__ = ["StreamScan", "scan_stream"]
 

@@ -33,7 +33,7 @@ from .packet_reader import PacketReader, packet_groups
 from .presentation import PresentedPictures
 
 if TYPE_CHECKING:
-    from ..._h264mv import Picture, PictureInfo, StreamIndex
+    from ..._native import Picture, PictureInfo, StreamIndex
 
 __all__ = ["NativeBackend"]
 
@@ -198,7 +198,7 @@ class NativeBackend(Backend):
 
     def _decode_order(self, intra: bool) -> Iterator[Picture]:
         """All pictures in decoding order."""
-        from ..._h264mv import Decoder, H264Error
+        from ..._native import Decoder, NativeError
 
         parser = Decoder(threads=self.threads, intra=intra, **self.scan.framing)
         number = 0
@@ -207,7 +207,7 @@ class NativeBackend(Backend):
                 yield from parser.push_many(packets, number)
                 number += len(packets)
             yield from parser.finish()
-        except H264Error as error:
+        except NativeError as error:
             raise MalformedStream(f"{self.source.name}: {error}") from error
 
     def _parse_at(self, indices: Sequence[int], *, intra: bool) -> Iterator[ParsedFrame]:
@@ -224,7 +224,7 @@ class NativeBackend(Backend):
 
     def _parse_chosen(self, indices: list[int], intra: bool) -> Iterator[ParsedFrame]:
         """Parse groups of chosen pictures, reading the file from front to back."""
-        from ..._h264mv import H264Error
+        from ..._native import NativeError
 
         headers, unreadable = self._headers, self._presented.unreadable
         with PacketReader(self.source, self.scan) as reader:
@@ -237,7 +237,7 @@ class NativeBackend(Backend):
                 packets = reader.read(sorted(headers.samples(positions, intra=intra)))
                 try:
                     pictures = headers.parse(positions, packets, threads=self.threads, intra=intra)
-                except H264Error as error:
+                except NativeError as error:
                     raise MalformedStream(f"{self.source.name}: {error}") from error
                 for index, picture in zip(group, pictures, strict=True):
                     usable = self._usable(picture, picture.info, index)

@@ -9,7 +9,7 @@ from ...motion import MotionFrame
 from .presentation import PresentedPictures
 
 if TYPE_CHECKING:
-    from ..._h264mv import Picture, PictureInfo
+    from ..._native import Picture, PictureInfo
 
 __all__ = ["FrameBuilder"]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ...pictures.index import PictureIndex
 
 if TYPE_CHECKING:
-    from ..._h264mv import PictureInfo, StreamIndex
+    from ..._native import PictureInfo, StreamIndex
 
 __all__ = ["UNREADABLE", "PresentedPictures"]
 

@@ -28,7 +28,7 @@ from ...pictures.scan import StreamScan
 from ...source import Source
 
 if TYPE_CHECKING:
-    from ..._h264mv import StreamIndex
+    from ..._native import StreamIndex
 
 __all__ = ["load_scan", "save_scan"]
 
@@ -106,7 +106,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
         FileNotFoundError: there is no such file.
         MalformedStream: not an index, damaged, or of another file.
     """
-    from ..._h264mv import H264Error
+    from ..._native import NativeError
 
     data, stamp = path.read_bytes(), source.stamp
     try:
@@ -115,7 +115,7 @@ def load_scan(path: Path, source: Source) -> tuple[StreamScan, PictureIndex]:
         return _scan(tensors, metadata, stamp)
     except (
         SafetensorError,
-        H264Error,
+        NativeError,
         ValueError,
         TypeError,
         KeyError,
@@ -129,7 +129,7 @@ def _scan(
     tensors: Tensors, metadata: dict[str, str], stamp: tuple[int, int]
 ) -> tuple[StreamScan, PictureIndex]:
     """The scan and the pictures that an index describes."""
-    from ..._h264mv import StreamIndex
+    from ..._native import StreamIndex
 
     extradata = tensors["extradata"].tobytes() or None
     framing: Framing = {

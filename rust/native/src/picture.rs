@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use crate::{arrays, codec};
 
 /// Header information of a picture.
-#[pyclass(frozen, get_all, module = "mv_tools._h264mv")]
+#[pyclass(frozen, get_all, module = "mv_tools._native")]
 pub(crate) struct PictureInfo {
     decode_index: u64,
     pub(crate) sample: u64,
@@ -155,7 +155,7 @@ impl PictureInfo {
 }
 
 /// A parsed picture. Its arrays are read-only views that keep it alive.
-#[pyclass(frozen, module = "mv_tools._h264mv")]
+#[pyclass(frozen, module = "mv_tools._native")]
 pub(crate) struct Picture {
     inner: codec::Picture,
 }

@@ -12,27 +12,27 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 create_exception!(
-    _h264mv,
-    H264Error,
+    _native,
+    NativeError,
     PyException,
     "Base class of the errors of this module."
 );
 create_exception!(
-    _h264mv,
+    _native,
     MalformedError,
-    H264Error,
+    NativeError,
     "The stream is damaged or truncated."
 );
 create_exception!(
-    _h264mv,
+    _native,
     UnsupportedError,
-    H264Error,
+    NativeError,
     "The stream uses an unsupported feature."
 );
 create_exception!(
-    _h264mv,
+    _native,
     LimitError,
-    H264Error,
+    NativeError,
     "A size exceeds the limits of the standard."
 );
 
@@ -49,9 +49,9 @@ pub(crate) fn to_python(error: codec::Error) -> PyErr {
 }
 
 #[pymodule]
-fn _h264mv(m: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
-    m.add("H264Error", py.get_type::<H264Error>())?;
+    m.add("NativeError", py.get_type::<NativeError>())?;
     m.add("LimitError", py.get_type::<LimitError>())?;
     m.add("MalformedError", py.get_type::<MalformedError>())?;
     m.add("UnsupportedError", py.get_type::<UnsupportedError>())?;

@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Decoder",
-    "H264Error",
     "LimitError",
     "MalformedError",
+    "NativeError",
     "Picture",
     "PictureInfo",
     "StreamIndex",
     "UnsupportedError",
 ]
 
-class H264Error(Exception):
+class NativeError(Exception):
     """Base class of the errors of this module."""
 
-class LimitError(H264Error):
+class LimitError(NativeError):
     """A size exceeds the limits of the standard."""
 
-class MalformedError(H264Error):
+class MalformedError(NativeError):
     """The stream is damaged or truncated; the message names the syntax element and the picture."""
 
-class UnsupportedError(H264Error):
+class UnsupportedError(NativeError):
     """The stream uses an unsupported feature, which the message names."""
 
 @final

@@ -9,7 +9,7 @@ use crate::picture::Picture;
 use crate::to_python;
 
 /// Parses pictures from samples, in decoding order.
-#[pyclass(module = "mv_tools._h264mv")]
+#[pyclass(module = "mv_tools._native")]
 pub(crate) struct Decoder {
     inner: codec::Decoder,
     stream: (Codec, Framing),

@@ -14,7 +14,7 @@ use crate::picture::{Picture, PictureInfo};
 use crate::to_python;
 
 /// Headers of a stream's pictures; parses chosen ones.
-#[pyclass(module = "mv_tools._h264mv")]
+#[pyclass(module = "mv_tools._native")]
 pub(crate) struct StreamIndex {
     inner: codec::StreamIndex,
     stream: (Codec, Framing),

@@ -11,8 +11,8 @@ import pytest
 
 from support.clips import H264, encode, panning
 
-pytest.importorskip("mv_tools._h264mv")
-from mv_tools._h264mv import Decoder, Picture, PictureInfo, StreamIndex
+pytest.importorskip("mv_tools._native")
+from mv_tools._native import Decoder, Picture, PictureInfo, StreamIndex
 
 START = b"\0\0\0\1"
 PROPERTIES = [name for name in vars(PictureInfo) if not name.startswith("_")]
