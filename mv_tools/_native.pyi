@@ -90,6 +90,9 @@ class PictureInfo:
     def output(self) -> bool:
         """pic_output_flag of HEVC; True for H.264."""
     @property
+    def no_output_of_prior_pics(self) -> bool:
+        """Pictures before this one that are not output yet are discarded (HEVC, C.5.2.2)."""
+    @property
     def nal_bits(self) -> int: ...
     @property
     def coded_width(self) -> int: ...

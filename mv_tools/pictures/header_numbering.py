@@ -152,7 +152,8 @@ def _uncertain_packets(scan: StreamScan, frames: list[CodedFrame]) -> list[int]:
     in_packet = Counter(frame.packet for frame in frames)
     for frame in frames:
         ambiguous = with_order[frame.order] > 1 or in_packet[frame.packet] > 1
-        if frame.gap or not frame.complete or ambiguous:
+        discards = frame.pictures[0].no_output_of_prior_pics
+        if frame.gap or not frame.complete or ambiguous or discards:
             uncertain.add(frame.packet)
     return sorted(number for number in uncertain if 0 <= number < len(packets))
 

@@ -170,6 +170,21 @@ def test_leading_pictures_without_references_are_left_out_and_noted(tmp_path: Pa
     assert len(decoder) == len(number_by_decoding(source_index, scan))
 
 
+def test_discarded_pictures_are_numbered_as_the_decoder_does(hevc: Path, tmp_path: Path) -> None:
+    """no_output_of_prior_pics_flag of the second IDR picture: the decoder discards what it has not output."""
+    data = bytearray(_annex_b(hevc))
+    idr = [i for i in range(len(data) - 6) if data[i : i + 3] == b"\0\0\1" and data[i + 3] >> 1 in (19, 20)]
+    data[idr[1] + 5] |= 0x40  # behind start code, NAL unit header and first_slice_segment_in_pic_flag
+    path = tmp_path / "discards.hevc"
+    path.write_bytes(data)
+    source = Source.of(path)
+    scan = scan_stream(source)
+    assert [info.no_output_of_prior_pics for info in scan.infos].count(True) == 1
+    numbered, decoded = index_pictures(source, scan), number_by_decoding(source, scan)
+    assert numbered.packet.tolist() == decoded.packet.tolist()
+    assert len(MotionDecoder(path)) == len(decoded)
+
+
 def _annex_b(path: Path) -> bytes:
     """The video stream of a file as a byte stream."""
     import av

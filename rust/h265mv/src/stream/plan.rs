@@ -18,6 +18,8 @@ pub struct PictureInfo {
     pub sample: u64,
     /// PicOrderCntVal.
     pub poc: i32,
+    /// NoOutputOfPriorPicsFlag: pictures before this one that are not output yet are discarded.
+    pub no_output_of_prior_pics: bool,
     /// Counts coded video sequences: (period, poc) is the order of presentation.
     pub period: u32,
     /// B if any slice is B, else P if any slice is P.

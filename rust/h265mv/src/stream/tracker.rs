@@ -201,7 +201,7 @@ impl Tracker {
         let header = SliceHeader::parse(&rbsp, nal, &sps, &pps, before)?;
         self.header_bits = 8 * header.data_offset;
         if start.first_slice_segment_in_pic {
-            self.start_picture(nal, &header, sps, pps);
+            self.start_picture(nal, &header, start.no_output_of_prior_pics, (sps, pps));
         } else if before.is_some_and(|before| !header.may_follow(before, &pps)) {
             *complete = self.end_of_access_unit();
             return Err(stray());
@@ -249,11 +249,15 @@ impl Tracker {
         &mut self,
         nal: NalHeader,
         header: &SliceHeader,
-        sps: Arc<Sps>,
-        pps: Arc<Pps>,
+        no_output_flag: bool,
+        (sps, pps): (Arc<Sps>, Arc<Pps>),
     ) {
         // NoRaslOutputFlag (clause 8.1.3).
         let restarts = nal.is_irap() && (nal.is_idr() || nal.is_bla() || self.at_start);
+        // NoOutputOfPriorPicsFlag (clause C.5.2.2).
+        let is_first = self.next_index == 0;
+        let no_output_of_prior_pics =
+            restarts && !is_first && (no_output_flag || nal.nal_unit_type == unit::CRA);
         if nal.is_irap() {
             self.skips_rasl = restarts;
         }
@@ -272,6 +276,7 @@ impl Tracker {
                 decode_index: self.next_index,
                 sample: self.sample.0,
                 poc,
+                no_output_of_prior_pics,
                 period: self.period,
                 slice_type: SliceType::I,
                 nal_unit_type: nal.nal_unit_type,

@@ -73,17 +73,17 @@ pub(crate) struct SliceHeader {
 /// The start of a header, up to slice_pic_parameter_set_id.
 pub(crate) struct SliceStart {
     pub first_slice_segment_in_pic: bool,
+    pub no_output_of_prior_pics: bool,
     pub pic_parameter_set_id: u32,
 }
 
 impl SliceStart {
     pub fn parse(r: &mut BitReader, nal: NalHeader) -> Result<Self> {
         let first_slice_segment_in_pic = r.flag("first_slice_segment_in_pic_flag")?;
-        if nal.is_irap() {
-            r.flag("no_output_of_prior_pics_flag")?;
-        }
+        let no_output_of_prior_pics = nal.is_irap() && r.flag("no_output_of_prior_pics_flag")?;
         Ok(SliceStart {
             first_slice_segment_in_pic,
+            no_output_of_prior_pics,
             pic_parameter_set_id: r.ue_max(63, "slice_pic_parameter_set_id")?,
         })
     }
