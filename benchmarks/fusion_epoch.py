@@ -17,7 +17,8 @@ import torch
 from sklearn.neural_network import MLPClassifier
 
 from moclip_lite.fusion import create_head, list_heads
-from moclip_lite.fusion.features import FeatureTable, HeadFeed
+from moclip_lite.fusion.features import HeadFeed
+from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.training.classification import fit
 from moclip_lite.training.settings import TrainSettings
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes, digest_file
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..datasets.prompts import Prompts
 
-__all__ = ["AppearanceEncoder", "LazyEncoder", "make_encoder"]
+__all__ = ["AppearanceEncoder", "LazyEncoder"]
 
 
 class AppearanceEncoder(ABC):
@@ -174,26 +174,3 @@ class LazyEncoder:
         with cache_access(self._root):
             write_json(file, {"identity": self._identity, **facts})
         return facts
-
-
-def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) -> AppearanceEncoder:
-    """Load the CLIP model that the configuration names.
-
-    Args:
-        settings: the section ``clip``.
-        seed: of random weights; ignored for others.
-        device: where it runs.
-
-    Raises:
-        ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable.
-    """
-    seed = seed if settings.random else 0
-    if settings.video:
-        if settings.weights_of is not None:
-            raise ConfigError(f"clip.weights_of names a tag of open_clip; {settings.model} has none of them")
-        from .mobileviclip import MobileViCLIPEncoder
-
-        return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
-    from .open_clip import OpenClipEncoder
-
-    return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)

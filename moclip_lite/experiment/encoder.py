@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.encoder import LazyEncoder, make_encoder
+from ..appearance.create import make_encoder
+from ..appearance.encoder import LazyEncoder
 from ..appearance.settings import AppearanceSettings
 from ..datasets.prompts import read_prompts
 from ..progress import Reporter

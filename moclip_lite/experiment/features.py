@@ -12,7 +12,7 @@ import torch
 from ..appearance.zero_shot import unit
 from ..datasets import Clip, Fold
 from ..errors import CheckpointError, DataError
-from ..fusion.features import FeatureTable
+from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..motion.scores import motion_scores
 from ..motion.store import MotionStore

@@ -11,7 +11,8 @@ import torch
 from ..appearance.zero_shot import zero_shot_scores
 from ..errors import DataError
 from ..fusion.base import Head
-from ..fusion.features import FeatureTable, head_scores
+from ..fusion.features import head_scores
+from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..results.ledger import SecondsLedger
 from ..results.metrics import Cost

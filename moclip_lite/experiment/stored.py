@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import CheckpointError
 from ..fusion import build_head
 from ..fusion.base import Head
-from ..fusion.features import FeatureTable
+from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet, build_motion_net
 from ..results.run_folder import FoldFolder
 from ..results.trained_on import check_sources

@@ -20,7 +20,8 @@ from ..datasets import Clip
 from ..errors import CheckpointError
 from ..fusion import build_head
 from ..fusion.base import Head
-from ..fusion.features import FeatureTable, HeadFeed
+from ..fusion.features import HeadFeed
+from ..fusion.tables import FeatureTable
 from ..fusion.training import fit_head
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from .features import FeatureTable
+from .tables import FeatureTable, pool_tokens
 
-__all__ = ["Head", "HeadSize", "Standardize", "as_tokens", "mlp", "pool_tokens"]
+__all__ = ["Head", "HeadSize", "Standardize", "as_tokens", "mlp"]
 
 
 @dataclass(frozen=True)
@@ -103,11 +102,6 @@ class Head(nn.Module):
     def standardized(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised features of both streams, averaged over segments and frames: [B, Dm] and [B, Da]."""
         return self.motion_norm(pool_tokens(motion)), self.appearance_norm(pool_tokens(appearance))
-
-
-def pool_tokens(features: Tensor) -> Tensor:
-    """[B, N, D] -> [B, D], the mean over segments or frames; [B, D] stays."""
-    return features.mean(dim=1) if features.ndim == 3 else features
 
 
 def as_tokens(features: Tensor) -> Tensor:

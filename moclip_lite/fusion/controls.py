@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .base import Head, HeadSize, as_tokens, mlp, pool_tokens
+from .base import Head, HeadSize, as_tokens, mlp
+from .tables import pool_tokens
 
 __all__ = ["AppearanceOneFrame", "AppearanceOnly", "MotionOnly"]
 

@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..parallel.ranks import SINGLE, Share
 from ..training.batches import accuracy_and_loss, batches
 from ..training.classification import Batch
-from .base import Head, pool_tokens
+from .base import Head
+from .tables import FeatureTable
 
-__all__ = ["FeatureTable", "HeadFeed", "head_scores"]
+__all__ = ["HeadFeed", "head_scores"]
 
 _SCORE_BATCH: Final = 1024
-
-
-@dataclass(frozen=True)
-class FeatureTable:
-    """Cached features of some clips.
-
-    Attributes:
-        motion: float32 [N, segments, Dm] or [N, Dm]; rows of clips without motion hold the training mean.
-        appearance: float32 [N, frames, Da] or [N, Da].
-        labels: int64 [N].
-    """
-
-    motion: Tensor
-    appearance: Tensor
-    labels: Tensor
-
-    def for_head(self, head: Head) -> FeatureTable:
-        """The table itself, or its average over segments and frames for a head that looks at that only."""
-        if head.tokens:
-            return self
-        return FeatureTable(pool_tokens(self.motion), pool_tokens(self.appearance), self.labels)
 
 
 class HeadFeed:
@@ -56,7 +35,7 @@ class HeadFeed:
     def __init__(
         self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int, part: Share = SINGLE
     ) -> None:
-        self._train, self._val = train.for_head(head), val.for_head(head)
+        self._train, self._val = _as_seen(head, train), _as_seen(head, val)
         self._batch, self._seed, self._part = batch, seed, part
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
@@ -79,12 +58,17 @@ class HeadFeed:
         return accuracy_and_loss(head_scores(head, self._train), self._train.labels.numpy())[1]
 
 
+def _as_seen(head: Head, table: FeatureTable) -> FeatureTable:
+    """The table itself, or its average for a head that looks at that only."""
+    return table if head.tokens else table.pooled()
+
+
 @torch.inference_mode()
 def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
     """Class probabilities, float32 [N, C]."""
     head.eval()
     device = next(head.parameters()).device
-    table = table.for_head(head)
+    table = _as_seen(head, table)
     batch_scores = []
     for start in range(0, len(table.labels), _SCORE_BATCH):
         rows = slice(start, start + _SCORE_BATCH)

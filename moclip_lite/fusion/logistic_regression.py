@@ -15,7 +15,7 @@ from ..errors import DataError
 from .base import Head, HeadSize
 
 if TYPE_CHECKING:
-    from .features import FeatureTable
+    from .tables import FeatureTable
 
 __all__ = ["STRENGTHS", "LinearProbe"]
 

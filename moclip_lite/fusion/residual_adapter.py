@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Head, HeadSize, pool_tokens
+from .base import Head, HeadSize
+from .tables import pool_tokens
 
 __all__ = ["ResidualAdapter"]
 

@@ -16,13 +16,15 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.encoder import AppearanceEncoder, make_encoder
+from ..appearance.create import make_encoder
+from ..appearance.encoder import AppearanceEncoder
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
 from ..experiment.stored import load_head, load_motion_network
 from ..fusion.base import Head
-from ..fusion.features import FeatureTable, head_scores
+from ..fusion.features import head_scores
+from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..motion.scores import batch_motion_scores
 from ..results.run_folder import FoldFolder, RunFolder

@@ -18,7 +18,8 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from moclip_lite.appearance.encoder import LazyEncoder, make_encoder
+from moclip_lite.appearance.create import make_encoder
+from moclip_lite.appearance.encoder import LazyEncoder
 from moclip_lite.appearance.open_clip import OpenClipEncoder
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.appearance.weights import tag_config

@@ -15,8 +15,9 @@ from torch import nn
 from moclip_lite.experiment.feature_file import save_features
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.base import Head
-from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
+from moclip_lite.fusion.features import HeadFeed, head_scores
 from moclip_lite.fusion.late_average import LateAverage, pool_weights
+from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights

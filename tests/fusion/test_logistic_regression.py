@@ -14,8 +14,9 @@ from moclip_lite.errors import DataError
 from moclip_lite.experiment.feature_file import save_features
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.base import Head
-from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
+from moclip_lite.fusion.features import HeadFeed, head_scores
 from moclip_lite.fusion.logistic_regression import STRENGTHS, LinearProbe
+from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.fusion.training import fit_head
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.training.checkpoint import load_weights, save_weights

@@ -15,7 +15,7 @@ import pytest
 import torch
 import typer
 
-from moclip_lite.appearance.encoder import make_encoder
+from moclip_lite.appearance.create import make_encoder
 from moclip_lite.appearance.mobileviclip import MobileViCLIPEncoder
 from moclip_lite.cli import app
 from moclip_lite.errors import ConfigError

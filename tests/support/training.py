@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from moclip_lite.fusion import create_head
-from moclip_lite.fusion.features import FeatureTable, HeadFeed, head_scores
+from moclip_lite.fusion.features import HeadFeed, head_scores
+from moclip_lite.fusion.tables import FeatureTable
 from moclip_lite.training.classification import fit
 from moclip_lite.training.device import seed_all
 from moclip_lite.training.settings import TrainSettings

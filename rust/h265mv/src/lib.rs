@@ -18,9 +18,8 @@ mod syntax;
 
 pub use bitstream::nal::{AnnexB, Framing, LengthPrefixed};
 pub use error::{Error, Result};
-pub use motion::field::{Motion, Mv, NO_POC};
+pub use motion::field::{Motion, Mv, Stats, NO_POC};
 pub use refs::RefPic;
-pub use slice_data::Stats;
 pub use stream::decoder::Decoder;
 pub use stream::index::StreamIndex;
 pub use stream::options::Options;

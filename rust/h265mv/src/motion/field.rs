@@ -2,7 +2,6 @@
 
 use crate::fill::fill_block;
 use crate::refs::RefPic;
-use crate::slice_data::Stats;
 
 /// A vector in quarter luma samples: (x, y).
 pub type Mv = [i16; 2];
@@ -27,6 +26,25 @@ impl BlockMotion {
     pub fn is_inter(&self) -> bool {
         self.ref_idx != [-1; 2]
     }
+}
+
+/// Counts of a picture; all but `coding_units` are in 4x4 luma blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Coding units of all sizes.
+    pub coding_units: u32,
+    /// Intra coding units, PCM included.
+    pub intra: u32,
+    /// Coding units with pcm_flag.
+    pub pcm: u32,
+    /// Coding units with cu_skip_flag.
+    pub skipped: u32,
+    /// Prediction units with merge_flag, skipped ones not included.
+    pub merged: u32,
+    /// Prediction units with motion vector differences.
+    pub amvp: u32,
+    /// Inter coding units that are not skipped, by PartMode: 2Nx2N, 2NxN, Nx2N, NxN, 2NxnU, 2NxnD, nLx2N, nRx2N.
+    pub partitions: [u32; 8],
 }
 
 /// Motion of a picture, with what is needed to resolve its references.

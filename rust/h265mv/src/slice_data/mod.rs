@@ -12,7 +12,7 @@ mod transform;
 use crate::entropy::residual::Tools;
 use crate::entropy::{offset, Cabac, Contexts};
 use crate::error::{Error, Result};
-use crate::motion::field::Mv;
+use crate::motion::field::{Mv, Stats};
 use crate::syntax::pps::Pps;
 use crate::syntax::slice::SliceHeader;
 use crate::syntax::sps::Sps;
@@ -54,25 +54,6 @@ pub(crate) struct PredictionUnit {
     /// -1 where the list is not used.
     pub ref_idx: [i8; 2],
     pub mvd: [Mv; 2],
-}
-
-/// Counts of a picture; all but `coding_units` are in 4x4 luma blocks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Coding units of all sizes.
-    pub coding_units: u32,
-    /// Intra coding units, PCM included.
-    pub intra: u32,
-    /// Coding units with pcm_flag.
-    pub pcm: u32,
-    /// Coding units with cu_skip_flag.
-    pub skipped: u32,
-    /// Prediction units with merge_flag, skipped ones not included.
-    pub merged: u32,
-    /// Prediction units with motion vector differences.
-    pub amvp: u32,
-    /// Inter coding units that are not skipped, by PartMode: 2Nx2N, 2NxN, Nx2N, NxN, 2NxnU, 2NxnD, nLx2N, nRx2N.
-    pub partitions: [u32; 8],
 }
 
 /// Stands in `ctb_slice` where no slice covers the coding tree block.

@@ -43,7 +43,7 @@ pub(crate) fn parse_syntax(
     near.prepare(sps.width);
     let number = plan.info.decode_index;
     let mut damage = plan.error.clone();
-    let order = CtbOrder::new(&sps, &plan.pps).unwrap_or_else(|error| {
+    let order = CtbOrder::new(&sps, plan.pps.tiles.as_ref()).unwrap_or_else(|error| {
         damage.get_or_insert(error.in_picture(number));
         CtbOrder::default()
     });

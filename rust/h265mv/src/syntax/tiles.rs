@@ -2,7 +2,6 @@
 
 use bitstream::BitReader;
 
-use super::pps::Pps;
 use super::sps::Sps;
 use crate::error::{Error, Result};
 
@@ -100,13 +99,14 @@ pub(crate) struct CtbOrder {
 }
 
 impl CtbOrder {
-    pub fn new(sps: &Sps, pps: &Pps) -> Result<Self> {
+    /// `grid` is None where tiles are not enabled.
+    pub fn new(sps: &Sps, grid: Option<&TileGrid>) -> Result<Self> {
         let (width, height) = (sps.width_in_ctbs(), sps.height_in_ctbs());
         let mut order = CtbOrder {
             width,
             ..CtbOrder::default()
         };
-        let Some(grid) = &pps.tiles else {
+        let Some(grid) = grid else {
             return Ok(order);
         };
         let [columns, rows] = grid.bounds(sps)?;
