@@ -5,6 +5,9 @@ use crate::common::{cabac::Encoder, cabac::States, decode, is_unsupported};
 use h265mv::{Error, Picture, Sps};
 use testkit::bits::Bits;
 
+/// 4x4 blocks of a coding unit of 16x16.
+const BLOCKS: u32 = 16;
+
 /// Pictures of `units` after parameter sets; nothing may be damaged.
 fn sound(sequence: &Sequence, p: &Parameters, units: &[Vec<u8>]) -> Vec<Picture> {
     let (pictures, errors) = decode(&[&[sps(sequence), pps(p)], units].concat());
@@ -121,7 +124,8 @@ fn pcm_samples() {
     let data = [first.bits(), samples, second.bits()].concat();
     let pictures = sound(&sequence, &p, &[segment_of(&s, &sequence, &p, &[data])]);
     let stats = pictures[0].motion.stats();
-    assert_eq!((stats.intra, stats.pcm), (2, 1));
+    assert_eq!(stats.coding_units, 2);
+    assert_eq!((stats.intra, stats.pcm), (2 * BLOCKS, BLOCKS));
 }
 
 /// Substreams of tiles of 2x2 coding tree units with a wavefront in each.
@@ -162,7 +166,7 @@ fn tiles_with_wavefronts() {
     }
     let unit = segment_of(&s, &sequence, &p, &substreams);
     let pictures = sound(&sequence, &p, &[unit]);
-    assert_eq!(pictures[0].motion.stats().intra, 16);
+    assert_eq!(pictures[0].motion.stats().intra, 16 * BLOCKS);
 }
 
 #[test]
@@ -200,7 +204,7 @@ fn dependent_segments() {
             units.push(segment_of(&s, &sequence, &p, &[encoder.bits()]));
         }
         let pictures = sound(&sequence, &p, &units);
-        assert_eq!(pictures[0].motion.stats().intra, 9);
+        assert_eq!(pictures[0].motion.stats().intra, 9 * BLOCKS);
         assert_eq!(pictures[0].info.slices, 1);
         // Without the second one, the picture is damaged.
         units.remove(1);
@@ -274,7 +278,7 @@ fn first_of_separate_colour_planes_is_read() {
     };
     let pictures = sound(&sequence, &p, &[plane(0), plane(1), plane(2)]);
     assert_eq!(pictures.len(), 1);
-    assert_eq!(pictures[0].motion.stats().intra, 2);
+    assert_eq!(pictures[0].motion.stats().intra, 2 * BLOCKS);
 }
 
 /// A segment whose first one is lost does not join the picture before.
