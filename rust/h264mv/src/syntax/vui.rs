@@ -1,28 +1,6 @@
 //! Video usability information of sequence parameter sets (annex E).
 
-use bitstream::{BitReader, Malformed};
-
-/// aspect_ratio_idc (table E-1); 0 is "unspecified".
-const SAMPLE_ASPECT_RATIOS: [(u16, u16); 17] = [
-    (0, 0),
-    (1, 1),
-    (12, 11),
-    (10, 11),
-    (16, 11),
-    (40, 33),
-    (24, 11),
-    (20, 11),
-    (32, 11),
-    (80, 33),
-    (18, 11),
-    (15, 11),
-    (64, 33),
-    (160, 99),
-    (4, 3),
-    (3, 2),
-    (2, 1),
-];
-const EXTENDED_SAR: usize = 255;
+use bitstream::{sample_aspect_ratio, BitReader, Malformed};
 
 /// VUI fields on sample shape, timing and reordering.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,11 +18,7 @@ impl Vui {
     /// Parses vui_parameters(); on an error, the fields read before it are kept.
     pub(crate) fn parse(&mut self, r: &mut BitReader) -> Result<(), Malformed> {
         if r.flag("aspect_ratio_info_present_flag")? {
-            let sar = match r.u(8, "aspect_ratio_idc")? as usize {
-                EXTENDED_SAR => (r.u(16, "sar_width")? as u16, r.u(16, "sar_height")? as u16),
-                idc => SAMPLE_ASPECT_RATIOS.get(idc).copied().unwrap_or((0, 0)),
-            };
-            self.sar = (sar.0 > 0 && sar.1 > 0).then_some(sar);
+            self.sar = sample_aspect_ratio(r)?;
         }
         if r.flag("overscan_info_present_flag")? {
             r.flag("overscan_appropriate_flag")?;

@@ -1,6 +1,6 @@
 //! vui_parameters() (clause E.2.1).
 
-use bitstream::BitReader;
+use bitstream::{sample_aspect_ratio, BitReader};
 
 use super::hrd::skip_hrd_parameters;
 use crate::error::Result;
@@ -16,38 +16,11 @@ pub struct Vui {
     pub timing: Option<(u32, u32)>,
 }
 
-/// aspect_ratio_idc 1 to 16 (table E.1).
-const SAR: [(u16, u16); 16] = [
-    (1, 1),
-    (12, 11),
-    (10, 11),
-    (16, 11),
-    (40, 33),
-    (24, 11),
-    (20, 11),
-    (32, 11),
-    (80, 33),
-    (18, 11),
-    (15, 11),
-    (64, 33),
-    (160, 99),
-    (4, 3),
-    (3, 2),
-    (2, 1),
-];
-const EXTENDED_SAR: u32 = 255;
-
 impl Vui {
     pub(crate) fn parse(r: &mut BitReader, max_sub_layers_minus1: u32) -> Result<Self> {
         let mut vui = Vui::default();
         if r.flag("aspect_ratio_info_present_flag")? {
-            vui.sar = match r.u(8, "aspect_ratio_idc")? {
-                EXTENDED_SAR => {
-                    let width = r.u(16, "sar_width")? as u16;
-                    Some((width, r.u(16, "sar_height")? as u16))
-                }
-                idc => SAR.get((idc as usize).wrapping_sub(1)).copied(),
-            };
+            vui.sar = sample_aspect_ratio(r)?;
         }
         if r.flag("overscan_info_present_flag")? {
             r.flag("overscan_appropriate_flag")?;
