@@ -108,13 +108,11 @@ impl PicturePlan {
         list.get(header.collocated.ref_idx as usize).copied()
     }
 
-    /// Whether all slices of the picture are I slices.
+    /// Whether the picture is known to hold I slices alone, those that were lost included: only IRAP pictures
+    /// are. Then no damage of slice data changes its motion.
     pub fn is_intra(&self) -> bool {
-        self.error.is_none()
-            && self
-                .segments
-                .iter()
-                .all(|s| s.header.slice_type == SliceType::I)
+        let is_i = |s: &SegmentPlan| s.header.slice_type == SliceType::I;
+        self.error.is_none() && self.info.irap && self.segments.iter().all(is_i)
     }
 
     /// Has the slice data left out.

@@ -2,7 +2,7 @@
 
 use crate::common::writer::*;
 use crate::common::{cabac::Encoder, cabac::States, decode, is_unsupported};
-use h265mv::{Error, Picture, Sps};
+use h265mv::{Decoder, Error, Options, Picture, Sps};
 use testkit::bits::Bits;
 
 /// 4x4 blocks of a coding unit of 16x16.
@@ -318,6 +318,39 @@ fn lost_first_segment() {
     let (pictures, errors) = decode(&[&sets[..], &units].concat());
     assert_eq!((pictures.len(), errors.len()), (2, 1));
     assert!(pictures.iter().all(|p| p.damage.is_some()));
+}
+
+/// A picture that has lost a slice is damaged even where the slices that are left are I slices: the lost one
+/// may hold motion. Only the slice data of IRAP pictures is left out.
+#[test]
+fn lost_slice_beside_an_i_slice() {
+    let sequence = Sequence {
+        size: (2, 1),
+        ..Sequence::default()
+    };
+    let p = Parameters::default();
+    let slice =
+        |kind, poc_lsb, units| segment(&Segment::intra(kind, poc_lsb), &sequence, &p, units);
+    let units = [
+        sps(&sequence),
+        pps(&p),
+        slice(IDR, 0, 2),
+        slice(TRAIL_R, 1, 1), // the second coding tree unit is lost
+        slice(TRAIL_R, 2, 2),
+        slice(TRAIL_R, 3, 2),
+    ];
+    let options = Options {
+        intra: false,
+        ..Options::default()
+    };
+    let mut decoder = Decoder::new(&options);
+    for (sample, nal) in units.iter().enumerate() {
+        decoder.push(nal, sample as u64).expect("unit");
+    }
+    decoder.finish();
+    let pictures = std::iter::from_fn(|| decoder.next_picture());
+    let damaged: Vec<bool> = pictures.map(|p| p.damage.is_some()).collect();
+    assert_eq!(damaged, [false, true, false, false]);
 }
 
 #[test]
