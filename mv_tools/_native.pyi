@@ -201,6 +201,9 @@ class StreamIndex:
     @staticmethod
     def from_log(log: bytes, *, codec: str = "h264", length_size: int) -> StreamIndex:
         """Rebuild the index that returned `log`, which may be damaged."""
+    @property
+    def length_size(self) -> int:
+        """Bytes of the lengths before NAL units, 0 for start codes; taken from an avcC or hvcC record."""
     def log(self) -> bytes:
         """The index in saved form: the starts of all NAL units."""
     def push_many(self, samples: Sequence[bytes], first: int) -> None:

@@ -37,20 +37,6 @@ def annex_b_framing(codec: str, extradata: bytes | None = None) -> Framing:
     return {"codec": codec, "length_size": 0, "extradata": extradata}
 
 
-def _framing(codec: str, extradata: bytes | None) -> Framing:
-    """avcC and hvcC records (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1) have lengths, everything else start codes."""
-    if extradata is None or len(extradata) < 7:
-        return annex_b_framing(codec, extradata)
-    if codec == "h264":
-        record, length_byte = extradata[0] == 1, 4
-    else:  # early writers of hvcC left configurationVersion at 0
-        starts = extradata.startswith((b"\0\0\1", b"\0\0\0\1"))
-        record, length_byte = len(extradata) >= 23 and extradata[0] <= 1 and not starts, 21
-    if not record:
-        return annex_b_framing(codec, extradata)
-    return {"codec": codec, "length_size": (extradata[length_byte] & 3) + 1, "extradata": extradata}
-
-
 class HeaderReader:
     """Reads the headers of all packets of a stream.
 
@@ -64,12 +50,13 @@ class HeaderReader:
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         from .._native import NativeError, StreamIndex, UnsupportedError
 
-        self.framing = _framing(codec, extradata)
+        self.framing = annex_b_framing(codec, extradata)
         self.index: StreamIndex | None = None
         self.malformed: str | None = None
         self.unsupported: str | None = None
         try:
             self.index = StreamIndex(**self.framing)
+            self.framing["length_size"] = self.index.length_size  # of an avcC or hvcC record
         except UnsupportedError as error:
             self.unsupported = str(error)
         except NativeError as error:

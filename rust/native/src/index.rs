@@ -58,6 +58,15 @@ impl StreamIndex {
         })
     }
 
+    /// Bytes of the lengths before NAL units, 0 for start codes.
+    #[getter]
+    fn length_size(&self) -> usize {
+        match self.stream.1 {
+            Framing::StartCodes => 0,
+            Framing::Lengths(size) => size,
+        }
+    }
+
     /// The index in saved form.
     fn log<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.inner.log())
