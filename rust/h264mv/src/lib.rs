@@ -46,12 +46,12 @@ mod slice_data;
 mod stream;
 mod syntax;
 
+pub use bitstream::Options;
 pub use error::{Error, Result};
 pub use motion::field::{MotionField, Mv, Stats, NO_POC};
 pub use motion::ref_poc::RefPoc;
 pub use stream::decoder::Decoder;
 pub use stream::index::StreamIndex;
-pub use stream::options::Options;
 pub use stream::picture::{Picture, PictureInfo};
 pub use stream::pool::Pool;
 pub use syntax::nal_unit::{is_plausible, nal_unit_type, AvcConfig};

@@ -17,12 +17,12 @@ mod stream;
 mod syntax;
 
 pub use bitstream::nal::{AnnexB, Framing, LengthPrefixed};
+pub use bitstream::Options;
 pub use error::{Error, Result};
 pub use motion::field::{Motion, Mv, Stats, NO_POC};
 pub use refs::RefPic;
 pub use stream::decoder::Decoder;
 pub use stream::index::StreamIndex;
-pub use stream::options::Options;
 pub use stream::parse::Picture;
 pub use stream::plan::PictureInfo;
 pub use stream::pool::Pool;

@@ -1,7 +1,7 @@
 //! The parsers behind one interface.
 
 use bitstream::nal::{AnnexB, Framing};
-use bitstream::Malformed;
+use bitstream::{Malformed, Options};
 use pyo3::exceptions::PyValueError;
 use pyo3::PyResult;
 
@@ -139,16 +139,10 @@ pub(crate) enum Decoder {
 }
 
 impl Decoder {
-    pub fn new(codec: Codec, threads: usize, intra: bool) -> Self {
+    pub fn new(codec: Codec, options: &Options) -> Self {
         match codec {
-            Codec::H264 => Decoder::H264(Box::new(h264mv::Decoder::new(&h264mv::Options {
-                threads,
-                intra,
-            }))),
-            Codec::Hevc => Decoder::Hevc(Box::new(h265mv::Decoder::new(&h265mv::Options {
-                threads,
-                intra,
-            }))),
+            Codec::H264 => Decoder::H264(Box::new(h264mv::Decoder::new(options))),
+            Codec::Hevc => Decoder::Hevc(Box::new(h265mv::Decoder::new(options))),
         }
     }
 
@@ -250,32 +244,26 @@ impl StreamIndex {
         on_index!(self, index => index.needed(positions))
     }
 
-    pub fn samples(&self, needed: &[usize], intra: bool) -> Vec<u64> {
-        let threads = 1;
-        match self {
-            StreamIndex::H264(index) => index.samples(needed, &h264mv::Options { threads, intra }),
-            StreamIndex::Hevc(index) => index.samples(needed, &h265mv::Options { threads, intra }),
-        }
+    pub fn samples(&self, needed: &[usize], options: &Options) -> Vec<u64> {
+        on_index!(self, index => index.samples(needed, options))
     }
 
     pub fn parse<'a>(
         &self,
         positions: &[usize],
-        (threads, intra): (usize, bool),
+        options: &Options,
         units: impl Fn(u64, u32) -> Option<&'a [u8]>,
     ) -> Result<Vec<Picture>, Error> {
         Ok(match self {
             StreamIndex::H264(index) => {
                 let pool = h264mv::Pool::default();
-                let options = h264mv::Options { threads, intra };
-                let pictures = index.parse(positions, &options, units)?;
+                let pictures = index.parse(positions, options, units)?;
                 let wrap = |p| Picture::H264(p, pool.clone());
                 pictures.into_iter().map(wrap).collect()
             }
             StreamIndex::Hevc(index) => {
                 let pool = h265mv::Pool::default();
-                let options = h265mv::Options { threads, intra };
-                let pictures = index.parse(positions, &options, units)?;
+                let pictures = index.parse(positions, options, units)?;
                 let wrap = |p| Picture::Hevc(p, pool.clone());
                 pictures.into_iter().map(wrap).collect()
             }

@@ -1,6 +1,7 @@
 //! Streaming: samples in, pictures out, in decoding order.
 
 use bitstream::nal::Framing;
+use bitstream::Options;
 use pyo3::prelude::*;
 
 use crate::codec::{self, Codec, Error};
@@ -32,7 +33,7 @@ impl Decoder {
         let declared = framing(length_size)?;
         let configuration = codec.configuration(declared, extradata.unwrap_or(&[]));
         let (framing, units) = configuration.map_err(to_python)?;
-        let mut inner = codec::Decoder::new(codec, threads, intra);
+        let mut inner = codec::Decoder::new(codec, &Options { threads, intra });
         let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(Decoder {
             inner,

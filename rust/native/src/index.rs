@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bitstream::nal::Framing;
+use bitstream::Options;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -171,7 +172,11 @@ impl StreamIndex {
     /// Sample numbers that `parse` requires for `positions`.
     #[pyo3(signature = (positions, *, intra = true))]
     fn samples(&self, positions: Vec<usize>, intra: bool) -> Vec<u64> {
-        self.inner.samples(&self.inner.needed(&positions), intra)
+        let options = Options {
+            intra,
+            ..Options::default()
+        };
+        self.inner.samples(&self.inner.needed(&positions), &options)
     }
 
     /// Parses the pictures at `positions` and returns them in that order.
@@ -195,7 +200,8 @@ impl StreamIndex {
                 .map(|(&number, bytes)| (number, split(bytes)))
                 .collect();
             let find = |sample: u64, at: u32| units.get(&sample)?.get(at as usize).copied();
-            self.inner.parse(&positions, (threads, intra), find)
+            self.inner
+                .parse(&positions, &Options { threads, intra }, find)
         });
         let pictures = parsed.map_err(to_python)?;
         Ok(pictures.into_iter().map(Picture::from).collect())

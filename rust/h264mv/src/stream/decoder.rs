@@ -1,8 +1,9 @@
 //! Decoder: NAL units in, pictures out, in decoding order.
 
+use bitstream::Options;
+
 use crate::error::Result;
 use crate::stream::header_parser::HeaderParser;
-use crate::stream::options::Options;
 use crate::stream::picture::Picture;
 use crate::stream::pipeline::Pipeline;
 use crate::stream::plan::PicturePlan;

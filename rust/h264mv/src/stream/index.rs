@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use bitstream::index_log::{self, Entries};
+use bitstream::Options;
 
 use crate::error::{Error, Result};
 use crate::stream::header_parser::HeaderParser;
-use crate::stream::options::Options;
 use crate::stream::picture::{Picture, PictureInfo};
 use crate::stream::pipeline::Pipeline;
 use crate::stream::plan::PicturePlan;

@@ -6,14 +6,13 @@
 //! motion from [`motion_store`]; [`pipeline`] does so on several threads; [`picture`] is the result.
 //!
 //! [`decoder`] reads a whole stream; [`index`] gives access to any picture and is saved as an
-//! [`bitstream::index_log`]. [`options`] apply to both.
+//! [`bitstream::index_log`].
 
 mod assembler;
 pub(crate) mod decoder;
 mod header_parser;
 pub(crate) mod index;
 mod motion_store;
-pub(crate) mod options;
 mod parse_picture;
 pub(crate) mod picture;
 mod pipeline;

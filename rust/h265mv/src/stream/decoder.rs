@@ -1,6 +1,7 @@
 //! Sequential decoding: NAL units in, pictures out, in decoding order.
 
-use super::options::Options;
+use bitstream::Options;
+
 use super::parse::Picture;
 use super::pipeline::Pipeline;
 use super::plan::PicturePlan;

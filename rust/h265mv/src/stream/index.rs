@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bitstream::index_log::{self, Entries};
 use bitstream::nal::unescape;
+use bitstream::Options;
 
-use super::options::Options;
 use super::parse::Picture;
 use super::pipeline::Pipeline;
 use super::plan::{PictureInfo, PicturePlan};

@@ -3,7 +3,6 @@
 
 pub(crate) mod decoder;
 pub(crate) mod index;
-pub(crate) mod options;
 pub(crate) mod parse;
 mod pipeline;
 pub(crate) mod plan;

@@ -1,12 +1,12 @@
 //! Options of a decoder and of an index.
 
-/// Options of [`crate::Decoder`] and [`crate::StreamIndex::parse`].
+/// How pictures are parsed.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Number of threads that parse pictures; it does not change the result.
     pub threads: usize,
-    /// Whether slice data of pictures with I slices only are parsed. They have no motion; parsing them
-    /// counts I_PCM macroblocks and finds damage that changes no vector. The last picture is always
+    /// Whether slice data of pictures that are known to hold I slices only are parsed. They have no motion;
+    /// parsing them counts their blocks and finds damage that changes no vector. The last picture is always
     /// parsed, to detect a truncated stream.
     pub intra: bool,
 }
