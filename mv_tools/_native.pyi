@@ -93,6 +93,9 @@ class PictureInfo:
     def no_output_of_prior_pics(self) -> bool:
         """Pictures before this one that are not output yet are discarded (HEVC, C.5.2.2)."""
     @property
+    def field_seq(self) -> bool:
+        """field_seq_flag of HEVC: pictures are fields. False for H.264, see `structure`."""
+    @property
     def nal_bits(self) -> int: ...
     @property
     def coded_width(self) -> int: ...

@@ -16,7 +16,7 @@ def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
     """Sentences, without a final period, about what a user would not expect of a stream."""
     notes = [scan.packets.truncation, _not_displayed(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
     notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
-    notes += [*scan.display.notes, _changing_aspect(scan)]
+    notes += [*scan.display.notes, _changing_aspect(scan), _field_pictures(scan), _cropped(scan)]
     return [note for note in notes if note is not None]
 
 
@@ -43,6 +43,23 @@ def _changing_aspect(scan: StreamScan) -> str | None:
         f"the sample aspect ratio changes at picture {change} (decoding order); "
         "all pictures are shown as the first"
     )
+
+
+def _field_pictures(scan: StreamScan) -> str | None:
+    """HEVC stores fields as pictures of half the height, which libavcodec outputs as they are."""
+    if not any(info.field_seq for info in scan.infos):
+        return None
+    return "pictures are fields (field_seq_flag): each has half the lines, and vertical motion counts its own lines"
+
+
+def _cropped(scan: StreamScan) -> str | None:
+    """Motion fields begin at the coded picture's corner."""
+    if scan.headers is None:
+        return None
+    left, top, _, _ = scan.headers.frame_cropping
+    if not left and not top:
+        return None
+    return f"{left} columns at the left and {top} rows at the top are cropped; motion is not shifted by them"
 
 
 def _not_displayed(scan: StreamScan) -> str | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -170,6 +172,32 @@ def test_leading_pictures_without_references_are_left_out_and_noted(tmp_path: Pa
     assert len(decoder) == len(number_by_decoding(source_index, scan))
 
 
+def test_field_pictures_are_noted(shared: Path) -> None:
+    assert any(
+        "pictures are fields" in n for n in MotionDecoder(shared / "hevc/streams/x265_field.mp4").notes
+    )
+
+
+def test_a_picture_that_is_cropped_at_the_left_is_noted(hevc: Path, tmp_path: Path) -> None:
+    """The conformance window as hevc_metadata sets it."""
+    path = tmp_path / "cropped.hevc"
+    filters = "hevc_mp4toannexb,hevc_metadata=crop_left=8:crop_top=4"
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(hevc),
+        "-c",
+        "copy",
+        "-bsf:v",
+        filters,
+    ]
+    subprocess.run([*command, str(path)], check=True)
+    assert any("8 columns at the left and 4 rows at the top" in note for note in MotionDecoder(path).notes)
+    assert not any("cropped" in note for note in MotionDecoder(hevc).notes)
+
+
 def test_discarded_pictures_are_numbered_as_the_decoder_does(hevc: Path, tmp_path: Path) -> None:
     """no_output_of_prior_pics_flag of the second IDR picture: the decoder discards what it has not output."""
     data = bytearray(_annex_b(hevc))
@@ -198,10 +226,6 @@ def _annex_b(path: Path) -> bytes:
 
 
 def _x265(source: Path, target: Path, options: str) -> None:
-    import subprocess
-
-    import imageio_ffmpeg
-
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(source), "-c:v", "libx265"]
     command += ["-preset", "medium", "-x265-params", options, "-pix_fmt", "yuv420p", str(target)]
     subprocess.run(command, check=True)
