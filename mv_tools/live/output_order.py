@@ -14,6 +14,9 @@ _LEARNING_FRAMES: Final = 64
 
 _MAX_INTERVALS: Final = 64  # different ones that are counted: bounds the memory
 
+_SETTLED_INTERVALS: Final = 4
+"""Differences by which the most common one is known, though a frame among them may be missing."""
+
 
 class PocInterval:
     """The most common difference in PicOrderCnt between consecutive frames.
@@ -30,6 +33,11 @@ class PocInterval:
         """Count a difference of two frames that follow each other in presentation order."""
         if interval > 0 and (interval in self._counts or len(self._counts) < _MAX_INTERVALS):
             self._counts[interval] += 1
+
+    @property
+    def known(self) -> bool:
+        """Whether enough differences were counted."""
+        return self._counts.total() >= _SETTLED_INTERVALS
 
     @property
     def value(self) -> int:
@@ -93,10 +101,17 @@ class OutputOrder:
             limit = min(limit, self._depth)
         return self._next(limit)
 
-    def start_sequence(self) -> list[ParsedFrame]:
-        """Return all waiting frames: those that follow are presented later."""
+    def start_sequence(self, *, complete: bool = True) -> list[ParsedFrame]:
+        """Return all waiting frames: those that follow are presented later.
+
+        Args:
+            complete: whether all frames of the sequence were added; else some between them are missing.
+        """
         self._open = None
-        frames = self._next(0)
+        if complete:
+            frames = self._next(0)
+        else:
+            frames, self._waiting = self._waiting, []
         self._last = None
         return frames
 
