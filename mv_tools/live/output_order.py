@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 from .coded_frame import ParsedFrame
@@ -26,13 +27,18 @@ class PocInterval:
     """
 
     def __init__(self, default: int) -> None:
-        self._default = default
+        self._default = default  # the smallest difference seen next to lost frames, if that is smaller
         self._counts: Counter[int] = Counter()
 
     def add(self, interval: int) -> None:
         """Count a difference of two frames that follow each other in presentation order."""
         if interval > 0 and (interval in self._counts or len(self._counts) < _MAX_INTERVALS):
             self._counts[interval] += 1
+
+    def limit_default(self, interval: int) -> None:
+        """Tell of a difference of two frames between which others may be missing."""
+        if interval > 0:
+            self._default = min(self._default, interval)
 
     @property
     def known(self) -> bool:
@@ -112,6 +118,8 @@ class OutputOrder:
             frames = self._next(0)
         else:
             frames, self._waiting = self._waiting, []
+            for earlier, later in pairwise(frames):
+                self.interval.limit_default(later.order - earlier.order)
         self._last = None
         return frames
 
