@@ -10,24 +10,44 @@ from pathlib import Path
 
 from ..errors import DataError
 
-__all__ = ["Clip", "Fold", "VideoDataset", "group_of", "shorten", "with_groups"]
+__all__ = ["Clip", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """Part of a video, in seconds from its first picture on: the pictures that appear in [start, end)."""
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        """Such as "12.5-20"; segments that differ by less than a microsecond look alike."""
+        return "-".join(f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (self.start, self.end))
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled video file.
+    """One labelled video file, or a segment of one.
 
     Attributes:
         path: of the file.
-        name: path within the data set, with forward slashes, in valid Unicode; unique.
+        name: path within the data set, with forward slashes, in valid Unicode, and of a segment its times, as in
+            ``day1.mp4@12.5-20``; unique.
         label: class name.
         group: a person or source video, whose clips stay on one side of a split; None if unknown.
+        segment: the part of the file that is the clip; None for all of it.
     """
 
     path: Path
     name: str
     label: str
     group: str | None = None
+    segment: Segment | None = None
+
+    @property
+    def video(self) -> str:
+        """Name of the file: the clip's without the times of its segment."""
+        return self.name if self.segment is None else self.name.removesuffix(f"@{self.segment}")
 
 
 @dataclass(frozen=True)
@@ -129,7 +149,7 @@ def with_groups(dataset: VideoDataset, pattern: str | None) -> VideoDataset:
     """
     if pattern is None:
         return dataset
-    clips = tuple(replace(clip, group=group_of(pattern, clip.name)) for clip in dataset.clips)
+    clips = tuple(replace(clip, group=group_of(pattern, clip.video)) for clip in dataset.clips)
     return replace(dataset, clips=clips)
 
 
