@@ -9,20 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import DataError
+from ..sampling import Segment
 
 __all__ = ["Clip", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
-
-
-@dataclass(frozen=True, order=True)
-class Segment:
-    """Part of a video, in seconds from its first picture on: the pictures that appear in [start, end)."""
-
-    start: float
-    end: float
-
-    def __str__(self) -> str:
-        """Such as "12.5-20"; segments that differ by less than a microsecond look alike."""
-        return "-".join(f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (self.start, self.end))
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,13 @@ class Session:
             self._say_division(file)
         digests = self.content_digests if trained and file is None else {}
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
-        share = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
+        share = (
+            None
+            if data.protocol in ("leave-one-group-out", "kfold")
+            else 0.0
+            if official
+            else data.test_fraction
+        )
         folds = [
             checked(fold, self.labels, digests, test_fraction=share, shared=data.shared_groups)
             for fold in folds

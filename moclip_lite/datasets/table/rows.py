@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from ...errors import DataError
+from ...sampling import Segment
 from ...storage.names import printable
-from ..clip import Segment
 from .records import Record, Records, read_records
 
-__all__ = ["Part", "TableProblem", "TableRow", "TableRows", "inspect_table", "overlaps", "read_table"]
+__all__ = [
+    "Part",
+    "TableProblem",
+    "TableRow",
+    "TableRows",
+    "inspect_table",
+    "overlaps",
+    "read_table",
+    "require_rows",
+]
 
 Part: TypeAlias = Literal["train", "val", "test"]
 
@@ -115,7 +124,15 @@ def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -
     Raises:
         DataError: the first problem, with its row and column, and the number of the others; or no row at all.
     """
-    table = inspect_table(path, videos=videos, labels=labels)
+    return require_rows(path, inspect_table(path, videos=videos, labels=labels))
+
+
+def require_rows(path: Path, table: TableRows) -> list[TableRow]:
+    """The rows of a table without problems.
+
+    Raises:
+        DataError: see :func:`read_table`.
+    """
     if table.problems:
         first, count = table.problems[0], len(table.problems)
         more = (
@@ -129,8 +146,14 @@ def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -
     return table.rows
 
 
-def inspect_table(path: Path, *, videos: Path | None = None, labels: bool = True) -> TableRows:
+def inspect_table(
+    path: Path, *, videos: Path | None = None, labels: bool = True, present: bool = True
+) -> TableRows:
     """The rows and the problems of a table; see :func:`read_table`.
+
+    Args:
+        path, videos, labels: see there.
+        present: whether the videos must be there.
 
     Raises:
         DataError: the file can't be read, or a column is missing.
@@ -138,7 +161,7 @@ def inspect_table(path: Path, *, videos: Path | None = None, labels: bool = True
     records = read_records(path)
     splits = [name for name in records.columns if name == "split" or _SPLIT.fullmatch(name)]
     ignored = _check_columns(path, records, splits, _REQUIRED if labels else ("video",))
-    reader = _RowReader(_Folder(videos or path.parent), splits, records.decimal_comma, labels)
+    reader = _RowReader(_Folder(videos or path.parent, present), splits, records.decimal_comma, labels)
     rows: list[TableRow] = []
     problems: list[TableProblem] = []
     first_row: dict[tuple[Any, ...], int] = {}
@@ -213,8 +236,8 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
 class _Folder:
     """Finds videos; each is looked for once."""
 
-    def __init__(self, path: Path) -> None:
-        self._root = path.expanduser().absolute()
+    def __init__(self, path: Path, present: bool) -> None:
+        self._root, self._present = path.expanduser().absolute(), present
         self._known: dict[str, tuple[str, Path] | str] = {}
 
     def find(self, value: str) -> tuple[str, Path] | str:
@@ -231,7 +254,7 @@ class _Folder:
             if not path.is_file() and "\\" in value:  # written on Windows
                 other = Path(os.path.normpath(self._root / value.replace("\\", "/")))
                 path = other if other.is_file() else path
-            if not path.is_file():
+            if self._present and not path.is_file():
                 kind = "is a folder" if path.is_dir() else "there is no such video"
                 return f"{kind}, {printable(str(path))}"
         except (OSError, ValueError) as error:  # a name that no file can have
