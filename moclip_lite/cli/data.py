@@ -11,7 +11,6 @@ import typer
 
 from ..errors import DataError
 from ..progress import size_in_words
-from .annotations import list_table
 from .console import ConsoleReporter, err, print_json, print_table
 from .options import (
     Cache,
@@ -26,6 +25,7 @@ from .options import (
     experiment_of,
     session_of,
 )
+from .table import list_table
 
 if TYPE_CHECKING:
     from mv_tools import Recipe

@@ -136,7 +136,7 @@ def require_rows(path: Path, table: TableRows) -> list[TableRow]:
     if table.problems:
         first, count = table.problems[0], len(table.problems)
         more = (
-            f" ({count - 1} more rows have problems; moclip dataset list {path.name} lists them)"
+            f" ({count - 1} more rows have problems; moclip dataset list {path} lists them)"
             if count > 1
             else ""
         )
