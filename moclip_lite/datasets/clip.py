@@ -41,13 +41,21 @@ class Clip:
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of a data set into three disjoint parts; nothing is chosen on `test`."""
+    """One division of a data set into three disjoint parts; nothing is chosen on `test`.
+
+    Attributes:
+        name: unique in a run.
+        train, val, test: the parts.
+        notes: sentences for the user.
+        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this fold.
+    """
 
     name: str
     train: tuple[Clip, ...]
     val: tuple[Clip, ...]
     test: tuple[Clip, ...]
     notes: tuple[str, ...] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "validation": self.val, "test": self.test}
@@ -63,6 +71,15 @@ class Fold:
     def clips(self) -> tuple[Clip, ...]:
         """All clips of the fold: train, validation, test."""
         return self.train + self.val + self.test
+
+    def repeated(self, seed: int) -> Fold:
+        """The fold as one of a run with several seeds."""
+        return replace(self, name=f"{self.name}-seed{seed}", seed=seed)
+
+    @property
+    def division(self) -> str:
+        """Name of the division, which folds of other seeds have in common."""
+        return self.name if self.seed is None else self.name.removesuffix(f"-seed{self.seed}")
 
     def shared_groups(self) -> set[str]:
         """Groups with clips in more than one part."""

@@ -65,7 +65,7 @@ def changed_settings(config: Path, experiment: Experiment) -> str:
 def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that change results, section by section."""
     sections = {name: dict(section) for name, section in settings.items() if name != "cache"}
-    sections["run"] = {name: sections["run"][name] for name in ("seed", "streams")}
+    sections["run"] = {name: sections["run"].get(name) for name in ("seed", "seeds", "streams")}
     for name in _PLACES:
         sections["data"].pop(name, None)
     return sections

@@ -39,7 +39,7 @@ _DECIDING: Final = {
 
 _FOLDS: Final = 5  # of data.protocol=kfold
 
-_STATED: Final = ("protocol", "test_fraction", "val_fraction")
+_STATED: Final = ("protocol", "folds", "test_fraction", "val_fraction")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
