@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "SAME_TIME",
     "Positions",
     "Segment",
     "choose_segments",
@@ -27,7 +28,7 @@ keyframes, wherever they are."""
 
 Indices = npt.NDArray[np.int64]
 
-_SAME_TIME: Final = (
+SAME_TIME: Final = (
     1e-3  # seconds; annotations are rounded to milliseconds, and so are the times of some containers
 )
 
@@ -57,7 +58,7 @@ def pictures_between(begins: npt.NDArray[np.float64], segment: Segment) -> tuple
     Returns:
         (first, stop): positions of the first picture and of the first one behind; equal if no picture appears.
     """
-    first, stop = np.searchsorted(begins, [segment.start - _SAME_TIME, segment.end - _SAME_TIME])
+    first, stop = np.searchsorted(begins, [segment.start - SAME_TIME, segment.end - SAME_TIME])
     return int(first), int(stop)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ...errors import DataError
-from ...sampling import Segment
+from ...sampling import SAME_TIME, Segment
 from ..clip import Clip, VideoDataset, shorten
 from ..segments import LATE_END
 from .rows import TableProblem, TableRow, TableRows, inspect_table, overlaps, require_rows
@@ -125,7 +125,7 @@ def _outside(number: int, segment: Segment, end: float | None) -> TableProblem |
     """What is wrong with a segment of a video of so many seconds."""
     if end is None:
         return None
-    if segment.start >= end:
+    if segment.start >= end - SAME_TIME:
         return TableProblem(
             number, "start", f"{segment.start:.10g} s is behind the video's end at {end:.3f} s"
         )
