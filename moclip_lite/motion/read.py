@@ -18,7 +18,15 @@ from ..sampling import segment_windows
 from .crop_actor import cut, track
 from .settings import MotionSpec
 
-__all__ = ["STEPS", "FieldReader", "MotionClip", "PictureGeometry", "assemble_motion", "read_motion_clip"]
+__all__ = [
+    "STEPS",
+    "FieldReader",
+    "MotionClip",
+    "PictureGeometry",
+    "assemble_motion",
+    "motion_energy",
+    "read_motion_clip",
+]
 
 STEPS: Final = 8
 """Vectors are rounded to 1/STEPS pixel, half a quarter sample."""
@@ -105,6 +113,12 @@ def assemble_motion(
     if spec.crop == "actor":
         stacked = _crop_actor(stacked, pictures, spec.grid)
     return _round(stacked)[position.ravel()].reshape(spec.shape)
+
+
+def motion_energy(motion: npt.NDArray[np.float16]) -> float:
+    """Mean length of the vectors of a motion tensor [..., 2, rows, columns], in its pixels per frame."""
+    fields = motion.astype(np.float32)
+    return float(np.hypot(fields[..., 0, :, :], fields[..., 1, :, :]).mean())
 
 
 def _replace_damaged(

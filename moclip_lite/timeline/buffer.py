@@ -13,16 +13,10 @@ from mv_tools import MotionFrame
 from ..motion.read import FieldReader, PictureGeometry, assemble_motion
 from .model import Floats, WindowModel
 
-__all__ = ["MotionBuffer", "PictureBuffer", "PooledField", "motion_energy"]
+__all__ = ["MotionBuffer", "PictureBuffer", "PooledField"]
 
 Picture = npt.NDArray[np.uint8]
 _MIN_WAITING: Final = 4  # pictures that wait to be encoded, at least
-
-
-def motion_energy(motion: npt.NDArray[np.float16]) -> float:
-    """Mean length of the vectors of a motion tensor, in its pixels per frame."""
-    fields = motion.astype(np.float32)
-    return float(np.hypot(fields[:, :, 0], fields[:, :, 1]).mean())
 
 
 class PooledField(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from .scorer import Window
 
 __all__ = ["FilePictures", "plan_windows", "window_times"]
 
-_TOLERANCE = 1e-6  # seconds; times are sums of fractions
+_TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
 
 Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]

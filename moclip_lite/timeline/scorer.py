@@ -12,9 +12,9 @@ import numpy.typing as npt
 from mv_tools import ArgumentError, MalformedStream, MotionFrame
 from mv_tools.display import Display, Region
 
-from ..motion.read import PictureGeometry
+from ..motion.read import PictureGeometry, motion_energy
 from ..sampling import segment_windows
-from .buffer import MotionBuffer, PictureBuffer, motion_energy
+from .buffer import MotionBuffer, PictureBuffer
 from .model import WindowModel, WindowScore, stream_scores
 
 __all__ = ["STRIDE", "FrameGeometry", "Window", "WindowBuffers", "WindowScorer"]
@@ -23,7 +23,7 @@ STRIDE: Final = 0.25
 """Distance of windows as a share of their length."""
 
 _MAX_PICTURES: Final = 50_000  # in one window: beyond, time stands still
-_TOLERANCE: Final = 1e-6  # seconds; times are sums of fractions
+_TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
 
 
 @dataclass(frozen=True)
