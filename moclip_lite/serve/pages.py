@@ -14,13 +14,11 @@ from .refusal import Refusal
 __all__ = ["add_pages"]
 
 _STATIC: Final = Path(__file__).parent / "static"
+_SCRIPTS: Final = ("api", "app", "dom", "player", "result", "timeline", "vectors")
 _TYPES: Final = {
     "style.css": "text/css",
-    "app.js": "text/javascript",
-    "player.js": "text/javascript",
-    "timeline.js": "text/javascript",
-    "vectors.js": "text/javascript",
     "icon.svg": "image/svg+xml",
+    **{f"{name}.js": "text/javascript" for name in _SCRIPTS},
 }
 _CACHE: Final = {"cache-control": "no-cache"}  # a new version is seen at once
 
@@ -49,12 +47,11 @@ def add_pages(app: FastAPI, token_required: bool) -> None:
 
 def render_docs(openapi: dict[str, Any], token_required: bool) -> str:
     """The description of the interface as one page without scripts."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader
 
     environment = Environment(
         loader=PackageLoader("moclip_lite.serve", "static"),
         autoescape=True,
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, PlainTextResponse, Response
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
@@ -269,32 +268,33 @@ def _add_results(app: FastAPI, services: Services) -> None:
         return job
 
     missing: dict[int | str, dict[str, Any]] = {404: {"model": Problem}, 409: {"model": Problem}}
-    Finished = Annotated[Job, Depends(finished)]  # noqa: N806
 
     @app.get("/api/jobs/{job_id}/result", tags=["results"], response_model=PredictAnswer, responses=missing)
-    def result(job: Finished) -> Response:
+    def result(job_id: str) -> Response:
         """Labels and timeline as JSON; for the page also `video` and `vectors`."""
-        return JSONResponse(json.loads(job.file("result.json").read_bytes()))
+        return FileResponse(finished(job_id).file("result.json"), media_type="application/json")
 
     @app.get("/api/jobs/{job_id}/timeline.{kind}", tags=["results"], responses=missing)
-    def timeline(job: Finished, kind: Literal["csv", "json", "vtt"]) -> Response:
+    def timeline(job_id: str, kind: Literal["csv", "json", "vtt"]) -> Response:
         """The timeline as a file: CSV, JSON or WebVTT."""
+        job = finished(job_id)
         path = _timeline(job, kind)
         _require(path)
         name = f"{PurePath(job.name).stem}.{kind}"
         return FileResponse(path, media_type=_TIMELINE_TYPES[kind], filename=name)
 
     @app.get("/api/jobs/{job_id}/vectors/{chunk}", tags=["results"], responses=missing)
-    def vectors(job: Finished, chunk: int) -> Response:
+    def vectors(job_id: str, chunk: int) -> Response:
         """Motion vectors of a stretch of pictures, binary (format: moclip_lite/serve/child/vectors.py)."""
-        path = job.file(f"vectors-{max(chunk, 0)}.gz")
+        path = finished(job_id).file(f"vectors-{max(chunk, 0)}.gz")
         _require(path)
         headers = {"content-encoding": "gzip", "cache-control": "private, max-age=600"}
         return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
     @app.get("/api/jobs/{job_id}/video", tags=["results"], responses=missing)
-    def video(job: Finished) -> Response:
+    def video(job_id: str) -> Response:
         """What the page plays: the preview, or the file below the root. Uploads are not kept."""
+        job = finished(job_id)
         path = job.file("preview.mp4")
         if not path.is_file():
             if job.upload:
