@@ -210,13 +210,14 @@ async def refusal_response(refusal: Refusal, scope: Scope, receive: Receive, sen
     from starlette.responses import JSONResponse
 
     unread = not scope.get("moclip.body_read", False) and scope["method"] not in _SAFE_METHODS
+    waits = any(key == b"expect" for key, _ in scope["headers"])  # for the answer, before it sends the body
     headers = {**refusal.headers, **({"connection": "close"} if unread else {})}
     response = JSONResponse({"error": refusal.sentence}, refusal.status, headers)
     await send({"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": unread})
     if unread:
         with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-            await asyncio.wait_for(_drain(receive), _LINGER)
+            await asyncio.wait_for(_drain(receive), 0 if waits else _LINGER)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -54,21 +54,19 @@ class RootFiles:
             raise Refusal(404, "there is no such folder below the server's root folder")
         names: list[str] = []
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if len(names) >= _MAX_LISTED:
-                        break
-                    relative = os.path.relpath(os.path.join(folder, entry.name), self.root)
-                    inside = None if entry.name.startswith(".") else self._inside(relative)
-                    if inside is None or not _is_unicode(relative):
-                        continue
-                    if inside.is_dir():
-                        names.append(f"{relative}/")
-                    elif Path(entry.name).suffix.lower() in VIDEO_SUFFIXES and inside.is_file():
-                        names.append(relative)
+            found = os.listdir(folder)
         except OSError as error:
             raise Refusal(404, f"the folder can't be read: {error.strerror}") from error
-        return sorted(names)
+        for entry in sorted(found):
+            relative = str((folder / entry).relative_to(self.root))
+            inside = None if entry.startswith(".") or not _is_unicode(relative) else self._inside(relative)
+            if inside is not None and inside.is_dir():
+                names.append(f"{relative}/")
+            elif inside is not None and Path(entry).suffix.lower() in VIDEO_SUFFIXES and inside.is_file():
+                names.append(relative)
+            if len(names) >= _MAX_LISTED:
+                break
+        return names
 
     def _inside(self, name: str) -> Path | None:
         """The path without links, or None if it leaves the root or can't be resolved."""

@@ -101,11 +101,8 @@ def too_large(limit: int) -> Refusal:
 
 def _check_declared(request: Request, kind: str, settings: ServeSettings, free_bytes: int) -> None:
     """Refuse by the headers alone what need not be read."""
-    declared = request.headers.get("content-length")
-    if declared is None:
-        length = 0
-    else:
-        length = int(declared) if declared.isascii() and declared.isdigit() else -1
+    declared = request.headers.get("content-length", "0")
+    length = int(declared) if declared.isascii() and declared.isdigit() else -1
     if length < 0:
         raise Refusal(400, "Content-Length is not a number")
     if kind == "application/json" and length > _MAX_FIELD:
