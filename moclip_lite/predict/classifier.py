@@ -27,10 +27,13 @@ from ..fusion.features import head_scores
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..motion.scores import batch_motion_scores
+from ..results.calibration import Calibration, read_calibration
 from ..results.run_folder import FoldFolder, RunFolder
 from ..results.trained_on import check_sources
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
+from ..timeline.timeline import Timeline
+from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
 from ..training.checkpoint import weights_digest
 from ..training.device import pick_device
 from .read_file import read_file
@@ -205,6 +208,49 @@ class Classifier:
         rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
         seconds = time.perf_counter() - started
         return Prediction(str(path), rankings[str(stream)], str(stream), rankings, notes, seconds)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Temperatures, thresholds and length of windows from the run's clips; None in folders of older runs.
+
+        Raises:
+            CheckpointError: damaged.
+        """
+        return read_calibration(self._folder.timeline)
+
+    def timeline(
+        self,
+        path: PathLikeStr,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        threshold: float | None = None,
+        progress: TimelineProgress = silent,
+    ) -> Timeline:
+        """Label the parts of a long video.
+
+        Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
+        joined; where no class is sure, or nothing moves for a model that looks at motion, there is no segment.
+        Memory does not grow with the video's length, but for the list of its pictures.
+
+        Args:
+            path: the video.
+            window: seconds; by default the median length of the run's training clips.
+            stride: seconds from one window to the next; by default a quarter of `window`.
+            threshold: calibrated probability from which on a class is sure; by default the run's own.
+            progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
+
+        Returns:
+            Segments (start, end, label, score, scores of each stream) and the windows that they come from.
+
+        Raises:
+            FileNotFoundError: no such file.
+            mv_tools.MotionError: it can't be read.
+            mv_tools.ArgumentError: an option is out of range.
+            CheckpointError: the run does not tell the length of windows and `window` is None.
+        """
+        options = TimelineOptions(window=window, stride=stride, threshold=threshold)
+        return make_timeline(self, Path(path), self.calibration, options, progress)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""

@@ -70,6 +70,7 @@ class FoldFolder:
         self.encoder = path / "encoder.json"
         self.features = path / "features.json"
         self.training = path / "training.json"
+        self.timeline = path / "timeline.json"
 
     @property
     def run_path(self) -> Path:
@@ -153,7 +154,7 @@ class FoldFolder:
             self.path.rmdir()
 
     def _remove_origins(self) -> None:
-        for path in (self.encoder, self.features, self.division):
+        for path in (self.encoder, self.features, self.division, self.timeline):
             path.unlink(missing_ok=True)
 
 
