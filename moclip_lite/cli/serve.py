@@ -32,7 +32,9 @@ def _bytes(text: str) -> int:
 
 def serve(
     model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8000,
     root: Annotated[
         Path | None, typer.Option(help="Folder whose videos may be named by path instead of uploaded.")
@@ -52,7 +54,17 @@ def serve(
     queue: Annotated[int, typer.Option(help="Videos that wait or are analysed.")] = 8,
     per_client: Annotated[int, typer.Option(help="Of those, videos of one client.")] = 4,
     time_limit: Annotated[float, typer.Option(help="Seconds for the analysis of one video.")] = 900.0,
-    keep: Annotated[float, typer.Option(help="Seconds that results are kept after they were last asked for.")] = 900.0,
+    keep: Annotated[
+        float, typer.Option(help="Seconds that results are kept after they were last asked for.")
+    ] = 900.0,
+    window: Annotated[
+        float | None,
+        typer.Option(help="Seconds of a timeline's windows; by default the training clips' median."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
@@ -65,6 +77,7 @@ def serve(
     Example: moclip serve --model runs/x
     """
     from ..serve.server import require_packages, run_server, with_token
+    from ..serve.worker import child_command
 
     require_packages()
     given = {
@@ -93,7 +106,8 @@ def serve(
 
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     try:
-        run_server(settings, str(model), device, overrides, on_ready)
+        command = child_command(str(model), device, overrides, {"window": window, "threshold": threshold})
+        run_server(settings, command, on_ready)
     except KeyboardInterrupt:
         err.print("stopped")
 

@@ -189,7 +189,9 @@ def _same_site(headers: Mapping[str, str], host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or (origin.startswith(("http://", "https://")) and origin.split("://", 1)[1] == host)
+    return origin is None or (
+        origin.startswith(("http://", "https://")) and origin.split("://", 1)[1] == host
+    )
 
 
 def _with_security(headers: Any) -> list[tuple[bytes, bytes]]:

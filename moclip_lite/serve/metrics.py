@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -62,7 +63,10 @@ class Metrics:
             ),
             *self._histogram(),
             *_family(
-                "process_start_time_seconds", "gauge", "Start of the server, Unix time.", [((), self._started)]
+                "process_start_time_seconds",
+                "gauge",
+                "Start of the server, Unix time.",
+                [((), self._started)],
             ),
         ]
         return "\n".join(lines) + "\n"
@@ -79,7 +83,7 @@ class Metrics:
         ]
 
 
-def _family(name: str, kind: str, text: str, values: list[tuple[Labels, float]]) -> list[str]:
+def _family(name: str, kind: str, text: str, values: Sequence[tuple[Labels, float]]) -> list[str]:
     lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
     for labels, value in values:
         inner = ",".join(f'{key}="{_escaped(word)}"' for key, word in labels)

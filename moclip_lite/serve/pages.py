@@ -60,7 +60,11 @@ def render_docs(openapi: dict[str, Any], token_required: bool) -> str:
     own = {name: schema for name, schema in schemas.items() if not name.startswith("HTTPValidation")}
     own.pop("ValidationError", None)
     return environment.get_template("docs.html").render(
-        api=openapi, operations=_operations(openapi), schemas=own, token_required=token_required, dumps=json.dumps
+        api=openapi,
+        operations=_operations(openapi),
+        schemas=own,
+        token_required=token_required,
+        dumps=json.dumps,
     )
 
 

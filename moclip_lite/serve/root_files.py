@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 from typing import Final
@@ -54,7 +53,7 @@ class RootFiles:
             raise Refusal(404, "there is no such folder below the server's root folder")
         names: list[str] = []
         try:
-            found = os.listdir(folder)
+            found = [entry.name for entry in folder.iterdir()]
         except OSError as error:
             raise Refusal(404, f"the folder can't be read: {error.strerror}") from error
         for entry in sorted(found):

@@ -103,7 +103,9 @@ class Services:
 
     def _named(self, path: str) -> Path:
         if self.root is None:
-            raise Refusal(403, "this server takes uploads only; start it with --root DIR to name files by path")
+            raise Refusal(
+                403, "this server takes uploads only; start it with --root DIR to name files by path"
+            )
         return self.root.find(path)
 
 
@@ -203,7 +205,9 @@ def _status(services: Services, job: Job) -> dict[str, Any]:
     if job.state == "done":
         base = f"/api/jobs/{job.id}"
         links = {"result": f"{base}/result"}
-        links |= {kind: f"{base}/timeline.{kind}" for kind in _TIMELINE_TYPES if _timeline(job, kind).is_file()}
+        links |= {
+            kind: f"{base}/timeline.{kind}" for kind in _TIMELINE_TYPES if _timeline(job, kind).is_file()
+        }
         if not job.upload or job.file("preview.mp4").is_file():
             links["video"] = f"{base}/video"
         if job.file("vectors-0.gz").is_file():
@@ -246,7 +250,9 @@ def _add_jobs(app: FastAPI, services: Services) -> None:
         response.headers["location"] = f"/api/jobs/{job.id}"
         return _status(services, job)
 
-    @app.get("/api/jobs/{job_id}", tags=["analysis"], response_model=JobStatus, responses={404: {"model": Problem}})
+    @app.get(
+        "/api/jobs/{job_id}", tags=["analysis"], response_model=JobStatus, responses={404: {"model": Problem}}
+    )
     async def job_status(job_id: str) -> Any:
         """State and progress of a job."""
         return _status(services, services.jobs.find(job_id))

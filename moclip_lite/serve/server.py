@@ -7,16 +7,17 @@ import errno
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from ..errors import ConfigError, MoclipError
 from .settings import ServeSettings
-from .worker import Worker, child_command
+from .worker import Worker
 from .workplace import Workplace
 
 __all__ = ["require_packages", "run_server", "with_token"]
 
-_GRACE = 3  # seconds for open connections at the end
-_BACKLOG = 128
+_GRACE: Final = 3  # seconds for open connections at the end
+_BACKLOG: Final = 128
 
 
 def require_packages() -> None:
@@ -77,19 +78,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run_server(
-    settings: ServeSettings,
-    model: str,
-    device: str,
-    overrides: Sequence[str],
-    on_ready: Callable[[str, dict[str, object]], None],
+    settings: ServeSettings, command: Sequence[str], on_ready: Callable[[str, dict[str, Any]], None]
 ) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
         settings: with the token that :func:`with_token` gives.
-        model: run folder.
-        device: "auto", "cpu" or "cuda".
-        overrides: "section.key=value".
+        command: of the analysing process, see :func:`moclip_lite.serve.worker.child_command`.
         on_ready: receives the address and what is known of the model, before the first request.
 
     Raises:
@@ -99,7 +94,7 @@ def run_server(
     """
     listener = bind(settings.host, settings.port)
     try:
-        asyncio.run(_serve(settings, listener, child_command(model, device, overrides), on_ready))
+        asyncio.run(_serve(settings, listener, command, on_ready))
     finally:
         listener.close()
 
@@ -108,7 +103,7 @@ async def _serve(
     settings: ServeSettings,
     listener: socket.socket,
     command: Sequence[str],
-    on_ready: Callable[[str, dict[str, object]], None],
+    on_ready: Callable[[str, dict[str, Any]], None],
 ) -> None:
     import uvicorn
 

@@ -259,5 +259,3 @@ class _Form:
         if len(value) > _MAX_FIELD:
             raise Refusal(413, f"the field {self._field!r} is longer than {_MAX_FIELD} bytes")
         self._fields[self._field] = value
-
-

@@ -32,10 +32,19 @@ _USER_ERRORS: Final = {
 }
 
 
-def child_command(model: str, device: str, overrides: Sequence[str]) -> list[str]:
-    """The command line of the analysing process for a run folder."""
-    arguments = json.dumps({"model": model, "device": device, "overrides": list(overrides)})
-    return [sys.executable, "-m", "moclip_lite.serve.child", arguments]
+def child_command(
+    model: str, device: str, overrides: Sequence[str], windows: Mapping[str, float | None]
+) -> list[str]:
+    """The command line of the analysing process.
+
+    Args:
+        model: run folder.
+        device: "auto", "cpu" or "cuda".
+        overrides: "section.key=value".
+        windows: arguments of :meth:`moclip_lite.Classifier.timeline`, None for the run's own.
+    """
+    arguments = {"model": model, "device": device, "overrides": list(overrides), "windows": dict(windows)}
+    return [sys.executable, "-m", "moclip_lite.serve.child", json.dumps(arguments)]
 
 
 class Worker:

@@ -35,7 +35,9 @@ def root(tmp_path: Path) -> RootFiles:
     return RootFiles(folder)
 
 
-@pytest.mark.parametrize("name", ["clip.mp4", "./clip.mp4", "sub/other.MKV", "sub//other.MKV", "in.mp4", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["clip.mp4", "./clip.mp4", "sub/other.MKV", "sub//other.MKV", "in.mp4", "notes.txt"]
+)
 def test_files_inside_are_found(name: str, root: RootFiles) -> None:
     assert root.find(name).is_relative_to(root.root)
 

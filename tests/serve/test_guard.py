@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -51,7 +50,14 @@ def test_names_of_this_machine_are_served(host: str, server: Serving) -> None:
     assert server.client.get("/healthz", headers={"host": host}).status_code == 200
 
 
-HOSTS = ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "192.168.0.5", "localhost@evil.example", "[x"]
+HOSTS = [
+    "evil.example",
+    "evil.example:8000",
+    "127.0.0.1.evil.example",
+    "192.168.0.5",
+    "localhost@evil.example",
+    "[x",
+]
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -67,7 +73,12 @@ def test_a_request_without_a_single_host_is_refused(server: Serving) -> None:
 
 
 def test_names_of_a_reachable_server(closed: Serving) -> None:
-    for host, status in (("10.1.2.3:8000", 200), ("videos.example", 200), ("videos.example.", 200), ("evil.example", 421)):
+    for host, status in (
+        ("10.1.2.3:8000", 200),
+        ("videos.example", 200),
+        ("videos.example.", 200),
+        ("evil.example", 421),
+    ):
         response = closed.client.get("/api/about", headers={"host": host, **BEARER})
         assert response.status_code == status, host
 
@@ -101,7 +112,12 @@ def test_own_posts_are_served(server: Serving) -> None:
 
 
 PRIVATE = ["/api/about", "/api/files", "/api/jobs/x", "/api/jobs/x/result", "/api/jobs/x/video", "/metrics"]
-WRONG = [{}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}, {"cookie": "moclip_0=wrong"}]
+WRONG = [
+    {},
+    {"authorization": "Bearer wrong"},
+    {"authorization": f"Basic {TOKEN}"},
+    {"cookie": "moclip_0=wrong"},
+]
 
 
 @pytest.mark.parametrize("headers", WRONG, ids=str)
@@ -143,11 +159,18 @@ def test_weak_tokens_are_refused(token: str) -> None:
 
 def test_which_addresses_are_this_machine_alone() -> None:
     local = {"127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST"}
-    assert {host for host in (*local, "0.0.0.0", "::", "10.0.0.1", "example.org") if is_loopback(host)} == local
+    assert {
+        host for host in (*local, "0.0.0.0", "::", "10.0.0.1", "example.org") if is_loopback(host)
+    } == local
 
 
 def test_the_pages_ask_nothing_of_other_servers(server: Serving) -> None:
-    for path in ("/", "/docs", "/static/style.css", *(f"/static/{n}.js" for n in ("app", "result", "vectors", "timeline"))):
+    for path in (
+        "/",
+        "/docs",
+        "/static/style.css",
+        *(f"/static/{n}.js" for n in ("app", "result", "vectors", "timeline")),
+    ):
         text = server.client.get(path).text.replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text
         assert "https://" not in text

@@ -181,7 +181,9 @@ def test_a_process_that_is_killed_is_started_again(server: Serving) -> None:
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: process.returncode is not None)
     assert server.client.post("/api/predict", content=b"fine").status_code == 200
-    restarts = [line for line in metrics(server).splitlines() if line.startswith("moclip_worker_restarts_total ")]
+    restarts = [
+        line for line in metrics(server).splitlines() if line.startswith("moclip_worker_restarts_total ")
+    ]
     assert int(restarts[0].split()[1]) >= 1
 
 
@@ -213,7 +215,7 @@ def test_the_task_names_the_bounds(tmp_path: Path) -> None:
     """The analysing process judges length and size of pictures, so it must be told."""
     seen = tmp_path / "task.json"
     code = (
-        "import sys; print('{\"ready\": {\"model\": \"m\", \"labels\": [], \"streams\": [], \"warnings\": []}}', flush=True);"
+        'import sys; print(\'{"ready": {"model": "m", "labels": [], "streams": [], "warnings": []}}\', flush=True);'
         f"open({str(seen)!r}, 'w').write(sys.stdin.readline())"
     )
     command = [stub_command()[0], "-c", code]

@@ -30,7 +30,9 @@ def test_a_form_the_bytes_or_a_path(server: Serving) -> None:
     (server.folder.parent / "clip.mp4").write_bytes(b"fine")
     answers = [
         server.client.post("/api/predict", files={"file": ("clip.mp4", b"fine")}),
-        server.client.post("/api/predict?name=clip.mp4", content=b"fine", headers={"content-type": "video/mp4"}),
+        server.client.post(
+            "/api/predict?name=clip.mp4", content=b"fine", headers={"content-type": "video/mp4"}
+        ),
         server.client.post("/api/predict", json={"path": "clip.mp4"}),
         server.client.post("/api/predict", files={"path": (None, "clip.mp4"), "top_k": (None, "3")}),
     ]
@@ -120,7 +122,11 @@ BROKEN = {
     "an unknown key": ("Content-Type: application/json\n", b'{"file": "x"}', 400),
     "deep JSON": ("Content-Type: application/json\n", b"[" * 4000, 400),
     "long JSON": ("Content-Type: application/json\n", b" " * 5000, 413),
-    "a long field": (MULTIPART, b'--b\r\nContent-Disposition: form-data; name="path"\r\n\r\n' + b"x" * 5000, 413),
+    "a long field": (
+        MULTIPART,
+        b'--b\r\nContent-Disposition: form-data; name="path"\r\n\r\n' + b"x" * 5000,
+        413,
+    ),
     "top_k": ("Content-Type: application/json\n", b'{"path": "x", "top_k": 0}', 400),
 }
 

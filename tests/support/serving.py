@@ -58,7 +58,9 @@ class Serving:
 
     def left(self) -> list[str]:
         """Files and folders of jobs."""
-        return sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.name != "lock")
+        return sorted(
+            p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.name != "lock"
+        )
 
     def raw(self, head: str, body: bytes = b"") -> bytes:
         """Send bytes as they are and read what comes until the server closes."""

@@ -84,10 +84,17 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     if classifier.motion is not None:
         streams.append("motion")
     name = run.resolve().name
-    return classifier, {"model": name, "labels": list(classifier.labels), "streams": streams, "warnings": warnings}
+    return classifier, {
+        "model": name,
+        "labels": list(classifier.labels),
+        "streams": streams,
+        "warnings": warnings,
+    }
 
 
-def _carry_out(classifier: Classifier, channel: Channel, task: dict[str, Any]) -> None:
+def _carry_out(
+    classifier: Classifier, channel: Channel, task: dict[str, Any], windows: dict[str, float | None]
+) -> None:
     """Analyse one video and answer."""
     from ...datasets.clip_errors import CLIP_ERRORS, sentence_of
     from ..refusal import Refusal
@@ -96,7 +103,7 @@ def _carry_out(classifier: Classifier, channel: Channel, task: dict[str, Any]) -
     path = task["video"]
     try:
         values = {**task, "video": Path(path), "folder": Path(task["folder"])}
-        Analysis(classifier, Task(**values), channel.progress).run()
+        Analysis(classifier, Task(**values), channel.progress, windows).run()
         channel.send(done={})
     except Refusal as error:
         channel.send(failed={"status": error.status, "sentence": error.sentence})
@@ -112,8 +119,9 @@ def main() -> None:
     channel, lines = Channel(), _lines()
     _restrict()
     set_thread_policy()
+    arguments = json.loads(sys.argv[1])
     try:
-        classifier, about = _load(json.loads(sys.argv[1]))
+        classifier, about = _load(arguments)
     except (MoclipError, OSError) as error:
         from ...datasets.clip_errors import sentence_of
 
@@ -126,7 +134,7 @@ def main() -> None:
         limit = task.pop("time_limit")
         if hasattr(signal, "alarm"):
             signal.alarm(int(limit) + _SPARE)  # ends the process even within a library
-        _carry_out(classifier, channel, task)
+        _carry_out(classifier, channel, task, arguments.get("windows", {}))
         if hasattr(signal, "alarm"):
             signal.alarm(0)
 

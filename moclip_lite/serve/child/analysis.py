@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from mv_tools import MotionDecoder, MotionError, NoMotionVectors
 from mv_tools.source import Source
 
+from ...errors import CheckpointError
 from ...predict.classifier import Classifier, Prediction
-from ...storage.files import write_json
+from ...storage.files import write_json, write_text
 from ..refusal import Refusal
 from .preview import make_preview, player_start, plays_in_browsers
 from .vectors import write_vectors
@@ -59,12 +60,14 @@ class Analysis:
         classifier: the model.
         task: what to do.
         on_progress: receives stage, steps done, steps in all.
+        windows: arguments of :meth:`Classifier.timeline`: window, stride and threshold, None for the run's own.
         notes: what the reader of the page should know.
     """
 
     classifier: Classifier
     task: Task
     on_progress: OnProgress
+    windows: Mapping[str, float | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> None:
@@ -117,7 +120,20 @@ class Analysis:
             )
 
     def _timeline(self) -> dict[str, Any] | None:
-        return None
+        """Write the timeline's downloads; None, with a note, where windows of unknown length can't be laid."""
+        options = {name: value for name, value in self.windows.items() if value is not None}
+        try:
+            timeline = self.classifier.timeline(self.task.video, progress=self.on_progress, **options)
+        except CheckpointError as error:
+            self.notes.append(f"no timeline: {error}")
+            return None
+        timeline = replace(timeline, path=self.task.name)
+        self.notes += timeline.notes
+        value = timeline.to_json()
+        write_text(self.task.folder / "timeline.csv", timeline.to_csv())
+        write_text(self.task.folder / "timeline.vtt", timeline.to_vtt())
+        write_json(self.task.folder / "timeline.json", value)
+        return value
 
     def _page(self) -> dict[str, Any]:
         """What the page needs beside the labels."""

@@ -16,10 +16,7 @@ from mv_tools.source import Source, open_video
 __all__ = ["make_preview", "player_start", "plays_in_browsers"]
 
 _SHORT_SIDE: Final = 480
-_PLAYABLE: Final = {
-    "mp4": frozenset(("h264", "av1", "vp9")),
-    "webm": frozenset(("vp8", "vp9", "av1")),
-}
+_PLAYABLE: Final = {"mp4": frozenset(("h264", "av1", "vp9")), "webm": frozenset(("vp8", "vp9", "av1"))}
 _PIXELS: Final = frozenset(("yuv420p", "yuvj420p"))
 _TOLERANCE: Final = 0.002  # seconds; Matroska's times are whole milliseconds
 
@@ -43,7 +40,7 @@ def _is_webm(source: Source) -> bool:
 
 def player_start(source: Source) -> float:
     """Time of the stream that players call zero: the earliest of all streams, sound included."""
-    with source.open() as container:
+    with source.open(packets_only=True) as container:
         return 0.0 if container.start_time is None else float(container.start_time) / av.time_base
 
 
