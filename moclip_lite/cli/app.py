@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from ..parallel.threads import set_thread_policy
-from . import ablate, cache, compare, convert, data, experiment, export, mv, predict, search, table, videotext
+from . import (
+    ablate,
+    cache,
+    compare,
+    convert,
+    data,
+    experiment,
+    export,
+    mv,
+    predict,
+    search,
+    serve,
+    table,
+    videotext,
+)
 from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
@@ -47,6 +61,7 @@ app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
 app.command()(export.export)
+app.command()(serve.serve)
 
 
 def _print_version(requested: bool) -> None:
