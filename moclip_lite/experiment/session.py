@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..appearance.settings import no_text
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.clip import with_groups
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import read_prompts
 from ..datasets.splits import checked
 from ..errors import ConfigError
+from ..fusion.registry import NEED_TEXT
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
@@ -107,6 +109,7 @@ class Session:
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
+            self._refuse_text()
             read_prompts(self.experiment.clip.prompts).check(self.labels)  # refused before the work
             folds = divide(self.dataset, data, seed, self.cache)
         else:
@@ -123,6 +126,20 @@ class Session:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
         return folds
+
+    def _refuse_text(self) -> None:
+        """Refuse what needs text where the image encoder has none.
+
+        Raises:
+            ConfigError: zero-shot or such a head is asked for.
+        """
+        clip, streams, head = self.experiment.clip, self.experiment.run.streams, self.experiment.fusion.head
+        if clip.has_text:
+            return
+        if "zero_shot" in streams:
+            raise ConfigError(no_text(clip.model))
+        if "fusion" in streams and head in NEED_TEXT:
+            raise ConfigError(f"fusion.head={head} starts from text; {no_text(clip.model)}")
 
     def _say_division(self, file: FeatureFile) -> None:
         if file.origin is not None and (division := file.origin.division):
