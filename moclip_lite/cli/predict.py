@@ -104,7 +104,7 @@ def predict(
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast(EngineName, engine))
+    classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:
         reporter.say(classifier.engine_note)
     for warning in classifier.warnings:
