@@ -53,6 +53,10 @@ class LateAverage(Head):
             weights = pool_weights(scores.double().cpu().numpy(), labels.cpu().numpy())
             self.weights.copy_(torch.from_numpy(weights))
 
+    def take_calibration(self, other: Head) -> None:
+        assert isinstance(other, LateAverage)
+        self.weights.copy_(other.weights)
+
 
 def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Fit the weights of streams in a logarithmic opinion pool to held-out clips.

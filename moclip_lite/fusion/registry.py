@@ -22,6 +22,7 @@ HEADS: Final = {
     "film": ("film", "FiLM"),
     "gated_sum": ("gated_sum", "GatedSum"),
     "late_average": ("late_average", "LateAverage"),
+    "linear_pool": ("linear_pool", "LinearPool"),
     "logistic_regression": ("logistic_regression", "LinearProbe"),
     "low_rank_bilinear": ("low_rank_bilinear", "LowRankBilinear"),
     "modality_dropout": ("modality_dropout", "ModalityDropout"),
