@@ -19,7 +19,7 @@ MOST_FOLDS: Final = 10
 class FusionSettings(Settings):
     """The head on both features."""
 
-    head: str = Field("concat_mlp", description="a name of moclip_lite.fusion.list_heads()")
+    head: str = Field("linear_pool", description="a name of moclip_lite.fusion.list_heads()")
     hidden: int = Field(512, ge=1, description="width of the hidden layer")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     standardize: bool = Field(True, description="scale features by statistics of the training clips")
