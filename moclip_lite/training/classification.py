@@ -42,6 +42,7 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[Row], None] = lambda row: None,
+    validates: bool = True,
 ) -> FitResult:
     """Train a classifier, and leave the weights of the best validation epoch in it.
 
@@ -56,6 +57,7 @@ def fit(
         device: where to train.
         checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`; rows have epoch, loss,
             val_loss, accuracy and lr.
+        validates: False keeps the weights of the last epoch, and never asks the feed to validate.
     """
     loop = LoopSettings(
         epochs=settings.epochs,
@@ -64,7 +66,7 @@ def fit(
         patience=settings.patience,
         save_at_epoch=_SAVE_EVERY,
     )
-    task = _Classification(model, feed, settings, device)
+    task = _Classification(model, feed, settings, device, validates)
     return train(task, loop, device=device, checkpoint=checkpoint, fingerprint=fingerprint, on_epoch=on_epoch)
 
 
@@ -78,10 +80,11 @@ def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Ten
 class _Classification(Task[Batch]):
     """Cross-entropy with label smoothing and mixup; mixed precision on GPUs."""
 
-    validates = True
-
-    def __init__(self, model: nn.Module, feed: Feed, settings: TrainSettings, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, feed: Feed, settings: TrainSettings, device: torch.device, validates: bool
+    ) -> None:
         self.network, self.feed, self.settings, self.device = model, feed, settings, device
+        self.validates = validates
         self.mixing = np.random.default_rng(0)  # seeded in each epoch
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -127,6 +130,8 @@ class _Classification(Task[Batch]):
         total, count = 0.0, 0
         for loss, size in losses:
             total, count = total + loss * size, count + size
+        if not self.validates:
+            return {"loss": agree([total / max(count, 1)])[0]}
         accuracy, val_loss = self.feed.validate(self.network) if share().leads else (0.0, 0.0)
         accuracy, val_loss, mean = agree((accuracy, val_loss, total / max(count, 1)))
         return {"loss": mean, "val_loss": val_loss, "accuracy": accuracy}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from ..settings import Settings
 
-__all__ = ["TrainSettings"]
+__all__ = ["REFIT_CLIPS", "TrainSettings"]
+
+REFIT_CLIPS: Final = 2000
+"""Training and validation clips up to which ``refit=auto`` trains twice: with more, a fifth of them changes little."""
 
 
 class TrainSettings(Settings):
@@ -30,6 +33,8 @@ class TrainSettings(Settings):
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
+        refit: train again on training and validation clips together, as long as validation found best; "auto" does so
+            up to :data:`REFIT_CLIPS` of them.
     """
 
     epochs: int = Field(60, ge=1)
@@ -46,3 +51,8 @@ class TrainSettings(Settings):
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     mixup: float = Field(0.0, ge=0)
+    refit: bool | Literal["auto"] = Field("auto")
+
+    def refits(self, clips: int) -> bool:
+        """Whether to train again on this number of training and validation clips."""
+        return clips <= REFIT_CLIPS if self.refit == "auto" else self.refit
