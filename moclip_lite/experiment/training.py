@@ -37,6 +37,7 @@ from ..training.checkpoint import Sources, load_arrays, load_weights, read_descr
 from ..training.classification import Feed, fit
 from ..training.device import seed_all
 from ..training.loop import FitResult
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .session import Session
@@ -191,6 +192,7 @@ class TrainedModels:
             view=view,
             segments=min(experiment.motion.train_segments, experiment.motion.segments),
             batch=experiment.train_motion.batch,
+            balance=experiment.train_motion.balance,
             seed=experiment.run.seed,
             part=part,
             loaders=loaders,
@@ -222,9 +224,10 @@ class TrainedModels:
 
     def _train_now(self, stage: _Stage, module: nn.Module, feed: Feed, settings: TrainSettings) -> FitResult:
         session, state = self.session, stage.folder.state(stage.name)
+        epochs = plan_epochs(settings, feed.steps).epochs
 
         def on_epoch(row: dict[str, float]) -> None:
-            session.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, settings.epochs)
+            session.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, epochs)
 
         train: Callable[..., FitResult] = fit_head if isinstance(module, Head) else fit
         result = train(
@@ -237,7 +240,7 @@ class TrainedModels:
             fingerprint=stage.fingerprint,
             on_epoch=on_epoch,
         )
-        session.reporter.progress(f"train {stage.name}", settings.epochs, settings.epochs)
+        session.reporter.progress(f"train {stage.name}", epochs, epochs)
         if share().leads:
             stage.save(module, result)
             stage.share(module, result, session.cache)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..parallel.ranks import SINGLE, Share
-from ..training.batches import accuracy_and_loss, batches
+from ..training.batches import accuracy_and_loss, batches, count_batches
 from ..training.classification import Batch
 from .base import Head
 from .tables import FeatureTable
@@ -37,6 +37,11 @@ class HeadFeed:
     ) -> None:
         self._train, self._val = _as_seen(head, train), _as_seen(head, val)
         self._batch, self._seed, self._part = batch, seed, part
+
+    @property
+    def steps(self) -> int:
+        """Batches of a pass over the training clips."""
+        return count_batches(len(self._train.labels), self._batch, 2 * self._part.world)
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, in an order that depends on (seed, epoch)."""
