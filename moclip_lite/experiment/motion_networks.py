@@ -21,6 +21,7 @@ from ..parallel.ranks import SINGLE, Share, share
 from ..results.run_folder import PARTS, PRETRAINED, SELECTION, FoldFolder
 from ..streams import Stream
 from ..training.device import seed_all
+from ..training.schedule import lasting
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .stages import Stage, Trainer
@@ -50,7 +51,7 @@ class MotionNetworks:
     def __init__(self, features: FoldFeatures, folder: FoldFolder, trainer: Trainer) -> None:
         self._features, self._folder, self._trainer = features, folder, trainer
         self._session = features.session
-        self._epochs = 0  # of the first network, once it is trained
+        self._epochs = self._steps = 0  # of the first network, once it is trained; steps of a pass
         self._first: LeftOut | None = None
 
     @property
@@ -98,14 +99,14 @@ class MotionNetworks:
         result = self._trainer.train(stage, network, feed, settings)
         if stage.name != Stream.MOTION:
             self._trainer.record(Stream.MOTION, result)  # curves show the training that was validated
-        self._epochs = result.best_epoch + 1
+        self._epochs, self._steps = result.best_epoch + 1, feed.steps
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
         self._first = LeftOut(network.to(self._session.device), names)
         return network
 
     def _train_again(self, name: str, clips: Sequence[Clip]) -> MotionNet:
         """Train as long as the first network on other clips, without validation."""
-        chosen = self._settings.model_copy(update={"epochs": self._epochs})
+        chosen = lasting(self._settings, self._steps, self._epochs)
         names = [clip.name for clip in clips]
         stage = self._stage(name, "motion again", self._epochs, names)
         network = self._new()
@@ -128,9 +129,7 @@ class MotionNetworks:
             return
         val = self._moving("val") or self._moving("train")
         plain = RandomView(flip=0, min_side=1, speed=1)
-        windows = MaskedFeed(
-            feed, self._feed(val, val, SINGLE, plain, loaders=0), self._features.seed
-        )
+        windows = MaskedFeed(feed, self._feed(val, val, SINGLE, plain, loaders=0), self._features.seed)
         short = {"epochs": motion.pretrain_epochs, "mixup": 0.0, "label_smoothing": 0.0}
         self._trainer.train(pretraining, masked, windows, self._settings.model_copy(update=short))
 
@@ -172,6 +171,7 @@ class MotionNetworks:
             view=view or RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
             segments=min(motion.train_segments, motion.segments),
             batch=experiment.train_motion.batch,
+            balance=experiment.train_motion.balance,
             seed=features.seed,
             part=part,
             loaders=experiment.run.loaders if loaders is None else loaders,

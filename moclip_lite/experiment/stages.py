@@ -24,6 +24,7 @@ from ..storage.cache import FeatureCache
 from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
 from ..training.classification import Feed, fit
 from ..training.loop import FitResult, Row
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .session import Session
 
@@ -112,7 +113,7 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)
 
-        return self._train(stage, network, run, settings.epochs)
+        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
 
     def train_head(
         self, stage: Stage, head: Head, feed: HeadFeed, settings: TrainSettings, every: FeatureTable | None
@@ -122,7 +123,7 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit_head(head, feed, settings, every=every, **arguments)
 
-        result = self._train(stage, head, run, settings.epochs)
+        result = self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
         self._result.training[stage.name] |= head.choices()
         return result
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..parallel.ranks import SINGLE, Share
-from ..training.batches import accuracy_and_loss, batches
+from ..training.batches import accuracy_and_loss, batches, count_batches
 from ..training.classification import Batch
 from .base import Head
 from .tables import FeatureTable, Split
@@ -50,6 +50,11 @@ class HeadFeed:
     def of_all(self, head: Head, table: FeatureTable) -> HeadFeed:
         """A feed of these clips in place of the training clips."""
         return HeadFeed(head, table, table, self._batch, self._seed, self._part)
+
+    @property
+    def steps(self) -> int:
+        """Batches of a pass over the training clips."""
+        return count_batches(len(self._train.labels), self._batch, 2 * self._part.world)
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, in an order that depends on (seed, epoch)."""

@@ -12,6 +12,7 @@ import torch
 from ..parallel.ranks import agree, share, share_weights
 from ..training.classification import fit
 from ..training.loop import FitResult, Row
+from ..training.schedule import lasting
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
@@ -62,7 +63,7 @@ def fit_head(
     )
     if every is not None:
         start.restandardize(every)
-        chosen = settings.model_copy(update={"epochs": result.best_epoch + 1})
+        chosen = lasting(settings, feed.steps, result.best_epoch + 1)
         again = fit(start, feed.of_all(start, every), chosen, seed=seed, device=device, validates=False)
         start.take_calibration(head)
         head.load_state_dict(start.state_dict())
