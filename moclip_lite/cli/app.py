@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from ..parallel.threads import set_thread_policy
-from . import ablate, cache, compare, convert, data, experiment, export, mv, predict, search, videotext
+from . import ablate, cache, compare, convert, data, experiment, export, mv, predict, search, table, videotext
 from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(mv.app, name="mv")
+data.app.command("import")(table.import_table)
 app.add_typer(data.app, name="dataset")
 app.add_typer(data.extract_app, name="extract")
 app.add_typer(experiment.train_app, name="train")

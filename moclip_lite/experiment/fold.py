@@ -78,8 +78,8 @@ class FoldPass:
         tokens: Mapping[str, Floats] = {}
         file = self.session.feature_file
         if file is not None:
-            self.features.network_digest = file.network_digest(self.features.fold.name)
-            tokens = file.motion_of(self.features.fold.name)
+            self.features.network_digest = file.network_digest(self.features.fold.division)
+            tokens = file.motion_of(self.features.fold.division)
         elif Stream.MOTION in streams or Stream.FUSION in streams:
             motion = self.motion(parts)
             tokens = {} if motion is None else motion.tokens

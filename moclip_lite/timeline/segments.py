@@ -60,6 +60,7 @@ def join_windows(
     *,
     threshold: float | None = None,
     penalty: float = SWITCH_PENALTY,
+    shortest: float = 0.0,
 ) -> list[Segment]:
     """Segments from the scores of windows, which may have gaps between them.
 
@@ -69,6 +70,7 @@ def join_windows(
         calibration: of the run.
         threshold: in place of the calibration's.
         penalty: of a change of label, see :data:`SWITCH_PENALTY`.
+        shortest: seconds; a shorter segment is given up, and its time goes to what is next best there.
     """
     if not scores:
         return []
@@ -87,9 +89,30 @@ def join_windows(
         answers.add(score, answer)
     evidence = _log_odds(answers.mean()) - _log_odds(limits.mean())
     evidence[limits.weights == 0] = _log_odds(np.zeros(1))  # no window there
-    path = best_path(np.concatenate([np.zeros((len(evidence), 1)), evidence], axis=1), penalty)
+    evidence = np.concatenate([np.zeros((len(evidence), 1)), evidence], axis=1)
+    path = _without_short(evidence, bins.edges, penalty, shortest)
     means = {name: sums.mean() for name, sums in streams.items()}
     return _segments(path, bins.edges, answers.mean(), means, labels)
+
+
+def _without_short(
+    evidence: npt.NDArray[np.float64], edges: Times, penalty: float, shortest: float
+) -> npt.NDArray[np.int64]:
+    """The best path without segments shorter than `shortest` seconds: their labels are ruled out there, and the
+    path is chosen again."""
+    evidence = evidence.copy()
+    while True:
+        path = best_path(evidence, penalty)
+        bounds = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+        short = [
+            (first, stop)
+            for first, stop in itertools.pairwise(bounds)
+            if path[first] and edges[stop] - edges[first] < shortest - _SAME_TIME
+        ]
+        if not short:
+            return path
+        for first, stop in short:
+            evidence[first:stop, path[first]] = -np.inf
 
 
 def _log_odds(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
