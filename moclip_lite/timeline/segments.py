@@ -3,7 +3,7 @@
 Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows that
 cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path through
 "none" and the classes with the largest sum of evidence, where each change of label costs a penalty (the Viterbi
-algorithm with a Potts model). The evidence for a class is the logarithm of its odds over the odds of the threshold,
+algorithm with a Potts model). Segments shorter than half a window are then given up. The evidence for a class is the logarithm of its odds over the odds of the threshold,
 so that a class at the threshold is as good as "none", whose evidence is 0.
 """
 
@@ -21,14 +21,15 @@ from ..streams import Stream
 from .model import WindowScore
 from .timeline import NONE, Segment, TimelineWindow
 
-__all__ = ["SWITCH_PENALTY", "best_path", "join_windows", "timeline_window"]
+__all__ = ["SHORTEST", "SWITCH_PENALTY", "best_path", "join_windows", "timeline_window"]
 
-SWITCH_PENALTY: Final = 2.0
-"""Cost of a change of label, in nats: a label that holds for a single bin must have exp(4) times the odds of its
-neighbours'."""
+SWITCH_PENALTY: Final = 0.5
+"""Cost of a change of label, in nats of the odds."""
+
+SHORTEST: Final = 0.5
+"""Least length of a segment as a share of the windows': shorter ones are the ends of two others."""
 
 _SAME_TIME: Final = 1e-3  # seconds
-_POWER: Final = 2  # of a window's weight
 _FLOOR: Final = 1e-3  # least distance of probabilities from 0 and 1: one bin alone decides nothing
 
 Times = npt.NDArray[np.float64]
@@ -60,7 +61,7 @@ def join_windows(
     *,
     threshold: float | None = None,
     penalty: float = SWITCH_PENALTY,
-    shortest: float = 0.0,
+    shortest: float | None = None,
 ) -> list[Segment]:
     """Segments from the scores of windows, which may have gaps between them.
 
@@ -70,11 +71,14 @@ def join_windows(
         calibration: of the run.
         threshold: in place of the calibration's.
         penalty: of a change of label, see :data:`SWITCH_PENALTY`.
-        shortest: seconds; a shorter segment is given up, and its time goes to what is next best there.
+        shortest: seconds; a shorter segment is given up, and its time goes to what is next best there. By default
+            half of the median window.
     """
     if not scores:
         return []
     bins = _Bins(scores)
+    if shortest is None:
+        shortest = SHORTEST * float(np.median([score.end - score.start for score in scores]))
     limits, answers = bins.sums(1), bins.sums(len(labels))
     streams = {name: bins.sums(len(labels)) for name in sorted({n for score in scores for n in score.scores})}
     fallback = calibration.of(next(iter(streams), "")).threshold
@@ -145,7 +149,7 @@ class _Sums:
         """Add a window's values."""
         first, stop = np.searchsorted(self._bins.centres, (window.start, window.end))
         middle, half = (window.start + window.end) / 2, max((window.end - window.start) / 2, _SAME_TIME)
-        weights = np.maximum(1 - np.abs(self._bins.centres[first:stop] - middle) / half, _SAME_TIME) ** _POWER
+        weights = np.maximum(1 - np.abs(self._bins.centres[first:stop] - middle) / half, _SAME_TIME)
         self.weights[first:stop] += weights
         self._values[first:stop] += weights[:, None] * row
 
