@@ -74,6 +74,11 @@ class MotionStream:
             start codes; None for a stream with start codes that holds its parameter sets.
         order: "presentation", or "decode", in which `index` and `frame_index` count decoding order.
         display: how pictures are shown; by default upright, with the stream's sample aspect ratio.
+        first_index: where `index`, `decode_index` and `frame_index` begin, to continue another stream's.
+
+    Attributes:
+        size: (width, height) of the coded picture after cropping on the right and below, in samples; None before
+            the first picture.
 
     Raises:
         ArgumentError: another codec or order.
@@ -95,6 +100,7 @@ class MotionStream:
         *,
         order: Order = "presentation",
         display: Display | None = None,
+        first_index: int = 0,
     ) -> None:
         if codec not in NATIVE_CODECS:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
@@ -110,9 +116,12 @@ class MotionStream:
         self._period: int | None = None
         self._held: list[tuple[ParsedFrame, ParsedPicture]] = []  # until the PicOrderCnt interval is known
         self._last_given: ParsedFrame | None = None
-        self._frame_index = -1
+        self._frame_index = first_index - 1
+        self._first = first_index
+        self.size: tuple[int, int] | None = None
         self._ended = False
-        self._packets = self._decoded = self._presented = self._given = self._hidden = 0
+        self._packets = self._presented = self._hidden = 0
+        self._decoded = self._given = first_index
 
     def push(self, packet: bytes, pts_seconds: float | None = None) -> list[MotionFrame]:
         """Take the next packet in decoding order; return the frames that are now known.
@@ -172,7 +181,7 @@ class MotionStream:
         gate = self._gate
         return StreamStatistics(
             packets=self._packets,
-            frames=self._given,
+            frames=self._given - self._first,
             losses=gate.losses,
             skipped=gate.skipped,
             before_first=gate.before_first,
@@ -180,6 +189,11 @@ class MotionStream:
             hidden=self._hidden,
             waiting=gate.waiting,
         )
+
+    @property
+    def next_index(self) -> int:
+        """Behind all indices given out so far."""
+        return max(self._given, self._decoded, self._frame_index + 1)
 
     @property
     def notes(self) -> list[str]:
@@ -211,6 +225,8 @@ class MotionStream:
         if not info.output:
             self._hidden += 1
             return frames
+        left, top, width, height = info.frame_cropping
+        self.size = left + width, top + height
         limit, coded = info.max_reorder, _codes_reordering(info)
         frame = self._frame
         if frame is not None and frame.number == info.frame:
