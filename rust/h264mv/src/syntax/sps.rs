@@ -2,8 +2,8 @@
 
 use bitstream::{BitReader, Malformed};
 
-use crate::error::{Error, Result};
 use crate::syntax::vui::Vui;
+use bitstream::{Error, Result};
 
 /// Profiles whose SPS carries chroma_format_idc and the fields after it.
 const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
