@@ -103,7 +103,12 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
         raise DataError(f"fold {result.fold}: no stream can be trained on these clips")
     if Stream.FUSION in streams:
         streams.add(Stream.MOTION_HEAD)
-    return streams | _appearance_controls(streams)
+    controls = _appearance_controls(streams)
+    if Stream.ZERO_SHOT in controls and not features.session.experiment.clip.has_text:
+        model = features.session.experiment.clip.model
+        result.notes.append(f"zero-shot is left out: {model} has no text encoder")
+        controls -= {Stream.ZERO_SHOT}
+    return streams | controls
 
 
 def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) -> set[Stream]:

@@ -89,7 +89,7 @@ def read_motion_clip(
     if not len(moving):
         zeros = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
         return MotionClip(*zeros, empty=True, codec=codec, notes=tuple(decoder.notes))
-    indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
+    indices = moving[segment_windows(len(moving), spec.segments, spec.frames, spec.stride)]
     fields: dict[int, npt.NDArray[np.float32]] = {}
     predicted = False
     for frame, field in _fields(decoder, spec, set(indices.ravel().tolist())):
@@ -229,10 +229,10 @@ def _fields(
 ) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float32]]]:
     """Pooled and scaled fields of some pictures; damaged ones are left out."""
     reader = FieldReader(spec, decoder.metadata)
-    accumulated = spec.field == "accumulated"
-    frames = (
-        _accumulated_pictures(decoder, pictures) if accumulated else decoder.iter_frames_at(sorted(pictures))
-    )
+    if spec.field == "accumulated":
+        frames = _accumulated_pictures(decoder, pictures)
+    else:
+        frames = decoder.iter_frames_at(sorted(pictures))
     for frame in frames:
         field = reader.read(frame)
         if frame.index in pictures:

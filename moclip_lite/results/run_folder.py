@@ -22,12 +22,35 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = ["PRETRAINED", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
+__all__ = [
+    "ONNX_FOLDER",
+    "PARTS",
+    "PRETRAINED",
+    "SELECTION",
+    "STAGES",
+    "FoldFolder",
+    "RunFolder",
+    "fold_name",
+]
 
 PRETRAINED: Final = "motion_pretrained"
 """The training of the motion network's encoder on masked motion."""
 
-STAGES: Final = (PRETRAINED, *(stream for stream in Stream if stream is not Stream.ZERO_SHOT))
+ONNX_FOLDER: Final = "onnx"
+"""Folder of the networks as ONNX files, for prediction without PyTorch."""
+
+SELECTION: Final = "motion_selection"
+"""The motion network of the training clips alone, where the one that answers was trained on validation clips too."""
+
+PARTS: Final = tuple(f"motion_part{number}" for number in range(1, 11))
+"""Motion networks that were trained without a part of the training clips, for scores of these clips."""
+
+STAGES: Final = (
+    PRETRAINED,
+    SELECTION,
+    *PARTS,
+    *(stream for stream in Stream if stream is not Stream.ZERO_SHOT),
+)
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""
 
 _DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
@@ -123,7 +146,7 @@ class FoldFolder:
         for pattern in (*_RESULTS, _DRAFTS):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
-        for name in ("figures", "tensorboard"):
+        for name in ("figures", "tensorboard", ONNX_FOLDER):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def set_weights_aside(self) -> None:
