@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError
+from ..fusion.registry import LINEAR
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
 from ..settings import Settings, UserPath, refuse_repeats
@@ -40,6 +41,9 @@ class RunSettings(Settings):
 
     dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights and training")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        (), max_length=100, description="repeat everything with each of these; results are pooled"
+    )
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
     threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
@@ -53,7 +57,12 @@ class RunSettings(Settings):
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )
 
-    _streams_once = field_validator("streams")(refuse_repeats)
+    _streams_once = field_validator("streams", "seeds")(refuse_repeats)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds to run with."""
+        return self.seeds or (self.seed,)
 
 
 class CacheSettings(Settings):
@@ -88,8 +97,10 @@ class Experiment(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def head_of(self, stream: Stream) -> str:
-        """Name of the head of a stream: a setting for the fusion, fixed for the controls."""
-        return stream.head or self.fusion.head
+        """Name of the head of a stream: a setting for the fusion; the controls beside a linear one are linear."""
+        if stream.head is None:
+            return self.fusion.head
+        return LINEAR[stream.head] if self.fusion.head == "linear_pool" else stream.head
 
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:
@@ -131,7 +142,7 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
         update={
             "run": experiment.run.model_copy(update={"dir": _absolute(experiment.run.dir)}),
             "data": data.model_copy(
-                update={"root": _absolute(data.root), "splits_dir": _absolute(data.splits_dir)}
+                update={name: _absolute(getattr(data, name)) for name in ("root", "table", "splits_dir")}
             ),
             "cache": experiment.cache.model_copy(update={"dir": _absolute(experiment.cache.dir)}),
             "clip": clip.model_copy(

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..appearance.settings import no_text
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.clip import with_groups
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import read_prompts
+from ..datasets.settings import DataSettings
 from ..datasets.splits import checked
 from ..errors import ConfigError
+from ..fusion.registry import NEED_TEXT
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
@@ -106,19 +109,25 @@ class Session:
         Raises:
             DataError: too few clips or groups.
         """
-        data, seed, file = self.experiment.data, self.experiment.run.seed, self.feature_file
+        data, file = self.experiment.data, self.feature_file
         trained = set(self.experiment.run.streams) != {"zero_shot"}
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
+            self._refuse_text()
             read_prompts(self.experiment.clip.prompts).check(self.labels)  # refused before the work
-            folds = divide(self.dataset, data, seed, self.cache)
         else:
-            folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
             self._say_division(file)
+        folds = self._divisions(data)
         digests = self.content_digests if trained and file is None else {}
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
-        share = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
+        share = (
+            None
+            if data.protocol in ("leave-one-group-out", "kfold")
+            else 0.0
+            if official
+            else data.test_fraction
+        )
         folds = [
             checked(fold, self.labels, digests, test_fraction=share, shared=data.shared_groups)
             for fold in folds
@@ -127,6 +136,31 @@ class Session:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
         return folds
+
+    def _divisions(self, data: DataSettings) -> list[Fold]:
+        """The divisions of each seed of the run."""
+        seeds, file, folds = self.experiment.run.all_seeds, self.feature_file, []
+        for seed in seeds:
+            if file is None:
+                divided = divide(self.dataset, data, seed, self.cache)
+            else:
+                divided = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
+            folds += [fold.repeated(seed) for fold in divided] if len(seeds) > 1 else divided
+        return folds
+
+    def _refuse_text(self) -> None:
+        """Refuse what needs text where the image encoder has none.
+
+        Raises:
+            ConfigError: zero-shot or such a head is asked for.
+        """
+        clip, streams, head = self.experiment.clip, self.experiment.run.streams, self.experiment.fusion.head
+        if clip.has_text:
+            return
+        if "zero_shot" in streams:
+            raise ConfigError(no_text(clip.model))
+        if "fusion" in streams and head in NEED_TEXT:
+            raise ConfigError(f"fusion.head={head} starts from text; {no_text(clip.model)}")
 
     def _say_division(self, file: FeatureFile) -> None:
         if file.origin is not None and (division := file.origin.division):

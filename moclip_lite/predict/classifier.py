@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -18,9 +19,12 @@ from ..engine.base import Engine, EngineName, Floats
 from ..engine.choose import open_engine
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
+from ..results.calibration import Calibration, read_calibration
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
+from ..timeline.timeline import Timeline
+from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]
@@ -54,6 +58,7 @@ class Classifier:
     """A trained run folder, ready to label files.
 
     Attributes:
+        folder: the run folder.
         experiment: the configuration.
         labels: class names.
         engine: computes the networks.
@@ -66,9 +71,14 @@ class Classifier:
     """
 
     def __init__(
-        self, experiment: Experiment, labels: Sequence[str], engine: Engine, engine_note: str = ""
+        self,
+        folder: RunFolder,
+        experiment: Experiment,
+        labels: Sequence[str],
+        engine: Engine,
+        engine_note: str = "",
     ) -> None:
-        self.experiment, self.labels = experiment, tuple(labels)
+        self.folder, self.experiment, self.labels = folder, experiment, tuple(labels)
         self.engine, self.engine_note = engine, engine_note
 
     @classmethod
@@ -104,7 +114,7 @@ class Classifier:
         if experiment.data.kind == "features":
             raise CheckpointError(_explain_features(folder))
         labels = folder.read_labels()
-        return cls(experiment, labels, *open_engine(folder, experiment, labels, engine))
+        return cls(folder, experiment, labels, *open_engine(folder, experiment, labels, engine))
 
     @property
     def motion(self) -> Engine | None:
@@ -187,6 +197,49 @@ class Classifier:
         rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
         seconds = time.perf_counter() - started
         return Prediction(str(path), rankings[str(stream)], str(stream), rankings, notes, seconds)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Temperatures, thresholds and length of windows from the run's clips; None in folders of older runs.
+
+        Raises:
+            CheckpointError: damaged.
+        """
+        return read_calibration(self.folder.timeline)
+
+    def timeline(
+        self,
+        path: PathLikeStr,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        threshold: float | None = None,
+        progress: TimelineProgress = silent,
+    ) -> Timeline:
+        """Label the parts of a long video.
+
+        Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
+        joined; where no class is sure, or nothing moves for a model that looks at motion, there is no segment.
+        Memory does not grow with the video's length, but for the list of its pictures.
+
+        Args:
+            path: the video.
+            window: seconds; by default the median length of the run's training clips.
+            stride: seconds from one window to the next; by default a quarter of `window`.
+            threshold: calibrated probability from which on a class is sure; by default the run's own.
+            progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
+
+        Returns:
+            Segments (start, end, label, score, scores of each stream) and the windows that they come from.
+
+        Raises:
+            FileNotFoundError: no such file.
+            mv_tools.MotionError: it can't be read.
+            mv_tools.ArgumentError: an option is out of range.
+            CheckpointError: the run does not tell the length of windows and `window` is None.
+        """
+        options = TimelineOptions(window=window, stride=stride, threshold=threshold)
+        return make_timeline(self, Path(path), self.calibration, options, progress)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
