@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from ..parallel.threads import set_thread_policy
-from . import ablate, cache, compare, convert, data, experiment, export, mv, predict, search, videotext
+from . import (
+    ablate,
+    cache,
+    compare,
+    convert,
+    data,
+    experiment,
+    export,
+    mv,
+    predict,
+    search,
+    table,
+    tune,
+    videotext,
+)
 from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
@@ -31,12 +45,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(mv.app, name="mv")
+data.app.command("import")(table.import_table)
 app.add_typer(data.app, name="dataset")
 app.add_typer(data.extract_app, name="extract")
 app.add_typer(experiment.train_app, name="train")
 app.add_typer(cache.app, name="cache")
 for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):
     app.command()(command)
+app.command()(tune.tune)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
 app.command()(compare.compare)

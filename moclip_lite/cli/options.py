@@ -34,7 +34,10 @@ __all__ = [
 ]
 
 Source: TypeAlias = Annotated[
-    Path, typer.Argument(help="An experiment's YAML file, a folder of class folders, or a run folder.")
+    Path,
+    typer.Argument(
+        help="An experiment's YAML file, a folder of class folders, an annotation table, or a run folder."
+    ),
 ]
 Sets: TypeAlias = Annotated[
     list[str] | None,
@@ -76,11 +79,12 @@ def experiment_of(
     """Configuration of a source with overrides; options by name win over --set.
 
     Args:
-        source: YAML file, folder of class folders, run folder, or None for the defaults.
+        source: YAML file, folder of class folders, annotation table, run folder, or None for the defaults.
         sets: values of ``--set``.
         named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
     """
+    from ..datasets.table.records import SUFFIXES
     from ..experiment.config import load_experiment
     from ..results.run_folder import FoldFolder
 
@@ -95,6 +99,9 @@ def experiment_of(
             overrides.append(f"run.dir={_quoted(source)}")
     elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
+    elif source is not None and source.suffix.lower() in SUFFIXES:
+        path = None
+        overrides += ["data.kind=table", f"data.table={_quoted(source)}"]
     overrides += sets or []
     return load_experiment(path, [*overrides, *overrides_of(named), *forced])
 

@@ -81,10 +81,11 @@ class FoldPass:
         tokens: Mapping[str, Floats] = {}
         file = self.session.feature_file
         if file is not None:
-            self.features.network_digest = file.network_digest(self.features.fold.name)
-            tokens = file.motion_of(self.features.fold.name)
+            self.features.network_digest = file.network_digest(self.features.fold.division)
+            tokens = file.motion_of(self.features.fold.division)
         elif Stream.MOTION in streams or Stream.FUSION in streams:
-            motion = self.motion(parts)
+            for_heads = any(Source.MOTION_NETWORK in stream.sources for stream in streams)
+            motion = self.motion(parts if for_heads else (self.part,))
             tokens = {} if motion is None else motion.tokens
             if motion is not None and Stream.MOTION in streams:
                 self.result.tests[Stream.MOTION] = self._motion_tests(motion)

@@ -21,6 +21,7 @@ from ..parallel.ranks import SINGLE, Share, share
 from ..results.run_folder import PARTS, PRETRAINED, SELECTION, FoldFolder
 from ..streams import Stream
 from ..training.device import seed_all
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .stages import Stage, Trainer
@@ -50,7 +51,7 @@ class MotionNetworks:
     def __init__(self, features: FoldFeatures, folder: FoldFolder, trainer: Trainer) -> None:
         self._features, self._folder, self._trainer = features, folder, trainer
         self._session = features.session
-        self._epochs = 0  # of the first network, once it is trained
+        self._passes = 0  # over the clips, of the first network once it is trained
         self._first: LeftOut | None = None
 
     @property
@@ -80,7 +81,7 @@ class MotionNetworks:
         assert self._first is not None
         networks = [self._first]
         train = self._features.clips("train", motion=True)
-        for name, part in zip(PARTS, parts_of(train, parts, self._session.experiment.run.seed), strict=False):
+        for name, part in zip(PARTS, parts_of(train, parts, self._features.seed), strict=False):
             names = frozenset(clip.name for clip in part)
             rest = [clip for clip in (*self._moving("train"), *self._moving("val")) if clip.name not in names]
             if rest:
@@ -98,16 +99,16 @@ class MotionNetworks:
         result = self._trainer.train(stage, network, feed, settings)
         if stage.name != Stream.MOTION:
             self._trainer.record(Stream.MOTION, result)  # curves show the training that was validated
-        self._epochs = result.best_epoch + 1
+        self._passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
         self._first = LeftOut(network.to(self._session.device), names)
         return network
 
     def _train_again(self, name: str, clips: Sequence[Clip]) -> MotionNet:
         """Train as long as the first network on other clips, without validation."""
-        chosen = self._settings.model_copy(update={"epochs": self._epochs})
+        chosen = self._settings.model_copy(update={"epochs": self._passes})
         names = [clip.name for clip in clips]
-        stage = self._stage(name, "motion again", self._epochs, names)
+        stage = self._stage(name, "motion again", self._passes, names)
         network = self._new()
         if self._session.experiment.motion.pretrain_epochs:
             self._stage(PRETRAINED, PRETRAINED).load(
@@ -128,9 +129,7 @@ class MotionNetworks:
             return
         val = self._moving("val") or self._moving("train")
         plain = RandomView(flip=0, min_side=1, speed=1)
-        windows = MaskedFeed(
-            feed, self._feed(val, val, SINGLE, plain, loaders=0), self._session.experiment.run.seed
-        )
+        windows = MaskedFeed(feed, self._feed(val, val, SINGLE, plain, loaders=0), self._features.seed)
         short = {"epochs": motion.pretrain_epochs, "mixup": 0.0, "label_smoothing": 0.0}
         self._trainer.train(pretraining, masked, windows, self._settings.model_copy(update=short))
 
@@ -140,13 +139,13 @@ class MotionNetworks:
 
     def _new(self) -> MotionNet:
         """An untrained network; the same at each call."""
-        seed_all(self._session.experiment.run.seed)
+        seed_all(self._features.seed)
         return build_motion_net(self._session.experiment.motion, len(self._features.labels))
 
     def _stage(self, name: str, kind: str, *more: object) -> Stage:
         experiment = self._session.experiment
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
-        made_from = (experiment.motion.model_dump(mode="json"), settings, experiment.run.seed)
+        made_from = (experiment.motion.model_dump(mode="json"), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         return Stage(name, self._folder, fingerprint, self._features.labels)
 
@@ -172,7 +171,8 @@ class MotionNetworks:
             view=view or RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
             segments=min(motion.train_segments, motion.segments),
             batch=experiment.train_motion.batch,
-            seed=experiment.run.seed,
+            balance=experiment.train_motion.balance,
+            seed=features.seed,
             part=part,
             loaders=experiment.run.loaders if loaders is None else loaders,
         )

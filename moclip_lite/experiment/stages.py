@@ -24,6 +24,7 @@ from ..storage.cache import FeatureCache
 from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
 from ..training.classification import Feed, fit
 from ..training.loop import FitResult, Row
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .session import Session
 
@@ -98,10 +99,11 @@ class Trainer:
     Args:
         session: the experiment.
         result: of the fold; histories and wall times go there.
+        seed: of the fold's trainings.
     """
 
-    def __init__(self, session: Session, result: FoldResult) -> None:
-        self._session, self._result = session, result
+    def __init__(self, session: Session, result: FoldResult, seed: int) -> None:
+        self._session, self._result, self._seed = session, result, seed
 
     def train(
         self, stage: Stage, network: nn.Module, feed: Feed, settings: TrainSettings, validates: bool = True
@@ -111,7 +113,7 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)
 
-        return self._train(stage, network, run, settings.epochs)
+        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
 
     def train_head(
         self, stage: Stage, head: Head, feed: HeadFeed, settings: TrainSettings, every: FeatureTable | None
@@ -121,7 +123,7 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit_head(head, feed, settings, every=every, **arguments)
 
-        result = self._train(stage, head, run, settings.epochs)
+        result = self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
         self._result.training[stage.name] |= head.choices()
         return result
 
@@ -161,7 +163,7 @@ class Trainer:
 
         result = run(
             {
-                "seed": session.experiment.run.seed,
+                "seed": self._seed,
                 "device": session.device,
                 "checkpoint": state,
                 "fingerprint": stage.fingerprint,

@@ -43,7 +43,7 @@ class TrainedModels:
         self.features, self.folder = features, folder
         self.result = FoldResult(features.fold.name, notes=list(features.fold.notes))
         self.session: Session = features.session
-        self._trainer = Trainer(self.session, self.result)
+        self._trainer = Trainer(self.session, self.result, features.seed)
         self._networks: MotionNetworks | None = None
 
     def motion_network(self) -> MotionNet:
@@ -62,7 +62,7 @@ class TrainedModels:
             clips: those of the tables.
         """
         experiment, features = self.session.experiment, self.features
-        fusion, settings, seed = experiment.fusion, experiment.train_head, experiment.run.seed
+        fusion, settings, seed = experiment.fusion, experiment.train_head, features.seed
         seed_all(seed)
         dims = tables["train"].motion.shape[-1], tables["train"].appearance.shape[-1]
         name = experiment.head_of(stream)

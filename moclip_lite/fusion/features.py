@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..parallel.ranks import SINGLE, Share
-from ..training.batches import accuracy_and_loss, batches
+from ..training.batches import accuracy_and_loss, batches, count_batches
 from ..training.classification import Batch
 from .base import Head
 from .tables import FeatureTable, Split
@@ -46,6 +46,16 @@ class HeadFeed:
         self._train, self._val = _as_seen(head, train), _as_seen(head, val)
         self._further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in further]
         self._batch, self._seed, self._part = batch, seed, part
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Of the training clips, int64 [N]."""
+        return np.asarray(self._train.labels.numpy(), np.int64)
+
+    @property
+    def steps(self) -> int:
+        """Batches of a pass over the training clips."""
+        return count_batches(len(self._train.labels), self._batch, 2 * self._part.world)
 
     def of_all(self, head: Head, table: FeatureTable) -> HeadFeed:
         """A feed of these clips in place of the training clips."""

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field, field_validator
 
 from ..settings import Settings
-from ..training.settings import TrainSettings
+from ..training.settings import Balance, Precision, TrainSettings
 from .registry import check_head
 
 __all__ = ["MOST_FOLDS", "FusionSettings", "HeadTrainSettings"]
@@ -30,9 +30,13 @@ class FusionSettings(Settings):
 class HeadTrainSettings(TrainSettings):
     """Training of heads on cached features."""
 
+    epochs: int | None = Field(60, ge=1)
     batch: int = Field(64, ge=2)
     lr: float = Field(1e-3, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    average: float = Field(0.0, ge=0, le=1)
+    balance: Balance = Field("none")
+    precision: Precision = Field("float32")
     cross_fit: int = Field(
         0,
         ge=0,

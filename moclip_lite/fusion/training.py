@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from ..parallel.ranks import agree, share, share_weights
+from ..training.batches import uneven
 from ..training.classification import fit
 from ..training.loop import FitResult, Row
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
@@ -48,6 +50,8 @@ def fit_head(
         The result of the first fit, whose validation figures are of clips that it was not fitted to.
     """
     if head.closed_form:
+        labels = feed.labels
+        head.balanced = settings.balance == "classes" or (settings.balance == "auto" and uneven(labels))
         return _solve(head, feed, device, every)
     start = copy.deepcopy(head)
     result = fit(
@@ -62,7 +66,8 @@ def fit_head(
     )
     if every is not None:
         start.restandardize(every)
-        chosen = settings.model_copy(update={"epochs": result.best_epoch + 1})
+        passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
+        chosen = settings.model_copy(update={"epochs": passes})
         again = fit(start, feed.of_all(start, every), chosen, seed=seed, device=device, validates=False)
         start.take_calibration(head)
         head.load_state_dict(start.state_dict())

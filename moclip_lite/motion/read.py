@@ -13,7 +13,8 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import Accumulator, MotionDecoder, MotionFrame, flow, inter_mask, pool, remove_camera_motion
 
-from ..sampling import segment_windows
+from ..datasets.segments import motion_pictures
+from ..sampling import Segment, segment_windows
 from .crop_actor import cut, track
 from .settings import MotionSpec
 
@@ -46,7 +47,9 @@ class MotionClip:
     notes: tuple[str, ...] = ()
 
 
-def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionClip:
+def read_motion_clip(
+    source: Path | MotionDecoder, spec: MotionSpec, segment: Segment | None = None
+) -> MotionClip:
     """Read the motion of a clip.
 
     Keyframes have no motion: the windows cover the other pictures. A damaged picture is replaced by the nearest
@@ -55,11 +58,12 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     Args:
         source: the file, read on one thread, or a MotionDecoder of it that skips damage.
         spec: windows, grid and kind of field.
+        segment: the part of the file that the windows cover; None for all of it.
 
     Raises:
         FileNotFoundError: no such file.
-        mv_tools.MotionError: the file is cut short, most of the pictures are damaged, or the codec has
-            no vectors.
+        mv_tools.MotionError: the file is cut short, most of the pictures are damaged, the codec has no vectors, or
+            no picture appears in the segment.
     """
     if isinstance(source, MotionDecoder):
         decoder = source
@@ -69,11 +73,14 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]
+    if segment is not None:
+        inside = motion_pictures(decoder, segment)
+        moving = moving[np.searchsorted(moving, inside.start) : np.searchsorted(moving, inside.stop)]
     codec = decoder.metadata.codec
     if not len(moving):
         zeros = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
         return MotionClip(*zeros, empty=True, codec=codec, notes=tuple(decoder.notes))
-    indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
+    indices = moving[segment_windows(len(moving), spec.segments, spec.frames, spec.stride)]
     fields: dict[int, npt.NDArray[np.float32]] = {}
     predicted = False
     for frame, field in _fields(decoder, spec, set(indices.ravel().tolist())):
@@ -85,8 +92,11 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     if spec.crop == "actor":
         stacked = _crop_actor(stacked, pictures, spec.grid)
     motion = _round(stacked)[position.ravel()].reshape(spec.shape)
-    if decoder.guessed:
-        notes.append(f"{len(decoder.guessed)} sampled pictures refer to lost ones: distances are guessed")
+    if segment is not None and decoder.times is None:
+        notes.append("the file has no times: the pictures of its segment were counted by the frame rate")
+    guessed = np.intersect1d(decoder.guessed, indices)  # the decoder may have read other segments before
+    if len(guessed):
+        notes.append(f"{len(guessed)} sampled pictures refer to lost ones: distances are guessed")
     return MotionClip(motion, indices, not predicted, codec, (*decoder.notes, *notes))
 
 
@@ -102,7 +112,8 @@ def _replace_damaged(
     damaged = sampled[~np.isin(sampled, list(usable))]
     if not len(damaged):
         return indices, []
-    reason = next((damage.message for damage in decoder.damaged), "they could not be read")
+    reasons = {damage.index: damage.message for damage in reversed(decoder.damaged)}
+    reason = next((reasons[i] for i in damaged.tolist() if i in reasons), "they could not be read")
     problem = f"{len(damaged)} of {len(sampled)} sampled pictures are damaged ({reason})"
     if 2 * len(damaged) > len(sampled):
         raise mv_tools.MalformedStream(f"{decoder.source.name}: {problem}")
@@ -150,7 +161,7 @@ def _fields(
 
     if spec.field == "accumulated":
         accumulator = Accumulator()
-        for frame in decoder:
+        for frame in _accumulated_pictures(decoder, pictures):
             total = accumulator.push(frame)
             if frame.index in pictures:
                 yield frame, to_grid(total) * scale
@@ -161,3 +172,9 @@ def _fields(
             mask = to_grid(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
             field = remove_camera_motion(field, mask)
         yield frame, field * scale
+
+
+def _accumulated_pictures(decoder: MotionDecoder, pictures: Collection[int]) -> Iterator[MotionFrame]:
+    """The pictures that motion is summed over: from the keyframe before the first chosen one to the last one."""
+    keyframes = [i for i in decoder.keyframe_indices() if i <= min(pictures)]
+    return decoder.iter_frames_at(range(keyframes[-1] if keyframes else 0, max(pictures) + 1))

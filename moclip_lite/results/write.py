@@ -114,7 +114,7 @@ def write_results(run: RunFolder, metrics: Metrics, results: Sequence[FoldResult
         folds = [fold for fold, part in parts for _ in part.clips]
         _write_predictions(run.predictions(stream), tests, folds, labels)
     finished = read_run(run, metrics)
-    clips = {clip.name: clip.path for r in results for tests in r.tests.values() for clip in tests.clips}
+    clips = {clip.name: clip for r in results for tests in r.tests.values() for clip in tests.clips}
     write_report(finished, clips)
     write_events(finished)
     write_json(run.metrics, metrics.to_json())
