@@ -96,9 +96,7 @@ class MotionNetworks:
         feed = self._feed(train, val or train, share())
         if motion.pretrain_epochs:
             self._pretrain(network, stage, feed)
-        result = self._trainer.train(stage, network, feed, settings)
-        if stage.name != Stream.MOTION:
-            self._trainer.record(Stream.MOTION, result)  # curves show the training that was validated
+        result = self._trainer.train(stage, network, feed, settings, records=Stream.MOTION)
         self._passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
         self._first = LeftOut(network.to(self._session.device), names)

@@ -106,14 +106,31 @@ class Trainer:
         self._session, self._result, self._seed = session, result, seed
 
     def train(
-        self, stage: Stage, network: nn.Module, feed: Feed, settings: TrainSettings, validates: bool = True
+        self,
+        stage: Stage,
+        network: nn.Module,
+        feed: Feed,
+        settings: TrainSettings,
+        records: str | None = None,
+        validates: bool = True,
     ) -> FitResult:
-        """Train a network; without validation its last weights are kept."""
+        """Train a network; without validation its last weights are kept.
+
+        Args:
+            stage, network, feed, settings: the training.
+            records: name of its history, the stage's by default.
+            validates: see :func:`moclip_lite.training.classification.fit`.
+        """
 
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)
 
-        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
+        result = self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
+        if validates:
+            self.record(records or stage.name, result)
+        else:
+            self._result.seconds[f"train_{stage.name}_again"] = result.seconds
+        return result
 
     def train_head(
         self, stage: Stage, head: Head, feed: HeadFeed, settings: TrainSettings, every: FeatureTable | None
@@ -124,12 +141,15 @@ class Trainer:
             return fit_head(head, feed, settings, every=every, **arguments)
 
         result = self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
+        self.record(stage.name, result)
         self._result.training[stage.name] |= head.choices()
         return result
 
     def record(self, name: str, result: FitResult) -> None:
         """Keep history and wall time of a training."""
-        self._result.training[name] = dict(vars(result))
+        self._result.training[name] = {
+            key: value for key, value in vars(result).items() if key != "val_scores"
+        }
         self._result.seconds[f"train_{name}"] = result.seconds
 
     def _train(
@@ -150,7 +170,6 @@ class Trainer:
                 self._session.reporter.say(f"{stage.name}: already trained{_validation(result)}")
             else:
                 result = self._train_now(stage, module, run, epochs)
-        self.record(stage.name, result)
         return result
 
     def _train_now(

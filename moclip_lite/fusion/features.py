@@ -75,6 +75,10 @@ class HeadFeed:
         head.calibrate(val.motion, val.appearance, val.labels)
         return accuracy_and_loss(head_scores(head, val), val.labels.numpy())
 
+    def val_scores(self, head: Head) -> list[list[float]]:
+        """Class probabilities of the validation clips."""
+        return [[round(float(value), 6) for value in row] for row in head_scores(head, self._val)]
+
     def refit(self, head: Head) -> None:
         """Fit a head in closed form again, to the training clips of this feed."""
         head.refit(self._train)

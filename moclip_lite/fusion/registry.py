@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import ConfigError
 
-__all__ = ["CONTROLS", "HEADS", "LINEAR", "check_head", "list_heads"]
+__all__ = ["CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "check_head", "list_heads"]
 
 CONTROLS: Final = (
     "appearance_one_frame",
@@ -48,6 +48,9 @@ HEADS: Final = {
     "residual_adapter": ("residual_adapter", "ResidualAdapter"),
 }
 """Name -> (module, class)."""
+
+NEED_TEXT: Final = ("residual_adapter",)
+"""Heads that start from text embeddings of the class names (``Head.from_text``)."""
 
 
 def list_heads() -> list[str]:

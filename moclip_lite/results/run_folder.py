@@ -22,10 +22,22 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = ["PARTS", "PRETRAINED", "SELECTION", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
+__all__ = [
+    "ONNX_FOLDER",
+    "PARTS",
+    "PRETRAINED",
+    "SELECTION",
+    "STAGES",
+    "FoldFolder",
+    "RunFolder",
+    "fold_name",
+]
 
 PRETRAINED: Final = "motion_pretrained"
 """The training of the motion network's encoder on masked motion."""
+
+ONNX_FOLDER: Final = "onnx"
+"""Folder of the networks as ONNX files, for prediction without PyTorch."""
 
 SELECTION: Final = "motion_selection"
 """The motion network of the training clips alone, where the one that answers was trained on validation clips too."""
@@ -81,6 +93,7 @@ class FoldFolder:
         self.encoder = path / "encoder.json"
         self.features = path / "features.json"
         self.training = path / "training.json"
+        self.timeline = path / "timeline.json"
 
     @property
     def run_path(self) -> Path:
@@ -133,7 +146,7 @@ class FoldFolder:
         for pattern in (*_RESULTS, _DRAFTS):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
-        for name in ("figures", "tensorboard"):
+        for name in ("figures", "tensorboard", ONNX_FOLDER):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def set_weights_aside(self) -> None:
@@ -164,7 +177,7 @@ class FoldFolder:
             self.path.rmdir()
 
     def _remove_origins(self) -> None:
-        for path in (self.encoder, self.features, self.division):
+        for path in (self.encoder, self.features, self.division, self.timeline):
             path.unlink(missing_ok=True)
 
 
