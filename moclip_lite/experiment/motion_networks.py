@@ -7,7 +7,7 @@ far motion can be trusted. Heads choose what must be chosen on features of clips
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
 from ..motion.pretrain import MaskedFeed, MaskedMotion
 from ..parallel.ranks import SINGLE, Share, share
-from ..results.run_folder import PARTS, PRETRAINED, SELECTION, FoldFolder
+from ..results.run_folder import PRETRAINED, FoldFolder
 from ..streams import Stream
 from ..training.device import seed_all
 from ..training.schedule import plan_epochs
@@ -27,6 +27,12 @@ from .features import FoldFeatures
 from .stages import Stage, Trainer
 
 __all__ = ["LeftOut", "MotionNetworks", "parts_of"]
+
+_SELECTION: Final = "motion_selection"
+"""The motion network of the training clips alone, where the one that answers was trained on validation clips too."""
+
+_PART: Final = "motion_part"
+"""Motion networks that were trained without a part of the training clips, for scores of these clips."""
 
 
 class LeftOut(NamedTuple):
@@ -81,17 +87,19 @@ class MotionNetworks:
         assert self._first is not None
         networks = [self._first]
         train = self._features.clips("train", motion=True)
-        for name, part in zip(PARTS, parts_of(train, parts, self._features.seed), strict=False):
+        for number, part in enumerate(parts_of(train, parts, self._features.seed), start=1):
             names = frozenset(clip.name for clip in part)
             rest = [clip for clip in (*self._moving("train"), *self._moving("val")) if clip.name not in names]
             if rest:
-                networks.append(LeftOut(self._train_again(name, rest).to(self._session.device), names))
+                networks.append(
+                    LeftOut(self._train_again(f"{_PART}{number}", rest).to(self._session.device), names)
+                )
         return networks
 
     def _train_first(self) -> MotionNet:
         """Train on the training clips, after masked pre-training if the settings say so."""
         motion, settings = self._session.experiment.motion, self._settings
-        network, stage = self._new(), self._stage(SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
+        network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
         feed = self._feed(train, val or train, share())
         if motion.pretrain_epochs:
@@ -145,7 +153,8 @@ class MotionNetworks:
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.model_dump(mode="json"), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
-        return Stage(name, self._folder, fingerprint, self._features.labels)
+        kept = name in (Stream.MOTION, PRETRAINED)  # others have done their work with the run
+        return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)
 
     def _moving(self, part: str) -> list[Clip]:
         clips = self._features.clips(part, motion=True)

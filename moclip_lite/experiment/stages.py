@@ -43,6 +43,7 @@ class Stage:
         fingerprint: digest of all that decides the weights.
         labels: class names.
         sources: what gives the features that it is trained on.
+        kept: whether the run folder keeps the weights; else the cache alone does.
     """
 
     name: str
@@ -50,16 +51,19 @@ class Stage:
     fingerprint: str
     labels: tuple[str, ...]
     sources: Sources = field(default_factory=dict)
+    kept: bool = True
 
     def save(self, module: nn.Module, result: FitResult) -> None:
-        """Write the weights into the run folder."""
+        """Write the weights into the run folder, where it keeps them."""
+        if not self.kept:
+            return
         description = {"fingerprint": self.fingerprint, "result": vars(result)}
         save_weights(self.folder.weights(self.name), module, self.labels, description, self.sources)
 
     def load(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
         """Load weights of this very training: the run folder's, or those another run left in the cache."""
         weights = self.folder.weights(self.name)
-        for path in (weights, self.folder.set_aside(self.name)):
+        for path in (weights, self.folder.set_aside(self.name)) if self.kept else ():
             description = read_description(path)
             if description is None or description.get("fingerprint") != self.fingerprint:
                 continue
