@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from ..parallel.threads import set_thread_policy
-from . import ablate, cache, compare, convert, data, experiment, export, mv, predict, search, table, tune, videotext
+from . import (
+    ablate,
+    cache,
+    compare,
+    convert,
+    data,
+    experiment,
+    export,
+    mv,
+    predict,
+    search,
+    table,
+    tune,
+    videotext,
+)
 from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]

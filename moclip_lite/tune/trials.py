@@ -92,5 +92,7 @@ def _row(trial: Trial, keys: Sequence[str]) -> list[str]:
     figures = [f"{trial.accuracy:.2f}", f"{trial.loss:.4f}", f"{trial.seconds:.1f}"]
     if trial.state == "failed":
         figures[:2] = ["", ""]
-    values = [value if isinstance(value, str) else json.dumps(value) for value in map(trial.settings.get, keys)]
+    values = [
+        value if isinstance(value, str) else json.dumps(value) for value in map(trial.settings.get, keys)
+    ]
     return [str(trial.number), trial.state, *figures, *values, trial.reason]
