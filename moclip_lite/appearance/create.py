@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from .encoder import AppearanceEncoder
-from .settings import AppearanceSettings
+from .settings import OPEN_CLIP, AppearanceSettings
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ __all__ = ["make_encoder"]
 
 
 def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) -> AppearanceEncoder:
-    """Load the CLIP model that the configuration names.
+    """Load the model that the configuration names.
 
     Args:
         settings: the section ``clip``.
@@ -32,6 +32,10 @@ def make_encoder(settings: AppearanceSettings, seed: int, device: torch.device) 
         from .mobileviclip import MobileViCLIPEncoder
 
         return MobileViCLIPEncoder(settings.model, settings.pretrained, device, seed, settings.frames)
+    if settings.library != OPEN_CLIP:
+        from .backbone import BackboneEncoder
+
+        return BackboneEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)
     from .open_clip import OpenClipEncoder
 
     return OpenClipEncoder(settings.model, settings.pretrained, device, seed, settings.weights_of)

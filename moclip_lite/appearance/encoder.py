@@ -30,7 +30,7 @@ __all__ = ["AppearanceEncoder", "LazyEncoder"]
 
 
 class AppearanceEncoder(ABC):
-    """A frozen model that encodes pictures and sentences as vectors of one space.
+    """A frozen model that encodes pictures, and where it has text sentences, as vectors of one space.
 
     Attributes:
         model_name: of the model, as in ``clip.model``.
@@ -55,6 +55,11 @@ class AppearanceEncoder(ABC):
     @abstractmethod
     def network(self) -> Any:
         """The frozen model."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the model encodes sentences."""
+        return True
 
     @property
     @abstractmethod
@@ -89,6 +94,7 @@ class AppearanceEncoder(ABC):
 
         Raises:
             WeightsUnavailable: the model's tokenizer is unavailable.
+            ConfigError: the model has no text.
         """
 
     def encode_images(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

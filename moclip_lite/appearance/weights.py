@@ -28,6 +28,7 @@ __all__ = [
     "header_of",
     "open_clip",
     "resolve_file",
+    "sha256_of",
     "tag_config",
 ]
 
@@ -217,7 +218,7 @@ def _published(model: str, path: Path) -> tuple[FileWeights | None, bool]:
     digests = {tag: digest for tag, digest in digests.items() if digest}
     if not digests or path.suffix == ".safetensors":  # those published by digest are all .pt or .pth
         return None, False
-    file_digest = _sha256(path)
+    file_digest = sha256_of(path)
     for tag, digest in digests.items():
         if file_digest.startswith(digest):
             trusted = len(digest) == len(file_digest)
@@ -228,7 +229,8 @@ def _published(model: str, path: Path) -> tuple[FileWeights | None, bool]:
     return None, False
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex digits."""
     state = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -26,6 +26,7 @@ from . import (
     mv,
     predict,
     search,
+    serve,
     table,
     tune,
     videotext,
@@ -62,6 +63,7 @@ app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
 app.command()(export.export)
+app.command()(serve.serve)
 
 
 def _print_version(requested: bool) -> None:

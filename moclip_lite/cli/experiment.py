@@ -197,7 +197,9 @@ def zero_shot(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="clip.model: an open_clip model, mobileviclip-tiny or mobileviclip-small."
+            "--model",
+            "-m",
+            help="clip.model: an open_clip model, mobileviclip-tiny or -small (timm and torchvision have no text).",
         ),
     ] = None,
     pretrained: Pretrained = None,
@@ -284,6 +286,7 @@ def _zero_shot_files(session: Session, files: list[Path], names: list[str], top_
     from ..experiment.zero_shot import zero_shot_file
 
     paths, refused = files_of(files)
+    session.encoder.require_text()
     _ = session.encoder.lazy.encoder  # an unavailable model is refused before the first file
     answers = []
     for path in paths:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cache",
+    "Engine",
     "Json",
     "Pretrained",
     "Quiet",
@@ -61,6 +62,13 @@ Workers: TypeAlias = Annotated[
 Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: folder of cached features.")]
 SkipMissing: TypeAlias = Annotated[
     bool, typer.Option("--skip-missing", help="data.skip_missing: continue without missing clips.")
+]
+Engine: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="auto, onnx or torch: what computes the networks. onnx starts in a second, from the run's ONNX files; "
+        "auto takes it where it can."
+    ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]

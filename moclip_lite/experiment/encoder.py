@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from ..appearance.create import make_encoder
 from ..appearance.encoder import LazyEncoder
-from ..appearance.settings import AppearanceSettings
+from ..appearance.settings import AppearanceSettings, no_text
 from ..datasets.prompts import read_prompts
+from ..errors import ConfigError
 from ..progress import Reporter
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
@@ -26,7 +27,7 @@ __all__ = ["ExperimentEncoder"]
 
 
 class ExperimentEncoder:
-    """The frozen CLIP model of an experiment.
+    """The frozen image encoder of an experiment.
 
     Args:
         settings: the section ``clip``.
@@ -72,12 +73,23 @@ class ExperimentEncoder:
                 )
             self._reporter.warn(f"{description}: its features mean little")
 
+    def require_text(self) -> None:
+        """Refuse what needs text where the model has none.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if not self._settings.has_text:
+            raise ConfigError(no_text(self._settings.model))
+
     def class_vectors(self, labels: Sequence[str]) -> npt.NDArray[np.float32]:
         """Text embeddings of class names, float32 [C, D], L2-normalised; kept in the cache.
 
         Raises:
-            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable.
+            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable, or the model
+                has no text.
         """
+        self.require_text()
         prompts = read_prompts(self._settings.prompts).check(labels)
         settings = {"weights": self.lazy.digest, "model": self._settings.model}
         key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..appearance.zero_shot import zero_shot_scores
+from ..datasets import Clip
 from ..errors import DataError
 from ..fusion.base import Head
 from ..fusion.features import head_scores
@@ -36,8 +37,10 @@ class Models(Protocol):
     def motion_network(self) -> MotionNet | None:
         """The motion network; None if there is none."""
 
-    def head(self, stream: Stream, tables: Mapping[str, FeatureTable]) -> Head:
-        """The head of a stream."""
+    def head(
+        self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
+    ) -> Head:
+        """The head of a stream, for tables of features of these clips."""
 
 
 class FoldPass:
@@ -85,7 +88,9 @@ class FoldPass:
             motion = self.motion(parts if for_heads else (self.part,))
             tokens = {} if motion is None else motion.tokens
             if motion is not None and Stream.MOTION in streams:
-                self.result.tests[Stream.MOTION] = self._motion_tests(motion)
+                self.result.tests[Stream.MOTION] = self._motion_tests(motion, self.part)
+                if "val" in parts:
+                    self.result.validation[Stream.MOTION] = self._motion_tests(motion, "val")
         heads = [stream for stream in Stream if stream in streams and stream.sources]
         if heads:
             self._test_heads(heads, parts, tokens)
@@ -116,9 +121,9 @@ class FoldPass:
         one = torch.zeros(1, views.segments or motion.segments, *motion.shape[1:], device=self.session.device)
         return Cost(**count_cost(network, [one], repeats=views.crops * views.flips))
 
-    def _motion_tests(self, motion: MotionFeatures) -> Tests:
+    def _motion_tests(self, motion: MotionFeatures, part: str) -> Tests:
         """The network's own scores; a clip without motion gets a uniform guess."""
-        clips, classes = self.features.clips(self.part, motion=True), len(self.features.labels)
+        clips, classes = self.features.clips(part, motion=True), len(self.features.labels)
         guess = np.full(classes, 1 / classes, np.float32)
         return Tests(clips, np.stack([motion.scores.get(clip.name, guess) for clip in clips]))
 
@@ -137,8 +142,10 @@ class FoldPass:
         for stream in streams:
             if stream is Stream.APPEARANCE_FRAME and tables["train"].appearance.shape[1] == 1:
                 continue  # one frame is all that the appearance stream has
-            head = self.models.head(stream, tables)
+            head = self.models.head(stream, tables, clips)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
+            if "val" in parts:
+                self.result.validation[stream] = Tests(clips["val"], head_scores(head, tables["val"]))
             if self.ledger is not None:
                 self.result.costs[stream] = self._head_cost(head, tables[self.part])
 

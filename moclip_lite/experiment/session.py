@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..appearance.settings import no_text
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.clip import with_groups
 from ..datasets.extraction import ExtractReport, content_digests
@@ -17,6 +18,7 @@ from ..datasets.prompts import read_prompts
 from ..datasets.settings import DataSettings
 from ..datasets.splits import checked
 from ..errors import ConfigError
+from ..fusion.registry import NEED_TEXT
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
@@ -108,6 +110,7 @@ class Session:
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
+            self._refuse_text()
             read_prompts(self.experiment.clip.prompts).check(self.labels)  # refused before the work
         else:
             self._say_division(file)
@@ -140,6 +143,20 @@ class Session:
                 divided = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
             folds += [fold.repeated(seed) for fold in divided] if len(seeds) > 1 else divided
         return folds
+
+    def _refuse_text(self) -> None:
+        """Refuse what needs text where the image encoder has none.
+
+        Raises:
+            ConfigError: zero-shot or such a head is asked for.
+        """
+        clip, streams, head = self.experiment.clip, self.experiment.run.streams, self.experiment.fusion.head
+        if clip.has_text:
+            return
+        if "zero_shot" in streams:
+            raise ConfigError(no_text(clip.model))
+        if "fusion" in streams and head in NEED_TEXT:
+            raise ConfigError(f"fusion.head={head} starts from text; {no_text(clip.model)}")
 
     def _say_division(self, file: FeatureFile) -> None:
         if file.origin is not None and (division := file.origin.division):

@@ -12,6 +12,7 @@ from ..results.trained_on import write_division
 from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, write_results
 from ..storage.files import write_json
 from ..streams import Stream
+from .calibrate import calibrate
 from .feature_file import FeatureFile
 from .features import FoldFeatures
 from .fold import FoldPass
@@ -62,6 +63,8 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
     result = FoldPass(features, models, ledger=session.run_folder.ledger).test(streams, _PARTS)
     if share().leads:
         write_json(folder.training, result.training)
+        if session.feature_file is None:
+            calibrate(features, result).write(folder.timeline)
     return result
 
 
@@ -100,7 +103,12 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
         raise DataError(f"fold {result.fold}: no stream can be trained on these clips")
     if Stream.FUSION in streams:
         streams.add(Stream.MOTION_HEAD)
-    return streams | _appearance_controls(streams)
+    controls = _appearance_controls(streams)
+    if Stream.ZERO_SHOT in controls and not features.session.experiment.clip.has_text:
+        model = features.session.experiment.clip.model
+        result.notes.append(f"zero-shot is left out: {model} has no text encoder")
+        controls -= {Stream.ZERO_SHOT}
+    return streams | controls
 
 
 def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) -> set[Stream]:

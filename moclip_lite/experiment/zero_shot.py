@@ -48,6 +48,7 @@ def zero_shot_file(session: Session, path: Path, labels: Sequence[str]) -> list[
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
+    session.encoder.require_text()
     session.encoder.warn_if_random()
     encoder, settings = session.encoder.lazy.encoder, session.experiment.clip
     frames = encoder.encode_images(read_clip_frames(path, settings))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..appearance.backbone import BackboneEncoder
 from ..appearance.encoder import AppearanceEncoder
 from ..appearance.mobileviclip import MobileViCLIPEncoder
 from ..appearance.settings import AppearanceSettings
@@ -53,6 +54,14 @@ class _VideoNetwork(PictureNetwork):
         return features
 
 
+class _Backbone(PictureNetwork):
+    """A network without classifier."""
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        features: Tensor = self.network(pictures)
+        return features
+
+
 def sees_clips(encoder: AppearanceEncoder) -> bool:
     """Whether an encoder takes the frames of a clip together."""
     return isinstance(encoder, MobileViCLIPEncoder)
@@ -75,6 +84,12 @@ def picture_network(
         video = _VideoNetwork(encoder.network, [0.0] * 3, [1.0] * 3, normalize=True)
         side, rules = config.image_size, {**picture_rules(config), "positions": clip.positions}
         return video.eval(), torch.rand(2, config.num_frames, 3, side, side), rules
+    if isinstance(encoder, BackboneEncoder):
+        seen = encoder.preprocessing
+        backbone = _Backbone(encoder.network, list(seen.mean), list(seen.std), clip.normalize)
+        values = "RGB from 0 to 1; mean and std are applied in the file"
+        rules = {"frames": clip.frames, "positions": clip.positions, **seen.config, "values": values}
+        return backbone.eval(), torch.rand(2, 3, seen.side, seen.side), rules
     cfg = encoder.network.visual.preprocess_cfg
     side = cfg["size"] if isinstance(cfg["size"], int) else cfg["size"][0]
     rules = {

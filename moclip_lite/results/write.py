@@ -45,6 +45,7 @@ class FoldResult:
     Attributes:
         fold: its name.
         tests: what each stream was tested on, and its scores.
+        validation: the same of the validation clips, where they were read.
         training: stage -> history of its training, in plain values.
         seconds: stage -> wall time.
         costs: of each stream.
@@ -53,6 +54,7 @@ class FoldResult:
 
     fold: str
     tests: dict[Stream, Tests] = field(default_factory=dict)
+    validation: dict[Stream, Tests] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     costs: dict[Stream, Cost] = field(default_factory=dict)

@@ -50,7 +50,7 @@ STAGES: dict[str, StageCode] = {
     "motion": StageCode(2, ("av", "motion-vector-extractor"), reads_video=True),
     "clip": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
     "text": StageCode(2, (*_ENCODERS, "transformers")),
-    "encoder": StageCode(2, _ENCODERS, cached=False),
+    "encoder": StageCode(2, (*_ENCODERS, "torchvision"), cached=False),
     "motion_tokens": StageCode(3, ("timm", "torch")),
     "trained": StageCode(3, ("numpy", "scikit-learn", "timm", "torch")),
     "results": StageCode(1, cached=False),

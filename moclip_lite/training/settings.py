@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from ..settings import Settings
 
-__all__ = ["Balance", "Precision", "TrainSettings"]
+__all__ = ["REFIT_CLIPS", "Balance", "Precision", "TrainSettings"]
+
+REFIT_CLIPS: Final = 2000
+"""Training and validation clips up to which ``refit=auto`` trains twice: with more, a fifth of them changes little."""
 
 Balance: TypeAlias = Literal["auto", "none", "classes"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -36,6 +39,8 @@ class TrainSettings(Settings):
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
+        refit: train again on training and validation clips together, as long as validation found best; "auto" does so
+            up to :data:`REFIT_CLIPS` of them.
         average: share of the training's steps over which weights are averaged, exponentially; the averaged ones
             are validated and kept; 0 for none.
         balance: "classes" draws as many clips of each class in an epoch, however many it has; "auto" does so where
@@ -60,6 +65,7 @@ class TrainSettings(Settings):
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     mixup: float = Field(0.0, ge=0)
+    refit: bool | Literal["auto"] = Field("auto")
     average: float = Field(0.02, ge=0, le=1)
     balance: Balance = Field("auto")
     precision: Precision = Field("auto")
@@ -69,3 +75,7 @@ class TrainSettings(Settings):
         if self.min_steps > self.max_steps:
             raise ValueError(f"min_steps ({self.min_steps}) must not exceed max_steps ({self.max_steps})")
         return self
+
+    def refits(self, clips: int) -> bool:
+        """Whether to train again on this number of training and validation clips."""
+        return clips <= REFIT_CLIPS if self.refit == "auto" else self.refit

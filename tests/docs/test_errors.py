@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from moclip_lite.results.run_folder import RunFolder
 
@@ -48,6 +49,11 @@ def video(path: Path) -> Path:
 def vp9(path: Path) -> Path:
     options = {"deadline": "realtime", "cpu-used": "8"}
     return encode(path / "web.webm", panning(4), "libvpx-vp9", **options)
+
+
+def tensors(path: Path) -> Path:
+    torch.save({"conv1.0.weight": torch.zeros(2)}, path)
+    return path
 
 
 def data(path: Path, per_class: int = 4) -> Path:
@@ -106,6 +112,10 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "does not say how it was trained": lambda p: (
         "zero-shot", video(p), "--labels", "a, b", "--pretrained", written(p / "weights.pt", "x"),
     ),
+    "does not fit <model>": lambda p: (
+        "extract", "clip", data(p), "--set", "clip.model=timm:test_resnet", "--pretrained", tensors(p / "weights.pth"),
+    ),
+    "has no text encoder": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--model", "timm:test_resnet"),
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),

@@ -87,6 +87,8 @@ def test_a_path_is_text(key: str, word: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", TEXTS)
 @pytest.mark.parametrize("word", WORDS)
 def test_text_is_text(key: str, word: str) -> None:
+    if key == "clip.model" and ":" in word:  # a prefix names a library
+        return
     assert value_of(load_experiment(None, [f"{key}={word}"]), key) == word
 
 

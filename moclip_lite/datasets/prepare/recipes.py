@@ -16,7 +16,15 @@ from ...errors import ConfigError
 
 __all__ = ["parse_recipe", "recipe_name"]
 
-_FIELDS: Final = {"gop": "gop", "b": "bframes", "ref": "refs", "crf": "crf", "q": "crf", "side": "side", "fps": "fps"}
+_FIELDS: Final = {
+    "gop": "gop",
+    "b": "bframes",
+    "ref": "refs",
+    "crf": "crf",
+    "q": "crf",
+    "side": "side",
+    "fps": "fps",
+}
 _MPEG4_QUANTIZER: Final = 1  # that of CoViAR's and MoCLIP-Lite's MPEG-4 files
 _HELP: Final = "a recipe is named like gop12, gop250_b3_ref3_crf23, hevc_gop12 or mpeg4_gop12_q1"
 
