@@ -91,14 +91,7 @@ def words(tree: Path, lists: Path, out: Path, *more: object) -> list[object]:
     codec=st.sampled_from(["h264", "hevc", "mpeg4"]),
 )
 def test_a_recipe_has_one_name_that_reads_back(
-    gop: int,
-    bframes: int,
-    refs: int,
-    crf: int,
-    side: int | None,
-    fps: int | None,
-    preset: str,
-    codec: str,
+    gop: int, bframes: int, refs: int, crf: int, side: int | None, fps: int | None, preset: str, codec: str
 ) -> None:
     values = {"codec": codec, "gop": gop, "bframes": bframes, "refs": refs, "crf": crf, "side": side}
     recipe = Recipe(**values, fps=fps, preset=preset, threads=1)  # type: ignore[arg-type]
