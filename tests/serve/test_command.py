@@ -24,7 +24,9 @@ from support.serving import stub_command, until
 def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert_refused(moclip("serve", "--model", tmp_path, "--port", port), f"127.0.0.1:{port} is in use", "--port")
+        assert_refused(
+            moclip("serve", "--model", tmp_path, "--port", port), f"127.0.0.1:{port} is in use", "--port"
+        )
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 300])
@@ -95,7 +97,10 @@ sys.exit(main(["serve", "--model", "x", "--port", "0", *sys.argv[1:]]))
 
 def started(tmp_path: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     """The command with the stub for a model, and the address that it says."""
-    environment = {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[2]), str(Path(__file__).parents[1])))}
+    environment = {
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[2]), str(Path(__file__).parents[1]))),
+    }
     program = [stub_command()[0], "-c", SERVE]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
