@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from support.paths import ROOT
 from support.runs import made_run
 
 Words = tuple[object, ...]
+_LISTENERS: list[socket.socket] = []
 
 
 def templates() -> list[str]:
@@ -62,6 +64,12 @@ def data(path: Path, per_class: int = 4) -> Path:
 
 def two_runs(path: Path, other: list[str]) -> tuple[Path, Path]:
     return made_run(path / "one", ["a", "b"]).folder, made_run(path / "two", other).folder
+
+
+def taken_port() -> int:
+    """A port that is listened on until the test ends."""
+    _LISTENERS.append(socket.create_server(("127.0.0.1", 0)))
+    return int(_LISTENERS[-1].getsockname()[1])
 
 
 def unfinished(path: Path) -> Path:
@@ -120,8 +128,20 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
     "needs --labels": lambda p: ("zero-shot", video(p)),
+    "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
+    "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),
+    "--token: a token has": lambda p: ("serve", "--model", p, "--token", "short"),
+    "--root must be a folder": lambda p: ("serve", "--model", p, "--port", 0, "--root", written(p / "file", "x")),
 }  # fmt: skip
 """A part of each message -> a command line that causes it, given an empty folder."""
+
+
+@pytest.fixture(autouse=True)
+def _close_listeners() -> Iterator[None]:
+    """Free the ports of :func:`taken_port`."""
+    yield
+    while _LISTENERS:
+        _LISTENERS.pop().close()
 
 
 def test_every_message_has_a_cause() -> None:
