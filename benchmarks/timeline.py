@@ -62,7 +62,12 @@ class RandomModel:
         from moclip_lite.streams import Stream
 
         crops, flips = {1: (1, 1), 3: (3, 1), 6: (3, 2)}[views]
-        settings = [f"test.crops={crops}", f"test.flips={flips}", f"clip.model={ENCODER}", "clip.pretrained=none"]
+        settings = [
+            f"test.crops={crops}",
+            f"test.flips={flips}",
+            f"clip.model={ENCODER}",
+            "clip.pretrained=none",
+        ]
         self.experiment = load_experiment(None, settings)
         self.labels = tuple(f"class {i}" for i in range(CLASSES))
         self.device = torch.device("cpu")
