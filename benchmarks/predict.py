@@ -1,8 +1,8 @@
 """CPU time of a prediction, start-up aside, against full decoding with PyAV and open_clip on 8 frames, on one thread.
 
-    python benchmarks/predict.py --clips DIR/<class>/<clip>
+    python benchmarks/predict.py --clips DIR [--run RUN] [--shares RUN] [--rounds 3]
 
-A run folder with the default recipe (6 views of 16 windows of motion, ViT-B/32 with random weights on 4 frames) is
+DIR holds clips in class folders. RUN is a finished run with motion and fusion; without one, a run folder with the default recipe (6 views of 16 windows of motion, ViT-B/32 with random weights on 4 frames) is
 trained for an epoch in a temporary folder: its answers mean nothing, its cost is that of any run. Each clip is
 predicted by PyTorch, by ONNX Runtime, and by ONNX Runtime with the cascade stopped after motion and after one frame.
 ``--shares RUN`` takes the shares of clips that end there from RUN/cascade.json, which validation clips gave, and
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,6 @@ from moclip_lite.datasets.walk import find_videos
 from moclip_lite.results.cascade import NEVER, Cascade, read_cascade
 
 _FRAMES = 8
-_ROUNDS = 3
 
 
 def full_decode_and_clip(
@@ -52,13 +52,13 @@ def full_decode_and_clip(
     return predict
 
 
-def cpu_ms(predict: Callable[[Path], object], clips: list[Path]) -> float:
+def cpu_ms(predict: Callable[[Path], object], clips: list[Path], rounds: int) -> float:
     """Mean over the clips of the least CPU time of a few rounds, in milliseconds."""
     predict(clips[0])  # loads what is loaded on first use
     least = []
     for clip in clips:
         seconds = []
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             started = time.process_time()
             predict(clip)
             seconds.append(time.process_time() - started)
@@ -80,27 +80,35 @@ def train(clips: Path, folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, required=True, help="folder of class folders")
+    parser.add_argument("--run", type=Path, help="a run folder with motion and fusion, which is copied")
+    parser.add_argument("--rounds", type=int, default=3, help="passes over each clip; the least time counts")
     parser.add_argument("--shares", type=Path, help="a run folder with cascade.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
     clips = find_videos(options.clips).videos
     network, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32")
     with TemporaryDirectory() as folder:
-        run = train(options.clips, Path(folder))
-        peer = cpu_ms(full_decode_and_clip(network.eval(), preprocess), clips)
-        print(f"{len(clips)} clips; CPU ms a clip, one thread, least of {_ROUNDS}, start-up aside")
+        run = Path(folder) / "run"
+        if options.run is None:
+            train(options.clips, Path(folder))
+        else:
+            shutil.copytree(options.run, run)
+        peer = cpu_ms(full_decode_and_clip(network.eval(), preprocess), clips, options.rounds)
+        print(f"{len(clips)} clips; CPU ms a clip, one thread, least of {options.rounds}, start-up aside")
         print(f"{'PyAV, all pictures + open_clip ViT-B/32 on 8':48} {peer:7.0f}")
         cost = {}
         for engine in ("torch", "onnx"):
             classifier = Classifier.load(run, device="cpu", engine=engine)
-            cost[engine] = cpu_ms(classifier.explain, clips)
+            cost[engine] = cpu_ms(classifier.explain, clips, options.rounds)
             print(
                 f"{f'predict, all 4 frames ({engine})':48} {cost[engine]:7.0f}  {peer / cost[engine]:4.1f} x less"
             )
         for name, thresholds in {"motion": (1e-6, NEVER), "one frame": (NEVER, 1e-6)}.items():
             Cascade(*thresholds, 1, 0, 0, 0, 0).write(run / "cascade.json")
             classifier = Classifier.load(run, device="cpu", engine="onnx")
-            cost[name] = cpu_ms(lambda clip, c=classifier: c.explain(clip, cascade=True), clips)
+            cost[name] = cpu_ms(
+                lambda clip, c=classifier: c.explain(clip, cascade=True), clips, options.rounds
+            )
             print(
                 f"{f'predict --cascade, stopped after {name}':48} {cost[name]:7.0f}  {peer / cost[name]:4.1f} x less"
             )
