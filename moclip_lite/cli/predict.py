@@ -93,6 +93,29 @@ def predict(
     pretrained: Pretrained = None,
     sets: Sets = None,
     json: Json = False,
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
+    ] = False,
+    window: Annotated[
+        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
+    ] = None,
+    stride: Annotated[
+        float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
+    ] = None,
+    vtt: Annotated[Path | None, typer.Option(help="--segments: write WebVTT.")] = None,
+    chapters: Annotated[
+        Path | None, typer.Option(help="--segments: write chapters in ffmpeg's metadata format.")
+    ] = None,
+    strip: Annotated[
+        Path | None, typer.Option(help="--segments: draw labels, motion and pictures (.png or .html).")
+    ] = None,
     cascade: Annotated[
         bool,
         typer.Option(
@@ -109,17 +132,32 @@ def predict(
     A file that can't be read is reported and the others are labelled; the exit code is then 2.
 
     Example: moclip predict clip.mp4 holiday/ --model runs/x
+
+    Example: moclip predict long.mp4 --model runs/x --segments --vtt long.vtt --strip long.html
     """
     from ..predict.classifier import Classifier
+    from .timeline import SegmentOutputs, label_segments
+
+    options = {"window": window, "stride": stride, "threshold": threshold}
+    outputs = SegmentOutputs(csv, vtt, chapters, strip)
+    if not segments:
+        for name, value in {**options, **vars(outputs)}.items():
+            if value is not None:
+                raise typer.BadParameter(f"--{name} is for long videos; add --segments")
 
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
+    outputs.check(paths)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:
         reporter.say(classifier.engine_note)
     for warning in classifier.warnings:
         reporter.warn(warning)
+    if segments:
+        refused += label_segments(classifier, paths, options, outputs, reporter, json)
+        end_batch(refused)
+        return
     if cascade:
         reporter.say(classifier.require_cascade().words)
     predictions = []
