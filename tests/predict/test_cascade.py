@@ -123,6 +123,7 @@ def test_from_the_command_line(trained: TrainedRun, tmp_path: Path) -> None:
     assert_refused(
         moclip(*words, trained.folder), "no thresholds for a cascade", "at least 15 validation clips"
     )
+    assert_refused(moclip(*words, trained.folder, "--segments"), "--cascade is for whole files")
     outcome = assert_ok(moclip(*words, _run_with((1e-3, NEVER), trained, tmp_path / "run")))
     assert "on 40 validation clips 90.0 % right" in outcome.err
     assert outcome.json[0]["frames"] == 0
