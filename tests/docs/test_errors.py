@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.training.checkpoint import save_weights
 
 from support.annotations import long_video
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
@@ -57,6 +60,15 @@ def vp9(path: Path) -> Path:
 def tensors(path: Path) -> Path:
     torch.save({"conv1.0.weight": torch.zeros(2)}, path)
     return path
+
+
+def motion_run(path: Path) -> Words:
+    """A call of predict with a run folder whose motion network is not trained."""
+    run, labels = RunFolder(folder(path / "run")), ["left", "right"]
+    experiment = load_experiment(None, MOTION_ONLY)
+    run.describe(experiment.to_yaml(), labels)
+    save_weights(run.weights("motion"), build_motion_net(experiment.motion, 2), labels, {})
+    return ("predict", video(path), "--model", run.path)
 
 
 def data(path: Path, per_class: int = 4) -> Path:
@@ -135,6 +147,9 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     ),
     "no such folder (data.root)": lambda p: ("run", data(p), "--set", "data.recipe=gop12"),
     "is not a run folder": lambda p: ("evaluate", p),
+    "the engine must be": lambda p: (*motion_run(p), "--engine", "tensorrt"),
+    "has no ONNX files": lambda p: (*motion_run(p), "--engine", "onnx"),
+    "has no thresholds for a cascade": lambda p: (*motion_run(p), "--cascade"),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),
     "--budget takes": lambda p: ("tune", p, "--budget", "2d"),
     "--search takes": lambda p: ("tune", p, "--search", "motion.frames=5"),
