@@ -22,19 +22,7 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = [
-    "ONNX_FOLDER",
-    "PARTS",
-    "PRETRAINED",
-    "SELECTION",
-    "STAGES",
-    "FoldFolder",
-    "RunFolder",
-    "fold_name",
-]
-
-PRETRAINED: Final = "motion_pretrained"
-"""The training of the motion network's encoder on masked motion."""
+__all__ = ["ONNX_FOLDER", "PARTS", "SELECTION", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
 ONNX_FOLDER: Final = "onnx"
 """Folder of the networks as ONNX files, for prediction without PyTorch."""
@@ -45,12 +33,7 @@ SELECTION: Final = "motion_selection"
 PARTS: Final = tuple(f"motion_part{number}" for number in range(1, 11))
 """Motion networks that were trained without a part of the training clips, for scores of these clips."""
 
-STAGES: Final = (
-    PRETRAINED,
-    SELECTION,
-    *PARTS,
-    *(stream for stream in Stream if stream is not Stream.ZERO_SHOT),
-)
+STAGES: Final = (SELECTION, *PARTS, *(stream for stream in Stream if stream is not Stream.ZERO_SHOT))
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""
 
 _DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
