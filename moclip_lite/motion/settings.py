@@ -80,6 +80,9 @@ class MotionSettings(MotionSpec):
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    mirrors: Literal["auto", "ignore"] = Field(
+        "auto", description="auto: no flips, in testing neither, where classes mirror each other"
+    )
     speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")
 
     @model_validator(mode="before")
