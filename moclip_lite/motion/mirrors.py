@@ -83,7 +83,7 @@ def _mean_motion(motion: npt.NDArray[np.float16]) -> Floats:
 
 def _flip(rows: Floats) -> Floats:
     """Mirror [N, 2, rows, columns] horizontally."""
-    return rows[..., ::-1] * np.array([-1.0, 1.0])[:, None, None]
+    return np.asarray(rows[..., ::-1] * np.array([-1.0, 1.0])[:, None, None])
 
 
 def _fit(rows: Floats, targets: npt.NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:

@@ -25,6 +25,7 @@ from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
+from .encoder_note import trained_recipes
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]
@@ -178,7 +179,8 @@ class Classifier:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started = time.perf_counter()
         motion = self.experiment.motion if self.motion is not None else None
-        reading = read_file(Path(path), motion, self.experiment.clip if self.heads else None)
+        recipes = trained_recipes(self.experiment.data)
+        reading = read_file(Path(path), motion, self.experiment.clip if self.heads else None, recipes)
         notes = list(reading.notes)
         scores: dict[Stream, Floats] = {}
         tokens = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 import mv_tools
-from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
+from mv_tools import MotionDecoder, NoMotionVectors, Recipe, RgbDecoder
 
 from ..appearance.frames import read_clip_frames
 from ..appearance.settings import AppearanceSettings
 from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
+from .encoder_note import encoder_note
 
 __all__ = ["Reading", "read_file"]
 
@@ -36,7 +38,12 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSettings | None) -> Reading:
+def read_file(
+    path: Path,
+    motion: MotionSpec | None,
+    appearance: AppearanceSettings | None,
+    recipes: Sequence[Recipe] = (),
+) -> Reading:
     """Read a file's sampled motion and the frames that CLIP sees.
 
     The packets are scanned once for both. Pictures are decoded on a second thread meanwhile; the
@@ -46,6 +53,7 @@ def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSetti
         path: the file.
         motion: what to read of its motion, None for nothing.
         appearance: which frames to read, None for none.
+        recipes: of the training clips; a file that is encoded differently is noted.
 
     Raises:
         FileNotFoundError: no such file.
@@ -60,6 +68,8 @@ def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSetti
     with ThreadPoolExecutor(1) as pool:
         pictures = None if appearance is None else pool.submit(read_clip_frames, decoder, appearance)
         clip, notes = _motion(decoder, path, motion)
+        if note := encoder_note(decoder, list(recipes)):
+            notes = (*notes, note)
         return Reading(clip, None if pictures is None else pictures.result(), notes)
 
 
