@@ -15,6 +15,7 @@ from ..streams import Stream
 from .calibrate import calibrate
 from .feature_file import FeatureFile
 from .features import FoldFeatures
+from .fit_notes import fit_notes
 from .fold import FoldPass
 from .session import Session
 from .training import TrainedModels
@@ -169,7 +170,9 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         folds=tuple(fold.name for fold in session.folds),
         clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
         appearance_weights=weights,
-        notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
+        notes=tuple(
+            sorted(extraction.notes.union(*(result.notes for result in results), fit_notes(results)))
+        ),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
     )
