@@ -13,7 +13,7 @@ from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, 
 from ..storage.files import write_json
 from ..streams import Stream
 from .calibrate import calibrate
-from .feature_file import FeatureFile
+from .feature_file import REFITTED, FeatureFile
 from .features import FoldFeatures
 from .fit_notes import fit_notes
 from .fold import FoldPass
@@ -126,6 +126,9 @@ def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) ->
         if not there and requested & {stream, Stream.FUSION}:
             result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
             session.reporter.warn(result.notes[-1])
+    if file.has_motion and file.origin is not None and file.origin.refitted:
+        result.notes.append(REFITTED)
+        session.reporter.warn(REFITTED)
     streams = set(requested)
     if not file.has_motion:
         streams -= {Stream.FUSION}

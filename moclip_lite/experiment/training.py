@@ -86,7 +86,7 @@ class TrainedModels:
         made_from = (digest, sources, size, settings.model_dump(mode="json"), seed)
         stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
         feed = HeadFeed(head, first.train, first.held_out, settings.batch, seed, share(), splits[1:])
-        refit = every if settings.refits(len(every.labels)) else None
+        refit = every if settings.refits(features.fold.known) else None
         result = self._trainer.train_head(stage, head, feed, settings, refit)
         if refit is not None:
             self.result.refitted.add(stream)
