@@ -170,7 +170,7 @@ class MotionNetworks:
         experiment, features = self._session.experiment, self._features
         motion = experiment.motion
         return MotionFeed(
-            features.store,
+            features.training_store,
             train,
             val,
             features.labels,

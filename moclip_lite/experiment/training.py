@@ -24,7 +24,7 @@ from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
 from ..training.device import seed_all
 from .features import Floats, FoldFeatures
-from .motion_networks import MotionNetworks
+from .motion_networks import LeftOut, MotionNetworks
 from .session import Session
 from .stages import Stage, Trainer
 
@@ -53,6 +53,10 @@ class TrainedModels:
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
+
+    def without_validation(self) -> LeftOut | None:
+        """The motion network that was trained on the training clips alone; None if none was trained."""
+        return None if self._networks is None else self._networks.left_out(0)[0]
 
     def head(
         self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]

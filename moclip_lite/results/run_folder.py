@@ -74,6 +74,7 @@ class FoldFolder:
         self.features = path / "features.json"
         self.training = path / "training.json"
         self.timeline = path / "timeline.json"
+        self.cascade = path / "cascade.json"
 
     @property
     def run_path(self) -> Path:
@@ -157,7 +158,7 @@ class FoldFolder:
             self.path.rmdir()
 
     def _remove_origins(self) -> None:
-        for path in (self.encoder, self.features, self.division, self.timeline):
+        for path in (self.encoder, self.features, self.division, self.timeline, self.cascade):
             path.unlink(missing_ok=True)
 
 

@@ -50,7 +50,7 @@ class TrainSettings(Settings):
     """
 
     epochs: int | None = Field(None, ge=1)
-    min_steps: int = Field(900, ge=1)
+    min_steps: int = Field(1000, ge=1)
     max_steps: int = Field(20_000, ge=1)
     batch: int = Field(16, ge=2)
     lr: float = Field(3e-3, gt=0)
