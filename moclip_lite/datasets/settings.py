@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..settings import Settings, UserPath, refuse_repeats
 
@@ -18,6 +18,10 @@ class DataSettings(Settings):
         "folder", description="layout of the data"
     )
     root: UserPath | None = Field(None, description="folder of the clips, or a file of features")
+    appearance: UserPath | None = Field(
+        None,
+        description="appearance features of one's own by clip (.npz, .safetensors, .parquet), in place of clip.model",
+    )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
@@ -38,5 +42,13 @@ class DataSettings(Settings):
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
+
+    @model_validator(mode="after")
+    def _one_source_of_features(self) -> DataSettings:
+        if self.kind == "features" and self.appearance is not None:
+            raise ValueError(
+                "data.kind=features has features of its own; data.appearance joins them to videos"
+            )
+        return self
 
     _splits_once = field_validator("splits")(refuse_repeats)

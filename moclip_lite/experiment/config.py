@@ -128,7 +128,11 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
         update={
             "run": experiment.run.model_copy(update={"dir": _absolute(experiment.run.dir)}),
             "data": data.model_copy(
-                update={"root": _absolute(data.root), "splits_dir": _absolute(data.splits_dir)}
+                update={
+                    "root": _absolute(data.root),
+                    "splits_dir": _absolute(data.splits_dir),
+                    "appearance": _absolute(data.appearance),
+                }
             ),
             "cache": experiment.cache.model_copy(update={"dir": _absolute(experiment.cache.dir)}),
             "clip": clip.model_copy(

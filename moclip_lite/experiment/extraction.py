@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..appearance.clip_arrays import ClipArrays
 from ..appearance.extract import extract_appearance
 from ..datasets import Clip
 from ..datasets.clip_notes import notes_in_words
@@ -60,6 +61,7 @@ class Extractor:
         cache: where features are kept.
         workers: processes that read motion, threads that read frames.
         reporter: told what happens.
+        own: appearance features of one's own, in place of the encoder's.
 
     Attributes:
         ledger: of the run whose time is counted: reports then hold the seconds of all its attempts.
@@ -72,7 +74,9 @@ class Extractor:
         cache: FeatureCache,
         workers: int,
         reporter: Reporter,
+        own: ClipArrays | None = None,
     ) -> None:
+        self._own = own
         self._experiment, self._encoder, self._cache = experiment, encoder, cache
         self._workers, self._reporter = workers, reporter
         self.ledger: SecondsLedger | None = None
@@ -120,11 +124,18 @@ class Extractor:
         return report
 
     def appearance(self, clips: Sequence[Clip]) -> ExtractReport:
-        """Fill the cache with the appearance features of clips.
+        """Fill the cache with the appearance features of clips, or look up those of one's own.
 
         Raises:
             MoclipError: the disk is full, or the model is unavailable.
+            DataError: the features of one's own fit no clip.
         """
+        if self._own is not None:
+            report = self._own.report(clips, self._reporter.warn)
+            self._reporter.say(
+                f"clip: {report.reused} of {len(clips)} clips have features in {self._own.path}"
+            )
+            return report
         settings = self._experiment.clip
 
         def extract(part: Sequence[Clip], progress: Progress) -> ExtractReport:

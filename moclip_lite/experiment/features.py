@@ -129,6 +129,9 @@ class FoldFeatures:
         return np.asarray(unit(rows) if self.session.experiment.clip.normalize else rows, np.float32)
 
     def _cached_appearance(self, clip: Clip) -> Floats:
+        own = self.session.own_appearance
+        if own is not None:
+            return own.features(clip.name)
         arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
         if arrays is None:  # damaged: computed again
             self.appearance_keys.update(self.session.extractor.appearance([clip]).keys)

@@ -142,10 +142,11 @@ class FoldPass:
                 self.result.costs[stream] = self._head_cost(head, tables[self.part])
 
     def _head_cost(self, head: Head, table: FeatureTable) -> Cost:
-        """Cost for one clip; of heads on a file of features the operations before them are unknown."""
+        """Cost for one clip; of heads on features from a file the operations before them are unknown."""
         one = [table.motion[:1].to(self.session.device), table.appearance[:1].to(self.session.device)]
         cost = Cost(**count_cost(head, one))
-        return cost if self.session.feature_file is None else Cost(cost.parameters, cost.trainable)
+        known = self.session.feature_file is None and self.session.own_appearance is None
+        return cost if known else Cost(cost.parameters, cost.trainable)
 
     def _test_zero_shot(self) -> None:
         """Test the class names alone."""

@@ -153,7 +153,10 @@ def _export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any
 
 
 def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The encoder; none where it is too large for a file, which `metadata` then says."""
+    """The encoder; none where it is too large or features are one's own, which `metadata` then says."""
+    if classifier.own_appearance is not None:
+        metadata["warnings"].append(f"appearance features are one's own: {classifier.own_appearance.path}")
+        return []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules
     if sum(p.numel() * p.element_size() for p in network.parameters()) > _MAX_BYTES:
@@ -175,7 +178,7 @@ def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, A
 def _export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     experiment, exported = classifier.experiment, []
     tokens = experiment.test.segments or experiment.motion.segments
-    frames = 1 if sees_clips(classifier.encoder) else experiment.clip.frames
+    frames = _head_frames(classifier)
     for stage, head in classifier.heads.items():
         sizes = [len(head.motion_norm.mean), len(head.appearance_norm.mean)]
         examples = [torch.randn(2, tokens, sizes[0]), torch.randn(2, frames, sizes[1])]
@@ -192,6 +195,13 @@ def _export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]
     return exported
 
 
+def _head_frames(classifier: Classifier) -> int:
+    """Appearance features of a clip, as heads take them."""
+    if classifier.own_appearance is not None:
+        return int(classifier.own_appearance.shape[0])
+    return 1 if sees_clips(classifier.encoder) else classifier.experiment.clip.frames
+
+
 def _compare_chain(classifier: Classifier, folder: Path) -> float:
     """Largest difference of a probability between the files, one after another, and what predict computes."""
     rng, differences = np.random.default_rng(0), [0.0]
@@ -204,8 +214,11 @@ def _compare_chain(classifier: Classifier, folder: Path) -> float:
         differences += [_difference(tokens[0], expected), _difference(_softmax(scores)[0], probabilities)]
     if not classifier.heads:
         return max(differences)
-    pictures = rng.integers(0, 256, (classifier.experiment.clip.frames, 48, 64, 3), dtype=np.uint8)
-    appearance = classifier.appearance_features(pictures)
+    if classifier.own_appearance is not None:
+        appearance = rng.standard_normal(classifier.own_appearance.shape).astype(np.float32)
+    else:
+        pictures = rng.integers(0, 256, (classifier.experiment.clip.frames, 48, 64, 3), dtype=np.uint8)
+        appearance = classifier.appearance_features(pictures)
     if (folder / "pictures.onnx").is_file():
         features = _exported_features(classifier, pictures, folder / "pictures.onnx")
         differences.append(_difference(features, appearance))

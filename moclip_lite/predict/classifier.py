@@ -16,10 +16,11 @@ import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
+from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
 from ..appearance.create import make_encoder
 from ..appearance.encoder import AppearanceEncoder
 from ..appearance.zero_shot import unit
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DataError
 from ..experiment.config import Experiment, load_experiment
 from ..experiment.stored import load_head, load_motion_network
 from ..fusion.base import Head
@@ -135,14 +136,57 @@ class Classifier:
             CheckpointError: other weights than the heads were trained on.
             WeightsUnavailable: its weights can't be loaded.
         """
+        if self.own_appearance is not None:
+            raise CheckpointError(self._explain_own())
         encoder = make_encoder(self.experiment.clip, self.experiment.run.seed, self.device)
         for stream in self.heads:
             check_sources(self._folder, stream, {Source.ENCODER: encoder.weights_digest})
         return encoder
 
+    @cached_property
+    def own_appearance(self) -> ClipArrays | None:
+        """Appearance features of one's own, by file, which the heads were trained on; None where an encoder gives them.
+
+        Raises:
+            DataError: the file is missing: what is needed is said.
+            CheckpointError: it can't be used, or is of another backbone.
+        """
+        path = self.experiment.data.appearance
+        if path is None or not self.heads:
+            return None
+        if not path.is_file():
+            raise DataError(self._explain_own())
+        arrays = read_clip_arrays(path)
+        for stream in self.heads:
+            check_sources(self._folder, stream, {Source.ENCODER: arrays.identity["digest"]})
+        return arrays
+
+    def _explain_own(self) -> str:
+        """What prediction needs where the appearance features are one's own."""
+        return (
+            f"{self._folder.path} was trained on appearance features of {self.experiment.data.appearance}, which can't "
+            "be computed from a video here: compute them with the same backbone, save an array under each video's "
+            "name, and name the file with --set data.appearance=FILE"
+        )
+
+    def _own_features(self, path: PathLikeStr) -> Floats | None:
+        """Features [frames, D] of a file, as the heads take them, where they are one's own."""
+        own = self.own_appearance
+        if own is None:
+            return None
+        if own.find(Path(path).as_posix()) is None:
+            raise DataError(f"{own.path} holds no features of {path}; {self._explain_own()}")
+        return self._as_heads_take(own.features(Path(path).as_posix()))
+
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
+        if self.own_appearance is not None:
+            return (
+                []
+                if self.own_appearance.model
+                else [f"{self.own_appearance.path} does not name its backbone"]
+            )
         if self.heads and self.experiment.clip.random:
             return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
         if self.heads and self.encoder.random:
@@ -186,7 +230,9 @@ class Classifier:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started = time.perf_counter()
         motion = self.experiment.motion if self.motion is not None else None
-        reading = read_file(Path(path), motion, self.experiment.clip if self.heads else None)
+        own = self._own_features(path)
+        pictures = self.experiment.clip if self.heads and own is None else None
+        reading = read_file(Path(path), motion, pictures)
         notes = list(reading.notes)
         scores: dict[Stream, Floats] = {}
         tokens = None
@@ -194,8 +240,9 @@ class Classifier:
             notes.append("no motion in this file (only I pictures): classified by appearance alone")
         elif reading.motion is not None:
             tokens, scores[Stream.MOTION] = self.motion_features(reading.motion.motion)
-        if reading.pictures is not None:
-            appearance = self.appearance_features(reading.pictures)
+        if reading.pictures is not None or own is not None:
+            appearance = own if reading.pictures is None else self.appearance_features(reading.pictures)
+            assert appearance is not None
             for stream in self.heads:
                 if tokens is not None or Source.MOTION_NETWORK not in stream.sources:
                     scores[stream] = self.head_scores(stream, tokens, appearance)
@@ -214,7 +261,10 @@ class Classifier:
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
-        rows = self.encoder.encode_images(pictures)
+        return self._as_heads_take(self.encoder.encode_images(pictures))
+
+    def _as_heads_take(self, rows: Floats) -> Floats:
+        """Features of frames [frames, D], normalised if the configuration says so."""
         return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
 
     def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
