@@ -5,18 +5,61 @@ Where a clip has fewer frames than needed, its last frame repeats.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Positions", "choose_segments", "frame_positions", "reachable_positions", "segment_windows"]
+__all__ = [
+    "SAME_TIME",
+    "Positions",
+    "Segment",
+    "choose_segments",
+    "frame_positions",
+    "pictures_between",
+    "reachable_positions",
+    "segment_windows",
+]
 
 Positions: TypeAlias = Literal["reachable", "uniform", "keyframes"]
 """Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, or the
 keyframes, wherever they are."""
 
 Indices = npt.NDArray[np.int64]
+
+SAME_TIME: Final = (
+    1e-3  # seconds; annotations are rounded to milliseconds, and so are the times of some containers
+)
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """Part of a video, in seconds from its first picture on: the pictures that appear in [start, end)."""
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        """Such as "12.5-20"; segments that differ by less than a microsecond look alike."""
+        return "-".join(f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (self.start, self.end))
+
+
+def pictures_between(begins: npt.NDArray[np.float64], segment: Segment) -> tuple[int, int]:
+    """The pictures of a segment.
+
+    A picture within a millisecond of a border belongs to what follows, so that segments which touch share no
+    picture and leave none out.
+
+    Args:
+        begins: float64 [N], ascending; seconds from the first picture on at which each picture appears.
+        segment: the part of the video.
+
+    Returns:
+        (first, stop): positions of the first picture and of the first one behind; equal if no picture appears.
+    """
+    first, stop = np.searchsorted(begins, [segment.start - SAME_TIME, segment.end - SAME_TIME])
+    return int(first), int(stop)
 
 
 def frame_positions(total: int, count: int) -> Indices:

@@ -20,6 +20,7 @@ from .errors import (
     NoMotionVectors,
     UnsupportedStream,
 )
+from .live.stream import MotionStream, StreamStatistics
 from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .probe import probe
@@ -52,6 +53,7 @@ __all__ = [
     "MotionDecoder",
     "MotionError",
     "MotionFrame",
+    "MotionStream",
     "NoMotionVectors",
     "Orientation",
     "PictureBits",
@@ -63,6 +65,7 @@ __all__ = [
     "RgbDecoder",
     "RgbFrames",
     "StreamParameters",
+    "StreamStatistics",
     "StreamSummary",
     "SyntaxSummary",
     "UnsupportedStream",

@@ -120,6 +120,10 @@ class PictureInfo:
     def max_dec_frame_buffering(self) -> int | None:
         """None if not in the stream."""
     @property
+    def max_reorder(self) -> int:
+        """Frames that may precede a frame in decoding order and follow it in output order, at most, by the
+        parameter sets: coded, or inferred from profile and level."""
+    @property
     def frame_mbs_only(self) -> bool:
         """frame_mbs_only_flag: no field pictures and no field macroblocks."""
     @property
@@ -187,11 +191,16 @@ class Decoder:
         """Parse an access unit; return the pictures that are ready."""
     def push_many(self, samples: Sequence[bytes], first: int) -> list[Picture]:
         """Parse access units numbered from `first`; return the pictures that are ready."""
+    def release(self) -> list[Picture]:
+        """Return the pictures that are ready, and the last one if it has I slices only: without `intra` it would
+        wait for the next picture."""
     def finish(self) -> list[Picture]:
         """End the stream; return the remaining pictures."""
     @property
     def first_error(self) -> str | None:
         """The first error outside pictures that did not end the stream."""
+    def take_error(self) -> str | None:
+        """The first error outside pictures since the last call."""
 
 @final
 class StreamIndex:

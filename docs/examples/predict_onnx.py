@@ -48,8 +48,8 @@ if "pictures.onnx" in networks:
     (features,) = networks["pictures.onnx"].run(None, {"pictures": pictures})
     has_motion = motion is not None and not motion.empty and "fusion.onnx" in networks
     head = networks["fusion.onnx" if has_motion else "appearance.onnx"]
-    shape = head.get_inputs()[0].shape[1:]  # the appearance head takes motion tokens and ignores them
-    tokens = tokens if has_motion else np.zeros((1, *shape), np.float32)
+    size = head.get_inputs()[0].shape[-1]  # the appearance head takes motion tokens and ignores them
+    tokens = tokens if has_motion else np.zeros((1, 1, size), np.float32)
     (scores,) = head.run(None, {"motion_tokens": tokens, "appearance_features": features[None]})
 weights = np.exp(scores[0] - scores.max())
 for index in np.argsort(-weights)[:5]:

@@ -80,7 +80,10 @@ class Ablation:
         digest = digest_bytes([repr(sorted(cell.items())).encode()])[:12]
         values = {**cell, "run.seed": seed, "run.dir": str(folder / "runs" / digest / f"seed{seed}")}
         lines = [f"{key}={_flow(value)}" for key, value in values.items()]
-        return load_experiment(self.base, [*self.overrides, *lines])
+        experiment = load_experiment(self.base, [*self.overrides, *lines])
+        if experiment.run.seeds:
+            raise ConfigError("run.seeds is for a single run; a grid repeats each cell with its own 'seeds'")
+        return experiment
 
 
 def _flow(value: Any) -> str:

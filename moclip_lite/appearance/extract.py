@@ -8,15 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from mv_tools import RgbDecoder
+
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
+from ..datasets.segments import SharedDecoders
+from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from .encoder import LazyEncoder
 from .frames import read_clip_frames
 from .settings import AppearanceSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
 __all__ = ["extract_appearance"]
@@ -70,9 +76,11 @@ def _prepared(
 
     The model is loaded once a clip could be read: broken clips are tried again in every run.
     """
-    remaining = iter(waiting)
+    # File by file, so that each is opened for all of its segments.
+    remaining = iter(sorted(waiting, key=lambda item: (item[0].path, item[0].segment or Segment(0, 0))))
+    decoders = SharedDecoders(RgbDecoder)
     for clip, key in remaining:
-        pictures = _attempt(clip, lambda clip: read_clip_frames(clip.path, settings))
+        pictures = _attempt(clip, lambda clip: _read_frames(clip, settings, decoders))
         if not isinstance(pictures, str):
             break
         yield clip, key, pictures
@@ -82,7 +90,7 @@ def _prepared(
     yield clip, key, _attempt(clip, lambda _: model.prepare(pictures))
 
     def prepare(clip: Clip) -> Tensor | str:
-        return _attempt(clip, lambda clip: model.prepare(read_clip_frames(clip.path, settings)))
+        return _attempt(clip, lambda clip: model.prepare(_read_frames(clip, settings, decoders)))
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         reading: deque[tuple[Clip, str, Future[Tensor | str]]] = deque()
@@ -96,6 +104,14 @@ def _prepared(
                 yield first, first_key, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_frames(
+    clip: Clip, settings: AppearanceSettings, decoders: SharedDecoders[RgbDecoder]
+) -> npt.NDArray[np.uint8]:
+    if clip.segment is None:
+        return read_clip_frames(clip.path, settings)
+    return read_clip_frames(decoders.of(clip.path), settings, clip.segment)
 
 
 def _attempt(clip: Clip, action: Callable[[Clip], Result]) -> Result | str:

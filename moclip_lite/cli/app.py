@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from ..parallel.threads import set_thread_policy
-from . import ablate, cache, compare, convert, data, experiment, export, mv, predict, search, videotext
+from . import (
+    ablate,
+    cache,
+    compare,
+    convert,
+    data,
+    experiment,
+    export,
+    mv,
+    predict,
+    search,
+    serve,
+    table,
+    videotext,
+)
 from .console import collected_bugs, err, explain
 
 __all__ = ["app", "main"]
@@ -31,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(mv.app, name="mv")
+data.app.command("import")(table.import_table)
 app.add_typer(data.app, name="dataset")
 app.add_typer(data.extract_app, name="extract")
 app.add_typer(experiment.train_app, name="train")
@@ -46,6 +61,7 @@ app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
 app.command()(export.export)
+app.command()(serve.serve)
 
 
 def _print_version(requested: bool) -> None:

@@ -25,6 +25,7 @@ from .options import (
     experiment_of,
     session_of,
 )
+from .table import list_table
 
 if TYPE_CHECKING:
     from mv_tools import Recipe
@@ -191,13 +192,17 @@ def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
 
 @app.command("list")
 def list_(source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False) -> None:
-    """List classes, clips and groups of a data set; for a prepared one also frames, hours and splits.
+    """List classes, clips and groups of a data set; for a prepared one also frames, hours and splits, for an annotation
+    table seconds and all rows with problems.
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^(.+?)_'
     """
     from ..datasets.manifest import MANIFEST, read_manifest, summarize
 
     experiment = experiment_of(source, sets, {"data.skip_missing": skip_missing})
+    if experiment.data.kind == "table":
+        list_table(experiment.data, json)
+        return
     dataset = session_of(experiment, quiet=True).dataset
     groups: dict[str, set[str]] = {label: set() for label in dataset.labels}
     for clip in dataset.clips:

@@ -20,7 +20,16 @@ def export(
             help="A run folder, a MobileViCLIP weights file, mobileviclip-tiny or mobileviclip-small."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")
+    ] = None,
+    engine: Annotated[
+        bool,
+        typer.Option(
+            "--engine",
+            help="Write the files into the run folder, where predict finds them, in place of --out.",
+        ),
+    ] = False,
     pretrained: Annotated[
         str, typer.Option(help="With a model name: datacompdr, a checkpoint's path, or 'none'.")
     ] = "datacompdr",
@@ -30,15 +39,23 @@ def export(
     """Export a classifier or a video-text model to ONNX files, verified against PyTorch.
 
     Example: moclip export runs/x --out exported
+
+    Example: moclip export runs/x --engine
     """
     from ..appearance.settings import VIDEO_MODELS
     from ..errors import ConfigError
     from ..export import export_classifier, export_mobileviclip
     from ..mobileviclip import create_mobileviclip, load_model
 
+    if engine == (out is not None):
+        raise typer.BadParameter("say where to: --out FOLDER, or --engine for the run folder itself")
     reporter = ConsoleReporter(quiet)
     path = Path(source)
-    if path.is_dir():
+    if out is None:
+        from ..export.engine import export_engine
+
+        exported = export_engine(path, reporter)
+    elif path.is_dir():
         exported = export_classifier(path, out)
     elif path.suffix == ".safetensors" or source.startswith(VIDEO_MODELS):
         if path.suffix == ".safetensors":
@@ -56,4 +73,4 @@ def export(
         print_json([{**vars(e), "path": str(e.path)} for e in exported])
         return
     rows = [[str(e.path), ", ".join(e.inputs), ", ".join(e.outputs), f"{e.difference:.1e}"] for e in exported]
-    print_table(f"exported to {out}", ["file", "inputs", "outputs", "difference"], rows)
+    print_table(f"exported to {out or path}", ["file", "inputs", "outputs", "difference"], rows)

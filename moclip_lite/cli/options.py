@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cache",
+    "Engine",
     "Json",
     "Pretrained",
     "Quiet",
@@ -34,7 +35,10 @@ __all__ = [
 ]
 
 Source: TypeAlias = Annotated[
-    Path, typer.Argument(help="An experiment's YAML file, a folder of class folders, or a run folder.")
+    Path,
+    typer.Argument(
+        help="An experiment's YAML file, a folder of class folders, an annotation table, or a run folder."
+    ),
 ]
 Sets: TypeAlias = Annotated[
     list[str] | None,
@@ -59,6 +63,13 @@ Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: folder o
 SkipMissing: TypeAlias = Annotated[
     bool, typer.Option("--skip-missing", help="data.skip_missing: continue without missing clips.")
 ]
+Engine: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="auto, onnx or torch: what computes the networks. onnx starts in a second, from the run's ONNX files; "
+        "auto takes it where it can."
+    ),
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
 
@@ -76,11 +87,12 @@ def experiment_of(
     """Configuration of a source with overrides; options by name win over --set.
 
     Args:
-        source: YAML file, folder of class folders, run folder, or None for the defaults.
+        source: YAML file, folder of class folders, annotation table, run folder, or None for the defaults.
         sets: values of ``--set``.
         named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
     """
+    from ..datasets.table.records import SUFFIXES
     from ..experiment.config import load_experiment
     from ..results.run_folder import FoldFolder
 
@@ -95,6 +107,9 @@ def experiment_of(
             overrides.append(f"run.dir={_quoted(source)}")
     elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
+    elif source is not None and source.suffix.lower() in SUFFIXES:
+        path = None
+        overrides += ["data.kind=table", f"data.table={_quoted(source)}"]
     overrides += sets or []
     return load_experiment(path, [*overrides, *overrides_of(named), *forced])
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 
 import typer
 
 from ..storage.names import printable
 from ..streams import Stream
 from .console import ConsoleReporter, err, explain, print_json, print_table
-from .options import Json, Pretrained, Sets, overrides_of
+from .options import Engine, Json, Pretrained, Sets, overrides_of
 
 if TYPE_CHECKING:
+    from ..engine.base import EngineName
     from ..predict.classifier import Prediction
 
 __all__ = ["end_batch", "files_of", "predict", "ranking_as_list", "refusal"]
@@ -87,6 +88,7 @@ def predict(
     model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Engine = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
     json: Json = False,
@@ -102,7 +104,9 @@ def predict(
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    classifier = Classifier.load(model, device=device, overrides=overrides)
+    classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
+    if classifier.engine_note:
+        reporter.say(classifier.engine_note)
     for warning in classifier.warnings:
         reporter.warn(warning)
     predictions = []

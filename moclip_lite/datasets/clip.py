@@ -9,36 +9,53 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import DataError
+from ..sampling import Segment
 
-__all__ = ["Clip", "Fold", "VideoDataset", "group_of", "shorten", "with_groups"]
+__all__ = ["Clip", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled video file.
+    """One labelled video file, or a segment of one.
 
     Attributes:
         path: of the file.
-        name: path within the data set, with forward slashes, in valid Unicode; unique.
+        name: path within the data set, with forward slashes, in valid Unicode, and of a segment its times, as in
+            ``day1.mp4@12.5-20``; unique.
         label: class name.
         group: a person or source video, whose clips stay on one side of a split; None if unknown.
+        segment: the part of the file that is the clip; None for all of it.
     """
 
     path: Path
     name: str
     label: str
     group: str | None = None
+    segment: Segment | None = None
+
+    @property
+    def video(self) -> str:
+        """Name of the file: the clip's without the times of its segment."""
+        return self.name if self.segment is None else self.name.removesuffix(f"@{self.segment}")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of a data set into three disjoint parts; nothing is chosen on `test`."""
+    """One division of a data set into three disjoint parts; nothing is chosen on `test`.
+
+    Attributes:
+        name: unique in a run.
+        train, val, test: the parts.
+        notes: sentences for the user.
+        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this fold.
+    """
 
     name: str
     train: tuple[Clip, ...]
     val: tuple[Clip, ...]
     test: tuple[Clip, ...]
     notes: tuple[str, ...] = ()
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "validation": self.val, "test": self.test}
@@ -54,6 +71,15 @@ class Fold:
     def clips(self) -> tuple[Clip, ...]:
         """All clips of the fold: train, validation, test."""
         return self.train + self.val + self.test
+
+    def repeated(self, seed: int) -> Fold:
+        """The fold as one of a run with several seeds."""
+        return replace(self, name=f"{self.name}-seed{seed}", seed=seed)
+
+    @property
+    def division(self) -> str:
+        """Name of the division, which folds of other seeds have in common."""
+        return self.name if self.seed is None else self.name.removesuffix(f"-seed{self.seed}")
 
     def shared_groups(self) -> set[str]:
         """Groups with clips in more than one part."""
@@ -129,7 +155,7 @@ def with_groups(dataset: VideoDataset, pattern: str | None) -> VideoDataset:
     """
     if pattern is None:
         return dataset
-    clips = tuple(replace(clip, group=group_of(pattern, clip.name)) for clip in dataset.clips)
+    clips = tuple(replace(clip, group=group_of(pattern, clip.video)) for clip in dataset.clips)
     return replace(dataset, clips=clips)
 
 

@@ -14,18 +14,30 @@ __all__ = ["DataSettings"]
 class DataSettings(Settings):
     """Which clips, and how they are divided."""
 
-    kind: Literal["folder", "ucf101", "synthetic", "features"] = Field(
+    kind: Literal["folder", "ucf101", "synthetic", "table", "features"] = Field(
         "folder", description="layout of the data"
     )
-    root: UserPath | None = Field(None, description="folder of the clips, or a file of features")
+    root: UserPath | None = Field(
+        None,
+        description="folder of the clips (of a table: the table's own by default), or a file of features",
+    )
+    table: UserPath | None = Field(
+        None, description="annotation table (kind table); for other kinds a table of groups and splits"
+    )
     appearance: UserPath | None = Field(
         None,
         description="appearance features of one's own by clip (.npz, .safetensors, .parquet), in place of clip.model",
     )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
-    protocol: Literal["holdout", "leave-one-group-out", "official"] = Field(
+    protocol: Literal["holdout", "kfold", "leave-one-group-out", "official"] = Field(
         "holdout", description="how test is set apart"
+    )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=1000,
+        description="kfold: parts, 5 by default; leave-one-group-out: at most so many groups",
     )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
     val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")

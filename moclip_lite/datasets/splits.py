@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..errors import DataError
 from .clip import Clip, Fold, VideoDataset, shorten
 
-__all__ = ["checked", "cut", "holdout_fold", "leave_one_group_out", "official_folds"]
+__all__ = ["checked", "cut", "holdout_fold", "k_folds", "leave_one_group_out", "official_folds"]
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 
@@ -209,10 +209,56 @@ def holdout_fold(
     return _with_validation("holdout", rest, test, val_fraction, seed, shared_groups)
 
 
+def k_folds(
+    dataset: VideoDataset, parts: int, val_fraction: float, seed: int, *, shared_groups: bool = False
+) -> list[Fold]:
+    """Folds named fold1, fold2, ...: each clip is tested once, by models trained on the other parts.
+
+    Clips of a group stay together, and each part has about the same share of each class (scikit-learn's
+    StratifiedGroupKFold).
+
+    Raises:
+        DataError: fewer groups (or clips) than parts, or a class that only one part has.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    clips = sorted(dataset.clips, key=lambda clip: clip.name)
+    groups = [clip.group if clip.group is not None else clip.name for clip in clips]
+    if len(set(groups)) < parts:
+        raise DataError(
+            f"{dataset.root}: {len(clips)} clips in {len(set(groups))} group(s) can't be divided into {parts} folds; "
+            "set data.folds, or name more groups (data.group_pattern, data.table)"
+        )
+    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+    folds = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of parts
+        divisions = list(splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups))
+    for number, (rest, test) in enumerate(divisions, start=1):
+        name = f"fold{number}"
+        if not len(test):
+            raise DataError(f"fold {name}: its part of the clips is empty; choose fewer with data.folds")
+        others, tested = [clips[i] for i in rest], [clips[i] for i in test]
+        folds.append(_with_validation(name, others, tested, val_fraction, seed, shared_groups))
+    return folds
+
+
 def leave_one_group_out(
-    dataset: VideoDataset, val_fraction: float, seed: int, *, shared_groups: bool = False
+    dataset: VideoDataset,
+    val_fraction: float,
+    seed: int,
+    *,
+    shared_groups: bool = False,
+    limit: int | None = None,
 ) -> list[Fold]:
     """One fold per group, tested on that group and trained on the others.
+
+    Args:
+        dataset: its clips have groups.
+        val_fraction: share of the other clips for validation.
+        seed: of the validation part, and of the groups that are drawn.
+        shared_groups: cut validation by clip where there are too few groups.
+        limit: at most so many folds, of groups that are drawn; None for all.
 
     Raises:
         DataError: clips without a group, or fewer than 3 groups.
@@ -220,8 +266,12 @@ def leave_one_group_out(
     groups = sorted({clip.group for clip in dataset.clips if clip.group is not None})
     if any(clip.group is None for clip in dataset.clips) or len(groups) < 3:
         raise DataError(
-            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern"
+            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern, or name "
+            "groups in a table (data.table)"
         )
+    if limit is not None and limit < len(groups):
+        chosen = np.random.default_rng(seed).choice(len(groups), limit, replace=False)
+        groups = [groups[i] for i in sorted(chosen.tolist())]
     return [
         _with_validation(
             group,

@@ -40,6 +40,9 @@ class RunSettings(Settings):
 
     dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights and training")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        (), max_length=100, description="repeat everything with each of these; results are pooled"
+    )
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
     threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
@@ -50,7 +53,12 @@ class RunSettings(Settings):
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )
 
-    _streams_once = field_validator("streams")(refuse_repeats)
+    _streams_once = field_validator("streams", "seeds")(refuse_repeats)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds to run with."""
+        return self.seeds or (self.seed,)
 
 
 class CacheSettings(Settings):
@@ -129,9 +137,8 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
             "run": experiment.run.model_copy(update={"dir": _absolute(experiment.run.dir)}),
             "data": data.model_copy(
                 update={
-                    "root": _absolute(data.root),
-                    "splits_dir": _absolute(data.splits_dir),
-                    "appearance": _absolute(data.appearance),
+                    name: _absolute(getattr(data, name))
+                    for name in ("root", "table", "splits_dir", "appearance")
                 }
             ),
             "cache": experiment.cache.model_copy(update={"dir": _absolute(experiment.cache.dir)}),

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from ..datasets.clip import with_groups
+from ..datasets.segments import video_seconds
 from ..datasets.settings import DataSettings
+from ..datasets.table.load import divide_by_table, load_table
+from ..datasets.table.records import SUFFIXES
 from ..errors import ConfigError
 from ..progress import Reporter
 
-__all__ = ["data_root", "load_dataset"]
+__all__ = ["data_root", "data_table", "load_dataset"]
 
 
 def data_root(data: DataSettings) -> Path:
@@ -19,15 +22,35 @@ def data_root(data: DataSettings) -> Path:
     Raises:
         ConfigError: it is not set, or is a file where a folder is expected.
     """
+    if data.kind == "table":
+        table = data_table(data)
+        return table.parent if data.root in (None, table) else Path(data.root or "")
     what, word = ("file of features", "FILE") if data.kind == "features" else ("folder of the clips", "DIR")
     if data.root is None:
         raise ConfigError(f"data.root is not set; name the {what} with --set data.root={word}")
     if data.kind != "features" and data.root.is_file():
+        is_table = data.root.suffix.lower() in SUFFIXES
+        kind, words = ("table", "an annotation table") if is_table else ("features", "a file of features")
         raise ConfigError(
-            f"data.root={data.root} is a file, not a folder of clips; a file of features needs "
-            "--set data.kind=features"
+            f"data.root={data.root} is a file, not a folder of clips; {words} needs --set data.kind={kind}"
         )
     return data.root
+
+
+def data_table(data: DataSettings) -> Path:
+    """The annotation table: ``data.table``, or ``data.root`` where that is a file.
+
+    Raises:
+        ConfigError: neither is set, or the folder of the videos is none.
+    """
+    table, root = data.table, data.root
+    if table is None and root is not None and not root.is_dir():
+        return root
+    if table is None:
+        raise ConfigError("data.table is not set; name the annotation table with --set data.table=FILE")
+    if root is not None and not root.is_dir():
+        raise ConfigError(f"data.root={root} is no folder; it is the folder of the videos in {table}")
+    return table
 
 
 def load_dataset(data: DataSettings, workers: int, reporter: Reporter) -> VideoDataset:
@@ -42,6 +65,10 @@ def load_dataset(data: DataSettings, workers: int, reporter: Reporter) -> VideoD
         DataError, ConfigError: the clips can't be used.
     """
     root = data_root(data)
+    if data.folds is not None and data.protocol not in ("kfold", "leave-one-group-out"):
+        raise ConfigError(
+            f"data.folds={data.folds} is for data.protocol kfold and leave-one-group-out, not {data.protocol}"
+        )
     if data.recipe is not None:
         root /= data.recipe
     if data.kind == "synthetic":
@@ -60,8 +87,16 @@ def load_dataset(data: DataSettings, workers: int, reporter: Reporter) -> VideoD
             skip_missing=data.skip_missing,
             group_pattern=data.group_pattern,
         )
+    elif data.kind == "table":
+        dataset = load_table(
+            data_table(data), videos=root, skip_missing=data.skip_missing, duration=video_seconds
+        )
     else:
         dataset = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
+    if data.table is not None:
+        if data.kind != "table":
+            dataset = divide_by_table(dataset, data.table)
+        dataset = dataset.with_splits([f"split{number}" for number in data.splits])
     for note in dataset.notes:
         reporter.warn(note)
     return with_groups(dataset, data.group_pattern)

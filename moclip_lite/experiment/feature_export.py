@@ -83,6 +83,7 @@ def _division(session: Session) -> dict[str, object]:
         "test_fraction": data.test_fraction,
         "val_fraction": data.val_fraction,
         "seed": session.experiment.run.seed,
+        **({} if data.folds is None else {"folds": data.folds}),
     }
 
 

@@ -227,7 +227,8 @@ def _origin(description: Mapping[str, Any], dataset: VideoDataset) -> Origin | N
         places = [row[part] for part in _PARTS]
         if not all(type(i) is int and 0 <= i < len(dataset.clips) for part in places for i in part):
             raise ValueError("a fold names a clip that is not there")
-        folds.append(Fold(str(row["name"]), *(tuple(dataset.clips[i] for i in part) for part in places)))
+        train, val, test = (tuple(dataset.clips[i] for i in part) for part in places)
+        folds.append(Fold(str(row["name"]), train, val, test))
     names = [fold.name for fold in folds]
     if not folds or len(set(names)) < len(names):
         raise ValueError("its folds contradict each other")

@@ -55,6 +55,11 @@ class FoldFeatures:
         self.store = MotionStore(session.cache, self.motion_keys, session.experiment.motion)
         self.network_digest: str | None = None  # of the motion network, once it is trained or loaded
 
+    @property
+    def seed(self) -> int:
+        """Seed of the fold's trainings."""
+        return self.session.experiment.run.seed if self.fold.seed is None else self.fold.seed
+
     def clips(self, part: str, *, motion: bool = False, appearance: bool = False) -> list[Clip]:
         """Clips of "train", "val" or "test" that could be read by the streams asked for."""
         return [

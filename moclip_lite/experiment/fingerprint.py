@@ -21,7 +21,7 @@ __all__ = ["changed_settings", "run_fingerprint"]
 _CODE: Final = ("motion_tokens", "text", "trained", "results")
 """Code that makes a run from features; the keys of features tell the code that read them."""
 
-_PLACES: Final = ("root", "splits_dir", "appearance")
+_PLACES: Final = ("root", "table", "splits_dir", "appearance")
 """Settings of the data that say where it lies; what lies there is in the clips' names and keys."""
 
 _MAX_CHANGES: Final = 3  # listed in a message
@@ -65,7 +65,7 @@ def changed_settings(config: Path, experiment: Experiment) -> str:
 def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that change results, section by section."""
     sections = {name: dict(section) for name, section in settings.items() if name != "cache"}
-    sections["run"] = {name: sections["run"][name] for name in ("seed", "streams")}
+    sections["run"] = {name: sections["run"].get(name) for name in ("seed", "seeds", "streams")}
     for name in _PLACES:
         sections["data"].pop(name, None)
     return sections

@@ -78,13 +78,15 @@ class FoldPass:
         tokens: Mapping[str, Floats] = {}
         file = self.session.feature_file
         if file is not None:
-            self.features.network_digest = file.network_digest(self.features.fold.name)
-            tokens = file.motion_of(self.features.fold.name)
+            self.features.network_digest = file.network_digest(self.features.fold.division)
+            tokens = file.motion_of(self.features.fold.division)
         elif Stream.MOTION in streams or Stream.FUSION in streams:
             motion = self.motion(parts)
             tokens = {} if motion is None else motion.tokens
             if motion is not None and Stream.MOTION in streams:
-                self.result.tests[Stream.MOTION] = self._motion_tests(motion)
+                self.result.tests[Stream.MOTION] = self._motion_tests(motion, self.part)
+                if "val" in parts:
+                    self.result.validation[Stream.MOTION] = self._motion_tests(motion, "val")
         heads = [stream for stream in Stream if stream in streams and stream.sources]
         if heads:
             self._test_heads(heads, parts, tokens)
@@ -115,9 +117,9 @@ class FoldPass:
         one = torch.zeros(1, views.segments or motion.segments, *motion.shape[1:], device=self.session.device)
         return Cost(**count_cost(network, [one], repeats=views.crops * views.flips))
 
-    def _motion_tests(self, motion: MotionFeatures) -> Tests:
+    def _motion_tests(self, motion: MotionFeatures, part: str) -> Tests:
         """The network's own scores; a clip without motion gets a uniform guess."""
-        clips, classes = self.features.clips(self.part, motion=True), len(self.features.labels)
+        clips, classes = self.features.clips(part, motion=True), len(self.features.labels)
         guess = np.full(classes, 1 / classes, np.float32)
         return Tests(clips, np.stack([motion.scores.get(clip.name, guess) for clip in clips]))
 
@@ -138,6 +140,8 @@ class FoldPass:
                 continue  # one frame is all that the appearance stream has
             head = self.models.head(stream, tables)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
+            if "val" in parts:
+                self.result.validation[stream] = Tests(clips["val"], head_scores(head, tables["val"]))
             if self.ledger is not None:
                 self.result.costs[stream] = self._head_cost(head, tables[self.part])
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets import Fold, VideoDataset, holdout_fold, leave_one_group_out, official_folds
+from ..datasets import Fold, VideoDataset, holdout_fold, k_folds, leave_one_group_out, official_folds
 from ..datasets.clip import shorten
 from ..datasets.fewshot import limit_train
 from ..datasets.settings import DataSettings
@@ -26,10 +26,20 @@ from .feature_file import FeatureFile
 __all__ = ["divide", "divide_features", "division_of", "file_settings"]
 
 _LISTING: Final = "folds"  # name of the array with the names and notes of the folds
-_DECIDING: Final = {"kind", "protocol", "test_fraction", "val_fraction", "train_per_class", "shared_groups"}
+_DECIDING: Final = {
+    "kind",
+    "protocol",
+    "folds",
+    "test_fraction",
+    "val_fraction",
+    "train_per_class",
+    "shared_groups",
+}
 """Settings of a data set that decide its division; the clips are the rest of it."""
 
-_STATED: Final = ("protocol", "test_fraction", "val_fraction")
+_FOLDS: Final = 5  # of data.protocol=kfold
+
+_STATED: Final = ("protocol", "folds", "test_fraction", "val_fraction")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -120,8 +130,12 @@ def _stated(data: DataSettings) -> dict[str, Any]:
 def _divide(dataset: VideoDataset, data: DataSettings, seed: int) -> list[Fold]:
     shared = data.shared_groups
     if data.protocol == "leave-one-group-out":
-        folds = leave_one_group_out(dataset, data.val_fraction, seed, shared_groups=shared)
-    elif data.protocol == "official" or data.kind == "ucf101" or (data.kind == "folder" and dataset.official):
+        folds = leave_one_group_out(dataset, data.val_fraction, seed, shared_groups=shared, limit=data.folds)
+    elif data.protocol == "kfold":
+        folds = k_folds(dataset, data.folds or _FOLDS, data.val_fraction, seed, shared_groups=shared)
+    elif (
+        data.protocol == "official" or data.kind == "ucf101" or (data.kind != "features" and dataset.official)
+    ):
         folds = official_folds(dataset, data.val_fraction, seed, shared_groups=shared)
     else:
         folds = [holdout_fold(dataset, data.test_fraction, data.val_fraction, seed, shared_groups=shared)]

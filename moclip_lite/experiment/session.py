@@ -16,6 +16,7 @@ from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.clip import with_groups
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import read_prompts
+from ..datasets.settings import DataSettings
 from ..datasets.splits import checked
 from ..errors import ConfigError
 from ..fusion.registry import NEED_TEXT
@@ -120,20 +121,25 @@ class Session:
         Raises:
             DataError: too few clips or groups.
         """
-        data, seed, file = self.experiment.data, self.experiment.run.seed, self.feature_file
+        data, file = self.experiment.data, self.feature_file
         trained = set(self.experiment.run.streams) != {"zero_shot"}
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
         if file is None:
             self._refuse_text()
             read_prompts(self.experiment.clip.prompts).check(self.labels)  # refused before the work
-            folds = divide(self.dataset, data, seed, self.cache)
         else:
-            folds = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
             self._say_division(file)
+        folds = self._divisions(data)
         digests = self.content_digests if trained and file is None else {}
         official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
-        share = None if data.protocol == "leave-one-group-out" else 0.0 if official else data.test_fraction
+        share = (
+            None
+            if data.protocol in ("leave-one-group-out", "kfold")
+            else 0.0
+            if official
+            else data.test_fraction
+        )
         folds = [
             checked(fold, self.labels, digests, test_fraction=share, shared=data.shared_groups)
             for fold in folds
@@ -141,6 +147,17 @@ class Session:
         for fold in folds:
             for note in fold.notes:
                 self.reporter.warn(f"fold {fold.name}: {note}")
+        return folds
+
+    def _divisions(self, data: DataSettings) -> list[Fold]:
+        """The divisions of each seed of the run."""
+        seeds, file, folds = self.experiment.run.all_seeds, self.feature_file, []
+        for seed in seeds:
+            if file is None:
+                divided = divide(self.dataset, data, seed, self.cache)
+            else:
+                divided = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
+            folds += [fold.repeated(seed) for fold in divided] if len(seeds) > 1 else divided
         return folds
 
     def _refuse_text(self) -> None:

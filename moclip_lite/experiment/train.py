@@ -12,6 +12,7 @@ from ..results.trained_on import write_division
 from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, write_results
 from ..storage.files import write_json
 from ..streams import Stream
+from .calibrate import calibrate
 from .feature_file import FeatureFile
 from .features import FoldFeatures
 from .fold import FoldPass
@@ -62,6 +63,8 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
     result = FoldPass(features, models, ledger=session.run_folder.ledger).test(streams, _PARTS)
     if share().leads:
         write_json(folder.training, result.training)
+        if session.feature_file is None:
+            calibrate(features, result).write(folder.timeline)
     return result
 
 

@@ -122,7 +122,7 @@ class TrainedModels:
     def motion_network(self) -> MotionNet:
         """Train the motion network, after its encoder on masked motion if the settings say so."""
         experiment, features = self.session.experiment, self.features
-        motion, settings, seed = experiment.motion, experiment.train_motion, experiment.run.seed
+        motion, settings, seed = experiment.motion, experiment.train_motion, features.seed
         made_from = (motion.model_dump(mode="json"), settings.model_dump(mode="json"), seed)
         stage = self._stage(Stream.MOTION, features.fingerprint("motion", *made_from))
         seed_all(seed)
@@ -151,7 +151,7 @@ class TrainedModels:
     def head(self, stream: Stream, tables: Mapping[str, FeatureTable]) -> Head:
         """Train a head on tables of features; chosen on validation."""
         experiment, features, train = self.session.experiment, self.features, tables["train"]
-        fusion, settings, seed = experiment.fusion, experiment.train_head, experiment.run.seed
+        fusion, settings, seed = experiment.fusion, experiment.train_head, features.seed
         arrays = [train.motion.numpy(), train.appearance.numpy()]
         seed_all(seed)
         dims = train.motion.shape[-1], train.appearance.shape[-1]
@@ -191,7 +191,7 @@ class TrainedModels:
             view=view,
             segments=min(experiment.motion.train_segments, experiment.motion.segments),
             batch=experiment.train_motion.batch,
-            seed=experiment.run.seed,
+            seed=features.seed,
             part=part,
             loaders=loaders,
         )
@@ -231,7 +231,7 @@ class TrainedModels:
             module,
             feed,
             settings,
-            seed=session.experiment.run.seed,
+            seed=self.features.seed,
             device=session.device,
             checkpoint=state,
             fingerprint=stage.fingerprint,

@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, MoclipError
+from ..engine.base import Engine
+from ..engine.files import EngineFiles
+from ..engine.pytorch import TorchEngine
+from ..engine.runtime import OnnxEngine
+from ..errors import MoclipError
 from ..motion.augment import views
 from ..motion.network import MotionNet
 from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
+from ..results.run_folder import FoldFolder, RunFolder
 from ..sampling import choose_segments
 from ..storage.files import write_json
-from .network import OPSET, TOLERANCE, Exported, describe_files, export_network, open_session
-from .pictures import picture_network, sees_clips
+from ..streams import Stream
+from .network import OPSET, TOLERANCE, Exported, describe_files, export_network
+from .pictures import picture_network
 
-__all__ = ["export_classifier"]
+__all__ = ["MAX_BYTES", "compare_files", "describe", "export_classifier", "export_heads", "export_motion"]
 
-_MAX_BYTES: Final = 2**31 - 2**26  # of weights; one ONNX file holds less than 2 GiB
+_PICTURE_SIZES: Final = ((48, 64), (301, 229))  # rows, columns: smaller and larger than the encoder's input
+MAX_BYTES: Final = 2**31 - 2**26  # of weights; one ONNX file holds less than 2 GiB
 
 
 def export_classifier(run: Path, folder: Path) -> list[Exported]:
@@ -52,23 +59,18 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
         WeightsUnavailable: the appearance encoder's weights can't be loaded.
         MoclipError: see :func:`moclip_lite.export.export_network`.
     """
-    classifier = Classifier.load(run, device="cpu")
-    if classifier.motion is None and not classifier.heads:
-        raise CheckpointError(f"{run} holds no trained weights")
+    classifier = Classifier.load(run, device="cpu", engine="torch")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
         drafts = Path(name)
-        metadata = _describe(classifier)
-        exported = _export_motion(classifier, drafts, metadata)
+        metadata = describe(classifier)
+        exported = export_motion(classifier, drafts, metadata)
         if classifier.heads:
             exported += _export_pictures(classifier, drafts, metadata)
-            exported += _export_heads(classifier, drafts, metadata)
-        difference = _compare_chain(classifier, drafts)
-        if not difference <= TOLERANCE:
-            raise MoclipError(
-                f"{folder}: the files together differ from predict by {difference:.1e}, more than "
-                f"{TOLERANCE:.0e}; not written"
-            )
+            exported += export_heads(classifier, drafts, metadata)
+        difference = compare_files(
+            classifier, RunFolder(run), metadata, {e.path.stem: e.path for e in exported}
+        )
         for file in exported:
             file.path.replace(folder / file.path.name)
     exported = [replace(file, path=folder / file.path.name) for file in exported]
@@ -82,7 +84,7 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
     return exported
 
 
-def _describe(classifier: Classifier) -> dict[str, Any]:
+def describe(classifier: Classifier) -> dict[str, Any]:
     """What a user of the files must know, in plain values."""
     experiment = classifier.experiment
     settings = experiment.model_dump(mode="json", include={"motion", "clip", "test"})
@@ -136,13 +138,15 @@ class _Head(nn.Module):
         return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
 
 
-def _export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    if classifier.motion is None:
+def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
+    """motion.onnx, where there is a motion network."""
+    network = _networks(classifier).network
+    if network is None:
         return []
     segments, *rest = classifier.experiment.motion.shape
-    network = _Motion(classifier.motion, segments, classifier.experiment.test).eval()
+    motion = _Motion(network, segments, classifier.experiment.test).eval()
     file = export_network(
-        network,
+        motion,
         [torch.randn(2, segments, *rest)],
         folder / "motion.onnx",
         inputs=["motion"],
@@ -159,7 +163,7 @@ def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, A
         return []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules
-    if sum(p.numel() * p.element_size() for p in network.parameters()) > _MAX_BYTES:
+    if sum(p.numel() * p.element_size() for p in network.parameters()) > MAX_BYTES:
         metadata["warnings"].append(
             "the appearance encoder is too large for an ONNX file; its features come from PyTorch"
         )
@@ -175,13 +179,12 @@ def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, A
     return [file]
 
 
-def _export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    experiment, exported = classifier.experiment, []
-    tokens = experiment.test.segments or experiment.motion.segments
-    frames = _head_frames(classifier)
-    for stage, head in classifier.heads.items():
+def export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
+    """A file per head; numbers of motion tokens and of frames are free in it."""
+    exported = []
+    for stage, head in _networks(classifier).heads.items():
         sizes = [len(head.motion_norm.mean), len(head.appearance_norm.mean)]
-        examples = [torch.randn(2, tokens, sizes[0]), torch.randn(2, frames, sizes[1])]
+        examples = [torch.randn(2, 5, sizes[0]), torch.randn(2, 3, sizes[1])]
         exported.append(
             export_network(
                 _Head(head).eval(),
@@ -190,64 +193,69 @@ def _export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any]
                 metadata=metadata,
                 inputs=["motion_tokens", "appearance_features"],
                 outputs=["scores"],
+                counted=["tokens", "frames"],
             )
         )
     return exported
 
 
-def _head_frames(classifier: Classifier) -> int:
-    """Appearance features of a clip, as heads take them."""
-    if classifier.own_appearance is not None:
-        return int(classifier.own_appearance.shape[0])
-    return 1 if sees_clips(classifier.encoder) else classifier.experiment.clip.frames
+def compare_files(
+    classifier: Classifier, run: FoldFolder, metadata: Mapping[str, Any], files: Mapping[str, Path]
+) -> float:
+    """Compare all files together, with the preprocessing of pictures, with what predict computes by PyTorch.
+
+    Args:
+        classifier: of the run, by PyTorch.
+        run: its folder.
+        metadata: what stands in model.json.
+        files: "motion", "pictures" and the heads' streams -> file.
+
+    Returns:
+        The largest difference of a feature or probability, relative to the largest value where that exceeds 1.
+
+    Raises:
+        MoclipError: it is above TOLERANCE.
+    """
+    networks = {name: path for name, path in files.items() if name != "pictures"}
+    given = EngineFiles(networks, files.get("pictures"), metadata)
+    found = OnnxEngine(given, classifier.experiment, run)
+    difference = max(_differences(classifier, found, "pictures" in files))
+    if not difference <= TOLERANCE:
+        raise MoclipError(
+            f"{run.path}: the ONNX files together differ from predict by {difference:.1e}, more than "
+            f"{TOLERANCE:.0e}; not written"
+        )
+    return difference
 
 
-def _compare_chain(classifier: Classifier, folder: Path) -> float:
-    """Largest difference of a probability between the files, one after another, and what predict computes."""
-    rng, differences = np.random.default_rng(0), [0.0]
-    tokens = features = None
+def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> Iterator[float]:
+    """How far another engine's features and probabilities are from a classifier's, for random input."""
+    rng = np.random.default_rng(0)
+    tokens = None
     if classifier.motion is not None:
         motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
-        expected, probabilities = classifier.motion_features(motion)
-        session = open_session(folder / "motion.onnx")
-        scores, tokens = session.run(None, {"motion": motion[None].astype(np.float32)})
-        differences += [_difference(tokens[0], expected), _difference(_softmax(scores)[0], probabilities)]
-    if not classifier.heads:
-        return max(differences)
-    if classifier.own_appearance is not None:
-        appearance = rng.standard_normal(classifier.own_appearance.shape).astype(np.float32)
-    else:
-        pictures = rng.integers(0, 256, (classifier.experiment.clip.frames, 48, 64, 3), dtype=np.uint8)
-        appearance = classifier.appearance_features(pictures)
-    if (folder / "pictures.onnx").is_file():
-        features = _exported_features(classifier, pictures, folder / "pictures.onnx")
-        differences.append(_difference(features, appearance))
-    segments = classifier.experiment.test.segments or classifier.experiment.motion.segments
-    for stream, head in classifier.heads.items():
-        given = np.zeros((segments, len(head.motion_norm.mean)), np.float32) if tokens is None else tokens[0]
-        inputs = {
-            "motion_tokens": given[None],
-            "appearance_features": (appearance if features is None else features)[None],
-        }
-        (scores,) = open_session(folder / f"{stream}.onnx").run(None, inputs)
-        differences.append(
-            _difference(_softmax(scores)[0], classifier.head_scores(stream, given, appearance))
-        )
-    return max(differences)
+        tokens, scores = classifier.motion_features(motion)
+        for one, other in zip(found.motion_features(motion), (tokens, scores), strict=True):
+            yield _difference(one, other)
+    for height, width in _PICTURE_SIZES if classifier.heads else ():
+        own = classifier.own_appearance
+        if own is not None:
+            features = appearance = rng.standard_normal(own.shape).astype(np.float32)
+        else:
+            frames = classifier.experiment.clip.frames
+            pictures = rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+            appearance = classifier.appearance_features(pictures)
+            features = found.appearance_features(pictures) if pictures_too else appearance
+        yield _difference(features, appearance)
+        for stream in classifier.heads:
+            for given in (tokens, None) if stream is Stream.APPEARANCE else (tokens,):
+                expected = classifier.head_scores(stream, given, appearance)
+                yield _difference(found.head_scores(stream, given, features), expected)
 
 
-def _exported_features(classifier: Classifier, pictures: npt.NDArray[np.uint8], path: Path) -> Any:
-    """Features [frames, D] of a clip's pictures by the exported encoder."""
-    network, _, _ = picture_network(classifier.encoder, classifier.experiment.clip)
-    prepared = classifier.encoder.prepare(pictures) * network.std + network.mean
-    batch = (prepared[None] if sees_clips(classifier.encoder) else prepared).numpy()
-    (features,) = open_session(path).run(None, {"pictures": batch})
-    return features
-
-
-def _softmax(scores: Any) -> Any:
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+def _networks(classifier: Classifier) -> TorchEngine:
+    assert isinstance(classifier.engine, TorchEngine)
+    return classifier.engine
 
 
 def _difference(one: Any, other: Any) -> float:

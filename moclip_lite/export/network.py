@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..engine.runtime import open_session
 from ..errors import MoclipError
 from ..progress import logger_level
 from ..storage.files import atomic_path
 
-__all__ = ["OPSET", "TOLERANCE", "Exported", "describe_files", "export_network", "open_session"]
+__all__ = ["OPSET", "TOLERANCE", "Exported", "describe_files", "export_network"]
 
 OPSET: Final = 20
 TOLERANCE: Final = 1e-4
@@ -44,8 +45,9 @@ def export_network(
     inputs: Sequence[str],
     outputs: Sequence[str],
     metadata: Mapping[str, Any] | None = None,
+    counted: Sequence[str] = (),
 ) -> Exported:
-    """Write a network and compare it with PyTorch on the examples and on one row of them.
+    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic dimension.
 
     Args:
         network: in evaluation mode.
@@ -53,13 +55,16 @@ def export_network(
         path: of the .onnx file.
         inputs, outputs: their names in the file.
         metadata: what a user of the file must know, in plain values; each is stored as JSON.
+        counted: names of the second dimension of each input, if it may have any length; else it is fixed.
 
     Raises:
         MoclipError: packages are missing, or ONNX Runtime answers otherwise than PyTorch.
     """
     _require_packages()
     batch = torch.export.Dim("batch", min=1, max=4096)
-    shapes = tuple({0: batch} for _ in examples)
+    shapes: tuple[dict[int, Any], ...] = tuple({0: batch} for _ in examples)
+    for shape, name in zip(shapes, counted, strict=False):
+        shape[1] = torch.export.Dim(name, min=1, max=4096)
     with atomic_path(path) as draft, torch.no_grad():
         with warnings.catch_warnings(), logger_level("torch.onnx", logging.ERROR):
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
@@ -76,7 +81,10 @@ def export_network(
                 verbose=False,
             )
         _describe(draft, metadata or {})
-        difference = max(_difference(network, rows, draft) for rows in (examples, [x[:1] for x in examples]))
+        tried = [examples, [x[:1] for x in examples]]
+        if counted:
+            tried += [[x[:, :1] for x in examples], [x[:1].repeat_interleave(3, dim=1) for x in examples]]
+        difference = max(_difference(network, rows, draft) for rows in tried)
         if not difference <= TOLERANCE:
             raise MoclipError(
                 f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than "
@@ -93,13 +101,6 @@ def _describe(path: Path, metadata: Mapping[str, Any]) -> None:
     versions = {"moclip_lite": version("moclip-lite")}
     onnx.helper.set_model_props(model, versions | {key: json.dumps(value) for key, value in metadata.items()})
     onnx.save(model, path)
-
-
-def open_session(path: Path) -> Any:
-    """An ONNX Runtime session on the CPU."""
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
 def _difference(network: nn.Module, examples: Sequence[Tensor], path: Path) -> float:
@@ -120,7 +121,9 @@ def _require_packages() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise MoclipError("export needs ONNX and its runtime: pip install 'moclip-lite[export]'") from error
+        raise MoclipError(
+            "export needs ONNX and its runtime: pip install onnx onnxruntime onnxscript"
+        ) from error
 
 
 def describe_files(exported: Sequence[Exported]) -> dict[str, Any]:

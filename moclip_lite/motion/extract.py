@@ -11,18 +11,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools import NoMotionVectors
+from mv_tools import MotionDecoder, NoMotionVectors
 
 from ..datasets import Clip
 from ..datasets.clip_errors import CLIP_ERRORS, reason_of
 from ..datasets.clip_notes import keep_notes, notes_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
+from ..datasets.segments import SharedDecoders
 from ..errors import CheckpointError, MoclipError
 from ..parallel.pool import default_workers, run_jobs
 from ..progress import size_in_words
+from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from .packing import pack, unpack
-from .read import read_motion_clip
+from .read import MotionClip, read_motion_clip
 from .settings import MotionSpec
 
 __all__ = ["extract_motion", "load_motion"]
@@ -39,6 +41,7 @@ class _Job:
     spec: MotionSpec
     cache_root: Path
     key: str
+    segment: Segment | None = None
 
 
 def extract_motion(
@@ -65,7 +68,9 @@ def extract_motion(
         KeyboardInterrupt: finished clips are kept.
     """
     report, missing = pending("motion", clips, spec.key_settings(), cache)
-    jobs = [_Job(clip.name, clip.path, spec, cache.root, key) for clip, key in missing]
+    # File by file, so that a process opens each for all of its segments.
+    missing.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
+    jobs = [_Job(clip.name, clip.path, spec, cache.root, key, clip.segment) for clip, key in missing]
     processes = default_workers(workers)
     _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
     sample, rest = _split_sample(jobs, _SAMPLE * processes)
@@ -115,7 +120,7 @@ def _check_space(clips: int, size: float, cache: FeatureCache) -> None:
 def _extract_clip(job: _Job) -> str | None:
     """Write the motion of a clip into the cache; return the reason if it can't be read."""
     try:
-        clip = read_motion_clip(job.path, job.spec)
+        clip = _read(job.path, job.spec, job.segment)
     except NoMotionVectors as error:
         return f"{reason_of(error)}, or a whole data set: moclip dataset prepare folder --root DIR --out OUT"
     except CLIP_ERRORS as error:
@@ -126,16 +131,32 @@ def _extract_clip(job: _Job) -> str | None:
     return None
 
 
+_DECODERS: Final[dict[str, SharedDecoders[MotionDecoder]]] = {}
+"""Backend -> the files that this process read segments of last."""
+
+
+def _read(path: Path, spec: MotionSpec, segment: Segment | None) -> MotionClip:
+    """The motion of a clip."""
+    if segment is None:
+        return read_motion_clip(path, spec)
+    if spec.backend not in _DECODERS:
+        backend = spec.backend
+        _DECODERS[backend] = SharedDecoders(
+            lambda path: MotionDecoder(path, backend=backend, threads=1, on_damage="skip")
+        )
+    return read_motion_clip(_DECODERS[spec.backend].of(path), spec, segment)
+
+
 def load_motion(
-    path: Path, spec: MotionSpec, cache: FeatureCache, key: str
+    path: Path, spec: MotionSpec, cache: FeatureCache, key: str, segment: Segment | None = None
 ) -> tuple[npt.NDArray[np.float16], bool]:
-    """A clip's motion and whether it is empty; a missing or damaged entry is computed again."""
+    """The motion of a file or a segment of it, and whether it is empty; a missing or damaged entry is computed again."""
     arrays = cache.get("motion", key)
     if arrays is not None:
         try:
             return unpack(arrays, spec)
         except CheckpointError as error:
             log.warning("the motion of %s is damaged in the cache and will be made again (%s)", path, error)
-    arrays = pack(read_motion_clip(path, spec))
+    arrays = pack(_read(path, spec, segment))
     cache.put("motion", key, arrays)
     return unpack(arrays, spec)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 import mv_tools
 from mv_tools import Accumulator, MotionDecoder, MotionFrame, flow, inter_mask, pool, remove_camera_motion
+from mv_tools.display import Region
 
-from ..sampling import segment_windows
+from ..datasets.segments import motion_pictures
+from ..sampling import Segment, segment_windows
 from .crop_actor import cut, track
 from .settings import MotionSpec
 
-__all__ = ["STEPS", "MotionClip", "read_motion_clip"]
+__all__ = [
+    "STEPS",
+    "FieldReader",
+    "MotionClip",
+    "PictureGeometry",
+    "assemble_motion",
+    "motion_energy",
+    "read_motion_clip",
+]
 
 STEPS: Final = 8
 """Vectors are rounded to 1/STEPS pixel, half a quarter sample."""
@@ -46,7 +56,9 @@ class MotionClip:
     notes: tuple[str, ...] = ()
 
 
-def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionClip:
+def read_motion_clip(
+    source: Path | MotionDecoder, spec: MotionSpec, segment: Segment | None = None
+) -> MotionClip:
     """Read the motion of a clip.
 
     Keyframes have no motion: the windows cover the other pictures. A damaged picture is replaced by the nearest
@@ -55,11 +67,12 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     Args:
         source: the file, read on one thread, or a MotionDecoder of it that skips damage.
         spec: windows, grid and kind of field.
+        segment: the part of the file that the windows cover; None for all of it.
 
     Raises:
         FileNotFoundError: no such file.
-        mv_tools.MotionError: the file is cut short, most of the pictures are damaged, or the codec has
-            no vectors.
+        mv_tools.MotionError: the file is cut short, most of the pictures are damaged, the codec has no vectors, or
+            no picture appears in the segment.
     """
     if isinstance(source, MotionDecoder):
         decoder = source
@@ -69,6 +82,9 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
     keyframes = np.zeros(len(decoder), bool)
     keyframes[decoder.keyframe_indices()] = True
     moving = np.nonzero(~keyframes)[0]
+    if segment is not None:
+        inside = motion_pictures(decoder, segment)
+        moving = moving[np.searchsorted(moving, inside.start) : np.searchsorted(moving, inside.stop)]
     codec = decoder.metadata.codec
     if not len(moving):
         zeros = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
@@ -80,14 +96,39 @@ def read_motion_clip(source: Path | MotionDecoder, spec: MotionSpec) -> MotionCl
         fields[frame.index] = field
         predicted |= frame.pict_type != "I"
     indices, notes = _replace_damaged(decoder, indices, fields.keys())
+    motion = assemble_motion(fields, indices, spec)
+    if segment is not None and decoder.times is None:
+        notes.append("the file has no times: the pictures of its segment were counted by the frame rate")
+    guessed = np.intersect1d(decoder.guessed, indices)  # the decoder may have read other segments before
+    if len(guessed):
+        notes.append(f"{len(guessed)} sampled pictures refer to lost ones: distances are guessed")
+    return MotionClip(motion, indices, not predicted, codec, (*decoder.notes, *notes))
+
+
+def assemble_motion(
+    fields: Mapping[int, npt.NDArray[np.float32]], indices: npt.NDArray[np.int64], spec: MotionSpec
+) -> npt.NDArray[np.float16]:
+    """The motion tensor of a clip, from the fields of its pictures.
+
+    Args:
+        fields: those of :class:`FieldReader`, by picture number.
+        indices: int64 [segments, frames], picture numbers.
+        spec: windows, grid and crop.
+
+    Returns:
+        float16 [segments, frames, 2, rows, columns], see :attr:`MotionClip.motion`.
+    """
     pictures, position = np.unique(indices, return_inverse=True)
-    stacked = np.stack([fields.pop(i) for i in pictures.tolist()])
+    stacked = np.stack([fields[i] for i in pictures.tolist()])
     if spec.crop == "actor":
         stacked = _crop_actor(stacked, pictures, spec.grid)
-    motion = _round(stacked)[position.ravel()].reshape(spec.shape)
-    if decoder.guessed:
-        notes.append(f"{len(decoder.guessed)} sampled pictures refer to lost ones: distances are guessed")
-    return MotionClip(motion, indices, not predicted, codec, (*decoder.notes, *notes))
+    return _round(stacked)[position.ravel()].reshape(spec.shape)
+
+
+def motion_energy(motion: npt.NDArray[np.float16]) -> float:
+    """Mean length of the vectors of a motion tensor [..., 2, rows, columns], in its pixels per frame."""
+    fields = motion.astype(np.float32)
+    return float(np.hypot(fields[..., 0, :, :], fields[..., 1, :, :]).mean())
 
 
 def _replace_damaged(
@@ -102,7 +143,8 @@ def _replace_damaged(
     damaged = sampled[~np.isin(sampled, list(usable))]
     if not len(damaged):
         return indices, []
-    reason = next((damage.message for damage in decoder.damaged), "they could not be read")
+    reasons = {damage.index: damage.message for damage in reversed(decoder.damaged)}
+    reason = next((reasons[i] for i in damaged.tolist() if i in reasons), "they could not be read")
     problem = f"{len(damaged)} of {len(sampled)} sampled pictures are damaged ({reason})"
     if 2 * len(damaged) > len(sampled):
         raise mv_tools.MalformedStream(f"{decoder.source.name}: {problem}")
@@ -128,11 +170,56 @@ def _crop_actor(
     return np.asarray(box.reshape(-1, 2, rows, 2, columns, 2).mean(axis=(3, 5)), np.float32)
 
 
-def _reading_grid(spec: MotionSpec, metadata: mv_tools.VideoMetadata) -> tuple[int, int]:
+class PictureGeometry(Protocol):
+    """Size of the pictures as shown, in square pixels, and the part of a grid that they cover."""
+
+    @property
+    def display_width(self) -> int:
+        """Width in pixels."""
+
+    @property
+    def display_height(self) -> int:
+        """Height in pixels."""
+
+    def region(self, grid_shape: tuple[int, ...]) -> Region:
+        """The part of an upright grid of (rows, columns) that is shown."""
+
+
+class FieldReader:
+    """Pooled and scaled fields of pictures, the parts that motion tensors are made of.
+
+    Accumulated fields depend on the pictures before: pass all of them, in presentation order.
+
+    Args:
+        spec: grid and kind of field.
+        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`.
+    """
+
+    def __init__(self, spec: MotionSpec, geometry: PictureGeometry) -> None:
+        width, height = geometry.display_width, geometry.display_height
+        self._spec, self._geometry = spec, geometry
+        self._scale = _REFERENCE_SIDE / min(width, height)
+        self._grid = _reading_grid(spec, width, height)
+        self._accumulator = Accumulator()
+
+    def read(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
+        """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240 pixels."""
+        if self._spec.field == "accumulated":
+            return self._pool(self._accumulator.push(frame)) * self._scale
+        field = self._pool(flow(frame, normalize=self._spec.normalize_distance))
+        if self._spec.field == "compensated" and frame.pict_type != "I":
+            mask = self._pool(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
+            field = remove_camera_motion(field, mask)
+        return field * self._scale
+
+    def _pool(self, field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return pool(field, self._grid, region=self._geometry.region(field.shape[1:]))
+
+
+def _reading_grid(spec: MotionSpec, width: int, height: int) -> tuple[int, int]:
     """Rows and columns to divide the frame into; before a crop, square cells of half the size of the box's."""
     if spec.crop == "none":
         return spec.grid
-    width, height = metadata.display_width, metadata.display_height
     cell = max(min(width, height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
     return max(1, round(height / cell)), max(1, round(width / cell))
 
@@ -141,23 +228,18 @@ def _fields(
     decoder: MotionDecoder, spec: MotionSpec, pictures: set[int]
 ) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float32]]]:
     """Pooled and scaled fields of some pictures; damaged ones are left out."""
-    metadata = decoder.metadata
-    grid = _reading_grid(spec, metadata)
-    scale = _REFERENCE_SIDE / min(metadata.display_width, metadata.display_height)
-
-    def to_grid(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return pool(field, grid, region=metadata.region(field.shape[1:]))
-
+    reader = FieldReader(spec, decoder.metadata)
     if spec.field == "accumulated":
-        accumulator = Accumulator()
-        for frame in decoder:
-            total = accumulator.push(frame)
-            if frame.index in pictures:
-                yield frame, to_grid(total) * scale
-        return
-    for frame in decoder.iter_frames_at(sorted(pictures)):
-        field = to_grid(flow(frame, normalize=spec.normalize_distance))
-        if spec.field == "compensated" and frame.pict_type != "I":
-            mask = to_grid(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
-            field = remove_camera_motion(field, mask)
-        yield frame, field * scale
+        frames = _accumulated_pictures(decoder, pictures)
+    else:
+        frames = decoder.iter_frames_at(sorted(pictures))
+    for frame in frames:
+        field = reader.read(frame)
+        if frame.index in pictures:
+            yield frame, field
+
+
+def _accumulated_pictures(decoder: MotionDecoder, pictures: Collection[int]) -> Iterator[MotionFrame]:
+    """The pictures that motion is summed over: from the keyframe before the first chosen one to the last one."""
+    keyframes = [i for i in decoder.keyframe_indices() if i <= min(pictures)]
+    return decoder.iter_frames_at(range(keyframes[-1] if keyframes else 0, max(pictures) + 1))

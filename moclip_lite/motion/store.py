@@ -59,7 +59,7 @@ class MotionStore:
     def _entry(self, clip: Clip) -> tuple[npt.NDArray[np.float16], bool]:
         if clip.name in self._loaded:
             return self._loaded[clip.name]
-        entry = load_motion(clip.path, self._spec, self._cache, self._keys[clip.name])
+        entry = load_motion(clip.path, self._spec, self._cache, self._keys[clip.name], clip.segment)
         if entry[0].nbytes <= self._free_bytes:
             self._free_bytes -= entry[0].nbytes
             self._loaded[clip.name] = entry

@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mv_tools import ArgumentError, MalformedStream
 
 from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
-from ..appearance.create import make_encoder
-from ..appearance.encoder import AppearanceEncoder
 from ..appearance.zero_shot import unit
+from ..engine.base import Engine, EngineName, Floats
+from ..engine.choose import open_engine
 from ..errors import CheckpointError, DataError
 from ..experiment.config import Experiment, load_experiment
-from ..experiment.stored import load_head, load_motion_network
-from ..fusion.base import Head
-from ..fusion.features import head_scores
-from ..fusion.tables import FeatureTable
-from ..motion.network import MotionNet
-from ..motion.scores import batch_motion_scores
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.calibration import Calibration, read_calibration
+from ..results.run_folder import RunFolder
 from ..results.trained_on import check_sources
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
-from ..training.checkpoint import weights_digest
-from ..training.device import pick_device
+from ..timeline.timeline import Timeline
+from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
 from .read_file import read_file
 
 __all__ = ["Classifier", "Prediction"]
 
 Ranking: TypeAlias = list[tuple[str, float]]
 PathLikeStr: TypeAlias = "str | PathLike[str]"
-Floats: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -68,11 +61,11 @@ class Classifier:
     """A trained run folder, ready to label files.
 
     Attributes:
+        folder: the run folder.
         experiment: the configuration.
         labels: class names.
-        motion: the motion network, or None.
-        heads: the heads that answer.
-        device: where they run.
+        engine: computes the networks.
+        engine_note: why ONNX Runtime does not answer although it could be expected; "" where there is no reason.
 
     Example:
         >>> clf = Classifier.load("runs/x")        # doctest: +SKIP
@@ -82,26 +75,32 @@ class Classifier:
 
     def __init__(
         self,
+        folder: RunFolder,
         experiment: Experiment,
         labels: Sequence[str],
-        motion: MotionNet | None,
-        heads: dict[Stream, Head],
-        folder: FoldFolder,
+        engine: Engine,
+        engine_note: str = "",
     ) -> None:
-        self.experiment, self.labels = experiment, tuple(labels)
-        self.device = pick_device(experiment.run.device)
-        self.motion = None if motion is None else motion.to(self.device)
-        self.heads = {stream: head.to(self.device) for stream, head in heads.items()}
-        self._folder = folder
+        self.folder, self.experiment, self.labels = folder, experiment, tuple(labels)
+        self.engine, self.engine_note = engine, engine_note
 
     @classmethod
-    def load(cls, run: PathLikeStr, *, device: str = "auto", overrides: Sequence[str] = ()) -> Classifier:
+    def load(
+        cls,
+        run: PathLikeStr,
+        *,
+        device: str = "auto",
+        overrides: Sequence[str] = (),
+        engine: EngineName = "auto",
+    ) -> Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
             run: the folder.
-            device: "auto", "cpu" or "cuda".
+            device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
+            engine: "onnx" for the run's ONNX files, which need no PyTorch; "torch" for PyTorch; "auto" takes the
+                ONNX files where they belong to the weights and the device is auto or cpu.
 
         Raises:
             ConfigError: an override that no configuration has.
@@ -118,18 +117,20 @@ class Classifier:
         if experiment.data.kind == "features":
             raise CheckpointError(_explain_features(folder))
         labels = folder.read_labels()
-        motion = load_motion_network(folder, experiment, labels)
-        answering = [stream for stream in ANSWERS if stream.sources and folder.has(stream)]
-        heads = {stream: load_head(folder, stream, experiment, labels) for stream in answering}
-        if motion is None and not heads:
-            raise CheckpointError(f"{folder.path} holds no trained weights")
-        network = None if motion is None else weights_digest(motion)
-        for stream in heads:
-            check_sources(folder, stream, {Source.MOTION_NETWORK: network})
-        return cls(experiment, labels, motion, heads, folder)
+        return cls(folder, experiment, labels, *open_engine(folder, experiment, labels, engine))
 
-    @cached_property
-    def encoder(self) -> AppearanceEncoder:
+    @property
+    def motion(self) -> Engine | None:
+        """What computes motion features; None without a motion network."""
+        return self.engine if self.engine.has_motion else None
+
+    @property
+    def heads(self) -> Mapping[Stream, Any]:
+        """The heads that answer, by stream."""
+        return self.engine.heads
+
+    @property
+    def encoder(self) -> Any:
         """The frozen appearance encoder of the heads, loaded on first use.
 
         Raises:
@@ -138,10 +139,7 @@ class Classifier:
         """
         if self.own_appearance is not None:
             raise CheckpointError(self._explain_own())
-        encoder = make_encoder(self.experiment.clip, self.experiment.run.seed, self.device)
-        for stream in self.heads:
-            check_sources(self._folder, stream, {Source.ENCODER: encoder.weights_digest})
-        return encoder
+        return self.engine.encoder
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
@@ -158,13 +156,13 @@ class Classifier:
             raise DataError(self._explain_own())
         arrays = read_clip_arrays(path)
         for stream in self.heads:
-            check_sources(self._folder, stream, {Source.ENCODER: arrays.identity["digest"]})
+            check_sources(self.folder, stream, {Source.ENCODER: arrays.identity["digest"]})
         return arrays
 
     def _explain_own(self) -> str:
         """What prediction needs where the appearance features are one's own."""
         return (
-            f"{self._folder.path} was trained on appearance features of {self.experiment.data.appearance}, which can't "
+            f"{self.folder.path} was trained on appearance features of {self.experiment.data.appearance}, which can't "
             "be computed from a video here: compute them with the same backbone, save an array under each video's "
             "name, and name the file with --set data.appearance=FILE"
         )
@@ -181,17 +179,10 @@ class Classifier:
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
-        if self.own_appearance is not None:
-            return (
-                []
-                if self.own_appearance.model
-                else [f"{self.own_appearance.path} does not name its backbone"]
-            )
-        if self.heads and self.experiment.clip.random:
-            return [f"this model's CLIP ({self.experiment.clip.model}) has RANDOM weights"]
-        if self.heads and self.encoder.random:
-            return [f"this model's appearance encoder is {self.encoder.describe()}"]
-        return []
+        own = self.own_appearance
+        if own is not None:
+            return [] if own.model else [f"{own.path} does not name its backbone"]
+        return self.engine.warnings
 
     @overload
     def predict(self, source: PathLikeStr, top_k: int = 5) -> Ranking: ...
@@ -253,15 +244,56 @@ class Classifier:
         seconds = time.perf_counter() - started
         return Prediction(str(path), rankings[str(stream)], str(stream), rankings, notes, seconds)
 
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Temperatures, thresholds and length of windows from the run's clips; None in folders of older runs.
+
+        Raises:
+            CheckpointError: damaged.
+        """
+        return read_calibration(self.folder.timeline)
+
+    def timeline(
+        self,
+        path: PathLikeStr,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        threshold: float | None = None,
+        progress: TimelineProgress = silent,
+    ) -> Timeline:
+        """Label the parts of a long video.
+
+        Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
+        joined; where no class is sure, or nothing moves for a model that looks at motion, there is no segment.
+        Memory does not grow with the video's length, but for the list of its pictures.
+
+        Args:
+            path: the video.
+            window: seconds; by default the median length of the run's training clips.
+            stride: seconds from one window to the next; by default a quarter of `window`.
+            threshold: calibrated probability from which on a class is sure; by default the run's own.
+            progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
+
+        Returns:
+            Segments (start, end, label, score, scores of each stream) and the windows that they come from.
+
+        Raises:
+            FileNotFoundError: no such file.
+            mv_tools.MotionError: it can't be read.
+            mv_tools.ArgumentError: an option is out of range.
+            CheckpointError: the run does not tell the length of windows and `window` is None.
+        """
+        options = TimelineOptions(window=window, stride=stride, threshold=threshold)
+        return make_timeline(self, Path(path), self.calibration, options, progress)
+
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
-        assert self.motion is not None
-        tokens, scores = batch_motion_scores(self.motion, motion[None], self.experiment.test, self.device)
-        return tokens[0], scores[0]
+        return self.engine.motion_features(motion)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
-        return self._as_heads_take(self.encoder.encode_images(pictures))
+        return self.engine.appearance_features(pictures)
 
     def _as_heads_take(self, rows: Floats) -> Floats:
         """Features of frames [frames, D], normalised if the configuration says so."""
@@ -275,12 +307,7 @@ class Classifier:
             tokens: [T, D], or None without motion.
             appearance: [frames, D].
         """
-        head = self.heads[stream]
-        motion = head.motion_norm.mean.cpu() if tokens is None else torch.from_numpy(tokens)
-        table = FeatureTable(
-            motion[None], torch.from_numpy(appearance[None]), torch.zeros(1, dtype=torch.int64)
-        )
-        return np.asarray(head_scores(head, table)[0], np.float32)
+        return self.engine.head_scores(stream, tokens, appearance)
 
     def _rank(self, scores: Floats, top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[:top_k]

@@ -16,7 +16,7 @@ from .read import Run, load_run
 __all__ = ["Comparison", "StreamDifference", "compare_runs"]
 
 _LOCATIONS: Final = frozenset(
-    ("run.dir", "run.workers", "run.device", "cache.dir", "data.root", "data.splits_dir")
+    ("run.dir", "run.workers", "run.device", "cache.dir", "data.root", "data.table", "data.splits_dir")
 )
 
 

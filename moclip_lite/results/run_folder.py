@@ -22,10 +22,13 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = ["PRETRAINED", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
+__all__ = ["ONNX_FOLDER", "PRETRAINED", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
 PRETRAINED: Final = "motion_pretrained"
 """The training of the motion network's encoder on masked motion."""
+
+ONNX_FOLDER: Final = "onnx"
+"""Folder of the networks as ONNX files, for prediction without PyTorch."""
 
 STAGES: Final = (PRETRAINED, *(stream for stream in Stream if stream is not Stream.ZERO_SHOT))
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""
@@ -70,6 +73,7 @@ class FoldFolder:
         self.encoder = path / "encoder.json"
         self.features = path / "features.json"
         self.training = path / "training.json"
+        self.timeline = path / "timeline.json"
 
     @property
     def run_path(self) -> Path:
@@ -122,7 +126,7 @@ class FoldFolder:
         for pattern in (*_RESULTS, _DRAFTS):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
-        for name in ("figures", "tensorboard"):
+        for name in ("figures", "tensorboard", ONNX_FOLDER):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def set_weights_aside(self) -> None:
@@ -153,7 +157,7 @@ class FoldFolder:
             self.path.rmdir()
 
     def _remove_origins(self) -> None:
-        for path in (self.encoder, self.features, self.division):
+        for path in (self.encoder, self.features, self.division, self.timeline):
             path.unlink(missing_ok=True)
 
 

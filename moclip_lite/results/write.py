@@ -45,6 +45,7 @@ class FoldResult:
     Attributes:
         fold: its name.
         tests: what each stream was tested on, and its scores.
+        validation: the same of the validation clips, where they were read.
         training: stage -> history of its training, in plain values.
         seconds: stage -> wall time.
         costs: of each stream.
@@ -53,6 +54,7 @@ class FoldResult:
 
     fold: str
     tests: dict[Stream, Tests] = field(default_factory=dict)
+    validation: dict[Stream, Tests] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     costs: dict[Stream, Cost] = field(default_factory=dict)
@@ -114,7 +116,7 @@ def write_results(run: RunFolder, metrics: Metrics, results: Sequence[FoldResult
         folds = [fold for fold, part in parts for _ in part.clips]
         _write_predictions(run.predictions(stream), tests, folds, labels)
     finished = read_run(run, metrics)
-    clips = {clip.name: clip.path for r in results for tests in r.tests.values() for clip in tests.clips}
+    clips = {clip.name: clip for r in results for tests in r.tests.values() for clip in tests.clips}
     write_report(finished, clips)
     write_events(finished)
     write_json(run.metrics, metrics.to_json())

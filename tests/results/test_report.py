@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from moclip_lite.datasets import Clip
 from moclip_lite.results.confusion import save_confusion_png
 from moclip_lite.results.metrics import Cost
 from moclip_lite.results.read import ClipKey, Prediction, Run, load_run
@@ -149,7 +150,8 @@ def test_pictures_show_the_highest_scores_of_each_class(clip: Path, tmp_path: Pa
     wrong = keyed([("a", "b", 0.6), ("a", "b", 0.6), ("b", "a", 0.6), ("b", "a", 0.9), ("a", "a", 0.9)])
     assert [key.name for key in disagreements(right, wrong)] == ["0", "1", "2"]
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    shown = select_pictures(right, wrong, {"0": clip, "2": tmp_path / "broken.mp4"}, 3)
+    clips = {name: Clip(path, name, "") for name, path in (("0", clip), ("2", tmp_path / "broken.mp4"))}
+    shown = select_pictures(right, wrong, clips, 3)
     assert [(s.name, s.label) for s in shown] == [("0", "a"), ("2", "b"), ("1", "a")]
     assert shown[0].jpeg is not None
     assert "broken.mp4" in shown[1].reason

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...datasets import Clip
 from ...storage.files import atomic_path, write_text
 from ..read import Run
 from ..run_folder import RunFolder
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["COSTS", "SCORES", "failure_rows", "markdown_table", "stream_table", "write_report"]
 
 
-def write_report(run: Run, paths: Mapping[str, Path]) -> None:
+def write_report(run: Run, clips: Mapping[str, Clip]) -> None:
     """Write ``report.html``, ``report.md`` and ``figures/`` into the run folder.
 
     Args:
         run: its metrics, predictions and training.
-        paths: clip name -> video, for the pictures.
+        clips: clip name -> clip, for the pictures.
     """
     from .content import gather
     from .html import to_html
     from .markdown import to_markdown
     from .sections import report_document
 
-    content = gather(run, paths)
+    content = gather(run, clips)
     document = report_document(content)
     folder = RunFolder(run.folder)
     _write_figures(folder.figures, content)

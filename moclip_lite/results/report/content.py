@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from ...datasets import Clip
 from ...datasets.synthetic.clips import accuracy_ceilings
 from ...streams import Stream
 from ..paired import Difference, compare_predictions
@@ -104,12 +104,12 @@ class Content:
         return self.run.config.get("data") or {}
 
 
-def gather(run: Run, paths: Mapping[str, Path]) -> Content:
+def gather(run: Run, clips: Mapping[str, Clip]) -> Content:
     """Compute a report's content.
 
     Args:
         run: the run.
-        paths: clip name -> video, for the pictures; a missing one is stated in its place.
+        clips: clip name -> clip, for the pictures; a missing one is stated in its place.
     """
     main, predictions = run.main, run.predictions
     differences = [
@@ -117,7 +117,7 @@ def gather(run: Run, paths: Mapping[str, Path]) -> Content:
         for stream in run.streams
         if stream != main and predictions.get(main, {}).keys() & predictions.get(stream, {}).keys()
     ]
-    effect = _motion_effect(run, paths)
+    effect = _motion_effect(run, clips)
     shown = [s for s in (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE) if s in predictions] or list(
         predictions
     )[:1]
@@ -131,7 +131,7 @@ def gather(run: Run, paths: Mapping[str, Path]) -> Content:
     )
 
 
-def _motion_effect(run: Run, paths: Mapping[str, Path]) -> MotionEffect | None:
+def _motion_effect(run: Run, clips: Mapping[str, Clip]) -> MotionEffect | None:
     stream = next((s for s in (Stream.FUSION, Stream.MOTION) if s in run.predictions), None)
     if stream is None or Stream.APPEARANCE not in run.predictions:
         return None
@@ -141,8 +141,8 @@ def _motion_effect(run: Run, paths: Mapping[str, Path]) -> MotionEffect | None:
         words=stream.words,
         gained=len(disagreements(moving, still)),
         lost=len(disagreements(still, moving)),
-        gained_clips=select_pictures(moving, still, paths, _PICTURES),
-        lost_clips=select_pictures(still, moving, paths, _PICTURES),
+        gained_clips=select_pictures(moving, still, clips, _PICTURES),
+        lost_clips=select_pictures(still, moving, clips, _PICTURES),
     )
 
 

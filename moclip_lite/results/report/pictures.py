@@ -15,6 +15,9 @@ from PIL import Image
 import mv_tools
 from mv_tools.visualize import render
 
+from ...datasets import Clip
+from ...datasets.segments import motion_pictures
+from ...sampling import Segment
 from ..read import ClipKey, Prediction
 
 __all__ = ["ClipPicture", "disagreements", "draw_clip", "select_pictures"]
@@ -64,13 +67,13 @@ def disagreements(right: Predictions, wrong: Predictions) -> list[ClipKey]:
 
 
 def select_pictures(
-    right: Predictions, wrong: Predictions, paths: Mapping[str, Path], count: int
+    right: Predictions, wrong: Predictions, clips: Mapping[str, Clip], count: int
 ) -> list[ClipPicture]:
     """Draw the disagreements with the highest scores, one of each class before a second of any.
 
     Args:
         right, wrong: predictions of two streams.
-        paths: clip name -> video.
+        clips: clip name -> clip.
         count: maximum number of pictures.
     """
     seen: dict[str, int] = {}
@@ -79,31 +82,35 @@ def select_pictures(
         label = right[key].label
         ranked.append((seen.get(label, 0), rank, key))
         seen[label] = seen.get(label, 0) + 1
-    return [_picture(key, right[key], wrong[key], paths) for _, _, key in sorted(ranked)[:count]]
+    return [_picture(key, right[key], wrong[key], clips) for _, _, key in sorted(ranked)[:count]]
 
 
-def _picture(key: ClipKey, right: Prediction, wrong: Prediction, paths: Mapping[str, Path]) -> ClipPicture:
-    path, jpeg, reason = paths.get(key.name), None, "the video no longer exists"
-    if path is not None and path.is_file():
+def _picture(key: ClipKey, right: Prediction, wrong: Prediction, clips: Mapping[str, Clip]) -> ClipPicture:
+    clip, jpeg, reason = clips.get(key.name), None, "the video no longer exists"
+    if clip is not None and clip.path.is_file():
         try:
-            jpeg, reason = draw_clip(path), ""
+            jpeg, reason = draw_clip(clip.path, clip.segment), ""
         except (mv_tools.MotionError, OSError) as error:
             reason = " ".join(str(error).split())
     return ClipPicture(key.name, right.label, right, wrong, jpeg, reason)
 
 
-def draw_clip(path: Path) -> bytes:
+def draw_clip(path: Path, segment: Segment | None = None) -> bytes:
     """JPEG of a clip's frame with the most motion, and that motion drawn over it.
+
+    Args:
+        path: the video.
+        segment: the part of it that is the clip; None for all of it.
 
     Raises:
         MotionError: the clip can't be read.
     """
     decoder = mv_tools.MotionDecoder(path)
-    total = len(decoder)
-    frames = decoder.get_frames_at(_midpoints(total))
+    pictures = range(len(decoder)) if segment is None else motion_pictures(decoder, segment)
+    frames = decoder.get_frames_at([pictures[i] for i in _midpoints(len(pictures))])
     fields = [mv_tools.flow(frame) for frame in frames]
     best = int(np.argmax([float(np.linalg.norm(field, axis=0).mean()) for field in fields]))
-    picture = mv_tools.read_rgb_at(path, [frames[best].frame_index]).frames[0]
+    picture = mv_tools.read_rgb_at(decoder, [frames[best].frame_index]).frames[0]
     region = decoder.metadata.region(fields[best].shape[1:])
     return _side_by_side(picture, render(picture, fields[best], region=region))
 

@@ -11,7 +11,7 @@ from .presentation import PresentedPictures
 if TYPE_CHECKING:
     from ..._native import Picture, PictureInfo
 
-__all__ = ["FrameBuilder"]
+__all__ = ["FrameBuilder", "field_attributes"]
 
 
 class FrameBuilder:
@@ -45,14 +45,14 @@ class FrameBuilder:
             poc_interval=self._poc_interval,
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
-            **_field_attributes(picture, info),
+            **field_attributes(picture, info),
             mv=picture.mv,
             ref_idx=picture.ref_idx,
             ref_poc=picture.ref_poc,
         )
 
 
-def _field_attributes(picture: Picture, info: PictureInfo) -> dict[str, Any]:
+def field_attributes(picture: Picture, info: PictureInfo) -> dict[str, Any]:
     """Attributes of :class:`MotionFrame` that only pictures with fields have."""
     if info.structure != "frame":
         return {"other_parity": picture.other_parity}

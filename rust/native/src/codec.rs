@@ -153,6 +153,14 @@ impl Decoder {
         }
     }
 
+    /// Gives out a picture of I slices that waits for the next picture.
+    pub fn release(&mut self) {
+        match self {
+            Decoder::H264(decoder) => decoder.release(),
+            Decoder::Hevc(decoder) => decoder.release(),
+        }
+    }
+
     /// The pictures that are ready.
     pub fn take(&mut self) -> Vec<Picture> {
         match self {

@@ -15,6 +15,8 @@ pub(crate) struct Decoder {
     inner: codec::Decoder,
     stream: (Codec, Framing),
     first_error: Option<Error>,
+    /// Since the last [`Decoder::take_error`].
+    error: Option<Error>,
 }
 
 #[pymethods]
@@ -38,6 +40,7 @@ impl Decoder {
         Ok(Decoder {
             inner,
             stream: (codec, framing),
+            error: first_error.clone(),
             first_error,
         })
     }
@@ -67,6 +70,16 @@ impl Decoder {
         pictures.map(wrap).map_err(to_python)
     }
 
+    /// Returns the pictures that are ready, and the last one if it is a picture of I slices that would wait
+    /// for the next.
+    fn release(&mut self, py: Python<'_>) -> Vec<Picture> {
+        let pictures = py.detach(|| {
+            self.inner.release();
+            self.inner.take()
+        });
+        wrap(pictures)
+    }
+
     /// Ends the stream; returns the remaining pictures.
     fn finish(&mut self, py: Python<'_>) -> Vec<Picture> {
         let pictures = py.detach(|| {
@@ -81,12 +94,18 @@ impl Decoder {
     fn first_error(&self) -> Option<String> {
         self.first_error.as_ref().map(ToString::to_string)
     }
+
+    /// The first error outside pictures since the last call.
+    fn take_error(&mut self) -> Option<String> {
+        self.error.take().map(|error| error.to_string())
+    }
 }
 
 impl Decoder {
     fn feed(&mut self, sample: &[u8], number: u64) -> Result<(), Error> {
         let error = feed(&mut self.inner, self.stream, sample, number)?;
-        self.first_error = self.first_error.take().or(error);
+        self.first_error = self.first_error.take().or_else(|| error.clone());
+        self.error = self.error.take().or(error);
         Ok(())
     }
 }

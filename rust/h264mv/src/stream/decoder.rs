@@ -42,10 +42,7 @@ impl Decoder {
         let Some(plan) = plan else {
             return;
         };
-        if let Some(mut previous) = self.intra_picture.take() {
-            previous.skip_slice_data();
-            self.pipeline.push(previous);
-        }
+        self.release();
         if !self.intra && plan.is_intra() {
             self.intra_picture = Some(plan);
         } else {
@@ -57,6 +54,15 @@ impl Decoder {
     pub fn end_of_access_unit(&mut self) {
         let plan = self.headers.end_of_access_unit();
         self.queue(plan);
+    }
+
+    /// Gives out the last picture, if it is one of I slices whose data are not parsed: it otherwise waits for
+    /// the next picture, since the last one of a stream is parsed.
+    pub fn release(&mut self) {
+        if let Some(mut previous) = self.intra_picture.take() {
+            previous.skip_slice_data();
+            self.pipeline.push(previous);
+        }
     }
 
     /// Ends the stream: [`Self::next_picture`] then returns all remaining pictures.

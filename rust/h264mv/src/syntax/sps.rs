@@ -11,6 +11,9 @@ const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138,
 /// MaxFS of level 6.2 (table A-1): no picture has more macroblocks.
 const MAX_FRAME_MBS: u64 = 139_264;
 
+/// No decoded picture buffer holds more frames (clause A.3.1).
+const MAX_DPB_FRAMES: u32 = 16;
+
 /// Sequence parameter set; of the elements that only reconstruction needs, none is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -169,6 +172,48 @@ impl Sps {
         self.pic_height_in_map_units * (2 - self.frame_mbs_only_flag as u32)
     }
 
+    /// Frames that may precede a frame in decoding order and follow it in output order: max_num_reorder_frames
+    /// where it is coded, else the value that is inferred (clause E.2.1), except that
+    /// pic_order_cnt_type 2 implies output in decoding order (clause 8.2.1.3).
+    pub fn max_reorder_frames(&self) -> u32 {
+        const CONSTRAINT_SET3: u8 = 0x10;
+        let is_intra = matches!(self.profile_idc, 44 | 86 | 100 | 110 | 122 | 244)
+            && self.constraint_flags & CONSTRAINT_SET3 != 0;
+        match self.vui.bitstream_restriction {
+            _ if self.pic_order_cnt_type == 2 => 0,
+            Some((reorder, _)) => reorder.min(MAX_DPB_FRAMES),
+            None if is_intra => 0,
+            None => self.max_dpb_frames(),
+        }
+    }
+
+    /// MaxDpbFrames (clause A.3.1, table A-1).
+    fn max_dpb_frames(&self) -> u32 {
+        const CONSTRAINT_SET3: u8 = 0x10;
+        let is_level_1b = self.level_idc == 11
+            && self.constraint_flags & CONSTRAINT_SET3 != 0
+            && matches!(self.profile_idc, 66 | 77 | 88);
+        let max_dpb_mbs = match self.level_idc {
+            11 if is_level_1b => 396,
+            9 | 10 => 396,
+            11 => 900,
+            12 | 13 | 20 => 2376,
+            21 => 4752,
+            22 | 30 => 8100,
+            31 => 18_000,
+            32 => 20_480,
+            40 | 41 => 32_768,
+            42 => 34_816,
+            50 => 110_400,
+            51 | 52 => 184_320,
+            _ => return MAX_DPB_FRAMES,
+        };
+        let frame_mbs = self.pic_width_in_mbs * self.frame_height_in_mbs();
+        // A stream may exceed its level; as many frames as it refers to are stored anyway.
+        let frames = max_dpb_mbs / frame_mbs.max(1);
+        frames.max(self.max_num_ref_frames as u32).min(MAX_DPB_FRAMES)
+    }
+
     /// The cropped frame in luma samples: left, top, width, height. Cropping that leaves no sample is
     /// damage and is ignored.
     pub fn crop_rectangle(&self) -> [u32; 4] {
@@ -231,6 +276,27 @@ mod tests {
         assert_eq!(sps.pic_order_cnt_type, 2);
         assert_eq!(sps.max_num_ref_frames, 1);
         assert_eq!(sps.crop_rectangle(), [0, 0, 32, 16]);
+        assert_eq!(sps.max_reorder_frames(), 0);
+    }
+
+    #[test]
+    fn reordering_is_bounded() {
+        let mut sps = Sps {
+            profile_idc: 100,
+            level_idc: 40,
+            pic_width_in_mbs: 120,
+            pic_height_in_map_units: 68,
+            frame_mbs_only_flag: true,
+            ..Sps::default()
+        };
+        assert_eq!(sps.max_reorder_frames(), 4);
+        sps.level_idc = 99;
+        assert_eq!(sps.max_reorder_frames(), 16);
+        sps.vui.bitstream_restriction = Some((2, 4));
+        assert_eq!(sps.max_reorder_frames(), 2);
+        sps.vui.bitstream_restriction = None;
+        sps.constraint_flags = 0x10;
+        assert_eq!(sps.max_reorder_frames(), 0);
     }
 
     #[test]

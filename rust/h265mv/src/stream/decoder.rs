@@ -42,10 +42,7 @@ impl Decoder {
         let Some(plan) = plan else {
             return;
         };
-        if let Some(mut held) = self.held.take() {
-            held.skip_slice_data();
-            self.pipeline.push(held);
-        }
+        self.release();
         if !self.intra && plan.is_intra() {
             self.held = Some(plan);
         } else {
@@ -57,6 +54,15 @@ impl Decoder {
     pub fn end_of_access_unit(&mut self) {
         let plan = self.tracker.end_of_access_unit();
         self.add(plan);
+    }
+
+    /// Gives out the last picture, if it is one of I slices whose data are not parsed: it otherwise waits for
+    /// the next picture, since the last one of a stream is parsed.
+    pub fn release(&mut self) {
+        if let Some(mut held) = self.held.take() {
+            held.skip_slice_data();
+            self.pipeline.push(held);
+        }
     }
 
     /// Ends the stream: [`Self::next_picture`] returns all its pictures.

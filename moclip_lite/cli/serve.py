@@ -1,0 +1,131 @@
+"""``moclip serve``: the web page and its HTTP interface."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import ConsoleReporter, err
+from .options import Pretrained, Sets, overrides_of
+
+if TYPE_CHECKING:
+    from ..serve.settings import ServeSettings
+
+__all__ = ["serve"]
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def _bytes(text: str) -> int:
+    """A size such as "500MB" or "2 GB" in bytes."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?b?)\s*", text.lower())
+    unit = match[2] if match else "?"
+    scale = _UNITS.get(unit if unit in _UNITS else f"{unit}b")
+    size = int(float(match[1]) * scale) if match and scale else 0
+    if size < 1:
+        raise typer.BadParameter(f"{text!r} is no size; write it as 500MB or 2GB")
+    return size
+
+
+def serve(
+    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8000,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder whose videos may be named by path instead of uploaded.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MOCLIP_TOKEN",
+            help="What clients must present; generated and printed where other machines can connect.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name by which clients may call this server. Repeatable.")
+    ] = None,
+    max_upload: Annotated[str, typer.Option(help="Largest upload.")] = "1GB",
+    max_length: Annotated[float, typer.Option(help="Longest video in seconds.")] = 3600.0,
+    queue: Annotated[int, typer.Option(help="Videos that wait or are analysed.")] = 8,
+    per_client: Annotated[int, typer.Option(help="Of those, videos of one client.")] = 4,
+    time_limit: Annotated[float, typer.Option(help="Seconds for the analysis of one video.")] = 900.0,
+    keep: Annotated[
+        float, typer.Option(help="Seconds that results are kept after they were last asked for.")
+    ] = 900.0,
+    window: Annotated[
+        float | None,
+        typer.Option(help="Seconds of a timeline's windows; by default the training clips' median."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    pretrained: Pretrained = None,
+    sets: Sets = None,
+) -> None:
+    """Serve a page that labels videos, and its HTTP interface.
+
+    Only this machine can connect unless --host says otherwise; a token is then required. Uploads are removed once
+    they are analysed.
+
+    Example: moclip serve --model runs/x
+    """
+    from ..serve.server import require_packages, run_server, with_token
+    from ..serve.worker import child_command
+
+    require_packages()
+    given = {
+        "host": host,
+        "port": port,
+        "root": root,
+        "token": token or None,
+        "allow_hosts": tuple(allow_host or ()),
+        "max_upload": _bytes(max_upload),
+        "max_length": max_length,
+        "queue": queue,
+        "per_client": per_client,
+        "time_limit": time_limit,
+        "keep": keep,
+    }
+    settings, generated = with_token(_settings(given))
+    reporter = ConsoleReporter()
+    reporter.say(f"loading {model} ...")
+
+    def on_ready(address: str, about: dict[str, Any]) -> None:
+        for warning in about["warnings"]:
+            reporter.warn(warning)
+        shown = f"{address}#token={settings.token}" if generated else address
+        reporter.say(f"serving {about['model']} ({len(about['labels'])} labels) at {shown}")
+        reporter.say("Ctrl-C stops the server and removes uploads and results")
+
+    overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
+    try:
+        command = child_command(str(model), device, overrides, {"window": window, "threshold": threshold})
+        run_server(settings, command, on_ready)
+    except KeyboardInterrupt:
+        err.print("stopped")
+
+
+def _settings(values: dict[str, Any]) -> ServeSettings:
+    """The settings.
+
+    Raises:
+        BadParameter: a value out of range.
+    """
+    from pydantic import ValidationError
+
+    from ..serve.settings import ServeSettings
+
+    try:
+        return ServeSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-").replace("allow-hosts", "allow-host")
+        reason = first["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error

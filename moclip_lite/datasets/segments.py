@@ -1,0 +1,118 @@
+"""Reading segments of long files by index: each file is scanned once for all of its segments."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import av
+import av.error
+
+from mv_tools import MalformedStream, MotionDecoder, MotionError, RgbDecoder
+from mv_tools.source import Source, open_video
+
+from ..sampling import Segment, pictures_between
+
+__all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "rgb_pictures", "video_seconds"]
+
+Decoder = TypeVar("Decoder")
+
+LATE_END: Final = 1.0
+"""Seconds by which a segment may end behind its video: annotation tools count sound that goes on, and round."""
+
+_MAX_OPEN: Final = 2  # files; tables are read file by file
+
+
+class SharedDecoders(Generic[Decoder]):
+    """Decoders of the files that were read last; safe for several threads.
+
+    A decoder is opened, and its file scanned, once for segments that are read one after another. A file that can't be
+    opened is not tried again either.
+
+    Args:
+        open_file: makes the decoder of a file.
+    """
+
+    def __init__(self, open_file: Callable[[Path], Decoder]) -> None:
+        self._open = open_file
+        self._decoders: OrderedDict[tuple[Path, int, int], Decoder | Exception] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, path: Path) -> Decoder:
+        """The decoder of a file; a file that has changed since is opened again.
+
+        Raises:
+            FileNotFoundError: no such file.
+            mv_tools.MotionError, OSError: it can't be read.
+        """
+        status = path.stat()
+        key = (path, status.st_size, status.st_mtime_ns)
+        with self._lock:  # a second thread waits for the scan
+            if key not in self._decoders:
+                self._decoders[key] = self._attempt(path)
+                while len(self._decoders) > _MAX_OPEN:
+                    self._decoders.popitem(last=False)
+            self._decoders.move_to_end(key)
+            decoder = self._decoders[key]
+        if isinstance(decoder, Exception):
+            raise decoder
+        return decoder
+
+    def _attempt(self, path: Path) -> Decoder | Exception:
+        try:
+            return self._open(path)
+        except (MotionError, OSError, av.error.FFmpegError) as error:
+            return error
+
+
+def video_seconds(path: Path, enough: float) -> float | None:
+    """Seconds of a video from its first picture to its end: those of its header, or where these are less than `enough`
+    or unknown, those of its pictures.
+
+    Returns:
+        None if the file can't be read.
+    """
+    try:
+        with open_video(Source.of(path), packets_only=True) as (container, stream):
+            seconds = 0.0
+            if stream.duration and stream.time_base:
+                seconds = float(stream.duration * stream.time_base)
+            elif container.duration:
+                seconds = container.duration / av.time_base
+        return seconds if seconds >= enough else float(RgbDecoder(path).edges()[-1])
+    except (MotionError, OSError, av.error.FFmpegError):
+        return None
+
+
+def motion_pictures(decoder: MotionDecoder, segment: Segment) -> range:
+    """Pictures of a segment, as the decoder numbers them.
+
+    Raises:
+        mv_tools.MalformedStream: none appears in it, or it ends behind the video.
+    """
+    rgb = RgbDecoder(decoder)
+    begins = rgb.edges()[decoder.frame_of]
+    return _pictures(rgb, *pictures_between(begins, segment), segment)
+
+
+def rgb_pictures(decoder: RgbDecoder, segment: Segment) -> range:
+    """Frames of a segment, as RGB pictures are numbered.
+
+    Raises:
+        mv_tools.MalformedStream: none appears in it, or it ends behind the video.
+    """
+    return _pictures(decoder, *pictures_between(decoder.edges()[:-1], segment), segment)
+
+
+def _pictures(decoder: RgbDecoder, first: int, stop: int, segment: Segment) -> range:
+    end = float(decoder.edges()[-1])
+    if segment.end > end + LATE_END:
+        raise MalformedStream(
+            f"{decoder.name}: the segment {segment} s ends behind the video, at {end:.3f} s"
+        )
+    if first >= stop:
+        raise MalformedStream(f"{decoder.name}: no picture of the video appears in the segment {segment} s")
+    return range(first, stop)

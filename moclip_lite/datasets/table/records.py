@@ -1,0 +1,236 @@
+"""Records of a table file, CSV, JSON Lines or Parquet, as values by column; nothing is interpreted here.
+
+Files are untrusted: their size, number of rows and length of each value are bounded.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import DataError
+
+__all__ = ["SUFFIXES", "Record", "Records", "read_records"]
+
+SUFFIXES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
+"""Endings of table files, in lower case."""
+
+_MAX_BYTES: Final = 1 << 28
+_MAX_ROWS: Final = 2_000_000
+_MAX_CHARACTERS: Final = 4096  # of one value; the longest path of Linux
+_MAX_COLUMNS: Final = 1000
+_SEPARATORS: Final = (",", ";", "\t", "|")
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row.
+
+    Attributes:
+        number: as a spreadsheet counts the rows of a CSV file (the header is row 1), the line of a JSON Lines file,
+            or the position in a Parquet file, from 1.
+        values: column -> text or number; None where the cell is empty.
+        problem: why the row has no usable values, with the column ("" if it is no single one).
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Records:
+    """A table that is being read.
+
+    Attributes:
+        columns: names in lower case, in the order of the file; of JSON Lines those of any row.
+        rows: the records, read as they are asked for.
+        decimal_comma: whether numbers may be written as 1,5.
+    """
+
+    columns: tuple[str, ...]
+    rows: Iterator[Record]
+    decimal_comma: bool = False
+
+
+def read_records(path: Path) -> Records:
+    """Open a table.
+
+    CSV: separated by comma, semicolon, tab or bar, whichever divides the header line into most columns; UTF-8, or
+    UTF-16 with a byte order mark.
+
+    Raises:
+        DataError: no such file, too large, no table, or of an encoding that can't be read.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such table")
+    if path.stat().st_size > _MAX_BYTES:
+        raise DataError(f"{path}: larger than {_MAX_BYTES >> 20} MB; divide the table")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"{path}: a table ends with {', '.join(SUFFIXES)}; exports of annotation tools are converted with "
+            "moclip dataset import"
+        )
+    if suffix == ".parquet":
+        return _parquet(path)
+    text = _decoded(path)
+    records = _json_lines(path, text) if suffix in (".jsonl", ".ndjson") else _csv(path, text)
+    return Records(records.columns, _bounded(path, records.rows), records.decimal_comma)
+
+
+def _bounded(path: Path, rows: Iterator[Record]) -> Iterator[Record]:
+    for count, row in enumerate(rows, start=1):
+        if count > _MAX_ROWS:
+            raise DataError(f"{path}: more than {_MAX_ROWS:,} rows; divide the table")
+        yield row
+
+
+def _decoded(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        DataError: it is not text in a known encoding.
+    """
+    data = path.read_bytes()
+    encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, row {line}: is not {encoding.removesuffix('-sig').upper()}; save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise DataError(
+            f"{path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a zero byte, so it is no text"
+        )
+    return text
+
+
+def _csv(path: Path, text: str) -> Records:
+    header = text.split("\n", 1)[0]
+    separator = max(_SEPARATORS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    csv.field_size_limit(max(csv.field_size_limit(), 1 << 17))
+    try:
+        names = next(reader, [])
+    except csv.Error as error:
+        raise DataError(f"{path}, row 1: {error}") from error
+    columns = _columns(path, names)
+    return Records(columns, _csv_rows(path, reader, columns), decimal_comma=separator != ",")
+
+
+def _csv_rows(path: Path, reader: Iterator[list[str]], columns: tuple[str, ...]) -> Iterator[Record]:
+    number = 1
+    while True:
+        number += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(f"{path}, row {number}: {error}") from error
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(columns):
+            yield Record(number, {}, ("", f"has {len(cells)} values, the header has {len(columns)} columns"))
+            continue
+        yield _record(number, {name: cell.strip() or None for name, cell in zip(columns, cells, strict=True)})
+
+
+def _json_lines(path: Path, text: str) -> Records:
+    """The columns are those of all rows: a row may leave out what is empty."""
+    rows, columns = [], dict[str, None]()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            rows.append(_json_row(number, line))
+            columns |= dict.fromkeys(rows[-1].values)
+    if rows and not columns and rows[0].problem is not None:
+        raise DataError(f"{path}, row {rows[0].number}: {rows[0].problem[1]}")
+    return Records(_columns(path, list(columns)), iter(rows))
+
+
+def _json_row(number: int, line: str) -> Record:
+    try:
+        value = json.loads(line, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        return Record(number, {}, ("", f"is not JSON ({error})"))
+    if not isinstance(value, dict):
+        return Record(number, {}, ("", 'is not an object such as {"video": "a.mp4", "label": "walk"}'))
+    return _record(number, {name.strip().lower(): _text(cell) for name, cell in value.items()})
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name.strip().lower() for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands in it twice")
+    return dict(pairs)
+
+
+def _parquet(path: Path) -> Records:
+    import pyarrow as pa  # half a second to import
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        if file.metadata.num_rows > _MAX_ROWS:
+            raise DataError(f"{path}: more than {_MAX_ROWS:,} rows; divide the table")
+        names = file.schema_arrow.names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path}: is damaged, or no Parquet file") from error
+    return Records(_columns(path, names), _parquet_rows(path, file))
+
+
+def _parquet_rows(path: Path, file: Any) -> Iterator[Record]:
+    import pyarrow as pa
+
+    number = 0
+    try:
+        for batch in file.iter_batches(batch_size=4096):
+            for values in batch.to_pylist():
+                number += 1
+                yield _record(number, {name.strip().lower(): _text(cell) for name, cell in values.items()})
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path}, row {number + 1}: is damaged") from error
+
+
+def _text(cell: Any) -> Any:
+    """Text without blanks around it, None if it is empty; other values are unchanged."""
+    return cell.strip() or None if isinstance(cell, str) else cell
+
+
+def _record(number: int, values: dict[str, Any]) -> Record:
+    """A record; a value that is too long is its problem."""
+    for name, value in values.items():
+        if isinstance(value, str) and len(value) > _MAX_CHARACTERS:
+            return Record(
+                number, {}, (name, f"has {len(value):,} characters, at most {_MAX_CHARACTERS:,} are read")
+            )
+    return Record(number, values)
+
+
+def _columns(path: Path, names: list[str]) -> tuple[str, ...]:
+    """Names in lower case.
+
+    Raises:
+        DataError: a name twice, or too many.
+    """
+    columns = tuple(name.strip().lower() for name in names)
+    if len(columns) > _MAX_COLUMNS:
+        raise DataError(f"{path}: has {len(columns):,} columns, at most {_MAX_COLUMNS:,} are read")
+    twice = next((name for i, name in enumerate(columns) if name and name in columns[:i]), None)
+    if twice is not None:
+        raise DataError(f"{path}, row 1: the column {twice[:80]!r} stands there twice")
+    return columns

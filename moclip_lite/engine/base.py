@@ -1,0 +1,60 @@
+"""Interface of the engines that compute a classifier's networks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..streams import Stream
+
+__all__ = ["Engine", "EngineName", "Floats"]
+
+EngineName: TypeAlias = Literal["auto", "onnx", "torch"]
+"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch."""
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+class Engine(ABC):
+    """Networks of a run folder.
+
+    Attributes:
+        name: "onnx" or "torch".
+        has_motion: whether there is a motion network.
+        heads: the heads that answer, by stream.
+    """
+
+    name: ClassVar[str]
+    has_motion: bool
+    heads: Mapping[Stream, Any]
+
+    @property
+    @abstractmethod
+    def encoder(self) -> Any:
+        """What encodes pictures, loaded on first use.
+
+        Raises:
+            CheckpointError: other weights than the heads were trained on.
+            WeightsUnavailable: its weights can't be loaded.
+        """
+
+    @property
+    @abstractmethod
+    def warnings(self) -> list[str]:
+        """What to tell before the first answer."""
+
+    @abstractmethod
+    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
+        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
+
+    @abstractmethod
+    def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
+        """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
+
+    @abstractmethod
+    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+        """Class probabilities [C] of a head for tokens [T, D], or None without motion, and features [frames, D]."""

@@ -1,0 +1,58 @@
+"""The engine of a run folder: ONNX Runtime where its files belong to the weights, else PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from ..errors import CheckpointError, ConfigError
+from ..experiment.config import Experiment
+from ..results.run_folder import FoldFolder
+from .base import Engine, EngineName
+from .files import EngineFiles
+
+__all__ = ["open_engine"]
+
+
+def open_engine(
+    folder: FoldFolder, experiment: Experiment, labels: Sequence[str], name: EngineName
+) -> tuple[Engine, str]:
+    """Open the networks of a run folder.
+
+    Args:
+        folder: of the run, or of a fold.
+        experiment: the configuration; ``run.device`` other than auto and cpu needs PyTorch.
+        labels: class names.
+        name: "onnx", "torch", or "auto" for ONNX files where there are usable ones, on auto and cpu.
+
+    Returns:
+        (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no reason).
+
+    Raises:
+        ConfigError: an unknown name, or "onnx" on a device other than the CPU.
+        CheckpointError: "onnx" without usable files; or see :class:`moclip_lite.engine.pytorch.TorchEngine`.
+    """
+    if name not in ("auto", "onnx", "torch"):
+        raise ConfigError(f"the engine must be auto, onnx or torch, got {name!r}")
+    device, reason = experiment.run.device, ""
+    if name == "onnx" and device not in ("auto", "cpu"):
+        raise ConfigError(f"the engine onnx runs on the CPU, not on {device}; take --engine torch")
+    if name == "onnx" or (name == "auto" and device in ("auto", "cpu")):
+        try:
+            return _open_onnx(folder, experiment, labels), ""
+        except CheckpointError as error:
+            reason = f"{error}; `moclip export {folder.path} --engine` writes them"
+            if name == "onnx":
+                raise CheckpointError(reason) from error
+    from .pytorch import TorchEngine
+
+    return TorchEngine(folder, experiment, labels), reason and f"PyTorch answers: {reason}"
+
+
+def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:
+    files = EngineFiles.find(folder, experiment, labels)
+    if find_spec("onnxruntime") is None:
+        raise CheckpointError("ONNX Runtime is not installed (pip install onnxruntime)")
+    from .runtime import OnnxEngine
+
+    return OnnxEngine(files, experiment, folder)

@@ -1,0 +1,153 @@
+"""ONNX files of a run's networks, and what ties them to the weights beside them.
+
+``RUN/onnx/`` holds the motion network and the heads, a few megabytes, and ``model.json``, which describes them. The
+image encoder, tens to hundreds of megabytes and the same for all runs with its weights, lies once in the cache
+under a key of its weights and preprocessing. ``moclip_lite.export.engine`` writes them.
+
+``model.json`` names digests of the weights files, the settings and the labels that the files were made from, and of
+the files: others are refused, never used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import CacheUnavailable, CheckpointError
+from ..experiment.config import Experiment
+from ..results.run_folder import ONNX_FOLDER, FoldFolder
+from ..storage.cache import default_cache_dir
+from ..storage.digest import ContentDigests, digest_bytes, digest_file
+from ..storage.files import read_json
+from ..streams import ANSWERS, Stream
+
+__all__ = [
+    "DESCRIPTION",
+    "EngineFiles",
+    "answering_heads",
+    "encoder_file",
+    "file_digest",
+    "made_from",
+    "onnx_folder",
+]
+
+DESCRIPTION: Final = "model.json"
+
+_VERSION: Final = 1
+"""Of the files' inputs, outputs and description; raise it when an older file must not be used."""
+
+_SECTIONS: Final = ("motion", "clip", "fusion", "test")
+
+
+def onnx_folder(folder: FoldFolder) -> Path:
+    """Where the ONNX files of a run folder lie."""
+    return folder.path / ONNX_FOLDER
+
+
+def encoder_file(experiment: Experiment, key: str) -> Path:
+    """Where the image encoder of a key lies in the cache, whether or not it is there."""
+    return (experiment.cache.dir or default_cache_dir()) / "encoder_onnx" / key[:2] / f"{key}.onnx"
+
+
+def answering_heads(folder: FoldFolder) -> list[Stream]:
+    """The streams whose heads answer and have weights in the folder."""
+    return [stream for stream in ANSWERS if stream.sources and folder.has(stream)]
+
+
+def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> dict[str, Any]:
+    """What decides the content of the files: version, settings, and digests of labels and weights.
+
+    Raises:
+        OSError: weights can't be read.
+    """
+    stages = [stage for stage in (Stream.MOTION, *answering_heads(folder)) if folder.has(stage)]
+    return {
+        "version": _VERSION,
+        "settings": experiment.model_dump(mode="json", include=set(_SECTIONS)),
+        "labels": digest_bytes([json.dumps(list(labels)).encode()]),
+        "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
+    }
+
+
+_DIFFERENCES: Final = {
+    "version": "were written by another version of this program",
+    "settings": "were written for other settings",
+    "labels": "were written for other labels",
+    "weights": "belong to other weights than those beside them",
+}
+
+
+@dataclass(frozen=True)
+class EngineFiles:
+    """The checked ONNX files of a run folder.
+
+    Attributes:
+        networks: "motion" and the heads' streams -> file.
+        encoder: file of the image encoder; None where there is no head.
+        description: the content of model.json.
+    """
+
+    networks: Mapping[str, Path]
+    encoder: Path | None
+    description: Mapping[str, Any]
+
+    @classmethod
+    def find(cls, folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> EngineFiles:
+        """The files of a run folder.
+
+        Raises:
+            CheckpointError: there are none, they are damaged or incomplete, or they belong to something else;
+                the message is a sentence about them.
+        """
+        place = onnx_folder(folder)
+        if not (place / DESCRIPTION).is_file():
+            raise CheckpointError(f"{folder.path} has no ONNX files of its networks")
+        description = read_json(place / DESCRIPTION)
+        expected = made_from(folder, experiment, labels)
+        try:
+            origin, written = dict(description["made_from"]), dict(description["files"])
+            for part, words in _DIFFERENCES.items():
+                if origin.get(part) != expected[part]:
+                    raise CheckpointError(f"the ONNX files in {place} {words}")
+            stages = list(expected["weights"])
+            networks = {stage: place / f"{stage}.onnx" for stage in stages}
+            for path in networks.values():
+                _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
+            encoder = _encoder(experiment, description) if set(stages) - {str(Stream.MOTION)} else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
+        return cls(networks, encoder, description)
+
+
+def _encoder(experiment: Experiment, description: Mapping[str, Any]) -> Path:
+    """The image encoder in the cache."""
+    encoder = description.get("encoder")
+    if not encoder:
+        raise CheckpointError(
+            f"no ONNX file of the image encoder {experiment.clip.model} could be written: "
+            f"{description.get('no_encoder') or 'unknown reason'}"
+        )
+    path = encoder_file(experiment, str(encoder["key"]))
+    if not path.is_file():
+        raise CheckpointError(f"the ONNX file of the image encoder is missing in the cache ({path})")
+    _check(path, str(encoder["digest"]), file_digest(path))
+    return path
+
+
+def file_digest(path: Path) -> str:
+    """Digest of an image encoder's file, remembered in the cache: hashing it would take as long as loading it."""
+    try:
+        known = ContentDigests(path.parents[2] / "digests.sqlite").of([path])
+    except CacheUnavailable:  # read-only
+        known = {}
+    return known.get(path) or digest_file(path)
+
+
+def _check(path: Path, expected: str, found: str | None) -> None:
+    if found is None:
+        raise CheckpointError(f"{path} is missing")
+    if found != expected:
+        raise CheckpointError(f"{path} is damaged or was replaced")

@@ -1,0 +1,117 @@
+"""ONNX files of a run folder, with which ``predict`` answers without importing PyTorch.
+
+They are those of ``moclip export``, with digests of what they were made from, at the places that
+:mod:`moclip_lite.engine.files` reads; the image encoder is written once for all runs that share it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..engine.files import DESCRIPTION, encoder_file, file_digest, made_from, onnx_folder
+from ..engine.pictures import PictureRules
+from ..errors import CheckpointError
+from ..predict.classifier import Classifier
+from ..progress import Reporter, Silent
+from ..results.run_folder import FoldFolder
+from ..storage.digest import digest_bytes, digest_file
+from ..storage.files import cache_access, write_json
+from .classifier import MAX_BYTES, compare_files, describe, export_heads, export_motion
+from .network import OPSET, Exported, describe_files, export_network
+from .pictures import picture_network
+
+__all__ = ["export_engine"]
+
+
+def export_engine(run: Path, reporter: Reporter | None = None) -> list[Exported]:
+    """Write the ONNX files of a run folder beside its weights, and the image encoder into the cache.
+
+    All are compared with PyTorch one by one, and together with what ``predict`` computes.
+
+    Args:
+        run: the run folder, or the folder of a fold.
+        reporter: told what is left out and why.
+
+    Returns:
+        The files written; an image encoder that was there already is not among them.
+
+    Raises:
+        CheckpointError: not a run folder, or damaged.
+        WeightsUnavailable: the image encoder's weights can't be loaded.
+        MoclipError: packages are missing, the disk is full, or the files answer otherwise than PyTorch.
+    """
+    reporter = reporter or Silent()
+    classifier = Classifier.load(run, device="cpu", engine="torch")
+    folder, place = FoldFolder(run), onnx_folder(FoldFolder(run))
+    origin = made_from(folder, classifier.experiment, classifier.labels)
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=".export-") as name:
+        drafts = Path(name)
+        metadata = describe(classifier)
+        exported = export_motion(classifier, drafts, metadata)
+        exported += export_heads(classifier, drafts, metadata)
+        encoder: dict[str, Any] = {}
+        pictures: list[Exported] = []
+        if classifier.heads:
+            encoder, pictures = _export_encoder(classifier, metadata, reporter)
+        files = {file.path.stem: file.path for file in exported}
+        if encoder:
+            files["pictures"] = encoder_file(classifier.experiment, encoder["key"])
+        difference = compare_files(classifier, folder, metadata, files)
+        digests = {file.path.name: digest_file(file.path) for file in exported}
+        (place / DESCRIPTION).unlink(missing_ok=True)
+        for file in exported:
+            file.path.replace(place / file.path.name)
+    written = {name: {**about, "digest": digests[name]} for name, about in describe_files(exported).items()}
+    write_json(
+        place / DESCRIPTION,
+        {
+            **metadata,
+            "opset": OPSET,
+            "difference_from_predict": difference,
+            "made_from": origin,
+            "encoder": encoder,
+            "files": written,
+        },
+    )
+    return [*(replace(file, path=place / file.path.name) for file in exported), *pictures]
+
+
+def _export_encoder(
+    classifier: Classifier, metadata: dict[str, Any], reporter: Reporter
+) -> tuple[dict[str, Any], list[Exported]]:
+    """The image encoder in the cache, written if it is not there.
+
+    Returns:
+        (its key and digest, the file if it was written). Without one, `metadata` says why, and so does the
+        reporter: then PyTorch answers.
+    """
+    if classifier.own_appearance is not None:
+        metadata["no_encoder"] = "appearance features are one's own"
+        return {}, []
+    network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
+    metadata["preprocessing"]["pictures"] = rules
+    try:
+        PictureRules.of(rules)
+        if sum(p.numel() * p.element_size() for p in network.parameters()) > MAX_BYTES:
+            raise CheckpointError("it is too large for an ONNX file")
+    except CheckpointError as error:
+        metadata["no_encoder"] = str(error)
+        reporter.warn(f"no ONNX file of {classifier.encoder.describe()}: {error}; PyTorch will answer")
+        return {}, []
+    settings = [rules, network.normalize, OPSET, classifier.encoder.weights_digest]
+    key = digest_bytes([json.dumps(settings, sort_keys=True).encode()])
+    path = encoder_file(classifier.experiment, key)
+    about = {"weights": classifier.encoder.weights_digest, "preprocessing": {"pictures": rules}}
+    written: list[Exported] = []
+    with cache_access(path.parents[2]):
+        if not path.is_file():
+            reporter.say(f"writing {classifier.encoder.describe()} as ONNX into the cache: {path}")
+            names = {"inputs": ["pictures"], "outputs": ["features"]}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written = [export_network(network, [example], path, metadata=about, **names)]
+    return {"key": key, "digest": file_digest(path), "bytes": path.stat().st_size}, written

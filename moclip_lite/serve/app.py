@@ -1,0 +1,113 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ..errors import report_bug
+from .guard import Guard, Tokens, refusal_response
+from .jobs import Jobs
+from .metrics import Metrics
+from .pages import add_pages
+from .refusal import Refusal
+from .root_files import RootFiles
+from .routes import Services, add_routes
+from .settings import ServeSettings
+from .worker import Worker
+from .workplace import Workplace
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["create_app"]
+
+
+class _RefusalResponse(Response):
+    """A refusal as a response that ends connections whose body was not read."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(status_code=refusal.status)
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await refusal_response(self._refusal, scope, receive, send)
+
+
+def create_app(settings: ServeSettings, worker: Worker, workplace: Workplace, port: int | None = None) -> Any:
+    """Make the application; its lifespan starts the worker if it does not run, and ends it.
+
+    Args:
+        settings: bounds, root, token.
+        worker: the analysing process.
+        workplace: where uploads and results lie; removed at the end.
+        port: that is listened on, if it is not that of the settings.
+
+    Raises:
+        OSError: the root folder can't be read.
+    """
+    metrics = Metrics()
+    jobs = Jobs(settings, worker, workplace, metrics)
+    tokens = Tokens(settings.token, settings.port if port is None else port)
+    root = None if settings.root is None else RootFiles(settings.root)
+    services = Services(settings, worker, workplace, metrics, jobs, tokens, root)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            if not worker.alive:
+                await worker.start()
+            jobs.start()
+            yield
+        finally:
+            await jobs.stop()
+            await worker.stop()
+            workplace.close()
+
+    app = FastAPI(
+        title="moclip",
+        version=version("moclip-lite"),
+        description="Labels of videos over time, from their motion vectors and a few frames.",
+        docs_url=None,  # Swagger UI comes from a CDN; pages.py has a page of our own
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    _add_error_handlers(app)
+    add_routes(app, services)
+    add_pages(app, tokens.required)
+    return Guard(app, settings, tokens, metrics)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    """Every error is a JSON object with one sentence."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return _RefusalResponse(error)
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return _RefusalResponse(Refusal(422, f"{where}: {first['msg'].lower()}"))
+
+    async def standard(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _RefusalResponse(Refusal(error.status_code, str(error.detail).lower()))
+
+    async def bug(request: Request, error: Exception) -> Response:
+        report_bug(f"{request.method} {request.url.path}", error)
+        return _RefusalResponse(Refusal(500, "a bug in this program; the server's log has the details"))
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, standard)
+    app.add_exception_handler(Exception, bug)

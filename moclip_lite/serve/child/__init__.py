@@ -1,0 +1,1 @@
+"""The analysing process: the only one that opens videos."""

@@ -1,0 +1,143 @@
+"""The analysing process: ``python -m moclip_lite.serve.child ARGUMENTS``, started by the server.
+
+It reads a task per line of standard input and answers with lines of JSON (see :mod:`moclip_lite.serve.worker`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from ...errors import MoclipError
+from ...parallel.threads import set_thread_policy
+
+if TYPE_CHECKING:
+    from ...predict.classifier import Classifier
+
+_PROGRESS_PAUSE: Final = 0.1  # seconds between messages of one stage
+_SPARE: Final = 30  # seconds after the server's time limit at which a process without a server ends itself
+
+
+class Channel:
+    """Messages to the server, on what was standard output; libraries that print are sent to standard error."""
+
+    def __init__(self) -> None:
+        self._out: IO[bytes] = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def send(self, **message: Any) -> None:
+        self._out.write(json.dumps(message).encode() + b"\n")
+        self._out.flush()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Report progress, not too often."""
+        now = time.monotonic()
+        name, at = self._last
+        if stage != name or now - at >= _PROGRESS_PAUSE:
+            self._last = (stage, now)
+            self.send(progress=[stage, done, total])
+
+
+def _lines() -> queue.SimpleQueue[bytes]:
+    """Lines of standard input; the process ends with the server, even in the middle of a task."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in iter(sys.stdin.buffer.readline, b""):
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _restrict() -> None:
+    """No core dumps, and the first to be killed when memory runs out."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
+    """The classifier with its encoder, and what to tell of it."""
+    from ...predict.classifier import Classifier
+
+    run = Path(arguments["model"])
+    classifier = Classifier.load(run, device=arguments["device"], overrides=arguments["overrides"])
+    warnings = classifier.warnings
+    if classifier.heads:
+        _ = classifier.encoder  # loaded now: missing weights are told at the start
+    streams = [str(stream) for stream in classifier.heads]
+    if classifier.motion is not None:
+        streams.append("motion")
+    name = run.resolve().name
+    return classifier, {
+        "model": name,
+        "labels": list(classifier.labels),
+        "streams": streams,
+        "warnings": warnings,
+    }
+
+
+def _carry_out(
+    classifier: Classifier, channel: Channel, task: dict[str, Any], windows: dict[str, float | None]
+) -> None:
+    """Analyse one video and answer."""
+    from ...datasets.clip_errors import CLIP_ERRORS, sentence_of
+    from ..refusal import Refusal
+    from .analysis import Analysis, Task
+
+    path = task["video"]
+    try:
+        values = {**task, "video": Path(path), "folder": Path(task["folder"])}
+        Analysis(classifier, Task(**values), channel.progress, windows).run()
+        channel.send(done={})
+    except Refusal as error:
+        channel.send(failed={"status": error.status, "sentence": error.sentence})
+    except (*CLIP_ERRORS, MoclipError) as error:
+        sentence = sentence_of(error).replace(path, task["name"])
+        channel.send(failed={"status": 422, "sentence": sentence})
+    except Exception:
+        channel.send(bug=traceback.format_exc())
+
+
+def main() -> None:
+    """Load the model, then work on tasks until standard input ends."""
+    channel, lines = Channel(), _lines()
+    _restrict()
+    set_thread_policy()
+    arguments = json.loads(sys.argv[1])
+    try:
+        classifier, about = _load(arguments)
+    except (MoclipError, OSError) as error:
+        from ...datasets.clip_errors import sentence_of
+
+        kind = type(error).__name__ if isinstance(error, MoclipError) else "MoclipError"
+        channel.send(failed={"kind": kind, "sentence": sentence_of(error)})
+        return
+    channel.send(ready=about)
+    while True:
+        task = json.loads(lines.get())
+        limit = task.pop("time_limit")
+        if hasattr(signal, "alarm"):
+            signal.alarm(int(limit) + _SPARE)  # ends the process even within a library
+        _carry_out(classifier, channel, task, arguments.get("windows", {}))
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+"""Routes of the HTTP interface."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path, PurePath
+from typing import Any, Final, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, PlainTextResponse, Response
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+
+from .guard import Tokens
+from .jobs import Job, Jobs
+from .metrics import CONTENT_TYPE, Metrics
+from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
+from .refusal import Refusal
+from .root_files import RootFiles
+from .settings import ServeSettings
+from .uploads import display_name, receive
+from .worker import Worker
+from .workplace import Workplace
+
+__all__ = ["Services", "add_routes"]
+
+_WRONG_TOKEN_PAUSE: Final = 0.5  # seconds
+_POLL: Final = 0.5  # seconds between looks at whether a client is still there
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"model": Problem, "description": "no token"},
+    404: {"model": Problem, "description": "no such job or file"},
+    413: {"model": Problem, "description": "upload or video above a limit"},
+    422: {"model": Problem, "description": "the video can't be analysed"},
+    429: {"model": Problem, "description": "too many jobs of this client"},
+    503: {"model": Problem, "description": "the queue is full"},
+}
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "a video, or its path below the server's root folder",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "the video"},
+                        "path": {"type": "string", "description": "instead of a file"},
+                        "top_k": {"type": "integer", "default": 5},
+                        "preview": {"type": "string", "enum": ["auto", "yes", "no"], "default": "auto"},
+                    },
+                }
+            },
+            "application/json": {"schema": Options.model_json_schema()},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+_VIDEO_TYPES: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
+_TIMELINE_TYPES: Final = {"csv": "text/csv", "json": "application/json", "vtt": "text/vtt"}
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes work with."""
+
+    settings: ServeSettings
+    worker: Worker
+    workplace: Workplace
+    metrics: Metrics
+    jobs: Jobs
+    tokens: Tokens
+    root: RootFiles | None
+
+    async def submit(self, request: Request, *, page: bool) -> Job:
+        """Receive a video or a path and put it into the queue.
+
+        Raises:
+            Refusal: bounds are exceeded, or the request is wrong.
+            ClientDisconnect: the client went away; nothing is left.
+        """
+        client = request.client.host if request.client else "unknown"
+        with self.jobs.place(client):
+            folder = self.workplace.new_folder()
+            try:
+                free = self.workplace.free_bytes()
+                received = await receive(request, folder, self.settings, self.metrics, free)
+                options = _options(received.fields)
+                if (received.video is None) == (options.path is None):
+                    raise Refusal(400, "send a video as `file`, or its `path` below the server's root folder")
+                video, name = received.video, received.name
+                if video is None:
+                    assert options.path is not None
+                    video, name = self._named(options.path), display_name(options.path)
+                task = {"top_k": options.top_k, "preview": options.preview, "page": page}
+                job = Job(name, video, folder, received.video is not None, task, client)
+            except BaseException:
+                self.workplace.remove(folder)
+                raise
+        return self.jobs.add(job)
+
+    def _named(self, path: str) -> Path:
+        if self.root is None:
+            raise Refusal(
+                403, "this server takes uploads only; start it with --root DIR to name files by path"
+            )
+        return self.root.find(path)
+
+
+def _options(fields: dict[str, Any]) -> Options:
+    given = {name: value for name, value in fields.items() if value != ""}
+    try:
+        return Options.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refusal(400, f"{where}: {first['msg'].lower()}") from error
+
+
+def add_routes(app: FastAPI, services: Services) -> None:
+    """Add all routes below /api, /metrics and /healthz."""
+    _add_about(app, services)
+    _add_predict(app, services)
+    _add_jobs(app, services)
+    _add_results(app, services)
+
+
+def _add_about(app: FastAPI, services: Services) -> None:
+    settings = services.settings
+
+    @app.get("/healthz", tags=["operation"], response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """Say that the server is up; needs no token."""
+        return "ok\n"
+
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Counters in Prometheus' text format."""
+        return Response(services.metrics.text(*services.jobs.counts()), media_type=CONTENT_TYPE)
+
+    @app.get("/api/about", tags=["model"], response_model=About)
+    async def about() -> dict[str, Any]:
+        """The model, its labels, and the bounds of this server."""
+        return {
+            **services.worker.about,
+            "version": version("moclip-lite"),
+            "max_upload": settings.max_upload,
+            "max_length": settings.max_length,
+            "root": services.root is not None,
+        }
+
+    @app.get("/api/files", tags=["model"], response_model=Files, responses={404: {"model": Problem}})
+    def files(folder: str = "") -> dict[str, Any]:
+        """Videos and folders in a folder below the server's root, at most 500."""
+        if services.root is None:
+            raise Refusal(404, "this server has no root folder")
+        return {"paths": services.root.listing(folder)}
+
+    @app.post("/api/session", tags=["operation"], status_code=204, responses={401: {"model": Problem}})
+    async def session(body: SessionRequest) -> Response:
+        """Exchange the token for a cookie, which the page uses."""
+        tokens = services.tokens
+        response = Response(status_code=204)
+        if tokens.required:
+            if not tokens.matches(body.token):
+                await asyncio.sleep(_WRONG_TOKEN_PAUSE)
+                raise Refusal(401, "this is not the token that the server printed")
+            response.set_cookie(tokens.cookie, tokens.session, httponly=True, samesite="strict", path="/")
+        return response
+
+
+def _add_predict(app: FastAPI, services: Services) -> None:
+    @app.post(
+        "/api/predict",
+        tags=["analysis"],
+        response_model=PredictAnswer,
+        responses=_PROBLEMS,
+        openapi_extra=_BODY,
+    )
+    async def predict(request: Request) -> Response:
+        """Analyse a video and answer when it is done. Nothing of it is kept."""
+        try:
+            job = await services.submit(request, page=False)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        try:
+            while not job.finished.is_set():
+                with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(job.finished.wait()), _POLL)
+                if not job.finished.is_set() and await request.is_disconnected():
+                    return Response(status_code=499)
+            if job.refusal is not None:
+                raise job.refusal
+            if job.state != "done":
+                raise Refusal(503, "the server is stopping")
+            return Response(job.file("result.json").read_bytes(), media_type="application/json")
+        finally:
+            services.jobs.remove(job)
+
+
+def _status(services: Services, job: Job) -> dict[str, Any]:
+    links: dict[str, str] = {}
+    if job.state == "done":
+        base = f"/api/jobs/{job.id}"
+        links = {"result": f"{base}/result"}
+        links |= {
+            kind: f"{base}/timeline.{kind}" for kind in _TIMELINE_TYPES if _timeline(job, kind).is_file()
+        }
+        if not job.upload or job.file("preview.mp4").is_file():
+            links["video"] = f"{base}/video"
+        if job.file("vectors-0.gz").is_file():
+            links["vectors"] = f"{base}/vectors/{{chunk}}"
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": job.state,
+        "stage": job.stage,
+        "done": job.done,
+        "total": job.total,
+        "position": services.jobs.position(job),
+        "error": None if job.refusal is None else job.refusal.sentence,
+        "links": links,
+    }
+
+
+def _timeline(job: Job, kind: str) -> Path:
+    return job.file(f"timeline.{kind}")
+
+
+def _add_jobs(app: FastAPI, services: Services) -> None:
+    @app.post(
+        "/api/jobs",
+        tags=["analysis"],
+        status_code=202,
+        response_model=JobStatus,
+        responses=_PROBLEMS,
+        openapi_extra=_BODY,
+    )
+    async def create_job(request: Request, response: Response) -> Any:
+        """Put a video into the queue; its state and result are asked for under its id.
+
+        An upload is removed as soon as it is analysed, results when they are deleted or no longer asked for.
+        """
+        try:
+            job = await services.submit(request, page=True)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        response.headers["location"] = f"/api/jobs/{job.id}"
+        return _status(services, job)
+
+    @app.get(
+        "/api/jobs/{job_id}", tags=["analysis"], response_model=JobStatus, responses={404: {"model": Problem}}
+    )
+    async def job_status(job_id: str) -> Any:
+        """State and progress of a job."""
+        return _status(services, services.jobs.find(job_id))
+
+    @app.delete("/api/jobs/{job_id}", tags=["analysis"], status_code=204, responses={404: {"model": Problem}})
+    async def delete_job(job_id: str) -> Response:
+        """Cancel a job and remove its files."""
+        services.jobs.remove(services.jobs.find(job_id))
+        return Response(status_code=204)
+
+
+def _add_results(app: FastAPI, services: Services) -> None:
+    def finished(job_id: str) -> Job:
+        job = services.jobs.find(job_id)
+        if job.refusal is not None:
+            raise job.refusal
+        if job.state != "done":
+            raise Refusal(409, "the job is not done yet", retry_after=1)
+        return job
+
+    missing: dict[int | str, dict[str, Any]] = {404: {"model": Problem}, 409: {"model": Problem}}
+
+    @app.get("/api/jobs/{job_id}/result", tags=["results"], response_model=PredictAnswer, responses=missing)
+    def result(job_id: str) -> Response:
+        """Labels and timeline as JSON; for the page also `video` and `vectors`."""
+        return FileResponse(finished(job_id).file("result.json"), media_type="application/json")
+
+    @app.get("/api/jobs/{job_id}/timeline.{kind}", tags=["results"], responses=missing)
+    def timeline(job_id: str, kind: Literal["csv", "json", "vtt"]) -> Response:
+        """The timeline as a file: CSV, JSON or WebVTT."""
+        job = finished(job_id)
+        path = _timeline(job, kind)
+        _require(path)
+        name = f"{PurePath(job.name).stem}.{kind}"
+        return FileResponse(path, media_type=_TIMELINE_TYPES[kind], filename=name)
+
+    @app.get("/api/jobs/{job_id}/vectors/{chunk}", tags=["results"], responses=missing)
+    def vectors(job_id: str, chunk: int) -> Response:
+        """Motion vectors of a stretch of pictures, binary (format: moclip_lite/serve/child/vectors.py)."""
+        path = finished(job_id).file(f"vectors-{max(chunk, 0)}.gz")
+        _require(path)
+        headers = {"content-encoding": "gzip", "cache-control": "private, max-age=600"}
+        return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+    @app.get("/api/jobs/{job_id}/video", tags=["results"], responses=missing)
+    def video(job_id: str) -> Response:
+        """What the page plays: the preview, or the file below the root. Uploads are not kept."""
+        job = finished(job_id)
+        path = job.file("preview.mp4")
+        if not path.is_file():
+            if job.upload:
+                raise Refusal(404, "uploads are not kept")
+            path = job.video
+        _require(path)
+        kind = _VIDEO_TYPES.get(path.suffix.lower(), "application/octet-stream")
+        return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=600"})
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise Refusal(404, "this result has no such file")

@@ -1,0 +1,212 @@
+// The result: player, timeline, scores at the cursor, segments, downloads.
+import { clock, element, percent } from "./dom.js";
+import { Player } from "./player.js";
+import { STREAMS, Timeline, colours, legend } from "./timeline.js";
+import { KINDS, Vectors, draw } from "./vectors.js";
+
+const byId = (id) => document.getElementById(id);
+const SHOWN = 5; // labels of the whole video, per stream
+const KIND_NAMES = { csv: "CSV", json: "JSON", vtt: "WebVTT" };
+
+export class Result {
+  constructor() {
+    this.player = new Player(byId("video"), (seconds) => this.update(seconds));
+    this.timeline = new Timeline(byId("timeline"), (seconds) => this.player.seek(seconds));
+    this.answer = null;
+    new ResizeObserver(() => this.redraw()).observe(byId("screen"));
+    byId("play").addEventListener("click", () => this.player.toggle());
+    byId("canvas").addEventListener("click", () => this.player.toggle());
+    byId("back").addEventListener("click", () => this.step(-1));
+    byId("forward").addEventListener("click", () => this.step(1));
+    byId("vectors").addEventListener("change", () => this.redraw());
+    byId("speed").addEventListener("change", (event) => {
+      byId("video").playbackRate = Number(event.target.value);
+    });
+    byId("sound").addEventListener("click", () => {
+      const on = byId("video").muted;
+      byId("video").muted = !on;
+      byId("sound").setAttribute("aria-pressed", String(on));
+    });
+    byId("result-view").addEventListener("keydown", (event) => this.key(event));
+  }
+
+  async show(job, answer, local) {
+    this.answer = answer;
+    const { video, vectors, timeline } = answer;
+    const end = video.start + video.duration;
+    this.content = {
+      duration: Math.max(end, 0.01),
+      segments: timeline?.segments ?? [],
+      windows: timeline?.windows ?? [],
+      threshold: timeline?.threshold ?? 0,
+      energy: vectors?.energy ?? [],
+      streams: Object.keys(STREAMS).filter((stream) => stream in answer.streams),
+    };
+    this.content.colours = colours(this.content.segments.map((segment) => segment.label));
+    this.vectors = vectors ? new Vectors(job.id, vectors, () => this.redraw()) : null;
+    byId("screen").style.setProperty("--ratio", video.width / video.height);
+    byId("result-name").textContent = answer.path;
+    byId("result-title").textContent = headline(answer);
+    legend(byId("legend"), this.content.windows.length ? this.content.streams : []);
+    this.buildScores();
+    this.buildSegments();
+    this.buildWhole();
+    this.buildDownloads(job);
+    this.timeline.show(this.content);
+    const source = local ?? job.links.video ?? null;
+    const shown = await this.player.load(source, video.preview ? video.preview_offset : 0, end);
+    byId("video").playbackRate = Number(byId("speed").value);
+    byId("sound").hidden = !shown || video.preview;
+    byId("play").disabled = !shown;
+    this.buildNotes(shown);
+    this.player.seek(0);
+  }
+
+  close() {
+    this.answer = null;
+    this.player.unload();
+  }
+
+  step(pictures) {
+    this.player.video.pause();
+    const target = this.vectors?.neighbour(this.player.seconds, pictures);
+    const fallback = this.player.seconds + pictures / (this.answer?.video.fps || 25);
+    this.player.seek(target === null || target === undefined ? fallback : target + 1e-4);
+  }
+
+  key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const slider = event.target === byId("timeline");
+    const plain = slider || event.target === byId("result-title") || event.target === document.body;
+    const now = this.player.seconds;
+    const seeks = { ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1, PageDown: now - 10, PageUp: now + 10, Home: 0, End: this.content.duration };
+    if (slider && event.key in seeks) this.player.seek(seeks[event.key]);
+    else if (plain && event.key === " ") this.player.toggle();
+    else if (event.target.tagName !== "SELECT" && event.key === ",") this.step(-1);
+    else if (event.target.tagName !== "SELECT" && event.key === ".") this.step(1);
+    else return;
+    event.preventDefault();
+  }
+
+  windowAt(seconds) {
+    let best = null;
+    for (const window of this.content.windows) {
+      const distance = Math.abs((window.start + window.end) / 2 - seconds);
+      if (!best || distance < best.distance) best = { window, distance };
+    }
+    return best?.window ?? null;
+  }
+
+  update(seconds) {
+    if (!this.answer) return;
+    const segment = this.content.segments.find((one) => one.start <= seconds && seconds < one.end);
+    const label = segment ? `${segment.label}, ${percent(segment.score)}` : "no label";
+    const words = `${clock(seconds)} of ${clock(this.content.duration)}`;
+    this.timeline.move(seconds, `${words}, ${label}`);
+    byId("clock").textContent = `${clock(seconds, 1)} / ${clock(this.content.duration, 1)}`;
+    byId("play").textContent = this.player.playing ? "Pause" : "Play";
+    this.updateNow(seconds, segment);
+    this.redraw();
+  }
+
+  updateNow(seconds, segment) {
+    byId("now-time").textContent = clock(seconds, 2);
+    const window = this.windowAt(seconds);
+    const scores = window ? window.scores : this.wholeScores();
+    byId("now-label").textContent = window ? window.label : this.answer.predictions[0].label;
+    const sure = segment !== undefined || (window !== null && window.score >= this.content.threshold);
+    byId("now-sure").textContent = window && !sure ? "not sure enough for a segment" : "";
+    for (const [stream, row] of this.scoreRows) {
+      const share = scores[stream];
+      row.bar.style.width = `${100 * (share ?? 0)}%`;
+      row.value.textContent = share === undefined ? "none" : percent(share);
+    }
+    for (const { row, segment: one } of this.segmentRows) {
+      if (one === segment) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+  }
+
+  wholeScores() {
+    const label = this.answer.predictions[0].label;
+    return Object.fromEntries(
+      Object.entries(this.answer.streams).map(([stream, ranking]) => [stream, ranking.find((one) => one.label === label)?.score]),
+    );
+  }
+
+  redraw() {
+    if (!this.answer) return;
+    const picture = this.vectors?.at(this.player.seconds) ?? null;
+    draw(byId("canvas"), this.vectors, picture, this.answer.video.width, byId("vectors").value);
+    byId("now-picture").textContent = picture ? `${picture.number}, ${KINDS[picture.kind]}` : "…";
+    byId("now-motion").textContent = picture ? `${this.vectors.energy(picture).toFixed(2)} px per frame` : "…";
+  }
+
+  buildScores() {
+    this.scoreRows = new Map();
+    const rows = this.content.streams.map((stream) => {
+      const bar = element("i"), value = element("td");
+      this.scoreRows.set(stream, { bar, value });
+      const meter = element("div", { class: `meter ${stream}` }, [bar]);
+      return element("tr", {}, [element("th", { scope: "row" }, [STREAMS[stream]]), element("td", { "aria-hidden": "true" }, [meter]), value]);
+    });
+    const caption = element("caption", { class: "visually-hidden" }, ["Score of this label by stream"]);
+    byId("now-scores").replaceChildren(element("table", { class: "scores" }, [caption, element("tbody", {}, rows)]));
+  }
+
+  buildSegments() {
+    this.segmentRows = this.content.segments.map((segment) => {
+      const jump = element("button", { type: "button", "aria-label": `Go to ${clock(segment.start, 1)}, ${segment.label}`, click: () => this.player.seek(segment.start) }, [clock(segment.start, 1)]);
+      const swatch = element("span", { class: `swatch ${this.content.colours.get(segment.label)}`, "aria-hidden": "true" });
+      const cells = [[jump], [clock(segment.end, 1)], [swatch, segment.label], [percent(segment.score)]];
+      const row = element("tr", {}, cells.map((cell, place) => element("td", { class: place === 3 || place === 1 ? "number" : null }, cell)));
+      return { row, segment };
+    });
+    if (!this.segmentRows.length) {
+      byId("segments").replaceChildren(element("p", { class: "quiet" }, ["There is no stretch in which a label is sure."]));
+      return;
+    }
+    const head = ["Start", "End", "Label", "Score"].map((name, place) => element("th", { scope: "col", class: place === 3 || place === 1 ? "number" : null }, [name]));
+    const table = element("table", { class: "table" }, [element("thead", {}, [element("tr", {}, head)]), element("tbody", {}, this.segmentRows.map(({ row }) => row))]);
+    byId("segments").replaceChildren(element("div", { class: "scroll", tabindex: this.segmentRows.length > 8 ? 0 : null, role: "group", "aria-labelledby": "segments-title" }, [table]));
+  }
+
+  buildWhole() {
+    const lists = this.content.streams.map((stream) => {
+      const items = this.answer.streams[stream].slice(0, SHOWN).map((one) =>
+        element("li", {}, [element("span", {}, [one.label]), element("span", { class: "quiet" }, [percent(one.score)])]),
+      );
+      return element("div", {}, [element("h3", { class: stream }, [STREAMS[stream]]), element("ol", {}, items)]);
+    });
+    byId("whole").replaceChildren(...lists);
+  }
+
+  buildDownloads(job) {
+    const kinds = Object.keys(KIND_NAMES).filter((kind) => job.links[kind]);
+    byId("downloads").parentElement.hidden = !kinds.length;
+    byId("downloads").replaceChildren(
+      ...kinds.map((kind) => element("li", {}, [element("a", { class: "button", href: job.links[kind], download: "" }, [KIND_NAMES[kind]])])),
+    );
+  }
+
+  buildNotes(shown) {
+    const { video, vectors, notes } = this.answer;
+    const all = [...notes];
+    if (video.preview) all.unshift("This browser can’t play the file itself: a small copy without sound is shown.");
+    if (!shown) all.unshift("The pictures can’t be shown here; the timeline and the vectors can.");
+    if (vectors && !vectors.has_motion) all.unshift("This video has no motion vectors: every picture is coded on its own.");
+    byId("notes-view").hidden = !all.length;
+    byId("notes").replaceChildren(...all.map((note) => element("li", {}, [note])));
+  }
+}
+
+// One sentence for the whole video.
+function headline(answer) {
+  const labels = [...new Set((answer.timeline?.segments ?? []).map((segment) => segment.label))];
+  if (labels.length > 1) {
+    const shown = labels.slice(0, 3).join(", ");
+    return labels.length > 3 ? `${shown} and ${labels.length - 3} more` : shown;
+  }
+  const [best] = answer.predictions;
+  return labels.length ? labels[0] : `${best.label}, ${percent(best.score)}`;
+}

@@ -1,0 +1,187 @@
+"""The process that analyses videos, seen from the server: started, asked, timed, ended and started again.
+
+Each line of its standard input is a task, each line of its standard output a message, both JSON objects.
+A video that crashes or stalls the process ends that process only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from ..errors import CheckpointError, ConfigError, MoclipError, WeightsUnavailable
+from .refusal import Refusal
+
+__all__ = ["Worker", "child_command"]
+
+Task: TypeAlias = Mapping[str, Any]
+OnProgress: TypeAlias = Callable[[str, int, int], None]
+
+_MAX_LINE: Final = 4_000_000  # bytes of a message: results are files, messages are short
+_START_LIMIT: Final = 600.0  # seconds in which weights must be loaded
+_TAIL: Final = 40  # last lines of standard error, for reports
+_USER_ERRORS: Final = {
+    kind.__name__: kind for kind in (CheckpointError, ConfigError, MoclipError, WeightsUnavailable)
+}
+
+
+def child_command(
+    model: str, device: str, overrides: Sequence[str], windows: Mapping[str, float | None]
+) -> list[str]:
+    """The command line of the analysing process.
+
+    Args:
+        model: run folder.
+        device: "auto", "cpu" or "cuda".
+        overrides: "section.key=value".
+        windows: arguments of :meth:`moclip_lite.Classifier.timeline`, None for the run's own.
+    """
+    arguments = {"model": model, "device": device, "overrides": list(overrides), "windows": dict(windows)}
+    return [sys.executable, "-m", "moclip_lite.serve.child", json.dumps(arguments)]
+
+
+class Worker:
+    """One analysing process.
+
+    Args:
+        command: how to start it.
+        time_limit: seconds for a task.
+
+    Attributes:
+        about: what the process said of its model when it was ready.
+        starts: how often it was started.
+    """
+
+    def __init__(self, command: Sequence[str], time_limit: float) -> None:
+        self._command, self._time_limit = tuple(command), time_limit
+        self._process: asyncio.subprocess.Process | None = None
+        self._errors: deque[str] = deque(maxlen=_TAIL)
+        self._drain: asyncio.Task[None] | None = None
+        self.about: dict[str, Any] = {}
+        self.starts = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start the process and wait until it has loaded the model.
+
+        Raises:
+            MoclipError: it can't be loaded.
+        """
+        self.starts += 1
+        self._errors.clear()
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_MAX_LINE,
+            start_new_session=True,  # Ctrl-C in the terminal is the server's alone
+            env={**os.environ, "MOCLIP_TOKEN": ""},
+        )
+        self._drain = asyncio.create_task(self._read_errors(self._process))
+        try:
+            message = await asyncio.wait_for(self._message(), _START_LIMIT)
+        except (TimeoutError, asyncio.TimeoutError):
+            message = None
+        except BaseException:
+            await self.stop()
+            raise
+        if message is None or "ready" not in message:
+            await self.stop()
+            failed = (message or {}).get("failed")
+            if failed:
+                raise _USER_ERRORS.get(failed.get("kind"), MoclipError)(failed["sentence"])
+            raise RuntimeError("the analysing process did not start:\n" + self.last_errors())
+        self.about = message["ready"]
+
+    async def stop(self) -> None:
+        """End the process and those that it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        if self._drain is not None:
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(self._drain, 5)
+
+    async def run(self, task: Task, on_progress: OnProgress) -> dict[str, Any]:
+        """Carry out a task. If this is cancelled, the process is ended.
+
+        Args:
+            task: for the process.
+            on_progress: receives stage, steps done and steps in all.
+
+        Returns:
+            What the process answered.
+
+        Raises:
+            Refusal: the video can't be analysed: its own fault (422, 413), a crash or a time-out.
+            RuntimeError: a bug in the process; its traceback.
+        """
+        if not self.alive:
+            await self.start()
+        limit = self._time_limit
+        try:
+            return await asyncio.wait_for(self._converse(task, on_progress), limit)
+        except (asyncio.TimeoutError, TimeoutError):
+            await self.stop()
+            raise Refusal(422, f"the analysis took longer than {limit:g} s and was ended") from None
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def _converse(self, task: Task, on_progress: OnProgress) -> dict[str, Any]:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(json.dumps(task).encode() + b"\n")
+            await process.stdin.drain()
+        while (message := await self._message()) is not None:
+            if "progress" in message:
+                stage, done, total = message["progress"]
+                on_progress(str(stage), int(done), int(total))
+            elif "done" in message:
+                return dict(message["done"])
+            elif "failed" in message:
+                failed = message["failed"]
+                raise Refusal(int(failed.get("status", 422)), str(failed["sentence"]))
+            elif "bug" in message:
+                raise RuntimeError(str(message["bug"]))
+        await self.stop()
+        raise Refusal(422, "the process that analysed this video crashed; the file may be damaged or hostile")
+
+    async def _message(self) -> dict[str, Any] | None:
+        """The next message; None at the end of the process or after a line that is none."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        try:
+            line = await self._process.stdout.readline()
+            value = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:  # too long, or not JSON
+            return None
+        return value if isinstance(value, dict) else None
+
+    async def _read_errors(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the last lines of standard error; libraries write there what a hostile file makes them write."""
+        assert process.stderr is not None
+        while chunk := await process.stderr.read(8192):
+            for line in chunk.decode("utf-8", "backslashreplace").splitlines():
+                self._errors.append(line[:500])
+
+    def last_errors(self) -> str:
+        """The last lines that the process wrote to standard error."""
+        return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in self._errors)

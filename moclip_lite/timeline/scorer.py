@@ -1,0 +1,295 @@
+"""Scores of windows that slide over a stream, as it comes in: bounded memory, no file needed."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mv_tools import ArgumentError, MalformedStream, MotionFrame
+from mv_tools.display import Display, Region
+
+from ..motion.read import PictureGeometry, motion_energy
+from ..sampling import segment_windows
+from .buffer import MotionBuffer, PictureBuffer
+from .model import WindowModel, WindowScore, stream_scores
+
+__all__ = ["STRIDE", "FrameGeometry", "Window", "WindowBuffers", "WindowScorer"]
+
+STRIDE: Final = 0.25
+"""Distance of windows as a share of their length."""
+
+_MAX_PICTURES: Final = 50_000  # in one window: beyond, time stands still
+_TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
+
+
+@dataclass(frozen=True)
+class FrameGeometry:
+    """Size of a stream's pictures where there is no file: a ``PictureGeometry`` for :class:`WindowScorer`.
+
+    Attributes:
+        width, height: of the coded picture after cropping on the right and below, in samples.
+        display: how it is shown.
+    """
+
+    width: int
+    height: int
+    display: Display = field(default_factory=Display)
+
+    @property
+    def display_width(self) -> int:
+        """Width of the picture as shown, in square pixels."""
+        return self.display.size(self.width, self.height)[0]
+
+    @property
+    def display_height(self) -> int:
+        """Height of the picture as shown, in square pixels."""
+        return self.display.size(self.width, self.height)[1]
+
+    def region(self, grid_shape: tuple[int, ...]) -> Region:
+        """The part of an upright grid of (rows, columns) that the picture covers.
+
+        The coded size is that of whole macroblocks: a field picture's grid has half as many rows.
+        """
+        rows, columns = grid_shape
+        coded = (-(-self.width // 16) * 16, -(-self.height // 16) * 16)
+        return self.display.region((rows, columns), (self.width, self.height), coded)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a window is scored on.
+
+    Attributes:
+        start, end: seconds.
+        motion: int64 [segments, frames], numbers of the pictures whose motion is read; None if there are none.
+        pictures: numbers of the pictures that the appearance encoder sees.
+    """
+
+    start: float
+    end: float
+    motion: npt.NDArray[np.int64] | None
+    pictures: tuple[int, ...] = ()
+
+
+class WindowBuffers:
+    """Motion and pictures of open windows, and the scores of a window from them.
+
+    Args:
+        model: the classifier.
+        geometry: of the pictures; None if the model does not look at motion.
+    """
+
+    def __init__(self, model: WindowModel, geometry: PictureGeometry | None) -> None:
+        self._model = model
+        self.motion = MotionBuffer(model, geometry)
+        self.pictures = PictureBuffer(model)
+
+    def score(self, window: Window) -> WindowScore:
+        """Score a window whose pictures were added."""
+        model, motion, problems = self._model, None, []
+        energy = float("nan")
+        if model.motion is not None:
+            if window.motion is None:
+                problem = "no picture with motion"
+            else:
+                motion, problem = self.motion.motion(window.motion)
+            if problem:
+                problems.append(problem)
+            energy = 0.0 if motion is None else motion_energy(motion)
+        appearance = self.pictures.features(window.pictures) if model.heads else None
+        if model.heads and appearance is None:
+            problems.append("no decoded picture")
+        scores = stream_scores(model, motion, appearance)
+        return WindowScore(window.start, window.end, scores, energy, "; ".join(problems))
+
+
+class WindowScorer:
+    """Scores of windows that slide over a stream.
+
+    Windows start at the first picture and every `stride` seconds. One is scored as soon as a picture arrives
+    that begins at or after its end. Each picture's motion is pooled once and each picture of
+    :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window and
+    a stride.
+
+    A window takes, for each of the ``clip.frames`` equal parts of its length, the added picture nearest to the
+    part's midpoint: keyframes will do. Add pictures before the motion frame that ends their window. A window
+    without any is scored by motion alone, as :meth:`moclip_lite.Classifier.explain` does.
+
+    Where time goes back, or forward by more than a window (a reconnected camera), open windows are dropped
+    but for a last one on the pictures so far, and windows begin anew.
+
+    Args:
+        model: the classifier, such as a :class:`moclip_lite.Classifier`.
+        geometry: of the pictures: a :class:`mv_tools.VideoMetadata` or a :class:`FrameGeometry`.
+        window: length of windows in seconds.
+        stride: distance of windows in seconds; a quarter of `window` by default.
+
+    Raises:
+        mv_tools.ArgumentError: window or stride is not positive, or the stride is longer than the window.
+
+    Example:
+        >>> scorer = WindowScorer(clf, decoder.metadata, window=4.0)   # doctest: +SKIP
+        >>> for frame in decoder:                                      # doctest: +SKIP
+        ...     for score in scorer.push(frame):
+        ...         print(score.start, score.end, clf.labels[score.answer.argmax()])
+    """
+
+    def __init__(
+        self, model: WindowModel, geometry: PictureGeometry, *, window: float, stride: float | None = None
+    ) -> None:
+        self.window = float(window)
+        self.stride = STRIDE * self.window if stride is None else float(stride)
+        if not 0 < self.stride <= self.window < float("inf"):
+            raise ArgumentError(
+                f"a stride of {self.stride:g} s for windows of {self.window:g} s: both must be above 0, "
+                "and the stride at most the window"
+            )
+        self._model = model
+        self._buffers = WindowBuffers(model, geometry)
+        self._spec, self._frames = model.experiment.motion, model.experiment.clip.frames
+        self._seconds: list[float] = []  # of the pictures in the buffer
+        self._numbers: list[int] = []
+        self._keyframes: list[bool] = []
+        self._shown: list[float] = []  # times of added pictures, ascending
+        self._shown_numbers: list[int] = []
+        self._added = 0
+        self._origin: float | None = None
+        self._next = 0  # number of the window to be scored next
+        self._step = 0.0  # seconds between the last two pictures
+
+    def change_geometry(self, geometry: PictureGeometry) -> None:
+        """Tell that the pictures that follow have another size."""
+        self._buffers.motion.change_geometry(geometry)
+
+    def push(self, frame: MotionFrame, seconds: float | None = None) -> list[WindowScore]:
+        """Add the motion of a picture; pictures come in presentation order.
+
+        Args:
+            frame: of the picture; its `index` grows from one to the next.
+            seconds: when it is shown, in place of ``frame.pts_seconds``.
+
+        Returns:
+            Scores of the windows that this picture ends, most often none.
+
+        Raises:
+            mv_tools.ArgumentError: the picture has no time.
+            mv_tools.MalformedStream: so many pictures fall in one window that time must stand still.
+        """
+        time = frame.pts_seconds if seconds is None else seconds
+        if time is None:
+            raise ArgumentError(f"picture {frame.index} has no time; pass `seconds`")
+        scores: list[WindowScore] = []
+        if self._seconds:
+            step = time - self._seconds[-1]
+            if step > self.window or step < -self.stride:
+                scores += self.flush()
+            else:
+                time = max(time, self._seconds[-1])
+                self._step = max(step, 0.0) or self._step
+        if self._origin is None:
+            self._origin, self._next = time, 0
+        while time >= self._start(self._next) + self.window - _TOLERANCE:
+            start = self._start(self._next)
+            scores.append(self._score(start, start + self.window))
+            self._next += 1
+            self._forget(start)
+        if len(self._seconds) >= _MAX_PICTURES:
+            raise MalformedStream(
+                f"{len(self._seconds)} pictures within {self.window:g} s: time stands still"
+            )
+        self._seconds.append(time)
+        self._numbers.append(frame.index)
+        self._keyframes.append(frame.is_keyframe)
+        if self._model.motion is not None:
+            self._buffers.motion.add(frame)
+        return scores
+
+    def add_picture(self, seconds: float, picture: npt.NDArray[np.uint8]) -> None:
+        """Add a decoded picture for the appearance encoder, in the order of time.
+
+        One that follows the last within half a part of the window (see the class) is ignored, so that no more
+        than about 2 x ``clip.frames`` pictures of a window are encoded, however many are added.
+
+        Args:
+            seconds: when it is shown, on the clock of :meth:`push`.
+            picture: uint8 [H, W, 3], RGB as shown. It is kept for a while, not copied.
+        """
+        if not self._model.heads:
+            return
+        if self._shown and seconds < self._shown[-1]:  # time went back: these belong to no window to come
+            self._drop(0, len(self._shown))
+        if self._shown and seconds - self._shown[-1] < self.window / (2 * self._frames) - _TOLERANCE:
+            return
+        self._shown.append(seconds)
+        self._shown_numbers.append(self._added)
+        self._buffers.pictures.add(self._added, picture)
+        self._added += 1
+
+    def flush(self) -> list[WindowScore]:
+        """End the stream: score what the last whole window left over, and begin anew.
+
+        Returns:
+            One window that ends with the last picture, shorter than others in a short stream; none if the last
+            whole window covers all pictures.
+        """
+        scores: list[WindowScore] = []
+        if self._origin is not None and self._seconds:
+            end = self._seconds[-1] + self._step
+            covered = self._start(self._next - 1) + self.window if self._next else self._origin
+            if end > covered + _TOLERANCE or not self._next:
+                start = max(self._origin, end - self.window)
+                scores.append(self._score(start, end))
+        self._origin, self._next, self._step = None, 0, 0.0
+        self._drop(len(self._seconds), len(self._shown))
+        return scores
+
+    def _start(self, window: int) -> float:
+        assert self._origin is not None
+        return self._origin + window * self.stride
+
+    def _score(self, start: float, end: float) -> WindowScore:
+        """Score the window of the buffered pictures in [start, end)."""
+        first = bisect_left(self._seconds, start - _TOLERANCE)
+        stop = max(bisect_left(self._seconds, end - _TOLERANCE), first)
+        moving = [self._numbers[i] for i in range(first, stop) if not self._keyframes[i]]
+        motion = None
+        if moving:
+            places = segment_windows(len(moving), self._spec.segments, self._spec.frames)
+            motion = np.array(moving, np.int64)[places]
+        return self._buffers.score(Window(start, end, motion, self._nearest_pictures(start, end)))
+
+    def _nearest_pictures(self, start: float, end: float) -> tuple[int, ...]:
+        """Numbers of the added pictures nearest to the midpoints of equal parts of a window."""
+        first = bisect_left(self._shown, start - _TOLERANCE)
+        stop = bisect_left(self._shown, end - _TOLERANCE)
+        if first == stop:
+            return ()
+        times = np.array(self._shown[first:stop])
+        midpoints = start + (np.arange(self._frames) + 0.5) * (end - start) / self._frames
+        chosen = np.abs(times[None] - midpoints[:, None]).argmin(axis=1)
+        return tuple(self._shown_numbers[first + i] for i in chosen.tolist())
+
+    def _forget(self, before: float) -> None:
+        """Drop pictures shown before a time."""
+        self._drop(
+            bisect_left(self._seconds, before - _TOLERANCE), bisect_left(self._shown, before - _TOLERANCE)
+        )
+
+    def _drop(self, frames: int, pictures: int) -> None:
+        """Drop so many of the oldest."""
+        if frames:
+            self._buffers.motion.forget(self._numbers[frames - 1] + 1)
+            for kept in (self._seconds, self._numbers, self._keyframes):
+                _remove_first(kept, frames)
+        if pictures:
+            self._buffers.pictures.forget(self._shown_numbers[pictures - 1] + 1)
+            _remove_first(self._shown, pictures)
+            _remove_first(self._shown_numbers, pictures)
+
+
+def _remove_first(values: list[float] | list[int] | list[bool], count: int) -> None:
+    del values[:count]

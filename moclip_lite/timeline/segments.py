@@ -1,0 +1,173 @@
+"""From the scores of overlapping windows to segments.
+
+Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows that
+cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path through
+"none" and the classes with the largest sum of log probabilities, where each change of label costs a penalty (the
+Viterbi algorithm with a Potts model). "none" has the probability of the threshold in every bin.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..results.calibration import Calibration, temper
+from ..streams import Stream
+from .model import WindowScore
+from .timeline import NONE, Segment, TimelineWindow
+
+__all__ = ["SWITCH_PENALTY", "best_path", "join_windows", "timeline_window"]
+
+SWITCH_PENALTY: Final = 2.0
+"""Cost of a change of label, in nats: a label that holds for a single bin must be exp(4) times as probable."""
+
+_SAME_TIME: Final = 1e-3  # seconds
+_FLOOR: Final = 1e-3  # least probability in a bin: one bin alone can't rule a label out
+
+Times = npt.NDArray[np.float64]
+
+
+def timeline_window(score: WindowScore, labels: Sequence[str], calibration: Calibration) -> TimelineWindow:
+    """A window's best class and its calibrated probability by each stream."""
+    sure = {name: temper(row, calibration.of(name).temperature) for name, row in score.scores.items()}
+    if score.stream is None:
+        return TimelineWindow(score.start, score.end, NONE, 0.0, {}, score.energy, score.problem)
+    best = int(sure[score.stream].argmax())
+    scores = {name: float(row[best]) for name, row in sure.items()}
+    return TimelineWindow(
+        score.start, score.end, labels[best], scores[score.stream], scores, score.energy, score.problem
+    )
+
+
+def is_still(score: WindowScore, calibration: Calibration) -> bool:
+    """Whether the answer looks at motion and the window has less of it than any validation clip."""
+    if score.stream is None or not Stream(score.stream).sees_motion:
+        return False
+    return bool(score.energy < calibration.energy)
+
+
+def join_windows(
+    scores: Sequence[WindowScore],
+    labels: Sequence[str],
+    calibration: Calibration,
+    *,
+    threshold: float | None = None,
+    penalty: float = SWITCH_PENALTY,
+) -> list[Segment]:
+    """Segments from the scores of windows, which may have gaps between them.
+
+    Args:
+        scores: ascending in time.
+        labels: class names.
+        calibration: of the run.
+        threshold: in place of the calibration's.
+        penalty: of a change of label, see :data:`SWITCH_PENALTY`.
+    """
+    if not scores:
+        return []
+    bins = _Bins(scores)
+    limits, answers = bins.sums(1), bins.sums(len(labels))
+    streams = {name: bins.sums(len(labels)) for name in sorted({n for score in scores for n in score.scores})}
+    fallback = calibration.of(next(iter(streams), "")).threshold
+    for score in scores:
+        for name, row in score.scores.items():
+            streams[name].add(score, temper(row, calibration.of(name).temperature))
+        limit = fallback if score.stream is None else calibration.of(score.stream).threshold
+        limits.add(score, np.array([limit if threshold is None else threshold]))
+        answer = np.zeros(len(labels), np.float32)
+        if score.answer is not None and score.stream is not None and not is_still(score, calibration):
+            answer = temper(score.answer, calibration.of(score.stream).temperature)
+        answers.add(score, answer)
+    emissions = np.log(np.maximum(np.concatenate([limits.mean(), answers.mean()], axis=1), _FLOOR))
+    emissions[limits.weights == 0, 1:] = 2 * np.log(_FLOOR)  # no window there
+    path = best_path(emissions, penalty)
+    means = {name: sums.mean() for name, sums in streams.items()}
+    return _segments(path, bins.edges, answers.mean(), means, labels)
+
+
+class _Bins:
+    """Bins of time between the starts and ends of windows, those closer than a millisecond joined."""
+
+    def __init__(self, scores: Sequence[WindowScore]) -> None:
+        times = np.unique([time for score in scores for time in (score.start, score.end)])
+        self.edges: Times = times[np.concatenate([[True], np.diff(times) > _SAME_TIME])]
+        self.centres = (self.edges[:-1] + self.edges[1:]) / 2
+
+    def sums(self, width: int) -> _Sums:
+        """Sums of rows of so many values."""
+        return _Sums(self, width)
+
+
+class _Sums:
+    """Weighted sums over the windows that cover each bin; a window weighs 1 in its middle and 0 at its ends."""
+
+    def __init__(self, bins: _Bins, width: int) -> None:
+        self._bins = bins
+        self.weights = np.zeros(len(bins.centres))
+        self._values = np.zeros((len(bins.centres), width))
+
+    def add(self, window: WindowScore, row: npt.NDArray[np.floating]) -> None:
+        """Add a window's values."""
+        first, stop = np.searchsorted(self._bins.centres, (window.start, window.end))
+        middle, half = (window.start + window.end) / 2, max((window.end - window.start) / 2, _SAME_TIME)
+        weights = np.maximum(1 - np.abs(self._bins.centres[first:stop] - middle) / half, _SAME_TIME)
+        self.weights[first:stop] += weights
+        self._values[first:stop] += weights[:, None] * row
+
+    def mean(self) -> npt.NDArray[np.float64]:
+        """Weighted means [bins, width]; 0 where there is no window."""
+        return self._values / np.maximum(self.weights, _SAME_TIME)[:, None]
+
+
+def _segments(
+    path: npt.NDArray[np.int64],
+    edges: Times,
+    answers: npt.NDArray[np.float64],
+    streams: Mapping[str, npt.NDArray[np.float64]],
+    labels: Sequence[str],
+) -> list[Segment]:
+    """Join equal neighbours of a path; state 0 is none."""
+    bounds = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+    lengths = np.diff(edges)
+    segments = []
+    for first, stop in itertools.pairwise(bounds):
+        label = int(path[first]) - 1
+        if label < 0:
+            continue
+        part, share = slice(first, stop), lengths[first:stop] / lengths[first:stop].sum()
+        scores = {name: float(share @ means[part, label]) for name, means in streams.items()}
+        score = float(share @ answers[part, label])
+        segments.append(Segment(float(edges[first]), float(edges[stop]), labels[label], score, scores))
+    return segments
+
+
+def best_path(emissions: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.int64]:
+    """The states with the largest sum of emissions minus `penalty` for each change of state.
+
+    Args:
+        emissions: [steps, states].
+        penalty: 0 or more.
+
+    Returns:
+        int64 [steps].
+    """
+    steps, states = emissions.shape
+    best = np.empty((steps, states))
+    came_from = np.zeros((steps, states), np.int64)
+    best[0] = emissions[0]
+    same = np.arange(states)
+    for step in range(1, steps):
+        before = best[step - 1]
+        other = int(before.argmax())
+        changes = before[other] - penalty > before
+        came_from[step] = np.where(changes, other, same)
+        best[step] = emissions[step] + np.where(changes, before[other] - penalty, before)
+    path = np.empty(steps, np.int64)
+    path[-1] = best[-1].argmax()
+    for step in range(steps - 1, 0, -1):
+        path[step - 1] = came_from[step, path[step]]
+    return path

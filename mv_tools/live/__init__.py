@@ -1,0 +1,1 @@
+"""Motion while it arrives: packets in, frames out, and the sources that packets come from."""

@@ -1,0 +1,121 @@
+"""Presentation order of frames that arrive in decoding order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from .coded_frame import ParsedFrame
+
+__all__ = ["OutputOrder", "PocInterval"]
+
+_LEARNING_FRAMES: Final = 64
+"""Frames after which the reordering seen so far is taken for the stream's, where it is not coded."""
+
+_MAX_INTERVALS: Final = 64  # different ones that are counted: bounds the memory
+
+
+class PocInterval:
+    """The most common difference in PicOrderCnt between consecutive frames.
+
+    Args:
+        default: the value while there is none.
+    """
+
+    def __init__(self, default: int) -> None:
+        self._default = default
+        self._counts: Counter[int] = Counter()
+
+    def add(self, interval: int) -> None:
+        """Count a difference of two frames that follow each other in presentation order."""
+        if interval > 0 and (interval in self._counts or len(self._counts) < _MAX_INTERVALS):
+            self._counts[interval] += 1
+
+    @property
+    def value(self) -> int:
+        """The smallest of the most common differences."""
+        return min(self._counts, key=lambda step: (-self._counts[step], step), default=self._default)
+
+
+class OutputOrder:
+    """Gives frames out in presentation order, as early as it is certain which one is next.
+
+    A frame is next once more frames wait than the sequence parameter set lets precede a frame in decoding
+    order and follow it in output order (`max_num_reorder_frames` of H.264, E.2.1; `sps_max_num_reorder_pics`
+    of HEVC, C.5.2.2), or once a new coded video sequence starts. Where an H.264 stream does not code the
+    number, it is the size of the decoded picture buffer of its level (A.3.1), 0 for pic_order_cnt_type 2, and
+    after 64 frames the reordering seen so far. A frame that comes after a later one was given out is
+    left out and counted, and the buffer's size holds from then on.
+
+    Args:
+        default_interval: PicOrderCnt from frame to frame while it is unknown.
+
+    Attributes:
+        interval: PicOrderCnt from frame to frame.
+        late: frames left out because they came too late.
+    """
+
+    def __init__(self, default_interval: int) -> None:
+        self.interval = PocInterval(default_interval)
+        self.late = 0
+        self._waiting: list[ParsedFrame] = []  # by order
+        self._open: ParsedFrame | None = None  # its second field may follow
+        self._last: int | None = None  # order of the frame given out last, in this sequence
+        self._seen = 0
+        self._depth = 0  # the most frames that followed, in output order, one decoded after them
+
+    def add(self, frame: ParsedFrame, *, limit: int, coded: bool) -> list[ParsedFrame]:
+        """Add the next frame in decoding order; returns those that are next in presentation order.
+
+        Args:
+            frame: it stays open for a second field, which the caller adds to it, up to the next call.
+            limit: most frames that precede a frame in decoding order and follow it in output order.
+            coded: whether the stream itself says so.
+        """
+        self._open = None
+        if self._last is not None and frame.order <= self._last:
+            self.late += 1
+            self._seen = -(2**62)  # what was learned does not hold
+            return self._next(limit)
+        self._waiting.append(frame)
+        self._waiting.sort(key=lambda waiting: waiting.order)
+        if frame.may_continue:
+            self._open = frame
+        if not coded and self._seen >= _LEARNING_FRAMES:
+            limit = min(limit, self._depth)
+        return self._next(limit)
+
+    def close(self, limit: int, *, coded: bool) -> list[ParsedFrame]:
+        """The frame added last is complete; returns the frames that are next."""
+        self._open = None
+        self._waiting.sort(key=lambda waiting: waiting.order)  # its second field may be the first one shown
+        if not coded and self._seen >= _LEARNING_FRAMES:
+            limit = min(limit, self._depth)
+        return self._next(limit)
+
+    def start_sequence(self) -> list[ParsedFrame]:
+        """Return all waiting frames: those that follow are presented later."""
+        self._open = None
+        frames = self._next(0)
+        self._last = None
+        return frames
+
+    def discard(self) -> int:
+        """Drop the waiting frames; returns their number."""
+        count = len(self._waiting)
+        self._waiting.clear()
+        self._open = None
+        return count
+
+    def _next(self, limit: int) -> list[ParsedFrame]:
+        frames = []
+        while len(self._waiting) > limit and self._waiting[0] is not self._open:
+            frame = self._waiting.pop(0)
+            overtaken = sum(other.decode_index < frame.decode_index for other in self._waiting)
+            self._depth = max(self._depth, overtaken)
+            self._seen += 1
+            if self._last is not None:
+                self.interval.add(frame.order - self._last)
+            self._last = frame.order
+            frames.append(frame)
+        return frames

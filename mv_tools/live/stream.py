@@ -1,0 +1,308 @@
+"""Packets in, motion frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from ..backends.native.frames import field_attributes
+from ..decoder import Order
+from ..display import SQUARE, Display
+from ..errors import ArgumentError, BackendUnavailable, MalformedStream, UnsupportedStream
+from ..motion import MotionFrame
+from ..pictures.native_headers import NATIVE_CODECS, native_available
+from .coded_frame import ParsedFrame, ParsedPicture
+from .entry_gate import EntryGate
+from .output_order import OutputOrder
+
+if TYPE_CHECKING:
+    from .._native import Decoder, Picture, PictureInfo
+
+__all__ = ["MotionStream", "StreamStatistics"]
+
+Codec = Literal["h264", "hevc"]
+
+_DEFAULT_INTERVAL: Final = {"h264": 2, "hevc": 1}  # PicOrderCnt from frame to frame
+_TO_KNOW_INTERVAL: Final = 2  # frames whose order is known
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamStatistics:
+    """Counts of a stream so far.
+
+    Attributes:
+        packets: pushed.
+        frames: motion frames given out.
+        losses: times that pictures were lost or damaged.
+        skipped: pictures left out from a loss on, up to the next entry picture.
+        before_first: pictures left out before the first entry picture.
+        late: frames left out because a later one, in presentation order, was given out already.
+        hidden: pictures that the stream does not show (pic_output_flag, no_output_of_prior_pics_flag).
+        waiting: whether pictures are being left out now.
+    """
+
+    packets: int
+    frames: int
+    losses: int
+    skipped: int
+    before_first: int
+    late: int
+    hidden: int
+    waiting: bool
+
+
+class MotionStream:
+    """Motion of an H.264 or HEVC stream, packet by packet.
+
+    Frames are those of :class:`~mv_tools.MotionDecoder` and come out as soon as they are known: in decoding
+    order with their packet (the first two with the second one shown), in presentation order once no frame to
+    come can precede them. How many frames that waits is `max_num_reorder_frames` of the sequence parameter
+    set (H.264, E.2.1) or `sps_max_num_reorder_pics` (HEVC); where H.264 does not code it: none for
+    pic_order_cnt_type 2, else the decoded picture buffer of the level, and after 64 frames the number seen so
+    far. At most that many frames (16), two fields each, are in memory.
+
+    Decoding starts at the first entry picture. From a loss or damage on, pictures are left out up to the next
+    entry picture (IDR, I picture with a recovery point, IRAP picture of HEVC), because what they refer to
+    is unknown: :attr:`statistics` counts them and :attr:`notes` says so. A lost picture that no other refers to
+    is noticed by nobody; the vectors of the others are right.
+
+    Args:
+        codec: "h264" or "hevc".
+        extradata: an avcC or hvcC record, whose packets hold NAL units with lengths, or parameter sets with
+            start codes; None for a stream with start codes that holds its parameter sets.
+        order: "presentation", or "decode", in which `index` and `frame_index` count decoding order.
+        display: how pictures are shown; by default upright, with the stream's sample aspect ratio.
+
+    Raises:
+        ArgumentError: another codec or order.
+        MalformedStream: `extradata` is damaged.
+        UnsupportedStream: it uses an unsupported feature, which the message names.
+        BackendUnavailable: the native module is not built.
+
+    Example:
+        >>> stream = MotionStream("h264")
+        >>> for packet, seconds in packets:                # doctest: +SKIP
+        ...     for frame in stream.push(packet, seconds):
+        ...         print(frame.pts_seconds, frame.mv.shape)
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        extradata: bytes | None = None,
+        *,
+        order: Order = "presentation",
+        display: Display | None = None,
+    ) -> None:
+        if codec not in NATIVE_CODECS:
+            raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
+        if order not in get_args(Order):
+            raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
+        self._codec = codec
+        self._presentation = order == "presentation"
+        self._display = display or Display()
+        self._parser = _parser(codec, extradata)
+        self._gate = EntryGate(hevc=codec == "hevc")
+        self._order = OutputOrder(_DEFAULT_INTERVAL[codec])
+        self._frame: ParsedFrame | None = None  # its second field may follow
+        self._period: int | None = None
+        self._held: list[tuple[ParsedFrame, ParsedPicture]] = []  # until the PicOrderCnt interval is known
+        self._last_given: ParsedFrame | None = None
+        self._frame_index = -1
+        self._ended = False
+        self._packets = self._decoded = self._presented = self._given = self._hidden = 0
+
+    def push(self, packet: bytes, pts_seconds: float | None = None) -> list[MotionFrame]:
+        """Take the next packet in decoding order; return the frames that are now known.
+
+        Args:
+            packet: an access unit, or one field of a frame.
+            pts_seconds: presentation time, which its frame gets.
+
+        Raises:
+            UnsupportedStream: the stream uses an unsupported feature and no picture of it was readable.
+            ValueError: after :meth:`flush`.
+        """
+        from .._native import NativeError
+
+        if self._ended:
+            raise ValueError("the stream was flushed; make a new MotionStream")
+        number, self._packets = self._packets, self._packets + 1
+        if not packet:
+            return []
+        try:
+            pictures = [*self._parser.push(bytes(packet), number), *self._parser.release()]
+        except NativeError as error:
+            if not self._gate.started:
+                raise UnsupportedStream(str(error)) from error
+            return self._lose(str(error))
+        frames: list[MotionFrame] = []
+        for picture in pictures:
+            frames += self._add(picture, pts_seconds)
+        error_text = self._parser.take_error()
+        if error_text is not None and not any(picture.damage for picture in pictures):
+            frames += self._lose(error_text)
+        return frames
+
+    def flush(self) -> list[MotionFrame]:
+        """End the stream: return the frames that are left, in order."""
+        if self._ended:
+            return []
+        self._ended = True
+        frames: list[MotionFrame] = []
+        for picture in self._parser.finish():
+            frames += self._add(picture, None)
+        frames += self._end_sequence()
+        return frames + self._release_held()
+
+    def mark_loss(self, reason: str = "packets are missing") -> list[MotionFrame]:
+        """Tell that packets before the next one are missing, as a transport knows by its sequence numbers.
+
+        Returns:
+            The frames that were waiting, which are sound. Those from the next packet on are left out up to
+            the next entry picture.
+        """
+        return [] if self._ended else self._lose(reason)
+
+    @property
+    def statistics(self) -> StreamStatistics:
+        """Counts so far."""
+        gate = self._gate
+        return StreamStatistics(
+            packets=self._packets,
+            frames=self._given,
+            losses=gate.losses,
+            skipped=gate.skipped,
+            before_first=gate.before_first,
+            late=self._order.late if self._presentation else 0,
+            hidden=self._hidden,
+            waiting=gate.waiting,
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences, without a final period, about what is left out so far."""
+        counts, notes = self.statistics, []
+        if counts.before_first:
+            notes.append(
+                f"the stream begins inside a group of pictures: {counts.before_first} pictures before the first "
+                "entry picture left out"
+            )
+        if counts.losses:
+            notes.append(
+                f"data were lost or damaged {counts.losses} times, {counts.skipped} pictures left out up to the "
+                f"next entry pictures; the last time: {self._gate.last_reason}"
+            )
+        if counts.late:
+            notes.append(f"{counts.late} frames left out because they came after later ones were given out")
+        return notes
+
+    def _add(self, picture: Picture, seconds: float | None) -> list[MotionFrame]:
+        """Add the next picture in decoding order."""
+        info = picture.info
+        interruptions = self._gate.interruptions
+        admitted = self._gate.admit(picture, info)
+        frames = self._end_sequence() if self._gate.interruptions > interruptions else []
+        if not admitted:
+            return frames
+        if not info.output:
+            self._hidden += 1
+            return frames
+        limit, coded = info.max_reorder, _codes_reordering(info)
+        frame = self._frame
+        if frame is not None and frame.number == info.frame:
+            self._frame = None
+            frames += self._take(frame, picture)
+            return frames + self._output(self._order.close(limit, coded=coded))
+        if info.period != self._period:
+            if info.no_output_of_prior_pics:
+                self._hidden += self._order.discard()
+            frames += self._end_sequence()
+        self._period = info.period
+        frame = ParsedFrame(info.frame, seconds)
+        frames += self._take(frame, picture)
+        self._frame = frame if frame.may_continue else None
+        return frames + self._output(self._order.add(frame, limit=limit, coded=coded))
+
+    def _take(self, frame: ParsedFrame, picture: Picture) -> list[MotionFrame]:
+        """Make a picture part of its frame; in decoding order it is given out."""
+        parsed = ParsedPicture(picture, picture.info, self._decoded)
+        self._decoded += 1
+        frame.pictures.append(parsed)
+        return [] if self._presentation else self._give_out(frame, [parsed])
+
+    def _output(self, in_order: list[ParsedFrame]) -> list[MotionFrame]:
+        """Frames that are next in presentation order."""
+        self._presented += len(in_order)
+        frames = []
+        if self._presentation:
+            for frame in in_order:
+                frames += self._give_out(frame, frame.in_order)
+        return frames + self._release_held() if self._interval_known else frames
+
+    @property
+    def _interval_known(self) -> bool:
+        return self._presented >= _TO_KNOW_INTERVAL
+
+    def _give_out(self, frame: ParsedFrame, pictures: list[ParsedPicture]) -> list[MotionFrame]:
+        self._held += [(frame, parsed) for parsed in pictures]
+        return self._release_held() if self._interval_known else []
+
+    def _release_held(self) -> list[MotionFrame]:
+        held, self._held = self._held, []
+        return [self._motion_frame(frame, parsed) for frame, parsed in held]
+
+    def _motion_frame(self, frame: ParsedFrame, parsed: ParsedPicture) -> MotionFrame:
+        if frame is not self._last_given:
+            self._frame_index += 1
+            self._last_given = frame
+        picture, info, display = parsed.picture, parsed.info, self._display.with_aspect(parsed.info.sar)
+        index, self._given = self._given, self._given + 1
+        return MotionFrame.trusted(
+            index=index,
+            decode_index=parsed.decode_index,
+            frame_index=self._frame_index,
+            pts_seconds=frame.seconds,
+            pict_type=info.pict_type,
+            is_keyframe=info.keyframe,
+            structure=info.structure,
+            poc=info.poc,
+            poc_interval=self._order.interval.value,
+            orientation=display.orientation,
+            sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
+            **field_attributes(picture, info),
+            mv=picture.mv,
+            ref_idx=picture.ref_idx,
+            ref_poc=picture.ref_poc,
+        )
+
+    def _end_sequence(self) -> list[MotionFrame]:
+        """Give out all frames that wait: those that follow are presented later, or some are lost."""
+        self._frame = None
+        return self._output(self._order.start_sequence())
+
+    def _lose(self, reason: str) -> list[MotionFrame]:
+        self._gate.lose(reason)
+        return self._end_sequence()
+
+
+def _codes_reordering(info: PictureInfo) -> bool:
+    """Whether the stream itself says how many frames are reordered."""
+    return info.num_reorder_frames is not None or info.max_reorder == 0
+
+
+def _parser(codec: Codec, extradata: bytes | None) -> Decoder:
+    if not native_available():
+        raise BackendUnavailable(
+            "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
+        )
+    from .._native import Decoder, NativeError, UnsupportedError
+
+    try:
+        # One thread: a picture comes out with its packet.
+        return Decoder(codec=codec, threads=1, extradata=extradata, intra=False)
+    except UnsupportedError as error:
+        raise UnsupportedStream(f"extradata: {error}") from error
+    except NativeError as error:
+        raise MalformedStream(f"extradata: {error}") from error

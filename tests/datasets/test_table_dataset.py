@@ -1,0 +1,161 @@
+"""Data sets from annotation tables: names, groups, splits, and what is told or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moclip_lite.datasets import holdout_fold, load_folder, official_folds
+from moclip_lite.datasets.table.load import divide_by_table, load_table, table_problems
+from moclip_lite.errors import DataError
+
+from support.annotations import long_video
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for label in ("run", "walk"):
+        (tmp_path / label).mkdir()
+        for number in range(4):
+            (tmp_path / label / f"p{number}_a.mp4").write_bytes(f"{label}{number}".encode())
+    return tmp_path
+
+
+def write(folder: Path, *rows: str, header: str = "video,label,start,end") -> Path:
+    path = folder / "table.csv"
+    path.write_text("\n".join((header, *rows)) + "\n")
+    return path
+
+
+SEGMENTS = [f"walk/p{i}_a.mp4,{'walk' if k % 2 else 'run'},{k},{k + 0.5}" for i in range(4) for k in range(4)]
+
+
+def test_clips_of_a_video_stay_together(folder: Path) -> None:
+    dataset = load_table(write(folder, *SEGMENTS))
+    assert dataset.clips[1].name == "walk/p0_a.mp4@1-1.5"
+    assert dataset.clips[1].video == dataset.clips[1].group == "walk/p0_a.mp4"
+    assert dataset.labels == ("run", "walk")
+    fold = holdout_fold(dataset, 0.25, 0.34, seed=0)
+    sides = [{clip.video for clip in part} for part in (fold.train, fold.val, fold.test)]
+    assert sum(map(len, sides)) == 4
+
+
+def test_whole_videos_have_no_group(folder: Path) -> None:
+    """A clip of its own is a sampling unit, as in class folders."""
+    dataset = load_table(write(folder, "run/p0_a.mp4,run", "walk/p0_a.mp4,walk", header="video,label"))
+    assert {clip.group for clip in dataset.clips} == {None}
+    assert [clip.name for clip in dataset.clips] == ["run/p0_a.mp4", "walk/p0_a.mp4"]
+
+
+def test_groups_of_the_table_go_before_videos(folder: Path) -> None:
+    """Groups may divide a video, which is told; rows without one get their video."""
+    rows = ["walk/p0_a.mp4,walk,0,1,x", "walk/p0_a.mp4,run,1,2,y", "run/p1_a.mp4,run,0,1,"]
+    dataset = load_table(write(folder, *rows, header="video,label,start,end,group"))
+    assert [clip.group for clip in dataset.clips] == ["x", "y", "run/p1_a.mp4"]
+    assert "segments of 1 video(s) are in different groups" in " ".join(dataset.notes)
+
+
+def test_a_table_may_put_a_video_on_two_sides(folder: Path) -> None:
+    """It says so by its splits: each side is a group, and the data set's notes tell it."""
+    rows = [
+        f"walk/p{i}_a.mp4,{label},{k},{k + 1},{'test' if k > 3 else 'train'}"
+        for i in range(2)
+        for k, label in enumerate(("run", "walk") * 3)
+    ]
+    dataset = load_table(write(folder, *rows, header="video,label,start,end,split"))
+    assert "two sides of a split: walk/p0_a.mp4, walk/p1_a.mp4" in " ".join(dataset.notes)
+    (fold,) = official_folds(dataset, 0.5, seed=0)
+    assert not fold.shared_groups()
+    assert {clip.group for clip in fold.test} == {"walk/p0_a.mp4 (test)", "walk/p1_a.mp4 (test)"}
+    assert not {clip.video for clip in fold.train} & {clip.video for clip in fold.val}
+
+
+def test_splits_with_validation_and_rows_outside(folder: Path) -> None:
+    parts = ("train", "train", "val", "test", "")
+    rows = [
+        f"{label}/p{i % 4}_a.mp4,{label},{i},{i + 1},{part}"
+        for label in ("run", "walk")
+        for i, part in enumerate(parts)
+    ]
+    dataset = load_table(write(folder, *rows, header="video,label,start,end,split"))
+    (fold,) = official_folds(dataset, 0.2, seed=0)
+    assert [len(part) for part in (fold.train, fold.val, fold.test)] == [4, 2, 2]
+    assert "split1: 2 clips are in no part of it and are left out" in dataset.notes
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            ["walk/p0_a.mp4,run,0,1", "walk/p0_a.mp4,walk,0,1"],
+            "row 3, column label: walk/p0_a.mp4@0-1 is 'walk' here",
+        ),
+        (["walk/p9_a.mp4,run,0,1"], "row 2, column video: there is no such video"),
+        (["walk/p0_a.mp4,run,8,9"], "row 2, column start: 8 s is behind the video's end at 5.000 s"),
+        (
+            ["walk/p0_a.mp4,run,0,1", "walk/p0_a.mp4,run,4,6.5"],
+            "row 3, column end: 6.5 s is behind the video's end",
+        ),
+    ],
+)
+def test_refusals(folder: Path, rows: list[str], message: str) -> None:
+    path = write(folder, *rows)
+    with pytest.raises(DataError, match=message):
+        load_table(path, duration=lambda path, enough: 5.0)
+
+
+def test_ends_a_little_late_are_taken(folder: Path) -> None:
+    path = write(folder, "walk/p0_a.mp4,run,0,5.9", "walk/p1_a.mp4,run,0,9")
+    assert [p.row for p in table_problems(path, duration=lambda path, enough: 5.0)] == [3]
+    assert not table_problems(path, duration=lambda path, enough: None)  # told where the file is read
+
+
+def test_missing_videos_can_be_left_out(folder: Path) -> None:
+    path = write(folder, "none.mp4,run,0,1", "walk/p0_a.mp4,run,0,1")
+    dataset = load_table(path, skip_missing=True)
+    assert len(dataset.clips) == 1
+    assert dataset.notes[0] == "left out, 1 row(s) of table.csv whose video is absent"
+
+
+def test_overlaps_and_other_columns_are_told(folder: Path) -> None:
+    rows = ["walk/p0_a.mp4,run,0,2,me", "walk/p0_a.mp4,walk,1,3,me"]
+    notes = " ".join(load_table(write(folder, *rows, header="video,label,start,end,by")).notes)
+    assert "columns that are not read: by" in notes
+    assert "1 segment(s) overlap one with another label, such as row 3 (walk) and row 2 (run)" in notes
+
+
+def test_groups_and_splits_for_class_folders(folder: Path) -> None:
+    """Clips are named with or without their ending; labels may stand there and must agree then."""
+    dataset = load_folder(folder)
+    rows = [
+        f"{label}/p{i}_a{'.avi' if i else ''},{label},person{i},{'test' if i == 3 else 'train'}"
+        for label in ("run", "walk")
+        for i in range(4)
+    ]
+    header = "video,label,group,split1"
+    divided = divide_by_table(dataset, write(folder, *rows, header=header))
+    assert [clip.group for clip in divided.clips[:2]] == ["person0", "person1"]
+    assert divided.official["split1"][1] == {"run/p3_a.mp4", "walk/p3_a.mp4"}
+    for wrong, message in (
+        (rows[:-1], "has no row for 1 clips"),
+        ([*rows, "run/p9_a,run,x,train"], "row 10, column video: run/p9_a is no clip"),
+        (
+            [*rows[:-1], rows[-1].replace(",walk,", ",run,")],
+            "row 9, column label: 'run', but the clip's class is",
+        ),
+        ([*rows, "run/p0_a.mp4,run,x,train"], "row 10, column video: row 2 names the same clip"),
+    ):
+        with pytest.raises(DataError, match=message):
+            divide_by_table(dataset, write(folder, *wrong, header=header))
+    with pytest.raises(DataError, match="row 2, column start: these clips are whole videos"):
+        divide_by_table(dataset, write(folder, "run/p0_a.mp4,run,0,1"))
+
+
+def test_durations_come_from_the_files(tmp_path: Path) -> None:
+    from moclip_lite.datasets.segments import video_seconds
+
+    long_video(tmp_path / "long.mp4", ["left", "right"])
+    path = write(tmp_path, "long.mp4,left,0,0.48", "long.mp4,right,0.48,0.96", "long.mp4,right,0.96,1.2")
+    problems = table_problems(path, duration=video_seconds)
+    assert [(p.row, p.column) for p in problems] == [(4, "start")]

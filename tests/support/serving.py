@@ -1,0 +1,114 @@
+"""A server on a free port of this machine, with or without a real model."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from moclip_lite.serve.app import create_app
+from moclip_lite.serve.server import bind
+from moclip_lite.serve.settings import ServeSettings
+from moclip_lite.serve.worker import Worker
+from moclip_lite.serve.workplace import Workplace
+
+ABOUT = {"model": "stub", "labels": ["left", "right"], "streams": ["motion"], "warnings": []}
+STUB = Path(__file__).with_name("serve_child.py")
+
+
+def stub_command(**first: Any) -> list[str]:
+    """The stub, whose first message is given; by default that it is ready."""
+    return [sys.executable, str(STUB), json.dumps(first or {"ready": ABOUT})]
+
+
+@dataclass
+class Serving:
+    """A running server.
+
+    Attributes:
+        client: with its address.
+        port: where it listens.
+        folder: its temporary folder.
+        worker: its analysing process.
+    """
+
+    client: httpx.Client
+    port: int
+    folder: Path
+    worker: Worker
+
+    def wait(self, job: str) -> dict[str, Any]:
+        """The state of a job once it has ended."""
+
+        def state() -> Any:
+            status = self.client.get(f"/api/jobs/{job}").json()
+            return status if status["state"] not in ("waiting", "running") else None
+
+        return dict(until(state))
+
+    def left(self) -> list[str]:
+        """Files and folders of jobs."""
+        return sorted(
+            p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.name != "lock"
+        )
+
+    def raw(self, head: str, body: bytes = b"") -> bytes:
+        """Send bytes as they are and read what comes until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall(head.replace("\n", "\r\n").encode() + body)
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+            return answer
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """The value of a condition once it is true.
+
+    Raises:
+        AssertionError: it has not become true.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+@contextmanager
+def serving(parent: Path, command: list[str] | None = None, **values: Any) -> Iterator[Serving]:
+    """Run a server in a thread until the block ends.
+
+    Args:
+        parent: of its temporary folder.
+        command: of the analysing process; the stub by default.
+        values: of the settings.
+    """
+    settings = ServeSettings(port=0, **values)
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    worker, workplace = Worker(command or stub_command(), settings.time_limit), Workplace(parent)
+    app = create_app(settings, worker, workplace, port)
+    config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+            yield Serving(client, port, workplace.path, worker)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
