@@ -123,25 +123,27 @@ def reachable_positions(entry: Indices, before: Indices, count: int) -> Indices:
     return positions
 
 
-def segment_windows(total: int, segments: int, length: int) -> Indices:
-    """Windows of consecutive positions, centred on the midpoints of equal segments.
+def segment_windows(total: int, segments: int, length: int, stride: int = 1) -> Indices:
+    """Windows of positions a stride apart, centred on the midpoints of equal segments.
 
     Args:
         total: positions to choose from, at least 1.
         segments: number of windows.
         length: positions in each window.
+        stride: from one to the next.
 
     Returns:
         int64 [segments, length] with values from 0 to total - 1. Windows overlap where the clip is
-        short; in a clip shorter than `length` the last position repeats.
+        short; in a clip shorter than a window the last position repeats.
 
     Raises:
         ValueError: a count below 1.
     """
-    _check_positive(total=total, segments=segments, length=length)
+    _check_positive(total=total, segments=segments, length=length, stride=stride)
+    span = (length - 1) * stride + 1
     centres = (np.arange(segments) + 0.5) * total / segments
-    starts = np.clip(np.round(centres - length / 2), 0, max(total - length, 0)).astype(np.int64)
-    return np.asarray(np.minimum(starts[:, None] + np.arange(length), total - 1), np.int64)
+    starts = np.clip(np.round(centres - span / 2), 0, max(total - span, 0)).astype(np.int64)
+    return np.asarray(np.minimum(starts[:, None] + stride * np.arange(length), total - 1), np.int64)
 
 
 def choose_segments(available: int, count: int, rng: np.random.Generator | None = None) -> Indices:

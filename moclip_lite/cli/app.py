@@ -28,6 +28,7 @@ from . import (
     search,
     serve,
     table,
+    tune,
     videotext,
 )
 from .console import collected_bugs, err, explain
@@ -52,6 +53,7 @@ app.add_typer(experiment.train_app, name="train")
 app.add_typer(cache.app, name="cache")
 for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):
     app.command()(command)
+app.command()(tune.tune)
 app.command("zero-shot")(experiment.zero_shot)
 app.command()(predict.predict)
 app.command()(compare.compare)

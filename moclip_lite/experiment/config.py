@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError
+from ..fusion.registry import LINEAR
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
 from ..settings import Settings, UserPath, refuse_repeats
@@ -93,8 +94,10 @@ class Experiment(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def head_of(self, stream: Stream) -> str:
-        """Name of the head of a stream: a setting for the fusion, fixed for the controls."""
-        return stream.head or self.fusion.head
+        """Name of the head of a stream: a setting for the fusion; the controls beside a linear one are linear."""
+        if stream.head is None:
+            return self.fusion.head
+        return LINEAR[stream.head] if self.fusion.head == "linear_pool" else stream.head
 
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:

@@ -92,11 +92,23 @@ class FoldFeatures:
         self.network_digest = weights_digest(network)
 
     def motion(
-        self, network: MotionNet, clips: Sequence[Clip], tick: Callable[[], None] = lambda: None
+        self,
+        network: MotionNet,
+        clips: Sequence[Clip],
+        tick: Callable[[], None] = lambda: None,
+        digest: str | None = None,
     ) -> MotionFeatures:
-        """Motion features through the cache; `tick` is called after each clip that is computed."""
+        """Motion features through the cache.
+
+        Args:
+            network: computes them.
+            clips: which ones.
+            tick: called after each clip that is computed.
+            digest: of the network's weights, where it is not the network of :meth:`use_network`.
+        """
         session, views = self.session, self.session.experiment.test
-        settings = {"net": session.experiment.motion.net, "weights": self.network_digest} | views.model_dump()
+        weights = digest or self.network_digest
+        settings = {"net": session.experiment.motion.net, "weights": weights} | views.model_dump()
         keys = {c.name: cache_key("motion_tokens", self.motion_keys[c.name], settings) for c in clips}
         features = MotionFeatures({}, {})
         moving = [clip for clip in clips if not self.store.empty(clip)]

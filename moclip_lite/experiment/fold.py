@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..appearance.zero_shot import zero_shot_scores
+from ..datasets import Clip
 from ..errors import DataError
 from ..fusion.base import Head
 from ..fusion.features import head_scores
@@ -36,8 +37,10 @@ class Models(Protocol):
     def motion_network(self) -> MotionNet | None:
         """The motion network; None if there is none."""
 
-    def head(self, stream: Stream, tables: Mapping[str, FeatureTable]) -> Head:
-        """The head of a stream."""
+    def head(
+        self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
+    ) -> Head:
+        """The head of a stream, for tables of features of these clips."""
 
 
 class FoldPass:
@@ -81,7 +84,8 @@ class FoldPass:
             self.features.network_digest = file.network_digest(self.features.fold.division)
             tokens = file.motion_of(self.features.fold.division)
         elif Stream.MOTION in streams or Stream.FUSION in streams:
-            motion = self.motion(parts)
+            for_heads = any(Source.MOTION_NETWORK in stream.sources for stream in streams)
+            motion = self.motion(parts if for_heads else (self.part,))
             tokens = {} if motion is None else motion.tokens
             if motion is not None and Stream.MOTION in streams:
                 self.result.tests[Stream.MOTION] = self._motion_tests(motion, self.part)
@@ -138,7 +142,7 @@ class FoldPass:
         for stream in streams:
             if stream is Stream.APPEARANCE_FRAME and tables["train"].appearance.shape[1] == 1:
                 continue  # one frame is all that the appearance stream has
-            head = self.models.head(stream, tables)
+            head = self.models.head(stream, tables, clips)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
             if "val" in parts:
                 self.result.validation[stream] = Tests(clips["val"], head_scores(head, tables["val"]))

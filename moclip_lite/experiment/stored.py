@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..datasets import Clip
 from ..errors import CheckpointError
 from ..fusion import build_head
 from ..fusion.base import Head
@@ -77,7 +78,9 @@ class StoredModels:
         network = load_motion_network(self._folder, self._session.experiment, self._features.labels)
         return None if network is None else network.to(self._session.device)
 
-    def head(self, stream: Stream, tables: Mapping[str, FeatureTable]) -> Head:
+    def head(
+        self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
+    ) -> Head:
         """Load a head.
 
         Raises:

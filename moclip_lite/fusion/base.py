@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .tables import FeatureTable, pool_tokens
+from .tables import FeatureTable, Split, pool_tokens
 
 __all__ = ["Head", "HeadSize", "Standardize", "as_tokens", "mlp"]
 
@@ -63,26 +64,37 @@ class Head(nn.Module):
 
     A head is fitted in this order: :meth:`fit_statistics` on the training features, :meth:`start_from_text` where
     `from_text` is set, then its weights, by :meth:`solve` where `closed_form` is set and by gradient descent in the
-    training loop elsewhere; the loop calls :meth:`calibrate` before each validation.
+    training loop elsewhere; the loop calls :meth:`calibrate` before each validation. Where it is fitted again to
+    all clips, what was chosen on held-out clips stays: by :meth:`refit` where `closed_form` is set, elsewhere by
+    gradient descent without validation and :meth:`take_calibration`.
 
     Attributes:
         tokens: whether the head looks at single frames and segments; if not, features may be averaged over them
             once before training.
         from_text: whether the head starts from text embeddings of the class names.
         closed_form: whether :meth:`solve` fits all weights.
+        several_splits: whether :meth:`solve` uses more than the first split.
     """
 
     tokens: ClassVar[bool] = False
     from_text: ClassVar[bool] = False
     closed_form: ClassVar[bool] = False
+    several_splits: ClassVar[bool] = False
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__()
         self.motion_norm = Standardize(size.motion)
         self.appearance_norm = Standardize(size.appearance)
+        self._standardizes = False
+
+    def restandardize(self, table: FeatureTable) -> None:
+        """Fit the standardisation again, where it was fitted before."""
+        if self._standardizes:
+            self.fit_statistics(table.motion, table.appearance)
 
     def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
         """Fit the standardisation to the training features."""
+        self._standardizes = True
         self.motion_norm.fit(pool_tokens(motion))
         self.appearance_norm.fit(pool_tokens(appearance))
 
@@ -92,9 +104,20 @@ class Head(nn.Module):
     def calibrate(self, motion: Tensor, appearance: Tensor, labels: Tensor) -> None:
         """Fit the parameters that need held-out clips; most heads have none."""
 
-    def solve(self, train: FeatureTable, val: FeatureTable) -> None:
-        """Fit all weights to `train`, with hyperparameters chosen on `val`."""
+    def take_calibration(self, other: Head) -> None:
+        """Take what :meth:`calibrate` fitted of a head of the same class."""
+
+    def solve(self, splits: Sequence[Split]) -> None:
+        """Fit all weights to the first split's training clips; hyperparameters are chosen on held-out clips."""
         raise TypeError(f"{type(self).__name__} is trained by gradient descent")
+
+    def refit(self, table: FeatureTable) -> None:
+        """Fit all weights to these clips with the hyperparameters that :meth:`solve` chose."""
+        raise TypeError(f"{type(self).__name__} is trained by gradient descent")
+
+    def choices(self) -> dict[str, Any]:
+        """What was chosen on held-out clips, in plain values for training.json; {} for most heads."""
+        return {}
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no forward")

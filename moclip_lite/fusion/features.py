@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 import numpy as np
@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from ..parallel.ranks import SINGLE, Share
-from ..training.batches import accuracy_and_loss, batches
+from ..training.batches import accuracy_and_loss, batches, count_batches
 from ..training.classification import Batch
 from .base import Head
-from .tables import FeatureTable
+from .tables import FeatureTable, Split
 
 __all__ = ["HeadFeed", "head_scores"]
 
@@ -30,13 +30,31 @@ class HeadFeed:
         batch: clips in a batch, over all processes.
         seed: of the order of clips.
         part: this process' part of each batch.
+        further: more splits, for heads that choose their hyperparameters on several.
     """
 
     def __init__(
-        self, head: Head, train: FeatureTable, val: FeatureTable, batch: int, seed: int, part: Share = SINGLE
+        self,
+        head: Head,
+        train: FeatureTable,
+        val: FeatureTable,
+        batch: int,
+        seed: int,
+        part: Share = SINGLE,
+        further: Sequence[Split] = (),
     ) -> None:
         self._train, self._val = _as_seen(head, train), _as_seen(head, val)
+        self._further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in further]
         self._batch, self._seed, self._part = batch, seed, part
+
+    def of_all(self, head: Head, table: FeatureTable) -> HeadFeed:
+        """A feed of these clips in place of the training clips."""
+        return HeadFeed(head, table, table, self._batch, self._seed, self._part)
+
+    @property
+    def steps(self) -> int:
+        """Batches of a pass over the training clips."""
+        return count_batches(len(self._train.labels), self._batch, 2 * self._part.world)
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, in an order that depends on (seed, epoch)."""
@@ -52,9 +70,13 @@ class HeadFeed:
         head.calibrate(val.motion, val.appearance, val.labels)
         return accuracy_and_loss(head_scores(head, val), val.labels.numpy())
 
+    def refit(self, head: Head) -> None:
+        """Fit a head in closed form again, to the training clips of this feed."""
+        head.refit(self._train)
+
     def solve(self, head: Head) -> float:
         """Fit a head in closed form; return the cross-entropy on the training clips."""
-        head.solve(self._train, self._val)
+        head.solve([Split(self._train, self._val), *self._further])
         return accuracy_and_loss(head_scores(head, self._train), self._train.labels.numpy())[1]
 
 

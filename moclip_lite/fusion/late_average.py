@@ -13,7 +13,7 @@ from .base import Head, HeadSize, mlp
 
 __all__ = ["LateAverage", "pool_weights"]
 
-_PRIOR: Final = 0.5  # mean of the weights' normal prior (the plain average) and its standard deviation
+_PRIOR_DEVIATION: Final = 0.5  # of the weights' normal prior, whose mean is the plain average
 _MIN_WEIGHT: Final = 1e-3  # above 0, so that two useless streams still rank the classes
 
 
@@ -34,7 +34,7 @@ class LateAverage(Head):
         super().__init__(size)
         self.motion = mlp(size.motion, size.hidden, size.classes, size.dropout)
         self.appearance = mlp(size.appearance, size.hidden, size.classes, size.dropout)
-        self.register_buffer("weights", torch.full((2,), _PRIOR))  # of motion, of appearance
+        self.register_buffer("weights", torch.full((2,), 0.5))  # of motion, of appearance
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         """Scores [B, C]; in training those of each stream, [B, C, 2]."""
@@ -52,6 +52,10 @@ class LateAverage(Head):
             scores = self.stream_scores(motion.to(self.weights.device), appearance.to(self.weights.device))
             weights = pool_weights(scores.double().cpu().numpy(), labels.cpu().numpy())
             self.weights.copy_(torch.from_numpy(weights))
+
+    def take_calibration(self, other: Head) -> None:
+        assert isinstance(other, LateAverage)
+        self.weights.copy_(other.weights)
 
 
 def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -71,6 +75,7 @@ def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64])
     from scipy.optimize import minimize  # a second to import, and not needed in testing
 
     truth = scores[np.arange(len(labels)), labels]
+    prior = 1 / scores.shape[2]
 
     def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         pooled = scores @ weights
@@ -78,10 +83,10 @@ def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64])
         exponentials = np.exp(pooled - largest)
         total = exponentials.sum(axis=1, keepdims=True)
         expected = np.einsum("nc,ncs->ns", exponentials / total, scores)
-        deviation = (weights - _PRIOR) / _PRIOR
+        deviation = (weights - prior) / _PRIOR_DEVIATION
         value = (np.log(total) + largest).sum() - (truth @ weights).sum() + 0.5 * (deviation**2).sum()
-        return float(value), (expected - truth).sum(axis=0) + deviation / _PRIOR
+        return float(value), (expected - truth).sum(axis=0) + deviation / _PRIOR_DEVIATION
 
-    start = np.full(scores.shape[2], _PRIOR)
+    start = np.full(scores.shape[2], prior)
     optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(_MIN_WEIGHT, None)] * len(start))
     return np.asarray(optimum.x, np.float64)

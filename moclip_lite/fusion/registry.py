@@ -10,10 +10,24 @@ from typing import Final
 
 from ..errors import ConfigError
 
-__all__ = ["CONTROLS", "HEADS", "NEED_TEXT", "check_head", "list_heads"]
+__all__ = ["CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "check_head", "list_heads"]
 
-CONTROLS: Final = ("appearance_one_frame", "appearance_only", "motion_only")
+CONTROLS: Final = (
+    "appearance_one_frame",
+    "appearance_only",
+    "linear_appearance",
+    "linear_motion",
+    "linear_one_frame",
+    "motion_only",
+)
 """Heads that see one stream."""
+
+LINEAR: Final = {
+    "appearance_one_frame": "linear_one_frame",
+    "appearance_only": "linear_appearance",
+    "motion_only": "linear_motion",
+}
+"""The controls beside ``linear_pool``: of the same kind, so that its gain is that of the fusion."""
 
 HEADS: Final = {
     "appearance_one_frame": ("controls", "AppearanceOneFrame"),
@@ -22,6 +36,10 @@ HEADS: Final = {
     "film": ("film", "FiLM"),
     "gated_sum": ("gated_sum", "GatedSum"),
     "late_average": ("late_average", "LateAverage"),
+    "linear_appearance": ("linear_pool", "LinearAppearance"),
+    "linear_motion": ("linear_pool", "LinearMotion"),
+    "linear_one_frame": ("linear_pool", "LinearOneFrame"),
+    "linear_pool": ("linear_pool", "LinearPool"),
     "logistic_regression": ("logistic_regression", "LinearProbe"),
     "low_rank_bilinear": ("low_rank_bilinear", "LowRankBilinear"),
     "modality_dropout": ("modality_dropout", "ModalityDropout"),

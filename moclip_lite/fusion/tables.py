@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-__all__ = ["FeatureTable", "pool_tokens"]
+__all__ = ["FeatureTable", "Split", "join_tables", "pool_tokens"]
 
 
 def pool_tokens(features: Tensor) -> Tensor:
@@ -31,3 +33,24 @@ class FeatureTable:
     def pooled(self) -> FeatureTable:
         """The table averaged over segments and frames."""
         return FeatureTable(pool_tokens(self.motion), pool_tokens(self.appearance), self.labels)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Clips to train on, and clips that neither the head nor the motion network was trained on.
+
+    The motion features of both are of one network. Those of another split may be of another network: its
+    tokens are of another space, so that scores of several splits may be joined, but not their features.
+    """
+
+    train: FeatureTable
+    held_out: FeatureTable
+
+
+def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """The clips of several tables, in their order."""
+    return FeatureTable(
+        torch.cat([table.motion for table in tables]),
+        torch.cat([table.appearance for table in tables]),
+        torch.cat([table.labels for table in tables]),
+    )

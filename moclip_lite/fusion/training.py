@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from ..parallel.ranks import agree, share, share_weights
 from ..training.classification import fit
-from ..training.loop import FitResult
+from ..training.loop import FitResult, Row
+from ..training.schedule import lasting
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
+from .tables import FeatureTable
 
 __all__ = ["fit_head"]
 
 
 def fit_head(
-    head: Head, feed: HeadFeed, settings: TrainSettings, *, device: torch.device, **options: Any
+    head: Head,
+    feed: HeadFeed,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    fingerprint: str = "",
+    on_epoch: Callable[[Row], None] = lambda row: None,
+    every: FeatureTable | None = None,
 ) -> FitResult:
     """Fit a head; it holds the weights that are best on the validation clips.
 
@@ -26,16 +39,47 @@ def fit_head(
         head: moved to `device`.
         feed: training and validation features.
         settings: of the training loop.
+        seed: seed of the training.
         device: where to train; solvers run on the CPU.
-        options: further arguments of :func:`moclip_lite.training.classification.fit`.
+        checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`.
+        every: features of all clips that the head is fitted to again once its settings are chosen: the training
+            and validation clips, by the motion network that is used in testing. None for no second fit.
+
+    Returns:
+        The result of the first fit, whose validation figures are of clips that it was not fitted to.
     """
-    if not head.closed_form:
-        return fit(head, feed, settings, device=device, **options)
+    if head.closed_form:
+        return _solve(head, feed, device, every)
+    start = copy.deepcopy(head)
+    result = fit(
+        head,
+        feed,
+        settings,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        fingerprint=fingerprint,
+        on_epoch=on_epoch,
+    )
+    if every is not None:
+        start.restandardize(every)
+        chosen = lasting(settings, feed.steps, result.best_epoch + 1)
+        again = fit(start, feed.of_all(start, every), chosen, seed=seed, device=device, validates=False)
+        start.take_calibration(head)
+        head.load_state_dict(start.state_dict())
+        result.seconds += again.seconds
+    return result
+
+
+def _solve(head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable | None) -> FitResult:
     started = time.perf_counter()
     results = (0.0, 0.0, 0.0)
     if share().leads:
         train_loss = feed.solve(head.cpu())
         results = (train_loss, *feed.validate(head))
+        if every is not None:
+            head.restandardize(every)
+            feed.of_all(head, every).refit(head)
     share_weights(head.to(device))
     train_loss, accuracy, val_loss = agree(results)
     row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy, "lr": 0.0}

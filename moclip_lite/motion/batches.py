@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
-from ..training.batches import accuracy_and_loss, batches
+from ..training.batches import accuracy_and_loss, balanced_order, batches, count_batches, uneven
 from ..training.classification import Batch
+from ..training.settings import Balance
 from .augment import Draws, RandomView
 from .network import MotionNet
 from .scores import motion_scores
@@ -24,6 +25,8 @@ from .settings import ViewSettings
 from .store import MotionStore
 
 __all__ = ["MotionFeed"]
+
+_VAL_WINDOWS: Final = 8  # of a validation clip; more change its loss little
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class _Epoch(Sampler[_Plan]):
 class MotionFeed:
     """Random windows and views of the training clips; validation by fixed views.
 
+    Attributes:
+        balanced: whether equally many clips of each class are drawn.
+
     Args:
         store: motion by clip.
         train, val: clips.
@@ -74,6 +80,7 @@ class MotionFeed:
         segments: windows drawn per clip.
         batch: clips in a batch, over all processes.
         seed: of the order of clips, windows and views.
+        balance: "classes" draws equally many clips of each class, "auto" does where classes are uneven.
         part: this process' part of each batch.
         loaders: processes that read batches ahead; with 0 this process reads them. The batches are the same.
     """
@@ -89,6 +96,7 @@ class MotionFeed:
         segments: int,
         batch: int,
         seed: int,
+        balance: Balance = "none",
         part: Share = SINGLE,
         loaders: int = 0,
     ) -> None:
@@ -98,6 +106,8 @@ class MotionFeed:
         self._val_targets = np.array([number[clip.label] for clip in val])
         self._view, self._segments, self._batch = view, segments, batch
         self._seed, self._part = seed, part
+        self._targets = targets.numpy()
+        self.balanced = balance == "classes" or (balance == "auto" and uneven(self._targets))
         self._epoch = _Epoch()
         reading = store.divided(loaders + 1) if loaders else store
         self._reader = _BatchReader(reading, self._train, targets, view)
@@ -114,8 +124,13 @@ class MotionFeed:
             pin_memory=torch.cuda.is_available(),
         )
 
+    @property
+    def steps(self) -> int:
+        """Batches of a pass over the training clips."""
+        return count_batches(len(self._train), self._batch, 2 * self._part.world)
+
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Batches with each training clip once; order and views depend on (seed, epoch)."""
+        """Batches with each training clip once, or balanced; order and views depend on (seed, epoch)."""
         self._epoch.plans = list(self._plan(epoch))
         yield from self._loader or (self._reader[plan] for plan in self._epoch.plans)
 
@@ -125,16 +140,17 @@ class MotionFeed:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         available = self._store.segments
         order = rng.permutation(len(self._train))
+        if self.balanced:
+            order = balanced_order(self._targets, rng)
         for clips in batches(order, self._batch, 2 * self._part.world):
             windows = np.stack([choose_segments(available, self._segments, rng) for _ in clips])
             draws = self._view.draw(len(clips), generator).of(self._part)
             yield _Plan(self._part.even(clips), self._part.even(windows), draws)
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
-        """Scores of one whole-frame view per validation clip."""
+        """(top-1 in percent, cross-entropy) of one view per validation clip; all classes count alike."""
         net = cast(MotionNet, model)
         device = next(net.parameters()).device
-        _, scores = motion_scores(
-            net, self._store, self._val, ViewSettings(segments=0, crops=1, flips=1), device
-        )
-        return accuracy_and_loss(scores, self._val_targets)
+        view = ViewSettings(segments=min(_VAL_WINDOWS, self._store.segments), crops=1, flips=1)
+        _, scores = motion_scores(net, self._store, self._val, view, device)
+        return accuracy_and_loss(scores, self._val_targets, macro=True)

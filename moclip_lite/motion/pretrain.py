@@ -98,6 +98,11 @@ class MaskedFeed:
     def __init__(self, train: MotionFeed, val: MotionFeed, seed: int) -> None:
         self._train, self._val, self._seed = train, val, seed
 
+    @property
+    def steps(self) -> int:
+        """Batches of a pass over the training clips."""
+        return self._train.steps
+
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, with masks that depend on (seed, epoch)."""
         return self._masked(self._train, epoch)

@@ -89,7 +89,7 @@ def read_motion_clip(
     if not len(moving):
         zeros = np.zeros(spec.shape, np.float16), np.zeros(spec.shape[:2], np.int64)
         return MotionClip(*zeros, empty=True, codec=codec, notes=tuple(decoder.notes))
-    indices = moving[segment_windows(len(moving), spec.segments, spec.frames)]
+    indices = moving[segment_windows(len(moving), spec.segments, spec.frames, spec.stride)]
     fields: dict[int, npt.NDArray[np.float32]] = {}
     predicted = False
     for frame, field in _fields(decoder, spec, set(indices.ravel().tolist())):

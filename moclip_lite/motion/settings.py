@@ -25,7 +25,8 @@ class MotionSpec(Settings):
         field: "raw" motion per frame; "compensated" for the same without camera motion;
             "accumulated" back to the I picture (CoViAR).
         segments: windows, spread evenly over the clip.
-        frames: consecutive pictures in a window.
+        frames: pictures in a window.
+        stride: from one picture of a window to the next; above 1 for slow motion and high frame rates.
         grid: (rows, columns); the frame is divided into so many cells, whatever its size.
         normalize_distance: divide vectors by the distance to their reference.
         crop: "none" for the whole frame, "actor" for a box that follows the motion.
@@ -35,7 +36,8 @@ class MotionSpec(Settings):
     backend: str = Field("auto", description="of mv_tools: auto, native, libav, mvextractor")
     field: FieldKind = Field("raw", description="raw, compensated or accumulated")
     segments: int = Field(16, ge=1, le=512, description="windows kept per clip")
-    frames: int = Field(5, ge=1, le=64, description="consecutive fields in a window")
+    frames: int = Field(5, ge=1, le=64, description="fields in a window")
+    stride: int = Field(1, ge=1, le=64, description="pictures from a field to the next (slow motion)")
     grid: tuple[int, int] = Field((24, 32), description="rows, columns of the field")
     normalize_distance: bool = Field(True, description="divide vectors by the reference's distance")
     crop: Crop = Field("none", description="actor for a box that follows the motion (still cameras)")

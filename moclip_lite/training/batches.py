@@ -1,16 +1,23 @@
-"""Batches of clip indices, and validation figures."""
+"""Order of clips in training, batches of their indices, and validation figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["accuracy_and_loss", "batches"]
+__all__ = ["accuracy_and_loss", "balanced_order", "batches", "count_batches", "uneven"]
+
+_UNEVEN: Final = 1.5
+"""Clips of the largest class over those of a mean one from which classes count as uneven. Divisions by group
+leave ratios of up to 1.3 where all classes have equally many clips."""
+
+Indices = npt.NDArray[np.int64]
 
 
-def batches(order: npt.NDArray[np.int64], size: int, min_size: int = 2) -> Iterator[npt.NDArray[np.int64]]:
+def batches(order: Indices, size: int, min_size: int = 2) -> Iterator[Indices]:
     """Cut into batches; a last one below `min_size` is left out: BatchNorm can't train on one clip."""
     for start in range(0, len(order), size):
         batch = order[start : start + size]
@@ -18,8 +25,57 @@ def batches(order: npt.NDArray[np.int64], size: int, min_size: int = 2) -> Itera
             yield batch
 
 
-def accuracy_and_loss(scores: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """(top-1 in percent, cross-entropy) of class probabilities [N, C]."""
+def count_batches(count: int, size: int, min_size: int = 2) -> int:
+    """Number of batches that :func:`batches` makes of `count` clips."""
+    full, rest = divmod(count, size)
+    return full + int(rest >= min_size or count == 1)
+
+
+def uneven(targets: Indices) -> bool:
+    """Whether the largest or smallest class present has 1.5 times as many or few clips as the mean one."""
+    counts = np.bincount(targets)
+    counts = counts[counts > 0]
+    return len(counts) > 1 and bool(
+        counts.max() > _UNEVEN * counts.mean() or counts.min() * _UNEVEN < counts.mean()
+    )
+
+
+def balanced_order(targets: Indices, rng: np.random.Generator) -> Indices:
+    """A random order of as many clips as there are, with equally many of each class present.
+
+    Clips of a rare class repeat, each as often as any other of it or once more; of a frequent class some are
+    left out.
+
+    Args:
+        targets: int64 [N], class of each clip.
+        rng: draws.
+    """
+    classes = rng.permutation(np.unique(targets))
+    shares = np.full(len(classes), len(targets) // len(classes))
+    shares[: len(targets) % len(classes)] += 1
+    chosen = [_repeat(np.flatnonzero(targets == c), n, rng) for c, n in zip(classes, shares, strict=True)]
+    return rng.permutation(np.concatenate(chosen))
+
+
+def _repeat(members: Indices, count: int, rng: np.random.Generator) -> Indices:
+    """`count` of the members, in whole rounds over all as far as possible."""
+    rounds = [rng.permutation(members) for _ in range(-(-count // len(members)))]
+    return np.concatenate(rounds)[:count] if rounds else members[:0]
+
+
+def accuracy_and_loss(
+    scores: npt.NDArray[np.float32], targets: Indices, *, macro: bool = False
+) -> tuple[float, float]:
+    """Top-1 in percent and cross-entropy of class probabilities.
+
+    Args:
+        scores: [N, C].
+        targets: [N].
+        macro: weigh clips so that each class present counts alike.
+    """
+    counts = np.bincount(targets, minlength=scores.shape[1])[targets]
+    weights = (1 / counts if macro else np.ones(len(targets))).astype(np.float64)
+    weights /= weights.sum()
     probabilities = scores[np.arange(len(targets)), targets].astype(np.float64)
-    accuracy = 100 * float((scores.argmax(axis=1) == targets).mean())
-    return accuracy, float(-np.log(np.maximum(probabilities, 1e-12)).mean())
+    accuracy = 100 * float(((scores.argmax(axis=1) == targets) * weights).sum())
+    return accuracy, float(-(np.log(np.maximum(probabilities, 1e-12)) * weights).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 from ..parallel.ranks import agree, share
 from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
 from .optimizer import create_optimizer, warmup_cosine
+from .schedule import EpochPlan, plan_epochs
 from .settings import TrainSettings
 
 __all__ = ["Batch", "Feed", "cross_entropy", "fit"]
@@ -23,10 +25,17 @@ Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
 class Feed(Protocol):
-    """Source of batches and validation."""
+    """Source of batches and validation.
+
+    Attributes:
+        steps: batches of a pass over the training clips.
+    """
+
+    @property
+    def steps(self) -> int: ...
 
     def train_batches(self, epoch: int) -> Iterable[Batch]:
-        """(inputs, labels int64 [B]) of one epoch; they depend on `epoch` only."""
+        """(inputs, labels int64 [B]) of one pass; they depend on its number only."""
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) on the validation clips; the model is in evaluation mode."""
@@ -42,29 +51,33 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[Row], None] = lambda row: None,
+    validates: bool = True,
 ) -> FitResult:
     """Train a classifier, and leave the weights of the best validation epoch in it.
 
-    The best epoch is that of the least cross-entropy: with the few clips of a validation part, accuracy moves
+    The best epoch is that of the least validation loss: with the few clips of a validation part, accuracy moves
     in large steps and by chance.
 
     Args:
         model: moved to `device`.
         feed: training batches and validation.
-        settings: how to train.
+        settings: how to train; their length in epochs is that of :func:`plan_epochs`.
         seed: seed of the training.
         device: where to train.
         checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`; rows have epoch, loss,
             val_loss, accuracy and lr.
+        validates: False keeps the weights of the last epoch, and never asks the feed to validate.
     """
+    plan = plan_epochs(settings, feed.steps)
     loop = LoopSettings(
-        epochs=settings.epochs,
+        epochs=plan.epochs,
         seed=seed,
         max_grad_norm=settings.max_grad_norm,
         patience=settings.patience,
         save_at_epoch=_SAVE_EVERY,
+        average_steps=settings.average * plan.epochs * plan.steps,
     )
-    task = _Classification(model, feed, settings, device)
+    task = _Classification(model, feed, settings, device, plan, validates)
     return train(task, loop, device=device, checkpoint=checkpoint, fingerprint=fingerprint, on_epoch=on_epoch)
 
 
@@ -75,13 +88,30 @@ def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Ten
     return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16, without which it is slower than float32."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return device.type == "cuda"
+
+
 class _Classification(Task[Batch]):
-    """Cross-entropy with label smoothing and mixup; mixed precision on GPUs."""
+    """Cross-entropy with label smoothing and mixup, in mixed precision where the settings say so."""
 
-    validates = True
-
-    def __init__(self, model: nn.Module, feed: Feed, settings: TrainSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        feed: Feed,
+        settings: TrainSettings,
+        device: torch.device,
+        plan: EpochPlan,
+        validates: bool,
+    ) -> None:
         self.network, self.feed, self.settings, self.device = model, feed, settings, device
+        self.plan, self.validates = plan, validates
+        self.mixed = settings.precision == "bfloat16" or (
+            settings.precision == "auto" and computes_bfloat16(device)
+        )
         self.mixing = np.random.default_rng(0)  # seeded in each epoch
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -97,15 +127,19 @@ class _Classification(Task[Batch]):
         return create_optimizer(self.network, settings.optimizer, decay=decay, scale=scale, eps=settings.eps)
 
     def rate(self, epoch: int, step: int) -> float:
-        settings = self.settings
-        warmup = round(settings.warmup * settings.epochs)
+        settings, epochs = self.settings, self.plan.epochs
+        warmup = round(settings.warmup * epochs)
         if settings.schedule == "steps" and epoch >= warmup:
             return settings.lr * 0.1 ** sum(epoch >= milestone for milestone in settings.milestones)
-        return settings.lr * warmup_cosine(epoch, warmup, settings.epochs)
+        if settings.epochs is not None:  # a rate for each epoch
+            return settings.lr * warmup_cosine(epoch, warmup, epochs)
+        total = epochs * self.plan.steps
+        return settings.lr * warmup_cosine(epoch * self.plan.steps + step, settings.warmup * total, total)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         self.mixing = np.random.default_rng(int(torch.randint(2**62, (1,)).item()))
-        yield from self.feed.train_batches(epoch)
+        passes = range(epoch * self.plan.passes, (epoch + 1) * self.plan.passes)
+        yield from chain.from_iterable(self.feed.train_batches(number) for number in passes)
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, int]:
         inputs = tuple(x.to(self.device, non_blocking=True) for x in batch[0])
@@ -115,7 +149,7 @@ class _Classification(Task[Batch]):
             share_of_first = float(self.mixing.beta(self.settings.mixup, self.settings.mixup))
             order = torch.as_tensor(self.mixing.permutation(len(labels)), device=self.device)
             inputs = tuple(share_of_first * x + (1 - share_of_first) * x[order] for x in inputs)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             scores = network(*inputs)
             loss = share_of_first * cross_entropy(scores, labels, self.settings.label_smoothing)
             if share_of_first < 1:
@@ -127,6 +161,8 @@ class _Classification(Task[Batch]):
         total, count = 0.0, 0
         for loss, size in losses:
             total, count = total + loss * size, count + size
+        if not self.validates:
+            return {"loss": agree([total / max(count, 1)])[0]}
         accuracy, val_loss = self.feed.validate(self.network) if share().leads else (0.0, 0.0)
         accuracy, val_loss, mean = agree((accuracy, val_loss, total / max(count, 1)))
         return {"loss": mean, "val_loss": val_loss, "accuracy": accuracy}

@@ -10,6 +10,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from ..parallel.ddp import in_parallel
 from ..parallel.ranks import share, share_weights, wait_for_all
+from .averaging import AveragedWeights
 from .device import seed_all
 from .saved_state import load_state, save_state
 
@@ -85,6 +87,8 @@ class LoopSettings:
         save_at_epoch: least seconds between saves at the end of an epoch.
         save_within_epoch: least seconds between saves within an epoch; infinite where :meth:`Task.batches`
             depends on torch's seed, so that a training resumes at the beginning of an epoch.
+        average_steps: steps over which weights are averaged, exponentially, or fewer at the beginning; the
+            averaged weights are validated and kept. Below 2 there is no average.
     """
 
     epochs: int
@@ -93,6 +97,7 @@ class LoopSettings:
     patience: int = 0
     save_at_epoch: float = 0.0
     save_within_epoch: float = math.inf
+    average_steps: float = 0.0
 
 
 @dataclass
@@ -162,6 +167,9 @@ class _Training(Generic[BatchT]):
         self.optimizer = task.optimizer()
         self.result = FitResult()
         self.best = _snapshot(self.weights) if task.validates else None
+        self.average = (
+            AveragedWeights(self.weights, settings.average_steps) if settings.average_steps >= 2 else None
+        )
         self.losses: list[StepLoss] = []  # of the epoch in progress
 
     def resume(self) -> None:
@@ -177,6 +185,8 @@ class _Training(Generic[BatchT]):
                 self.best = {
                     name: tensors["best"][name].to(value.device) for name, value in self.best.items()
                 }
+            if self.average is not None:
+                self.average.restore(tensors["average"], notes["averaged"])
         wait_for_all()  # every process has read the checkpoint before the first one overwrites it
 
     def stale(self) -> bool:
@@ -193,13 +203,14 @@ class _Training(Generic[BatchT]):
             self._step(epoch, len(self.losses), batch)
         self.weights.eval()
         rate = self.task.rate(epoch, max(0, len(self.losses) - 1))
-        row = {"epoch": epoch, **self.task.summary(self.losses), "lr": rate}
-        self.losses = []
-        self.result.history.append(row)
-        if self.best is not None and row["val_loss"] < self.result.best_loss:
-            self.result.best_epoch = epoch
-            self.result.best_accuracy, self.result.best_loss = row["accuracy"], row["val_loss"]
-            self.best = _snapshot(self.weights)
+        with self.average.inside(self.weights) if self.average is not None else nullcontext():
+            row = {"epoch": epoch, **self.task.summary(self.losses), "lr": rate}
+            self.losses = []
+            self.result.history.append(row)
+            if self.best is not None and row["val_loss"] < self.result.best_loss:
+                self.result.best_epoch = epoch
+                self.result.best_accuracy, self.result.best_loss = row["accuracy"], row["val_loss"]
+                self.best = _snapshot(self.weights)
         self._save_if_due(self.settings.save_at_epoch)
         return row
 
@@ -213,6 +224,8 @@ class _Training(Generic[BatchT]):
         if self.settings.max_grad_norm < math.inf:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.max_grad_norm)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.weights)
         self.losses.append((float(loss.detach()), size))
         self.task.after_step(epoch, step, self.losses[-1][0])
 
@@ -224,14 +237,22 @@ class _Training(Generic[BatchT]):
         tensors = {"network": self.weights.state_dict()}
         if self.best is not None:
             tensors["best"] = self.best
-        notes = {"result": vars(self.result), "losses": self.losses, "task": self.task.notes()}
+        notes: dict[str, Any] = {
+            "result": vars(self.result),
+            "losses": self.losses,
+            "task": self.task.notes(),
+        }
+        if self.average is not None:
+            tensors["average"], notes["averaged"] = self.average.tensors, self.average.updates
         save_state(self.checkpoint, self.fingerprint, tensors, self.optimizer, notes)
         self.saved = now
 
     def finish(self) -> None:
-        """Load the best weights, where there is validation, and make all processes equal."""
+        """Load the best weights, or without validation the averaged ones, and make all processes equal."""
         if self.best is not None:
             self.weights.load_state_dict(self.best)
+        elif self.average is not None:
+            self.weights.load_state_dict(self.average.tensors)
         share_weights(self.weights)
         self.weights.eval()
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from ..settings import Settings
 
-__all__ = ["TrainSettings"]
+__all__ = ["REFIT_CLIPS", "Balance", "Precision", "TrainSettings"]
+
+REFIT_CLIPS: Final = 2000
+"""Training and validation clips up to which ``refit=auto`` trains twice: with more, a fifth of them changes little."""
+
+Balance: TypeAlias = Literal["auto", "none", "classes"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 class TrainSettings(Settings):
     """How to train. The defaults are those of the motion network.
 
     Attributes:
-        epochs: maximum number of epochs.
+        epochs: passes over the training clips; None for a length in steps that fits their number, see
+            :func:`moclip_lite.training.schedule.plan_epochs`.
+        min_steps, max_steps: limits of that length.
         batch: clips in a batch.
         lr: peak learning rate.
         weight_decay: the optimizer's; biases and norms have no decay.
-        warmup: share of the epochs in which the learning rate rises.
+        warmup: share of the training in which the learning rate rises.
         optimizer: "adamw", or "adam", whose decay is an L2 penalty.
         eps: the optimizer's.
         schedule: "cosine" falls to zero, "steps" divides the rate by 10 at each of `milestones`.
@@ -30,9 +39,19 @@ class TrainSettings(Settings):
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
+        refit: train again on training and validation clips together, as long as validation found best; "auto" does so
+            up to :data:`REFIT_CLIPS` of them.
+        average: share of the training's steps over which weights are averaged, exponentially; the averaged ones
+            are validated and kept; 0 for none.
+        balance: "classes" draws as many clips of each class in an epoch, however many it has; "auto" does so where
+            classes are uneven, see :func:`moclip_lite.training.batches.uneven`.
+        precision: of the network's operations. "auto" is bfloat16 where the hardware computes it (GPUs, CPUs with
+            AVX512-BF16), else float32; weights are float32 always.
     """
 
-    epochs: int = Field(60, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    min_steps: int = Field(900, ge=1)
+    max_steps: int = Field(20_000, ge=1)
     batch: int = Field(16, ge=2)
     lr: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)
@@ -46,3 +65,17 @@ class TrainSettings(Settings):
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     mixup: float = Field(0.0, ge=0)
+    refit: bool | Literal["auto"] = Field("auto")
+    average: float = Field(0.02, ge=0, le=1)
+    balance: Balance = Field("auto")
+    precision: Precision = Field("auto")
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> Self:
+        if self.min_steps > self.max_steps:
+            raise ValueError(f"min_steps ({self.min_steps}) must not exceed max_steps ({self.max_steps})")
+        return self
+
+    def refits(self, clips: int) -> bool:
+        """Whether to train again on this number of training and validation clips."""
+        return clips <= REFIT_CLIPS if self.refit == "auto" else self.refit

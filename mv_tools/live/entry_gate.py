@@ -115,7 +115,9 @@ class EntryGate:
         if info.idr or (info.recovery_frame_cnt == 0 and info.pict_type == "I"):
             self._open = self._started = True
             self._recovery = None
-            starts_sequence = info.idr if not self._hevc else previous is None or info.period != previous.period
+            starts_sequence = (
+                info.idr if not self._hevc else previous is None or info.period != previous.period
+            )
             self._leading = None if starts_sequence else (info.period, info.order_poc)
         elif self._recovery is not None:
             to_go, counted = self._recovery

@@ -12,7 +12,7 @@ from torch import nn
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.features import HeadFeed, head_scores
 from moclip_lite.fusion.tables import FeatureTable
-from moclip_lite.training.classification import fit
+from moclip_lite.fusion.training import fit_head
 from moclip_lite.training.device import seed_all
 from moclip_lite.training.settings import TrainSettings
 
@@ -37,6 +37,8 @@ def train_head(name: str, epochs: int = 25, seed: int = 0, **extra: object) -> t
     head = create_head(name, 6, 5, 4, hidden=32)
     head.fit_statistics(train.motion, train.appearance)
     settings = TrainSettings(epochs=epochs, batch=32, lr=5e-3, label_smoothing=0)
-    fit(head, HeadFeed(head, train, val, 32, seed), settings, seed=seed, device=torch.device("cpu"), **extra)  # type: ignore[arg-type]
+    fit_head(
+        head, HeadFeed(head, train, val, 32, seed), settings, seed=seed, device=torch.device("cpu"), **extra
+    )  # type: ignore[arg-type]
     scores = head_scores(head, test)
     return head, 100 * float((scores.argmax(1) == test.labels.numpy()).mean())

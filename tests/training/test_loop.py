@@ -71,6 +71,8 @@ class _Scripted:
     def __init__(self, losses: list[float]) -> None:
         self.losses, self.asked = losses, 0
 
+    steps = 1
+
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         yield (torch.ones(4, 2),), torch.tensor([0, 1, 0, 1])
 
@@ -83,7 +85,7 @@ class _Scripted:
 def test_the_best_epoch_is_kept_and_patience_ends_the_training() -> None:
     weights: list[Tensor] = []
     model = nn.Linear(2, 2)
-    settings = TrainSettings(epochs=9, batch=4, patience=2)
+    settings = TrainSettings(epochs=9, batch=4, patience=2, average=0)
     feed = _Scripted([3.0, 1.0, 2.0, 2.0, 0.1])
     result = fit(
         model,

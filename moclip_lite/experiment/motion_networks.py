@@ -1,0 +1,197 @@
+"""The motion networks of a fold: the one that answers, and those that have not seen the clips they are used on.
+
+A network is nearly always right on clips that it was trained on, so its features of these clips do not show how
+far motion can be trusted. Heads choose what must be chosen on features of clips that a network left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..datasets import Clip
+from ..errors import DataError
+from ..motion.augment import RandomView
+from ..motion.batches import MotionFeed
+from ..motion.network import MotionNet, build_motion_net
+from ..motion.pretrain import MaskedFeed, MaskedMotion
+from ..parallel.ranks import SINGLE, Share, share
+from ..results.run_folder import PARTS, PRETRAINED, SELECTION, FoldFolder
+from ..streams import Stream
+from ..training.device import seed_all
+from ..training.schedule import lasting
+from ..training.settings import TrainSettings
+from .features import FoldFeatures
+from .stages import Stage, Trainer
+
+__all__ = ["LeftOut", "MotionNetworks", "parts_of"]
+
+
+class LeftOut(NamedTuple):
+    """A motion network and the names of the training and validation clips that it was not trained on."""
+
+    network: MotionNet
+    clips: frozenset[str]
+
+
+class MotionNetworks:
+    """Trains the motion networks of a fold.
+
+    The first is trained on the training clips and chosen on the validation clips. Where the settings say so,
+    another is trained on both, as long as the first was, and answers in its place.
+
+    Args:
+        features: of the fold.
+        folder: where weights go.
+        trainer: runs the trainings.
+    """
+
+    def __init__(self, features: FoldFeatures, folder: FoldFolder, trainer: Trainer) -> None:
+        self._features, self._folder, self._trainer = features, folder, trainer
+        self._session = features.session
+        self._epochs = self._steps = 0  # of the first network, once it is trained; steps of a pass
+        self._first: LeftOut | None = None
+
+    @property
+    def refits(self) -> bool:
+        """Whether the network that answers is trained on the validation clips too."""
+        train, val = self._moving("train"), self._moving("val")
+        return bool(val) and self._session.experiment.train_motion.refits(len(train) + len(val))
+
+    def answering(self) -> MotionNet:
+        """Train the network that answers."""
+        network = self._train_first()
+        if not self.refits:
+            return network.to(self._session.device)
+        clips = [*self._moving("train"), *self._moving("val")]
+        return self._train_again(Stream.MOTION, clips).to(self._session.device)
+
+    def left_out(self, parts: int) -> list[LeftOut]:
+        """Networks that did not see some of the training and validation clips.
+
+        Args:
+            parts: of the training clips, each left out by a network of its own; 0 for none.
+
+        Returns:
+            The first network, which left out the validation clips, and the networks of the parts. Each clip is
+            left out once at most.
+        """
+        assert self._first is not None
+        networks = [self._first]
+        train = self._features.clips("train", motion=True)
+        for name, part in zip(PARTS, parts_of(train, parts, self._features.seed), strict=False):
+            names = frozenset(clip.name for clip in part)
+            rest = [clip for clip in (*self._moving("train"), *self._moving("val")) if clip.name not in names]
+            if rest:
+                networks.append(LeftOut(self._train_again(name, rest).to(self._session.device), names))
+        return networks
+
+    def _train_first(self) -> MotionNet:
+        """Train on the training clips, after masked pre-training if the settings say so."""
+        motion, settings = self._session.experiment.motion, self._settings
+        network, stage = self._new(), self._stage(SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
+        train, val = self._moving("train"), self._moving("val")
+        feed = self._feed(train, val or train, share())
+        if motion.pretrain_epochs:
+            self._pretrain(network, stage, feed)
+        result = self._trainer.train(stage, network, feed, settings)
+        if stage.name != Stream.MOTION:
+            self._trainer.record(Stream.MOTION, result)  # curves show the training that was validated
+        self._epochs, self._steps = result.best_epoch + 1, feed.steps
+        names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
+        self._first = LeftOut(network.to(self._session.device), names)
+        return network
+
+    def _train_again(self, name: str, clips: Sequence[Clip]) -> MotionNet:
+        """Train as long as the first network on other clips, without validation."""
+        chosen = lasting(self._settings, self._steps, self._epochs)
+        names = [clip.name for clip in clips]
+        stage = self._stage(name, "motion again", self._epochs, names)
+        network = self._new()
+        if self._session.experiment.motion.pretrain_epochs:
+            self._stage(PRETRAINED, PRETRAINED).load(
+                MaskedMotion(network, self._session.experiment.motion.frames), self._session.cache
+            )
+        self._trainer.train(stage, network, self._feed(clips, clips, share()), chosen, validates=False)
+        return network
+
+    def _pretrain(self, network: MotionNet, stage: Stage, feed: MotionFeed) -> None:
+        """Train the encoder on masked motion, unless the network itself is trained already."""
+        motion, cache = self._session.experiment.motion, self._session.cache
+        pretraining = self._stage(PRETRAINED, PRETRAINED)
+        masked = MaskedMotion(network, motion.frames)
+        known = pretraining.load(masked, cache)
+        if stage.load(network, cache) is not None:
+            if known is not None:
+                self._trainer.record(PRETRAINED, known)
+            return
+        val = self._moving("val") or self._moving("train")
+        plain = RandomView(flip=0, min_side=1, speed=1)
+        windows = MaskedFeed(feed, self._feed(val, val, SINGLE, plain, loaders=0), self._features.seed)
+        short = {"epochs": motion.pretrain_epochs, "mixup": 0.0, "label_smoothing": 0.0}
+        self._trainer.train(pretraining, masked, windows, self._settings.model_copy(update=short))
+
+    @property
+    def _settings(self) -> TrainSettings:
+        return self._session.experiment.train_motion
+
+    def _new(self) -> MotionNet:
+        """An untrained network; the same at each call."""
+        seed_all(self._features.seed)
+        return build_motion_net(self._session.experiment.motion, len(self._features.labels))
+
+    def _stage(self, name: str, kind: str, *more: object) -> Stage:
+        experiment = self._session.experiment
+        settings = self._settings.model_dump(mode="json", exclude={"refit"})
+        made_from = (experiment.motion.model_dump(mode="json"), settings, self._features.seed)
+        fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
+        return Stage(name, self._folder, fingerprint, self._features.labels)
+
+    def _moving(self, part: str) -> list[Clip]:
+        clips = self._features.clips(part, motion=True)
+        return [clip for clip in clips if not self._features.store.empty(clip)]
+
+    def _feed(
+        self,
+        train: Sequence[Clip],
+        val: Sequence[Clip],
+        part: Share,
+        view: RandomView | None = None,
+        loaders: int | None = None,
+    ) -> MotionFeed:
+        experiment, features = self._session.experiment, self._features
+        motion = experiment.motion
+        return MotionFeed(
+            features.store,
+            train,
+            val,
+            features.labels,
+            view=view or RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
+            segments=min(motion.train_segments, motion.segments),
+            batch=experiment.train_motion.batch,
+            balance=experiment.train_motion.balance,
+            seed=features.seed,
+            part=part,
+            loaders=experiment.run.loaders if loaders is None else loaders,
+        )
+
+
+def parts_of(clips: Sequence[Clip], count: int, seed: int) -> list[list[Clip]]:
+    """Divide clips into so many parts by group, classes alike; fewer where there are fewer groups, [] for 0.
+
+    Raises:
+        DataError: fewer than two groups.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if not count:
+        return []
+    groups = [clip.group if clip.group is not None else clip.name for clip in clips]
+    count = min(count, len(set(groups)))
+    if count < 2:
+        raise DataError("train_head.cross_fit needs training clips of at least two groups; set it to 0")
+    splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
+    positions = splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups)
+    return [[clips[i] for i in part] for _, part in positions]

@@ -1,0 +1,194 @@
+"""A training of a fold: skipped where its weights are there, resumed or run, and its weights kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from torch import nn
+
+from ..errors import CheckpointError
+from ..fusion.base import Head
+from ..fusion.features import HeadFeed
+from ..fusion.tables import FeatureTable
+from ..fusion.training import fit_head
+from ..parallel.ranks import agree, share, wait_for_all
+from ..results.run_folder import FoldFolder
+from ..results.write import FoldResult
+from ..storage.cache import FeatureCache
+from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
+from ..training.classification import Feed, fit
+from ..training.loop import FitResult, Row
+from ..training.schedule import plan_epochs
+from ..training.settings import TrainSettings
+from .session import Session
+
+__all__ = ["Stage", "Trainer"]
+
+_RESULT: Final = "training result"  # array of a cache entry
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A training and where its weights are kept.
+
+    Attributes:
+        name: of the stage.
+        folder: where its weights go.
+        fingerprint: digest of all that decides the weights.
+        labels: class names.
+        sources: what gives the features that it is trained on.
+    """
+
+    name: str
+    folder: FoldFolder
+    fingerprint: str
+    labels: tuple[str, ...]
+    sources: Sources = field(default_factory=dict)
+
+    def save(self, module: nn.Module, result: FitResult) -> None:
+        """Write the weights into the run folder."""
+        description = {"fingerprint": self.fingerprint, "result": vars(result)}
+        save_weights(self.folder.weights(self.name), module, self.labels, description, self.sources)
+
+    def load(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
+        """Load weights of this very training: the run folder's, or those another run left in the cache."""
+        weights = self.folder.weights(self.name)
+        for path in (weights, self.folder.set_aside(self.name)):
+            description = read_description(path)
+            if description is None or description.get("fingerprint") != self.fingerprint:
+                continue
+            try:
+                load_weights(path, module, self.labels)
+                result = FitResult(**description["result"])
+            except (CheckpointError, KeyError, TypeError):
+                continue  # damaged: taken from the cache or trained again
+            if path != weights and share().leads:
+                os.replace(path, weights)
+            return result
+        return self._load_cached(module, cache)
+
+    def _load_cached(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
+        arrays = cache.get("trained", self.fingerprint)
+        if arrays is None:
+            return None
+        result = FitResult(**json.loads(arrays.pop(_RESULT).tobytes()))
+        try:
+            load_arrays(cache.path("trained", self.fingerprint), arrays, module)
+        except CheckpointError:  # of a network that has changed since: trained again
+            return None
+        if share().leads:
+            self.save(module, result)
+        return result
+
+    def share(self, module: nn.Module, result: FitResult, cache: FeatureCache) -> None:
+        """Leave the weights in the cache: the runs of a grid have trainings in common."""
+        arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
+        arrays[_RESULT] = np.frombuffer(json.dumps(vars(result)).encode(), np.uint8)
+        cache.put("trained", self.fingerprint, arrays)
+
+
+class Trainer:
+    """Runs the trainings of a fold.
+
+    Args:
+        session: the experiment.
+        result: of the fold; histories and wall times go there.
+        seed: of the fold.
+    """
+
+    def __init__(self, session: Session, result: FoldResult, seed: int) -> None:
+        self._session, self._result, self._seed = session, result, seed
+
+    def train(
+        self, stage: Stage, network: nn.Module, feed: Feed, settings: TrainSettings, validates: bool = True
+    ) -> FitResult:
+        """Train a network; without validation its last weights are kept."""
+
+        def run(arguments: Mapping[str, Any]) -> FitResult:
+            return fit(network, feed, settings, validates=validates, **arguments)
+
+        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
+
+    def train_head(
+        self, stage: Stage, head: Head, feed: HeadFeed, settings: TrainSettings, every: FeatureTable | None
+    ) -> FitResult:
+        """Train a head; see :func:`moclip_lite.fusion.training.fit_head`."""
+
+        def run(arguments: Mapping[str, Any]) -> FitResult:
+            return fit_head(head, feed, settings, every=every, **arguments)
+
+        result = self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
+        self._result.training[stage.name] |= head.choices()
+        return result
+
+    def record(self, name: str, result: FitResult) -> None:
+        """Keep history and wall time of a training."""
+        self._result.training[name] = dict(vars(result))
+        self._result.seconds[f"train_{name}"] = result.seconds
+
+    def _train(
+        self, stage: Stage, module: nn.Module, run: Callable[[Mapping[str, Any]], FitResult], epochs: int
+    ) -> FitResult:
+        """Skip, resume or run a training, and keep its weights."""
+        cache, leads = self._session.cache, share().leads
+        # Another run of a grid may be at the same training; processes of one training follow the first.
+        with cache.lock(stage.fingerprint) if leads else nullcontext():
+            result = stage.load(module, cache) if leads else None
+            if agree([result is not None])[0]:
+                result = result or stage.load(module, cache)
+                if result is None:
+                    raise CheckpointError(
+                        f"{stage.folder.weights(stage.name)} is not seen by all processes; they need one "
+                        "file system"
+                    )
+                self._session.reporter.say(f"{stage.name}: already trained{_validation(result)}")
+            else:
+                result = self._train_now(stage, module, run, epochs)
+        self.record(stage.name, result)
+        return result
+
+    def _train_now(
+        self, stage: Stage, module: nn.Module, run: Callable[[Mapping[str, Any]], FitResult], epochs: int
+    ) -> FitResult:
+        session, state = self._session, stage.folder.state(stage.name)
+
+        def on_epoch(row: Row) -> None:
+            session.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, epochs)
+
+        result = run(
+            {
+                "seed": self._seed,
+                "device": session.device,
+                "checkpoint": state,
+                "fingerprint": stage.fingerprint,
+                "on_epoch": on_epoch,
+            }
+        )
+        session.reporter.progress(f"train {stage.name}", epochs, epochs)
+        if share().leads:
+            stage.save(module, result)
+            stage.share(module, result, session.cache)
+            state.unlink(missing_ok=True)
+        wait_for_all()
+        session.reporter.say(_summary(stage.name, result))
+        return result
+
+
+def _validation(result: FitResult) -> str:
+    return f" ({result.best_accuracy:.1f} % on validation)" if result.best_epoch >= 0 else ""
+
+
+def _summary(name: str, result: FitResult) -> str:
+    """What a training gave, for people."""
+    if result.best_epoch < 0:
+        return f"{name}: trained {len(result.history)} epochs without validation, {result.seconds:.0f} s"
+    return (
+        f"{name}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
+        f"{len(result.history)}), {result.seconds:.0f} s"
+    )

@@ -1,0 +1,160 @@
+"""Linear classifiers: strongly regularised, and joined with weights and temperature from held-out clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .base import Head, HeadSize, Standardize, as_tokens
+from .late_average import pool_weights
+from .linear import STRENGTHS, Array, fit_logistic, put_coefficients, require_classes
+
+if TYPE_CHECKING:
+    from .tables import FeatureTable, Split
+
+__all__ = ["LinearAppearance", "LinearMotion", "LinearOneFrame", "LinearPool"]
+
+
+class LinearPool(Head):
+    """Scores w_m log p_motion + w_a log p_appearance of two logistic regressions: a logarithmic opinion pool.
+
+    Few clips determine little: a linear classifier on each stream with the L2 penalty that is best on held-out
+    clips, and one weight per stream, whose sum is the pool's inverse temperature (see
+    :func:`~moclip_lite.fusion.late_average.pool_weights`). All is chosen on clips that neither the motion network
+    nor the classifiers were trained on, so that a stream counts as much as it is right there: one that knows
+    nothing gets no weight, and the fusion falls back to the other.
+
+    Tokens are described by their mean and standard deviation over the clip: a short action shows in few of the
+    frames, and the mean hides it.
+
+    There is no hidden layer, and the optimum depends on no seed: ``fusion.hidden``, ``fusion.dropout`` and the
+    schedule in ``train_head`` are without effect.
+    """
+
+    tokens = True
+    closed_form = True
+    several_splits = True
+    streams: ClassVar[tuple[str, ...]] = ("motion", "appearance")
+    weights: Tensor
+    strengths: Tensor
+
+    def __init__(self, size: HeadSize) -> None:
+        super().__init__(size)
+        self._classes = size.classes
+        self.spread_norms = nn.ModuleDict()
+        self.classifiers = nn.ModuleDict()
+        for stream in self.streams:
+            length = size.motion if stream == "motion" else size.appearance
+            self.spread_norms[stream] = Standardize(length)
+            self.classifiers[stream] = nn.Linear(2 * length, size.classes)
+        count = len(self.streams)
+        self.register_buffer("weights", torch.full((count,), 1 / count))
+        self.register_buffer("strengths", torch.full((count,), STRENGTHS[0], dtype=torch.float64))
+
+    def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
+        super().fit_statistics(motion, appearance)
+        for stream in self.streams:
+            self._spread_norm(stream).fit(_spread(self.tokens_of(stream, motion, appearance)))
+
+    def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
+        return self.stream_scores(motion, appearance) @ self.weights
+
+    def stream_scores(self, motion: Tensor, appearance: Tensor) -> Tensor:
+        """Log-probabilities of each stream, [B, C, streams]."""
+        logits = [
+            self.classifiers[stream](self.described(stream, motion, appearance)) for stream in self.streams
+        ]
+        return torch.stack(logits, dim=-1).log_softmax(dim=1)
+
+    def tokens_of(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
+        """What the classifier of a stream looks at, [B, N, D]."""
+        return as_tokens(motion if stream == "motion" else appearance)
+
+    def described(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
+        """Standardised mean and standard deviation of a stream's tokens, [B, 2 D]."""
+        tokens = self.tokens_of(stream, motion, appearance)
+        norm = self.motion_norm if stream == "motion" else self.appearance_norm
+        return torch.cat([norm(tokens.mean(dim=1)), self._spread_norm(stream)(_spread(tokens))], dim=-1)
+
+    def solve(self, splits: Sequence[Split]) -> None:
+        """Choose penalties and weights on the held-out clips of all splits, and fit to the first split.
+
+        Raises:
+            DataError: the training clips are of one class.
+        """
+        require_classes(splits[0].train.labels, "linear_pool")
+        usable = [split for split in splits if len(torch.unique(split.train.labels)) > 1]
+        labels = torch.cat([split.held_out.labels for split in usable]).numpy()
+        chosen = []
+        for number, stream in enumerate(self.streams):
+            scores = np.concatenate([self._path(stream, split) for split in usable], axis=1)
+            losses = -scores[:, np.arange(len(labels)), labels].mean(axis=1)
+            best = int(losses.argmin())
+            self.strengths[number] = STRENGTHS[best]
+            chosen.append(scores[best])
+        self.weights.copy_(torch.from_numpy(pool_weights(np.stack(chosen, axis=-1), labels)))
+        self.restandardize(splits[0].train)
+        self.refit(splits[0].train)
+
+    def refit(self, table: FeatureTable) -> None:
+        for stream, strength in zip(self.streams, self.strengths.tolist(), strict=True):
+            features, labels = self._features(stream, table), table.labels.numpy()
+            fits = fit_logistic(features, labels, self._classes, [strength])
+            layer = self.classifiers[stream]
+            assert isinstance(layer, nn.Linear)
+            put_coefficients(layer, next(fits))
+
+    def _spread_norm(self, stream: str) -> Standardize:
+        norm = self.spread_norms[stream]
+        assert isinstance(norm, Standardize)
+        return norm
+
+    def choices(self) -> dict[str, Any]:
+        values = zip(self.streams, self.weights.tolist(), self.strengths.tolist(), strict=True)
+        return {"pool": {stream: {"weight": weight, "C": strength} for stream, weight, strength in values}}
+
+    def _path(self, stream: str, split: Split) -> Array:
+        """Log-probabilities of a split's held-out clips with each strength, [strengths, N, C]."""
+        self.restandardize(split.train)
+        features, labels = self._features(stream, split.train), split.train.labels.numpy()
+        held_out = self._features(stream, split.held_out)
+        fits = fit_logistic(features, labels, self._classes, STRENGTHS)
+        return np.stack([coefficients.log_probabilities(held_out) for coefficients in fits])
+
+    @torch.no_grad()
+    def _features(self, stream: str, table: FeatureTable) -> Array:
+        return self.described(stream, table.motion, table.appearance).double().numpy()
+
+
+class LinearMotion(LinearPool):
+    """The motion classifier of :class:`LinearPool` alone, calibrated likewise."""
+
+    streams = ("motion",)
+
+
+class LinearAppearance(LinearPool):
+    """The appearance classifier of :class:`LinearPool` alone, calibrated likewise."""
+
+    streams = ("appearance",)
+
+
+class LinearOneFrame(LinearAppearance):
+    """:class:`LinearAppearance` on the middle frame: the control for the use of several frames."""
+
+    def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
+        super().fit_statistics(motion, self.tokens_of("appearance", motion, appearance))
+
+    def tokens_of(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
+        frames = as_tokens(appearance)
+        middle = frames.shape[1] // 2
+        return frames[:, middle : middle + 1]
+
+
+def _spread(tokens: Tensor) -> Tensor:
+    """Standard deviation over tokens: [B, N, D] -> [B, D]; 0 of a single one."""
+    deviation = tokens - tokens.mean(dim=1, keepdim=True)
+    return deviation.square().mean(dim=1).sqrt()

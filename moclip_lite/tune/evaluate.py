@@ -1,0 +1,151 @@
+"""One trial: the motion network trained with a configuration, and its figures on validation clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..datasets import Clip
+from ..errors import DataError
+from ..experiment.session import Session
+from ..motion.augment import RandomView
+from ..motion.batches import MotionFeed
+from ..motion.network import build_motion_net
+from ..motion.store import MotionStore
+from ..storage.digest import digest_bytes
+from ..training.classification import fit
+from ..training.device import seed_all
+from ..training.loop import FitResult, Row
+from ..training.schedule import plan_epochs
+
+__all__ = ["Division", "Evaluation", "divisions", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Division:
+    """Clips to train on and clips to validate on, both from the training part of a fold."""
+
+    train: tuple[Clip, ...]
+    val: tuple[Clip, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a trial: means over its divisions, weighted by validation clips."""
+
+    accuracy: float
+    loss: float
+
+
+def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int) -> list[Division]:
+    """Divisions of the training and validation clips of a fold.
+
+    Args:
+        train, val: of the fold.
+        parts: 1 for the fold's own division; more for so many parts by group, each validated on once.
+        seed: of the parts.
+
+    Raises:
+        DataError: no validation clips, or fewer groups than parts.
+    """
+    if parts == 1:
+        if not val:
+            raise DataError("there are no validation clips to choose settings on; raise data.val_fraction")
+        return [Division(tuple(train), tuple(val))]
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    clips = [*train, *val]
+    groups = [clip.group if clip.group is not None else clip.name for clip in clips]
+    if len(set(groups)) < parts:
+        raise DataError(f"{len(set(groups))} groups can't be divided into {parts} parts; lower --parts")
+    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+    positions = splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups)
+    return [Division(tuple(clips[i] for i in kept), tuple(clips[i] for i in out)) for kept, out in positions]
+
+
+def evaluate(
+    session: Session,
+    parts: Sequence[Division],
+    *,
+    state: Path,
+    report: Callable[[int, float], None] = lambda percent, accuracy: None,
+) -> Evaluation:
+    """Train on each division and validate.
+
+    Args:
+        session: of the trial's configuration.
+        parts: the divisions; no other clip is read.
+        state: file of the training in progress, from which an interrupted trial goes on.
+        report: called with (part of the first training in percent, accuracy) at each tenth of it; what it raises ends
+            the trial.
+
+    Raises:
+        DataError: the motion of no clip can be read.
+    """
+    clips = {clip.name: clip for part in parts for clip in (*part.train, *part.val)}
+    keys = session.extractor.motion(list(clips.values())).keys
+    store = MotionStore(session.cache, keys, session.experiment.motion)
+    accuracy = loss = count = 0.0
+    for number, part in enumerate(parts):
+        train, val = (
+            [clip for clip in side if clip.name in keys and not store.empty(clip)]
+            for side in (part.train, part.val)
+        )
+        if not train or not val:
+            raise DataError("no motion could be read of the clips to train on or to validate on")
+        result = _train(session, store, train, val, state, report if number == 0 else lambda p, a: None)
+        accuracy += len(val) * result.best_accuracy
+        loss += len(val) * result.best_loss
+        count += len(val)
+    state.unlink(missing_ok=True)
+    return Evaluation(accuracy / count, loss / count)
+
+
+def _train(
+    session: Session,
+    store: MotionStore,
+    train: list[Clip],
+    val: list[Clip],
+    state: Path,
+    report: Callable[[int, float], None],
+) -> FitResult:
+    experiment = session.experiment
+    motion, settings, seed = experiment.motion, experiment.train_motion, experiment.run.seed
+    seed_all(seed)
+    network = build_motion_net(motion, len(session.labels))
+    feed = MotionFeed(
+        store,
+        train,
+        val,
+        session.labels,
+        view=RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
+        segments=min(motion.train_segments, motion.segments),
+        batch=settings.batch,
+        seed=seed,
+        balance=settings.balance,
+        loaders=experiment.run.loaders,
+    )
+    epochs = plan_epochs(settings, feed.steps).epochs
+
+    def on_epoch(row: Row) -> None:
+        done = int(row["epoch"]) + 1
+        session.reporter.progress("train motion", done, epochs)
+        tenth = 10 * done // epochs
+        if tenth > 10 * (done - 1) // epochs:
+            report(10 * tenth, row["accuracy"] - row["val_loss"])
+
+    fingerprint = digest_bytes([motion.model_dump_json().encode(), settings.model_dump_json().encode()])
+    names = digest_bytes(clip.name.encode() for clip in [*train, *val])
+    return fit(
+        network,
+        feed,
+        settings,
+        seed=seed,
+        device=session.device,
+        checkpoint=state,
+        fingerprint=f"{fingerprint} {names}",
+        on_epoch=on_epoch,
+    )

@@ -1,0 +1,273 @@
+"""The search: Optuna's sampler (TPE) proposes settings, its median pruner stops what falls behind.
+
+The table of trials is the state of the search. An attempt begins by telling Optuna of the trials in it, and the
+sampler is seeded by the number of the trial, so that an interrupted search goes on as it would have.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from mv_tools import MotionError
+
+from ..errors import ConfigError, MoclipError
+from ..experiment.config import Experiment, load_experiment, with_absolute_paths
+from ..experiment.session import Session
+from ..progress import Reporter
+from ..results.lock import FolderLock
+from ..storage.digest import digest_bytes
+from ..storage.files import write_text
+from .budget import Budget
+from .evaluate import Division, divisions, evaluate
+from .space import Space, checked_space, value_of
+from .trials import Trial, best_trial, read_trials, write_trials
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["TuneResult", "tune"]
+
+_FEW_CLIPS: Final = 500
+"""Training and validation clips below which a trial is validated on all of them, in three parts."""
+
+_STARTUP: Final = 6  # trials at random, and before any is stopped early
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """Outcome of a search.
+
+    Attributes:
+        best: the trial with the best figures on validation.
+        trials: all of them.
+        file: configuration with the chosen settings, for ``moclip run``.
+    """
+
+    best: Trial
+    trials: list[Trial]
+    file: Path
+
+
+def tune(
+    experiment: Experiment,
+    space: Mapping[str, Sequence[Any]],
+    budget: Budget,
+    out: Path,
+    reporter: Reporter,
+    *,
+    fold: str | None = None,
+    parts: int = 0,
+) -> TuneResult:
+    """Search settings of the motion stream on the training and validation clips of a fold.
+
+    Args:
+        experiment: the first trial; what is not searched stays as it says.
+        space: configuration key -> values.
+        budget: trials or time, with those of earlier attempts.
+        out: folder of the results: trials.json, trials.csv, best.yaml.
+        reporter: told what happens.
+        fold: name of the fold; the first by default.
+        parts: parts that the training and validation clips are divided into, each validated on once; 1 for the
+            fold's own validation clips; 0 for 3 parts where there are fewer than 500 clips.
+
+    Raises:
+        ConfigError, DataError: the space, the fold or the clips can't be used.
+        MoclipError: Optuna is not installed, another search is at work in the folder, or no trial succeeded.
+        KeyboardInterrupt: finished trials are kept, the one in progress goes on in the next attempt.
+    """
+    _require_optuna()
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(out / ".lock")
+    if not lock.acquire():
+        raise MoclipError(f"another search is at work in {out}; wait for it, or choose another --out")
+    try:
+        return _Search(experiment, space, out, reporter, fold, parts).run(budget)
+    finally:
+        lock.release()
+
+
+def _require_optuna() -> None:
+    try:
+        import optuna
+    except ImportError as error:
+        raise MoclipError("tuning needs Optuna: pip install 'moclip-lite[tune]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class _Search:
+    """A search in a folder that the caller has locked."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        space: Mapping[str, Sequence[Any]],
+        out: Path,
+        reporter: Reporter,
+        fold: str | None,
+        parts: int,
+    ) -> None:
+        motion_only = experiment.run.model_copy(update={"streams": ("motion",)})
+        self.experiment = experiment
+        self.base = with_absolute_paths(experiment.model_copy(update={"run": motion_only}))
+        self.space: Space = checked_space(experiment, space)
+        self.out, self.reporter = out, reporter
+        session = Session(self.base, reporter)
+        self.fold, self.parts = self._divide(session, fold, parts)
+        clips = [[part.train, part.val] for part in self.parts]
+        names = json.dumps([[[c.name, c.label] for c in side] for part in clips for side in part])
+        kept = self.base.model_dump(mode="json", include={"data", "motion", "train_motion"})
+        decided = json.dumps([self.space, kept, self.base.run.seed], sort_keys=True)
+        self.fingerprint = digest_bytes([names.encode(), decided.encode()])
+        self.trials = read_trials(out / "trials.json", self.fingerprint)
+
+    def _divide(self, session: Session, name: str | None, parts: int) -> tuple[str, list[Division]]:
+        folds = {fold.name: fold for fold in session.folds}
+        chosen = next(iter(folds)) if name is None else name
+        if chosen not in folds:
+            raise ConfigError(f"there is no fold {chosen!r}; the folds are {', '.join(folds)}")
+        fold = folds[chosen]
+        parts = parts or (3 if len(fold.train) + len(fold.val) < _FEW_CLIPS else 1)
+        if len(folds) > 1:
+            self.reporter.warn(
+                f"settings are chosen on the training and validation clips of fold {chosen}, of which other "
+                "folds test some: scores of the other folds are then too high by a little"
+            )
+        made = divisions(fold.train, fold.val, parts, self.base.run.seed)
+        sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in made)
+        self.reporter.say(f"fold {chosen}: {sizes}; its {len(fold.test)} test clips are not read")
+        return chosen, made
+
+    def run(self, budget: Budget) -> TuneResult:
+        """Run trials until the budget is spent."""
+        if self.trials:
+            self.reporter.say(f"{len(self.trials)} trials of an earlier attempt")
+        while not budget.spent(len(self.trials), sum(trial.seconds for trial in self.trials)):
+            trial = self._next()
+            self.trials.append(trial)
+            write_trials(self.out, self.fingerprint, self.trials)
+            best = best_trial(self.trials)
+            if best is not None:
+                write_text(self.out / "best.yaml", self._yaml(best))
+            self.reporter.say(_words(trial, best))
+        best = best_trial(self.trials)
+        if best is None:
+            reason = self.trials[0].reason if self.trials else "the budget allows none"
+            raise MoclipError(f"no trial succeeded: {reason}")
+        return TuneResult(best, list(self.trials), self.out / "best.yaml")
+
+    def _study(self) -> optuna.Study:
+        """A study that knows the trials up to now, and whose next proposal depends on them and the seed alone."""
+        import optuna
+
+        number = len(self.trials)
+        sampler = optuna.samplers.TPESampler(
+            seed=self.base.run.seed * 100_003 + number, n_startup_trials=_STARTUP, constant_liar=False
+        )
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=30)
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        states = {"done": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}
+        for trial in self.trials:
+            if trial.state in states:
+                study.add_trial(
+                    optuna.trial.create_trial(
+                        state=states[trial.state],
+                        params={key: json.dumps(value) for key, value in trial.settings.items()},
+                        distributions=self._distributions(),
+                        value=trial.score,
+                        intermediate_values=trial.curve,
+                    )
+                )
+        return study
+
+    def _distributions(self) -> dict[str, Any]:
+        import optuna
+
+        return {
+            key: optuna.distributions.CategoricalDistribution([json.dumps(value) for value in values])
+            for key, values in self.space.items()
+        }
+
+    def _next(self) -> Trial:
+        """Run the next trial; the first is the experiment as it is."""
+        import optuna
+
+        study = self._study()
+        if not self.trials:
+            study.enqueue_trial({key: json.dumps(values[0]) for key, values in self.space.items()})
+        asked = study.ask(self._distributions())
+        settings = {key: json.loads(value) for key, value in asked.params.items()}
+        trial = Trial(len(self.trials), settings, "done")
+        started = time.perf_counter()
+        curve: dict[int, float] = {}
+
+        def report(percent: int, score: float) -> None:
+            curve[percent] = score
+            asked.report(score, percent)
+            if asked.should_prune():
+                raise optuna.TrialPruned
+
+        try:
+            figures = evaluate(
+                Session(self._configured(settings), self.reporter),
+                self.parts,
+                state=self.out / "trial.safetensors",
+                report=report,
+            )
+            trial = replace(trial, accuracy=figures.accuracy, loss=figures.loss)
+        except optuna.TrialPruned:
+            (self.out / "trial.safetensors").unlink(missing_ok=True)
+            trial = replace(trial, state="pruned", accuracy=max(curve.values()))
+        except (MoclipError, MotionError) as error:
+            trial = replace(trial, state="failed", reason=" ".join(str(error).split()))
+        return replace(trial, seconds=time.perf_counter() - started, curve=curve)
+
+    def _configured(self, settings: Mapping[str, Any]) -> Experiment:
+        """The base with some settings changed.
+
+        Raises:
+            ConfigError: they do not go together.
+        """
+        values = self.base.model_dump(mode="json")
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            values[section][name] = value
+        return load_experiment(None, [f"{name}={json.dumps(value)}" for name, value in _flat(values)])
+
+    def _yaml(self, best: Trial) -> str:
+        """A configuration with the chosen settings; what the experiment left to the defaults stays so."""
+        values = with_absolute_paths(self.experiment).model_dump(mode="json", exclude_unset=True)
+        for key, value in best.settings.items():
+            if value != value_of(Experiment(), key) or key.partition(".")[2] in values.get(
+                key.partition(".")[0], {}
+            ):
+                section, _, name = key.partition(".")
+                values.setdefault(section, {})[name] = value
+        values.get("run", {}).pop("dir", None)
+        done = sum(trial.state == "done" for trial in self.trials)
+        return (
+            f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: trial "
+            f"{best.number} of {len(self.trials)} ({done} finished),\n"
+            f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not read.\n"
+            f"#\n#   moclip run {self.out / 'best.yaml'} --set run.dir=DIR\n"
+            + yaml.safe_dump(values, sort_keys=False)
+        )
+
+
+def _flat(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any]]:
+    return [
+        (f"{section}.{name}", value) for section, names in values.items() for name, value in names.items()
+    ]
+
+
+def _words(trial: Trial, best: Trial | None) -> str:
+    figures = trial.reason if trial.state == "failed" else f"{trial.accuracy:.1f} % on validation"
+    state = "" if trial.state == "done" else f" ({trial.state})"
+    leader = "" if best is None else f"; best: trial {best.number}, {best.accuracy:.1f} %"
+    return f"trial {trial.number}{state}: {figures}, {trial.seconds:.0f} s{leader}"
