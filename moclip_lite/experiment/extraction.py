@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..appearance.clip_arrays import ClipArrays
-from ..appearance.extract import extract_appearance
+from ..appearance.extract import ClipMotion, extract_appearance
 from ..datasets import Clip
-from ..datasets.clip_notes import notes_in_words
+from ..datasets.clip_notes import ClipNote, notes_in_words
 from ..datasets.extraction import ExtractReport, Failure, Progress
 from ..errors import WeightsUnavailable
 from ..motion.extract import extract_motion
@@ -42,9 +42,14 @@ class Extraction:
     unavailable: str | None = None
 
     @property
+    def clip_notes(self) -> list[ClipNote]:
+        """Notes on clips whose features are used."""
+        return [*self.motion.notes, *self.appearance.notes]
+
+    @property
     def notes(self) -> set[str]:
         """What a reader of the results should know."""
-        return {*notes_in_words(self.motion.notes), *([self.unavailable] if self.unavailable else [])}
+        return {*notes_in_words(self.clip_notes), *([self.unavailable] if self.unavailable else [])}
 
     @property
     def failures(self) -> list[Failure]:
@@ -138,9 +143,20 @@ class Extractor:
             return report
         settings = self._experiment.clip
 
+        motion = None
+        if settings.needs_motion:
+            spec = self._experiment.motion
+            motion = ClipMotion(self._cache, self.motion(clips).keys, spec)
+
         def extract(part: Sequence[Clip], progress: Progress) -> ExtractReport:
             return extract_appearance(
-                part, settings, self._encoder.lazy, self._cache, workers=self._workers, progress=progress
+                part,
+                settings,
+                self._encoder.lazy,
+                self._cache,
+                motion=motion,
+                workers=self._workers,
+                progress=progress,
             )
 
         report = self._timed("extract_clip", settings, clips, extract)

@@ -138,10 +138,14 @@ class FoldPass:
             )
             for part in parts
         }
-        tables = self.features.tables(clips, tokens)
+        every = self.features.tables(clips, tokens)
+        pooling = self.session.experiment.clip.pooling
         for stream in streams:
-            if stream is Stream.APPEARANCE_FRAME and tables["train"].appearance.shape[1] == 1:
-                continue  # one frame is all that the appearance stream has
+            tables = every
+            if stream is Stream.APPEARANCE_FRAME:
+                tables = every if pooling == "head" else self.features.tables(clips, tokens, pooled=False)
+                if tables["train"].appearance.shape[1] == 1:
+                    continue  # one frame is all that the appearance stream has
             head = self.models.head(stream, tables, clips)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
             if "val" in parts:

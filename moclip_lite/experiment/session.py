@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +76,10 @@ class Session:
             ConfigError, DataError, CheckpointError: it can't be used.
         """
         data = self.experiment.data
-        return load_features(data_root(data)) if data.kind == "features" else None
+        if data.kind != "features":
+            return None
+        self._refuse_weights(data_root(data))
+        return load_features(data_root(data))
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
@@ -85,7 +89,15 @@ class Session:
             DataError, CheckpointError: it can't be used.
         """
         path = self.experiment.data.appearance
+        if path is not None:
+            self._refuse_weights(path)
         return None if path is None else read_clip_arrays(path)
+
+    def _refuse_weights(self, path: Path) -> None:
+        if self.experiment.clip.pooling == "motion":
+            raise ConfigError(
+                f"clip.pooling=motion needs frames of the videos; {path} does not tell where its own stand"
+            )
 
     @property
     def has_text(self) -> bool:

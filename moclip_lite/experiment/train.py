@@ -34,7 +34,7 @@ def train_folds(session: Session) -> Metrics:
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
-        write_notes(run.notes, extraction.motion.notes)
+        write_notes(run.notes, extraction.clip_notes)
     results = [_train_fold(FoldFeatures(session, fold, extraction)) for fold in session.folds]
     metrics = _metrics(session, results)
     if leads:

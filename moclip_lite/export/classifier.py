@@ -101,6 +101,10 @@ def describe(classifier: Classifier) -> dict[str, Any]:
             "appearance.onnx, with any motion_tokens"
         ),
         "preprocessing": {"motion": experiment.motion.reading()},
+        "pooling": (
+            f"features of frames are pooled by clip.pooling={experiment.clip.pooling} "
+            "(moclip_lite.appearance.pooling.pool_frames) before the heads take them"
+        ),
         "warnings": classifier.warnings,
         **settings,
     }

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mv_tools import ArgumentError, MalformedStream
 
 from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
+from ..appearance.pooling import FrameFacts
 from ..appearance.zero_shot import unit
 from ..engine.base import Engine, EngineName, Floats
 from ..engine.choose import open_engine
@@ -223,7 +224,7 @@ class Classifier:
         motion = self.experiment.motion if self.motion is not None else None
         own = self._own_features(path)
         pictures = self.experiment.clip if self.heads and own is None else None
-        reading = read_file(Path(path), motion, pictures)
+        reading = read_file(Path(path), motion, pictures, self.experiment.motion)
         notes = list(reading.notes)
         scores: dict[Stream, Floats] = {}
         tokens = None
@@ -236,7 +237,7 @@ class Classifier:
             assert appearance is not None
             for stream in self.heads:
                 if tokens is not None or Source.MOTION_NETWORK not in stream.sources:
-                    scores[stream] = self.head_scores(stream, tokens, appearance)
+                    scores[stream] = self.head_scores(stream, tokens, appearance, reading.facts)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
         stream = next(stream for stream in ANSWERS if stream in scores)
@@ -299,15 +300,18 @@ class Classifier:
         """Features of frames [frames, D], normalised if the configuration says so."""
         return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
 
-    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
         """Class probabilities [C] of a head.
 
         Args:
             stream: of the head.
             tokens: [T, D], or None without motion.
-            appearance: [frames, D].
+            appearance: [frames, D], before they are pooled.
+            facts: where the frames stand; even ones by default.
         """
-        return self.engine.head_scores(stream, tokens, appearance)
+        return self.engine.head_scores(stream, tokens, appearance, facts)
 
     def _rank(self, scores: Floats, top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[:top_k]
