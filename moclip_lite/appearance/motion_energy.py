@@ -62,7 +62,7 @@ class MotionEnergy:
 def motion_positions(usable: Indices, energy: MotionEnergy, count: int) -> Indices:
     """Pictures at peaks of motion energy, apart from each other.
 
-    The energy is averaged over a quarter of the length of `count` equal parts. The highest peak is taken, pictures
+    The energy is averaged with a triangle as wide as a quarter of `count` equal parts. The highest peak is taken, pictures
     nearer to it than half a part are left out, and so on.
 
     Args:
@@ -76,9 +76,10 @@ def motion_positions(usable: Indices, energy: MotionEnergy, count: int) -> Indic
     total = len(usable)
     if total <= count:
         return usable[np.minimum(np.arange(count), total - 1)]
-    width = max(1, round(total / (4 * count)))
-    padded = np.pad(energy.at(usable).astype(np.float64), (width // 2, width - 1 - width // 2), mode="edge")
-    smooth = np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    half = max(1, round(total / (8 * count)))
+    kernel = half - np.abs(np.arange(1 - half, half))
+    padded = np.pad(energy.at(usable).astype(np.float64), half - 1, mode="edge")
+    smooth = np.convolve(padded, kernel / kernel.sum(), mode="valid")
     free, chosen = np.ones(total, bool), np.zeros(total, bool)
     for _ in range(count):
         places = np.nonzero(free & ~chosen)[0]

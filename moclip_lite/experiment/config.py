@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError
-from ..fusion.registry import LINEAR
+from ..fusion.registry import BESIDE
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
 from ..settings import Settings, UserPath, refuse_repeats
@@ -94,10 +94,10 @@ class Experiment(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def head_of(self, stream: Stream) -> str:
-        """Name of the head of a stream: a setting for the fusion; the controls beside a linear one are linear."""
+        """Name of the head of a stream: a setting for the fusion; some have controls of their kind beside them."""
         if stream.head is None:
             return self.fusion.head
-        return LINEAR[stream.head] if self.fusion.head == "linear_pool" else stream.head
+        return BESIDE.get(self.fusion.head, {}).get(stream.head, stream.head)
 
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:
