@@ -11,7 +11,7 @@ import difflib
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -133,7 +133,7 @@ def _find_prompts(values: dict[str, Any], folder: Path) -> None:
 
 def with_absolute_paths(experiment: Experiment) -> Experiment:
     """The same configuration with paths that mean the same in every working directory."""
-    data, clip = experiment.data, experiment.clip
+    data, clip, motion = experiment.data, experiment.clip, experiment.motion
     weights = Path(clip.pretrained).expanduser()
     return experiment.model_copy(
         update={
@@ -144,6 +144,7 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
                     for name in ("root", "table", "splits_dir", "appearance")
                 }
             ),
+            "motion": experiment.motion.model_copy(update={"pretrained": _absolute(motion.pretrained)}),
             "cache": experiment.cache.model_copy(update={"dir": _absolute(experiment.cache.dir)}),
             "clip": clip.model_copy(
                 update={
@@ -155,8 +156,12 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
     )
 
 
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()
+_Other = TypeVar("_Other", bool, None)
+
+
+def _absolute(path: Path | _Other) -> Path | _Other:
+    """A path in full; anything else as it is."""
+    return path.expanduser().absolute() if isinstance(path, Path) else path
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def run_fingerprint(experiment: Experiment, folds: Sequence[Fold], extraction: E
     """
     prompts = read_prompts(experiment.clip.prompts)
     settings = _deciding(experiment.model_dump(mode="json"))
+    settings["motion"]["pretrained"] = experiment.motion.deciding()["pretrained"]
     if Path(experiment.clip.pretrained).is_file():
         settings["clip"].pop("pretrained")
     settings["clip"]["prompts"] = [prompts.templates, sorted(prompts.paraphrases.items())]
