@@ -32,6 +32,7 @@ SLOW_MODULES = (
     "datasets/test_folders.py",
     "docs/test_pages.py",
     "docs/test_snippets.py",
+    "engine/test_engine.py",
     "experiment/test_feature_file.py",
     "export/test_export.py",
     "mobileviclip/test_commands.py",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import ConsoleReporter, err, explain, print_json, print_table
 from .data import print_failures
 from .options import (
     Cache,
@@ -47,6 +47,28 @@ def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
     print_failures(metrics.failures)
 
 
+def write_engine(session: Session) -> None:
+    """Write the ONNX files of a run that was trained here; what hinders it is a warning.
+
+    Of several folds none is written, because `moclip predict` is given one of them: see `moclip export --engine`.
+    """
+    from ..errors import MoclipError
+    from ..parallel.ranks import share
+
+    run = session.experiment.run
+    if not (session.trained and run.onnx and session.feature_file is None and len(session.folds) == 1):
+        return
+    if not share().leads or set(run.streams) == {"zero_shot"}:
+        return
+    from ..export.engine import export_engine
+
+    session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
+    try:
+        export_engine(run.dir, session.reporter)
+    except (MoclipError, OSError) as error:
+        session.reporter.warn(f"no ONNX files: {explain(error)}; `moclip predict` answers with PyTorch")
+
+
 def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
     from ..experiment.run import run_experiment
     from ..results.run_folder import RunFolder
@@ -58,6 +80,7 @@ def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
     for note in metrics.notes:
         session.reporter.warn(note)
     session.reporter.say(f"report: {folder.report_page}")
+    write_engine(session)
 
 
 def _named(**values: Any) -> dict[str, Any]:
@@ -325,12 +348,13 @@ def demo(
     from ..results.report import SCORES, stream_table
 
     err.print(FIRST_LINE, style="yellow")
-    metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
+    metrics, session = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
     if json:
         print_json(metrics.to_json())
         return
     table = stream_table(SCORES, metrics, accuracy_ceilings(metrics.labels))
     print_table(f"test clips, appearance: {metrics.appearance_weights}", *table)
+    write_engine(session)
     err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)
     err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
     err.print(

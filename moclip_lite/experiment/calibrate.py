@@ -46,6 +46,9 @@ def _median_seconds(clips: Sequence[Clip]) -> float | None:
     step = max(1, len(clips) // _MEASURED)
     seconds = []
     for clip in clips[::step][:_MEASURED]:
+        if clip.segment is not None:
+            seconds.append(clip.segment.end - clip.segment.start)
+            continue
         try:
             seconds.append(float(RgbDecoder(clip.path).edges()[-1]))
         except (mv_tools.MotionError, OSError):

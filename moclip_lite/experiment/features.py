@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +41,11 @@ class MotionFeatures(NamedTuple):
     tokens: dict[str, Floats]
     scores: dict[str, Floats]
 
+    def scores_of(self, clips: Sequence[Clip], classes: int) -> Floats:
+        """Class probabilities of clips, float32 [N, C]; a clip without motion gets a uniform guess."""
+        guess = np.full(classes, 1 / classes, np.float32)
+        return np.stack([self.scores.get(clip.name, guess) for clip in clips])
+
 
 class FoldFeatures:
     """A fold's clips, as far as the streams could read them, and their features.
@@ -55,6 +61,16 @@ class FoldFeatures:
         self.motion_keys, self.appearance_keys = extraction.motion.keys, extraction.appearance.keys
         self.store = MotionStore(session.cache, self.motion_keys, session.experiment.motion)
         self.network_digest: str | None = None  # of the motion network, once it is trained or loaded
+
+    @cached_property
+    def training_store(self) -> MotionStore:
+        """Motion of the encodings that training draws from and validates on; reads them."""
+        session = self.session
+        if not session.experiment.data.train_recipes:
+            return self.store
+        return MotionStore(
+            session.cache, self.motion_keys, session.experiment.motion, encodings=session.encodings
+        )
 
     @property
     def seed(self) -> int:
@@ -72,11 +88,13 @@ class FoldFeatures:
 
     def fingerprint(self, *settings: Any) -> str:
         """Digest of settings, labels and the motion of all train and validation clips."""
-        rows = [
+        rows: list[list[Any]] = [
             [part, clip.name, clip.label, self.motion_keys.get(clip.name)]
             for part in ("train", "val")
             for clip in getattr(self.fold, part)
         ]
+        for row in rows if self.session.experiment.data.train_recipes else ():
+            row.append([key for _, key in self.session.encodings.get(str(row[1]), ())])
         return cache_key("trained", "", {"settings": settings, "labels": self.labels, "clips": rows})
 
     def source_digests(self, sources: Sequence[Source]) -> dict[Source, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,9 +26,11 @@ from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
 from ..storage.cache import FeatureCache
+from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
 from .dataset import data_root, load_dataset
 from .encoder import ExperimentEncoder
+from .encodings import read_encodings
 from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile, load_features
 from .fingerprint import run_fingerprint
@@ -45,6 +48,9 @@ class Session:
     Args:
         experiment: the configuration.
         reporter: told what happens.
+
+    Attributes:
+        trained: whether its run folder was written in this process; a finished run is only read.
     """
 
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
@@ -52,6 +58,7 @@ class Session:
         self.reporter: Reporter = reporter or Silent()
         self.cache = FeatureCache(experiment.cache.dir)
         self.workers = default_workers(experiment.run.workers)
+        self.trained = False
 
     @cached_property
     def device(self) -> torch.device:
@@ -247,9 +254,25 @@ class Session:
         return Extraction(ExtractReport("motion", keys=keys), ExtractReport("clip", keys=keys))
 
     @cached_property
+    def encodings(self) -> dict[str, list[tuple[Clip, str]]]:
+        """Encodings of the training and validation clips of all folds to train on; reads their motion.
+
+        Raises:
+            MoclipError: they can't be used.
+        """
+        clips = {clip.name: clip for fold in self.folds for clip in (*fold.train, *fold.val)}
+        return read_encodings(
+            self.saved_experiment.data, list(clips.values()), self.extractor, self.workers, self.reporter
+        )
+
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of all that decides the results of a run."""
-        return run_fingerprint(self.saved_experiment, self.folds, self.extraction)
+        digest = run_fingerprint(self.saved_experiment, self.folds, self.extraction)
+        if not self.experiment.data.train_recipes:
+            return digest
+        keys = {name: [key for _, key in others] for name, others in self.encodings.items()}
+        return digest_bytes([digest.encode(), json.dumps(keys, sort_keys=True).encode()])
 
     @cached_property
     def run_folder(self) -> RunFolder:

@@ -10,6 +10,7 @@ BatchNorm on the input, one vector field per segment, average over segments.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,12 @@ from .settings import MotionSettings
 __all__ = ["MotionNet", "build_motion_net", "create_motion_net", "list_motion_nets"]
 
 _DEFAULT: Final = MotionSettings()
+_MIN_BFLOAT16_SIDE: Final = 16
+"""On smaller grids maps shrink to one cell, of which oneDNN's bfloat16 convolutions with stride return garbage."""
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    return torch.autocast(device.type, enabled=False) if device.type == "cpu" else nullcontext()
 
 
 class TemporalMix(nn.Module):
@@ -66,7 +73,8 @@ class MotionNet(nn.Module):
         """[B, T, L, 2, H, W] in pixels per frame -> a feature per segment, [B, T, feature_dim]."""
         batch, segments, frames, channels, height, width = motion.shape
         flat = motion.reshape(batch * segments, frames * channels, height, width)
-        mixed: Tensor = self.mix(self.encoder(flat).reshape(batch, segments, -1))
+        with _full_precision(motion.device) if min(height, width) < _MIN_BFLOAT16_SIDE else nullcontext():
+            mixed: Tensor = self.mix(self.encoder(flat).reshape(batch, segments, -1))
         return mixed
 
     def features(self, motion: Tensor) -> Tensor:

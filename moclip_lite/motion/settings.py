@@ -64,7 +64,10 @@ class MotionSpec(Settings):
     def key_settings(self) -> Mapping[str, Any]:
         """What goes into the cache key."""
         backends = mv_tools.available_backends() if self.backend == "auto" else [self.backend]
-        return self.reading() | {"backend": backends}
+        settings = self.reading() | {"backend": backends}
+        if self.stride == 1:
+            del settings["stride"]  # so that entries of versions without strides stay valid
+        return settings
 
 
 def _read_pretrained(value: Any) -> Any:
@@ -91,7 +94,7 @@ class MotionSettings(MotionSpec):
         description="true: efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
     )
     pretrain_epochs: int = Field(0, ge=0, description="of masked motion, on the training clips; 0 for none")
-    train_segments: int = Field(4, ge=1, description="windows drawn per clip and step in training")
+    train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,13 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
 
-from ..appearance.frames import energy_of, file_energy, read_frames
+from ..appearance.frames import ClipFrames, energy_of, file_energy, read_frames
 from ..appearance.pooling import FrameFacts
 from ..appearance.settings import AppearanceSettings
 from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
 
-__all__ = ["Reading", "read_file"]
+__all__ = ["FileReader", "Reading", "read_file"]
 
 _TRANSCODED: Final = "the codec has no motion vectors: re-encoded to H.264 to measure them"
 
@@ -42,16 +43,8 @@ class Reading:
     facts: FrameFacts | None = None
 
 
-def read_file(
-    path: Path,
-    motion: MotionSpec | None,
-    appearance: AppearanceSettings | None,
-    spec: MotionSpec | None = None,
-) -> Reading:
-    """Read a file's sampled motion and the frames that CLIP sees.
-
-    The packets are scanned once for both. Pictures are decoded on a second thread meanwhile; the
-    result does not depend on that.
+class FileReader:
+    """Motion and frames of one file, each read when asked for; the packets are scanned once for both.
 
     Args:
         path: the file.
@@ -63,35 +56,83 @@ def read_file(
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    if appearance is not None and appearance.needs_motion:
-        return _by_motion(path, motion, appearance, motion or spec or MotionSpec())
-    if motion is None:
-        if appearance is None:
-            return Reading(None, None)
-        frames = RgbDecoder(path)
-        read = read_frames(frames, appearance)
-        return Reading(None, read.pictures, tuple(frames.notes), read.facts)
-    decoder = MotionDecoder(path, backend=motion.backend, on_damage="skip")
-    with ThreadPoolExecutor(1) as pool:
-        pictures = None if appearance is None else pool.submit(read_frames, decoder, appearance)
-        clip, notes = _motion(decoder, path, motion)
-        if pictures is None:
+
+    def __init__(
+        self,
+        path: Path,
+        motion: MotionSpec | None,
+        appearance: AppearanceSettings | None,
+        spec: MotionSpec | None = None,
+    ) -> None:
+        self.path, self._spec, self._appearance = path, motion, appearance
+        self._by_motion = appearance is not None and appearance.needs_motion
+        self._frame_spec = motion or spec or MotionSpec()
+        self._decoder: MotionDecoder | RgbDecoder | None = None
+        if motion is not None or self._by_motion:
+            self._decoder = MotionDecoder(path, backend=self._frame_spec.backend, on_damage="skip")
+        elif appearance is not None:
+            self._decoder = RgbDecoder(path)
+        elif not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file")
+
+    @cached_property
+    def _clip(self) -> tuple[MotionClip, tuple[str, ...]]:
+        """The motion that was requested, with notes on the file."""
+        assert isinstance(self._decoder, MotionDecoder)
+        assert self._spec is not None
+        return _motion(self._decoder, self.path, self._spec)
+
+    def motion(self) -> Reading:
+        """The motion alone, with notes on the file."""
+        if self._spec is not None:
+            clip, notes = self._clip
             return Reading(clip, None, notes)
-        return Reading(clip, pictures.result().pictures, notes, pictures.result().facts)
+        return Reading(None, None, () if self._decoder is None else tuple(self._decoder.notes))
+
+    def frames(self) -> ClipFrames | None:
+        """The frames; None if they were not requested.
+
+        Where motion chooses them it is read first; as in extraction there is none if the codec has no vectors.
+        """
+        if self._appearance is None or self._decoder is None:
+            return None
+        energy = None
+        if self._by_motion and isinstance(self._decoder, MotionDecoder):
+            if self._spec is None:
+                energy = file_energy(self._decoder, self._frame_spec)
+            elif _TRANSCODED not in self._clip[1]:
+                energy = energy_of(self._clip[0], self._spec)
+        return read_frames(self._decoder, self._appearance, energy=energy)
+
+    def both(self) -> Reading:
+        """Motion and frames, on two threads if they can be; the result does not depend on that."""
+        if self._spec is None or self._appearance is None or self._by_motion:
+            return _joined(self.motion(), self.frames())
+        with ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(self.frames)
+            return _joined(self.motion(), pending.result())
 
 
-def _by_motion(
-    path: Path, motion: MotionSpec | None, appearance: AppearanceSettings, spec: MotionSpec
+def _joined(motion: Reading, frames: ClipFrames | None) -> Reading:
+    if frames is None:
+        return motion
+    notes = (*motion.notes, *frames.notes)
+    return replace(motion, pictures=frames.pictures, facts=frames.facts, notes=notes)
+
+
+def read_file(
+    path: Path,
+    motion: MotionSpec | None,
+    appearance: AppearanceSettings | None,
+    spec: MotionSpec | None = None,
 ) -> Reading:
-    """Motion first, then the frames that it chooses, as in extraction: none where the codec has no vectors."""
-    decoder = MotionDecoder(path, backend=spec.backend, on_damage="skip")
-    if motion is None:
-        read = read_frames(decoder, appearance, energy=file_energy(decoder, spec))
-        return Reading(None, read.pictures, (*decoder.notes, *read.notes), read.facts)
-    clip, notes = _motion(decoder, path, motion)
-    energy = energy_of(clip, motion) if _TRANSCODED not in notes else None
-    read = read_frames(decoder, appearance, energy=energy)
-    return Reading(clip, read.pictures, (*notes, *read.notes), read.facts)
+    """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        mv_tools.MotionError: it can't be read.
+    """
+    return FileReader(path, motion, appearance, spec).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:

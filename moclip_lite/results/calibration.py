@@ -21,7 +21,7 @@ from ..storage.files import read_json, write_json
 __all__ = ["Calibration", "StreamCalibration", "fit_stream", "read_calibration", "still_energy", "temper"]
 
 _RECALL: Final = 0.95  # share of the right answers on validation clips that stay above the threshold
-_MAX_THRESHOLD: Final = 0.8  # windows at the ends of an action are less sure than whole clips
+_MAX_THRESHOLD: Final = 0.4  # the windows at the ends of an action lie partly beside it
 _TEMPERATURES: Final = np.geomspace(0.25, 16.0, 97)
 _STILL_SHARE: Final = 0.5  # of the motion of the stillest validation clips
 _TINY: Final = 1e-9
@@ -41,7 +41,7 @@ class StreamCalibration:
     """
 
     temperature: float = 1.0
-    threshold: float = 0.5
+    threshold: float = 0.4
     clips: int = 0
     accuracy: float | None = None
 
@@ -61,7 +61,7 @@ class Calibration:
     streams: Mapping[str, StreamCalibration] = field(default_factory=dict)
 
     def of(self, stream: str) -> StreamCalibration:
-        """A stream's calibration; where there is none, temperature 1 and a threshold of one half."""
+        """A stream's calibration; where there is none, temperature 1 and a threshold of 0.4."""
         return self.streams.get(stream, StreamCalibration())
 
     def write(self, path: Path) -> None:
@@ -114,7 +114,7 @@ def fit_stream(scores: Scores, targets: npt.NDArray[np.int64]) -> StreamCalibrat
 
     The temperature has the least cross-entropy with Platt's targets (1999): a clip's own class counts
     (n + 1) / (n + 2), so that a stream without errors does not become infinitely sure. 95 % of the right
-    answers reach the threshold, which is at most 0.8.
+    answers reach the threshold, which is at most 0.4.
 
     Args:
         scores: class probabilities [N, C], N at least 1.
@@ -128,7 +128,7 @@ def fit_stream(scores: Scores, targets: npt.NDArray[np.int64]) -> StreamCalibrat
     temperature = float(_TEMPERATURES[int(np.argmin(losses))])
     sure = temper(scores, temperature)
     right = sure.argmax(axis=1) == targets
-    reached = np.quantile(sure.max(axis=1)[right], 1 - _RECALL) if right.any() else _MAX_THRESHOLD
+    reached = np.quantile(sure.max(axis=1)[right], 1 - _RECALL) if right.any() else 1.0
     threshold = min(float(reached), _MAX_THRESHOLD)
     return StreamCalibration(temperature, threshold, count, 100 * float(right.mean()))
 

@@ -13,7 +13,7 @@ from mv_tools import ArgumentError, MalformedStream, MotionFrame
 from mv_tools.display import Display, Region
 
 from ..motion.read import PictureGeometry, motion_energy
-from ..sampling import segment_windows
+from ..sampling import frame_positions, segment_windows
 from .buffer import MotionBuffer, PictureBuffer
 from .model import WindowModel, WindowScore, stream_scores
 
@@ -115,9 +115,9 @@ class WindowScorer:
     :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window and
     a stride.
 
-    A window takes, for each of the ``clip.frames`` equal parts of its length, the added picture nearest to the
-    part's midpoint: keyframes will do. Add pictures before the motion frame that ends their window. A window
-    without any is scored by motion alone, as :meth:`moclip_lite.Classifier.explain` does.
+    A window takes ``clip.frames`` of the added pictures, evenly spaced, as a clip does with
+    ``clip.positions=keyframes``: add the keyframes. Add them before the motion frame that ends their window. A
+    window without any is scored by motion alone.
 
     Where time goes back, or forward by more than a window (a reconnected camera), open windows are dropped
     but for a last one on the pictures so far, and windows begin anew.
@@ -211,8 +211,8 @@ class WindowScorer:
     def add_picture(self, seconds: float, picture: npt.NDArray[np.uint8]) -> None:
         """Add a decoded picture for the appearance encoder, in the order of time.
 
-        One that follows the last within half a part of the window (see the class) is ignored, so that no more
-        than about 2 x ``clip.frames`` pictures of a window are encoded, however many are added.
+        One that follows the last within 1 / (2 x ``clip.frames``) of a window is ignored, so that few more
+        pictures are encoded than windows take, however many are added.
 
         Args:
             seconds: when it is shown, on the clock of :meth:`push`.
@@ -258,20 +258,19 @@ class WindowScorer:
         moving = [self._numbers[i] for i in range(first, stop) if not self._keyframes[i]]
         motion = None
         if moving:
-            places = segment_windows(len(moving), self._spec.segments, self._spec.frames)
+            places = segment_windows(len(moving), self._spec.segments, self._spec.frames, self._spec.stride)
             motion = np.array(moving, np.int64)[places]
-        return self._buffers.score(Window(start, end, motion, self._nearest_pictures(start, end)))
+        return self._buffers.score(Window(start, end, motion, self._pictures_of(start, end)))
 
-    def _nearest_pictures(self, start: float, end: float) -> tuple[int, ...]:
-        """Numbers of the added pictures nearest to the midpoints of equal parts of a window."""
+    def _pictures_of(self, start: float, end: float) -> tuple[int, ...]:
+        """Numbers of the added pictures that a window takes: evenly spaced ones, as of a clip's keyframes."""
         first = bisect_left(self._shown, start - _TOLERANCE)
         stop = bisect_left(self._shown, end - _TOLERANCE)
         if first == stop:
             return ()
-        times = np.array(self._shown[first:stop])
-        midpoints = start + (np.arange(self._frames) + 0.5) * (end - start) / self._frames
-        chosen = np.abs(times[None] - midpoints[:, None]).argmin(axis=1)
-        return tuple(self._shown_numbers[first + i] for i in chosen.tolist())
+        return tuple(
+            self._shown_numbers[first + i] for i in frame_positions(stop - first, self._frames).tolist()
+        )
 
     def _forget(self, before: float) -> None:
         """Drop pictures shown before a time."""

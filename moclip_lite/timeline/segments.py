@@ -2,8 +2,9 @@
 
 Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows that
 cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path through
-"none" and the classes with the largest sum of log probabilities, where each change of label costs a penalty (the
-Viterbi algorithm with a Potts model). "none" has the probability of the threshold in every bin.
+"none" and the classes with the largest sum of evidence, where each change of label costs a penalty (the Viterbi
+algorithm with a Potts model). Segments shorter than half a window are then given up. The evidence for a class is the logarithm of its odds over the odds of the threshold,
+so that a class at the threshold is as good as "none", whose evidence is 0.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from ..streams import Stream
 from .model import WindowScore
 from .timeline import NONE, Segment, TimelineWindow
 
-__all__ = ["SWITCH_PENALTY", "best_path", "join_windows", "timeline_window"]
+__all__ = ["SHORTEST", "SWITCH_PENALTY", "best_path", "join_windows", "timeline_window"]
 
-SWITCH_PENALTY: Final = 2.0
-"""Cost of a change of label, in nats: a label that holds for a single bin must be exp(4) times as probable."""
+SWITCH_PENALTY: Final = 0.5
+"""Cost of a change of label, in nats of the odds."""
+
+SHORTEST: Final = 0.5
+"""Least length of a segment as a share of the windows': shorter ones are the ends of two others."""
 
 _SAME_TIME: Final = 1e-3  # seconds
-_FLOOR: Final = 1e-3  # least probability in a bin: one bin alone can't rule a label out
+_FLOOR: Final = 1e-3  # least distance of probabilities from 0 and 1: one bin alone decides nothing
 
 Times = npt.NDArray[np.float64]
 
@@ -57,6 +61,7 @@ def join_windows(
     *,
     threshold: float | None = None,
     penalty: float = SWITCH_PENALTY,
+    shortest: float | None = None,
 ) -> list[Segment]:
     """Segments from the scores of windows, which may have gaps between them.
 
@@ -66,10 +71,14 @@ def join_windows(
         calibration: of the run.
         threshold: in place of the calibration's.
         penalty: of a change of label, see :data:`SWITCH_PENALTY`.
+        shortest: seconds; a shorter segment is given up, and its time goes to what is next best there. By default
+            half of the median window.
     """
     if not scores:
         return []
     bins = _Bins(scores)
+    if shortest is None:
+        shortest = SHORTEST * float(np.median([score.end - score.start for score in scores]))
     limits, answers = bins.sums(1), bins.sums(len(labels))
     streams = {name: bins.sums(len(labels)) for name in sorted({n for score in scores for n in score.scores})}
     fallback = calibration.of(next(iter(streams), "")).threshold
@@ -82,11 +91,37 @@ def join_windows(
         if score.answer is not None and score.stream is not None and not is_still(score, calibration):
             answer = temper(score.answer, calibration.of(score.stream).temperature)
         answers.add(score, answer)
-    emissions = np.log(np.maximum(np.concatenate([limits.mean(), answers.mean()], axis=1), _FLOOR))
-    emissions[limits.weights == 0, 1:] = 2 * np.log(_FLOOR)  # no window there
-    path = best_path(emissions, penalty)
+    evidence = _log_odds(answers.mean()) - _log_odds(limits.mean())
+    evidence[limits.weights == 0] = _log_odds(np.zeros(1))  # no window there
+    evidence = np.concatenate([np.zeros((len(evidence), 1)), evidence], axis=1)
+    path = _without_short(evidence, bins.edges, penalty, shortest)
     means = {name: sums.mean() for name, sums in streams.items()}
     return _segments(path, bins.edges, answers.mean(), means, labels)
+
+
+def _without_short(
+    evidence: npt.NDArray[np.float64], edges: Times, penalty: float, shortest: float
+) -> npt.NDArray[np.int64]:
+    """The best path without segments shorter than `shortest` seconds: their labels are ruled out there, and the
+    path is chosen again."""
+    evidence = evidence.copy()
+    while True:
+        path = best_path(evidence, penalty)
+        bounds = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+        short = [
+            (first, stop)
+            for first, stop in itertools.pairwise(bounds)
+            if path[first] and edges[stop] - edges[first] < shortest - _SAME_TIME
+        ]
+        if not short:
+            return path
+        for first, stop in short:
+            evidence[first:stop, path[first]] = -np.inf
+
+
+def _log_odds(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    limited = probability.clip(_FLOOR, 1 - _FLOOR)
+    return np.asarray(np.log(limited / (1 - limited)))
 
 
 class _Bins:
@@ -145,27 +180,27 @@ def _segments(
     return segments
 
 
-def best_path(emissions: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.int64]:
-    """The states with the largest sum of emissions minus `penalty` for each change of state.
+def best_path(evidence: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.int64]:
+    """The states with the largest sum of evidence minus `penalty` for each change of state.
 
     Args:
-        emissions: [steps, states].
+        evidence: [steps, states].
         penalty: 0 or more.
 
     Returns:
         int64 [steps].
     """
-    steps, states = emissions.shape
+    steps, states = evidence.shape
     best = np.empty((steps, states))
     came_from = np.zeros((steps, states), np.int64)
-    best[0] = emissions[0]
+    best[0] = evidence[0]
     same = np.arange(states)
     for step in range(1, steps):
         before = best[step - 1]
         other = int(before.argmax())
         changes = before[other] - penalty > before
         came_from[step] = np.where(changes, other, same)
-        best[step] = emissions[step] + np.where(changes, before[other] - penalty, before)
+        best[step] = evidence[step] + np.where(changes, before[other] - penalty, before)
     path = np.empty(steps, np.int64)
     path[-1] = best[-1].argmax()
     for step in range(steps - 1, 0, -1):

@@ -28,7 +28,7 @@ from .scorer import STRIDE, Window, WindowBuffers
 from .segments import SWITCH_PENALTY, join_windows, timeline_window
 from .timeline import Timeline
 
-__all__ = ["TimelineOptions", "TimelineProgress", "make_timeline", "score_windows"]
+__all__ = ["OpenFile", "TimelineOptions", "TimelineProgress", "make_timeline", "score_windows", "silent"]
 
 TimelineProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with (stage, windows done, windows to do), such as ``Reporter.progress``."""
@@ -114,7 +114,7 @@ def make_timeline(
     notes: list[str] = []
     if calibration is None and options.threshold is None:
         notes.append(
-            "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.5 on; "
+            "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.4 on; "
             "choose with --threshold"
         )
     if model.experiment.clip.needs_motion:
@@ -123,7 +123,7 @@ def make_timeline(
             "motion is for whole clips"
         )
     with ExitStack() as opened:
-        file = _OpenFile.open(model, path, opened)
+        file = OpenFile.open(model, path, opened)
         duration, origin = float(file.pictures.edges[-1]), file.origin
         scores = list(score_windows(model, file, window, stride, progress))
     notes += file.notes()
@@ -131,7 +131,9 @@ def make_timeline(
     scores = [_shifted(score, origin) for score in scores]
     segments = join_windows(scores, model.labels, known, threshold=options.threshold, penalty=options.penalty)
     limits = [known.of(score.stream).threshold for score in scores if score.stream is not None]
-    threshold = options.threshold if options.threshold is not None else (limits or [0.5])[0]
+    threshold = (
+        options.threshold if options.threshold is not None else (limits or [known.of("").threshold])[0]
+    )
     return Timeline(
         str(path),
         duration,
@@ -148,7 +150,7 @@ def make_timeline(
 
 
 @dataclass
-class _OpenFile:
+class OpenFile:
     """A file whose packets were scanned.
 
     Attributes:
@@ -167,7 +169,7 @@ class _OpenFile:
     lost_pictures: int = 0
 
     @classmethod
-    def open(cls, model: WindowModel, path: Path, opened: ExitStack) -> _OpenFile:
+    def open(cls, model: WindowModel, path: Path, opened: ExitStack) -> OpenFile:
         """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as `opened`."""
         motion, remark = None, ""
         if model.motion is None:
@@ -242,7 +244,7 @@ def _origin(path: Path, frames: RgbDecoder) -> float:
 
 
 def score_windows(
-    model: WindowModel, file: _OpenFile, window: float, stride: float, progress: TimelineProgress
+    model: WindowModel, file: OpenFile, window: float, stride: float, progress: TimelineProgress
 ) -> Iterator[WindowScore]:
     """Scores of all windows of a file, in order."""
     spec, clip = model.experiment.motion, model.experiment.clip

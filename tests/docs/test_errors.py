@@ -120,6 +120,8 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "no such folder (data.root)": lambda p: ("run", data(p), "--set", "data.recipe=gop12"),
     "is not a run folder": lambda p: ("evaluate", p),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),
+    "--budget takes": lambda p: ("tune", p, "--budget", "2d"),
+    "--search takes": lambda p: ("tune", p, "--search", "motion.frames=5"),
     "another run is at work": lambda p: ("run", data(p), "--run-dir", p / "run", *sets(MOTION_ONLY)),
     "can't be the run folder": lambda p: ("run", data(p), "--run-dir", written(p / "file", "x")),
     "the cache folder": lambda p: ("cache", "info", "--cache", written(p / "file", "x")),

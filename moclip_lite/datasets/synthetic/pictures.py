@@ -110,17 +110,25 @@ def _view(texture: Image, camera: _Camera, width: int, height: int) -> Image:
 
 
 def render_clip(
-    texture: str, motion: str, frames: int, seed: Sequence[int]
+    texture: str, motion: str, frames: int, seed: Sequence[int], size: tuple[int, int] | None = None
 ) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
     """Draw one clip.
 
-    Speed, size, start, magnification, light, noise, GOP, B pictures and quality vary with the seed.
+    Speed, size, start, magnification, light, noise, GOP, B pictures and quality vary with the seed; a motion of
+    "still" has none.
+
+    Args:
+        texture, motion: what is seen.
+        frames: length.
+        seed: of all random choices.
+        size: (width, height) in place of a random one.
 
     Returns:
         uint8 [frames, H, W, 3] and the x264 options to encode it with.
     """
     rng = np.random.default_rng(list(seed))
-    width, height = ((128, 96), (144, 112), (160, 120))[rng.integers(3)]
+    drawn_size = ((128, 96), (144, 112), (160, 120))[rng.integers(3)]
+    width, height = size or drawn_size
     pattern = _PAINTERS[texture](rng)
     # Pans go left or right on the screen, whatever the texture's tilt.
     x, y = rng.uniform(0, _SIDE, 2).tolist()

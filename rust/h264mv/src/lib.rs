@@ -39,19 +39,16 @@
 #![allow(clippy::needless_range_loop)]
 
 mod entropy;
-mod error;
 mod motion;
 mod refs;
 mod slice_data;
 mod stream;
 mod syntax;
 
-pub use bitstream::Options;
-pub use error::{Error, Result};
+pub use bitstream::{Error, Options, Result};
+
 pub use motion::field::{MotionField, Mv, Stats, NO_POC};
 pub use motion::ref_poc::RefPoc;
-pub use stream::decoder::Decoder;
-pub use stream::index::StreamIndex;
 pub use stream::picture::{Picture, PictureInfo};
 pub use stream::pool::Pool;
 pub use syntax::nal_unit::{is_plausible, nal_unit_type, AvcConfig};
@@ -59,3 +56,8 @@ pub use syntax::pps::Pps;
 pub use syntax::slice_header::{SliceType, Structure};
 pub use syntax::sps::Sps;
 pub use syntax::vui::Vui;
+
+/// Parses the motion of an H.264 stream from its NAL units.
+pub type Decoder = bitstream::Decoder<stream::header_parser::HeaderParser>;
+/// Headers of an H.264 stream; parses chosen pictures.
+pub type StreamIndex = bitstream::StreamIndex<stream::header_parser::HeaderParser>;

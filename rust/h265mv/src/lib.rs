@@ -8,7 +8,6 @@
 #![allow(clippy::needless_range_loop)]
 
 mod entropy;
-mod error;
 mod fill;
 mod motion;
 mod refs;
@@ -17,12 +16,10 @@ mod stream;
 mod syntax;
 
 pub use bitstream::nal::{AnnexB, Framing, LengthPrefixed};
-pub use bitstream::Options;
-pub use error::{Error, Result};
+pub use bitstream::{Error, Options, Result};
+
 pub use motion::field::{Motion, Mv, Stats, NO_POC};
 pub use refs::RefPic;
-pub use stream::decoder::Decoder;
-pub use stream::index::StreamIndex;
 pub use stream::parse::Picture;
 pub use stream::plan::PictureInfo;
 pub use stream::pool::Pool;
@@ -31,3 +28,8 @@ pub use syntax::pps::Pps;
 pub use syntax::slice::SliceType;
 pub use syntax::sps::Sps;
 pub use syntax::vui::Vui;
+
+/// Parses the motion of an HEVC stream from its NAL units.
+pub type Decoder = bitstream::Decoder<stream::header_parser::HeaderParser>;
+/// Headers of an HEVC stream; parses chosen pictures.
+pub type StreamIndex = bitstream::StreamIndex<stream::header_parser::HeaderParser>;

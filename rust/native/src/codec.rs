@@ -1,7 +1,8 @@
 //! The parsers behind one interface.
 
+use bitstream::codec::Recycle;
 use bitstream::nal::{AnnexB, Framing};
-use bitstream::{Malformed, Options};
+use bitstream::{Malformed, Options, Result};
 use pyo3::exceptions::PyValueError;
 use pyo3::PyResult;
 
@@ -29,7 +30,7 @@ impl Codec {
         self,
         declared: Framing,
         extradata: &[u8],
-    ) -> Result<(Framing, Vec<Vec<u8>>), Error> {
+    ) -> Result<(Framing, Vec<Vec<u8>>)> {
         match self {
             Codec::H264 if extradata.first() == Some(&1) => {
                 let record = h264mv::AvcConfig::parse(extradata)?;
@@ -58,59 +59,6 @@ impl Codec {
     }
 }
 
-/// An error of either parser.
-#[derive(Debug, Clone)]
-pub(crate) enum Error {
-    H264(h264mv::Error),
-    Hevc(h265mv::Error),
-}
-
-impl Error {
-    pub fn is_unsupported(&self) -> bool {
-        matches!(
-            self,
-            Error::H264(h264mv::Error::Unsupported { .. })
-                | Error::Hevc(h265mv::Error::Unsupported { .. })
-        )
-    }
-
-    pub fn is_malformed(&self) -> bool {
-        use {h264mv::Error as H264, h265mv::Error as Hevc};
-        matches!(
-            self,
-            Error::H264(H264::Malformed { .. } | H264::LostReference { .. })
-                | Error::Hevc(Hevc::Malformed { .. } | Hevc::LostReference { .. })
-        )
-    }
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Error::H264(error) => error.fmt(f),
-            Error::Hevc(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<h264mv::Error> for Error {
-    fn from(error: h264mv::Error) -> Self {
-        Error::H264(error)
-    }
-}
-
-impl From<h265mv::Error> for Error {
-    fn from(error: h265mv::Error) -> Self {
-        Error::Hevc(error)
-    }
-}
-
-impl From<Malformed> for Error {
-    fn from(error: Malformed) -> Self {
-        Error::H264(error.into())
-    }
-}
-
 /// A parsed picture of either codec, with the arrays to reuse.
 #[derive(Debug)]
 pub(crate) enum Picture {
@@ -122,11 +70,8 @@ impl Drop for Picture {
     /// Returns the arrays for reuse.
     fn drop(&mut self) {
         match self {
-            Picture::H264(picture, pool) => {
-                let (motion, ref_poc) = (&mut picture.motion, &mut picture.ref_poc);
-                pool.recycle(std::mem::take(motion), std::mem::take(ref_poc));
-            }
-            Picture::Hevc(picture, pool) => pool.recycle(std::mem::take(&mut picture.motion)),
+            Picture::H264(picture, pool) => pool.recycle(picture),
+            Picture::Hevc(picture, pool) => pool.recycle(picture),
         }
     }
 }
@@ -171,7 +116,7 @@ impl Decoder {
                     .collect()
             }
             Decoder::Hevc(decoder) => {
-                let pool = decoder.pool().clone();
+                let pool = decoder.pool();
                 std::iter::from_fn(|| decoder.next_picture())
                     .map(|p| Picture::Hevc(p, pool.clone()))
                     .collect()
@@ -205,7 +150,7 @@ impl StreamIndex {
         }
     }
 
-    pub fn from_log(codec: Codec, log: &[u8]) -> Result<Self, Error> {
+    pub fn from_log(codec: Codec, log: &[u8]) -> Result<Self> {
         Ok(match codec {
             Codec::H264 => StreamIndex::H264(h264mv::StreamIndex::from_log(log)?),
             Codec::Hevc => StreamIndex::Hevc(h265mv::StreamIndex::from_log(log)?),
@@ -227,13 +172,13 @@ impl StreamIndex {
     pub fn skipped_leading(&self) -> Vec<u64> {
         match self {
             StreamIndex::H264(_) => Vec::new(),
-            StreamIndex::Hevc(index) => index.skipped_rasl().to_vec(),
+            StreamIndex::Hevc(index) => index.headers().skipped_rasl().to_vec(),
         }
     }
 
     /// Whether layers above the base layer are left out.
     pub fn has_layers(&self) -> bool {
-        matches!(self, StreamIndex::Hevc(index) if index.has_layers())
+        matches!(self, StreamIndex::Hevc(index) if index.headers().has_layers())
     }
 
     pub fn poc_interval(&self) -> i64 {
@@ -261,7 +206,7 @@ impl StreamIndex {
         positions: &[usize],
         options: &Options,
         units: impl Fn(u64, u32) -> Option<&'a [u8]>,
-    ) -> Result<Vec<Picture>, Error> {
+    ) -> Result<Vec<Picture>> {
         Ok(match self {
             StreamIndex::H264(index) => {
                 let pool = h264mv::Pool::default();
@@ -281,14 +226,14 @@ impl StreamIndex {
 
 /// A consumer of NAL units.
 pub(crate) trait Sink {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> Result<(), Error>;
+    fn unit(&mut self, nal: &[u8], sample: u64) -> Result<()>;
     /// Called for a sample with broken framing.
     fn broken_sample(&mut self, sample: u64, error: Malformed);
     fn end_of_access_unit(&mut self);
 }
 
 impl Sink for Decoder {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> Result<(), Error> {
+    fn unit(&mut self, nal: &[u8], sample: u64) -> Result<()> {
         match self {
             Decoder::H264(decoder) => decoder.push(nal, sample)?,
             Decoder::Hevc(decoder) => decoder.push(nal, sample)?,
@@ -307,7 +252,7 @@ impl Sink for Decoder {
 }
 
 impl Sink for StreamIndex {
-    fn unit(&mut self, nal: &[u8], sample: u64) -> Result<(), Error> {
+    fn unit(&mut self, nal: &[u8], sample: u64) -> Result<()> {
         match self {
             StreamIndex::H264(index) => index.push(nal, sample)?,
             StreamIndex::Hevc(index) => index.push(nal, sample)?,

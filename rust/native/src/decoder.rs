@@ -1,10 +1,10 @@
 //! Streaming: samples in, pictures out, in decoding order.
 
 use bitstream::nal::Framing;
-use bitstream::Options;
+use bitstream::{Error, Options, Result};
 use pyo3::prelude::*;
 
-use crate::codec::{self, Codec, Error};
+use crate::codec::{self, Codec};
 use crate::framing::{feed, feed_units, framing};
 use crate::picture::Picture;
 use crate::to_python;
@@ -102,7 +102,7 @@ impl Decoder {
 }
 
 impl Decoder {
-    fn feed(&mut self, sample: &[u8], number: u64) -> Result<(), Error> {
+    fn feed(&mut self, sample: &[u8], number: u64) -> Result<()> {
         let error = feed(&mut self.inner, self.stream, sample, number)?;
         self.first_error = self.first_error.take().or_else(|| error.clone());
         self.error = self.error.take().or(error);

@@ -1,10 +1,11 @@
 //! Framing of NAL units, and the loop over the units of a sample.
 
 use bitstream::nal::Framing;
+use bitstream::{Error, Result};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::codec::{Codec, Error, Sink};
+use crate::codec::{Codec, Sink};
 
 /// Framing for a `length_size` from Python: 0 for Annex B, else 1 to 4.
 pub(crate) fn framing(length_size: usize) -> PyResult<Framing> {
@@ -24,7 +25,7 @@ pub(crate) fn feed(
     (codec, framing): (Codec, Framing),
     sample: &[u8],
     number: u64,
-) -> Result<Option<Error>, Error> {
+) -> Result<Option<Error>> {
     let mut first = None;
     for unit in codec.framing_of(framing, sample).units(sample) {
         let pushed = match unit {
@@ -42,7 +43,7 @@ pub(crate) fn feed(
 
 /// Pushes the units before the first sample; damaged ones may be sent again in samples. Returns as
 /// [`feed`].
-pub(crate) fn feed_units(sink: &mut impl Sink, units: &[Vec<u8>]) -> Result<Option<Error>, Error> {
+pub(crate) fn feed_units(sink: &mut impl Sink, units: &[Vec<u8>]) -> Result<Option<Error>> {
     let mut first = None;
     for unit in units {
         keep_first(sink.unit(unit, u64::MAX), &mut first)?;
@@ -51,9 +52,9 @@ pub(crate) fn feed_units(sink: &mut impl Sink, units: &[Vec<u8>]) -> Result<Opti
 }
 
 /// Stores the first error, or fails with one that ends the stream.
-fn keep_first(pushed: Result<(), Error>, first: &mut Option<Error>) -> Result<(), Error> {
+fn keep_first(pushed: Result<()>, first: &mut Option<Error>) -> Result<()> {
     match pushed {
-        Err(error) if error.is_unsupported() => Err(error),
+        Err(error @ Error::Unsupported { .. }) => Err(error),
         Err(error) => {
             first.get_or_insert(error);
             Ok(())

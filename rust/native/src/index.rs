@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use bitstream::nal::Framing;
-use bitstream::Options;
+use bitstream::{Error, Options};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::codec::{self, Codec, Error};
+use crate::codec::{self, Codec};
 use crate::framing::{feed, feed_units, framing};
 use crate::picture::{Picture, PictureInfo};
 use crate::to_python;

@@ -7,6 +7,7 @@ mod framing;
 mod index;
 mod picture;
 
+use bitstream::Error;
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -37,14 +38,12 @@ create_exception!(
 );
 
 /// The Python exception of an error.
-pub(crate) fn to_python(error: codec::Error) -> PyErr {
+pub(crate) fn to_python(error: Error) -> PyErr {
     let text = error.to_string();
-    if error.is_malformed() {
-        MalformedError::new_err(text)
-    } else if error.is_unsupported() {
-        UnsupportedError::new_err(text)
-    } else {
-        LimitError::new_err(text)
+    match error {
+        Error::Malformed { .. } | Error::LostReference { .. } => MalformedError::new_err(text),
+        Error::Unsupported { .. } => UnsupportedError::new_err(text),
+        _ => LimitError::new_err(text),
     }
 }
 

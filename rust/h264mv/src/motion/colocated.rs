@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use crate::motion::field::{MotionField, Mv};
 use crate::refs::ref_pic::RefPic;
 use crate::syntax::slice_header::Structure;
+use bitstream::{Error, Result};
 
 /// Motion of a frame: one coded frame, or up to two coded fields.
 #[derive(Debug, Clone, Default)]

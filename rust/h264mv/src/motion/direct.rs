@@ -1,10 +1,10 @@
 //! Direct prediction of B macroblocks (clause 8.4.1.2).
 
-use crate::error::Result;
 use crate::motion::colocated::VertMvScale;
 use crate::motion::context::MbContext;
 use crate::motion::field::Mv;
 use crate::motion::predict::median;
+use bitstream::Result;
 
 /// MinPositive (equation 8-184).
 fn min_positive(a: i32, b: i32) -> i32 {

@@ -3,12 +3,12 @@
 use bitstream::Malformed;
 
 use crate::entropy::EntropyDecoder;
-use crate::error::Result;
 use crate::motion::context::MbContext;
 use crate::motion::field::Mv;
 use crate::motion::macroblock_info::flag;
 use crate::motion::predict::Shape;
 use crate::syntax::slice_header::SliceType;
+use bitstream::Result;
 
 /// Prediction lists (bit 0 list 0, bit 1 list 1) and shape (0 8x8, 1 8x4, 2 4x8, 3 4x4) of B
 /// sub-macroblock types 1 to 12 (table 7-18).

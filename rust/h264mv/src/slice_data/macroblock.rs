@@ -3,10 +3,10 @@
 use bitstream::Malformed;
 
 use crate::entropy::EntropyDecoder;
-use crate::error::Result;
 use crate::motion::context::MbContext;
 use crate::motion::macroblock_info::{flag, MbHead, SKIPPED};
 use crate::syntax::slice_header::SliceType;
+use bitstream::Result;
 
 impl MbContext<'_> {
     /// Parses the current macroblock, which is not skipped.

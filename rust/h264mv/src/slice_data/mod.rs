@@ -10,8 +10,8 @@ mod macroblock;
 mod mvd;
 mod walk;
 
-use crate::error::Result;
 use crate::motion::context::MbContext;
+use bitstream::Result;
 
 /// Parses the slice data of `rbsp` and writes the motion of its macroblocks.
 pub(crate) fn parse(

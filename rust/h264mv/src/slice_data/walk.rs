@@ -1,10 +1,10 @@
 //! Order of macroblocks in slice_data(): skip runs and field pairs (clause 7.3.4).
 
 use crate::entropy::{CabacDecoder, CavlcDecoder, EntropyDecoder};
-use crate::error::{Error, Result};
 use crate::motion::context::MbContext;
 use crate::motion::macroblock_info::SKIPPED;
 use crate::syntax::slice_header::SliceType;
+use bitstream::{Error, Result};
 
 /// Ends a macroblock: records its slice, or fails if bits beyond the end were read.
 fn end_macroblock(cx: &mut MbContext, overrun: bool) -> Result<()> {
@@ -17,7 +17,7 @@ fn end_macroblock(cx: &mut MbContext, overrun: bool) -> Result<()> {
 
 /// Adds the address of the current macroblock to an error.
 fn locate<T>(result: Result<T>, cx: &MbContext) -> Result<T> {
-    result.map_err(|e| e.in_macroblock(cx.mb as u32))
+    result.map_err(|e| e.in_block("macroblock", cx.mb as u32))
 }
 
 /// Parses CABAC slice data of a picture without MBAFF.
@@ -40,7 +40,9 @@ pub(crate) fn cabac(cx: &mut MbContext, rbsp: &[u8]) -> Result<()> {
                 return Ok(());
             }
             if cx.mb + 1 >= cx.end {
-                return Err(Error::malformed("end_of_slice_flag").in_macroblock(cx.mb as u32));
+                return Err(
+                    Error::malformed("end_of_slice_flag").in_block("macroblock", cx.mb as u32)
+                );
             }
             x += 1;
         }
@@ -58,7 +60,7 @@ pub(crate) fn cavlc(cx: &mut MbContext, rbsp: &[u8]) -> Result<()> {
         if inter {
             let run = entropy.bits.get_ue() as usize;
             if entropy.bits.overrun() || run > cx.end - mb {
-                return Err(Error::malformed("mb_skip_run").in_macroblock(mb as u32));
+                return Err(Error::malformed("mb_skip_run").in_block("macroblock", mb as u32));
             }
             for _ in 0..run {
                 cx.enter(mb % cx.width, mb / cx.width);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
 use crate::refs::dpb::Dpb;
 use crate::refs::lists;
 use crate::refs::state::ReferenceState;
@@ -12,6 +11,7 @@ use crate::stream::recovery::Recovery;
 use crate::syntax::pps::Pps;
 use crate::syntax::slice_header::{SliceHeader, SliceType, Structure};
 use crate::syntax::sps::Sps;
+use bitstream::Error;
 
 /// More slices than any level allows: limits the memory that a damaged stream can request.
 const MAX_SLICES: usize = 1 << 14;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bitstream::codec::{Headers, Pushed};
 use bitstream::nal::unescape;
+use bitstream::{index_log, Error, Result};
 
-use crate::error::{Error, Result};
 use crate::stream::assembler::{PendingSei, PictureAssembler};
 use crate::stream::plan::{PicturePlan, UnitPosition};
+use crate::stream::queue::Queue;
 use crate::syntax::nal_unit::nal_unit_type as unit;
 use crate::syntax::pps::Pps;
 use crate::syntax::sei::Sei;
@@ -18,7 +20,7 @@ const MAX_HEADER_BYTES: usize = 4096;
 
 /// Parses the headers of NAL units into [`PicturePlan`]s, in decoding order.
 #[derive(Debug, Clone)]
-pub(crate) struct HeaderParser {
+pub struct HeaderParser {
     headers_only: bool,
     /// By seq_parameter_set_id.
     sps: Vec<Option<Arc<Sps>>>,
@@ -31,13 +33,19 @@ pub(crate) struct HeaderParser {
     pending_sei: PendingSei,
     /// Position of the last NAL unit.
     position: UnitPosition,
+    /// End, in bits of the RBSP, of the slice header or the SEI messages in the last NAL unit; 0 for
+    /// other units.
     header_bits: usize,
     scratch: Vec<u8>,
 }
 
-impl HeaderParser {
-    /// A parser at the start of a stream; with `headers_only` its plans have no slice data.
-    pub fn new(headers_only: bool) -> Self {
+impl Headers for HeaderParser {
+    type Plan = PicturePlan;
+    type Queue = Queue;
+
+    const DEFAULT_POC_INTERVAL: i64 = 2;
+
+    fn new(headers_only: bool) -> Self {
         HeaderParser {
             headers_only,
             sps: vec![None; 32],
@@ -55,26 +63,45 @@ impl HeaderParser {
         }
     }
 
-    /// End, in bits of the RBSP, of the slice header or the SEI messages in the last NAL unit; 0 for
-    /// other units.
-    pub fn header_bits(&self) -> usize {
-        self.header_bits
+    fn push(&mut self, nal: &[u8], size: usize, sample: u64) -> Pushed<PicturePlan> {
+        match self.unit(nal, size, sample) {
+            Ok(complete) => Pushed {
+                complete,
+                result: Ok(()),
+            },
+            Err(error) => Pushed {
+                complete: None,
+                result: Err(error),
+            },
+        }
     }
 
-    /// Parses a NAL unit; returns the previous picture if this unit completes it.
-    ///
-    /// An error concerns this unit only: the next one can be pushed.
-    pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<Option<PicturePlan>> {
-        self.push_start(nal, nal.len(), sample)
+    /// Ends the access unit: returns its picture and drops its recovery point message.
+    fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
+        self.pending_sei.recovery_frame_cnt = None;
+        self.flush()
     }
 
-    /// As [`Self::push`] for the start `nal` of a unit of `size` bytes, which is enough for headers.
-    pub fn push_start(
-        &mut self,
-        nal: &[u8],
-        size: usize,
-        sample: u64,
-    ) -> Result<Option<PicturePlan>> {
+    fn bytes_to_log(&self, nal: &[u8]) -> usize {
+        match nal.first().map_or(0, |header| header & 31) {
+            unit::SLICE | unit::IDR_SLICE | unit::SEI if self.header_bits > 0 => {
+                index_log::bytes_of_header(self.header_bits)
+            }
+            unit::SLICE | unit::IDR_SLICE => index_log::DAMAGED_SLICE_BYTES,
+            unit::SPS | unit::PPS => nal.len(),
+            unit::SLICE_EXTENSION => 2, // distinguishes layers from views
+            _ => 1,
+        }
+    }
+
+    fn loses_slices(nal: &[u8]) -> bool {
+        let header = nal.first().copied().unwrap_or(0);
+        matches!(header & 31, unit::SLICE..=unit::IDR_SLICE) || header & 0x80 != 0
+    }
+}
+
+impl HeaderParser {
+    fn unit(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<Option<PicturePlan>> {
         self.header_bits = 0;
         let is_same_sample = self.position.sample == sample;
         self.position = UnitPosition {
@@ -121,6 +148,7 @@ impl HeaderParser {
     fn slice_data_partition(&mut self) -> Result<Option<PicturePlan>> {
         if self.is_extended(None) {
             return Err(Error::Unsupported {
+                codec: "H.264",
                 feature: "data partitioning",
             });
         }
@@ -133,6 +161,7 @@ impl HeaderParser {
         }
         if self.is_view(payload, nal_ref_idc) {
             return Err(Error::Unsupported {
+                codec: "H.264",
                 feature: "MVC views beyond the base view",
             });
         }
@@ -264,6 +293,7 @@ impl HeaderParser {
             let possible = sps.allows_slice_groups() && self.assembler.first_sps().is_none();
             return Err(if possible {
                 Error::Unsupported {
+                    codec: "H.264",
                     feature: "flexible macroblock ordering (slice groups)",
                 }
             } else {
@@ -279,14 +309,8 @@ impl HeaderParser {
         }
     }
 
-    /// Ends the access unit: returns its picture and drops its recovery point message.
-    pub fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
-        self.pending_sei.recovery_frame_cnt = None;
-        self.flush()
-    }
-
     /// Ends the current picture.
-    pub fn flush(&mut self) -> Option<PicturePlan> {
+    fn flush(&mut self) -> Option<PicturePlan> {
         self.assembler.flush()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use crate::motion::colocated::{DirectInputs, FrameMotion};
 use crate::motion::context::{MbContext, Scratch, SliceInputs};
 use crate::motion::field::{MotionField, NO_SLICE};
@@ -13,13 +12,14 @@ use crate::stream::picture::Picture;
 use crate::stream::plan::{PicturePlan, SlicePlan};
 use crate::stream::pool::Pool;
 use crate::stream::recovery::Uncertainty;
+use bitstream::{Error, Result};
 
 /// The first x264 build that uses the standard's contexts of coded_block_flag for 8x8 blocks in 4:4:4.
 const FIRST_CONFORMING_X264: u32 = 151;
 
 /// Reusable buffers of a thread that parses pictures.
 #[derive(Debug)]
-pub(crate) struct Workspace {
+pub struct Workspace {
     scratch: Scratch,
     pool: Pool,
 }
@@ -81,7 +81,7 @@ pub(crate) fn parse_picture(
             .unwrap_or_else(&mut record);
     }
     if let Some(address) = clear_missing(&mut motion, lists) {
-        record(Error::malformed("slice_data: missing").in_macroblock(address));
+        record(Error::malformed("slice_data: missing").in_block("macroblock", address));
     }
     if uses_reference(plan, &motion, RefPic::is_missing) {
         let what = "ref_idx_lX: no reference picture";

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
 use crate::motion::field::MotionField;
 use crate::motion::ref_poc::RefPoc;
 use crate::syntax::slice_header::{SliceType, Structure};
 use crate::syntax::sps::Sps;
+use bitstream::Error;
 
 /// Header information of a picture.
 #[derive(Debug, Clone)]

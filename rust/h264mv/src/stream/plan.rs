@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bitstream::codec::Plan;
 use bitstream::nal::unescape;
+use bitstream::{Error, Result};
 
-use crate::error::{Error, Result};
 use crate::refs::ref_pic::RefPic;
 use crate::stream::picture::PictureInfo;
 use crate::stream::recovery::Uncertainty;
@@ -38,18 +39,18 @@ pub(crate) struct SlicePlan {
 /// Headers, slice data and reference lists of a picture. Its motion is a function of them and of the
 /// co-located motion.
 #[derive(Debug, Clone)]
-pub(crate) struct PicturePlan {
-    pub info: PictureInfo,
-    pub slices: Vec<SlicePlan>,
+pub struct PicturePlan {
+    pub(crate) info: PictureInfo,
+    pub(crate) slices: Vec<SlicePlan>,
     /// Frames that later pictures may refer to.
-    pub live: Vec<u32>,
+    pub(crate) live: Vec<u32>,
     /// Pictures were lost since the last IDR picture, or the stream began without one: missing references
     /// are no damage of this picture.
-    pub after_loss: bool,
+    pub(crate) after_loss: bool,
     /// Damage found while headers were parsed.
-    pub error: Option<Error>,
+    pub(crate) error: Option<Error>,
     /// The picture has I slices only and its slice data are not parsed.
-    pub skipped: bool,
+    pub(crate) skipped: bool,
 }
 
 impl SlicePlan {
@@ -68,37 +69,52 @@ impl PicturePlan {
     }
 
     /// Frames whose motion direct modes of this picture read: `RefPicList1[0]` of its B slices.
-    pub fn colocated_frames(&self) -> Vec<u32> {
+    pub(crate) fn colocated_frames(&self) -> Vec<u32> {
         let slices = self.slices.iter();
         let mut frames: Vec<u32> = slices.filter_map(SlicePlan::colocated_frame).collect();
         frames.sort_unstable();
         frames.dedup();
         frames
     }
+}
 
-    /// Whether headers imply that all slices of the picture, lost ones included, are I slices: the
-    /// picture then has no motion, whatever its slice data.
-    pub fn is_intra(&self) -> bool {
+impl Plan for PicturePlan {
+    type Info = PictureInfo;
+
+    fn info(&self) -> &PictureInfo {
+        &self.info
+    }
+
+    fn presentation(&self) -> (u32, i32) {
+        (self.info.period, self.info.order_poc)
+    }
+
+    fn frame(&self) -> u64 {
+        self.info.frame.into()
+    }
+
+    fn colocated(&self) -> Vec<u64> {
+        self.colocated_frames().into_iter().map(u64::from).collect()
+    }
+
+    fn is_intra(&self) -> bool {
         let intra = |s: &SlicePlan| s.header.slice_type == SliceType::I;
         self.error.is_none()
             && self.slices.iter().all(intra)
             && self.slices.iter().any(|s| s.header.all_same_type)
     }
 
-    /// Drops the slice data of a picture of I slices.
-    pub fn skip_slice_data(&mut self) {
+    fn skip_slice_data(&mut self) {
         self.skipped = true;
         self.slices.iter_mut().for_each(|s| s.rbsp = Vec::new());
     }
 
-    /// Samples that contain the picture's slices.
-    pub fn samples(&self) -> impl Iterator<Item = u64> + '_ {
-        self.slices.iter().map(|slice| slice.position.sample)
+    fn samples(&self) -> Vec<u64> {
+        let slices = self.slices.iter();
+        slices.map(|slice| slice.position.sample).collect()
     }
 
-    /// Adds slice data to a plan of headers only. `units` returns a NAL unit by sample and index among
-    /// the NAL units of that sample.
-    pub fn attach<'a>(&mut self, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
+    fn attach<'a>(&mut self, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
         for slice in &mut self.slices {
             let UnitPosition {
                 sample,

@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use bitstream::codec::Recycle;
+
 use crate::motion::field::MotionField;
 use crate::motion::ref_poc::RefPoc;
+use crate::stream::picture::Picture;
 
 /// Maximum number of unused arrays of each kind.
 const MAX_UNUSED: usize = 64;
@@ -53,10 +56,12 @@ impl Pool {
             });
         }
     }
+}
 
-    /// Takes the arrays of a picture back unless something else refers to them.
-    pub fn recycle(&self, motion: Arc<MotionField>, ref_poc: RefPoc) {
-        self.recycle_motion(motion);
+impl Recycle<Picture> for Pool {
+    fn recycle(&self, picture: &mut Picture) {
+        self.recycle_motion(std::mem::take(&mut picture.motion));
+        let ref_poc = std::mem::take(&mut picture.ref_poc);
         self.with(|s| {
             if s.ref_pocs.len() < MAX_UNUSED {
                 s.ref_pocs.push(ref_poc);

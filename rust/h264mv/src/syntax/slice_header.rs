@@ -2,11 +2,11 @@
 
 use bitstream::{BitReader, Malformed};
 
-use crate::error::{Error, Result};
 use crate::syntax::nal_unit::nal_unit_type;
 use crate::syntax::pps::Pps;
 use crate::syntax::ref_pic::{parse_marking, parse_modifications, Marking, Mmco, Modification};
 use crate::syntax::sps::Sps;
+use bitstream::{Error, Result};
 
 /// slice_type modulo 5 (table 7-6), without SP and SI.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +90,7 @@ impl SliceHeader {
             2 => SliceType::I,
             _ => {
                 return Err(Error::Unsupported {
+                    codec: "H.264",
                     feature: "SP and SI slices",
                 })
             }

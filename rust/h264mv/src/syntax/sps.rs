@@ -2,8 +2,8 @@
 
 use bitstream::{BitReader, Malformed};
 
-use crate::error::{Error, Result};
 use crate::syntax::vui::Vui;
+use bitstream::{Error, Result};
 
 /// Profiles whose SPS carries chroma_format_idc and the fields after it.
 const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
@@ -211,7 +211,9 @@ impl Sps {
         let frame_mbs = self.pic_width_in_mbs * self.frame_height_in_mbs();
         // A stream may exceed its level; as many frames as it refers to are stored anyway.
         let frames = max_dpb_mbs / frame_mbs.max(1);
-        frames.max(self.max_num_ref_frames as u32).min(MAX_DPB_FRAMES)
+        frames
+            .max(self.max_num_ref_frames as u32)
+            .min(MAX_DPB_FRAMES)
     }
 
     /// The cropped frame in luma samples: left, top, width, height. Cropping that leaves no sample is

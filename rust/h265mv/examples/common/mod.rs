@@ -26,7 +26,7 @@ pub fn parse(
     let mut take = |decoder: &mut Decoder| {
         while let Some(picture) = decoder.next_picture() {
             each(&picture);
-            decoder.pool().recycle(picture.motion);
+            decoder.recycle(picture);
         }
     };
     for (sample, access_unit) in access_units.iter().enumerate() {

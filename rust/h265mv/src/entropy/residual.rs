@@ -5,7 +5,7 @@ use bitstream::cabac::Engine;
 use super::offset::*;
 use super::scan::{sub_blocks, SCAN_4X4, UP_RIGHT_DIAGONAL};
 use super::{Cabac, Contexts};
-use crate::error::{Error, Result};
+use bitstream::{Error, Result};
 
 /// More than coeff_abs_level_remaining of any bit depth; coefficients have at most 23 bits.
 const MAX_REMAINING: u32 = 1 << 28;

@@ -1,8 +1,8 @@
 //! Construction of reference picture lists (clause 8.3.4).
 
 use super::{RefPic, ReferencePictureSet};
-use crate::error::{Error, Result};
 use crate::syntax::slice::SliceHeader;
+use bitstream::{Error, Result};
 
 /// RefPicList0 and RefPicList1 of a slice.
 pub(crate) fn build_lists(

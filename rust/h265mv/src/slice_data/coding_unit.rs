@@ -4,9 +4,9 @@ use super::intra::{self, chroma_mode, remaining_mode};
 use super::transform::Unit;
 use super::{PartMode, SegmentParser, SKIPPED};
 use crate::entropy::offset;
-use crate::error::{Error, Result};
 use crate::fill::fill_run;
 use crate::syntax::slice::SliceType;
+use bitstream::{Error, Result};
 
 /// Prediction blocks of each PartMode as (x, y, width, height) in quarters of the coding block.
 const PARTS: [&[(usize, usize, usize, usize)]; 8] = [

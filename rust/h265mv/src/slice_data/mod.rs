@@ -11,12 +11,12 @@ mod transform;
 
 use crate::entropy::residual::Tools;
 use crate::entropy::{offset, Cabac, Contexts};
-use crate::error::{Error, Result};
 use crate::motion::field::{Mv, Stats};
 use crate::syntax::pps::Pps;
 use crate::syntax::slice::SliceHeader;
 use crate::syntax::sps::Sps;
 use crate::syntax::tiles::CtbOrder;
+use bitstream::{Error, Result};
 
 use self::intra::IntraModes;
 
@@ -166,7 +166,7 @@ pub(crate) fn parse_segment(
     };
     let result = parser.run();
     let address = parser.ctb as u32;
-    result.map_err(|e| e.in_ctu(address))
+    result.map_err(|e| e.in_block("coding tree unit", address))
 }
 
 impl SegmentParser<'_, '_> {

@@ -2,9 +2,9 @@
 
 use super::{PartMode, PredictionUnit, SegmentParser, NO_MERGE};
 use crate::entropy::offset;
-use crate::error::{Error, Result};
 use crate::motion::field::Mv;
 use crate::syntax::slice::SliceType;
+use bitstream::{Error, Result};
 
 impl SegmentParser<'_, '_> {
     /// The prediction unit of a skipped coding unit.

@@ -2,7 +2,7 @@
 
 use super::SegmentParser;
 use crate::entropy::offset;
-use crate::error::Result;
+use bitstream::Result;
 
 impl SegmentParser<'_, '_> {
     /// `left` and `up` tell whether the neighbouring coding tree blocks are available. Merging takes

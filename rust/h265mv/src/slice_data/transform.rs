@@ -4,7 +4,7 @@ use super::intra::{scan_idx, HORIZONTAL, VERTICAL};
 use super::SegmentParser;
 use crate::entropy::offset;
 use crate::entropy::residual::Block;
-use crate::error::Result;
+use bitstream::Result;
 
 /// What the transform tree needs of its coding unit.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,9 @@
-//! From NAL units to pictures: [`tracker`] follows headers, [`parse`] parses slice data and derives motion,
-//! [`pipeline`] does so on several threads. [`decoder`] reads a stream in order, [`index`] chosen pictures.
+//! From NAL units to pictures: [`header_parser`] turns NAL units into plans, [`parse`] parses slice data and
+//! derives motion, [`queue`] orders this on several threads. [`bitstream::Decoder`] reads a stream in order by
+//! them, [`bitstream::StreamIndex`] chosen pictures.
 
-pub(crate) mod decoder;
-pub(crate) mod index;
+pub(crate) mod header_parser;
 pub(crate) mod parse;
-mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod pool;
-pub(crate) mod tracker;
+mod queue;

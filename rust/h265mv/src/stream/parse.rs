@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::plan::{PictureInfo, PicturePlan, SegmentPlan};
 use super::pool::Pool;
-use crate::error::Error;
 use crate::motion::derive::{Collocated, SliceMotion};
 use crate::motion::derive_motion;
 use crate::motion::field::Motion;
 use crate::slice_data::{parse_segment, Neighbours, PictureSyntax, SegmentInfo, NO_SLICE};
 use crate::syntax::tiles::CtbOrder;
+use bitstream::Error;
 
 /// A parsed picture.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Picture {
 
 /// A picture whose slice data is parsed and whose motion is not derived yet.
 #[derive(Debug)]
-pub(crate) struct Parsed {
+pub struct Parsed {
     pub plan: PicturePlan,
     syntax: PictureSyntax,
     order: CtbOrder,
@@ -61,7 +61,8 @@ pub(crate) fn parse_syntax(
         }
     }
     if let Some(hole) = syntax.ctb_slice.iter().position(|&s| s == NO_SLICE) {
-        let error = Error::malformed("slice_segment_data: missing").in_ctu(hole as u32);
+        let error = Error::malformed("slice_segment_data: missing")
+            .in_block("coding tree unit", hole as u32);
         damage.get_or_insert(error.in_picture(number));
     }
     Parsed {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use bitstream::codec::Plan;
+use bitstream::nal::unescape;
+use bitstream::{Error, Result};
+
 use crate::refs::RefPic;
 use crate::syntax::nal::NalHeader;
 use crate::syntax::pps::Pps;
@@ -83,21 +86,6 @@ impl PicturePlan {
             && pps_id == self.pps.pic_parameter_set_id
     }
 
-    /// Pictures whose motion temporal prediction of this picture looks at.
-    pub fn collocated_pictures(&self) -> Vec<u64> {
-        if self.skips_slice_data {
-            return Vec::new();
-        }
-        let mut pictures: Vec<u64> = self
-            .segments
-            .iter()
-            .filter_map(|s| self.collocated(s)?.picture)
-            .collect();
-        pictures.sort_unstable();
-        pictures.dedup();
-        pictures
-    }
-
     /// The co-located picture of a slice segment, where temporal prediction is enabled.
     pub(crate) fn collocated(&self, segment: &SegmentPlan) -> Option<RefPic> {
         let header = &segment.header;
@@ -107,25 +95,56 @@ impl PicturePlan {
         let list = &self.lists[segment.slice as usize][!header.collocated.from_l0 as usize];
         list.get(header.collocated.ref_idx as usize).copied()
     }
+}
 
-    /// Whether the picture is known to hold I slices alone, those that were lost included: only IRAP pictures
-    /// are. Then no damage of slice data changes its motion.
-    pub fn is_intra(&self) -> bool {
+impl Plan for PicturePlan {
+    type Info = PictureInfo;
+
+    fn info(&self) -> &PictureInfo {
+        &self.info
+    }
+
+    fn presentation(&self) -> (u32, i32) {
+        (self.info.period, self.info.poc)
+    }
+
+    fn frame(&self) -> u64 {
+        self.info.decode_index
+    }
+
+    fn colocated(&self) -> Vec<u64> {
+        if self.skips_slice_data {
+            return Vec::new();
+        }
+        let pictures = |s| self.collocated(s)?.picture;
+        let mut pictures: Vec<u64> = self.segments.iter().filter_map(pictures).collect();
+        pictures.sort_unstable();
+        pictures.dedup();
+        pictures
+    }
+
+    /// Only IRAP pictures have no other slices than I slices, lost ones included.
+    fn is_intra(&self) -> bool {
         let is_i = |s: &SegmentPlan| s.header.slice_type == SliceType::I;
         self.error.is_none() && self.info.irap && self.segments.iter().all(is_i)
     }
 
-    /// Has the slice data left out.
-    pub(crate) fn skip_slice_data(&mut self) {
+    fn skip_slice_data(&mut self) {
         self.skips_slice_data = true;
         self.segments.iter_mut().for_each(|s| s.rbsp = Vec::new());
     }
 
-    /// The samples that hold the picture's slice segments.
-    pub fn samples(&self) -> Vec<u64> {
-        let mut samples: Vec<u64> = self.segments.iter().map(|s| s.place.0).collect();
-        samples.sort_unstable();
-        samples.dedup();
-        samples
+    fn samples(&self) -> Vec<u64> {
+        self.segments.iter().map(|s| s.place.0).collect()
+    }
+
+    fn attach<'a>(&mut self, units: impl Fn(u64, u32) -> Option<&'a [u8]>) -> Result<()> {
+        for segment in &mut self.segments {
+            let (sample, position) = segment.place;
+            let nal = units(sample, position).filter(|nal| nal.len() > NalHeader::SIZE);
+            let nal = nal.ok_or(Error::malformed("slice_segment_layer_rbsp: missing"))?;
+            unescape(&nal[NalHeader::SIZE..], &mut segment.rbsp);
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use bitstream::codec::Recycle;
+
+use super::parse::Picture;
 use crate::motion::field::Motion;
 use crate::slice_data::PictureSyntax;
 
@@ -41,8 +44,8 @@ impl Pool {
         });
     }
 
-    /// Takes the arrays of a picture back, unless they are still used elsewhere.
-    pub fn recycle(&self, motion: Arc<Motion>) {
+    /// Takes motion back, unless something else refers to it.
+    pub(crate) fn recycle_motion(&self, motion: Arc<Motion>) {
         if let Ok(motion) = Arc::try_unwrap(motion) {
             self.with(|spare| {
                 if spare.motions.len() < MAX_SPARE {
@@ -50,5 +53,11 @@ impl Pool {
                 }
             });
         }
+    }
+}
+
+impl Recycle<Picture> for Pool {
+    fn recycle(&self, picture: &mut Picture) {
+        self.recycle_motion(std::mem::take(&mut picture.motion));
     }
 }

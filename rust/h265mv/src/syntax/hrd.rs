@@ -2,7 +2,7 @@
 
 use bitstream::BitReader;
 
-use crate::error::Result;
+use bitstream::Result;
 
 /// Reads past hrd_parameters(1, max_sub_layers_minus1).
 pub(crate) fn skip_hrd_parameters(r: &mut BitReader, max_sub_layers_minus1: u32) -> Result<()> {

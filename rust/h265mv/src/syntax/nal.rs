@@ -1,6 +1,6 @@
 //! NAL unit headers (clause 7.3.1.2) and the configuration record of containers (hvcC).
 
-use crate::error::{Error, Result};
+use bitstream::{Error, Result};
 
 /// nal_unit_type values (table 7-1).
 pub mod unit {

@@ -4,7 +4,7 @@ use bitstream::BitReader;
 
 use super::scaling_list::skip_scaling_list_data;
 use super::tiles::TileGrid;
-use crate::error::Result;
+use bitstream::Result;
 
 /// pps_range_extension() fields that change the syntax of slice data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use bitstream::BitReader;
 
-use crate::error::Result;
+use bitstream::Result;
 
 /// What is kept of profile_tier_level().
 #[derive(Debug, Clone, Copy)]

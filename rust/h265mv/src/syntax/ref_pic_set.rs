@@ -2,7 +2,7 @@
 
 use bitstream::BitReader;
 
-use crate::error::{Error, Result};
+use bitstream::{Error, Result};
 
 /// Most pictures of a set: sps_max_dec_pic_buffering_minus1 is at most 15.
 pub(crate) const MAX_PICTURES: usize = 16;

@@ -2,7 +2,7 @@
 
 use bitstream::BitReader;
 
-use crate::error::Result;
+use bitstream::Result;
 
 /// Reads past scaling_list_data().
 pub(crate) fn skip_scaling_list_data(r: &mut BitReader) -> Result<()> {

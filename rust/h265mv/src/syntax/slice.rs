@@ -6,7 +6,7 @@ use super::nal::NalHeader;
 use super::pps::Pps;
 use super::ref_pic_set::{ShortTermRefPicSet, MAX_PICTURES};
 use super::sps::Sps;
-use crate::error::{Error, Result};
+use bitstream::{Error, Result};
 
 /// slice_type (table 7-7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

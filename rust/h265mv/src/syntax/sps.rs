@@ -6,7 +6,7 @@ use super::profile::profile_tier_level;
 use super::ref_pic_set::ShortTermRefPicSet;
 use super::scaling_list::skip_scaling_list_data;
 use super::vui::Vui;
-use crate::error::{Error, Result};
+use bitstream::{Error, Result};
 
 /// Largest sides and area of a picture: those of level 6.3 (table A.8).
 const MAX_LUMA_PS: u64 = 80_216_064;

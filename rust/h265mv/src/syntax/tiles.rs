@@ -3,7 +3,7 @@
 use bitstream::BitReader;
 
 use super::sps::Sps;
-use crate::error::{Error, Result};
+use bitstream::{Error, Result};
 
 /// Most tile columns and rows (table A.8).
 const MAX_COLUMNS: u32 = 20;

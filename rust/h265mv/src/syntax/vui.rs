@@ -3,7 +3,7 @@
 use bitstream::{sample_aspect_ratio, BitReader};
 
 use super::hrd::skip_hrd_parameters;
-use crate::error::Result;
+use bitstream::Result;
 
 /// What is kept of vui_parameters().
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -242,7 +242,7 @@ fn sequences_end_and_leading_pictures_are_left_out() {
     for (i, nal) in [sps(&sequence), pps(&p)].iter().chain(&units).enumerate() {
         index.push(nal, i as u64).expect("unit");
     }
-    assert_eq!(index.skipped_rasl(), [3, 9]);
+    assert_eq!(index.headers().skipped_rasl(), [3, 9]);
 }
 
 /// A sequence that has lost its first picture does not refer to the sequence before.

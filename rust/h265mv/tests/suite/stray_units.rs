@@ -59,7 +59,7 @@ fn other_layers_are_left_out() {
             index.push(nal, 0).expect("unit");
         }
         let (pictures, errors) = decode(&input);
-        assert!(errors.is_empty() && index.has_layers(), "{name}");
+        assert!(errors.is_empty() && index.headers().has_layers(), "{name}");
         assert_eq!(pictures.len(), originals.len(), "{name}");
         for (picture, original) in pictures.iter().zip(&originals) {
             assert_eq!(picture.damage, None, "{name}");

@@ -1,44 +1,43 @@
 //! Decoder: NAL units in, pictures out, in decoding order.
 
-use bitstream::Options;
-
+use crate::codec::{Headers, PictureQueue, Plan, Recycle};
 use crate::error::Result;
-use crate::stream::header_parser::HeaderParser;
-use crate::stream::picture::Picture;
-use crate::stream::pipeline::Pipeline;
-use crate::stream::plan::PicturePlan;
-use crate::stream::pool::Pool;
+use crate::options::Options;
+use crate::pipeline::Pipeline;
+
+type Picture<H> = <<H as Headers>::Queue as PictureQueue>::Picture;
+type Pool<H> = <<H as Headers>::Queue as PictureQueue>::Pool;
 
 /// Parses the motion of a stream from its NAL units.
 #[derive(Debug)]
-pub struct Decoder {
-    headers: HeaderParser,
-    pipeline: Pipeline,
+pub struct Decoder<H: Headers> {
+    headers: H,
+    pipeline: Pipeline<H::Queue>,
     intra: bool,
     /// A picture with I slices only, until another picture follows: the last one is parsed.
-    intra_picture: Option<PicturePlan>,
+    intra_picture: Option<H::Plan>,
 }
 
-impl Decoder {
+impl<H: Headers> Decoder<H> {
     /// A decoder at the start of a stream.
     pub fn new(options: &Options) -> Self {
         Decoder {
-            headers: HeaderParser::new(false),
+            headers: H::new(false),
             pipeline: Pipeline::new(options.threads),
             intra: options.intra,
             intra_picture: None,
         }
     }
 
-    /// Parses a NAL unit, given without start code or length. `sample` becomes
-    /// [`crate::PictureInfo::sample`]. After an error, the next unit can be pushed.
+    /// Parses a NAL unit, given without start code or length. `sample` becomes the sample of the pictures
+    /// that start in it. After an error, the next unit can be pushed.
     pub fn push(&mut self, nal: &[u8], sample: u64) -> Result<()> {
-        let plan = self.headers.push(nal, sample)?;
-        self.queue(plan);
-        Ok(())
+        let pushed = self.headers.push(nal, nal.len(), sample);
+        self.queue(pushed.complete);
+        pushed.result
     }
 
-    fn queue(&mut self, plan: Option<PicturePlan>) {
+    fn queue(&mut self, plan: Option<H::Plan>) {
         let Some(plan) = plan else {
             return;
         };
@@ -76,19 +75,17 @@ impl Decoder {
 
     /// The next picture in decoding order; None if it depends on units not pushed yet. Call it after each
     /// push until it returns None: this limits the memory.
-    pub fn next_picture(&mut self) -> Option<Picture> {
-        self.pipeline.next()
+    pub fn next_picture(&mut self) -> Option<Picture<H>> {
+        self.pipeline.next_picture()
     }
 
     /// Returns a picture's arrays for reuse.
-    pub fn recycle(&mut self, picture: Picture) {
-        self.pipeline
-            .pool()
-            .recycle(picture.motion, picture.ref_poc);
+    pub fn recycle(&mut self, mut picture: Picture<H>) {
+        self.pipeline.pool().recycle(&mut picture);
     }
 
     /// The pool of unused arrays, for pictures that are recycled without access to the decoder.
-    pub fn pool(&self) -> Pool {
+    pub fn pool(&self) -> Pool<H> {
         self.pipeline.pool().clone()
     }
 }

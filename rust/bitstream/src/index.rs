@@ -2,15 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bitstream::index_log::{self, Entries};
-use bitstream::Options;
-
+use crate::codec::{Headers, PictureQueue, Plan, Recycle};
 use crate::error::{Error, Result};
-use crate::stream::header_parser::HeaderParser;
-use crate::stream::picture::{Picture, PictureInfo};
-use crate::stream::pipeline::Pipeline;
-use crate::stream::plan::PicturePlan;
-use crate::syntax::nal_unit::nal_unit_type;
+use crate::index_log::{self, Entries};
+use crate::options::Options;
+use crate::pipeline::Pipeline;
 
 /// Maximum number of errors kept.
 const MAX_ERRORS: usize = 1000;
@@ -19,32 +15,37 @@ const MAX_ERRORS: usize = 1000;
 ///
 /// Push all NAL units, then parse pictures by position in decoding order.
 #[derive(Debug, Clone)]
-pub struct StreamIndex {
-    headers: HeaderParser,
-    plans: Vec<PicturePlan>,
+pub struct StreamIndex<H: Headers> {
+    headers: H,
+    plans: Vec<H::Plan>,
     /// Positions of the one or two pictures of each frame, by frame.
-    frames: HashMap<u32, Vec<usize>>,
+    frames: HashMap<u64, Vec<usize>>,
     log: Vec<u8>,
     /// Sample and error.
     errors: Vec<(u64, Error)>,
 }
 
-impl Default for StreamIndex {
+impl<H: Headers> Default for StreamIndex<H> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl StreamIndex {
+impl<H: Headers> StreamIndex<H> {
     /// An empty index.
     pub fn new() -> Self {
         StreamIndex {
-            headers: HeaderParser::new(true),
+            headers: H::new(true),
             plans: Vec::new(),
             frames: HashMap::new(),
             log: Vec::new(),
             errors: Vec::new(),
         }
+    }
+
+    /// The parser of headers.
+    pub fn headers(&self) -> &H {
+        &self.headers
     }
 
     /// Adds a NAL unit. After an error, the next one can be pushed.
@@ -53,18 +54,15 @@ impl StreamIndex {
     }
 
     fn push_start(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<()> {
-        let pushed = self.headers.push_start(nal, size, sample);
-        let length = bytes_to_log(nal, self.headers.header_bits());
+        let pushed = self.headers.push(nal, size, sample);
+        let length = self.headers.bytes_to_log(nal);
         index_log::append(&mut self.log, nal, size, sample, length);
-        let plan = pushed.inspect_err(|error| {
-            let header = nal.first().copied().unwrap_or(0);
-            let is_slice = matches!(header & 31, nal_unit_type::SLICE..=nal_unit_type::IDR_SLICE);
-            if is_slice || header & 0x80 != 0 {
+        self.add(pushed.complete);
+        pushed.result.inspect_err(|error| {
+            if H::loses_slices(nal) {
                 self.record_error(sample, error.clone());
             }
-        })?;
-        self.add(plan);
-        Ok(())
+        })
     }
 
     /// Records that slices of a sample are lost, for example because its framing is broken.
@@ -84,6 +82,14 @@ impl StreamIndex {
         index_log::append(&mut self.log, &[], 0, u64::MAX, 0);
         let plan = self.headers.end_of_access_unit();
         self.add(plan);
+    }
+
+    fn add(&mut self, plan: Option<H::Plan>) {
+        if let Some(plan) = plan {
+            let positions = self.frames.entry(plan.frame()).or_default();
+            positions.push(self.plans.len());
+            self.plans.push(plan);
+        }
     }
 
     /// The index in saved form, for [`Self::from_log`].
@@ -110,32 +116,24 @@ impl StreamIndex {
         Ok(index)
     }
 
-    /// Difference in PicOrderCnt between consecutive frames: the most common one, 2 if there is none.
+    /// Difference in picture order count between consecutive frames: the most common one.
     pub fn poc_interval(&self) -> i64 {
-        let infos = self.plans.iter().map(|p| &p.info);
-        let mut pocs: Vec<_> = infos.map(|i| (i.period, i.order_poc, i.frame)).collect();
-        pocs.sort_unstable();
-        let mut frames = HashSet::new();
-        pocs.retain(|&(_, _, frame)| frames.insert(frame));
+        let plans = self.plans.iter();
+        let mut frames: Vec<_> = plans.map(|p| (p.presentation(), p.frame())).collect();
+        frames.sort_unstable();
+        let mut seen = HashSet::new();
+        frames.retain(|&(_, frame)| seen.insert(frame));
         let mut counts: HashMap<i64, usize> = HashMap::new();
-        for pair in pocs.windows(2) {
-            let step = pair[1].1 as i64 - pair[0].1 as i64;
-            if pair[0].0 == pair[1].0 && step > 0 {
+        for pair in frames.windows(2) {
+            let ((period, poc), (next_period, next_poc)) = (pair[0].0, pair[1].0);
+            let step = i64::from(next_poc) - i64::from(poc);
+            if period == next_period && step > 0 {
                 *counts.entry(step).or_default() += 1;
             }
         }
-        let most_common = counts
-            .into_iter()
-            .max_by_key(|&(step, count)| (count, -step));
-        most_common.map_or(2, |(step, _)| step)
-    }
-
-    fn add(&mut self, plan: Option<PicturePlan>) {
-        if let Some(plan) = plan {
-            let frame = plan.info.frame;
-            self.frames.entry(frame).or_default().push(self.plans.len());
-            self.plans.push(plan);
-        }
+        let counts = counts.into_iter();
+        let most_common = counts.max_by_key(|&(step, count)| (count, -step));
+        most_common.map_or(H::DEFAULT_POC_INTERVAL, |(step, _)| step)
     }
 
     /// Number of pictures.
@@ -149,19 +147,19 @@ impl StreamIndex {
     }
 
     /// Header information of a picture.
-    pub fn info(&self, position: usize) -> Option<&PictureInfo> {
-        self.plans.get(position).map(|p| &p.info)
+    pub fn info(&self, position: usize) -> Option<&<H::Plan as Plan>::Info> {
+        self.plans.get(position).map(Plan::info)
     }
 
     /// Positions in presentation order.
     pub fn presentation_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.plans.len()).collect();
-        order.sort_by_key(|&i| (self.plans[i].info.period, self.plans[i].info.order_poc));
+        order.sort_by_key(|&i| self.plans[i].presentation());
         order
     }
 
-    /// Pictures that must be parsed for those at `positions`: they and the pictures that their direct
-    /// modes read, in decoding order.
+    /// Pictures that must be parsed for those at `positions`: they and, transitively, their co-located
+    /// pictures, in decoding order.
     pub fn needed(&self, positions: &[usize]) -> Vec<usize> {
         let mut needed = vec![false; self.plans.len()];
         for &position in positions {
@@ -174,7 +172,7 @@ impl StreamIndex {
             if !needed[position] {
                 continue;
             }
-            for frame in self.plans[position].colocated_frames() {
+            for frame in self.plans[position].colocated() {
                 let parts = self.frames.get(&frame).into_iter().flatten();
                 parts
                     .filter(|&&part| part < position)
@@ -208,7 +206,7 @@ impl StreamIndex {
         positions: &[usize],
         options: &Options,
         units: impl Fn(u64, u32) -> Option<&'a [u8]>,
-    ) -> Result<Vec<Picture>> {
+    ) -> Result<Vec<<H::Queue as PictureQueue>::Picture>> {
         if let Some(&position) = positions.iter().find(|&&p| p >= self.plans.len()) {
             return Err(Error::Limit {
                 what: "picture position",
@@ -218,48 +216,35 @@ impl StreamIndex {
         }
         let needed = self.needed(positions);
         let last_use: HashMap<usize, usize> = positions.iter().copied().zip(0..).collect();
-        let mut pictures: HashMap<usize, Picture> = HashMap::new();
-        let mut pipeline = Pipeline::new(options.threads.min(needed.len()));
+        let mut pictures = HashMap::new();
+        let mut pipeline: Pipeline<H::Queue> = Pipeline::new(options.threads.min(needed.len()));
         let mut parsed = needed.iter();
-        let mut collect = |pipeline: &mut Pipeline| {
-            while let Some(picture) = pipeline.next() {
+        let mut collect = |pipeline: &mut Pipeline<H::Queue>| {
+            while let Some(mut picture) = pipeline.next_picture() {
                 match parsed.next().filter(|p| last_use.contains_key(p)) {
                     Some(&position) => drop(pictures.insert(position, picture)),
-                    None => pipeline.pool().recycle(picture.motion, picture.ref_poc),
+                    None => pipeline.pool().recycle(&mut picture),
                 }
             }
         };
         for &position in &needed {
             let mut plan = self.plans[position].clone();
-            let number = plan.info.decode_index;
             if self.is_skipped(position, options) {
                 plan.skip_slice_data();
             } else {
-                plan.attach(&units).map_err(|e| e.in_picture(number))?;
+                plan.attach(&units)
+                    .map_err(|e| e.in_picture(position as u64))?;
             }
             pipeline.push(plan);
             collect(&mut pipeline);
         }
         pipeline.end();
         collect(&mut pipeline);
+        let missing = || Error::lost_reference("a picture that was not parsed");
         let take = |(i, position): (usize, &usize)| match last_use[position] == i {
-            true => pictures.remove(position),
-            false => pictures.get(position).cloned(),
+            true => pictures.remove(position).ok_or_else(missing),
+            false => pictures.get(position).cloned().ok_or_else(missing),
         };
-        Ok(positions.iter().enumerate().filter_map(take).collect())
-    }
-}
-
-/// Bytes of a unit that the log keeps. `header_bits` is the end of its slice header or SEI messages in the
-/// RBSP, 0 if unknown.
-fn bytes_to_log(nal: &[u8], header_bits: usize) -> usize {
-    match nal.first().map_or(0, |header| header & 31) {
-        nal_unit_type::SLICE | nal_unit_type::IDR_SLICE | nal_unit_type::SEI if header_bits > 0 => {
-            index_log::bytes_of_header(header_bits)
-        }
-        nal_unit_type::SLICE | nal_unit_type::IDR_SLICE => index_log::DAMAGED_SLICE_BYTES,
-        nal_unit_type::SPS | nal_unit_type::PPS => nal.len(),
-        nal_unit_type::SLICE_EXTENSION => 2, // distinguishes layers from views
-        _ => 1,
+        positions.iter().enumerate().map(take).collect()
     }
 }

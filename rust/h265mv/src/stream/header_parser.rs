@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bitstream::codec::{Headers, Pushed};
 use bitstream::nal::unescape;
-use bitstream::BitReader;
+use bitstream::{index_log, BitReader, Error, Result};
 
 use super::plan::{PictureInfo, PicturePlan, SegmentPlan};
-use crate::error::{Error, Result};
+use super::queue::Queue;
 use crate::refs::{build_lists, Dpb, PocState, ReferencePictureSet};
 use crate::slice_data::NO_SLICE;
 use crate::syntax::nal::{unit, NalHeader};
@@ -17,18 +18,9 @@ use crate::syntax::sps::Sps;
 /// Bytes of a slice segment that hold its header; more is not read when only headers count.
 const HEADER_BYTES: usize = 8192;
 
-/// What a NAL unit brings.
-#[derive(Debug)]
-pub(crate) struct Pushed {
-    /// The picture before the unit, where the unit shows that it is complete.
-    pub complete: Option<PicturePlan>,
-    /// Whether the unit itself is sound. After an error, the next unit can be pushed.
-    pub result: Result<()>,
-}
-
 /// Turns NAL units into [`PicturePlan`]s, in decoding order.
 #[derive(Debug, Clone)]
-pub(crate) struct Tracker {
+pub struct HeaderParser {
     headers_only: bool,
     sps: Vec<Option<Arc<Sps>>>,
     pps: Vec<Option<Arc<Pps>>>,
@@ -50,14 +42,19 @@ pub(crate) struct Tracker {
     has_layers: bool,
     /// The current sample, and how many of its units were pushed.
     sample: (u64, u32),
+    /// End, in bits of the RBSP, of the slice segment header in the last NAL unit; 0 for other units.
     header_bits: usize,
     scratch: Vec<u8>,
 }
 
-impl Tracker {
-    /// A tracker; with `headers_only` its plans carry no slice data.
-    pub fn new(headers_only: bool) -> Self {
-        Tracker {
+impl Headers for HeaderParser {
+    type Plan = PicturePlan;
+    type Queue = Queue;
+
+    const DEFAULT_POC_INTERVAL: i64 = 1;
+
+    fn new(headers_only: bool) -> Self {
+        HeaderParser {
             headers_only,
             sps: vec![None; 16],
             pps: vec![None; 64],
@@ -78,24 +75,7 @@ impl Tracker {
         }
     }
 
-    /// RASL pictures that were left out, since pictures that they refer to are not in the stream: their
-    /// samples.
-    pub fn skipped_rasl(&self) -> &[u64] {
-        &self.skipped
-    }
-
-    /// End of the slice segment header of the unit pushed last in its RBSP; 0 for other units.
-    pub(crate) fn header_bits(&self) -> usize {
-        self.header_bits
-    }
-
-    /// Whether NAL units of layers above the base layer were left out.
-    pub fn has_layers(&self) -> bool {
-        self.has_layers
-    }
-
-    /// Takes a NAL unit of `size` bytes, of which the start is enough where only headers count.
-    pub fn push(&mut self, nal: &[u8], size: usize, sample: u64) -> Pushed {
+    fn push(&mut self, nal: &[u8], size: usize, sample: u64) -> Pushed<PicturePlan> {
         self.header_bits = 0;
         let position = if self.sample.0 == sample {
             self.sample.1 + 1
@@ -106,6 +86,44 @@ impl Tracker {
         let mut complete = None;
         let result = self.unit(nal, size, &mut complete);
         Pushed { complete, result }
+    }
+
+    fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
+        let plan = self.current.take()?;
+        self.dpb.insert(plan.info.decode_index, plan.info.poc);
+        Some(plan)
+    }
+
+    fn bytes_to_log(&self, nal: &[u8]) -> usize {
+        let Ok(header) = NalHeader::parse(nal) else {
+            return NalHeader::SIZE;
+        };
+        match header.nal_unit_type {
+            _ if header.nuh_layer_id > 0 => NalHeader::SIZE,
+            _ if header.is_slice() && self.header_bits > 0 => {
+                NalHeader::SIZE + index_log::bytes_of_header(self.header_bits)
+            }
+            _ if header.is_slice() => index_log::DAMAGED_SLICE_BYTES,
+            unit::SPS | unit::PPS => nal.len(),
+            _ => NalHeader::SIZE,
+        }
+    }
+
+    fn loses_slices(nal: &[u8]) -> bool {
+        NalHeader::parse(nal).map_or(true, |h| h.nal_unit_type <= unit::LAST_VCL)
+    }
+}
+
+impl HeaderParser {
+    /// RASL pictures that were left out, since pictures that they refer to are not in the stream: their
+    /// samples.
+    pub fn skipped_rasl(&self) -> &[u64] {
+        &self.skipped
+    }
+
+    /// Whether NAL units of layers above the base layer were left out.
+    pub fn has_layers(&self) -> bool {
+        self.has_layers
     }
 
     fn unit(&mut self, nal: &[u8], size: usize, complete: &mut Option<PicturePlan>) -> Result<()> {
@@ -137,13 +155,6 @@ impl Tracker {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Ends an access unit or the stream; gives the picture that is complete.
-    pub fn end_of_access_unit(&mut self) -> Option<PicturePlan> {
-        let plan = self.current.take()?;
-        self.dpb.insert(plan.info.decode_index, plan.info.poc);
-        Some(plan)
     }
 
     fn slice(
@@ -236,6 +247,7 @@ impl Tracker {
         let sps = sps.ok_or(Error::malformed("pps_seq_parameter_set_id"))?;
         if sps.screen_content {
             return Err(Error::Unsupported {
+                codec: "HEVC",
                 feature: "screen content coding",
             });
         }
