@@ -8,6 +8,7 @@
     │   └── ScoreError       scores that can't be evaluated (also a ValueError)
     ├── CacheUnavailable     unusable cache folder
     ├── CheckpointError      damaged or mismatched weights or run folder
+    ├── TrainingDiverged     loss that is not a finite number
     └── WeightsUnavailable   unavailable pretrained weights
 """
 
@@ -24,6 +25,7 @@ __all__ = [
     "DataError",
     "MoclipError",
     "ScoreError",
+    "TrainingDiverged",
     "WeightsUnavailable",
     "bug_reason",
     "report_bug",
@@ -53,6 +55,10 @@ class CacheUnavailable(MoclipError):
 
 class CheckpointError(MoclipError):
     """A weights file or run folder is damaged, or was made for something else."""
+
+
+class TrainingDiverged(MoclipError):
+    """The loss of a training is not a finite number any more."""
 
 
 class WeightsUnavailable(MoclipError):

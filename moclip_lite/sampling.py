@@ -22,9 +22,9 @@ __all__ = [
     "segment_windows",
 ]
 
-Positions: TypeAlias = Literal["reachable", "uniform", "keyframes"]
+Positions: TypeAlias = Literal["reachable", "uniform", "keyframes", "motion"]
 """Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, or the
-keyframes, wherever they are."""
+keyframes, wherever they are, or peaks of motion (:func:`moclip_lite.appearance.motion_energy.motion_positions`)."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -39,6 +39,10 @@ class Segment:
 
     start: float
     end: float
+
+    def overlaps(self, other: Segment) -> bool:
+        """Whether the two share more than a millisecond."""
+        return min(self.end, other.end) - max(self.start, other.start) > SAME_TIME
 
     def __str__(self) -> str:
         """Such as "12.5-20"; segments that differ by less than a microsecond look alike."""

@@ -31,6 +31,21 @@ _TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of conta
 _ENCODERS: Final = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
 
+PRESETS: Final = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+"""Presets of x264 and x265."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Encoder settings. The defaults suit motion features: each vector refers to the frame before.
@@ -43,6 +58,7 @@ class Recipe:
         crf: quality for H.264 and HEVC, 0 (best) to 51; the quantiser for MPEG-4, 1 to 31.
         preset: x264's or x265's preset.
         side: scale the short side to this many pixels; None keeps the size.
+        fps: pictures per second, repeated or left out evenly; None keeps them all.
         threads: encoder threads; 0 for all cores.
     """
 
@@ -53,6 +69,7 @@ class Recipe:
     crf: int = 20
     preset: str = "medium"
     side: int | None = None
+    fps: int | None = None
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +81,10 @@ class Recipe:
                 raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
         if self.side is not None and self.side < 2:
             raise ArgumentError(f"side must be at least 2 pixels, got {self.side}")
+        if self.fps is not None and not 1 <= self.fps <= 1000:
+            raise ArgumentError(f"fps must be from 1 to 1000, got {self.fps}")
+        if self.preset not in PRESETS:
+            raise ArgumentError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as JSON values, for manifests and cache keys."""
@@ -71,7 +92,7 @@ class Recipe:
 
     def keeps_times(self, target: Path) -> bool:
         """Whether pictures keep their times in a file with this name."""
-        return self.codec != "mpeg4" and target.suffix in _TIMED_SUFFIXES
+        return self.codec != "mpeg4" and self.fps is None and target.suffix in _TIMED_SUFFIXES
 
     def ffmpeg_arguments(self) -> dict[str, Any]:
         """Output arguments for ffmpeg-python."""
@@ -113,6 +134,7 @@ def transcode(
     crf: int = 20,
     preset: str = "medium",
     side: int | None = None,
+    fps: int | None = None,
     threads: int = 0,
 ) -> Path:
     """Re-encode a video; sound is dropped, odd sizes are padded by one pixel.
@@ -122,7 +144,7 @@ def transcode(
     Args:
         src: the video.
         dst: where to write; the ending chooses the container (.mp4, .mkv, .avi).
-        codec, gop, bframes, refs, crf, preset, side, threads: see :class:`Recipe`.
+        codec, gop, bframes, refs, crf, preset, side, fps, threads: see :class:`Recipe`.
 
     Returns:
         The path written.
@@ -135,7 +157,15 @@ def transcode(
         BackendUnavailable: ffmpeg-python or imageio-ffmpeg is not installed.
     """
     recipe = Recipe(
-        codec=codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side, threads=threads
+        codec=codec,
+        gop=gop,
+        bframes=bframes,
+        refs=refs,
+        crf=crf,
+        preset=preset,
+        side=side,
+        fps=fps,
+        threads=threads,
     )
     source, target = Source.of(Path(src)), Path(dst)
     if target.exists() and target.resolve() == Path(src).resolve():
@@ -246,6 +276,8 @@ def _filtered(video: Any, original: _Original, recipe: Recipe) -> Any:
     """Set times where the original's can't be kept, scale to square pixels, pad to even sizes."""
     if original.interval is not None:
         video = video.filter("setpts", f"N*{original.interval:.9f}/TB")
+    if recipe.fps is not None:
+        video = video.filter("fps", fps=recipe.fps)
     video = _scaled(video, original.scan.display.upright_aspect, recipe.side)
     video = video.filter("pad", w="ceil(iw/2)*2", h="ceil(ih/2)*2")
     return video.filter("setsar", sar="1")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
 
 from ..settings import Settings, UserPath, refuse_repeats
 
@@ -24,7 +25,15 @@ class DataSettings(Settings):
     table: UserPath | None = Field(
         None, description="annotation table (kind table); for other kinds a table of groups and splits"
     )
+    appearance: UserPath | None = Field(
+        None,
+        description="appearance features of one's own by clip (.npz, .safetensors, .parquet), in place of clip.model",
+    )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
+    train_recipes: tuple[str, ...] = Field(
+        (),
+        description="encodings to train on, drawn in each epoch, the first validated on; sub-folders of root",
+    )
     group_pattern: str | None = Field(None, description="regular expression with one group, on file names")
     protocol: Literal["holdout", "kfold", "leave-one-group-out", "official"] = Field(
         "holdout", description="how test is set apart"
@@ -51,4 +60,18 @@ class DataSettings(Settings):
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
 
-    _splits_once = field_validator("splits")(refuse_repeats)
+    _splits_once = field_validator("splits", "train_recipes")(refuse_repeats)
+
+    @model_validator(mode="after")
+    def _one_source_of_features(self) -> Self:
+        if self.kind == "features" and self.appearance is not None:
+            raise ValueError(
+                "data.kind=features has features of its own; data.appearance joins them to videos"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_recipes(self) -> Self:
+        if self.train_recipes and self.recipe is None:
+            raise ValueError("train_recipes need recipe, the encoding that is tested on; name it too")
+        return self

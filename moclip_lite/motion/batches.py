@@ -26,14 +26,16 @@ from .store import MotionStore
 
 __all__ = ["MotionFeed"]
 
+_ENCODINGS: Final = 7  # marks the random numbers of encodings: those of views do not depend on them
 _VAL_WINDOWS: Final = 8  # of a validation clip; more change its loss little
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A batch before it is read: its clips, their windows and the parameters of their views."""
+    """A batch before it is read: its clips, their encodings and windows, and the parameters of their views."""
 
     clips: npt.NDArray[np.int64]
+    encodings: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int64]
     draws: Draws
 
@@ -46,8 +48,8 @@ class _BatchReader(Dataset[Batch]):
 
     def __getitem__(self, plan: _Plan) -> Batch:
         windows = [
-            self._store.motion(self._clips[clip])[chosen]
-            for clip, chosen in zip(plan.clips, plan.windows, strict=True)
+            self._store.motion(self._clips[clip], encoding)[chosen]
+            for clip, encoding, chosen in zip(plan.clips, plan.encodings.tolist(), plan.windows, strict=True)
         ]
         motion = self._view.apply(torch.from_numpy(np.stack(windows)).float(), plan.draws)
         return (motion,), self._targets[torch.from_numpy(plan.clips)]
@@ -67,7 +69,7 @@ class _Epoch(Sampler[_Plan]):
 
 
 class MotionFeed:
-    """Random windows and views of the training clips; validation by fixed views.
+    """Random encodings, windows and views of the training clips; validation by fixed views of the first encoding.
 
     Attributes:
         balanced: whether equally many clips of each class are drawn.
@@ -140,12 +142,19 @@ class MotionFeed:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         available = self._store.segments
         order = rng.permutation(len(self._train))
+        encodings = self._draw_encodings(epoch)
         if self.balanced:
             order = balanced_order(self._targets, rng)
         for clips in batches(order, self._batch, 2 * self._part.world):
             windows = np.stack([choose_segments(available, self._segments, rng) for _ in clips])
             draws = self._view.draw(len(clips), generator).of(self._part)
-            yield _Plan(self._part.even(clips), self._part.even(windows), draws)
+            own = self._part.even(clips)
+            yield _Plan(own, encodings[own], self._part.even(windows), draws)
+
+    def _draw_encodings(self, epoch: int) -> npt.NDArray[np.int64]:
+        """An encoding of each training clip for an epoch; int64 [clips]."""
+        counts = np.array([self._store.encodings(clip) for clip in self._train])
+        return np.random.default_rng([self._seed, epoch, _ENCODINGS]).integers(counts)
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) of one view per validation clip; all classes count alike."""

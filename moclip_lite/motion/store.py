@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -27,14 +27,20 @@ class MotionStore:
         keys: clip name -> key of its entry.
         spec: how the entries were read.
         max_bytes: tensors held in memory.
+        encodings: clip name -> encodings of the clip to read in its place, and the keys of their entries.
     """
 
     def __init__(
-        self, cache: FeatureCache, keys: Mapping[str, str], spec: MotionSpec, max_bytes: int = _MAX_BYTES
+        self,
+        cache: FeatureCache,
+        keys: Mapping[str, str],
+        spec: MotionSpec,
+        max_bytes: int = _MAX_BYTES,
+        encodings: Mapping[str, Sequence[tuple[Clip, str]]] | None = None,
     ) -> None:
         self._cache, self._keys, self._spec = cache, keys, spec
-        self._free_bytes = max_bytes
-        self._loaded: dict[str, tuple[npt.NDArray[np.float16], bool]] = {}
+        self._free_bytes, self._encodings = max_bytes, encodings or {}
+        self._loaded: dict[tuple[str, int], tuple[npt.NDArray[np.float16], bool]] = {}
 
     @property
     def segments(self) -> int:
@@ -43,24 +49,30 @@ class MotionStore:
 
     def divided(self, parts: int) -> MotionStore:
         """A store for one of `parts` processes, with its share of the memory."""
-        return MotionStore(self._cache, self._keys, self._spec, self._free_bytes // parts)
+        return MotionStore(self._cache, self._keys, self._spec, self._free_bytes // parts, self._encodings)
+
+    def encodings(self, clip: Clip) -> int:
+        """Number of encodings of a clip: those to read in its place, or 1."""
+        return len(self._encodings.get(clip.name, ())) or 1
 
     def __contains__(self, clip: Clip) -> bool:
         return clip.name in self._keys
 
-    def motion(self, clip: Clip) -> npt.NDArray[np.float16]:
-        """float16 [segments, frames, 2, rows, columns]."""
-        return self._entry(clip)[0]
+    def motion(self, clip: Clip, encoding: int = 0) -> npt.NDArray[np.float16]:
+        """float16 [segments, frames, 2, rows, columns] of one of the encodings."""
+        return self._entry(clip, encoding)[0]
 
     def empty(self, clip: Clip) -> bool:
         """Whether the clip has no motion at all."""
         return self._entry(clip)[1]
 
-    def _entry(self, clip: Clip) -> tuple[npt.NDArray[np.float16], bool]:
-        if clip.name in self._loaded:
-            return self._loaded[clip.name]
-        entry = load_motion(clip.path, self._spec, self._cache, self._keys[clip.name], clip.segment)
+    def _entry(self, clip: Clip, encoding: int = 0) -> tuple[npt.NDArray[np.float16], bool]:
+        place = clip.name, encoding
+        if place in self._loaded:
+            return self._loaded[place]
+        source, key = (self._encodings.get(clip.name) or [(clip, self._keys[clip.name])])[encoding]
+        entry = load_motion(source.path, self._spec, self._cache, key, source.segment)
         if entry[0].nbytes <= self._free_bytes:
             self._free_bytes -= entry[0].nbytes
-            self._loaded[clip.name] = entry
+            self._loaded[place] = entry
         return entry

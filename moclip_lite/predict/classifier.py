@@ -15,17 +15,25 @@ import numpy.typing as npt
 
 from mv_tools import ArgumentError, MalformedStream
 
+from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
+from ..appearance.pooling import FrameFacts
+from ..appearance.zero_shot import unit
 from ..engine.base import Engine, EngineName, Floats
 from ..engine.choose import open_engine
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DataError
 from ..experiment.config import Experiment, load_experiment
 from ..results.calibration import Calibration, read_calibration
+from ..results.cascade import MIN_CLIPS, Cascade, read_cascade
 from ..results.run_folder import RunFolder
+from ..results.trained_on import check_sources
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
-from .read_file import read_file
+from .costs import PredictionCosts
+from .encoder_note import trained_recipes
+from .read_file import FileReader
+from .steps import score_all, score_in_steps
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -44,6 +52,9 @@ class Prediction:
         streams: the ranking of each stream that could be asked.
         notes: what a reader should know (where the motion comes from, which stream is missing and why).
         seconds: wall time.
+        cpu_seconds: CPU time of all threads of this process meanwhile.
+        frames: pictures that the appearance encoder saw.
+        gflops: operations of the networks; None where the run does not tell.
     """
 
     path: str
@@ -52,6 +63,9 @@ class Prediction:
     streams: dict[str, Ranking]
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    frames: int = 0
+    gflops: float | None = None
 
 
 class Classifier:
@@ -134,11 +148,51 @@ class Classifier:
             CheckpointError: other weights than the heads were trained on.
             WeightsUnavailable: its weights can't be loaded.
         """
+        if self.own_appearance is not None:
+            raise CheckpointError(self._explain_own())
         return self.engine.encoder
+
+    @cached_property
+    def own_appearance(self) -> ClipArrays | None:
+        """Appearance features of one's own, by file, which the heads were trained on; None where an encoder gives them.
+
+        Raises:
+            DataError: the file is missing: what is needed is said.
+            CheckpointError: it can't be used, or is of another backbone.
+        """
+        path = self.experiment.data.appearance
+        if path is None or not self.heads:
+            return None
+        if not path.is_file():
+            raise DataError(self._explain_own())
+        arrays = read_clip_arrays(path)
+        for stream in self.heads:
+            check_sources(self.folder, stream, {Source.ENCODER: arrays.identity["digest"]})
+        return arrays
+
+    def _explain_own(self) -> str:
+        """What prediction needs where the appearance features are one's own."""
+        return (
+            f"{self.folder.path} was trained on appearance features of {self.experiment.data.appearance}, which can't "
+            "be computed from a video here: compute them with the same backbone, save an array under each video's "
+            "name, and name the file with --set data.appearance=FILE"
+        )
+
+    def own_features(self, path: PathLikeStr) -> Floats | None:
+        """Features [frames, D] of a file, as the heads take them, where they are one's own."""
+        own = self.own_appearance
+        if own is None:
+            return None
+        if own.find(Path(path).as_posix()) is None:
+            raise DataError(f"{own.path} holds no features of {path}; {self._explain_own()}")
+        return self._as_heads_take(own.features(Path(path).as_posix()))
 
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
+        own = self.own_appearance
+        if own is not None:
+            return [] if own.model else [f"{own.path} does not name its backbone"]
         return self.engine.warnings
 
     @overload
@@ -166,37 +220,70 @@ class Classifier:
             return self.explain(source, top_k).ranking
         return [self.explain(path, top_k).ranking for path in source]
 
-    def explain(self, path: PathLikeStr, top_k: int = 5) -> Prediction:
+    def explain(self, path: PathLikeStr, top_k: int = 5, *, cascade: bool = False) -> Prediction:
         """Like :meth:`predict`, with the answer of each stream and remarks.
+
+        Args:
+            path: the file.
+            top_k: how many labels, at least 1.
+            cascade: read no pictures where motion alone is sure, and encode one frame before all: the streams that
+                were not needed are absent.
 
         Raises:
             FileNotFoundError: no such file.
             mv_tools.MotionError: it can't be read.
             mv_tools.ArgumentError: top_k is below 1.
+            CheckpointError: `cascade`, and the run has no thresholds.
         """
         if top_k < 1:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         motion = self.experiment.motion if self.motion is not None else None
-        reading = read_file(Path(path), motion, self.experiment.clip if self.heads else None)
-        notes = list(reading.notes)
-        scores: dict[Stream, Floats] = {}
-        tokens = None
-        if reading.motion is not None and reading.motion.empty:
-            notes.append("no motion in this file (only I pictures): classified by appearance alone")
-        elif reading.motion is not None:
-            tokens, scores[Stream.MOTION] = self.motion_features(reading.motion.motion)
-        if reading.pictures is not None:
-            appearance = self.appearance_features(reading.pictures)
-            for stream in self.heads:
-                if tokens is not None or Source.MOTION_NETWORK not in stream.sources:
-                    scores[stream] = self.head_scores(stream, tokens, appearance)
+        recipes = trained_recipes(self.experiment.data)
+        pictures = self.experiment.clip if self.heads and self.own_appearance is None else None
+        reader = FileReader(Path(path), motion, pictures, self.experiment.motion, recipes)
+        notes: list[str] = []
+        if cascade:
+            scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)
+        else:
+            scores, frames = score_all(self, reader, notes)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
         stream = next(stream for stream in ANSWERS if stream in scores)
         rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
-        seconds = time.perf_counter() - started
-        return Prediction(str(path), rankings[str(stream)], str(stream), rankings, notes, seconds)
+        return Prediction(
+            str(path),
+            rankings[str(stream)],
+            str(stream),
+            rankings,
+            notes,
+            seconds=time.perf_counter() - started,
+            cpu_seconds=time.process_time() - cpu,
+            frames=frames,
+            gflops=self.costs.gflops(Stream.MOTION in scores, frames),
+        )
+
+    def require_cascade(self) -> Cascade:
+        """The thresholds of the run's cascade.
+
+        Raises:
+            CheckpointError: damaged, or the run has none.
+        """
+        if self._cascade is None:
+            raise CheckpointError(
+                f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, fusion and at "
+                f"least {MIN_CLIPS} validation clips"
+            )
+        return self._cascade
+
+    @cached_property
+    def _cascade(self) -> Cascade | None:
+        return read_cascade(self.folder.cascade)
+
+    @cached_property
+    def costs(self) -> PredictionCosts:
+        """Operations of the streams, as the run measured them."""
+        return PredictionCosts.of(self.folder, self.experiment.clip.frames)
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -249,15 +336,22 @@ class Classifier:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
         return self.engine.appearance_features(pictures)
 
-    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+    def _as_heads_take(self, rows: Floats) -> Floats:
+        """Features of frames [frames, D], normalised if the configuration says so."""
+        return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
+
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
         """Class probabilities [C] of a head.
 
         Args:
             stream: of the head.
             tokens: [T, D], or None without motion.
-            appearance: [frames, D].
+            appearance: [frames, D], before they are pooled.
+            facts: where the frames stand; even ones by default.
         """
-        return self.engine.head_scores(stream, tokens, appearance)
+        return self.engine.head_scores(stream, tokens, appearance, facts)
 
     def _rank(self, scores: Floats, top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[:top_k]

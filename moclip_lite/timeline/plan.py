@@ -93,7 +93,7 @@ class FilePictures:
         if self.moving is not None and self.moving_frames is not None:
             part = self.moving[slice(*np.searchsorted(self.moving_frames, (first, stop)).tolist())]
             if len(part):
-                indices = part[segment_windows(len(part), motion.segments, motion.frames)]
+                indices = part[segment_windows(len(part), motion.segments, motion.frames, motion.stride)]
         return Window(start, end, indices, tuple(self._shown(first, stop, clip)))
 
     def _shown(self, first: int, stop: int, clip: AppearanceSettings) -> list[int]:

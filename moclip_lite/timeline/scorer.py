@@ -268,7 +268,7 @@ class WindowScorer:
         moving = [self._numbers[i] for i in range(first, stop) if not self._keyframes[i]]
         motion = None
         if moving:
-            places = segment_windows(len(moving), self._spec.segments, self._spec.frames)
+            places = segment_windows(len(moving), self._spec.segments, self._spec.frames, self._spec.stride)
             motion = np.array(moving, np.int64)[places]
         return self._buffers.score(Window(start, end, motion, self._pictures_of(start, end)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import TrainingDiverged
 from ..parallel.ranks import agree, share
 from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
 from .optimizer import create_optimizer, warmup_cosine
@@ -161,8 +163,14 @@ class _Classification(Task[Batch]):
         total, count = 0.0, 0
         for loss, size in losses:
             total, count = total + loss * size, count + size
-        if not self.validates:
-            return {"loss": agree([total / max(count, 1)])[0]}
-        accuracy, val_loss = self.feed.validate(self.network) if share().leads else (0.0, 0.0)
+        accuracy, val_loss = 0.0, 0.0
+        if self.validates and share().leads:
+            accuracy, val_loss = self.feed.validate(self.network)
         accuracy, val_loss, mean = agree((accuracy, val_loss, total / max(count, 1)))
-        return {"loss": mean, "val_loss": val_loss, "accuracy": accuracy}
+        if not math.isfinite(mean + val_loss):
+            raise TrainingDiverged(
+                "the training diverged: its loss is not a finite number; lower the learning rate (lr)"
+            )
+        return (
+            {"loss": mean, "val_loss": val_loss, "accuracy": accuracy} if self.validates else {"loss": mean}
+        )

@@ -37,6 +37,7 @@ __all__ = ["TuneResult", "tune"]
 _FEW_CLIPS: Final = 500
 """Training and validation clips below which a trial is validated on all of them, in three parts."""
 
+_ATTEMPTS: Final = 100  # at a proposal that has not been tried
 _STARTUP: Final = 6  # trials at random, and before any is stopped early
 
 
@@ -113,7 +114,7 @@ class _Search:
         fold: str | None,
         parts: int,
     ) -> None:
-        motion_only = experiment.run.model_copy(update={"streams": ("motion",)})
+        motion_only = experiment.run.model_copy(update={"streams": ("motion",), "seeds": ()})
         self.experiment = experiment
         self.base = with_absolute_paths(experiment.model_copy(update={"run": motion_only}))
         self.space: Space = checked_space(experiment, space)
@@ -150,6 +151,9 @@ class _Search:
             self.reporter.say(f"{len(self.trials)} trials of an earlier attempt")
         while not budget.spent(len(self.trials), sum(trial.seconds for trial in self.trials)):
             trial = self._next()
+            if trial is None:
+                self.reporter.say("the sampler proposes only what has been tried; the search ends")
+                break
             self.trials.append(trial)
             write_trials(self.out, self.fingerprint, self.trials)
             best = best_trial(self.trials)
@@ -194,15 +198,25 @@ class _Search:
             for key, values in self.space.items()
         }
 
-    def _next(self) -> Trial:
-        """Run the next trial; the first is the experiment as it is."""
+    def _ask(self) -> optuna.trial.Trial | None:
+        """The sampler's proposal, the first being the experiment as it is; None if it finds nothing new."""
+        study, tried = self._study(), [trial.settings for trial in self.trials]
+        if not tried:
+            study.enqueue_trial({key: json.dumps(values[0]) for key, values in self.space.items()})
+        for _ in range(_ATTEMPTS):
+            asked = study.ask(self._distributions())
+            if _settings(asked) not in tried:
+                return asked
+        return None
+
+    def _next(self) -> Trial | None:
+        """Run the next trial; None if there is no other to run."""
         import optuna
 
-        study = self._study()
-        if not self.trials:
-            study.enqueue_trial({key: json.dumps(values[0]) for key, values in self.space.items()})
-        asked = study.ask(self._distributions())
-        settings = {key: json.loads(value) for key, value in asked.params.items()}
+        asked = self._ask()
+        if asked is None:
+            return None
+        settings = _settings(asked)
         trial = Trial(len(self.trials), settings, "done")
         started = time.perf_counter()
         curve: dict[int, float] = {}
@@ -258,6 +272,10 @@ class _Search:
             f"#\n#   moclip run {self.out / 'best.yaml'} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )
+
+
+def _settings(asked: optuna.trial.Trial) -> dict[str, Any]:
+    return {key: json.loads(value) for key, value in asked.params.items()}
 
 
 def _flat(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any]]:

@@ -86,12 +86,15 @@ def words(tree: Path, lists: Path, out: Path, *more: object) -> list[object]:
     refs=st.integers(1, 16),
     crf=st.integers(0, 51),
     side=st.none() | st.integers(16, 512),
-    codec=st.sampled_from(["h264", "mpeg4"]),
+    fps=st.none() | st.integers(1, 120),
+    preset=st.sampled_from(["ultrafast", "fast", "medium", "placebo"]),
+    codec=st.sampled_from(["h264", "hevc", "mpeg4"]),
 )
 def test_a_recipe_has_one_name_that_reads_back(
-    gop: int, bframes: int, refs: int, crf: int, side: int | None, codec: str
+    gop: int, bframes: int, refs: int, crf: int, side: int | None, fps: int | None, preset: str, codec: str
 ) -> None:
-    recipe = Recipe(codec=codec, gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
+    values = {"codec": codec, "gop": gop, "bframes": bframes, "refs": refs, "crf": crf, "side": side}
+    recipe = Recipe(**values, fps=fps, preset=preset, threads=1)  # type: ignore[arg-type]
     assert parse_recipe(recipe_name(recipe)) == recipe
 
 
@@ -105,7 +108,10 @@ def test_names_of_recipes() -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("fast", "'fast'"),
+        ("fast", "the GOP"),
+        ("gop12_quick", "'quick'"),
+        ("gop12_fast_fast", "'fast'"),
+        ("gop12_fps0", "fps must be"),
         ("b3", "the GOP"),
         ("gop12_gop5", "'gop5'"),
         ("gop12_q3", "'q3'"),

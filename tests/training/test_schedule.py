@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from moclip_lite.errors import TrainingDiverged
 from moclip_lite.training.averaging import AveragedWeights
 from moclip_lite.training.batches import accuracy_and_loss, balanced_order, batches, count_batches, uneven
 from moclip_lite.training.classification import Batch, fit
@@ -124,6 +125,38 @@ def test_without_validation_the_last_average_is_kept_and_the_feed_is_not_asked()
     assert not feed.seen
     assert len(result.history) == 3
     assert result.best_epoch == -1
+
+
+class _Diverging(_Noise):
+    """A feed of which the third pass, or the validation, is not finite."""
+
+    def __init__(self, training: bool) -> None:
+        super().__init__()
+        self.training = training
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        for (inputs,), labels in super().train_batches(epoch):
+            yield (inputs * (float("inf") if self.training and epoch == 2 else 1),), labels
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        return 50.0, 1.0 if self.training or len(self.passes) < 3 else float("nan")
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("validates", [True, False])
+def test_a_training_that_diverges_says_so(training: bool, validates: bool) -> None:
+    feed = _Diverging(training)
+    settings = TrainSettings(epochs=4, batch=6, precision="float32")
+
+    def train() -> None:
+        fit(nn.Linear(3, 2), feed, settings, seed=0, device=CPU, validates=validates)
+
+    if not training and not validates:
+        train()  # nobody asks
+        return
+    with pytest.raises(TrainingDiverged, match="lower the learning rate"):
+        train()
+    assert len(feed.passes) == 3
 
 
 def test_an_interrupted_average_resumes_to_the_same_weights(

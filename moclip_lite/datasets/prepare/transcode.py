@@ -138,7 +138,8 @@ def _target_paths(dataset: VideoDataset, folder: Path) -> dict[str, Path]:
 
 def _claim(folder: Path, recipe: Recipe) -> None:
     """Write the recipe into a new folder; refuse a folder of another recipe."""
-    settings = {key: value for key, value in recipe.as_dict().items() if key != "threads"}
+    settings = _stated(recipe.as_dict())
+    settings.pop("threads")
     file = folder / RECIPE
     if not file.exists():
         write_json(file, settings)
@@ -147,8 +148,13 @@ def _claim(folder: Path, recipe: Recipe) -> None:
         existing = read_json(file)
     except CheckpointError as error:
         raise DataError(f"{error}; remove it if the clips in {folder} were made with {settings}") from error
-    if existing != settings:
+    if not isinstance(existing, dict) or _stated(existing) != settings:
         raise DataError(f"{folder} holds clips of another recipe ({existing}); choose another folder")
+
+
+def _stated(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is left as it is: files of earlier versions lack newer settings."""
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 class _Target:

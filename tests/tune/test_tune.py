@@ -1,0 +1,238 @@
+"""``moclip tune``: budget, resuming, the table of trials, and test clips that are never read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("optuna")
+
+import yaml
+
+from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.session import Session
+from moclip_lite.progress import Silent
+from moclip_lite.tune import DEFAULT_SPACE, Budget, TuneResult, read_space, tune
+from moclip_lite.tune.evaluate import divisions
+from moclip_lite.tune.space import checked_space
+from moclip_lite.tune.trials import Trial, best_trial, read_trials, write_trials
+
+from support.tuning import clips, experiment
+
+SPACE = {"train_motion.lr": [0.01, 0.001], "motion.dropout": [0.0, 0.2, 0.5]}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"cache.dir={tmp_path_factory.mktemp('features')}"
+
+
+def search(root: Path, cache: str, out: Path, trials: int, **options: Any) -> TuneResult:
+    return tune(experiment(root, cache), SPACE, Budget(trials), out, Silent(), parts=1, **options)
+
+
+def test_a_search_keeps_all_trials_and_writes_a_configuration_that_run_takes(
+    root: Path, cache: str, tmp_path: Path
+) -> None:
+    result = search(root, cache, tmp_path, 4)
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["number"] for row in rows] == ["0", "1", "2", "3"]
+    first = experiment(root).model_dump(mode="json")
+    assert result.trials[0].settings == {
+        "train_motion.lr": first["train_motion"]["lr"],
+        "motion.dropout": first["motion"]["dropout"],
+    }
+    assert len({json.dumps(trial.settings, sort_keys=True) for trial in result.trials}) == 4
+    chosen = load_experiment(result.file)
+    assert chosen.train_motion.lr == result.best.settings["train_motion.lr"]
+    assert chosen.motion.dropout == result.best.settings["motion.dropout"]
+    assert chosen.motion.grid == (4, 4)
+    assert chosen.data.root == root
+    assert "dir" not in yaml.safe_load(result.file.read_text()).get("run", {})
+
+
+def test_an_interrupted_search_goes_on_as_it_would_have(
+    root: Path, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search(root, cache, tmp_path / "whole", 4)
+    search(root, cache, tmp_path / "cut", 2)
+    from moclip_lite.tune import search as module
+
+    real, epochs = module.evaluate, []
+
+    def killed(session: Session, *arguments: Any, **options: Any) -> Any:
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage == "train motion" and done == 2:
+                raise KeyboardInterrupt
+
+        session.reporter = SimpleNamespace(say=print, warn=print, progress=progress)
+        return real(session, *arguments, **options)
+
+    monkeypatch.setattr(module, "evaluate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(root, cache, tmp_path / "cut", 4)
+
+    def counting(session: Session, *arguments: Any, **options: Any) -> Any:
+        session.reporter = SimpleNamespace(
+            say=print, warn=print, progress=lambda stage, done, total: epochs.append((stage, done))
+        )
+        return real(session, *arguments, **options)
+
+    monkeypatch.setattr(module, "evaluate", counting)
+    resumed = search(root, cache, tmp_path / "cut", 4)
+    assert [t.settings for t in resumed.trials] == [t.settings for t in whole.trials]
+    assert [t.accuracy for t in resumed.trials] == [t.accuracy for t in whole.trials]
+    assert ("train motion", 4) in epochs
+
+
+def test_test_clips_are_never_read(root: Path, cache: str, tmp_path: Path) -> None:
+    """With test clips that can't be read the search finds the same."""
+    expected = search(root, cache, tmp_path / "intact", 2)
+    spoilt = tmp_path / "clips"
+    for path in root.rglob("*.mp4"):
+        (spoilt / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (spoilt / path.parent.name / path.name).write_bytes(path.read_bytes())
+    fold = Session(experiment(spoilt)).folds[0]
+    assert fold.test
+    for number, clip in enumerate(fold.test):
+        clip.path.write_bytes(f"spoilt {number}".encode())
+    settings = experiment(spoilt, f"cache.dir={tmp_path / 'other'}")
+    found = tune(settings, SPACE, Budget(2), tmp_path / "spoilt", Silent(), parts=1)
+    assert [(t.accuracy, t.loss) for t in found.trials] == [(t.accuracy, t.loss) for t in expected.trials]
+
+
+def test_a_combination_that_cannot_be_run_is_a_row_of_the_table(
+    root: Path, cache: str, tmp_path: Path
+) -> None:
+    space = {"motion.pretrained": [True], "train_motion.lr": [0.01]}
+    result = tune(experiment(root, cache), space, Budget(4), tmp_path, Silent(), parts=1)
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert failed
+    assert all("pretrained" in trial.reason for trial in failed)
+    assert result.best.state == "done"
+    assert len(result.trials) <= 4
+
+
+def test_the_search_ends_when_everything_has_been_tried(root: Path, cache: str, tmp_path: Path) -> None:
+    result = tune(experiment(root, cache), {"motion.dropout": [0.0]}, Budget(9), tmp_path, Silent(), parts=1)
+    assert len(result.trials) == 2
+
+
+def test_trials_of_another_search_are_refused(root: Path, cache: str, tmp_path: Path) -> None:
+    search(root, cache, tmp_path, 1)
+    with pytest.raises(CheckpointError, match="another search"):
+        tune(experiment(root, cache, "motion.width=6"), SPACE, Budget(1), tmp_path, Silent(), parts=1)
+
+
+def test_damaged_tables_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "trials.json"
+    for content in ("[]", '{"format": "moclip-trials-1", "fingerprint": "x", "trials": [{"number": "a"}]}'):
+        file.write_text(content)
+        with pytest.raises(CheckpointError):
+            read_trials(file, "x")
+
+
+def test_a_fold_that_does_not_exist_is_refused(root: Path, cache: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the folds are holdout"):
+        search(root, cache, tmp_path, 1, fold="split7")
+
+
+def test_a_search_at_work_is_not_disturbed(root: Path, cache: str, tmp_path: Path) -> None:
+    from moclip_lite.results.lock import FolderLock
+
+    lock = FolderLock(tmp_path / ".lock")
+    assert lock.acquire()
+    with pytest.raises(MoclipError, match="another search"):
+        search(root, cache, tmp_path, 1)
+    lock.release()
+
+
+def test_parts_validate_each_clip_once_and_keep_groups_together(root: Path) -> None:
+    fold = Session(experiment(root)).folds[0]
+    made = divisions(fold.train, fold.val, 3, 0)
+    validated = [clip.name for part in made for clip in part.val]
+    assert sorted(validated) == sorted(clip.name for clip in (*fold.train, *fold.val))
+    for part in made:
+        assert not {clip.group for clip in part.train} & {clip.group for clip in part.val}
+        assert not {clip.name for clip in fold.test} & {clip.name for clip in (*part.train, *part.val)}
+    with pytest.raises(DataError, match="raise data"):
+        divisions(fold.train, (), 1, 0)
+    with pytest.raises(DataError, match="lower --parts"):
+        divisions(fold.train, fold.val, 20, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("40", (40, None)),
+        ("90s", (None, 90)),
+        ("30m", (None, 1800)),
+        ("1.5h", (None, 5400)),
+        ("4, 2h", (4, 7200)),
+    ],
+)
+def test_budgets(text: str, expected: tuple[int | None, float | None]) -> None:
+    budget = Budget.parse(text)
+    assert (budget.trials, budget.seconds) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "2d", "4,5", "1h,2h", "nan", "inf", "٣"])
+def test_what_is_not_a_budget_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--budget takes"):
+        Budget.parse(text)
+
+
+def test_a_budget_is_spent_by_whichever_limit_comes_first() -> None:
+    budget = Budget(3, 10)
+    assert [budget.spent(2, 9), budget.spent(3, 0), budget.spent(0, 10)] == [False, True, True]
+
+
+def test_the_default_space_is_valid_and_begins_with_what_the_experiment_says(root: Path) -> None:
+    settings = experiment(root)
+    space = checked_space(settings, DEFAULT_SPACE)
+    assert space["motion.grid"][0] == [4, 4]
+    assert all(len(values) >= 2 for values in space.values())
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["motion.frames", "motion.frames=5", "motion.frames=[]", "clip.model=[a]", "motion.frames=[", "=[1]"],
+)
+def test_what_is_not_a_list_of_values_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match="--search"):
+        read_space([word])
+
+
+def test_values_out_of_range_are_refused_before_any_work(root: Path) -> None:
+    for key, value in (("motion.frames", 0), ("motion.nonsense", 1), ("train_motion.lr", -1)):
+        with pytest.raises(ConfigError):
+            checked_space(experiment(root), {key: [value]})
+
+
+def _trials() -> Iterator[Trial]:
+    yield Trial(0, {"a": [1, 2]}, "done", 80.0, 0.5, 1.0, {50: 70.0})
+    yield Trial(1, {"a": "x"}, "pruned", 99.0)
+    yield Trial(2, {"a": "x"}, "failed", reason="no")
+
+
+def test_the_best_trial_is_a_finished_one_and_the_loss_decides_between_equals(tmp_path: Path) -> None:
+    trials = list(_trials())
+    better = replace(trials[0], number=3, loss=0.4)
+    assert best_trial([*trials, better]) == better
+    assert best_trial(trials[1:]) is None
+    write_trials(tmp_path, "x", trials)
+    assert read_trials(tmp_path / "trials.json", "x") == trials
