@@ -27,6 +27,7 @@ from ..streams import ANSWERS, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
 from .costs import PredictionCosts
+from .encoder_note import trained_recipes
 from .read_file import FileReader
 from .steps import score_all, score_in_steps
 
@@ -194,7 +195,8 @@ class Classifier:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started, cpu = time.perf_counter(), time.process_time()
         motion = self.experiment.motion if self.motion is not None else None
-        reader = FileReader(Path(path), motion, self.experiment.clip if self.heads else None)
+        recipes = trained_recipes(self.experiment.data)
+        reader = FileReader(Path(path), motion, self.experiment.clip if self.heads else None, recipes)
         notes: list[str] = []
         if cascade:
             scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 import mv_tools
-from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
+from mv_tools import MotionDecoder, NoMotionVectors, Recipe, RgbDecoder
 
 from ..appearance.frames import read_clip_frames
 from ..appearance.settings import AppearanceSettings
 from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
+from .encoder_note import encoder_note
 
 __all__ = ["FileReader", "Reading", "read_file"]
 
@@ -43,14 +45,21 @@ class FileReader:
         path: the file.
         motion: what to read of its motion, None for nothing.
         appearance: which frames to read, None for none.
+        recipes: of the training clips; a file that is encoded differently is noted.
 
     Raises:
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
 
-    def __init__(self, path: Path, motion: MotionSpec | None, appearance: AppearanceSettings | None) -> None:
-        self._path, self._spec, self._appearance = path, motion, appearance
+    def __init__(
+        self,
+        path: Path,
+        motion: MotionSpec | None,
+        appearance: AppearanceSettings | None,
+        recipes: Sequence[Recipe] = (),
+    ) -> None:
+        self._path, self._spec, self._appearance, self._recipes = path, motion, appearance, list(recipes)
         self._decoder: MotionDecoder | RgbDecoder | None = None
         if motion is not None:
             self._decoder = MotionDecoder(path, backend=motion.backend, on_damage="skip")
@@ -61,6 +70,8 @@ class FileReader:
         """The motion alone, with notes on the file."""
         if isinstance(self._decoder, MotionDecoder) and self._spec is not None:
             clip, notes = _motion(self._decoder, self._path, self._spec)
+            if note := encoder_note(self._decoder, self._recipes):
+                notes = (*notes, note)
             return Reading(clip, None, notes)
         return Reading(None, None, () if self._decoder is None else tuple(self._decoder.notes))
 
@@ -80,14 +91,19 @@ class FileReader:
             return replace(self.motion(), pictures=pending.result())
 
 
-def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSettings | None) -> Reading:
+def read_file(
+    path: Path,
+    motion: MotionSpec | None,
+    appearance: AppearanceSettings | None,
+    recipes: Sequence[Recipe] = (),
+) -> Reading:
     """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
 
     Raises:
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    return FileReader(path, motion, appearance).both()
+    return FileReader(path, motion, appearance, recipes).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:
