@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,23 @@ def video(path: Path) -> Path:
 def vp9(path: Path) -> Path:
     options = {"deadline": "realtime", "cpu-used": "8"}
     return encode(path / "web.webm", panning(4), "libvpx-vp9", **options)
+
+
+def arrays(path: Path) -> Path:
+    np.savez(path, nobody=np.ones(3, np.float32))
+    return path
+
+
+def without_features(path: Path) -> Path:
+    """A run on features of one's own, whose file is gone."""
+    own, run = path / "own.npz", path / "run"
+    clips = [str(clip.relative_to(path / "data")) for clip in data(path, per_class=6).rglob("*.mp4")]
+    np.savez(own, **{name: np.ones(3, np.float32) for name in clips})
+    settings = [f"data.root={path / 'data'}", f"data.appearance={own}", "train_head.epochs=1"]
+    settings += ["run.streams=[appearance]", f"run.dir={run}", f"cache.dir={path / 'cache'}"]
+    assert moclip("run", FOLDER_YAML, *sets(settings)).code == 0
+    own.unlink()
+    return run
 
 
 def tensors(path: Path) -> Path:
@@ -164,6 +182,8 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "does not fit <model>": lambda p: (
         "extract", "clip", data(p), "--set", "clip.model=timm:test_resnet", "--pretrained", tensors(p / "weights.pth"),
     ),
+    "is called like a clip": lambda p: ("run", FOLDER_YAML, "--root", data(p), "--set", f"data.appearance={arrays(p / 'own.npz')}"),
+    "was trained on appearance features": lambda p: ("predict", video(p), "--model", without_features(p)),
     "has no text encoder": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--model", "timm:test_resnet"),
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "is named twice": lambda p: ("compare", p, p),
