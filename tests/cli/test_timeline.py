@@ -239,3 +239,17 @@ def test_codecs_without_vectors_are_re_encoded(tmp_path: Path) -> None:
     timeline = untrained(tmp_path).timeline(path, window=0.8, threshold=0.0)
     assert set(timeline.streams) == {"motion", "appearance", "fusion"}
     assert any("re-encoded to H.264" in note for note in timeline.notes)
+
+
+# Free-text labels
+
+
+def test_free_text_labels_over_time(video: Path, tmp_path: Path) -> None:
+    words = ("--labels", "water, bricks", "--model", "ViT-S-32", "--pretrained", "none")
+    options = ("--segments", "--window", "1", "--threshold", "0")
+    done = moclip("zero-shot", video, *words, *options, "--csv", tmp_path / "a.csv", "--json")
+    (timeline,) = assert_ok(done).json
+    assert len(timeline["windows"]) == 5
+    assert {row["label"] for row in _rows(tmp_path / "a.csv")} <= {"water", "bricks"}
+    assert_refused(moclip("zero-shot", video, *words, "--csv", "a.csv"), "--csv is for long videos")
+    assert_refused(moclip("zero-shot", video, "--segments"), "--segments needs --labels")
