@@ -239,12 +239,17 @@ def evaluate_segments(
         typer.Exit: a video could not be read; exit code 2.
     """
     from ..predict.classifier import Classifier
+    from ..results.run_folder import RunFolder
     from ..timeline.evaluate import evaluate_timelines
     from ..timeline.truth import read_truth
+    from ..timeline.video import TimelineOptions
     from .predict import end_batch
 
+    folder = RunFolder(run)
+    folder.require()
+    truth = read_truth(table, folder.read_labels(), videos)
+    TimelineOptions(**options)  # refused before the model is loaded
     classifier = Classifier.load(run, overrides=overrides)
-    truth = read_truth(table, classifier.labels, videos)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]
     if timelines:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.storage.files import write_json, write_text
 
 from support.cli import assert_ok, assert_refused, moclip
 from support.clips import H264, encode
@@ -27,7 +28,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--model` is a classifier of random weights: nothing is trained here."""
+    """Any run folder is a classifier of random weights: nothing is trained here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    write_text(tmp_path / "x" / "config.yaml", "{}")
+    write_json(tmp_path / "x" / "labels.json", list(LABELS))
     monkeypatch.setattr(Classifier, "load", lambda run, **options: untrained(tmp_path))
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.files import write_json
 
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import FOLDER_YAML, MOTION_ONLY, assert_refused, class_folders, moclip, sets
@@ -62,6 +63,21 @@ def data(path: Path, per_class: int = 4) -> Path:
 
 def two_runs(path: Path, other: list[str]) -> tuple[Path, Path]:
     return made_run(path / "one", ["a", "b"]).folder, made_run(path / "two", other).folder
+
+
+def labelled(path: Path) -> Path:
+    """A run folder as far as its labels: tables are checked before weights are read."""
+    run = folder(path / "run")
+    written(run / "config.yaml", "{}")
+    write_json(run / "labels.json", ["left", "right"])
+    return run
+
+
+def annotations(path: Path, *rows: str) -> Path:
+    name = video(path).name
+    return written(
+        path / "truth.csv", "\n".join(["video,label,start,end", *(name + row for row in rows)]) + "\n"
+    )
 
 
 def unfinished(path: Path) -> Path:
@@ -119,6 +135,19 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
+    "is for long videos": lambda p: ("predict", video(p), "--model", p, "--window", "2"),
+    "would overwrite": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--vtt", p / "clip.mp4",
+    ),
+    "window must be": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--window", "-1",
+    ),
+    "the model does not know": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",up,1,2"),
+    ),
+    "segment overlaps": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",right,0.5,2"),
+    ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
 }  # fmt: skip
 """A part of each message -> a command line that causes it, given an empty folder."""
