@@ -29,7 +29,7 @@ SOURCES := $(shell find rust -name "*.rs" -not -path "*/target/*") rust/Cargo.lo
 $(STAMP): pyproject.toml $(SOURCES)
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[dev]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
 demo: env

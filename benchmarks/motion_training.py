@@ -107,7 +107,9 @@ def main() -> None:
     )
     before = minutes(old_motion, old, options.clips, options.steps, before=True)
     now = minutes(experiment.motion, experiment.train_motion, options.clips, options.steps, before=False)
-    print(f"{now / before:.2f} of before; on two cores {now / 2:.1f} instead of {before / 2:.1f} minutes a split")
+    print(
+        f"{now / before:.2f} of before; on two cores {now / 2:.1f} instead of {before / 2:.1f} minutes a split"
+    )
 
 
 if __name__ == "__main__":

@@ -40,6 +40,10 @@ class Segment:
     start: float
     end: float
 
+    def overlaps(self, other: Segment) -> bool:
+        """Whether the two share more than a millisecond."""
+        return min(self.end, other.end) - max(self.start, other.start) > SAME_TIME
+
     def __str__(self) -> str:
         """Such as "12.5-20"; segments that differ by less than a microsecond look alike."""
         return "-".join(f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (self.start, self.end))

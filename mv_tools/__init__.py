@@ -18,8 +18,12 @@ from .errors import (
     MalformedStream,
     MotionError,
     NoMotionVectors,
+    SourceUnavailable,
     UnsupportedStream,
 )
+from .live.keyframes import LivePicture
+from .live.reader import LiveStatistics
+from .live.source import LiveSource, open_live
 from .live.stream import MotionStream, StreamStatistics
 from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
@@ -49,6 +53,9 @@ __all__ = [
     "Display",
     "GopLengths",
     "HevcPictureStatistics",
+    "LivePicture",
+    "LiveSource",
+    "LiveStatistics",
     "MalformedStream",
     "MotionDecoder",
     "MotionError",
@@ -64,6 +71,7 @@ __all__ = [
     "Region",
     "RgbDecoder",
     "RgbFrames",
+    "SourceUnavailable",
     "StreamParameters",
     "StreamStatistics",
     "StreamSummary",
@@ -77,6 +85,7 @@ __all__ = [
     "flow",
     "inter_mask",
     "iter_rgb_at",
+    "open_live",
     "pool",
     "probe",
     "read_keyframes",

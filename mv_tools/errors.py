@@ -6,7 +6,8 @@
     ├── MalformedStream      damaged or truncated input
     ├── UnsupportedStream    a feature that the chosen backend does not handle
     │   └── NoMotionVectors  a codec without motion vectors that can be read
-    └── BackendUnavailable   an optional backend that is not installed
+    ├── BackendUnavailable   an optional backend that is not installed
+    └── SourceUnavailable    a live source that can't be reached, or stopped sending
 
     ArgumentError (a ValueError): an argument that is invalid for any video
 
@@ -19,6 +20,7 @@ __all__ = [
     "MalformedStream",
     "MotionError",
     "NoMotionVectors",
+    "SourceUnavailable",
     "UnsupportedStream",
 ]
 
@@ -41,6 +43,10 @@ class NoMotionVectors(UnsupportedStream):
 
 class BackendUnavailable(MotionError):
     """The backend is not installed on this machine; the message says what to install."""
+
+
+class SourceUnavailable(MotionError):
+    """A live source can't be reached or stopped sending; the message says why, without user name and password."""
 
 
 class ArgumentError(ValueError):

@@ -32,6 +32,7 @@ SLOW_MODULES = (
     "datasets/test_folders.py",
     "docs/test_pages.py",
     "docs/test_snippets.py",
+    "engine/test_engine.py",
     "experiment/test_feature_file.py",
     "export/test_export.py",
     "mobileviclip/test_commands.py",
@@ -41,6 +42,8 @@ SLOW_MODULES = (
     "parallel/test_ranks.py",
     "parallel/test_side_effects.py",
     "results/test_seconds.py",
+    "serve/test_command.py",
+    "serve/test_page.py",
     "storage/test_cache_keys.py",
     "storage/test_damaged_storage.py",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import ConsoleReporter, err, explain, print_json, print_table
 from .data import print_failures
 from .options import (
     Cache,
@@ -23,9 +23,11 @@ from .options import (
     WeightsOf,
     Workers,
     experiment_of,
+    overrides_of,
     session_of,
 )
 from .predict import end_batch, files_of, ranking_as_list, refusal
+from .timeline import evaluate_segments
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
@@ -47,6 +49,28 @@ def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
     print_failures(metrics.failures)
 
 
+def write_engine(session: Session) -> None:
+    """Write the ONNX files of a run that was trained here; what hinders it is a warning.
+
+    Of several folds none is written, because `moclip predict` is given one of them: see `moclip export --engine`.
+    """
+    from ..errors import MoclipError
+    from ..parallel.ranks import share
+
+    run = session.experiment.run
+    if not (session.trained and run.onnx and session.feature_file is None and len(session.folds) == 1):
+        return
+    if not share().leads or set(run.streams) == {"zero_shot"}:
+        return
+    from ..export.engine import export_engine
+
+    session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
+    try:
+        export_engine(run.dir, session.reporter)
+    except (MoclipError, OSError) as error:
+        session.reporter.warn(f"no ONNX files: {explain(error)}; `moclip predict` answers with PyTorch")
+
+
 def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
     from ..experiment.run import run_experiment
     from ..results.run_folder import RunFolder
@@ -58,6 +82,7 @@ def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
     for note in metrics.notes:
         session.reporter.warn(note)
     session.reporter.say(f"report: {folder.report_page}")
+    write_engine(session)
 
 
 def _named(**values: Any) -> dict[str, Any]:
@@ -159,11 +184,39 @@ def evaluate(
     cache: Cache = None,
     json: Json = False,
     quiet: Quiet = False,
+    segments: Annotated[
+        Path | None,
+        typer.Option(help="Test timelines of long videos instead, on a table video,label,start,end."),
+    ] = None,
+    window: Annotated[
+        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+    ] = None,
 ) -> None:
-    """Test a trained run again, with other views or on other clips.
+    """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.
 
     Example: moclip evaluate runs/x --set test.crops=5 --json
+
+    Example: moclip evaluate runs/x --segments annotations.csv
     """
+    if segments is not None:
+        overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
+        evaluate_segments(
+            run,
+            segments,
+            root,
+            overrides,
+            {"window": window, "threshold": threshold},
+            ConsoleReporter(quiet),
+            json,
+        )
+        return
+    for name, value in (("window", window), ("threshold", threshold)):
+        if value is not None:
+            raise typer.BadParameter(f"--{name} is for long videos; add --segments TABLE")
     from ..errors import ConfigError
     from ..experiment.evaluate import evaluate_run
     from ..results.run_folder import RunFolder
@@ -325,12 +378,13 @@ def demo(
     from ..results.report import SCORES, stream_table
 
     err.print(FIRST_LINE, style="yellow")
-    metrics = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
+    metrics, session = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
     if json:
         print_json(metrics.to_json())
         return
     table = stream_table(SCORES, metrics, accuracy_ceilings(metrics.labels))
     print_table(f"test clips, appearance: {metrics.appearance_weights}", *table)
+    write_engine(session)
     err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)
     err.print(f"next: moclip predict YOUR.mp4 --model {out / 'run'}", markup=False)
     err.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
@@ -92,36 +93,91 @@ def predict(
     pretrained: Pretrained = None,
     sets: Sets = None,
     json: Json = False,
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
+    ] = False,
+    window: Annotated[
+        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
+    ] = None,
+    stride: Annotated[
+        float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
+    ] = None,
+    vtt: Annotated[Path | None, typer.Option(help="--segments: write WebVTT.")] = None,
+    chapters: Annotated[
+        Path | None, typer.Option(help="--segments: write chapters in ffmpeg's metadata format.")
+    ] = None,
+    strip: Annotated[
+        Path | None, typer.Option(help="--segments: draw labels, motion and pictures (.png or .html).")
+    ] = None,
+    cascade: Annotated[
+        bool,
+        typer.Option(
+            "--cascade/--no-cascade",
+            help="Read pictures only where motion is not sure: less CPU, thresholds from the run's validation clips.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="A table for each file: the labels of each stream.")
+    ] = False,
 ) -> None:
-    """Label video files with a trained model.
+    """Label video files with a trained model: a line a file, as they come.
 
     A file that can't be read is reported and the others are labelled; the exit code is then 2.
 
     Example: moclip predict clip.mp4 holiday/ --model runs/x
+
+    Example: moclip predict long.mp4 --model runs/x --segments --vtt long.vtt --strip long.html
     """
     from ..predict.classifier import Classifier
+    from .timeline import SegmentOutputs, label_segments
+
+    options = {"window": window, "stride": stride, "threshold": threshold}
+    outputs = SegmentOutputs(csv, vtt, chapters, strip)
+    if not segments:
+        for name, value in {**options, **vars(outputs)}.items():
+            if value is not None:
+                raise typer.BadParameter(f"--{name} is for long videos; add --segments")
+    elif cascade:
+        raise typer.BadParameter("--cascade is for whole files; leave it out with --segments")
 
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
+    outputs.check(paths)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:
         reporter.say(classifier.engine_note)
     for warning in classifier.warnings:
         reporter.warn(warning)
+    if segments:
+        refused += label_segments(classifier, paths, options, outputs, reporter, json)
+        end_batch(refused)
+        return
+    if cascade:
+        reporter.say(classifier.require_cascade().words)
     predictions = []
     for done, path in enumerate(paths, start=1):
         try:
-            predictions.append(classifier.explain(path, top_k))
+            predictions.append(classifier.explain(path, top_k, cascade=cascade))
         except Exception as error:
             refused.append(refusal(path, error))
+        else:
+            if not json:
+                reporter.close()  # the bars, which would be drawn over it
+                (_print_table if verbose else _print_line)(predictions[-1])
         reporter.progress("predict", done, len(paths))
     reporter.close()
     if json:
         print_json([_as_dict(prediction) for prediction in predictions])
-    else:
-        for prediction in predictions:
-            _print_prediction(prediction)
+    elif predictions:
+        reporter.say(_cost_line(predictions, classifier.engine.name))
     end_batch(refused)
 
 
@@ -138,10 +194,36 @@ def _as_dict(prediction: Prediction) -> dict[str, Any]:
         "streams": {name: ranking_as_list(ranking) for name, ranking in prediction.streams.items()},
         "notes": prediction.notes,
         "seconds": prediction.seconds,
+        "cpu_seconds": prediction.cpu_seconds,
+        "frames": prediction.frames,
+        "gflops": prediction.gflops,
     }
 
 
-def _print_prediction(prediction: Prediction) -> None:
+def _print_line(prediction: Prediction) -> None:
+    """Path, label and runner-up with their probabilities, and time."""
+    first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:2]]
+    runner_up = f"  ({', '.join(others)})" if others else ""
+    line = f"{prediction.path}: {first}{runner_up}  {prediction.seconds:.2f} s"
+    sys.stdout.write(printable(line) + "\n")
+    sys.stdout.flush()
+    for note in prediction.notes:
+        err.print(f"  {note}", markup=False)
+
+
+def _cost_line(predictions: Sequence[Prediction], engine: str) -> str:
+    """What a file cost on average."""
+    count = len(predictions)
+    looked = sum(prediction.frames > 0 for prediction in predictions)
+    operations = [prediction.gflops for prediction in predictions if prediction.gflops is not None]
+    parts = [f"{1000 * sum(p.cpu_seconds for p in predictions) / count:.0f} ms CPU a file"]
+    if len(operations) == count:
+        parts.append(f"{sum(operations) / count:.1f} GFLOPs")
+    parts.append(f"{100 * looked / count:.0f} % of the files needed pictures")
+    return f"{count} file{'s' if count > 1 else ''}: {', '.join(parts)} (engine: {engine})"
+
+
+def _print_table(prediction: Prediction) -> None:
     """Print a table with a column per stream."""
     shown = {str(name): prediction.streams[name] for name in _COLUMNS if name in prediction.streams}
     rows = [

@@ -9,12 +9,14 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from ..sampling import Segment
 from .clip import Clip, Fold, VideoDataset, shorten
 
 __all__ = ["checked", "cut", "holdout_fold", "k_folds", "leave_one_group_out", "official_folds"]
@@ -152,17 +154,21 @@ def checked(
         shared: allow copies of a clip on two sides.
 
     Raises:
-        DataError: clips of equal content on two sides of the split, which `shared` does not allow.
+        DataError: clips of equal content, or overlapping segments of a video, on two sides of the split, which
+            `shared` does not allow.
     """
     notes = []
-    copies = _copies(fold, digests)
-    if copies and not shared:
-        raise DataError(
-            f"fold {fold.name}: {len(copies)} clips have a copy of equal content on another side of the split "
-            f"({shorten(copies, 3)}); remove the copies, or go on with {_ALLOW}"
-        )
-    if copies:
-        notes.append(f"{len(copies)} clips have a copy on another side of the split: scores are too high")
+    for pairs, has in (
+        (_copies(fold, digests), "have a copy of equal content on"),
+        (_overlaps(fold), "are segments that overlap one on"),
+    ):
+        if pairs and not shared:
+            raise DataError(
+                f"fold {fold.name}: {len(pairs)} clips {has} another side of the split ({shorten(pairs, 3)}); "
+                f"remove these, or go on with {_ALLOW}"
+            )
+        if pairs:
+            notes.append(f"{len(pairs)} clips {has} another side of the split: scores are too high")
     if test_fraction is not None:
         absent = sorted(set(labels) - {clip.label for clip in fold.test})
         if absent:
@@ -188,6 +194,25 @@ def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
             if other_part != part:
                 copies.append(f"{name} in {other_part} = {clip.name} in {part}")
     return copies
+
+
+def _overlaps(fold: Fold) -> list[str]:
+    """Pairs of overlapping segments of one file on two sides of the split, in words; one pair per clip at most."""
+    sides: dict[Path, list[tuple[Segment, str, str]]] = {}
+    for part in ("train", "val", "test"):
+        for clip in getattr(fold, part):
+            if clip.segment is not None:
+                sides.setdefault(clip.path, []).append((clip.segment, part, clip.name))
+    pairs = []
+    for segments in sides.values():
+        last: dict[str, tuple[Segment, str, str]] = {}  # of each side, the segment that ends last so far
+        for segment, part, name in sorted(segments):
+            other = next((o for o in last.values() if o[1] != part and o[0].overlaps(segment)), None)
+            if other is not None:
+                pairs.append(f"{other[2]} in {other[1]} overlaps {name} in {part}")
+            if part not in last or segment.end > last[part][0].end:
+                last[part] = (segment, part, name)
+    return pairs
 
 
 def holdout_fold(

@@ -50,6 +50,9 @@ class RunSettings(Settings):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or mps"
     )
+    onnx: bool = Field(
+        True, description="write ONNX files of the networks at the end of a run: predict starts in a second"
+    )
     streams: tuple[StreamName, ...] = Field(
         ("motion", "appearance", "fusion"), min_length=1, description="what to test"
     )

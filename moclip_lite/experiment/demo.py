@@ -42,11 +42,11 @@ def demo_experiment(out: Path, overrides: tuple[str, ...] = ()) -> Experiment:
     return load_experiment(None, [*_SETTINGS, *place, *overrides])
 
 
-def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> Metrics:
+def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> tuple[Metrics, Session]:
     """Generate, extract, train, test, and draw one clip's motion.
 
     Returns:
-        The content of the run's metrics.json.
+        (the content of the run's metrics.json, its session).
     """
     session = Session(demo_experiment(out, overrides), reporter)
     reporter.say(
@@ -58,4 +58,5 @@ def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> 
     reporter.say(f"motion of {clip.name} through {decoder.backend}: {decoder[len(decoder) // 2]}")
     picture = visualize.save_png(clip.path, out / "motion.png", len(decoder) // 2)
     reporter.say(f"drawn in {picture}")
-    return run_experiment(session)
+    metrics = run_experiment(session)
+    return metrics, session

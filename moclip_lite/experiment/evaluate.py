@@ -44,6 +44,12 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         note = refuse_trained(division, tested, session.dataset.root, session.content_digests, part)
         if note is not None:
             session.reporter.warn(note)
+        if part == "val" and _refitted(session, fold):
+            session.reporter.warn(
+                f"fold {fold.name}: the weights that answer were trained on these validation clips too (refit), so "
+                "that their scores are too high; `moclip run` with train_motion.refit=false and "
+                "train_head.refit=false keeps them apart"
+            )
     extraction = Extraction(session.extractor.motion(session.clips))
     if any(stream.sees_pictures for fold in session.folds for stream in _stored(run.fold(fold.name))):
         extraction = Extraction(extraction.motion, session.extractor.appearance(session.clips))
@@ -52,6 +58,12 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     if not streams.keys() & {Stream.MOTION, Stream.APPEARANCE, Stream.FUSION}:
         raise CheckpointError(f"{folder} holds no trained weights")
     return Metrics(streams, part=part, failures=tuple(vars(failure) for failure in extraction.failures))
+
+
+def _refitted(session: Session, fold: Fold) -> bool:
+    """Whether weights of a fold were trained on its validation clips too."""
+    experiment, clips = session.experiment, len(fold.train) + len(fold.val)
+    return experiment.train_motion.refits(clips) or experiment.train_head.refits(clips)
 
 
 def _stored(folder: FoldFolder) -> set[Stream]:

@@ -40,6 +40,11 @@ class MotionFeatures(NamedTuple):
     tokens: dict[str, Floats]
     scores: dict[str, Floats]
 
+    def scores_of(self, clips: Sequence[Clip], classes: int) -> Floats:
+        """Class probabilities of clips, float32 [N, C]; a clip without motion gets a uniform guess."""
+        guess = np.full(classes, 1 / classes, np.float32)
+        return np.stack([self.scores.get(clip.name, guess) for clip in clips])
+
 
 class FoldFeatures:
     """A fold's clips, as far as the streams could read them, and their features.

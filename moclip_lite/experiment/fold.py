@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from ..appearance.zero_shot import zero_shot_scores
@@ -41,6 +40,9 @@ class Models(Protocol):
         self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
     ) -> Head:
         """The head of a stream, for tables of features of these clips."""
+
+    def validation_scores(self, stream: Stream) -> Floats | None:
+        """Scores of the validation clips by weights that were not fitted to them; None if those that answer do."""
 
 
 class FoldPass:
@@ -85,12 +87,13 @@ class FoldPass:
             tokens = file.motion_of(self.features.fold.division)
         elif Stream.MOTION in streams or Stream.FUSION in streams:
             for_heads = any(Source.MOTION_NETWORK in stream.sources for stream in streams)
-            motion = self.motion(parts if for_heads else (self.part,))
+            motion = self.motion([part for part in parts if for_heads or part != "train"])
             tokens = {} if motion is None else motion.tokens
             if motion is not None and Stream.MOTION in streams:
                 self.result.tests[Stream.MOTION] = self._motion_tests(motion, self.part)
                 if "val" in parts:
-                    self.result.validation[Stream.MOTION] = self._motion_tests(motion, "val")
+                    tests = self._motion_tests(motion, "val")
+                    self.result.validation[Stream.MOTION] = self._validation(Stream.MOTION, tests)
         heads = [stream for stream in Stream if stream in streams and stream.sources]
         if heads:
             self._test_heads(heads, parts, tokens)
@@ -122,10 +125,15 @@ class FoldPass:
         return Cost(**count_cost(network, [one], repeats=views.crops * views.flips))
 
     def _motion_tests(self, motion: MotionFeatures, part: str) -> Tests:
-        """The network's own scores; a clip without motion gets a uniform guess."""
-        clips, classes = self.features.clips(part, motion=True), len(self.features.labels)
-        guess = np.full(classes, 1 / classes, np.float32)
-        return Tests(clips, np.stack([motion.scores.get(clip.name, guess) for clip in clips]))
+        """The network's own scores."""
+        clips = self.features.clips(part, motion=True)
+        return Tests(clips, motion.scores_of(clips, len(self.features.labels)))
+
+    def _validation(self, stream: Stream, tests: Tests) -> Tests:
+        """Scores of validation clips by weights that were not fitted to them."""
+        assert self.models is not None
+        scores = self.models.validation_scores(stream)
+        return tests if scores is None else Tests(tests.clips, scores)
 
     def _test_heads(
         self, streams: Sequence[Stream], parts: Sequence[str], tokens: Mapping[str, Floats]
@@ -145,7 +153,8 @@ class FoldPass:
             head = self.models.head(stream, tables, clips)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
             if "val" in parts:
-                self.result.validation[stream] = Tests(clips["val"], head_scores(head, tables["val"]))
+                tests = Tests(clips["val"], head_scores(head, tables["val"]))
+                self.result.validation[stream] = self._validation(stream, tests)
             if self.ledger is not None:
                 self.result.costs[stream] = self._head_cost(head, tables[self.part])
 

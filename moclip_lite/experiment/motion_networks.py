@@ -7,7 +7,7 @@ far motion can be trusted. Heads choose what must be chosen on features of clips
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,15 +17,21 @@ from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
 from ..parallel.ranks import share
-from ..results.run_folder import PARTS, SELECTION, FoldFolder
+from ..results.run_folder import FoldFolder
 from ..streams import Stream
 from ..training.device import seed_all
-from ..training.schedule import lasting
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .stages import Stage, Trainer
 
 __all__ = ["LeftOut", "MotionNetworks", "parts_of"]
+
+_SELECTION: Final = "motion_selection"
+"""The motion network of the training clips alone, where the one that answers was trained on validation clips too."""
+
+_PART: Final = "motion_part"
+"""Motion networks that were trained without a part of the training clips, for scores of these clips."""
 
 
 class LeftOut(NamedTuple):
@@ -50,7 +56,7 @@ class MotionNetworks:
     def __init__(self, features: FoldFeatures, folder: FoldFolder, trainer: Trainer) -> None:
         self._features, self._folder, self._trainer = features, folder, trainer
         self._session = features.session
-        self._epochs = self._steps = 0  # of the first network, once it is trained; steps of a pass
+        self._passes = 0  # over the clips, of the first network once it is trained
         self._first: LeftOut | None = None
 
     @property
@@ -80,32 +86,32 @@ class MotionNetworks:
         assert self._first is not None
         networks = [self._first]
         train = self._features.clips("train", motion=True)
-        for name, part in zip(PARTS, parts_of(train, parts, self._features.seed), strict=False):
+        for number, part in enumerate(parts_of(train, parts, self._features.seed), start=1):
             names = frozenset(clip.name for clip in part)
             rest = [clip for clip in (*self._moving("train"), *self._moving("val")) if clip.name not in names]
             if rest:
-                networks.append(LeftOut(self._train_again(name, rest).to(self._session.device), names))
+                networks.append(
+                    LeftOut(self._train_again(f"{_PART}{number}", rest).to(self._session.device), names)
+                )
         return networks
 
     def _train_first(self) -> MotionNet:
         """Train on the training clips."""
         settings = self._settings
-        network, stage = self._new(), self._stage(SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
+        network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
         feed = self._feed(train, val or train)
-        result = self._trainer.train(stage, network, feed, settings)
-        if stage.name != Stream.MOTION:
-            self._trainer.record(Stream.MOTION, result)  # curves show the training that was validated
-        self._epochs, self._steps = result.best_epoch + 1, feed.steps
+        result = self._trainer.train(stage, network, feed, settings, records=Stream.MOTION)
+        self._passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
         self._first = LeftOut(network.to(self._session.device), names)
         return network
 
     def _train_again(self, name: str, clips: Sequence[Clip]) -> MotionNet:
         """Train as long as the first network on other clips, without validation."""
-        chosen = lasting(self._settings, self._steps, self._epochs)
+        chosen = self._settings.model_copy(update={"epochs": self._passes})
         names = [clip.name for clip in clips]
-        stage = self._stage(name, "motion again", self._epochs, names)
+        stage = self._stage(name, "motion again", self._passes, names)
         network = self._new()
         self._trainer.train(stage, network, self._feed(clips, clips), chosen, validates=False)
         return network
@@ -124,7 +130,8 @@ class MotionNetworks:
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.model_dump(mode="json"), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
-        return Stage(name, self._folder, fingerprint, self._features.labels)
+        kept = name == Stream.MOTION  # others have done their work with the run
+        return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)
 
     def _moving(self, part: str) -> list[Clip]:
         clips = self._features.clips(part, motion=True)

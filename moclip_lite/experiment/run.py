@@ -45,4 +45,6 @@ def run_experiment(session: Session) -> Metrics:
                 )
         from .train import train_folds
 
-        return train_folds(session)
+        metrics = train_folds(session)
+        session.trained = True
+        return metrics

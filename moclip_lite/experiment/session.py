@@ -46,6 +46,9 @@ class Session:
     Args:
         experiment: the configuration.
         reporter: told what happens.
+
+    Attributes:
+        trained: whether its run folder was written in this process; a finished run is only read.
     """
 
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
@@ -53,6 +56,7 @@ class Session:
         self.reporter: Reporter = reporter or Silent()
         self.cache = FeatureCache(experiment.cache.dir)
         self.workers = default_workers(experiment.run.workers)
+        self.trained = False
 
     @cached_property
     def device(self) -> torch.device:

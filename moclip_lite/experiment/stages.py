@@ -43,6 +43,7 @@ class Stage:
         fingerprint: digest of all that decides the weights.
         labels: class names.
         sources: what gives the features that it is trained on.
+        kept: whether the run folder keeps the weights; else the cache alone does.
     """
 
     name: str
@@ -50,16 +51,19 @@ class Stage:
     fingerprint: str
     labels: tuple[str, ...]
     sources: Sources = field(default_factory=dict)
+    kept: bool = True
 
     def save(self, module: nn.Module, result: FitResult) -> None:
-        """Write the weights into the run folder."""
+        """Write the weights into the run folder, where it keeps them."""
+        if not self.kept:
+            return
         description = {"fingerprint": self.fingerprint, "result": vars(result)}
         save_weights(self.folder.weights(self.name), module, self.labels, description, self.sources)
 
     def load(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
         """Load weights of this very training: the run folder's, or those another run left in the cache."""
         weights = self.folder.weights(self.name)
-        for path in (weights, self.folder.set_aside(self.name)):
+        for path in (weights, self.folder.set_aside(self.name)) if self.kept else ():
             description = read_description(path)
             if description is None or description.get("fingerprint") != self.fingerprint:
                 continue
@@ -99,21 +103,38 @@ class Trainer:
     Args:
         session: the experiment.
         result: of the fold; histories and wall times go there.
-        seed: of the fold.
+        seed: of the fold's trainings.
     """
 
     def __init__(self, session: Session, result: FoldResult, seed: int) -> None:
         self._session, self._result, self._seed = session, result, seed
 
     def train(
-        self, stage: Stage, network: nn.Module, feed: Feed, settings: TrainSettings, validates: bool = True
+        self,
+        stage: Stage,
+        network: nn.Module,
+        feed: Feed,
+        settings: TrainSettings,
+        records: str | None = None,
+        validates: bool = True,
     ) -> FitResult:
-        """Train a network; without validation its last weights are kept."""
+        """Train a network; without validation its last weights are kept.
+
+        Args:
+            stage, network, feed, settings: the training.
+            records: name of its history, the stage's by default.
+            validates: see :func:`moclip_lite.training.classification.fit`.
+        """
 
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)
 
-        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
+        result = self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
+        if validates:
+            self.record(records or stage.name, result)
+        else:
+            self._result.seconds[f"train_{stage.name}_again"] = result.seconds
+        return result
 
     def train_head(
         self, stage: Stage, head: Head, feed: HeadFeed, settings: TrainSettings, every: FeatureTable | None
@@ -124,12 +145,15 @@ class Trainer:
             return fit_head(head, feed, settings, every=every, **arguments)
 
         result = self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
+        self.record(stage.name, result)
         self._result.training[stage.name] |= head.choices()
         return result
 
     def record(self, name: str, result: FitResult) -> None:
         """Keep history and wall time of a training."""
-        self._result.training[name] = dict(vars(result))
+        self._result.training[name] = {
+            key: value for key, value in vars(result).items() if key != "val_scores"
+        }
         self._result.seconds[f"train_{name}"] = result.seconds
 
     def _train(
@@ -150,7 +174,6 @@ class Trainer:
                 self._session.reporter.say(f"{stage.name}: already trained{_validation(result)}")
             else:
                 result = self._train_now(stage, module, run, epochs)
-        self.record(stage.name, result)
         return result
 
     def _train_now(

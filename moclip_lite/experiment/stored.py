@@ -89,3 +89,6 @@ class StoredModels:
         check_sources(self._folder, stream, self._features.source_digests(stream.sources))
         head = load_head(self._folder, stream, self._session.experiment, self._features.labels)
         return head.to(self._session.device)
+
+    def validation_scores(self, stream: Stream) -> None:
+        """None: only the weights that answer are loaded."""

@@ -13,6 +13,7 @@ from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, 
 from ..storage.files import write_json
 from ..streams import Stream
 from .calibrate import calibrate
+from .cascade import calibrate_cascade
 from .directions import keep_directions
 from .feature_file import FeatureFile
 from .features import FoldFeatures
@@ -68,7 +69,18 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
         write_json(folder.training, result.training)
         if session.feature_file is None:
             calibrate(features, result).write(folder.timeline)
+    _write_cascade(features, models, folder)
     return result
+
+
+def _write_cascade(features: FoldFeatures, models: TrainedModels, folder: FoldFolder) -> None:
+    """Calibrate the cascade of prediction, where there is motion and fusion; all processes take part."""
+    first = models.without_validation()
+    if first is None or Stream.FUSION not in models.result.tests:
+        return
+    cascade = calibrate_cascade(features, first)
+    if cascade is not None and share().leads:
+        cascade.write(folder.cascade)
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:

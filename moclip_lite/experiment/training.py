@@ -23,8 +23,8 @@ from ..storage.digest import digest_bytes
 from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
 from ..training.device import seed_all
-from .features import FoldFeatures
-from .motion_networks import MotionNetworks
+from .features import Floats, FoldFeatures
+from .motion_networks import LeftOut, MotionNetworks
 from .session import Session
 from .stages import Stage, Trainer
 
@@ -43,13 +43,18 @@ class TrainedModels:
         self.features, self.folder = features, folder
         self.result = FoldResult(features.fold.name, notes=list(features.fold.notes))
         self.session: Session = features.session
-        self._trainer = Trainer(self.session, self.result, self.features.seed)
+        self._trainer = Trainer(self.session, self.result, features.seed)
         self._networks: MotionNetworks | None = None
+        self._val_scores: dict[Stream, Floats] = {}
 
     def motion_network(self) -> MotionNet:
         """Train the motion network, after its encoder on masked motion if the settings say so."""
         self._networks = MotionNetworks(self.features, self.folder, self._trainer)
         return self._networks.answering()
+
+    def without_validation(self) -> LeftOut | None:
+        """The motion network that was trained on the training clips alone; None if none was trained."""
+        return None if self._networks is None else self._networks.left_out(0)[0]
 
     def head(
         self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
@@ -84,8 +89,22 @@ class TrainedModels:
         stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
         feed = HeadFeed(head, first.train, first.held_out, settings.batch, seed, share(), splits[1:])
         refit = every if settings.refits(len(every.labels)) else None
-        self._trainer.train_head(stage, head, feed, settings, refit)
+        result = self._trainer.train_head(stage, head, feed, settings, refit)
+        if result.val_scores:
+            self._val_scores[stream] = np.array(result.val_scores, np.float32)
         return head.to(self.session.device)
+
+    def validation_scores(self, stream: Stream) -> Floats | None:
+        """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N, C].
+
+        None where the weights that answer were not fitted to them either.
+        """
+        if stream is Stream.MOTION and self._networks is not None and self._networks.refits:
+            network = self._networks.left_out(0)[0].network
+            clips = self.features.clips("val", motion=True)
+            motion = self.features.motion(network, clips, digest=weights_digest(network))
+            return motion.scores_of(clips, len(self.features.labels))
+        return self._val_scores.get(stream)
 
     def _splits(
         self,

@@ -138,6 +138,11 @@ class _Head(nn.Module):
         return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
 
 
+def export_head(head: nn.Module) -> nn.Module:
+    """A head as it is exported, in evaluation mode."""
+    return _Head(head).eval()
+
+
 def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     """motion.onnx, where there is a motion network."""
     network = _networks(classifier).network
@@ -184,7 +189,7 @@ def export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any])
         examples = [torch.randn(2, 5, sizes[0]), torch.randn(2, 3, sizes[1])]
         exported.append(
             export_network(
-                _Head(head).eval(),
+                export_head(head),
                 examples,
                 folder / f"{stage}.onnx",
                 metadata=metadata,

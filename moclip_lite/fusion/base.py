@@ -86,6 +86,7 @@ class Head(nn.Module):
         self.motion_norm = Standardize(size.motion)
         self.appearance_norm = Standardize(size.appearance)
         self._standardizes = False
+        self.balanced = False  # whether :meth:`solve` and :meth:`refit` weigh classes alike
 
     def restandardize(self, table: FeatureTable) -> None:
         """Fit the standardisation again, where it was fitted before."""

@@ -47,14 +47,19 @@ class HeadFeed:
         self._further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in further]
         self._batch, self._seed, self._part = batch, seed, part
 
-    def of_all(self, head: Head, table: FeatureTable) -> HeadFeed:
-        """A feed of these clips in place of the training clips."""
-        return HeadFeed(head, table, table, self._batch, self._seed, self._part)
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Of the training clips, int64 [N]."""
+        return np.asarray(self._train.labels.numpy(), np.int64)
 
     @property
     def steps(self) -> int:
         """Batches of a pass over the training clips."""
         return count_batches(len(self._train.labels), self._batch, 2 * self._part.world)
+
+    def of_all(self, head: Head, table: FeatureTable) -> HeadFeed:
+        """A feed of these clips in place of the training clips."""
+        return HeadFeed(head, table, table, self._batch, self._seed, self._part)
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """Each training clip once, in an order that depends on (seed, epoch)."""
@@ -69,6 +74,10 @@ class HeadFeed:
         head, val = cast(Head, model), self._val
         head.calibrate(val.motion, val.appearance, val.labels)
         return accuracy_and_loss(head_scores(head, val), val.labels.numpy())
+
+    def val_scores(self, head: Head) -> list[list[float]]:
+        """Class probabilities of the validation clips."""
+        return [[round(float(value), 6) for value in row] for row in head_scores(head, self._val)]
 
     def refit(self, head: Head) -> None:
         """Fit a head in closed form again, to the training clips of this feed."""

@@ -89,10 +89,11 @@ class LinearPool(Head):
         require_classes(splits[0].train.labels, "linear_pool")
         usable = [split for split in splits if len(torch.unique(split.train.labels)) > 1]
         labels = torch.cat([split.held_out.labels for split in usable]).numpy()
+        shares = _shares(labels, self.balanced)
         chosen = []
         for number, stream in enumerate(self.streams):
             scores = np.concatenate([self._path(stream, split) for split in usable], axis=1)
-            losses = -scores[:, np.arange(len(labels)), labels].mean(axis=1)
+            losses = -scores[:, np.arange(len(labels)), labels] @ shares
             best = int(losses.argmin())
             self.strengths[number] = STRENGTHS[best]
             chosen.append(scores[best])
@@ -103,7 +104,7 @@ class LinearPool(Head):
     def refit(self, table: FeatureTable) -> None:
         for stream, strength in zip(self.streams, self.strengths.tolist(), strict=True):
             features, labels = self._features(stream, table), table.labels.numpy()
-            fits = fit_logistic(features, labels, self._classes, [strength])
+            fits = fit_logistic(features, labels, self._classes, [strength], self.balanced)
             layer = self.classifiers[stream]
             assert isinstance(layer, nn.Linear)
             put_coefficients(layer, next(fits))
@@ -122,7 +123,7 @@ class LinearPool(Head):
         self.restandardize(split.train)
         features, labels = self._features(stream, split.train), split.train.labels.numpy()
         held_out = self._features(stream, split.held_out)
-        fits = fit_logistic(features, labels, self._classes, STRENGTHS)
+        fits = fit_logistic(features, labels, self._classes, STRENGTHS, self.balanced)
         return np.stack([coefficients.log_probabilities(held_out) for coefficients in fits])
 
     @torch.no_grad()
@@ -152,6 +153,12 @@ class LinearOneFrame(LinearAppearance):
         frames = as_tokens(appearance)
         middle = frames.shape[1] // 2
         return frames[:, middle : middle + 1]
+
+
+def _shares(labels: Array, balanced: bool) -> Array:
+    """Weights of clips in a loss, of sum 1: alike, or so that classes count alike."""
+    counts = np.bincount(labels)[labels] if balanced else np.ones(len(labels))
+    return np.asarray((1 / counts) / (1 / counts).sum())
 
 
 def _spread(tokens: Tensor) -> Tensor:

@@ -47,7 +47,9 @@ class LinearProbe(Head):
         require_classes(train.labels, "logistic_regression")
         features, labels = self._features(held_out), held_out.labels.numpy()
         candidates: list[tuple[float, float, Coefficients]] = []
-        fits = fit_logistic(self._features(train), train.labels.numpy(), self._classes, STRENGTHS)
+        fits = fit_logistic(
+            self._features(train), train.labels.numpy(), self._classes, STRENGTHS, self.balanced
+        )
         for strength, coefficients in zip(STRENGTHS, fits, strict=True):
             truth = coefficients.log_probabilities(features)[np.arange(len(labels)), labels]
             candidates.append((float(-truth.mean()), strength, coefficients))
@@ -55,7 +57,9 @@ class LinearProbe(Head):
         put_coefficients(self.classifier, coefficients)
 
     def refit(self, table: FeatureTable) -> None:
-        fits = fit_logistic(self._features(table), table.labels.numpy(), self._classes, [self._strength])
+        fits = fit_logistic(
+            self._features(table), table.labels.numpy(), self._classes, [self._strength], self.balanced
+        )
         put_coefficients(self.classifier, next(fits))
 
     @property

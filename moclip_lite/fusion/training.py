@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from ..parallel.ranks import agree, share, share_weights
+from ..training.batches import uneven
 from ..training.classification import fit
 from ..training.loop import FitResult, Row
-from ..training.schedule import lasting
+from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
@@ -49,6 +50,8 @@ def fit_head(
         The result of the first fit, whose validation figures are of clips that it was not fitted to.
     """
     if head.closed_form:
+        labels = feed.labels
+        head.balanced = settings.balance == "classes" or (settings.balance == "auto" and uneven(labels))
         return _solve(head, feed, device, every)
     start = copy.deepcopy(head)
     result = fit(
@@ -62,8 +65,10 @@ def fit_head(
         on_epoch=on_epoch,
     )
     if every is not None:
+        result.val_scores = feed.val_scores(head)
         start.restandardize(every)
-        chosen = lasting(settings, feed.steps, result.best_epoch + 1)
+        passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
+        chosen = settings.model_copy(update={"epochs": passes})
         again = fit(start, feed.of_all(start, every), chosen, seed=seed, device=device, validates=False)
         start.take_calibration(head)
         head.load_state_dict(start.state_dict())
@@ -74,13 +79,15 @@ def fit_head(
 def _solve(head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable | None) -> FitResult:
     started = time.perf_counter()
     results = (0.0, 0.0, 0.0)
+    val_scores: list[list[float]] = []
     if share().leads:
         train_loss = feed.solve(head.cpu())
         results = (train_loss, *feed.validate(head))
         if every is not None:
+            val_scores = feed.val_scores(head)
             head.restandardize(every)
             feed.of_all(head, every).refit(head)
     share_weights(head.to(device))
     train_loss, accuracy, val_loss = agree(results)
     row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy, "lr": 0.0}
-    return FitResult(0, accuracy, val_loss, [row], time.perf_counter() - started)
+    return FitResult(0, accuracy, val_loss, [row], time.perf_counter() - started, val_scores)

@@ -20,13 +20,16 @@ from ..engine.choose import open_engine
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
 from ..results.calibration import Calibration, read_calibration
+from ..results.cascade import MIN_CLIPS, Cascade, read_cascade
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
-from ..streams import ANSWERS, Source, Stream
+from ..streams import ANSWERS, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
+from .costs import PredictionCosts
 from .encoder_note import trained_recipes
-from .read_file import read_file
+from .read_file import FileReader
+from .steps import score_all, score_in_steps
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -45,6 +48,9 @@ class Prediction:
         streams: the ranking of each stream that could be asked.
         notes: what a reader should know (where the motion comes from, which stream is missing and why).
         seconds: wall time.
+        cpu_seconds: CPU time of all threads of this process meanwhile.
+        frames: pictures that the appearance encoder saw.
+        gflops: operations of the networks; None where the run does not tell.
     """
 
     path: str
@@ -53,6 +59,9 @@ class Prediction:
     streams: dict[str, Ranking]
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    frames: int = 0
+    gflops: float | None = None
 
 
 class Classifier:
@@ -167,38 +176,73 @@ class Classifier:
             return self.explain(source, top_k).ranking
         return [self.explain(path, top_k).ranking for path in source]
 
-    def explain(self, path: PathLikeStr, top_k: int = 5) -> Prediction:
+    def explain(self, path: PathLikeStr, top_k: int = 5, *, cascade: bool = False) -> Prediction:
         """Like :meth:`predict`, with the answer of each stream and remarks.
+
+        Args:
+            path: the file.
+            top_k: how many labels, at least 1.
+            cascade: read no pictures where motion alone is sure, and encode one frame before all: the streams that
+                were not needed are absent.
 
         Raises:
             FileNotFoundError: no such file.
             mv_tools.MotionError: it can't be read.
             mv_tools.ArgumentError: top_k is below 1.
+            CheckpointError: `cascade`, and the run has no thresholds.
         """
         if top_k < 1:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         motion = self.experiment.motion if self.motion is not None else None
-        recipes = trained_recipes(self.experiment.data)
-        reading = read_file(Path(path), motion, self.experiment.clip if self.heads else None, recipes)
-        notes = list(reading.notes)
-        scores: dict[Stream, Floats] = {}
-        tokens = None
-        if reading.motion is not None and reading.motion.empty:
-            notes.append("no motion in this file (only I pictures): classified by appearance alone")
-        elif reading.motion is not None:
-            tokens, scores[Stream.MOTION] = self.motion_features(reading.motion.motion)
-        if reading.pictures is not None:
-            appearance = self.appearance_features(reading.pictures)
-            for stream in self.heads:
-                if tokens is not None or Source.MOTION_NETWORK not in stream.sources:
-                    scores[stream] = self.head_scores(stream, tokens, appearance)
+        reader = FileReader(
+            Path(path),
+            motion,
+            self.experiment.clip if self.heads else None,
+            trained_recipes(self.experiment.data),
+        )
+        notes: list[str] = []
+        if cascade:
+            scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)
+        else:
+            scores, frames = score_all(self, reader, notes)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
         stream = next(stream for stream in ANSWERS if stream in scores)
         rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
-        seconds = time.perf_counter() - started
-        return Prediction(str(path), rankings[str(stream)], str(stream), rankings, notes, seconds)
+        return Prediction(
+            str(path),
+            rankings[str(stream)],
+            str(stream),
+            rankings,
+            notes,
+            seconds=time.perf_counter() - started,
+            cpu_seconds=time.process_time() - cpu,
+            frames=frames,
+            gflops=self.costs.gflops(Stream.MOTION in scores, frames),
+        )
+
+    def require_cascade(self) -> Cascade:
+        """The thresholds of the run's cascade.
+
+        Raises:
+            CheckpointError: damaged, or the run has none.
+        """
+        if self._cascade is None:
+            raise CheckpointError(
+                f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, fusion and at "
+                f"least {MIN_CLIPS} validation clips"
+            )
+        return self._cascade
+
+    @cached_property
+    def _cascade(self) -> Cascade | None:
+        return read_cascade(self.folder.cascade)
+
+    @cached_property
+    def costs(self) -> PredictionCosts:
+        """Operations of the streams, as the run measured them."""
+        return PredictionCosts.of(self.folder, self.experiment.clip.frames)
 
     @cached_property
     def calibration(self) -> Calibration | None:

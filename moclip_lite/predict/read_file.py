@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
 from .encoder_note import encoder_note
 
-__all__ = ["Reading", "read_file"]
+__all__ = ["FileReader", "Reading", "read_file"]
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,8 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
-def read_file(
-    path: Path,
-    motion: MotionSpec | None,
-    appearance: AppearanceSettings | None,
-    recipes: Sequence[Recipe] = (),
-) -> Reading:
-    """Read a file's sampled motion and the frames that CLIP sees.
-
-    The packets are scanned once for both. Pictures are decoded on a second thread meanwhile; the
-    result does not depend on that.
+class FileReader:
+    """Motion and frames of one file, each read when asked for; the packets are scanned once for both.
 
     Args:
         path: the file.
@@ -59,18 +51,54 @@ def read_file(
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    if motion is None:
-        if appearance is None:
-            return Reading(None, None)
-        frames = RgbDecoder(path)
-        return Reading(None, read_clip_frames(frames, appearance), tuple(frames.notes))
-    decoder = MotionDecoder(path, backend=motion.backend, on_damage="skip")
-    with ThreadPoolExecutor(1) as pool:
-        pictures = None if appearance is None else pool.submit(read_clip_frames, decoder, appearance)
-        clip, notes = _motion(decoder, path, motion)
-        if note := encoder_note(decoder, list(recipes)):
-            notes = (*notes, note)
-        return Reading(clip, None if pictures is None else pictures.result(), notes)
+
+    def __init__(
+        self,
+        path: Path,
+        motion: MotionSpec | None,
+        appearance: AppearanceSettings | None,
+        recipes: Sequence[Recipe] = (),
+    ) -> None:
+        self._path, self._spec, self._appearance, self._recipes = path, motion, appearance, recipes
+        self._decoder: MotionDecoder | RgbDecoder | None = None
+        if motion is not None:
+            self._decoder = MotionDecoder(path, backend=motion.backend, on_damage="skip")
+        elif appearance is not None:
+            self._decoder = RgbDecoder(path)
+
+    def motion(self) -> Reading:
+        """The motion alone, with notes on the file."""
+        if isinstance(self._decoder, MotionDecoder) and self._spec is not None:
+            clip, notes = _motion(self._decoder, self._path, self._spec)
+            if note := encoder_note(self._decoder, self._recipes):
+                notes = (*notes, note)
+            return Reading(clip, None, notes)
+        return Reading(None, None, () if self._decoder is None else tuple(self._decoder.notes))
+
+    def pictures(self) -> npt.NDArray[np.uint8] | None:
+        """The frames, uint8 [frames, H, W, 3]; None if they were not requested."""
+        if self._appearance is None or self._decoder is None:
+            return None
+        return read_clip_frames(self._decoder, self._appearance)
+
+    def both(self) -> Reading:
+        """Motion and frames, on two threads; the result does not depend on that."""
+        if self._spec is None or self._appearance is None:
+            pictures = self.pictures()
+            return replace(self.motion(), pictures=pictures)
+        with ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(self.pictures)
+            return replace(self.motion(), pictures=pending.result())
+
+
+def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSettings | None) -> Reading:
+    """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        mv_tools.MotionError: it can't be read.
+    """
+    return FileReader(path, motion, appearance).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:

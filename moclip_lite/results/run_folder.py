@@ -22,18 +22,12 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = ["ONNX_FOLDER", "PARTS", "SELECTION", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
+__all__ = ["ONNX_FOLDER", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
 ONNX_FOLDER: Final = "onnx"
 """Folder of the networks as ONNX files, for prediction without PyTorch."""
 
-SELECTION: Final = "motion_selection"
-"""The motion network of the training clips alone, where the one that answers was trained on validation clips too."""
-
-PARTS: Final = tuple(f"motion_part{number}" for number in range(1, 11))
-"""Motion networks that were trained without a part of the training clips, for scores of these clips."""
-
-STAGES: Final = (SELECTION, *PARTS, *(stream for stream in Stream if stream is not Stream.ZERO_SHOT))
+STAGES: Final = tuple(stream for stream in Stream if stream is not Stream.ZERO_SHOT)
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""
 
 _DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder
@@ -77,6 +71,7 @@ class FoldFolder:
         self.features = path / "features.json"
         self.training = path / "training.json"
         self.timeline = path / "timeline.json"
+        self.cascade = path / "cascade.json"
 
     @property
     def run_path(self) -> Path:
@@ -160,7 +155,7 @@ class FoldFolder:
             self.path.rmdir()
 
     def _remove_origins(self) -> None:
-        for path in (self.encoder, self.features, self.division, self.timeline):
+        for path in (self.encoder, self.features, self.division, self.timeline, self.cascade):
             path.unlink(missing_ok=True)
 
 

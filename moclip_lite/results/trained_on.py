@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
 from ..errors import CheckpointError
+from ..sampling import Segment
 from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream
 from .run_folder import FoldFolder
@@ -16,6 +18,7 @@ from .run_folder import FoldFolder
 __all__ = ["check_sources", "refuse_trained", "write_division"]
 
 _PARTS: Final = ("train", "val", "test")
+_TIMES: Final = re.compile(r"(.+)@(\d{1,12}(?:\.\d{1,6})?)-(\d{1,12}(?:\.\d{1,6})?)", re.ASCII | re.DOTALL)
 _USED: Final = {"test": ("train", "val"), "val": ("train",)}
 """Parts that a tested part must not share clips with: epochs are chosen on validation."""
 
@@ -70,7 +73,8 @@ def refuse_trained(
 ) -> str | None:
     """Refuse clips that trained the weights beside a division.
 
-    A clip is recognised by its content, and within the same data set by its name.
+    A clip is recognised by its content, and within the same data set by its name; a segment also by its overlap with
+    one of the same video.
 
     Args:
         path: as :func:`write_division` wrote it.
@@ -94,11 +98,11 @@ def refuse_trained(
     except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged; train again") from error
     contents = {digest for digest in used.values() if digest is not None}
-    trained, alike = [], []
+    trained, alike, segments = [], [], _segments(used)
     for clip in tested:
         digest = digests.get(clip.name)
-        named = clip.name in used
-        if digest in contents or (named and (same_root or digest is None or used[clip.name] is None)):
+        named = clip.name in used or _overlaps(clip, segments)
+        if digest in contents or (named and (same_root or digest is None or used.get(clip.name, "") is None)):
             trained.append(clip.name)
         elif named:
             alike.append(clip.name)
@@ -114,3 +118,19 @@ def refuse_trained(
             f"({shorten(alike, 3)}); if they show the same, the scores are too high"
         )
     return None
+
+
+def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:
+    """Video -> its segments, of the clips whose names say their times."""
+    segments: dict[str, list[Segment]] = {}
+    for name in names:
+        match = _TIMES.fullmatch(name)
+        if match is not None:
+            segments.setdefault(match[1], []).append(Segment(float(match[2]), float(match[3])))
+    return segments
+
+
+def _overlaps(clip: Clip, segments: Mapping[str, list[Segment]]) -> bool:
+    """Whether a segment overlaps one of the same video."""
+    own = clip.segment
+    return own is not None and any(own.overlaps(other) for other in segments.get(clip.video, ()))

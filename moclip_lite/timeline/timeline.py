@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..streams import ANSWERS
 
-__all__ = ["NONE", "Segment", "Timeline", "TimelineWindow"]
+__all__ = ["NONE", "Segment", "Timeline", "TimelineWindow", "clock"]
 
 NONE: Final = "none"
 """How a window is shown for which no class is sure. Segments have class names only: gaps are what is none."""
@@ -161,6 +161,15 @@ class Timeline:
             start, end = (round(time * _SECOND) for time in (segment.start, segment.end))
             lines += ["[CHAPTER]", f"TIMEBASE=1/{_SECOND}", f"START={start}", f"END={end}", f"title={title}"]
         return "\n".join(lines) + "\n"
+
+
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """ "1:05" or "1:05.2", from an hour on "1:01:05"."""
+    unit = 10 if tenths else 1
+    whole = round(max(seconds, 0.0) * unit)
+    minutes, rest = divmod(whole, 60 * unit)
+    last = f"{rest / 10:04.1f}" if tenths else f"{rest:02d}"
+    return f"{minutes}:{last}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{last}"
 
 
 def _one_line(label: str) -> str:

@@ -109,6 +109,8 @@ class FitResult:
         best_accuracy, best_loss: validation figures of that epoch.
         history: a row per epoch.
         seconds: duration, without interruptions.
+        val_scores: class probabilities of the validation clips by weights that were not fitted to them, where the
+            weights that are kept were; else empty.
     """
 
     best_epoch: int = -1
@@ -116,6 +118,7 @@ class FitResult:
     best_loss: float = math.inf
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    val_scores: list[list[float]] = field(default_factory=list)
 
 
 def train(

@@ -7,7 +7,7 @@ from typing import Final
 
 from .settings import TrainSettings
 
-__all__ = ["EpochPlan", "lasting", "plan_epochs"]
+__all__ = ["EpochPlan", "plan_epochs"]
 
 _PASSES: Final = 60  # over the clips, between the limits of steps
 _MIN_EPOCH_STEPS: Final = 25  # of fewer steps the validation would take as long as the training
@@ -45,17 +45,3 @@ def plan_epochs(settings: TrainSettings, steps_per_pass: int) -> EpochPlan:
     passes = -(-min(_MIN_EPOCH_STEPS, total) // steps_per_pass)
     steps = passes * steps_per_pass
     return EpochPlan(max(1, round(total / steps)), passes, steps)
-
-
-def lasting(settings: TrainSettings, steps_per_pass: int, epochs: int) -> TrainSettings:
-    """Settings of a training that ends where another one was after some epochs, whatever its own clips are.
-
-    Args:
-        settings: of the other training.
-        steps_per_pass: of the other training.
-        epochs: of the other training.
-    """
-    if settings.epochs is not None:
-        return settings.model_copy(update={"epochs": epochs})
-    steps = epochs * plan_epochs(settings, steps_per_pass).steps
-    return settings.model_copy(update={"min_steps": steps, "max_steps": steps})

@@ -65,17 +65,17 @@ class TrainSettings(Settings):
     patience: int = Field(0, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     mixup: float = Field(0.0, ge=0)
-    refit: bool | Literal["auto"] = Field("auto")
     average: float = Field(0.02, ge=0, le=1)
     balance: Balance = Field("auto")
     precision: Precision = Field("auto")
+    refit: bool | Literal["auto"] = Field("auto")
+
+    def refits(self, clips: int) -> bool:
+        """Whether to train again on this number of training and validation clips."""
+        return clips <= REFIT_CLIPS if self.refit == "auto" else self.refit
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
         if self.min_steps > self.max_steps:
             raise ValueError(f"min_steps ({self.min_steps}) must not exceed max_steps ({self.max_steps})")
         return self
-
-    def refits(self, clips: int) -> bool:
-        """Whether to train again on this number of training and validation clips."""
-        return clips <= REFIT_CLIPS if self.refit == "auto" else self.refit

@@ -36,6 +36,7 @@ class EntryGate:
         self._recovery: tuple[int, int] | None = None  # frames to go, the frame counted last
         self._leading: tuple[int, int] | None = None  # period and order of an entry picture amid a sequence
         self._previous: PictureInfo | None = None
+        self._reference_frame_num: int | None = None
         self.losses = 0
         self.interruptions = 0
         self.skipped = 0
@@ -64,9 +65,10 @@ class EntryGate:
     def admit(self, picture: Picture, info: PictureInfo) -> bool:
         """Whether the next picture in decoding order is sound and can be decoded."""
         previous, self._previous = self._previous, info
+        reason = self._loss_before(info)
+        self._note_reference(info, previous)
         if self._is_leading(info):
             return self._leave_out()
-        reason = self._loss_before(info, previous)
         if reason is not None:
             self.lose(reason)
         if picture.damage is not None:
@@ -100,15 +102,21 @@ class EntryGate:
             return False
         return info.order_poc < order
 
-    def _loss_before(self, info: PictureInfo, previous: PictureInfo | None) -> str | None:
+    def _loss_before(self, info: PictureInfo) -> str | None:
         if info.gap and not info.gaps_allowed:
             if self._hevc:
                 return "a picture of the reference picture set is missing"
             return f"frame_num skips frames before {info.frame_num}"
-        if self._hevc or previous is None or info.second_field or info.period != previous.period:
+        if self._hevc or info.second_field:
             return None
-        repeats = info.reference and previous.reference and info.frame_num == previous.frame_num
+        # PrevRefFrameNum; that of a picture with memory_management_control_operation 5 is 0 afterwards.
+        repeats = not info.idr and info.frame_num == self._reference_frame_num
         return f"frame_num {info.frame_num} is repeated" if repeats else None
+
+    def _note_reference(self, info: PictureInfo, previous: PictureInfo | None) -> None:
+        if info.reference:
+            new_period = previous is not None and info.period != previous.period
+            self._reference_frame_num = 0 if new_period else info.frame_num
 
     def _enter(self, info: PictureInfo, previous: PictureInfo | None) -> None:
         """Start at an entry picture, or count the frames of a recovery."""

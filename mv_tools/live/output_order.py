@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 from .coded_frame import ParsedFrame
@@ -14,6 +15,9 @@ _LEARNING_FRAMES: Final = 64
 
 _MAX_INTERVALS: Final = 64  # different ones that are counted: bounds the memory
 
+_SETTLED_INTERVALS: Final = 4
+"""Differences by which the most common one is known, though a frame among them may be missing."""
+
 
 class PocInterval:
     """The most common difference in PicOrderCnt between consecutive frames.
@@ -23,13 +27,23 @@ class PocInterval:
     """
 
     def __init__(self, default: int) -> None:
-        self._default = default
+        self._default = default  # the smallest difference seen next to lost frames, if that is smaller
         self._counts: Counter[int] = Counter()
 
     def add(self, interval: int) -> None:
         """Count a difference of two frames that follow each other in presentation order."""
         if interval > 0 and (interval in self._counts or len(self._counts) < _MAX_INTERVALS):
             self._counts[interval] += 1
+
+    def limit_default(self, interval: int) -> None:
+        """Tell of a difference of two frames between which others may be missing."""
+        if interval > 0:
+            self._default = min(self._default, interval)
+
+    @property
+    def known(self) -> bool:
+        """Whether enough differences were counted."""
+        return self._counts.total() >= _SETTLED_INTERVALS
 
     @property
     def value(self) -> int:
@@ -93,10 +107,19 @@ class OutputOrder:
             limit = min(limit, self._depth)
         return self._next(limit)
 
-    def start_sequence(self) -> list[ParsedFrame]:
-        """Return all waiting frames: those that follow are presented later."""
+    def start_sequence(self, *, complete: bool = True) -> list[ParsedFrame]:
+        """Return all waiting frames: those that follow are presented later.
+
+        Args:
+            complete: whether all frames of the sequence were added; else some between them are missing.
+        """
         self._open = None
-        frames = self._next(0)
+        if complete:
+            frames = self._next(0)
+        else:
+            frames, self._waiting = self._waiting, []
+            for earlier, later in pairwise(frames):
+                self.interval.limit_default(later.order - earlier.order)
         self._last = None
         return frames
 

@@ -23,7 +23,7 @@ __all__ = ["MotionStream", "StreamStatistics"]
 Codec = Literal["h264", "hevc"]
 
 _DEFAULT_INTERVAL: Final = {"h264": 2, "hevc": 1}  # PicOrderCnt from frame to frame
-_TO_KNOW_INTERVAL: Final = 2  # frames whose order is known
+_MOST_HELD: Final = 8  # frames at the start, until the PicOrderCnt from frame to frame is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +55,18 @@ class MotionStream:
     """Motion of an H.264 or HEVC stream, packet by packet.
 
     Frames are those of :class:`~mv_tools.MotionDecoder` and come out as soon as they are known: in decoding
-    order with their packet (the first two with the second one shown), in presentation order once no frame to
-    come can precede them. How many frames that waits is `max_num_reorder_frames` of the sequence parameter
+    order with their packet, in presentation order once no frame to come can precede them; up to 8 at the start
+    wait until the PicOrderCnt from frame to frame is known, by which :func:`~mv_tools.flow` divides. How many frames that waits is `max_num_reorder_frames` of the sequence parameter
     set (H.264, E.2.1) or `sps_max_num_reorder_pics` (HEVC); where H.264 does not code it: none for
     pic_order_cnt_type 2, else the decoded picture buffer of the level, and after 64 frames the number seen so
     far. At most that many frames (16), two fields each, are in memory.
 
     Decoding starts at the first entry picture. From a loss or damage on, pictures are left out up to the next
     entry picture (IDR, I picture with a recovery point, IRAP picture of HEVC), because what they refer to
-    is unknown: :attr:`statistics` counts them and :attr:`notes` says so. A lost picture that no other refers to
-    is noticed by nobody; the vectors of the others are right.
+    is unknown: :attr:`statistics` counts them and :attr:`notes` says so. The loss of a picture that no other
+    refers to leaves no trace and changes no other picture. In H.264 the loss of a multiple of MaxFrameNum (16
+    or more) pictures in a row leaves no trace either: a transport that numbers its packets calls
+    :meth:`mark_loss`.
 
     Args:
         codec: "h264" or "hevc".
@@ -72,6 +74,11 @@ class MotionStream:
             start codes; None for a stream with start codes that holds its parameter sets.
         order: "presentation", or "decode", in which `index` and `frame_index` count decoding order.
         display: how pictures are shown; by default upright, with the stream's sample aspect ratio.
+        first_index: where `index`, `decode_index` and `frame_index` begin, to continue another stream's.
+
+    Attributes:
+        size: (width, height) of the coded picture after cropping on the right and below, in samples; None before
+            the first picture.
 
     Raises:
         ArgumentError: another codec or order.
@@ -93,6 +100,7 @@ class MotionStream:
         *,
         order: Order = "presentation",
         display: Display | None = None,
+        first_index: int = 0,
     ) -> None:
         if codec not in NATIVE_CODECS:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
@@ -108,9 +116,12 @@ class MotionStream:
         self._period: int | None = None
         self._held: list[tuple[ParsedFrame, ParsedPicture]] = []  # until the PicOrderCnt interval is known
         self._last_given: ParsedFrame | None = None
-        self._frame_index = -1
+        self._frame_index = first_index - 1
+        self._first = first_index
+        self.size: tuple[int, int] | None = None
         self._ended = False
-        self._packets = self._decoded = self._presented = self._given = self._hidden = 0
+        self._packets = self._presented = self._hidden = 0
+        self._decoded = self._given = first_index
 
     def push(self, packet: bytes, pts_seconds: float | None = None) -> list[MotionFrame]:
         """Take the next packet in decoding order; return the frames that are now known.
@@ -170,7 +181,7 @@ class MotionStream:
         gate = self._gate
         return StreamStatistics(
             packets=self._packets,
-            frames=self._given,
+            frames=self._given - self._first,
             losses=gate.losses,
             skipped=gate.skipped,
             before_first=gate.before_first,
@@ -178,6 +189,11 @@ class MotionStream:
             hidden=self._hidden,
             waiting=gate.waiting,
         )
+
+    @property
+    def next_index(self) -> int:
+        """Behind all indices given out so far."""
+        return max(self._given, self._decoded, self._frame_index + 1)
 
     @property
     def notes(self) -> list[str]:
@@ -202,12 +218,15 @@ class MotionStream:
         info = picture.info
         interruptions = self._gate.interruptions
         admitted = self._gate.admit(picture, info)
-        frames = self._end_sequence() if self._gate.interruptions > interruptions else []
+        lost = self._gate.interruptions > interruptions
+        frames = self._end_sequence(complete=False) if lost else []
         if not admitted:
             return frames
         if not info.output:
             self._hidden += 1
             return frames
+        left, top, width, height = info.frame_cropping
+        self.size = left + width, top + height
         limit, coded = info.max_reorder, _codes_reordering(info)
         frame = self._frame
         if frame is not None and frame.number == info.frame:
@@ -242,7 +261,7 @@ class MotionStream:
 
     @property
     def _interval_known(self) -> bool:
-        return self._presented >= _TO_KNOW_INTERVAL
+        return self._presented >= _MOST_HELD or self._order.interval.known
 
     def _give_out(self, frame: ParsedFrame, pictures: list[ParsedPicture]) -> list[MotionFrame]:
         self._held += [(frame, parsed) for parsed in pictures]
@@ -276,14 +295,14 @@ class MotionStream:
             ref_poc=picture.ref_poc,
         )
 
-    def _end_sequence(self) -> list[MotionFrame]:
+    def _end_sequence(self, *, complete: bool = True) -> list[MotionFrame]:
         """Give out all frames that wait: those that follow are presented later, or some are lost."""
         self._frame = None
-        return self._output(self._order.start_sequence())
+        return self._output(self._order.start_sequence(complete=complete))
 
     def _lose(self, reason: str) -> list[MotionFrame]:
         self._gate.lose(reason)
-        return self._end_sequence()
+        return self._end_sequence(complete=False)
 
 
 def _codes_reordering(info: PictureInfo) -> bool:

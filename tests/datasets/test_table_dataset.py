@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from moclip_lite.datasets import holdout_fold, load_folder, official_folds
+from moclip_lite.datasets import Clip, Fold, holdout_fold, load_folder, official_folds
+from moclip_lite.datasets.splits import checked
 from moclip_lite.datasets.table.load import divide_by_table, load_table, table_problems
-from moclip_lite.errors import DataError
+from moclip_lite.errors import CheckpointError, DataError
+from moclip_lite.results.trained_on import refuse_trained, write_division
+from moclip_lite.sampling import Segment
 
 from support.annotations import long_video
 
@@ -159,3 +162,34 @@ def test_durations_come_from_the_files(tmp_path: Path) -> None:
     path = write(tmp_path, "long.mp4,left,0,0.48", "long.mp4,right,0.48,0.96", "long.mp4,right,0.96,1.2")
     problems = table_problems(path, duration=video_seconds)
     assert [(p.row, p.column) for p in problems] == [(4, "start")]
+
+
+def test_overlaps_across_a_split_are_refused(folder: Path) -> None:
+    """A table may divide a video; segments on two sides must not show the same."""
+    rows = [
+        f"walk/p0_a.mp4,{label},{k},{k + 0.9 + (k == 3)},{'test' if k > 3 else 'train'}"
+        for k, label in enumerate(("run", "walk") * 4)
+    ]
+    dataset = load_table(write(folder, *rows, header="video,label,start,end,split"))
+    (fold,) = official_folds(dataset, 0.5, seed=0, shared_groups=True)
+    with pytest.raises(
+        DataError, match=r"1 clips are segments that overlap one on another side of the split .walk/p0"
+    ):
+        checked(fold, dataset.labels, {}, test_fraction=0.0, shared=False)
+    noted = checked(fold, dataset.labels, {}, test_fraction=0.0, shared=True)
+    assert "scores are too high" in " ".join(noted.notes)
+
+
+def test_overlap_with_training_is_refused(folder: Path) -> None:
+    """Also in another table of the same videos: segments that touch are none."""
+
+    def clip(start: float, end: float) -> Clip:
+        segment = Segment(start, end)
+        return Clip(folder / "v.mp4", f"v.mp4@{segment}", "run", None, segment)
+
+    fold = Fold("holdout", (clip(0, 5), clip(20, 30)), (), (clip(5, 6),))
+    write_division(folder / "division.json", fold, folder, {})
+    assert refuse_trained(folder / "division.json", [clip(5, 20), clip(30, 31)], folder, {}) is None
+    for tested in (clip(4, 6), clip(24, 25), clip(19.5, 31)):
+        with pytest.raises(CheckpointError, match="1 of 1 test clips were used in training"):
+            refuse_trained(folder / "division.json", [tested], folder, {})

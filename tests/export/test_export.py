@@ -17,9 +17,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from moclip_lite.engine.pytorch import TorchEngine
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import OPSET, TOLERANCE, export_classifier, export_mobileviclip, export_network
-from moclip_lite.fusion import CONTROLS, create_head, list_heads
+from moclip_lite.export.classifier import export_head
+from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.mobileviclip import MobileViClipConfig
 from moclip_lite.motion.scores import batch_motion_scores
 from moclip_lite.motion.settings import ViewSettings
@@ -134,13 +136,15 @@ def test_any_views_in_testing_stay_those_of_predict(
     text["test"] = {"segments": segments, "crops": crops, "flips": flips}
     config.write_text(yaml.safe_dump(text))
     export_classifier(tmp_path / "run", tmp_path / "onnx")
-    classifier = Classifier.load(tmp_path / "run", device="cpu")
-    assert classifier.motion is not None
+    classifier = Classifier.load(tmp_path / "run", device="cpu", engine="torch")
+    networks = classifier.engine
+    assert isinstance(networks, TorchEngine)
+    assert networks.network is not None
     shape = classifier.experiment.motion.shape
     motion = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0)).half()
     scores, tokens = run(tmp_path / "onnx" / "motion.onnx", motion=motion.float())
     views = ViewSettings(segments=segments, crops=crops, flips=flips)
-    wanted, probabilities = batch_motion_scores(classifier.motion, motion.numpy(), views, torch.device("cpu"))
+    wanted, probabilities = batch_motion_scores(networks.network, motion.numpy(), views, torch.device("cpu"))
     assert tokens.shape[1] == (segments or shape[0])
     np.testing.assert_allclose(tokens, wanted, atol=1e-4)
     np.testing.assert_allclose(torch.from_numpy(scores).softmax(1), probabilities, atol=1e-4)
@@ -160,8 +164,8 @@ def test_files_that_do_not_fit_together_are_not_written(
 ) -> None:
     """Each is right, the chain is not: nothing is left behind."""
     monkeypatch.setattr("moclip_lite.export.classifier._export_pictures", lambda *_: [])
-    monkeypatch.setattr(
-        "moclip_lite.predict.classifier.batch_motion_scores",
+    monkeypatch.setattr(  # crops that the file does not have
+        "moclip_lite.engine.pytorch.batch_motion_scores",
         lambda model, motion, _, device: batch_motion_scores(
             model, motion, ViewSettings(crops=5, flips=2), device
         ),
@@ -176,12 +180,15 @@ def test_files_that_do_not_fit_together_are_not_written(
         export_classifier(tmp_path, tmp_path / "x")
 
 
-@pytest.mark.parametrize("name", sorted(set(list_heads()) - set(CONTROLS)))
+@pytest.mark.parametrize("name", list_heads())
 def test_every_head_leaves_pytorch(name: str, tmp_path: Path) -> None:
     head = create_head(name, 6, 5, 4, hidden=16).eval()
     examples = [torch.randn(2, 3, 6), torch.randn(2, 2, 5)]
     head.calibrate(*examples, torch.tensor([0, 1]))
-    made = export_network(head, examples, tmp_path / "h.onnx", inputs=["m", "a"], outputs=["scores"])
+    names = {"inputs": ["motion_tokens", "appearance_features"], "outputs": ["scores"]}
+    made = export_network(
+        export_head(head), examples, tmp_path / "h.onnx", counted=["tokens", "frames"], **names
+    )
     assert made.difference <= 1e-4
 
 
@@ -200,5 +207,5 @@ def test_what_differs_is_not_written(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path, hide_package: Callable[[str], None]) -> None:
     hide_package("onnxruntime")
-    with pytest.raises(MoclipError, match=r"moclip-lite\[export\]"):
+    with pytest.raises(MoclipError, match="pip install onnx onnxruntime onnxscript"):
         export_network(nn.Identity(), [torch.ones(2, 3)], tmp_path / "x.onnx", inputs=["x"], outputs=["y"])

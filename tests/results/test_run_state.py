@@ -195,20 +195,20 @@ def test_an_unfinished_run_answers_with_nothing_old(
     stop: str, trained: TrainedRun, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with other settings ends in the middle: no weights of the earlier one stand beside them."""
-    from moclip_lite.experiment.training import TrainedModels
+    from moclip_lite.experiment.stages import Trainer
 
     folder = trained.copy(tmp_path / "run")
-    real = TrainedModels._train
+    real = Trainer._train
 
-    def train(models: Any, stage: Any, *rest: Any) -> Any:
+    def train(trainer: Any, stage: Any, *rest: Any) -> Any:
         if stop in ("before", stage.name):
             raise KeyboardInterrupt
-        return real(models, stage, *rest)
+        return real(trainer, stage, *rest)
 
     words = trained.words(folder)
     change = ("--set", "train_motion.epochs=3")
     with monkeypatch.context() as patch:
-        patch.setattr(TrainedModels, "_train", train)
+        patch.setattr(Trainer, "_train", train)
         assert moclip(*words, *change).code == 130
     left = weights_in(folder)
     assert left == ({"motion", "appearance"} if stop == "fusion" else set())

@@ -29,7 +29,14 @@ from support.paths import ROOT
 
 FOLDER_YAML = ROOT / "experiments" / "folder.yaml"
 
-MOTION_ONLY = ("motion.segments=4", "motion.grid=[6,8]", "motion.width=8", "test.crops=1", "run.workers=1")
+MOTION_ONLY = (
+    "motion.segments=4",
+    "motion.grid=[6,8]",
+    "motion.width=8",
+    "test.crops=1",
+    "run.workers=1",
+    "run.onnx=false",
+)
 QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
 TINY = (
     "clip.model=ViT-S-32",
@@ -43,6 +50,7 @@ TINY = (
     "train_motion.epochs=25",
     "train_head.epochs=40",
     "run.workers=1",
+    "run.onnx=false",
 )
 """Settings for a training of about a second; CLIP has random weights."""
 

@@ -182,7 +182,7 @@ def _with_splits(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
 
 
 def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDataset:
-    """Clips of a video that the table names no group for are a group.
+    """Clips of a video that the table names no group for are a group; a table of whole videos needs none.
 
     Where the table itself puts clips of such a video into different parts of a split, each part is a group of its own.
     """
@@ -191,10 +191,11 @@ def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
     for clip, row in zip(dataset.clips, rows, strict=True):
         sides.setdefault(clip.video, set()).add(tuple(sorted(row.splits.items())))
     divided = sorted({c.video for c in dataset.clips if c.group is None and len(sides[c.video]) > 1})
+    grouped = max(videos.values(), default=0) > 1 or any(row.group for row in rows)
     clips = []
     for clip, row in zip(dataset.clips, rows, strict=True):
         group = clip.group
-        if group is None and (videos[clip.video] > 1 or any(row.group for row in rows)):
+        if group is None and grouped:
             parts = " ".join(row.splits.values())
             group = f"{clip.video} ({parts})" if clip.video in divided else clip.video
         clips.append(replace(clip, group=group))

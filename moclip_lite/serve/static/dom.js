@@ -17,6 +17,11 @@ export function svg(tag, attributes = {}, children = []) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
+// A label that may break behind its underscores.
+export function breakable(label) {
+  return label.split(/(?<=_)/).flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part]));
+}
+
 export function clock(seconds, digits = 0) {
   const scale = 10 ** digits;
   const total = Math.round(Math.max(0, seconds) * scale);

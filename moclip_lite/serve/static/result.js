@@ -1,5 +1,5 @@
 // The result: player, timeline, scores at the cursor, segments, downloads.
-import { clock, element, percent } from "./dom.js";
+import { breakable, clock, element, percent } from "./dom.js";
 import { Player } from "./player.js";
 import { STREAMS, Timeline, colours, legend } from "./timeline.js";
 import { KINDS, Vectors, draw } from "./vectors.js";
@@ -113,7 +113,7 @@ export class Result {
     byId("now-time").textContent = clock(seconds, 2);
     const window = this.windowAt(seconds);
     const scores = window ? window.scores : this.wholeScores();
-    byId("now-label").textContent = window ? window.label : this.answer.predictions[0].label;
+    byId("now-label").replaceChildren(...breakable(window ? window.label : this.answer.predictions[0].label));
     const sure = segment !== undefined || (window !== null && window.score >= this.content.threshold);
     byId("now-sure").textContent = window && !sure ? "not sure enough for a segment" : "";
     for (const [stream, row] of this.scoreRows) {
@@ -158,7 +158,7 @@ export class Result {
     this.segmentRows = this.content.segments.map((segment) => {
       const jump = element("button", { type: "button", "aria-label": `Go to ${clock(segment.start, 1)}, ${segment.label}`, click: () => this.player.seek(segment.start) }, [clock(segment.start, 1)]);
       const swatch = element("span", { class: `swatch ${this.content.colours.get(segment.label)}`, "aria-hidden": "true" });
-      const cells = [[jump], [clock(segment.end, 1)], [swatch, segment.label], [percent(segment.score)]];
+      const cells = [[jump], [clock(segment.end, 1)], [swatch, ...breakable(segment.label)], [percent(segment.score)]];
       const row = element("tr", {}, cells.map((cell, place) => element("td", { class: place === 3 || place === 1 ? "number" : null }, cell)));
       return { row, segment };
     });
@@ -174,7 +174,7 @@ export class Result {
   buildWhole() {
     const lists = this.content.streams.map((stream) => {
       const items = this.answer.streams[stream].slice(0, SHOWN).map((one) =>
-        element("li", {}, [element("span", {}, [one.label]), element("span", { class: "quiet" }, [percent(one.score)])]),
+        element("li", {}, [element("span", {}, breakable(one.label)), element("span", { class: "quiet" }, [percent(one.score)])]),
       );
       return element("div", {}, [element("h3", { class: stream }, [STREAMS[stream]]), element("ol", {}, items)]);
     });

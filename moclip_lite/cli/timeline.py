@@ -1,0 +1,261 @@
+"""``moclip predict --segments``: label the parts of long videos, and write what players and tables read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..storage.files import write_text
+from ..storage.names import printable
+from .console import ConsoleReporter, err, print_json, print_table
+
+if TYPE_CHECKING:
+    from ..predict.classifier import Classifier
+    from ..timeline.evaluate import SegmentScores
+    from ..timeline.timeline import Timeline
+    from .predict import Refusal
+
+__all__ = ["SegmentOutputs", "evaluate_segments", "label_segments", "print_timeline"]
+
+
+@dataclass(frozen=True)
+class SegmentOutputs:
+    """Files to write: each a file for one video, a folder for several; a table or a page may hold several."""
+
+    csv: Path | None = None
+    vtt: Path | None = None
+    chapters: Path | None = None
+    strip: Path | None = None
+
+    def check(self, videos: Sequence[Path]) -> None:
+        """Refuse outputs that can't be written, before the work.
+
+        Raises:
+            BadParameter: says which option and why.
+        """
+        for option, path in vars(self).items():
+            if path is None:
+                continue
+            if any(_same(path, video) for video in videos):
+                raise typer.BadParameter(f"--{option} {path} would overwrite a video")
+            alone = option in ("vtt", "chapters") or (option == "strip" and path.suffix.lower() == ".png")
+            if len(videos) > 1 and alone and path.suffix and not path.is_dir():
+                raise typer.BadParameter(
+                    f"--{option} {path}: there are {len(videos)} videos; name a folder, which gets a file for each"
+                )
+            if option == "csv" and path.is_dir():
+                raise typer.BadParameter(f"--csv {path} is a folder; name a file, which gets all videos")
+            if option == "strip" and path.suffix.lower() not in (".png", ".html", "") and not path.is_dir():
+                raise typer.BadParameter(f"--strip {path}: name a .png or .html file, or a folder")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.exists() and other.exists() and one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass
+class _Writer:
+    """Writes the outputs of each video as soon as it is done."""
+
+    outputs: SegmentOutputs
+    videos: Sequence[Path]
+    timelines: list[Timeline] = field(default_factory=list)
+    strips: list[Any] = field(default_factory=list)
+    _taken: set[Path] = field(default_factory=set)
+
+    def add(self, path: Path, timeline: Timeline) -> None:
+        """Write what belongs to one more video."""
+        self.timelines.append(timeline)
+        if self.outputs.csv is not None:
+            rows = [each.to_csv(header=not place) for place, each in enumerate(self.timelines)]
+            _write(self.outputs.csv, "".join(rows))
+        if self.outputs.vtt is not None:
+            _write(self._place(self.outputs.vtt, path, ".vtt"), timeline.to_vtt())
+        if self.outputs.chapters is not None:
+            _write(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
+        if self.outputs.strip is not None:
+            self._draw(self.outputs.strip, path, timeline)
+
+    def _draw(self, target: Path, path: Path, timeline: Timeline) -> None:
+        from ..timeline.strip import Strip, save_html, save_png
+        from ..timeline.thumbnails import read_thumbnails
+
+        strip = Strip(timeline, read_thumbnails(path, timeline.start))
+        if target.suffix.lower() == ".html" and not target.is_dir():
+            self.strips.append(strip)
+            save_html(target, self.strips)
+        else:
+            save_png(self._place(target, path, ".png"), strip)
+
+    def _place(self, target: Path, video: Path, suffix: str) -> Path:
+        """The file of a video: `target` itself, or one in that folder."""
+        if len(self.videos) == 1 and target.suffix and not target.is_dir():
+            return target
+        place, number = target / f"{video.name}{suffix}", 1
+        while place in self._taken:
+            number += 1
+            place = target / f"{video.name}_{number}{suffix}"
+        self._taken.add(place)
+        return place
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def label_segments(
+    classifier: Classifier,
+    videos: Sequence[Path],
+    options: Mapping[str, float | None],
+    outputs: SegmentOutputs,
+    reporter: ConsoleReporter,
+    json: bool,
+) -> list[Refusal]:
+    """Label the parts of videos and print or write them; a video that can't be read does not stop the others.
+
+    Args:
+        classifier: the model.
+        videos: files.
+        options: window, stride and threshold of :meth:`moclip_lite.Classifier.timeline`.
+        outputs: files to write.
+        reporter: shows progress.
+        json: print one JSON document in place of tables.
+
+    Returns:
+        Videos that got no answer, and why.
+    """
+    writer = _Writer(outputs, videos)
+    refused: list[Refusal] = []
+    for path, timeline in _timelines(classifier, videos, options, reporter, refused):
+        writer.add(path, timeline)
+        if not json:
+            print_timeline(timeline)
+    if json:
+        print_json([timeline.to_json() for timeline in writer.timelines])
+    return refused
+
+
+def print_timeline(timeline: Timeline) -> None:
+    """Print a table of segments, and notes on stderr."""
+    from ..timeline.timeline import clock
+
+    seconds = timeline.seconds
+    speed = f"{timeline.duration / seconds:.0f} times real time" if seconds > 0 else ""
+    count = len(timeline.segments)
+    title = (
+        f"{timeline.path}: {count} segment{'' if count == 1 else 's'} in {clock(timeline.duration)} "
+        f"(windows of {timeline.window:g} s; {seconds:.1f} s, {speed})"
+    )
+    streams = timeline.streams if len(timeline.streams) > 1 else ()
+    rows = [
+        [
+            clock(segment.start, tenths=True),
+            clock(segment.end, tenths=True),
+            segment.label,
+            f"{100 * segment.score:.1f}",
+            *(f"{100 * segment.scores[name]:.1f}" if name in segment.scores else "" for name in streams),
+        ]
+        for segment in timeline.segments
+    ]
+    print_table(title, ["start", "end", "label", "score %", *(f"{name} %" for name in streams)], rows)
+    for note in timeline.notes:
+        err.print(f"  {printable(note)}", markup=False)
+
+
+def _timelines(
+    classifier: Classifier,
+    videos: Sequence[Path],
+    options: Mapping[str, float | None],
+    reporter: ConsoleReporter,
+    refused: list[Refusal],
+) -> Iterator[tuple[Path, Timeline]]:
+    """Timelines of videos, one after the other; those that can't be read are added to `refused`."""
+    from mv_tools import ArgumentError
+
+    from ..errors import CheckpointError
+    from .predict import refusal
+
+    for number, path in enumerate(videos, start=1):
+        stage = f"{printable(path.name)} ({number} of {len(videos)})"
+
+        def progress(_: str, done: int, total: int, stage: str = stage) -> None:
+            reporter.progress(stage, done, total)
+
+        try:
+            timeline = classifier.timeline(path, progress=progress, **options)
+        except (ArgumentError, CheckpointError):  # no matter of one file
+            raise
+        except Exception as error:
+            refused.append(refusal(path, error))
+        else:
+            reporter.close()
+            yield path, timeline
+        finally:
+            reporter.close()
+
+
+def evaluate_segments(
+    run: Path,
+    table: Path,
+    videos: Path | None,
+    overrides: Sequence[str],
+    options: Mapping[str, float | None],
+    reporter: ConsoleReporter,
+    json: bool,
+) -> None:
+    """Label the videos of a table of annotated segments, and print how well.
+
+    Args:
+        run: a run folder.
+        table: of annotations.
+        videos: folder that the table's videos are relative to; None for the table's own.
+        overrides: of the configuration.
+        options: window and threshold of :meth:`moclip_lite.Classifier.timeline`.
+        reporter: shows progress.
+        json: print one JSON document.
+
+    Raises:
+        typer.Exit: a video could not be read; exit code 2.
+    """
+    from ..predict.classifier import Classifier
+    from ..timeline.evaluate import evaluate_timelines
+    from ..timeline.truth import read_truth
+    from .predict import end_batch
+
+    classifier = Classifier.load(run, overrides=overrides)
+    truth = read_truth(table, classifier.labels, videos)
+    refused: list[Refusal] = []
+    timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]
+    if timelines:
+        scores = evaluate_timelines(timelines, truth.labels(timelines))
+        if json:
+            print_json(scores.to_json() | {"failures": [reason for _, reason in refused]})
+        else:
+            _print_scores(f"{run} on {len(timelines)} videos of {table}", scores)
+    end_batch(refused)
+
+
+def _print_scores(title: str, scores: SegmentScores) -> None:
+    overlaps = list(scores.average_precision)
+    header = ["class", *(f"AP at {overlap:g} %" for overlap in overlaps)]
+    rows = [[name, *(f"{values[o]:.1f}" for o in overlaps)] for name, values in scores.per_class.items()]
+    mean = ["mean (mAP)", *(f"{scores.average_precision[o]:.1f}" for o in overlaps)]
+    print_table(title, header, [*rows, mean])
+    action, error = scores.action_accuracy, scores.boundary_error
+    facts = [
+        ["frame accuracy %", f"{scores.time_accuracy:.1f}"],
+        ["the same within annotations %", "" if action is None else f"{action:.1f}"],
+        ["median distance of boundaries, s", "" if error is None else f"{error:.2f}"],
+        ["segments annotated", str(scores.annotated)],
+        ["segments found", str(scores.found)],
+        ["of them right, at an overlap of 0.5", str(scores.matched)],
+    ]
+    print_table("over all videos", ["", "value"], facts)

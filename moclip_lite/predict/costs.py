@@ -1,0 +1,51 @@
+"""What a prediction costs, in operations, from what the run measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import CheckpointError
+from ..results.run_folder import RunFolder
+from ..storage.files import read_json
+
+__all__ = ["PredictionCosts"]
+
+
+@dataclass(frozen=True)
+class PredictionCosts:
+    """GFLOPs of the parts of a prediction; None where the run does not tell.
+
+    Attributes:
+        motion: all views of a clip in the motion network.
+        frame: one frame in the appearance encoder, with its share of the head.
+    """
+
+    motion: float | None
+    frame: float | None
+
+    @classmethod
+    def of(cls, folder: RunFolder, frames: int) -> PredictionCosts:
+        """Read them from a run's metrics.json.
+
+        Args:
+            folder: of the run.
+            frames: of a clip, as the run counted them.
+        """
+        try:
+            costs: Mapping[str, Any] = read_json(folder.metrics)["costs"]
+            known = {name: float(cost["gflops"]) for name, cost in costs.items() if "gflops" in cost}
+        except (CheckpointError, AttributeError, KeyError, TypeError, ValueError):
+            return cls(None, None)  # the folder of a fold, or of an older run
+        appearance = known.get("appearance")
+        if appearance is None and {"fusion", "motion"} <= set(known):
+            appearance = known["fusion"] - known["motion"]
+        return cls(known.get("motion"), None if appearance is None else appearance / frames)
+
+    def gflops(self, motion: bool, frames: int) -> float | None:
+        """Operations for a clip of which motion was scored, or not, and so many frames encoded."""
+        parts = [(self.motion, int(motion)), (self.frame, frames)]
+        if any(cost is None for cost, times in parts if times):
+            return None
+        return sum(times * (cost or 0.0) for cost, times in parts)

@@ -1,0 +1,85 @@
+"""Scores of a file's streams: all of them, or as many as are needed to be sure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..engine.base import Floats
+from ..results.cascade import Cascade
+from ..streams import Source, Stream
+from .read_file import FileReader, Reading
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
+
+__all__ = ["score_all", "score_in_steps"]
+
+Scores: TypeAlias = dict[Stream, Floats]
+
+
+def score_all(classifier: Classifier, reader: FileReader, notes: list[str]) -> tuple[Scores, int]:
+    """Score all streams.
+
+    Args:
+        classifier: of the run.
+        reader: of the file.
+        notes: remarks are added.
+
+    Returns:
+        (class probabilities by stream, number of frames encoded).
+    """
+    reading = reader.both()
+    tokens, scores = _motion_scores(classifier, reading, notes)
+    if reading.pictures is None:
+        return scores, 0
+    scores |= _head_scores(classifier, tokens, classifier.appearance_features(reading.pictures))
+    return scores, len(reading.pictures)
+
+
+def score_in_steps(
+    classifier: Classifier, reader: FileReader, cascade: Cascade, notes: list[str]
+) -> tuple[Scores, int]:
+    """Score motion; the fusion with the middle frame if motion is not sure; all streams if that is not sure.
+
+    Pictures are read only if motion is not sure, and not on a second thread meanwhile.
+
+    Args, Returns: as :func:`score_all`.
+    """
+    tokens, scores = _motion_scores(classifier, reader.motion(), notes)
+    if tokens is not None and scores[Stream.MOTION].max() >= cascade.motion:
+        notes.append("cascade: motion alone is sure, no picture was read")
+        return scores, 0
+    pictures = reader.pictures()
+    if pictures is None:
+        return scores, 0
+    count, video = len(pictures), classifier.experiment.clip.video
+    if tokens is not None and count > 1 and not video and cascade.one_frame <= 1:
+        middle = classifier.appearance_features(pictures[count // 2 : count // 2 + 1])
+        fusion = classifier.head_scores(Stream.FUSION, tokens, middle)
+        if fusion.max() >= cascade.one_frame:
+            notes.append("cascade: the fusion is sure with one frame")
+            return {**scores, Stream.FUSION: fusion}, 1
+    scores |= _head_scores(classifier, tokens, classifier.appearance_features(pictures))
+    return scores, count
+
+
+def _motion_scores(
+    classifier: Classifier, reading: Reading, notes: list[str]
+) -> tuple[Floats | None, Scores]:
+    """Motion tokens, None without motion, and the motion stream's scores."""
+    notes += reading.notes
+    if reading.motion is None:
+        return None, {}
+    if reading.motion.empty:
+        notes.append("no motion in this file (only I pictures): classified by appearance alone")
+        return None, {}
+    tokens, scores = classifier.motion_features(reading.motion.motion)
+    return tokens, {Stream.MOTION: scores}
+
+
+def _head_scores(classifier: Classifier, tokens: Floats | None, appearance: Floats) -> Scores:
+    return {
+        stream: classifier.head_scores(stream, tokens, appearance)
+        for stream in classifier.heads
+        if tokens is not None or Source.MOTION_NETWORK not in stream.sources
+    }

@@ -1,0 +1,114 @@
+"""Addresses of live sources, which protocols each may use, and their form for messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from ..errors import ArgumentError
+from ..source import FORMATS
+
+__all__ = ["PROTOCOLS", "Address", "Kind", "Transport"]
+
+Kind = Literal["network", "file", "stdin", "device"]
+Transport = Literal["tcp", "udp"]
+
+STDIN: Final = "-"
+
+PROTOCOLS: Final = {
+    "rtsp": "rtsp,rtp,udp,tcp",
+    "rtsps": "rtsp,rtp,udp,tcp,tls",
+    "rtp": "rtp,udp",
+    "udp": "udp",
+    "tcp": "tcp",
+    "http": "http,tcp",
+    "https": "https,http,tls,tcp",
+}
+"""libavformat's protocols that a live source of each scheme may use. A video file never uses any of them."""
+
+_NETWORK_FORMATS: Final = {
+    "rtsp": "rtsp,rtp,sdp,mpegts",
+    "rtsps": "rtsp,rtp,sdp,mpegts",
+    "rtp": "rtp,sdp,mpegts",
+}
+_STREAMED_FORMATS: Final = "mpegts,h264,hevc"
+
+_DEVICES: Final = {"v4l2": "v4l2", "lavfi": "lavfi"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a live source is.
+
+    Attributes:
+        kind: "network", "file" (which may grow), "stdin", or "device" (pictures that are encoded here).
+        target: what is opened. It may hold a password; show :attr:`name` instead.
+        scheme: of a network source or a device; empty for others.
+        name: for messages: without user name, password and query.
+        host: of a network source.
+        allowed: formats and protocols, as libavformat's options.
+    """
+
+    kind: Kind
+    target: str
+    name: str
+    scheme: str = ""
+    host: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read an address: a URL, a path, ``-`` for standard input, ``v4l2:/dev/video0`` or ``lavfi:GRAPH``.
+
+        Raises:
+            ArgumentError: a scheme that is not allowed, or a URL that is damaged.
+        """
+        if text == STDIN:
+            return cls("stdin", text, "standard input")
+        scheme, colon, rest = text.partition(":")
+        if colon and scheme in _DEVICES:
+            return cls("device", rest, text, scheme)
+        if "://" not in text:
+            return cls("file", text, text)
+        scheme = scheme.lower()
+        if scheme not in PROTOCOLS:
+            known = ", ".join((*PROTOCOLS, *_DEVICES))
+            raise ArgumentError(
+                f"live sources of the kind {scheme!r} are not opened; known are {known}, files and -"
+            )
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise ArgumentError(f"the address of a {scheme} source is damaged (host or port)") from None
+        shown = f"[{host}]" if ":" in host else host
+        if not host and scheme not in ("udp", "rtp"):
+            raise ArgumentError(f"the address of a {scheme} source names no host; write {scheme}://HOST/PATH")
+        name = f"{scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}"
+        return cls("network", text, name, scheme, host)
+
+    def options(self, transport: Transport, timeout: float) -> dict[str, str]:
+        """libavformat's options for a network source: nothing beyond its own protocols and formats is opened."""
+        formats = _NETWORK_FORMATS.get(self.scheme, _STREAMED_FORMATS)
+        options = {
+            "protocol_whitelist": PROTOCOLS[self.scheme],
+            "format_whitelist": formats,
+            "probesize": "500000",
+            "analyzeduration": "1000000",
+            "fpsprobesize": "0",
+        }
+        if self.scheme in ("rtsp", "rtsps"):
+            options |= {"rtsp_transport": transport, "allowed_media_types": "video", "max_delay": "200000"}
+            options["timeout"] = str(round(timeout * 1e6))
+        if self.scheme in ("http", "https", "tcp"):
+            options["rw_timeout"] = str(round(timeout * 1e6))
+        return options
+
+    def file_options(self) -> dict[str, str]:
+        """libavformat's options for bytes that are read here."""
+        return {
+            "format_whitelist": FORMATS,
+            "protocol_whitelist": "file",
+            "probesize": "500000",
+            "fpsprobesize": "0",
+        }

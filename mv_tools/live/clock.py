@@ -1,0 +1,102 @@
+"""Time of a live source: one clock over reconnections and jumps of its time stamps."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from typing import Final
+
+__all__ = ["Jump", "Lag", "SourceClock"]
+
+Jump = str
+"""Why time stamps do not continue, as a sentence; empty where they do."""
+
+_STEPS: Final = 32  # by whose median the usual step is known
+_LOSS_STEPS: Final = 4.5  # usual steps from which on packets are taken as missing
+_MAX_BACK: Final = 1.0  # seconds; reordering of pictures reaches back less
+_MAX_FORWARD: Final = 10.0
+
+_DRIFT: Final = 5e-4  # by which the clocks of cameras differ from this one, at most
+
+
+class SourceClock:
+    """Turns time stamps of connections into seconds since the first picture.
+
+    A connection continues where the one before ended, plus the time that passed here. Where time stamps jump back
+    by more than a second or forward by more than ten, the clock goes on likewise.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None  # from a time stamp to this clock
+        self._latest = 0.0  # the latest time given
+        self._arrived = 0.0  # when it was given
+        self._started = False
+        self._steps: deque[float] = deque(maxlen=_STEPS)
+        self._previous: float | None = None  # the latest time stamp of the connection
+
+    def reconnect(self) -> None:
+        """The next time stamp belongs to another connection."""
+        self._offset = self._previous = None
+
+    def seconds(self, stamp: float | None, arrived: float) -> tuple[float, Jump]:
+        """The time of a picture, and whether its time stamp continues those before.
+
+        Args:
+            stamp: its time stamp in seconds, None if it has none.
+            arrived: when its packet arrived, by any steady clock.
+        """
+        if stamp is None:
+            stamp = (self._previous or 0.0) + self._usual_step()
+        jump = self._jump(stamp)
+        if self._offset is None or jump.startswith("time stamps"):
+            passed = max(arrived - self._arrived, self._usual_step()) if self._started else 0.0
+            self._offset = self._latest + passed - stamp
+            self._previous = None
+        if self._previous is None or stamp > self._previous:
+            if self._previous is not None and not jump:
+                self._steps.append(stamp - self._previous)
+            self._previous = stamp
+        time = stamp + self._offset
+        if time >= self._latest or not self._started:
+            self._latest, self._arrived = time, arrived
+        self._started = True
+        return time, jump
+
+    def _usual_step(self) -> float:
+        return statistics.median(self._steps) if self._steps else 0.0
+
+    def _jump(self, stamp: float) -> Jump:
+        if self._previous is None:
+            return ""
+        step = stamp - self._previous
+        if step < -_MAX_BACK:
+            return f"time stamps jump back by {-step:.1f} s"
+        if step > _MAX_FORWARD:
+            return f"time stamps jump forward by {step:.1f} s"
+        if len(self._steps) >= _STEPS // 4 and step > _LOSS_STEPS * self._usual_step():
+            return f"no picture for {step:.2f} s"
+        return ""
+
+
+class Lag:
+    """How late pictures are, against the fastest on their way.
+
+    The clock of a camera drifts: what counts as the fastest gives way by half a millisecond each second.
+    """
+
+    def __init__(self) -> None:
+        self._fastest: float | None = None  # arrival minus time of the picture
+        self._noted = 0.0
+
+    def add(self, seconds: float, arrived: float) -> None:
+        """Note a picture of time `seconds` that arrived at `arrived`, by a steady clock."""
+        delay = arrived - seconds
+        if self._fastest is None:
+            self._fastest = delay
+        else:
+            self._fastest = min(delay, self._fastest + _DRIFT * max(arrived - self._noted, 0.0))
+        self._noted = arrived
+
+    def of(self, seconds: float, now: float) -> float:
+        """Seconds that pass between when a picture of time `seconds` could be here and `now`."""
+        return 0.0 if self._fastest is None else now - seconds - self._fastest

@@ -1,0 +1,178 @@
+"""One connection to a live source: its packets, as long as it lasts."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Final, cast
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from ..display import Display
+from ..errors import MalformedStream, MotionError, SourceUnavailable, UnsupportedStream
+from ..pictures.native_headers import NATIVE_CODECS
+from .address import Address, Transport
+from .byte_stream import GrowingFile, StandardInput
+
+__all__ = ["Connection", "LivePacket", "open_connection"]
+
+_REASONS: Final = {
+    errno.ECONNREFUSED: "nothing listens there",
+    errno.ETIMEDOUT: "it does not answer",
+    errno.EHOSTUNREACH: "the host can't be reached",
+    errno.ENETUNREACH: "the network can't be reached",
+    errno.EADDRINUSE: "the port is in use",
+}
+
+
+@dataclass(frozen=True)
+class LivePacket:
+    """A packet of a live source.
+
+    Attributes:
+        data: an access unit.
+        seconds: presentation time by the source's clock, or None.
+        keyframe: whether the demuxer takes it for a keyframe.
+        corrupt: whether the transport knows that data are missing in or before it.
+    """
+
+    data: bytes
+    seconds: float | None
+    keyframe: bool
+    corrupt: bool
+
+
+class Connection:
+    """An opened source with H.264 or HEVC video.
+
+    Attributes:
+        codec, extradata: of the video.
+        display: how pictures are shown, as far as the container tells.
+    """
+
+    def __init__(self, address: Address, container: InputContainer, file: Any = None) -> None:
+        self._address, self._container, self._file = address, container, file
+        self._stream = _video(address, container)
+        context = self._stream.codec_context
+        self.codec = context.codec.canonical_name
+        self.extradata = None if context.extradata is None else bytes(context.extradata)
+        self.display = Display()
+
+    def packets(self) -> Iterator[LivePacket]:
+        """The packets of the video up to the end.
+
+        Raises:
+            SourceUnavailable: the connection broke, or no data came for too long.
+        """
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    seconds = None if packet.pts is None else float(packet.pts * (packet.time_base or 0))
+                    yield LivePacket(
+                        bytes(packet), seconds, bool(packet.is_keyframe), bool(packet.is_corrupt)
+                    )
+        except av.error.FFmpegError as error:
+            raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._container.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def open_connection(address: Address, *, transport: Transport, timeout: float, stop: Event) -> Connection:
+    """Connect to a network source, or open a file or standard input.
+
+    Args:
+        address: the source.
+        transport: of RTP behind RTSP.
+        timeout: seconds without an answer or data.
+        stop: ends reading of a file or standard input.
+
+    Raises:
+        FileNotFoundError: no such file.
+        SourceUnavailable: the source can't be reached; says why, without user name and password.
+        UnsupportedStream: it holds no H.264 or HEVC video.
+        MalformedStream: it is no video.
+    """
+    file: Any = None
+    if address.kind == "file":
+        file = GrowingFile(address.target, timeout, stop)
+    elif address.kind == "stdin":
+        file = StandardInput(timeout, stop)
+    try:
+        # Errors of libavformat hold the address with its password: they are not chained.
+        try:
+            if file is not None:
+                container = av.open(file, mode="r", options=address.file_options())
+            else:
+                options = address.options(transport, timeout)
+                container = av.open(address.target, mode="r", options=options, timeout=(timeout, timeout))
+        except (av.error.FFmpegError, OSError) as error:
+            raise _refused(address, error) from None
+        try:
+            return Connection(address, container, file)
+        except BaseException:
+            container.close()
+            raise
+    except BaseException:
+        if file is not None:
+            file.close()
+        raise
+
+
+def _video(address: Address, container: InputContainer) -> VideoStream:
+    for stream in container.streams.video:
+        context = cast("Any", stream).codec_context
+        if context is not None and context.codec.canonical_name in NATIVE_CODECS:
+            return stream
+    held = sorted({_codec_name(stream) for stream in container.streams}) or ["nothing"]
+    raise UnsupportedStream(
+        f"{address.name}: no H.264 or HEVC video (the source holds: {', '.join(held)}); set the camera to H.264"
+    )
+
+
+def _codec_name(stream: Any) -> str:
+    context = stream.codec_context
+    return str(stream.type) if context is None else str(context.codec.canonical_name)
+
+
+def _refused(address: Address, error: Any) -> MotionError:
+    """Why a source can't be opened, as an error whose message holds no password."""
+    if address.kind != "network":
+        return MalformedStream(f"{address.name}: not a video that can be read from its start")
+    if isinstance(error, av.error.HTTPUnauthorizedError):
+        return SourceUnavailable(f"{address.name}: wrong user name or password")
+    if isinstance(error, av.error.HTTPForbiddenError):
+        return SourceUnavailable(f"{address.name}: access is forbidden")
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return SourceUnavailable(f"{address.name}: there is no such stream")
+    if isinstance(error, av.error.InvalidDataError):
+        return MalformedStream(f"{address.name}: what it sends is no video stream of a known kind")
+    if isinstance(error, av.error.ExitError):
+        return SourceUnavailable(f"{address.name}: it does not answer or sends no data")
+    if error.errno == errno.EIO and not _resolves(address.host):
+        return SourceUnavailable(f"{address.name}: no such host")
+    reason = _REASONS.get(error.errno or 0) or str(error.strerror or "it can't be opened").lower()
+    return SourceUnavailable(f"{address.name}: {reason}")
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _broken(error: Any) -> str:
+    if isinstance(error, av.error.ExitError):
+        return "no data came for too long"
+    return f"the connection broke ({str(error.strerror or 'unknown reason').lower()})"

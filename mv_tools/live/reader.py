@@ -1,0 +1,239 @@
+"""Motion frames of a live source over all its connections, read in the calling thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Any, Final, TypeAlias
+
+from ..decoder import Order
+from ..errors import MalformedStream, SourceUnavailable
+from ..motion import MotionFrame
+from .address import Address, Transport
+from .clock import Lag, SourceClock
+from .connection import LivePacket, open_connection
+from .device import EncodedDevice
+from .keyframes import KeyframeDecoder, LivePicture
+from .stream import MotionStream
+
+__all__ = ["LiveItem", "LiveOptions", "LiveReader", "LiveStatistics"]
+
+LiveItem: TypeAlias = MotionFrame | LivePicture
+
+Say: TypeAlias = Callable[[str], None]
+
+_FIRST_WAIT: Final = (
+    0.5  # seconds before the first attempt to reconnect; each further one waits twice as long
+)
+_RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which the wait begins anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """How a live source is read.
+
+    Attributes:
+        transport: "tcp" or "udp", of RTP behind RTSP.
+        timeout: seconds without an answer or data, after which a network source is reconnected, and a file or
+            standard input ends.
+        max_wait: longest time in seconds between attempts to reconnect.
+        reconnect: whether a network source is reconnected.
+        pictures: whether keyframes are decoded too.
+        max_lag: seconds that packets may come later than the fastest did; beyond, a network source or device
+            skips to the next keyframe. None: never.
+        picture_interval: seconds; keyframes sooner after the last one are not decoded.
+        order: of frames, see :class:`~mv_tools.MotionStream`.
+    """
+
+    transport: Transport = "tcp"
+    timeout: float = 5.0
+    max_wait: float = 30.0
+    reconnect: bool = True
+    pictures: bool = False
+    max_lag: float | None = None
+    picture_interval: float = 0.0
+    order: Order = "presentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveStatistics:
+    """Counts of a live source so far.
+
+    Attributes:
+        connections: made.
+        frames: motion frames read.
+        pictures: keyframes decoded.
+        losses, skipped: see :class:`~mv_tools.StreamStatistics`.
+        dropped: frames and pictures left out because the reader was behind.
+    """
+
+    connections: int = 0
+    frames: int = 0
+    pictures: int = 0
+    losses: int = 0
+    skipped: int = 0
+    dropped: int = 0
+
+
+class LiveReader:
+    """Reads a live source, reconnecting with growing waits.
+
+    Args:
+        address: the source.
+        options: see :class:`LiveOptions`.
+        stop: ends reading.
+        say: takes sentences about connections, without user names and passwords.
+
+    Attributes:
+        size: (width, height) of the pictures after cropping on the right and below; None before the first.
+        display: how pictures are shown.
+        lag: how late pictures are.
+        arrived: when the packet of the last items arrived, by ``time.monotonic``.
+    """
+
+    def __init__(self, address: Address, options: LiveOptions, stop: Event, say: Say) -> None:
+        self.address, self.options = address, options
+        self._stop, self._say = stop, say
+        self._clock = SourceClock()
+        self.lag = Lag()
+        self._connection: Any = None  # Connection or EncodedDevice
+        self._index = 0
+        self._counts = LiveStatistics()
+        self._stream: MotionStream | None = None
+        self.size: tuple[int, int] | None = None
+        self.arrived = time.monotonic()
+
+    @property
+    def display(self) -> Any:
+        """How pictures are shown, of the current connection."""
+        assert self._connection is not None
+        return self._connection.display
+
+    @property
+    def statistics(self) -> LiveStatistics:
+        """Counts so far."""
+        if self._stream is None:
+            return self._counts
+        counts = self._stream.statistics
+        return replace(
+            self._counts,
+            frames=self._counts.frames + counts.frames,
+            losses=self._counts.losses + counts.losses,
+            skipped=self._counts.skipped + counts.skipped + counts.late,
+        )
+
+    def _open(self) -> Any:
+        options = self.options
+        if self.address.kind == "device":
+            return EncodedDevice(self.address, self._stop)
+        return open_connection(
+            self.address, transport=options.transport, timeout=options.timeout, stop=self._stop
+        )
+
+    def connect(self) -> None:
+        """Make the first connection; else :meth:`items` makes it.
+
+        Raises:
+            FileNotFoundError, SourceUnavailable, UnsupportedStream, MalformedStream: it failed, and why.
+        """
+        if self._connection is None:
+            self._connection = self._open()
+            self._counts = replace(self._counts, connections=self._counts.connections + 1)
+
+    def items(self) -> Iterator[LiveItem]:
+        """Frames and pictures, over all connections, up to the end of a file or until `stop` is set.
+
+        Raises:
+            MotionError, OSError: the source can't be opened and is not tried again.
+        """
+        wait = _FIRST_WAIT
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                self.connect()
+                yield from self._connected()
+                reason = f"{self.address.name}: the stream ended"
+                if self.address.kind == "device":
+                    return
+            except (SourceUnavailable, MalformedStream) as error:
+                if not self._tries_again:
+                    raise
+                reason = str(error)
+            finally:
+                self.close()
+            if not self._tries_again or self._stop.is_set():
+                return
+            if time.monotonic() - started > _RECOVERED_AFTER:
+                wait = _FIRST_WAIT
+            self._say(f"{reason}; connecting again in {wait:g} s")
+            self._stop.wait(wait)
+            wait = min(2 * wait, self.options.max_wait)
+
+    @property
+    def _tries_again(self) -> bool:
+        return self.options.reconnect and self.address.kind in ("network", "device")
+
+    def close(self) -> None:
+        """Close the connection, from the thread that reads."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connected(self) -> Iterator[LiveItem]:
+        connection = self._connection
+        assert connection is not None
+        stream: Any = MotionStream(
+            connection.codec,
+            connection.extradata,
+            order=self.options.order,
+            display=connection.display,
+            first_index=self._index,
+        )
+        self._stream = stream
+        keyframes = None
+        if self.options.pictures:
+            interval = self.options.picture_interval
+            keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
+        self._clock.reconnect()
+        try:
+            for packet in connection.packets():
+                yield from self._packet(stream, keyframes, packet)
+                if self._stop.is_set():
+                    return
+            yield from stream.flush()
+        except SourceUnavailable:
+            yield from stream.flush()
+            raise
+        finally:
+            self._counts, self._stream = self.statistics, None
+            self._index = stream.next_index
+
+    def _packet(
+        self, stream: MotionStream, keyframes: KeyframeDecoder | None, packet: LivePacket
+    ) -> Iterator[LiveItem]:
+        self.arrived = time.monotonic()
+        seconds, jump = self._clock.seconds(packet.seconds, self.arrived)
+        if jump or packet.corrupt:
+            yield from stream.mark_loss(jump or "the transport reports missing data")
+            if jump.startswith("time stamps"):
+                self._say(f"{self.address.name}: {jump}")
+        self.lag.add(seconds, self.arrived)
+        limit = self.options.max_lag
+        if limit is not None and self.lag.of(seconds, self.arrived) > limit:
+            yield from self._skip(stream)
+            return
+        if keyframes is not None and packet.keyframe:
+            picture = keyframes.decode(packet.data, seconds, self.display)
+            if picture is not None:
+                self._counts = replace(self._counts, pictures=self._counts.pictures + 1)
+                yield picture
+        frames = stream.push(packet.data, seconds)
+        self.size = stream.size
+        yield from frames
+
+    def _skip(self, stream: MotionStream) -> Iterator[LiveItem]:
+        """Leave a packet out: this reader is behind."""
+        self._counts = replace(self._counts, dropped=self._counts.dropped + 1)
+        yield from stream.mark_loss("reading is behind the source")

@@ -1,0 +1,206 @@
+"""The ONNX files of a run folder: they answer as PyTorch does, without importing it, or are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from moclip_lite import Classifier
+from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
+from moclip_lite.export.engine import export_engine
+from moclip_lite.results.run_folder import RunFolder
+
+from support.cli import QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
+
+HEAVY = ("torch", "torchvision", "open_clip", "timm", "sklearn", "pandas", "scipy", "matplotlib")
+PROGRAM = f"""
+import sys
+from moclip_lite.cli import main
+code = main(sys.argv[1:])
+loaded = [name for name in {HEAVY} if name in sys.modules]
+sys.exit(f"imported: {{loaded}}" if loaded or code else 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared run with ONNX files."""
+    folder = trained.copy(tmp_path_factory.mktemp("engine") / "run")
+    written = export_engine(folder)
+    assert {e.path.name for e in written} >= {"motion.onnx", "fusion.onnx", "appearance.onnx"}
+    assert len(written) == 4  # and the image encoder
+    return folder
+
+
+@pytest.fixture
+def copied(exported: Path, tmp_path: Path) -> Path:
+    """A copy to damage; the image encoder in the cache is shared."""
+    return Path(shutil.copytree(exported, tmp_path / "run"))
+
+
+def test_answers_as_pytorch_does(exported: Path, trained: TrainedRun, make_clip: Callable[..., Path]) -> None:
+    """On clips of the data, on one without motion and on one of another size."""
+    fast = Classifier.load(exported)
+    slow = Classifier.load(exported, engine="torch", device="cpu")
+    assert (fast.engine.name, fast.engine_note, slow.engine.name) == ("onnx", "", "torch")
+    assert fast.warnings == slow.warnings
+    assert set(fast.heads) == set(slow.heads)
+    assert fast.motion is not None
+    clips = [
+        *sorted(trained.data.rglob("*.mp4"))[::11],
+        make_clip("still.mp4", g="1", bf="0"),
+        make_clip("b.mp4", bf="2"),
+    ]
+    for clip in clips:
+        found, expected = fast.explain(clip), slow.explain(clip)
+        assert (found.stream, found.notes) == (expected.stream, expected.notes)
+        for stream, ranking in expected.streams.items():
+            assert dict(found.streams[stream]) == pytest.approx(dict(ranking), abs=1e-4)
+
+
+def test_nothing_heavy_is_imported(exported: Path, trained: TrainedRun) -> None:
+    clip = next(trained.data.rglob("*.mp4"))
+    words = [str(word) for word in ("predict", clip, "--model", exported, "--json")]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["predictions"]
+
+
+def test_the_image_encoder_is_written_once(exported: Path, copied: Path) -> None:
+    assert [e.path.name for e in export_engine(copied)] == ["motion.onnx", "fusion.onnx", "appearance.onnx"]
+    files = [json.loads((run / "onnx" / "model.json").read_text())["encoder"] for run in (exported, copied)]
+    assert files[0] == files[1]
+
+
+def _rewrite(folder: Path, section: str, key: str, value: object) -> None:
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values[section][key] = value
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _encoder_file(folder: Path) -> Path:
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    key = json.loads((folder / "onnx" / "model.json").read_text())["encoder"]["key"]
+    return Path(values["cache"]["dir"]) / "encoder_onnx" / key[:2] / f"{key}.onnx"
+
+
+def _move_cache(folder: Path) -> None:
+    _rewrite(folder, "cache", "dir", str(folder / "elsewhere"))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "none": (lambda run: shutil.rmtree(run / "onnx"), "has no ONNX files"),
+    "absent": (lambda run: (run / "onnx" / "fusion.onnx").unlink(), r"fusion\.onnx is missing"),
+    "cut": (lambda run: _cut(run / "onnx" / "motion.onnx"), r"motion\.onnx is damaged or was replaced"),
+    "swapped": (
+        lambda run: shutil.copy(run / "onnx" / "appearance.onnx", run / "onnx" / "fusion.onnx"),
+        r"fusion\.onnx is damaged or was replaced",
+    ),
+    "no json": (lambda run: (run / "onnx" / "model.json").write_text("{"), "is damaged"),
+    "other json": (lambda run: (run / "onnx" / "model.json").write_text("[]"), "is damaged"),
+    "views": (lambda run: _rewrite(run, "test", "crops", 3), "were written for other settings"),
+    "frames": (lambda run: _rewrite(run, "clip", "frames", 2), "were written for other settings"),
+    "labels": (
+        lambda run: (run / "labels.json").write_text(json.dumps(["a", "b", "c", "d"])),
+        "were written for other labels",
+    ),
+    "cache": (_move_cache, "image encoder is missing in the cache"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_files_of_something_else_are_refused(kind: str, copied: Path) -> None:
+    damage, words = DAMAGE[kind]
+    damage(copied)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        Classifier.load(copied, engine="onnx")
+    assert f"moclip export {copied} --engine" in str(caught.value)
+    if kind != "labels":  # those are refused by the weights too
+        loaded = Classifier.load(copied)
+        assert loaded.engine.name == "torch"
+        assert loaded.engine_note.startswith("PyTorch answers: ")
+
+
+def test_retrained_weights_are_noticed(copied: Path) -> None:
+    """Other weights beside the files, and weights that are gone."""
+    path = copied / "fusion.safetensors"
+    path.write_bytes((copied / "appearance.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="belong to other weights"):
+        Classifier.load(copied, engine="onnx")
+    path.unlink()
+    with pytest.raises(CheckpointError, match="belong to other weights"):
+        Classifier.load(copied, engine="onnx")
+
+
+def test_a_damaged_encoder_is_noticed(copied: Path) -> None:
+    path = _encoder_file(copied)
+    body = path.read_bytes()
+    try:
+        path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+        with pytest.raises(CheckpointError, match="damaged or was replaced"):
+            Classifier.load(copied, engine="onnx")
+    finally:
+        path.write_bytes(body)
+    assert Classifier.load(copied, engine="onnx").engine.name == "onnx"
+
+
+def test_engines_that_are_not_there(copied: Path) -> None:
+    with pytest.raises(ConfigError, match="auto, onnx or torch, got 'tensorrt'"):
+        Classifier.load(copied, engine="tensorrt")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="runs on the CPU, not on cuda"):
+        Classifier.load(copied, engine="onnx", device="cuda")
+
+
+def test_from_the_command_line(copied: Path, trained: TrainedRun) -> None:
+    clip = next(trained.data.rglob("*.mp4"))
+    words = ("predict", clip, "--model", copied, "--json")
+    assert "PyTorch" not in assert_ok(moclip(*words)).err
+    shutil.rmtree(copied / "onnx")
+    assert "PyTorch answers" in assert_ok(moclip(*words)).err
+    assert_refused(moclip(*words, "--engine", "onnx"), "no ONNX files", "--engine` writes them")
+    assert_refused(moclip(*words, "--engine", "x"), "the engine must be auto, onnx or torch")
+    assert_refused(moclip("export", copied), "--out FOLDER, or --engine")
+    assert_ok(moclip("export", copied, "--engine"))
+    assert_ok(moclip(*words, "--engine", "onnx"))
+
+
+def test_a_run_writes_them_at_its_end_and_another_removes_them(tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "data")
+    places = (f"data.root={data}", f"run.dir={tmp_path / 'run'}", "data.group_pattern=^(p[0-9])")
+    words = ["run", data, *sets((*QUICK, *places))]
+    outcome = assert_ok(moclip(*words, "--set", "run.onnx=true"))
+    assert "writing ONNX files" in outcome.err
+    assert Classifier.load(tmp_path / "run", engine="onnx").engine.name == "onnx"
+    assert "ONNX" not in assert_ok(moclip(*words, "--set", "run.onnx=true")).err  # nothing to do
+    assert_ok(moclip(*words, "--set", "run.seed=1"))
+    assert not (tmp_path / "run" / "onnx").exists()
+
+
+def test_what_hinders_it_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MoclipError("the disk is full")
+
+    monkeypatch.setattr("moclip_lite.export.engine.export_engine", refuse)
+    data = class_folders(tmp_path / "data")
+    places = (
+        f"data.root={data}",
+        f"run.dir={tmp_path / 'run'}",
+        "data.group_pattern=^(p[0-9])",
+        "run.onnx=true",
+    )
+    outcome = assert_ok(moclip("run", data, *sets((*QUICK, *places))))
+    assert "no ONNX files: the disk is full" in outcome.err
+    assert RunFolder(tmp_path / "run").metrics.is_file()

@@ -1,0 +1,272 @@
+"""MotionStream: the frames of MotionDecoder, packet by packet; lost, reordered and damaged packets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionStream, flow, transcode
+from mv_tools.live.coded_frame import ParsedFrame, ParsedPicture
+from mv_tools.live.output_order import OutputOrder
+
+from support.clips import encode, panning
+from support.stream import Packets, differences, read_stream, same_motion
+
+H264_KINDS: dict[str, dict[str, str]] = {
+    "ip": {},
+    "b_pyramid": {"bf": "3", "b-pyramid": "normal", "refs": "3", "g": "12"},
+    "open_gop": {"x264-params": "bframes=3:open-gop=1:keyint=6"},
+    "mbaff": {"flags": "+ildct+ilme", "bf": "2"},
+    "intra_only": {"g": "1"},
+    "slices": {"x264-params": "slices=3:bframes=2:keyint=8"},
+}
+LOST_P = "openh264_BA_MW_D_P_LOST.264"
+
+
+@pytest.fixture(scope="module")
+def hevc_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hevc")
+    source = encode(folder / "lossless.mkv", panning(24, 128, 96), "ffv1")
+    return transcode(source, folder / "pan.mp4", "hevc", gop=8, bframes=2, refs=2, threads=1)
+
+
+def assert_same_as_decoder(path: Path) -> None:
+    decoder = MotionDecoder(path, "native", on_damage="skip", threads=1)
+    expected = list(decoder)
+    packets = Packets.of(path)
+    stream = packets.stream()
+    frames, _ = read_stream(stream, packets.packets)
+    assert len(frames) == len(expected)
+    for a, b in zip(expected, frames, strict=True):
+        assert differences(a, b) == [], (path.name, a.index)
+    if all(seconds is not None for _, seconds in packets.packets):
+        seconds = [[f.pts_seconds or 0.0 for f in both] for both in (frames, expected)]
+        np.testing.assert_allclose(seconds[0], seconds[1], atol=1e-6)
+    by_decoding, _ = read_stream(packets.stream("decode"), packets.packets)
+    assert [f.decode_index for f in by_decoding] == list(range(len(frames)))
+    in_order = sorted(frames, key=lambda frame: frame.decode_index)
+    assert all(same_motion(a, b) for a, b in zip(in_order, by_decoding, strict=True))
+
+
+@pytest.mark.parametrize("kind", H264_KINDS)
+@pytest.mark.parametrize("suffix", ["mp4", "h264"])
+def test_h264_frames_are_those_of_the_decoder(make_clip: Callable[..., Path], kind: str, suffix: str) -> None:
+    """Lengths before NAL units (mp4) and start codes (h264)."""
+    assert_same_as_decoder(make_clip(f"a.{suffix}", **H264_KINDS[kind]))
+
+
+def test_hevc_frames_are_those_of_the_decoder(hevc_clip: Path) -> None:
+    assert_same_as_decoder(hevc_clip)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_all_shared_streams(shared: Path, codec: str) -> None:
+    """A stream in which a picture was lost before it was recorded, and one that is cut short, lose pictures."""
+    paths = sorted((shared / codec / "streams").iterdir())
+    assert len(paths) == {"h264": 105, "hevc": 75}[codec]
+    for path in paths:
+        if path.name == LOST_P:
+            frames, _ = read_stream((packets := Packets.of(path)).stream(), packets.packets)
+            expected = list(MotionDecoder(path))
+            matching = {frame.decode_index for frame in expected}
+            assert 0 < len(frames) < len(matching)
+        else:
+            assert_same_as_decoder(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["jm_field_cabac1_direct0.264", "jm_paff_mbaff_cabac0_direct1.264", "jm_prog_poc1.264"]
+)
+def test_fields_and_poc_types(shared: Path, name: str) -> None:
+    assert_same_as_decoder(shared / "h264" / "streams" / name)
+
+
+def test_frames_come_out_as_soon_as_they_are_known(make_clip: Callable[..., Path]) -> None:
+    """Without B pictures, each frame with its packet; with them, as many later as are reordered."""
+    ahead = {}
+    for b_frames in (0, 2):
+        packets = Packets.of(
+            make_clip(f"{b_frames}.mp4", frames=40, bf=str(b_frames), **{"b-pyramid": "none"})
+        )
+        stream = packets.stream()
+        waiting = []
+        for number, (packet, seconds) in enumerate(packets.packets):
+            stream.push(packet, seconds)
+            waiting.append(number + 1 - stream.statistics.frames)
+        ahead[b_frames] = max(waiting[12:])
+        in_decoding_order = packets.stream("decode")
+        counts = [len(in_decoding_order.push(*packet)) for packet in packets.packets]
+        assert set(counts[12:]) == {1}
+    assert ahead == {0: 0, 2: 1}
+
+
+def coded_frame(decode_index: int, order: int) -> ParsedFrame:
+    info: Any = SimpleNamespace(order_poc=order, structure="frame")
+    picture: Any = None
+    return ParsedFrame(decode_index, None, [ParsedPicture(picture, info, decode_index)])
+
+
+def test_the_reordering_is_learned_where_it_is_not_coded() -> None:
+    """The level's buffer bounds it until 64 frames were seen; a frame that comes too late is left out."""
+    order, waiting = OutputOrder(2), []
+    given: list[int] = []
+    for number in range(100):
+        given += [frame.order for frame in order.add(coded_frame(number, 2 * number), limit=4, coded=False)]
+        waiting.append(number + 1 - len(given))
+    assert (waiting[60], waiting[99]) == (4, 0)
+    for number, place in ((100, 104), (101, 102), (102, 106), (103, 108), (104, 110), (105, 112), (106, 114)):
+        given += [f.order for f in order.add(coded_frame(number, 2 * place), limit=4, coded=False)]
+    assert order.late == 1
+    assert given == sorted(given)
+    assert given[-1] == 2 * 106  # four frames wait again
+    assert order.interval.value == 2
+
+
+def kept_frames_are_right(packets: Packets, kept: list[tuple[int, bytes]], stream: MotionStream) -> int:
+    """Push numbered packets; every frame given out equals that of the whole stream with the same time."""
+    whole, _ = read_stream(packets.stream(), [(p, float(n)) for n, (p, _) in enumerate(packets.packets)])
+    reference = {frame.pts_seconds: frame for frame in whole}
+    frames, _ = read_stream(stream, [(packet, float(number)) for number, packet in kept])
+    for frame in frames:
+        expected = reference[frame.pts_seconds]
+        assert same_motion(frame, expected), frame.pts_seconds
+        np.testing.assert_array_equal(flow(frame), flow(expected))
+    order = [reference[frame.pts_seconds].index for frame in frames]
+    assert all(a < b for a, b in pairwise(order))
+    return len(frames)
+
+
+def numbered(packets: Packets) -> list[tuple[int, bytes]]:
+    return [(number, packet) for number, (packet, _) in enumerate(packets.packets)]
+
+
+@pytest.mark.parametrize("kind", ["ip", "b_pyramid", "open_gop", "mbaff", "slices", "hevc"])
+def test_dropped_packets_never_give_a_wrong_vector(
+    make_clip: Callable[..., Path], hevc_clip: Path, kind: str
+) -> None:
+    """Frames from a loss to the next entry picture are left out, counted and told."""
+    path = hevc_clip if kind == "hevc" else make_clip("a.mp4", frames=36, **{"g": "8", **H264_KINDS[kind]})
+    packets, rng = Packets.of(path), random.Random(kind)
+    losses = given = 0
+    for trial in range(12):
+        kept = numbered(packets)
+        for _ in range(1 + trial % 3):
+            del kept[rng.randrange(1, len(kept))]
+        stream = packets.stream()
+        given += kept_frames_are_right(packets, kept, stream)
+        counts = stream.statistics
+        losses += counts.losses
+        assert counts.skipped == 0 or any("left out" in note for note in stream.notes)
+        assert counts.frames + counts.skipped + counts.late <= len(kept)
+    assert losses > 0
+    assert given > 3 * len(packets.packets)
+
+
+@pytest.mark.parametrize("kind", ["ip", "b_pyramid", "open_gop", "hevc"])
+def test_reordered_packets(make_clip: Callable[..., Path], hevc_clip: Path, kind: str) -> None:
+    path = hevc_clip if kind == "hevc" else make_clip("a.mp4", frames=36, **{"g": "8", **H264_KINDS[kind]})
+    packets, rng = Packets.of(path), random.Random(kind)
+    for _ in range(12):
+        swapped = numbered(packets)
+        i = rng.randrange(1, len(swapped) - 2)
+        swapped[i], swapped[i + 1] = swapped[i + 1], swapped[i]
+        kept_frames_are_right(packets, swapped, packets.stream())
+
+
+@pytest.mark.parametrize("kind", ["b_pyramid", "slices", "hevc"])
+def test_damaged_packets(make_clip: Callable[..., Path], hevc_clip: Path, kind: str) -> None:
+    """Packets that are cut, emptied or overwritten."""
+    path = hevc_clip if kind == "hevc" else make_clip("a.mp4", frames=36, **{"g": "8", **H264_KINDS[kind]})
+    packets, rng = Packets.of(path), random.Random(kind)
+    losses = 0
+    for _ in range(12):
+        damaged = numbered(packets)
+        number, packet = damaged[i := rng.randrange(1, len(damaged))]
+        damaged[i] = (number, packet[: rng.randrange(len(packet))])
+        stream = packets.stream()
+        kept_frames_are_right(packets, damaged, stream)
+        losses += stream.statistics.losses
+    assert losses > 0
+
+
+def test_random_bytes_never_crash(make_clip: Callable[..., Path]) -> None:
+    packets, rng = Packets.of(make_clip("a.mp4", bf="2")), np.random.default_rng(0)
+    for _ in range(50):
+        stream = packets.stream()
+        for packet, seconds in packets.packets:
+            mutated = bytearray(packet)
+            for position in rng.integers(0, len(packet), 2):
+                mutated[position] = rng.integers(256)
+            stream.push(bytes(mutated), seconds)
+        stream.flush()
+
+
+def test_a_loss_that_the_transport_knows(make_clip: Callable[..., Path]) -> None:
+    """mark_loss: frames are left out up to the next entry picture, those that waited are given out."""
+    packets = Packets.of(make_clip("a.mp4", frames=24, g="8", bf="2"))
+    stream = packets.stream()
+    before = [frame for packet in packets.packets[:10] for frame in stream.push(*packet)]
+    waiting = stream.mark_loss("3 packets are missing")
+    after = [frame for packet in packets.packets[13:] for frame in stream.push(*packet)] + stream.flush()
+    assert len(before + waiting) == 10
+    assert after[0].is_keyframe
+    assert stream.statistics.losses == 1
+    assert stream.statistics.skipped > 0
+    assert "3 packets are missing" in stream.notes[0]
+
+
+def test_a_stream_that_begins_inside_a_group_of_pictures(make_clip: Callable[..., Path]) -> None:
+    packets = Packets.of(make_clip("a.mp4", g="8", bf="2"))
+    stream = packets.stream()
+    frames, _ = read_stream(stream, packets.packets[3:])
+    assert frames[0].is_keyframe
+    assert (frames[0].index, frames[0].decode_index) == (0, 0)
+    assert stream.statistics.before_first == 5
+    assert "begins inside a group of pictures" in stream.notes[0]
+
+
+def test_periodic_intra_refresh_recovers(make_clip: Callable[..., Path]) -> None:
+    """Without entry pictures, decoding is exact recovery_frame_cnt frames behind a recovery point."""
+    path = make_clip("a.mp4", frames=60, **{"x264-params": "intra-refresh=1:keyint=12:bframes=0"})
+    packets = Packets.of(path)
+    kept = numbered(packets)
+    del kept[5]
+    stream = packets.stream()
+    assert 10 < kept_frames_are_right(packets, kept, stream) < 59
+    assert not stream.statistics.waiting
+
+
+def test_memory_is_bounded(make_clip: Callable[..., Path]) -> None:
+    """No list of the stream grows with the packets pushed."""
+    packets = Packets.of(make_clip("a.mp4", frames=24, g="8", bf="2"))
+    stream = packets.stream()
+    sizes = set()
+    for _ in range(20):
+        for packet in packets.packets:
+            stream.push(*packet)
+        sizes.add((len(stream._held), len(stream._order._waiting), len(stream._order.interval._counts)))
+    assert len(sizes) == 1
+
+
+def test_bad_arguments(make_clip: Callable[..., Path]) -> None:
+    with pytest.raises(ArgumentError, match="codec must be one of"):
+        MotionStream("vp9")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="order must be one of"):
+        MotionStream("h264", order="random")  # type: ignore[arg-type]
+    packets = Packets.of(make_clip("a.mp4"))
+    assert packets.extradata is not None
+    with pytest.raises(MalformedStream, match="extradata"):
+        MotionStream("h264", packets.extradata[:5])
+    stream = packets.stream()
+    assert stream.push(b"") == []
+    stream.flush()
+    with pytest.raises(ValueError, match="flushed"):
+        stream.push(b"\0")
