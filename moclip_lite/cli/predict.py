@@ -144,10 +144,16 @@ def predict(
         for name, value in {**options, **vars(outputs)}.items():
             if value is not None:
                 raise typer.BadParameter(f"--{name} is for long videos; add --segments")
+    elif cascade:
+        raise typer.BadParameter("--cascade is for whole files; leave it out with --segments")
 
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
-    outputs.check(paths)
+    if segments:
+        from ..timeline.video import TimelineOptions
+
+        outputs.check(paths)
+        TimelineOptions(**options)  # refused before the model is loaded
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:
