@@ -23,9 +23,11 @@ from .options import (
     WeightsOf,
     Workers,
     experiment_of,
+    overrides_of,
     session_of,
 )
 from .predict import end_batch, files_of, ranking_as_list, refusal
+from .timeline import evaluate_segments
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
@@ -182,11 +184,39 @@ def evaluate(
     cache: Cache = None,
     json: Json = False,
     quiet: Quiet = False,
+    segments: Annotated[
+        Path | None,
+        typer.Option(help="Test timelines of long videos instead, on a table video,label,start,end."),
+    ] = None,
+    window: Annotated[
+        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+    ] = None,
 ) -> None:
-    """Test a trained run again, with other views or on other clips.
+    """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.
 
     Example: moclip evaluate runs/x --set test.crops=5 --json
+
+    Example: moclip evaluate runs/x --segments annotations.csv
     """
+    if segments is not None:
+        overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
+        evaluate_segments(
+            run,
+            segments,
+            root,
+            overrides,
+            {"window": window, "threshold": threshold},
+            ConsoleReporter(quiet),
+            json,
+        )
+        return
+    for name, value in (("window", window), ("threshold", threshold)):
+        if value is not None:
+            raise typer.BadParameter(f"--{name} is for long videos; add --segments TABLE")
     from ..errors import ConfigError
     from ..experiment.evaluate import evaluate_run
     from ..results.run_folder import RunFolder

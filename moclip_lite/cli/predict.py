@@ -144,6 +144,8 @@ def predict(
         for name, value in {**options, **vars(outputs)}.items():
             if value is not None:
                 raise typer.BadParameter(f"--{name} is for long videos; add --segments")
+    elif cascade:
+        raise typer.BadParameter("--cascade is for whole files; leave it out with --segments")
 
     reporter = ConsoleReporter()
     paths, refused = files_of(files)

@@ -31,7 +31,7 @@ def calibrate_cascade(features: FoldFeatures, first: LeftOut) -> Cascade | None:
         first: the motion network that did not see the validation clips.
 
     Returns:
-        The thresholds; None where there are fewer than 20 validation clips with motion and pictures.
+        The thresholds; None where there are fewer than 15 validation clips with motion and pictures.
     """
     session, seed = features.session, features.seed
     experiment = session.experiment

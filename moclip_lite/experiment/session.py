@@ -220,6 +220,17 @@ class Session:
         division = file_settings(self.feature_file)
         return saved.model_copy(update={"data": saved.data.model_copy(update=division)})
 
+    def without_flips(self) -> None:
+        """Mirror no clip from now on, in training or testing; the run folder says so too."""
+
+        def changed(experiment: Experiment) -> Experiment:
+            motion = experiment.motion.model_copy(update={"flip": 0.0})
+            views = experiment.test.model_copy(update={"flips": 1})
+            return experiment.model_copy(update={"motion": motion, "test": views})
+
+        _ = self.fingerprint  # of the run as it was asked for
+        self.experiment, self.saved_experiment = changed(self.experiment), changed(self.saved_experiment)
+
     @cached_property
     def encoder(self) -> ExperimentEncoder:
         """The CLIP model."""

@@ -14,6 +14,7 @@ from ..storage.files import write_json
 from ..streams import Stream
 from .calibrate import calibrate
 from .cascade import calibrate_cascade
+from .directions import keep_directions
 from .feature_file import FeatureFile
 from .features import FoldFeatures
 from .fold import FoldPass
@@ -32,11 +33,13 @@ def train_folds(session: Session) -> Metrics:
         MoclipError: the input can't be used; what was finished is kept.
     """
     leads, run, extraction = share().leads, session.run_folder, session.extraction
+    notes = keep_directions(session)
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
         write_notes(run.notes, extraction.clip_notes)
     results = [_train_fold(FoldFeatures(session, fold, extraction)) for fold in session.folds]
+    results[0].notes.extend(notes)
     metrics = _metrics(session, results)
     if leads:
         run.end()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 import mv_tools
 
@@ -93,11 +93,21 @@ class MotionSettings(MotionSpec):
         False,
         description="true: efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
     )
-    pretrain_epochs: int = Field(0, ge=0, description="of masked motion, on the training clips; 0 for none")
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    mirrors: Literal["auto", "ignore"] = Field(
+        "auto", description="auto: no flips, in testing neither, where classes mirror each other"
+    )
     speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_pretraining(cls, values: Any) -> Any:
+        """Configurations of versions that had masked pre-training stay readable where they did not use it."""
+        if not isinstance(values, Mapping) or values.get("pretrain_epochs") not in (0, "0"):
+            return values
+        return {key: value for key, value in values.items() if key != "pretrain_epochs"}
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide a trained network, in plain values; a file of weights by its content."""

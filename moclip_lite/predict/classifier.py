@@ -31,6 +31,7 @@ from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
 from .costs import PredictionCosts
+from .encoder_note import trained_recipes
 from .read_file import FileReader
 from .steps import score_all, score_in_steps
 
@@ -239,7 +240,8 @@ class Classifier:
         started, cpu = time.perf_counter(), time.process_time()
         motion = self.experiment.motion if self.motion is not None else None
         pictures = self.experiment.clip if self.heads and self.own_appearance is None else None
-        reader = FileReader(Path(path), motion, pictures, self.experiment.motion)
+        recipes = trained_recipes(self.experiment.data)
+        reader = FileReader(Path(path), motion, pictures, recipes, spec=self.experiment.motion)
         notes: list[str] = []
         if cascade:
             scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 import mv_tools
-from mv_tools import MotionDecoder, NoMotionVectors, RgbDecoder
+from mv_tools import MotionDecoder, NoMotionVectors, Recipe, RgbDecoder
 
 from ..appearance.frames import ClipFrames, energy_of, file_energy, read_frames
 from ..appearance.pooling import FrameFacts
 from ..appearance.settings import AppearanceSettings
 from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
+from .encoder_note import encoder_note
 
 __all__ = ["FileReader", "Reading", "read_file"]
 
@@ -50,6 +52,7 @@ class FileReader:
         path: the file.
         motion: what to read of its motion, None for nothing.
         appearance: which frames to read, None for none.
+        recipes: of the training clips; a file that is encoded differently is noted.
         spec: how to read the motion that frames are chosen by where `motion` is None.
 
     Raises:
@@ -62,9 +65,11 @@ class FileReader:
         path: Path,
         motion: MotionSpec | None,
         appearance: AppearanceSettings | None,
+        recipes: Sequence[Recipe] = (),
         spec: MotionSpec | None = None,
     ) -> None:
         self.path, self._spec, self._appearance = path, motion, appearance
+        self._recipes = list(recipes)
         self._by_motion = appearance is not None and appearance.needs_motion
         self._frame_spec = motion or spec or MotionSpec()
         self._decoder: MotionDecoder | RgbDecoder | None = None
@@ -80,7 +85,9 @@ class FileReader:
         """The motion that was requested, with notes on the file."""
         assert isinstance(self._decoder, MotionDecoder)
         assert self._spec is not None
-        return _motion(self._decoder, self.path, self._spec)
+        clip, notes = _motion(self._decoder, self.path, self._spec)
+        note = encoder_note(self._decoder, self._recipes)
+        return clip, (*notes, note) if note else notes
 
     def motion(self) -> Reading:
         """The motion alone, with notes on the file."""
@@ -124,6 +131,7 @@ def read_file(
     path: Path,
     motion: MotionSpec | None,
     appearance: AppearanceSettings | None,
+    recipes: Sequence[Recipe] = (),
     spec: MotionSpec | None = None,
 ) -> Reading:
     """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
@@ -132,7 +140,7 @@ def read_file(
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    return FileReader(path, motion, appearance, spec).both()
+    return FileReader(path, motion, appearance, recipes, spec).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:

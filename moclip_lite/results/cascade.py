@@ -20,7 +20,7 @@ from ..storage.files import read_json, write_json
 
 __all__ = ["MIN_CLIPS", "NEVER", "Cascade", "fit_cascade", "read_cascade"]
 
-MIN_CLIPS: Final = 20
+MIN_CLIPS: Final = 15
 """Fewer validation clips determine no threshold."""
 
 NEVER: Final = 2.0

@@ -31,7 +31,7 @@ class GrowingFile:
     """
 
     def __init__(self, path: str, timeout: float, stop: Event) -> None:
-        self._file: IO[bytes] = Path(path).open("rb", buffering=0)
+        self._file: IO[bytes] = Path(path).open("rb", buffering=0)  # noqa: SIM115  # closed by `close`
         self._timeout = timeout
         self._stop = stop
 
@@ -45,6 +45,14 @@ class GrowingFile:
             if time.monotonic() > deadline or self._stop.wait(_POLL):
                 break
         return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move in what is there: the index of an MP4 file may lie at its end."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
 
     def close(self) -> None:
         """Close the file."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.training.checkpoint import save_weights
 
+from support.annotations import long_video
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import FOLDER_YAML, MOTION_ONLY, assert_refused, class_folders, moclip, sets
 from support.clips import H264, encode, panning
@@ -19,6 +24,7 @@ from support.paths import ROOT
 from support.runs import made_run
 
 Words = tuple[object, ...]
+_LISTENERS: list[socket.socket] = []
 
 
 def templates() -> list[str]:
@@ -74,12 +80,39 @@ def tensors(path: Path) -> Path:
     return path
 
 
+def motion_run(path: Path) -> Words:
+    """A call of predict with a run folder whose motion network is not trained."""
+    run, labels = RunFolder(folder(path / "run")), ["left", "right"]
+    experiment = load_experiment(None, MOTION_ONLY)
+    run.describe(experiment.to_yaml(), labels)
+    save_weights(run.weights("motion"), build_motion_net(experiment.motion, 2), labels, {})
+    return ("predict", video(path), "--model", run.path)
+
+
 def data(path: Path, per_class: int = 4) -> Path:
     return class_folders(path / "data", per_class=per_class, frames=4)
 
 
+def labels(path: Path, *rows: str, header: str = "video,label") -> Path:
+    return written(path / "labels.csv", "\n".join([header, *rows]))
+
+
+def overlapping(path: Path) -> Path:
+    """A table whose splits divide a video between segments that overlap."""
+    long_video(path / "long.mp4", ["left", "right"] * 3)
+    parts = ("train", "train", "val", "val", "test", "test")
+    rows = [f"long.mp4,{'lr'[i % 2]},{i * 0.4},{i * 0.4 + 0.7},{part}" for i, part in enumerate(parts)]
+    return labels(path, *rows, header="video,label,start,end,split")
+
+
 def two_runs(path: Path, other: list[str]) -> tuple[Path, Path]:
     return made_run(path / "one", ["a", "b"]).folder, made_run(path / "two", other).folder
+
+
+def taken_port() -> int:
+    """A port that is listened on until the test ends."""
+    _LISTENERS.append(socket.create_server(("127.0.0.1", 0)))
+    return int(_LISTENERS[-1].getsockname()[1])
 
 
 def unfinished(path: Path) -> Path:
@@ -112,13 +145,29 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),
-    "can't be divided": lambda p: ("run", data(p, per_class=2)),
+    "of a class, can't be divided": lambda p: ("run", data(p, per_class=2)),
     "does not match the clip": lambda p: ("run", data(p), "--set", "data.group_pattern=^(zz)"),
     "needs one group in parentheses": lambda p: ("run", data(p), "--set", "data.group_pattern=^x"),
     "without official splits": lambda p: ("run", data(p), "--set", "data.protocol=official"),
     "data.splits_dir is not set": lambda p: ("run", data(p), "--set", "data.kind=ucf101"),
+    ", column <name>: <reason>": lambda p: ("run", labels(p, "x.mp4,a")),
+    "there is no column": lambda p: ("dataset", "list", labels(p, header="video")),
+    "only a header": lambda p: ("run", labels(p)),
+    "data.table is not set": lambda p: ("run", FOLDER_YAML, "--set", "data.kind=table"),
+    "not a folder of clips": lambda p: ("run", FOLDER_YAML, "--set", f"data.root={labels(p)}"),
+    "can't be divided into": lambda p: ("run", data(p), *sets(("data.protocol=kfold", "data.folds=99"))),
+    "are segments that overlap": lambda p: ("run", overlapping(p)),
+    "video(s) can't be used": lambda p: (
+        "dataset", "import", "mmaction", written(p / "list.txt", "x.mp4 0"), "--out", p / "t.csv",
+    ),
+    "has a document type declaration": lambda p: (
+        "dataset", "import", "cvat", written(p / "a.xml", "<!DOCTYPE a><a/>"), "--out", p / "t.csv",
+    ),
     "no such folder (data.root)": lambda p: ("run", data(p), "--set", "data.recipe=gop12"),
     "is not a run folder": lambda p: ("evaluate", p),
+    "the engine must be": lambda p: (*motion_run(p), "--engine", "tensorrt"),
+    "has no ONNX files": lambda p: (*motion_run(p), "--engine", "onnx"),
+    "has no thresholds for a cascade": lambda p: (*motion_run(p), "--cascade"),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),
     "--budget takes": lambda p: ("tune", p, "--budget", "2d"),
     "--search takes": lambda p: ("tune", p, "--search", "motion.frames=5"),
@@ -140,8 +189,20 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
     "needs --labels": lambda p: ("zero-shot", video(p)),
+    "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
+    "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),
+    "--token: a token has": lambda p: ("serve", "--model", p, "--token", "short"),
+    "--root must be a folder": lambda p: ("serve", "--model", p, "--port", 0, "--root", written(p / "file", "x")),
 }  # fmt: skip
 """A part of each message -> a command line that causes it, given an empty folder."""
+
+
+@pytest.fixture(autouse=True)
+def _close_listeners() -> Iterator[None]:
+    """Free the ports of :func:`taken_port`."""
+    yield
+    while _LISTENERS:
+        _LISTENERS.pop().close()
 
 
 def test_every_message_has_a_cause() -> None:

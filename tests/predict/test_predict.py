@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import av
@@ -184,12 +185,31 @@ def test_command_line_answers_in_json(trained: TrainedRun, unseen: dict[str, Pat
 
 
 def test_command_line_shows_each_stream(trained: TrainedRun, unseen: dict[str, Path]) -> None:
-    outcome = assert_ok(moclip("predict", unseen["water_rotate"], unseen["intra"], "--model", trained.folder))
+    files = (unseen["water_rotate"], unseen["intra"])
+    outcome = assert_ok(moclip("predict", *files, "--model", trained.folder, "-v"))
     text = "".join(outcome.out.split())
     assert "water_rotate.mp4" in text
     for word in ("fusion", "motion", "appearance"):
         assert word in text
     assert "no motion in this file" in outcome.err
+
+
+def test_command_line_prints_a_line_a_file(
+    classifier: Classifier, trained: TrainedRun, unseen: dict[str, Path], tmp_path: Path
+) -> None:
+    """Label, score, runner-up and time, in order; what the files cost on stderr."""
+    files = [unseen["water_rotate"], tmp_path / "missing.mp4", unseen["bricks_pan_left"]]
+    outcome = moclip("predict", *files, "--model", trained.folder)
+    assert outcome.code == 2
+    lines = outcome.out.splitlines()
+    assert len(lines) == 2
+    for line, path in zip(lines, files[::2], strict=True):
+        (first, score), (second, lower) = classifier.predict(path, 2)
+        expected = f"{path}: {first} {100 * score:.1f} %  ({second} {100 * lower:.1f} %)"
+        assert re.fullmatch(re.escape(expected) + r"  \d+\.\d\d s", line)
+    assert re.search(
+        r"2 files: \d+ ms CPU a file, \d+\.\d GFLOPs, 100 % of the files needed pictures", outcome.err
+    )
 
 
 def test_broken_files_are_reported_and_the_rest_goes_on(

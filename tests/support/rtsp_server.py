@@ -40,5 +40,5 @@ for argument in arguments:
         )
     server.get_mount_points().add_factory(path, factory)
 server.attach(None)
-print("ready", flush=True)
+print("ready", flush=True)  # noqa: T201
 GLib.MainLoop().run()
