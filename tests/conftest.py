@@ -42,6 +42,8 @@ SLOW_MODULES = (
     "parallel/test_ranks.py",
     "parallel/test_side_effects.py",
     "results/test_seconds.py",
+    "serve/test_command.py",
+    "serve/test_page.py",
     "storage/test_cache_keys.py",
     "storage/test_damaged_storage.py",
 )

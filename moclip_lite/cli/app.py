@@ -30,6 +30,7 @@ from . import (
     table,
     tune,
     videotext,
+    watch,
 )
 from .console import collected_bugs, err, explain
 
@@ -64,6 +65,7 @@ app.command()(videotext.retrieval)
 app.command()(convert.convert)
 app.command()(export.export)
 app.command()(serve.serve)
+app.command()(watch.watch)
 
 
 def _print_version(requested: bool) -> None:

@@ -113,11 +113,15 @@ def _generate(out: Path, spec: SyntheticSpec, processes: int, reporter: Reporter
 def _transcode(
     originals: VideoDataset, out: Path, recipes: list[Recipe], processes: int, reporter: Reporter, json: bool
 ) -> None:
+    from ..datasets.encoding import originals_note
     from ..datasets.prepare.recipes import recipe_name
     from ..datasets.prepare.transcode import prepare as transcode
 
     summaries: list[dict[str, Any]] = []
+    paths = [clip.path for clip in originals.clips]
     for recipe in {recipe_name(recipe): recipe for recipe in recipes}.values():
+        if note := originals_note(paths, recipe, recipe_name(recipe)):
+            reporter.say(note)
         report = transcode(originals, out, recipe, workers=processes, progress=reporter.progress)
         summaries.append(_summary(report))
     _print_summaries(summaries, json)

@@ -7,6 +7,7 @@ far motion can be trusted. Heads choose what must be chosen on features of clips
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,9 +17,9 @@ from ..errors import DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
-from ..motion.pretrain import MaskedFeed, MaskedMotion
-from ..parallel.ranks import SINGLE, Share, share
-from ..results.run_folder import PRETRAINED, FoldFolder
+from ..parallel.ranks import share
+from ..results.run_folder import FoldFolder
+from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from ..training.device import seed_all
 from ..training.schedule import plan_epochs
@@ -63,8 +64,7 @@ class MotionNetworks:
     @property
     def refits(self) -> bool:
         """Whether the network that answers is trained on the validation clips too."""
-        train, val = self._moving("train"), self._moving("val")
-        return bool(val) and self._session.experiment.train_motion.refits(len(train) + len(val))
+        return bool(self._moving("val")) and self._settings.refits(self._features.fold.known)
 
     def answering(self) -> MotionNet:
         """Train the network that answers."""
@@ -97,13 +97,11 @@ class MotionNetworks:
         return networks
 
     def _train_first(self) -> MotionNet:
-        """Train on the training clips, after masked pre-training if the settings say so."""
-        motion, settings = self._session.experiment.motion, self._settings
+        """Train on the training clips."""
+        settings = self._settings
         network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
-        feed = self._feed(train, val or train, share())
-        if motion.pretrain_epochs:
-            self._pretrain(network, stage, feed)
+        feed = self._feed(train, val or train)
         result = self._trainer.train(stage, network, feed, settings, records=Stream.MOTION)
         self._passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
@@ -116,28 +114,8 @@ class MotionNetworks:
         names = [clip.name for clip in clips]
         stage = self._stage(name, "motion again", self._passes, names)
         network = self._new()
-        if self._session.experiment.motion.pretrain_epochs:
-            self._stage(PRETRAINED, PRETRAINED).load(
-                MaskedMotion(network, self._session.experiment.motion.frames), self._session.cache
-            )
-        self._trainer.train(stage, network, self._feed(clips, clips, share()), chosen, validates=False)
+        self._trainer.train(stage, network, self._feed(clips, clips), chosen, validates=False)
         return network
-
-    def _pretrain(self, network: MotionNet, stage: Stage, feed: MotionFeed) -> None:
-        """Train the encoder on masked motion, unless the network itself is trained already."""
-        motion, cache = self._session.experiment.motion, self._session.cache
-        pretraining = self._stage(PRETRAINED, PRETRAINED)
-        masked = MaskedMotion(network, motion.frames)
-        known = pretraining.load(masked, cache)
-        if stage.load(network, cache) is not None:
-            if known is not None:
-                self._trainer.record(PRETRAINED, known)
-            return
-        val = self._moving("val") or self._moving("train")
-        plain = RandomView(flip=0, min_side=1, speed=1)
-        windows = MaskedFeed(feed, self._feed(val, val, SINGLE, plain, loaders=0), self._features.seed)
-        short = {"epochs": motion.pretrain_epochs, "mixup": 0.0, "label_smoothing": 0.0}
-        self._trainer.train(pretraining, masked, windows, self._settings.model_copy(update=short))
 
     @property
     def _settings(self) -> TrainSettings:
@@ -146,28 +124,32 @@ class MotionNetworks:
     def _new(self) -> MotionNet:
         """An untrained network; the same at each call."""
         seed_all(self._features.seed)
-        return build_motion_net(self._session.experiment.motion, len(self._features.labels))
+        motion = self._session.experiment.motion
+        if isinstance(motion.pretrained, Path):
+            self._refuse_seen(motion.pretrained.parent / "division.json")
+        return build_motion_net(motion, len(self._features.labels))
+
+    def _refuse_seen(self, division: Path) -> None:
+        """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
+        if division.is_file():
+            fold, session = self._features.fold, self._session
+            root, digests = session.dataset.root, session.content_digests
+            refuse_trained(division, fold.test, root, digests)
+            refuse_trained(division, fold.val, root, digests, "val")
 
     def _stage(self, name: str, kind: str, *more: object) -> Stage:
         experiment = self._session.experiment
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
-        made_from = (experiment.motion.model_dump(mode="json"), settings, self._features.seed)
+        made_from = (experiment.motion.deciding(), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
-        kept = name in (Stream.MOTION, PRETRAINED)  # others have done their work with the run
+        kept = name == Stream.MOTION  # others have done their work with the run
         return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)
 
     def _moving(self, part: str) -> list[Clip]:
         clips = self._features.clips(part, motion=True)
         return [clip for clip in clips if not self._features.store.empty(clip)]
 
-    def _feed(
-        self,
-        train: Sequence[Clip],
-        val: Sequence[Clip],
-        part: Share,
-        view: RandomView | None = None,
-        loaders: int | None = None,
-    ) -> MotionFeed:
+    def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._session.experiment, self._features
         motion = experiment.motion
         return MotionFeed(
@@ -175,13 +157,13 @@ class MotionNetworks:
             train,
             val,
             features.labels,
-            view=view or RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
+            view=RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed),
             segments=min(motion.train_segments, motion.segments),
             batch=experiment.train_motion.batch,
             balance=experiment.train_motion.balance,
             seed=features.seed,
-            part=part,
-            loaders=experiment.run.loaders if loaders is None else loaders,
+            part=share(),
+            loaders=experiment.run.loaders,
         )
 
 

@@ -2,5 +2,5 @@
 
 ``read`` reads a clip's motion tensor (cropped by ``crop_actor``), ``packing`` compresses it, ``extract`` fills the cache
 and ``store`` reads it back. ``network`` is a classifier on the encoders in ``encoders``; ``batches`` and ``augment`` make
-its training batches, ``pretrain`` trains an encoder on masked motion, ``scores`` tests a network on several views.
+its training batches, ``scores`` tests a network on several views.
 """

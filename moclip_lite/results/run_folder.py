@@ -22,15 +22,12 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = ["ONNX_FOLDER", "PRETRAINED", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
-
-PRETRAINED: Final = "motion_pretrained"
-"""The training of the motion network's encoder on masked motion."""
+__all__ = ["ONNX_FOLDER", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
 ONNX_FOLDER: Final = "onnx"
 """Folder of the networks as ONNX files, for prediction without PyTorch."""
 
-STAGES: Final = (PRETRAINED, *(stream for stream in Stream if stream is not Stream.ZERO_SHOT))
+STAGES: Final = tuple(stream for stream in Stream if stream is not Stream.ZERO_SHOT)
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""
 
 _DRAFTS: Final = f".*-{'[0-9a-f]' * 12}.*"  # of killed runs; this one holds the folder

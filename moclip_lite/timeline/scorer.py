@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -127,6 +128,7 @@ class WindowScorer:
         geometry: of the pictures: a :class:`mv_tools.VideoMetadata` or a :class:`FrameGeometry`.
         window: length of windows in seconds.
         stride: distance of windows in seconds; a quarter of `window` by default.
+        admit: called with (start, end) of a window that is complete; one for which it returns False is not scored.
 
     Raises:
         mv_tools.ArgumentError: window or stride is not positive, or the stride is longer than the window.
@@ -139,7 +141,13 @@ class WindowScorer:
     """
 
     def __init__(
-        self, model: WindowModel, geometry: PictureGeometry, *, window: float, stride: float | None = None
+        self,
+        model: WindowModel,
+        geometry: PictureGeometry,
+        *,
+        window: float,
+        stride: float | None = None,
+        admit: Callable[[float, float], bool] | None = None,
     ) -> None:
         self.window = float(window)
         self.stride = STRIDE * self.window if stride is None else float(stride)
@@ -149,6 +157,7 @@ class WindowScorer:
                 "and the stride at most the window"
             )
         self._model = model
+        self._admit = admit
         self._buffers = WindowBuffers(model, geometry)
         self._spec, self._frames = model.experiment.motion, model.experiment.clip.frames
         self._seconds: list[float] = []  # of the pictures in the buffer
@@ -194,7 +203,8 @@ class WindowScorer:
             self._origin, self._next = time, 0
         while time >= self._start(self._next) + self.window - _TOLERANCE:
             start = self._start(self._next)
-            scores.append(self._score(start, start + self.window))
+            if self._admit is None or self._admit(start, start + self.window):
+                scores.append(self._score(start, start + self.window))
             self._next += 1
             self._forget(start)
         if len(self._seconds) >= _MAX_PICTURES:

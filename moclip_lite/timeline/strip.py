@@ -71,7 +71,8 @@ def save_png(path: Path, strip: Strip) -> None:
     rows = [height for height in heights if height]
     with drawing(12, sum(rows) + 1.1, {"font.size": 9, "axes.edgecolor": _LINE}) as figure:
         axes = list(figure.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0])
-        title = f"{Path(strip.timeline.path).name}   {len(strip.timeline.segments)} segments in "
+        count = len(strip.timeline.segments)
+        title = f"{Path(strip.timeline.path).name}   {count} segment{'' if count == 1 else 's'} in "
         figure.suptitle(title + clock(strip.timeline.duration), x=0.01, ha="left", color=_INK, fontsize=11)
         if strip.thumbnails:
             _draw_thumbnails(axes[0], strip)

@@ -6,22 +6,25 @@ import statistics
 from collections import deque
 from typing import Final
 
-__all__ = ["Jump", "SourceClock"]
+__all__ = ["Jump", "Lag", "SourceClock"]
 
 Jump = str
 """Why time stamps do not continue, as a sentence; empty where they do."""
 
 _STEPS: Final = 32  # by whose median the usual step is known
 _LOSS_STEPS: Final = 4.5  # usual steps from which on packets are taken as missing
-_MAX_BACK: Final = 1.0  # seconds; reordering of pictures reaches back less
+_MAX_BACK: Final = 0.5  # seconds, or so many usual steps as below; reordering of pictures reaches back less
+_BACK_STEPS: Final = 4.0
 _MAX_FORWARD: Final = 10.0
+
+_DRIFT: Final = 5e-4  # by which the clocks of cameras differ from this one, at most
 
 
 class SourceClock:
     """Turns time stamps of connections into seconds since the first picture.
 
     A connection continues where the one before ended, plus the time that passed here. Where time stamps jump back
-    by more than a second or forward by more than ten, the clock goes on likewise.
+    by more than half a second or forward by more than ten, the clock goes on likewise.
     """
 
     def __init__(self) -> None:
@@ -67,10 +70,34 @@ class SourceClock:
         if self._previous is None:
             return ""
         step = stamp - self._previous
-        if step < -_MAX_BACK:
+        if step < -max(_MAX_BACK, _BACK_STEPS * self._usual_step()):
             return f"time stamps jump back by {-step:.1f} s"
         if step > _MAX_FORWARD:
             return f"time stamps jump forward by {step:.1f} s"
         if len(self._steps) >= _STEPS // 4 and step > _LOSS_STEPS * self._usual_step():
             return f"no picture for {step:.2f} s"
         return ""
+
+
+class Lag:
+    """How late pictures are, against the fastest on their way.
+
+    The clock of a camera drifts: what counts as the fastest gives way by half a millisecond each second.
+    """
+
+    def __init__(self) -> None:
+        self._fastest: float | None = None  # arrival minus time of the picture
+        self._noted = 0.0
+
+    def add(self, seconds: float, arrived: float) -> None:
+        """Note a picture of time `seconds` that arrived at `arrived`, by a steady clock."""
+        delay = arrived - seconds
+        if self._fastest is None:
+            self._fastest = delay
+        else:
+            self._fastest = min(delay, self._fastest + _DRIFT * max(arrived - self._noted, 0.0))
+        self._noted = arrived
+
+    def of(self, seconds: float, now: float) -> float:
+        """Seconds that pass between when a picture of time `seconds` could be here and `now`."""
+        return 0.0 if self._fastest is None else now - seconds - self._fastest

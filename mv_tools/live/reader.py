@@ -12,8 +12,9 @@ from ..decoder import Order
 from ..errors import MalformedStream, SourceUnavailable
 from ..motion import MotionFrame
 from .address import Address, Transport
-from .clock import SourceClock
-from .connection import Connection, LivePacket, open_connection
+from .clock import Lag, SourceClock
+from .connection import LivePacket, open_connection
+from .device import EncodedDevice
 from .keyframes import KeyframeDecoder, LivePicture
 from .stream import MotionStream
 
@@ -40,6 +41,8 @@ class LiveOptions:
         max_wait: longest time in seconds between attempts to reconnect.
         reconnect: whether a network source is reconnected.
         pictures: whether keyframes are decoded too.
+        max_lag: seconds that packets may come later than the fastest did; beyond, a network source or device
+            skips to the next keyframe. None: never.
         picture_interval: seconds; keyframes sooner after the last one are not decoded.
         order: of frames, see :class:`~mv_tools.MotionStream`.
     """
@@ -49,6 +52,7 @@ class LiveOptions:
     max_wait: float = 30.0
     reconnect: bool = True
     pictures: bool = False
+    max_lag: float | None = None
     picture_interval: float = 0.0
     order: Order = "presentation"
 
@@ -81,27 +85,20 @@ class LiveReader:
         options: see :class:`LiveOptions`.
         stop: ends reading.
         say: takes sentences about connections, without user names and passwords.
-        connect: opens a connection, for sources of other kinds.
 
     Attributes:
         size: (width, height) of the pictures after cropping on the right and below; None before the first.
         display: how pictures are shown.
+        lag: how late pictures are.
         arrived: when the packet of the last items arrived, by ``time.monotonic``.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        options: LiveOptions,
-        stop: Event,
-        say: Say,
-        connect: Callable[[], Any] | None = None,
-    ) -> None:
+    def __init__(self, address: Address, options: LiveOptions, stop: Event, say: Say) -> None:
         self.address, self.options = address, options
         self._stop, self._say = stop, say
-        self._connect = connect or self._open
         self._clock = SourceClock()
-        self._connection: Connection | None = None
+        self.lag = Lag()
+        self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
@@ -127,8 +124,10 @@ class LiveReader:
             skipped=self._counts.skipped + counts.skipped + counts.late,
         )
 
-    def _open(self) -> Connection:
+    def _open(self) -> Any:
         options = self.options
+        if self.address.kind == "device":
+            return EncodedDevice(self.address, self._stop)
         return open_connection(
             self.address, transport=options.transport, timeout=options.timeout, stop=self._stop
         )
@@ -140,7 +139,7 @@ class LiveReader:
             FileNotFoundError, SourceUnavailable, UnsupportedStream, MalformedStream: it failed, and why.
         """
         if self._connection is None:
-            self._connection = self._connect()
+            self._connection = self._open()
             self._counts = replace(self._counts, connections=self._counts.connections + 1)
 
     def items(self) -> Iterator[LiveItem]:
@@ -156,6 +155,8 @@ class LiveReader:
                 self.connect()
                 yield from self._connected()
                 reason = f"{self.address.name}: the stream ended"
+                if self.address.kind == "device":
+                    return
             except (SourceUnavailable, MalformedStream) as error:
                 if not self._tries_again:
                     raise
@@ -184,7 +185,7 @@ class LiveReader:
         connection = self._connection
         assert connection is not None
         stream: Any = MotionStream(
-            connection.codec,  # type: ignore[arg-type]
+            connection.codec,
             connection.extradata,
             order=self.options.order,
             display=connection.display,
@@ -218,6 +219,11 @@ class LiveReader:
             yield from stream.mark_loss(jump or "the transport reports missing data")
             if jump.startswith("time stamps"):
                 self._say(f"{self.address.name}: {jump}")
+        self.lag.add(seconds, self.arrived)
+        limit = self.options.max_lag
+        if limit is not None and self.lag.of(seconds, self.arrived) > limit:
+            yield from self._skip(stream)
+            return
         if keyframes is not None and packet.keyframe:
             picture = keyframes.decode(packet.data, seconds, self.display)
             if picture is not None:
@@ -226,3 +232,8 @@ class LiveReader:
         frames = stream.push(packet.data, seconds)
         self.size = stream.size
         yield from frames
+
+    def _skip(self, stream: MotionStream) -> Iterator[LiveItem]:
+        """Leave a packet out: this reader is behind."""
+        self._counts = replace(self._counts, dropped=self._counts.dropped + 1)
+        yield from stream.mark_loss("reading is behind the source")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.files import write_json
 from moclip_lite.training.checkpoint import save_weights
 
+from support.annotations import long_video
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import FOLDER_YAML, MOTION_ONLY, assert_refused, class_folders, moclip, sets
 from support.clips import H264, encode, panning
@@ -21,6 +25,7 @@ from support.paths import ROOT
 from support.runs import made_run
 
 Words = tuple[object, ...]
+_LISTENERS: list[socket.socket] = []
 
 
 def templates() -> list[str]:
@@ -54,6 +59,23 @@ def vp9(path: Path) -> Path:
     return encode(path / "web.webm", panning(4), "libvpx-vp9", **options)
 
 
+def arrays(path: Path) -> Path:
+    np.savez(path, nobody=np.ones(3, np.float32))
+    return path
+
+
+def without_features(path: Path) -> Path:
+    """A run on features of one's own, whose file is gone."""
+    own, run = path / "own.npz", path / "run"
+    clips = [str(clip.relative_to(path / "data")) for clip in data(path, per_class=6).rglob("*.mp4")]
+    np.savez(own, **{name: np.ones(3, np.float32) for name in clips})
+    settings = [f"data.root={path / 'data'}", f"data.appearance={own}", "train_head.epochs=1"]
+    settings += ["run.streams=[appearance]", f"run.dir={run}", f"cache.dir={path / 'cache'}"]
+    assert moclip("run", FOLDER_YAML, *sets(settings)).code == 0
+    own.unlink()
+    return run
+
+
 def tensors(path: Path) -> Path:
     torch.save({"conv1.0.weight": torch.zeros(2)}, path)
     return path
@@ -72,8 +94,41 @@ def data(path: Path, per_class: int = 4) -> Path:
     return class_folders(path / "data", per_class=per_class, frames=4)
 
 
+def labels(path: Path, *rows: str, header: str = "video,label") -> Path:
+    return written(path / "labels.csv", "\n".join([header, *rows]))
+
+
+def overlapping(path: Path) -> Path:
+    """A table whose splits divide a video between segments that overlap."""
+    long_video(path / "long.mp4", ["left", "right"] * 3)
+    parts = ("train", "train", "val", "val", "test", "test")
+    rows = [f"long.mp4,{'lr'[i % 2]},{i * 0.4},{i * 0.4 + 0.7},{part}" for i, part in enumerate(parts)]
+    return labels(path, *rows, header="video,label,start,end,split")
+
+
 def two_runs(path: Path, other: list[str]) -> tuple[Path, Path]:
     return made_run(path / "one", ["a", "b"]).folder, made_run(path / "two", other).folder
+
+
+def taken_port() -> int:
+    """A port that is listened on until the test ends."""
+    _LISTENERS.append(socket.create_server(("127.0.0.1", 0)))
+    return int(_LISTENERS[-1].getsockname()[1])
+
+
+def labelled(path: Path) -> Path:
+    """A run folder as far as its labels: tables are checked before weights are read."""
+    run = folder(path / "run")
+    written(run / "config.yaml", "{}")
+    write_json(run / "labels.json", ["left", "right"])
+    return run
+
+
+def annotations(path: Path, *rows: str) -> Path:
+    name = video(path).name
+    return written(
+        path / "truth.csv", "\n".join(["video,label,start,end", *(name + row for row in rows)]) + "\n"
+    )
 
 
 def unfinished(path: Path) -> Path:
@@ -106,11 +161,24 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),
-    "can't be divided": lambda p: ("run", data(p, per_class=2)),
+    "of a class, can't be divided": lambda p: ("run", data(p, per_class=2)),
     "does not match the clip": lambda p: ("run", data(p), "--set", "data.group_pattern=^(zz)"),
     "needs one group in parentheses": lambda p: ("run", data(p), "--set", "data.group_pattern=^x"),
     "without official splits": lambda p: ("run", data(p), "--set", "data.protocol=official"),
     "data.splits_dir is not set": lambda p: ("run", data(p), "--set", "data.kind=ucf101"),
+    ", column <name>: <reason>": lambda p: ("run", labels(p, "x.mp4,a")),
+    "there is no column": lambda p: ("dataset", "list", labels(p, header="video")),
+    "only a header": lambda p: ("run", labels(p)),
+    "data.table is not set": lambda p: ("run", FOLDER_YAML, "--set", "data.kind=table"),
+    "not a folder of clips": lambda p: ("run", FOLDER_YAML, "--set", f"data.root={labels(p)}"),
+    "can't be divided into": lambda p: ("run", data(p), *sets(("data.protocol=kfold", "data.folds=99"))),
+    "are segments that overlap": lambda p: ("run", overlapping(p)),
+    "video(s) can't be used": lambda p: (
+        "dataset", "import", "mmaction", written(p / "list.txt", "x.mp4 0"), "--out", p / "t.csv",
+    ),
+    "has a document type declaration": lambda p: (
+        "dataset", "import", "cvat", written(p / "a.xml", "<!DOCTYPE a><a/>"), "--out", p / "t.csv",
+    ),
     "no such folder (data.root)": lambda p: ("run", data(p), "--set", "data.recipe=gop12"),
     "is not a run folder": lambda p: ("evaluate", p),
     "the engine must be": lambda p: (*motion_run(p), "--engine", "tensorrt"),
@@ -130,13 +198,46 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "does not fit <model>": lambda p: (
         "extract", "clip", data(p), "--set", "clip.model=timm:test_resnet", "--pretrained", tensors(p / "weights.pth"),
     ),
+    "is called like a clip": lambda p: ("run", FOLDER_YAML, "--root", data(p), "--set", f"data.appearance={arrays(p / 'own.npz')}"),
+    "was trained on appearance features": lambda p: ("predict", video(p), "--model", without_features(p)),
     "has no text encoder": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--model", "timm:test_resnet"),
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
+    "are not opened": lambda p: ("watch", "ftp://host/a.ts", "--model", p),
+    "names no host": lambda p: ("watch", "rtsp:///a", "--model", p),
+    "two cameras are named": lambda p: ("watch", "a=x.ts", "a=y.ts", "--model", p),
+    "can be watched once only": lambda p: ("watch", "-", "-", "--model", p),
+    "an unknown field in braces": lambda p: ("watch", "x.ts", "--model", p, "--exec", "echo {nothing}"),
+    "the MQTT broker": lambda p: ("watch", "x.ts", "--model", p, "--mqtt", "mqtt://127.0.0.1:1/x"),
+    "is for long videos": lambda p: ("predict", video(p), "--model", p, "--window", "2"),
+    "would overwrite": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--vtt", p / "clip.mp4",
+    ),
+    "window must be": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--window", "-1",
+    ),
+    "the model does not know": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",up,1,2"),
+    ),
+    "segment overlaps": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",right,0.5,2"),
+    ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
+    "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
+    "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),
+    "--token: a token has": lambda p: ("serve", "--model", p, "--token", "short"),
+    "--root must be a folder": lambda p: ("serve", "--model", p, "--port", 0, "--root", written(p / "file", "x")),
 }  # fmt: skip
 """A part of each message -> a command line that causes it, given an empty folder."""
+
+
+@pytest.fixture(autouse=True)
+def _close_listeners() -> Iterator[None]:
+    """Free the ports of :func:`taken_port`."""
+    yield
+    while _LISTENERS:
+        _LISTENERS.pop().close()
 
 
 def test_every_message_has_a_cause() -> None:

@@ -71,7 +71,9 @@ def test_what_other_recipes_hold_decides_the_fingerprints(root: Path) -> None:
     two = features(root, "data.recipe=gop12", "data.train_recipes=[gop4]")
     clip = two.fold.train[0]
     assert two.training_store.encodings(clip) == 1  # the tested recipe takes part only where it is listed
-    assert [source.path.relative_to(root).parts[0] for source, _ in two.session.encodings[clip.name]] == ["gop4"]
+    assert [source.path.relative_to(root).parts[0] for source, _ in two.session.encodings[clip.name]] == [
+        "gop4"
+    ]
     prints = {made.fingerprint("x") for made in (one, two, all_three)}
     runs = {made.session.fingerprint for made in (one, two, all_three)}
     assert len(prints) == len(runs) == 3

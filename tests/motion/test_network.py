@@ -7,6 +7,7 @@ import torch
 
 from moclip_lite.errors import ConfigError
 from moclip_lite.motion.network import create_motion_net, list_motion_nets
+from moclip_lite.motion.settings import MotionSettings
 from moclip_lite.training.costs import count_cost
 
 
@@ -34,3 +35,23 @@ def test_the_small_network_sees_direction() -> None:
 def test_unknown_networks_are_refused() -> None:
     with pytest.raises(ConfigError, match="motion_small"):
         create_motion_net("resnet", 2)
+
+
+def test_configurations_of_versions_with_pretraining_are_read_where_they_did_without() -> None:
+    assert MotionSettings.model_validate({"pretrain_epochs": 0, "width": 8}) == MotionSettings(width=8)
+    with pytest.raises(ValueError, match="pretrain_epochs"):
+        MotionSettings.model_validate({"pretrain_epochs": 3})
+
+
+def test_reduced_precision_gives_finite_gradients_on_every_grid() -> None:
+    """oneDNN's bfloat16 convolutions are wrong where maps shrink to a cell; those grids stay in float32."""
+    for rows, columns in ((4, 4), (4, 16), (8, 12), (16, 16), (24, 32)):
+        for seed in range(3):
+            torch.manual_seed(seed)
+            network = create_motion_net("motion_small", 2, frames=2, width=4)
+            motion = torch.randn(4, 2, 2, 2, rows, columns)
+            with torch.autocast("cpu", torch.bfloat16):
+                scores = network(motion)
+            scores.float().square().mean().backward()
+            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)

@@ -105,7 +105,7 @@ def serving(parent: Path, command: list[str] | None = None, **values: Any) -> It
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
-        until(lambda: server.started or not thread.is_alive())
+        until(lambda: server.started or not thread.is_alive(), 300)  # a real model loads for a while
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
             yield Serving(client, port, workplace.path, worker)
     finally:

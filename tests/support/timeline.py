@@ -10,11 +10,12 @@ import numpy.typing as npt
 import torch
 
 from moclip_lite import Classifier
+from moclip_lite.engine.pytorch import TorchEngine
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.fusion import build_head
 from moclip_lite.fusion.settings import FusionSettings
 from moclip_lite.motion.network import build_motion_net
-from moclip_lite.results.run_folder import FoldFolder
+from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.streams import Stream
 
 LABELS = ("bricks", "foliage", "water")
@@ -28,6 +29,10 @@ class MeanColour:
 
     def __init__(self) -> None:
         self.pictures = 0
+
+    def describe(self) -> str:
+        """In words."""
+        return "mean colours"
 
     def encode_images(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 [N, H, W, 3] -> float32 [N, 3]."""
@@ -45,6 +50,8 @@ def untrained(folder: Path, *overrides: str, motion: bool = True, heads: bool = 
     if heads:
         for stream, name in ((Stream.APPEARANCE, "appearance_only"), (Stream.FUSION, "concat_mlp")):
             made[stream] = build_head(FusionSettings(), name, network.feature_dim, 3, len(LABELS)).eval()
-    classifier = Classifier(experiment, LABELS, network if motion else None, made, FoldFolder(folder))
-    classifier.__dict__["encoder"] = MeanColour()
-    return classifier
+    engine = TorchEngine.__new__(TorchEngine)  # without a folder of weights
+    engine._experiment, engine.device = experiment, torch.device("cpu")
+    engine.network, engine.has_motion, engine.heads = network if motion else None, motion, made
+    engine.__dict__["encoder"] = MeanColour()
+    return Classifier(RunFolder(folder), experiment, LABELS, engine)

@@ -102,7 +102,7 @@ def test_windows_on_clips_that_were_joined_are_their_predictions(
 @pytest.mark.parametrize("kind", ["motion", "appearance"])
 def test_classifiers_of_one_stream(kind: str, parts: list[Path], tmp_path: Path) -> None:
     classifier = untrained(tmp_path, motion=kind == "motion", heads=kind == "appearance")
-    classifier.heads = {s: h for s, h in classifier.heads.items() if str(s) == kind}
+    classifier.engine.heads = {s: h for s, h in classifier.heads.items() if str(s) == kind}
     (score,) = _scores(classifier, parts[0], 1.0, 0.25)
     _close(score, classifier, parts[0], exact=True)
     assert np.isnan(score.energy) == (kind == "appearance")
@@ -112,7 +112,7 @@ def test_each_frame_is_encoded_once(joined: Path, tmp_path: Path) -> None:
     classifier = untrained(tmp_path, "clip.positions=uniform")
     scores = _scores(classifier, joined, 0.8, 0.4)  # midpoints of halves: shared by two windows
     assert len(scores) == 5
-    assert classifier.encoder.pictures == 6  # type: ignore[attr-defined]
+    assert classifier.encoder.pictures == 6
 
 
 def _stream(path: Path) -> Iterator[tuple[MotionFrame, npt.NDArray[np.uint8] | None]]:

@@ -195,7 +195,7 @@ class Analysis:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
 def _prediction_json(prediction: Prediction, name: str) -> dict[str, Any]:

@@ -1,0 +1,159 @@
+"""``moclip watch``: events of live cameras."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from .console import ConsoleReporter
+from .options import Engine, Pretrained, Quiet, Sets, finite, overrides_of
+
+if TYPE_CHECKING:
+    from ..engine.base import EngineName
+    from ..watch.run import Watch
+    from ..watch.settings import WatchSettings
+    from ..watch.sinks import Say, Sink
+
+__all__ = ["watch"]
+
+
+def watch(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]SOURCE...",
+            help="rtsp://, rtsps://, rtp://, udp://, tcp:// or http(s):// (MPEG-TS), a file that grows, - for standard "
+            "input, v4l2:/dev/video0, or lavfi:GRAPH.",
+        ),
+    ],
+    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
+    window: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="Seconds of a window; by default the training clips' median."),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="Seconds between windows; by default a quarter of the window."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
+    ] = None,
+    max_lag: Annotated[
+        float,
+        typer.Option(callback=finite, help="Seconds by which a window may be late; later ones are dropped."),
+    ] = 2.0,
+    transport: Annotated[str, typer.Option(help="tcp or udp, for RTSP.")] = "tcp",
+    timeout: Annotated[
+        float,
+        typer.Option(
+            callback=finite, help="Seconds without data until a camera is connected again; a file ends."
+        ),
+    ] = 5.0,
+    events: Annotated[Path | None, typer.Option(help="Append events to this file instead of stdout.")] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            metavar="COMMAND",
+            help="Run a program for each event, without a shell; {camera}, {label}, {start}, {end}, {score}, {latency} "
+            "and {time} in its arguments are replaced.",
+        ),
+    ] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="MOCLIP_MQTT", help="Publish to mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Engine = "auto",
+    pretrained: Pretrained = None,
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Watch live cameras and print events as JSON lines.
+
+    An event has camera, start and end in seconds since the camera's first picture, label, score, latency in seconds
+    and time. A camera that breaks is connected again; the others go on. Ctrl-C ends with exit code 130. User
+    names and passwords in addresses are shown nowhere.
+
+    Example: moclip watch door=rtsp://user:password@192.168.1.20/stream1 --model runs/x
+    """
+    from ..predict.classifier import Classifier
+    from ..watch.run import Watch, named_sources
+
+    reporter = ConsoleReporter(quiet)
+    given = {"window": window, "stride": stride, "threshold": threshold, "max_lag": max_lag}
+    settings = _settings(given | {"transport": transport, "timeout": timeout})
+    named_sources(sources)  # refused before the model is loaded
+    overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
+    with ExitStack() as opened:
+        sinks = _sinks(events, command, mqtt, reporter.warn, opened)
+        classifier = Classifier.load(
+            model, device=device, overrides=overrides, engine=cast("EngineName", engine)
+        )
+        for warning in classifier.warnings:
+            reporter.warn(warning)
+        failures = _run(Watch.of(sources, classifier, settings), sinks, reporter)
+    if failures:
+        raise typer.Exit(2)
+
+
+def _settings(values: dict[str, Any]) -> WatchSettings:
+    """The settings.
+
+    Raises:
+        BadParameter: a value out of range.
+    """
+    from pydantic import ValidationError
+
+    from ..watch.settings import WatchSettings
+
+    try:
+        return WatchSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option, reason = str(first["loc"][0]).replace("_", "-"), first["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error
+
+
+def _sinks(
+    events: Path | None, command: str | None, mqtt: str | None, say: Say, opened: ExitStack
+) -> list[Sink]:
+    """Where events go; closed with `opened`."""
+    from ..watch.sinks import Background, Command, JsonLines
+
+    sinks: list[Sink] = [JsonLines(sys.stdout) if events is None else JsonLines.append(events)]
+    opened.callback(sinks[0].close)
+    if command is not None:
+        sinks.append(Background(Command(command, say), "--exec", say))
+        opened.callback(sinks[-1].close)
+    if mqtt is not None:
+        from ..watch.mqtt import Mqtt
+
+        sinks.append(Mqtt(mqtt))
+        opened.callback(sinks[-1].close)
+    return sinks
+
+
+def _run(watched: Watch, sinks: Sequence[Sink], reporter: ConsoleReporter) -> list[str]:
+    def end(number: int, frame: Any) -> None:
+        watched.stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+    names = ", ".join(camera.name for camera in watched.cameras)
+    reporter.say(f"watching {names}; Ctrl-C ends")
+    try:
+        return watched.run(sinks, reporter.warn)
+    finally:
+        for line in watched.summary():
+            reporter.say(line)

@@ -1,0 +1,102 @@
+"""Classes that are mirror images of each other, such as "turn left" and "turn right": flips would make them one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..datasets import Clip
+from .store import MotionStore
+
+__all__ = ["mirrored_by_label", "mirrored_on_validation"]
+
+_CELLS: Final = (3, 4)  # rows, columns that a clip's motion is averaged over
+_MIN_CLIPS: Final = 3  # validation clips of each class of a pair
+_SHARE: Final = 2 / 3  # of them that must be recognised, and taken for the other class when flipped
+_RIDGE: Final = 1.0
+
+Floats = npt.NDArray[np.float64]
+Pairs = list[tuple[str, str]]
+
+
+def mirrored_by_label(labels: Sequence[str]) -> Pairs:
+    """Pairs of labels that differ in "left" and "right" only."""
+    known = {label.lower(): label for label in labels}
+    swapped = {
+        label: re.sub(
+            "left|right", lambda side: {"left": "right", "right": "left"}[side.group()], label.lower()
+        )
+        for label in labels
+    }
+    return sorted(
+        (label, known[other]) for label, other in swapped.items() if other in known and known[other] > label
+    )
+
+
+def mirrored_on_validation(
+    store: MotionStore, train: Sequence[Clip], val: Sequence[Clip], labels: Sequence[str]
+) -> Pairs:
+    """Pairs of classes whose validation clips are taken for each other when they are flipped.
+
+    A ridge classifier of each clip's mean motion in 3 x 4 parts of the picture is fitted to the training clips. A pair
+    counts if two thirds of both classes' validation clips, three at least, are recognised as they are, and
+    taken for the other class when mirrored.
+
+    Args:
+        store: motion of the clips.
+        train, val: clips with motion.
+        labels: class names.
+    """
+    number = {label: i for i, label in enumerate(labels)}
+    targets = np.array([number[clip.label] for clip in val], np.int64)
+    if len(train) < 2 or np.bincount(targets, minlength=2).max(initial=0) < _MIN_CLIPS:
+        return []
+    rows = np.stack([_mean_motion(store.motion(clip)) for clip in train])
+    weights = _fit(rows, np.array([number[clip.label] for clip in train], np.int64), len(labels))
+    seen = np.stack([_mean_motion(store.motion(clip)) for clip in val])
+    plain, flipped = _classify(seen, weights), _classify(_flip(seen), weights)
+
+    def swaps(one: int, other: int) -> bool:
+        own = targets == one
+        both = (plain[own] == one) & (flipped[own] == other)
+        return int(own.sum()) >= _MIN_CLIPS and float(both.mean()) >= _SHARE
+
+    count = len(labels)
+    return [
+        (labels[a], labels[b])
+        for a in range(count)
+        for b in range(a + 1, count)
+        if swaps(a, b) and swaps(b, a)
+    ]
+
+
+def _mean_motion(motion: npt.NDArray[np.float16]) -> Floats:
+    """[segments, frames, 2, rows, columns] -> compressed mean motion of parts of the picture, [2, 3, 4]."""
+    field = np.arcsinh(motion.astype(np.float64)).mean(axis=(0, 1))
+    parts = [np.array_split(half, _CELLS[1], axis=2) for half in np.array_split(field, _CELLS[0], axis=1)]
+    return np.array([[part.mean(axis=(1, 2)) for part in row] for row in parts]).transpose(2, 0, 1)
+
+
+def _flip(rows: Floats) -> Floats:
+    """Mirror [N, 2, rows, columns] horizontally."""
+    return np.asarray(rows[..., ::-1] * np.array([-1.0, 1.0])[:, None, None])
+
+
+def _fit(rows: Floats, targets: npt.NDArray[np.int64], classes: int) -> tuple[Floats, Floats]:
+    """Scale of the features, and ridge weights from scaled features and 1 to scores."""
+    flat = rows.reshape(len(rows), -1)
+    scale = np.sqrt((flat**2).mean(axis=0)) + 1e-6  # no centring: a flip must stay a change of sign
+    inputs = np.column_stack([flat / scale, np.ones(len(flat))])
+    wanted = np.eye(classes)[targets]
+    weights = np.linalg.solve(inputs.T @ inputs + _RIDGE * np.eye(inputs.shape[1]), inputs.T @ wanted)
+    return scale, weights
+
+
+def _classify(rows: Floats, weights: tuple[Floats, Floats]) -> npt.NDArray[np.int64]:
+    flat = rows.reshape(len(rows), -1) / weights[0]
+    scores = np.column_stack([flat, np.ones(len(flat))]) @ weights[1]
+    return np.asarray(scores.argmax(axis=1), np.int64)

@@ -1,0 +1,234 @@
+"""One camera: its thread reads motion, scores windows and gives out events."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from mv_tools import LivePicture, LiveStatistics, MotionError, MotionFrame
+from mv_tools.display import Display
+from mv_tools.live.address import Address
+from mv_tools.live.reader import LiveOptions, LiveReader
+
+from ..errors import report_bug
+from ..results.calibration import Calibration
+from ..timeline.model import WindowModel
+from ..timeline.scorer import STRIDE, FrameGeometry, WindowScorer
+from ..timeline.timeline import Segment
+from .events import Event, EventJoiner
+from .settings import WatchSettings
+
+__all__ = ["Camera", "CameraStatistics"]
+
+_SKIP_LAGS: Final = 2.0  # times max_lag from which on reading skips to the next keyframe
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraStatistics:
+    """Counts of a camera.
+
+    Attributes:
+        reading: of the source.
+        windows: scored.
+        dropped: windows that were not scored because they were late.
+        events: given out.
+        seconds: length of what was read.
+        lag: how late the last window was, in seconds.
+    """
+
+    reading: LiveStatistics = field(default_factory=LiveStatistics)
+    windows: int = 0
+    dropped: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    lag: float = 0.0
+
+
+class Camera:
+    """Watches one source in a thread of its own.
+
+    Args:
+        name: of the camera in events.
+        address: of the source.
+        model: the classifier, which threads may share.
+        calibration: of the run.
+        settings: see :class:`~moclip_lite.watch.settings.WatchSettings`; `window` is set.
+        stop: ends watching.
+
+    Attributes:
+        failure: why it ended before it was told to; empty while it runs, and at the end of a file.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        model: WindowModel,
+        calibration: Calibration,
+        settings: WatchSettings,
+        stop: threading.Event,
+    ) -> None:
+        assert settings.window is not None
+        self.name, self.failure = name, ""
+        self._address, self._model, self._calibration = address, model, calibration
+        self._settings, self._stop = settings, stop
+        self._window = settings.window
+        self._stride = settings.stride or STRIDE * settings.window
+        self._live = address.kind in ("network", "device")
+        self._counts = CameraStatistics()
+        self._reader: LiveReader | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def statistics(self) -> CameraStatistics:
+        """Counts so far."""
+        reader = self._reader
+        return self._counts if reader is None else replace(self._counts, reading=reader.statistics)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is being watched."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, emit: Callable[[Event], None], say: Callable[[str], None]) -> None:
+        """Begin to watch; `emit` and `say` are called from the camera's thread."""
+        self._thread = threading.Thread(
+            target=self._run, args=(emit, say), name=f"camera {self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self, emit: Callable[[Event], None], say: Callable[[str], None]) -> None:
+        try:
+            self._watch(emit, say)
+        except (MotionError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self.failure = reason if self._address.name in reason else f"{self._address.name}: {reason}"
+        except Exception as error:  # the other cameras go on
+            report_bug(self._address.name, error)
+            self.failure = f"{self._address.name}: an error in this program: {error}"
+
+    def _watch(self, emit: Callable[[Event], None], say: Callable[[str], None]) -> None:
+        settings, clip = self._settings, self._model.experiment.clip
+        options = LiveOptions(
+            transport=settings.transport,
+            timeout=settings.timeout,
+            pictures=bool(self._model.heads),
+            picture_interval=self._window / (2 * clip.frames),
+            max_lag=_SKIP_LAGS * settings.max_lag if self._live else None,
+        )
+        reader = self._reader = LiveReader(self._address, options, self._stop, say)
+        joiner = EventJoiner(
+            self._model.labels,
+            self._calibration,
+            window=self._window,
+            stride=self._stride,
+            threshold=settings.threshold,
+        )
+        scoring = _Scoring(self, reader, joiner)
+        for item in reader.items():
+            for event in scoring.take(item):
+                emit(event)
+        for event in scoring.finish():
+            emit(event)
+
+    def admits(self, lag: float) -> bool:
+        """Whether a window that is late by `lag` seconds is scored; it is counted either way."""
+        late = self._live and lag > self._settings.max_lag
+        counts = self._counts
+        if late:
+            self._counts = replace(counts, dropped=counts.dropped + 1, lag=lag)
+        else:
+            self._counts = replace(counts, windows=counts.windows + 1, lag=lag)
+        return not late
+
+    def count(self, seconds: float, events: int) -> None:
+        """Note how far reading is and how many events were given out."""
+        self._counts = replace(self._counts, seconds=seconds, events=self._counts.events + events)
+
+    def scorer(self, geometry: FrameGeometry, admit: Callable[[float, float], bool]) -> WindowScorer:
+        """Windows over the camera's stream."""
+        return WindowScorer(self._model, geometry, window=self._window, stride=self._stride, admit=admit)
+
+
+class _Scoring:
+    """Turns the items of a reader into events."""
+
+    def __init__(self, camera: Camera, reader: LiveReader, joiner: EventJoiner) -> None:
+        self._camera, self._reader, self._joiner = camera, reader, joiner
+        self._scorer: WindowScorer | None = None
+        self._geometry: FrameGeometry | None = None
+        self._waiting: list[LivePicture] = []  # before the first frame
+        self._began: float | None = None  # of the first picture, by the clock of this machine
+
+    def take(self, item: Any) -> list[Event]:
+        """Take a motion frame or a picture."""
+        if isinstance(item, MotionFrame):
+            return self._frame(item)
+        if self._scorer is None:
+            self._waiting = [*self._waiting[-1:], item]
+        else:
+            self._scorer.add_picture(item.seconds, item.rgb)
+        return []
+
+    def finish(self) -> list[Event]:
+        """End the stream."""
+        segments = []
+        for score in [] if self._scorer is None else self._scorer.flush():
+            segments += self._joiner.add(score)
+        return self._events(segments + self._joiner.finish())
+
+    def _frame(self, frame: MotionFrame) -> list[Event]:
+        seconds = frame.pts_seconds or 0.0
+        if self._began is None:
+            self._began = time.time() - seconds
+        scorer, segments = self._scorer_of(frame), []
+        for score in scorer.push(frame, seconds):
+            segments += self._joiner.add(score)
+        events = self._events(segments)
+        self._camera.count(seconds, len(events))
+        return events
+
+    def _scorer_of(self, frame: MotionFrame) -> WindowScorer:
+        """The scorer, told of the pictures' size."""
+        assert self._reader.size is not None
+        geometry = FrameGeometry(
+            *self._reader.size, display=Display(frame.orientation, frame.sample_aspect_ratio)
+        )
+        if self._scorer is None:
+            self._scorer = self._camera.scorer(geometry, self._admit)
+            for picture in self._waiting:
+                self._scorer.add_picture(picture.seconds, picture.rgb)
+            self._waiting.clear()
+        elif geometry != self._geometry:
+            self._scorer.change_geometry(geometry)
+        self._geometry = geometry
+        return self._scorer
+
+    def _admit(self, start: float, end: float) -> bool:
+        return self._camera.admits(self._reader.lag.of(end, time.monotonic()))
+
+    def _events(self, segments: list[Segment]) -> list[Event]:
+        now, began = time.monotonic(), self._began or time.time()
+        return [
+            Event(
+                self._camera.name,
+                segment.start,
+                segment.end,
+                segment.label,
+                segment.score,
+                max(0.0, self._reader.lag.of(segment.end, now)),
+                datetime.fromtimestamp(began + segment.start, timezone.utc).isoformat(
+                    timespec="milliseconds"
+                ),
+            )
+            for segment in segments
+        ]

@@ -1,0 +1,169 @@
+"""Where events go: standard output, a file, a command, an MQTT broker."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shlex
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from mv_tools import ArgumentError
+
+from .events import Event
+
+__all__ = ["Background", "Command", "JsonLines", "Sink"]
+
+_QUEUED: Final = 256  # events that wait for a slow command or broker
+_COMMAND_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 3.0
+
+Say = Callable[[str], None]
+
+
+class Sink(Protocol):
+    """Takes events, from one thread at a time."""
+
+    def put(self, event: Event) -> None:
+        """Take an event."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class JsonLines:
+    """Writes an event a line, as JSON, at once.
+
+    Args:
+        file: opened for text.
+        owned: whether it is closed at the end.
+    """
+
+    def __init__(self, file: IO[str], *, owned: bool = False) -> None:
+        self._file, self._owned = file, owned
+
+    @classmethod
+    def append(cls, path: Path) -> JsonLines:
+        """Append to a file.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        return cls(path.open("a", encoding="utf-8"), owned=True)
+
+    def put(self, event: Event) -> None:
+        """Write an event."""
+        self._file.write(json.dumps(event.to_dict()) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._owned:
+            self._file.close()
+
+
+class Command:
+    """Runs a command for each event, without a shell: an event never changes which program runs.
+
+    Args:
+        line: program and arguments, quoted as for a shell; ``{camera}``, ``{label}``, ``{start}``, ``{end}``,
+            ``{score}``, ``{latency}`` and ``{time}`` in an argument are replaced. The event's JSON is on
+            standard input.
+        say: takes sentences on commands that fail.
+
+    Raises:
+        ArgumentError: the line is empty, its quotes are not closed, or it names an unknown field.
+    """
+
+    def __init__(self, line: str, say: Say) -> None:
+        try:
+            self._words = shlex.split(line)
+        except ValueError as error:
+            raise ArgumentError(f"--exec {line!r}: {str(error).lower()}") from error
+        if not self._words:
+            raise ArgumentError("--exec names no program")
+        self._say = say
+        self._arguments(Event("camera", 0.0, 1.0, "label", 1.0, 0.0, ""))
+
+    def _arguments(self, event: Event) -> list[str]:
+        values = {name: str(value) for name, value in event.to_dict().items()}
+        try:
+            return [self._words[0], *(word.format_map(values) for word in self._words[1:])]
+        except (KeyError, IndexError, ValueError, AttributeError):
+            known = ", ".join("{" + name + "}" for name in values)
+            raise ArgumentError(f"--exec: an unknown field in braces; known are {known}") from None
+
+    def put(self, event: Event) -> None:
+        """Run the command and wait for it, ten seconds at most."""
+        text = json.dumps(event.to_dict()) + "\n"
+        try:
+            done = subprocess.run(  # noqa: S603  # the user's own command, without a shell
+                self._arguments(event),
+                input=text,
+                text=True,
+                stdout=subprocess.DEVNULL,
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = getattr(error, "strerror", None) or f"no end after {_COMMAND_SECONDS:g} s"
+            self._say(f"the command {self._words[0]} failed: {str(reason).lower()}")
+            return
+        if done.returncode:
+            self._say(f"the command {self._words[0]} failed with exit code {done.returncode}")
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+class Background:
+    """Gives events to a slow sink in a thread; where it is behind, events are dropped, counted and told.
+
+    Args:
+        sink: which is slow.
+        name: for messages.
+        say: takes sentences.
+    """
+
+    def __init__(self, sink: Sink, name: str, say: Say) -> None:
+        self._sink, self._name, self._say = sink, name, say
+        self._queue: queue.Queue[Event | None] = queue.Queue(_QUEUED)
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        """Queue an event."""
+        try:
+            self._queue.put_nowait(event)
+        except queue.Full:
+            self.dropped += 1
+            if self.dropped == 1:
+                self._say(f"{self._name} is behind: events for it are dropped")
+
+    def close(self) -> None:
+        """Give what is queued, for three seconds at most."""
+        try:
+            self._queue.put(None, timeout=_CLOSE_SECONDS)
+            self._thread.join(_CLOSE_SECONDS)
+        except queue.Full:
+            pass
+        if self._thread.is_alive():
+            self._say(f"{self._name}: {self._queue.qsize()} events were not given any more")
+        self._sink.close()
+
+    def _run(self) -> None:
+        while (event := self._queue.get()) is not None:
+            try:
+                self._sink.put(event)
+            except Exception as error:
+                self._say(f"{self._name}: {error}")
+
+
+def close_all(sinks: Sequence[Sink]) -> None:
+    """Close sinks, each whatever happens to the others."""
+    for sink in sinks:
+        sink.close()

@@ -1,0 +1,120 @@
+"""The real analysing process behind the real server: what people get for real files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moclip_lite import Classifier
+from moclip_lite.serve.child.analysis import Analysis, Task
+from moclip_lite.serve.refusal import Refusal
+
+from support.broken_files import audio_file, empty_file, text_file, truncated_late
+from support.cli import TrainedRun
+from support.serving import Serving
+
+
+@pytest.fixture
+def server(real_server: Serving) -> Serving:
+    """The shared one."""
+    return real_server
+
+
+def analysed(server: Serving, **body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """State and result of a job."""
+    job = server.client.post("/api/jobs", json=body).json()["id"]
+    status = server.wait(job)
+    assert status["state"] == "done", status
+    return status, server.client.get(status["links"]["result"]).json()
+
+
+def test_the_model_is_described(server: Serving, trained: TrainedRun) -> None:
+    about = server.client.get("/api/about").json()
+    assert about["labels"] == list(Classifier.load(trained.folder).labels)
+    assert about["streams"][0] == "fusion"
+    assert any("RANDOM" in warning for warning in about["warnings"])
+
+
+def test_predict_answers_as_the_program_does(server: Serving, trained: TrainedRun, root: Path) -> None:
+    with (root / "clip.mp4").open("rb") as file:
+        answer = server.client.post(
+            "/api/predict", files={"file": ("my.mp4", file)}, data={"top_k": "2"}
+        ).json()
+    classifier = Classifier.load(trained.folder)
+    expected = classifier.explain(root / "clip.mp4", 2)
+    assert [one["label"] for one in answer["predictions"]] == [label for label, _ in expected.ranking]
+    for stream, ranking in expected.streams.items():
+        scores = [one["score"] for one in answer["streams"][stream]]
+        assert scores == pytest.approx([score for _, score in ranking], abs=1e-5)
+    timeline = classifier.timeline(root / "clip.mp4", threshold=0.3)
+    assert answer["timeline"]["segments"] == [segment.to_dict() for segment in timeline.segments]
+    assert answer["path"] == answer["timeline"]["path"] == "my.mp4"
+    assert not any("upload" in name for name in server.left())
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "hevc.mkv", "old.avi", "web.webm"])
+def test_a_job_has_all_that_the_page_shows(name: str, server: Serving) -> None:
+    status, result = analysed(server, path=name)
+    plays = name in ("clip.mp4", "web.webm")
+    assert result["video"]["preview"] is not plays
+    assert result["video"]["duration"] == pytest.approx(72 / 25, abs=0.1)
+    assert result["vectors"]["pictures"] == 72
+    assert result["vectors"]["has_motion"]
+    chunk = server.client.get(status["links"]["vectors"].format(chunk=0))
+    assert chunk.content[:4] == b"MCV1"
+    video = server.client.get(status["links"]["video"], headers={"range": "bytes=0-99"})
+    assert (video.status_code, len(video.content)) == (206, 100)
+    assert str(server.folder) not in json.dumps(result)
+
+
+def test_downloads_are_the_timeline(server: Serving) -> None:
+    status, result = analysed(server, path="clip.mp4")
+    segments = result["timeline"]["segments"]
+    rows = list(csv.DictReader(io.StringIO(server.client.get(status["links"]["csv"]).text)))
+    assert [row["label"] for row in rows] == [segment["label"] for segment in segments]
+    assert all(row["video"] == "clip.mp4" for row in rows)
+    assert server.client.get(status["links"]["json"]).json() == result["timeline"]
+    cues = server.client.get(status["links"]["vtt"]).text
+    assert cues.startswith("WEBVTT")
+    assert cues.count(" --> ") == len(segments)
+
+
+BROKEN = {
+    "text": (text_file, "not a video file"),
+    "empty": (empty_file, "empty"),
+    "sound": (audio_file, "no video stream"),
+    "cut": (truncated_late, "cut short"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_files_get_their_sentence(kind: str, server: Serving, tmp_path: Path) -> None:
+    make, words = BROKEN[kind]
+    content = make(tmp_path).read_bytes()
+    answer = server.client.post("/api/predict", files={"file": ("holiday.mp4", content)})
+    assert answer.status_code == 422
+    sentence = answer.json()["error"]
+    assert words in sentence
+    assert "holiday.mp4" in sentence
+    assert str(server.folder) not in sentence
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ({"max_pixels": 1000}, "megapixels"),
+        ({"max_length": 1.5}, "2.88 s long; this server takes up to 1.5 s"),
+    ],
+)
+def test_bounds_of_the_video(bounds: dict[str, Any], words: str, root: Path, tmp_path: Path) -> None:
+    task = Task(video=root / "clip.mp4", name="my.mp4", folder=tmp_path, **bounds)
+    classifier: Any = None  # nothing is classified
+    with pytest.raises(Refusal, match=words) as caught:
+        Analysis(classifier, task, lambda *_: None).run()
+    assert caught.value.status == 413
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,252 @@
+"""The page in a real browser: Debian's chromium, driven by Playwright; skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.serving import Serving, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DROP = """async (name) => {
+  const bytes = Uint8Array.from(atob(window.dropped), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "video/mp4" }));
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.querySelector("#drop").dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+TOKEN = "the-token-of-this-test"
+PAINTED = """() => {
+  const canvas = document.querySelector("#canvas");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let painted = 0;
+  for (let i = 3; i < data.length; i += 4) painted += data[i] > 0;
+  return painted;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the PATH (Debian: apt-get install chromium)")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+    )
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def server(real_server: Serving) -> Serving:
+    """The shared one."""
+    return real_server
+
+
+@pytest.fixture
+def clips(root: Path) -> Path:
+    """The folder of clips."""
+    return root
+
+
+@pytest.fixture
+def page(browser: Browser, server: Serving) -> Iterator[Page]:
+    """The page; it must log no error and ask no other server."""
+    problems: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
+    )
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(f"http://127.0.0.1:{server.port}/")
+    opened.wait_for_selector("#start-view:not([hidden])")
+    yield opened
+    context.close()
+    assert problems == []
+    local = (f"http://127.0.0.1:{server.port}/", f"blob:http://127.0.0.1:{server.port}/")
+    assert all(url.startswith(local) for url in asked)
+
+
+def choose(page: Page, clip: Path) -> None:
+    """Choose a file and wait for its result."""
+    page.set_input_files("#file", clip)
+    page.wait_for_selector("#result-view:not([hidden])")
+    page.wait_for_function("() => document.querySelector('#now-picture').textContent.includes(',')")
+
+
+def seconds(page: Page) -> float:
+    return float(page.get_attribute("#timeline", "aria-valuenow") or "nan")
+
+
+def test_drop_a_clip_see_the_timeline_seek_download(page: Page, clips: Path) -> None:
+    import base64
+
+    content = base64.b64encode((clips / "clip.mp4").read_bytes()).decode()
+    page.evaluate("(data) => { window.dropped = data; }", content)
+    page.evaluate(DROP, "dropped clip.mp4")
+    page.wait_for_selector("#result-view:not([hidden])")
+    assert page.text_content("#result-name") == "dropped clip.mp4"
+    assert page.evaluate("document.activeElement.id") == "result-title"
+    assert page.locator("#timeline .block").count() >= 1
+    assert page.locator("#timeline .curve").count() == 3
+    assert page.locator("#timeline .energy").count() == 1
+    page.wait_for_function("() => document.querySelector('#now-picture').textContent.includes(',')")
+
+    page.locator("#timeline").scroll_into_view_if_needed()
+    box: Any = page.locator("#timeline svg").bounding_box()
+    page.mouse.click(box["x"] + 34 + (box["width"] - 34) / 2, box["y"] + 60)
+    assert seconds(page) == pytest.approx(1.44, abs=0.05)
+    page.wait_for_function("() => Math.abs(document.querySelector('#video').currentTime - 1.44) < 0.05")
+    page.wait_for_function(f"() => ({PAINTED})() > 100")
+    page.select_option("#vectors", "off")
+    assert page.evaluate(PAINTED) == 0
+
+    for kind, beginning in (("csv", "video,start"), ("json", "{"), ("vtt", "WEBVTT")):
+        with page.expect_download() as download:
+            page.click(f'#downloads a[href$=".{kind}"]')
+        assert download.value.suggested_filename == f"dropped clip.{kind}"
+        assert Path(download.value.path()).read_text(encoding="utf-8").startswith(beginning)
+
+
+def test_the_keyboard_alone(page: Page, clips: Path) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    choose(page, clips / "clip.mp4")
+    page.focus("#timeline")
+    for key, expected in (
+        ("End", 2.88),
+        ("ArrowLeft", 1.88),
+        ("Home", 0.0),
+        ("ArrowRight", 1.0),
+        ("PageUp", 2.88),
+    ):
+        page.keyboard.press(key)
+        assert seconds(page) == pytest.approx(expected, abs=0.05), key
+    page.keyboard.press("Home")
+    page.keyboard.press(".")
+    page.keyboard.press(".")
+    page.wait_for_function("() => document.querySelector('#now-picture').textContent.startsWith('2,')")
+    page.keyboard.press(",")
+    page.wait_for_function("() => document.querySelector('#now-picture').textContent.startsWith('1,')")
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        "() => Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) > 0.3"
+    )
+    assert page.text_content("#play") == "Pause"
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.querySelector('#play').textContent === 'Play'")
+    words = page.get_attribute("#timeline", "aria-valuetext") or ""
+    assert "0:03" in words
+    page.focus("#segments button")
+    page.keyboard.press("Enter")
+    assert seconds(page) == pytest.approx(0, abs=0.05)
+
+
+def test_a_clip_that_the_browser_cannot_play(page: Page, clips: Path) -> None:
+    choose(page, clips / "old.avi")
+    assert "small copy" in (page.text_content("#notes") or "")
+    assert page.evaluate("document.querySelector('#video').videoWidth") > 0
+    assert page.evaluate("document.querySelector('#video').duration") == pytest.approx(2.88, abs=0.05)
+    assert page.is_enabled("#play")
+
+
+def test_a_path_below_the_root(page: Page) -> None:
+    page.fill("#path", "clip.mp4")
+    page.press("#path", "Enter")
+    page.wait_for_selector("#result-view:not([hidden])")
+    assert page.evaluate("document.querySelector('#video').videoWidth") > 0
+    page.click("#again")
+    page.fill("#path", "../secret.mp4")
+    page.press("#path", "Enter")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "no such video file" in (page.text_content("#error") or "")
+
+
+def test_a_broken_file_shows_its_sentence(page: Page, clips: Path) -> None:
+    page.set_input_files("#file", clips / "broken.mp4")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "broken.mp4: not a video file that can be opened" in (page.text_content("#error") or "")
+    assert page.get_attribute("#error", "role") == "alert"
+    assert page.is_visible("#drop")
+    choose(page, clips / "clip.mp4")
+    assert not page.is_visible("#error")
+
+
+def test_a_file_above_the_limit_is_not_sent(page: Page, tmp_path: Path) -> None:
+    with (tmp_path / "large.mp4").open("wb") as file:
+        file.truncate(6_000_000)
+    page.set_input_files("#file", tmp_path / "large.mp4")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "up to 5 MB" in (page.text_content("#error") or "")
+
+
+def test_results_go_with_the_page(page: Page, clips: Path, server: Serving) -> None:
+    choose(page, clips / "clip.mp4")
+    assert server.left()
+    page.goto("about:blank")
+    page.wait_for_timeout(300)
+    assert server.left() == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_screen_and_all_has_a_name(width: int, page: Page, clips: Path) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    choose(page, clips / "clip.mp4")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    unnamed = """() => [...document.querySelectorAll("button, a, input, select, [role=slider], canvas")]
+      .filter((e) => e.offsetParent !== null)
+      .filter((e) => !(e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim())).length"""
+    assert page.evaluate(unnamed) == 0
+    small = """() => [...document.querySelectorAll("#result-view button, #result-view select, #result-view a.button")]
+      .filter((e) => e.offsetParent !== null && e.getBoundingClientRect().height < 36).length"""
+    assert page.evaluate(small) == 0
+    for landmark in ("banner", "main", "navigation"):
+        assert page.get_by_role(landmark).count() == 1  # type: ignore[arg-type]
+    assert page.get_by_role("heading", level=1).count() == 1
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One that demands a token."""
+    with serving(tmp_path_factory.mktemp("closed"), token=TOKEN) as running:
+        yield running
+
+
+def test_a_wrong_token_is_told(browser: Browser, closed: Serving) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{closed.port}/")
+    page.wait_for_selector("#token-view:not([hidden])")
+    page.fill("#token", "not the right token")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#error:not([hidden])")
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#start-view:not([hidden])")
+    assert not page.is_visible("#error")
+    context.close()
+
+
+def test_the_address_with_the_token_opens_the_page(browser: Browser, closed: Serving) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"http://127.0.0.1:{closed.port}/#token={TOKEN}")
+    page.wait_for_selector("#start-view:not([hidden])")
+    assert TOKEN not in page.url
+    assert not any(TOKEN in url for url in asked)
+    context.close()
