@@ -16,6 +16,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from moclip_lite import Classifier
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.stored import load_motion_network
 from moclip_lite.results.read import load_run
 from moclip_lite.results.run_folder import STAGES, RunFolder
 from moclip_lite.storage.cache import FeatureCache
@@ -60,9 +62,10 @@ def other_motion(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) 
 def test_heads_say_what_they_were_trained_on(trained: TrainedRun) -> None:
     from moclip_lite.training.checkpoint import weights_digest
 
-    classifier = Classifier.load(trained.folder, device="cpu")
-    assert classifier.motion is not None
-    network = weights_digest(classifier.motion)
+    folder = RunFolder(trained.folder)
+    motion = load_motion_network(folder, load_experiment(folder.config, []), folder.read_labels())
+    assert motion is not None
+    network = weights_digest(motion)
     encoder = json.loads((trained.folder / "encoder.json").read_text(encoding="utf-8"))["digest"]
     needs = {
         "appearance": {"encoder"}, "appearance_frame": {"encoder"}, "motion_head": {"motion_network"},

@@ -47,11 +47,11 @@ def test_seconds_add_up_over_interrupted_attempts(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(ledger, "_clock", clock)
-    streams = "[zero_shot]" if stage == "clip" else "[motion]"
+    streams = {"motion": "[motion]", "clip": "[zero_shot]"}.get(stage, "[motion,fusion]")
     values = [
         *QUICK, f"data.root={class_folders(tmp_path / 'data')}", f"run.dir={tmp_path / 'run'}",
-        f"cache.dir={tmp_path / 'cache'}", f"run.streams={streams}", "train_motion.epochs=1",
-        "clip.model=ViT-S-32", "clip.pretrained=none", "clip.frames=1",
+        f"cache.dir={tmp_path / 'cache'}", f"run.streams={streams}", "train_motion.epochs=1", "train_motion.refit=false",
+        f"clip.model={'ViT-S-32' if stage == 'clip' else 'timm:test_vit'}", "clip.pretrained=none", "clip.frames=1",
     ]  # fmt: skip
     experiment = load_experiment(FOLDER_YAML, values)
     for stop_after in (3, 2):

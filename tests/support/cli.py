@@ -39,7 +39,7 @@ MOTION_ONLY = (
 )
 QUICK = (*MOTION_ONLY, "run.streams=[motion]", "train_motion.epochs=2", "motion.flip=0")
 TINY = (
-    "clip.model=ViT-S-32",
+    "clip.model=timm:test_vit",
     "clip.pretrained=none",
     "clip.frames=1",
     "motion.segments=4",
@@ -52,7 +52,7 @@ TINY = (
     "run.workers=1",
     "run.onnx=false",
 )
-"""Settings for a training of about a second; CLIP has random weights."""
+"""Settings for a training of about a second; the image encoder is small and has random weights."""
 
 
 @dataclass(frozen=True)
