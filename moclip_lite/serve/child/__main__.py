@@ -76,8 +76,9 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     from ...predict.classifier import Classifier
 
     run = Path(arguments["model"])
-    classifier = Classifier.load(run, device=arguments["device"], overrides=arguments["overrides"])
-    warnings = classifier.warnings
+    options = {name: arguments[name] for name in ("device", "overrides", "engine") if name in arguments}
+    classifier = Classifier.load(run, **options)
+    warnings = [note for note in (classifier.engine_note,) if note] + classifier.warnings
     if classifier.heads:
         _ = classifier.encoder  # loaded now: missing weights are told at the start
     streams = [str(stream) for stream in classifier.heads]
