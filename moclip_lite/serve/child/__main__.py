@@ -17,6 +17,8 @@ import traceback
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from mv_tools import ArgumentError, MotionError
+
 from ...errors import MoclipError
 from ...parallel.threads import set_thread_policy
 
@@ -123,7 +125,7 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     try:
         classifier, about = _load(arguments)
-    except (MoclipError, OSError) as error:
+    except (MoclipError, MotionError, ArgumentError, OSError) as error:
         from ...datasets.clip_errors import sentence_of
 
         kind = type(error).__name__ if isinstance(error, MoclipError) else "MoclipError"
