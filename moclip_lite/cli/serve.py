@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import ConsoleReporter, err
-from .options import Pretrained, Sets, overrides_of
+from .options import Engine, Pretrained, Sets, overrides_of
 
 if TYPE_CHECKING:
     from ..serve.settings import ServeSettings
@@ -66,6 +66,7 @@ def serve(
         typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: Engine = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
 ) -> None:
@@ -106,7 +107,9 @@ def serve(
 
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     try:
-        command = child_command(str(model), device, overrides, {"window": window, "threshold": threshold})
+        command = child_command(
+            str(model), device, overrides, {"window": window, "threshold": threshold}, engine
+        )
         run_server(settings, command, on_ready)
     except KeyboardInterrupt:
         err.print("stopped")

@@ -33,7 +33,11 @@ _USER_ERRORS: Final = {
 
 
 def child_command(
-    model: str, device: str, overrides: Sequence[str], windows: Mapping[str, float | None]
+    model: str,
+    device: str,
+    overrides: Sequence[str],
+    windows: Mapping[str, float | None],
+    engine: str = "auto",
 ) -> list[str]:
     """The command line of the analysing process.
 
@@ -42,8 +46,15 @@ def child_command(
         device: "auto", "cpu" or "cuda".
         overrides: "section.key=value".
         windows: arguments of :meth:`moclip_lite.Classifier.timeline`, None for the run's own.
+        engine: "auto", "onnx" or "torch".
     """
-    arguments = {"model": model, "device": device, "overrides": list(overrides), "windows": dict(windows)}
+    arguments = {
+        "model": model,
+        "device": device,
+        "engine": engine,
+        "overrides": list(overrides),
+        "windows": dict(windows),
+    }
     return [sys.executable, "-m", "moclip_lite.serve.child", json.dumps(arguments)]
 
 

@@ -17,6 +17,8 @@ import traceback
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from mv_tools import ArgumentError, MotionError
+
 from ...errors import MoclipError
 from ...parallel.threads import set_thread_policy
 
@@ -76,8 +78,9 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     from ...predict.classifier import Classifier
 
     run = Path(arguments["model"])
-    classifier = Classifier.load(run, device=arguments["device"], overrides=arguments["overrides"])
-    warnings = classifier.warnings
+    options = {name: arguments[name] for name in ("device", "overrides", "engine") if name in arguments}
+    classifier = Classifier.load(run, **options)
+    warnings = [note for note in (classifier.engine_note,) if note] + classifier.warnings
     if classifier.heads:
         _ = classifier.encoder  # loaded now: missing weights are told at the start
     streams = [str(stream) for stream in classifier.heads]
@@ -122,7 +125,7 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     try:
         classifier, about = _load(arguments)
-    except (MoclipError, OSError) as error:
+    except (MoclipError, MotionError, ArgumentError, OSError) as error:
         from ...datasets.clip_errors import sentence_of
 
         kind = type(error).__name__ if isinstance(error, MoclipError) else "MoclipError"

@@ -5,7 +5,9 @@ import { STREAMS, Timeline, colours, legend } from "./timeline.js";
 import { KINDS, Vectors, draw } from "./vectors.js";
 
 const byId = (id) => document.getElementById(id);
+const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }; // seconds
 const SHOWN = 5; // labels of the whole video, per stream
+const COLUMNS = [["Start", null], ["End", "number"], ["Label", null], ["Score", "number"]];
 const KIND_NAMES = { csv: "CSV", json: "JSON", vtt: "WebVTT" };
 
 export class Result {
@@ -79,8 +81,9 @@ export class Result {
     const slider = event.target === byId("timeline");
     const plain = slider || event.target === byId("result-title") || event.target === document.body;
     const now = this.player.seconds;
-    const seeks = { ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1, PageDown: now - 10, PageUp: now + 10, Home: 0, End: this.content.duration };
-    if (slider && event.key in seeks) this.player.seek(seeks[event.key]);
+    if (slider && event.key in STEPS) this.player.seek(now + STEPS[event.key]);
+    else if (slider && event.key === "Home") this.player.seek(0);
+    else if (slider && event.key === "End") this.player.seek(this.content.duration);
     else if (plain && event.key === " ") this.player.toggle();
     else if (event.target.tagName !== "SELECT" && event.key === ",") this.step(-1);
     else if (event.target.tagName !== "SELECT" && event.key === ".") this.step(1);
@@ -130,7 +133,10 @@ export class Result {
   wholeScores() {
     const label = this.answer.predictions[0].label;
     return Object.fromEntries(
-      Object.entries(this.answer.streams).map(([stream, ranking]) => [stream, ranking.find((one) => one.label === label)?.score]),
+      Object.entries(this.answer.streams).map(([stream, ranking]) => [
+        stream,
+        ranking.find((one) => one.label === label)?.score,
+      ]),
     );
   }
 
@@ -148,7 +154,8 @@ export class Result {
       const bar = element("i"), value = element("td");
       this.scoreRows.set(stream, { bar, value });
       const meter = element("div", { class: `meter ${stream}` }, [bar]);
-      return element("tr", {}, [element("th", { scope: "row" }, [STREAMS[stream]]), element("td", { "aria-hidden": "true" }, [meter]), value]);
+      const name = element("th", { scope: "row" }, [STREAMS[stream]]);
+      return element("tr", {}, [name, element("td", { "aria-hidden": "true" }, [meter]), value]);
     });
     const caption = element("caption", { class: "visually-hidden" }, ["Score of this label by stream"]);
     byId("now-scores").replaceChildren(element("table", { class: "scores" }, [caption, element("tbody", {}, rows)]));
@@ -156,19 +163,28 @@ export class Result {
 
   buildSegments() {
     this.segmentRows = this.content.segments.map((segment) => {
-      const jump = element("button", { type: "button", "aria-label": `Go to ${clock(segment.start, 1)}, ${segment.label}`, click: () => this.player.seek(segment.start) }, [clock(segment.start, 1)]);
-      const swatch = element("span", { class: `swatch ${this.content.colours.get(segment.label)}`, "aria-hidden": "true" });
+      const start = clock(segment.start, 1);
+      const seek = () => this.player.seek(segment.start);
+      const words = `Go to ${start}, ${segment.label}`;
+      const jump = element("button", { type: "button", "aria-label": words, click: seek }, [start]);
+      const colour = this.content.colours.get(segment.label);
+      const swatch = element("span", { class: `swatch ${colour}`, "aria-hidden": "true" });
       const cells = [[jump], [clock(segment.end, 1)], [swatch, ...breakable(segment.label)], [percent(segment.score)]];
-      const row = element("tr", {}, cells.map((cell, place) => element("td", { class: place === 3 || place === 1 ? "number" : null }, cell)));
+      const row = element("tr", {}, cells.map((cell, place) => element("td", { class: COLUMNS[place][1] }, cell)));
       return { row, segment };
     });
     if (!this.segmentRows.length) {
       byId("segments").replaceChildren(element("p", { class: "quiet" }, ["There is no stretch in which a label is sure."]));
       return;
     }
-    const head = ["Start", "End", "Label", "Score"].map((name, place) => element("th", { scope: "col", class: place === 3 || place === 1 ? "number" : null }, [name]));
-    const table = element("table", { class: "table" }, [element("thead", {}, [element("tr", {}, head)]), element("tbody", {}, this.segmentRows.map(({ row }) => row))]);
-    byId("segments").replaceChildren(element("div", { class: "scroll", tabindex: this.segmentRows.length > 8 ? 0 : null, role: "group", "aria-labelledby": "segments-title" }, [table]));
+    const head = COLUMNS.map(([name, kind]) => element("th", { scope: "col", class: kind }, [name]));
+    const table = element("table", { class: "table" }, [
+      element("thead", {}, [element("tr", {}, head)]),
+      element("tbody", {}, this.segmentRows.map(({ row }) => row)),
+    ]);
+    const tabindex = this.segmentRows.length > 8 ? 0 : null; // what scrolls can be reached by keyboard
+    const box = { class: "scroll", tabindex, role: "group", "aria-labelledby": "segments-title" };
+    byId("segments").replaceChildren(element("div", box, [table]));
   }
 
   buildWhole() {
@@ -185,7 +201,10 @@ export class Result {
     const kinds = Object.keys(KIND_NAMES).filter((kind) => job.links[kind]);
     byId("downloads").parentElement.hidden = !kinds.length;
     byId("downloads").replaceChildren(
-      ...kinds.map((kind) => element("li", {}, [element("a", { class: "button", href: job.links[kind], download: "" }, [KIND_NAMES[kind]])])),
+      ...kinds.map((kind) => {
+        const link = { class: "button", href: job.links[kind], download: "" };
+        return element("li", {}, [element("a", link, [KIND_NAMES[kind]])]);
+      }),
     );
   }
 
