@@ -6,7 +6,7 @@
     python benchmarks/cameras.py day                 memory over a day's worth of pictures
 
 `carry` and `kills` need GStreamer's RTSP server (see docs/live-cameras.md). The model is the default motion network
-with random weights on windows of 4 s, one a second. Full decoding takes the same windows: every picture is decoded
+with random weights on windows of 4 s, one a second (test.crops=1, test.flips=1). Full decoding takes the same windows: every picture is decoded
 by PyAV on one thread, and 8 pictures of a window are scaled to 224 x 224 RGB.
 """
 
@@ -58,7 +58,7 @@ class RandomNetwork:
 
     def __init__(self) -> None:
         self.heads: dict[Any, Any] = {}
-        self.experiment = load_experiment(None, [])
+        self.experiment = load_experiment(None, ["test.crops=1", "test.flips=1"])
         torch.manual_seed(0)
         torch.set_num_threads(1)
         self.network = build_motion_net(self.experiment.motion, len(self.labels)).eval()
@@ -259,7 +259,9 @@ def kills(arguments: argparse.Namespace) -> None:
     reader._FIRST_WAIT = 0.1  # type: ignore[misc]
     model, rng, sink = RandomNetwork(), random.Random(0), Collected()
     with tempfile.TemporaryDirectory() as folder:
-        path = write_camera(Path(folder) / "cam.mp4", "640x360", "500k", 600, arguments.clip)
+        path = write_camera(
+            Path(folder) / "cam.mp4", "640x360", "500k", 60 + 2 * arguments.kills, arguments.clip
+        )
         with rtsp(path) as url:
             proxy = KillingProxy(int(url.split(":")[2].split("/")[0]))
             sources = [f"bad=rtsp://127.0.0.1:{proxy.port}/cam", *(f"good{i}={url}" for i in range(3))]
