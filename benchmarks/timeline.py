@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -52,7 +51,7 @@ def repeat(source: Path, target: Path, seconds: float) -> None:
 class RandomModel:
     """A classifier of random weights, without a run folder."""
 
-    def __init__(self, appearance: bool, views: int) -> None:
+    def __init__(self, appearance: bool, views: int, positions: str) -> None:
         import torch
 
         from moclip_lite.appearance.create import make_encoder
@@ -68,6 +67,7 @@ class RandomModel:
             f"clip.model={ENCODER}",
             "clip.pretrained=none",
         ]
+        settings.append(f"clip.positions={positions}")
         self.experiment = load_experiment(None, settings)
         self.labels = tuple(f"class {i}" for i in range(CLASSES))
         self.device = torch.device("cpu")
@@ -102,24 +102,31 @@ class RandomModel:
         return head_scores(self.heads[stream], table)[0]
 
 
-def measure(path: Path, appearance: bool, window: float, views: int) -> dict[str, float]:
+def peak_mb() -> float:
+    """Peak resident size of this process (Linux); that of ``getrusage`` includes the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def measure(path: Path, appearance: bool, options: argparse.Namespace) -> dict[str, float]:
     """Label a video in this process."""
     from moclip_lite.timeline.video import TimelineOptions, make_timeline
 
-    model = RandomModel(appearance, views)
+    model = RandomModel(appearance, options.views, options.positions)
     began, cpu = time.perf_counter(), time.process_time()
-    timeline = make_timeline(model, path, None, TimelineOptions(window=window))
+    timeline = make_timeline(model, path, None, TimelineOptions(window=options.window))
     return {
         "duration": timeline.duration,
         "windows": len(timeline.windows),
         "wall": time.perf_counter() - began,
         "cpu": time.process_time() - cpu,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": peak_mb(),
     }
 
 
 def in_new_process(path: Path, appearance: bool, options: argparse.Namespace) -> dict[str, float]:
     words = [__file__, "--measure", str(path), "--window", str(options.window), "--views", str(options.views)]
+    words += ["--positions", options.positions]
     if appearance:
         words.append("--appearance")
     done = subprocess.run([sys.executable, *words], check=True, stdout=subprocess.PIPE, text=True)
@@ -132,12 +139,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--window", type=float, default=10)
     parser.add_argument("--views", type=int, default=1, choices=(1, 3, 6), help="of each window's motion")
+    parser.add_argument("--positions", default="reachable", help="of frames: reachable, uniform or keyframes")
     parser.add_argument("--only", choices=("motion", "appearance"), help="one of the two rows")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--appearance", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        print(json.dumps(measure(options.measure, options.appearance, options.window, options.views)))
+        print(json.dumps(measure(options.measure, options.appearance, options)))
         return
     if options.source is None:
         parser.error("--source FILE is needed")

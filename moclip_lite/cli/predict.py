@@ -136,7 +136,7 @@ def predict(
     Example: moclip predict long.mp4 --model runs/x --segments --vtt long.vtt --strip long.html
     """
     from ..predict.classifier import Classifier
-    from .timeline import SegmentOutputs, label_segments
+    from .timeline import SegmentOutputs, check_windows, label_segments
 
     options = {"window": window, "stride": stride, "threshold": threshold}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)
@@ -150,12 +150,8 @@ def predict(
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
     if segments:
-        from ..timeline.video import TimelineOptions
-
         outputs.check(paths)
-        TimelineOptions(
-            window=window, stride=stride, threshold=threshold
-        )  # refused before the model is loaded
+        check_windows(options)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:

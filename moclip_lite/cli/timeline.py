@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..timeline.timeline import Timeline
     from .predict import Refusal
 
-__all__ = ["SegmentOutputs", "evaluate_segments", "label_segments", "print_timeline"]
+__all__ = ["SegmentOutputs", "check_windows", "evaluate_segments", "label_segments", "print_timeline"]
 
 
 class _Labeller(Protocol):
@@ -124,6 +124,18 @@ class _Writer:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
+
+
+def check_windows(options: Mapping[str, float | None]) -> None:
+    """Refuse windows that make no sense before the model is loaded.
+
+    Raises:
+        mv_tools.ArgumentError: a value is out of range.
+    """
+    from ..timeline.video import TimelineOptions
+
+    window, stride, threshold = (options.get(name) for name in ("window", "stride", "threshold"))
+    TimelineOptions(window=window, stride=stride, threshold=threshold)
 
 
 def label_segments(
@@ -242,13 +254,12 @@ def evaluate_segments(
     from ..results.run_folder import RunFolder
     from ..timeline.evaluate import evaluate_timelines
     from ..timeline.truth import read_truth
-    from ..timeline.video import TimelineOptions
     from .predict import end_batch
 
     folder = RunFolder(run)
     folder.require()
     truth = read_truth(table, folder.read_labels(), videos)
-    TimelineOptions(window=options["window"], threshold=options["threshold"])  # refused before loading
+    check_windows(options)
     classifier = Classifier.load(run, overrides=overrides)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]
