@@ -82,6 +82,7 @@ def _write_cascade(features: FoldFeatures, models: TrainedModels, folder: FoldFo
     cascade = calibrate_cascade(features, first)
     if cascade is not None and share().leads:
         cascade.write(folder.cascade)
+        features.session.reporter.say(cascade.words)
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
