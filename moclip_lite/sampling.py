@@ -35,7 +35,7 @@ SAME_TIME: Final = (
 
 @dataclass(frozen=True, order=True)
 class Segment:
-    """Part of a video, in seconds from its first picture on: the pictures that appear in [start, end)."""
+    """Part of a video, in seconds on a player's clock: the pictures that appear in [start, end)."""
 
     start: float
     end: float

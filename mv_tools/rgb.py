@@ -77,6 +77,11 @@ class RgbDecoder:
         """The file's name, for messages."""
         return self._source.name
 
+    @property
+    def source(self) -> Source:
+        """The file."""
+        return self._source
+
     @cached_property
     def notes(self) -> list[str]:
         """Sentences on what is left out, guessed or damaged, as far as headers show it."""

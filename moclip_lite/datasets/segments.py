@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 import av
 import av.error
+import numpy as np
+import numpy.typing as npt
 
 from mv_tools import MalformedStream, MotionDecoder, MotionError, RgbDecoder
 from mv_tools.source import Source, open_video
 
-from ..sampling import Segment, pictures_between
+from ..sampling import SAME_TIME, Segment, pictures_between
 
-__all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "rgb_pictures", "video_seconds"]
+__all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "player_edges", "rgb_pictures", "video_seconds"]
 
 Decoder = TypeVar("Decoder")
 
@@ -69,7 +72,7 @@ class SharedDecoders(Generic[Decoder]):
 
 
 def video_seconds(path: Path, enough: float) -> float | None:
-    """Seconds of a video from its first picture to its end: those of its header, or where these are less than `enough`
+    """Seconds of a video to its end: those of its header, or where these are less than `enough`
     or unknown, those of its pictures.
 
     Returns:
@@ -82,7 +85,7 @@ def video_seconds(path: Path, enough: float) -> float | None:
                 seconds = float(stream.duration * stream.time_base)
             elif container.duration:
                 seconds = container.duration / av.time_base
-        return seconds if seconds >= enough else float(RgbDecoder(path).edges()[-1])
+        return seconds if seconds >= enough else float(player_edges(RgbDecoder(path))[-1])
     except (MotionError, OSError, av.error.FFmpegError):
         return None
 
@@ -94,8 +97,8 @@ def motion_pictures(decoder: MotionDecoder, segment: Segment) -> range:
         mv_tools.MalformedStream: none appears in it, or it ends behind the video.
     """
     rgb = RgbDecoder(decoder)
-    begins = rgb.edges()[decoder.frame_of]
-    return _pictures(rgb, *pictures_between(begins, segment), segment)
+    edges = player_edges(rgb)
+    return _pictures(rgb.name, *pictures_between(edges[decoder.frame_of], segment), edges, segment)
 
 
 def rgb_pictures(decoder: RgbDecoder, segment: Segment) -> range:
@@ -104,15 +107,34 @@ def rgb_pictures(decoder: RgbDecoder, segment: Segment) -> range:
     Raises:
         mv_tools.MalformedStream: none appears in it, or it ends behind the video.
     """
-    return _pictures(decoder, *pictures_between(decoder.edges()[:-1], segment), segment)
+    edges = player_edges(decoder)
+    return _pictures(decoder.name, *pictures_between(edges[:-1], segment), edges, segment)
 
 
-def _pictures(decoder: RgbDecoder, first: int, stop: int, segment: Segment) -> range:
-    end = float(decoder.edges()[-1])
+def player_edges(decoder: RgbDecoder) -> npt.NDArray[np.float64]:
+    """Times at which each picture appears, and at which the last one ends, on a player's clock.
+
+    It starts with the first of all streams: with the first picture unless sound begins before it.
+    """
+    source, times = decoder.source, decoder.times
+    if source.path is None or times is None:
+        return decoder.edges()
+    started = _start_of(source.path, source.stamp)
+    late = 0.0 if started is None else float(times[0]) - started
+    return decoder.edges() + (late if late > SAME_TIME else 0.0)
+
+
+@lru_cache(maxsize=64)
+def _start_of(path: Path, stamp: tuple[int, int]) -> float | None:
+    """Time at which the first of a file's streams starts, in seconds; None if unknown."""
+    with open_video(Source.of(path), packets_only=True) as (container, _):
+        return None if container.start_time is None else container.start_time / av.time_base
+
+
+def _pictures(name: str, first: int, stop: int, edges: npt.NDArray[np.float64], segment: Segment) -> range:
+    end = float(edges[-1])
     if segment.end > end + LATE_END:
-        raise MalformedStream(
-            f"{decoder.name}: the segment {segment} s ends behind the video, at {end:.3f} s"
-        )
+        raise MalformedStream(f"{name}: the segment {segment} s ends behind the video, at {end:.3f} s")
     if first >= stop:
-        raise MalformedStream(f"{decoder.name}: no picture of the video appears in the segment {segment} s")
+        raise MalformedStream(f"{name}: no picture of the video appears in the segment {segment} s")
     return range(first, stop)

@@ -91,7 +91,7 @@ class FoldPass:
             tokens = {} if motion is None else motion.tokens
             if motion is not None and Stream.MOTION in streams:
                 self.result.tests[Stream.MOTION] = self._motion_tests(motion, self.part)
-                if "val" in parts:
+                if "val" in parts and self.features.clips("val", motion=True):  # none may be readable
                     tests = self._motion_tests(motion, "val")
                     self.result.validation[Stream.MOTION] = self._validation(Stream.MOTION, tests)
         heads = [stream for stream in Stream if stream in streams and stream.sources]

@@ -19,6 +19,7 @@ from ...errors import ConfigError, DataError
 from ...storage.files import write_text
 from ..clip import shorten
 from ..clip_errors import CLIP_ERRORS, reason_of
+from ..segments import player_edges
 from ..walk import video_files
 from .annotation import Annotation, Annotations, Frames
 from .cvat import read_cvat
@@ -249,7 +250,7 @@ class _Times:
     def _edges_of(self, path: Path) -> list[float]:
         if path != self._path:
             try:
-                self._path, self._edges = path, RgbDecoder(path).edges().tolist()
+                self._path, self._edges = path, player_edges(RgbDecoder(path)).tolist()
             except (*CLIP_ERRORS, MotionError) as error:
                 self._path = None
                 raise _Unusable(reason_of(error)) from error

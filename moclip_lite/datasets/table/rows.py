@@ -112,7 +112,7 @@ class TableRows:
 def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -> list[TableRow]:
     """Read an annotation table: CSV, JSON Lines or Parquet.
 
-    Columns: ``video`` and ``label``; ``start`` and ``end`` in seconds from the video's first picture, both or none
+    Columns: ``video`` and ``label``; ``start`` and ``end`` in seconds on a player's clock, both or none
     of them in each row; ``split`` (train, validation or test), or ``split1``, ``split2`` ... for several divisions;
     ``group``. Videos are opened by nobody here: that a segment ends before its video is checked where it is read.
 
@@ -323,9 +323,7 @@ class _RowReader:
         if not math.isfinite(seconds):
             raise _Wrong(column, f"{_shown(value)} is not a finite number of seconds")
         if seconds < 0:
-            raise _Wrong(
-                column, f"{_number(seconds)} s is negative; times count from the video's first picture"
-            )
+            raise _Wrong(column, f"{_number(seconds)} s is negative; times count from the video's start")
         if seconds > _MAX_SECONDS:
             raise _Wrong(column, f"{_number(seconds)} s is more than any video has; times are in seconds")
         return seconds
