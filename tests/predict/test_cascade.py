@@ -93,7 +93,7 @@ def test_where_motion_is_sure_no_picture_is_read(
     def refuse(*_: object) -> None:
         raise AssertionError("pictures were read")
 
-    monkeypatch.setattr("moclip_lite.predict.read_file.read_clip_frames", refuse)
+    monkeypatch.setattr("moclip_lite.predict.read_file.read_frames", refuse)
     found = always.explain(clip, cascade=True)
     assert (found.stream, found.frames) == ("motion", 0)
     assert found.streams == {"motion": expected.streams["motion"]}
