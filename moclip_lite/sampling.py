@@ -22,9 +22,9 @@ __all__ = [
     "segment_windows",
 ]
 
-Positions: TypeAlias = Literal["reachable", "uniform", "keyframes"]
+Positions: TypeAlias = Literal["reachable", "uniform", "keyframes", "motion"]
 """Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, or the
-keyframes, wherever they are."""
+keyframes, wherever they are, or peaks of motion (:func:`moclip_lite.appearance.motion_energy.motion_positions`)."""
 
 Indices = npt.NDArray[np.int64]
 

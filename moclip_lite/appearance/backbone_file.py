@@ -7,37 +7,22 @@ are named in the description of the encoder.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from .key_maps import efficientnet_of_tensorflow, find_prefix
+from ..training.foreign import find_prefix, load_strictly, read_checkpoint
+from .key_maps import efficientnet_of_tensorflow
 from .libraries import Library
 
-__all__ = ["LoadedFile", "load_backbone", "read_checkpoint"]
+__all__ = ["LoadedFile", "load_backbone"]
 
-_CONTAINERS: Final = (
-    "state_dict_ema",
-    "model_ema",
-    "ema_state_dict",
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "teacher",
-    "network",
-    "net",
-)
-_COUNTERS: Final = ".num_batches_tracked"  # unused in evaluation; checkpoints before PyTorch 0.4 have none
+_COUNTERS: Final = ".num_batches_tracked"
 _DERIVED: Final = (".relative_position_index", ".attn_mask", ".relative_coords_table", ".position_ids")
 _POSITIONS: Final = ("pos_embed", "relative_position_bias_table")
-_SHOWN: Final = 3  # names in a message
 
 
 @dataclass(frozen=True)
@@ -53,50 +38,6 @@ class LoadedFile:
     unused: tuple[str, ...]
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Read the tensors of a checkpoint: (name -> tensor, the entry that held them or "").
-
-    Raises:
-        CheckpointError: missing, damaged, or holds more than tensors and plain values.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint (clip.pretrained)")
-    value = _read(path)
-    entry = ""
-    while isinstance(value, Mapping):
-        if any(isinstance(item, Tensor) for item in value.values()):
-            break
-        inside = next((name for name in _CONTAINERS if isinstance(value.get(name), Mapping)), None)
-        if inside is None:
-            break
-        value, entry = value[inside], f"{entry}.{inside}".removeprefix(".")
-    if not isinstance(value, Mapping):
-        raise CheckpointError(f"{path} holds no tensors by name, but {type(value).__name__}")
-    tensors = {str(name): item for name, item in value.items() if isinstance(item, Tensor)}
-    if not tensors:
-        shown = ", ".join(str(name) for name in list(value)[:_SHOWN])
-        raise CheckpointError(f"{path} holds no tensors by name; its entries are {shown or 'none'}")
-    return tensors, entry
-
-
-def _read(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old formats; what matters is checked below
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises many classes
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{path} can't be read: it is damaged, or holds more than tensors ({reason})"
-        ) from error
-
-
 def load_backbone(library: Library, model: str, network: nn.Module, path: Path) -> LoadedFile:
     """Load a file into a network without classifier, strictly; if it does not fit, the network is unchanged.
 
@@ -109,7 +50,7 @@ def load_backbone(library: Library, model: str, network: nn.Module, path: Path) 
     Raises:
         CheckpointError: the file can't be read, or does not fit; missing and unexpected tensors are named.
     """
-    state, entry = read_checkpoint(path)
+    state, entry = read_checkpoint(path, "clip.pretrained")
     words = [f"entry {entry}"] if entry else []
     expected, ignored = network.state_dict(), library.classifier(model)
     try:
@@ -123,11 +64,7 @@ def load_backbone(library: Library, model: str, network: nn.Module, path: Path) 
         for name, value in arranged.items()
         if name in expected or (not name.startswith(ignored) and not name.endswith(_DERIVED))
     }
-    for name, value in expected.items():
-        if name.endswith(_COUNTERS) and name not in backbone:
-            backbone[name] = value
-    _check(path, f"{library.name}:{model}", expected, backbone)
-    network.load_state_dict({name: value.to(expected[name].dtype) for name, value in backbone.items()})
+    load_strictly(path, f"{library.name}:{model}", network, backbone)
     return LoadedFile(", ".join(words), unused)
 
 
@@ -166,29 +103,3 @@ def _converted(library: Library, network: nn.Module, state: dict[str, Tensor]) -
         return library.convert(network, dict(state))
     except Exception:  # a converter for other checkpoints than this one may raise anything
         return None
-
-
-def _check(path: Path, model: str, expected: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
-    missing, extra = sorted(set(expected) - set(held)), sorted(set(held) - set(expected))
-    if missing or extra:
-        parts = [
-            f"{len(names)} of its tensors {words} ({_some(names)})"
-            for names, words in ((missing, "are missing"), (extra, "belong to no part of it"))
-            if names
-        ]
-        raise CheckpointError(
-            f"{path} does not fit {model} of {len(expected)} tensors: {', and '.join(parts)}"
-        )
-    for name, value in expected.items():
-        if tuple(held[name].shape) != tuple(value.shape):
-            raise CheckpointError(
-                f"{path}: {name!r} has shape {tuple(held[name].shape)}, {model} needs {tuple(value.shape)}"
-            )
-        if held[name].is_floating_point() != value.is_floating_point():
-            raise CheckpointError(f"{path}: {name!r} holds {held[name].dtype}, {model} needs {value.dtype}")
-        if not torch.isfinite(held[name]).all():
-            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -1,20 +1,20 @@
 """Names of tensors in checkpoints of other projects, as the networks of this program's libraries call them.
 
 A layout is recognised by one of its names. Wrapped checkpoints (Lightning, DistributedDataParallel, MMPretrain, MoCo)
-differ by a prefix only, which is found by comparison with the names that the network expects.
+differ by a prefix only (:func:`moclip_lite.training.foreign.find_prefix`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from torch import nn
 
 from ..errors import CheckpointError
 
-__all__ = ["efficientnet_of_tensorflow", "find_prefix"]
+__all__ = ["efficientnet_of_tensorflow"]
 
 _STEM: Final = "_conv_stem.weight"
 _TOP: Final = {
@@ -36,21 +36,6 @@ _INVERTED: Final = {
 }
 _SQUEEZE: Final = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
 _BLOCK: Final = re.compile(r"_blocks\.(\d+)\.(_\w+)\.(.+)")
-
-
-def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
-    """The prefix under which a file holds most of the expected names, the shortest of equals; "" if none fits better."""
-    wanted = set(expected)
-    anchors = sorted(wanted, key=len, reverse=True)[:3] + sorted(wanted)[:3]
-    candidates = {""}
-    for anchor in anchors:
-        candidates |= {name[: -len(anchor)] for name in names if name.endswith(f".{anchor}")}
-
-    def fit(prefix: str) -> tuple[int, int]:
-        held = {name[len(prefix) :] for name in names if name.startswith(prefix)}
-        return len(held & wanted), -len(prefix)
-
-    return max(sorted(candidates), key=fit)
 
 
 def efficientnet_of_tensorflow(

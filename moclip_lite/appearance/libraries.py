@@ -26,6 +26,8 @@ class Preprocessing:
         config: plain values that decide the result, for keys, digests and people.
         side: of the square pictures that the network sees.
         mean, std: of a channel, for values in 0..1.
+        short_side: the short side is resized to it and the centre cut out; None where pictures are resized otherwise.
+        interpolation: of the resizing.
         apply: PIL picture -> float32 [3, side, side], normalised.
     """
 
@@ -33,6 +35,8 @@ class Preprocessing:
     side: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    short_side: int | None
+    interpolation: str
     apply: Callable[[Any], Tensor] = field(compare=False, repr=False)
 
     def summary(self) -> str:

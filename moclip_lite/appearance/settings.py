@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..sampling import Positions
 from ..settings import Settings, UserPath
+from .pooling import Pooling
 
 __all__ = ["LIBRARIES", "OPEN_CLIP", "VIDEO_MODELS", "AppearanceSettings", "no_text"]
 
@@ -34,7 +35,8 @@ class AppearanceSettings(Settings):
 
     `positions` is "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each of
     them, or what is quickest to decode where a part has none
-    (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever they stand.
+    (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever they stand; "motion" for
+    peaks of motion energy.
     """
 
     model: str = Field(
@@ -46,7 +48,13 @@ class AppearanceSettings(Settings):
         None, description="the tag that a checkpoint file is of: its activation and preprocessing"
     )
     frames: int = Field(4, ge=1, le=256, description="frames per clip")
-    positions: Positions = Field("reachable", description="which frames: reachable, uniform or keyframes")
+    positions: Positions = Field(
+        "reachable", description="which frames: reachable, uniform, keyframes or motion"
+    )
+    pooling: Pooling = Field(
+        "head", description="of frames: head (as it does), mean, max, mean_max, mean_std, motion, timed"
+    )
+    crop_borders: bool = Field(False, description="cut off black borders in which nothing moves")
     normalize: bool = Field(True, description="L2-normalise features")
     prompts: UserPath | None = Field(None, description="YAML of templates and paraphrases (zero-shot)")
 
@@ -81,6 +89,11 @@ class AppearanceSettings(Settings):
         if isinstance(value, dict) and str(value.get("model", "")).partition(":")[0] in LIBRARIES:
             return {"pretrained": "default", **value}
         return value
+
+    @property
+    def needs_motion(self) -> bool:
+        """Whether a clip's motion decides which frames are seen, or how."""
+        return self.positions == "motion" or self.pooling == "motion" or self.crop_borders
 
     @property
     def random(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -117,4 +118,8 @@ def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
         )
     transform = library.create_transform(**values, is_training=False)
     mean, std = (tuple(float(number) for number in values[name]) for name in ("mean", "std"))
-    return Preprocessing(plain(values), int(height), mean, std, transform)
+    # timm.data.transforms_factory.transforms_imagenet_eval: "center" resizes the short side.
+    short = math.floor(height / values["crop_pct"]) if values["crop_mode"] == "center" else None
+    return Preprocessing(
+        plain(values), int(height), mean, std, short, str(values["interpolation"]), transform
+    )

@@ -56,8 +56,9 @@ class TorchvisionLibrary(Library):
             "mean": list(transform.mean),
             "std": list(transform.std),
         }
-        side = int(transform.crop_size[0])
-        return Preprocessing(plain(config), side, tuple(transform.mean), tuple(transform.std), transform)
+        side, short = int(transform.crop_size[0]), int(transform.resize_size[0])
+        mean, std, filtered = tuple(transform.mean), tuple(transform.std), str(transform.interpolation.value)
+        return Preprocessing(plain(config), side, mean, std, short, filtered, transform)
 
     def build(self, model: str, tag: str | None) -> nn.Module:
         network = self._create(model, tag)

@@ -25,6 +25,10 @@ class DataSettings(Settings):
     table: UserPath | None = Field(
         None, description="annotation table (kind table); for other kinds a table of groups and splits"
     )
+    appearance: UserPath | None = Field(
+        None,
+        description="appearance features of one's own by clip (.npz, .safetensors, .parquet), in place of clip.model",
+    )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     train_recipes: tuple[str, ...] = Field(
         (),
@@ -57,6 +61,14 @@ class DataSettings(Settings):
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
 
     _splits_once = field_validator("splits", "train_recipes")(refuse_repeats)
+
+    @model_validator(mode="after")
+    def _one_source_of_features(self) -> Self:
+        if self.kind == "features" and self.appearance is not None:
+            raise ValueError(
+                "data.kind=features has features of its own; data.appearance joins them to videos"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_recipes(self) -> Self:

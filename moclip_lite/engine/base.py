@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..appearance.pooling import FrameFacts
 from ..streams import Stream
 
 __all__ = ["Engine", "EngineName", "Floats"]
@@ -56,5 +57,10 @@ class Engine(ABC):
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
 
     @abstractmethod
-    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
-        """Class probabilities [C] of a head for tokens [T, D], or None without motion, and features [frames, D]."""
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
+        """Class probabilities [C] of a head for tokens [T, D], or None without motion, and features [frames, D].
+
+        `facts` tell where the frames stand; even ones by default.
+        """

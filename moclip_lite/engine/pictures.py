@@ -30,15 +30,19 @@ class PictureRules:
         size: height and width of the input.
         resize: "shortest" resizes the short side and cuts the centre out, "squash" ignores the aspect ratio, "square"
             cuts the centred square out before it is resized (MobileViCLIP).
+        short_side: the short side is resized to it before the centre is cut out; by default `size`.
         interpolation: a name of Pillow's filters in lower case, such as "bicubic".
     """
 
     size: int
     resize: str
     interpolation: str
+    short_side: int | None = None
 
     def __post_init__(self) -> None:
-        known = self.resize in _MODES and self.interpolation in _FILTERS
+        short = self.size if self.short_side is None else self.short_side
+        sized = isinstance(short, int) and isinstance(self.size, int) and self.size <= short <= 4096
+        known = sized and self.resize in _MODES and self.interpolation in _FILTERS
         if not known or not isinstance(self.size, int) or not 1 <= self.size <= 4096:
             raise CheckpointError(
                 f"pictures can't be prepared without PyTorch: resize {self.resize!r} to {self.size!r}, "
@@ -53,8 +57,8 @@ class PictureRules:
             CheckpointError: values are missing or not supported here.
         """
         try:
-            return cls(values["size"], values["resize"], values["interpolation"])
-        except (KeyError, TypeError) as error:
+            return cls(values["size"], values["resize"], values["interpolation"], values.get("short_side"))
+        except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError("the preprocessing of pictures is not described") from error
 
     def prepare(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -71,8 +75,9 @@ class PictureRules:
             left, top = ((side - short) / 2 for side in image.size)
             return image.resize((size, size), resample, box=(left, top, left + short, top + short))
         # torchvision truncates the longer side and rounds the crop's corner (half to even).
-        if short != size:
-            long = int(size * max(image.size) / short)
-            image = image.resize((size, long) if image.size[0] <= image.size[1] else (long, size), resample)
-        left, top = (round((side - size) / 2) for side in image.size)
+        side = self.short_side or size
+        if short != side:
+            long = int(side * max(image.size) / short)
+            image = image.resize((side, long) if image.size[0] <= image.size[1] else (long, side), resample)
+        left, top = (round((length - size) / 2) for length in image.size)
         return image.crop((left, top, left + size, top + size))

@@ -11,6 +11,7 @@ import torch
 
 from ..appearance.create import make_encoder
 from ..appearance.encoder import AppearanceEncoder
+from ..appearance.pooling import FrameFacts, pool_frames
 from ..appearance.zero_shot import unit
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
@@ -89,10 +90,11 @@ class TorchEngine(Engine):
         rows = self.encoder.encode_images(pictures)
         return np.asarray(unit(rows) if self._experiment.clip.normalize else rows, np.float32)
 
-    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
+        pooled = pool_frames(appearance, self._experiment.clip.pooling, facts)
         head = self.heads[stream]
         motion = head.motion_norm.mean.cpu() if tokens is None else torch.from_numpy(tokens)
-        table = FeatureTable(
-            motion[None], torch.from_numpy(appearance[None]), torch.zeros(1, dtype=torch.int64)
-        )
+        table = FeatureTable(motion[None], torch.from_numpy(pooled[None]), torch.zeros(1, dtype=torch.int64))
         return np.asarray(head_scores(head, table)[0], np.float32)

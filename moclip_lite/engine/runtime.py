@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..appearance.pooling import FrameFacts, pool_frames
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
 from ..parallel.threads import available_cores
@@ -73,7 +74,8 @@ class OnnxEngine(Engine):
         self.has_motion = self._motion is not None
         self.heads: Mapping[Stream, Any] = {Stream(name): session for name, session in sessions.items()}
         self._means: dict[Stream, Floats] = {}
-        if self.heads:
+        self._pooling = experiment.clip.pooling
+        if self.heads and files.encoder is not None:
             self._rules = PictureRules.of(files.description.get("preprocessing", {}).get("pictures"))
 
     @cached_property
@@ -96,7 +98,10 @@ class OnnxEngine(Engine):
         (features,) = self.encoder.run(["features"], {"pictures": prepared[None] if video else prepared})
         return np.asarray(features, np.float32)
 
-    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
+        appearance = pool_frames(appearance, self._pooling, facts)
         if tokens is None:
             tokens = self._mean_motion(stream)
         feed = {"motion_tokens": tokens[None], "appearance_features": appearance[None]}

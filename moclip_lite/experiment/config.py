@@ -11,7 +11,7 @@ import difflib
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings
 from ..errors import ConfigError
-from ..fusion.registry import LINEAR
+from ..fusion.registry import BESIDE
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
 from ..settings import Settings, UserPath, refuse_repeats
@@ -97,10 +97,10 @@ class Experiment(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def head_of(self, stream: Stream) -> str:
-        """Name of the head of a stream: a setting for the fusion; the controls beside a linear one are linear."""
+        """Name of the head of a stream: a setting for the fusion; some have controls of their kind beside them."""
         if stream.head is None:
             return self.fusion.head
-        return LINEAR[stream.head] if self.fusion.head == "linear_pool" else stream.head
+        return BESIDE.get(self.fusion.head, {}).get(stream.head, stream.head)
 
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> Experiment:
@@ -136,14 +136,18 @@ def _find_prompts(values: dict[str, Any], folder: Path) -> None:
 
 def with_absolute_paths(experiment: Experiment) -> Experiment:
     """The same configuration with paths that mean the same in every working directory."""
-    data, clip = experiment.data, experiment.clip
+    data, clip, motion = experiment.data, experiment.clip, experiment.motion
     weights = Path(clip.pretrained).expanduser()
     return experiment.model_copy(
         update={
             "run": experiment.run.model_copy(update={"dir": _absolute(experiment.run.dir)}),
             "data": data.model_copy(
-                update={name: _absolute(getattr(data, name)) for name in ("root", "table", "splits_dir")}
+                update={
+                    name: _absolute(getattr(data, name))
+                    for name in ("root", "table", "splits_dir", "appearance")
+                }
             ),
+            "motion": experiment.motion.model_copy(update={"pretrained": _absolute(motion.pretrained)}),
             "cache": experiment.cache.model_copy(update={"dir": _absolute(experiment.cache.dir)}),
             "clip": clip.model_copy(
                 update={
@@ -155,8 +159,12 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
     )
 
 
-def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else path.expanduser().absolute()
+_Other = TypeVar("_Other", bool, None)
+
+
+def _absolute(path: Path | _Other) -> Path | _Other:
+    """A path in full; anything else as it is."""
+    return path.expanduser().absolute() if isinstance(path, Path) else path
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ..appearance.extract import extract_appearance
+from ..appearance.clip_arrays import ClipArrays
+from ..appearance.extract import ClipMotion, extract_appearance
 from ..datasets import Clip
-from ..datasets.clip_notes import notes_in_words
+from ..datasets.clip_notes import ClipNote, notes_in_words
 from ..datasets.extraction import ExtractReport, Failure, Progress
 from ..errors import WeightsUnavailable
 from ..motion.extract import extract_motion
@@ -41,9 +42,14 @@ class Extraction:
     unavailable: str | None = None
 
     @property
+    def clip_notes(self) -> list[ClipNote]:
+        """Notes on clips whose features are used."""
+        return [*self.motion.notes, *self.appearance.notes]
+
+    @property
     def notes(self) -> set[str]:
         """What a reader of the results should know."""
-        return {*notes_in_words(self.motion.notes), *([self.unavailable] if self.unavailable else [])}
+        return {*notes_in_words(self.clip_notes), *([self.unavailable] if self.unavailable else [])}
 
     @property
     def failures(self) -> list[Failure]:
@@ -60,6 +66,7 @@ class Extractor:
         cache: where features are kept.
         workers: processes that read motion, threads that read frames.
         reporter: told what happens.
+        own: appearance features of one's own, in place of the encoder's.
 
     Attributes:
         ledger: of the run whose time is counted: reports then hold the seconds of all its attempts.
@@ -72,7 +79,9 @@ class Extractor:
         cache: FeatureCache,
         workers: int,
         reporter: Reporter,
+        own: ClipArrays | None = None,
     ) -> None:
+        self._own = own
         self._experiment, self._encoder, self._cache = experiment, encoder, cache
         self._workers, self._reporter = workers, reporter
         self.ledger: SecondsLedger | None = None
@@ -120,16 +129,34 @@ class Extractor:
         return report
 
     def appearance(self, clips: Sequence[Clip]) -> ExtractReport:
-        """Fill the cache with the appearance features of clips.
+        """Fill the cache with the appearance features of clips, or look up those of one's own.
 
         Raises:
             MoclipError: the disk is full, or the model is unavailable.
+            DataError: the features of one's own fit no clip.
         """
+        if self._own is not None:
+            report = self._own.report(clips, self._reporter.warn)
+            self._reporter.say(
+                f"clip: {report.reused} of {len(clips)} clips have features in {self._own.path}"
+            )
+            return report
         settings = self._experiment.clip
+
+        motion = None
+        if settings.needs_motion:
+            spec = self._experiment.motion
+            motion = ClipMotion(self._cache, self.motion(clips).keys, spec)
 
         def extract(part: Sequence[Clip], progress: Progress) -> ExtractReport:
             return extract_appearance(
-                part, settings, self._encoder.lazy, self._cache, workers=self._workers, progress=progress
+                part,
+                settings,
+                self._encoder.lazy,
+                self._cache,
+                motion=motion,
+                workers=self._workers,
+                progress=progress,
             )
 
         report = self._timed("extract_clip", settings, clips, extract)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..appearance.pooling import FrameFacts, pool_frames
 from ..appearance.zero_shot import unit
 from ..datasets import Clip, Fold
 from ..errors import CheckpointError, DataError
@@ -152,34 +153,57 @@ class FoldFeatures:
         features.tokens[clip.name], features.scores[clip.name] = arrays["tokens"], arrays["scores"]
         return True
 
-    def appearance(self, clips: Sequence[Clip]) -> Floats:
-        """float32 [N, frames, D], normalised if the configuration says so; zeros where a file has none."""
+    def appearance(self, clips: Sequence[Clip], *, pooled: bool = False) -> Floats:
+        """Appearance features of clips; zeros where a file has none.
+
+        Args:
+            clips: the clips.
+            pooled: whether frames are pooled as the configuration says, as heads take them.
+
+        Returns:
+            float32 [N, frames, D], or as :func:`moclip_lite.appearance.pooling.pool_frames` gives them, normalised if
+            the configuration says so.
+        """
         file = self.session.feature_file
+        facts: list[FrameFacts | None] = [None] * len(clips)
         if file is None:
-            rows = np.stack([self._cached_appearance(clip) for clip in clips])
+            known = [self._cached_appearance(clip) for clip in clips]
+            rows, facts = np.stack([features for features, _ in known]), [each for _, each in known]
         elif file.appearance is None:
             rows = np.zeros((len(clips), 1, 1), np.float32)
         else:
             rows = file.appearance[file.rows(clips)]
-        return np.asarray(unit(rows) if self.session.experiment.clip.normalize else rows, np.float32)
+        settings = self.session.experiment.clip
+        rows = np.asarray(unit(rows) if settings.normalize else rows, np.float32)
+        if not pooled:
+            return rows
+        return np.stack(
+            [pool_frames(row, settings.pooling, each) for row, each in zip(rows, facts, strict=True)]
+        )
 
-    def _cached_appearance(self, clip: Clip) -> Floats:
+    def _cached_appearance(self, clip: Clip) -> tuple[Floats, FrameFacts | None]:
+        """Features of a clip's frames and where they stand."""
+        own = self.session.own_appearance
+        if own is not None:
+            return own.features(clip.name), None
         arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
         if arrays is None:  # damaged: computed again
             self.appearance_keys.update(self.session.extractor.appearance([clip]).keys)
             arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])
             if arrays is None:
                 raise CheckpointError(f"the cache entry of {clip.name} can't be computed again")
-        return np.asarray(arrays["features"], np.float32)
+        facts = FrameFacts(arrays["times"], arrays["weights"])
+        return np.asarray(arrays["features"], np.float32), facts
 
     def tables(
-        self, parts: Mapping[str, Sequence[Clip]], tokens: Mapping[str, Floats]
+        self, parts: Mapping[str, Sequence[Clip]], tokens: Mapping[str, Floats], *, pooled: bool = True
     ) -> dict[str, FeatureTable]:
         """Features of both streams for the clips of each part.
 
         Args:
             parts: name -> clips; must hold "train".
             tokens: motion tokens by clip name; clips without motion get the mean of the training clips.
+            pooled: whether frames are pooled as the configuration says.
 
         Raises:
             DataError: a part has no clip.
@@ -194,7 +218,7 @@ class FoldFeatures:
         return {
             name: FeatureTable(
                 torch.from_numpy(np.stack([tokens.get(c.name, absent) for c in clips]).astype(np.float32)),
-                torch.from_numpy(self.appearance(clips)),
+                torch.from_numpy(self.appearance(clips, pooled=pooled)),
                 torch.tensor([number[c.label] for c in clips]),
             )
             for name, clips in parts.items()

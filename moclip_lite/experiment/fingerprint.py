@@ -21,7 +21,7 @@ __all__ = ["changed_settings", "run_fingerprint"]
 _CODE: Final = ("motion_tokens", "text", "trained", "results")
 """Code that makes a run from features; the keys of features tell the code that read them."""
 
-_PLACES: Final = ("root", "table", "splits_dir")
+_PLACES: Final = ("root", "table", "splits_dir", "appearance")
 """Settings of the data that say where it lies; what lies there is in the clips' names and keys."""
 
 _MAX_CHANGES: Final = 3  # listed in a message
@@ -37,6 +37,7 @@ def run_fingerprint(experiment: Experiment, folds: Sequence[Fold], extraction: E
     """
     prompts = read_prompts(experiment.clip.prompts)
     settings = _deciding(experiment.model_dump(mode="json"))
+    settings["motion"]["pretrained"] = experiment.motion.deciding()["pretrained"]
     if Path(experiment.clip.pretrained).is_file():
         settings["clip"].pop("pretrained")
     settings["clip"]["prompts"] = [prompts.templates, sorted(prompts.paraphrases.items())]

@@ -146,10 +146,14 @@ class FoldPass:
             )
             for part in parts
         }
-        tables = self.features.tables(clips, tokens)
+        every = self.features.tables(clips, tokens)
+        pooling = self.session.experiment.clip.pooling
         for stream in streams:
-            if stream is Stream.APPEARANCE_FRAME and tables["train"].appearance.shape[1] == 1:
-                continue  # one frame is all that the appearance stream has
+            tables = every
+            if stream is Stream.APPEARANCE_FRAME:
+                tables = every if pooling == "head" else self.features.tables(clips, tokens, pooled=False)
+                if tables["train"].appearance.shape[1] == 1:
+                    continue  # one frame is all that the appearance stream has
             head = self.models.head(stream, tables, clips)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
             if "val" in parts:
@@ -159,10 +163,11 @@ class FoldPass:
                 self.result.costs[stream] = self._head_cost(head, tables[self.part])
 
     def _head_cost(self, head: Head, table: FeatureTable) -> Cost:
-        """Cost for one clip; of heads on a file of features the operations before them are unknown."""
+        """Cost for one clip; of heads on features from a file the operations before them are unknown."""
         one = [table.motion[:1].to(self.session.device), table.appearance[:1].to(self.session.device)]
         cost = Cost(**count_cost(head, one))
-        return cost if self.session.feature_file is None else Cost(cost.parameters, cost.trainable)
+        known = self.session.feature_file is None and self.session.own_appearance is None
+        return cost if known else Cost(cost.parameters, cost.trainable)
 
     def _test_zero_shot(self) -> None:
         """Test the class names alone."""

@@ -7,6 +7,7 @@ far motion can be trusted. Heads choose what must be chosen on features of clips
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
 from ..parallel.ranks import share
 from ..results.run_folder import FoldFolder
+from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from ..training.device import seed_all
 from ..training.schedule import plan_epochs
@@ -62,8 +64,7 @@ class MotionNetworks:
     @property
     def refits(self) -> bool:
         """Whether the network that answers is trained on the validation clips too."""
-        train, val = self._moving("train"), self._moving("val")
-        return bool(val) and self._session.experiment.train_motion.refits(len(train) + len(val))
+        return bool(self._moving("val")) and self._settings.refits(self._features.fold.known)
 
     def answering(self) -> MotionNet:
         """Train the network that answers."""
@@ -123,12 +124,23 @@ class MotionNetworks:
     def _new(self) -> MotionNet:
         """An untrained network; the same at each call."""
         seed_all(self._features.seed)
-        return build_motion_net(self._session.experiment.motion, len(self._features.labels))
+        motion = self._session.experiment.motion
+        if isinstance(motion.pretrained, Path):
+            self._refuse_seen(motion.pretrained.parent / "division.json")
+        return build_motion_net(motion, len(self._features.labels))
+
+    def _refuse_seen(self, division: Path) -> None:
+        """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
+        if division.is_file():
+            fold, session = self._features.fold, self._session
+            root, digests = session.dataset.root, session.content_digests
+            refuse_trained(division, fold.test, root, digests)
+            refuse_trained(division, fold.val, root, digests, "val")
 
     def _stage(self, name: str, kind: str, *more: object) -> Stage:
         experiment = self._session.experiment
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
-        made_from = (experiment.motion.model_dump(mode="json"), settings, self._features.seed)
+        made_from = (experiment.motion.deciding(), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         kept = name == Stream.MOTION  # others have done their work with the run
         return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)

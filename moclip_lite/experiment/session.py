@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
 from ..appearance.settings import no_text
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.clip import with_groups
@@ -81,7 +83,33 @@ class Session:
             ConfigError, DataError, CheckpointError: it can't be used.
         """
         data = self.experiment.data
-        return load_features(data_root(data)) if data.kind == "features" else None
+        if data.kind != "features":
+            return None
+        self._refuse_weights(data_root(data))
+        return load_features(data_root(data))
+
+    @cached_property
+    def own_appearance(self) -> ClipArrays | None:
+        """Appearance features of one's own, where the configuration names a file of them.
+
+        Raises:
+            DataError, CheckpointError: it can't be used.
+        """
+        path = self.experiment.data.appearance
+        if path is not None:
+            self._refuse_weights(path)
+        return None if path is None else read_clip_arrays(path)
+
+    def _refuse_weights(self, path: Path) -> None:
+        if self.experiment.clip.pooling == "motion":
+            raise ConfigError(
+                f"clip.pooling=motion needs frames of the videos; {path} does not tell where its own stand"
+            )
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there are text embeddings of class names beside the appearance features."""
+        return self.own_appearance is None and self.experiment.clip.has_text
 
     @cached_property
     def dataset(self) -> VideoDataset:
@@ -157,13 +185,17 @@ class Session:
         Raises:
             ConfigError: zero-shot or such a head is asked for.
         """
-        clip, streams, head = self.experiment.clip, self.experiment.run.streams, self.experiment.fusion.head
-        if clip.has_text:
+        streams, head = self.experiment.run.streams, self.experiment.fusion.head
+        if self.has_text:
             return
+        own = self.experiment.data.appearance
+        reason = (
+            no_text(self.experiment.clip.model) if own is None else f"data.appearance={own} holds no text"
+        )
         if "zero_shot" in streams:
-            raise ConfigError(no_text(clip.model))
+            raise ConfigError(f"run.streams asks for zero-shot; {reason}")
         if "fusion" in streams and head in NEED_TEXT:
-            raise ConfigError(f"fusion.head={head} starts from text; {no_text(clip.model)}")
+            raise ConfigError(f"fusion.head={head} starts from text; {reason}")
 
     def _say_division(self, file: FeatureFile) -> None:
         if file.origin is not None and (division := file.origin.division):
@@ -208,7 +240,8 @@ class Session:
     @cached_property
     def extractor(self) -> Extractor:
         """Reads clips into the cache."""
-        return Extractor(self.saved_experiment, self.encoder, self.cache, self.workers, self.reporter)
+        parts = self.encoder, self.cache, self.workers, self.reporter
+        return Extractor(self.saved_experiment, *parts, own=self.own_appearance)
 
     def count_seconds(self) -> None:
         """Add the time of extraction to that of the run which the configuration names, if it names one."""
@@ -261,6 +294,8 @@ class Session:
     def encoder_identity(self) -> dict[str, str]:
         """Where appearance features come from: model, weights and their digest."""
         file = self.feature_file
+        if self.own_appearance is not None:
+            return self.own_appearance.identity
         if file is None:
             return self.encoder.identity
         known = {} if file.origin is None else dict(file.origin.encoder)
@@ -273,6 +308,8 @@ class Session:
         Raises:
             ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable.
         """
+        if self.own_appearance is not None:
+            raise ConfigError(f"{self.own_appearance.path} holds no text embeddings of the labels")
         if self.feature_file is None:
             return self.encoder.class_vectors(self.labels)
         if self.feature_file.classes is None:

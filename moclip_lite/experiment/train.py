@@ -15,8 +15,9 @@ from ..streams import Stream
 from .calibrate import calibrate
 from .cascade import calibrate_cascade
 from .directions import keep_directions
-from .feature_file import FeatureFile
+from .feature_file import REFITTED, FeatureFile
 from .features import FoldFeatures
+from .fit_notes import fit_notes
 from .fold import FoldPass
 from .session import Session
 from .training import TrainedModels
@@ -37,7 +38,7 @@ def train_folds(session: Session) -> Metrics:
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
-        write_notes(run.notes, extraction.motion.notes)
+        write_notes(run.notes, extraction.clip_notes)
     results = [_train_fold(FoldFeatures(session, fold, extraction)) for fold in session.folds]
     results[0].notes.extend(notes)
     metrics = _metrics(session, results)
@@ -81,6 +82,7 @@ def _write_cascade(features: FoldFeatures, models: TrainedModels, folder: FoldFo
     cascade = calibrate_cascade(features, first)
     if cascade is not None and share().leads:
         cascade.write(folder.cascade)
+        features.session.reporter.say(cascade.words)
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
@@ -119,9 +121,10 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
     if Stream.FUSION in streams:
         streams.add(Stream.MOTION_HEAD)
     controls = _appearance_controls(streams)
-    if Stream.ZERO_SHOT in controls and not features.session.experiment.clip.has_text:
-        model = features.session.experiment.clip.model
-        result.notes.append(f"zero-shot is left out: {model} has no text encoder")
+    if Stream.ZERO_SHOT in controls and not features.session.has_text:
+        own, model = features.session.experiment.data.appearance, features.session.experiment.clip.model
+        reason = f"{model} has no text encoder" if own is None else f"{own} holds no text embeddings"
+        result.notes.append(f"zero-shot is left out: {reason}")
         controls -= {Stream.ZERO_SHOT}
     return streams | controls
 
@@ -140,6 +143,9 @@ def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) ->
         if not there and requested & {stream, Stream.FUSION}:
             result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
             session.reporter.warn(result.notes[-1])
+    if file.has_motion and file.origin is not None and file.origin.refitted:
+        result.notes.append(REFITTED)
+        session.reporter.warn(REFITTED)
     streams = set(requested)
     if not file.has_motion:
         streams -= {Stream.FUSION}
@@ -166,7 +172,8 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
     extraction = session.extraction
     streams, costs = join_scores(results, session.labels), dict(results[0].costs)
     looks = any(stream.sees_pictures for stream in streams)
-    if looks and session.feature_file is None:
+    own = session.own_appearance
+    if looks and session.feature_file is None and own is None:
         frame = Cost(**session.encoder.lazy.cost)
         costs = with_encoder(costs, frame, session.experiment.clip.frames)
     seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
@@ -176,6 +183,8 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         weights = f"features of {session.experiment.data.root}"
     elif extraction.unavailable or not looks:
         weights = "none"
+    elif own is not None:
+        weights = f"features of {own.path} ({own.model or 'backbone not named'})"
     return Metrics(
         streams,
         {str(stream): cost for stream, cost in costs.items()},
@@ -184,7 +193,9 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         folds=tuple(fold.name for fold in session.folds),
         clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
         appearance_weights=weights,
-        notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
+        notes=tuple(
+            sorted(extraction.notes.union(*(result.notes for result in results), fit_notes(results)))
+        ),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
     )

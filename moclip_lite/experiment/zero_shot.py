@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..appearance.frames import read_clip_frames
+from mv_tools import MotionDecoder
+
+from ..appearance.frames import file_energy, read_frames
 from ..appearance.zero_shot import zero_shot_scores
 from ..datasets import Fold
 from ..datasets.prompts import read_prompts
@@ -51,7 +53,10 @@ def zero_shot_file(session: Session, path: Path, labels: Sequence[str]) -> list[
     session.encoder.require_text()
     session.encoder.warn_if_random()
     encoder, settings = session.encoder.lazy.encoder, session.experiment.clip
-    frames = encoder.encode_images(read_clip_frames(path, settings))
+    motion, energy = session.experiment.motion, None
+    if settings.needs_motion:
+        energy = file_energy(MotionDecoder(path, backend=motion.backend, on_damage="skip"), motion)
+    frames = encoder.encode_images(read_frames(path, settings, energy=energy).pictures)
     classes = encoder.class_vectors(labels, read_prompts(settings.prompts).check(labels))
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")

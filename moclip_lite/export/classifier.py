@@ -101,6 +101,10 @@ def describe(classifier: Classifier) -> dict[str, Any]:
             "appearance.onnx, with any motion_tokens"
         ),
         "preprocessing": {"motion": experiment.motion.reading()},
+        "pooling": (
+            f"features of frames are pooled by clip.pooling={experiment.clip.pooling} "
+            "(moclip_lite.appearance.pooling.pool_frames) before the heads take them"
+        ),
         "warnings": classifier.warnings,
         **settings,
     }
@@ -162,7 +166,10 @@ def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]
 
 
 def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The encoder; none where it is too large for a file, which `metadata` then says."""
+    """The encoder; none where it is too large or features are one's own, which `metadata` then says."""
+    if classifier.own_appearance is not None:
+        metadata["warnings"].append(f"appearance features are one's own: {classifier.own_appearance.path}")
+        return []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules
     if sum(p.numel() * p.element_size() for p in network.parameters()) > MAX_BYTES:
@@ -240,9 +247,14 @@ def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> I
         for one, other in zip(found.motion_features(motion), (tokens, scores), strict=True):
             yield _difference(one, other)
     for height, width in _PICTURE_SIZES if classifier.heads else ():
-        pictures = rng.integers(0, 256, (classifier.experiment.clip.frames, height, width, 3), dtype=np.uint8)
-        appearance = classifier.appearance_features(pictures)
-        features = found.appearance_features(pictures) if pictures_too else appearance
+        own = classifier.own_appearance
+        if own is not None:
+            features = appearance = rng.standard_normal(own.shape).astype(np.float32)
+        else:
+            frames = classifier.experiment.clip.frames
+            pictures = rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+            appearance = classifier.appearance_features(pictures)
+            features = found.appearance_features(pictures) if pictures_too else appearance
         yield _difference(features, appearance)
         for stream in classifier.heads:
             for given in (tokens, None) if stream is Stream.APPEARANCE else (tokens,):

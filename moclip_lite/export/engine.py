@@ -90,6 +90,9 @@ def _export_encoder(
         (its key and digest, the file if it was written). Without one, `metadata` says why, and so does the
         reporter: then PyTorch answers.
     """
+    if classifier.own_appearance is not None:
+        metadata["no_encoder"] = "appearance features are one's own"
+        return {}, []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules
     try:

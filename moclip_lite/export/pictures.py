@@ -87,8 +87,16 @@ def picture_network(
     if isinstance(encoder, BackboneEncoder):
         seen = encoder.preprocessing
         backbone = _Backbone(encoder.network, list(seen.mean), list(seen.std), clip.normalize)
-        values = "RGB from 0 to 1; mean and std are applied in the file"
-        rules = {"frames": clip.frames, "positions": clip.positions, **seen.config, "values": values}
+        rules = {
+            "frames": clip.frames,
+            "positions": clip.positions,
+            "resize": "shortest" if seen.short_side else "as in preprocessing",
+            "size": seen.side,
+            "short_side": seen.short_side,
+            "interpolation": seen.interpolation,
+            "preprocessing": dict(seen.config),
+            "values": "RGB from 0 to 1; mean and std are applied in the file",
+        }
         return backbone.eval(), torch.rand(2, 3, seen.side, seen.side), rules
     cfg = encoder.network.visual.preprocess_cfg
     side = cfg["size"] if isinstance(cfg["size"], int) else cfg["size"][0]

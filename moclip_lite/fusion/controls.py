@@ -7,10 +7,10 @@ from torch import Tensor
 from .base import Head, HeadSize, as_tokens, mlp
 from .tables import pool_tokens
 
-__all__ = ["AppearanceOneFrame", "AppearanceOnly", "MotionOnly"]
+__all__ = ["AppearanceOneFrame", "AppearanceOnly", "MotionOnly", "matched_width"]
 
 
-def _matched_width(dim: int, other_dim: int, size: HeadSize) -> int:
+def matched_width(dim: int, other_dim: int, size: HeadSize) -> int:
     """Hidden width that gives a head on `dim` features the parameters of the paper's fused head."""
     return max(1, round(size.hidden * (dim + other_dim + size.classes + 1) / (dim + size.classes + 1)))
 
@@ -20,7 +20,7 @@ class AppearanceOnly(Head):
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__(size)
-        width = _matched_width(size.appearance, size.motion, size)
+        width = matched_width(size.appearance, size.motion, size)
         self.net = mlp(size.appearance, width, size.classes, size.dropout)
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class MotionOnly(Head):
 
     def __init__(self, size: HeadSize) -> None:
         super().__init__(size)
-        width = _matched_width(size.motion, size.appearance, size)
+        width = matched_width(size.motion, size.appearance, size)
         self.net = mlp(size.motion, width, size.classes, size.dropout)
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:

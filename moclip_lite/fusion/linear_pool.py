@@ -75,10 +75,14 @@ class LinearPool(Head):
         return as_tokens(motion if stream == "motion" else appearance)
 
     def described(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
-        """Standardised mean and standard deviation of a stream's tokens, [B, 2 D]."""
+        """Standardised mean and standard deviation of a stream's tokens, [B, 2 D].
+
+        The deviation of a single token is unknown: it gets the mean of the training clips, which is 0.
+        """
         tokens = self.tokens_of(stream, motion, appearance)
         norm = self.motion_norm if stream == "motion" else self.appearance_norm
-        return torch.cat([norm(tokens.mean(dim=1)), self._spread_norm(stream)(_spread(tokens))], dim=-1)
+        mean, spread = norm(tokens.mean(dim=1)), self._spread_norm(stream)(_spread(tokens))
+        return torch.cat([mean, torch.zeros_like(spread) if tokens.shape[1] == 1 else spread], dim=-1)
 
     def solve(self, splits: Sequence[Split]) -> None:
         """Choose penalties and weights on the held-out clips of all splits, and fit to the first split.

@@ -10,11 +10,12 @@ from typing import Final
 
 from ..errors import ConfigError
 
-__all__ = ["CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "check_head", "list_heads"]
+__all__ = ["BESIDE", "CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "check_head", "list_heads"]
 
 CONTROLS: Final = (
     "appearance_one_frame",
     "appearance_only",
+    "frame_attention_only",
     "linear_appearance",
     "linear_motion",
     "linear_one_frame",
@@ -29,11 +30,16 @@ LINEAR: Final = {
 }
 """The controls beside ``linear_pool``: of the same kind, so that its gain is that of the fusion."""
 
+BESIDE: Final = {"linear_pool": LINEAR, "frame_attention": {"appearance_only": "frame_attention_only"}}
+"""Head -> the controls beside it, where they are others than usual."""
+
 HEADS: Final = {
     "appearance_one_frame": ("controls", "AppearanceOneFrame"),
     "appearance_only": ("controls", "AppearanceOnly"),
     "concat_mlp": ("concat_mlp", "ConcatMLP"),
     "film": ("film", "FiLM"),
+    "frame_attention": ("frame_attention", "FrameAttention"),
+    "frame_attention_only": ("frame_attention", "FrameAttentionOnly"),
     "gated_sum": ("gated_sum", "GatedSum"),
     "late_average": ("late_average", "LateAverage"),
     "linear_appearance": ("linear_pool", "LinearAppearance"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 import mv_tools
 
-from ..settings import Settings
+from ..settings import Settings, UserPath
+from ..storage.digest import digest_file
 
 __all__ = ["Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
 
@@ -68,6 +70,17 @@ class MotionSpec(Settings):
         return settings
 
 
+def _read_pretrained(value: Any) -> Any:
+    """Words for true and false are read first; other text is a path."""
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        return value
+
+
+_Pretrained: TypeAlias = Annotated[bool | UserPath, BeforeValidator(_read_pretrained)]
+
+
 class MotionSettings(MotionSpec):
     """Motion stream: what is read, and the network on it."""
 
@@ -76,7 +89,10 @@ class MotionSettings(MotionSpec):
     )
     width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
-    pretrained: bool = Field(False, description="efficientnet_b0: start from ImageNet")
+    pretrained: _Pretrained = Field(
+        False,
+        description="true: efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
+    )
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
@@ -92,6 +108,13 @@ class MotionSettings(MotionSpec):
         if not isinstance(values, Mapping) or values.get("pretrain_epochs") not in (0, "0"):
             return values
         return {key: value for key, value in values.items() if key != "pretrain_epochs"}
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide a trained network, in plain values; a file of weights by its content."""
+        values = self.model_dump(mode="json")
+        if isinstance(self.pretrained, Path) and self.pretrained.is_file():
+            values["pretrained"] = digest_file(self.pretrained)
+        return values
 
 
 def _read_number(value: Any) -> Any:

@@ -15,15 +15,19 @@ import numpy.typing as npt
 
 from mv_tools import ArgumentError, MalformedStream
 
+from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
+from ..appearance.pooling import FrameFacts
+from ..appearance.zero_shot import unit
 from ..engine.base import Engine, EngineName, Floats
 from ..engine.choose import open_engine
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DataError
 from ..experiment.config import Experiment, load_experiment
 from ..results.calibration import Calibration, read_calibration
 from ..results.cascade import MIN_CLIPS, Cascade, read_cascade
 from ..results.run_folder import RunFolder
+from ..results.trained_on import check_sources
 from ..storage.files import read_json
-from ..streams import ANSWERS, Stream
+from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
 from .costs import PredictionCosts
@@ -144,11 +148,51 @@ class Classifier:
             CheckpointError: other weights than the heads were trained on.
             WeightsUnavailable: its weights can't be loaded.
         """
+        if self.own_appearance is not None:
+            raise CheckpointError(self._explain_own())
         return self.engine.encoder
+
+    @cached_property
+    def own_appearance(self) -> ClipArrays | None:
+        """Appearance features of one's own, by file, which the heads were trained on; None where an encoder gives them.
+
+        Raises:
+            DataError: the file is missing: what is needed is said.
+            CheckpointError: it can't be used, or is of another backbone.
+        """
+        path = self.experiment.data.appearance
+        if path is None or not self.heads:
+            return None
+        if not path.is_file():
+            raise DataError(self._explain_own())
+        arrays = read_clip_arrays(path)
+        for stream in self.heads:
+            check_sources(self.folder, stream, {Source.ENCODER: arrays.identity["digest"]})
+        return arrays
+
+    def _explain_own(self) -> str:
+        """What prediction needs where the appearance features are one's own."""
+        return (
+            f"{self.folder.path} was trained on appearance features of {self.experiment.data.appearance}, which can't "
+            "be computed from a video here: compute them with the same backbone, save an array under each video's "
+            "name, and name the file with --set data.appearance=FILE"
+        )
+
+    def own_features(self, path: PathLikeStr) -> Floats | None:
+        """Features [frames, D] of a file, as the heads take them, where they are one's own."""
+        own = self.own_appearance
+        if own is None:
+            return None
+        if own.find(Path(path).as_posix()) is None:
+            raise DataError(f"{own.path} holds no features of {path}; {self._explain_own()}")
+        return self._as_heads_take(own.features(Path(path).as_posix()))
 
     @property
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
+        own = self.own_appearance
+        if own is not None:
+            return [] if own.model else [f"{own.path} does not name its backbone"]
         return self.engine.warnings
 
     @overload
@@ -195,12 +239,9 @@ class Classifier:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started, cpu = time.perf_counter(), time.process_time()
         motion = self.experiment.motion if self.motion is not None else None
-        reader = FileReader(
-            Path(path),
-            motion,
-            self.experiment.clip if self.heads else None,
-            trained_recipes(self.experiment.data),
-        )
+        recipes = trained_recipes(self.experiment.data)
+        pictures = self.experiment.clip if self.heads and self.own_appearance is None else None
+        reader = FileReader(Path(path), motion, pictures, self.experiment.motion, recipes)
         notes: list[str] = []
         if cascade:
             scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)
@@ -295,15 +336,22 @@ class Classifier:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
         return self.engine.appearance_features(pictures)
 
-    def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
+    def _as_heads_take(self, rows: Floats) -> Floats:
+        """Features of frames [frames, D], normalised if the configuration says so."""
+        return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
+
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
         """Class probabilities [C] of a head.
 
         Args:
             stream: of the head.
             tokens: [T, D], or None without motion.
-            appearance: [frames, D].
+            appearance: [frames, D], before they are pooled.
+            facts: where the frames stand; even ones by default.
         """
-        return self.engine.head_scores(stream, tokens, appearance)
+        return self.engine.head_scores(stream, tokens, appearance, facts)
 
     def _rank(self, scores: Floats, top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[:top_k]

@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +16,16 @@ import numpy.typing as npt
 import mv_tools
 from mv_tools import MotionDecoder, NoMotionVectors, Recipe, RgbDecoder
 
-from ..appearance.frames import read_clip_frames
+from ..appearance.frames import ClipFrames, energy_of, file_energy, read_frames
+from ..appearance.pooling import FrameFacts
 from ..appearance.settings import AppearanceSettings
 from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
 from .encoder_note import encoder_note
 
 __all__ = ["FileReader", "Reading", "read_file"]
+
+_TRANSCODED: Final = "the codec has no motion vectors: re-encoded to H.264 to measure them"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Reading:
 
     Attributes:
         motion: its motion, None if it was not requested.
+        facts: where its frames stand, None if they were not requested.
         pictures: uint8 [frames, H, W, 3] for CLIP, None if they were not requested.
         notes: what is left out or damaged in the file, and how motion was read where it was not parsed.
     """
@@ -36,6 +42,7 @@ class Reading:
     motion: MotionClip | None
     pictures: npt.NDArray[np.uint8] | None
     notes: tuple[str, ...] = ()
+    facts: FrameFacts | None = None
 
 
 class FileReader:
@@ -45,6 +52,7 @@ class FileReader:
         path: the file.
         motion: what to read of its motion, None for nothing.
         appearance: which frames to read, None for none.
+        spec: how to read the motion that frames are chosen by where `motion` is None.
         recipes: of the training clips; a file that is encoded differently is noted.
 
     Raises:
@@ -57,48 +65,83 @@ class FileReader:
         path: Path,
         motion: MotionSpec | None,
         appearance: AppearanceSettings | None,
+        spec: MotionSpec | None = None,
         recipes: Sequence[Recipe] = (),
     ) -> None:
-        self._path, self._spec, self._appearance, self._recipes = path, motion, appearance, recipes
+        self.path, self._spec, self._appearance, self._recipes = path, motion, appearance, list(recipes)
+        self._by_motion = appearance is not None and appearance.needs_motion
+        self._frame_spec = motion or spec or MotionSpec()
         self._decoder: MotionDecoder | RgbDecoder | None = None
-        if motion is not None:
-            self._decoder = MotionDecoder(path, backend=motion.backend, on_damage="skip")
+        if motion is not None or self._by_motion:
+            self._decoder = MotionDecoder(path, backend=self._frame_spec.backend, on_damage="skip")
         elif appearance is not None:
             self._decoder = RgbDecoder(path)
+        elif not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file")
+
+    @cached_property
+    def _clip(self) -> tuple[MotionClip, tuple[str, ...]]:
+        """The motion that was requested, with notes on the file."""
+        assert isinstance(self._decoder, MotionDecoder)
+        assert self._spec is not None
+        return _motion(self._decoder, self.path, self._spec)
 
     def motion(self) -> Reading:
         """The motion alone, with notes on the file."""
-        if isinstance(self._decoder, MotionDecoder) and self._spec is not None:
-            clip, notes = _motion(self._decoder, self._path, self._spec)
-            if note := encoder_note(self._decoder, self._recipes):
+        if self._spec is not None:
+            clip, notes = self._clip
+            if isinstance(self._decoder, MotionDecoder) and (
+                note := encoder_note(self._decoder, self._recipes)
+            ):
                 notes = (*notes, note)
             return Reading(clip, None, notes)
         return Reading(None, None, () if self._decoder is None else tuple(self._decoder.notes))
 
-    def pictures(self) -> npt.NDArray[np.uint8] | None:
-        """The frames, uint8 [frames, H, W, 3]; None if they were not requested."""
+    def frames(self) -> ClipFrames | None:
+        """The frames; None if they were not requested.
+
+        Where motion chooses them it is read first; as in extraction there is none if the codec has no vectors.
+        """
         if self._appearance is None or self._decoder is None:
             return None
-        return read_clip_frames(self._decoder, self._appearance)
+        energy = None
+        if self._by_motion and isinstance(self._decoder, MotionDecoder):
+            if self._spec is None:
+                energy = file_energy(self._decoder, self._frame_spec)
+            elif _TRANSCODED not in self._clip[1]:
+                energy = energy_of(self._clip[0], self._spec)
+        return read_frames(self._decoder, self._appearance, energy=energy)
 
     def both(self) -> Reading:
-        """Motion and frames, on two threads; the result does not depend on that."""
-        if self._spec is None or self._appearance is None:
-            pictures = self.pictures()
-            return replace(self.motion(), pictures=pictures)
+        """Motion and frames, on two threads if they can be; the result does not depend on that."""
+        if self._spec is None or self._appearance is None or self._by_motion:
+            return _joined(self.motion(), self.frames())
         with ThreadPoolExecutor(1) as pool:
-            pending = pool.submit(self.pictures)
-            return replace(self.motion(), pictures=pending.result())
+            pending = pool.submit(self.frames)
+            return _joined(self.motion(), pending.result())
 
 
-def read_file(path: Path, motion: MotionSpec | None, appearance: AppearanceSettings | None) -> Reading:
+def _joined(motion: Reading, frames: ClipFrames | None) -> Reading:
+    if frames is None:
+        return motion
+    notes = (*motion.notes, *frames.notes)
+    return replace(motion, pictures=frames.pictures, facts=frames.facts, notes=notes)
+
+
+def read_file(
+    path: Path,
+    motion: MotionSpec | None,
+    appearance: AppearanceSettings | None,
+    spec: MotionSpec | None = None,
+    recipes: Sequence[Recipe] = (),
+) -> Reading:
     """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
 
     Raises:
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    return FileReader(path, motion, appearance).both()
+    return FileReader(path, motion, appearance, spec, recipes).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:
@@ -109,7 +152,7 @@ def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[Motio
         with tempfile.TemporaryDirectory() as folder:
             h264 = mv_tools.transcode(path, Path(folder) / "clip.mp4")
             clip = read_motion_clip(h264, spec)
-        return clip, (*decoder.notes, "the codec has no motion vectors: re-encoded to H.264 to measure them")
+        return clip, (*decoder.notes, _TRANSCODED)
     if decoder.backend != "native":
         return clip, (*clip.notes, f"{clip.codec}: motion read by full decoding ({decoder.backend})")
     return clip, clip.notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..appearance.pooling import FrameFacts
 from ..engine.base import Floats
 from ..results.cascade import Cascade
 from ..streams import Source, Stream
@@ -28,11 +29,15 @@ def score_all(classifier: Classifier, reader: FileReader, notes: list[str]) -> t
     Returns:
         (class probabilities by stream, number of frames encoded).
     """
+    own = classifier.own_features(reader.path)
     reading = reader.both()
     tokens, scores = _motion_scores(classifier, reading, notes)
+    if own is not None:
+        return scores | _head_scores(classifier, tokens, own), 0
     if reading.pictures is None:
         return scores, 0
-    scores |= _head_scores(classifier, tokens, classifier.appearance_features(reading.pictures))
+    appearance = classifier.appearance_features(reading.pictures)
+    scores |= _head_scores(classifier, tokens, appearance, reading.facts)
     return scores, len(reading.pictures)
 
 
@@ -49,9 +54,13 @@ def score_in_steps(
     if tokens is not None and scores[Stream.MOTION].max() >= cascade.motion:
         notes.append("cascade: motion alone is sure, no picture was read")
         return scores, 0
-    pictures = reader.pictures()
-    if pictures is None:
+    own, frames = classifier.own_features(reader.path), reader.frames()
+    if own is not None:
+        return scores | _head_scores(classifier, tokens, own), 0
+    if frames is None:
         return scores, 0
+    notes += frames.notes
+    pictures = frames.pictures
     count, video = len(pictures), classifier.experiment.clip.video
     if tokens is not None and count > 1 and not video and cascade.one_frame <= 1:
         middle = classifier.appearance_features(pictures[count // 2 : count // 2 + 1])
@@ -59,8 +68,8 @@ def score_in_steps(
         if fusion.max() >= cascade.one_frame:
             notes.append("cascade: the fusion is sure with one frame")
             return {**scores, Stream.FUSION: fusion}, 1
-    scores |= _head_scores(classifier, tokens, classifier.appearance_features(pictures))
-    return scores, count
+    appearance = classifier.appearance_features(pictures)
+    return scores | _head_scores(classifier, tokens, appearance, frames.facts), count
 
 
 def _motion_scores(
@@ -77,9 +86,11 @@ def _motion_scores(
     return tokens, {Stream.MOTION: scores}
 
 
-def _head_scores(classifier: Classifier, tokens: Floats | None, appearance: Floats) -> Scores:
+def _head_scores(
+    classifier: Classifier, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+) -> Scores:
     return {
-        stream: classifier.head_scores(stream, tokens, appearance)
+        stream: classifier.head_scores(stream, tokens, appearance, facts)
         for stream in classifier.heads
         if tokens is not None or Source.MOTION_NETWORK not in stream.sources
     }

@@ -117,6 +117,11 @@ def make_timeline(
             "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.4 on; "
             "choose with --threshold"
         )
+    if model.experiment.clip.needs_motion:
+        notes.append(
+            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: choosing them by "
+            "motion is for whole clips"
+        )
     with ExitStack() as opened:
         file = OpenFile.open(model, path, opened)
         duration, origin = float(file.pictures.edges[-1]), file.origin

@@ -13,7 +13,8 @@ Jump = str
 
 _STEPS: Final = 32  # by whose median the usual step is known
 _LOSS_STEPS: Final = 4.5  # usual steps from which on packets are taken as missing
-_MAX_BACK: Final = 1.0  # seconds; reordering of pictures reaches back less
+_MAX_BACK: Final = 0.5  # seconds, or so many usual steps as below; reordering of pictures reaches back less
+_BACK_STEPS: Final = 4.0
 _MAX_FORWARD: Final = 10.0
 
 _DRIFT: Final = 5e-4  # by which the clocks of cameras differ from this one, at most
@@ -23,7 +24,7 @@ class SourceClock:
     """Turns time stamps of connections into seconds since the first picture.
 
     A connection continues where the one before ended, plus the time that passed here. Where time stamps jump back
-    by more than a second or forward by more than ten, the clock goes on likewise.
+    by more than half a second or forward by more than ten, the clock goes on likewise.
     """
 
     def __init__(self) -> None:
@@ -69,7 +70,7 @@ class SourceClock:
         if self._previous is None:
             return ""
         step = stamp - self._previous
-        if step < -_MAX_BACK:
+        if step < -max(_MAX_BACK, _BACK_STEPS * self._usual_step()):
             return f"time stamps jump back by {-step:.1f} s"
         if step > _MAX_FORWARD:
             return f"time stamps jump forward by {step:.1f} s"

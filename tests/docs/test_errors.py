@@ -7,12 +7,14 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.files import write_json
 from moclip_lite.training.checkpoint import save_weights
 
 from support.annotations import long_video
@@ -57,6 +59,23 @@ def vp9(path: Path) -> Path:
     return encode(path / "web.webm", panning(4), "libvpx-vp9", **options)
 
 
+def arrays(path: Path) -> Path:
+    np.savez(path, nobody=np.ones(3, np.float32))
+    return path
+
+
+def without_features(path: Path) -> Path:
+    """A run on features of one's own, whose file is gone."""
+    own, run = path / "own.npz", path / "run"
+    clips = [str(clip.relative_to(path / "data")) for clip in data(path, per_class=6).rglob("*.mp4")]
+    np.savez(own, **{name: np.ones(3, np.float32) for name in clips})
+    settings = [f"data.root={path / 'data'}", f"data.appearance={own}", "train_head.epochs=1"]
+    settings += ["run.streams=[appearance]", f"run.dir={run}", f"cache.dir={path / 'cache'}"]
+    assert moclip("run", FOLDER_YAML, *sets(settings)).code == 0
+    own.unlink()
+    return run
+
+
 def tensors(path: Path) -> Path:
     torch.save({"conv1.0.weight": torch.zeros(2)}, path)
     return path
@@ -95,6 +114,21 @@ def taken_port() -> int:
     """A port that is listened on until the test ends."""
     _LISTENERS.append(socket.create_server(("127.0.0.1", 0)))
     return int(_LISTENERS[-1].getsockname()[1])
+
+
+def labelled(path: Path) -> Path:
+    """A run folder as far as its labels: tables are checked before weights are read."""
+    run = folder(path / "run")
+    written(run / "config.yaml", "{}")
+    write_json(run / "labels.json", ["left", "right"])
+    return run
+
+
+def annotations(path: Path, *rows: str) -> Path:
+    name = video(path).name
+    return written(
+        path / "truth.csv", "\n".join(["video,label,start,end", *(name + row for row in rows)]) + "\n"
+    )
 
 
 def unfinished(path: Path) -> Path:
@@ -164,10 +198,31 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "does not fit <model>": lambda p: (
         "extract", "clip", data(p), "--set", "clip.model=timm:test_resnet", "--pretrained", tensors(p / "weights.pth"),
     ),
+    "is called like a clip": lambda p: ("run", FOLDER_YAML, "--root", data(p), "--set", f"data.appearance={arrays(p / 'own.npz')}"),
+    "was trained on appearance features": lambda p: ("predict", video(p), "--model", without_features(p)),
     "has no text encoder": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--model", "timm:test_resnet"),
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
+    "are not opened": lambda p: ("watch", "ftp://host/a.ts", "--model", p),
+    "names no host": lambda p: ("watch", "rtsp:///a", "--model", p),
+    "two cameras are named": lambda p: ("watch", "a=x.ts", "a=y.ts", "--model", p),
+    "can be watched once only": lambda p: ("watch", "-", "-", "--model", p),
+    "an unknown field in braces": lambda p: ("watch", "x.ts", "--model", p, "--exec", "echo {nothing}"),
+    "the MQTT broker": lambda p: ("watch", "x.ts", "--model", p, "--mqtt", "mqtt://127.0.0.1:1/x"),
+    "is for long videos": lambda p: ("predict", video(p), "--model", p, "--window", "2"),
+    "would overwrite": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--vtt", p / "clip.mp4",
+    ),
+    "window must be": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--window", "-1",
+    ),
+    "the model does not know": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",up,1,2"),
+    ),
+    "segment overlaps": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",right,0.5,2"),
+    ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
     "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
     "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),

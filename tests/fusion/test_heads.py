@@ -53,6 +53,15 @@ def test_attention_sees_order_and_frames() -> None:
     assert not torch.allclose(head(motion, appearance.flip(1)), head(motion, appearance), atol=1e-6)
 
 
+def test_frame_attention_starts_as_the_mean_and_sees_order_once_trained() -> None:
+    head = create_head("frame_attention_only", 6, 5, 4, hidden=64).eval()
+    motion, frames = torch.randn(4, 3, 6), torch.randn(4, 7, 5)
+    torch.testing.assert_close(head(motion, frames), head(motion, frames.mean(1, keepdim=True)))
+    trained = train_head("frame_attention", 5)[0].eval()
+    motion, frames = torch.randn(4, 6), torch.randn(4, 3, 5)
+    assert not torch.allclose(trained(motion, frames), trained(motion, frames.flip(1)), atol=1e-6)
+
+
 def test_the_adapter_starts_from_the_class_names() -> None:
     """Before training its answer is zero-shot's; the classes are its classifier."""
     classes = nn.functional.normalize(torch.randn(4, 5), dim=1)
@@ -81,7 +90,8 @@ def test_controls_have_the_size_of_the_fusion() -> None:
     }
     fused = sizes["concat_mlp"]["parameters"]
     for name in set(CONTROLS) - set(LINEAR.values()):
-        assert sizes[name]["parameters"] == pytest.approx(fused, rel=0.02)
+        beside = sizes["frame_attention"]["parameters"] if name == "frame_attention_only" else fused
+        assert sizes[name]["parameters"] == pytest.approx(beside, rel=0.02)
 
 
 def test_unknown_heads_are_refused() -> None:

@@ -82,10 +82,7 @@ def differences(a: MotionFrame, b: MotionFrame) -> list[str]:
     names = [name for name in values if getattr(a, name, None) != getattr(b, name, None)]
     for name in arrays:
         one, two = getattr(a, name, None), getattr(b, name, None)
-        if one is None or two is None:
-            equal = one is two
-        else:
-            equal = np.array_equal(one, two)
+        equal = one is two if one is None or two is None else np.array_equal(one, two)
         if not equal:
             names.append(name)
     return names

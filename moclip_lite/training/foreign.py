@@ -1,0 +1,140 @@
+"""Checkpoints of other projects: reading tensors only, finding the prefix of their names, loading them strictly."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+
+__all__ = ["find_prefix", "load_strictly", "read_checkpoint"]
+
+_CONTAINERS: Final = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "teacher",
+    "network",
+    "net",
+)
+_COUNTERS: Final = ".num_batches_tracked"  # unused in evaluation; checkpoints before PyTorch 0.4 have none
+_SHOWN: Final = 3  # names in a message
+
+
+def read_checkpoint(path: Path, setting: str) -> tuple[dict[str, Tensor], str]:
+    """Read the tensors of a checkpoint: (name -> tensor, the entry that held them or "").
+
+    Args:
+        path: safetensors, or a torch file that holds tensors only.
+        setting: that names the file, for messages.
+
+    Raises:
+        CheckpointError: missing, damaged, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint ({setting})")
+    value = _read(path)
+    entry = ""
+    while isinstance(value, Mapping):
+        if any(isinstance(item, Tensor) for item in value.values()):
+            break
+        inside = next((name for name in _CONTAINERS if isinstance(value.get(name), Mapping)), None)
+        if inside is None:
+            break
+        value, entry = value[inside], f"{entry}.{inside}".removeprefix(".")
+    if not isinstance(value, Mapping):
+        raise CheckpointError(f"{path} holds no tensors by name, but {type(value).__name__}")
+    tensors = {str(name): item for name, item in value.items() if isinstance(item, Tensor)}
+    if not tensors:
+        shown = ", ".join(str(name) for name in list(value)[:_SHOWN])
+        raise CheckpointError(f"{path} holds no tensors by name; its entries are {shown or 'none'}")
+    return tensors, entry
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old formats; what matters is checked below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling raises many classes
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path} can't be read: it is damaged, or holds more than tensors ({reason})"
+        ) from error
+
+
+def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
+    """The prefix under which a file holds most of the expected names, the shortest of equals; "" if none fits better."""
+    wanted = set(expected)
+    anchors = sorted(wanted, key=len, reverse=True)[:3] + sorted(wanted)[:3]
+    candidates = {""}
+    for anchor in anchors:
+        candidates |= {name[: -len(anchor)] for name in names if name.endswith(f".{anchor}")}
+
+    def fit(prefix: str) -> tuple[int, int]:
+        held = {name[len(prefix) :] for name in names if name.startswith(prefix)}
+        return len(held & wanted), -len(prefix)
+
+    return max(sorted(candidates), key=fit)
+
+
+def load_strictly(path: Path, model: str, network: nn.Module, held: Mapping[str, Tensor]) -> None:
+    """Load tensors into a network; if they do not fit, the network is unchanged.
+
+    Counters of batches, which evaluation does not use, may be missing.
+
+    Args:
+        path: of the file, for messages.
+        model: name of the network, for messages.
+        network: whose tensors are replaced, all of them.
+        held: name -> tensor, by the network's names.
+
+    Raises:
+        CheckpointError: tensors are missing or unexpected, which are named, or of another shape or type, or not finite.
+    """
+    expected = network.state_dict()
+    counters = {name: value for name, value in expected.items() if name.endswith(_COUNTERS)}
+    complete = {**counters, **held}
+    _check(path, model, expected, complete)
+    network.load_state_dict({name: value.to(expected[name].dtype) for name, value in complete.items()})
+
+
+def _check(path: Path, model: str, expected: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> None:
+    missing, extra = sorted(set(expected) - set(held)), sorted(set(held) - set(expected))
+    if missing or extra:
+        parts = [
+            f"{len(names)} of its tensors {words} ({_some(names)})"
+            for names, words in ((missing, "are missing"), (extra, "belong to no part of it"))
+            if names
+        ]
+        raise CheckpointError(
+            f"{path} does not fit {model} of {len(expected)} tensors: {', and '.join(parts)}"
+        )
+    for name, value in expected.items():
+        if tuple(held[name].shape) != tuple(value.shape):
+            raise CheckpointError(
+                f"{path}: {name!r} has shape {tuple(held[name].shape)}, {model} needs {tuple(value.shape)}"
+            )
+        if held[name].is_floating_point() != value.is_floating_point():
+            raise CheckpointError(f"{path}: {name!r} holds {held[name].dtype}, {model} needs {value.dtype}")
+        if not torch.isfinite(held[name]).all():
+            raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -1,0 +1,104 @@
+"""motion.pretrained=PATH: weights of a file, read strictly; the content decides a training, not the path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.models import adapt_input_conv
+
+from moclip_lite.errors import CheckpointError, ConfigError
+from moclip_lite.experiment.config import load_experiment, with_absolute_paths
+from moclip_lite.motion.network import build_motion_net, create_motion_net, list_motion_nets
+from moclip_lite.motion.settings import MotionSettings
+
+from support.cli import FOLDER_YAML, MOTION_ONLY, assert_ok, assert_refused, class_folders, moclip, sets
+
+
+def state_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone().contiguous() for name, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", list_motion_nets())
+def test_a_motion_network_gives_all_but_its_classifier(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    known = create_motion_net(name, 7, width=8)
+    path = tmp_path / "motion.safetensors"
+    save_file(state_of(known), path)
+    torch.manual_seed(2)
+    network = create_motion_net(name, 3, width=8, pretrained=path)
+    for key, value in network.state_dict().items():
+        if key.startswith("classifier."):
+            assert value.shape[0] == 3
+        else:
+            assert torch.equal(value, known.state_dict()[key])
+    del (state := state_of(known))[next(key for key in known.state_dict() if key.endswith("weight"))]
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match="are missing"):
+        create_motion_net(name, 3, width=8, pretrained=path)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_an_image_network_gives_what_timm_downloads(prefix: str, tmp_path: Path) -> None:
+    images = timm.create_model("efficientnet_b0")
+    path = tmp_path / "efficientnet_b0.pth"
+    torch.save({"state_dict": {f"{prefix}{key}": value for key, value in images.state_dict().items()}}, path)
+    network = create_motion_net("efficientnet_b0", 3, pretrained=path)
+    given = images.state_dict()
+    for key, value in network.encoder.net.state_dict().items():
+        expected = adapt_input_conv(2, given[key].clone()) if key == "conv_stem.weight" else given[key]
+        assert torch.equal(value, expected)
+
+
+@pytest.mark.parametrize("content", ["text", "other network", "port", "absent"])
+def test_files_that_do_not_fit_are_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    if content == "text":
+        path.write_text("x")
+    elif content == "other network":
+        torch.save(timm.create_model("test_resnet").state_dict(), path)
+    elif content == "port":
+        torch.save({"_blocks.0._depthwise_conv.weight": torch.zeros(2)}, path)
+    for name in ("efficientnet_b0", "motion_small"):
+        with pytest.raises(CheckpointError, match=r"w\.pth"):
+            create_motion_net(name, 3, pretrained=path)
+
+
+@pytest.mark.parametrize(("word", "value"), [("true", True), ("false", False), ("w.pth", Path("w.pth"))])
+def test_the_setting_is_a_switch_or_a_path(word: str, value: bool | Path, tmp_path: Path) -> None:
+    experiment = load_experiment(None, [f"motion.pretrained={word}"])
+    assert experiment.motion.pretrained == value
+    saved = with_absolute_paths(experiment)
+    (tmp_path / "e.yaml").write_text(saved.to_yaml())
+    again = load_experiment(tmp_path / "e.yaml").motion.pretrained
+    assert again == (value.absolute() if isinstance(value, Path) else value)
+    with pytest.raises(ConfigError, match=r"has no pretrained weights"):
+        build_motion_net(MotionSettings(pretrained=True), 3)
+
+
+def test_the_content_decides(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_text("a")
+    before = MotionSettings(pretrained=path).deciding()
+    path.rename(tmp_path / "v.pth")
+    assert MotionSettings(pretrained=tmp_path / "v.pth").deciding() == before
+    path.write_text("b")
+    assert MotionSettings(pretrained=path).deciding() != before
+
+
+def test_a_run_starts_from_another_but_not_from_one_that_saw_its_clips(tmp_path: Path) -> None:
+    """The network of one data set starts that of another; test clips that trained it are refused."""
+    first, second = class_folders(tmp_path / "a", frames=6), class_folders(tmp_path / "b", frames=8)
+    quick = [*MOTION_ONLY, "run.streams=[motion]", f"cache.dir={tmp_path / 'cache'}", "train_motion.epochs=1"]
+    assert_ok(
+        moclip("run", FOLDER_YAML, *sets([*quick, f"data.root={first}", f"run.dir={tmp_path / 'one'}"]))
+    )
+    weights = f"motion.pretrained={tmp_path / 'one' / 'motion.safetensors'}"
+    more = [*quick, weights, f"run.dir={tmp_path / 'two'}"]
+    assert_ok(moclip("run", FOLDER_YAML, *sets([*more, f"data.root={second}"])))
+    assert_ok(moclip("predict", next(second.rglob("*.mp4")), "--model", tmp_path / "two"))
+    other = [*more, f"data.root={first}", "run.seed=5", "data.test_fraction=0.5"]
+    assert_refused(moclip("run", FOLDER_YAML, *sets(other)), "were used in training the weights")
