@@ -27,7 +27,7 @@ def info(cache: Cache = None, json: Json = False) -> None:
     store = FeatureCache(cache)
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for entry in store.entries():
+    for entry in [*store.entries(), *store.encoder_files()]:
         counts[entry.stage] += 1
         sizes[entry.stage] += entry.size
     if json:

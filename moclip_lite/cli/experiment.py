@@ -27,7 +27,7 @@ from .options import (
     session_of,
 )
 from .predict import end_batch, files_of, ranking_as_list, refusal
-from .timeline import evaluate_segments
+from .timeline import SegmentOutputs, evaluate_segments, label_segments
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
@@ -261,18 +261,43 @@ def zero_shot(
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
     json: Json = False,
     quiet: Quiet = False,
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
+    ] = False,
+    window: Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="--segments: probability of a sure label, 0 to 1; else 0.4.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
+    ] = None,
+    strip: Annotated[
+        Path | None, typer.Option(help="--segments: draw labels and pictures (.png or .html).")
+    ] = None,
 ) -> None:
     """Classify by class names alone: compare frames with sentences, without training.
 
     Example: moclip zero-shot clip.mp4 --labels "a person diving, a person cooking"
+
+    Example: moclip zero-shot long.mp4 --labels "diving, cooking" --model mobileviclip-small --segments
     """
+    times = {"window": window, "threshold": threshold}
+    for name, value in {**times, "csv": csv, "strip": strip}.items():
+        if value is not None and not segments:
+            raise typer.BadParameter(f"--{name} is for long videos; add --segments")
     named = {"clip.prompts": prompts, "clip.model": model}
     named |= _named(pretrained=pretrained, weights_of=weights_of, cache=cache)
     names = _labels(labels, label, labels_file)
     if names:
         session = session_of(experiment_of(None, sets, named), quiet)
+        if segments:
+            outputs = SegmentOutputs(csv=csv, strip=strip)
+            _zero_shot_segments(session, sources, names, times, outputs, json)
+            return
         _zero_shot_files(session, sources, names, top_k, json)
         return
+    if segments:
+        raise typer.BadParameter("--segments needs --labels, such as --labels 'diving, cooking'")
     if len(sources) != 1:
         raise typer.BadParameter("several files need --labels; without it one data set is expected")
     features: dict[str, Any] = {}
@@ -284,6 +309,22 @@ def zero_shot(
     forced = ("run.streams=[zero_shot]",)
     session = session_of(experiment_of(source, sets, {**features, **named}, forced), quiet)
     _zero_shot_dataset(session, json)
+
+
+def _zero_shot_segments(
+    session: Session,
+    files: list[Path],
+    names: list[str],
+    times: dict[str, float | None],
+    outputs: SegmentOutputs,
+    json: bool,
+) -> None:
+    from ..timeline.zero_shot import ZeroShotModel
+
+    paths, refused = files_of(files)
+    outputs.check(paths)
+    model = ZeroShotModel(session, names)
+    end_batch([*refused, *label_segments(model, paths, times, outputs, session.reporter, json)])
 
 
 def _zero_shot_dataset(session: Session, json: bool) -> None:

@@ -149,7 +149,13 @@ def predict(
 
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
-    outputs.check(paths)
+    if segments:
+        from ..timeline.video import TimelineOptions
+
+        outputs.check(paths)
+        TimelineOptions(
+            window=window, stride=stride, threshold=threshold
+        )  # refused before the model is loaded
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:

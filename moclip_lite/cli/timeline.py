@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 from ..storage.files import write_text
 from ..storage.names import printable
-from .console import ConsoleReporter, err, print_json, print_table
+from .console import err, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..predict.classifier import Classifier
+    from ..progress import Reporter
     from ..timeline.evaluate import SegmentScores
     from ..timeline.timeline import Timeline
     from .predict import Refusal
 
 __all__ = ["SegmentOutputs", "evaluate_segments", "label_segments", "print_timeline"]
+
+
+class _Labeller(Protocol):
+    """A classifier or a model of free-text labels."""
+
+    def timeline(
+        self,
+        path: Path,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        threshold: float | None = None,
+        progress: Callable[[str, int, int], None] = ...,
+    ) -> Timeline:
+        """Label the parts of a video."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +127,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def label_segments(
-    classifier: Classifier,
+    classifier: _Labeller,
     videos: Sequence[Path],
     options: Mapping[str, float | None],
     outputs: SegmentOutputs,
-    reporter: ConsoleReporter,
+    reporter: Reporter,
     json: bool,
 ) -> list[Refusal]:
     """Label the parts of videos and print or write them; a video that can't be read does not stop the others.
@@ -171,10 +186,10 @@ def print_timeline(timeline: Timeline) -> None:
 
 
 def _timelines(
-    classifier: Classifier,
+    classifier: _Labeller,
     videos: Sequence[Path],
     options: Mapping[str, float | None],
-    reporter: ConsoleReporter,
+    reporter: Reporter,
     refused: list[Refusal],
 ) -> Iterator[tuple[Path, Timeline]]:
     """Timelines of videos, one after the other; those that can't be read are added to `refused`."""
@@ -195,11 +210,9 @@ def _timelines(
             raise
         except Exception as error:
             refused.append(refusal(path, error))
+            reporter.progress(stage, 1, 1)  # ends its bar
         else:
-            reporter.close()
             yield path, timeline
-        finally:
-            reporter.close()
 
 
 def evaluate_segments(
@@ -208,7 +221,7 @@ def evaluate_segments(
     videos: Path | None,
     overrides: Sequence[str],
     options: Mapping[str, float | None],
-    reporter: ConsoleReporter,
+    reporter: Reporter,
     json: bool,
 ) -> None:
     """Label the videos of a table of annotated segments, and print how well.
@@ -226,12 +239,17 @@ def evaluate_segments(
         typer.Exit: a video could not be read; exit code 2.
     """
     from ..predict.classifier import Classifier
+    from ..results.run_folder import RunFolder
     from ..timeline.evaluate import evaluate_timelines
     from ..timeline.truth import read_truth
+    from ..timeline.video import TimelineOptions
     from .predict import end_batch
 
+    folder = RunFolder(run)
+    folder.require()
+    truth = read_truth(table, folder.read_labels(), videos)
+    TimelineOptions(window=options["window"], threshold=options["threshold"])  # refused before loading
     classifier = Classifier.load(run, overrides=overrides)
-    truth = read_truth(table, classifier.labels, videos)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]
     if timelines:

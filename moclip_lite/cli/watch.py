@@ -95,13 +95,14 @@ def watch(
     settings = _settings(given | {"transport": transport, "timeout": timeout})
     named_sources(sources)  # refused before the model is loaded
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
-    for warning in classifier.warnings:
-        reporter.warn(warning)
-    watched = Watch.of(sources, classifier, settings)
     with ExitStack() as opened:
         sinks = _sinks(events, command, mqtt, reporter.warn, opened)
-        failures = _run(watched, sinks, reporter)
+        classifier = Classifier.load(
+            model, device=device, overrides=overrides, engine=cast("EngineName", engine)
+        )
+        for warning in classifier.warnings:
+            reporter.warn(warning)
+        failures = _run(Watch.of(sources, classifier, settings), sinks, reporter)
     if failures:
         raise typer.Exit(2)
 

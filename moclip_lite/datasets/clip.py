@@ -72,6 +72,11 @@ class Fold:
         """All clips of the fold: train, validation, test."""
         return self.train + self.val + self.test
 
+    @property
+    def known(self) -> int:
+        """Number of training and validation clips."""
+        return len(self.train) + len(self.val)
+
     def repeated(self, seed: int) -> Fold:
         """The fold as one of a run with several seeds."""
         return replace(self, name=f"{self.name}-seed{seed}", seed=seed)

@@ -62,8 +62,8 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
 
 def _refitted(session: Session, fold: Fold) -> bool:
     """Whether weights of a fold were trained on its validation clips too."""
-    experiment, clips = session.experiment, len(fold.train) + len(fold.val)
-    return experiment.train_motion.refits(clips) or experiment.train_head.refits(clips)
+    experiment = session.experiment
+    return experiment.train_motion.refits(fold.known) or experiment.train_head.refits(fold.known)
 
 
 def _stored(folder: FoldFolder) -> set[Stream]:

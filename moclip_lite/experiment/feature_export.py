@@ -14,7 +14,7 @@ from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from .extraction import Extraction
-from .feature_file import Origin, save_features
+from .feature_file import REFITTED, Origin, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
 from .session import Session
@@ -63,13 +63,16 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     tokens = {f.fold.name: _tokens(f, run) for f in features} if motion else {}
     networks = {f.fold.name: str(f.network_digest) for f in features} if motion else {}
     encoder = session.encoder_identity if appearance else {}
+    refitted = motion and any(session.experiment.train_motion.refits(f.known) for f in folds)
+    if refitted:
+        session.reporter.warn(REFITTED)
     save_features(
         path,
         VideoDataset(path, tuple(clips), session.labels),
         tokens[folds[0].name] if motion and len(folds) == 1 else tokens or None,
         features[0].appearance(clips) if appearance else None,
         session.class_vectors if appearance and session.has_text else None,
-        Origin(tuple(folds), _division(session), networks, encoder, str(folder.resolve())),
+        Origin(tuple(folds), _division(session), networks, encoder, str(folder.resolve()), refitted),
     )
     return len(clips)
 

@@ -20,9 +20,16 @@ from ..errors import CheckpointError, DataError
 from ..storage.digest import digest_file
 from ..storage.files import read_tensors, write_tensors
 
-__all__ = ["FeatureFile", "Origin", "load_features", "save_features"]
+__all__ = ["REFITTED", "FeatureFile", "Origin", "load_features", "save_features"]
 
 Floats = npt.NDArray[np.float32]
+REFITTED: Final = (
+    "the motion network of these features was trained on the validation clips too (train_motion.refit): heads that are "
+    "trained on the file choose their settings on clips that it has seen, and trust motion too much; features for the "
+    "training of heads are those of a run with train_motion.refit=false"
+)
+"""Said where a file of such features is written and used."""
+
 _PARTS: Final = ("train", "val", "test")
 _MAX_FLOAT16: Final = 65504.0
 
@@ -37,6 +44,7 @@ class Origin:
         networks: fold name -> digest of its motion network; empty where the features are of appearance alone.
         encoder: model, pretrained and digest of the CLIP weights; empty where they are of motion alone.
         folder: the run folder.
+        refitted: whether the networks were trained on the validation clips too.
     """
 
     folds: tuple[Fold, ...]
@@ -44,6 +52,7 @@ class Origin:
     networks: Mapping[str, str] = field(default_factory=dict)
     encoder: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""
+    refitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,8 @@ def _description(dataset: VideoDataset, origin: Origin | None) -> dict[str, Any]
         ]
         settings = {name: dict(getattr(origin, name)) for name in ("division", "networks", "encoder")}
         description["origin"] = {"folds": folds, **settings, "folder": origin.folder}
+        if origin.refitted:
+            description["origin"]["refitted"] = True
     return description
 
 
@@ -233,7 +244,8 @@ def _origin(description: Mapping[str, Any], dataset: VideoDataset) -> Origin | N
     if not folds or len(set(names)) < len(names):
         raise ValueError("its folds contradict each other")
     networks, encoder = ({str(k): str(v) for k, v in value[key].items()} for key in ("networks", "encoder"))
-    return Origin(tuple(folds), dict(value["division"]), networks, encoder, str(value["folder"]))
+    refitted = bool(value.get("refitted", False))
+    return Origin(tuple(folds), dict(value["division"]), networks, encoder, str(value["folder"]), refitted)
 
 
 def _check_shapes(

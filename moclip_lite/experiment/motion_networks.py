@@ -64,8 +64,7 @@ class MotionNetworks:
     @property
     def refits(self) -> bool:
         """Whether the network that answers is trained on the validation clips too."""
-        train, val = self._moving("train"), self._moving("val")
-        return bool(val) and self._session.experiment.train_motion.refits(len(train) + len(val))
+        return bool(self._moving("val")) and self._settings.refits(self._features.fold.known)
 
     def answering(self) -> MotionNet:
         """Train the network that answers."""

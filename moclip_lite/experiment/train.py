@@ -15,8 +15,9 @@ from ..streams import Stream
 from .calibrate import calibrate
 from .cascade import calibrate_cascade
 from .directions import keep_directions
-from .feature_file import FeatureFile
+from .feature_file import REFITTED, FeatureFile
 from .features import FoldFeatures
+from .fit_notes import fit_notes
 from .fold import FoldPass
 from .session import Session
 from .training import TrainedModels
@@ -81,6 +82,7 @@ def _write_cascade(features: FoldFeatures, models: TrainedModels, folder: FoldFo
     cascade = calibrate_cascade(features, first)
     if cascade is not None and share().leads:
         cascade.write(folder.cascade)
+        features.session.reporter.say(cascade.words)
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
@@ -141,6 +143,9 @@ def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) ->
         if not there and requested & {stream, Stream.FUSION}:
             result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
             session.reporter.warn(result.notes[-1])
+    if file.has_motion and file.origin is not None and file.origin.refitted:
+        result.notes.append(REFITTED)
+        session.reporter.warn(REFITTED)
     streams = set(requested)
     if not file.has_motion:
         streams -= {Stream.FUSION}
@@ -188,7 +193,9 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         folds=tuple(fold.name for fold in session.folds),
         clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
         appearance_weights=weights,
-        notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
+        notes=tuple(
+            sorted(extraction.notes.union(*(result.notes for result in results), fit_notes(results)))
+        ),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
     )

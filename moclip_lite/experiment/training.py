@@ -50,6 +50,8 @@ class TrainedModels:
     def motion_network(self) -> MotionNet:
         """Train the motion network, after its encoder on masked motion if the settings say so."""
         self._networks = MotionNetworks(self.features, self.folder, self._trainer)
+        if self._networks.refits:
+            self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
 
     def without_validation(self) -> LeftOut | None:
@@ -88,8 +90,13 @@ class TrainedModels:
         made_from = (digest, sources, size, settings.model_dump(mode="json"), seed)
         stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
         feed = HeadFeed(head, first.train, first.held_out, settings.batch, seed, share(), splits[1:])
-        refit = every if settings.refits(len(every.labels)) else None
+        refit = every if settings.refits(features.fold.known) else None
         result = self._trainer.train_head(stage, head, feed, settings, refit)
+        if refit is not None:
+            self.result.refitted.add(stream)
+        if head.closed_form:
+            held_out = sum(len(split.held_out.labels) for split in splits)
+            self.result.training[stream]["held_out"] = held_out
         if result.val_scores:
             self._val_scores[stream] = np.array(result.val_scores, np.float32)
         return head.to(self.session.device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .base import Head, HeadSize, Standardize, as_tokens
 from .late_average import pool_weights
 from .linear import STRENGTHS, Array, fit_logistic, put_coefficients, require_classes
+from .tables import pool_tokens
 
 if TYPE_CHECKING:
     from .tables import FeatureTable, Split
@@ -22,14 +23,16 @@ __all__ = ["LinearAppearance", "LinearMotion", "LinearOneFrame", "LinearPool"]
 class LinearPool(Head):
     """Scores w_m log p_motion + w_a log p_appearance of two logistic regressions: a logarithmic opinion pool.
 
-    Few clips determine little: a linear classifier on each stream with the L2 penalty that is best on held-out
-    clips, and one weight per stream, whose sum is the pool's inverse temperature (see
-    :func:`~moclip_lite.fusion.late_average.pool_weights`). All is chosen on clips that neither the motion network
-    nor the classifiers were trained on, so that a stream counts as much as it is right there: one that knows
-    nothing gets no weight, and the fusion falls back to the other.
+    Few clips determine little: a linear classifier on each stream with the L2 penalty of least cross-entropy, and one
+    weight per stream, whose sum is the inverse temperature of the pool (Guo et al. 2017; see
+    :func:`~moclip_lite.fusion.late_average.pool_weights`). All is chosen on clips that neither the motion network nor
+    the classifiers were trained on, so that a stream counts as much as it is right there: the classifier of one that
+    knows nothing gets a strong penalty and answers nearly alike for all classes, and the fusion falls back to the
+    other.
 
-    Tokens are described by their mean and standard deviation over the clip: a short action shows in few of the
-    frames, and the mean hides it.
+    The motion network was trained for the mean of its tokens, and that is what is used of them. Frames are described
+    by the mean and the standard deviation of their features: a short action shows in few of the frames, and the
+    mean hides it.
 
     There is no hidden layer, and the optimum depends on no seed: ``fusion.hidden``, ``fusion.dropout`` and the
     schedule in ``train_head`` are without effect.
@@ -45,20 +48,18 @@ class LinearPool(Head):
     def __init__(self, size: HeadSize) -> None:
         super().__init__(size)
         self._classes = size.classes
-        self.spread_norms = nn.ModuleDict()
+        self.spread_norm = Standardize(size.appearance)
         self.classifiers = nn.ModuleDict()
         for stream in self.streams:
-            length = size.motion if stream == "motion" else size.appearance
-            self.spread_norms[stream] = Standardize(length)
-            self.classifiers[stream] = nn.Linear(2 * length, size.classes)
+            length = size.motion if stream == "motion" else 2 * size.appearance
+            self.classifiers[stream] = nn.Linear(length, size.classes)
         count = len(self.streams)
         self.register_buffer("weights", torch.full((count,), 1 / count))
         self.register_buffer("strengths", torch.full((count,), STRENGTHS[0], dtype=torch.float64))
 
     def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
         super().fit_statistics(motion, appearance)
-        for stream in self.streams:
-            self._spread_norm(stream).fit(_spread(self.tokens_of(stream, motion, appearance)))
+        self.spread_norm.fit(_spread(self.frames(appearance)))
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         return self.stream_scores(motion, appearance) @ self.weights
@@ -70,15 +71,21 @@ class LinearPool(Head):
         ]
         return torch.stack(logits, dim=-1).log_softmax(dim=1)
 
-    def tokens_of(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
-        """What the classifier of a stream looks at, [B, N, D]."""
-        return as_tokens(motion if stream == "motion" else appearance)
+    def frames(self, appearance: Tensor) -> Tensor:
+        """The frames that are looked at, [B, N, Da]."""
+        return as_tokens(appearance)
 
     def described(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
-        """Standardised mean and standard deviation of a stream's tokens, [B, 2 D]."""
-        tokens = self.tokens_of(stream, motion, appearance)
-        norm = self.motion_norm if stream == "motion" else self.appearance_norm
-        return torch.cat([norm(tokens.mean(dim=1)), self._spread_norm(stream)(_spread(tokens))], dim=-1)
+        """What the classifier of a stream sees, standardised: [B, Dm] or [B, 2 Da].
+
+        The deviation of a single frame is unknown: it gets the mean of the training clips, which is 0.
+        """
+        if stream == "motion":
+            feature: Tensor = self.motion_norm(pool_tokens(motion))
+            return feature
+        frames = self.frames(appearance)
+        mean, spread = self.appearance_norm(frames.mean(dim=1)), self.spread_norm(_spread(frames))
+        return torch.cat([mean, torch.zeros_like(spread) if frames.shape[1] == 1 else spread], dim=-1)
 
     def solve(self, splits: Sequence[Split]) -> None:
         """Choose penalties and weights on the held-out clips of all splits, and fit to the first split.
@@ -108,11 +115,6 @@ class LinearPool(Head):
             layer = self.classifiers[stream]
             assert isinstance(layer, nn.Linear)
             put_coefficients(layer, next(fits))
-
-    def _spread_norm(self, stream: str) -> Standardize:
-        norm = self.spread_norms[stream]
-        assert isinstance(norm, Standardize)
-        return norm
 
     def choices(self) -> dict[str, Any]:
         values = zip(self.streams, self.weights.tolist(), self.strengths.tolist(), strict=True)
@@ -147,9 +149,9 @@ class LinearOneFrame(LinearAppearance):
     """:class:`LinearAppearance` on the middle frame: the control for the use of several frames."""
 
     def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
-        super().fit_statistics(motion, self.tokens_of("appearance", motion, appearance))
+        super().fit_statistics(motion, self.frames(appearance))
 
-    def tokens_of(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
+    def frames(self, appearance: Tensor) -> Tensor:
         frames = as_tokens(appearance)
         middle = frames.shape[1] // 2
         return frames[:, middle : middle + 1]

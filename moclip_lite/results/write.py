@@ -46,6 +46,7 @@ class FoldResult:
         fold: its name.
         tests: what each stream was tested on, and its scores.
         validation: the same of the validation clips, where they were read.
+        refitted: streams whose weights were trained again, on training and validation clips.
         training: stage -> history of its training, in plain values.
         seconds: stage -> wall time.
         costs: of each stream.
@@ -55,6 +56,7 @@ class FoldResult:
     fold: str
     tests: dict[Stream, Tests] = field(default_factory=dict)
     validation: dict[Stream, Tests] = field(default_factory=dict)
+    refitted: set[Stream] = field(default_factory=set)
     training: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     costs: dict[Stream, Cost] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from .refusal import Refusal
@@ -41,11 +41,12 @@ def add_pages(app: FastAPI, token_required: bool) -> None:
         return FileResponse(_STATIC / name, media_type=_TYPES[name], headers=_CACHE)
 
     @app.get("/docs", include_in_schema=False)
-    def docs() -> Response:
-        return HTMLResponse(render_docs(app.openapi(), token_required))
+    def docs(request: Request) -> Response:
+        address = str(request.base_url).rstrip("/")  # its host was checked by the guard
+        return HTMLResponse(render_docs(app.openapi(), address, token_required))
 
 
-def render_docs(openapi: dict[str, Any], token_required: bool) -> str:
+def render_docs(openapi: dict[str, Any], address: str, token_required: bool) -> str:
     """The description of the interface as one page without scripts."""
     from jinja2 import Environment, PackageLoader
 
@@ -61,10 +62,10 @@ def render_docs(openapi: dict[str, Any], token_required: bool) -> str:
     own.pop("ValidationError", None)
     return environment.get_template("docs.html").render(
         api=openapi,
+        address=address,
         operations=_operations(openapi),
         schemas=own,
         token_required=token_required,
-        dumps=json.dumps,
     )
 
 

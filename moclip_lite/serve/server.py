@@ -18,6 +18,7 @@ __all__ = ["require_packages", "run_server", "with_token"]
 
 _GRACE: Final = 3  # seconds for open connections at the end
 _BACKLOG: Final = 128
+_CONNECTIONS: Final = 256  # open at once; others get 503
 
 
 def require_packages() -> None:
@@ -123,6 +124,7 @@ async def _serve(
             date_header=False,
             proxy_headers=False,
             ws="none",
+            limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE,
         )
         await uvicorn.Server(config).serve(sockets=[listener])

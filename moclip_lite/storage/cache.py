@@ -27,10 +27,13 @@ from ..errors import CacheUnavailable, CheckpointError
 from .digest import digest_bytes
 from .files import cache_access, read_tensors, write_tensors
 
-__all__ = ["Arrays", "Entry", "FeatureCache", "default_cache_dir"]
+__all__ = ["ENCODERS", "Arrays", "Entry", "FeatureCache", "default_cache_dir"]
 
 log = logging.getLogger("moclip.cache")
 _KEY_LENGTH: Final = 32
+
+ENCODERS: Final = "encoder_onnx"
+"""Folder of image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -168,6 +171,15 @@ class FeatureCache:
                     continue
                 yield Entry(path.parts[-3], path.stem, path, stat.st_size, stat.st_mtime)
 
+    def encoder_files(self) -> list[Entry]:
+        """The image encoders as ONNX files; their digests stand in the run folders that use them."""
+        files = [(path, path.stat()) for path in sorted(self.root.glob(f"{ENCODERS}/??/*.onnx"))]
+        return [
+            Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime)
+            for path, stat in files
+            if len(path.stem) == _KEY_LENGTH
+        ]
+
     def verify(self) -> list[tuple[Entry, str]]:
         """Read every entry; return the damaged ones with the reason. None is removed."""
         damaged = []
@@ -197,7 +209,7 @@ class FeatureCache:
                 draft.unlink(missing_ok=True)
             for lock in [path for path in self.root.glob("locks/*.lock") if _old(path)]:
                 _remove_free(lock)
-            for entry in self.entries():
+            for entry in [*self.entries(), *self.encoder_files()]:
                 if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
                     entry.path.unlink(missing_ok=True)
                     count, freed = count + 1, freed + entry.size

@@ -20,6 +20,7 @@ import av
 
 import mv_tools
 
+from .cache import ENCODERS
 from .digest import digest_bytes, digest_file
 
 __all__ = ["NOTES", "STAGES", "StageCode", "cache_key", "cached_stages", "stage_versions"]
@@ -65,8 +66,8 @@ NOTES: Final = "notes"
 
 
 def cached_stages() -> list[str]:
-    """Names of the stages that the cache may hold entries of, notes included."""
-    return [*(name for name, code in STAGES.items() if code.cached), NOTES]
+    """Names of the stages that the cache may hold entries of, notes and encoders included."""
+    return [*(name for name, code in STAGES.items() if code.cached), NOTES, ENCODERS]
 
 
 def cache_key(stage: str, content: str, settings: Mapping[str, Any]) -> str:

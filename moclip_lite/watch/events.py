@@ -13,8 +13,11 @@ from ..timeline.timeline import Segment
 
 __all__ = ["Event", "EventJoiner"]
 
-_MAX_WINDOWS: Final = 64
-"""Windows that wait for the end of a segment: a longer one is given out in parts."""
+_MAX_WINDOWS: Final = 16
+"""Windows that are joined at a time: of a longer segment, the first part is kept as it is."""
+
+_MAX_LENGTH: Final = 60
+"""Windows' lengths after which a segment is given out though it goes on."""
 
 _SAME_TIME: Final = 1e-3  # seconds
 
@@ -79,30 +82,29 @@ class EventJoiner:
         self._labels, self._calibration, self._threshold = labels, calibration, threshold
         self._window, self._stride = window, stride
         self._scores: list[WindowScore] = []
-        self._given_until = float("-inf")
+        self._open: Segment | None = None  # final up to its end, and may go on
+        self._final_until = float("-inf")
 
     def add(self, score: WindowScore) -> list[Segment]:
         """Add the next window; returns the segments that are now final."""
-        segments = []
+        given: list[Segment] = []
+        if score.end - score.start <= 2 * _SAME_TIME:  # of a single picture
+            return given
         if self._scores and score.start < self._scores[-1].start - _SAME_TIME:
-            segments += self.finish()
+            given += self.finish()
         self._scores.append(score)
-        final_until = score.start + self._stride
-        segments += self._final(final_until + _SAME_TIME)
-        if len(self._scores) >= _MAX_WINDOWS:
-            segments += self._final(float("inf"))
-            self._forget(score.start)
-        return segments
+        until = score.start + self._stride  # windows to come reach no further back
+        return given + self._join(until)
 
     def finish(self) -> list[Segment]:
         """End the stream; returns the segments that are left."""
-        segments = self._final(float("inf"))
+        given = self._join(float("inf"))
+        given += self._close()
         self._scores.clear()
-        return segments
+        return given
 
-    def _final(self, until: float) -> list[Segment]:
-        """Segments that end by a time and were not given out."""
-        given = []
+    def _join(self, until: float) -> list[Segment]:
+        """Join the windows; returns the segments that are final by a time."""
         joined = join_windows(
             self._scores,
             self._labels,
@@ -110,18 +112,60 @@ class EventJoiner:
             threshold=self._threshold,
             shortest=self._window / 2,
         )
+        given: list[Segment] = []
+        waiting: Segment | None = None
         for segment in joined:
-            start = max(segment.start, self._given_until)
-            if segment.end > until or segment.end <= start + _SAME_TIME:
+            start = max(segment.start, self._final_until)
+            if segment.end <= start + _SAME_TIME:
                 continue
-            is_rest = start > segment.start and segment.end - start < self._window / 2 - _SAME_TIME
-            self._given_until = segment.end
-            if not is_rest:
-                given.append(replace(segment, start=start))
-        # Windows before the last open segment decide nothing any more.
-        waiting = [segment.start for segment in joined if segment.end > until]
-        self._forget(min([*waiting, until - self._window]))
+            rest = replace(segment, start=start)
+            if segment.end <= until + _SAME_TIME:
+                given += self._extend(rest)
+            elif len(self._scores) >= _MAX_WINDOWS and until > start:
+                given += self._extend(replace(rest, end=until))
+            else:
+                waiting = rest
+                break
+        first = until if waiting is None else waiting.start
+        if len(self._scores) >= _MAX_WINDOWS:
+            first = until
+        if self._open is not None and not self._goes_on(waiting, until):
+            given += self._close()
+        self._scores = [score for score in self._scores if score.end > min(first, until)]
         return given
 
-    def _forget(self, before: float) -> None:
-        self._scores = [score for score in self._scores if score.end > before]
+    def _goes_on(self, waiting: Segment | None, until: float) -> bool:
+        """Whether the kept part may be continued by what is not final yet."""
+        part = self._open
+        assert part is not None
+        if until <= part.end + _SAME_TIME:
+            return part.end - part.start < _MAX_LENGTH * self._window
+        if waiting is None or waiting.label != part.label:
+            return False
+        return waiting.start <= part.end + _SAME_TIME
+
+    def _extend(self, segment: Segment) -> list[Segment]:
+        """Add a final part: to the one before, if it continues that."""
+        self._final_until = segment.end
+        part = self._open
+        if part is None or part.label != segment.label or segment.start > part.end + _SAME_TIME:
+            given = self._close()
+            self._open = segment
+            return given
+        lengths = part.end - part.start, segment.end - segment.start
+        total = sum(lengths)
+
+        def mean(a: float, b: float) -> float:
+            return (a * lengths[0] + b * lengths[1]) / total
+
+        scores = {name: mean(part.scores.get(name, 0.0), row) for name, row in segment.scores.items()}
+        score = mean(part.score, segment.score)
+        self._open = replace(part, end=segment.end, score=score, scores=scores)
+        return []
+
+    def _close(self) -> list[Segment]:
+        """Give out the kept part, unless it is the short rest of another."""
+        part, self._open = self._open, None
+        if part is None or part.end - part.start < self._window / 2 - _SAME_TIME:
+            return []
+        return [part]

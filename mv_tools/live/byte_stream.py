@@ -34,17 +34,37 @@ class GrowingFile:
         self._file: IO[bytes] = Path(path).open("rb", buffering=0)  # noqa: SIM115  # closed by `close`
         self._timeout = timeout
         self._stop = stop
+        self._ended = False
+
+    @classmethod
+    def open(cls, path: str, timeout: float, stop: Event) -> GrowingFile:
+        """Open a file; one whose index may lie at its end can be moved in."""
+        with Path(path).open("rb") as file:
+            is_mp4 = file.read(8)[4:] == b"ftyp"  # ISO/IEC 14496-12, 4.3
+        return (_IndexedFile if is_mp4 else cls)(path, timeout, stop)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; none at the end."""
         deadline = time.monotonic() + self._timeout
-        while not self._stop.is_set():
+        while not self._ended and not self._stop.is_set():
             data = self._file.read(size)
             if data:
                 return data
             if time.monotonic() > deadline or self._stop.wait(_POLL):
-                break
+                self._ended = True
         return b""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _IndexedFile(GrowingFile):
+    """A file that is complete: it can be moved in."""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; none at the end."""
+        return b"" if self._stop.is_set() else self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move in what is there: the index of an MP4 file may lie at its end."""
@@ -53,10 +73,6 @@ class GrowingFile:
     def tell(self) -> int:
         """The position."""
         return self._file.tell()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 class StandardInput:

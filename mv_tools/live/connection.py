@@ -22,6 +22,8 @@ from .byte_stream import GrowingFile, StandardInput
 
 __all__ = ["Connection", "LivePacket", "open_connection"]
 
+_HTTP: Final = ("http", "https")
+
 _REASONS: Final = {
     errno.ECONNREFUSED: "nothing listens there",
     errno.ETIMEDOUT: "it does not answer",
@@ -78,7 +80,9 @@ class Connection:
                         bytes(packet), seconds, bool(packet.is_keyframe), bool(packet.is_corrupt)
                     )
         except av.error.FFmpegError as error:
-            raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
+            # libavformat reports the end of an HTTP stream of unknown length as an input/output error.
+            if not (error.errno == errno.EIO and self._address.scheme in _HTTP):
+                raise SourceUnavailable(f"{self._address.name}: {_broken(error)}") from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -104,7 +108,7 @@ def open_connection(address: Address, *, transport: Transport, timeout: float, s
     """
     file: Any = None
     if address.kind == "file":
-        file = GrowingFile(address.target, timeout, stop)
+        file = GrowingFile.open(address.target, timeout, stop)
     elif address.kind == "stdin":
         file = StandardInput(timeout, stop)
     try:
@@ -160,6 +164,8 @@ def _refused(address: Address, error: Any) -> MotionError:
         return SourceUnavailable(f"{address.name}: it does not answer or sends no data")
     if error.errno == errno.EIO and not _resolves(address.host):
         return SourceUnavailable(f"{address.name}: no such host")
+    if error.errno == errno.EIO and address.scheme in _HTTP:
+        return SourceUnavailable(f"{address.name}: it sends no video stream of a known kind, or none at all")
     reason = _REASONS.get(error.errno or 0) or str(error.strerror or "it can't be opened").lower()
     return SourceUnavailable(f"{address.name}: {reason}")
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.storage.files import write_json, write_text
 
 from support.cli import assert_ok, assert_refused, moclip
 from support.clips import H264, encode
@@ -27,7 +28,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--model` is a classifier of random weights: nothing is trained here."""
+    """Any run folder is a classifier of random weights: nothing is trained here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    write_text(tmp_path / "x" / "config.yaml", "{}")
+    write_json(tmp_path / "x" / "labels.json", list(LABELS))
     monkeypatch.setattr(Classifier, "load", lambda run, **options: untrained(tmp_path))
 
 
@@ -239,3 +244,17 @@ def test_codecs_without_vectors_are_re_encoded(tmp_path: Path) -> None:
     timeline = untrained(tmp_path).timeline(path, window=0.8, threshold=0.0)
     assert set(timeline.streams) == {"motion", "appearance", "fusion"}
     assert any("re-encoded to H.264" in note for note in timeline.notes)
+
+
+# Free-text labels
+
+
+def test_free_text_labels_over_time(video: Path, tmp_path: Path) -> None:
+    words = ("--labels", "water, bricks", "--model", "ViT-S-32", "--pretrained", "none")
+    options = ("--segments", "--window", "1", "--threshold", "0")
+    done = moclip("zero-shot", video, *words, *options, "--csv", tmp_path / "a.csv", "--json")
+    (timeline,) = assert_ok(done).json
+    assert len(timeline["windows"]) == 5
+    assert {row["label"] for row in _rows(tmp_path / "a.csv")} <= {"water", "bricks"}
+    assert_refused(moclip("zero-shot", video, *words, "--csv", "a.csv"), "--csv is for long videos")
+    assert_refused(moclip("zero-shot", video, "--segments"), "--segments needs --labels")

@@ -53,8 +53,8 @@ def test_advice_on_preparing(clip: Path, clip_b: Path, tmp_path: Path) -> None:
 def test_predictions_tell_of_files_encoded_differently(clip: Path, clip_b: Path) -> None:
     spec = MotionSpec(segments=2, frames=2, grid=(4, 4))
     recipes = trained_recipes(DataSettings(root=Path("x"), recipe="gop12"))
-    assert "encoded differently" in read_file(clip_b, spec, None, recipes).notes[-1]
-    assert not any("differently" in note for note in read_file(clip, spec, None, recipes).notes)
+    assert "encoded differently" in read_file(clip_b, spec, None, recipes=recipes).notes[-1]
+    assert not any("differently" in note for note in read_file(clip, spec, None, recipes=recipes).notes)
     assert encoder_note(MotionDecoder(clip_b), []) is None
 
 

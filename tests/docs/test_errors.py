@@ -14,6 +14,7 @@ import torch
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.files import write_json
 from moclip_lite.training.checkpoint import save_weights
 
 from support.annotations import long_video
@@ -115,6 +116,21 @@ def taken_port() -> int:
     return int(_LISTENERS[-1].getsockname()[1])
 
 
+def labelled(path: Path) -> Path:
+    """A run folder as far as its labels: tables are checked before weights are read."""
+    run = folder(path / "run")
+    written(run / "config.yaml", "{}")
+    write_json(run / "labels.json", ["left", "right"])
+    return run
+
+
+def annotations(path: Path, *rows: str) -> Path:
+    name = video(path).name
+    return written(
+        path / "truth.csv", "\n".join(["video,label,start,end", *(name + row for row in rows)]) + "\n"
+    )
+
+
 def unfinished(path: Path) -> Path:
     run = made_run(path / "run", ["a", "b"]).folder
     (run / "metrics.json").unlink()
@@ -188,6 +204,25 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
+    "are not opened": lambda p: ("watch", "ftp://host/a.ts", "--model", p),
+    "names no host": lambda p: ("watch", "rtsp:///a", "--model", p),
+    "two cameras are named": lambda p: ("watch", "a=x.ts", "a=y.ts", "--model", p),
+    "can be watched once only": lambda p: ("watch", "-", "-", "--model", p),
+    "an unknown field in braces": lambda p: ("watch", "x.ts", "--model", p, "--exec", "echo {nothing}"),
+    "the MQTT broker": lambda p: ("watch", "x.ts", "--model", p, "--mqtt", "mqtt://127.0.0.1:1/x"),
+    "is for long videos": lambda p: ("predict", video(p), "--model", p, "--window", "2"),
+    "would overwrite": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--vtt", p / "clip.mp4",
+    ),
+    "window must be": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--window", "-1",
+    ),
+    "the model does not know": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",up,1,2"),
+    ),
+    "segment overlaps": lambda p: (
+        "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",right,0.5,2"),
+    ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
     "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
     "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),

@@ -157,8 +157,18 @@ def _assert_same_times(path: Path, folder: Path) -> None:
     copied: Any = copy.pictures.times
     if times is not None:
         assert np.allclose(copied - player_start(Source.of(target)), times + offset, atol=0.002)
+        assert copy.metadata.duration_seconds == pytest.approx(
+            times[-1] - times[0] + times[-1] - times[-2], abs=0.05
+        )
 
 
 def test_high_bit_depth_needs_a_preview(shared: Path, tmp_path: Path) -> None:
     path = shared / "videos" / "faults" / "x264_148_yuv444p_8x8dct.mp4"
     assert not plays_in_browsers(Source.of(path))
+
+
+@pytest.mark.parametrize(
+    "name", ["cat_two.ts", "joined_discontinuity.ts", "x265_bframes.avi", "cg_bframes.asf"]
+)
+def test_previews_of_odd_times(name: str, shared: Path, tmp_path: Path) -> None:
+    _assert_same_times(shared / "videos" / "faults" / name, tmp_path)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from moclip_lite.errors import CacheUnavailable, MoclipError
 from moclip_lite.motion.settings import MotionSpec
-from moclip_lite.storage.cache import FeatureCache, default_cache_dir
-from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
+from moclip_lite.storage.cache import ENCODERS, FeatureCache, default_cache_dir
+from moclip_lite.storage.cache_keys import STAGES, cache_key, cached_stages, stage_versions
 
 KEY = "ab" * 16
 ARRAYS = {"features": np.arange(12, dtype=np.float32).reshape(3, 4), "empty": np.array([0], np.uint8)}
@@ -195,3 +195,20 @@ def test_without_a_home_the_user_chooses_a_folder(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("pwd.getpwuid", no_user)
     with pytest.raises(CacheUnavailable, match="choose a folder with --cache"):
         default_cache_dir()
+
+
+def test_encoders_are_counted_and_pruned(tmp_path: Path) -> None:
+    """ONNX files of image encoders lie in the cache beside its entries."""
+    cache = FeatureCache(tmp_path)
+    path = tmp_path / ENCODERS / "ab" / f"{'ab' * 16}.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"12345")
+    (path.parent / "other.onnx").touch()  # not ours
+    assert [(entry.stage, entry.path, entry.size) for entry in cache.encoder_files()] == [(ENCODERS, path, 5)]
+    assert list(cache.entries()) == []
+    assert cache.verify() == []
+    assert ENCODERS in cached_stages()
+    assert cache.prune("motion") == (0, 0)
+    assert cache.prune(older_than_days=1) == (0, 0)
+    assert cache.prune(ENCODERS) == (1, 5)
+    assert not path.exists()

@@ -40,5 +40,6 @@ for argument in arguments:
         )
     server.get_mount_points().add_factory(path, factory)
 server.attach(None)
-print("ready", flush=True)  # noqa: T201
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 GLib.MainLoop().run()

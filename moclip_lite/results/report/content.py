@@ -12,6 +12,7 @@ import numpy as np
 from ...datasets import Clip
 from ...datasets.synthetic.clips import accuracy_ceilings
 from ...streams import Stream
+from ..gain import FusionGain, fusion_gain
 from ..paired import Difference, compare_predictions
 from ..read import ClipKey, Prediction, Run
 from .charts import curves_svg
@@ -76,6 +77,7 @@ class Content:
 
     run: Run
     differences: list[tuple[str, Difference]]
+    gain: FusionGain | None
     curves: str | None
     matrices: list[Matrix]
     classes: list[ClassRow]
@@ -124,6 +126,7 @@ def gather(run: Run, clips: Mapping[str, Clip]) -> Content:
     return Content(
         run=run,
         differences=differences,
+        gain=fusion_gain(run),
         curves=curves_svg(run.training),
         matrices=[_matrix(stream, predictions[stream], run.labels) for stream in shown],
         classes=_classes(run, effect),

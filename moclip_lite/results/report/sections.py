@@ -116,7 +116,9 @@ def _differences(content: Content) -> list[Block]:
         return []
     rows = [[words, *difference_cells(d)] for words, d in content.differences]
     method = content.differences[0][1].method
+    gain = [] if content.gain is None else [Paragraph(content.gain.sentence())]
     return [
+        *gain,
         Table([f"{content.run.main.words} against", *DIFFERENCE_HEADER], rows),
         Paragraph(f"Points are percentage points. Intervals: {method}. {VERDICT_RULE}"),
     ]

@@ -1,0 +1,56 @@
+"""How the models of a run were chosen, in sentences for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..results.write import FoldResult
+from ..streams import Stream
+
+__all__ = ["fit_notes"]
+
+
+def fit_notes(results: Sequence[FoldResult]) -> list[str]:
+    """Sentences on second fits and on the weights that a fusion gives its streams.
+
+    Args:
+        results: of the folds.
+    """
+    return [*_refit(results), *_pool([result.training.get(str(Stream.FUSION), {}) for result in results])]
+
+
+def _refit(results: Sequence[FoldResult]) -> list[str]:
+    again = [result for result in results if result.refitted]
+    if not again:
+        return []
+    what = sorted(
+        {"the motion network" if s is Stream.MOTION else "the heads" for r in again for s in r.refitted}
+    )
+    where = "" if len(again) == len(results) else f" in {len(again)} of {len(results)} folds"
+    return [
+        f"{' and '.join(reversed(what))} were trained again on training and validation clips together{where}, once "
+        "validation had chosen their settings (refit); validation figures are those of the first training"
+    ]
+
+
+def _pool(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
+    pools = [training["pool"] for training in trainings if "pool" in training]
+    if not pools:
+        return []
+    parts = [
+        f"{stream} {_range([pool[stream]['weight'] for pool in pools])}"
+        f" (C {_range([pool[stream]['C'] for pool in pools])})"
+        for stream in pools[0]
+    ]
+    folds = "" if len(pools) == 1 else f", over {len(pools)} folds"
+    clips = _range([training["held_out"] for training in trainings if "held_out" in training])
+    return [
+        f"fusion weighs the log-probabilities of {' and '.join(parts)}{folds}; weights and the classifiers' L2 "
+        f"penalties 1/C are those of least cross-entropy on {clips} clips that were held out"
+    ]
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"

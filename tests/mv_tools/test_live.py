@@ -1,0 +1,266 @@
+"""open_live: growing files, standard input, MPEG-TS over HTTP and UDP, RTSP; reconnection, jumps, refusals."""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import mv_tools
+from mv_tools import (
+    ArgumentError,
+    LivePicture,
+    MalformedStream,
+    MotionDecoder,
+    MotionFrame,
+    SourceUnavailable,
+    UnsupportedStream,
+    open_live,
+)
+from mv_tools.live import reader
+from mv_tools.live.address import Address
+from mv_tools.live.clock import Lag, SourceClock
+
+from support.clips import encode, panning
+from support.live import free_port, http_server, require_gstreamer, rtsp_server
+from support.stream import same_motion
+
+SECRET = "s3cret"
+
+
+@pytest.fixture
+def ts(make_clip: Callable[..., Path]) -> Path:
+    """A second of MPEG-TS."""
+    return make_clip("a.ts", frames=25, g="8", bf="2")
+
+
+def frames_of(items: list[object]) -> list[MotionFrame]:
+    return [item for item in items if isinstance(item, MotionFrame)]
+
+
+def assert_frames(frames: list[MotionFrame], path: Path) -> None:
+    expected = list(MotionDecoder(path))
+    assert len(frames) == len(expected)
+    assert all(same_motion(a, b) for a, b in zip(frames, expected, strict=True))
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+
+
+def test_a_file_that_is_complete(make_clip: Callable[..., Path]) -> None:
+    """MP4 has its index at the end."""
+    path = make_clip("a.mp4", bf="2")
+    with open_live(str(path), timeout=0.2) as source:
+        assert_frames(frames_of(list(source)), path)
+    assert source.size == (96, 64)
+
+
+def test_a_file_that_grows(ts: Path, tmp_path: Path) -> None:
+    data, growing = ts.read_bytes(), tmp_path / "growing.ts"
+    half = len(data) // 2 // 188 * 188
+    growing.write_bytes(data[:half])
+
+    def grow() -> None:
+        time.sleep(0.2)
+        with growing.open("ab") as file:
+            file.write(data[half:])
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    with open_live(str(growing), timeout=1.0) as source:
+        assert_frames(frames_of(list(source)), ts)
+    writer.join()
+
+
+def test_standard_input(ts: Path) -> None:
+    code = "import mv_tools; print(sum(1 for _ in mv_tools.open_live('-')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=ts.read_bytes(), capture_output=True, check=True
+    )
+    assert int(done.stdout) == 25
+
+
+def test_http_with_pictures(ts: Path) -> None:
+    with http_server(lambda request: [ts.read_bytes()]) as url:
+        items = list(open_live(url, reconnect=False, pictures=True))
+    assert_frames(frames_of(items), ts)
+    pictures = [item for item in items if isinstance(item, LivePicture)]
+    keyframes = [frame for frame in frames_of(items) if frame.is_keyframe]
+    assert [p.seconds for p in pictures] == pytest.approx([f.pts_seconds for f in keyframes])
+    assert {p.rgb.shape for p in pictures} == {(64, 96, 3)}
+    order = [type(item).__name__ for item in items]
+    assert order[0] == "LivePicture"  # before the frames of its time
+
+
+def test_udp(ts: Path) -> None:
+    port, stop = free_port(), threading.Event()
+
+    def send() -> None:
+        data = ts.read_bytes()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stop.is_set():
+                for start in range(0, len(data), 7 * 188):
+                    sender.sendto(data[start : start + 7 * 188], ("127.0.0.1", port))
+                    time.sleep(0.002)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        with open_live(f"udp://127.0.0.1:{port}", timeout=10.0) as source:
+            frames = [frame for frame, _ in zip(source, range(60), strict=False)]
+    finally:
+        stop.set()
+        thread.join()
+    times = [frame.pts_seconds for frame in frames]
+    assert all(a < b for a, b in pairwise(times))  # the sender's time stamps begin anew after each second
+
+
+def test_reconnects(ts: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Each connection breaks somewhere; times and indices go on, and no password is told."""
+    monkeypatch.setattr(reader, "_FIRST_WAIT", 0.02)
+    rng, data = random.Random(0), ts.read_bytes()
+    with http_server(lambda request: [data[: rng.randrange(len(data) // 2, len(data))]]) as url:
+        secret = url.replace("//", f"//user:{SECRET}@") + f"?token={SECRET}"
+        with open_live(secret) as source:
+            frames = [frame for frame, _ in zip(source, range(80), strict=False)]
+    assert source.statistics.connections >= 4
+    indices = [frame.index for frame in frames]
+    assert all(a < b for a, b in pairwise(indices))
+    times = [frame.pts_seconds for frame in frames]
+    assert all(a < b for a, b in pairwise(times))
+    assert "connecting again" in caplog.text
+    assert SECRET not in caplog.text
+    assert SECRET not in source.name
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("rtsp://u:s3cret@no-such-host.invalid/x", "no such host"),
+        ("http://u:s3cret@127.0.0.1:{port}/x?key=s3cret", "nothing listens there"),
+        ("rtsp://u:s3cret@127.0.0.1:{port}/x", "nothing listens there"),
+    ],
+)
+def test_unreachable(url: str, message: str) -> None:
+    with pytest.raises(SourceUnavailable, match=message) as raised:
+        open_live(url.format(port=free_port()), timeout=2.0)
+    assert SECRET not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__  # the context holds the address
+
+
+def test_streams_of_another_kind(tmp_path: Path) -> None:
+    other = encode(tmp_path / "a.ts", panning(), "mpeg4", g="12")
+    with (
+        http_server(lambda request: [other.read_bytes()]) as url,
+        pytest.raises(UnsupportedStream, match="holds: mpeg4"),
+    ):
+        open_live(url)
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n"
+    with (
+        http_server(lambda request: [playlist]) as url,
+        pytest.raises(SourceUnavailable, match="no video stream"),
+    ):
+        open_live(url)
+    with pytest.raises(MalformedStream, match="not a video"):
+        open_live(str(playlist_file(tmp_path, playlist)), timeout=0.1)
+
+
+def playlist_file(folder: Path, text: bytes) -> Path:
+    (folder / "a.m3u8").write_bytes(text)
+    return folder / "a.m3u8"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://host/a.ts", "not opened"),
+        ("concat://a|b", "not opened"),
+        ("rtsp:///x", "names no host"),
+        ("rtsp://host:99999999/x", "damaged"),
+        ("lavfi:testsrc", "moclip watch"),
+    ],
+)
+def test_addresses_that_are_refused(url: str, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        open_live(url)
+
+
+def test_arguments(ts: Path) -> None:
+    for options in ({"transport": "quic"}, {"timeout": 0.0}, {"order": "random"}):
+        with pytest.raises(ArgumentError):
+            open_live(str(ts), **options)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError):
+        open_live("/no/such/file.ts")
+
+
+def test_addresses_are_shown_without_secrets() -> None:
+    address = Address.parse(f"rtsp://user:{SECRET}@[::1]:554/a/b?key={SECRET}#{SECRET}")
+    assert address.name == "rtsp://[::1]:554/a/b"
+    assert (address.kind, address.host) == ("network", "::1")
+    assert Address.parse("-").kind == "stdin"
+    assert Address.parse("C:/a.ts").kind == "file"
+
+
+def test_a_file_never_opens_the_network(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        MotionDecoder("http://127.0.0.1:1/a.ts")
+    assert mv_tools.source.FORMATS.find("hls") < 0
+
+
+def test_the_clock_goes_on() -> None:
+    clock = SourceClock()
+    times = [clock.seconds(100 + i / 25, i / 25)[0] for i in range(50)]
+    assert times[:2] == pytest.approx([0.0, 0.04])
+    back, jump = clock.seconds(3.0, 2.0)  # the camera's clock was set
+    assert (back, jump) == (pytest.approx(2.0), "time stamps jump back by 99.0 s")
+    assert clock.seconds(3.04, 2.04) == (pytest.approx(2.04), "")
+    assert clock.seconds(3.44, 2.44)[1] == "no picture for 0.40 s"
+    assert clock.seconds(3.40, 2.45) == (pytest.approx(2.40), "")  # reordered pictures are no jump
+    clock.reconnect()
+    assert clock.seconds(500.0, 10.0) == (pytest.approx(10.0), "")
+    assert clock.seconds(None, 10.04) == (pytest.approx(10.04), "")
+    live = SourceClock(real_time=True)
+    for i in range(20):
+        live.seconds(i / 25, i / 25)
+    assert live.seconds(5.0, 0.8) == (pytest.approx(0.8), "time stamps jump forward by 4.2 s")
+    assert live.seconds(9.0, 4.8)[0] == pytest.approx(4.8)  # the source was silent
+    forward, jump = clock.seconds(900.0, 11.0)
+    assert (forward, jump) == (pytest.approx(11.0, abs=0.1), "time stamps jump forward by 400.0 s")
+
+
+def test_lag_is_measured_against_the_fastest() -> None:
+    lag = Lag()
+    for i in range(100):
+        lag.add(i / 10, 50 + i / 10)
+    assert lag.of(9.9, 59.9 + 1.5) == pytest.approx(1.5)
+    for i in range(100, 36_000):  # a camera whose clock is slow by 200 parts per million
+        lag.add(i / 10 * (1 - 2e-4), 50 + i / 10)
+    assert lag.of(3599.9 * (1 - 2e-4), 50 + 3599.9) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_rtsp(make_clip: Callable[..., Path], transport: str) -> None:
+    """A camera with a password; a wrong one, and a path that does not exist."""
+    require_gstreamer()
+    path = make_clip("a.mp4", frames=75, g="12", bf="2")
+    with rtsp_server({"/cam": path}, auth=f"user:{SECRET}") as server:
+        with pytest.raises(SourceUnavailable, match="wrong user name or password"):
+            open_live(f"{server}/cam".replace("//", "//user:wrong@"))
+        secret = f"{server}/".replace("//", f"//user:{SECRET}@", 1)
+        with pytest.raises(SourceUnavailable, match="no such stream"):
+            open_live(f"{secret}nothing")
+        with open_live(f"{secret}cam", transport=transport, pictures=True) as source:  # type: ignore[arg-type]
+            items = [item for item, _ in zip(source, range(60), strict=False)]
+    expected = {round((frame.pts_seconds or 0) * 25): frame for frame in MotionDecoder(path)}
+    frames = frames_of(items)
+    assert len(frames) > 40
+    assert all(same_motion(frame, expected[round((frame.pts_seconds or 0) * 25)]) for frame in frames[:40])
+    assert any(isinstance(item, LivePicture) for item in items)

@@ -1,0 +1,89 @@
+"""Live sources on 127.0.0.1: servers of MPEG-TS over HTTP and of RTSP."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+__all__ = ["free_port", "http_server", "require_gstreamer", "require_mosquitto", "rtsp_server"]
+
+_PYTHON = "/usr/bin/python3"  # Debian's, for which gi is packaged
+_CHECK = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def http_server(send: Callable[[int], Sequence[bytes]]) -> Iterator[str]:
+    """Serve what `send` returns for the n-th request, piece by piece, and then close; gives the URL."""
+    requests = iter(range(1_000_000))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for piece in send(next(requests)):
+                self.wfile.write(piece)
+
+        def log_message(self, *arguments: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/stream.ts"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def require_gstreamer() -> None:
+    """Skip the test where GStreamer's RTSP server is not installed."""
+    if not Path(_PYTHON).exists() or subprocess.run([_PYTHON, "-c", _CHECK], capture_output=True).returncode:
+        pytest.skip(
+            "GStreamer's RTSP server is not installed: "
+            "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+        )
+
+
+@contextmanager
+def rtsp_server(files: dict[str, Path], auth: str | None = None) -> Iterator[str]:
+    """Serve MP4 files, paced, at paths; gives rtsp://127.0.0.1:PORT."""
+    port = free_port()
+    script = Path(__file__).with_name("rtsp_server.py")
+    options = [] if auth is None else [f"--auth={auth}"]
+    paths = [f"{path}={file}" for path, file in files.items()]
+    process = subprocess.Popen(
+        [_PYTHON, str(script), str(port), *options, *paths], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield f"rtsp://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def require_mosquitto() -> str:
+    """The broker's program; skips the test without it."""
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+    return found

@@ -1,0 +1,350 @@
+"""moclip watch: events of several cameras, late windows, cameras that break, and where events go."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from moclip_lite.errors import CheckpointError
+from moclip_lite.results.calibration import Calibration
+from moclip_lite.timeline.model import WindowScore
+from moclip_lite.timeline.segments import join_windows
+from moclip_lite.watch.events import Event, EventJoiner
+from moclip_lite.watch.mqtt import Mqtt
+from moclip_lite.watch.run import Watch, named_sources
+from moclip_lite.watch.settings import WatchSettings
+from moclip_lite.watch.sinks import Background, Command, JsonLines
+from mv_tools import ArgumentError, SourceUnavailable
+from mv_tools.live import reader
+
+from support.live import free_port, http_server, require_mosquitto
+from support.watch import Directions, turns
+
+EVENT = Event("door", 1.0, 2.5, "left", 0.9, 0.25, "2026-01-01T00:00:00.000+00:00")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1.6 s each to the right, to the left and to the right."""
+    return turns(tmp_path_factory.mktemp("watch") / "turns.ts")
+
+
+class Events:
+    """A sink that keeps events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def put(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def of(self, camera: str) -> list[Event]:
+        return [event for event in self.events if event.camera == camera]
+
+
+def watched(sources: list[str], **settings: Any) -> tuple[Events, list[str], list[str], Watch]:
+    sink, said = Events(), list[str]()
+    watch = Watch.of(sources, Directions(), WatchSettings(**{"timeout": 0.3, **settings}))
+    failures = watch.run([sink], said.append)
+    return sink, said, failures, watch
+
+
+def labels(events: list[Event]) -> list[str]:
+    return [event.label for event in events]
+
+
+def test_events_of_a_file(video: Path) -> None:
+    sink, _, failures, watch = watched([f"door={video}"])
+    assert failures == []
+    assert labels(sink.events) == ["right", "left", "right"]
+    for event, start in zip(sink.events, (0.0, 1.6, 3.2), strict=True):
+        assert (event.start, event.end) == pytest.approx((start, start + 1.6), abs=0.4)  # half a window
+        assert event.camera == "door"
+        assert event.score > 0.4
+    assert "door: 4.8 s" in watch.summary()[0]
+
+
+def test_several_cameras_and_one_that_dies(video: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ts"
+    broken.write_bytes(b"no video" * 1000)
+    sink, said, failures, _ = watched([f"a={video}", f"b={video}", f"c={broken}", "d=/no/such/file.ts"])
+    assert labels(sink.of("a")) == labels(sink.of("b")) == ["right", "left", "right"]
+    assert len(failures) == 2
+    assert sum("camera c ended" in text or "camera d ended" in text for text in said) == 2
+
+
+def test_an_error_in_one_camera_is_told_and_the_others_go_on(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Directions()
+    model.motion_features = lambda motion: 1 / 0  # type: ignore[method-assign,assignment]
+    reports: list[str] = []
+    monkeypatch.setattr("moclip_lite.watch.camera.report_bug", lambda name, error: reports.append(name))
+    watch = Watch.of([f"a={video}"], model, WatchSettings(timeout=0.3))
+    assert "an error in this program" in watch.run([Events()], lambda text: None)[0]
+    assert reports == [str(video)]
+
+
+def test_late_windows_are_dropped_and_counted(video: Path) -> None:
+    """A model slower than the camera: windows are left out, none waits."""
+    model = Directions()
+    fast = model.motion_features
+
+    def slow(motion: Any) -> Any:
+        time.sleep(0.3)
+        return fast(motion)
+
+    model.motion_features = slow  # type: ignore[method-assign]
+    data = video.read_bytes()
+    pieces = [data[i : i + len(data) // 40] for i in range(0, len(data), len(data) // 40)]
+
+    def paced(request: int) -> Any:
+        for piece in pieces:
+            time.sleep(0.05)
+            yield piece
+
+    with http_server(paced) as url:
+        watch = Watch.of([f"a={url}"], model, WatchSettings(max_lag=0.2, timeout=2.0))
+        threading.Timer(4.0, watch.stop.set).start()
+        watch.run([Events()], lambda text: None)
+    [counts] = [camera.statistics for camera in watch.cameras]
+    assert counts.dropped > 0
+    assert model.windows - counts.windows in (0, 1)  # the rest at the end
+    assert counts.windows < 18
+    assert "windows dropped because they were late" in watch.summary()[0]
+
+
+def test_broken_connections_repeat_no_event(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that break anywhere; other cameras keep all of their events."""
+    monkeypatch.setattr(reader, "_FIRST_WAIT", 0.01)
+    rng, data, stop = random.Random(3), video.read_bytes(), 6
+    requests = iter(range(1000))
+    said: list[str] = []
+    with http_server(lambda number: [data[: rng.randrange(len(data) // 3, len(data))]]) as url:
+        sink = Events()
+        watch = Watch.of([f"bad={url}", f"good={video}"], Directions(), WatchSettings(timeout=0.3))
+
+        def say(text: str) -> None:
+            said.append(text)
+            if "connecting again" in text and next(requests) >= stop:
+                watch.stop.set()
+
+        assert watch.run([sink], say) == []
+    spans = sorted((event.start, event.end) for event in sink.of("bad"))
+    assert len(spans) > stop // 2
+    assert all(a[1] <= b[0] + 1e-3 for a, b in pairwise(spans))
+    assert labels(sink.of("good")) == ["right", "left", "right"]
+
+
+def test_raw_pictures_are_encoded_on_the_way() -> None:
+    """A libavfilter graph in place of a webcam: a texture that scrolls."""
+    graph = "lavfi:cellauto=size=128x96:rule=110:rate=25,scroll=horizontal=0.02,trim=duration=2"
+    _, _, failures, watch = watched([f"cam={graph}"])
+    assert failures == []
+    assert watch.cameras[0].statistics.windows >= 5
+    assert watch.cameras[0].statistics.reading.frames == 50
+
+
+LABELS = ("a", "b", "c", "d")
+
+
+def window(start: float, label: int | None) -> WindowScore:
+    row = np.full(4, 0.25, np.float32)
+    if label is not None:
+        row[:] = 0.02
+        row[label] = 0.94
+    return WindowScore(start, start + 1.0, {"motion": row}, 1.0)
+
+
+def test_joined_events_are_the_segments_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    states = np.repeat(rng.integers(-1, 2, 40), rng.integers(4, 12, 40))
+    scores = [window(i * 0.25, None if s < 0 else int(s)) for i, s in enumerate(states.tolist())]
+    whole = join_windows(scores, LABELS, Calibration(), shortest=0.5)
+    joiner = EventJoiner(LABELS, Calibration(), window=1.0, stride=0.25, threshold=None)
+    given = []
+    for score in scores:
+        for segment in joiner.add(score):
+            assert segment.end <= score.end
+            assert score.end - segment.end <= 1.0 + 1e-6  # given out at most a window behind its end
+            given.append(segment)
+    given += joiner.finish()
+    assert len(joiner._scores) == 0
+    close = [
+        any(g.label == w.label and abs(g.start - w.start) <= 0.5 and abs(g.end - w.end) <= 0.5 for g in given)
+        for w in whole
+    ]
+    assert np.mean(close) > 0.9
+    assert all(a.end <= b.start + 1e-6 for a, b in pairwise(given))
+
+
+def test_a_long_event_is_given_in_parts_and_memory_is_bounded() -> None:
+    joiner = EventJoiner(LABELS, Calibration(), window=1.0, stride=0.25, threshold=None)
+    segments, most = [], 0
+    for i in range(600):
+        segments += joiner.add(window(i * 0.25, 0))
+        most = max(most, len(joiner._scores))
+    assert joiner.add(WindowScore(200.0, 200.0)) == []  # of a single picture
+    segments += joiner.finish()
+    assert most <= 16
+    assert len(segments) == 3  # of sixty windows' lengths
+    assert segments[0].start == 0.0
+    assert segments[-1].end == pytest.approx(150.75)
+    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(segments))
+
+
+def test_names() -> None:
+    names = [
+        name
+        for name, _ in named_sources(["a=x.ts", "rtsp://u:pw@h/s?k=1", "rtsp://u:pw@h/s?k=2", "/v/a=b.ts"])
+    ]
+    assert names == ["a", "rtsp://h/s", "rtsp://h/s#2", "/v/a=b.ts"]
+    for sources, message in (
+        (["a=x", "a=y"], "named 'a'"),
+        (["-", "b=-"], "once only"),
+        (["ftp://h/x"], "not opened"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            named_sources(sources)
+
+
+def test_settings_that_do_not_fit() -> None:
+    with pytest.raises(ArgumentError, match="stride of 2 s is longer"):
+        Watch.of(["x"], Directions(), WatchSettings(stride=2.0))
+    model = Directions()
+    model.calibration = Calibration()
+    with pytest.raises(CheckpointError, match="--window"):
+        Watch.of(["x"], model, WatchSettings())
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    JsonLines(stream).put(EVENT)
+    line = json.loads(stream.getvalue())
+    assert list(line) == ["camera", "start", "end", "label", "score", "latency", "time"]
+    for _ in range(2):
+        sink = JsonLines.append(tmp_path / "events.jsonl")
+        sink.put(EVENT)
+        sink.close()
+    lines = (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(text) for text in lines] == [line, line]
+
+
+def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
+    """What an event holds stays one argument."""
+    said: list[str] = []
+    code = "import sys; open(sys.argv[1], 'w').write(repr(sys.argv[2:]) + sys.stdin.read())"
+    evil = Event("$(touch x); `y`", 0.0, 1.0, "a b; rm -rf {camera}", 0.5, 0.0, "")
+    line = f"{sys.executable} -c \"{code}\" '{tmp_path}/out' {{label}} '{{camera}} at {{start}}'"
+    Command(line, said.append).put(evil)
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert text.startswith(repr(["a b; rm -rf {camera}", "$(touch x); `y` at 0.0"]))
+    assert json.loads(text[text.index("]") + 1 :])["label"] == evil.label
+    for bad, message in (("", "no program"), ("'", "quotation"), ("x {nothing}", "unknown field")):
+        with pytest.raises(ArgumentError, match=message):
+            Command(bad, said.append)
+    assert said == []
+    Command("/no/such/program", said.append).put(EVENT)
+    Command(f"{sys.executable} -c 'raise SystemExit(3)'", said.append).put(EVENT)
+    assert "no such file" in said[0]
+    assert "exit code 3" in said[1]
+
+
+def test_a_slow_sink_holds_nothing_back() -> None:
+    started, free = threading.Event(), threading.Event()
+
+    class Slow(Events):
+        def put(self, event: Event) -> None:
+            started.set()
+            free.wait()
+            super().put(event)
+
+    said: list[str] = []
+    slow = Slow()
+    sink = Background(slow, "--exec", said.append)
+    sink.put(EVENT)
+    assert started.wait(5)
+    for _ in range(300):
+        sink.put(EVENT)
+    assert sink.dropped == 300 - 256
+    assert said == ["--exec is behind: events for it are dropped"]
+    free.set()
+    sink.close()
+    assert len(slow.events) == 257
+
+
+def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
+    pytest.importorskip("paho.mqtt.client")
+    for url in ("http://h/x", "mqtt://", "mqtt://h:port/x"):
+        with pytest.raises(ArgumentError, match="mqtt://HOST"):
+            Mqtt(url)
+    with pytest.raises(ArgumentError, match="wildcard"):
+        Mqtt("mqtt://h/a/%23")
+    with pytest.raises(SourceUnavailable, match="refused") as raised:
+        Mqtt(f"mqtt://user:s3cret@127.0.0.1:{free_port()}/x")
+    assert "s3cret" not in str(raised.value)
+    hide_package("paho.mqtt")
+    with pytest.raises(ArgumentError, match=r"moclip-lite\[mqtt\]"):
+        Mqtt("mqtt://h/x")
+
+
+def test_mqtt(tmp_path: Path) -> None:
+    """Through mosquitto on a free port."""
+    program = require_mosquitto()
+    paho = pytest.importorskip("paho.mqtt.client")
+    enums = pytest.importorskip("paho.mqtt.enums")
+    port = free_port()
+    (tmp_path / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
+    broker = subprocess.Popen([program, "-c", str(tmp_path / "m.conf")], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        received: Counter[tuple[str, str]] = Counter()
+        got, ready = threading.Event(), threading.Event()
+        client = paho.Client(enums.CallbackAPIVersion.VERSION2)
+        client.on_subscribe = lambda *_: ready.set()
+
+        def take(client: Any, data: Any, message: Any) -> None:
+            received[message.topic, json.loads(message.payload)["label"]] += 1
+            got.set()
+
+        client.on_message = take
+        client.connect("127.0.0.1", port)
+        client.subscribe("cams/#")
+        client.loop_start()
+        assert ready.wait(10)
+        sink = Mqtt(f"mqtt://127.0.0.1:{port}/cams/{{camera}}/action")
+        sink.put(EVENT)
+        assert got.wait(10)
+        sink.close()
+        client.loop_stop()
+        client.disconnect()
+    finally:
+        broker.terminate()
+        broker.wait()
+    assert received == {("cams/door/action", "left"): 1}
+
+
+def wait_for(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the broker does not listen")
