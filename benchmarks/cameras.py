@@ -35,6 +35,7 @@ import torch
 
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.motion.network import build_motion_net
+from moclip_lite.motion.scores import batch_motion_scores
 from moclip_lite.results.calibration import Calibration
 from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
 from moclip_lite.watch.events import Event, EventJoiner
@@ -63,9 +64,10 @@ class RandomNetwork:
         self.network = build_motion_net(self.experiment.motion, len(self.labels)).eval()
 
     def motion_features(self, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with torch.inference_mode():
-            tokens, logits = self.network(torch.from_numpy(motion.astype(np.float32))[None])[:2]
-        return tokens[0].numpy(), logits.softmax(-1)[0].numpy()
+        tokens, scores = batch_motion_scores(
+            self.network, motion[None], self.experiment.test, torch.device("cpu")
+        )
+        return tokens[0], scores[0]
 
 
 def write_camera(path: Path, size: str, rate: str, seconds: int, clip: Path | None) -> Path:

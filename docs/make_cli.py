@@ -37,11 +37,11 @@ def _sections(command: Any, path: str) -> Iterator[tuple[str, str, list[str]]]:
         for name in sorted(subcommands):
             yield from _sections(subcommands[name], f"{path} {name}")
         return
-    text, _, example = (command.help or "").partition("Example:")
+    text, *examples = (command.help or "").split("Example:")
     description = " ".join(text.split())
     lines = [f"## {path}", "", description, ""]
-    if example:
-        lines += ["```bash", " ".join(example.split()), "```", ""]
+    if examples:
+        lines += ["```bash", *(" ".join(example.split()) for example in examples), "```", ""]
     yield path, description, [*lines, "| option | meaning |", "|---|---|", *_options(command), ""]
 
 

@@ -23,13 +23,11 @@ from .backbone_file import LoadedFile, load_backbone
 from .encoder import AppearanceEncoder
 from .libraries import DEFAULT_TAG, Library, Preprocessing, load_library
 from .settings import no_text
-from .weights import sha256_of
+from .weights import BESIDE_TIMM, TIMM_FILES, sha256_of
 
 __all__ = ["BackboneEncoder"]
 
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
-_SIBLING: Final = "config.json"  # timm's repositories put it beside weights of these names
-_DESCRIBED: Final = ("model.safetensors", "pytorch_model.bin")
 _SHOWN: Final = 3
 
 
@@ -146,7 +144,7 @@ class BackboneEncoder(AppearanceEncoder):
             self._known_by = f"{tag}, which is named,"
             return library.preprocessing(name, tag), tag
         if (beside := self._beside(path)) is not None:
-            self._known_by = str(path.parent / _SIBLING)
+            self._known_by = str(path.parent / BESIDE_TIMM)
             return beside, None
         tags = library.tags(name)
         digests = {each: library.published_digest(name, each) for each in tags}
@@ -176,8 +174,8 @@ class BackboneEncoder(AppearanceEncoder):
         return found, names[0]
 
     def _beside(self, path: Path) -> Preprocessing | None:
-        file = path.parent / _SIBLING
-        if path.name not in _DESCRIBED or not file.is_file():
+        file = path.parent / BESIDE_TIMM
+        if path.name not in TIMM_FILES or not file.is_file():
             return None
         try:
             values = json.loads(file.read_text(encoding="utf-8"))

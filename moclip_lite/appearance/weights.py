@@ -21,7 +21,9 @@ from ..errors import CheckpointError, ConfigError, unknown_name
 from ..storage.digest import digest_bytes
 
 __all__ = [
+    "BESIDE_TIMM",
     "HEADER",
+    "TIMM_FILES",
     "FileWeights",
     "WeightsConfig",
     "description_digest",
@@ -34,6 +36,11 @@ __all__ = [
 
 HEADER: Final = "moclip.clip"
 """Key in a safetensors header where ``moclip convert`` writes model, tag and configuration (JSON)."""
+
+BESIDE_TIMM: Final = "config.json"
+"""File that timm's repositories put beside :data:`TIMM_FILES`."""
+
+TIMM_FILES: Final = ("model.safetensors", "pytorch_model.bin")
 
 _SIBLING: Final = "open_clip_config.json"
 # open_clip's names of weights that the JSON file beside them describes (open_clip.factory).
@@ -155,8 +162,9 @@ def header_of(model: str, tag: str, config: WeightsConfig) -> dict[str, str]:
 
 def description_digest(path: Path) -> str:
     """Digest of the JSON file beside a checkpoint that describes it; "" if there is none."""
-    file = path.parent / _SIBLING
-    return digest_bytes([file.read_bytes()]) if path.name in _PUBLISHED and file.is_file() else ""
+    name = _SIBLING if path.name in _PUBLISHED else BESIDE_TIMM if path.name in TIMM_FILES else None
+    file = path.parent / str(name)
+    return digest_bytes([file.read_bytes()]) if name is not None and file.is_file() else ""
 
 
 def resolve_file(model: str, path: Path, weights_of: str | None = None) -> FileWeights:

@@ -153,7 +153,9 @@ def predict(
         from ..timeline.video import TimelineOptions
 
         outputs.check(paths)
-        TimelineOptions(**options)  # refused before the model is loaded
+        TimelineOptions(
+            window=window, stride=stride, threshold=threshold
+        )  # refused before the model is loaded
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:

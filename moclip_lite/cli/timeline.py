@@ -248,7 +248,7 @@ def evaluate_segments(
     folder = RunFolder(run)
     folder.require()
     truth = read_truth(table, folder.read_labels(), videos)
-    TimelineOptions(**options)  # refused before the model is loaded
+    TimelineOptions(window=options["window"], threshold=options["threshold"])  # refused before loading
     classifier = Classifier.load(run, overrides=overrides)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]

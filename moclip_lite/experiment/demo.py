@@ -31,6 +31,7 @@ _SETTINGS: Final = (
     # Left and right are classes here: a mirrored clip would be another class.
     "motion.flip=0",
     "test.flips=1",
+    "motion.train_segments=4",
     "train_motion.epochs=30",
 )
 

@@ -239,9 +239,9 @@ class Classifier:
             raise ArgumentError(f"top_k must be at least 1, got {top_k}")
         started, cpu = time.perf_counter(), time.process_time()
         motion = self.experiment.motion if self.motion is not None else None
-        recipes = trained_recipes(self.experiment.data)
         pictures = self.experiment.clip if self.heads and self.own_appearance is None else None
-        reader = FileReader(Path(path), motion, pictures, self.experiment.motion, recipes)
+        recipes = trained_recipes(self.experiment.data)
+        reader = FileReader(Path(path), motion, pictures, recipes, spec=self.experiment.motion)
         notes: list[str] = []
         if cascade:
             scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)

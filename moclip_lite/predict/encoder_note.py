@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mv_tools import MotionDecoder, Recipe
 
 from ..datasets.encoding import encoding_of, foreign
@@ -24,7 +26,7 @@ def trained_recipes(data: DataSettings) -> list[Recipe]:
     return recipes
 
 
-def encoder_note(decoder: MotionDecoder, recipes: list[Recipe]) -> str | None:
+def encoder_note(decoder: MotionDecoder, recipes: Sequence[Recipe]) -> str | None:
     """A sentence for a file whose codec, or use of B pictures, no recipe shares; None for others."""
     if not recipes:
         return None

@@ -52,8 +52,8 @@ class FileReader:
         path: the file.
         motion: what to read of its motion, None for nothing.
         appearance: which frames to read, None for none.
-        spec: how to read the motion that frames are chosen by where `motion` is None.
         recipes: of the training clips; a file that is encoded differently is noted.
+        spec: how to read the motion that frames are chosen by where `motion` is None.
 
     Raises:
         FileNotFoundError: no such file.
@@ -65,10 +65,11 @@ class FileReader:
         path: Path,
         motion: MotionSpec | None,
         appearance: AppearanceSettings | None,
-        spec: MotionSpec | None = None,
         recipes: Sequence[Recipe] = (),
+        spec: MotionSpec | None = None,
     ) -> None:
-        self.path, self._spec, self._appearance, self._recipes = path, motion, appearance, list(recipes)
+        self.path, self._spec, self._appearance = path, motion, appearance
+        self._recipes = list(recipes)
         self._by_motion = appearance is not None and appearance.needs_motion
         self._frame_spec = motion or spec or MotionSpec()
         self._decoder: MotionDecoder | RgbDecoder | None = None
@@ -84,16 +85,14 @@ class FileReader:
         """The motion that was requested, with notes on the file."""
         assert isinstance(self._decoder, MotionDecoder)
         assert self._spec is not None
-        return _motion(self._decoder, self.path, self._spec)
+        clip, notes = _motion(self._decoder, self.path, self._spec)
+        note = encoder_note(self._decoder, self._recipes)
+        return clip, (*notes, note) if note else notes
 
     def motion(self) -> Reading:
         """The motion alone, with notes on the file."""
         if self._spec is not None:
             clip, notes = self._clip
-            if isinstance(self._decoder, MotionDecoder) and (
-                note := encoder_note(self._decoder, self._recipes)
-            ):
-                notes = (*notes, note)
             return Reading(clip, None, notes)
         return Reading(None, None, () if self._decoder is None else tuple(self._decoder.notes))
 
@@ -132,8 +131,8 @@ def read_file(
     path: Path,
     motion: MotionSpec | None,
     appearance: AppearanceSettings | None,
-    spec: MotionSpec | None = None,
     recipes: Sequence[Recipe] = (),
+    spec: MotionSpec | None = None,
 ) -> Reading:
     """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
 
@@ -141,7 +140,7 @@ def read_file(
         FileNotFoundError: no such file.
         mv_tools.MotionError: it can't be read.
     """
-    return FileReader(path, motion, appearance, spec, recipes).both()
+    return FileReader(path, motion, appearance, recipes, spec).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from ..appearance.pooling import FrameFacts
 from ..engine.base import Floats
 from ..results.cascade import Cascade
@@ -63,8 +65,10 @@ def score_in_steps(
     pictures = frames.pictures
     count, video = len(pictures), classifier.experiment.clip.video
     if tokens is not None and count > 1 and not video and cascade.one_frame <= 1:
-        middle = classifier.appearance_features(pictures[count // 2 : count // 2 + 1])
-        fusion = classifier.head_scores(Stream.FUSION, tokens, middle)
+        half = slice(count // 2, count // 2 + 1)
+        middle = classifier.appearance_features(pictures[half])
+        facts = FrameFacts(frames.facts.times[half], np.ones(1, np.float32))
+        fusion = classifier.head_scores(Stream.FUSION, tokens, middle, facts)
         if fusion.max() >= cascade.one_frame:
             notes.append("cascade: the fusion is sure with one frame")
             return {**scores, Stream.FUSION: fusion}, 1

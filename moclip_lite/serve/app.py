@@ -19,7 +19,8 @@ from .metrics import Metrics
 from .pages import add_pages
 from .refusal import Refusal
 from .root_files import RootFiles
-from .routes import Services, add_routes
+from .routes import add_routes
+from .services import Services
 from .settings import ServeSettings
 from .worker import Worker
 from .workplace import Workplace

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from .guard import Tokens
-from .jobs import Job, Jobs
-from .metrics import CONTENT_TYPE, Metrics
+from .jobs import Job
+from .metrics import CONTENT_TYPE
 from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
 from .refusal import Refusal
-from .root_files import RootFiles
-from .settings import ServeSettings
-from .uploads import display_name, receive
-from .worker import Worker
-from .workplace import Workplace
+from .services import Services
 
-__all__ = ["Services", "add_routes"]
+__all__ = ["add_routes"]
 
 _WRONG_TOKEN_PAUSE: Final = 0.5  # seconds
 _POLL: Final = 0.5  # seconds between looks at whether a client is still there
@@ -60,63 +53,6 @@ _BODY: Final = {
 }
 _VIDEO_TYPES: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 _TIMELINE_TYPES: Final = {"csv": "text/csv", "json": "application/json", "vtt": "text/vtt"}
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the routes work with."""
-
-    settings: ServeSettings
-    worker: Worker
-    workplace: Workplace
-    metrics: Metrics
-    jobs: Jobs
-    tokens: Tokens
-    root: RootFiles | None
-
-    async def submit(self, request: Request, *, page: bool) -> Job:
-        """Receive a video or a path and put it into the queue.
-
-        Raises:
-            Refusal: bounds are exceeded, or the request is wrong.
-            ClientDisconnect: the client went away; nothing is left.
-        """
-        client = request.client.host if request.client else "unknown"
-        with self.jobs.place(client):
-            folder = self.workplace.new_folder()
-            try:
-                free = self.workplace.free_bytes()
-                received = await receive(request, folder, self.settings, self.metrics, free)
-                options = _options(received.fields)
-                if (received.video is None) == (options.path is None):
-                    raise Refusal(400, "send a video as `file`, or its `path` below the server's root folder")
-                video, name = received.video, received.name
-                if video is None:
-                    assert options.path is not None
-                    video, name = self._named(options.path), display_name(options.path)
-                task = {"top_k": options.top_k, "preview": options.preview, "page": page}
-                job = Job(name, video, folder, received.video is not None, task, client)
-            except BaseException:
-                self.workplace.remove(folder)
-                raise
-        return self.jobs.add(job)
-
-    def _named(self, path: str) -> Path:
-        if self.root is None:
-            raise Refusal(
-                403, "this server takes uploads only; start it with --root DIR to name files by path"
-            )
-        return self.root.find(path)
-
-
-def _options(fields: dict[str, Any]) -> Options:
-    given = {name: value for name, value in fields.items() if value != ""}
-    try:
-        return Options.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refusal(400, f"{where}: {first['msg'].lower()}") from error
 
 
 def add_routes(app: FastAPI, services: Services) -> None:

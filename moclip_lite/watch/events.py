@@ -87,7 +87,9 @@ class EventJoiner:
 
     def add(self, score: WindowScore) -> list[Segment]:
         """Add the next window; returns the segments that are now final."""
-        given = []
+        given: list[Segment] = []
+        if score.end - score.start <= 2 * _SAME_TIME:  # of a single picture
+            return given
         if self._scores and score.start < self._scores[-1].start - _SAME_TIME:
             given += self.finish()
         self._scores.append(score)

@@ -15,7 +15,10 @@ _STEPS: Final = 32  # by whose median the usual step is known
 _LOSS_STEPS: Final = 4.5  # usual steps from which on packets are taken as missing
 _MAX_BACK: Final = 0.5  # seconds, or so many usual steps as below; reordering of pictures reaches back less
 _BACK_STEPS: Final = 4.0
-_MAX_FORWARD: Final = 10.0
+_MAX_FORWARD: Final = 10.0  # seconds
+_MAX_AHEAD: Final = (
+    1.0  # seconds by which a time stamp of a source in real time may jump ahead of its arrival
+)
 
 _DRIFT: Final = 5e-4  # by which the clocks of cameras differ from this one, at most
 
@@ -24,10 +27,15 @@ class SourceClock:
     """Turns time stamps of connections into seconds since the first picture.
 
     A connection continues where the one before ended, plus the time that passed here. Where time stamps jump back
-    by more than half a second or forward by more than ten, the clock goes on likewise.
+    by more than half a second or forward by more than ten (in real time: by a second more than the packet took), the
+    clock goes on likewise. RTP's time stamps jump when the first sender report comes.
+
+    Args:
+        real_time: whether packets arrive when they are recorded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, real_time: bool = False) -> None:
+        self._real_time = real_time
         self._offset: float | None = None  # from a time stamp to this clock
         self._latest = 0.0  # the latest time given
         self._arrived = 0.0  # when it was given
@@ -48,7 +56,7 @@ class SourceClock:
         """
         if stamp is None:
             stamp = (self._previous or 0.0) + self._usual_step()
-        jump = self._jump(stamp)
+        jump = self._jump(stamp, arrived)
         if self._offset is None or jump.startswith("time stamps"):
             passed = max(arrived - self._arrived, self._usual_step()) if self._started else 0.0
             self._offset = self._latest + passed - stamp
@@ -66,13 +74,14 @@ class SourceClock:
     def _usual_step(self) -> float:
         return statistics.median(self._steps) if self._steps else 0.0
 
-    def _jump(self, stamp: float) -> Jump:
+    def _jump(self, stamp: float, arrived: float) -> Jump:
         if self._previous is None:
             return ""
         step = stamp - self._previous
         if step < -max(_MAX_BACK, _BACK_STEPS * self._usual_step()):
             return f"time stamps jump back by {-step:.1f} s"
-        if step > _MAX_FORWARD:
+        limit = arrived - self._arrived + _MAX_AHEAD if self._real_time else _MAX_FORWARD
+        if step > limit:
             return f"time stamps jump forward by {step:.1f} s"
         if len(self._steps) >= _STEPS // 4 and step > _LOSS_STEPS * self._usual_step():
             return f"no picture for {step:.2f} s"

@@ -96,7 +96,7 @@ class LiveReader:
     def __init__(self, address: Address, options: LiveOptions, stop: Event, say: Say) -> None:
         self.address, self.options = address, options
         self._stop, self._say = stop, say
-        self._clock = SourceClock()
+        self._clock = SourceClock(real_time=address.kind in ("network", "device"))
         self.lag = Lag()
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 
 from moclip_lite.appearance.backbone import BackboneEncoder
 from moclip_lite.appearance.create import make_encoder
+from moclip_lite.appearance.encoder import AppearanceEncoder, LazyEncoder
 from moclip_lite.appearance.key_maps import efficientnet_of_tensorflow
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.appearance.timm_library import TimmLibrary
 from moclip_lite.appearance.torchvision_library import TorchvisionLibrary
 from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
+from moclip_lite.storage.cache import FeatureCache
 
 PICTURES = np.random.default_rng(0).integers(0, 255, (2, 60, 80, 3), dtype=np.uint8)
 CPU = torch.device("cpu")
@@ -341,3 +343,31 @@ def test_networks_that_give_no_vector_are_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(TimmLibrary, "build", lambda self, model, tag: nn.Linear(2, 2))
     with pytest.raises(ConfigError, match="can't take a picture"):
         encoder("timm:test_resnet", "none")
+
+
+def test_a_remembered_digest_is_of_the_weights_and_of_the_file_beside_them(tmp_path: Path) -> None:
+    """Digest and cost are kept beside the cache: another preprocessing, seed or file is another entry."""
+    save_file(
+        {name: value.clone() for name, value in whole("timm:test_resnet").state_dict().items()},
+        tmp_path / "model.safetensors",
+    )
+    cache, loads = FeatureCache(tmp_path / "cache"), []
+
+    def lazy(pretrained: str = str(tmp_path / "model.safetensors"), seed: int = 0) -> LazyEncoder:
+        settings = AppearanceSettings(model="timm:test_resnet", pretrained=pretrained)
+
+        def load() -> AppearanceEncoder:
+            loads.append(pretrained)
+            return make_encoder(settings, seed, CPU)
+
+        return LazyEncoder(settings, seed, cache, load)
+
+    plain = lazy().digest
+    assert lazy().digest == plain
+    assert len(loads) == 1
+    config = {"architecture": "test_resnet", "pretrained_cfg": {"crop_pct": 0.5, "input_size": [3, 64, 64]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert lazy().digest != plain
+    assert lazy("none", 1).digest != lazy("none", 2).digest
+    assert "random weights" in lazy("none", 1).random
+    assert lazy("none", 1).cost["gflops"] > 0

@@ -175,7 +175,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield (*path, name), command
 
 
-ZERO = {"seed", "workers", "crf", "bframes", "warmup", "weight_decay", "start", "frame", "days"}
+ZERO = {"seed", "workers", "parts", "crf", "bframes", "warmup", "weight_decay", "start", "frame", "days"}
 """Options for which 0 is a value."""
 OPTIONS = sorted(
     (" ".join(path), parameter.opts[0], parameter.name)

@@ -226,6 +226,11 @@ def test_the_clock_goes_on() -> None:
     clock.reconnect()
     assert clock.seconds(500.0, 10.0) == (pytest.approx(10.0), "")
     assert clock.seconds(None, 10.04) == (pytest.approx(10.04), "")
+    live = SourceClock(real_time=True)
+    for i in range(20):
+        live.seconds(i / 25, i / 25)
+    assert live.seconds(5.0, 0.8) == (pytest.approx(0.8), "time stamps jump forward by 4.2 s")
+    assert live.seconds(9.0, 4.8)[0] == pytest.approx(4.8)  # the source was silent
     forward, jump = clock.seconds(900.0, 11.0)
     assert (forward, jump) == (pytest.approx(11.0, abs=0.1), "time stamps jump forward by 400.0 s")
 

@@ -201,6 +201,7 @@ def test_a_long_event_is_given_in_parts_and_memory_is_bounded() -> None:
     for i in range(600):
         segments += joiner.add(window(i * 0.25, 0))
         most = max(most, len(joiner._scores))
+    assert joiner.add(WindowScore(200.0, 200.0)) == []  # of a single picture
     segments += joiner.finish()
     assert most <= 16
     assert len(segments) == 3  # of sixty windows' lengths

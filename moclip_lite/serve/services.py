@@ -1,0 +1,80 @@
+"""What the routes work with, and how a request becomes a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from .guard import Tokens
+from .jobs import Job, Jobs
+from .metrics import Metrics
+from .models import Options
+from .refusal import Refusal
+from .root_files import RootFiles
+from .settings import ServeSettings
+from .uploads import display_name, receive
+from .worker import Worker
+from .workplace import Workplace
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes work with."""
+
+    settings: ServeSettings
+    worker: Worker
+    workplace: Workplace
+    metrics: Metrics
+    jobs: Jobs
+    tokens: Tokens
+    root: RootFiles | None
+
+    async def submit(self, request: Request, *, page: bool) -> Job:
+        """Receive a video or a path and put it into the queue.
+
+        Raises:
+            Refusal: bounds are exceeded, or the request is wrong.
+            ClientDisconnect: the client went away; nothing is left.
+        """
+        client = request.client.host if request.client else "unknown"
+        with self.jobs.place(client):
+            folder = self.workplace.new_folder()
+            try:
+                free = self.workplace.free_bytes()
+                received = await receive(request, folder, self.settings, self.metrics, free)
+                options = _options(received.fields)
+                if (received.video is None) == (options.path is None):
+                    raise Refusal(400, "send a video as `file`, or its `path` below the server's root folder")
+                video, name = received.video, received.name
+                if video is None:
+                    assert options.path is not None
+                    video, name = self._named(options.path), display_name(options.path)
+                task = {"top_k": options.top_k, "preview": options.preview, "page": page}
+                job = Job(name, video, folder, received.video is not None, task, client)
+            except BaseException:
+                self.workplace.remove(folder)
+                raise
+        return self.jobs.add(job)
+
+    def _named(self, path: str) -> Path:
+        if self.root is None:
+            raise Refusal(
+                403, "this server takes uploads only; start it with --root DIR to name files by path"
+            )
+        return self.root.find(path)
+
+
+def _options(fields: dict[str, Any]) -> Options:
+    given = {name: value for name, value in fields.items() if value != ""}
+    try:
+        return Options.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refusal(400, f"{where}: {first['msg'].lower()}") from error
