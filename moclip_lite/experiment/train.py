@@ -193,9 +193,8 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         folds=tuple(fold.name for fold in session.folds),
         clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
         appearance_weights=weights,
-        notes=tuple(
-            sorted(extraction.notes.union(*(result.notes for result in results), fit_notes(results)))
-        ),
+        notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
+        choices=tuple(fit_notes(results)),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
     )

@@ -192,8 +192,8 @@ def export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any])
     """A file per head; numbers of motion tokens and of frames are free in it."""
     exported = []
     for stage, head in _networks(classifier).heads.items():
-        sizes = [len(head.motion_norm.mean), len(head.appearance_norm.mean)]
-        examples = [torch.randn(2, 5, sizes[0]), torch.randn(2, 3, sizes[1])]
+        norms = ((head.motion_norm, 5), (head.appearance_norm, 3))  # examples have the size of features
+        examples = [norm.mean + torch.randn(2, count, len(norm.mean)) / norm.scale for norm, count in norms]
         exported.append(
             export_network(
                 export_head(head),

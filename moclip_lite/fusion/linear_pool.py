@@ -78,14 +78,17 @@ class LinearPool(Head):
     def described(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
         """What the classifier of a stream sees, standardised: [B, Dm] or [B, 2 Da].
 
-        The deviation of a single frame is unknown: it gets the mean of the training clips, which is 0.
+        The deviation of a single frame is unknown: it gets the mean of the training clips, which is 0. So does that of
+        frames that are all alike.
         """
         if stream == "motion":
             feature: Tensor = self.motion_norm(pool_tokens(motion))
             return feature
         frames = self.frames(appearance)
-        mean, spread = self.appearance_norm(frames.mean(dim=1)), self.spread_norm(_spread(frames))
-        return torch.cat([mean, torch.zeros_like(spread) if frames.shape[1] == 1 else spread], dim=-1)
+        deviation = _spread(frames)
+        known = (deviation > 0).any(dim=-1, keepdim=True)
+        spread = self.spread_norm(deviation) * known
+        return torch.cat([self.appearance_norm(frames.mean(dim=1)), spread], dim=-1)
 
     def solve(self, splits: Sequence[Split]) -> None:
         """Choose penalties and weights on the held-out clips of all splits, and fit to the first split.

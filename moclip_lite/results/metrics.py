@@ -120,6 +120,7 @@ class Metrics:
         clips: part of the division -> number of clips, over all folds.
         appearance_weights: where appearance features come from, for people.
         notes: what a reader should know.
+        choices: how the models were chosen, in sentences.
         failures: clips left out: name, stage, reason.
         part: the part that was tested, where it is not the run itself.
         fingerprint: digest of all that decides the run.
@@ -133,6 +134,7 @@ class Metrics:
     clips: Mapping[str, int] = field(default_factory=dict)
     appearance_weights: str | None = None
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     failures: tuple[Mapping[str, str], ...] = ()
     part: str | None = None
     fingerprint: str | None = None
@@ -157,7 +159,7 @@ class Metrics:
         return TypeAdapter(cls).validate_python({**values, "streams": streams})
 
 
-_OF_A_RUN: Final = ("labels", "folds", "clips", "appearance_weights", "notes", "fingerprint")
+_OF_A_RUN: Final = ("labels", "folds", "clips", "appearance_weights", "notes", "choices", "fingerprint")
 """Fields that a test of another part does not have."""
 
 

@@ -120,7 +120,7 @@ def test_without_refit_nothing_is_trained_twice(generated: Path, tmp_path: Path)
     assert "without validation" not in plain.err
     both = assert_ok(moclip(*words))
     assert "motion: trained 1 epochs without validation" in both.err
-    notes = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["notes"]
+    notes = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["choices"]
     assert any("the motion network" in note and "refit" in note for note in notes)
     said = assert_ok(moclip("evaluate", tmp_path / "run", "--part", "val")).err
     assert "trained on these validation clips too" in said

@@ -98,7 +98,7 @@ def test_a_stream_that_is_right_on_its_own_training_clips_only_is_not_trusted() 
     alone = accuracy(fitted("linear_appearance", train, val), test)
     head = fitted("linear_pool", train, val)
     assert accuracy(head, test) > alone - 0.05
-    assert head.weights[0] < 0.2 * head.weights[1]
+    assert head.weights[0] < 0.5 * head.weights[1]
 
 
 def test_held_out_clips_of_several_networks_decide_together() -> None:

@@ -138,10 +138,12 @@ def _folds(content: Content) -> list[Block]:
 
 
 def _training(content: Content) -> list[Block]:
+    choices: list[Block] = [Bullets(content.run.metrics.choices)] if content.run.metrics.choices else []
     if not content.curves:
-        return []
+        return choices
     note = "The dotted line marks the selected epoch: the lowest validation cross-entropy."
     return [
+        *choices,
         Chart(content.curves, "figures/curves.svg", "losses and validation accuracy by epoch"),
         Paragraph("One line per fold." if len(content.run.training) > 1 else note),
     ]
