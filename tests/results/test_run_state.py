@@ -15,7 +15,6 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from moclip_lite import Classifier
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.stored import load_motion_network
 from moclip_lite.results.read import load_run
