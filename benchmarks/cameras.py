@@ -137,10 +137,8 @@ class Collected:
         """Nothing to do."""
 
 
-def watch_cameras(
-    url: str, count: int, seconds: float, model: RandomNetwork
-) -> tuple[float, float, int, list[float]]:
-    """CPU seconds per second and camera, the largest lag, dropped windows, latencies of events."""
+def watch_cameras(url: str, count: int, seconds: float, model: RandomNetwork) -> tuple[float, float, int]:
+    """CPU seconds per second and camera, the largest lag, dropped windows."""
     sink, settings = Collected(), WatchSettings(threshold=0.0)
     watch = Watch.of([f"c{i}={url}" for i in range(count)], model, settings)
     marks: list[float] = []
@@ -155,12 +153,7 @@ def watch_cameras(
     threading.Timer(3.0 + seconds, end).start()
     watch.run([sink], lambda text: None)
     dropped = sum(camera.statistics.dropped for camera in watch.cameras)
-    return (
-        (marks[1] - marks[0]) / seconds / count,
-        max(lags),
-        dropped,
-        [event.latency for event in sink.events],
-    )
+    return (marks[1] - marks[0]) / seconds / count, max(lags), dropped
 
 
 def decode_cameras(url: str, count: int, seconds: float) -> float:
@@ -200,20 +193,19 @@ def carry(arguments: argparse.Namespace) -> None:
             )
             with rtsp(path) as url:
                 count = arguments.cameras
-                used, lag, dropped, latencies = watch_cameras(url, count, arguments.seconds, model)
+                used, lag, dropped = watch_cameras(url, count, arguments.seconds, model)
             with rtsp(path) as url:
                 full = decode_cameras(url, count, arguments.seconds)
-            slowest = max(latencies, default=float("nan"))
             print(
                 f"{name} {rate}bit/s, {count} cameras: watch {100 * used:.2f} % of a core per camera "
                 f"({1 / used:.0f} per core), full decoding {100 * full:.2f} % ({1 / full:.0f} per core), "
-                f"ratio {full / used:.1f}; lag {lag:.2f} s, {dropped} windows dropped, event latency up to {slowest:.2f} s"
+                f"ratio {full / used:.1f}; lag {lag:.2f} s, {dropped} windows dropped"
             )
             carried = 0
             while arguments.search:
                 count = carried + arguments.step
                 with rtsp(path) as url:
-                    _, lag, dropped, _ = watch_cameras(url, count, arguments.seconds, model)
+                    _, lag, dropped = watch_cameras(url, count, arguments.seconds, model)
                 print(f"  {count} cameras: lag {lag:.2f} s, {dropped} windows dropped")
                 if dropped or lag > 0.5:
                     break
