@@ -28,7 +28,8 @@ def prepare(picture):
     image, size = Image.fromarray(picture), rules["size"]
     resample, short = Image.Resampling[rules["interpolation"].upper()], min(image.size)
     if rules["resize"] == "shortest":
-        image = image.resize([size * side // short for side in image.size], resample)
+        target = rules.get("short_side") or size
+        image = image.resize([target * side // short for side in image.size], resample)
         left, top = (round((side - size) / 2) for side in image.size)
         image = image.crop((left, top, left + size, top + size))
     else:

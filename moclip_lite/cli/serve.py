@@ -10,6 +10,7 @@ import typer
 
 from .console import ConsoleReporter, err
 from .options import Engine, Pretrained, Sets, overrides_of
+from .timeline import check_windows
 
 if TYPE_CHECKING:
     from ..serve.settings import ServeSettings
@@ -94,6 +95,8 @@ def serve(
         "time_limit": time_limit,
         "keep": keep,
     }
+    windows = {"window": window, "threshold": threshold}
+    check_windows(windows)
     settings, generated = with_token(_settings(given))
     reporter = ConsoleReporter()
     reporter.say(f"loading {model} ...")
@@ -107,9 +110,7 @@ def serve(
 
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     try:
-        command = child_command(
-            str(model), device, overrides, {"window": window, "threshold": threshold}, engine
-        )
+        command = child_command(str(model), device, overrides, windows, engine)
         run_server(settings, command, on_ready)
     except KeyboardInterrupt:
         err.print("stopped")

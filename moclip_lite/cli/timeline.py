@@ -256,10 +256,10 @@ def evaluate_segments(
     from ..timeline.truth import read_truth
     from .predict import end_batch
 
+    check_windows(options)
     folder = RunFolder(run)
     folder.require()
     truth = read_truth(table, folder.read_labels(), videos)
-    check_windows(options)
     classifier = Classifier.load(run, overrides=overrides)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]

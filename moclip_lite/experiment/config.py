@@ -221,7 +221,8 @@ def _takes_text(parts: Sequence[str]) -> bool:
 def _is_text(kind: Any) -> bool:
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return all(_is_text(part) for part in inside if part is not type(None))
+        # A path beside true and false is written as text too; the field knows the words for these.
+        return all(_is_text(part) for part in inside if part not in (type(None), bool)) and inside != (bool,)
     if origin is Annotated:
         return _is_text(inside[0])
     if origin is Literal:

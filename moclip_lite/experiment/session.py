@@ -278,7 +278,11 @@ class Session:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of all that decides the results of a run."""
+        """Digest of all that decides the results of a run, as it was asked for."""
+        return self.resolved_fingerprint()
+
+    def resolved_fingerprint(self) -> str:
+        """As :attr:`fingerprint`, of the settings that the run folder says now."""
         digest = run_fingerprint(self.saved_experiment, self.folds, self.extraction)
         if not self.experiment.data.train_recipes:
             return digest

@@ -197,4 +197,5 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
         choices=tuple(fit_notes(results)),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
+        resolved_fingerprint=session.resolved_fingerprint(),
     )

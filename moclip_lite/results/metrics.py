@@ -123,7 +123,8 @@ class Metrics:
         choices: how the models were chosen, in sentences.
         failures: clips left out: name, stage, reason.
         part: the part that was tested, where it is not the run itself.
-        fingerprint: digest of all that decides the run.
+        fingerprint: digest of all that decides the run, as it was asked for.
+        resolved_fingerprint: the same for the configuration in the run folder, which holds what the run has chosen.
     """
 
     streams: Mapping[Stream, StreamScores]
@@ -138,6 +139,7 @@ class Metrics:
     failures: tuple[Mapping[str, str], ...] = ()
     part: str | None = None
     fingerprint: str | None = None
+    resolved_fingerprint: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of metrics.json; a stream's scores stand under its name."""
@@ -159,7 +161,16 @@ class Metrics:
         return TypeAdapter(cls).validate_python({**values, "streams": streams})
 
 
-_OF_A_RUN: Final = ("labels", "folds", "clips", "appearance_weights", "notes", "choices", "fingerprint")
+_OF_A_RUN: Final = (
+    "labels",
+    "folds",
+    "clips",
+    "appearance_weights",
+    "notes",
+    "choices",
+    "fingerprint",
+    "resolved_fingerprint",
+)
 """Fields that a test of another part does not have."""
 
 

@@ -234,7 +234,7 @@ class RunFolder(FoldFolder):
             metrics = Metrics.from_json(read_json(self.metrics))
         except (CheckpointError, ValueError):
             return None
-        return metrics if metrics.fingerprint == fingerprint else None
+        return metrics if fingerprint in (metrics.fingerprint, metrics.resolved_fingerprint) else None
 
     def begin(self) -> bool:
         """Remove the results of an earlier run and set its weights aside.

@@ -92,9 +92,10 @@ def test_help_holds_an_example_that_parses(words: str) -> None:
     outcome = assert_ok(moclip(*words.split(), "--help"))
     assert f"Example: moclip {words} " in " ".join(outcome.out.split()) + " "
     text = " ".join((COMMANDS[words].help or "").split())
-    example = shlex.split(text.split("Example: ", 1)[1])
-    assert example[: 1 + len(words.split())] == ["moclip", *words.split()]
-    COMMANDS[words].make_context(words, example[1 + len(words.split()) :])
+    for written in text.split("Example: ")[1:]:
+        example = shlex.split(written)
+        assert example[: 1 + len(words.split())] == ["moclip", *words.split()]
+        COMMANDS[words].make_context(words, example[1 + len(words.split()) :])
 
 
 @pytest.mark.parametrize("words", [*sorted({w.split()[0] for w in COMMANDS if " " in w}), ""])

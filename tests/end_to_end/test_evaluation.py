@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import TINY, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
+from support.cli import TINY, WITH_TEXT, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 from support.run_files import LABELS, STREAMS, modification_times, read_metrics
 
 
@@ -43,7 +43,7 @@ def test_zero_shot(trained: TrainedRun, tmp_path: Path) -> None:
     prompts.write_text(
         "templates: ['a film of {}']\nclasses: {water_rotate: [a whirlpool]}\n", encoding="utf-8"
     )
-    words = ("zero-shot", *trained.words()[1:])
+    words = ("zero-shot", *trained.words()[1:], *sets((WITH_TEXT,)))
     found = assert_ok(moclip(*words, "--prompts", prompts, "--json")).json
     assert found["n"] == 8
     assert set(found["per_class"]) == set(LABELS)
@@ -56,14 +56,14 @@ def test_zero_shot(trained: TrainedRun, tmp_path: Path) -> None:
     assert_refused(moclip(*words, "--prompts", prompts), "{}")
     clip = sorted(trained.data.rglob("*.mp4"))[0]
     labels = "a wall, the sea, a dog"
-    one = assert_ok(moclip("zero-shot", clip, "--labels", labels, *sets(TINY), "--json")).json
+    one = assert_ok(moclip("zero-shot", clip, "--labels", labels, *sets((*TINY, WITH_TEXT)), "--json")).json
     assert [row["path"] for row in one] == [str(clip)]
     assert sorted(p["label"] for p in one[0]["predictions"]) == ["a dog", "a wall", "the sea"]
     assert sum(p["score"] for p in one[0]["predictions"]) == pytest.approx(1, abs=1e-4)
 
 
 def test_weights_that_cannot_be_had_are_named(trained: TrainedRun) -> None:
-    words = trained.words()[1:]
+    words = (*trained.words()[1:], *sets((WITH_TEXT,)))
     assert_refused(moclip("zero-shot", *words, "--pretrained", "no-such-tag"), "no-such-tag")
     assert_refused(moclip("run", *words, "--set", "clip.model=ViT-Q-99"), "ViT-Q-99")
     absent = "/nowhere/weights.safetensors"

