@@ -146,7 +146,7 @@ def test_one_bad_file_never_ends_a_batch(
         monkeypatch.setattr(place, name, broken)
 
     spoil("moclip_lite.predict.classifier", "FileReader")
-    spoil("moclip_lite.experiment.zero_shot", "read_clip_frames")
+    spoil("moclip_lite.experiment.zero_shot", "read_frames")
     spoil("moclip_lite.motion.extract", "read_motion_clip")
     spoil("mv_tools", "transcode")
     code = 2 if isinstance(error, OSError) else 1  # a bug, which is told of with its traceback

@@ -59,7 +59,6 @@ def test_page_shows_the_figures_of_the_run(trained: TrainedRun) -> None:
     assert "MoCLIP-Lite, fusion" not in page.shown  # published scores are of another data set
     gained = len(disagreements(run.predictions["fusion"], run.predictions["appearance"]))
     assert f"{gained} clips gained" in page.shown
-    assert gained > 0
     pictures = [a for tag, a in page.tags if tag == "img"]
     assert len(pictures) == min(gained, 4) + min(
         len(disagreements(run.predictions["appearance"], run.predictions["fusion"])), 4

@@ -197,7 +197,10 @@ def test_results_go_with_the_page(page: Page, clips: Path, server: Serving) -> N
     choose(page, clips / "clip.mp4")
     assert server.left()
     page.goto("about:blank")
-    page.wait_for_timeout(300)
+    for _ in range(100):
+        if not server.left():
+            break
+        page.wait_for_timeout(100)
     assert server.left() == []
 
 

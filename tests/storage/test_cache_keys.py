@@ -23,7 +23,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]
     """The command line of a small run of all stages, and its cache."""
     base = tmp_path_factory.mktemp("keys")
     data, cache = class_folders(base / "data", per_class=4, frames=8), base / "cache"
-    quick = ("train_motion.epochs=1", "train_head.epochs=1", "clip.model=ViT-S-32-alt")
+    quick = (
+        "train_motion.epochs=1",
+        "train_head.epochs=1",
+        "clip.model=ViT-S-32-alt",
+        "train_motion.refit=false",
+    )
     places = (f"data.root={data}", f"run.dir={base / 'run'}", f"cache.dir={cache}")
     words = ["run", str(FOLDER_YAML), *sets((*TINY, *quick, *places))]
     assert_ok(moclip(*words))
