@@ -244,7 +244,7 @@ class WindowScorer:
 
         Returns:
             One window that ends with the last picture, shorter than others in a short stream; none if the last
-            whole window covers all pictures.
+            whole window covers all pictures, or for a single picture, whose duration is unknown.
         """
         scores: list[WindowScore] = []
         if self._origin is not None and self._seconds:
@@ -252,7 +252,8 @@ class WindowScorer:
             covered = self._start(self._next - 1) + self.window if self._next else self._origin
             if end > covered + _TOLERANCE or not self._next:
                 start = max(self._origin, end - self.window)
-                scores.append(self._score(start, end))
+                if end > start:
+                    scores.append(self._score(start, end))
         self._origin, self._next, self._step = None, 0, 0.0
         self._drop(len(self._seconds), len(self._shown))
         return scores

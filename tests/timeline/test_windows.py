@@ -188,6 +188,11 @@ def test_time_that_stands_still_is_refused(
         scorer.push(frame, 1.0)
 
 
+def test_a_single_picture_makes_no_window(parts: list[Path], tmp_path: Path) -> None:
+    scorer = WindowScorer(untrained(tmp_path, heads=False), FrameGeometry(96, 80), window=1.0)
+    assert [*scorer.push(next(iter(MotionDecoder(parts[0]))), 1.0), *scorer.flush()] == []
+
+
 @pytest.mark.parametrize(("window", "stride"), [(0, None), (-1, None), (float("nan"), None), (1, 2), (1, 0)])
 def test_windows_that_make_no_sense_are_refused(window: float, stride: float | None, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="above 0"):
