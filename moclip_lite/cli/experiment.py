@@ -50,17 +50,18 @@ def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
 
 
 def write_engine(session: Session) -> None:
-    """Write the ONNX files of a run that was trained here; what hinders it is a warning.
+    """Write the ONNX files of a run that was trained here, or whose export was killed; what hinders it is a warning.
 
     Of several folds none is written, because `moclip predict` is given one of them: see `moclip export --engine`.
     """
+    from ..engine.files import drafts_of
     from ..errors import MoclipError
     from ..parallel.ranks import share
 
     run = session.experiment.run
-    if not (session.trained and run.onnx and session.feature_file is None and len(session.folds) == 1):
+    if not (run.onnx and share().leads and (session.trained or drafts_of(session.run_folder))):
         return
-    if not share().leads or set(run.streams) == {"zero_shot"}:
+    if session.feature_file is not None or len(session.folds) != 1 or set(run.streams) == {"zero_shot"}:
         return
     from ..export.engine import export_engine
 

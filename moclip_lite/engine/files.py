@@ -26,8 +26,10 @@ from ..streams import ANSWERS, Stream
 
 __all__ = [
     "DESCRIPTION",
+    "DRAFT",
     "EngineFiles",
     "answering_heads",
+    "drafts_of",
     "encoder_file",
     "file_digest",
     "made_from",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 DESCRIPTION: Final = "model.json"
+DRAFT: Final = ".export-"
+"""Start of the names of folders in which files are being written."""
 
 _VERSION: Final = 1
 """Of the files' inputs, outputs and description; raise it when an older file must not be used."""
@@ -45,6 +49,11 @@ _SECTIONS: Final = ("motion", "clip", "fusion", "test")
 def onnx_folder(folder: FoldFolder) -> Path:
     """Where the ONNX files of a run folder lie."""
     return folder.path / ONNX_FOLDER
+
+
+def drafts_of(folder: FoldFolder) -> list[Path]:
+    """What a killed export left."""
+    return sorted(onnx_folder(folder).glob(f"{DRAFT}*"))
 
 
 def encoder_file(experiment: Experiment, key: str) -> Path:

@@ -7,17 +7,18 @@ They are those of ``moclip export``, with digests of what they were made from, a
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.files import DESCRIPTION, encoder_file, file_digest, made_from, onnx_folder
+from ..engine.files import DESCRIPTION, DRAFT, drafts_of, encoder_file, file_digest, made_from, onnx_folder
 from ..engine.pictures import PictureRules
 from ..errors import CheckpointError
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent
-from ..results.run_folder import FoldFolder
+from ..results.run_folder import FoldFolder, RunFolder
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, write_json
 from .classifier import MAX_BYTES, compare_files, describe, export_heads, export_motion
@@ -44,12 +45,20 @@ def export_engine(run: Path, reporter: Reporter | None = None) -> list[Exported]
         WeightsUnavailable: the image encoder's weights can't be loaded.
         MoclipError: packages are missing, the disk is full, or the files answer otherwise than PyTorch.
     """
-    reporter = reporter or Silent()
+    folder = RunFolder(run)
+    folder.require()
+    with folder.locked():
+        return _export(run, reporter or Silent())
+
+
+def _export(run: Path, reporter: Reporter) -> list[Exported]:
     classifier = Classifier.load(run, device="cpu", engine="torch")
     folder, place = FoldFolder(run), onnx_folder(FoldFolder(run))
     origin = made_from(folder, classifier.experiment, classifier.labels)
     place.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place, prefix=".export-") as name:
+    for draft in drafts_of(folder):  # of an export that was killed; this one holds the folder
+        shutil.rmtree(draft, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=DRAFT) as name:
         drafts = Path(name)
         metadata = describe(classifier)
         exported = export_motion(classifier, drafts, metadata)

@@ -21,6 +21,9 @@ _TYPES: Final = {
     **{f"{name}.js": "text/javascript" for name in _SCRIPTS},
 }
 _CACHE: Final = {"cache-control": "no-cache"}  # a new version is seen at once
+_PAGE: Final = {
+    "cache-control": "no-store"
+}  # the browser keeps no page to go back to: its results are removed
 
 
 def add_pages(app: FastAPI, token_required: bool) -> None:
@@ -28,7 +31,7 @@ def add_pages(app: FastAPI, token_required: bool) -> None:
 
     @app.get("/", include_in_schema=False)
     def page() -> Response:
-        return FileResponse(_STATIC / "index.html", media_type="text/html", headers=_CACHE)
+        return FileResponse(_STATIC / "index.html", media_type="text/html", headers=_PAGE)
 
     @app.get("/favicon.ico", include_in_schema=False)
     def icon() -> Response:

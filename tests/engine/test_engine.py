@@ -17,7 +17,7 @@ from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.results.run_folder import RunFolder
 
-from support.cli import QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
+from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
 HEAVY = ("torch", "torchvision", "open_clip", "timm", "sklearn", "pandas", "scipy", "matplotlib")
 PROGRAM = f"""
@@ -187,6 +187,18 @@ def test_a_run_writes_them_at_its_end_and_another_removes_them(tmp_path: Path) -
     assert "ONNX" not in assert_ok(moclip(*words, "--set", "run.onnx=true")).err  # nothing to do
     assert_ok(moclip(*words, "--set", "run.seed=1"))
     assert not (tmp_path / "run" / "onnx").exists()
+
+
+def test_an_export_that_was_killed_is_made_again(tmp_path: Path) -> None:
+    words = ["run", str(FOLDER_YAML), *sets((*QUICK, "train_motion.epochs=1", "run.onnx=false"))]
+    places = sets((f"data.root={class_folders(tmp_path / 'data')}", f"run.dir={tmp_path / 'run'}"))
+    assert_ok(moclip(*words, *places, "--cache", tmp_path / "cache"))
+    draft = tmp_path / "run" / "onnx" / ".export-killed"
+    draft.mkdir(parents=True)
+    (draft / ".motion-0123456789ab.onnx").write_bytes(b"half")
+    again = assert_ok(moclip(*words, *places, "--cache", tmp_path / "cache", "--set", "run.onnx=true"))
+    assert "is finished" in again.err
+    assert {path.name for path in draft.parent.iterdir()} == {"motion.onnx", "model.json"}
 
 
 def test_what_hinders_it_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
