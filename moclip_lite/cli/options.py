@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ..experiment.config import Experiment
     from ..experiment.session import Session
 
@@ -32,6 +34,7 @@ __all__ = [
     "finite",
     "overrides_of",
     "session_of",
+    "settings_of",
 ]
 
 Source: TypeAlias = Annotated[
@@ -119,6 +122,25 @@ def overrides_of(named: dict[str, Any]) -> list[str]:
     return [
         f"{key}={_quoted(value)}" for key, value in named.items() if value is not None and value is not False
     ]
+
+
+_Section = TypeVar("_Section", bound="BaseModel")
+
+
+def settings_of(kind: type[_Section], values: dict[str, Any]) -> _Section:
+    """Settings from the options of a command, which are named as their fields are.
+
+    Raises:
+        BadParameter: a value out of range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option, reason = str(first["loc"][0]).replace("_", "-"), first["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error
 
 
 def _quoted(value: Any) -> str:

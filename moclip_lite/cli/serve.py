@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .console import ConsoleReporter, err
-from .options import Engine, Pretrained, Sets, overrides_of
+from .options import Engine, Pretrained, Sets, overrides_of, settings_of
 from .timeline import check_windows
-
-if TYPE_CHECKING:
-    from ..serve.settings import ServeSettings
 
 __all__ = ["serve"]
 
@@ -79,6 +76,7 @@ def serve(
     Example: moclip serve --model runs/x
     """
     from ..serve.server import require_packages, run_server, with_token
+    from ..serve.settings import ServeSettings
     from ..serve.worker import child_command
 
     require_packages()
@@ -87,7 +85,7 @@ def serve(
         "port": port,
         "root": root,
         "token": token or None,
-        "allow_hosts": tuple(allow_host or ()),
+        "allow_host": tuple(allow_host or ()),
         "max_upload": _bytes(max_upload),
         "max_length": max_length,
         "queue": queue,
@@ -97,7 +95,7 @@ def serve(
     }
     windows = {"window": window, "threshold": threshold}
     check_windows(windows)
-    settings, generated = with_token(_settings(given))
+    settings, generated = with_token(settings_of(ServeSettings, given))
     reporter = ConsoleReporter()
     reporter.say(f"loading {model} ...")
 
@@ -114,22 +112,3 @@ def serve(
         run_server(settings, command, on_ready)
     except KeyboardInterrupt:
         err.print("stopped")
-
-
-def _settings(values: dict[str, Any]) -> ServeSettings:
-    """The settings.
-
-    Raises:
-        BadParameter: a value out of range.
-    """
-    from pydantic import ValidationError
-
-    from ..serve.settings import ServeSettings
-
-    try:
-        return ServeSettings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-").replace("allow-hosts", "allow-host")
-        reason = first["msg"].removeprefix("Value error, ")
-        raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error

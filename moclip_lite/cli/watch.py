@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from .console import ConsoleReporter
-from .options import Engine, Pretrained, Quiet, Sets, finite, overrides_of
+from .options import Engine, Pretrained, Quiet, Sets, finite, overrides_of, settings_of
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName
     from ..watch.run import Watch
-    from ..watch.settings import WatchSettings
     from ..watch.sinks import Say, Sink
 
 __all__ = ["watch"]
@@ -89,10 +88,11 @@ def watch(
     """
     from ..predict.classifier import Classifier
     from ..watch.run import Watch, named_sources
+    from ..watch.settings import WatchSettings
 
     reporter = ConsoleReporter(quiet)
     given = {"window": window, "stride": stride, "threshold": threshold, "max_lag": max_lag}
-    settings = _settings(given | {"transport": transport, "timeout": timeout})
+    settings = settings_of(WatchSettings, given | {"transport": transport, "timeout": timeout})
     named_sources(sources)  # refused before the model is loaded
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     with ExitStack() as opened:
@@ -105,24 +105,6 @@ def watch(
         failures = _run(Watch.of(sources, classifier, settings), sinks, reporter)
     if failures:
         raise typer.Exit(2)
-
-
-def _settings(values: dict[str, Any]) -> WatchSettings:
-    """The settings.
-
-    Raises:
-        BadParameter: a value out of range.
-    """
-    from pydantic import ValidationError
-
-    from ..watch.settings import WatchSettings
-
-    try:
-        return WatchSettings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option, reason = str(first["loc"][0]).replace("_", "-"), first["msg"].removeprefix("Value error, ")
-        raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error
 
 
 def _sinks(

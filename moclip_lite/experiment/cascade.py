@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from ..fusion import build_head
 from ..fusion.features import HeadFeed, head_scores
 from ..fusion.tables import FeatureTable
 from ..fusion.training import fit_head
@@ -13,9 +11,9 @@ from ..parallel.ranks import share
 from ..results.cascade import MIN_CLIPS, Cascade, fit_cascade
 from ..streams import Stream
 from ..training.checkpoint import weights_digest
-from ..training.device import seed_all
 from .features import FoldFeatures
 from .motion_networks import LeftOut
+from .training import new_head, prepare_head
 
 __all__ = ["calibrate_cascade"]
 
@@ -34,7 +32,6 @@ def calibrate_cascade(features: FoldFeatures, first: LeftOut) -> Cascade | None:
         The thresholds; None where there are fewer than 15 validation clips with motion and pictures.
     """
     session, seed = features.session, features.seed
-    experiment = session.experiment
     clips = {part: features.clips(part, motion=True, appearance=True) for part in ("train", "val")}
     if len(clips["val"]) < MIN_CLIPS or not clips["train"]:
         return None
@@ -42,16 +39,9 @@ def calibrate_cascade(features: FoldFeatures, first: LeftOut) -> Cascade | None:
     motion = features.motion(network, [*clips["train"], *clips["val"]], digest=weights_digest(network))
     tables = features.tables(clips, motion.tokens)
     train, held_out = tables["train"], tables["val"]
-    seed_all(seed)
-    name = experiment.head_of(Stream.FUSION)
-    head = build_head(
-        experiment.fusion, name, train.motion.shape[-1], train.appearance.shape[-1], len(features.labels)
-    )
-    if experiment.fusion.standardize:
-        head.fit_statistics(train.motion, train.appearance)
-    if head.from_text:
-        head.start_from_text(torch.from_numpy(session.class_vectors))
-    settings = experiment.train_head
+    head = new_head(features, Stream.FUSION, train)
+    prepare_head(head, features, train)
+    settings = session.experiment.train_head
     feed = HeadFeed(head, train, held_out, settings.batch, seed, share())
     fit_head(head, feed, settings, seed=seed, device=session.device)
     uniform = np.full(len(features.labels), 1 / len(features.labels), np.float32)

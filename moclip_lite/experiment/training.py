@@ -28,7 +28,23 @@ from .motion_networks import LeftOut, MotionNetworks
 from .session import Session
 from .stages import Stage, Trainer
 
-__all__ = ["TrainedModels"]
+__all__ = ["TrainedModels", "new_head", "prepare_head"]
+
+
+def new_head(features: FoldFeatures, stream: Stream, like: FeatureTable) -> Head:
+    """An untrained head for features of the sizes of a table; the same at each call."""
+    experiment = features.session.experiment
+    seed_all(features.seed)
+    dims = like.motion.shape[-1], like.appearance.shape[-1]
+    return build_head(experiment.fusion, experiment.head_of(stream), *dims, len(features.labels))
+
+
+def prepare_head(head: Head, features: FoldFeatures, train: FeatureTable) -> None:
+    """Give a head the statistics of its training features, and the text that it starts from."""
+    if features.session.experiment.fusion.standardize:
+        head.fit_statistics(train.motion, train.appearance)
+    if head.from_text:
+        head.start_from_text(torch.from_numpy(features.session.class_vectors))
 
 
 class TrainedModels:
@@ -70,19 +86,14 @@ class TrainedModels:
         """
         experiment, features = self.session.experiment, self.features
         fusion, settings, seed = experiment.fusion, experiment.train_head, features.seed
-        seed_all(seed)
-        dims = tables["train"].motion.shape[-1], tables["train"].appearance.shape[-1]
-        name = experiment.head_of(stream)
-        head = build_head(fusion, name, *dims, len(features.labels))
+        name, head = experiment.head_of(stream), new_head(features, stream, tables["train"])
         splits = self._splits(head, stream, tables, clips)
         first = splits[0]
-        if fusion.standardize:
-            head.fit_statistics(first.train.motion, first.train.appearance)
+        prepare_head(head, features, first.train)
         every = join_tables([tables["train"], tables["val"]])
         used = [table for split in splits for table in (split.train, split.held_out)] + [every]
         arrays = [array.numpy() for table in used for array in (table.motion, table.appearance)]
         if head.from_text:
-            head.start_from_text(torch.from_numpy(self.session.class_vectors))
             arrays.append(self.session.class_vectors)
         digest = digest_bytes(np.ascontiguousarray(array).tobytes() for array in arrays)
         sources = {str(s.value): str(d) for s, d in features.source_digests(stream.sources).items()}

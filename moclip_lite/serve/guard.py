@@ -107,7 +107,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, tokens: Tokens, metrics: Metrics) -> None:
         self._app, self._settings, self._tokens, self._metrics = app, settings, tokens, metrics
-        self._names = {"localhost", *settings.allow_hosts}
+        self._names = {"localhost", *settings.allow_host}
         if not settings.local:
             self._names |= {socket.gethostname().lower(), settings.host.lower()}
 

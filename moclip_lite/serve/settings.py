@@ -39,7 +39,7 @@ class ServeSettings(Settings):
         port: 0 for any free one.
         root: folder whose videos may be named by path; None for uploads alone.
         token: what clients must present; None for no token, on this machine alone.
-        allow_hosts: names in the Host header that are accepted beside addresses and this machine's name.
+        allow_host: names in the Host header that are accepted beside addresses and this machine's name.
         max_upload: bytes of an upload.
         max_length: seconds of a video.
         max_pixels: of a picture.
@@ -55,7 +55,7 @@ class ServeSettings(Settings):
     port: int = Field(8000, ge=0, le=65535)
     root: UserPath | None = None
     token: Annotated[str | None, AfterValidator(_check_token)] = Field(None, repr=False)
-    allow_hosts: tuple[str, ...] = ()
+    allow_host: tuple[str, ...] = ()
     max_upload: int = Field(1_000_000_000, ge=1)
     max_length: float = Field(3600.0, gt=0)
     max_pixels: int = Field(8192 * 4352, ge=1)
@@ -66,7 +66,7 @@ class ServeSettings(Settings):
     keep: float = Field(900.0, gt=0)
     results: int = Field(32, ge=1, le=10_000)
 
-    @field_validator("allow_hosts")
+    @field_validator("allow_host")
     @classmethod
     def _lower_case(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name.lower().rstrip(".") for name in names)

@@ -11,10 +11,9 @@ from typing import Final, Protocol
 from mv_tools import ArgumentError
 from mv_tools.live.address import Address
 
-from ..errors import CheckpointError
 from ..results.calibration import Calibration
 from ..timeline.model import WindowModel
-from ..timeline.scorer import STRIDE
+from ..timeline.video import TimelineOptions
 from .camera import Camera
 from .events import Event
 from .settings import WatchSettings
@@ -86,15 +85,7 @@ class Watch:
             CheckpointError: the length of windows is unknown.
         """
         calibration = model.calibration or Calibration()
-        window = settings.window or calibration.window
-        if window is None:
-            raise CheckpointError(
-                "the run does not tell how long its training clips are; give the length of windows in seconds with "
-                "--window"
-            )
-        stride = settings.stride or STRIDE * window
-        if stride > window:
-            raise ArgumentError(f"a stride of {stride:g} s is longer than the windows of {window:g} s")
+        window, stride = TimelineOptions(window=settings.window, stride=settings.stride).lengths(calibration)
         settings = settings.model_copy(update={"window": window, "stride": stride})
         shared, stop = SharedModel(model), threading.Event()
         cameras = [

@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """One that demands a token and that other machines can reach."""
-    values = {"token": TOKEN, "host": "0.0.0.0", "allow_hosts": ("Videos.Example",)}
+    values = {"token": TOKEN, "host": "0.0.0.0", "allow_host": ("Videos.Example",)}
     with serving(tmp_path_factory.mktemp("closed"), **values) as running:
         yield running
 
