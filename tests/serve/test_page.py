@@ -194,14 +194,23 @@ def test_a_file_above_the_limit_is_not_sent(page: Page, tmp_path: Path) -> None:
 
 
 def test_results_go_with_the_page(page: Page, clips: Path, server: Serving) -> None:
+    before = server.jobs()
     choose(page, clips / "clip.mp4")
-    assert server.left()
+    (job,) = server.jobs() - before
     page.goto("about:blank")
-    for _ in range(100):
-        if not server.left():
+    for _ in range(300):
+        if job not in server.jobs():
             break
         page.wait_for_timeout(100)
-    assert server.left() == []
+    assert job not in server.jobs()
+
+
+def test_a_page_left_and_returned_to_starts_anew(page: Page, clips: Path) -> None:
+    choose(page, clips / "clip.mp4")
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_selector("#start-view:not([hidden])")
+    assert page.is_hidden("#result-view")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

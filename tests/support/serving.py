@@ -62,6 +62,10 @@ class Serving:
             p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.name != "lock"
         )
 
+    def jobs(self) -> set[str]:
+        """Names of the folders of jobs."""
+        return {path.name for path in self.folder.iterdir() if path.is_dir()}
+
     def raw(self, head: str, body: bytes = b"") -> bytes:
         """Send bytes as they are and read what comes until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:

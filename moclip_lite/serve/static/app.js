@@ -242,12 +242,16 @@ document.addEventListener("drop", (event) => {
   if (file) analyseFile(file);
 });
 
-// The result is kept as long as the page asks for it, and removed with the page.
+// The result is kept as long as the page asks for it, and removed with the page. A page that the browser
+// keeps for its way back has lost its result too: it starts anew.
 setInterval(() => {
   if (state.job?.state === "done" && !document.hidden) request(`/api/jobs/${state.job.id}`).catch(() => {});
 }, 60_000);
-addEventListener("pagehide", (event) => {
-  if (!event.persisted && state.job) removeJob(state.job.id);
+addEventListener("pagehide", () => {
+  if (state.job) removeJob(state.job.id);
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
 });
 
 begin();
