@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import uuid4
@@ -27,6 +28,8 @@ __all__ = ["RayRunner"]
 Job = TypeVar("Job")
 
 _CONNECT_SECONDS: Final = 5.0
+_CONNECTIONS: Final[list[str]] = []
+"""The cluster that this module has connected the process to, if any."""
 
 
 class _RemoteBug(Exception):
@@ -46,12 +49,13 @@ class RayRunner:
     """
 
     def __init__(self, address: str | None, workers: int, note: Callable[[str], None]) -> None:
-        self._workers, self._note = workers, note
+        self._address, self._workers, self._note = address, workers, note
         _connect(address)
 
     @property
     def processes(self) -> int:
         """How many jobs are done at the same time: one per core of the nodes that are there now."""
+        _connect(self._address)
         cores = sum(node.cores for node in nodes_now())
         return max(1, min(cores, self._workers or cores))
 
@@ -77,7 +81,7 @@ class RayRunner:
         if not jobs:
             return
         queue = JobQueue(len(jobs), self.processes)
-        with _token(folder) as token:
+        with _token(folder) as token, _messages_on_stderr():
             crew = Crew(token, cores, gpu, self._workers, self._note)
             try:
                 while queue or crew.busy:
@@ -92,12 +96,13 @@ class RayRunner:
                     queue.put_back(crew.returned())
             finally:
                 crew.dismiss()
+                _disconnect()
 
 
 def _sorted_out(answer: Answer, crew: Crew, queue: JobQueue) -> Iterator[tuple[int, Outcome]]:
     """The outcomes that count; other jobs go back into the queue."""
     if answer.outcomes is None:
-        if not answer.node_lives:
+        if not answer.suspect:
             queue.put_back(answer.jobs)
             return
         for number in queue.died(answer.jobs):
@@ -153,8 +158,10 @@ def _connect(address: str | None) -> None:
     _refuse_unreachable(where)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
+        _CONNECTIONS.append(where)
         ray.init(address=where, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+        _CONNECTIONS.clear()
         reason = " ".join(str(error).split())
         if where == "auto":
             reason = (
@@ -162,6 +169,22 @@ def _connect(address: str | None) -> None:
                 "ray start --address=HEAD:PORT"
             )
         raise ClusterError(f"the cluster can't be joined: {reason}") from error
+
+
+def _disconnect() -> None:
+    """Leave the cluster: its messages would come at any time. A connection of somebody else's stays."""
+    import ray
+
+    if _CONNECTIONS:
+        _CONNECTIONS.clear()
+        ray.shutdown()
+
+
+@contextmanager
+def _messages_on_stderr() -> Iterator[None]:
+    """Ray writes its messages on lost nodes to stdout, where commands print results."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def _refuse_unreachable(address: str) -> None:

@@ -56,13 +56,14 @@ def nodes_now() -> list[Node]:
 
 @dataclass(eq=False)
 class Worker:
-    """A process on a node; it gets jobs once it has answered the greeting."""
+    """A process on a node; it gets jobs once it has answered the greeting, and does its chunks in their order."""
 
     actor: Any
     node: Node
     greeting: Any
     ready: bool = False
     ended: bool = False
+    last: Any = None  # reference of the chunk that it was doing when it ended
     chunks: dict[Any, list[int]] = field(default_factory=dict)  # reference of an answer -> its jobs
 
 
@@ -74,13 +75,13 @@ class Answer:
         worker: who.
         jobs: numbers of the jobs.
         outcomes: one a job; None if the process ended.
-        node_lives: whether its node is still there.
+        suspect: whether one of the jobs may have ended it: it was being done, and the node is still there.
     """
 
     worker: Worker
     jobs: list[int]
     outcomes: list[Outcome] | None
-    node_lives: bool = True
+    suspect: bool = False
 
 
 class Crew:
@@ -202,12 +203,13 @@ class Crew:
         if not lives and worker.node.id in self._known:
             self._known.discard(worker.node.id)
             self._note(f"node {worker.node.host} is lost; its jobs are done elsewhere")
-        worker.ready = worker.ended = True
+        if not worker.ended:
+            worker.ready, worker.ended, worker.last = True, True, next(iter(worker.chunks), None)
         chunk = worker.chunks.pop(reference, None)
         if not worker.chunks and worker in self.workers:
             self.workers.remove(worker)
         self._looked = -math.inf
-        return None if chunk is None else Answer(worker, chunk, None, lives)
+        return None if chunk is None else Answer(worker, chunk, None, lives and reference == worker.last)
 
     def _greeted(self, worker: Worker, greeting: Greeting) -> None:
         worker.ready = True

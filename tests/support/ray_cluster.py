@@ -22,7 +22,10 @@ ENVIRONMENT = {
 
 def node_options(cores: int) -> dict[str, Any]:
     """Options of a node. Its agents get ports of ours: a node waits only 15 seconds for one that an agent chooses."""
-    agents = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    agents = tuple(
+        f"{name}_port"
+        for name in ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
+    )
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in agents]
         for one in sockets:
