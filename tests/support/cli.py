@@ -160,9 +160,33 @@ def stop_when_filled(
     return finish(process)
 
 
+_SLOW_READING = """
+import sys, time
+from moclip_lite.cli import main
+from moclip_lite.motion import extract
+
+read = extract.read_motion_clip
+
+def read_slowly(*arguments):
+    time.sleep(0.3)
+    return read(*arguments)
+
+extract.read_motion_clip = read_slowly  # spawned workers execute this file, too
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def slow_reading(folder: Path) -> tuple[str, str]:
+    """The program with motion reading that takes a third of a second per clip: time for a signal."""
+    script = folder / "slow_reading.py"
+    script.write_text(_SLOW_READING, encoding="utf-8")
+    return sys.executable, str(script)
+
+
 def many_clips(folder: Path, count: int, label: str = "one") -> list[Path]:
     """Files with equal pictures and different bytes: an MP4 may end in a box of free space."""
-    seed = encode(folder.parent / f"{folder.name}-{label}-seed.mp4", panning(100, 320, 240), **H264)
+    seed = encode(folder.parent / f"{folder.name}-{label}-seed.mp4", panning(8), **H264)
     content = seed.read_bytes()
     seed.unlink()
     (folder / label).mkdir(parents=True, exist_ok=True)
