@@ -32,6 +32,8 @@ from support.features import labelled_features
 from support.paths import ROOT
 from support.pools import InlinePool
 
+pytestmark = pytest.mark.usefixtures("no_drawings")
+
 SHIPPED = sorted((ROOT / "experiments" / "ablations").glob("*.yaml"))
 
 
@@ -236,7 +238,7 @@ def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
         "data.protocol=official",
         f"cache.dir={tmp_path / 'c'}",
         "run.streams=[fusion]",
-        "train_head.epochs=40",
+        "train_head.epochs=15",
     ]
     heads = ["concat_mlp", "film", "residual_adapter"]
     path = grid(tmp_path / "g.yaml", seeds=[0, 1], set=settings, grid={"fusion.head": heads})
