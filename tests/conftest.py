@@ -7,11 +7,12 @@ import contextlib
 import ctypes
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.clips import H264, WITH_B, encode, panning
 from support.paths import SHARED
@@ -19,11 +20,14 @@ from support.pools import InlinePool
 
 pytest_plugins = ["support.cli"]
 
-settings.register_profile("moclip", deadline=None)  # machines differ in speed
+# Machines differ in speed.
+settings.register_profile("moclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("moclip")
 
-# The workers of pytest share the cores; processes that tests start inherit this.
+# The workers of pytest share the cores, and threads that spin while they wait would take them from each other.
+# Processes that tests start inherit both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SLOW_MODULES = (
     "mobileviclip/test_commands.py",
@@ -99,6 +103,15 @@ def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("MOCLIP_CACHE", str(next(_caches)))
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The number of threads that a test gave PyTorch ends with the test."""
+    yield
+    torch, threads = sys.modules.get("torch"), int(os.environ["OMP_NUM_THREADS"])
+    if torch is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _return_memory() -> Iterator[None]:
     """Give freed memory back to the system: glibc keeps hundreds of megabytes of each network that a test built."""
@@ -167,5 +180,6 @@ def hide_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def grid_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells of an ablation's grid run in this process."""
+    """Cells of an ablation's grid run in this process, with its number of threads."""
     monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
+    monkeypatch.setattr("torch.set_num_threads", lambda threads: None)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -256,11 +257,12 @@ def test_rtsp(make_clip: Callable[..., Path], transport: str) -> None:
     path = make_clip("a.mp4", frames=75, g="12", bf="2")
     with rtsp_server({"/cam": path}, auth=f"user:{SECRET}") as server:
         with pytest.raises(SourceUnavailable, match="wrong user name or password"):
-            open_live(f"{server}/cam".replace("//", "//user:wrong@"))
+            open_live(f"{server}/cam".replace("//", "//user:wrong@"), timeout=PATIENCE)
         secret = f"{server}/".replace("//", f"//user:{SECRET}@", 1)
         with pytest.raises(SourceUnavailable, match="no such stream"):
-            open_live(f"{secret}nothing")
-        with open_live(f"{secret}cam", transport=transport, pictures=True) as source:  # type: ignore[arg-type]
+            open_live(f"{secret}nothing", timeout=PATIENCE)
+        options: Any = {"transport": transport, "pictures": True, "timeout": PATIENCE}
+        with open_live(f"{secret}cam", **options) as source:
             items = [item for item, _ in zip(source, range(60), strict=False)]
     expected = {round((frame.pts_seconds or 0) * 25): frame for frame in MotionDecoder(path)}
     frames = frames_of(items)
