@@ -26,6 +26,7 @@ from moclip_lite.datasets import SyntheticSpec, generate
 
 from support.clips import H264, encode, panning
 from support.paths import ROOT
+from support.waiting import PATIENCE
 
 FOLDER_YAML = ROOT / "experiments" / "folder.yaml"
 
@@ -112,7 +113,7 @@ def launched(*words: object, processes: int = 1) -> Outcome:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
@@ -164,7 +165,7 @@ def start(*words: object, cwd: Path, program: Sequence[str] = ()) -> subprocess.
 
 def finish(process: subprocess.Popen[str]) -> Outcome:
     """Wait for a started program."""
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=PATIENCE)
     return Outcome(process.returncode, out, err)
 
 

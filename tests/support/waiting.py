@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["PATIENCE", "until"]
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that a test waits before it fails: on a machine with other work everything is slow."""
 
 
