@@ -8,6 +8,7 @@
     │   └── ScoreError       scores that can't be evaluated (also a ValueError)
     ├── CacheUnavailable     unusable cache folder
     ├── CheckpointError      damaged or mismatched weights or run folder
+    ├── MissingPackage       optional package that is not installed
     ├── TrainingDiverged     loss that is not a finite number
     └── WeightsUnavailable   unavailable pretrained weights
 """
@@ -18,11 +19,14 @@ import difflib
 import logging
 from collections.abc import Sequence
 
+from .extras import install_hint
+
 __all__ = [
     "CacheUnavailable",
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "MissingPackage",
     "MoclipError",
     "ScoreError",
     "TrainingDiverged",
@@ -57,6 +61,10 @@ class CheckpointError(MoclipError):
     """A weights file or run folder is damaged, or was made for something else."""
 
 
+class MissingPackage(MoclipError):
+    """An optional package is not installed; the message has the pip command."""
+
+
 class TrainingDiverged(MoclipError):
     """The loss of a training is not a finite number any more."""
 
@@ -78,7 +86,12 @@ def report_bug(name: str, error: BaseException) -> None:
     """Log an unexpected error with its traceback, where the work goes on without the clip of that name.
 
     The command line prints these at the end and exits with 1.
+
+    Raises:
+        MissingPackage: the error is an optional package that is not installed; other clips would fail alike.
     """
+    if hint := install_hint(error):
+        raise MissingPackage(hint) from error
     logging.getLogger("moclip.bugs").error("a bug in this program, met on %s", name, exc_info=error)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from ..extras import install_hint
 from ..parallel.threads import set_thread_policy
 from . import (
     ablate,
@@ -165,9 +166,10 @@ def _run(words: list[str], debug: bool) -> int:
             err.print(str(error), markup=False)
             return 2
         usage = getattr(error, "format_message", None)
-        if usage is None and not isinstance(error, _user_errors()):
+        missing = install_hint(error)
+        if usage is None and missing is None and not isinstance(error, _user_errors()):
             raise
         if debug:
             traceback.print_exc()
-        err.print(f"moclip: {usage() if usage else explain(error)}", markup=False, style="red")
+        err.print(f"moclip: {missing or (usage() if usage else explain(error))}", markup=False, style="red")
         return 2

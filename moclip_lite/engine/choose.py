@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from ..errors import CheckpointError, ConfigError
 from ..experiment.config import Experiment
+from ..extras import pip_command
 from ..results.run_folder import FoldFolder
 from .base import Engine, EngineName
 from .files import EngineFiles
@@ -52,7 +53,7 @@ def open_engine(
 def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:
     files = EngineFiles.find(folder, experiment, labels)
     if find_spec("onnxruntime") is None:
-        raise CheckpointError("ONNX Runtime is not installed (pip install onnxruntime)")
+        raise CheckpointError(f"ONNX Runtime is not installed ({pip_command('predict')})")
     from .runtime import OnnxEngine
 
     return OnnxEngine(files, experiment, folder)
