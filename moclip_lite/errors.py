@@ -18,8 +18,9 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-from .extras import install_hint
+from .extras import install_hint, missing_sentence
 
 __all__ = [
     "CacheUnavailable",
@@ -33,6 +34,7 @@ __all__ = [
     "WeightsUnavailable",
     "bug_reason",
     "report_bug",
+    "require_packages",
     "unknown_name",
 ]
 
@@ -80,6 +82,17 @@ def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
         f"did you mean {' or '.join(matches)}?" if matches else f"{len(known)} are known, such as {known[0]}"
     )
     return f"{key}: unknown {value!r}; {hint}"
+
+
+def require_packages(names: Sequence[str]) -> None:
+    """Refuse long work at its beginning where a package that it needs later is not installed; imports none.
+
+    Raises:
+        MissingPackage: one of the names can't be imported; the message has the pip command.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingPackage(missing_sentence(name))
 
 
 def report_bug(name: str, error: BaseException) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["EXTRAS", "install_hint", "pip_command"]
+__all__ = ["EXTRAS", "TRAINING", "install_hint", "missing_sentence", "pip_command"]
 
 EXTRAS: Final = {
     "faiss": "faiss",
@@ -38,6 +38,9 @@ EXTRAS: Final = {
 }
 """Name that is imported -> extra that brings it; pyproject.toml lists the packages of each extra."""
 
+TRAINING: Final = ("torch", "sklearn", "scipy", "matplotlib", "jinja2", "tensorboard")
+"""Packages that every training and its report need."""
+
 
 def pip_command(extra: str) -> str:
     """The command that installs an extra."""
@@ -49,4 +52,9 @@ def install_hint(error: BaseException) -> str | None:
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     if name not in EXTRAS:
         return None
+    return missing_sentence(name)
+
+
+def missing_sentence(name: str) -> str:
+    """What to install for a package that is not there."""
     return f"this needs the package {name}, which is not installed: {pip_command(EXTRAS[name])}"
