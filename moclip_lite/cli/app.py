@@ -24,6 +24,7 @@ from . import (
     data,
     experiment,
     export,
+    hub,
     mv,
     predict,
     search,
@@ -66,6 +67,8 @@ app.command()(videotext.retrieval)
 app.command()(convert.convert)
 app.command()(export.export)
 app.command()(serve.serve)
+app.command()(hub.push)
+app.command()(hub.pull)
 app.command()(watch.watch)
 
 

@@ -33,7 +33,7 @@ FIRST_VECTOR = """
 import sys
 import mv_tools
 decoder = mv_tools.MotionDecoder(sys.argv[1])
-moving = max(abs(int(frame.mv.max())) for frame in decoder)
+moving = max(int(abs(frame.mv).max()) for frame in decoder)
 assert decoder.backend == "native", decoder.backend
 assert moving > 0
 sizes = decoder.metadata.width, decoder.metadata.height
@@ -58,7 +58,9 @@ class Environment:
     def run(self, program: str, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment."""
         path = str(self.folder / "bin")
-        assert not any(shutil.which(tool, path=path) for tool in ("cargo", "rustc", "cc", "gcc", "clang", "c++"))
+        assert not any(
+            shutil.which(tool, path=path) for tool in ("cargo", "rustc", "cc", "gcc", "clang", "c++")
+        )
         return subprocess.run(
             [str(self.folder / "bin" / program), *map(str, words)],
             env={"PATH": path, "HOME": str(cwd), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
@@ -83,6 +85,12 @@ def uv(*words: str) -> str:
     return done.stdout
 
 
+def interpreter(version: str) -> str | None:
+    """A Python of this version: on the PATH, or one of pyenv's."""
+    folders = [str(path) for path in Path.home().glob(f".pyenv/versions/{version}.*/bin")]
+    return shutil.which(f"python{version}", path=os.pathsep.join([*folders, os.environ["PATH"]]))
+
+
 def bare(folder: Path, python: str = sys.executable) -> Environment:
     """A virtual environment without packages."""
     uv("venv", "--quiet", "--python", python, str(folder))
@@ -105,7 +113,7 @@ def wheel() -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return encode(tmp_path_factory.mktemp("clip") / "clip.mp4", panning(6), **H264)
+    return encode(tmp_path_factory.mktemp("clip") / "clip.mp4", panning(6, 320, 240, (3, 0)), **H264)
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +128,8 @@ def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
 def test_numpy_and_av_are_enough_for_motion_vectors(
     version: str, wheel: Path, clip: Path, tmp_path: Path
 ) -> None:
-    try:
-        python = uv("python", "find", "--no-python-downloads", version).strip()
-    except AssertionError:
+    python = interpreter(version)
+    if python is None:
         pytest.skip(f"Python {version} is not installed here")
     environment = bare(tmp_path / "env", python)
     environment.install("numpy", "av")
@@ -133,7 +140,9 @@ def test_numpy_and_av_are_enough_for_motion_vectors(
 
 
 def test_light_installation(light: Environment, clip: Path, tmp_path: Path) -> None:
-    assert not any(light.has(package, tmp_path) for package in ("torch", "sklearn", "matplotlib", "onnxruntime"))
+    assert not any(
+        light.has(package, tmp_path) for package in ("torch", "sklearn", "matplotlib", "onnxruntime")
+    )
     done = light.run("moclip", "mv", "probe", clip, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["width"] == 320
@@ -173,7 +182,9 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"mv_tools", "moclip_lite"}
-    assert {"moclip_lite/serve/static/index.html", "mv_tools/_native.abi3.so", "mv_tools/py.typed"} <= set(names)
+    assert {"moclip_lite/serve/static/index.html", "mv_tools/_native.abi3.so", "mv_tools/py.typed"} <= set(
+        names
+    )
     assert not [name for name in names if name.endswith((".pyc", ".rs"))]
 
 
