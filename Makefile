@@ -82,6 +82,7 @@ test-wheel: env wheel sdist
 workflows: $(BIN)/uv
 	$(BIN)/uv tool run --quiet check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/uv tool run --quiet zizmor --quiet --offline .github/workflows
+	if command -v actionlint >/dev/null; then actionlint; else echo "actionlint is not installed, the workflow Check runs it"; fi
 
 bench: env
 	$(BIN)/python benchmarks/fusion_epoch.py
