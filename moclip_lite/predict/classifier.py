@@ -107,7 +107,7 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder.
+            run: the folder, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
             engine: "onnx" for the run's ONNX files, which need no PyTorch; "torch" for PyTorch; "auto" takes the
@@ -115,8 +115,13 @@ class Classifier:
 
         Raises:
             ConfigError: an override that no configuration has.
+            HubError: the hub refuses, or can't be reached.
             CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong together.
         """
+        if Path(run).as_posix().startswith("hf:/"):
+            from ..hub import local_run  # rarely needed
+
+            run = local_run(Path(run))
         folder = RunFolder(Path(run))
         folder.require()
         if folds := folder.fold_folders():
