@@ -30,7 +30,7 @@ from ...stream_info import (
 from ..base import Backend, OtherBackend
 from .frames import FrameBuilder
 from .packet_reader import PacketReader, packet_groups
-from .presentation import PresentedPictures
+from .presentation import UNREADABLE, PresentedPictures
 
 if TYPE_CHECKING:
     from ..._native import Picture, PictureInfo, StreamIndex
@@ -98,7 +98,7 @@ class NativeBackend(Backend):
 
     @cached_property
     def _presented(self) -> PresentedPictures:
-        return PresentedPictures(self._headers, self._infos, self.pictures)
+        return PresentedPictures(self._headers, self.scan, self.pictures)
 
     @cached_property
     def _builder(self) -> FrameBuilder:
@@ -114,8 +114,9 @@ class NativeBackend(Backend):
 
     @cached_property
     def keyframes(self) -> list[int]:
-        infos = self._presented.infos_presented
-        return [i for i, info in enumerate(infos) if info is not None and info.keyframe]
+        position = self._presented.position
+        keyframe = self.scan.columns["keyframe"][position] & (position != UNREADABLE)
+        return np.flatnonzero(keyframe).tolist()
 
     @cached_property
     def metadata(self) -> VideoMetadata:
