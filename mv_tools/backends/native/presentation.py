@@ -6,6 +6,8 @@ the two fields of a frame are two pictures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from ...pictures.index import PictureIndex
 from ...pictures.scan import StreamScan
+from .frames import FrameBuilder
 
 if TYPE_CHECKING:
     from ..._native import PictureInfo, StreamIndex
@@ -38,6 +41,21 @@ class PresentedPictures:
     index: StreamIndex
     scan: StreamScan
     pictures: PictureIndex
+
+    @cached_property
+    def lock(self) -> AbstractContextManager[object]:
+        """Nothing has to be locked: headers are complete."""
+        return nullcontext()
+
+    @cached_property
+    def builder(self) -> FrameBuilder:
+        """Makes motion frames."""
+        seconds, interval = self.pictures.seconds, self.index.poc_interval()
+        return FrameBuilder(self.decode_rank, self.frame_of, seconds, interval, self.scan.display)
+
+    def positions(self, indices: Sequence[int]) -> list[int]:
+        """Positions in decoding order of presented pictures that can be read."""
+        return list(map(int, self.position[list(indices)]))
 
     @property
     def infos(self) -> list[PictureInfo]:
