@@ -195,8 +195,8 @@ def _with_headers(
 
 
 def _with_keyframes(packets: PacketIndex, columns: dict[str, npt.NDArray[Any]]) -> PacketIndex:
-    """Packets with the keyframe flags that libavformat's parser of H.264 adds: of IDR pictures and of those
-    with a recovery point message."""
-    keyframe = packets.keyframe.copy()
+    """Packets with the keyframe flags of libavformat's parser of H.264, which replace those of the table of
+    sync samples: IDR pictures and those with a recovery point message."""
+    keyframe = np.zeros(len(packets), bool)
     keyframe[columns["sample"][columns["idr"] | (columns["recovery_frame_cnt"] >= 0)]] = True
     return replace(packets, keyframe=keyframe)

@@ -62,8 +62,8 @@ class TabledPackets:
 
     Attributes:
         content: the bytes of the file.
-        index: times, sizes and flags by the tables alone. `keyframe` is the table of sync samples, to which
-            libavformat adds pictures of H.264 that say so in the stream.
+        index: times, sizes and flags by the tables alone. `keyframe` is the table of sync samples; for
+            H.264, libavformat flags the pictures that say so in the stream instead.
         codec: libavcodec's name of the codec.
         extradata: the avcC or hvcC record.
         display: how pictures are shown, by the container.

@@ -113,7 +113,7 @@ impl<'a> State<'a> {
         let mut before = Vec::new(); // durations of the samples before the edit
         let (mut started, mut key_behind) = (false, false);
         let has_offsets = self.table.has_offsets;
-        for (index, sample) in old.iter().enumerate().skip(self.start_of(range.start)?) {
+        for (index, sample) in old.iter().enumerate().skip(self.start_of(range.start)) {
             let duration = match old.get(index + 1) {
                 Some(next) => next.time - sample.time,
                 None => range.duration,
@@ -149,16 +149,21 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// The sample at which decoding for a time of presentation starts (find_prev_closest_index).
-    fn start_of(&self, pts: i64) -> Result<usize> {
+    /// The sample at which decoding for a time of presentation starts (find_prev_closest_index, and what
+    /// mov_fix_index does if it finds none).
+    fn start_of(&self, pts: i64) -> usize {
         let old = &self.table.samples;
         let wanted = pts - self.table.shift.max(0);
         let behind = old.partition_point(|sample| self.dts(sample) <= wanted);
         let fits = |sample: &Sample| {
             sample.key && (!self.table.has_offsets || self.dts(sample) + sample.offset <= wanted)
         };
-        let start = old[..behind].iter().rposition(fits);
-        start.ok_or(Error::Unfit("an edit starts before the first sync sample"))
+        let any = if self.table.has_offsets {
+            0
+        } else {
+            behind.saturating_sub(1)
+        };
+        old[..behind].iter().rposition(fits).unwrap_or(any)
     }
 
     /// Moves times of decoding so that the first picture is shown at 0 or behind the empty edits, and adds
