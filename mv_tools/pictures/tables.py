@@ -31,6 +31,9 @@ _MAX_GAP: Final = 2
 """Packets are read in one piece if they lie in at most so many times their own bytes."""
 
 
+_MAX_TERM: Final = (1 << 31) - 1  # libavformat rounds ratios to such terms
+
+
 class UnfitTables(Exception):  # not an error: the file is read with libavformat
     """The sample tables of a file are not used; says why."""
 
@@ -147,13 +150,16 @@ def _properties(source: Source, track: Mp4Track) -> StreamProperties:
         with open_video(source, packets_only=True) as (_, stream):
             return StreamProperties.of(stream, probed=False)
     frames, ticks = track.rate
+    rate = Fraction(frames * track.time_scale, ticks)
+    if max(rate.numerator, rate.denominator) > _MAX_TERM:
+        raise UnfitTables("an unusual frame rate")
     width, height = track.picture_size
     return StreamProperties(
         codec=track.codec,
         profile=None,
         width=width,
         height=height,
-        rate=Fraction(frames * track.time_scale, ticks),
+        rate=rate,
         seconds=track.duration / track.time_scale,
         reorder_depth=0,
         probed=False,

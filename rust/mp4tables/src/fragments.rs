@@ -82,17 +82,23 @@ impl Fragments {
         }
     }
 
-    /// Adds the samples of a movie fragment box at `position` in the file.
-    pub fn add(&mut self, moof: &[u8], position: u64) -> Result<()> {
+    /// Adds the samples of a movie fragment box at `position` in the file of a movie with these `tracks`.
+    pub fn add(&mut self, moof: &[u8], position: u64, tracks: &[u32]) -> Result<()> {
         let mut ours = false;
-        for child in children(moof)?
-            .iter()
-            .filter(|child| child.kind == *b"traf")
-        {
+        let fragments = children(moof)?;
+        let header = fragments.first().map(|child| child.kind);
+        require(
+            header == Some(*b"mfhd") && fragments.len() > 1,
+            "an empty fragment",
+        )?;
+        for child in &fragments[1..] {
+            require(child.kind == *b"traf", "a fragment has special boxes")?;
             let boxes = children(child.body)?;
             let mut header = Reader(required(&boxes, b"tfhd")?);
             let (_, flags) = header.version()?;
-            if header.u32()? != self.track {
+            let track = header.u32()?;
+            require(tracks.contains(&track), "a fragment of an unknown track")?;
+            if track != self.track {
                 continue;
             }
             require(!ours, "several fragments of a track in one")?;

@@ -4,10 +4,9 @@ use crate::boxes::{children, optional, required, Kind, Reader};
 use crate::edits::{self, rescale};
 use crate::error::{require, Error, Result};
 use crate::fragments::{self, Fragments};
-use crate::samples::Samples;
 use crate::source::ReadAt;
 use crate::tables;
-use crate::track::{is_video, movie_time_scale, Edit, Headers, Track};
+use crate::track::{is_video, movie_time_scale, sample_tables, track_id, Edit, Headers, Track};
 
 /// Bytes that the movie box may have, about 60 for each sample.
 const MAX_MOVIE_BYTES: u64 = 1 << 29;
@@ -50,19 +49,28 @@ impl Movie {
             "a compressed movie box",
         )?;
         let time_scale = movie_time_scale(required(&inside, b"mvhd")?)?;
+        let traks: Vec<&[u8]> = inside
+            .iter()
+            .filter(|child| child.kind == *b"trak")
+            .map(|child| child.body)
+            .collect();
         let mut chosen = None;
-        for trak in inside.iter().filter(|child| child.kind == *b"trak") {
-            if chosen.is_none() && is_video(trak.body)? {
-                chosen = Some(trak.body);
+        for &trak in &traks {
+            if chosen.is_none() && is_video(trak)? {
+                chosen = Some(trak);
+            } else {
+                tables::check_other(&sample_tables(trak)?, source.size())?;
             }
         }
         let headers = Headers::read(chosen.ok_or(Error::Unfit("no video track"))?)?;
-        for trak in inside.iter().filter(|child| child.kind == *b"trak") {
+        for &trak in &traks {
             require(
-                !has_chapters_in(trak.body, headers.id)?,
+                !has_chapters_in(trak, headers.id)?,
                 "a track of chapter pictures",
             )?;
         }
+        let ids = traks.iter().map(|trak| track_id(trak));
+        let ids: Vec<u32> = ids.collect::<Result<_>>()?;
         let defaults = fragments::defaults(&moov, headers.id)?;
         let fragment_boxes: Vec<&Top> = boxes.iter().filter(|top| top.kind == *b"moof").collect();
         let movie = match (defaults, fragment_boxes.is_empty()) {
@@ -77,7 +85,7 @@ impl Movie {
                 let delay = delay(&headers.edits, headers.track.time_scale, time_scale)?;
                 let mut fragments = Fragments::new(headers.id, defaults, delay, source.size());
                 for moof in fragment_boxes {
-                    fragments.add(&read_body(source, moof)?, moof.start)?;
+                    fragments.add(&read_body(source, moof)?, moof.start, &ids)?;
                 }
                 let mut track = headers.track;
                 track.samples = fragments.samples;
@@ -88,7 +96,7 @@ impl Movie {
             }
             _ => return Err(Error::Unfit("fragments are missing or not announced")),
         };
-        check(&movie.track.samples)?;
+        check(&movie)?;
         Ok(movie)
     }
 }
@@ -190,9 +198,12 @@ fn delay(edits: &[Edit], time_scale: u32, movie_time_scale: u32) -> Result<i64> 
     Ok(start - rescale(empty, time_scale, movie_time_scale)?)
 }
 
-/// Refuses samples whose times of decoding go back: libavformat leaves some of these out.
-fn check(samples: &Samples) -> Result<()> {
+/// Refuses samples whose times of decoding go back, or stand still in fragments: libavformat leaves some of
+/// these out.
+fn check(movie: &Movie) -> Result<()> {
+    let samples = &movie.track.samples;
     require(!samples.is_empty(), "no samples")?;
-    let ordered = samples.dts.windows(2).all(|pair| pair[0] <= pair[1]);
-    require(ordered, "times of decoding go back")
+    let least = i64::from(movie.fragmented);
+    let mut steps = samples.dts.windows(2).map(|pair| pair[1] - pair[0]);
+    require(steps.all(|step| step >= least), "times of decoding go back")
 }

@@ -40,6 +40,18 @@ pub(crate) fn read(tables: &[Child<'_>], file_size: u64) -> Result<Table> {
     })
 }
 
+/// Refuses tables of another track that lead beyond the file: libavformat stops reading the whole file there.
+pub(crate) fn check_other(tables: &[Child<'_>], file_size: u64) -> Result<()> {
+    let sizes = Sizes::read(tables)?;
+    if matches!(sizes, Sizes::Table { .. }) {
+        return positions(tables, &sizes, file_size).map(drop);
+    }
+    let inside = chunk_offsets(tables)?
+        .iter()
+        .all(|&offset| offset < file_size);
+    require(inside, "a sample is beyond the end of the file")
+}
+
 /// Whether a sample group marks random access points.
 fn names_rap(child: &Child<'_>) -> bool {
     child.kind == *b"sbgp" && child.body.get(4..8) == Some(b"rap ")

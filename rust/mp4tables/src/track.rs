@@ -71,7 +71,10 @@ pub(crate) fn movie_time_scale(mvhd: &[u8]) -> Result<u32> {
     let time_scale = reader.u32()?;
     reader.bytes(if version == 1 { 8 } else { 4 } + 16)?;
     require(matrix(&mut reader)? == IDENTITY, "the movie is transformed")?;
-    require(time_scale > 0, "the movie has no time scale")?;
+    require(
+        time_scale > 0 && time_scale <= i32::MAX as u32,
+        "the movie has no time scale",
+    )?;
     Ok(time_scale)
 }
 
@@ -89,6 +92,21 @@ pub(crate) fn is_video(trak: &[u8]) -> Result<bool> {
     let mut reader = Reader(required(&media, b"hdlr")?);
     reader.bytes(8)?;
     Ok(reader.kind()? == *VIDEO)
+}
+
+/// Number of a track.
+pub(crate) fn track_id(trak: &[u8]) -> Result<u32> {
+    let mut reader = Reader(required(&children(trak)?, b"tkhd")?);
+    let (version, _) = reader.version()?;
+    reader.bytes(if version == 1 { 16 } else { 8 })?;
+    reader.u32()
+}
+
+/// The sample tables of a track.
+pub(crate) fn sample_tables(trak: &[u8]) -> Result<Vec<Child<'_>>> {
+    let media = children(required(&children(trak)?, b"mdia")?)?;
+    let information = children(required(&media, b"minf")?)?;
+    children(required(&information, b"stbl")?)
 }
 
 impl<'a> Headers<'a> {
@@ -244,7 +262,10 @@ fn edit_list(edts: &[u8]) -> Result<Vec<Edit>> {
     let mut reader = Reader(elst);
     let (version, _) = reader.version()?;
     require(version <= 1, "an unknown version of an edit list")?;
-    let count = reader.count(if version == 1 { 20 } else { 12 })?;
+    let size = if version == 1 { 20 } else { 12 };
+    let count = reader.count(size)?;
+    // libavformat counts the entries by the size of the box.
+    require(reader.0.len() == count * size, "counts of edits differ")?;
     let mut edits = Vec::with_capacity(count);
     for _ in 0..count {
         let (duration, start) = match version {

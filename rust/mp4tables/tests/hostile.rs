@@ -113,7 +113,13 @@ impl File {
             let tfhd = boxed(b"tfhd", &[&words(&[0x2_0000, 1])]);
             let tfdt = boxed(b"tfdt", &[&words(&[0, 100])]);
             let trun = boxed(b"trun", &[&words(&[0x205, 4, offset, 0, 5, 5, 5, 5])]);
-            boxed(b"moof", &[&boxed(b"traf", &[&tfhd, &tfdt, &trun])])
+            boxed(
+                b"moof",
+                &[
+                    &boxed(b"mfhd", &[&words(&[0, 1])]),
+                    &boxed(b"traf", &[&tfhd, &tfdt, &trun]),
+                ],
+            )
         };
         make(make(0).len() as u32 + 8)
     }
