@@ -1,4 +1,4 @@
-//! Python binding of `h264mv` and `h265mv`: converts arrays and errors, and has no logic of its own.
+//! Python binding of `h264mv`, `h265mv` and `pooling`: converts arrays and errors, and has no logic of its own.
 
 mod arrays;
 mod codec;
@@ -6,6 +6,7 @@ mod decoder;
 mod framing;
 mod index;
 mod picture;
+mod pooler;
 
 use bitstream::Error;
 use pyo3::create_exception;
@@ -58,5 +59,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<index::StreamIndex>()?;
     m.add_class::<picture::Picture>()?;
     m.add_class::<picture::PictureInfo>()?;
+    m.add_class::<pooler::Pooler>()?;
     Ok(())
 }
