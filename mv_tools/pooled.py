@@ -51,17 +51,15 @@ class FlowPooler:
 
     def flow(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
         """Mean of :func:`mv_tools.flow` in each cell: float32 [2, rows, columns], pixels per frame interval."""
-        pooler = self._native(frame)
-        if pooler is not None:
-            return pooler.flow(frame.picture, frame.poc_interval or 0)  # type: ignore[attr-defined]
+        if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
+            return self._native(frame).flow(frame.picture, frame.poc_interval or 0)
         field = flow(frame, normalize=self._normalize)
         return pool(field, self._grid, region=self._region(field.shape[1:]))
 
     def inter(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
         """Mean of :func:`mv_tools.inter_mask`, the share of each cell that is inter predicted: float32 [rows, columns]."""
-        pooler = self._native(frame)
-        if pooler is not None:
-            return pooler.inter(frame.picture)  # type: ignore[attr-defined]
+        if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
+            return self._native(frame).inter(frame.picture)
         mask = inter_mask(frame).astype(np.float32)[None]
         return pool(mask, self._grid, region=self._region(mask.shape[1:]))[0]
 
@@ -71,10 +69,8 @@ class FlowPooler:
             self._regions[rows, columns] = self._region_of((rows, columns))
         return self._regions[rows, columns]
 
-    def _native(self, frame: MotionFrame) -> Pooler | None:
-        """The native pooler of a parsed picture; None for other frames."""
-        if not isinstance(frame, ParsedMotionFrame) or frame.picture is None:
-            return None
+    def _native(self, frame: MotionFrame) -> Pooler:
+        """The native pooler for pictures like this one."""
         asked = (frame.grid_shape, frame.orientation, frame.sample_aspect_ratio)
         if self._pooler is None or asked != self._last:
             height, width = frame.orientation.size(*frame.grid_shape)

@@ -48,4 +48,3 @@ class FrameBuilder:
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
         )
-

@@ -47,27 +47,27 @@ class ParsedMotionFrame(MotionFrame):
         return super().grid_shape if self.picture is None else self.picture.grid_shape
 
     @cached_property
-    def mv(self) -> npt.NDArray[np.int16]:  # type: ignore[override]
+    def mv(self) -> npt.NDArray[np.int16]:
         """See :class:`MotionFrame`, as are the others."""
         return self._parsed.mv
 
     @cached_property
-    def ref_idx(self) -> npt.NDArray[np.int8]:  # type: ignore[override]
+    def ref_idx(self) -> npt.NDArray[np.int8]:
         """Reference indices."""
         return self._parsed.ref_idx
 
     @cached_property
-    def ref_poc(self) -> npt.NDArray[np.int32]:  # type: ignore[override]
+    def ref_poc(self) -> npt.NDArray[np.int32]:
         """PicOrderCnt of references."""
         return self._parsed.ref_poc
 
     @cached_property
-    def other_parity(self) -> npt.NDArray[np.bool_] | None:  # type: ignore[override]
+    def other_parity(self) -> npt.NDArray[np.bool_] | None:
         """Blocks that refer to a field of the other parity."""
         return None if self.picture is None else self.picture.other_parity
 
     @cached_property
-    def field_blocks(self) -> npt.NDArray[np.bool_] | None:  # type: ignore[override]
+    def field_blocks(self) -> npt.NDArray[np.bool_] | None:
         """Blocks of field macroblocks."""
         mask = None if self.picture is None or self.structure != "frame" else self.picture.field_mask
         if mask is None:
@@ -77,7 +77,7 @@ class ParsedMotionFrame(MotionFrame):
         return blocks
 
     @cached_property
-    def field_poc(self) -> tuple[int | None, int | None] | None:  # type: ignore[override]
+    def field_poc(self) -> tuple[int | None, int | None] | None:
         """PicOrderCnt of the fields of an MBAFF frame."""
         return None if self.picture is None or self.field_blocks is None else self.picture.info.field_poc
 

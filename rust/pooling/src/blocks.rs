@@ -99,25 +99,72 @@ impl<'a> Blocks<'a> {
     /// Flow of a row of blocks without fields, in pixels per frame interval, or of coded length.
     pub(crate) fn frame_row(&self, row: usize, normalize: bool, x: &mut [f32], y: &mut [f32]) {
         let [first, second] = self.lists(row);
+        // Folds over the whole row, which unlike `any` and `all` are vectorised.
+        if second.ref_idx.iter().fold(-1, |bits, index| bits & index) >= 0 {
+            self.row_of_two_lists(&first, &second, normalize, x, y);
+            return;
+        }
+        // Where no list is used the vector is 0, and the distance any number but 0.
+        scaled(first.mv, x, y);
+        let Some(&reference) = first.ref_poc.first() else {
+            return;
+        };
+        let differs = |bits, poc: &i32| bits | (poc ^ reference);
+        if first.ref_poc.iter().fold(0, differs) == 0 {
+            let apart = self.apart(reference, 0.5, normalize);
+            if apart != 1.0 {
+                x.iter_mut().for_each(|x| *x /= apart);
+                y.iter_mut().for_each(|y| *y /= apart);
+            }
+            return;
+        }
         let interval = self.interval();
-        let columns = x.len().min(y.len()).min(self.columns);
+        for ((x, y), &reference) in x.iter_mut().zip(y).zip(first.ref_poc) {
+            let apart = distance(self.poc.wrapping_sub(reference), interval, 0.5);
+            let apart = if normalize { apart } else { sign(apart) };
+            *x /= apart;
+            *y /= apart;
+        }
+    }
+
+    /// Frame intervals from a reference to this picture; `same` where they share a PicOrderCnt.
+    fn apart(&self, reference: i32, same: f32, normalize: bool) -> f32 {
+        let apart = distance(self.poc.wrapping_sub(reference), self.interval(), same);
+        if normalize {
+            apart
+        } else {
+            sign(apart)
+        }
+    }
+
+    /// Flow of a row in which list 1 is used.
+    fn row_of_two_lists(
+        &self,
+        first: &Row<'_>,
+        second: &Row<'_>,
+        normalize: bool,
+        x: &mut [f32],
+        y: &mut [f32],
+    ) {
+        let interval = self.interval();
+        let columns = self.columns.min(x.len()).min(y.len());
         let (x, y) = (&mut x[..columns], &mut y[..columns]);
         let (mv0, mv1) = (&first.mv[..columns], &second.mv[..columns]);
-        let (ref0, ref1) = (&first.ref_idx[..columns], &second.ref_idx[..columns]);
         let (poc0, poc1) = (&first.ref_poc[..columns], &second.ref_poc[..columns]);
+        let uses_first = &first.ref_idx[..columns];
         for i in 0..columns {
-            let in_first = ref0[i] >= 0;
-            let mv = if in_first { mv0[i] } else { mv1[i] };
-            let used = in_first || ref1[i] >= 0;
-            let mv = if used { mv } else { [0; 2] };
+            let in_first = uses_first[i] >= 0;
+            let (right, down) = if in_first {
+                (mv0[i][0], mv0[i][1])
+            } else {
+                (mv1[i][0], mv1[i][1])
+            };
             let reference = if in_first { poc0[i] } else { poc1[i] };
-            let delta = self.poc.wrapping_sub(reference);
-            let half = if in_first { 0.5 } else { -0.5 };
-            let apart = delta as f32 / interval;
-            let apart = if delta == 0 { half } else { apart };
+            let same = if in_first { 0.5 } else { -0.5 };
+            let apart = distance(self.poc.wrapping_sub(reference), interval, same);
             let apart = if normalize { apart } else { sign(apart) };
-            x[i] = (f32::from(mv[0]) * -0.25) / apart;
-            y[i] = (f32::from(mv[1]) * -0.25) / apart;
+            x[i] = f32::from(right) * -0.25 / apart;
+            y[i] = f32::from(down) * -0.25 / apart;
         }
     }
 
@@ -212,6 +259,25 @@ struct Row<'a> {
     mv: &'a [[i16; 2]],
     ref_idx: &'a [i8],
     ref_poc: &'a [i32],
+}
+
+/// Vectors in quarter samples from the block to its reference, as pixels from the reference to the block.
+fn scaled(mv: &[[i16; 2]], x: &mut [f32], y: &mut [f32]) {
+    for ((x, y), mv) in x.iter_mut().zip(y).zip(mv) {
+        *x = f32::from(mv[0]) * -0.25;
+        *y = f32::from(mv[1]) * -0.25;
+    }
+}
+
+/// Frame intervals that a difference in PicOrderCnt makes; `same` for none.
+#[inline(always)]
+fn distance(delta: i32, interval: f32, same: f32) -> f32 {
+    let apart = delta as f32 / interval;
+    if delta == 0 {
+        same
+    } else {
+        apart
+    }
 }
 
 /// -1, 0 or 1.
