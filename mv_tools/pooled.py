@@ -61,7 +61,7 @@ class FlowPooler:
         if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
             return self._native(frame).inter(frame.picture)
         mask = inter_mask(frame).astype(np.float32)[None]
-        return pool(mask, self._grid, region=self._region(mask.shape[1:]))[0]
+        return np.asarray(pool(mask, self._grid, region=self._region(mask.shape[1:]))[0])
 
     def _region(self, shape: tuple[int, ...]) -> Region:
         rows, columns = shape

@@ -122,7 +122,7 @@ def assemble_motion(
     stacked = np.stack([fields[i] for i in pictures.tolist()])
     if spec.crop == "actor":
         stacked = _crop_actor(stacked, pictures, spec.grid)
-    return _round(stacked)[position.ravel()].reshape(spec.shape)
+    return _round(stacked)[position.ravel()].reshape(*indices.shape, *stacked.shape[1:])
 
 
 def motion_energy(motion: npt.NDArray[np.float16]) -> float:

@@ -41,7 +41,8 @@ def assert_equal(frames: Iterable[MotionFrame], decoder: MotionDecoder, *, norma
     region = decoder.metadata.region
     poolers = [FlowPooler(grid, region=region, normalize=normalize) for grid in GRIDS]
     count = 0
-    for count, frame in enumerate(frames, start=1):
+    for frame in frames:
+        count += 1
         pooled = [(pooler.flow(frame), pooler.inter(frame)) for pooler in poolers]
         assert not {"mv", "ref_idx", "ref_poc"} & vars(frame).keys(), "no arrays are made"
         field, mask = flow(frame, normalize=normalize), inter_mask(frame)[None].astype(np.float32)
