@@ -136,6 +136,6 @@ class SharedSegments:
             return None
         span = (spec.frames - 1) * spec.stride + 1
         middle = bisect_left(seconds, begin + self.slot / 2 - _TOLERANCE)
-        start = min(max(round(middle - span / 2), 0), max(stop - span, 0))
+        start = min(max(middle - span // 2, 0), max(stop - span, 0))
         places = np.minimum(start + spec.stride * np.arange(spec.frames), stop - 1)
         return np.array([pictures.numbers[i] for i in places.tolist()], np.int64)
