@@ -17,7 +17,7 @@ __all__ = ["data_root", "data_table", "load_dataset"]
 
 
 def data_root(data: DataSettings) -> Path:
-    """``data.root``: a folder of clips, or a file of features.
+    """``data.root``: a folder of clips or of shards, or a file of features.
 
     Raises:
         ConfigError: it is not set, or is a file where a folder is expected.
@@ -25,7 +25,8 @@ def data_root(data: DataSettings) -> Path:
     if data.kind == "table":
         table = data_table(data)
         return table.parent if data.root in (None, table) else Path(data.root or "")
-    what, word = ("file of features", "FILE") if data.kind == "features" else ("folder of the clips", "DIR")
+    names = {"features": ("file of features", "FILE"), "shards": ("folder of the shards", "DIR")}
+    what, word = names.get(data.kind, ("folder of the clips", "DIR"))
     if data.root is None:
         raise ConfigError(f"data.root is not set; name the {what} with --set data.root={word}")
     if data.kind != "features" and data.root.is_file():

@@ -25,6 +25,7 @@ from ..fusion.registry import NEED_TEXT
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
+from ..shards.read import ShardReader
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
@@ -33,6 +34,8 @@ from .encoder import ExperimentEncoder
 from .encodings import read_encodings
 from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile, load_features
+from .feature_shards import KIND as FEATURES
+from .feature_shards import load_feature_shards
 from .fingerprint import run_fingerprint
 from .folds import divide, divide_features, file_settings
 
@@ -83,10 +86,24 @@ class Session:
             ConfigError, DataError, CheckpointError: it can't be used.
         """
         data = self.experiment.data
-        if data.kind != "features":
+        if data.kind == "features":
+            self._refuse_weights(data_root(data))
+            file = load_features(data_root(data))
+            return file if data.buffer is None else file.streamed(data.buffer)
+        if self.shards is None or self.shards.index.kind != FEATURES:
             return None
         self._refuse_weights(data_root(data))
-        return load_features(data_root(data))
+        return load_feature_shards(self.shards, data.buffer)
+
+    @cached_property
+    def shards(self) -> ShardReader | None:
+        """Reader of the shards, where the data set is a folder of them.
+
+        Raises:
+            ConfigError, DataError, CheckpointError: they can't be used.
+        """
+        data = self.experiment.data
+        return ShardReader(data_root(data)) if data.kind == "shards" else None
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
@@ -141,6 +158,8 @@ class Session:
             DataError: too few clips or groups.
         """
         data, file = self.experiment.data, self.feature_file
+        if file is not None:  # shards of features are divided as a file of them
+            data = data.model_copy(update={"kind": "features"})
         trained = set(self.experiment.run.streams) != {"zero_shot"}
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})

@@ -131,9 +131,9 @@ class MotionFeed:
         """Batches of a pass over the training clips."""
         return count_batches(len(self._train), self._batch, 2 * self._part.world)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Batches with each training clip once, or balanced; order and views depend on (seed, epoch)."""
-        self._epoch.plans = list(self._plan(epoch))
+        self._epoch.plans = list(self._plan(epoch))[first:]
         yield from self._loader or (self._reader[plan] for plan in self._epoch.plans)
 
     def _plan(self, epoch: int) -> Iterator[_Plan]:
