@@ -24,6 +24,7 @@ from . import (
     experiment,
     export,
     mv,
+    pack,
     predict,
     search,
     serve,
@@ -63,6 +64,7 @@ app.command()(search.index)
 app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
+app.command()(pack.pack)
 app.command()(export.export)
 app.command()(serve.serve)
 app.command()(watch.watch)

@@ -76,6 +76,12 @@ class DataSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _shards_are_alone(self) -> Self:
+        if self.kind == "shards" and (self.recipe or self.train_recipes or self.table):
+            raise ValueError("data.kind=shards knows its clips; leave out recipe, train_recipes and table")
+        return self
+
+    @model_validator(mode="after")
     def _check_recipes(self) -> Self:
         if self.train_recipes and self.recipe is None:
             raise ValueError("train_recipes need recipe, the encoding that is tested on; name it too")

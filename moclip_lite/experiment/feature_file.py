@@ -25,6 +25,7 @@ __all__ = [
     "FeatureFile",
     "FeatureRows",
     "Origin",
+    "dataset_of",
     "described_file",
     "description_of",
     "load_features",
@@ -304,7 +305,7 @@ def described_file(
     Raises:
         ValueError, KeyError, TypeError, IndexError, AttributeError, DataError: they contradict each other.
     """
-    dataset = _dataset(path, description)
+    dataset = dataset_of(path, description)
     origin = _origin(description, dataset)
     folds = () if origin is None else origin.folds
     _check_shapes(features, dataset, folds, elsewhere)
@@ -324,7 +325,12 @@ def described_file(
     )
 
 
-def _dataset(path: Path, description: Mapping[str, Any]) -> VideoDataset:
+def dataset_of(path: Path, description: Mapping[str, Any]) -> VideoDataset:
+    """Clips, labels and splits of a description; see :func:`description_of`.
+
+    Raises:
+        ValueError, KeyError, TypeError: they contradict each other.
+    """
     labels = tuple(str(label) for label in description["labels"])
     clips = tuple(
         Clip(path, str(name), str(label), None if group is None else str(group))

@@ -7,19 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..training.batches import CHUNK, buffered_order
 from .tables import FeatureTable, Rows, pool_tokens
 
-__all__ = ["CHUNK", "ReadRows", "StreamedTable"]
-
-CHUNK: Final = 1024
-"""Neighbouring clips that the shuffled order keeps together until they are in the buffer."""
+__all__ = ["ReadRows", "StreamedTable"]
 
 Floats = npt.NDArray[np.float32]
 ReadRows: TypeAlias = Callable[[Rows], Iterator[tuple[Rows, Floats, Floats]]]
@@ -103,14 +101,9 @@ class StreamedTable:
 
     def order(self, rng: np.random.Generator, batch: int) -> Rows:
         """A random order of the rows; of no more than the buffer holds the same as in memory."""
-        count = len(self.labels)
-        if count <= self.buffer:
-            return rng.permutation(count)
-        ranked = np.argsort(self.positions, kind="stable")
-        chunks = np.split(ranked, np.flatnonzero(np.diff(self.positions[ranked] // CHUNK)) + 1)
-        order = np.concatenate([chunks[number] for number in rng.permutation(len(chunks))])
-        window = self._steps(batch) * batch
-        return np.concatenate([rng.permutation(order[i : i + window]) for i in range(0, count, window)])
+        if len(self.labels) <= self.buffer:
+            return rng.permutation(len(self.labels))
+        return buffered_order(self.positions, self._steps(batch) * batch, rng)
 
     def batches(self, chosen: Sequence[Rows], first: int) -> Iterator[FeatureTable]:
         """The rows of each batch of an epoch, from batch number `first` on; the next buffer is read ahead."""

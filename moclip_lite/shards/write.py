@@ -189,6 +189,8 @@ def _schema(plan: ShardPlan, number: int, first: int) -> pa.Schema:
         value = pa.float16() if column.dtype == "float16" else pa.float32()
         fields.append(pa.field(name, pa.list_(value, int(np.prod(column.shape))), nullable=False))
     facts = {"moclip.plan": plan.digest, "moclip.shard": str(number), "moclip.first": str(first)}
+    if len({field.name for field in fields}) < len(fields):
+        raise ValueError("two columns have the same name")
     return pa.schema(fields, facts)
 
 
