@@ -42,8 +42,8 @@ COLUMNS = {"motion": Column((1, MOTION)), "appearance": Column((1, APPEARANCE))}
 def pack(folder: Path, clips: int) -> None:
     """Write generated features; the first numbers tell the class."""
     labels = tuple(f"class {i:03d}" for i in range(CLASSES))
-    rows = tuple(Clip(folder, f"{i:07d}.mp4", labels[i % CLASSES], f"g{i // 100}") for i in range(clips))
-    test = frozenset(c.name for i, c in enumerate(rows) if i % 20 == 0)
+    rows = tuple(Clip(folder, f"{i:07d}.mp4", labels[i % CLASSES], f"g{i // CLASSES}") for i in range(clips))
+    test = frozenset(c.name for i, c in enumerate(rows) if i // CLASSES % 20 == 0)
     splits = {"split1": (frozenset(c.name for c in rows) - test, test)}
     centres = {n: np.random.default_rng(1).normal(size=(CLASSES, *c.shape)) for n, c in COLUMNS.items()}
 
@@ -58,7 +58,7 @@ def pack(folder: Path, clips: int) -> None:
 def compare(shards: Path, folder: Path) -> None:
     """Print the ratio of the speeds of an epoch."""
     places = (f"data.root={shards}", f"cache.dir={folder / 'cache'}", "data.kind=shards")
-    session = Session(load_experiment(None, [*places, "data.protocol=official", "data.val_fraction=0.02"]))
+    session = Session(load_experiment(None, [*places, "data.protocol=official", "data.val_fraction=0.05"]))
     fold = session.folds[0]
     features = FoldFeatures(session, fold, session.extraction)
     tables = features.head_tables({"train": fold.train, "val": fold.val}, {})
@@ -145,7 +145,7 @@ def main() -> None:
             "train_head.epochs=1",
             f"train_head.batch={BATCH}",
             "data.protocol=official",
-            "data.val_fraction=0.02",
+            "data.val_fraction=0.05",
         ):
             run += ["--set", value]
         step("moclip run, one epoch of each head", [*run, "--quiet"])
