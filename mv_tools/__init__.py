@@ -18,6 +18,7 @@ from .errors import (
     MalformedStream,
     MotionError,
     NoMotionVectors,
+    SourceChanged,
     SourceUnavailable,
     UnsupportedStream,
 )
@@ -38,6 +39,7 @@ from .rgb import (
     read_keyframes,
     read_rgb_at,
 )
+from .statistics import motion_statistics, write_statistics
 from .stream_info import Damage, HevcPictureStatistics, PictureHeader, PictureStatistics, StreamParameters
 from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 from .transcode import Recipe, transcode
@@ -71,6 +73,7 @@ __all__ = [
     "Region",
     "RgbDecoder",
     "RgbFrames",
+    "SourceChanged",
     "SourceUnavailable",
     "StreamParameters",
     "StreamStatistics",
@@ -85,6 +88,7 @@ __all__ = [
     "flow",
     "inter_mask",
     "iter_rgb_at",
+    "motion_statistics",
     "open_live",
     "pool",
     "probe",
@@ -95,4 +99,5 @@ __all__ = [
     "transcode",
     "visualize",
     "write_motion",
+    "write_statistics",
 ]
