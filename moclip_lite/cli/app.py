@@ -27,6 +27,7 @@ from . import (
     export,
     hub,
     mv,
+    pack,
     predict,
     search,
     serve,
@@ -66,6 +67,7 @@ app.command()(search.index)
 app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
+app.command()(pack.pack)
 app.command()(export.export)
 app.command()(serve.serve)
 app.command()(hub.push)
