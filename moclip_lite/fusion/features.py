@@ -98,7 +98,7 @@ def _as_seen(head: Head, table: FeatureTable) -> FeatureTable:
 def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
     """Class probabilities, float32 [N, C]."""
     head.eval()
-    device = next(head.parameters()).device
+    device = head.motion_norm.mean.device
     table = _as_seen(head, table)
     batch_scores = []
     for start in range(0, len(table.labels), _SCORE_BATCH):
