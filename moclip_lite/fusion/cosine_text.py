@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class CosineText(TextPool):
     CLIP's 100.
     """
 
-    streams = ("motion", "cosine")
+    streams: ClassVar[tuple[str, ...]] = ("motion", "cosine")
     expert = "cosine"
     pull: Tensor
 
@@ -140,7 +140,7 @@ def _fit(
 class CosineTextAppearance(CosineText):
     """:class:`CosineText` without motion."""
 
-    streams = ("cosine",)
+    streams: ClassVar[tuple[str, ...]] = ("cosine",)
 
 
 class CosineTextOneFrame(MiddleFrame, CosineTextAppearance):

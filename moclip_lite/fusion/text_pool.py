@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class TextPoolFusion(TextPool):
     weights (WiSE-FT, Wortsman et al. 2022).
     """
 
-    streams = ("motion", "appearance", "text")
+    streams: ClassVar[tuple[str, ...]] = ("motion", "appearance", "text")
     expert = "text"
     scale: Tensor
 
@@ -60,7 +60,7 @@ class TextPoolFusion(TextPool):
 class TextPoolAppearance(TextPoolFusion):
     """:class:`TextPoolFusion` without motion."""
 
-    streams = ("appearance", "text")
+    streams: ClassVar[tuple[str, ...]] = ("appearance", "text")
 
 
 class TextPoolOneFrame(MiddleFrame, TextPoolAppearance):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class TipAdapter(TextPool):
     each training clip.
     """
 
-    streams = ("motion", "cache")
+    streams: ClassVar[tuple[str, ...]] = ("motion", "cache")
     expert = "cache"
     keys: Tensor
     values: Tensor
@@ -92,7 +92,7 @@ class TipAdapter(TextPool):
 class TipAdapterAppearance(TipAdapter):
     """:class:`TipAdapter` without motion."""
 
-    streams = ("cache",)
+    streams: ClassVar[tuple[str, ...]] = ("cache",)
 
 
 class TipAdapterOneFrame(MiddleFrame, TipAdapterAppearance):
