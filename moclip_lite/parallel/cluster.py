@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import uuid4
 
-from ..errors import MoclipError, report_bug
+from ..errors import MoclipError, report_bug, require_packages
 from .cluster_crew import Answer, ClusterError, Crew, nodes_now
 from .cluster_queue import JobQueue
 from .cluster_worker import Outcome
@@ -45,7 +45,8 @@ class RayRunner:
         note: told which nodes take part, and which are left out.
 
     Raises:
-        ClusterError: Ray is not installed, or there is no such cluster.
+        MissingPackage: Ray is not installed.
+        ClusterError: there is no such cluster.
     """
 
     def __init__(self, address: str | None, workers: int, note: Callable[[str], None]) -> None:
@@ -146,12 +147,12 @@ def _connect(address: str | None) -> None:
     """Join the cluster.
 
     Raises:
-        ClusterError: Ray is not installed, or there is no such cluster.
+        MissingPackage: Ray is not installed.
+        ClusterError: there is no such cluster.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise ClusterError('a cluster needs Ray: pip install "moclip-lite[ray]"') from error
+    require_packages(["ray"])
+    import ray
+
     if ray.is_initialized():
         return
     where = address or os.environ.get("RAY_ADDRESS") or "auto"
