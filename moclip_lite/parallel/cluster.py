@@ -109,6 +109,7 @@ def _sorted_out(answer: Answer, crew: Crew, queue: JobQueue) -> Iterator[tuple[i
         for number in queue.died(answer.jobs):
             yield number, ("done", CRASHED)
         return
+    queue.learn(len(answer.jobs), answer.seconds)
     for number, outcome in zip(answer.jobs, answer.outcomes, strict=True):
         if outcome[0] == "unseen" and Path(str(outcome[1])).exists():
             crew.leave_out(answer.worker, f"it does not see {outcome[1]}")

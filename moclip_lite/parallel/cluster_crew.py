@@ -75,12 +75,14 @@ class Answer:
         worker: who.
         jobs: numbers of the jobs.
         outcomes: one a job; None if the process ended.
+        seconds: that they took.
         suspect: whether one of the jobs may have ended it: it was being done, and the node is still there.
     """
 
     worker: Worker
     jobs: list[int]
     outcomes: list[Outcome] | None
+    seconds: float = 0.0
     suspect: bool = False
 
 
@@ -189,7 +191,7 @@ class Crew:
         except RayError as error:
             return self._ended(worker, reference, error)
         if reference in worker.chunks:
-            return Answer(worker, worker.chunks.pop(reference), value)
+            return Answer(worker, worker.chunks.pop(reference), *value)
         self._greeted(worker, value)
         return None
 
@@ -209,7 +211,9 @@ class Crew:
         if not worker.chunks and worker in self.workers:
             self.workers.remove(worker)
         self._looked = -math.inf
-        return None if chunk is None else Answer(worker, chunk, None, lives and reference == worker.last)
+        return (
+            None if chunk is None else Answer(worker, chunk, None, suspect=lives and reference == worker.last)
+        )
 
     def _greeted(self, worker: Worker, greeting: Greeting) -> None:
         worker.ready = True

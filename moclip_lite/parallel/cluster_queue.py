@@ -8,16 +8,15 @@ from typing import Final
 
 __all__ = ["JobQueue"]
 
-_LARGEST: Final = 8
-"""Jobs that a worker gets at once, at most."""
-_PER_WORKER: Final = 16
-"""So many chunks for each worker, where there are enough jobs: then all end at about the same time."""
+_SECONDS: Final = 0.25
+"""Of work in a chunk: a message is small against it, and little is done again where a node is lost."""
+_LARGEST: Final = 64
 _ATTEMPTS: Final = 2
 """Of a job alone that ended its process each time, before it is given up."""
 
 
 class JobQueue:
-    """Numbers of jobs in chunks.
+    """Numbers of jobs, given out in chunks that take about equally long.
 
     Args:
         count: of jobs.
@@ -25,21 +24,30 @@ class JobQueue:
     """
 
     def __init__(self, count: int, workers: int) -> None:
-        size = min(_LARGEST, max(1, count // (_PER_WORKER * max(1, workers))))
-        self._chunks = deque(list(range(first, min(first + size, count))) for first in range(0, count, size))
+        self._next, self._count, self._workers = 0, count, max(1, workers)
+        self._alone: deque[int] = deque()
         self._died: Counter[int] = Counter()
+        self._size = 1
 
     def __bool__(self) -> bool:
         """Whether jobs wait."""
-        return bool(self._chunks)
+        return bool(self._alone) or self._next < self._count
 
     def take(self) -> list[int]:
-        """The next chunk."""
-        return self._chunks.popleft()
+        """The next chunk; towards the end chunks get smaller, so that all workers end at about the same time."""
+        if self._alone:
+            return [self._alone.popleft()]
+        share = -(-(self._count - self._next) // (4 * self._workers))
+        first, self._next = self._next, min(self._next + min(self._size, share), self._count)
+        return list(range(first, self._next))
+
+    def learn(self, jobs: int, seconds: float) -> None:
+        """Choose the size of chunks by one that was done."""
+        self._size = max(1, min(_LARGEST, int(_SECONDS * jobs / max(seconds, 1e-6))))
 
     def put_back(self, jobs: Iterable[int]) -> None:
         """Do jobs again, each alone, before the others."""
-        self._chunks.extendleft([job] for job in jobs)
+        self._alone.extend(jobs)
 
     def died(self, jobs: list[int]) -> list[int]:
         """Jobs whose process ended while its node lives on; returns those that are given up.

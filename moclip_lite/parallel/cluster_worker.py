@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,9 +54,10 @@ class ClusterWorker:
 
         return Greeting(socket.gethostname(), code_versions(), token.is_file())
 
-    def run(self, work: Callable[[Any], str | None], jobs: Sequence[Any]) -> list[Outcome]:
-        """Do jobs one after the other."""
-        return [_outcome(work, job) for job in jobs]
+    def run(self, work: Callable[[Any], str | None], jobs: Sequence[Any]) -> tuple[list[Outcome], float]:
+        """Do jobs one after the other; returns their outcomes and the seconds they took."""
+        began = time.perf_counter()
+        return [_outcome(work, job) for job in jobs], time.perf_counter() - began
 
 
 def _outcome(work: Callable[[Any], str | None], job: Any) -> Outcome:

@@ -134,9 +134,7 @@ def entries_of(root: Path) -> dict[str, dict[str, bytes]]:
     }
 
 
-def test_extraction_gives_the_bits_of_local_processes(
-    running: Any, tmp_path: Path, notes: list[str]
-) -> None:
+def test_extraction_gives_the_bits_of_local_processes(running: Any, tmp_path: Path, notes: list[str]) -> None:
     from moclip_lite.experiment.config import load_experiment
     from moclip_lite.experiment.session import Session
 

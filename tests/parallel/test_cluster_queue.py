@@ -15,9 +15,18 @@ def test_chunks_cover_all_jobs_once(count: int, workers: int) -> None:
     queue, taken = JobQueue(count, workers), []
     while queue:
         chunk = queue.take()
-        assert 0 < len(chunk) <= 8
+        assert 0 < len(chunk) <= 64
         taken += chunk
+        queue.learn(len(chunk), 0.001)
     assert taken == list(range(count))
+
+
+def test_chunks_are_as_long_as_jobs_are_short() -> None:
+    queue = JobQueue(10_000, 2)
+    assert queue.take() == [0]
+    for seconds, size in ((0.01, 25), (10.0, 1), (1e-9, 64)):
+        queue.learn(1, seconds)
+        assert len(queue.take()) == size
 
 
 def test_jobs_of_a_dead_process_are_tried_alone_and_given_up_at_the_second_time() -> None:
@@ -41,7 +50,7 @@ def test_an_address_is_a_host_and_a_port(address: str) -> None:
 
 def test_no_head_is_one_sentence() -> None:
     pytest.importorskip("ray")
-    with pytest.raises(MoclipError, match="no Ray head answers at 127.0.0.1:1 "):
+    with pytest.raises(MoclipError, match=r"no Ray head answers at 127\.0\.0\.1:1 "):
         make_runner("ray", 0, "127.0.0.1:1", print)
 
 
