@@ -7,14 +7,16 @@ files on storage that all nodes share; Ray carries jobs and short answers only.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TextIO, TypeVar, cast
 from uuid import uuid4
 
 from ..errors import MoclipError, report_bug, require_packages
@@ -26,6 +28,7 @@ from .pool import CRASHED
 __all__ = ["RayRunner"]
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 _CONNECT_SECONDS: Final = 5.0
 _CONNECTIONS: Final[list[str]] = []
@@ -67,13 +70,13 @@ class RayRunner:
 
     def run(
         self,
-        work: Callable[[Job], str | None],
+        work: Callable[[Job], Result],
         jobs: Sequence[Job],
         *,
-        folder: Path,
+        folder: Path | None = None,
         cores: int = 1,
         gpu: bool = False,
-    ) -> Iterator[tuple[Job, str | None]]:
+    ) -> Iterator[tuple[Job, Result | str]]:
         """See :class:`moclip_lite.parallel.runner.JobRunner`.
 
         Raises:
@@ -82,7 +85,7 @@ class RayRunner:
         if not jobs:
             return
         queue = JobQueue(len(jobs), self.processes)
-        with _token(folder) as token, _messages_on_stderr():
+        with _token(folder) as token, redirect_stdout(_WithoutMessages(sys.stdout)):
             crew = Crew(token, cores, gpu, self._workers, self._note)
             try:
                 while queue or crew.busy:
@@ -118,23 +121,26 @@ def _sorted_out(answer: Answer, crew: Crew, queue: JobQueue) -> Iterator[tuple[i
             yield number, outcome
 
 
-def _result(work: Callable[[Job], str | None], job: Job, outcome: Outcome) -> str | None:
+def _result(work: Callable[[Job], Result], job: Job, outcome: Outcome) -> Result | str:
     """The result of a job."""
     kind, text = outcome
+    if kind == "done":
+        return cast("Result", text)
     if kind == "unseen":  # nobody sees the file: the work itself says so
         return work(job)
     if kind == "stops all":
         raise MoclipError(str(text))
-    if kind == "bug":
-        report_bug(str(getattr(job, "name", job)), _RemoteBug(text))
-        last = str(text).strip().splitlines()[-1]
-        return f"a bug in this program ({last}); the file may be sound"
-    return text
+    report_bug(str(getattr(job, "name", job)), _RemoteBug(text))
+    last = str(text).strip().splitlines()[-1]
+    return f"a bug in this program ({last}); the file may be sound"
 
 
 @contextmanager
-def _token(folder: Path) -> Iterator[Path]:
+def _token(folder: Path | None) -> Iterator[Path | None]:
     """A file by which nodes prove that they see the same folder."""
+    if folder is None:
+        yield None
+        return
     folder.mkdir(parents=True, exist_ok=True)
     token = folder / f".cluster-{uuid4().hex}"
     token.touch()
@@ -182,11 +188,18 @@ def _disconnect() -> None:
         ray.shutdown()
 
 
-@contextmanager
-def _messages_on_stderr() -> Iterator[None]:
-    """Ray writes its messages on lost nodes to stdout, where commands print results."""
-    with redirect_stdout(sys.stderr):
-        yield
+class _WithoutMessages(io.TextIOBase):
+    """stdout for all threads but those of Ray, which write messages on lost nodes where commands print results."""
+
+    def __init__(self, stdout: TextIO) -> None:
+        self._stdout = stdout
+
+    def write(self, text: str) -> int:
+        ray = threading.current_thread().name.startswith("ray_")
+        return (sys.stderr if ray else self._stdout).write(text)
+
+    def flush(self) -> None:
+        self._stdout.flush()
 
 
 def _refuse_unreachable(address: str) -> None:

@@ -90,14 +90,16 @@ class Crew:
     """All workers of one call.
 
     Args:
-        token: a file in the folder that jobs write into; every node must see it.
+        token: a file in the folder that jobs write into, which every node must see; None if they write nothing.
         cores: of a worker.
         gpu: whether a worker takes a GPU, where the cluster has any.
         limit: workers at most; 0 for as many as there is room for.
         note: told which nodes take part, and which are left out.
     """
 
-    def __init__(self, token: Path, cores: int, gpu: bool, limit: int, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, token: Path | None, cores: int, gpu: bool, limit: int, note: Callable[[str], None]
+    ) -> None:
         self._token, self._cores, self._gpu, self._limit, self._note = token, cores, gpu, limit, note
         self.workers: list[Worker] = []
         self._left_out: dict[str, str] = {}
@@ -224,7 +226,7 @@ class Crew:
                 f"{name} {greeting.versions.get(name)} (here {here[name]})" for name in differing
             )
             self.leave_out(worker, f"it has {words}")
-        elif not greeting.sees_folder:
+        elif self._token is not None and not greeting.sees_folder:
             self.leave_out(worker, f"it does not see {self._token.parent}, which must be on shared storage")
         elif worker.node.id not in self._known:
             self._known.add(worker.node.id)

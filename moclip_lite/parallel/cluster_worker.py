@@ -23,7 +23,7 @@ __all__ = ["ClusterWorker", "Greeting", "Outcome", "code_versions"]
 _PACKAGES: Final = ("av", "numpy", "pillow", "torch", "timm", "open_clip_torch", "torchvision")
 """Distributions whose version may change results."""
 
-Outcome: TypeAlias = tuple[Literal["done", "unseen", "stops all", "bug"], str | None]
+Outcome: TypeAlias = tuple[Literal["done", "unseen", "stops all", "bug"], object]
 """What became of a job: its result; the file that this node does not see; an error of all jobs; a traceback."""
 
 
@@ -48,19 +48,19 @@ class ClusterWorker:
     def __init__(self) -> None:
         set_thread_policy()
 
-    def greet(self, token: Path) -> Greeting:
-        """Describe this node; `token` is a file in the folder that jobs write into."""
+    def greet(self, token: Path | None) -> Greeting:
+        """Describe this node; `token` is a file in the folder that jobs write into, if they do."""
         import socket
 
-        return Greeting(socket.gethostname(), code_versions(), token.is_file())
+        return Greeting(socket.gethostname(), code_versions(), token is not None and token.is_file())
 
-    def run(self, work: Callable[[Any], str | None], jobs: Sequence[Any]) -> tuple[list[Outcome], float]:
+    def run(self, work: Callable[[Any], object], jobs: Sequence[Any]) -> tuple[list[Outcome], float]:
         """Do jobs one after the other; returns their outcomes and the seconds they took."""
         began = time.perf_counter()
         return [_outcome(work, job) for job in jobs], time.perf_counter() - began
 
 
-def _outcome(work: Callable[[Any], str | None], job: Any) -> Outcome:
+def _outcome(work: Callable[[Any], object], job: Any) -> Outcome:
     path = getattr(job, "path", None)
     if isinstance(path, Path) and not path.exists():
         return "unseen", str(path)

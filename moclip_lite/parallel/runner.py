@@ -12,6 +12,7 @@ from .pool import default_workers, run_jobs
 __all__ = ["LOCAL", "JobRunner", "LocalRunner", "RunnerName", "make_runner", "runner_of"]
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 RunnerName: TypeAlias = Literal["local", "ray"]
 
 
@@ -28,22 +29,23 @@ class JobRunner(Protocol):
 
     def run(
         self,
-        work: Callable[[Job], str | None],
+        work: Callable[[Job], Result],
         jobs: Sequence[Job],
         *,
-        folder: Path,
+        folder: Path | None = None,
         cores: int = 1,
         gpu: bool = False,
-    ) -> Iterator[tuple[Job, str | None]]:
+    ) -> Iterator[tuple[Job, Result | str]]:
         """Yield (job, result of `work`) as jobs end, in no fixed order.
 
-        A job that kills its process, and one that raises an unexpected exception, fails alone.
+        A job that kills its process, and one that raises an unexpected exception, fails alone: its result is the
+        reason.
 
         Args:
-            work: a function of a module; returns None, or why the job could not be done. A job that is done twice
-                must end like one that is done once.
+            work: a function of a module, which says by its result why a job could not be done. A job that is done
+                twice must end like one that is done once.
             jobs: its arguments; where one has an attribute `path`, that file is what it reads.
-            folder: where `work` writes.
+            folder: where `work` writes, if it does.
             cores: that a job keeps busy.
             gpu: whether a job computes on a GPU where there is one.
 
@@ -74,13 +76,13 @@ class LocalRunner:
 
     def run(
         self,
-        work: Callable[[Job], str | None],
+        work: Callable[[Job], Result],
         jobs: Sequence[Job],
         *,
-        folder: Path,
+        folder: Path | None = None,
         cores: int = 1,
         gpu: bool = False,
-    ) -> Iterator[tuple[Job, str | None]]:
+    ) -> Iterator[tuple[Job, Result | str]]:
         """See :class:`JobRunner`; `folder`, `cores` and `gpu` concern clusters."""
         return run_jobs(work, jobs, self.processes)
 

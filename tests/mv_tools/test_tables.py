@@ -25,7 +25,15 @@ from support.paths import SHARED
 native = pytest.importorskip("mv_tools._native")
 
 STREAMS = [*mp4_files.STREAMS, "hevc"]
-REFUSED = ("backwards", "behind_the_end", "empty_inside", "no_duration", "repeated", "two_edits", "two_edits_inside")
+REFUSED = (
+    "backwards",
+    "behind_the_end",
+    "empty_inside",
+    "no_duration",
+    "repeated",
+    "two_edits",
+    "two_edits_inside",
+)
 """Edit lists that are left to libavformat."""
 
 
@@ -104,7 +112,9 @@ def test_each_kind_of_tables(stream: Path, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"late": 5}, {"audio": True}, {"tracks": 2}])
 @pytest.mark.parametrize("kind", ["mp4", "fragments"])
-def test_other_tracks_and_late_starts(stream: Path, kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+def test_other_tracks_and_late_starts(
+    stream: Path, kind: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     assert by_tables(mp4_files.remux(stream, tmp_path / "file.mp4", kind, **options))
 
 

@@ -16,7 +16,7 @@ from moclip_lite.errors import MoclipError
 from moclip_lite.experiment.feature_file import save_features
 
 from support.broken_files import text_file
-from support.cli import FOLDER_YAML, TINY, assert_ok, assert_refused, class_folders, moclip
+from support.cli import FOLDER_YAML, TINY, TrainedRun, assert_ok, assert_refused, class_folders, moclip
 from support.cluster_jobs import Job, write
 from support.features import labelled_features
 
@@ -182,6 +182,33 @@ def test_a_grid_on_a_cluster(running: Any, tmp_path: Path) -> None:
     rows = json.loads(outcome.out)
     assert {row["fusion.head"] for row in rows} == {"late_average", "concat_mlp"}
     assert "2 runs in 2 process(es)" in outcome.err
+
+
+def test_nodes_label_files_as_this_machine_does(running: Any, trained: TrainedRun, tmp_path: Path) -> None:
+    clips = sorted(trained.data.rglob("*.mp4"))[:3]
+    broken = text_file(tmp_path)
+    words = (
+        "predict",
+        *clips,
+        broken,
+        "--model",
+        trained.folder,
+        "--set",
+        f"cache.dir={trained.cache}",
+        "--json",
+    )
+    answers = []
+    for more in ((), ("--ray-address", running.address)):
+        outcome = moclip(*words, *more)
+        assert outcome.code == 2
+        (refusal,) = [line for line in outcome.err.splitlines() if line.startswith("moclip: ")]
+        assert refusal.startswith(f"moclip: {broken}: not a video file that can be opened")
+        rows = json.loads(outcome.out)
+        answers.append([{k: v for k, v in row.items() if "seconds" not in k} for row in rows])
+    assert [row["path"] for row in answers[0]] == [str(clip) for clip in clips]
+    assert answers[0] == answers[1]
+    lines = moclip(*words[:-1], "--ray-address", running.address).out.splitlines()
+    assert sorted(line.partition(": ")[0] for line in lines) == sorted(map(str, clips))
 
 
 def test_commands_name_the_cluster_that_is_missing(tmp_path: Path) -> None:
