@@ -70,7 +70,6 @@ class TabledPackets:
         codec: libavcodec's name of the codec.
         extradata: the avcC or hvcC record.
         display: how pictures are shown, by the container.
-        parameter_sets_outside: whether the sample entry promises that packets hold no parameter sets.
     """
 
     content: ByteSource
@@ -78,7 +77,6 @@ class TabledPackets:
     codec: str
     extradata: bytes
     display: Display
-    parameter_sets_outside: bool
 
     @classmethod
     def open(cls, source: Source) -> TabledPackets:
@@ -104,7 +102,6 @@ class TabledPackets:
             codec=track.codec,
             extradata=track.configuration,
             display=Display(Orientation.from_matrix(track.matrix)).with_aspect(aspect),
-            parameter_sets_outside=track.parameter_sets_outside,
         )
 
     def scan(self, visitor: StartVisitor) -> PacketIndex:

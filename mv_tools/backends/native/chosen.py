@@ -70,7 +70,7 @@ class ChosenPictures:
         packets = tables.index
         if len(packets) < _MIN_PACKETS:
             raise UnfitTables("a short file")
-        if not tables.parameter_sets_outside or not packets.exact_seeks or not packets.keyframe[0]:
+        if not packets.exact_seeks or not packets.keyframe[0]:
             raise UnfitTables("the tables do not determine the numbering")
         headers, framing = _empty_headers(tables)
         shown = np.flatnonzero(packets.displayed)
