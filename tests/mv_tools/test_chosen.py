@@ -7,21 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame
-from mv_tools.pictures import scan as scans
 from mv_tools.pictures.scan import scan_demuxed
 from mv_tools.pictures.tables import TabledPackets, UnfitTables
 from mv_tools.source import Source
+
 from support.clips import encode, panning
 from support.mp4_boxes import changed, edit_list, words
 from support.mp4_files import HEVC, MUXERS, STREAMS
 
 pytest.importorskip("mv_tools._native")
 from mv_tools import _native
-from mv_tools.backends.native import chosen
 from mv_tools.backends.native.chosen import ChosenPictures
 
 ROUNDS = 14  # of a clip of 48 pictures
@@ -74,9 +72,20 @@ def was_scanned(decoder: MotionDecoder) -> bool:
 
 
 def values(frame: MotionFrame) -> list[object]:
-    fields = ("index", "decode_index", "frame_index", "pts_seconds", "pict_type", "is_keyframe", "poc", "poc_interval")
+    fields = (
+        "index",
+        "decode_index",
+        "frame_index",
+        "pts_seconds",
+        "pict_type",
+        "is_keyframe",
+        "poc",
+        "poc_interval",
+    )
     arrays = (frame.mv, frame.ref_idx, frame.ref_poc)
-    return [getattr(frame, name) for name in fields] + [array.tobytes() for array in arrays if array is not None]
+    return [getattr(frame, name) for name in fields] + [
+        array.tobytes() for array in arrays if array is not None
+    ]
 
 
 def assert_same_frames(decoder: MotionDecoder, whole: MotionDecoder, places: list[int]) -> None:
@@ -188,7 +197,7 @@ def test_damage_elsewhere_is_told_when_it_is_found(long: Path, monkeypatch: pyte
     decoder = opened(broken)
     before = values(decoder[100])
     assert len(decoder) == 672
-    with pytest.raises(MalformedStream, match="numbers them otherwise .671 pictures, not 672."):
+    with pytest.raises(MalformedStream, match=r"numbers them otherwise \(671 pictures, not 672\)"):
         _ = decoder.times
     assert len(decoder) == len(scanned(broken, monkeypatch)) == 671
     assert values(decoder[100]) == before
@@ -214,12 +223,11 @@ def test_why_a_file_is_scanned_is_logged(folder: Path, caplog: pytest.LogCapture
     assert "the whole file is scanned: pictures refer to others than the tables say" in caplog.text
 
 
-def test_most_headers_lead_to_a_scan(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chosen, "_FIRST", 16)
+def test_most_headers_lead_to_a_scan(long: Path) -> None:
     decoder = opened(long)
     for place in [*range(660, 20, -48), *range(659, 20, -48), *range(658, 20, -48)]:
         assert decoder[place].index == place
     assert not was_scanned(decoder)
-    for place in reversed(range(len(decoder))):
+    for place in reversed(range(0, len(decoder), 3)):
         assert decoder[place].index == place
-    assert scans is not None
+    assert was_scanned(decoder)
