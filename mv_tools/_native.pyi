@@ -16,6 +16,7 @@ __all__ = [
     "NativeError",
     "Picture",
     "PictureInfo",
+    "Pooler",
     "StreamIndex",
     "UnfitError",
     "UnsupportedError",
@@ -222,6 +223,9 @@ class Picture:
         """A block refers to a lost frame, or lost frames make the reference lists uncertain: `ref_poc` is a
         guess, vectors are as coded."""
     @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(H4, W4), the size of the 4x4 block grid."""
+    @property
     def mv(self) -> NDArray[np.int16]:
         """int16 [2, H4, W4, 2] in quarter samples; 0 where the list is not used."""
     @property
@@ -240,6 +244,35 @@ class Picture:
         frames."""
     def statistics(self) -> dict[str, int]:
         """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `PictureStatistics`."""
+
+Axis = tuple[int, NDArray[np.int64], NDArray[np.float32]]
+"""Cells of an axis, and the cell and its share of each part, [steps, parts] each; the cells of a part ascend."""
+
+@final
+class Pooler:
+    """Averages the motion of pictures of one size over the cells of a grid, as `mv_tools.pool` does.
+
+    `rows` and `columns` are those of the upright picture. `turn` says whether it exchanges the sides of the coded one,
+    then whether its columns and its rows are in reverse order; `aspect` is the width of its samples to their height.
+    """
+
+    def __new__(
+        cls,
+        rows: Axis,
+        columns: Axis,
+        *,
+        turn: tuple[bool, bool, bool] = (False, False, False),
+        aspect: float = 1.0,
+        normalize: bool = True,
+    ) -> Pooler: ...
+    def flow(self, picture: Picture, poc_interval: int) -> NDArray[np.float32]:
+        """float32 [2, rows, columns], pixels per frame interval, or with `normalize` False of coded length.
+
+        Raises:
+            ValueError: a picture of another size.
+        """
+    def inter(self, picture: Picture) -> NDArray[np.float32]:
+        """float32 [rows, columns], the share of inter predicted blocks."""
 
 @final
 class Decoder:

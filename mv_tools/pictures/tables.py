@@ -92,7 +92,7 @@ class TabledPackets:
         from .._native import ByteSource, Mp4Track
 
         with refusing_unfit():
-            content = ByteSource((source.data or b"") if source.path is None else source.path)
+            content = ByteSource(source.content)
             track = Mp4Track(content)
             properties = _properties(source, track)
         aspect = None if track.aspect is None else Fraction(*track.aspect)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ...display import SQUARE, Display
 from ...motion import MotionFrame
+from .parsed_frame import ParsedMotionFrame
 
 if TYPE_CHECKING:
     from ..._native import Picture, PictureInfo
 
-__all__ = ["FrameBuilder", "field_attributes"]
+__all__ = ["FrameBuilder"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class FrameBuilder:
     def build(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
         """The frame of a picture with presentation index `index`; its arrays are those of the parser."""
         frame, display = int(self.frame_of[index]), self.display
-        return MotionFrame.trusted(
+        return ParsedMotionFrame.of(
+            picture,
             index=index,
             decode_index=int(self.decode_rank[index]),
             frame_index=frame,
@@ -50,20 +52,4 @@ class FrameBuilder:
             poc_interval=self.poc_interval,
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
-            **field_attributes(picture, info),
-            mv=picture.mv,
-            ref_idx=picture.ref_idx,
-            ref_poc=picture.ref_poc,
         )
-
-
-def field_attributes(picture: Picture, info: PictureInfo) -> dict[str, Any]:
-    """Attributes of :class:`MotionFrame` that only pictures with fields have."""
-    if info.structure != "frame":
-        return {"other_parity": picture.other_parity}
-    mask = picture.field_mask
-    if mask is None:
-        return {}
-    blocks = mask.repeat(4, axis=0).repeat(4, axis=1)
-    blocks.setflags(write=False)
-    return {"field_blocks": blocks, "field_poc": info.field_poc}

@@ -1,4 +1,5 @@
-//! Python binding of `h264mv`, `h265mv` and `mp4tables`: converts arrays and errors, and has no logic of its own.
+//! Python binding of `h264mv`, `h265mv`, `mp4tables` and `pooling`: converts arrays and errors, and has no logic of its
+//! own.
 
 mod arrays;
 mod codec;
@@ -7,6 +8,7 @@ mod framing;
 mod index;
 mod mp4;
 mod picture;
+mod pooler;
 mod starts;
 
 use bitstream::Error;
@@ -69,5 +71,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<index::StreamIndex>()?;
     m.add_class::<picture::Picture>()?;
     m.add_class::<picture::PictureInfo>()?;
+    m.add_class::<pooler::Pooler>()?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use h264mv::Structure;
 use numpy::ndarray::IntoDimension;
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyArray3, PyArray4, PyArrayMethods};
+use pooling::{Blocks, FieldBlocks};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -222,6 +223,51 @@ impl Picture {
         }
     }
 
+    /// What is pooled of the picture, given its fields of the other parity.
+    pub(crate) fn blocks<'a>(
+        &'a self,
+        poc_interval: i32,
+        other_parity: Option<&'a [bool]>,
+    ) -> Blocks<'a> {
+        let (rows, columns) = self.grid();
+        let (poc, structure, field_poc) = match &self.inner {
+            codec::Picture::H264(picture, _) => {
+                let info = &picture.info;
+                (info.poc, info.structure, info.field_poc)
+            }
+            codec::Picture::Hevc(picture, _) => (picture.info.poc, Structure::Frame, [i32::MAX; 2]),
+        };
+        let macroblocks = field_macroblocks(&self.inner);
+        Blocks {
+            rows,
+            columns,
+            mv: vectors(&self.inner),
+            ref_idx: ref_idx(&self.inner),
+            ref_poc: ref_poc(&self.inner),
+            poc,
+            poc_interval,
+            structure: match structure {
+                Structure::Frame => pooling::Structure::Frame,
+                Structure::Top => pooling::Structure::Top,
+                Structure::Bottom => pooling::Structure::Bottom,
+            },
+            field_blocks: (!macroblocks.is_empty()).then_some(FieldBlocks {
+                macroblocks,
+                poc: (!field_poc.contains(&i32::MAX)).then_some(field_poc),
+            }),
+            other_parity,
+        }
+    }
+
+    /// Which blocks [2, h4, w4] of a field picture refer to a field of the other parity.
+    pub(crate) fn parity(&self) -> Option<Vec<bool>> {
+        let codec::Picture::H264(picture, _) = &self.inner else {
+            return None;
+        };
+        let structure = picture.info.structure;
+        (structure != Structure::Frame).then(|| picture.motion.other_parity(structure.parity()))
+    }
+
     /// A read-only array over `data` of the picture.
     fn view<'py, T: Element, S: IntoDimension>(
         slf: &Bound<'py, Self>,
@@ -258,6 +304,11 @@ impl Picture {
     }
 
     #[getter]
+    fn grid_shape(&self) -> (usize, usize) {
+        self.grid()
+    }
+
+    #[getter]
     fn mv<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArray4<i16>>> {
         let (h, w) = slf.get().grid();
         Self::view(slf, mv, (2, h, w, 2))
@@ -286,15 +337,10 @@ impl Picture {
 
     #[getter]
     fn other_parity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray3<bool>>>> {
-        let codec::Picture::H264(picture, _) = &self.inner else {
+        let Some(mask) = self.parity() else {
             return Ok(None);
         };
-        let structure = picture.info.structure;
-        if structure == Structure::Frame {
-            return Ok(None);
-        }
         let (h, w) = self.grid();
-        let mask = picture.motion.other_parity(structure.parity());
         let array = PyArray1::from_vec(py, mask).reshape([2, h, w])?;
         array.readwrite().make_nonwriteable();
         Ok(Some(array))
@@ -324,9 +370,13 @@ impl Picture {
 }
 
 fn mv(picture: &codec::Picture) -> &[i16] {
+    vectors(picture).as_flattened()
+}
+
+fn vectors(picture: &codec::Picture) -> &[[i16; 2]] {
     match picture {
-        codec::Picture::H264(picture, _) => picture.motion.mv().as_flattened(),
-        codec::Picture::Hevc(picture, _) => picture.motion.mv().as_flattened(),
+        codec::Picture::H264(picture, _) => picture.motion.mv(),
+        codec::Picture::Hevc(picture, _) => picture.motion.mv(),
     }
 }
 
