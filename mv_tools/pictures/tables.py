@@ -70,6 +70,7 @@ class TabledPackets:
         codec: libavcodec's name of the codec.
         extradata: the avcC or hvcC record.
         display: how pictures are shown, by the container.
+        stamp: of the file, taken before its tables were read.
     """
 
     content: ByteSource
@@ -77,6 +78,7 @@ class TabledPackets:
     codec: str
     extradata: bytes
     display: Display
+    stamp: tuple[int, int]
 
     @classmethod
     def open(cls, source: Source) -> TabledPackets:
@@ -87,7 +89,8 @@ class TabledPackets:
         """
         if not native_available():
             raise UnfitTables("the native module is not built")
-        if source.size == 0 or (source.path is not None and not source.path.is_file()):
+        stamp = source.stamp
+        if stamp[0] == 0 or (source.path is not None and not source.path.is_file()):
             raise UnfitTables("not a file with content")
         from .._native import ByteSource, Mp4Track
 
@@ -102,6 +105,7 @@ class TabledPackets:
             codec=track.codec,
             extradata=track.configuration,
             display=Display(Orientation.from_matrix(track.matrix)).with_aspect(aspect),
+            stamp=stamp,
         )
 
     def scan(self, visitor: StartVisitor) -> PacketIndex:

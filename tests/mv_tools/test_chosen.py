@@ -10,7 +10,6 @@ import av
 import pytest
 
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame
-from mv_tools.pictures.scan import scan_demuxed
 from mv_tools.pictures.tables import TabledPackets, UnfitTables
 from mv_tools.source import Source
 
@@ -94,10 +93,14 @@ def assert_same_frames(decoder: MotionDecoder, whole: MotionDecoder, places: lis
         assert values(one) == values(other)
 
 
+def refused(_: Source) -> TabledPackets:
+    raise UnfitTables("not in this test")
+
+
 def scanned(source: Path | bytes, monkeypatch: pytest.MonkeyPatch) -> MotionDecoder:
     """A decoder that reads the whole file through libavformat."""
     with monkeypatch.context() as patch:
-        patch.setattr("mv_tools.backends.base.scan_stream", scan_demuxed)
+        patch.setattr(TabledPackets, "open", refused)
         decoder = opened(source)
         assert decoder.scan.headers is not None
         _ = decoder.pictures
@@ -148,8 +151,9 @@ def test_few_bytes_are_read(long: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_short_files_are_scanned(folder: Path) -> None:
+    source = Source.of(encoded(folder, "b"))
     with pytest.raises(UnfitTables, match="short file"):
-        ChosenPictures.open(Source.of(encoded(folder, "b")))
+        ChosenPictures.open(source, TabledPackets.open(source))
 
 
 def test_hidden_pictures_are_not_counted(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
