@@ -272,6 +272,12 @@ def test_damaged_tables_give_the_same_pictures_or_an_error(clip: Path) -> None:
     assert used > 20
 
 
+def test_metadata_that_are_not_utf8(clip: Path) -> None:
+    data = clip.read_bytes()
+    assert b"Lavf" in data
+    assert len(scan_demuxed(Source.of(data.replace(b"Lavf", b"\xecavf"))).packets) == 40
+
+
 def test_decoder_of_bytes_is_that_of_the_file(clip: Path) -> None:
     frames = list(MotionDecoder(clip, "native"))
     for one, other in zip(frames, MotionDecoder(clip.read_bytes(), "native"), strict=True):
