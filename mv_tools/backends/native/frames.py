@@ -25,21 +25,22 @@ class FrameBuilder:
 
     def __init__(self, presented: PresentedPictures, display: Display) -> None:
         seconds = presented.pictures.seconds
-        self._decode_index = presented.decode_rank.tolist()
-        self._frame_of = presented.frame_of.tolist()
-        self._seconds = None if seconds is None else seconds.tolist()
+        # Arrays: lists of numbers would take a tenth of the memory of a long stream's index.
+        self._decode_index = presented.decode_rank
+        self._frame_of = presented.frame_of
+        self._seconds = seconds
         self._poc_interval = presented.index.poc_interval()
         self._display = display
 
     def build(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
         """The frame of a picture with presentation index `index`; its arrays are those of the parser."""
-        frame, display = self._frame_of[index], self._display
+        frame, display = int(self._frame_of[index]), self._display
         return ParsedMotionFrame.of(
             picture,
             index=index,
-            decode_index=self._decode_index[index],
+            decode_index=int(self._decode_index[index]),
             frame_index=frame,
-            pts_seconds=None if self._seconds is None else self._seconds[frame],
+            pts_seconds=None if self._seconds is None else float(self._seconds[frame]),
             pict_type=info.pict_type,
             is_keyframe=info.keyframe,
             structure=info.structure,
