@@ -18,6 +18,7 @@ from .errors import (
     MalformedStream,
     MotionError,
     NoMotionVectors,
+    SourceChanged,
     SourceUnavailable,
     UnsupportedStream,
 )
@@ -39,6 +40,7 @@ from .rgb import (
     read_keyframes,
     read_rgb_at,
 )
+from .statistics import motion_statistics, write_statistics
 from .stream_info import Damage, HevcPictureStatistics, PictureHeader, PictureStatistics, StreamParameters
 from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 from .transcode import Recipe, transcode
@@ -73,6 +75,7 @@ __all__ = [
     "Region",
     "RgbDecoder",
     "RgbFrames",
+    "SourceChanged",
     "SourceUnavailable",
     "StreamParameters",
     "StreamStatistics",
@@ -87,6 +90,7 @@ __all__ = [
     "flow",
     "inter_mask",
     "iter_rgb_at",
+    "motion_statistics",
     "open_live",
     "pool",
     "probe",
@@ -97,4 +101,5 @@ __all__ = [
     "transcode",
     "visualize",
     "write_motion",
+    "write_statistics",
 ]

@@ -106,7 +106,6 @@ class MotionStream:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
         if order not in get_args(Order):
             raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
-        self._codec = codec
         self._presentation = order == "presentation"
         self._display = display or Display()
         self._parser = _parser(codec, extradata)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from ...display import SQUARE, Display
 from ...motion import MotionFrame
 from .parsed_frame import ParsedMotionFrame
-from .presentation import PresentedPictures
 
 if TYPE_CHECKING:
     from ..._native import Picture, PictureInfo
@@ -15,37 +18,38 @@ if TYPE_CHECKING:
 __all__ = ["FrameBuilder"]
 
 
+@dataclass(frozen=True)
 class FrameBuilder:
     """Makes motion frames of parsed pictures.
 
-    Args:
-        presented: the pictures of the stream.
-        display: how they are shown.
+    Attributes:
+        decode_rank: int64 [N], position in decoding order of each presented picture.
+        frame_of: int64 [N], the frame that each presented picture belongs to.
+        seconds: float64, time of each frame; None if the file has none.
+        poc_interval: difference in PicOrderCnt between consecutive frames.
+        display: how pictures are shown.
     """
 
-    def __init__(self, presented: PresentedPictures, display: Display) -> None:
-        seconds = presented.pictures.seconds
-        # Arrays: lists of numbers would take a tenth of the memory of a long stream's index.
-        self._decode_index = presented.decode_rank
-        self._frame_of = presented.frame_of
-        self._seconds = seconds
-        self._poc_interval = presented.index.poc_interval()
-        self._display = display
+    decode_rank: npt.NDArray[np.int64]
+    frame_of: npt.NDArray[np.int64]
+    seconds: npt.NDArray[np.float64] | None
+    poc_interval: int
+    display: Display
 
     def build(self, picture: Picture, info: PictureInfo, index: int) -> MotionFrame:
         """The frame of a picture with presentation index `index`; its arrays are those of the parser."""
-        frame, display = int(self._frame_of[index]), self._display
+        frame, display = int(self.frame_of[index]), self.display
         return ParsedMotionFrame.of(
             picture,
             index=index,
-            decode_index=int(self._decode_index[index]),
+            decode_index=int(self.decode_rank[index]),
             frame_index=frame,
-            pts_seconds=None if self._seconds is None else float(self._seconds[frame]),
+            pts_seconds=None if self.seconds is None else float(self.seconds[frame]),
             pict_type=info.pict_type,
             is_keyframe=info.keyframe,
             structure=info.structure,
             poc=info.poc,
-            poc_interval=self._poc_interval,
+            poc_interval=self.poc_interval,
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
         )

@@ -164,6 +164,44 @@ impl PictureInfo {
     }
 }
 
+/// A column and its value for a picture.
+type Column<T> = (&'static str, fn(&PictureInfo) -> T);
+
+/// What numbering needs of pictures, as arrays; -1 stands for None.
+pub(crate) fn columns<'py>(py: Python<'py>, infos: &[PictureInfo]) -> PyResult<Bound<'py, PyDict>> {
+    let columns = PyDict::new(py);
+    let integers: [Column<i64>; 8] = [
+        ("sample", |info| info.sample as i64),
+        ("frame", |info| i64::from(info.frame)),
+        ("period", |info| i64::from(info.period)),
+        ("order_poc", |info| i64::from(info.order_poc)),
+        ("recovery_frame_cnt", |info| {
+            info.recovery_frame_cnt.map_or(-1, i64::from)
+        }),
+        ("x264_build", |info| info.x264_build.map_or(-1, i64::from)),
+        ("coded_width", |info| i64::from(info.coded_width)),
+        ("coded_height", |info| i64::from(info.coded_height)),
+    ];
+    for (name, value) in integers {
+        columns.set_item(name, PyArray1::from_iter(py, infos.iter().map(value)))?;
+    }
+    let flags: [Column<bool>; 7] = [
+        ("is_frame", |info| info.structure == "frame"),
+        ("is_intra", |info| info.pict_type == "I"),
+        ("idr", |info| info.idr),
+        ("keyframe", |info| info.keyframe),
+        ("gap", |info| info.gap),
+        ("output", |info| info.output),
+        ("no_output_of_prior_pics", |info| {
+            info.no_output_of_prior_pics
+        }),
+    ];
+    for (name, value) in flags {
+        columns.set_item(name, PyArray1::from_iter(py, infos.iter().map(value)))?;
+    }
+    Ok(columns)
+}
+
 /// A parsed picture. Its arrays are read-only views that keep it alive.
 #[pyclass(frozen, module = "mv_tools._native")]
 pub(crate) struct Picture {
