@@ -107,6 +107,13 @@ def predict(
         float | None,
         typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
     ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            help="--segments: keyframes (the default) where frames between them are slow to decode, or clip for those "
+            "that a clip of the window's length would give."
+        ),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
     ] = None,
@@ -149,7 +156,7 @@ def predict(
     from ..predict.remote import RemoteModel
     from .timeline import SegmentOutputs, check_windows, label_segments
 
-    options = {"window": window, "stride": stride, "threshold": threshold}
+    options = {"window": window, "stride": stride, "threshold": threshold, "frames": frames}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)
     if not segments:
         for name, value in {**options, **vars(outputs)}.items():
