@@ -6,6 +6,7 @@ Each is skipped when its weights are there and were made from the same settings 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ import torch
 from ..datasets import Clip
 from ..fusion import build_head
 from ..fusion.base import Head
-from ..fusion.features import HeadFeed
+from ..fusion.features import HeadFeed, head_scores, middle_frame
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
 from ..parallel.ranks import share
@@ -24,11 +25,14 @@ from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
 from ..training.device import seed_all
 from .features import Floats, FoldFeatures
-from .motion_networks import LeftOut, MotionNetworks
+from .motion_networks import MotionNetworks
 from .session import Session
 from .stages import Stage, Trainer
 
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
+
+_RESULT: Final = "with one frame"
+"""What a head's training leaves; part of its fingerprint, because the cascade needs all of it."""
 
 
 def new_head(features: FoldFeatures, stream: Stream, like: FeatureTable) -> Head:
@@ -53,6 +57,10 @@ class TrainedModels:
     Args:
         features: of the fold.
         folder: where weights go.
+
+    Attributes:
+        one_frame: probabilities of the validation clips by the fusion with the middle frame alone, by weights that
+            were not fitted to them; None where there is one frame only.
     """
 
     def __init__(self, features: FoldFeatures, folder: FoldFolder) -> None:
@@ -62,6 +70,7 @@ class TrainedModels:
         self._trainer = Trainer(self.session, self.result, features.seed)
         self._networks: MotionNetworks | None = None
         self._val_scores: dict[Stream, Floats] = {}
+        self.one_frame: Floats | None = None
 
     def motion_network(self) -> MotionNet:
         """Train the motion network, after its encoder on masked motion if the settings say so."""
@@ -69,10 +78,6 @@ class TrainedModels:
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
-
-    def without_validation(self) -> LeftOut | None:
-        """The motion network that was trained on the training clips alone; None if none was trained."""
-        return None if self._networks is None else self._networks.left_out(0)[0]
 
     def head(
         self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
@@ -98,7 +103,7 @@ class TrainedModels:
         digest = digest_bytes(np.ascontiguousarray(array).tobytes() for array in arrays)
         sources = {str(s.value): str(d) for s, d in features.source_digests(stream.sources).items()}
         size = fusion.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
-        made_from = (digest, sources, size, settings.model_dump(mode="json"), seed)
+        made_from = (digest, sources, size, settings.model_dump(mode="json"), seed, _RESULT)
         stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
         feed = HeadFeed(head, first.train, first.held_out, settings.batch, seed, share(), splits[1:])
         refit = every if settings.refits(features.fold.known) else None
@@ -110,7 +115,12 @@ class TrainedModels:
             self.result.training[stream]["held_out"] = held_out
         if result.val_scores:
             self._val_scores[stream] = np.array(result.val_scores, np.float32)
-        return head.to(self.session.device)
+        head = head.to(self.session.device)
+        if stream is Stream.FUSION:
+            middle = None if refit is not None else middle_frame(tables["val"])
+            scores = result.val_one_frame if middle is None else head_scores(head, middle)
+            self.one_frame = np.array(scores, np.float32) if len(scores) else None
+        return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
         """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N, C].

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..training.classification import Batch
 from .base import Head
 from .tables import FeatureTable, Split
 
-__all__ = ["HeadFeed", "head_scores"]
+__all__ = ["HeadFeed", "head_scores", "middle_frame"]
 
 _SCORE_BATCH: Final = 1024
 
@@ -44,6 +45,7 @@ class HeadFeed:
         further: Sequence[Split] = (),
     ) -> None:
         self._train, self._val = _as_seen(head, train), _as_seen(head, val)
+        self._one_frame = middle_frame(val)
         self._further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in further]
         self._batch, self._seed, self._part = batch, seed, part
 
@@ -77,7 +79,11 @@ class HeadFeed:
 
     def val_scores(self, head: Head) -> list[list[float]]:
         """Class probabilities of the validation clips."""
-        return [[round(float(value), 6) for value in row] for row in head_scores(head, self._val)]
+        return _plain(head_scores(head, self._val))
+
+    def val_one_frame(self, head: Head) -> list[list[float]]:
+        """The same with the middle frame alone; [] where there is one frame only."""
+        return [] if self._one_frame is None else _plain(head_scores(head, self._one_frame))
 
     def refit(self, head: Head) -> None:
         """Fit a head in closed form again, to the training clips of this feed."""
@@ -87,6 +93,18 @@ class HeadFeed:
         """Fit a head in closed form; return the cross-entropy on the training clips."""
         head.solve([Split(self._train, self._val), *self._further])
         return accuracy_and_loss(head_scores(head, self._train), self._train.labels.numpy())[1]
+
+
+def middle_frame(table: FeatureTable) -> FeatureTable | None:
+    """The table with the middle frame alone; None where there is one frame only."""
+    frames = table.appearance.shape[1] if table.appearance.ndim == 3 else 1
+    if frames == 1:
+        return None
+    return replace(table, appearance=table.appearance[:, frames // 2 : frames // 2 + 1])
+
+
+def _plain(scores: npt.NDArray[np.float32]) -> list[list[float]]:
+    return [[round(float(value), 6) for value in row] for row in scores]
 
 
 def _as_seen(head: Head, table: FeatureTable) -> FeatureTable:
