@@ -65,7 +65,9 @@ def _refuse_fold(folder: Path) -> None:
     """Refuse the folder of one fold: its run is what is tested."""
     whole = folder.resolve().parent.parent
     if any(fold.path.resolve() == folder.resolve() for fold in RunFolder(whole).fold_folders()):
-        raise CheckpointError(f"{folder} is one fold of a run; give the run's folder: moclip evaluate {whole}")
+        raise CheckpointError(
+            f"{folder} is one fold of a run; give the run's folder: moclip evaluate {whole}"
+        )
 
 
 def _refitted(session: Session, fold: Fold) -> bool:
