@@ -26,6 +26,7 @@ from .options import (
     experiment_of,
     named_settings,
     overrides_of,
+    run_folder,
     session_of,
 )
 from .timeline import evaluate_segments
@@ -178,6 +179,7 @@ def evaluate(
 
     Example: moclip evaluate runs/x --segments annotations.csv
     """
+    run = run_folder(run, quiet)
     if segments is not None:
         overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
         evaluate_segments(

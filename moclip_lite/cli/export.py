@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import Json, Quiet
+from .options import Json, Quiet, run_folder
 
 __all__ = ["export"]
 
@@ -62,7 +62,7 @@ def export(
     if int8 and not engine:
         raise typer.BadParameter("--int8 is for predict's own files; add --engine")
     reporter = ConsoleReporter(quiet)
-    path = Path(source)
+    path = run_folder(Path(source), quiet)
     if out is None:
         from ..export.engine import export_engine
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import get_args
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment
 from ..results.run_folder import FoldFolder
 from .base import Engine, EngineName
@@ -30,6 +30,7 @@ def open_engine(
         (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no reason).
 
     Raises:
+        MissingPackage: "onnx" without ONNX Runtime, or neither it nor PyTorch is installed.
         ConfigError: an unknown name, or "onnx" on a device other than the CPU.
         CheckpointError: "onnx" without usable files; or see :class:`moclip_lite.engine.pytorch.TorchEngine`.
     """
@@ -40,11 +41,14 @@ def open_engine(
     if asked and device not in ("auto", "cpu"):
         raise ConfigError(f"the engine {name} runs on the CPU, not on {device}; take --engine torch")
     if asked or (name == "auto" and device in ("auto", "cpu")):
+        if asked or find_spec("torch") is None:
+            require_packages(["onnxruntime"])
         try:
             return _open_onnx(folder, experiment, labels, int8), ""
         except CheckpointError as error:
-            more = " --int8" if int8 else ""
-            reason = f"{error}; `moclip export {folder.path} --engine{more}` writes them"
+            reason, more = str(error), " --int8" if int8 else ""
+            if not isinstance(error.__cause__, MissingPackage):
+                reason += f"; `moclip export {folder.path} --engine{more}` writes them"
             if asked:
                 raise CheckpointError(reason) from error
     from .pytorch import TorchEngine
@@ -53,9 +57,16 @@ def open_engine(
 
 
 def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str], int8: bool) -> Engine:
+    """The engine of the files beside the weights.
+
+    Raises:
+        CheckpointError: there are no usable files, or ONNX Runtime is not installed.
+    """
     files = EngineFiles.find(folder, experiment, labels, int8)
-    if find_spec("onnxruntime") is None:
-        raise CheckpointError("ONNX Runtime is not installed (pip install onnxruntime)")
+    try:
+        require_packages(["onnxruntime"])
+    except MissingPackage as error:
+        raise CheckpointError(str(error)) from error
     from .runtime import OnnxEngine
 
     return OnnxEngine(files, experiment, folder)
