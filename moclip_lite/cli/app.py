@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..extras import install_hint
 from ..parallel.threads import set_thread_policy
 from . import (
     ablate,
@@ -24,7 +25,9 @@ from . import (
     data,
     experiment,
     export,
+    hub,
     mv,
+    pack,
     predict,
     search,
     serve,
@@ -64,8 +67,11 @@ app.command()(search.index)
 app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
+app.command()(pack.pack)
 app.command()(export.export)
 app.command()(serve.serve)
+app.command()(hub.push)
+app.command()(hub.pull)
 app.command()(watch.watch)
 
 
@@ -171,9 +177,10 @@ def _run(words: list[str], debug: bool) -> int:
             err.print(str(error), markup=False)
             return 2
         usage = getattr(error, "format_message", None)
-        if usage is None and not isinstance(error, _user_errors()):
+        missing = install_hint(error)
+        if usage is None and missing is None and not isinstance(error, _user_errors()):
             raise
         if debug:
             traceback.print_exc()
-        err.print(f"moclip: {usage() if usage else explain(error)}", markup=False, style="red")
+        err.print(f"moclip: {missing or (usage() if usage else explain(error))}", markup=False, style="red")
         return 2

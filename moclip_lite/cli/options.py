@@ -20,6 +20,7 @@ __all__ = [
     "Cache",
     "Engine",
     "Json",
+    "Model",
     "Pretrained",
     "Quiet",
     "Root",
@@ -33,6 +34,7 @@ __all__ = [
     "experiment_of",
     "finite",
     "overrides_of",
+    "run_folder",
     "session_of",
     "settings_of",
 ]
@@ -69,12 +71,28 @@ SkipMissing: TypeAlias = Annotated[
 Engine: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="auto, onnx or torch: what computes the networks. onnx starts in a second, from the run's ONNX files; "
-        "auto takes it where it can."
+        help="auto, onnx, onnx-int8 or torch: what computes the networks. onnx starts in a second, from the run's "
+        "ONNX files; auto takes it where it can. onnx-int8: the image encoder in 8-bit integers."
     ),
+]
+Model: TypeAlias = Annotated[
+    Path, typer.Option("--model", "-m", help="A run folder, or hf://USER/NAME of the hub.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
+
+
+def run_folder(run: Path, quiet: bool = False) -> Path:
+    """The run folder that is meant: as it is, or fetched where it is given as hf://USER/NAME."""
+    if not run.as_posix().startswith("hf:/"):  # the usual case imports nothing
+        return run
+    from ..hub import local_run
+    from .console import ConsoleReporter
+
+    reporter = ConsoleReporter(quiet)
+    folder = local_run(run, reporter)
+    reporter.close()
+    return folder
 
 
 def finite(value: float | None) -> float | None:
@@ -98,11 +116,14 @@ def experiment_of(
     from ..datasets.table.records import SUFFIXES
     from ..experiment.config import load_experiment
     from ..results.run_folder import FoldFolder
+    from ..shards.index import INDEX
 
     overrides: list[str] = []
     path = source
     if source is not None and source.is_dir():
         folder = FoldFolder(source)
+        if (source / INDEX).is_file():
+            overrides.append("data.kind=shards")
         path = folder.config if folder.config.is_file() else None
         if path is None:
             overrides.append(f"data.root={_quoted(source)}")

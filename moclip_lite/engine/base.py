@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ from ..streams import Stream
 
 __all__ = ["Engine", "EngineName", "Floats"]
 
-EngineName: TypeAlias = Literal["auto", "onnx", "torch"]
-"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch."""
+EngineName: TypeAlias = Literal["auto", "onnx", "onnx-int8", "torch"]
+"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch. "onnx-int8" is
+ONNX Runtime with the image encoder in 8-bit integers."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -24,12 +25,14 @@ class Engine(ABC):
     """Networks of a run folder.
 
     Attributes:
-        name: "onnx" or "torch".
+        name: "onnx", "onnx-int8" or "torch".
+        notes: what to say beside each answer.
         has_motion: whether there is a motion network.
         heads: the heads that answer, by stream.
     """
 
-    name: ClassVar[str]
+    name: str
+    notes: tuple[str, ...] = ()
     has_motion: bool
     heads: Mapping[Stream, Any]
 
@@ -51,6 +54,19 @@ class Engine(ABC):
     @abstractmethod
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
+
+    @property
+    @abstractmethod
+    def encodes_segments(self) -> bool:
+        """Whether segments can be encoded one by one, with the next two methods."""
+
+    @abstractmethod
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """Features [N, views, D] of segments [N, frames, 2, rows, columns]."""
+
+    @abstractmethod
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """:meth:`motion_features` from the features [T, views, D] of all segments."""
 
     @abstractmethod
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:

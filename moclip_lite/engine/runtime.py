@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,13 @@ from ..results.run_folder import FoldFolder
 from ..storage.files import read_tensors
 from ..streams import Stream
 from .base import Engine, Floats
-from .files import EngineFiles
+from .files import PARTS, EngineFiles
 from .pictures import PictureRules
 
 __all__ = ["OnnxEngine", "open_session"]
+
+
+INT8_NOTE: Final = "the image encoder computes in int8: scores differ slightly from those of --engine onnx"
 
 
 def open_session(path: Path, threads: int = 0) -> Any:
@@ -64,9 +67,9 @@ class OnnxEngine(Engine):
         folder: holds the heads' weights, of which the mean motion feature is read.
     """
 
-    name = "onnx"
-
     def __init__(self, files: EngineFiles, experiment: Experiment, folder: FoldFolder) -> None:
+        self.name = "onnx-int8" if files.int8 else "onnx"
+        self.notes = (INT8_NOTE,) if files.int8 else ()
         self._files, self._experiment, self._folder = files, experiment, folder
         self._threads = experiment.run.threads
         sessions = {name: open_session(path, self._threads) for name, path in files.networks.items()}
@@ -90,6 +93,22 @@ class OnnxEngine(Engine):
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         assert self._motion is not None
         scores, tokens = self._motion.run(["scores", "tokens"], {"motion": motion[None].astype(np.float32)})
+        return tokens[0], softmax(scores[0])
+
+    @property
+    def encodes_segments(self) -> bool:
+        return len(self._files.parts) == len(PARTS)
+
+    @cached_property
+    def _parts(self) -> list[Any]:
+        return [open_session(self._files.parts[name], self._threads) for name in PARTS]
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        (features,) = self._parts[0].run(["features"], {"segments": motion.astype(np.float32)})
+        return np.asarray(features, np.float32)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        scores, tokens = self._parts[1].run(["scores", "tokens"], {"features": segments[None]})
         return tokens[0], softmax(scores[0])
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:

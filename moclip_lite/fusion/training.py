@@ -17,6 +17,7 @@ from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
+from .streamed import StreamedTable
 from .tables import FeatureTable
 
 __all__ = ["fit_head"]
@@ -32,7 +33,7 @@ def fit_head(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[Row], None] = lambda row: None,
-    every: FeatureTable | None = None,
+    every: FeatureTable | StreamedTable | None = None,
 ) -> FitResult:
     """Fit a head; it holds the weights that are best on the validation clips.
 
@@ -76,7 +77,9 @@ def fit_head(
     return result
 
 
-def _solve(head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable | None) -> FitResult:
+def _solve(
+    head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable | StreamedTable | None
+) -> FitResult:
     started = time.perf_counter()
     results = (0.0, 0.0, 0.0)
     val_scores: list[list[float]] = []
@@ -87,6 +90,9 @@ def _solve(head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable
             val_scores = feed.val_scores(head)
             head.restandardize(every)
             feed.of_all(head, every).refit(head)
+    sizes = agree([value.shape[0] if value.ndim else 0 for value in head.state_dict().values()])
+    if not share().leads:  # the solver may have changed them
+        head.take_shapes({name: (int(size),) for name, size in zip(head.state_dict(), sizes, strict=True)})
     share_weights(head.to(device))
     train_loss, accuracy, val_loss = agree(results)
     row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy, "lr": 0.0}

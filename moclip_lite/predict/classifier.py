@@ -54,6 +54,7 @@ class Prediction:
         seconds: wall time.
         cpu_seconds: CPU time of all threads of this process meanwhile.
         frames: pictures that the appearance encoder saw.
+        engine: what computed the networks.
         gflops: operations of the networks; None where the run does not tell.
     """
 
@@ -65,6 +66,7 @@ class Prediction:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     frames: int = 0
+    engine: str = ""
     gflops: float | None = None
 
 
@@ -107,16 +109,22 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder.
+            run: the folder, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
-            engine: "onnx" for the run's ONNX files, which need no PyTorch; "torch" for PyTorch; "auto" takes the
-                ONNX files where they belong to the weights and the device is auto or cpu.
+            engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image
+                encoder in 8-bit integers; "torch" for PyTorch; "auto" takes the ONNX files where they belong to the
+                weights and the device is auto or cpu.
 
         Raises:
             ConfigError: an override that no configuration has.
+            HubError: the hub refuses, or can't be reached.
             CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong together.
         """
+        if Path(run).as_posix().startswith("hf:/"):
+            from ..hub import local_run  # rarely needed
+
+            run = local_run(Path(run))
         folder = RunFolder(Path(run))
         folder.require()
         if folds := folder.fold_folders():
@@ -249,6 +257,7 @@ class Classifier:
             scores, frames = score_all(self, reader, notes)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
+        notes += self.engine.notes if frames else ()
         stream = next(stream for stream in ANSWERS if stream in scores)
         rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
         return Prediction(
@@ -260,6 +269,7 @@ class Classifier:
             seconds=time.perf_counter() - started,
             cpu_seconds=time.process_time() - cpu,
             frames=frames,
+            engine=self.engine.name,
             gflops=self.costs.gflops(Stream.MOTION in scores, frames),
         )
 
@@ -331,6 +341,19 @@ class Classifier:
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
         return self.engine.motion_features(motion)
+
+    @property
+    def encodes_segments(self) -> bool:
+        """Whether segments can be encoded one by one, with the next two methods."""
+        return self.engine.encodes_segments
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """Features [N, views, D] of segments [N, frames, 2, rows, columns], for windows that share them."""
+        return self.engine.segment_features(motion)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """:meth:`motion_features` from the features [T, views, D] of all segments."""
+        return self.engine.window_features(segments)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
