@@ -27,6 +27,7 @@ EXTRAS: Final = {
     "paho": "mqtt",
     "pandas": "train",
     "pyarrow": "parquet",
+    "ray": "ray",
     "scipy": "train",
     "sklearn": "train",
     "starlette": "web",
