@@ -21,6 +21,7 @@ from support.clips import H264, encode, panning
 from support.light_commands import ADVANCED, BASIC
 from support.paths import ROOT
 from support.runs import made_run
+from support.waiting import PATIENCE
 
 PACKAGES = {
     "faiss": "faiss-cpu",
@@ -75,7 +76,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[int
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
