@@ -184,7 +184,7 @@ def test_a_damaged_encoder_is_noticed(copied: Path) -> None:
 
 
 def test_engines_that_are_not_there(copied: Path) -> None:
-    with pytest.raises(ConfigError, match="auto, onnx or torch, got 'tensorrt'"):
+    with pytest.raises(ConfigError, match="auto, onnx, onnx-int8 or torch, got 'tensorrt'"):
         Classifier.load(copied, engine="tensorrt")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="runs on the CPU, not on cuda"):
         Classifier.load(copied, engine="onnx", device="cuda")
