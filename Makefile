@@ -12,6 +12,9 @@ MANIFEST := --manifest-path rust/Cargo.toml
 TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup
 
+# Tests start many programs: the first one writes its bytecode for the others.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env demo test test-fast lint rust docs docs-site bench wheel sdist test-wheel workflows clean
 
 help:

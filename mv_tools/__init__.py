@@ -18,6 +18,7 @@ from .errors import (
     MalformedStream,
     MotionError,
     NoMotionVectors,
+    SourceChanged,
     SourceUnavailable,
     UnsupportedStream,
 )
@@ -27,6 +28,7 @@ from .live.source import LiveSource, open_live
 from .live.stream import MotionStream, StreamStatistics
 from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
+from .pooled import FlowPooler
 from .probe import probe
 from .raster import pool, to_dense
 from .rgb import (
@@ -38,6 +40,7 @@ from .rgb import (
     read_keyframes,
     read_rgb_at,
 )
+from .statistics import motion_statistics, write_statistics
 from .stream_info import Damage, HevcPictureStatistics, PictureHeader, PictureStatistics, StreamParameters
 from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
 from .transcode import Recipe, transcode
@@ -51,6 +54,7 @@ __all__ = [
     "BackendUnavailable",
     "Damage",
     "Display",
+    "FlowPooler",
     "GopLengths",
     "HevcPictureStatistics",
     "LivePicture",
@@ -71,6 +75,7 @@ __all__ = [
     "Region",
     "RgbDecoder",
     "RgbFrames",
+    "SourceChanged",
     "SourceUnavailable",
     "StreamParameters",
     "StreamStatistics",
@@ -85,6 +90,7 @@ __all__ = [
     "flow",
     "inter_mask",
     "iter_rgb_at",
+    "motion_statistics",
     "open_live",
     "pool",
     "probe",
@@ -95,4 +101,5 @@ __all__ = [
     "transcode",
     "visualize",
     "write_motion",
+    "write_statistics",
 ]

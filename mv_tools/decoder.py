@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -81,6 +81,11 @@ class MotionDecoder:
         )
         self._backend.skip_damage = on_damage == "skip"
         self._order = order
+        self._options = {"threads": threads, "index": index, "on_damage": on_damage}
+
+    def __reduce__(self) -> tuple[Callable[..., MotionDecoder], tuple[object, ...]]:
+        """Pickle what the decoder was made of: another process opens the file again."""
+        return _reopened, (type(self), self.source, self._backend.name, self._order, self._options)
 
     @property
     def backend(self) -> str:
@@ -278,3 +283,9 @@ def _in_decode_order(frames: Iterator[MotionFrame]) -> Iterator[MotionFrame]:
             yield waiting.pop(upcoming)
             upcoming += 1
     yield from (waiting[i] for i in sorted(waiting))
+
+
+def _reopened(
+    kind: type[MotionDecoder], source: Source, backend: str, order: Order, options: Mapping[str, object]
+) -> MotionDecoder:
+    return kind(source, backend, order, **options)  # type: ignore[arg-type]

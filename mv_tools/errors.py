@@ -7,6 +7,7 @@
     ├── UnsupportedStream    a feature that the chosen backend does not handle
     │   └── NoMotionVectors  a codec without motion vectors that can be read
     ├── BackendUnavailable   an optional backend that is not installed
+    ├── SourceChanged        a file at a URL that is another one than when it was opened
     └── SourceUnavailable    a live source that can't be reached, or stopped sending
 
     ArgumentError (a ValueError): an argument that is invalid for any video
@@ -20,6 +21,7 @@ __all__ = [
     "MalformedStream",
     "MotionError",
     "NoMotionVectors",
+    "SourceChanged",
     "SourceUnavailable",
     "UnsupportedStream",
 ]
@@ -43,6 +45,10 @@ class NoMotionVectors(UnsupportedStream):
 
 class BackendUnavailable(MotionError):
     """The backend is not installed on this machine; the message says what to install."""
+
+
+class SourceChanged(MotionError):
+    """A file at a URL was changed while it was read; the message names it."""
 
 
 class SourceUnavailable(MotionError):

@@ -18,6 +18,7 @@ import av.error
 import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
+from .remote import RemoteFile, RemoteReader, url_of
 
 __all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path"]
 
@@ -33,7 +34,7 @@ FORMATS: Final = (
 
 @dataclass(frozen=True)
 class Source:
-    """A video given as a path or as the bytes of a whole file.
+    """A video given as a path, a URL or the bytes of a whole file.
 
     Raises:
         FileNotFoundError: the path does not exist.
@@ -44,16 +45,20 @@ class Source:
     name: str
     path: Path | None = None
     data: bytes | None = None
+    remote: RemoteFile | None = None
 
     @classmethod
     def of(cls, source: SourceLike) -> Source:
-        """Make a Source of a path, bytes or a binary file object (which is read to its end)."""
+        """Make a Source of a path, a URL, bytes or a binary file object (which is read to its end)."""
         if isinstance(source, Source):
             return source
         if isinstance(source, (bytes, bytearray, memoryview)):
             return cls(name="<bytes>", data=bytes(source))
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
+            url = url_of(source)
+            if url is not None and not path.exists():
+                return cls(name=url, remote=RemoteFile(url))
             if not path.exists():
                 raise FileNotFoundError(errno.ENOENT, "no such video file", str(path))
             if path.is_dir():
@@ -69,11 +74,18 @@ class Source:
     @property
     def size(self) -> int:
         """Size of the file in bytes."""
-        return self.stamp[0]
+        return self.stamp[0] if self.remote is None else self.remote.size
+
+    @property
+    def content(self) -> Path | bytes | RemoteFile:
+        """Where the bytes are: a path, bytes, or an object with `size` and ``read_at(offset, size)``."""
+        return self.path or self.remote or self.data or b""
 
     @property
     def stamp(self) -> tuple[int, int]:
         """(size in bytes, time of modification in nanoseconds), which change with the file."""
+        if self.remote is not None:
+            return self.remote.stamp
         if self.path is None:
             return len(self.data or b""), 0
         status = self.path.stat()
@@ -81,6 +93,8 @@ class Source:
 
     def open_raw(self) -> IO[bytes]:
         """Open the bytes of the file."""
+        if self.remote is not None:
+            return io.BufferedReader(RemoteReader(self.remote))
         return io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb")
 
     def _is_mp4(self) -> bool:
@@ -103,12 +117,12 @@ class Source:
         if self.size == 0:
             raise MalformedStream(f"{self.name}: the file is empty (0 bytes)")
         # "file:" keeps a file named like a URL a file.
-        target = f"file:{self.path}" if self.path is not None else io.BytesIO(self.data or b"")
+        target = f"file:{self.path}" if self.path is not None else self.open_raw()
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
         try:
             if packets_only and self._is_mp4():
                 options |= {"codec_whitelist": "none", "probesize": "32"}
-            return av.open(target, mode="r", options=options)
+            return av.open(target, mode="r", options=options, metadata_errors="replace")
         except av.error.PermissionError as error:
             raise PermissionError(errno.EACCES, "not readable", self.name) from error
         except av.error.FFmpegError as error:

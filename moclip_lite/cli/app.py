@@ -8,9 +8,10 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +27,7 @@ from . import (
     export,
     hub,
     mv,
+    pack,
     predict,
     search,
     serve,
@@ -65,6 +67,7 @@ app.command()(search.index)
 app.command()(search.search)
 app.command()(videotext.retrieval)
 app.command()(convert.convert)
+app.command()(pack.pack)
 app.command()(export.export)
 app.command()(serve.serve)
 app.command()(hub.push)
@@ -150,12 +153,17 @@ def _refuse_empty(words: Sequence[str]) -> None:
             raise typer.BadParameter(f"the argument after {before!r} is empty; is a shell variable not set?")
 
 
+@lru_cache(maxsize=1)
+def _command() -> Any:
+    """The command tree, built once per process."""
+    return typer.main.get_command(app)
+
+
 def _run(words: list[str], debug: bool) -> int:
-    command = typer.main.get_command(app)
     try:
         _refuse_empty(words)
         with _process_group():
-            result = command.main(args=words, prog_name="moclip", standalone_mode=False)
+            result = _command().main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0

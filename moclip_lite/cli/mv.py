@@ -52,8 +52,18 @@ def probe(
 @app.command()
 def extract(
     file: File,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .npz (compressed) or .safetensors file.")],
-    kind: Annotated[str, typer.Option(help="vectors (as coded) or flow (in pixels per frame).")] = "vectors",
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A .npz (compressed) or .safetensors file; of stats .parquet or .csv."
+        ),
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="vectors (as coded), flow (in pixels per frame) or stats (a row for each picture)."
+        ),
+    ] = "vectors",
     start: Annotated[int, typer.Option(min=0, help="First frame.")] = 0,
     stop: Annotated[int | None, typer.Option(help="Frame at which to stop (exclusive).")] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
@@ -63,6 +73,8 @@ def extract(
     """Write the motion of a file; memory use does not depend on its length.
 
     Example: moclip mv extract clip.mp4 -o clip.npz --kind flow
+
+    Example: moclip mv extract clip.mp4 --kind stats -o clip.parquet
     """
     import mv_tools
 
@@ -72,7 +84,10 @@ def extract(
     if not chosen:
         raise typer.BadParameter(f"--start and --stop select no frame: {file} has {len(decoder)} frames")
     frames = iter(decoder) if all_frames else decoder.iter_frames_at(list(chosen))
-    count = mv_tools.write_motion(frames, out, kind=kind)  # type: ignore[arg-type]
+    if kind == "stats":
+        count = mv_tools.write_statistics(frames, out)
+    else:
+        count = mv_tools.write_motion(frames, out, kind=kind)  # type: ignore[arg-type]
     if json:
         print_json(
             {"path": str(out), "frames": count, "bytes": out.stat().st_size, "backend": decoder.backend}

@@ -116,11 +116,14 @@ def experiment_of(
     from ..datasets.table.records import SUFFIXES
     from ..experiment.config import load_experiment
     from ..results.run_folder import FoldFolder
+    from ..shards.index import INDEX
 
     overrides: list[str] = []
     path = source
     if source is not None and source.is_dir():
         folder = FoldFolder(source)
+        if (source / INDEX).is_file():
+            overrides.append("data.kind=shards")
         path = folder.config if folder.config.is_file() else None
         if path is None:
             overrides.append(f"data.root={_quoted(source)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 import typer
 
 from ..storage.names import printable
+from ..storage.tables import check_table, write_table
 from ..streams import Stream
 from .console import ConsoleReporter, err, explain, print_json, print_table
 from .options import Engine, Json, Model, Pretrained, Sets, overrides_of, run_folder
@@ -123,6 +124,9 @@ def predict(
             help="Read pictures only where motion is not sure: less CPU, thresholds from the run's validation clips.",
         ),
     ] = False,
+    table: Annotated[
+        Path | None, typer.Option(help="Write a table path,rank,label,score (.csv or .parquet).")
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="A table for each file: the labels of each stream.")
     ] = False,
@@ -144,9 +148,13 @@ def predict(
         for name, value in {**options, **vars(outputs)}.items():
             if value is not None:
                 raise typer.BadParameter(f"--{name} is for long videos; add --segments")
+    elif table is not None:
+        raise typer.BadParameter("--table is for whole files; with --segments write --csv")
     elif cascade:
         raise typer.BadParameter("--cascade is for whole files; leave it out with --segments")
 
+    if table is not None:
+        check_table(table)
     reporter = ConsoleReporter()
     paths, refused = files_of(files)
     if segments:
@@ -177,6 +185,13 @@ def predict(
                 (_print_table if verbose else _print_line)(predictions[-1])
         reporter.progress("predict", done, len(paths))
     reporter.close()
+    if table is not None:
+        rows = [
+            (printable(str(prediction.path)), rank, label, score)
+            for prediction in predictions
+            for rank, (label, score) in enumerate(prediction.ranking, start=1)
+        ]
+        write_table(table, ("path", "rank", "label", "score"), rows)
     if json:
         print_json([_as_dict(prediction) for prediction in predictions])
     elif predictions:

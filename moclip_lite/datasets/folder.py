@@ -13,7 +13,7 @@ from .clip import Clip, VideoDataset, group_of, shorten
 from .manifest import MANIFEST, prepared_root, read_manifest
 from .walk import find_videos, merge_listings, subfolders
 
-__all__ = ["load_folder"]
+__all__ = ["folder_part", "load_folder"]
 
 _SPELLINGS: Final = {
     "train": ("train", "training"),
@@ -22,6 +22,11 @@ _SPELLINGS: Final = {
 }
 _PARTS: Final = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
 _SPLIT: Final = "split1"  # name of the split that the folders define
+
+
+def folder_part(name: str) -> str | None:
+    """The part of a split that a folder's name stands for: "train", "val" or "test"; None for other names."""
+    return _PARTS.get(name.lower())
 
 
 def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: bool = False) -> VideoDataset:

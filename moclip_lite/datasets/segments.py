@@ -51,8 +51,7 @@ class SharedDecoders(Generic[Decoder]):
             FileNotFoundError: no such file.
             mv_tools.MotionError, OSError: it can't be read.
         """
-        status = path.stat()
-        key = (path, status.st_size, status.st_mtime_ns)
+        key = (path, *Source.of(path).stamp)
         with self._lock:  # a second thread waits for the scan
             if key not in self._decoders:
                 self._decoders[key] = self._attempt(path)

@@ -15,12 +15,12 @@ __all__ = ["DataSettings"]
 class DataSettings(Settings):
     """Which clips, and how they are divided."""
 
-    kind: Literal["folder", "ucf101", "synthetic", "table", "features"] = Field(
+    kind: Literal["folder", "ucf101", "synthetic", "table", "features", "shards"] = Field(
         "folder", description="layout of the data"
     )
     root: UserPath | None = Field(
         None,
-        description="folder of the clips (of a table: the table's own by default), or a file of features",
+        description="folder of the clips (of a table: the table's own by default), file of features, or folder of shards",
     )
     table: UserPath | None = Field(
         None, description="annotation table (kind table); for other kinds a table of groups and splits"
@@ -57,6 +57,11 @@ class DataSettings(Settings):
     )
     shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
     skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
+    buffer: int | None = Field(
+        None,
+        ge=2,
+        description="clips in memory and in the shuffle buffer: shards, 65,536 by default; features, all by default",
+    )
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")
 
@@ -64,10 +69,16 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source_of_features(self) -> Self:
-        if self.kind == "features" and self.appearance is not None:
+        if self.kind in ("features", "shards") and self.appearance is not None:
             raise ValueError(
-                "data.kind=features has features of its own; data.appearance joins them to videos"
+                f"data.kind={self.kind} has features of its own; data.appearance joins them to videos"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _shards_are_alone(self) -> Self:
+        if self.kind == "shards" and (self.recipe or self.train_recipes or self.table):
+            raise ValueError("data.kind=shards knows its clips; leave out recipe, train_recipes and table")
         return self
 
     @model_validator(mode="after")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mv_tools.remote import url_of
+
 from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from ..datasets.clip import with_groups
+from ..datasets.remote import fetched_table, load_remote_folder
 from ..datasets.segments import video_seconds
 from ..datasets.settings import DataSettings
 from ..datasets.table.load import divide_by_table, load_table
@@ -17,7 +20,7 @@ __all__ = ["data_root", "data_table", "load_dataset"]
 
 
 def data_root(data: DataSettings) -> Path:
-    """``data.root``: a folder of clips, or a file of features.
+    """``data.root``: a folder of clips or of shards, or a file of features.
 
     Raises:
         ConfigError: it is not set, or is a file where a folder is expected.
@@ -25,7 +28,12 @@ def data_root(data: DataSettings) -> Path:
     if data.kind == "table":
         table = data_table(data)
         return table.parent if data.root in (None, table) else Path(data.root or "")
-    what, word = ("file of features", "FILE") if data.kind == "features" else ("folder of the clips", "DIR")
+    names = {"features": ("file of features", "FILE"), "shards": ("folder of the shards", "DIR")}
+    what, word = names.get(data.kind, ("folder of the clips", "DIR"))
+    if data.root is not None and is_remote(data.root) and data.kind not in ("folder", "table"):
+        raise ConfigError(
+            f"data.root={url_of(data.root)}: a data set of kind {data.kind} can't be read at a URL; copy it here first"
+        )
     if data.root is None:
         raise ConfigError(f"data.root is not set; name the {what} with --set data.root={word}")
     if data.kind != "features" and data.root.is_file():
@@ -44,13 +52,26 @@ def data_table(data: DataSettings) -> Path:
         ConfigError: neither is set, or the folder of the videos is none.
     """
     table, root = data.table, data.root
-    if table is None and root is not None and not root.is_dir():
+    if (
+        table is None
+        and root is not None
+        and not (root.is_dir() or (is_remote(root) and not _is_table(root)))
+    ):
         return root
     if table is None:
         raise ConfigError("data.table is not set; name the annotation table with --set data.table=FILE")
-    if root is not None and not root.is_dir():
+    if root is not None and not root.is_dir() and not is_remote(root):
         raise ConfigError(f"data.root={root} is no folder; it is the folder of the videos in {table}")
     return table
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path of a configuration is a URL."""
+    return url_of(path) is not None and not path.exists()
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def load_dataset(data: DataSettings, workers: int, reporter: Reporter) -> VideoDataset:
@@ -89,13 +110,18 @@ def load_dataset(data: DataSettings, workers: int, reporter: Reporter) -> VideoD
         )
     elif data.kind == "table":
         dataset = load_table(
-            data_table(data), videos=root, skip_missing=data.skip_missing, duration=video_seconds
+            fetched_table(data_table(data)),
+            videos=root,
+            skip_missing=data.skip_missing,
+            duration=video_seconds,
         )
+    elif is_remote(root):
+        dataset = load_remote_folder(root, group_pattern=data.group_pattern)
     else:
         dataset = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
     if data.table is not None:
         if data.kind != "table":
-            dataset = divide_by_table(dataset, data.table)
+            dataset = divide_by_table(dataset, fetched_table(data.table))
         dataset = dataset.with_splits([f"split{number}" for number in data.splits])
     for note in dataset.notes:
         reporter.warn(note)

@@ -7,10 +7,10 @@ only: any other would test on clips that have trained the network.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,17 @@ from ..errors import CheckpointError, DataError
 from ..storage.digest import digest_file
 from ..storage.files import read_tensors, write_tensors
 
-__all__ = ["REFITTED", "FeatureFile", "Origin", "load_features", "save_features"]
+__all__ = [
+    "REFITTED",
+    "FeatureFile",
+    "FeatureRows",
+    "Origin",
+    "dataset_of",
+    "described_file",
+    "description_of",
+    "load_features",
+    "save_features",
+]
 
 Floats = npt.NDArray[np.float32]
 REFITTED: Final = (
@@ -55,6 +65,15 @@ class Origin:
     refitted: bool = False
 
 
+class FeatureRows(Protocol):
+    """Features that are read as they are needed."""
+
+    def read(
+        self, columns: Sequence[str], positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], list[Floats]]]:
+        """Positions of clips -> (places in them, for each column float32 [places, ...]), a part at a time."""
+
+
 @dataclass(frozen=True)
 class FeatureFile:
     """Features and the clips they were made from; of one stream alone or of both.
@@ -69,6 +88,10 @@ class FeatureFile:
         digest: of the file.
         origin: the run that made it, or None.
         bound: whether no other division than its own may be used.
+        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are empty
+            then.
+        buffer: clips in memory where features are streamed; None where all are.
+        shapes: column -> shape of a clip's features: "motion" or "motion.0" ..., and "appearance".
     """
 
     dataset: VideoDataset
@@ -79,11 +102,57 @@ class FeatureFile:
     fold_motion: Mapping[str, Floats] = field(default_factory=dict)
     origin: Origin | None = None
     bound: bool = False
+    stream: FeatureRows | None = None
+    buffer: int | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def has_motion(self) -> bool:
         """Whether there are features of the motion stream."""
-        return self.motion is not None or bool(self.fold_motion)
+        return any(name.startswith("motion") for name in self.shapes)
+
+    @property
+    def has_appearance(self) -> bool:
+        """Whether there are features of the appearance stream."""
+        return "appearance" in self.shapes
+
+    def motion_column(self, fold: str) -> str | None:
+        """Name of the column with a fold's motion features; None without motion."""
+        if "motion" in self.shapes or self.origin is None:
+            return "motion" if "motion" in self.shapes else None
+        names = [each.name for each in self.origin.folds]
+        return f"motion.{names.index(fold)}" if self.has_motion and fold in names else None
+
+    def streamed(self, buffer: int) -> FeatureFile:
+        """The same file, of which no more clips than the buffer holds are handed out at once."""
+        if len(self.dataset.clips) <= buffer or self.stream is not None:
+            return self
+        return replace(
+            self, motion=None, fold_motion={}, appearance=None, stream=_MemoryRows(self), buffer=buffer
+        )
+
+    def in_memory(self) -> FeatureFile:
+        """The same features, read into memory."""
+        assert self.stream is not None
+        folds = () if self.origin is None else self.origin.folds
+        sizes = {f"motion.{i}": self.rows(fold.clips()) for i, fold in enumerate(folds)}
+        every = np.arange(len(self.dataset.clips))
+        arrays = {}
+        for name, shape in self.shapes.items():
+            positions = np.asarray(sizes.get(name, every), np.int64)
+            arrays[name] = np.empty((len(positions), *shape), np.float32)
+            for places, (numbers,) in self.stream.read([name], positions):
+                arrays[name][places] = numbers
+        return replace(
+            self,
+            motion=arrays.get("motion"),
+            appearance=arrays.get("appearance"),
+            fold_motion={
+                f.name: arrays[f"motion.{i}"] for i, f in enumerate(folds) if f"motion.{i}" in arrays
+            },
+            stream=None,
+            buffer=None,
+        )
 
     def rows(self, clips: Sequence[Clip]) -> npt.NDArray[np.intp]:
         """Positions of clips."""
@@ -139,10 +208,34 @@ def save_features(
     folds = () if origin is None else origin.folds
     _check_shapes(present, dataset, folds)
     stored = {name: _small(array) for name, array in present.items()}
-    write_tensors(path, stored, {"features": json.dumps(_description(dataset, origin))})
+    write_tensors(path, stored, {"features": json.dumps(description_of(dataset, origin))})
 
 
-def _description(dataset: VideoDataset, origin: Origin | None) -> dict[str, Any]:
+class _MemoryRows(FeatureRows):
+    """Features of a file that is in memory, read as if they were elsewhere."""
+
+    def __init__(self, file: FeatureFile) -> None:
+        self._file = file
+        self._columns = {"motion": file.motion, "appearance": file.appearance}
+
+    def read(
+        self, columns: Sequence[str], positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], list[Floats]]]:
+        yield np.arange(len(positions)), [self._column(name)[positions] for name in columns]
+
+    def _column(self, name: str) -> Floats:
+        array = self._columns.get(name)
+        if array is None:  # of one fold: put where its clips stand
+            assert self._file.origin is not None
+            fold = self._file.origin.folds[int(name.removeprefix("motion."))]
+            rows = self._file.fold_motion[fold.name]
+            array = np.zeros((len(self._file.dataset.clips), *rows.shape[1:]), np.float32)
+            array[self._file.rows(fold.clips())] = rows
+            self._columns[name] = array
+        return array
+
+
+def description_of(dataset: VideoDataset, origin: Origin | None) -> dict[str, Any]:
     """Clips, labels, splits and origin in plain values; clips by number."""
     number = {clip.name: i for i, clip in enumerate(dataset.clips)}
     description: dict[str, Any] = {
@@ -183,16 +276,40 @@ def load_features(path: Path) -> FeatureFile:
     arrays, metadata = read_tensors(path)
     try:
         description = json.loads(metadata["features"])
-        dataset = _dataset(path, description)
-        origin = _origin(description, dataset)
         features = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
-        folds = () if origin is None else origin.folds
-        _check_shapes(features, dataset, folds)
+        file = described_file(path, description, features, {}, digest_file(path))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
         raise CheckpointError(f"{path} is not a file of features: {error}") from error
     for name, array in features.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {name} holds a number that is not finite")
+    return file
+
+
+def described_file(
+    path: Path,
+    description: Mapping[str, Any],
+    features: Mapping[str, Floats],
+    elsewhere: Mapping[str, tuple[int, ...]],
+    digest: str,
+) -> FeatureFile:
+    """Features and their description, if they fit together.
+
+    Args:
+        path: where they come from.
+        description: clips, labels, splits and origin; see :func:`description_of`.
+        features: name -> array.
+        elsewhere: name -> shape of a clip's features, of those that are not in memory.
+        digest: of all features.
+
+    Raises:
+        ValueError, KeyError, TypeError, IndexError, AttributeError, DataError: they contradict each other.
+    """
+    dataset = dataset_of(path, description)
+    origin = _origin(description, dataset)
+    folds = () if origin is None else origin.folds
+    _check_shapes(features, dataset, folds, elsewhere)
+    shapes = {name: array.shape[1:] for name, array in features.items() if name != "classes"}
     # A version that wrote no origin made such files of trained networks only.
     trained = "origin" not in description and bool(dataset.official)
     return FeatureFile(
@@ -200,14 +317,20 @@ def load_features(path: Path) -> FeatureFile:
         features.get("motion"),
         features.get("appearance"),
         features.get("classes"),
-        digest_file(path),
+        digest,
         {f.name: features[f"motion.{i}"] for i, f in enumerate(folds) if f"motion.{i}" in features},
         origin,
         bound=trained if origin is None else bool(origin.networks),
+        shapes={**shapes, **elsewhere},
     )
 
 
-def _dataset(path: Path, description: Mapping[str, Any]) -> VideoDataset:
+def dataset_of(path: Path, description: Mapping[str, Any]) -> VideoDataset:
+    """Clips, labels and splits of a description; see :func:`description_of`.
+
+    Raises:
+        ValueError, KeyError, TypeError: they contradict each other.
+    """
     labels = tuple(str(label) for label in description["labels"])
     clips = tuple(
         Clip(path, str(name), str(label), None if group is None else str(group))
@@ -249,20 +372,25 @@ def _origin(description: Mapping[str, Any], dataset: VideoDataset) -> Origin | N
 
 
 def _check_shapes(
-    arrays: Mapping[str, npt.NDArray[Any]], dataset: VideoDataset, folds: Sequence[Fold]
+    arrays: Mapping[str, npt.NDArray[Any]],
+    dataset: VideoDataset,
+    folds: Sequence[Fold],
+    elsewhere: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
+    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in memory."""
     sizes = {"motion": len(dataset.clips), "appearance": len(dataset.clips)}
     sizes |= {f"motion.{i}": len(fold.clips()) for i, fold in enumerate(folds)}
-    features = {name: array for name, array in arrays.items() if name in sizes}
-    if not features:
+    shapes = {name: array.shape for name, array in arrays.items() if name in sizes}
+    shapes |= {name: (sizes[name], *shape) for name, shape in (elsewhere or {}).items()}
+    if not shapes:
         raise ValueError("it holds no features: neither motion nor appearance")
-    for name, array in features.items():
-        if array.ndim != 3 or len(array) != sizes[name] or not array.size:
-            raise ValueError(f"{name} must be [{sizes[name]}, tokens, length], got {list(array.shape)}")
-    by_fold = [name for name in features if name.startswith("motion.")]
-    if by_fold and ("motion" in features or len(by_fold) < len(folds)):
+    for name, shape in shapes.items():
+        if len(shape) != 3 or shape[0] != sizes[name] or 0 in shape:
+            raise ValueError(f"{name} must be [{sizes[name]}, tokens, length], got {list(shape)}")
+    by_fold = [name for name in shapes if name.startswith("motion.")]
+    if by_fold and ("motion" in shapes or len(by_fold) < len(folds)):
         raise ValueError("motion must be there once, or once for each fold")
     if "classes" in arrays:
-        length = arrays["appearance"].shape[2] if "appearance" in arrays else arrays["classes"].shape[-1]
+        length = shapes["appearance"][2] if "appearance" in shapes else arrays["classes"].shape[-1]
         if arrays["classes"].shape != (len(dataset.labels), length):
             raise ValueError(f"classes must be [labels, length], got {list(arrays['classes'].shape)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ from ..appearance.pooling import FrameFacts, pool_frames
 from ..appearance.zero_shot import unit
 from ..datasets import Clip, Fold
 from ..errors import CheckpointError, DataError
-from ..fusion.tables import FeatureTable
+from ..fusion.streamed import StreamedTable
+from ..fusion.tables import FeatureTable, Rows
 from ..motion.network import MotionNet
 from ..motion.scores import motion_scores
 from ..motion.store import MotionStore
@@ -169,17 +170,48 @@ class FoldFeatures:
         if file is None:
             known = [self._cached_appearance(clip) for clip in clips]
             rows, facts = np.stack([features for features, _ in known]), [each for _, each in known]
+        elif file.stream is not None:
+            return self._streamed_appearance(file.rows(clips), pooled)
         elif file.appearance is None:
             rows = np.zeros((len(clips), 1, 1), np.float32)
         else:
             rows = file.appearance[file.rows(clips)]
+        return self._prepared(rows, pooled, facts)
+
+    def _prepared(self, rows: Floats, pooled: bool, facts: Sequence[FrameFacts | None]) -> Floats:
+        """Appearance features [N, frames, D] normalised, and pooled where that is asked for."""
         settings = self.session.experiment.clip
         rows = np.asarray(unit(rows) if settings.normalize else rows, np.float32)
-        if not pooled:
+        if not pooled or settings.pooling == "head":
             return rows
         return np.stack(
             [pool_frames(row, settings.pooling, each) for row, each in zip(rows, facts, strict=True)]
         )
+
+    @property
+    def buffer(self) -> int | None:
+        """Clips in memory at once, where features are streamed; else None."""
+        return None if self.session.feature_file is None else self.session.feature_file.buffer
+
+    def _streamed_appearance(self, positions: npt.NDArray[np.int64], pooled: bool) -> Floats:
+        parts = [(places, rows) for places, _, rows in self._read_rows(positions, pooled)]
+        features = np.empty((len(positions), *parts[0][1].shape[1:]), np.float32)
+        for places, rows in parts:
+            features[places] = rows
+        return features
+
+    def _read_rows(self, positions: Rows, pooled: bool) -> Iterator[tuple[Rows, Floats, Floats]]:
+        """Features of clips from a streamed file, as :data:`moclip_lite.fusion.streamed.ReadRows` has them."""
+        file = self.session.feature_file
+        assert file is not None
+        assert file.stream is not None
+        motion = file.motion_column(self.fold.division)
+        names = [name for name in (motion, "appearance" if file.has_appearance else None) if name]
+        for places, arrays in file.stream.read(names, positions):
+            columns = dict(zip(names, arrays, strict=True))
+            tokens = columns[motion] if motion else np.zeros((len(places), 1), np.float32)
+            frames = columns.get("appearance", np.zeros((len(places), 1, 1), np.float32))
+            yield places, tokens, self._prepared(frames, pooled, [None] * len(places))
 
     def _cached_appearance(self, clip: Clip) -> tuple[Floats, FrameFacts | None]:
         """Features of a clip's frames and where they stand."""
@@ -195,6 +227,32 @@ class FoldFeatures:
         facts = FrameFacts(arrays["times"], arrays["weights"])
         return np.asarray(arrays["features"], np.float32), facts
 
+    def head_tables(
+        self, parts: Mapping[str, Sequence[Clip]], tokens: Mapping[str, Floats], *, pooled: bool = True
+    ) -> Mapping[str, FeatureTable | StreamedTable]:
+        """As :meth:`tables`; where the features are streamed, tables that read them as they are needed."""
+        file = self.session.feature_file
+        if file is None or file.stream is None or file.buffer is None:
+            return self.tables(parts, tokens, pooled=pooled)
+        _refuse_empty(parts)
+        number = {label: i for i, label in enumerate(self.labels)}
+        clip = self.session.experiment.clip
+        digest = f"{file.digest} {self.fold.division} {clip.normalize} {clip.pooling if pooled else None}"
+
+        def read(positions: Rows) -> Iterator[tuple[Rows, Floats, Floats]]:
+            return self._read_rows(positions, pooled)
+
+        return {
+            name: StreamedTable(
+                read,
+                np.asarray(file.rows(clips), np.int64),
+                torch.tensor([number[c.label] for c in clips]),
+                file.buffer,
+                digest,
+            )
+            for name, clips in parts.items()
+        }
+
     def tables(
         self, parts: Mapping[str, Sequence[Clip]], tokens: Mapping[str, Floats], *, pooled: bool = True
     ) -> dict[str, FeatureTable]:
@@ -208,9 +266,7 @@ class FoldFeatures:
         Raises:
             DataError: a part has no clip.
         """
-        for name, clips in parts.items():
-            if not clips:
-                raise DataError(f"no clip of the {name} part could be read")
+        _refuse_empty(parts)
         absent = mean_tokens(parts["train"], tokens)
         if absent is None:
             absent = np.zeros(1, np.float32)
@@ -223,6 +279,12 @@ class FoldFeatures:
             )
             for name, clips in parts.items()
         }
+
+
+def _refuse_empty(parts: Mapping[str, Sequence[Clip]]) -> None:
+    for name, clips in parts.items():
+        if not clips:
+            raise DataError(f"no clip of the {name} part could be read")
 
 
 def mean_tokens(clips: Sequence[Clip], tokens: Mapping[str, Floats]) -> Floats | None:

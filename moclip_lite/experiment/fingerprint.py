@@ -69,4 +69,6 @@ def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
     sections["run"] = {name: sections["run"].get(name) for name in ("seed", "seeds", "streams")}
     for name in _PLACES:
         sections["data"].pop(name, None)
+    if sections["data"].get("buffer") is None:  # as before there were buffers
+        sections["data"].pop("buffer", None)
     return sections

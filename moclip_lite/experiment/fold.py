@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from ..appearance.zero_shot import zero_shot_scores
@@ -12,6 +13,7 @@ from ..datasets import Clip
 from ..errors import DataError
 from ..fusion.base import Head
 from ..fusion.features import head_scores
+from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..results.ledger import SecondsLedger
@@ -37,7 +39,10 @@ class Models(Protocol):
         """The motion network; None if there is none."""
 
     def head(
-        self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
+        self,
+        stream: Stream,
+        tables: Mapping[str, FeatureTable | StreamedTable],
+        clips: Mapping[str, Sequence[Clip]],
     ) -> Head:
         """The head of a stream, for tables of features of these clips."""
 
@@ -84,7 +89,7 @@ class FoldPass:
         file = self.session.feature_file
         if file is not None:
             self.features.network_digest = file.network_digest(self.features.fold.division)
-            tokens = file.motion_of(self.features.fold.division)
+            tokens = {} if file.stream else file.motion_of(self.features.fold.division)
         elif Stream.MOTION in streams or Stream.FUSION in streams:
             for_heads = any(Source.MOTION_NETWORK in stream.sources for stream in streams)
             motion = self.motion([part for part in parts if for_heads or part != "train"])
@@ -146,13 +151,15 @@ class FoldPass:
             )
             for part in parts
         }
-        every = self.features.tables(clips, tokens)
+        every = self.features.head_tables(clips, tokens)
         pooling = self.session.experiment.clip.pooling
         for stream in streams:
             tables = every
             if stream is Stream.APPEARANCE_FRAME:
-                tables = every if pooling == "head" else self.features.tables(clips, tokens, pooled=False)
-                if tables["train"].appearance.shape[1] == 1:
+                tables = (
+                    every if pooling == "head" else self.features.head_tables(clips, tokens, pooled=False)
+                )
+                if tables["train"].frames == 1:
                     continue  # one frame is all that the appearance stream has
             head = self.models.head(stream, tables, clips)
             self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
@@ -162,9 +169,10 @@ class FoldPass:
             if self.ledger is not None:
                 self.result.costs[stream] = self._head_cost(head, tables[self.part])
 
-    def _head_cost(self, head: Head, table: FeatureTable) -> Cost:
+    def _head_cost(self, head: Head, table: FeatureTable | StreamedTable) -> Cost:
         """Cost for one clip; of heads on features from a file the operations before them are unknown."""
-        one = [table.motion[:1].to(self.session.device), table.appearance[:1].to(self.session.device)]
+        first = next(iter(table.blocks(1)))
+        one = [first.motion.to(self.session.device), first.appearance.to(self.session.device)]
         cost = Cost(**count_cost(head, one))
         known = self.session.feature_file is None and self.session.own_appearance is None
         return cost if known else Cost(cost.parameters, cost.trainable)
@@ -174,7 +182,11 @@ class FoldPass:
         clips = self.features.clips(self.part, appearance=True)
         if not clips:
             raise DataError(f"no clip of the {self.part} part could be read")
-        scores = zero_shot_scores(self.features.appearance(clips), self.session.class_vectors)
+        size = self.features.buffer or len(clips)
+        parts = [
+            self.features.appearance(clips[start : start + size]) for start in range(0, len(clips), size)
+        ]
+        scores = np.concatenate([zero_shot_scores(part, self.session.class_vectors) for part in parts])
         self.result.tests[Stream.ZERO_SHOT] = Tests(clips, scores)
         if self.ledger is not None:
             known = self.session.feature_file is None

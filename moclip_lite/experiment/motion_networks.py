@@ -152,6 +152,7 @@ class MotionNetworks:
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._session.experiment, self._features
         motion = experiment.motion
+        positions, buffer = self._session.places(train)
         return MotionFeed(
             features.training_store,
             train,
@@ -164,6 +165,8 @@ class MotionNetworks:
             seed=features.seed,
             part=share(),
             loaders=experiment.run.loaders,
+            positions=positions,
+            buffer=buffer,
         )
 
 

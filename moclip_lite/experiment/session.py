@@ -25,6 +25,7 @@ from ..fusion.registry import NEED_TEXT
 from ..parallel.pool import default_workers
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
+from ..shards.read import ShardReader
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
 from .config import Experiment, with_absolute_paths
@@ -33,8 +34,11 @@ from .encoder import ExperimentEncoder
 from .encodings import read_encodings
 from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile, load_features
+from .feature_shards import DEFAULT_BUFFER, load_feature_shards
+from .feature_shards import KIND as FEATURES
 from .fingerprint import run_fingerprint
 from .folds import divide, divide_features, file_settings
+from .packed import PackedClips, PackedEncoder, PackedExtractor
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +60,6 @@ class Session:
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
         self.experiment = experiment
         self.reporter: Reporter = reporter or Silent()
-        self.cache = FeatureCache(experiment.cache.dir)
         self.workers = default_workers(experiment.run.workers)
         self.trained = False
 
@@ -83,10 +86,41 @@ class Session:
             ConfigError, DataError, CheckpointError: it can't be used.
         """
         data = self.experiment.data
-        if data.kind != "features":
+        if data.kind == "features":
+            self._refuse_weights(data_root(data))
+            file = load_features(data_root(data))
+            return file if data.buffer is None else file.streamed(data.buffer)
+        if self.shards is None or self.shards.index.kind != FEATURES:
             return None
         self._refuse_weights(data_root(data))
-        return load_features(data_root(data))
+        return load_feature_shards(self.shards, data.buffer)
+
+    @cached_property
+    def shards(self) -> ShardReader | None:
+        """Reader of the shards, where the data set is a folder of them.
+
+        Raises:
+            ConfigError, DataError, CheckpointError: they can't be used.
+        """
+        data = self.experiment.data
+        return ShardReader(data_root(data)) if data.kind == "shards" else None
+
+    @cached_property
+    def packed(self) -> PackedClips | None:
+        """Clips with their motion and appearance features, where the data set is shards of them.
+
+        Raises:
+            ConfigError, DataError, CheckpointError: they can't be used.
+        """
+        if self.shards is None or self.shards.index.kind == FEATURES:
+            return None
+        return PackedClips(self.shards)
+
+    @cached_property
+    def cache(self) -> FeatureCache:
+        """What was read of the clips; of shards, these in front of the cache folder."""
+        folder = self.experiment.cache.dir
+        return FeatureCache(folder) if self.packed is None else self.packed.cache(folder)
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
@@ -121,7 +155,19 @@ class Session:
         data = self.experiment.data
         if self.feature_file is not None:
             return with_groups(self.feature_file.dataset, data.group_pattern)
+        if self.packed is not None:
+            return with_groups(self.packed.dataset, data.group_pattern)
         return load_dataset(data, self.workers, self.reporter)
+
+    def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:
+        """(where clips stand in shards, clips whose motion is in memory); (None, 0) where there are no shards."""
+        if self.packed is None:
+            return None, 0
+        place = {clip.name: i for i, clip in enumerate(self.packed.dataset.clips)}
+        asked = self.experiment.data.buffer or DEFAULT_BUFFER
+        return np.array([place[clip.name] for clip in clips], np.int64), min(
+            asked, self.packed.clips_in_memory
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -131,6 +177,8 @@ class Session:
     @cached_property
     def content_digests(self) -> dict[str, str]:
         """Clip name -> digest of its file, where there are videos; files that can't be read are left out."""
+        if self.packed is not None:
+            return self.packed.contents
         return content_digests(self.dataset.clips, self.cache) if self.feature_file is None else {}
 
     @cached_property
@@ -141,6 +189,8 @@ class Session:
             DataError: too few clips or groups.
         """
         data, file = self.experiment.data, self.feature_file
+        if file is not None:  # shards of features are divided as a file of them
+            data = data.model_copy(update={"kind": "features"})
         trained = set(self.experiment.run.streams) != {"zero_shot"}
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
@@ -235,11 +285,17 @@ class Session:
     def encoder(self) -> ExperimentEncoder:
         """The CLIP model."""
         clip, seed = self.experiment.clip, self.experiment.run.seed
+        if self.packed is not None and "clip" in self.packed.stages:
+            return PackedEncoder(self.packed, clip, self.reporter)
         return ExperimentEncoder(clip, seed, self.cache, lambda: self.device, self.reporter)
 
     @cached_property
     def extractor(self) -> Extractor:
         """Reads clips into the cache."""
+        if self.packed is not None:
+            return PackedExtractor(
+                self.packed, self.saved_experiment, self.encoder, self.cache, self.reporter
+            )
         parts = self.encoder, self.cache, self.workers, self.reporter
         return Extractor(self.saved_experiment, *parts, own=self.own_appearance)
 

@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import CheckpointError
 from ..fusion.base import Head
 from ..fusion.features import HeadFeed
+from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..fusion.training import fit_head
 from ..parallel.ranks import agree, share, wait_for_all
@@ -137,7 +138,12 @@ class Trainer:
         return result
 
     def train_head(
-        self, stage: Stage, head: Head, feed: HeadFeed, settings: TrainSettings, every: FeatureTable | None
+        self,
+        stage: Stage,
+        head: Head,
+        feed: HeadFeed,
+        settings: TrainSettings,
+        every: FeatureTable | StreamedTable | None,
     ) -> FitResult:
         """Train a head; see :func:`moclip_lite.fusion.training.fit_head`."""
 

@@ -8,6 +8,7 @@ from ..datasets import Clip
 from ..errors import CheckpointError
 from ..fusion import build_head
 from ..fusion.base import Head
+from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet, build_motion_net
 from ..results.run_folder import FoldFolder
@@ -79,7 +80,10 @@ class StoredModels:
         return None if network is None else network.to(self._session.device)
 
     def head(
-        self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
+        self,
+        stream: Stream,
+        tables: Mapping[str, FeatureTable | StreamedTable],
+        clips: Mapping[str, Sequence[Clip]],
     ) -> Head:
         """Load a head.
 

@@ -138,7 +138,7 @@ def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) ->
         DataError: none.
     """
     requested = {Stream(name) for name in session.experiment.run.streams}
-    present = {Stream.MOTION: file.has_motion, Stream.APPEARANCE: file.appearance is not None}
+    present = {Stream.MOTION: file.has_motion, Stream.APPEARANCE: file.has_appearance}
     for stream, there in present.items():
         if not there and requested & {stream, Stream.FUSION}:
             result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
@@ -152,7 +152,7 @@ def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) ->
     elif requested & {Stream.MOTION, Stream.FUSION}:
         streams.add(Stream.MOTION_HEAD)
     streams.discard(Stream.MOTION)
-    if file.appearance is None:
+    if not file.has_appearance:
         streams -= {Stream.APPEARANCE, Stream.FUSION, Stream.ZERO_SHOT}
     if not streams:
         held = " and ".join(stream for stream, there in present.items() if there)

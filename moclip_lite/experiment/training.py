@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 from ..datasets import Clip
+from ..errors import ConfigError
 from ..fusion import build_head
 from ..fusion.base import Head
 from ..fusion.features import HeadFeed
+from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
 from ..parallel.ranks import share
@@ -31,18 +33,18 @@ from .stages import Stage, Trainer
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
 
 
-def new_head(features: FoldFeatures, stream: Stream, like: FeatureTable) -> Head:
+def new_head(features: FoldFeatures, stream: Stream, like: FeatureTable | StreamedTable) -> Head:
     """An untrained head for features of the sizes of a table; the same at each call."""
     experiment = features.session.experiment
     seed_all(features.seed)
-    dims = like.motion.shape[-1], like.appearance.shape[-1]
-    return build_head(experiment.fusion, experiment.head_of(stream), *dims, len(features.labels))
+    name = experiment.head_of(stream)
+    return build_head(experiment.fusion, name, *like.lengths, len(features.labels))
 
 
-def prepare_head(head: Head, features: FoldFeatures, train: FeatureTable) -> None:
+def prepare_head(head: Head, features: FoldFeatures, train: FeatureTable | StreamedTable) -> None:
     """Give a head the statistics of its training features, and the text that it starts from."""
     if features.session.experiment.fusion.standardize:
-        head.fit_statistics(train.motion, train.appearance)
+        head.standardize_to(train)
     if head.from_text:
         head.start_from_text(torch.from_numpy(features.session.class_vectors))
 
@@ -75,7 +77,10 @@ class TrainedModels:
         return None if self._networks is None else self._networks.left_out(0)[0]
 
     def head(
-        self, stream: Stream, tables: Mapping[str, FeatureTable], clips: Mapping[str, Sequence[Clip]]
+        self,
+        stream: Stream,
+        tables: Mapping[str, FeatureTable | StreamedTable],
+        clips: Mapping[str, Sequence[Clip]],
     ) -> Head:
         """Train a head on tables of features; chosen on validation.
 
@@ -87,27 +92,25 @@ class TrainedModels:
         experiment, features = self.session.experiment, self.features
         fusion, settings, seed = experiment.fusion, experiment.train_head, features.seed
         name, head = experiment.head_of(stream), new_head(features, stream, tables["train"])
-        splits = self._splits(head, stream, tables, clips)
-        first = splits[0]
-        prepare_head(head, features, first.train)
-        every = join_tables([tables["train"], tables["val"]])
-        used = [table for split in splits for table in (split.train, split.held_out)] + [every]
-        arrays = [array.numpy() for table in used for array in (table.motion, table.appearance)]
+        train, held_out, further, every = self._training_tables(head, stream, tables, clips)
+        prepare_head(head, features, train)
+        more = [table for split in further for table in (split.train, split.held_out)]
+        parts = [part for table in (train, held_out, *more, every) for part in table.digest_parts()]
         if head.from_text:
-            arrays.append(self.session.class_vectors)
-        digest = digest_bytes(np.ascontiguousarray(array).tobytes() for array in arrays)
+            parts.append(np.ascontiguousarray(self.session.class_vectors).tobytes())
+        digest = digest_bytes(parts)
         sources = {str(s.value): str(d) for s, d in features.source_digests(stream.sources).items()}
         size = fusion.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
         made_from = (digest, sources, size, settings.model_dump(mode="json"), seed)
         stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
-        feed = HeadFeed(head, first.train, first.held_out, settings.batch, seed, share(), splits[1:])
+        feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)
         refit = every if settings.refits(features.fold.known) else None
         result = self._trainer.train_head(stage, head, feed, settings, refit)
         if refit is not None:
             self.result.refitted.add(stream)
         if head.closed_form:
-            held_out = sum(len(split.held_out.labels) for split in splits)
-            self.result.training[stream]["held_out"] = held_out
+            known = [held_out.labels, *(split.held_out.labels for split in further)]
+            self.result.training[stream]["held_out"] = sum(map(len, known))
         if result.val_scores:
             self._val_scores[stream] = np.array(result.val_scores, np.float32)
         return head.to(self.session.device)
@@ -123,6 +126,45 @@ class TrainedModels:
             motion = self.features.motion(network, clips, digest=weights_digest(network))
             return motion.scores_of(clips, len(self.features.labels))
         return self._val_scores.get(stream)
+
+    def _training_tables(
+        self,
+        head: Head,
+        stream: Stream,
+        tables: Mapping[str, FeatureTable | StreamedTable],
+        clips: Mapping[str, Sequence[Clip]],
+    ) -> tuple[
+        FeatureTable | StreamedTable, FeatureTable | StreamedTable, list[Split], FeatureTable | StreamedTable
+    ]:
+        """(clips to train on, clips to choose on, further divisions, both together).
+
+        Raises:
+            ConfigError: the head needs all features in memory, and they are streamed.
+        """
+        train, val = tables["train"], tables["val"]
+        if isinstance(train, StreamedTable) and isinstance(val, StreamedTable):
+            self._refuse_whole(head, stream, val)
+            return train, val, [], train.joined(val)
+        whole = {name: table for name, table in tables.items() if isinstance(table, FeatureTable)}
+        splits = self._splits(head, stream, whole, clips)
+        every = join_tables([whole["train"], whole["val"]])
+        return splits[0].train, splits[0].held_out, splits[1:], every
+
+    def _refuse_whole(self, head: Head, stream: Stream, val: StreamedTable) -> None:
+        """Refuse heads that look at more features at once than the buffer holds.
+
+        Raises:
+            ConfigError: such a head.
+        """
+        name, clips = self.session.experiment.head_of(stream), len(self.session.dataset.clips)
+        calibrated = type(head).calibrate is not Head.calibrate and len(val.labels) > val.buffer
+        if head.closed_form or calibrated:
+            what = "solved for" if head.closed_form else "calibrated on"
+            part = "all training clips" if head.closed_form else "all validation clips"
+            raise ConfigError(
+                f"the head {name} is {what} {part} at once, and of {clips} clips data.buffer={val.buffer} are in "
+                "memory: take one that is trained in batches, such as fusion.head=concat_mlp, or raise data.buffer"
+            )
 
     def _splits(
         self,

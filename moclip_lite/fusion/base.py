@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 
+from .streamed import StreamedTable
 from .tables import FeatureTable, Split, pool_tokens
 
-__all__ = ["Head", "HeadSize", "Standardize", "as_tokens", "mlp"]
+__all__ = ["Head", "HeadSize", "Moments", "Standardize", "as_tokens", "mlp"]
+
+_STATISTICS_BLOCK: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,30 @@ class HeadSize:
     dropout: float
 
 
+class Moments:
+    """Mean and squared deviations of rows that come a block at a time (Chan et al. 1983), in float64.
+
+    Attributes:
+        count: rows.
+        mean: float64 [D].
+        squares: sums of squared deviations, float64 [D].
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.count = 0
+        self.mean, self.squares = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
+
+    def add(self, rows: Tensor) -> None:
+        """Add a block [N, D]."""
+        block = rows.double()
+        mean = block.mean(dim=0)
+        total = self.count + len(block)
+        away = mean - self.mean
+        self.squares += (block - mean).square().sum(dim=0) + away.square() * (self.count * len(block) / total)
+        self.mean += away * (len(block) / total)
+        self.count = total
+
+
 class Standardize(nn.Module):
     """Zero mean and unit variance by statistics of the training features; the identity until fitted.
 
@@ -50,7 +77,14 @@ class Standardize(nn.Module):
     def fit(self, features: Tensor) -> None:
         """Take the statistics of [N, dim]."""
         self.mean.copy_(features.mean(dim=0))
-        spread = features.std(dim=0, unbiased=False)
+        self._scale_by(features.std(dim=0, unbiased=False))
+
+    def take(self, moments: Moments) -> None:
+        """Take the statistics of features that were seen a block at a time."""
+        self.mean.copy_(moments.mean)
+        self._scale_by((moments.squares / max(1, moments.count)).sqrt().to(self.scale.dtype))
+
+    def _scale_by(self, spread: Tensor) -> None:
         self.scale.copy_(1 / spread.clamp_min(1e-6 + 1e-3 * float(spread.max())))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -88,16 +122,37 @@ class Head(nn.Module):
         self._standardizes = False
         self.balanced = False  # whether :meth:`solve` and :meth:`refit` weigh classes alike
 
-    def restandardize(self, table: FeatureTable) -> None:
+    def restandardize(self, table: FeatureTable | StreamedTable) -> None:
         """Fit the standardisation again, where it was fitted before."""
         if self._standardizes:
+            self.standardize_to(table)
+
+    def standardize_to(self, table: FeatureTable | StreamedTable) -> None:
+        """Fit the standardisation to a table of training features."""
+        if isinstance(table, FeatureTable):
             self.fit_statistics(table.motion, table.appearance)
+            return
+        self._standardizes = True
+        norms = self.motion_norm, self.appearance_norm
+        moments = [Moments(len(norm.mean)) for norm in norms]
+        for block in table.blocks(_STATISTICS_BLOCK):
+            for part, rows in zip(
+                moments, self.standardized_rows(block.motion, block.appearance), strict=True
+            ):
+                part.add(rows)
+        for norm, part in zip(norms, moments, strict=True):
+            norm.take(part)
 
     def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
         """Fit the standardisation to the training features."""
         self._standardizes = True
-        self.motion_norm.fit(pool_tokens(motion))
-        self.appearance_norm.fit(pool_tokens(appearance))
+        motion, appearance = self.standardized_rows(motion, appearance)
+        self.motion_norm.fit(motion)
+        self.appearance_norm.fit(appearance)
+
+    def standardized_rows(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
+        """What the standardisation is fitted to, [N, Dm] and [N, Da]."""
+        return pool_tokens(motion), pool_tokens(appearance)
 
     def start_from_text(self, classes: Tensor) -> None:
         """Take the class names' text embeddings [C, Da], L2-normalised; ignored by most heads."""

@@ -33,8 +33,8 @@ class AppearanceOneFrame(AppearanceOnly):
 
     tokens = True
 
-    def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
-        super().fit_statistics(motion, _middle(appearance))
+    def standardized_rows(self, motion: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
+        return super().standardized_rows(motion, _middle(appearance))
 
     def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
         return super().forward(motion, _middle(appearance))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,17 @@ from ..parallel.ranks import SINGLE, Share
 from ..training.batches import accuracy_and_loss, batches, count_batches
 from ..training.classification import Batch
 from .base import Head
-from .tables import FeatureTable, Split
+from .streamed import StreamedTable
+from .tables import FeatureTable, Split, Table
 
 __all__ = ["HeadFeed", "head_scores"]
 
 _SCORE_BATCH: Final = 1024
+_TableT = TypeVar("_TableT", bound=Table)
 
 
 class HeadFeed:
-    """Batches of cached features for the training of a head; all features are in memory.
+    """Batches of cached features for the training of a head, from memory or streamed through a buffer.
 
     Args:
         head: decides whether features are averaged beforehand.
@@ -36,15 +38,17 @@ class HeadFeed:
     def __init__(
         self,
         head: Head,
-        train: FeatureTable,
-        val: FeatureTable,
+        train: FeatureTable | StreamedTable,
+        val: FeatureTable | StreamedTable,
         batch: int,
         seed: int,
         part: Share = SINGLE,
         further: Sequence[Split] = (),
     ) -> None:
-        self._train, self._val = _as_seen(head, train), _as_seen(head, val)
-        self._further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in further]
+        self._train: Table = _as_seen(head, train)
+        seen = _as_seen(head, val)
+        self._val: Table = seen.held() if isinstance(seen, StreamedTable) else seen
+        self._further = list(further)
         self._batch, self._seed, self._part = batch, seed, part
 
     @property
@@ -57,22 +61,22 @@ class HeadFeed:
         """Batches of a pass over the training clips."""
         return count_batches(len(self._train.labels), self._batch, 2 * self._part.world)
 
-    def of_all(self, head: Head, table: FeatureTable) -> HeadFeed:
+    def of_all(self, head: Head, table: FeatureTable | StreamedTable) -> HeadFeed:
         """A feed of these clips in place of the training clips."""
         return HeadFeed(head, table, table, self._batch, self._seed, self._part)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Each training clip once, in an order that depends on (seed, epoch)."""
-        rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._train.labels))
-        for chosen in batches(order, self._batch, 2 * self._part.world):
-            index = torch.from_numpy(self._part.even(chosen))
-            yield (self._train.motion[index], self._train.appearance[index]), self._train.labels[index]
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Each training clip once, in an order that depends on (seed, epoch); from batch number `first` on."""
+        order = self._train.order(np.random.default_rng([self._seed, epoch]), self._batch)
+        chosen = [self._part.even(rows) for rows in batches(order, self._batch, 2 * self._part.world)]
+        for table in self._train.batches(chosen, first):
+            yield (table.motion, table.appearance), table.labels
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """Calibrate the head to the validation clips; return their top-1 in percent and cross-entropy."""
         head, val = cast(Head, model), self._val
-        head.calibrate(val.motion, val.appearance, val.labels)
+        if isinstance(val, FeatureTable):
+            head.calibrate(val.motion, val.appearance, val.labels)
         return accuracy_and_loss(head_scores(head, val), val.labels.numpy())
 
     def val_scores(self, head: Head) -> list[list[float]]:
@@ -81,28 +85,32 @@ class HeadFeed:
 
     def refit(self, head: Head) -> None:
         """Fit a head in closed form again, to the training clips of this feed."""
-        head.refit(self._train)
+        head.refit(_in_memory(self._train))
 
     def solve(self, head: Head) -> float:
         """Fit a head in closed form; return the cross-entropy on the training clips."""
-        head.solve([Split(self._train, self._val), *self._further])
+        further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in self._further]
+        head.solve([Split(_in_memory(self._train), _in_memory(self._val)), *further])
         return accuracy_and_loss(head_scores(head, self._train), self._train.labels.numpy())[1]
 
 
-def _as_seen(head: Head, table: FeatureTable) -> FeatureTable:
+def _as_seen(head: Head, table: _TableT) -> _TableT:
     """The table itself, or its average for a head that looks at that only."""
-    return table if head.tokens else table.pooled()
+    return table if head.tokens else cast(_TableT, table.pooled())
+
+
+def _in_memory(table: Table) -> FeatureTable:
+    assert isinstance(table, FeatureTable), "heads in closed form are refused for streamed features"
+    return table
 
 
 @torch.inference_mode()
-def head_scores(head: Head, table: FeatureTable) -> npt.NDArray[np.float32]:
+def head_scores(head: Head, table: Table) -> npt.NDArray[np.float32]:
     """Class probabilities, float32 [N, C]."""
     head.eval()
     device = next(head.parameters()).device
-    table = _as_seen(head, table)
     batch_scores = []
-    for start in range(0, len(table.labels), _SCORE_BATCH):
-        rows = slice(start, start + _SCORE_BATCH)
-        scores = head(table.motion[rows].to(device), table.appearance[rows].to(device))
+    for rows in _as_seen(head, table).blocks(_SCORE_BATCH):
+        scores = head(rows.motion.to(device), rows.appearance.to(device))
         batch_scores.append(scores.softmax(dim=1).cpu())
     return np.asarray(torch.cat(batch_scores).numpy(), np.float32)

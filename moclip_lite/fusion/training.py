@@ -17,6 +17,7 @@ from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .base import Head
 from .features import HeadFeed
+from .streamed import StreamedTable
 from .tables import FeatureTable
 
 __all__ = ["fit_head"]
@@ -32,7 +33,7 @@ def fit_head(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[Row], None] = lambda row: None,
-    every: FeatureTable | None = None,
+    every: FeatureTable | StreamedTable | None = None,
 ) -> FitResult:
     """Fit a head; it holds the weights that are best on the validation clips.
 
@@ -76,7 +77,9 @@ def fit_head(
     return result
 
 
-def _solve(head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable | None) -> FitResult:
+def _solve(
+    head: Head, feed: HeadFeed, device: torch.device, every: FeatureTable | StreamedTable | None
+) -> FitResult:
     started = time.perf_counter()
     results = (0.0, 0.0, 0.0)
     val_scores: list[list[float]] = []

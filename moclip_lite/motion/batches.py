@@ -15,7 +15,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..datasets import Clip
 from ..parallel.ranks import SINGLE, Share
 from ..sampling import choose_segments
-from ..training.batches import accuracy_and_loss, balanced_order, batches, count_batches, uneven
+from ..training.batches import (
+    accuracy_and_loss,
+    balanced_order,
+    batches,
+    buffered_order,
+    count_batches,
+    uneven,
+)
 from ..training.classification import Batch
 from ..training.settings import Balance
 from .augment import Draws, RandomView
@@ -85,6 +92,8 @@ class MotionFeed:
         balance: "classes" draws equally many clips of each class, "auto" does where classes are uneven.
         part: this process' part of each batch.
         loaders: processes that read batches ahead; with 0 this process reads them. The batches are the same.
+        positions: where the training clips stand in shards, whose motion is not all in memory; None elsewhere.
+        buffer: clips whose motion is in memory then.
     """
 
     def __init__(
@@ -101,6 +110,8 @@ class MotionFeed:
         balance: Balance = "none",
         part: Share = SINGLE,
         loaders: int = 0,
+        positions: npt.NDArray[np.int64] | None = None,
+        buffer: int = 0,
     ) -> None:
         number = {label: i for i, label in enumerate(labels)}
         self._store, self._train, self._val = store, list(train), list(val)
@@ -108,6 +119,7 @@ class MotionFeed:
         self._val_targets = np.array([number[clip.label] for clip in val])
         self._view, self._segments, self._batch = view, segments, batch
         self._seed, self._part = seed, part
+        self._positions, self._window = positions, max(buffer // batch, 1) * batch
         self._targets = targets.numpy()
         self.balanced = balance == "classes" or (balance == "auto" and uneven(self._targets))
         self._epoch = _Epoch()
@@ -131,9 +143,9 @@ class MotionFeed:
         """Batches of a pass over the training clips."""
         return count_batches(len(self._train), self._batch, 2 * self._part.world)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Batches with each training clip once, or balanced; order and views depend on (seed, epoch)."""
-        self._epoch.plans = list(self._plan(epoch))
+        self._epoch.plans = list(self._plan(epoch))[first:]
         yield from self._loader or (self._reader[plan] for plan in self._epoch.plans)
 
     def _plan(self, epoch: int) -> Iterator[_Plan]:
@@ -141,7 +153,10 @@ class MotionFeed:
         rng = np.random.default_rng([self._seed, epoch])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         available = self._store.segments
-        order = rng.permutation(len(self._train))
+        if self._positions is None:
+            order = rng.permutation(len(self._train))
+        else:
+            order = buffered_order(self._positions, self._window, rng)
         encodings = self._draw_encodings(epoch)
         if self.balanced:
             order = balanced_order(self._targets, rng)

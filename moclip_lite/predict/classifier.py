@@ -337,6 +337,19 @@ class Classifier:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
         return self.engine.motion_features(motion)
 
+    @property
+    def encodes_segments(self) -> bool:
+        """Whether segments can be encoded one by one, with the next two methods."""
+        return self.engine.encodes_segments
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """Features [N, views, D] of segments [N, frames, 2, rows, columns], for windows that share them."""
+        return self.engine.segment_features(motion)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """:meth:`motion_features` from the features [T, views, D] of all segments."""
+        return self.engine.window_features(segments)
+
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
         return self.engine.appearance_features(pictures)

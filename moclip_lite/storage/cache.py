@@ -25,7 +25,7 @@ from platformdirs import user_cache_dir
 
 from ..errors import CacheUnavailable, CheckpointError
 from .digest import digest_bytes
-from .files import cache_access, read_tensors, write_tensors
+from .files import cache_access, parse_tensors, read_tensors, write_tensors
 
 __all__ = ["ENCODERS", "Arrays", "Entry", "FeatureCache", "default_cache_dir"]
 
@@ -147,12 +147,15 @@ class FeatureCache:
             lock.release()
 
     def _read_checked(self, path: Path, key: str) -> Arrays:
-        arrays, metadata = read_tensors(path)
-        if metadata.get("key") != key:
-            raise CheckpointError("it belongs to another key")
-        if metadata.get("payload") != _payload_digest(arrays):
-            raise CheckpointError("its content does not match its digest")
-        return arrays
+        return _checked(*read_tensors(path), key)
+
+    def read_bytes(self, data: bytes, key: str) -> Arrays:
+        """Check the content of an entry's file.
+
+        Raises:
+            CheckpointError: damaged, or of another key.
+        """
+        return _checked(*parse_tensors(data), key)
 
     def entries(self) -> Iterator[Entry]:
         """All entries, by stage and key.
@@ -221,6 +224,14 @@ class FeatureCache:
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+
+def _checked(arrays: Arrays, metadata: Mapping[str, str], key: str) -> Arrays:
+    if metadata.get("key") != key:
+        raise CheckpointError("it belongs to another key")
+    if metadata.get("payload") != _payload_digest(arrays):
+        raise CheckpointError("its content does not match its digest")
+    return arrays
 
 
 def _old(path: Path) -> bool:

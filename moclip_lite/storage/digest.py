@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from mv_tools import MotionError
+from mv_tools.remote import RemoteFile, url_of
 
 from .files import cache_access
 from .names import printable
@@ -19,6 +23,7 @@ __all__ = ["ContentDigests", "digest_bytes", "digest_file"]
 
 _CHUNK: Final = 1 << 20
 _SIZE: Final = 16
+_REQUESTS: Final = 16  # at once
 _TABLE: Final = "contents"  # "digests" was the table of a version that ignored change times
 
 
@@ -39,6 +44,25 @@ def digest_file(path: Path) -> str:
                 yield chunk
 
     return digest_bytes(chunks())
+
+
+def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
+    """Digest of each readable file at a URL: of its size and version (ETag), or of its content where it has none."""
+
+    def digest(path: Path) -> str | None:
+        try:
+            file = RemoteFile(url_of(path) or "")
+            if file.version:
+                return digest_bytes([f"remote {file.size} {file.version}".encode()])
+            return digest_bytes(file.read_at(i, _CHUNK) for i in range(0, file.size, _CHUNK))
+        except (OSError, MotionError):
+            return None
+
+    if not paths:
+        return {}
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        found = zip(paths, pool.map(digest, paths), strict=True)
+        return {path: value for path, value in found if value is not None}
 
 
 class ContentDigests:
@@ -93,7 +117,12 @@ class ContentDigests:
         digests: dict[Path, str] = {}
         fresh: list[tuple[str, int, int, int, int, str]] = []
         known = self._known()
-        for path in paths:
+        listed = list(paths)
+        remote = [path for path in listed if url_of(path) is not None and not path.exists()]
+        digests.update(_remote_digests(remote))
+        for path in listed:
+            if path in digests:
+                continue
             try:
                 stat = path.stat()
             except (OSError, ValueError):  # absent, or an impossible name

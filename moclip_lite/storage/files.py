@@ -6,7 +6,7 @@ import csv
 import errno
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from mv_tools.atomic import atomic_write
 
@@ -23,9 +23,11 @@ from ..errors import CacheUnavailable, CheckpointError, MoclipError
 __all__ = [
     "atomic_path",
     "cache_access",
+    "parse_tensors",
     "read_json",
     "read_metadata",
     "read_tensors",
+    "tensor_slices",
     "write_json",
     "write_rows",
     "write_tensors",
@@ -123,6 +125,31 @@ def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str
     with _open_tensors(path) as file:
         metadata = dict(file.metadata() or {})
         return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+
+
+@contextmanager
+def tensor_slices(path: Path) -> Iterator[Callable[[str], Any]]:
+    """Access to parts of the tensors of a safetensors file: name -> an object that is sliced.
+
+    Raises:
+        CheckpointError: missing, cut short or not a safetensors file.
+    """
+    with _open_tensors(path) as file:
+        yield file.get_slice
+
+
+def parse_tensors(data: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The content of a safetensors file: (tensors, metadata).
+
+    Raises:
+        CheckpointError: cut short or not a safetensors file.
+    """
+    try:
+        arrays = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return arrays, dict(header.get("__metadata__", {}))
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"damaged or not a safetensors file: {error}") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -8,11 +8,22 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["accuracy_and_loss", "balanced_order", "batches", "count_batches", "uneven"]
+__all__ = [
+    "CHUNK",
+    "accuracy_and_loss",
+    "balanced_order",
+    "batches",
+    "buffered_order",
+    "count_batches",
+    "uneven",
+]
 
 _UNEVEN: Final = 1.5
 """Clips of the largest class over those of a mean one from which classes count as uneven. Divisions by group
 leave ratios of up to 1.3 where all classes have equally many clips."""
+
+CHUNK: Final = 1024
+"""Neighbouring clips that :func:`buffered_order` keeps together until they are in the buffer."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -29,6 +40,24 @@ def count_batches(count: int, size: int, min_size: int = 2) -> int:
     """Number of batches that :func:`batches` makes of `count` clips."""
     full, rest = divmod(count, size)
     return full + int(rest >= min_size or count == 1)
+
+
+def buffered_order(positions: Indices, window: int, rng: np.random.Generator) -> Indices:
+    """The random order that a shuffle buffer gives, planned: of no more clips than the buffer holds a permutation.
+
+    Chunks of neighbouring clips come in a random order, and what fills the buffer is shuffled.
+
+    Args:
+        positions: int64 [N], where the clips stand in their files.
+        window: clips in the buffer.
+        rng: draws.
+    """
+    if len(positions) <= window:
+        return rng.permutation(len(positions))
+    ranked = np.argsort(positions, kind="stable")
+    chunks = np.split(ranked, np.flatnonzero(np.diff(positions[ranked] // CHUNK)) + 1)
+    order = np.concatenate([chunks[number] for number in rng.permutation(len(chunks))])
+    return np.concatenate([rng.permutation(order[i : i + window]) for i in range(0, len(order), window)])
 
 
 def uneven(targets: Indices) -> bool:

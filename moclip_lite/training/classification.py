@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ..errors import TrainingDiverged
 from ..parallel.ranks import agree, share
+from .device import put_random_state, random_state
 from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
 from .optimizer import create_optimizer, warmup_cosine
 from .schedule import EpochPlan, plan_epochs
@@ -22,7 +23,8 @@ from .settings import TrainSettings
 
 __all__ = ["Batch", "Feed", "cross_entropy", "fit"]
 
-_SAVE_EVERY: Final = 5.0  # seconds; at most so much work is lost by an interruption
+_SAVE_EVERY: Final = 5.0  # seconds; at most so much work is lost by an interruption between epochs
+_SAVE_WITHIN_EPOCH: Final = 60.0
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
@@ -36,8 +38,8 @@ class Feed(Protocol):
     @property
     def steps(self) -> int: ...
 
-    def train_batches(self, epoch: int) -> Iterable[Batch]:
-        """(inputs, labels int64 [B]) of one pass; they depend on its number only."""
+    def train_batches(self, epoch: int, first: int = 0) -> Iterable[Batch]:
+        """(inputs, labels int64 [B]) of one pass from batch number `first` on; they depend on its number only."""
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) on the validation clips; the model is in evaluation mode."""
@@ -77,6 +79,8 @@ def fit(
         max_grad_norm=settings.max_grad_norm,
         patience=settings.patience,
         save_at_epoch=_SAVE_EVERY,
+        # The random numbers of other processes are not in the state: with several, an epoch begins anew.
+        save_within_epoch=_SAVE_WITHIN_EPOCH if share().world == 1 else math.inf,
         average_steps=settings.average * plan.epochs * plan.steps,
     )
     task = _Classification(model, feed, settings, device, plan, validates)
@@ -115,6 +119,7 @@ class _Classification(Task[Batch]):
             settings.precision == "auto" and computes_bfloat16(device)
         )
         self.mixing = np.random.default_rng(0)  # seeded in each epoch
+        self._resumed: Mapping[str, Any] = {}
 
     def optimizer(self) -> torch.optim.Optimizer:
         settings = self.settings
@@ -140,8 +145,22 @@ class _Classification(Task[Batch]):
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         self.mixing = np.random.default_rng(int(torch.randint(2**62, (1,)).item()))
-        passes = range(epoch * self.plan.passes, (epoch + 1) * self.plan.passes)
-        yield from chain.from_iterable(self.feed.train_batches(number) for number in passes)
+        done, rest = divmod(first, max(1, self.feed.steps))
+        passes = range(epoch * self.plan.passes + done, (epoch + 1) * self.plan.passes)
+        remaining = chain.from_iterable(
+            self.feed.train_batches(number, rest if place == 0 else 0) for place, number in enumerate(passes)
+        )
+        for place, batch in enumerate(remaining):
+            if place == 0 and first and self._resumed:  # now: PyTorch's loaders draw when they begin
+                self.mixing.bit_generator.state = self._resumed["mixing"]
+                put_random_state(self._resumed["random"])
+            yield batch
+
+    def notes(self) -> dict[str, Any]:
+        return {"mixing": self.mixing.bit_generator.state, "random": random_state(self.device)}
+
+    def restore(self, notes: Mapping[str, Any]) -> None:
+        self._resumed = notes
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, int]:
         inputs = tuple(x.to(self.device, non_blocking=True) for x in batch[0])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 
 from ..errors import ConfigError
 from ..parallel.ranks import local_device
 
-__all__ = ["pick_device", "seed_all"]
+__all__ = ["pick_device", "put_random_state", "random_state", "seed_all"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -34,3 +38,21 @@ def pick_device(name: str = "auto") -> torch.device:
 def seed_all(seed: int) -> None:
     """Seed torch on all devices."""
     torch.manual_seed(seed % 2**63)
+
+
+def random_state(device: torch.device) -> dict[str, str]:
+    """State of torch's generators for the CPU and a device, as text."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
+
+
+def put_random_state(states: Mapping[str, str]) -> None:
+    """Put back what :func:`random_state` returned."""
+    for name, text in states.items():
+        state = torch.from_numpy(np.frombuffer(base64.b64decode(text), np.uint8).copy())
+        if name == "cpu":
+            torch.set_rng_state(state)
+        elif torch.cuda.is_available():
+            torch.cuda.set_rng_state(state)

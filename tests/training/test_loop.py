@@ -73,7 +73,7 @@ class _Scripted:
 
     steps = 1
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         yield (torch.ones(4, 2),), torch.tensor([0, 1, 0, 1])
 
     def validate(self, model: nn.Module) -> tuple[float, float]:

@@ -89,7 +89,7 @@ class _Noise:
         self.passes: list[int] = []
         self.seen: list[torch.Tensor] = []
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         self.passes.append(epoch)
         for step in range(self.steps):
             generator = torch.Generator().manual_seed(epoch * 10 + step)
@@ -134,8 +134,8 @@ class _Diverging(_Noise):
         super().__init__()
         self.training = training
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        for (inputs,), labels in super().train_batches(epoch):
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        for (inputs,), labels in super().train_batches(epoch, first):
             yield (inputs * (float("inf") if self.training and epoch == 2 else 1),), labels
 
     def validate(self, model: nn.Module) -> tuple[float, float]:

@@ -8,8 +8,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
+
+from mv_tools.remote import file_system, reported, url_of
 
 from ...errors import DataError
 from ...sampling import Segment
@@ -161,7 +163,7 @@ def inspect_table(
     records = read_records(path)
     splits = [name for name in records.columns if name == "split" or _SPLIT.fullmatch(name)]
     ignored = _check_columns(path, records, splits, _REQUIRED if labels else ("video",))
-    reader = _RowReader(_Folder(videos or path.parent, present), splits, records.decimal_comma, labels)
+    reader = _RowReader(_folder(videos or path.parent, present), splits, records.decimal_comma, labels)
     rows: list[TableRow] = []
     problems: list[TableProblem] = []
     first_row: dict[tuple[Any, ...], int] = {}
@@ -261,6 +263,31 @@ class _Folder:
             return f"{_shown(value)} is no name of a file ({getattr(error, 'strerror', None) or error})"
         name = os.path.relpath(path, self._root) if path.is_relative_to(self._root) else str(path)
         return printable(Path(name).as_posix()), path
+
+
+class _RemoteFolder(_Folder):
+    """Finds videos below a URL."""
+
+    def __init__(self, root: Path, url: str, present: bool) -> None:
+        super().__init__(root, present)
+        self._root, self._url = root, url.rstrip("/")
+
+    def _find(self, value: str) -> tuple[str, Path] | str:
+        name = PurePosixPath(value)
+        if _ADDRESS.match(value):
+            return f"{_shown(value)} is an address; only files below {self._url} are read"
+        if name.is_absolute() or ".." in name.parts or "\\" in value or not name.name:
+            return f"{_shown(value)} is no name of an object below {self._url}"
+        system, path = file_system(f"{self._url}/{name}")
+        with reported(self._url):
+            if self._present and not system.isfile(path):
+                return f"there is no such video, {printable(f'{self._url}/{name}')}"
+        return printable(name.as_posix()), self._root / name
+
+
+def _folder(path: Path, present: bool) -> _Folder:
+    url = url_of(path)
+    return _Folder(path, present) if url is None or path.exists() else _RemoteFolder(path, url, present)
 
 
 class _RowReader:

@@ -1,0 +1,197 @@
+"""Reading rows of shards: each file is checked before anything is taken from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import CheckpointError
+from ..storage.digest import digest_file
+from .index import INDEX, Shard, ShardIndex
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+__all__ = ["ShardReader"]
+
+Positions = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+_OPEN: Final = 16  # files held open
+
+
+class ShardReader:
+    """Rows of a folder of shards. It can be pickled: another process opens the files again.
+
+    Args:
+        folder: of the shards.
+
+    Attributes:
+        folder: of the shards.
+        index: what they hold.
+
+    Raises:
+        DataError: no folder of shards.
+        CheckpointError: its index is damaged, or a shard is missing or cut.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.index = folder, ShardIndex.read(folder / INDEX)
+        self._starts = np.cumsum([0, *(shard.rows for shard in self.index.shards)])
+        self._files: dict[int, pq.ParquetFile] = {}
+        self._checked: set[int] = set()
+        for shard in self.index.shards:
+            self._check_size(shard)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": {}}
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """Columns of all rows, with one chunk for each row group.
+
+        Raises:
+            CheckpointError: a shard is damaged.
+        """
+        import pyarrow as pa
+
+        numbers = range(len(self.index.shards))
+        parts = [self._guarded(n, lambda file: file.read(columns=list(columns))) for n in numbers]
+        return pa.concat_tables(parts).select(list(columns))
+
+    def numbers(self, names: Sequence[str], positions: Positions) -> Iterator[tuple[Positions, list[Floats]]]:
+        """Numbers of chosen rows, row group by row group.
+
+        Args:
+            names: of columns of numbers.
+            positions: of rows, in any order.
+
+        Yields:
+            (places in `positions`, for each name float32 [places, ...]).
+
+        Raises:
+            CheckpointError: a shard is damaged, or a number is not finite.
+        """
+        order = np.argsort(positions, kind="stable")
+        for shard, group, places, rows in self._groups(positions, order):
+            table = self._guarded(shard, partial(_group, group, names))
+            yield places, [self._floats(table, name, shard)[rows] for name in names]
+
+    def blobs(self, name: str, positions: Positions) -> Iterator[tuple[int, bytes | None]]:
+        """(place in `positions`, value) of a binary column, row group by row group."""
+        order = np.argsort(positions, kind="stable")
+        for shard, group, places, rows in self._groups(positions, order):
+            table = self._guarded(shard, partial(_group, group, [name]))
+            column = table.column(name)
+            for place, row in zip(places.tolist(), rows.tolist(), strict=True):
+                yield place, column[row].as_py()
+
+    def verify(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Read every shard and compare its checksum.
+
+        Raises:
+            CheckpointError: of the first shard that is damaged.
+        """
+        for number in range(len(self.index.shards)):
+            self._open(number)
+            progress(number + 1, len(self.index.shards))
+
+    def _groups(
+        self, positions: Positions, order: Positions
+    ) -> Iterator[tuple[int, int, Positions, Positions]]:
+        """(shard, row group, places in positions, rows in the group)."""
+        ranked = positions[order]
+        cuts = np.searchsorted(ranked, self._starts)
+        for shard in np.flatnonzero(np.diff(cuts)):
+            part = slice(cuts[shard], cuts[shard + 1])
+            local, places = ranked[part] - self._starts[shard], order[part]
+            edges = self._edges(int(shard))
+            steps = np.searchsorted(local, edges)
+            for group in np.flatnonzero(np.diff(steps)):
+                inner = slice(steps[group], steps[group + 1])
+                yield int(shard), int(group), places[inner], local[inner] - edges[group]
+
+    def _edges(self, shard: int) -> Positions:
+        """First rows of the row groups of a shard, and its end."""
+        metadata = self._open(shard).metadata
+        counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        return np.cumsum([0, *counts])
+
+    def _floats(self, table: pa.Table, name: str, shard: int) -> Floats:
+        shape = self.index.columns[name].shape
+        column = table.column(name).combine_chunks()
+        chunk = column.chunk(0) if hasattr(column, "chunk") else column
+        numbers = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32)
+        if chunk.null_count or numbers.size != len(table) * int(np.prod(shape)):
+            raise CheckpointError(f"{self._path(shard)}: {name} holds a row without numbers")
+        if not np.isfinite(numbers).all():
+            raise CheckpointError(f"{self._path(shard)}: {name} holds a number that is not finite")
+        return numbers.reshape(len(table), *shape)
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / self.index.shards[shard].file
+
+    def _check_size(self, shard: Shard) -> None:
+        path = self.folder / shard.file
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; `moclip pack` into the same folder writes it again")
+        if path.stat().st_size != shard.size:
+            raise CheckpointError(
+                f"{path} has {path.stat().st_size} bytes, not the {shard.size} of the index: it is cut or was "
+                "changed; `moclip pack` into the same folder writes it again"
+            )
+
+    def _open(self, number: int) -> pq.ParquetFile:
+        """Open a shard; its checksum is compared once in each process."""
+        if number in self._files:
+            return self._files[number]
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        shard, path = self.index.shards[number], self._path(number)
+        if number not in self._checked:
+            self._check_size(shard)
+            if digest_file(path) != shard.digest:
+                raise CheckpointError(
+                    f"{path} does not match its checksum; `moclip pack` into the same folder writes it again"
+                )
+        try:
+            file = pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise CheckpointError(f"{path} is not a Parquet file that can be read") from error
+        self._check_place(number, file)
+        self._checked.add(number)
+        while len(self._files) >= _OPEN:
+            self._files.pop(next(iter(self._files))).close()
+        self._files[number] = file
+        return file
+
+    def _check_place(self, number: int, file: pq.ParquetFile) -> None:
+        """Refuse a shard of another data set, or at another place."""
+        facts = file.schema_arrow.metadata or {}
+        expected = {
+            b"moclip.plan": self.index.plan,
+            b"moclip.shard": str(number),
+            b"moclip.first": str(self._starts[number]),
+        }
+        same = all(facts.get(key) == value.encode() for key, value in expected.items())
+        if not same or file.metadata.num_rows != self.index.shards[number].rows:
+            raise CheckpointError(
+                f"{self._path(number)} belongs to other shards than {self.folder / INDEX}; pack them again"
+            )
+
+    def _guarded(self, number: int, read: Callable[[pq.ParquetFile], pa.Table]) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            return read(self._open(number))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise CheckpointError(f"{self._path(number)} can't be read: {error}") from error
+
+
+def _group(group: int, names: Sequence[str], file: pq.ParquetFile) -> pa.Table:
+    return file.read_row_group(group, columns=list(names), use_threads=False)

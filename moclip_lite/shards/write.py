@@ -1,0 +1,212 @@
+"""Writing shards: file by file, each atomically, so that an interrupted packing goes on where it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+
+from ..errors import CheckpointError, ConfigError
+from ..storage.digest import digest_file
+from ..storage.files import atomic_path
+from .index import INDEX, Column, Shard, ShardIndex, content_digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ROW_GROUP", "Block", "ShardPlan", "write_shards"]
+
+ROW_GROUP: Final = 1024
+"""Rows of a row group of features: what is read at once at least."""
+
+_DRAFT: Final = "index.partial.json"
+_LOCK: Final = ".pack.lock"
+
+Block: TypeAlias = "Mapping[str, npt.NDArray[Any] | list[Any]]"
+"""Column name -> values of some rows: arrays [rows, ...] of numbers; lists of str, bytes, int or None."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardPlan:
+    """What is to be written.
+
+    Attributes:
+        kind: what the rows are.
+        rows: their number.
+        content: digest of their content, or of all that decides it.
+        columns: numbers of each clip.
+        labels: other columns: name -> "string", "binary" or "int32"; values may be None.
+        description: plain values for the index.
+        shard_rows: rows of a file.
+        row_group: rows that are read at once at least.
+    """
+
+    kind: str
+    rows: int
+    content: str
+    columns: Mapping[str, Column]
+    labels: Mapping[str, str]
+    description: Mapping[str, Any]
+    shard_rows: int = 64 * ROW_GROUP
+    row_group: int = ROW_GROUP
+
+    @property
+    def digest(self) -> str:
+        """Digest of the plan; shards of another one are not gone on with."""
+        return content_digest(dataclasses.asdict(self))
+
+
+def write_shards(
+    folder: Path,
+    plan: ShardPlan,
+    block: Callable[[int, int], Block],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ShardIndex:
+    """Write shards; those that an interrupted call with the same plan left are kept.
+
+    Args:
+        folder: to write; made where it is absent.
+        plan: what to write.
+        block: (start, stop) -> the values of these rows; called for one row group at a time.
+        progress: called with (rows written, rows).
+
+    Returns:
+        The index, which is written last: where it stands, the shards are complete.
+
+    Raises:
+        ConfigError: the folder holds other shards, or another process is packing into it.
+        MoclipError: the disk is full; finished shards are kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        finished = _finished(folder, plan)
+        if finished is not None:
+            return finished
+        shards = _kept(folder, plan)
+        starts = range(0, plan.rows, plan.shard_rows)
+        for number, start in enumerate(starts):
+            stop = min(start + plan.shard_rows, plan.rows)
+            if number >= len(shards):
+                shards.append(_write_shard(folder, plan, number, (start, stop), block))
+                _index(plan, shards).write(folder / _DRAFT)
+            progress(stop, plan.rows)
+        index = _index(plan, shards)
+        index.write(folder / INDEX)
+        (folder / _DRAFT).unlink(missing_ok=True)
+        return index
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(f"{folder}: another process is packing into this folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / _LOCK).unlink(missing_ok=True)
+
+
+def _index(plan: ShardPlan, shards: list[Shard]) -> ShardIndex:
+    return ShardIndex(plan.kind, plan.digest, plan.columns, plan.description, tuple(shards))
+
+
+def _finished(folder: Path, plan: ShardPlan) -> ShardIndex | None:
+    """The index of the same shards, if they are complete.
+
+    Raises:
+        ConfigError: the folder holds something else.
+    """
+    if (folder / INDEX).exists():
+        try:
+            index = ShardIndex.read(folder / INDEX)
+        except CheckpointError:
+            index = None
+        if index is None or index.plan != plan.digest:
+            raise ConfigError(f"{folder} holds other shards; name another folder with --out, or remove it")
+        if len(_intact(folder, index)) == len(index.shards):
+            return index
+        index.write(folder / _DRAFT)
+        (folder / INDEX).unlink()
+    elif not (folder / _DRAFT).exists() and any(p.name != _LOCK for p in folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty; name another folder with --out")
+    return None
+
+
+def _kept(folder: Path, plan: ShardPlan) -> list[Shard]:
+    """Shards that an interrupted packing of the same plan left, up to the first that is damaged."""
+    if not (folder / _DRAFT).exists():
+        return []
+    try:
+        draft = ShardIndex.read(folder / _DRAFT)
+    except CheckpointError:
+        return []
+    return _intact(folder, draft) if draft.plan == plan.digest else []
+
+
+def _intact(folder: Path, index: ShardIndex) -> list[Shard]:
+    kept = []
+    for shard in index.shards:
+        path = folder / shard.file
+        if not path.is_file() or path.stat().st_size != shard.size or digest_file(path) != shard.digest:
+            break
+        kept.append(shard)
+    return kept
+
+
+def _write_shard(
+    folder: Path, plan: ShardPlan, number: int, rows: tuple[int, int], block: Callable[[int, int], Block]
+) -> Shard:
+    import pyarrow.parquet as pq
+
+    path = folder / f"part-{number:05d}.parquet"
+    schema = _schema(plan, number, rows[0])
+    with atomic_path(path) as draft:
+        writer = pq.ParquetWriter(draft, schema, compression="none", use_dictionary=["label"])
+        with writer:
+            for start in range(*rows, plan.row_group):
+                stop = min(start + plan.row_group, rows[1])
+                writer.write_batch(_batch(plan, schema, block(start, stop), stop - start))
+        size, digest = draft.stat().st_size, digest_file(draft)
+    return Shard(path.name, rows[1] - rows[0], size, digest)
+
+
+def _schema(plan: ShardPlan, number: int, first: int) -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {"string": pa.string(), "binary": pa.binary(), "int32": pa.int32()}
+    fields = [pa.field(name, kinds[kind]) for name, kind in plan.labels.items()]
+    for name, column in plan.columns.items():
+        value = pa.float16() if column.dtype == "float16" else pa.float32()
+        fields.append(pa.field(name, pa.list_(value, int(np.prod(column.shape))), nullable=False))
+    facts = {"moclip.plan": plan.digest, "moclip.shard": str(number), "moclip.first": str(first)}
+    if len({field.name for field in fields}) < len(fields):
+        raise ValueError("two columns have the same name")
+    return pa.schema(fields, facts)
+
+
+def _batch(plan: ShardPlan, schema: pa.Schema, block: Block, rows: int) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    arrays = []
+    for field in schema:
+        values = block[field.name]
+        column = plan.columns.get(field.name)
+        if column is None:
+            arrays.append(pa.array(values, field.type))
+            continue
+        numbers = np.ascontiguousarray(values, column.dtype)
+        if numbers.shape != (rows, *column.shape):
+            raise ValueError(f"{field.name} must be {[rows, *column.shape]}, got {list(numbers.shape)}")
+        flat = pa.array(numbers.reshape(-1))
+        arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

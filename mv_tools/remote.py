@@ -1,0 +1,243 @@
+"""Files at URLs, read by ranges through fsspec: s3://, gs://, https:// and what else it knows.
+
+Credentials come from the environment, as the libraries below fsspec read it, and never from a URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from .errors import ArgumentError, BackendUnavailable, SourceChanged
+
+__all__ = ["RemoteFile", "RemoteReader", "file_system", "url_of"]
+
+SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "az", "abfs", "memory")
+_URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTALL)
+_SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|security-token)|sig=|token=|key=")
+_BLOCK: Final = 32 << 10
+_HELD: Final = 512  # blocks, 16 MB
+_MOST_AHEAD: Final = 8  # blocks that are read ahead of one who reads on
+_PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+def url_of(path: str | os.PathLike[str]) -> str | None:
+    """The URL that a word or a path stands for; a path holds one slash where a URL has two.
+
+    Returns:
+        None where it is no URL of :data:`SCHEMES`.
+
+    Raises:
+        ArgumentError: the URL holds a user, a password or a signature.
+    """
+    match = _URL.fullmatch(os.fspath(path))
+    if match is None:
+        return None
+    url = f"{match[1]}://{match[2]}"
+    parts = urlsplit(url)
+    if "@" in parts.netloc or _SIGNED.search(parts.query):
+        raise ArgumentError(
+            f"{parts.scheme}://...{parts.path}: a URL must not hold credentials or a signature, because configurations "
+            "and logs keep it; set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return url
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """(fsspec's file system for a URL, the path in it); options come from the environment.
+
+    Raises:
+        BackendUnavailable: fsspec or the package for this kind of URL is not installed.
+    """
+    scheme = url.partition(":")[0]
+    try:
+        import fsspec
+
+        options: dict[str, Any] = {}
+        if scheme == "s3":
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            options = {"endpoint_url": endpoint} if endpoint else {}
+        system, path = fsspec.core.url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:
+        package = _PACKAGES.get(scheme, "aiohttp")
+        raise BackendUnavailable(
+            f"{url} needs fsspec and {package}: pip install 'moclip-lite[cloud]'"
+            + ("" if package in ("s3fs", "aiohttp") else f" {package}")
+        ) from error
+    return system, path
+
+
+@contextmanager
+def reported(url: str) -> Iterator[None]:
+    """Turn the errors of fsspec's file systems into those of local files, without requests or credentials.
+
+    Raises:
+        FileNotFoundError, PermissionError, OSError: the object is absent, refused, or can't be reached.
+    """
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, OSError, SourceChanged) as error:
+        if isinstance(error, SourceChanged):
+            raise
+        for kind, words in (
+            (FileNotFoundError, "there is no such object"),
+            (PermissionError, "access is refused"),
+        ):
+            if isinstance(error, kind):
+                raise kind(error.errno, words, url) from None
+        raise OSError(f"{url}: it can't be read ({type(error).__name__})") from None
+    except Exception as error:  # botocore's and aiohttp's own; their messages may hold signed requests
+        if type(error).__module__.split(".")[0] not in (
+            "botocore",
+            "aiobotocore",
+            "aiohttp",
+            "s3fs",
+            "google",
+            "gcsfs",
+        ):
+            raise
+        name = type(error).__name__
+        if name == "FileExpired":
+            raise SourceChanged(f"{url} was changed while it was read; start again") from None
+        if name in ("NoCredentialsError", "PartialCredentialsError"):
+            raise PermissionError(13, "access is refused: no credentials in the environment", url) from None
+        raise OSError(f"{url}: it can't be reached ({name})") from None
+
+
+class RemoteFile:
+    """A file at a URL that is read by ranges.
+
+    Args:
+        url: of the file.
+
+    Attributes:
+        url: of the file.
+        size: in bytes.
+        version: what changes with the content: ETag, version or time of modification; "" where the server tells none.
+        fetched: bytes that were asked of the server so far.
+
+    Raises:
+        FileNotFoundError, PermissionError, OSError: it can't be read.
+        BackendUnavailable: a package is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._system, self._path = file_system(url)
+        self.size, self.version = self._status()
+        self.fetched = 0
+        self._file: Any = None
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._next, self._ahead = (
+            -1,
+            1,
+        )  # block behind the last request; blocks of the next request that goes on there
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[RemoteFile], tuple[str]]:
+        return type(self), (self.url,)
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """(size, number of the version) as the server says now; they change with the file."""
+        size, version = self._status()
+        return size, int.from_bytes(hashlib.blake2b(version.encode(), digest_size=7).digest(), "big")
+
+    def _status(self) -> tuple[int, str]:
+        with reported(self.url):
+            self._system.invalidate_cache(self._system._parent(self._path))
+            facts = self._system.info(self._path)
+        if facts.get("type") == "directory":
+            raise IsADirectoryError(21, "this is a folder, not a file", self.url)
+        if facts.get("size") is None:
+            raise OSError(f"{self.url}: the server does not tell its size")
+        versions = (
+            facts.get(name) for name in ("ETag", "etag", "generation", "LastModified", "mtime", "created")
+        )
+        return int(facts["size"]), str(next((v for v in versions if v), ""))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """`size` bytes at an offset, or those up to the end of the file.
+
+        Raises:
+            SourceChanged: the object is another one than when it was opened.
+            OSError: it can't be read.
+        """
+        with self._lock:
+            return self._read(offset, min(offset + size, self.size))
+
+    def _read(self, offset: int, end: int) -> bytes:
+        if offset >= end:
+            return b""
+        first, last = offset // _BLOCK, (end - 1) // _BLOCK
+        missing = [number for number in range(first, last + 1) if number not in self._blocks]
+        if len(missing) * _BLOCK > _HELD * _BLOCK // 2:  # more than is kept
+            return self._fetch(offset, end)
+        while missing:
+            run = 1
+            while run < len(missing) and missing[run] == missing[0] + run:
+                run += 1
+            # Who reads on gets more at a time.
+            self._ahead = min(2 * self._ahead, _MOST_AHEAD) if missing[0] == self._next else 1
+            self._next = missing[0] + max(run, self._ahead)
+            self._keep(missing[0], self._fetch(missing[0] * _BLOCK, min(self._next * _BLOCK, self.size)))
+            missing = missing[run:]
+        data = b"".join(self._blocks[number] for number in range(first, last + 1))
+        while len(self._blocks) > _HELD:
+            self._blocks.popitem(last=False)
+        return data[offset - first * _BLOCK : end - first * _BLOCK]
+
+    def _keep(self, first: int, data: bytes) -> None:
+        for place, start in enumerate(range(0, len(data), _BLOCK)):
+            self._blocks[first + place] = data[start : start + _BLOCK]
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        with reported(self.url):
+            if self._file is None:
+                # Without a cache of its own; s3fs sends the ETag along (If-Match).
+                self._file = self._system.open(self._path, "rb", cache_type="none")
+                if self._file.size != self.size:
+                    raise SourceChanged(f"{self.url} was changed while it was read; start again")
+            self._file.seek(start)
+            data = bytes(self._file.read(end - start))
+        self.fetched += len(data)
+        if len(data) != end - start:
+            raise SourceChanged(f"{self.url} was changed or cut while it was read; start again")
+        return data
+
+
+class RemoteReader(io.RawIOBase):
+    """A remote file as a seekable binary file, which libavformat reads."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        super().__init__()
+        self._remote, self._place = file, 0
+        self.name = file.url
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._remote.size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._remote.read_at(self._place, len(buffer))
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)

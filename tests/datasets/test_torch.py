@@ -1,0 +1,111 @@
+"""PyTorch data sets of motion: workers, seeds, epochs, pickling."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from moclip_lite.datasets import Clip, load_folder
+from moclip_lite.datasets.torch import IterableMotionDataset, MotionDataset
+from moclip_lite.errors import DataError
+from mv_tools import MotionDecoder, MotionError
+
+from support.cli import class_folders
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return class_folders(tmp_path_factory.mktemp("torch") / "clips", per_class=3, frames=14)
+
+
+def motions(loader: object) -> dict[tuple[int, ...], torch.Tensor]:
+    """(clip, pictures) -> motion, over all batches."""
+    found = {}
+    for batch in loader:  # type: ignore[attr-defined]
+        for motion, clip, frames in zip(batch["motion"], batch["clip"], batch["frames"], strict=True):
+            place = (int(clip), *frames.tolist())
+            assert place not in found
+            found[place] = motion
+    return found
+
+
+def test_items_are_the_decoders_pictures(root: Path) -> None:
+    data = load_folder(root)
+    dataset = MotionDataset(data, 4, (6, 8), sampling="uniform")
+    item = dataset[-1]
+    assert len(dataset) == len(data.clips)
+    assert item["clip"] == len(data.clips) - 1
+    assert item["motion"].shape == (4, 2, 6, 8)
+    assert item["motion"].dtype == torch.float32
+    assert item["label"] == data.labels.index(data.clips[-1].label)
+    decoder = MotionDecoder(data.clips[-1].path)
+    assert not set(item["frames"].tolist()) & set(decoder.keyframe_indices())
+    assert float(item["motion"].abs().max()) > 0
+    with pytest.raises(IndexError):
+        dataset[len(data.clips)]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_draw_what_one_process_draws(root: Path, method: str) -> None:
+    """In each epoch other pictures, the same for any number of workers, which persist."""
+    for kind in (MotionDataset, IterableMotionDataset):
+        dataset = kind(load_folder(root), 4, (6, 8), seed=3)  # type: ignore[operator]
+        here = []
+        for epoch in (0, 1):
+            dataset.set_epoch(epoch)
+            here.append(motions(DataLoader(dataset, 2)))
+        assert kind is IterableMotionDataset or here[0].keys() != here[1].keys()
+        loader = DataLoader(
+            dataset, 2, num_workers=2, persistent_workers=True, multiprocessing_context=method
+        )
+        for epoch in (0, 1):
+            dataset.set_epoch(epoch)
+            there = motions(loader)
+            assert there.keys() == here[epoch].keys()
+            for place, motion in there.items():
+                torch.testing.assert_close(motion, here[epoch][place], rtol=0, atol=0)
+
+
+def test_iterable_gives_each_window_once_in_another_order_each_epoch(root: Path) -> None:
+    dataset = IterableMotionDataset(load_folder(root), 4, (6, 8), stride=2)
+    orders = []
+    for epoch in (0, 0, 1):
+        dataset.set_epoch(epoch)
+        orders.append([(sample["clip"], tuple(sample["frames"].tolist())) for sample in dataset])
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == sorted(orders[2])
+    assert len(set(orders[0])) == len(orders[0]) > 2 * len(dataset.clips)
+
+
+def test_files_that_can_not_be_read(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"no video" * 100)
+    data = load_folder(root)
+    bad = Clip(tmp_path / "x.mp4", "x.mp4", data.labels[0])
+    with pytest.raises(MotionError, match=r"x\.mp4"):
+        MotionDataset([bad], labels=data.labels)[0]
+    with pytest.raises(MotionError, match=r"x\.mp4"):
+        list(IterableMotionDataset([bad]))
+    lenient = IterableMotionDataset([bad, *data.clips], labels=data.labels, on_error="skip")
+    assert {sample["clip"] for sample in lenient} == set(range(1, len(data.clips) + 1))
+    assert "x.mp4" in lenient.skipped["x.mp4"]
+    with pytest.raises(DataError, match="no number is known"):
+        MotionDataset(data.clips, labels=["other"])
+    with pytest.raises(DataError, match="at least one clip"):
+        MotionDataset([])
+
+
+@pytest.mark.parametrize("backend", ["native", "libav"])
+def test_decoders_are_pickled(root: Path, backend: str) -> None:
+    path = next(root.rglob("*.mp4"))
+    for source in (path, path.read_bytes()):
+        decoder = MotionDecoder(source, backend, "decode", on_damage="skip")
+        again = pickle.loads(pickle.dumps(decoder))
+        assert (again.backend, again.order) == (backend, "decode")
+        for one, other in zip(decoder, again, strict=True):
+            np.testing.assert_array_equal(one.mv, other.mv)

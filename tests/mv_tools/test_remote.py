@@ -1,0 +1,124 @@
+"""Videos at URLs: against a real S3 server on loopback, and fsspec's memory file system."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mv_tools import ArgumentError, MotionDecoder, SourceChanged, read_rgb_at
+from mv_tools.remote import RemoteFile, RemoteReader, url_of
+from mv_tools.source import Source
+
+from support.clips import WITH_B, encode, panning
+from support.s3_server import ACCESS, SECRET, Server, serving
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("s3")) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        encode(running.folder / "clip.mp4", panning(24, 128, 96), **WITH_B)
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("word", "url"),
+    [
+        ("s3://bucket/a b.mp4", "s3://bucket/a b.mp4"),
+        (Path("s3://bucket/x.mp4"), "s3://bucket/x.mp4"),
+        (Path("https://host:8080/x.mp4"), "https://host:8080/x.mp4"),
+        ("clip.mp4", None),
+        ("/s3:/x", None),
+        ("file:///etc/passwd", None),
+        ("s3:x", None),
+    ],
+)
+def test_which_words_are_urls(word: str | Path, url: str | None) -> None:
+    assert url_of(word) == url
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "s3://key:secret@bucket/x",
+        "https://user@host/x.mp4",
+        "https://b.s3.amazonaws.com/x?X-Amz-Signature=secret&y=1",
+    ],
+)
+def test_urls_with_credentials_are_refused_without_repeating_them(word: str) -> None:
+    with pytest.raises(ArgumentError, match="environment") as refused:
+        url_of(Path(word))
+    assert "secret" not in str(refused.value)
+    assert "user" not in str(refused.value)
+
+
+def test_ranges_are_read_as_the_file_has_them(server: Server) -> None:
+    data = np.random.default_rng(0).bytes(1_000_003)
+    (server.folder / "data.bin").write_bytes(data)
+    file = RemoteFile(f"{server.url}/data.bin")
+    assert file.size == len(data)
+    for offset, size in (
+        (0, 10),
+        (999_990, 100),
+        (50_000, 200_000),
+        (32_768, 32_768),
+        (1_000_003, 5),
+        (7, 0),
+    ):
+        assert file.read_at(offset, size) == data[offset : offset + size]
+    assert RemoteFile(file.url).fetched == 0
+    one = RemoteFile(file.url)
+    one.read_at(500_000, 100)
+    assert one.fetched <= 2 * 32_768
+    assert io.BufferedReader(RemoteReader(RemoteFile(file.url))).read() == data
+    assert pickle.loads(pickle.dumps(file)).read_at(3, 4) == data[3:7]
+
+
+def test_motion_and_pictures_are_those_of_the_file(server: Server) -> None:
+    url, path = f"{server.url}/clip.mp4", server.folder / "clip.mp4"
+    for backend in ("native", "libav"):
+        for one, other in zip(MotionDecoder(path, backend), MotionDecoder(url, backend), strict=True):
+            np.testing.assert_array_equal(one.mv, other.mv)
+    (here, _), (there, _) = read_rgb_at(path, [3, 17]), read_rgb_at(url, [3, 17])
+    np.testing.assert_array_equal(here, there)
+
+
+def test_a_changed_object_is_noticed(server: Server) -> None:
+    path = server.folder / "changing.bin"
+    path.write_bytes(b"a" * 300_000)
+    file = RemoteFile(f"{server.url}/changing.bin")
+    stamp = file.stamp
+    assert file.read_at(0, 10) == b"a" * 10
+    path.write_bytes(b"b" * 300_000)
+    os.utime(path, (1, 1))
+    assert Source(file.url, remote=file).stamp != stamp
+    with pytest.raises(SourceChanged, match="was changed while it was read"):
+        file.read_at(200_000, 10)
+
+
+def test_what_can_not_be_read_is_said_without_credentials(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no such object.*absent\.mp4"):
+        RemoteFile(f"{server.url}/absent.mp4")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
+    with pytest.raises(PermissionError, match="access is refused") as refused:
+        RemoteFile(f"{server.url}/clip.mp4")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(OSError, match="it can't be reached") as unreachable:
+        RemoteFile(f"{server.url}/clip.mp4")
+    s3fs.S3FileSystem.clear_instance_cache()
+    for text in (str(refused.value), str(unreachable.value), caplog.text):
+        assert not any(secret in text for secret in (ACCESS, SECRET, "another-secret"))

@@ -1,0 +1,188 @@
+"""`moclip pack`: shards of clips and of features, and runs on them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moclip_lite.errors import ConfigError, MoclipError
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.feature_file import load_features, save_features
+from moclip_lite.experiment.feature_pack import pack_file
+from moclip_lite.experiment.feature_shards import load_feature_shards
+from moclip_lite.experiment.run import run_experiment
+from moclip_lite.experiment.session import Session
+from moclip_lite.shards.read import ShardReader
+from moclip_lite.storage.files import read_tensors
+
+from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
+from support.features import labelled_features
+
+
+@pytest.fixture(scope="module")
+def feature_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("features") / "f.safetensors"
+    save_features(path, *labelled_features())
+    return path
+
+
+@pytest.fixture(scope="module")
+def packed(feature_file: Path) -> Path:
+    folder = feature_file.parent / "shards"
+    pack_file(feature_file, folder, shard_rows=100)
+    return folder
+
+
+def session_on(root: Path, folder: Path, *settings: str) -> Session:
+    kind = "features" if root.is_file() else "shards"
+    places = (f"data.kind={kind}", f"data.root={root}", f"run.dir={folder}", f"cache.dir={folder}-cache")
+    fixed = ("train_head.epochs=3", "train_head.batch=16", "fusion.head=concat_mlp", *places)
+    return Session(load_experiment(None, [*fixed, *settings]))
+
+
+def weights(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    return {path.name: read_tensors(path)[0] for path in folder.rglob("*.safetensors")}
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    mine, others = weights(one), weights(other)
+    assert mine
+    assert mine.keys() == others.keys()
+    for name, tensors in mine.items():
+        for tensor, values in tensors.items():
+            np.testing.assert_array_equal(values, others[name][tensor], f"{name} {tensor}")
+
+
+@pytest.mark.parametrize("buffer", [None, 40])
+def test_shards_give_the_model_of_the_unpacked_file_bit_for_bit(
+    feature_file: Path, packed: Path, tmp_path: Path, buffer: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no more than a few clips fit into memory: the order is the same."""
+    for module in ("moclip_lite.training.batches", "moclip_lite.fusion.streamed"):
+        monkeypatch.setattr(f"{module}.CHUNK", 16)
+    asked = () if buffer is None else (f"data.buffer={buffer}",)
+    for name, root in (("file", feature_file), ("shards", packed)):
+        session = session_on(root, tmp_path / name, *asked)
+        metrics = run_experiment(session).to_json()
+        assert metrics["fusion"]["n"] == 60
+        assert session.feature_file is not None
+        assert (session.feature_file.stream is None) == (buffer is None)
+    assert_same_weights(tmp_path / "file", tmp_path / "shards")
+
+
+def test_shards_know_what_the_file_knows(feature_file: Path, packed: Path) -> None:
+    file, shards = load_features(feature_file), load_feature_shards(ShardReader(packed), None)
+    assert [(c.name, c.label, c.group) for c in file.dataset.clips] == [
+        (c.name, c.label, c.group) for c in shards.dataset.clips
+    ]
+    assert (file.dataset.official, file.origin, file.bound) == (
+        shards.dataset.official,
+        shards.origin,
+        shards.bound,
+    )
+    for name in ("motion", "appearance", "classes"):
+        np.testing.assert_array_equal(getattr(file, name), getattr(shards, name))
+
+
+def test_heads_in_closed_form_need_the_features_in_memory(packed: Path, tmp_path: Path) -> None:
+    run_experiment(session_on(packed, tmp_path / "whole", "fusion.head=linear_pool"))
+    session = session_on(packed, tmp_path / "part", "fusion.head=linear_pool", "data.buffer=40")
+    with pytest.raises(ConfigError, match=r"linear_\w+ is solved for all training clips at once.*concat_mlp"):
+        run_experiment(session)
+
+
+def test_an_interrupted_packing_goes_on(feature_file: Path, packed: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack_file(feature_file, tmp_path / "s", 100, stop)
+    assert not (tmp_path / "s" / "index.json").exists()
+    first = (tmp_path / "s" / "part-00000.parquet").stat().st_mtime_ns
+    index = pack_file(feature_file, tmp_path / "s", 100)
+    assert (tmp_path / "s" / "part-00000.parquet").stat().st_mtime_ns == first
+    assert index == ShardReader(packed).index
+    assert pack_file(feature_file, tmp_path / "s", 100) == index  # nothing to do
+    with pytest.raises(ConfigError, match="holds other shards"):
+        pack_file(feature_file, tmp_path / "s", 50)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="is not empty"):
+        pack_file(feature_file, tmp_path / "other")
+
+
+DAMAGE = {
+    "cut": "it is cut or was changed",
+    "changed": "does not match its checksum",
+    "missing": "part-00001.parquet is missing",
+    "exchanged": "does not match its checksum|it is cut",
+    "of others": "belongs to other shards",
+    "index cut": "index.json is damaged",
+    "index changed": "does not match its digest",
+    "no index": "is no folder of shards",
+    "file elsewhere": "impossible name|does not match its digest",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_shards_are_refused_in_a_sentence(
+    feature_file: Path, packed: Path, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(packed, folder)
+    part, index = folder / "part-00001.parquet", folder / "index.json"
+    if damage == "cut":
+        part.write_bytes(part.read_bytes()[:-100])
+    elif damage == "changed":
+        data = bytearray(part.read_bytes())
+        data[len(data) // 2] ^= 1
+        part.write_bytes(data)
+    elif damage == "missing":
+        part.unlink()
+    elif damage == "exchanged":
+        part.write_bytes((folder / "part-00000.parquet").read_bytes())
+    elif damage == "of others":
+        pack_file(feature_file, tmp_path / "t", 60)
+        shutil.copy(index, tmp_path / "kept")
+        values, other = (json.loads((f / "index.json").read_text()) for f in (folder, tmp_path / "t"))
+        from moclip_lite.shards.index import ShardIndex
+
+        mixed = ShardIndex.read(tmp_path / "t" / "index.json")
+        object.__setattr__(mixed, "plan", values["plan"])
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "t", folder)
+        mixed.write(index)
+        assert other["plan"] != values["plan"]
+    elif damage == "index cut":
+        index.write_text(index.read_text()[:-50])
+    elif damage == "index changed":
+        index.write_text(index.read_text().replace('"rows": 100', '"rows": 99', 1))
+    elif damage == "file elsewhere":
+        index.write_text(index.read_text().replace("part-00001.parquet", "../part-00001.parquet"))
+    else:
+        index.unlink()
+    with pytest.raises(MoclipError, match=DAMAGE[damage]):
+        run_experiment(session_on(folder, tmp_path / "run"))
+    if damage in ("cut", "changed", "missing"):
+        assert pack_file(feature_file, folder, 100) == ShardReader(packed).index  # written again
+        ShardReader(folder).verify()
+
+
+def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, tmp_path: Path) -> None:
+    """Motion networks and heads, without the videos, with an empty cache."""
+    shards = tmp_path / "shards"
+    packing = moclip("pack", *trained.words()[1:], "--out", shards, "--shard-clips", 7, "--json")
+    assert assert_ok(packing).json["kind"] == "clips"
+    assert_ok(moclip("pack", shards, "--verify"))
+    listing = assert_ok(moclip("dataset", "list", shards, "--json")).json
+    assert len(listing["clips"] if isinstance(listing["clips"], list) else range(listing["clips"])) > 7
+    elsewhere = sets(("data.kind=shards", f"data.root={shards}", f"cache.dir={tmp_path / 'cache'}"))
+    assert_ok(moclip(*trained.words(tmp_path / "run"), *elsewhere))
+    assert_same_weights(trained.folder, tmp_path / "run")
+    other = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", "motion.segments=5")
+    assert_refused(other, "was packed with motion.segments=", "pack again")
