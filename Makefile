@@ -77,6 +77,7 @@ wheel: $(BIN)/uv
 	$(BIN)/uv tool run --quiet auditwheel show dist/*.whl
 
 sdist: $(BIN)/uv
+	rm -f dist/*.tar.gz
 	$(MATURIN) sdist --quiet --out dist
 
 test-wheel: env wheel sdist
