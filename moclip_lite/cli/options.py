@@ -23,8 +23,10 @@ __all__ = [
     "Model",
     "Pretrained",
     "Quiet",
+    "RayAddress",
     "Root",
     "RunDir",
+    "RunEngine",
     "Seed",
     "Sets",
     "SkipMissing",
@@ -33,6 +35,7 @@ __all__ = [
     "Workers",
     "experiment_of",
     "finite",
+    "named_settings",
     "overrides_of",
     "run_folder",
     "session_of",
@@ -63,6 +66,15 @@ Seed: TypeAlias = Annotated[
 ]
 Workers: TypeAlias = Annotated[
     int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")
+]
+RunEngine: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="run.engine: local processes, or ray: the nodes of a cluster. [default: local]"
+    ),
+]
+RayAddress: TypeAlias = Annotated[
+    str | None, typer.Option("--ray-address", help="run.ray_address: HOST:PORT of the cluster's head.")
 ]
 Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: folder of cached features.")]
 SkipMissing: TypeAlias = Annotated[
@@ -176,3 +188,12 @@ def session_of(experiment: Experiment, quiet: bool) -> Session:
     from .console import ConsoleReporter
 
     return Session(experiment, ConsoleReporter(quiet))
+
+
+def named_settings(**values: Any) -> dict[str, Any]:
+    """Configuration keys of the options that commands share -> their values."""
+    keys = {"run_dir": "run.dir", "cache": "cache.dir"}
+    keys |= {name: f"data.{name}" for name in ("root", "skip_missing")}
+    keys |= {name: f"run.{name}" for name in ("seed", "workers", "engine", "ray_address")}
+    keys |= {name: f"clip.{name}" for name in ("pretrained", "weights_of")}
+    return {keys[name]: value for name, value in values.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -29,45 +28,16 @@ from ..results.trained_on import check_sources
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
-from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
+from ..timeline.video import TimelineFrames, TimelineOptions, TimelineProgress, make_timeline, silent
 from .costs import PredictionCosts
 from .encoder_note import trained_recipes
+from .prediction import Prediction, Ranking
 from .read_file import FileReader
 from .steps import score_all, score_in_steps
 
 __all__ = ["Classifier", "Prediction"]
 
-Ranking: TypeAlias = list[tuple[str, float]]
 PathLikeStr: TypeAlias = "str | PathLike[str]"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one file.
-
-    Attributes:
-        path: as given.
-        ranking: labels with scores (probabilities), best first.
-        stream: the stream that gave it: "fusion", "appearance" or "motion".
-        streams: the ranking of each stream that could be asked.
-        notes: what a reader should know (where the motion comes from, which stream is missing and why).
-        seconds: wall time.
-        cpu_seconds: CPU time of all threads of this process meanwhile.
-        frames: pictures that the appearance encoder saw.
-        engine: what computed the networks.
-        gflops: operations of the networks; None where the run does not tell.
-    """
-
-    path: str
-    ranking: Ranking
-    stream: str
-    streams: dict[str, Ranking]
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    frames: int = 0
-    engine: str = ""
-    gflops: float | None = None
 
 
 class Classifier:
@@ -311,6 +281,7 @@ class Classifier:
         window: float | None = None,
         stride: float | None = None,
         threshold: float | None = None,
+        frames: TimelineFrames = "keyframes",
         progress: TimelineProgress = silent,
     ) -> Timeline:
         """Label the parts of a long video.
@@ -324,6 +295,8 @@ class Classifier:
             window: seconds; by default the median length of the run's training clips.
             stride: seconds from one window to the next; by default a quarter of `window`.
             threshold: calibrated probability from which on a class is sure; by default the run's own.
+            frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip" takes those
+                that :meth:`explain` takes of such a clip.
             progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
 
         Returns:
@@ -335,7 +308,7 @@ class Classifier:
             mv_tools.ArgumentError: an option is out of range.
             CheckpointError: the run does not tell the length of windows and `window` is None.
         """
-        options = TimelineOptions(window=window, stride=stride, threshold=threshold)
+        options = TimelineOptions(window=window, stride=stride, threshold=threshold, frames=frames)
         return make_timeline(self, Path(path), self.calibration, options, progress)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:

@@ -197,7 +197,7 @@ def test_from_the_command_line(copied: Path, trained: TrainedRun) -> None:
     shutil.rmtree(copied / "onnx")
     assert "PyTorch answers" in assert_ok(moclip(*words)).err
     assert_refused(moclip(*words, "--engine", "onnx"), "no ONNX files", "--engine` writes them")
-    assert_refused(moclip(*words, "--engine", "x"), "the engine must be auto, onnx or torch")
+    assert_refused(moclip(*words, "--engine", "x"), "the engine must be auto, onnx, onnx-int8 or torch")
     assert_refused(moclip("export", copied), "--out FOLDER, or --engine")
     assert_ok(moclip("export", copied, "--engine"))
     assert_ok(moclip(*words, "--engine", "onnx"))
