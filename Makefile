@@ -12,7 +12,10 @@ MANIFEST := --manifest-path rust/Cargo.toml
 TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup
 
-.PHONY: help env demo test test-fast lint rust docs bench clean
+# Tests start many programs: the first one writes its bytecode for the others.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help env demo test test-fast lint rust docs docs-site bench wheel sdist test-wheel workflows clean
 
 help:
 	@echo "make demo    generate clips, train and test on them, offline"
@@ -20,15 +23,21 @@ help:
 	@echo "make lint    ruff, mypy, the native module's stub and the import layers"
 	@echo "make rust    format, clippy and tests of the native parsers"
 	@echo "make docs    docs/cli.md from the commands"
+	@echo "make docs-site  the documentation as a site, in build/site"
 	@echo "make bench   the benchmarks"
+	@echo "make wheel   a wheel for every Linux with glibc 2.17, in dist; make sdist: the source distribution"
+	@echo "make test-wheel  the wheel in bare environments, without a compiler"
+	@echo "make workflows  checks of the GitHub workflows"
 
 env: $(STAMP)
 
 SOURCES := $(shell find rust -name "*.rs" -not -path "*/target/*") rust/Cargo.lock
 
-$(STAMP): pyproject.toml $(SOURCES)
+$(BIN)/uv:
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade uv
+
+$(STAMP): pyproject.toml $(SOURCES) | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
@@ -55,6 +64,28 @@ rust:
 
 docs: env
 	$(BIN)/python docs/make_cli.py > docs/cli.md
+
+docs-site: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# zig links against the symbols of an old glibc; maturin checks the result as auditwheel does.
+MATURIN := $(BIN)/uv tool run --quiet --from "maturin[zig]>=1.7,<2" maturin
+
+wheel: $(BIN)/uv
+	rm -f dist/*.whl
+	$(MATURIN) build --quiet --release --zig --compatibility manylinux2014 --auditwheel check --out dist
+	$(BIN)/uv tool run --quiet auditwheel show dist/*.whl
+
+sdist: $(BIN)/uv
+	$(MATURIN) sdist --quiet --out dist
+
+test-wheel: env wheel sdist
+	MOCLIP_WHEELS=dist $(BIN)/python -m pytest tests/release
+
+workflows: $(BIN)/uv
+	$(BIN)/uv tool run --quiet check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/uv tool run --quiet zizmor --quiet --offline .github/workflows
+	if command -v actionlint >/dev/null; then actionlint; else echo "actionlint is not installed, the workflow Check runs it"; fi
 
 bench: env
 	$(BIN)/python benchmarks/fusion_epoch.py

@@ -8,6 +8,7 @@
     │   └── ScoreError       scores that can't be evaluated (also a ValueError)
     ├── CacheUnavailable     unusable cache folder
     ├── CheckpointError      damaged or mismatched weights or run folder
+    ├── MissingPackage       optional package that is not installed
     ├── TrainingDiverged     loss that is not a finite number
     └── WeightsUnavailable   unavailable pretrained weights
 """
@@ -17,18 +18,23 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
+
+from .extras import install_hint, missing_sentence
 
 __all__ = [
     "CacheUnavailable",
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "MissingPackage",
     "MoclipError",
     "ScoreError",
     "TrainingDiverged",
     "WeightsUnavailable",
     "bug_reason",
     "report_bug",
+    "require_packages",
     "unknown_name",
 ]
 
@@ -57,6 +63,10 @@ class CheckpointError(MoclipError):
     """A weights file or run folder is damaged, or was made for something else."""
 
 
+class MissingPackage(MoclipError):
+    """An optional package is not installed; the message has the pip command."""
+
+
 class TrainingDiverged(MoclipError):
     """The loss of a training is not a finite number any more."""
 
@@ -74,11 +84,27 @@ def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
     return f"{key}: unknown {value!r}; {hint}"
 
 
+def require_packages(names: Sequence[str]) -> None:
+    """Refuse long work at its beginning where a package that it needs later is not installed; imports none.
+
+    Raises:
+        MissingPackage: one of the names can't be imported; the message has the pip command.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingPackage(missing_sentence(name))
+
+
 def report_bug(name: str, error: BaseException) -> None:
     """Log an unexpected error with its traceback, where the work goes on without the clip of that name.
 
     The command line prints these at the end and exits with 1.
+
+    Raises:
+        MissingPackage: the error is an optional package that is not installed; other clips would fail alike.
     """
+    if hint := install_hint(error):
+        raise MissingPackage(hint) from error
     logging.getLogger("moclip.bugs").error("a bug in this program, met on %s", name, exc_info=error)
 
 

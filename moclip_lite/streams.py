@@ -74,11 +74,6 @@ class Stream(str, Enum):
             sections.add("clip")
         return frozenset(sections | {"fusion", "train_head"} if self.sources else sections)
 
-    @property
-    def control(self) -> bool:
-        """Whether it is there to be compared with."""
-        return self in (Stream.MOTION_HEAD, Stream.APPEARANCE_FRAME, Stream.ZERO_SHOT)
-
 
 class _Facts(NamedTuple):
     words: str

@@ -28,6 +28,7 @@ from .live.source import LiveSource, open_live
 from .live.stream import MotionStream, StreamStatistics
 from .metadata import VideoMetadata
 from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
+from .pooled import FlowPooler
 from .probe import probe
 from .raster import pool, to_dense
 from .rgb import (
@@ -53,6 +54,7 @@ __all__ = [
     "BackendUnavailable",
     "Damage",
     "Display",
+    "FlowPooler",
     "GopLengths",
     "HevcPictureStatistics",
     "LivePicture",

@@ -1,19 +1,24 @@
 """Native motion parsers of H.264 and HEVC, used by `backend="native"`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from os import PathLike
+from typing import Any, Literal, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "ByteSource",
     "Decoder",
     "LimitError",
     "MalformedError",
+    "Mp4Track",
     "NativeError",
     "Picture",
     "PictureInfo",
+    "Pooler",
     "StreamIndex",
+    "UnfitError",
     "UnsupportedError",
 ]
 
@@ -28,6 +33,9 @@ class MalformedError(NativeError):
 
 class UnsupportedError(NativeError):
     """The stream uses an unsupported feature, which the message names."""
+
+class UnfitError(NativeError):
+    """The sample tables of a file, or its samples, should be read through libavformat."""
 
 @final
 class PictureInfo:
@@ -137,6 +145,74 @@ class PictureInfo:
         """The cropped frame (conformance window): left, top, width, height in luma samples."""
 
 @final
+class ByteSource:
+    """Bytes that can be read at any offset: of a path, of bytes, or of an object with `size` and
+    ``read_at(offset, size) -> bytes``, such as a remote file."""
+
+    def __new__(cls, source: str | PathLike[str] | bytes | _RandomAccess) -> ByteSource: ...
+    @property
+    def size(self) -> int:
+        """Number of bytes when it was opened."""
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes at `offset`.
+
+        Raises:
+            OSError: there are fewer, or they can't be read.
+        """
+
+class _RandomAccess(Protocol):
+    """What :class:`ByteSource` needs of an object."""
+
+    @property
+    def size(self) -> int: ...
+    def read_at(self, offset: int, size: int, /) -> bytes: ...
+
+@final
+class Mp4Track:
+    """The first video track of an MP4 or QuickTime file, read from its sample tables.
+
+    Raises:
+        UnfitError: not H.264 or HEVC, or the tables should be read with libavformat.
+        OSError: the file can't be read.
+    """
+
+    def __new__(cls, source: ByteSource) -> Mp4Track: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def fragmented(self) -> bool:
+        """Whether samples are in movie fragments."""
+    @property
+    def parameter_sets_outside(self) -> bool:
+        """Whether parameter sets are in the sample entry only ("avc1", "hvc1")."""
+    @property
+    def configuration(self) -> bytes:
+        """The avcC or hvcC record."""
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Width and height of the coded pictures after cropping."""
+    @property
+    def time_scale(self) -> int:
+        """Ticks per second."""
+    @property
+    def duration(self) -> int | None:
+        """Ticks, as libavformat reports it; None for movie fragments."""
+    @property
+    def rate(self) -> tuple[int, int] | None:
+        """Samples and the sum of their durations in ticks; None for movie fragments."""
+    @property
+    def matrix(self) -> list[int]:
+        """The 9 values of the display matrix."""
+    @property
+    def aspect(self) -> tuple[int, int] | None:
+        """Sample aspect ratio of the container."""
+    def __len__(self) -> int:
+        """Number of samples."""
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The samples in decoding order: int64 [N] "pts", "dts", "duration" (ticks), "size", "position"
+        (bytes); bool [N] "keyframe" (sync samples), "displayed" (by the edit list)."""
+
+@final
 class Picture:
     """A parsed picture. Its arrays are read-only views that keep it alive."""
 
@@ -149,6 +225,9 @@ class Picture:
     def lost_reference(self) -> bool:
         """A block refers to a lost frame, or lost frames make the reference lists uncertain: `ref_poc` is a
         guess, vectors are as coded."""
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(H4, W4), the size of the 4x4 block grid."""
     @property
     def mv(self) -> NDArray[np.int16]:
         """int16 [2, H4, W4, 2] in quarter samples; 0 where the list is not used."""
@@ -168,6 +247,35 @@ class Picture:
         frames."""
     def statistics(self) -> dict[str, int]:
         """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `PictureStatistics`."""
+
+Axis = tuple[int, NDArray[np.int64], NDArray[np.float32]]
+"""Cells of an axis, and the cell and its share of each part, [steps, parts] each; the cells of a part ascend."""
+
+@final
+class Pooler:
+    """Averages the motion of pictures of one size over the cells of a grid, as `mv_tools.pool` does.
+
+    `rows` and `columns` are those of the upright picture. `turn` says whether it exchanges the sides of the coded one,
+    then whether its columns and its rows are in reverse order; `aspect` is the width of its samples to their height.
+    """
+
+    def __new__(
+        cls,
+        rows: Axis,
+        columns: Axis,
+        *,
+        turn: tuple[bool, bool, bool] = (False, False, False),
+        aspect: float = 1.0,
+        normalize: bool = True,
+    ) -> Pooler: ...
+    def flow(self, picture: Picture, poc_interval: int) -> NDArray[np.float32]:
+        """float32 [2, rows, columns], pixels per frame interval, or with `normalize` False of coded length.
+
+        Raises:
+            ValueError: a picture of another size.
+        """
+    def inter(self, picture: Picture) -> NDArray[np.float32]:
+        """float32 [rows, columns], the share of inter predicted blocks."""
 
 @final
 class Decoder:
@@ -220,6 +328,23 @@ class StreamIndex:
         """The index in saved form: the starts of all NAL units."""
     def push_many(self, samples: Sequence[bytes], first: int) -> None:
         """Add access units numbered from `first`."""
+    def push_starts(
+        self, source: ByteSource, position: NDArray[np.int64], size: NDArray[np.int64], first: int
+    ) -> bool:
+        """Add access units numbered from `first`, reading only the start of each NAL unit in a file.
+
+        Args:
+            source: the file; NAL units are delimited by lengths.
+            position, size: int64 [N], bytes, of the access units.
+
+        Returns:
+            Whether they hold parameter sets that the configuration record does not.
+
+        Raises:
+            UnfitError: lengths are broken, or a header is damaged or longer than what is read of it.
+            OSError: the file can't be read.
+            ValueError: a position or size is negative.
+        """
     def errors(self) -> list[tuple[int, str]]:
         """Slices that could not be added to a picture: sample number and error."""
     def skipped_leading(self) -> list[int]:
@@ -247,8 +372,15 @@ class StreamIndex:
     def sar(self) -> tuple[int, int] | None: ...
     @property
     def frame_cropping(self) -> tuple[int, int, int, int]: ...
-    def infos(self) -> list[PictureInfo]:
-        """Header information of all pictures."""
+    def infos(self, first: int = 0) -> list[PictureInfo]:
+        """Header information of the pictures at `first` and behind it."""
+    def columns(self, first: int = 0) -> dict[str, NDArray[Any]]:
+        """What numbering needs of the pictures at `first` and behind it, an array for each name.
+
+        int64 [N]: "sample", "frame", "period", "order_poc", "recovery_frame_cnt", "x264_build" (-1 for
+        None), "coded_width", "coded_height". bool [N]: "is_frame" (`structure`), "is_intra" (`pict_type`),
+        "idr", "keyframe", "gap", "output", "no_output_of_prior_pics".
+        """
     def picture_samples(self) -> list[int]:
         """Number of the sample that each picture came with."""
     def presentation_order(self) -> list[int]: ...

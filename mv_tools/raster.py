@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .display import Region
 
-__all__ = ["pool", "to_dense"]
+__all__ = ["area_shares", "pool", "to_dense"]
 
 
 def to_dense(
@@ -46,7 +46,7 @@ _Shares: TypeAlias = tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]],
 
 
 @lru_cache(maxsize=64)
-def _shares(cells: int, start: float, extent: float, parts: int) -> _Shares:
+def area_shares(cells: int, start: float, extent: float, parts: int) -> _Shares:
     """Which of `cells` unit cells lie in each of `parts` equal parts of [start, start + extent], and their share.
 
     Returns:
@@ -90,8 +90,8 @@ def pool(
         covered_rows = rows if height is None else min(rows, height / 4)
         covered_columns = columns if width is None else min(columns, width / 4)
         region = Region(0.0, 0.0, float(covered_rows), float(covered_columns))
-    pooled = _weighted_sums(flow, _shares(rows, region.top, region.rows, grid[0]))
-    shares = _shares(columns, region.left, region.columns, grid[1])
+    pooled = _weighted_sums(flow, area_shares(rows, region.top, region.rows, grid[0]))
+    shares = area_shares(columns, region.left, region.columns, grid[1])
     return _weighted_sums(pooled.swapaxes(1, 2), shares).swapaxes(1, 2)
 
 

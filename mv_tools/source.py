@@ -122,7 +122,7 @@ class Source:
         try:
             if packets_only and self._is_mp4():
                 options |= {"codec_whitelist": "none", "probesize": "32"}
-            return av.open(target, mode="r", options=options)
+            return av.open(target, mode="r", options=options, metadata_errors="replace")
         except av.error.PermissionError as error:
             raise PermissionError(errno.EACCES, "not readable", self.name) from error
         except av.error.FFmpegError as error:

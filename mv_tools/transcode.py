@@ -237,7 +237,7 @@ def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> N
         import imageio_ffmpeg
     except ImportError as error:
         raise BackendUnavailable(
-            f"transcoding needs {error.name}; pip install ffmpeg-python imageio-ffmpeg"
+            f"transcoding needs {error.name}: pip install 'moclip-lite[transcode]'"
         ) from error
     source = original.source
     with utf8_path(source.path or Path(source.name)) as readable, utf8_path(draft) as writable:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import contextlib
 import ctypes
+import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.clips import H264, WITH_B, encode, panning
 from support.paths import SHARED
@@ -18,41 +20,59 @@ from support.pools import InlinePool
 
 pytest_plugins = ["support.cli"]
 
-settings.register_profile("moclip", deadline=None)  # machines differ in speed
+# Machines differ in speed.
+settings.register_profile("moclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("moclip")
 
-# The workers of pytest share the cores; processes that tests start inherit this.
+# The workers of pytest share the cores, and threads that spin while they wait would take them from each other.
+# Processes that tests start inherit both.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SLOW_MODULES = (
+    "mobileviclip/test_commands.py",
+    "end_to_end/test_ablation_and_demo.py",
+    "end_to_end/test_kills.py",
+    "export/test_export.py",
+    "engine/test_engine.py",
     "ablate/test_ablate.py",
+    "parallel/test_ranks.py",
+    "end_to_end/test_frame_settings.py",
+    "serve/test_page.py",
+    "results/test_run_state.py",
+    "storage/test_cache_keys.py",
     "cli/test_batches.py",
-    "cli/test_option_sweeps.py",
-    "datasets/test_broken_clips.py",
+    "mobileviclip/test_training.py",
+    "parallel/test_side_effects.py",
     "datasets/test_folders.py",
+    "experiment/test_feature_file.py",
+    "results/test_seconds.py",
     "docs/test_pages.py",
     "docs/test_snippets.py",
-    "engine/test_engine.py",
-    "experiment/test_feature_file.py",
-    "export/test_export.py",
-    "mobileviclip/test_commands.py",
-    "mobileviclip/test_loss.py",
-    "mobileviclip/test_training.py",
-    "mv_tools/test_numbering_matrix.py",
-    "parallel/test_ranks.py",
-    "parallel/test_side_effects.py",
-    "results/test_seconds.py",
     "serve/test_command.py",
-    "serve/test_page.py",
-    "storage/test_cache_keys.py",
+    "mobileviclip/test_loss.py",
+    "cli/test_option_sweeps.py",
+    "datasets/test_broken_clips.py",
     "storage/test_damaged_storage.py",
+    "mv_tools/test_numbering_matrix.py",
 )
-"""Modules of which the measured time is seconds: they train, start processes or sweep many files."""
+"""Modules that take seconds, the longest first: they train, start processes or sweep many files."""
+
+MATRIX = "mv_tools/test_numbering_matrix.py"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the groups of tests begin in the order of the tests, not by their number of tests."""
+    config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by folder, module and fixture, and keep on one worker what shares an expensive fixture."""
+    """Mark tests by folder, module and fixture, and keep on one worker what shares an expensive fixture.
+
+    Long modules begin first, and those of which the parts are short last: all workers end together.
+    """
     tests = Path(__file__).parent
+    places: dict[pytest.Item, int] = {}
     for item in items:
         module = item.path.relative_to(tests).as_posix()
         fixtures = getattr(item, "fixturenames", ())
@@ -63,16 +83,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if module in SLOW_MODULES or "trained" in fixtures:
             item.add_marker("slow")
         # A group runs on one worker: tests of a module share its fixtures, checks of a file its decoding.
-        group = module
-        if module == "mv_tools/test_numbering_matrix.py":
-            group = item.name.rpartition("-")[0]
+        group = item.name.rpartition("-")[0] if module == MATRIX else module
         item.add_marker(pytest.mark.xdist_group(group))
+        slow = SLOW_MODULES.index(module) if module in SLOW_MODULES else len(SLOW_MODULES)
+        places[item] = len(SLOW_MODULES) + 1 if module == MATRIX else slow
+    items.sort(key=places.__getitem__)
+
+
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Cache folders that are not there yet; pytest takes milliseconds for each folder that it makes."""
+    base = tmp_path_factory.mktemp("caches")
+    return (base / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the user's cache."""
-    monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("MOCLIP_CACHE", str(next(_caches)))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The number of threads that a test gave PyTorch ends with the test."""
+    yield
+    torch, threads = sys.modules.get("torch"), int(os.environ["OMP_NUM_THREADS"])
+    if torch is not None and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,5 +180,6 @@ def hide_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def grid_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells of an ablation's grid run in this process."""
+    """Cells of an ablation's grid run in this process, with its number of threads."""
     monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
+    monkeypatch.setattr("torch.set_num_threads", lambda threads: None)

@@ -8,12 +8,14 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..extras import install_hint
 from ..parallel.threads import set_thread_policy
 from . import (
     ablate,
@@ -23,6 +25,7 @@ from . import (
     data,
     experiment,
     export,
+    hub,
     mv,
     pack,
     predict,
@@ -67,6 +70,8 @@ app.command()(convert.convert)
 app.command()(pack.pack)
 app.command()(export.export)
 app.command()(serve.serve)
+app.command()(hub.push)
+app.command()(hub.pull)
 app.command()(watch.watch)
 
 
@@ -148,12 +153,17 @@ def _refuse_empty(words: Sequence[str]) -> None:
             raise typer.BadParameter(f"the argument after {before!r} is empty; is a shell variable not set?")
 
 
+@lru_cache(maxsize=1)
+def _command() -> Any:
+    """The command tree, built once per process."""
+    return typer.main.get_command(app)
+
+
 def _run(words: list[str], debug: bool) -> int:
-    command = typer.main.get_command(app)
     try:
         _refuse_empty(words)
         with _process_group():
-            result = command.main(args=words, prog_name="moclip", standalone_mode=False)
+            result = _command().main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
@@ -167,9 +177,10 @@ def _run(words: list[str], debug: bool) -> int:
             err.print(str(error), markup=False)
             return 2
         usage = getattr(error, "format_message", None)
-        if usage is None and not isinstance(error, _user_errors()):
+        missing = install_hint(error)
+        if usage is None and missing is None and not isinstance(error, _user_errors()):
             raise
         if debug:
             traceback.print_exc()
-        err.print(f"moclip: {usage() if usage else explain(error)}", markup=False, style="red")
+        err.print(f"moclip: {missing or (usage() if usage else explain(error))}", markup=False, style="red")
         return 2

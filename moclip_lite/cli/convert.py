@@ -55,8 +55,9 @@ def convert(
         raise typer.BadParameter(f"--weights-of is for models of open_clip, not for {model}")
     from ..mobileviclip import build, import_checkpoint, save_model, variant
 
+    renamings = _renamings(rename or [])
     network = build(variant(model_spec(model, "none", 0).name))
-    report = import_checkpoint(network, checkpoint, partial=partial, rename=_renamings(rename or []))
+    report = import_checkpoint(network, checkpoint, partial=partial, rename=renamings)
     save_model(out, network.reparameterize() if fold else network)
     if network.random:
         ConsoleReporter().warn(f"{out}: {network.describe()}; every answer will say so")

@@ -24,6 +24,7 @@ from .options import (
     Workers,
     experiment_of,
     overrides_of,
+    run_folder,
     session_of,
 )
 from .predict import end_batch, files_of, ranking_as_list, refusal
@@ -203,6 +204,7 @@ def evaluate(
 
     Example: moclip evaluate runs/x --segments annotations.csv
     """
+    run = run_folder(run, quiet)
     if segments is not None:
         overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
         evaluate_segments(

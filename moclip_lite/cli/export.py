@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import Json, Quiet
+from .options import Json, Quiet, run_folder
 
 __all__ = ["export"]
 
@@ -50,7 +50,7 @@ def export(
     if engine == (out is not None):
         raise typer.BadParameter("say where to: --out FOLDER, or --engine for the run folder itself")
     reporter = ConsoleReporter(quiet)
-    path = Path(source)
+    path = run_folder(Path(source), quiet)
     if out is None:
         from ..export.engine import export_engine
 

@@ -20,6 +20,7 @@ __all__ = [
     "Cache",
     "Engine",
     "Json",
+    "Model",
     "Pretrained",
     "Quiet",
     "Root",
@@ -33,6 +34,7 @@ __all__ = [
     "experiment_of",
     "finite",
     "overrides_of",
+    "run_folder",
     "session_of",
     "settings_of",
 ]
@@ -73,8 +75,24 @@ Engine: TypeAlias = Annotated[
         "auto takes it where it can."
     ),
 ]
+Model: TypeAlias = Annotated[
+    Path, typer.Option("--model", "-m", help="A run folder, or hf://USER/NAME of the hub.")
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
+
+
+def run_folder(run: Path, quiet: bool = False) -> Path:
+    """The run folder that is meant: as it is, or fetched where it is given as hf://USER/NAME."""
+    if not run.as_posix().startswith("hf:/"):  # the usual case imports nothing
+        return run
+    from ..hub import local_run
+    from .console import ConsoleReporter
+
+    reporter = ConsoleReporter(quiet)
+    folder = local_run(run, reporter)
+    reporter.close()
+    return folder
 
 
 def finite(value: float | None) -> float | None:

@@ -13,7 +13,7 @@ from ..storage.names import printable
 from ..storage.tables import check_table, write_table
 from ..streams import Stream
 from .console import ConsoleReporter, err, explain, print_json, print_table
-from .options import Engine, Json, Pretrained, Sets, overrides_of
+from .options import Engine, Json, Model, Pretrained, Sets, overrides_of, run_folder
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName
@@ -87,7 +87,7 @@ def end_batch(refused: Sequence[Refusal]) -> None:
 
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
+    model: Model,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     engine: Engine = "auto",
@@ -161,6 +161,7 @@ def predict(
         outputs.check(paths)
         check_windows(options)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
+    model = run_folder(model)
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:
         reporter.say(classifier.engine_note)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import ConsoleReporter, err
-from .options import Engine, Pretrained, Sets, overrides_of, settings_of
+from .options import Engine, Model, Pretrained, Sets, overrides_of, run_folder, settings_of
 from .timeline import check_windows
 
 __all__ = ["serve"]
@@ -29,7 +29,7 @@ def _bytes(text: str) -> int:
 
 
 def serve(
-    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
+    model: Model,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
     ] = "127.0.0.1",
@@ -97,6 +97,7 @@ def serve(
     check_windows(windows)
     settings, generated = with_token(settings_of(ServeSettings, given))
     reporter = ConsoleReporter()
+    model = run_folder(model)
     reporter.say(f"loading {model} ...")
 
     def on_ready(address: str, about: dict[str, Any]) -> None:

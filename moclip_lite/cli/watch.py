@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from .console import ConsoleReporter
-from .options import Engine, Pretrained, Quiet, Sets, finite, overrides_of, settings_of
+from .options import Engine, Model, Pretrained, Quiet, Sets, finite, overrides_of, run_folder, settings_of
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName
@@ -32,7 +32,7 @@ def watch(
             "input, v4l2:/dev/video0, or lavfi:GRAPH.",
         ),
     ],
-    model: Annotated[Path, typer.Option("--model", "-m", help="A run folder.")],
+    model: Model,
     window: Annotated[
         float | None,
         typer.Option(callback=finite, help="Seconds of a window; by default the training clips' median."),
@@ -94,6 +94,7 @@ def watch(
     given = {"window": window, "stride": stride, "threshold": threshold, "max_lag": max_lag}
     settings = settings_of(WatchSettings, given | {"transport": transport, "timeout": timeout})
     named_sources(sources)  # refused before the model is loaded
+    model = run_folder(model)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     with ExitStack() as opened:
         sinks = _sinks(events, command, mqtt, reporter.warn, opened)

@@ -52,6 +52,19 @@ class Engine(ABC):
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
 
+    @property
+    @abstractmethod
+    def encodes_segments(self) -> bool:
+        """Whether segments can be encoded one by one, with the next two methods."""
+
+    @abstractmethod
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """Features [N, views, D] of segments [N, frames, 2, rows, columns]."""
+
+    @abstractmethod
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """:meth:`motion_features` from the features [T, views, D] of all segments."""
+
     @abstractmethod
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment
 from ..results.run_folder import FoldFolder
 from .base import Engine, EngineName
@@ -29,6 +29,7 @@ def open_engine(
         (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no reason).
 
     Raises:
+        MissingPackage: "onnx" without ONNX Runtime, or neither it nor PyTorch is installed.
         ConfigError: an unknown name, or "onnx" on a device other than the CPU.
         CheckpointError: "onnx" without usable files; or see :class:`moclip_lite.engine.pytorch.TorchEngine`.
     """
@@ -38,10 +39,14 @@ def open_engine(
     if name == "onnx" and device not in ("auto", "cpu"):
         raise ConfigError(f"the engine onnx runs on the CPU, not on {device}; take --engine torch")
     if name == "onnx" or (name == "auto" and device in ("auto", "cpu")):
+        if name == "onnx" or find_spec("torch") is None:
+            require_packages(["onnxruntime"])
         try:
             return _open_onnx(folder, experiment, labels), ""
         except CheckpointError as error:
-            reason = f"{error}; `moclip export {folder.path} --engine` writes them"
+            reason = str(error)
+            if not isinstance(error.__cause__, MissingPackage):
+                reason += f"; `moclip export {folder.path} --engine` writes them"
             if name == "onnx":
                 raise CheckpointError(reason) from error
     from .pytorch import TorchEngine
@@ -50,9 +55,16 @@ def open_engine(
 
 
 def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:
+    """The engine of the files beside the weights.
+
+    Raises:
+        CheckpointError: there are no usable files, or ONNX Runtime is not installed.
+    """
     files = EngineFiles.find(folder, experiment, labels)
-    if find_spec("onnxruntime") is None:
-        raise CheckpointError("ONNX Runtime is not installed (pip install onnxruntime)")
+    try:
+        require_packages(["onnxruntime"])
+    except MissingPackage as error:
+        raise CheckpointError(str(error)) from error
     from .runtime import OnnxEngine
 
     return OnnxEngine(files, experiment, folder)

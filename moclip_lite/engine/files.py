@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from ..streams import ANSWERS, Stream
 __all__ = [
     "DESCRIPTION",
     "DRAFT",
+    "PARTS",
     "EngineFiles",
     "answering_heads",
     "drafts_of",
@@ -39,6 +40,9 @@ __all__ = [
 DESCRIPTION: Final = "model.json"
 DRAFT: Final = ".export-"
 """Start of the names of folders in which files are being written."""
+
+PARTS: Final = ("segments", "windows")
+"""The motion network in two files, for windows that share segments: the encoder of one, and the rest."""
 
 _VERSION: Final = 1
 """Of the files' inputs, outputs and description; raise it when an older file must not be used."""
@@ -97,11 +101,13 @@ class EngineFiles:
         networks: "motion" and the heads' streams -> file.
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
+        parts: the motion network in two, see :data:`PARTS`; empty in folders of older versions.
     """
 
     networks: Mapping[str, Path]
     encoder: Path | None
     description: Mapping[str, Any]
+    parts: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def find(cls, folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> EngineFiles:
@@ -125,10 +131,13 @@ class EngineFiles:
             networks = {stage: place / f"{stage}.onnx" for stage in stages}
             for path in networks.values():
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
+            parts = {name: place / f"{name}.onnx" for name in PARTS if f"{name}.onnx" in written}
+            for path in parts.values():
+                _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
             encoder = _encoder(experiment, description) if set(stages) - {str(Stream.MOTION)} else None
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
-        return cls(networks, encoder, description)
+        return cls(networks, encoder, description, parts)
 
 
 def _encoder(experiment: Experiment, description: Mapping[str, Any]) -> Path:

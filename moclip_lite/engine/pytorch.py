@@ -20,7 +20,7 @@ from ..fusion.base import Head
 from ..fusion.features import head_scores
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
-from ..motion.scores import batch_motion_scores
+from ..motion.scores import batch_motion_scores, scores_of_segments, segment_features
 from ..results.run_folder import FoldFolder
 from ..results.trained_on import check_sources
 from ..streams import Source, Stream
@@ -85,6 +85,18 @@ class TorchEngine(Engine):
         assert self.network is not None
         tokens, scores = batch_motion_scores(self.network, motion[None], self._experiment.test, self.device)
         return tokens[0], scores[0]
+
+    @property
+    def encodes_segments(self) -> bool:
+        return self.network is not None and not self._experiment.test.segments
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        assert self.network is not None
+        return segment_features(self.network, motion, self._experiment.test, self.device)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        assert self.network is not None
+        return scores_of_segments(self.network, segments, self.device)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         rows = self.encoder.encode_images(pictures)

@@ -19,7 +19,7 @@ from ..results.run_folder import FoldFolder
 from ..storage.files import read_tensors
 from ..streams import Stream
 from .base import Engine, Floats
-from .files import EngineFiles
+from .files import PARTS, EngineFiles
 from .pictures import PictureRules
 
 __all__ = ["OnnxEngine", "open_session"]
@@ -90,6 +90,22 @@ class OnnxEngine(Engine):
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         assert self._motion is not None
         scores, tokens = self._motion.run(["scores", "tokens"], {"motion": motion[None].astype(np.float32)})
+        return tokens[0], softmax(scores[0])
+
+    @property
+    def encodes_segments(self) -> bool:
+        return len(self._files.parts) == len(PARTS)
+
+    @cached_property
+    def _parts(self) -> list[Any]:
+        return [open_session(self._files.parts[name], self._threads) for name in PARTS]
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        (features,) = self._parts[0].run(["features"], {"segments": motion.astype(np.float32)})
+        return np.asarray(features, np.float32)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        scores, tokens = self._parts[1].run(["scores", "tokens"], {"features": segments[None]})
         return tokens[0], softmax(scores[0])
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:

@@ -8,6 +8,8 @@ from typing import Final
 from mv_tools import MotionDecoder, visualize
 
 from ..datasets.synthetic.clips import MOTIONS, TEXTURES
+from ..errors import require_packages
+from ..extras import TRAINING
 from ..progress import Reporter
 from ..results.metrics import Metrics
 from .config import Experiment, load_experiment
@@ -47,7 +49,11 @@ def run_demo(out: Path, reporter: Reporter, overrides: tuple[str, ...] = ()) -> 
 
     Returns:
         (the content of the run's metrics.json, its session).
+
+    Raises:
+        MissingPackage: a package that training needs is not installed.
     """
+    require_packages((*TRAINING, "open_clip"))
     session = Session(demo_experiment(out, overrides), reporter)
     reporter.say(
         f"{len(TEXTURES)} textures x {len(MOTIONS)} motions = {len(session.dataset.labels)} classes, "

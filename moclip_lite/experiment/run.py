@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
+from ..errors import require_packages
+from ..extras import TRAINING
 from ..parallel.ranks import agree, share
 from ..results.metrics import Metrics
 from .fingerprint import changed_settings
@@ -24,6 +26,7 @@ def run_experiment(session: Session) -> Metrics:
 
     Raises:
         CheckpointError: another run is at work in the run folder.
+        MissingPackage: a package that training needs is not installed.
         MoclipError: the input can't be used; what was finished is kept.
     """
     if session.experiment.run.device not in ("auto", "cpu"):
@@ -36,6 +39,7 @@ def run_experiment(session: Session) -> Metrics:
             run.ledger.clear()
             session.reporter.say(f"{run.path}: nothing to do, this experiment is finished")
             return metrics or Metrics({})
+        require_packages(TRAINING)  # before the results of an earlier run are removed
         if share().leads:
             changes = changed_settings(run.config, session.saved_experiment)
             if run.begin():

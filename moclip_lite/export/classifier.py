@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.base import Engine
-from ..engine.files import EngineFiles
+from ..engine.files import PARTS, EngineFiles
 from ..engine.pytorch import TorchEngine
 from ..engine.runtime import OnnxEngine
 from ..errors import MoclipError
@@ -34,7 +34,15 @@ from ..streams import Stream
 from .network import OPSET, TOLERANCE, Exported, describe_files, export_network
 from .pictures import picture_network
 
-__all__ = ["MAX_BYTES", "compare_files", "describe", "export_classifier", "export_heads", "export_motion"]
+__all__ = [
+    "MAX_BYTES",
+    "compare_files",
+    "describe",
+    "export_classifier",
+    "export_heads",
+    "export_motion",
+    "export_segments",
+]
 
 _PICTURE_SIZES: Final = ((48, 64), (301, 229))  # rows, columns: smaller and larger than the encoder's input
 MAX_BYTES: Final = 2**31 - 2**26  # of weights; one ONNX file holds less than 2 GiB
@@ -130,6 +138,32 @@ class _Motion(nn.Module):
         return mean, torch.unflatten(tokens, 0, (len(seen), -1)).mean(dim=0)
 
 
+class _Segments(nn.Module):
+    """Features [N, views, D] of segments [N, frames, 2, rows, columns], which see no other."""
+
+    def __init__(self, network: MotionNet, test: ViewSettings) -> None:
+        super().__init__()
+        self.network, self.test = network, test
+
+    def forward(self, segments: Tensor) -> Tensor:
+        seen = list(views(segments.unsqueeze(1), self.test.crops, self.test.flips))
+        return torch.cat([self.network.encode(view) for view in seen], dim=1)
+
+
+class _Windows(nn.Module):
+    """What :class:`_Motion` gives, from the features [B, T, views, D] of segments."""
+
+    def __init__(self, network: MotionNet) -> None:
+        super().__init__()
+        self.mix, self.classifier = network.mix, network.classifier
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        seen = features.shape[2]
+        tokens = torch.unflatten(self.mix(features.transpose(1, 2).flatten(0, 1)), 0, (-1, seen))
+        logs = self.classifier(tokens.mean(dim=2)).log_softmax(dim=2)
+        return logs.logsumexp(dim=1) - math.log(seen), tokens.mean(dim=1)
+
+
 class _Head(nn.Module):
     """A head whose scores hang on both inputs, so that both stand in the file: controls ignore one."""
 
@@ -163,6 +197,26 @@ def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]
         metadata=metadata,
     )
     return [file]
+
+
+def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
+    """The motion network in two files, :data:`moclip_lite.engine.files.PARTS`; none where windows can't share segments."""
+    network, test = _networks(classifier).network, classifier.experiment.test
+    if network is None or test.segments:
+        return []
+    segments, *rest = classifier.experiment.motion.shape
+    count, dim = test.crops * test.flips, network.feature_dim
+    encoder, mixer = _Segments(network, test).eval(), _Windows(network).eval()
+    names: list[tuple[nn.Module, Tensor, str, list[str], list[str]]] = [
+        (encoder, torch.randn(2, *rest), "segments", ["segments"], ["features"]),
+        (mixer, torch.randn(2, segments, count, dim), "windows", ["features"], ["scores", "tokens"]),
+    ]
+    return [
+        export_network(
+            part, [example], folder / f"{name}.onnx", inputs=inputs, outputs=outputs, metadata=metadata
+        )
+        for part, example, name, inputs, outputs in names
+    ]
 
 
 def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
@@ -225,8 +279,9 @@ def compare_files(
     Raises:
         MoclipError: it is above TOLERANCE.
     """
-    networks = {name: path for name, path in files.items() if name != "pictures"}
-    given = EngineFiles(networks, files.get("pictures"), metadata)
+    parts = {name: files[name] for name in PARTS if name in files}
+    networks = {name: path for name, path in files.items() if name != "pictures" and name not in parts}
+    given = EngineFiles(networks, files.get("pictures"), metadata, parts)
     found = OnnxEngine(given, classifier.experiment, run)
     difference = max(_differences(classifier, found, "pictures" in files))
     if not difference <= TOLERANCE:
@@ -246,6 +301,10 @@ def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> I
         tokens, scores = classifier.motion_features(motion)
         for one, other in zip(found.motion_features(motion), (tokens, scores), strict=True):
             yield _difference(one, other)
+        if found.encodes_segments:
+            shared = found.window_features(found.segment_features(motion))
+            for one, other in zip(shared, (tokens, scores), strict=True):
+                yield _difference(one, other)
     for height, width in _PICTURE_SIZES if classifier.heads else ():
         own = classifier.own_appearance
         if own is not None:

@@ -21,7 +21,7 @@ from ..progress import Reporter, Silent
 from ..results.run_folder import FoldFolder, RunFolder
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, write_json
-from .classifier import MAX_BYTES, compare_files, describe, export_heads, export_motion
+from .classifier import MAX_BYTES, compare_files, describe, export_heads, export_motion, export_segments
 from .network import OPSET, Exported, describe_files, export_network
 from .pictures import picture_network
 
@@ -62,6 +62,7 @@ def _export(run: Path, reporter: Reporter) -> list[Exported]:
         drafts = Path(name)
         metadata = describe(classifier)
         exported = export_motion(classifier, drafts, metadata)
+        exported += export_segments(classifier, drafts, metadata)
         exported += export_heads(classifier, drafts, metadata)
         encoder: dict[str, Any] = {}
         pictures: list[Exported] = []

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.runtime import open_session
-from ..errors import MoclipError
+from ..errors import MissingPackage, MoclipError
+from ..extras import pip_command
 from ..progress import logger_level
 from ..storage.files import atomic_path
 
@@ -121,9 +122,7 @@ def _require_packages() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise MoclipError(
-            "export needs ONNX and its runtime: pip install onnx onnxruntime onnxscript"
-        ) from error
+        raise MissingPackage(f"export needs ONNX and its runtime: {pip_command('train')}") from error
 
 
 def describe_files(exported: Sequence[Exported]) -> dict[str, Any]:

@@ -69,12 +69,19 @@ class MotionNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(feature_dim, num_classes)
 
-    def tokens(self, motion: Tensor) -> Tensor:
-        """[B, T, L, 2, H, W] in pixels per frame -> a feature per segment, [B, T, feature_dim]."""
+    def encode(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> features of segments that see no other, [B, T, feature_dim]."""
         batch, segments, frames, channels, height, width = motion.shape
         flat = motion.reshape(batch * segments, frames * channels, height, width)
         with _full_precision(motion.device) if min(height, width) < _MIN_BFLOAT16_SIDE else nullcontext():
-            mixed: Tensor = self.mix(self.encoder(flat).reshape(batch, segments, -1))
+            encoded: Tensor = self.encoder(flat)
+        return encoded.reshape(batch, segments, -1)
+
+    def tokens(self, motion: Tensor) -> Tensor:
+        """[B, T, L, 2, H, W] in pixels per frame -> a feature per segment, [B, T, feature_dim]."""
+        encoded = self.encode(motion)
+        with _full_precision(motion.device) if min(motion.shape[-2:]) < _MIN_BFLOAT16_SIDE else nullcontext():
+            mixed: Tensor = self.mix(encoded)
         return mixed
 
     def features(self, motion: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import mv_tools
-from mv_tools import Accumulator, MotionDecoder, MotionFrame, flow, inter_mask, pool, remove_camera_motion
+from mv_tools import Accumulator, FlowPooler, MotionDecoder, MotionFrame, pool, remove_camera_motion
 from mv_tools.display import Region
 
 from ..datasets.segments import motion_pictures
@@ -122,7 +122,7 @@ def assemble_motion(
     stacked = np.stack([fields[i] for i in pictures.tolist()])
     if spec.crop == "actor":
         stacked = _crop_actor(stacked, pictures, spec.grid)
-    return _round(stacked)[position.ravel()].reshape(spec.shape)
+    return _round(stacked)[position.ravel()].reshape(*indices.shape, *stacked.shape[1:])
 
 
 def motion_energy(motion: npt.NDArray[np.float16]) -> float:
@@ -201,19 +201,17 @@ class FieldReader:
         self._scale = _REFERENCE_SIDE / min(width, height)
         self._grid = _reading_grid(spec, width, height)
         self._accumulator = Accumulator()
+        self._pooler = FlowPooler(self._grid, region=geometry.region, normalize=spec.normalize_distance)
 
     def read(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
         """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240 pixels."""
         if self._spec.field == "accumulated":
-            return self._pool(self._accumulator.push(frame)) * self._scale
-        field = self._pool(flow(frame, normalize=self._spec.normalize_distance))
+            summed = self._accumulator.push(frame)
+            return pool(summed, self._grid, region=self._geometry.region(summed.shape[1:])) * self._scale
+        field = self._pooler.flow(frame)
         if self._spec.field == "compensated" and frame.pict_type != "I":
-            mask = self._pool(inter_mask(frame)[None].astype(np.float32))[0] > 0.5
-            field = remove_camera_motion(field, mask)
+            field = remove_camera_motion(field, self._pooler.inter(frame) > 0.5)
         return field * self._scale
-
-    def _pool(self, field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return pool(field, self._grid, region=self._geometry.region(field.shape[1:]))
 
 
 def _reading_grid(spec: MotionSpec, width: int, height: int) -> tuple[int, int]:

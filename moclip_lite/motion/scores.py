@@ -16,7 +16,7 @@ from .network import MotionNet
 from .settings import ViewSettings
 from .store import MotionStore
 
-__all__ = ["batch_motion_scores", "motion_scores"]
+__all__ = ["batch_motion_scores", "motion_scores", "scores_of_segments", "segment_features"]
 
 
 _EVAL_BATCH: Final = 32
@@ -39,6 +39,28 @@ def batch_motion_scores(
     scores = [model.classifier(view_tokens.mean(dim=1)).softmax(dim=1) for view_tokens in tokens]
     mean_tokens, mean_scores = (torch.stack(values).mean(dim=0).cpu().numpy() for values in (tokens, scores))
     return mean_tokens, mean_scores
+
+
+@torch.inference_mode()
+def segment_features(
+    model: MotionNet, motion: npt.NDArray[np.float16], test: ViewSettings, device: torch.device
+) -> npt.NDArray[np.float32]:
+    """Features [N, views, D] of segments [N, frames, 2, rows, columns], before the network mixes them."""
+    model.eval()
+    batch = torch.from_numpy(motion)[None].to(device).float()
+    encoded = [model.encode(view)[0] for view in views(batch, test.crops, test.flips)]
+    return np.asarray(torch.stack(encoded, dim=1).float().cpu().numpy())
+
+
+@torch.inference_mode()
+def scores_of_segments(
+    model: MotionNet, segments: npt.NDArray[np.float32], device: torch.device
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """:func:`batch_motion_scores` of one clip, [T, D] and [C], from the features [T, views, D] of its segments."""
+    model.eval()
+    tokens = model.mix(torch.from_numpy(segments).to(device).transpose(0, 1))
+    scores = model.classifier(tokens.mean(dim=1)).softmax(dim=1)
+    return tokens.mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
 
 
 def motion_scores(

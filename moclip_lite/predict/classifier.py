@@ -107,7 +107,7 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder.
+            run: the folder, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
             engine: "onnx" for the run's ONNX files, which need no PyTorch; "torch" for PyTorch; "auto" takes the
@@ -115,8 +115,13 @@ class Classifier:
 
         Raises:
             ConfigError: an override that no configuration has.
+            HubError: the hub refuses, or can't be reached.
             CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong together.
         """
+        if Path(run).as_posix().startswith("hf:/"):
+            from ..hub import local_run  # rarely needed
+
+            run = local_run(Path(run))
         folder = RunFolder(Path(run))
         folder.require()
         if folds := folder.fold_folders():
@@ -331,6 +336,19 @@ class Classifier:
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
         return self.engine.motion_features(motion)
+
+    @property
+    def encodes_segments(self) -> bool:
+        """Whether segments can be encoded one by one, with the next two methods."""
+        return self.engine.encodes_segments
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """Features [N, views, D] of segments [N, frames, 2, rows, columns], for windows that share them."""
+        return self.engine.segment_features(motion)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """:meth:`motion_features` from the features [T, views, D] of all segments."""
+        return self.engine.window_features(segments)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""

@@ -122,7 +122,10 @@ class Worker:
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:  # Windows has no process groups; the process starts none that outlive it
+                process.kill()
         await process.wait()
         if self._drain is not None:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):

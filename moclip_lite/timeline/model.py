@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,15 @@ import numpy.typing as npt
 from ..experiment.config import Experiment
 from ..streams import ANSWERS, Source, Stream
 
-__all__ = ["Floats", "WindowModel", "WindowScore", "answer_of", "stream_scores"]
+__all__ = [
+    "Floats",
+    "MotionAnswer",
+    "SegmentModel",
+    "WindowModel",
+    "WindowScore",
+    "answer_of",
+    "stream_scores",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -39,6 +47,36 @@ class WindowModel(Protocol):
 
     def head_scores(self, stream: Stream, tokens: Floats | None, appearance: Floats) -> Floats:
         """Class probabilities [C] of a head."""
+
+
+@runtime_checkable
+class SegmentModel(WindowModel, Protocol):
+    """A classifier whose motion network encodes segments one by one, so that windows can share them."""
+
+    @property
+    def encodes_segments(self) -> bool:
+        """Whether the two methods can be called."""
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """Features [N, views, D] of segments [N, frames, 2, rows, columns]."""
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """:meth:`motion_features` of a window, from the features [T, views, D] of its segments."""
+
+
+@dataclass(frozen=True)
+class MotionAnswer:
+    """What the motion network says of a window.
+
+    Attributes:
+        tokens: float32 [T, D].
+        scores: class probabilities, float32 [C].
+        energy: see :class:`WindowScore`.
+    """
+
+    tokens: Floats
+    scores: Floats
+    energy: float
 
 
 @dataclass(frozen=True)
@@ -77,19 +115,19 @@ def answer_of(scores: Mapping[str, object]) -> str | None:
 
 
 def stream_scores(
-    model: WindowModel, motion: npt.NDArray[np.float16] | None, appearance: Floats | None
+    model: WindowModel, motion: MotionAnswer | None, appearance: Floats | None
 ) -> dict[str, Floats]:
     """Class probabilities of every stream that can be asked, as :meth:`moclip_lite.Classifier.explain` gives them.
 
     Args:
         model: the classifier.
-        motion: [segments, frames, 2, rows, columns]; None without motion.
+        motion: what the motion network says; None without motion.
         appearance: [frames, D]; None without pictures.
     """
     scores: dict[str, Floats] = {}
-    tokens = None
-    if motion is not None and model.motion is not None:
-        tokens, scores[str(Stream.MOTION)] = model.motion_features(motion)
+    tokens = None if motion is None else motion.tokens
+    if motion is not None:
+        scores[str(Stream.MOTION)] = motion.scores
     if appearance is not None:
         for stream in model.heads:
             if tokens is not None or Source.MOTION_NETWORK not in stream.sources:

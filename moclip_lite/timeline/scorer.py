@@ -16,7 +16,8 @@ from mv_tools.display import Display, Region
 from ..motion.read import PictureGeometry, motion_energy
 from ..sampling import frame_positions, segment_windows
 from .buffer import MotionBuffer, PictureBuffer
-from .model import WindowModel, WindowScore, stream_scores
+from .model import MotionAnswer, WindowModel, WindowScore, stream_scores
+from .shared_segments import MovingPictures, SharedSegments
 
 __all__ = ["STRIDE", "FrameGeometry", "Window", "WindowBuffers", "WindowScorer"]
 
@@ -91,20 +92,26 @@ class WindowBuffers:
 
     def score(self, window: Window) -> WindowScore:
         """Score a window whose pictures were added."""
-        model, motion, problems = self._model, None, []
-        energy = float("nan")
-        if model.motion is not None:
-            if window.motion is None:
-                problem = "no picture with motion"
-            else:
-                motion, problem = self.motion.motion(window.motion)
-            if problem:
-                problems.append(problem)
-            energy = 0.0 if motion is None else motion_energy(motion)
+        if self._model.motion is None:
+            return self.score_answered(window, None, "", energy=float("nan"))
+        if window.motion is None:
+            return self.score_answered(window, None, "no picture with motion")
+        motion, problem = self.motion.motion(window.motion)
+        if motion is None:
+            return self.score_answered(window, None, problem)
+        answer = MotionAnswer(*self._model.motion_features(motion), motion_energy(motion))
+        return self.score_answered(window, answer, problem)
+
+    def score_answered(
+        self, window: Window, answer: MotionAnswer | None, problem: str, energy: float = 0.0
+    ) -> WindowScore:
+        """Score a window of whose motion is known what the network says, or why it says nothing."""
+        model, problems = self._model, [problem] if problem else []
         appearance = self.pictures.features(window.pictures) if model.heads else None
         if model.heads and appearance is None:
             problems.append("no decoded picture")
-        scores = stream_scores(model, motion, appearance)
+        scores = stream_scores(model, answer, appearance)
+        energy = energy if answer is None else answer.energy
         return WindowScore(window.start, window.end, scores, energy, "; ".join(problems))
 
 
@@ -129,6 +136,9 @@ class WindowScorer:
         window: length of windows in seconds.
         stride: distance of windows in seconds; a quarter of `window` by default.
         admit: called with (start, end) of a window that is complete; one for which it returns False is not scored.
+        share: encode each segment of the stream once, for all windows that hold it: a quarter of the work with the
+            default stride. Segments then lie at fixed times and not where a clip of the window's pictures has them,
+            at most half a segment apart. Where windows can't share them, they are scored as clips.
 
     Raises:
         mv_tools.ArgumentError: window or stride is not positive, or the stride is longer than the window.
@@ -148,6 +158,7 @@ class WindowScorer:
         window: float,
         stride: float | None = None,
         admit: Callable[[float, float], bool] | None = None,
+        share: bool = False,
     ) -> None:
         self.window = float(window)
         self.stride = STRIDE * self.window if stride is None else float(stride)
@@ -159,6 +170,9 @@ class WindowScorer:
         self._model = model
         self._admit = admit
         self._buffers = WindowBuffers(model, geometry)
+        motion = self._buffers.motion
+        can_share = share and model.motion is not None
+        self._shared = SharedSegments.of(model, motion, self.window, self.stride) if can_share else None
         self._spec, self._frames = model.experiment.motion, model.experiment.clip.frames
         self._seconds: list[float] = []  # of the pictures in the buffer
         self._numbers: list[int] = []
@@ -204,9 +218,9 @@ class WindowScorer:
         while time >= self._start(self._next) + self.window - _TOLERANCE:
             start = self._start(self._next)
             if self._admit is None or self._admit(start, start + self.window):
-                scores.append(self._score(start, start + self.window))
+                scores.append(self._score_next(start, start + self.window))
             self._next += 1
-            self._forget(start)
+            self._forget(start - (0.0 if self._shared is None else self._shared.slot))
         if len(self._seconds) >= _MAX_PICTURES:
             raise MalformedStream(
                 f"{len(self._seconds)} pictures within {self.window:g} s: time stands still"
@@ -255,12 +269,24 @@ class WindowScorer:
                 if end > start:
                     scores.append(self._score(start, end))
         self._origin, self._next, self._step = None, 0, 0.0
+        if self._shared is not None:
+            self._shared.clear()
         self._drop(len(self._seconds), len(self._shown))
         return scores
 
     def _start(self, window: int) -> float:
         assert self._origin is not None
         return self._origin + window * self.stride
+
+    def _score_next(self, start: float, end: float) -> WindowScore:
+        """Score the whole window that is next."""
+        if self._shared is None or self._origin is None:
+            return self._score(start, end)
+        moving = [i for i, is_keyframe in enumerate(self._keyframes) if not is_keyframe]
+        pictures = MovingPictures([self._seconds[i] for i in moving], [self._numbers[i] for i in moving])
+        answer, problem = self._shared.answer(self._next, self._origin, pictures)
+        window = Window(start, end, None, self._pictures_of(start, end))
+        return self._buffers.score_answered(window, answer, problem)
 
     def _score(self, start: float, end: float) -> WindowScore:
         """Score the window of the buffered pictures in [start, end)."""

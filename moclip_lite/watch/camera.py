@@ -156,7 +156,9 @@ class Camera:
 
     def scorer(self, geometry: FrameGeometry, admit: Callable[[float, float], bool]) -> WindowScorer:
         """Windows over the camera's stream."""
-        return WindowScorer(self._model, geometry, window=self._window, stride=self._stride, admit=admit)
+        return WindowScorer(
+            self._model, geometry, window=self._window, stride=self._stride, admit=admit, share=True
+        )
 
 
 class _Scoring:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..streams import Stream
-from ..timeline.model import Floats, WindowModel
+from ..timeline.model import Floats, SegmentModel, WindowModel
 
 __all__ = ["SharedModel"]
 
@@ -41,6 +41,23 @@ class SharedModel:
         """See :class:`~moclip_lite.timeline.model.WindowModel`."""
         with self._lock:
             return self._model.motion_features(motion)
+
+    @property
+    def encodes_segments(self) -> bool:
+        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
+        return isinstance(self._model, SegmentModel) and self._model.encodes_segments
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
+        assert isinstance(self._model, SegmentModel)
+        with self._lock:
+            return self._model.segment_features(motion)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
+        assert isinstance(self._model, SegmentModel)
+        with self._lock:
+            return self._model.window_features(segments)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """See :class:`~moclip_lite.timeline.model.WindowModel`."""

@@ -7,7 +7,7 @@ import queue
 import shlex
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -161,9 +161,3 @@ class Background:
                 self._sink.put(event)
             except Exception as error:
                 self._say(f"{self._name}: {error}")
-
-
-def close_all(sinks: Sequence[Sink]) -> None:
-    """Close sinks, each whatever happens to the others."""
-    for sink in sinks:
-        sink.close()

@@ -57,8 +57,7 @@ def open_backend(name: str, source: Source, threads: int, index: Path | None = N
         try:
             if index is not None:
                 backend.load_index(index)
-            # Refuse damaged files here, not at first use, so that threads can share a decoder.
-            _ = backend.index, backend.pictures
+            backend.open()
             return backend
         except OtherBackend as error:
             if number == len(names):

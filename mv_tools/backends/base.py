@@ -59,6 +59,15 @@ class Backend(ABC):
         self.damaged: dict[Damage, None] = {}
         self.guessed: dict[int, None] = {}
 
+    def open(self) -> None:
+        """Refuse a file that can't be read, here and not at first use, so that threads can share a decoder.
+
+        Raises:
+            OtherBackend: another backend may read it.
+            MotionError: the file can't be read.
+        """
+        _ = self.index, self.pictures
+
     def report(self, index: int | None, message: str) -> None:
         """Note a damaged picture.
 

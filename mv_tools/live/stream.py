@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from ..backends.native.frames import field_attributes
+from ..backends.native.parsed_frame import ParsedMotionFrame
 from ..decoder import Order
 from ..display import SQUARE, Display
 from ..errors import ArgumentError, BackendUnavailable, MalformedStream, UnsupportedStream
@@ -106,7 +106,6 @@ class MotionStream:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
         if order not in get_args(Order):
             raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
-        self._codec = codec
         self._presentation = order == "presentation"
         self._display = display or Display()
         self._parser = _parser(codec, extradata)
@@ -277,7 +276,8 @@ class MotionStream:
             self._last_given = frame
         picture, info, display = parsed.picture, parsed.info, self._display.with_aspect(parsed.info.sar)
         index, self._given = self._given, self._given + 1
-        return MotionFrame.trusted(
+        return ParsedMotionFrame.of(
+            picture,
             index=index,
             decode_index=parsed.decode_index,
             frame_index=self._frame_index,
@@ -289,10 +289,6 @@ class MotionStream:
             poc_interval=self._order.interval.value,
             orientation=display.orientation,
             sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
-            **field_attributes(picture, info),
-            mv=picture.mv,
-            ref_idx=picture.ref_idx,
-            ref_poc=picture.ref_poc,
         )
 
     def _end_sequence(self, *, complete: bool = True) -> list[MotionFrame]:

@@ -1,12 +1,12 @@
-"""Reading the packets of a video stream without decoding pictures."""
+"""Reading the packets of a video stream through libavformat, without decoding pictures."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import av.error
 import numpy as np
@@ -14,13 +14,13 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ..display import read_display
 from ..errors import MalformedStream, UnsupportedStream
 from ..source import Source, open_video
+from .packet_source import PacketVisitor
 from .packets import NO_PTS, PacketIndex, StreamProperties
 
-__all__ = ["PacketCursor", "read_packets", "scan_packets"]
-
-Visit: TypeAlias = "Callable[[Packet[VideoStream], int], None]"
+__all__ = ["DemuxedPackets", "PacketCursor", "read_packets"]
 
 _UNINDEXED_FORMATS: Final = frozenset(("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v"))
 """Formats without a table of contents: a recording may end anywhere without being truncated."""
@@ -105,43 +105,41 @@ class _Columns:
         return {name: np.array(values, dtypes.get(name, np.int64)) for name, values in vars(self).items()}
 
 
-def scan_packets(source: Source, visit: Visit | None = None) -> PacketIndex:
-    """Read all packet headers of the video stream.
+@dataclass(frozen=True)
+class DemuxedPackets:
+    """Packets that libavformat reads: of any format."""
 
-    Args:
-        source: the file.
-        visit: called with each packet and its number, in decoding order.
+    source: Source
 
-    Raises:
-        MalformedStream: the file can't be demultiplexed or holds no picture.
-        UnsupportedStream: its samples are encrypted.
-    """
-    columns = _Columns()
-    with open_video(source, packets_only=True) as (container, stream):
-        formats = container.format.name
-        mp4, matroska = "mp4" in formats, "matroska" in formats
-        properties = StreamProperties.of(stream, probed=not mp4)
-        time_base = float(stream.time_base or 0)
-        truncation = _read_columns(source.name, container, stream, columns, visit)
-        declared = _declared_packets(stream, source.size) if mp4 else 0  # only MP4's table is exact
-    if not columns:
-        raise MalformedStream(f"{source.name}: the video stream holds no picture")
-    if truncation is None:
-        truncation = _truncation(columns, declared, unindexed=formats in _UNINDEXED_FORMATS)
-    distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == len(columns)
-    return PacketIndex(
-        stream=properties,
-        **columns.arrays(),
-        time_base=time_base,
-        exact_seeks=distinct and (mp4 or matroska),
-        truncation=truncation,
-    )
+    def scan(self, visitor: PacketVisitor) -> PacketIndex:
+        """See :class:`~mv_tools.pictures.packet_source.PacketSource`."""
+        source, columns = self.source, _Columns()
+        with open_video(source, packets_only=True) as (container, stream):
+            formats = container.format.name
+            mp4, matroska = "mp4" in formats, "matroska" in formats
+            properties = StreamProperties.of(stream, probed=not mp4)
+            time_base = float(stream.time_base or 0)
+            truncation = _read_columns(source, container, stream, columns, visitor)
+            declared = _declared_packets(stream, source.size) if mp4 else 0  # only MP4's table is exact
+        if not columns:
+            raise MalformedStream(f"{source.name}: the video stream holds no picture")
+        if truncation is None:
+            truncation = _truncation(columns, declared, unindexed=formats in _UNINDEXED_FORMATS)
+        distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == len(columns)
+        return PacketIndex(
+            stream=properties,
+            **columns.arrays(),
+            time_base=time_base,
+            exact_seeks=distinct and (mp4 or matroska),
+            truncation=truncation,
+        )
 
 
 def _read_columns(
-    name: str, container: InputContainer, stream: VideoStream, columns: _Columns, visit: Visit | None
+    source: Source, container: InputContainer, stream: VideoStream, columns: _Columns, visitor: PacketVisitor
 ) -> str | None:
     """Fill the columns; returns why reading stopped before the end of the file, if it did."""
+    name = source.name
     in_one_piece = "mp4" in container.format.name
     try:
         for packet in container.demux(stream):
@@ -152,8 +150,11 @@ def _read_columns(
                     f"{name}: the samples are encrypted (Common Encryption, ISO/IEC 23001-7) "
                     f"from packet {len(columns)} on; decrypt the file first"
                 )
-            if visit is not None:
-                visit(packet, len(columns))
+            if not columns:
+                context = stream.codec_context
+                extradata = None if context.extradata is None else bytes(context.extradata)
+                visitor.start(context.codec.canonical_name, extradata, read_display(source, stream))
+            visitor.visit((bytes(packet),))
             columns.append(packet, packet.pos if in_one_piece else None)
     except av.error.FFmpegError as error:
         if not columns:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,12 @@ def coded_frames(scan: StreamScan) -> list[CodedFrame]:
     return [CodedFrame(pictures) for pictures in frames.values()]
 
 
+def entries_of(columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """:attr:`CodedFrame.entry` of pictures that are frames, bool [N]."""
+    exact = (columns["recovery_frame_cnt"] == 0) & columns["is_intra"]
+    return np.asarray(columns["idr"] | exact, bool)
+
+
 def x264_needs_first_packet(scan: StreamScan) -> bool:
     """Whether the decoder has to see x264's message to decode the stream.
 
@@ -86,8 +92,8 @@ def x264_needs_first_packet(scan: StreamScan) -> bool:
     """
     if scan.headers is None:
         return True
-    builds = {info.x264_build for info in scan.infos}
-    return any(build is not None and build < _X264_FIXED for build in builds)
+    builds = scan.columns["x264_build"]
+    return bool(((builds >= 0) & (builds < _X264_FIXED)).any())
 
 
 def damaged_packets(scan: StreamScan, frames: list[CodedFrame]) -> set[int]:
@@ -107,6 +113,9 @@ def number_from_headers(source: Source, scan: StreamScan) -> PictureIndex | None
         None where most of the stream would have to be decoded, or where decoding does not confirm the
         headers: the picture size changes, more frames are reordered than libavcodec holds back.
     """
+    pictures = _number_plain(source, scan)
+    if pictures is not None:
+        return pictures
     frames = coded_frames(scan)
     infos = scan.infos
     if len({(info.coded_width, info.coded_height << (info.structure != "frame")) for info in infos}) > 1:
@@ -135,6 +144,34 @@ def number_from_headers(source: Source, scan: StreamScan) -> PictureIndex | None
         needs_first_packet=needs_first,
         refused=tuple(item for output in outputs for item in output.refused),
     )
+
+
+def _number_plain(source: Source, scan: StreamScan) -> PictureIndex | None:
+    """Number a stream whose headers leave no doubt and whose pictures are frames in packets of their own.
+
+    Returns:
+        None for other streams. The result is that of :func:`number_from_headers` without this function.
+    """
+    packets, columns = scan.packets, scan.columns
+    if scan.headers is None or not scan.one_frame_each or scan.headers.errors():
+        return None
+    if packets.corrupt.any() or packets.truncation is not None:
+        return None
+    sizes = np.stack([columns["coded_width"], columns["coded_height"]])
+    doubtful = columns["gap"] | columns["no_output_of_prior_pics"]
+    if not columns["idr"][0] or doubtful.any() or (sizes != sizes[:, :1]).any():
+        return None
+    order = np.lexsort((columns["order_poc"], columns["period"]))
+    keys = np.stack([columns["period"], columns["order_poc"]])[:, order]
+    if (np.diff(keys) == 0).all(axis=0).any():
+        return None
+    sample = columns["sample"]
+    order = order[columns["output"][order] & packets.displayed[sample[order]]]
+    packet = sample[order]
+    if not len(packet) or reorder_depth(packet) > _decoder_reorder_depth(source, scan):
+        return None
+    needs_first = x264_needs_first_packet(scan)
+    return picture_index(packets, packet, entries_of(columns)[order], needs_first_packet=needs_first)
 
 
 def _uncertain_packets(scan: StreamScan, frames: list[CodedFrame]) -> list[int]:

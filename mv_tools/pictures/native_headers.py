@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypedDict
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
-    from .._native import StreamIndex
+    from .._native import ByteSource, StreamIndex
 
 __all__ = ["NATIVE_CODECS", "Framing", "HeaderReader", "annex_b_framing", "native_available"]
 
@@ -66,16 +71,33 @@ class HeaderReader:
         self._packets = 0
         self._bytes = 0
 
-    def push(self, packet: bytes) -> None:
-        """Take the next packet."""
-        self._batch.append(packet)
-        if len(self._batch) == _BATCH:
+    def push(self, packets: Sequence[bytes]) -> None:
+        """Take the next packets."""
+        self._batch += packets
+        if len(self._batch) >= _BATCH:
             self._read_batch()
-        self._bytes += len(packet)
+        self._bytes += sum(map(len, packets))
         if self._bytes > _MAX_CACHED_BYTES:
             self.cached = None
         if self.cached is not None:
-            self.cached.append(packet)
+            self.cached += packets
+
+    def push_starts(
+        self, source: ByteSource, position: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
+    ) -> None:
+        """Take all packets of a file, reading the starts of their NAL units.
+
+        Args:
+            source: the file.
+            position, size: int64 [N], where the packets lie.
+
+        Raises:
+            UnfitError: the packets have to be read completely.
+        """
+        self.cached = None
+        with self._failures():
+            if self.index is not None:
+                self.index.push_starts(source, position, size, 0)
 
     def finish(self) -> None:
         """Read the headers of the packets that are left; an index without pictures is malformed."""
@@ -85,14 +107,22 @@ class HeaderReader:
             self.index = None
 
     def _read_batch(self) -> None:
-        from .._native import NativeError, UnsupportedError
-
-        if self.index is not None:
-            try:
+        with self._failures():
+            if self.index is not None:
                 self.index.push_many(self._batch, self._packets)
-            except UnsupportedError as error:
-                self.unsupported, self.index = str(error), None
-            except NativeError as error:
-                self.malformed, self.index = str(error), None
         self._packets += len(self._batch)
-        self._batch.clear()
+        self._batch = []
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Note an error that ends the stream."""
+        from .._native import NativeError, UnfitError, UnsupportedError
+
+        try:
+            yield
+        except UnfitError:
+            raise
+        except UnsupportedError as error:
+            self.unsupported, self.index = str(error), None
+        except NativeError as error:
+            self.malformed, self.index = str(error), None

@@ -39,8 +39,8 @@ class StreamProperties:
         rate: frames per second, or None.
         seconds: duration, or None.
         reorder_depth: pictures that the decoder holds back for reordering.
-        probed: whether libavformat decoded pictures to find these; if not, `profile` and
-            `reorder_depth` are unknown.
+        probed: whether libavformat decoded pictures to find these; if not, `profile` is None and
+            `reorder_depth` 0, whatever the stream has.
     """
 
     codec: str
@@ -61,12 +61,12 @@ class StreamProperties:
             seconds = float(stream.duration * stream.time_base)
         return cls(
             codec=context.codec.canonical_name,
-            profile=context.profile,
+            profile=context.profile if probed else None,
             width=context.width,
             height=context.height,
             rate=stream.average_rate or stream.guessed_rate,
             seconds=seconds,
-            reorder_depth=int(context.reorder_depth),
+            reorder_depth=int(context.reorder_depth) if probed else 0,
             probed=probed,
         )
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from av.packet import Packet
-from av.video.stream import VideoStream
+import numpy as np
+import numpy.typing as npt
 
-from ..display import Display, read_display
+from ..display import Display
 from ..source import Source, open_video
-from .demux import scan_packets
+from .demux import DemuxedPackets
 from .native_headers import NATIVE_CODECS, Framing, HeaderReader, annex_b_framing, native_available
 from .packet_rules import PacketRule, packet_rule
 from .packets import PacketIndex
+from .tables import TabledPackets, UnfitTables
 
 if TYPE_CHECKING:
-    from .._native import PictureInfo, StreamIndex
+    from .._native import ByteSource, PictureInfo, StreamIndex
 
-__all__ = ["StreamScan", "scan_stream"]
+__all__ = ["StreamScan", "scan_demuxed", "scan_stream", "scan_tables"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,8 @@ class StreamScan:
             decoding can start at it.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
+        unfit: why packets were read through libavformat; None where they came from the sample tables of
+            an MP4 file.
     """
 
     packets: PacketIndex
@@ -49,6 +56,22 @@ class StreamScan:
     entries: list[bool] | None = None
     unsupported: str | None = None
     malformed: str | None = None
+    unfit: str | None = None
+
+    @cached_property
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """What numbering needs of the headers, as arrays over the pictures in decoding order."""
+        return {} if self.headers is None else self.headers.columns()
+
+    @cached_property
+    def one_frame_each(self) -> bool:
+        """Whether each picture is a frame, and the only one in its packet."""
+        columns = self.columns
+        if not columns or not len(columns["sample"]):
+            return False
+        samples, frames = columns["sample"], columns["frame"]
+        distinct = len(np.unique(samples)) == len(np.unique(frames)) == len(samples)
+        return distinct and bool(columns["is_frame"].all()) and int(samples.max()) < len(self.packets)
 
     @cached_property
     def infos(self) -> list[PictureInfo]:
@@ -59,58 +82,106 @@ class StreamScan:
 class _PacketVisitor:
     """Reads the headers in the packets of a file, by its codec."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self) -> None:
         self._rule: PacketRule | None = None
         self.display = Display()
         self.headers: HeaderReader | None = None
         self.entries: list[bool] | None = None
 
-    def __call__(self, packet: Packet[VideoStream], number: int) -> None:
-        if number == 0:
-            self._start(packet.stream)
+    def start(self, codec: str, extradata: bytes | None, display: Display) -> None:
+        self.display = display
+        if codec in NATIVE_CODECS and native_available():
+            self.headers = HeaderReader(codec, extradata)
+        elif (rule := packet_rule(codec)) is not None:
+            self._rule, self.entries = rule, []
+
+    def visit(self, packets: Sequence[bytes]) -> None:
         if self.headers is not None:
-            self.headers.push(bytes(packet))
-        elif self._rule is not None and self.entries is not None:
-            entry = self._rule(bytes(packet))
+            self.headers.push(packets)
+            return
+        for packet in packets:
+            if self._rule is None or self.entries is None:
+                return
+            entry = self._rule(packet)
             if entry is None:
                 self.entries = None
             else:
                 self.entries.append(entry)
 
-    def _start(self, stream: VideoStream) -> None:
-        self.display = read_display(self._source, stream)
-        context = stream.codec_context
-        codec, extradata = context.codec.canonical_name, context.extradata
-        if codec in NATIVE_CODECS and native_available():
-            self.headers = HeaderReader(codec, None if extradata is None else bytes(extradata))
-        elif (rule := packet_rule(codec)) is not None:
-            self._rule, self.entries = rule, []
+    def headers_at(self, source: ByteSource, packets: PacketIndex) -> None:
+        if self.headers is not None:
+            self.headers.push_starts(source, packets.position, packets.size)
 
 
 def scan_stream(source: Source) -> StreamScan:
     """Read all packets and the headers of their pictures; no slice data is parsed.
 
+    Packets come from the sample tables of an MP4 file, or through libavformat.
+
     Raises:
         MalformedStream: damaged, or there is no packet.
         UnsupportedStream: the samples are encrypted.
     """
-    visitor, stamp = _PacketVisitor(source), source.stamp
-    packets = scan_packets(source, visitor)
-    display, headers = visitor.display, visitor.headers
-    if headers is None:
-        if display.sample_aspect_ratio is None and not packets.stream.probed:
-            with open_video(source) as (_, stream):
-                display = display.with_aspect(stream.sample_aspect_ratio)
-        return StreamScan(
-            packets=packets,
-            headers=None,
-            framing=annex_b_framing(packets.stream.codec),
-            stamp=stamp,
-            display=display,
-            entries=visitor.entries,
-        )
+    try:
+        return scan_tables(source, TabledPackets.open(source))
+    except UnfitTables as error:
+        log.debug("%s: read through libavformat: %s", source.name, error)
+        return scan_demuxed(source, unfit=str(error))
+
+
+def scan_tables(source: Source, tables: TabledPackets) -> StreamScan:
+    """Scan a file by its sample tables.
+
+    Raises:
+        UnfitTables: the packets contradict the tables, or the file changed meanwhile.
+    """
+    stamp, visitor = source.stamp, _PacketVisitor()
+    packets = tables.scan(visitor)
+    headers = visitor.headers
+    if headers is None or stamp[0] != tables.content.size or stamp != source.stamp:
+        raise UnfitTables("the file changed while it was read")
     headers.finish()
+    if headers.index is None or headers.index.errors():
+        raise UnfitTables("headers of pictures can't be read")
+    if headers.framing["codec"] == "h264":
+        packets = _with_keyframes(packets, headers.index.columns())
+    return _with_headers(packets, headers, visitor.display, stamp)
+
+
+def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
+    """Scan a file through libavformat.
+
+    Args:
+        source: the file.
+        unfit: why its sample tables are not used.
+
+    Raises:
+        MalformedStream: damaged, or there is no packet.
+        UnsupportedStream: the samples are encrypted.
+    """
+    visitor, stamp = _PacketVisitor(), source.stamp
+    packets = DemuxedPackets(source).scan(visitor)
+    display, headers = visitor.display, visitor.headers
+    if headers is not None:
+        headers.finish()
+        return replace(_with_headers(packets, headers, display, stamp), unfit=unfit)
+    if display.sample_aspect_ratio is None and not packets.stream.probed:
+        with open_video(source) as (_, stream):
+            display = display.with_aspect(stream.sample_aspect_ratio)
+    return StreamScan(
+        packets=packets,
+        headers=None,
+        framing=annex_b_framing(packets.stream.codec),
+        stamp=stamp,
+        display=display,
+        entries=visitor.entries,
+        unfit=unfit,
+    )
+
+
+def _with_headers(
+    packets: PacketIndex, headers: HeaderReader, display: Display, stamp: tuple[int, int]
+) -> StreamScan:
     return StreamScan(
         packets=packets,
         headers=headers.index,
@@ -121,3 +192,11 @@ def scan_stream(source: Source) -> StreamScan:
         unsupported=headers.unsupported,
         malformed=headers.malformed,
     )
+
+
+def _with_keyframes(packets: PacketIndex, columns: dict[str, npt.NDArray[Any]]) -> PacketIndex:
+    """Packets with the keyframe flags of libavformat's parser of H.264, which replace those of the table of
+    sync samples: IDR pictures and those with a recovery point message."""
+    keyframe = np.zeros(len(packets), bool)
+    keyframe[columns["sample"][columns["idr"] | (columns["recovery_frame_cnt"] >= 0)]] = True
+    return replace(packets, keyframe=keyframe)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from moclip_lite.storage.plain_yaml import parse_yaml
 from support.features import labelled_features
 from support.paths import ROOT
 from support.pools import InlinePool
+from support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("no_drawings")
 
 SHIPPED = sorted((ROOT / "experiments" / "ablations").glob("*.yaml"))
 
@@ -202,13 +205,18 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
         parent.kill()
-    for _ in range(600):
-        place = Path(f"/proc/{worker}/stat")
-        if not place.exists() or place.read_text().rsplit(")", 1)[1].split()[0] == "Z":
-            return
-        time.sleep(0.05)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker outlives its parent")
+    place = Path(f"/proc/{worker}/stat")
+
+    def ended() -> bool:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return place.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        return True
+
+    try:
+        until(ended)
+    except AssertionError:
+        os.kill(worker, signal.SIGKILL)
+        raise
 
 
 def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
@@ -236,7 +244,7 @@ def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
         "data.protocol=official",
         f"cache.dir={tmp_path / 'c'}",
         "run.streams=[fusion]",
-        "train_head.epochs=40",
+        "train_head.epochs=15",
     ]
     heads = ["concat_mlp", "film", "residual_adapter"]
     path = grid(tmp_path / "g.yaml", seeds=[0, 1], set=settings, grid={"fusion.head": heads})

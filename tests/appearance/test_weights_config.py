@@ -27,15 +27,11 @@ from moclip_lite.errors import CheckpointError, ConfigError, WeightsUnavailable
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.storage.cache import FeatureCache
 
+from support.cli import SMALL_CLIP as TINY
 from support.cli import moclip
 
 PICTURES = np.random.default_rng(0).integers(0, 255, (2, 60, 80, 3), dtype=np.uint8)
 PLAIN, QUICK = "laion2b_s34b_b79k", "openai"
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
 
 
 class _Stub(nn.Module):

@@ -124,6 +124,7 @@ ERRORS = (
 )
 
 
+@pytest.mark.usefixtures("small_clip")
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
 def test_one_bad_file_never_ends_a_batch(
     error: Exception, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +185,7 @@ def test_an_extraction_without_any_clip_fails(tmp_path: Path) -> None:
     assert "none of 1 clips could be read" in outcome.err
 
 
+@pytest.mark.usefixtures("small_clip")
 def test_labels_by_all_three_options(tmp_path: Path, clip: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("cutting, slicing\nrunning\n")

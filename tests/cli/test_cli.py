@@ -16,6 +16,8 @@ import pytest
 import typer
 
 from moclip_lite.cli import app
+from moclip_lite.motion import extract
+from moclip_lite.motion.read import MotionClip
 
 from support.cli import (
     FOLDER_YAML,
@@ -29,6 +31,7 @@ from support.cli import (
     many_clips,
     moclip,
     sets,
+    slow_reading,
     start,
     stop_when_filled,
 )
@@ -217,7 +220,7 @@ def test_debug_adds_a_traceback(tmp_path: Path) -> None:
 # Ctrl-C
 
 
-TOTAL = 40
+TOTAL = 20
 
 
 def _extract_words(tmp_path: Path, workers: int) -> list[object]:
@@ -245,7 +248,7 @@ def _assert_resumes(outcome: Outcome, words: list[object], cache: Path) -> None:
 def test_interrupted_extraction_keeps_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C at a terminal: the signal goes to the program and to its workers."""
     words = _extract_words(tmp_path, 2)
-    process = start(*words, cwd=tmp_path)
+    process = start(*words, cwd=tmp_path, program=slow_reading(tmp_path))
     outcome = stop_when_filled(process, tmp_path / "cache", "motion", 3, signal.SIGINT)
     monkeypatch.chdir(tmp_path)
     _assert_resumes(outcome, words, tmp_path / "cache")
@@ -255,6 +258,13 @@ def test_interrupted_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The same without workers, within this process."""
     monkeypatch.chdir(tmp_path)
     words, done = _extract_words(tmp_path, 1), threading.Event()
+    read = extract.read_motion_clip
+
+    def read_slowly(*arguments: Any) -> MotionClip:
+        done.wait(0.05)
+        return read(*arguments)
+
+    monkeypatch.setattr(extract, "read_motion_clip", read_slowly)
 
     def interrupt() -> None:
         while not done.is_set():

@@ -249,6 +249,7 @@ def test_codecs_without_vectors_are_re_encoded(tmp_path: Path) -> None:
 # Free-text labels
 
 
+@pytest.mark.usefixtures("small_clip")
 def test_free_text_labels_over_time(video: Path, tmp_path: Path) -> None:
     words = ("--labels", "water, bricks", "--model", "ViT-S-32", "--pretrained", "none")
     options = ("--segments", "--window", "1", "--threshold", "0")

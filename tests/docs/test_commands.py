@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import typer
 
@@ -10,6 +12,7 @@ from moclip_lite.cli import app
 from support.documents import makefile_targets, script_of, shell_lines
 
 LINES = shell_lines()
+PROGRAM: Any = typer.main.get_command(app)
 
 
 def moclip_words(words: list[str]) -> list[str] | None:
@@ -32,9 +35,9 @@ IDS = [f"{place} {' '.join(words[:2])}" for place, words in COMMANDS]
 @pytest.mark.parametrize(("place", "arguments"), COMMANDS, ids=IDS)
 def test_commands_of_the_program_parse(place: str, arguments: list[str]) -> None:
     words = list(arguments)
-    command = typer.main.get_command(app)
+    command = PROGRAM
     while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+        command = command.commands[words.pop(0)]
     assert not getattr(command, "commands", None), f"{place}: {arguments} names no command"
     command.make_context("moclip", words)
 

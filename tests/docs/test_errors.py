@@ -81,6 +81,11 @@ def tensors(path: Path) -> Path:
     return path
 
 
+def pushable(path: Path) -> Path:
+    """A run folder with weights."""
+    return Path(str(motion_run(path)[-1]))
+
+
 def motion_run(path: Path) -> Words:
     """A call of predict with a run folder whose motion network is not trained."""
     run, labels = RunFolder(folder(path / "run")), ["left", "right"]
@@ -224,12 +229,25 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
         "evaluate", labelled(p), "--segments", annotations(p, ",left,0,1", ",right,0.5,2"),
     ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
+    "which is not installed": lambda p: ("demo", "--out", p / "demo"),
+    "names no repository of the hub": lambda p: ("pull", "walks"),
+    "there is no token": lambda p: ("push", pushable(p), "user/walks"),
+    "or the connection broke off": lambda p: ("predict", video(p), "--model", "hf://user/walks"),
+    "is there already; choose another": lambda p: ("pull", "user/walks", "-o", labelled(p)),
+    "holds no weights": lambda p: ("push", labelled(p), "user/walks"),
     "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
     "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),
     "--token: a token has": lambda p: ("serve", "--model", p, "--token", "short"),
     "--root must be a folder": lambda p: ("serve", "--model", p, "--port", 0, "--root", written(p / "file", "x")),
 }  # fmt: skip
 """A part of each message -> a command line that causes it, given an empty folder."""
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches a hub or finds a token of the developer's."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
 
 
 @pytest.fixture(autouse=True)
@@ -248,7 +266,11 @@ def test_every_message_has_a_cause() -> None:
 
 
 @pytest.mark.parametrize("template", templates())
-def test_message_is_what_the_program_prints(template: str, tmp_path: Path) -> None:
+def test_message_is_what_the_program_prints(
+    template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "which is not installed" in template:
+        monkeypatch.setattr("moclip_lite.errors.find_spec", lambda name: None)
     (cause,) = (words for part, words in CAUSES.items() if part in template)
     words = cause(tmp_path)
     if "another run" in template:

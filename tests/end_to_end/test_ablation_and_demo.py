@@ -48,6 +48,7 @@ def test_ablation(generated: Path, trained: TrainedRun, tmp_path: Path) -> None:
     assert_refused(moclip(*words), "'motion.width'")
 
 
+@pytest.mark.usefixtures("small_clip")
 def test_demo_says_what_it_is(tmp_path: Path) -> None:
     quick = (
         "data.clips_per_class=4",

@@ -38,6 +38,7 @@ def test_evaluate_refuses_other_labels(trained: TrainedRun, tmp_path: Path) -> N
     assert "labels" in message or "classes" in message
 
 
+@pytest.mark.usefixtures("small_clip")
 def test_zero_shot(trained: TrainedRun, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.yaml"
     prompts.write_text(

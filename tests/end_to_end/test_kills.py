@@ -103,7 +103,7 @@ def test_a_killed_command_run_again_ends_like_any_other(
     kill_once(killed, tmp_path, wait, alone=number % 2 == 0)
     assert_ok(moclip(*killed))
     if command != "run":
-        assert_ok(moclip(*words("run", undisturbed.data, tmp_path)))
+        assert_ok(moclip(*words("run", undisturbed.data, tmp_path), "--set", "run.onnx=false"))
     assert metrics_of(tmp_path) == undisturbed.metrics, f"killed after {wait:.2f} s"
     left = [
         p for p in (tmp_path / "run").rglob("*") if p.name.startswith(".") or p.name in ("state", "run.lock")

@@ -17,6 +17,7 @@ from support.cli import (
     many_clips,
     moclip,
     sets,
+    slow_reading,
     start,
     stop_when_filled,
 )
@@ -113,7 +114,8 @@ def test_goes_on_after_a_kill(tmp_path: Path) -> None:
     many_clips(data, 10, "two")
     places = (f"data.root={data}", f"run.dir={folder}", f"cache.dir={cache}")
     words = ("run", FOLDER_YAML, *sets((*QUICK, "train_motion.epochs=1", *places)), "--json")
-    outcome = stop_when_filled(start(*words, cwd=tmp_path), cache, "motion", 3, signal.SIGKILL)
+    process = start(*words, cwd=tmp_path, program=slow_reading(tmp_path))
+    outcome = stop_when_filled(process, cache, "motion", 3, signal.SIGKILL)
     assert outcome.code == -signal.SIGKILL
     assert not (folder / "metrics.json").exists()
     kept = entries(cache, "motion")

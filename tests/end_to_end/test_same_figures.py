@@ -15,7 +15,7 @@ from moclip_lite.streams import Stream
 from support.cli import FOLDER_YAML, QUICK, assert_ok, class_folders, moclip
 
 
-@pytest.mark.usefixtures("grid_in_process")
+@pytest.mark.usefixtures("grid_in_process", "no_drawings")
 def test_folds_with_groups_have_the_same_figures_everywhere(tmp_path: Path) -> None:
     settings = [
         *QUICK, f"data.root={class_folders(tmp_path / 'data', per_class=8)}", f"cache.dir={tmp_path / 'cache'}",

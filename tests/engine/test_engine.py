@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -35,7 +36,7 @@ def exported(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = trained.copy(tmp_path_factory.mktemp("engine") / "run")
     written = export_engine(folder)
     assert {e.path.name for e in written} >= {"motion.onnx", "fusion.onnx", "appearance.onnx"}
-    assert len(written) == 4  # and the image encoder
+    assert len(written) == 6  # with the motion network in two parts and the image encoder
     return folder
 
 
@@ -65,6 +66,30 @@ def test_answers_as_pytorch_does(exported: Path, trained: TrainedRun, make_clip:
             assert dict(found.streams[stream]) == pytest.approx(dict(ranking), abs=1e-4)
 
 
+def test_segments_that_windows_share(exported: Path) -> None:
+    """Encoded one by one, or some at a time, they give what a whole window gives."""
+    rng = np.random.default_rng(3)
+    for engine in ("onnx", "torch"):
+        classifier = Classifier.load(exported, engine=engine, device="cpu")
+        assert classifier.encodes_segments
+        motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
+        parts = [classifier.segment_features(motion[i : i + 3]) for i in range(0, len(motion), 3)]
+        found = classifier.window_features(np.concatenate(parts))
+        for one, other in zip(found, classifier.motion_features(motion), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_files_of_older_versions_lack_the_parts(copied: Path) -> None:
+    description = json.loads((copied / "onnx" / "model.json").read_text())
+    for name in ("segments.onnx", "windows.onnx"):
+        del description["files"][name]
+        (copied / "onnx" / name).unlink()
+    (copied / "onnx" / "model.json").write_text(json.dumps(description))
+    classifier = Classifier.load(copied)
+    assert classifier.engine.name == "onnx"
+    assert not classifier.encodes_segments
+
+
 def test_nothing_heavy_is_imported(exported: Path, trained: TrainedRun) -> None:
     clip = next(trained.data.rglob("*.mp4"))
     words = [str(word) for word in ("predict", clip, "--model", exported, "--json")]
@@ -76,7 +101,8 @@ def test_nothing_heavy_is_imported(exported: Path, trained: TrainedRun) -> None:
 
 
 def test_the_image_encoder_is_written_once(exported: Path, copied: Path) -> None:
-    assert [e.path.name for e in export_engine(copied)] == ["motion.onnx", "fusion.onnx", "appearance.onnx"]
+    names = ["motion.onnx", "segments.onnx", "windows.onnx", "fusion.onnx", "appearance.onnx"]
+    assert [e.path.name for e in export_engine(copied)] == names
     files = [json.loads((run / "onnx" / "model.json").read_text())["encoder"] for run in (exported, copied)]
     assert files[0] == files[1]
 
@@ -198,7 +224,9 @@ def test_an_export_that_was_killed_is_made_again(tmp_path: Path) -> None:
     (draft / ".motion-0123456789ab.onnx").write_bytes(b"half")
     again = assert_ok(moclip(*words, *places, "--cache", tmp_path / "cache", "--set", "run.onnx=true"))
     assert "is finished" in again.err
-    assert {path.name for path in draft.parent.iterdir()} == {"motion.onnx", "model.json"}
+    assert {path.name for path in draft.parent.iterdir()} == {
+        *("motion.onnx", "segments.onnx", "windows.onnx", "model.json")
+    }
 
 
 def test_what_hinders_it_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

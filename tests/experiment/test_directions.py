@@ -13,6 +13,8 @@ from moclip_lite.experiment.session import Session
 
 from support.clips import H264, encode, panning
 
+pytestmark = pytest.mark.usefixtures("no_drawings")
+
 QUICK = (
     "motion.segments=2",
     "motion.frames=2",

@@ -25,6 +25,8 @@ from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refuse
 from support.features import LABELS, labelled_features
 from support.tables import read_rows
 
+pytestmark = pytest.mark.usefixtures("no_drawings")
+
 
 def experiment(tmp_path: Path, file: Path, *settings: str) -> Session:
     places = (f"data.root={file}", f"run.dir={tmp_path / 'run'}", f"cache.dir={tmp_path / 'cache'}")

@@ -93,6 +93,7 @@ def test_predict_and_evaluate_can_be_told_other_weights(trained: TrainedRun) -> 
             assert_refused(moclip(*words, "--set", "run.seed=5"), "other CLIP weights", "--pretrained")
 
 
+@pytest.mark.usefixtures("small_clip")
 def test_a_changed_prompt_file_is_noticed(trained: TrainedRun, tmp_path: Path) -> None:
     prompts, folder = tmp_path / "p.yaml", tmp_path / "run"
     words = (*trained.words(folder), *sets((WITH_TEXT, f"clip.prompts={prompts}", "run.streams=[zero_shot]")))

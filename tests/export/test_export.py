@@ -34,7 +34,9 @@ from support.paths import ROOT
 
 
 def run(path: Path, **inputs: Tensor) -> list[np.ndarray]:  # type: ignore[type-arg]
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return session.run(None, {name: value.numpy() for name, value in inputs.items()})
 
 

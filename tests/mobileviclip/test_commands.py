@@ -120,6 +120,7 @@ def test_partly_random_weights_are_reported_with_every_answer(
         "clip.frames=8",
         "run.streams=[appearance]",
         "run.workers=1",
+        "run.onnx=false",
         "train_head.epochs=1",
     ]
     sets = [word for value in run for word in ("--set", value)]
@@ -311,6 +312,7 @@ def test_a_run_with_mobileviclip(videos: Path, weights: Path, tmp_path: Path) ->
         "clip.frames=8",
         "run.streams=[appearance]",
         "run.workers=1",
+        "run.onnx=false",
         "train_head.epochs=2",
     ]
     words = [word for value in sets for word in ("--set", value)]

@@ -53,7 +53,8 @@ def test_saved_index_replaces_the_scan(clip_b: Path, tmp_path: Path, monkeypatch
     def scan(*_: object) -> None:
         raise AssertionError("the file was scanned again")
 
-    monkeypatch.setattr(scans, "scan_packets", scan)
+    monkeypatch.setattr(scans, "DemuxedPackets", scan)
+    monkeypatch.setattr(scans.TabledPackets, "open", scan)
     assert MotionDecoder(clip_b, index=index)[5].index == 5
     assert list(index.parent.iterdir()) == [index]  # no draft is left
 

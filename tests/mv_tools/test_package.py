@@ -57,7 +57,7 @@ def test_unavailable_backend_says_what_to_install(clip: Path, monkeypatch: pytes
     from mv_tools.backends.mvextractor import backend
 
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(mv_tools.BackendUnavailable, match="pip install motion-vector-extractor"):
+    with pytest.raises(mv_tools.BackendUnavailable, match=r"pip install .moclip-lite\[mvextractor\]"):
         mv_tools.MotionDecoder(clip, "mvextractor")
 
 

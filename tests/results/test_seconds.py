@@ -15,6 +15,8 @@ from moclip_lite.results.run_folder import RunFolder
 
 from support.cli import FOLDER_YAML, QUICK, class_folders
 
+pytestmark = pytest.mark.usefixtures("no_drawings")
+
 
 class Clock:
     """Ten seconds for each clip of a stage."""

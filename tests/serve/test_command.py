@@ -18,7 +18,8 @@ from moclip_lite.serve.server import bind, run_server, with_token
 from moclip_lite.serve.settings import ServeSettings
 
 from support.cli import assert_refused, moclip, start
-from support.serving import stub_command, until
+from support.serving import stub_command
+from support.waiting import PATIENCE, until
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
@@ -116,12 +117,12 @@ def started(tmp_path: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
 def test_it_ends_cleanly_in_the_middle_of_work(how: signal.Signals, code: int, tmp_path: Path) -> None:
     process, address = started(tmp_path)
-    with httpx.Client(base_url=address, trust_env=False) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
         client.post("/api/jobs", content=b"hang")
         until(lambda: "moclip_jobs_running 1" in client.get("/metrics").text)
         assert len(list(tmp_path.glob("moclip-serve-*/*/upload"))) == 1
     os.kill(process.pid, how)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
@@ -132,9 +133,10 @@ def test_a_generated_token_is_printed_once(tmp_path: Path) -> None:
     token = address.partition("#token=")[2]
     port = re.search(r":(\d+)/", address)
     assert port
-    with httpx.Client(base_url=f"http://127.0.0.1:{port[1]}", trust_env=False) as client:
+    url = f"http://127.0.0.1:{port[1]}"
+    with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
         assert client.get("/api/about").status_code == 401
         assert client.get("/api/about", headers={"authorization": f"Bearer {token}"}).status_code == 200
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert token not in out + err

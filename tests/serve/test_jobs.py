@@ -12,12 +12,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.serving import Serving, serving, stub_command, until
+from support.serving import Serving, serving, stub_command
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("serve"), time_limit=2, queue=3, per_client=2) as running:
+    with serving(tmp_path_factory.mktemp("serve"), queue=3, per_client=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One that gives a video two seconds."""
+    with serving(tmp_path_factory.mktemp("hasty"), time_limit=2) as running:
         yield running
 
 
@@ -62,7 +70,6 @@ ENDS = {
     "crash": (422, "crashed"),
     "noise": (422, "crashed"),
     "flood": (422, "crashed"),
-    "hang": (422, "took longer than 2 s"),
     "bug": (500, "a bug in this program"),
 }
 
@@ -73,18 +80,27 @@ def test_whatever_a_video_does_the_server_goes_on(word: str, server: Serving) ->
     predicted = server.client.post("/api/predict", params={"name": "clip.mp4"}, content=word.encode())
     assert predicted.status_code == code
     assert sentence in predicted.json()["error"]
-    status = server.wait(submit(server, word).json()["id"]) if word != "hang" else {"state": "failed"}
-    assert status["state"] == "failed"
+    assert server.wait(submit(server, word).json()["id"])["state"] == "failed"
     assert server.client.post("/api/predict", content=b"fine").status_code == 200
     assert not [name for name in server.left() if "upload" in name]
 
 
-def test_a_result_before_its_time(server: Serving) -> None:
-    job = submit(server, "slow").json()["id"]
-    answer = server.client.get(f"/api/jobs/{job}/result")
-    assert answer.status_code == 409
-    assert answer.headers["retry-after"]
-    assert server.wait(job)["state"] == "done"
+def test_a_video_that_takes_too_long(hasty: Serving) -> None:
+    predicted = hasty.client.post("/api/predict", params={"name": "clip.mp4"}, content=b"hang")
+    assert predicted.status_code == 422
+    assert "took longer than 2 s" in predicted.json()["error"]
+    assert hasty.client.post("/api/predict", content=b"fine").status_code == 200
+    assert not [name for name in hasty.left() if "upload" in name]
+
+
+def test_a_result_before_its_time(tmp_path: Path) -> None:
+    with serving(tmp_path) as busy:
+        job = submit(busy, "hold").json()["id"]
+        answer = busy.client.get(f"/api/jobs/{job}/result")
+        assert answer.status_code == 409
+        assert answer.headers["retry-after"]
+        busy.release()
+        assert busy.wait(job)["state"] == "done"
 
 
 def test_cancelling_ends_the_process(server: Serving) -> None:
@@ -98,30 +114,33 @@ def test_cancelling_ends_the_process(server: Serving) -> None:
     assert server.wait(submit(server, "fine").json()["id"])["state"] == "done"
 
 
-def test_bounds_of_a_client_and_of_the_queue(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = [submit(server, "slow").json()["id"] for _ in range(2)]
-    third = submit(server, "fine")
-    assert third.status_code == 429
-    assert "2 videos" in third.json()["error"]
-    assert int(third.headers["retry-after"]) > 0
-    assert [server.wait(job)["state"] for job in jobs] == ["done", "done"]
-    assert submit(server, "fine").status_code == 202
+def test_bounds_of_a_client(tmp_path: Path) -> None:
+    with serving(tmp_path, queue=3, per_client=2) as busy:
+        jobs = [submit(busy, "hold").json()["id"] for _ in range(2)]
+        third = submit(busy, "fine")
+        assert third.status_code == 429
+        assert "2 videos" in third.json()["error"]
+        assert int(third.headers["retry-after"]) > 0
+        busy.release()
+        assert [busy.wait(job)["state"] for job in jobs] == ["done", "done"]
+        assert submit(busy, "fine").status_code == 202
 
 
 def test_a_full_queue(tmp_path: Path) -> None:
     with serving(tmp_path, queue=1, per_client=5) as small:
-        job = submit(small, "slow").json()["id"]
+        job = submit(small, "hold").json()["id"]
         refused = submit(small, "fine")
         assert refused.status_code == 503
         assert "queue" in refused.json()["error"]
         assert refused.headers["retry-after"]
+        small.release()
         assert small.wait(job)["state"] == "done"
         assert submit(small, "fine").status_code == 202
 
 
 def test_two_uploads_at_once(server: Serving) -> None:
     answers: list[httpx.Response] = []
-    words = (b"slow one", b"slow two")
+    words = (b"fine one", b"fine two")
 
     def ask(word: bytes) -> None:
         answers.append(server.client.post("/api/predict", params={"name": word.decode()}, content=word))
@@ -131,23 +150,21 @@ def test_two_uploads_at_once(server: Serving) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answer.json()["path"] for answer in answers) == ["slow one", "slow two"]
+    assert sorted(answer.json()["path"] for answer in answers) == ["fine one", "fine two"]
     assert all(len(answer.json()["notes"]) == 1 for answer in answers)  # each folder held one upload
 
 
 def test_results_are_removed_when_nobody_asks(tmp_path: Path) -> None:
     with serving(tmp_path, keep=0.5, results=2) as small:
         first = submit(small, "fine").json()["id"]
-        small.wait(first)
-        until(lambda: small.left() == [])
+        until(lambda: small.left() == [])  # asking for the job would keep it
         assert small.client.get(f"/api/jobs/{first}").status_code == 404
 
 
 def test_only_so_many_results_are_kept(tmp_path: Path) -> None:
     with serving(tmp_path, results=2) as small:
         jobs = [submit(small, "fine").json()["id"] for _ in range(4)]
-        for job in reversed(jobs):
-            small.wait(job)
+        small.wait(jobs[-1])  # older ones may be removed already
         until(lambda: sum("/" not in name for name in small.left()) == 2)
 
 

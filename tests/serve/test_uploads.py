@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.serving import Serving, serving, until
+from support.serving import Serving, serving
+from support.waiting import PATIENCE, until
 
 LIMIT = 100_000
 
@@ -16,7 +17,7 @@ LIMIT = 100_000
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     base = tmp_path_factory.mktemp("serve")
-    with serving(base, max_upload=LIMIT, idle_limit=1.5, root=base) as running:
+    with serving(base, max_upload=LIMIT, root=base) as running:
         yield running
 
 
@@ -87,7 +88,7 @@ def test_a_declared_large_upload_is_refused_before_it_is_sent(server: Serving) -
 def test_a_large_upload_of_undeclared_size_is_refused_on_the_way(kind: str, server: Serving) -> None:
     sent = 0
     chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(f"{HEAD}{kind}Transfer-Encoding: chunked\n\n".replace("\n", "\r\n").encode())
         if kind:
             connection.sendall(f"{len(PART):x}\r\n".encode() + PART + b"\r\n")
@@ -95,7 +96,7 @@ def test_a_large_upload_of_undeclared_size_is_refused_on_the_way(kind: str, serv
         answer = b""
         try:
             while sent < 10_000_000_000 and not answer:
-                connection.settimeout(20)
+                connection.settimeout(PATIENCE)
                 connection.sendall(chunk)
                 sent += 0x4000
                 connection.settimeout(0.01)
@@ -150,9 +151,11 @@ def test_a_client_that_goes_away_leaves_nothing(server: Serving) -> None:
     assert "moclip_jobs_waiting 0" in server.client.get("/metrics").text
 
 
-def test_an_upload_that_stands_still_is_ended(server: Serving) -> None:
-    answer = server.raw(f"{HEAD}Content-Length: 90000\n\n", b"some")
-    assert answer.startswith(b"HTTP/1.1 408 ")
+def test_an_upload_that_stands_still_is_ended(tmp_path: Path) -> None:
+    with serving(tmp_path, idle_limit=0.5) as impatient:
+        answer = impatient.raw(f"{HEAD}Content-Length: 90000\n\n", b"some")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        until(lambda: impatient.left() == [])
 
 
 def test_a_full_disk_is_told(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:

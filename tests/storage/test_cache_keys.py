@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from moclip_lite.storage import cache_keys
 from moclip_lite.storage.cache_keys import STAGES, cache_key, stage_versions
 
-from support.cli import FOLDER_YAML, TINY, assert_ok, class_folders, entries, moclip, sets
+from support.cli import FOLDER_YAML, TINY, assert_ok, class_folders, entries, moclip, sets, small_models
 
 RUN_STAGES = ("folds", "motion", "clip", "text", "motion_tokens", "trained")
 FOLLOWING = {"motion": ("motion_tokens", "trained"), "motion_tokens": (), "clip": (), "text": (), "folds": ()}
@@ -19,7 +20,7 @@ FOLLOWING = {"motion": ("motion_tokens", "trained"), "motion_tokens": (), "clip"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[str], Path]]:
     """The command line of a small run of all stages, and its cache."""
     base = tmp_path_factory.mktemp("keys")
     data, cache = class_folders(base / "data", per_class=4, frames=8), base / "cache"
@@ -31,8 +32,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]
     )
     places = (f"data.root={data}", f"run.dir={base / 'run'}", f"cache.dir={cache}")
     words = ["run", str(FOLDER_YAML), *sets((*TINY, *quick, *places))]
-    assert_ok(moclip(*words))
-    return words, cache
+    with small_models():
+        assert_ok(moclip(*words))
+        yield words, cache
 
 
 @pytest.mark.parametrize("stage", RUN_STAGES)

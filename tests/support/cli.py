@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from moclip_lite.datasets import SyntheticSpec, generate
 
 from support.clips import H264, encode, panning
 from support.paths import ROOT
+from support.waiting import PATIENCE
 
 FOLDER_YAML = ROOT / "experiments" / "folder.yaml"
 
@@ -72,12 +73,36 @@ class Outcome:
         return json.loads(self.out)
 
 
-def moclip(*words: object) -> Outcome:
-    """Call the program in this process."""
+def moclip(*words: object, drawings: bool = False) -> Outcome:
+    """Call the program in this process.
+
+    Args:
+        words: the command line.
+        drawings: a run draws its matrices and curves, which takes most of a small run's time.
+    """
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    trains = str(words[0]) in ("run", "train", "evaluate", "demo", "ablate", "tune") if words else False
+    with contextlib.ExitStack() as stack:
+        if trains and not drawings:
+            stack.enter_context(without_drawings())
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
         code = main([str(word) for word in words])
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def without_drawings() -> Iterator[None]:
+    """Matrices of runs are pictures of one pixel, and reports have no curves."""
+    from PIL import Image
+
+    from moclip_lite.results import write
+    from moclip_lite.results.report import content
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "save_confusion_png", lambda path, *_: Image.new("L", (1, 1)).save(path))
+        patch.setattr(content, "curves_svg", lambda training: None)
+        yield
 
 
 def launched(*words: object, processes: int = 1) -> Outcome:
@@ -88,7 +113,7 @@ def launched(*words: object, processes: int = 1) -> Outcome:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
@@ -140,7 +165,7 @@ def start(*words: object, cwd: Path, program: Sequence[str] = ()) -> subprocess.
 
 def finish(process: subprocess.Popen[str]) -> Outcome:
     """Wait for a started program."""
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=PATIENCE)
     return Outcome(process.returncode, out, err)
 
 
@@ -160,9 +185,33 @@ def stop_when_filled(
     return finish(process)
 
 
+_SLOW_READING = """
+import sys, time
+from moclip_lite.cli import main
+from moclip_lite.motion import extract
+
+read = extract.read_motion_clip
+
+def read_slowly(*arguments):
+    time.sleep(0.3)
+    return read(*arguments)
+
+extract.read_motion_clip = read_slowly  # spawned workers execute this file, too
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def slow_reading(folder: Path) -> tuple[str, str]:
+    """The program with motion reading that takes a third of a second per clip: time for a signal."""
+    script = folder / "slow_reading.py"
+    script.write_text(_SLOW_READING, encoding="utf-8")
+    return sys.executable, str(script)
+
+
 def many_clips(folder: Path, count: int, label: str = "one") -> list[Path]:
     """Files with equal pictures and different bytes: an MP4 may end in a box of free space."""
-    seed = encode(folder.parent / f"{folder.name}-{label}-seed.mp4", panning(100, 320, 240), **H264)
+    seed = encode(folder.parent / f"{folder.name}-{label}-seed.mp4", panning(8), **H264)
     content = seed.read_bytes()
     seed.unlink()
     (folder / label).mkdir(parents=True, exist_ok=True)
@@ -230,4 +279,37 @@ def trained(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Traine
     """Motion, appearance and fusion trained on the generated clips."""
     base = tmp_path_factory.mktemp("trained")
     run = TrainedRun(base / "run", generated, base / "cache", Outcome(0, "", ""))
-    return TrainedRun(run.folder, run.data, run.cache, assert_ok(moclip(*run.words())))
+    return TrainedRun(run.folder, run.data, run.cache, assert_ok(moclip(*run.words(), drawings=True)))
+
+
+SMALL_CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+"""A configuration of open_clip."""
+
+
+@contextlib.contextmanager
+def small_models() -> Iterator[None]:
+    """Within this process, ViT-S-32 and ViT-S-32-alt are small: their sizes prove nothing."""
+    import open_clip.factory
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ViT-S-32", "ViT-S-32-alt"):
+            patch.setitem(open_clip.factory._MODEL_CONFIGS, name, SMALL_CLIP)
+        yield
+
+
+@pytest.fixture
+def no_drawings() -> Iterator[None]:
+    """Runs of one test draw nothing."""
+    with without_drawings():
+        yield
+
+
+@pytest.fixture
+def small_clip() -> Iterator[None]:
+    """Small models for one test."""
+    with small_models():
+        yield

@@ -209,9 +209,9 @@ def sampled(reference: Reference, name: str, *, full: bool) -> list[int]:
     if full:
         return list(range(total))
     chance = random.Random(name)
-    keys = reference.keys if len(reference.keys) < 6 else chance.sample(reference.keys, 5)
+    keys = reference.keys if len(reference.keys) < 4 else chance.sample(reference.keys, 3)
     around = {key + step for key in keys for step in (-2, -1, 0, 1, 2)}
-    chosen = {0, 1, total - 2, total - 1, *around, *chance.sample(range(total), min(4, total))}
+    chosen = {0, 1, total - 2, total - 1, *around, *chance.sample(range(total), min(3, total))}
     return sorted(i for i in chosen if 0 <= i < total)
 
 

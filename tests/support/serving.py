@@ -6,8 +6,7 @@ import json
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ from moclip_lite.serve.server import bind
 from moclip_lite.serve.settings import ServeSettings
 from moclip_lite.serve.worker import Worker
 from moclip_lite.serve.workplace import Workplace
+
+from support.waiting import PATIENCE, until
 
 ABOUT = {"model": "stub", "labels": ["left", "right"], "streams": ["motion"], "warnings": []}
 STUB = Path(__file__).with_name("serve_child.py")
@@ -56,6 +57,10 @@ class Serving:
 
         return dict(until(state))
 
+    def release(self) -> None:
+        """Let the stub finish the videos that it holds."""
+        (self.folder.parent / "release").touch()
+
     def left(self) -> list[str]:
         """Files and folders of jobs."""
         return sorted(
@@ -68,26 +73,12 @@ class Serving:
 
     def raw(self, head: str, body: bytes = b"") -> bytes:
         """Send bytes as they are and read what comes until the server closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
             connection.sendall(head.replace("\n", "\r\n").encode() + body)
             answer = b""
             while chunk := connection.recv(65536):
                 answer += chunk
             return answer
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """The value of a condition once it is true.
-
-    Raises:
-        AssertionError: it has not become true.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 @contextmanager
@@ -109,8 +100,8 @@ def serving(parent: Path, command: list[str] | None = None, **values: Any) -> It
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
-        until(lambda: server.started or not thread.is_alive(), 300)  # a real model loads for a while
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+        until(lambda: server.started or not thread.is_alive())
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
             yield Serving(client, port, workplace.path, worker)
     finally:
         server.should_exit = True

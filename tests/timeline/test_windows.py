@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -156,7 +157,7 @@ def test_memory_of_a_stream_is_bounded(joined: Path, tmp_path: Path) -> None:
     for repeat in range(6):
         for frame, picture in frames:
             seconds = repeat * 2.4 + frame.index / 25
-            moved = MotionFrame.trusted(**{**vars(frame), "index": repeat * len(frames) + frame.index})
+            moved = replace(frame, index=repeat * len(frames) + frame.index)
             scorer.add_picture(seconds, np.zeros((80, 96, 3), np.uint8) if picture is None else picture)
             count += len(scorer.push(moved, seconds))
         sizes.append((len(scorer._buffers.motion), len(scorer._buffers.pictures)))
@@ -203,7 +204,7 @@ def test_pictures_without_time_are_refused(parts: list[Path], tmp_path: Path) ->
     scorer = WindowScorer(untrained(tmp_path), FrameGeometry(96, 80), window=1.0)
     frame = next(iter(MotionDecoder(parts[0])))
     with pytest.raises(ArgumentError, match="has no time"):
-        scorer.push(MotionFrame.trusted(**{**vars(frame), "pts_seconds": None}))
+        scorer.push(replace(frame, pts_seconds=None))
 
 
 def test_mean_colour_is_what_the_encoder_gives() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import mv_tools
 from mv_tools import Recipe
 
-from ...errors import CheckpointError, DataError
+from ...errors import CheckpointError, DataError, require_packages
 from ...parallel.pool import run_jobs
 from ...storage.digest import digest_file
 from ...storage.files import read_json, write_json
@@ -89,10 +89,12 @@ def prepare(
         progress: called with (stage, done, total).
 
     Raises:
+        MissingPackage: ffmpeg-python, imageio-ffmpeg or pyarrow is not installed.
         DataError: the folder holds clips of other settings or is among the originals, or two clips would
             get the same name.
         OSError: the disk is full; finished clips are kept, and no partial file is left.
     """
+    require_packages(("ffmpeg", "imageio_ffmpeg", "pyarrow"))
     name = recipe_name(recipe)
     if out.resolve().is_relative_to(dataset.root.resolve()):
         raise DataError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 from .document import Cell, Document, is_number
 
@@ -11,6 +13,12 @@ __all__ = ["to_html"]
 
 def to_html(document: Document) -> str:
     """The page; all text is escaped."""
+    return str(_template().render(document=document)) + "\n"
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    """The compiled template, which takes longer to compile than to fill in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -21,7 +29,7 @@ def to_html(document: Document) -> str:
         lstrip_blocks=True,
     )
     environment.globals["numeric_columns"] = _numeric_columns
-    return environment.get_template("page.html").render(document=document) + "\n"
+    return environment.get_template("page.html")
 
 
 def _numeric_columns(rows: Sequence[Sequence[Cell]]) -> set[int]:

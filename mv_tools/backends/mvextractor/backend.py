@@ -40,7 +40,7 @@ class MvExtractorBackend(Backend):
     @classmethod
     def why_unavailable(cls) -> str | None:
         if importlib.util.find_spec("mvextractor") is None:
-            return "pip install motion-vector-extractor (wheels for x86-64 Linux only)"
+            return "pip install 'moclip-lite[mvextractor]' (it has wheels for x86-64 Linux only)"
         return None
 
     def frames(self) -> Iterator[MotionFrame]:

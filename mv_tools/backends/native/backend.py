@@ -6,6 +6,7 @@ reference index and the reference's PicOrderCnt. Each field picture is a picture
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,8 +19,11 @@ import numpy.typing as npt
 from ...errors import MalformedStream
 from ...metadata import VideoMetadata, read_metadata
 from ...motion import MotionFrame
+from ...pictures.index import PictureIndex
 from ...pictures.native_headers import NATIVE_CODECS, native_available
+from ...pictures.numbering import index_pictures
 from ...pictures.packets import PacketIndex
+from ...pictures.tables import UnfitTables
 from ...stream_info import (
     AnyPictureStatistics,
     HevcPictureStatistics,
@@ -28,14 +32,16 @@ from ...stream_info import (
     StreamParameters,
 )
 from ..base import Backend, OtherBackend
-from .frames import FrameBuilder
+from .chosen import ChosenPictures
 from .packet_reader import PacketReader, packet_groups
-from .presentation import PresentedPictures
+from .presentation import UNREADABLE, PresentedPictures
 
 if TYPE_CHECKING:
     from ..._native import Picture, PictureInfo, StreamIndex
 
 __all__ = ["NativeBackend"]
+
+log = logging.getLogger(__name__)
 
 _CHOSEN_GROUP: Final = 16  # chosen pictures parsed together
 
@@ -43,9 +49,13 @@ ParsedFrame: TypeAlias = "tuple[MotionFrame, Picture]"
 
 
 class NativeBackend(Backend):
-    """H.264 and HEVC through the native module."""
+    """H.264 and HEVC through the native module.
+
+    A long MP4 file is scanned when something other than chosen pictures is asked for.
+    """
 
     name: ClassVar[str] = "native"
+    _chosen: ChosenPictures | None = None  # pictures of a file that was not scanned
 
     @classmethod
     def why_unavailable(cls) -> str | None:
@@ -98,11 +108,44 @@ class NativeBackend(Backend):
 
     @cached_property
     def _presented(self) -> PresentedPictures:
-        return PresentedPictures(self._headers, self._infos, self.pictures)
+        return PresentedPictures(self._headers, self.scan, self.pictures)
+
+    def open(self) -> None:
+        if "scan" in vars(self):
+            super().open()
+            return
+        try:
+            self._chosen = ChosenPictures.open(self.source)
+        except UnfitTables as error:
+            log.debug("%s: the whole file is scanned: %s", self.source.name, error)
+            super().open()
 
     @cached_property
-    def _builder(self) -> FrameBuilder:
-        return FrameBuilder(self._presented, self.display)
+    def pictures(self) -> PictureIndex:
+        pictures = index_pictures(self.source, self.scan)
+        chosen, self._chosen = self._chosen, None
+        if chosen is not None and chosen.used and not np.array_equal(pictures.packet, chosen.packet):
+            raise MalformedStream(
+                f"{self.source.name}: pictures were read by the numbers of the file's tables, and a scan of "
+                f"the whole file numbers them otherwise ({len(pictures)} pictures, not {len(chosen)}); from "
+                "now on the numbers are those of the scan, read the pictures again"
+            )
+        return pictures
+
+    def __len__(self) -> int:
+        chosen = self._chosen
+        return super().__len__() if chosen is None else len(chosen)
+
+    def _holding(self, indices: Sequence[int]) -> PresentedPictures | ChosenPictures:
+        """The pictures, with the headers that parsing chosen ones needs."""
+        chosen = self._chosen
+        if chosen is not None:
+            try:
+                chosen.read_headers(indices)
+                return chosen
+            except UnfitTables as error:
+                log.debug("%s: the whole file is scanned: %s", self.source.name, error)
+        return self._presented
 
     @property
     def frame_of(self) -> npt.NDArray[np.int64]:
@@ -114,8 +157,9 @@ class NativeBackend(Backend):
 
     @cached_property
     def keyframes(self) -> list[int]:
-        infos = self._presented.infos_presented
-        return [i for i, info in enumerate(infos) if info is not None and info.keyframe]
+        position = self._presented.position
+        keyframe = self.scan.columns["keyframe"][position] & (position != UNREADABLE)
+        return np.flatnonzero(keyframe).tolist()
 
     @cached_property
     def metadata(self) -> VideoMetadata:
@@ -171,10 +215,11 @@ class NativeBackend(Backend):
         Args:
             intra: read slice data of I pictures as well, which hold no motion.
         """
-        unreadable = self._presented.unreadable
+        presented = self._presented
+        unreadable = presented.unreadable
         waiting: dict[int, ParsedFrame | None] = dict.fromkeys(unreadable)
-        lost = self._presented.lost[::-1]
-        index_of = self._presented.index_of
+        lost = presented.lost[::-1]
+        index_of = presented.index_of
         upcoming = 0
         for picture in self._decode_order(intra):
             info = picture.info
@@ -183,7 +228,7 @@ class NativeBackend(Backend):
             index = index_of.get(info.decode_index)
             if index is None:  # the decoder does not output it
                 continue
-            waiting[index] = self._usable(picture, info, index)
+            waiting[index] = self._usable(picture, info, index, presented)
             while upcoming in waiting:
                 ready = waiting.pop(upcoming)
                 if upcoming in unreadable:
@@ -226,27 +271,32 @@ class NativeBackend(Backend):
         """Parse groups of chosen pictures, reading the file from front to back."""
         from ..._native import NativeError
 
-        headers, unreadable = self._headers, self._presented.unreadable
-        with PacketReader(self.source, self.scan) as reader:
+        holder = self._holding(indices)
+        headers, unreadable = holder.scan.headers, holder.unreadable
+        assert headers is not None
+        with PacketReader(self.source, holder.scan) as reader:
             for start in range(0, len(indices), _CHOSEN_GROUP):
                 group = indices[start : start + _CHOSEN_GROUP]
                 for index in unreadable.keys() & set(group):
                     self.report(index, unreadable[index])
                     group.remove(index)
-                positions = self._presented.position[group].tolist()
-                packets = reader.read(sorted(headers.samples(positions, intra=intra)))
                 try:
-                    pictures = headers.parse(positions, packets, threads=self.threads, intra=intra)
+                    with holder.lock:
+                        positions = holder.positions(group)
+                        packets = reader.read(sorted(headers.samples(positions, intra=intra)))
+                        pictures = headers.parse(positions, packets, threads=self.threads, intra=intra)
                 except NativeError as error:
                     raise MalformedStream(f"{self.source.name}: {error}") from error
                 for index, picture in zip(group, pictures, strict=True):
-                    usable = self._usable(picture, picture.info, index)
+                    usable = self._usable(picture, picture.info, index, holder)
                     if usable is not None:
                         yield usable
 
-    def _usable(self, picture: Picture, info: PictureInfo, index: int) -> ParsedFrame | None:
+    def _usable(
+        self, picture: Picture, info: PictureInfo, index: int, holder: PresentedPictures | ChosenPictures
+    ) -> ParsedFrame | None:
         """The picture as a frame; None if it is damaged, which is reported."""
-        packets = self.index
+        packets = holder.scan.packets
         last = info.sample == len(packets) - 1
         if last and packets.truncation is not None and packets.corrupt[info.sample]:
             self.report(index, packets.truncation)
@@ -256,7 +306,7 @@ class NativeBackend(Backend):
             return None
         if picture.lost_reference:
             self.guessed[index] = None
-        return self._builder.build(picture, info, index), picture
+        return holder.builder.build(picture, info, index), picture
 
 
 def _header(info: PictureInfo) -> PictureHeader:

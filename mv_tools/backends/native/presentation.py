@@ -6,6 +6,8 @@ the two fields of a frame are two pictures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...pictures.index import PictureIndex
+from ...pictures.scan import StreamScan
+from .frames import FrameBuilder
 
 if TYPE_CHECKING:
     from ..._native import PictureInfo, StreamIndex
@@ -30,17 +34,42 @@ class PresentedPictures:
 
     Attributes:
         index: headers of the stream.
-        infos: headers of all pictures in decoding order.
+        scan: the file that was scanned.
         pictures: the numbering of the frames.
     """
 
     index: StreamIndex
-    infos: list[PictureInfo]
+    scan: StreamScan
     pictures: PictureIndex
+
+    @cached_property
+    def lock(self) -> AbstractContextManager[object]:
+        """Nothing has to be locked: headers are complete."""
+        return nullcontext()
+
+    @cached_property
+    def builder(self) -> FrameBuilder:
+        """Makes motion frames."""
+        seconds, interval = self.pictures.seconds, self.index.poc_interval()
+        return FrameBuilder(self.decode_rank, self.frame_of, seconds, interval, self.scan.display)
+
+    def positions(self, indices: Sequence[int]) -> list[int]:
+        """Positions in decoding order of presented pictures that can be read."""
+        return list(map(int, self.position[list(indices)]))
+
+    @property
+    def infos(self) -> list[PictureInfo]:
+        """Headers of all pictures in decoding order."""
+        return self.scan.infos
 
     @cached_property
     def _table(self) -> npt.NDArray[np.int64]:
         """[N, 2]: position in decoding order (or UNREADABLE) and frame of each presented picture."""
+        packet = self.pictures.packet
+        if self.scan.one_frame_each and (packet >= 0).all():
+            position_of = np.full(len(self.scan.packets), UNREADABLE, np.int64)
+            position_of[self.scan.columns["sample"]] = np.arange(len(self.index))
+            return np.stack([position_of[packet], np.arange(len(packet))], axis=1)
         pictures_of: dict[int, list[int]] = {}
         for position, info in enumerate(self.infos):
             pictures_of.setdefault(info.frame, []).append(position)
@@ -98,7 +127,7 @@ class PresentedPictures:
         presented = self.pictures.position_of
         first = min(presented, default=0)
         errors = self._errors() | dict(self.pictures.refused)
-        parsed = {info.sample for info in self.infos}
+        parsed = set(self.scan.columns["sample"].tolist()) if errors else set()
         return sorted(
             (packet, reason)
             for packet, reason in errors.items()

@@ -53,7 +53,8 @@ impl<H: Headers> StreamIndex<H> {
         self.push_start(nal, nal.len(), sample)
     }
 
-    fn push_start(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<()> {
+    /// Adds a NAL unit of `size` bytes of which `nal` holds the start, followed by a stop bit.
+    pub fn push_start(&mut self, nal: &[u8], size: usize, sample: u64) -> Result<()> {
         let pushed = self.headers.push(nal, size, sample);
         let length = self.headers.bytes_to_log(nal);
         index_log::append(&mut self.log, nal, size, sample, length);

@@ -49,6 +49,22 @@ impl Codec {
         }
     }
 
+    /// Whether a NAL unit is a slice or another part of a picture, by its header.
+    pub fn is_picture_data(self, first: u8) -> bool {
+        match self {
+            Codec::H264 => matches!(first & 31, 1..=5 | 19..=21),
+            Codec::Hevc => first >> 1 & 63 < 32,
+        }
+    }
+
+    /// Whether a NAL unit is a parameter set, by its header.
+    pub fn is_parameter_set(self, first: u8) -> bool {
+        match self {
+            Codec::H264 => matches!(first & 31, 7 | 8 | 13 | 15),
+            Codec::Hevc => matches!(first >> 1 & 63, 32..=34),
+        }
+    }
+
     /// Framing of a sample, which may contradict what the stream declares.
     pub fn framing_of(self, declared: Framing, sample: &[u8]) -> Framing {
         let is_plausible = match self {
@@ -179,6 +195,11 @@ impl StreamIndex {
     /// Whether layers above the base layer are left out.
     pub fn has_layers(&self) -> bool {
         matches!(self, StreamIndex::Hevc(index) if index.headers().has_layers())
+    }
+
+    /// Adds a unit of `size` bytes of which `start` holds the first ones.
+    pub fn push_start(&mut self, start: &[u8], size: usize, sample: u64) -> Result<()> {
+        on_index!(self, index => index.push_start(start, size, sample))
     }
 
     pub fn poc_interval(&self) -> i64 {

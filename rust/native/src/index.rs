@@ -4,14 +4,17 @@ use std::collections::HashMap;
 
 use bitstream::nal::Framing;
 use bitstream::{Error, Options};
+use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::codec::{self, Codec};
 use crate::framing::{feed, feed_units, framing};
-use crate::picture::{Picture, PictureInfo};
+use crate::mp4::{natural, ByteSource};
+use crate::picture::{self, Picture, PictureInfo};
+use crate::starts::{self, StartReader};
 use crate::to_python;
 
 /// Headers of a stream's pictures; parses chosen ones.
@@ -19,6 +22,8 @@ use crate::to_python;
 pub(crate) struct StreamIndex {
     inner: codec::StreamIndex,
     stream: (Codec, Framing),
+    /// NAL units of the configuration record.
+    configuration: Vec<Vec<u8>>,
     first_error: Option<Error>,
 }
 
@@ -36,6 +41,7 @@ impl StreamIndex {
         Ok(StreamIndex {
             inner,
             stream: (codec, framing),
+            configuration: units,
             first_error,
         })
     }
@@ -55,6 +61,7 @@ impl StreamIndex {
         Ok(StreamIndex {
             inner: inner.map_err(to_python)?,
             stream: (codec, framing),
+            configuration: Vec::new(),
             first_error: None,
         })
     }
@@ -91,6 +98,32 @@ impl StreamIndex {
         let error = first_error.map_err(to_python)?;
         self.first_error = self.first_error.take().or(error);
         Ok(())
+    }
+
+    /// Adds access units numbered from `first`, reading the start of each NAL unit only. Returns whether
+    /// they hold parameter sets that the configuration record does not.
+    fn push_starts(
+        &mut self,
+        py: Python<'_>,
+        source: &ByteSource,
+        position: PyReadonlyArray1<'_, i64>,
+        size: PyReadonlyArray1<'_, i64>,
+        first: u64,
+    ) -> PyResult<bool> {
+        let (positions, sizes) = (position.as_slice()?, size.as_slice()?);
+        natural(positions)?;
+        natural(sizes)?;
+        let mut reader = StartReader::new(source, self.stream, &self.configuration);
+        let index = &mut self.inner;
+        let result = py.detach(|| {
+            let mut samples = (first..).zip(positions.iter().zip(sizes));
+            samples.try_for_each(|(number, (&position, &size))| {
+                reader.push(index, number, position as u64, size as u64)
+            })
+        });
+        self.first_error = self.first_error.take().or(reader.first_error);
+        result.map_err(starts::to_python)?;
+        Ok(reader.new_parameter_sets)
     }
 
     /// Slices that could not be added to a picture: sample number and error.
@@ -144,10 +177,17 @@ impl StreamIndex {
         self.first().map(|info| info.frame_cropping)
     }
 
-    /// Header information of all pictures.
-    fn infos(&self) -> Vec<PictureInfo> {
+    /// Header information of the pictures at `first` and behind it.
+    #[pyo3(signature = (first = 0))]
+    fn infos(&self, first: usize) -> Vec<PictureInfo> {
         let info = |i| PictureInfo::of_index(&self.inner, i);
-        (0..self.inner.len()).filter_map(info).collect()
+        (first..self.inner.len()).filter_map(info).collect()
+    }
+
+    /// What numbering needs of the pictures at `first` and behind it, as arrays.
+    #[pyo3(signature = (first = 0))]
+    fn columns<'py>(&self, py: Python<'py>, first: usize) -> PyResult<Bound<'py, PyDict>> {
+        picture::columns(py, &self.infos(first))
     }
 
     fn __len__(&self) -> usize {
@@ -156,7 +196,7 @@ impl StreamIndex {
 
     /// Sample number of each picture.
     fn picture_samples(&self) -> Vec<u64> {
-        self.infos().iter().map(|info| info.sample).collect()
+        self.infos(0).iter().map(|info| info.sample).collect()
     }
 
     /// Positions in presentation order.

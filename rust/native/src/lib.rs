@@ -1,11 +1,15 @@
-//! Python binding of `h264mv` and `h265mv`: converts arrays and errors, and has no logic of its own.
+//! Python binding of `h264mv`, `h265mv`, `mp4tables` and `pooling`: converts arrays and errors, and has no logic of its
+//! own.
 
 mod arrays;
 mod codec;
 mod decoder;
 mod framing;
 mod index;
+mod mp4;
 mod picture;
+mod pooler;
+mod starts;
 
 use bitstream::Error;
 use pyo3::create_exception;
@@ -36,6 +40,12 @@ create_exception!(
     NativeError,
     "A size exceeds the limits of the standard."
 );
+create_exception!(
+    _native,
+    UnfitError,
+    NativeError,
+    "The tables of a file are not used; it should be read with libavformat."
+);
 
 /// The Python exception of an error.
 pub(crate) fn to_python(error: Error) -> PyErr {
@@ -54,9 +64,13 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LimitError", py.get_type::<LimitError>())?;
     m.add("MalformedError", py.get_type::<MalformedError>())?;
     m.add("UnsupportedError", py.get_type::<UnsupportedError>())?;
+    m.add("UnfitError", py.get_type::<UnfitError>())?;
+    m.add_class::<mp4::ByteSource>()?;
+    m.add_class::<mp4::Mp4Track>()?;
     m.add_class::<decoder::Decoder>()?;
     m.add_class::<index::StreamIndex>()?;
     m.add_class::<picture::Picture>()?;
     m.add_class::<picture::PictureInfo>()?;
+    m.add_class::<pooler::Pooler>()?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use h264mv::Structure;
 use numpy::ndarray::IntoDimension;
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyArray3, PyArray4, PyArrayMethods};
+use pooling::{Blocks, FieldBlocks};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -163,6 +164,44 @@ impl PictureInfo {
     }
 }
 
+/// A column and its value for a picture.
+type Column<T> = (&'static str, fn(&PictureInfo) -> T);
+
+/// What numbering needs of pictures, as arrays; -1 stands for None.
+pub(crate) fn columns<'py>(py: Python<'py>, infos: &[PictureInfo]) -> PyResult<Bound<'py, PyDict>> {
+    let columns = PyDict::new(py);
+    let integers: [Column<i64>; 8] = [
+        ("sample", |info| info.sample as i64),
+        ("frame", |info| i64::from(info.frame)),
+        ("period", |info| i64::from(info.period)),
+        ("order_poc", |info| i64::from(info.order_poc)),
+        ("recovery_frame_cnt", |info| {
+            info.recovery_frame_cnt.map_or(-1, i64::from)
+        }),
+        ("x264_build", |info| info.x264_build.map_or(-1, i64::from)),
+        ("coded_width", |info| i64::from(info.coded_width)),
+        ("coded_height", |info| i64::from(info.coded_height)),
+    ];
+    for (name, value) in integers {
+        columns.set_item(name, PyArray1::from_iter(py, infos.iter().map(value)))?;
+    }
+    let flags: [Column<bool>; 7] = [
+        ("is_frame", |info| info.structure == "frame"),
+        ("is_intra", |info| info.pict_type == "I"),
+        ("idr", |info| info.idr),
+        ("keyframe", |info| info.keyframe),
+        ("gap", |info| info.gap),
+        ("output", |info| info.output),
+        ("no_output_of_prior_pics", |info| {
+            info.no_output_of_prior_pics
+        }),
+    ];
+    for (name, value) in flags {
+        columns.set_item(name, PyArray1::from_iter(py, infos.iter().map(value)))?;
+    }
+    Ok(columns)
+}
+
 /// A parsed picture. Its arrays are read-only views that keep it alive.
 #[pyclass(frozen, module = "mv_tools._native")]
 pub(crate) struct Picture {
@@ -182,6 +221,51 @@ impl Picture {
             codec::Picture::H264(picture, _) => (picture.motion.h4(), picture.motion.w4()),
             codec::Picture::Hevc(picture, _) => (picture.motion.h4(), picture.motion.w4()),
         }
+    }
+
+    /// What is pooled of the picture, given its fields of the other parity.
+    pub(crate) fn blocks<'a>(
+        &'a self,
+        poc_interval: i32,
+        other_parity: Option<&'a [bool]>,
+    ) -> Blocks<'a> {
+        let (rows, columns) = self.grid();
+        let (poc, structure, field_poc) = match &self.inner {
+            codec::Picture::H264(picture, _) => {
+                let info = &picture.info;
+                (info.poc, info.structure, info.field_poc)
+            }
+            codec::Picture::Hevc(picture, _) => (picture.info.poc, Structure::Frame, [i32::MAX; 2]),
+        };
+        let macroblocks = field_macroblocks(&self.inner);
+        Blocks {
+            rows,
+            columns,
+            mv: vectors(&self.inner),
+            ref_idx: ref_idx(&self.inner),
+            ref_poc: ref_poc(&self.inner),
+            poc,
+            poc_interval,
+            structure: match structure {
+                Structure::Frame => pooling::Structure::Frame,
+                Structure::Top => pooling::Structure::Top,
+                Structure::Bottom => pooling::Structure::Bottom,
+            },
+            field_blocks: (!macroblocks.is_empty()).then_some(FieldBlocks {
+                macroblocks,
+                poc: (!field_poc.contains(&i32::MAX)).then_some(field_poc),
+            }),
+            other_parity,
+        }
+    }
+
+    /// Which blocks [2, h4, w4] of a field picture refer to a field of the other parity.
+    pub(crate) fn parity(&self) -> Option<Vec<bool>> {
+        let codec::Picture::H264(picture, _) = &self.inner else {
+            return None;
+        };
+        let structure = picture.info.structure;
+        (structure != Structure::Frame).then(|| picture.motion.other_parity(structure.parity()))
     }
 
     /// A read-only array over `data` of the picture.
@@ -220,6 +304,11 @@ impl Picture {
     }
 
     #[getter]
+    fn grid_shape(&self) -> (usize, usize) {
+        self.grid()
+    }
+
+    #[getter]
     fn mv<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArray4<i16>>> {
         let (h, w) = slf.get().grid();
         Self::view(slf, mv, (2, h, w, 2))
@@ -248,15 +337,10 @@ impl Picture {
 
     #[getter]
     fn other_parity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray3<bool>>>> {
-        let codec::Picture::H264(picture, _) = &self.inner else {
+        let Some(mask) = self.parity() else {
             return Ok(None);
         };
-        let structure = picture.info.structure;
-        if structure == Structure::Frame {
-            return Ok(None);
-        }
         let (h, w) = self.grid();
-        let mask = picture.motion.other_parity(structure.parity());
         let array = PyArray1::from_vec(py, mask).reshape([2, h, w])?;
         array.readwrite().make_nonwriteable();
         Ok(Some(array))
@@ -286,9 +370,13 @@ impl Picture {
 }
 
 fn mv(picture: &codec::Picture) -> &[i16] {
+    vectors(picture).as_flattened()
+}
+
+fn vectors(picture: &codec::Picture) -> &[[i16; 2]] {
     match picture {
-        codec::Picture::H264(picture, _) => picture.motion.mv().as_flattened(),
-        codec::Picture::Hevc(picture, _) => picture.motion.mv().as_flattened(),
+        codec::Picture::H264(picture, _) => picture.motion.mv(),
+        codec::Picture::Hevc(picture, _) => picture.motion.mv(),
     }
 }
 

@@ -1,0 +1,140 @@
+"""What of a run folder leaves the machine: the files for prediction, without paths of this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import CheckpointError
+from ..experiment.config import CacheSettings, Experiment, RunSettings, load_experiment
+from ..results.run_folder import ONNX_FOLDER, STAGES, FoldFolder, RunFolder
+from ..storage.files import read_json
+
+__all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable", "portable_files", "without_paths"]
+
+CARD: Final = "README.md"
+PAGE: Final = "report.html"
+MODEL_JSON: Final = f"{ONNX_FOLDER}/model.json"
+WEIGHTS: Final = tuple(f"{stage}.safetensors" for stage in STAGES)
+PREDICTION_FILES: Final = (
+    "config.yaml",
+    "labels.json",
+    "encoder.json",
+    "timeline.json",
+    "cascade.json",
+    *WEIGHTS,
+    MODEL_JSON,
+    *(f"{ONNX_FOLDER}/{stage}.onnx" for stage in STAGES),
+)
+"""Files that prediction reads; no others of a repository are ever looked at, but for the next."""
+
+RUN_FILES: Final = (*PREDICTION_FILES, "metrics.json", "report.md", CARD)
+
+_PATH: Final = re.compile(r"(?<![\w/.:<*])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]+")
+
+
+def portable(experiment: Experiment) -> Experiment:
+    """The configuration without paths: those of data and results are left out, weights keep their file's name."""
+    data, clip, motion = experiment.data, experiment.clip, experiment.motion
+    return experiment.model_copy(
+        update={
+            "run": RunSettings(
+                **{name: getattr(experiment.run, name) for name in ("seed", "seeds", "streams")}
+            ),
+            "cache": CacheSettings(),
+            "data": data.model_copy(
+                update={"root": None, "table": None, "splits_dir": None, "appearance": None}
+            ),
+            "motion": motion.model_copy(update={"pretrained": _plain(motion.pretrained)}),
+            "clip": clip.model_copy(
+                update={"prompts": None, "pretrained": re.split(r"[/\\]", clip.pretrained)[-1] or "none"}
+            ),
+        }
+    )
+
+
+def _plain(pretrained: Any) -> bool:
+    """Weights that a training started from are not needed any more."""
+    return pretrained if isinstance(pretrained, bool) else False
+
+
+def without_paths(text: str, known: Sequence[Path] = ()) -> str:
+    """A text in which absolute paths are shortened to their last part.
+
+    Args:
+        text: of a report.
+        known: paths that are shortened even if they hold unusual characters.
+    """
+    for path in sorted(map(str, known), key=len, reverse=True):
+        if len(path) > 1:
+            text = text.replace(path, f"…/{Path(path).name}")
+    return _PATH.sub(lambda match: "…/" + re.split(r"[/\\]", match[0])[-1], text)
+
+
+def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
+    """Name in the repository -> content, or the file that holds it.
+
+    Raises:
+        CheckpointError: not a run folder, of several folds, without weights, or on features of one's own.
+    """
+    folder.require()
+    if folds := RunFolder(folder.path).fold_folders():
+        raise CheckpointError(
+            f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as {folds[0].path}"
+        )
+    experiment = load_experiment(folder.config)
+    if experiment.data.kind == "features" or experiment.data.appearance is not None:
+        raise CheckpointError(
+            f"{folder.path} was trained on a file of features, which others can't compute from videos"
+        )
+    folder.read_labels()
+    general = portable(experiment)
+    files: dict[str, bytes | Path] = {
+        name: folder.path / name for name in PREDICTION_FILES if (folder.path / name).is_file()
+    }
+    if not set(files) & set(WEIGHTS):
+        raise CheckpointError(f"{folder.path} holds no weights; `moclip run {folder.path}` trains them")
+    files["config.yaml"] = general.to_yaml().encode()
+    if MODEL_JSON in files:
+        files[MODEL_JSON] = _describe_again(folder.path / MODEL_JSON, experiment, general)
+    return files | _reports(RunFolder(folder.run_path), experiment)
+
+
+def _describe_again(path: Path, original: Experiment, general: Experiment) -> bytes:
+    """The description of the ONNX files, where it is of the original configuration, as one of the general one."""
+    description = read_json(path)
+    origin = description.get("made_from") if isinstance(description, dict) else None
+    if isinstance(origin, dict) and isinstance(origin.get("settings"), dict):
+        sections = set(origin["settings"])
+        if origin["settings"] == original.model_dump(mode="json", include=sections):
+            origin["settings"] = general.model_dump(mode="json", include=sections)
+    return json.dumps(description, indent=2).encode()
+
+
+def _reports(run: RunFolder, experiment: Experiment) -> dict[str, bytes | Path]:
+    """Metrics and report as they may be published: no clip is named that could not be read, and no path."""
+    data = experiment.data
+    places = (
+        run.path.absolute(),
+        data.root,
+        data.table,
+        data.splits_dir,
+        experiment.run.dir,
+        experiment.cache.dir,
+    )
+    known = [path for path in places if path is not None and path.is_absolute()]
+    files: dict[str, bytes | Path] = {}
+    if run.metrics.is_file():
+        metrics = read_json(run.metrics)
+        if isinstance(metrics, dict):
+            metrics["failures"] = []
+        files["metrics.json"] = without_paths(
+            json.dumps(metrics, indent=2, ensure_ascii=False), known
+        ).encode()
+    for path in (run.report_text, run.report_page):
+        if path.is_file():
+            files[path.name] = without_paths(path.read_text(encoding="utf-8"), known).encode()
+    return files

@@ -1,0 +1,180 @@
+"""``moclip pull`` and ``hf://USER/NAME``: a repository of the hub as a run folder.
+
+What comes from a hub is untrusted: only files of known names are fetched, of bounded size; the configuration is
+read, stripped of paths and written anew; weights must be safetensors. Nothing is left where any of this fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import CheckpointError, ConfigError, MoclipError
+from ..experiment.config import load_experiment
+from ..progress import Reporter, Silent
+from ..results.metrics import Metrics
+from ..results.run_folder import FoldFolder
+from ..storage.cache import default_cache_dir
+from ..storage.files import read_json, read_metadata, write_text
+from .address import HubAddress
+from .client import HubError, HubOffline, client, explained
+from .portable import RUN_FILES, WEIGHTS, portable
+
+__all__ = ["local_run", "pull"]
+
+_MAX_TEXT: Final = 64 * 2**20
+_MAX_WEIGHTS: Final = 4 * 2**30
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
+
+
+def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
+    """Fetch a repository into a new folder.
+
+    Args:
+        address: of the repository.
+        out: folder to make; it must not exist or be empty.
+        reporter: told what happens.
+
+    Raises:
+        ConfigError: the folder is not empty.
+        HubError: the hub refuses, or can't be reached.
+        CheckpointError: the repository holds no run folder, or a damaged one.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is there already; choose another folder with --out")
+    api = client()
+    with explained(f"pull {address}"):
+        commit = _commit(api, address)
+    _fetch(api, address, commit, out, reporter)
+    return out
+
+
+def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
+    """The folder of a run that is given as a folder or as hf://USER/NAME[@REVISION].
+
+    Fetched runs are kept in the cache, a folder a commit. Without a connection the newest of them is taken.
+
+    Raises:
+        ConfigError, HubError, CheckpointError: see :func:`pull`.
+    """
+    if not HubAddress.is_meant(model):
+        return Path(model)
+    address = HubAddress.parse(Path(model).as_posix() if isinstance(model, Path) else model)
+    reporter = reporter or Silent()
+    place = default_cache_dir() / "hub" / f"{address.user}--{address.name}"
+    api = client()
+    try:
+        with explained(f"load {address}"):
+            commit = _commit(api, address)
+    except HubOffline as error:
+        kept = _kept(place, address)
+        if kept is None:
+            raise
+        reporter.warn(f"{error}; the copy of commit {kept.name[:8]} in the cache answers")
+        return kept
+    folder = place / commit
+    if not (folder / "config.yaml").is_file():
+        _fetch(api, address, commit, folder, reporter)
+    os.utime(folder)  # the newest is the one that was used last
+    return folder
+
+
+def _kept(place: Path, address: HubAddress) -> Path | None:
+    """The newest copy in the cache; with a revision, only one of that commit."""
+    copies = [path.parent for path in place.glob("*/config.yaml") if _COMMIT.fullmatch(path.parent.name)]
+    if address.revision is not None:
+        copies = [path for path in copies if path.name.startswith(address.revision)]
+    return max(copies, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _commit(api: Any, address: HubAddress) -> str:
+    """The commit that the address means now."""
+    commit = str(api.model_info(address.repository, revision=address.revision).sha)
+    if not _COMMIT.fullmatch(commit):
+        raise HubError(f"can't load {address}: the hub names no commit of it")
+    return commit
+
+
+def _fetch(api: Any, address: HubAddress, commit: str, out: Path, reporter: Reporter) -> None:
+    """Download into a draft beside the target, check it, and rename it."""
+    with explained(f"pull {address}"):
+        sizes = _sizes(api, address, commit)
+    reporter.say(f"{address}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, commit {commit[:8]}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    try:
+        for done, name in enumerate(sizes, start=1):
+            with explained(f"pull {address}"):
+                _download(api, address, commit, name, draft)
+            if (draft / name).stat().st_size != sizes[name]:
+                raise HubError(f"can't pull {address}: {name} has another size than the hub says")
+            reporter.progress("pull", done, len(sizes))
+        _check(draft, address)
+        if out.is_dir():
+            out.rmdir()  # empty, see pull
+        draft.chmod(0o755)
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
+    """Name -> bytes of the run's files in the repository; all other files are left there.
+
+    Raises:
+        CheckpointError: it holds no run folder, or a file is too large.
+    """
+    tree = api.list_repo_tree(address.repository, recursive=True, revision=commit, repo_type="model")
+    found = {str(entry.path): int(getattr(entry, "size", 0) or 0) for entry in tree}
+    sizes = {name: found[name] for name in RUN_FILES if name in found}
+    if not {"config.yaml", "labels.json"} <= set(sizes) or not set(sizes) & set(WEIGHTS):
+        raise CheckpointError(
+            f"{address} is not a run folder of moclip-lite (it needs config.yaml, labels.json and weights)"
+        )
+    for name, size in sizes.items():
+        if size > (_MAX_WEIGHTS if name.endswith((".safetensors", ".onnx")) else _MAX_TEXT):
+            raise CheckpointError(f"{address}: {name} is too large ({size / 1e6:.0f} MB)")
+    return sizes
+
+
+def _download(api: Any, address: HubAddress, commit: str, name: str, draft: Path) -> None:
+    """A file through the cache of huggingface_hub, which goes on with interrupted downloads."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cached = api.hf_hub_download(address.repository, name, revision=commit, repo_type="model")
+    target = draft / name  # `name` is one of RUN_FILES
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(cached, target)
+
+
+def _check(draft: Path, address: HubAddress) -> None:
+    """Check a fetched folder as any run folder, and take paths out of its configuration.
+
+    Raises:
+        CheckpointError: damaged, or not of this program.
+    """
+    folder = FoldFolder(draft)
+    try:
+        experiment = load_experiment(folder.config)
+        if experiment.data.kind == "features":
+            raise CheckpointError("it was trained on a file of features and can't read videos")
+        write_text(folder.config, portable(experiment).to_yaml())
+        folder.read_labels()
+        for path in draft.glob("*.safetensors"):
+            read_metadata(path)
+        for path in draft.rglob("*.json"):
+            read_json(path)
+        if (draft / "metrics.json").is_file():
+            Metrics.from_json(read_json(draft / "metrics.json"))
+    except (MoclipError, ValueError) as error:
+        reason = " ".join(str(error).replace(f"{draft}/", "").split())
+        raise CheckpointError(f"{address} can't be used: {reason}") from error

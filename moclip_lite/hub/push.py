@@ -1,0 +1,128 @@
+"""``moclip push``: a run folder to a repository of the hub, in one commit."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ..experiment.config import load_experiment
+from ..progress import Reporter
+from ..results.metrics import Metrics
+from ..results.run_folder import FoldFolder, RunFolder
+from ..storage.files import read_json
+from .address import HubAddress
+from .card import model_card
+from .client import HubError, client, endpoint, explained, token
+from .portable import CARD, PAGE, RUN_FILES, portable_files
+
+__all__ = ["Pushed", "push"]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did.
+
+    Attributes:
+        repository: USER/NAME.
+        url: page of the repository.
+        commit: its commit.
+        files: names of the files that the repository holds of the run.
+    """
+
+    repository: str
+    url: str
+    commit: str
+    files: tuple[str, ...]
+
+
+def push(
+    run: Path,
+    address: HubAddress,
+    reporter: Reporter,
+    *,
+    update: bool = False,
+    private: bool = False,
+    licence: str | None = None,
+) -> Pushed:
+    """Publish a run folder: weights, what is needed to use them, scores, report, and a model card.
+
+    Args:
+        run: a run folder, or the folder of one fold.
+        address: of the repository; it is created if it is not there.
+        reporter: told what happens.
+        update: replace the run that the repository holds.
+        private: create a repository that only its owner sees.
+        licence: identifier for the card, such as "mit".
+
+    Raises:
+        CheckpointError: no run folder that others could use.
+        HubError: no token, the repository holds a run already, or the hub refuses.
+    """
+    files = portable_files(FoldFolder(run))
+    files[CARD] = _card(FoldFolder(run), address, licence).encode()
+    if not token():
+        raise HubError(f"can't push to {address}: there is no token; set HF_TOKEN, or run `hf auth login`")
+    api = client()
+    with explained(f"push to {address}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a token in a header, file formats and the like
+        api.create_repo(address.repository, repo_type="model", private=private or None, exist_ok=True)
+        present = _present(api, address)
+        if "config.yaml" in present and not update:
+            raise HubError(
+                f"can't push to {address}: it holds a run already; --update replaces it, or choose another name"
+            )
+        reporter.say(f"{len(files)} files to {endpoint()}/{address.repository}: {', '.join(sorted(files))}")
+        commit = api.create_commit(
+            address.repository,
+            repo_type="model",
+            revision=address.revision,
+            operations=_operations(files, present),
+            commit_message=f"{'Update' if 'config.yaml' in present else 'Add'} a run of moclip-lite",
+        )
+    url = f"{endpoint()}/{address.repository}"
+    return Pushed(address.repository, url, str(commit.oid), tuple(sorted(files)))
+
+
+def _present(api: Any, address: HubAddress) -> set[str]:
+    """Names of files in the repository; none in one that was just created."""
+    tree = api.list_repo_tree(
+        address.repository, recursive=True, revision=address.revision, repo_type="model"
+    )
+    return {str(entry.path) for entry in tree}
+
+
+def _operations(files: dict[str, bytes | Path], present: set[str]) -> list[Any]:
+    """Add all files, and delete those of an earlier run that this one does not have."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    stale = (present & {*RUN_FILES, PAGE}) - set(files)
+    return [
+        *(
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=_readable(files[name]))
+            for name in sorted(files)
+        ),
+        *(CommitOperationDelete(path_in_repo=name) for name in sorted(stale)),
+    ]
+
+
+def _readable(content: bytes | Path) -> bytes | str:
+    return str(content) if isinstance(content, Path) else content
+
+
+def _card(folder: FoldFolder, address: HubAddress, licence: str | None) -> str:
+    """The model card of a run folder."""
+    run = RunFolder(folder.run_path)
+    metrics = None
+    if run.metrics.is_file():
+        try:
+            metrics = Metrics.from_json(read_json(run.metrics))
+        except ValueError as error:
+            raise CheckpointError(f"{run.metrics} is damaged") from error
+    fold = folder.path.name if folder.path != run.path else None
+    experiment = load_experiment(folder.config)
+    return model_card(
+        address.repository, experiment, folder.read_labels(), metrics, fold=fold, licence=licence
+    )
