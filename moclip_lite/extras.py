@@ -11,9 +11,11 @@ from typing import Final
 __all__ = ["EXTRAS", "TRAINING", "install_hint", "missing_sentence", "pip_command"]
 
 EXTRAS: Final = {
+    "aiohttp": "cloud",
     "faiss": "faiss",
     "fastapi": "web",
     "ffmpeg": "transcode",
+    "fsspec": "cloud",
     "huggingface_hub": "hub",
     "imageio_ffmpeg": "transcode",
     "jinja2": "predict",
@@ -27,6 +29,7 @@ EXTRAS: Final = {
     "paho": "mqtt",
     "pandas": "train",
     "pyarrow": "parquet",
+    "s3fs": "cloud",
     "scipy": "train",
     "sklearn": "train",
     "starlette": "web",

@@ -18,6 +18,7 @@ from mv_tools.pictures.numbering import index_pictures
 from mv_tools.pictures.scan import StreamScan, scan_demuxed, scan_stream, scan_tables
 from mv_tools.pictures.tables import TabledPackets, UnfitTables
 from mv_tools.source import Source
+
 from support import mp4_files
 from support.mp4_boxes import changed, edit_list, words
 from support.paths import SHARED
@@ -25,7 +26,15 @@ from support.paths import SHARED
 native = pytest.importorskip("mv_tools._native")
 
 STREAMS = [*mp4_files.STREAMS, "hevc"]
-REFUSED = ("backwards", "behind_the_end", "empty_inside", "no_duration", "repeated", "two_edits", "two_edits_inside")
+REFUSED = (
+    "backwards",
+    "behind_the_end",
+    "empty_inside",
+    "no_duration",
+    "repeated",
+    "two_edits",
+    "two_edits_inside",
+)
 """Edit lists that are left to libavformat."""
 
 
@@ -104,7 +113,9 @@ def test_each_kind_of_tables(stream: Path, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"late": 5}, {"audio": True}, {"tracks": 2}])
 @pytest.mark.parametrize("kind", ["mp4", "fragments"])
-def test_other_tracks_and_late_starts(stream: Path, kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+def test_other_tracks_and_late_starts(
+    stream: Path, kind: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     assert by_tables(mp4_files.remux(stream, tmp_path / "file.mp4", kind, **options))
 
 
