@@ -8,13 +8,16 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TIME_DIMS", "FrameFacts", "Pooling", "pool_frames"]
+__all__ = ["LONGER", "TIME_DIMS", "FrameFacts", "Pooling", "pool_frames"]
 
 Floats = npt.NDArray[np.float32]
 
 Pooling: TypeAlias = Literal["head", "mean", "max", "mean_max", "mean_std", "motion", "timed"]
 """``head`` hands all frames to the head, ``timed`` too, each with an encoding of its time; the others make one vector of
 them: ``mean``, ``max``, both, ``mean`` and standard deviation, and ``motion``, the mean weighted by motion energy."""
+
+LONGER: Final = ("mean_max", "mean_std", "timed")
+"""Poolings that give vectors of another length than a frame's: they can't be compared with text."""
 
 TIME_DIMS: Final = 16
 """Length of the encoding of a time."""

@@ -71,8 +71,8 @@ SkipMissing: TypeAlias = Annotated[
 Engine: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="auto, onnx or torch: what computes the networks. onnx starts in a second, from the run's ONNX files; "
-        "auto takes it where it can."
+        help="auto, onnx, onnx-int8 or torch: what computes the networks. onnx starts in a second, from the run's "
+        "ONNX files; auto takes it where it can. onnx-int8: the image encoder in 8-bit integers."
     ),
 ]
 Model: TypeAlias = Annotated[

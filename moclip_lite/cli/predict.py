@@ -214,6 +214,7 @@ def _as_dict(prediction: Prediction) -> dict[str, Any]:
         "seconds": prediction.seconds,
         "cpu_seconds": prediction.cpu_seconds,
         "frames": prediction.frames,
+        "engine": prediction.engine,
         "gflops": prediction.gflops,
     }
 

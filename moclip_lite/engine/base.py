@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ from ..streams import Stream
 
 __all__ = ["Engine", "EngineName", "Floats"]
 
-EngineName: TypeAlias = Literal["auto", "onnx", "torch"]
-"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch."""
+EngineName: TypeAlias = Literal["auto", "onnx", "onnx-int8", "torch"]
+"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch. "onnx-int8" is
+ONNX Runtime with the image encoder in 8-bit integers."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -24,12 +25,14 @@ class Engine(ABC):
     """Networks of a run folder.
 
     Attributes:
-        name: "onnx" or "torch".
+        name: "onnx", "onnx-int8" or "torch".
+        notes: what to say beside each answer.
         has_motion: whether there is a motion network.
         heads: the heads that answer, by stream.
     """
 
-    name: ClassVar[str]
+    name: str
+    notes: tuple[str, ...] = ()
     has_motion: bool
     heads: Mapping[Stream, Any]
 

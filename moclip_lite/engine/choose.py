@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment
@@ -23,7 +24,7 @@ def open_engine(
         folder: of the run, or of a fold.
         experiment: the configuration; ``run.device`` other than auto and cpu needs PyTorch.
         labels: class names.
-        name: "onnx", "torch", or "auto" for ONNX files where there are usable ones, on auto and cpu.
+        name: "onnx", "onnx-int8", "torch", or "auto" for ONNX files where there are usable ones, on auto and cpu.
 
     Returns:
         (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no reason).
@@ -33,34 +34,35 @@ def open_engine(
         ConfigError: an unknown name, or "onnx" on a device other than the CPU.
         CheckpointError: "onnx" without usable files; or see :class:`moclip_lite.engine.pytorch.TorchEngine`.
     """
-    if name not in ("auto", "onnx", "torch"):
-        raise ConfigError(f"the engine must be auto, onnx or torch, got {name!r}")
-    device, reason = experiment.run.device, ""
-    if name == "onnx" and device not in ("auto", "cpu"):
-        raise ConfigError(f"the engine onnx runs on the CPU, not on {device}; take --engine torch")
-    if name == "onnx" or (name == "auto" and device in ("auto", "cpu")):
-        if name == "onnx" or find_spec("torch") is None:
+    if name not in get_args(EngineName):
+        raise ConfigError(f"the engine must be auto, onnx, onnx-int8 or torch, got {name!r}")
+    device, reason, int8 = experiment.run.device, "", name == "onnx-int8"
+    asked = name in ("onnx", "onnx-int8")
+    if asked and device not in ("auto", "cpu"):
+        raise ConfigError(f"the engine {name} runs on the CPU, not on {device}; take --engine torch")
+    if asked or (name == "auto" and device in ("auto", "cpu")):
+        if asked or find_spec("torch") is None:
             require_packages(["onnxruntime"])
         try:
-            return _open_onnx(folder, experiment, labels), ""
+            return _open_onnx(folder, experiment, labels, int8), ""
         except CheckpointError as error:
-            reason = str(error)
+            reason, more = str(error), " --int8" if int8 else ""
             if not isinstance(error.__cause__, MissingPackage):
-                reason += f"; `moclip export {folder.path} --engine` writes them"
-            if name == "onnx":
+                reason += f"; `moclip export {folder.path} --engine{more}` writes them"
+            if asked:
                 raise CheckpointError(reason) from error
     from .pytorch import TorchEngine
 
     return TorchEngine(folder, experiment, labels), reason and f"PyTorch answers: {reason}"
 
 
-def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:
+def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str], int8: bool) -> Engine:
     """The engine of the files beside the weights.
 
     Raises:
         CheckpointError: there are no usable files, or ONNX Runtime is not installed.
     """
-    files = EngineFiles.find(folder, experiment, labels)
+    files = EngineFiles.find(folder, experiment, labels, int8)
     try:
         require_packages(["onnxruntime"])
     except MissingPackage as error:

@@ -27,6 +27,7 @@ from ..streams import ANSWERS, Stream
 __all__ = [
     "DESCRIPTION",
     "DRAFT",
+    "INT8",
     "PARTS",
     "EngineFiles",
     "answering_heads",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 DESCRIPTION: Final = "model.json"
+INT8: Final = "encoder_int8"
+"""Entry of model.json for the image encoder in 8-bit integers."""
 DRAFT: Final = ".export-"
 """Start of the names of folders in which files are being written."""
 
@@ -102,16 +105,26 @@ class EngineFiles:
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
         parts: the motion network in two, see :data:`PARTS`; empty in folders of older versions.
+        int8: whether the image encoder is the one in 8-bit integers.
     """
 
     networks: Mapping[str, Path]
     encoder: Path | None
     description: Mapping[str, Any]
     parts: Mapping[str, Path] = field(default_factory=dict)
+    int8: bool = False
 
     @classmethod
-    def find(cls, folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> EngineFiles:
+    def find(
+        cls, folder: FoldFolder, experiment: Experiment, labels: Sequence[str], int8: bool = False
+    ) -> EngineFiles:
         """The files of a run folder.
+
+        Args:
+            folder: of the run, or of a fold.
+            experiment: the configuration.
+            labels: class names.
+            int8: take the image encoder in 8-bit integers.
 
         Raises:
             CheckpointError: there are none, they are damaged or incomplete, or they belong to something else;
@@ -134,15 +147,20 @@ class EngineFiles:
             parts = {name: place / f"{name}.onnx" for name in PARTS if f"{name}.onnx" in written}
             for path in parts.values():
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
-            encoder = _encoder(experiment, description) if set(stages) - {str(Stream.MOTION)} else None
+            heads = set(stages) - {str(Stream.MOTION)}
+            encoder = _encoder(experiment, description, int8) if heads else None
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
-        return cls(networks, encoder, description, parts)
+        return cls(networks, encoder, description, parts, int8 and encoder is not None)
 
 
-def _encoder(experiment: Experiment, description: Mapping[str, Any]) -> Path:
+def _encoder(experiment: Experiment, description: Mapping[str, Any], int8: bool) -> Path:
     """The image encoder in the cache."""
     encoder = description.get("encoder")
+    if int8 and encoder:
+        encoder = description.get(INT8)
+        if not encoder:
+            raise CheckpointError(f"the image encoder {experiment.clip.model} has no ONNX file in int8")
     if not encoder:
         raise CheckpointError(
             f"no ONNX file of the image encoder {experiment.clip.model} could be written: "

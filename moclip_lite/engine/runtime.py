@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from .files import PARTS, EngineFiles
 from .pictures import PictureRules
 
 __all__ = ["OnnxEngine", "open_session"]
+
+
+INT8_NOTE: Final = "the image encoder computes in int8: scores differ slightly from those of --engine onnx"
 
 
 def open_session(path: Path, threads: int = 0) -> Any:
@@ -64,9 +67,9 @@ class OnnxEngine(Engine):
         folder: holds the heads' weights, of which the mean motion feature is read.
     """
 
-    name = "onnx"
-
     def __init__(self, files: EngineFiles, experiment: Experiment, folder: FoldFolder) -> None:
+        self.name = "onnx-int8" if files.int8 else "onnx"
+        self.notes = (INT8_NOTE,) if files.int8 else ()
         self._files, self._experiment, self._folder = files, experiment, folder
         self._threads = experiment.run.threads
         sessions = {name: open_session(path, self._threads) for name, path in files.networks.items()}

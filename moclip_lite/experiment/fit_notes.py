@@ -40,15 +40,23 @@ def _pool(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     parts = [
         f"{stream} {_range([pool[stream]['weight'] for pool in pools])}"
-        f" (C {_range([pool[stream]['C'] for pool in pools])})"
+        f" ({_chosen([pool[stream] for pool in pools])})"
         for stream in pools[0]
     ]
     folds = "" if len(pools) == 1 else f", over {len(pools)} folds"
     clips = _range([training["held_out"] for training in trainings if "held_out" in training])
+    alphas = [training["alpha"] for training in trainings if "alpha" in training]
+    share = f"; alpha, the trained share beside the text, is {_range(alphas)}" if alphas else ""
     return [
-        f"fusion weighs the log-probabilities of {' and '.join(parts)}{folds}; weights and the classifiers' L2 "
-        f"penalties 1/C are those of least cross-entropy on {clips} clips that were held out"
+        f"fusion weighs the log-probabilities of {' and '.join(parts)}{folds}; these values (C is the inverse L2 "
+        f"penalty) are those of least cross-entropy on {clips} clips that were held out{share}"
     ]
+
+
+def _chosen(streams: Sequence[Mapping[str, float]]) -> str:
+    """What was chosen for a stream besides its weight."""
+    names = [name for name in streams[0] if name != "weight"]
+    return ", ".join(f"{name} {_range([stream[name] for stream in streams])}" for name in names)
 
 
 def _range(values: Sequence[float]) -> str:

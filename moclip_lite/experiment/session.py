@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
+from ..appearance.pooling import LONGER
 from ..appearance.settings import no_text
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.clip import with_groups
@@ -28,6 +29,7 @@ from ..results.run_folder import RunFolder
 from ..shards.read import ShardReader
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
+from ..streams import Source, Stream
 from .config import Experiment, with_absolute_paths
 from .dataset import data_root, load_dataset
 from .encoder import ExperimentEncoder
@@ -194,6 +196,7 @@ class Session:
         trained = set(self.experiment.run.streams) != {"zero_shot"}
         if not trained:  # then there is nothing to choose on validation clips
             data = data.model_copy(update={"val_fraction": 0.0})
+        self._refuse_pooling()
         if file is None:
             self._refuse_text()
             read_prompts(self.experiment.clip.prompts).check(self.labels)  # refused before the work
@@ -229,23 +232,42 @@ class Session:
             folds += [fold.repeated(seed) for fold in divided] if len(seeds) > 1 else divided
         return folds
 
+    @property
+    def _text_heads(self) -> list[str]:
+        """Heads of the streams that are asked for which start from text."""
+        streams = self.experiment.run.streams
+        asked = [stream for stream in Stream if stream in streams and Source.ENCODER in stream.sources]
+        return sorted({self.experiment.head_of(stream) for stream in asked}.intersection(NEED_TEXT))
+
+    def _refuse_pooling(self) -> None:
+        """Refuse to compare pooled features with text where the lengths differ.
+
+        Raises:
+            ConfigError: they do.
+        """
+        pooling = self.experiment.clip.pooling
+        if self._text_heads and pooling in LONGER:
+            raise ConfigError(
+                f"fusion.head={self.experiment.fusion.head} compares frames with text, and clip.pooling={pooling} gives "
+                "vectors of another length; take clip.pooling=head, mean, max or motion"
+            )
+
     def _refuse_text(self) -> None:
         """Refuse what needs text where the image encoder has none.
 
         Raises:
             ConfigError: zero-shot or such a head is asked for.
         """
-        streams, head = self.experiment.run.streams, self.experiment.fusion.head
         if self.has_text:
             return
         own = self.experiment.data.appearance
         reason = (
             no_text(self.experiment.clip.model) if own is None else f"data.appearance={own} holds no text"
         )
-        if "zero_shot" in streams:
+        if "zero_shot" in self.experiment.run.streams:
             raise ConfigError(f"run.streams asks for zero-shot; {reason}")
-        if "fusion" in streams and head in NEED_TEXT:
-            raise ConfigError(f"fusion.head={head} starts from text; {reason}")
+        if self._text_heads:
+            raise ConfigError(f"fusion.head={self.experiment.fusion.head} starts from text; {reason}")
 
     def _say_division(self, file: FeatureFile) -> None:
         if file.origin is not None and (division := file.origin.division):

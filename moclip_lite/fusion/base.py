@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -121,6 +121,9 @@ class Head(nn.Module):
         self.appearance_norm = Standardize(size.appearance)
         self._standardizes = False
         self.balanced = False  # whether :meth:`solve` and :meth:`refit` weigh classes alike
+
+    def take_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make room for tensors whose size is that of the training clips; most heads have none."""
 
     def restandardize(self, table: FeatureTable | StreamedTable) -> None:
         """Fit the standardisation again, where it was fitted before."""

@@ -108,7 +108,7 @@ def _in_memory(table: Table) -> FeatureTable:
 def head_scores(head: Head, table: Table) -> npt.NDArray[np.float32]:
     """Class probabilities, float32 [N, C]."""
     head.eval()
-    device = next(head.parameters()).device
+    device = head.motion_norm.mean.device
     batch_scores = []
     for rows in _as_seen(head, table).blocks(_SCORE_BATCH):
         scores = head(rows.motion.to(device), rows.appearance.to(device))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from .tables import pool_tokens
 if TYPE_CHECKING:
     from .tables import FeatureTable, Split
 
-__all__ = ["LinearAppearance", "LinearMotion", "LinearOneFrame", "LinearPool"]
+__all__ = ["LinearAppearance", "LinearMotion", "LinearOneFrame", "LinearPool", "MiddleFrame"]
+
+_LINEAR: Final = ("motion", "appearance")  # streams with a logistic regression; derived heads have others
 
 
 class LinearPool(Head):
@@ -51,8 +53,9 @@ class LinearPool(Head):
         self.spread_norm = Standardize(size.appearance)
         self.classifiers = nn.ModuleDict()
         for stream in self.streams:
-            length = size.motion if stream == "motion" else 2 * size.appearance
-            self.classifiers[stream] = nn.Linear(length, size.classes)
+            if stream in _LINEAR:
+                length = size.motion if stream == "motion" else 2 * size.appearance
+                self.classifiers[stream] = nn.Linear(length, size.classes)
         count = len(self.streams)
         self.register_buffer("weights", torch.full((count,), 1 / count))
         self.register_buffer("strengths", torch.full((count,), STRENGTHS[0], dtype=torch.float64))
@@ -66,10 +69,13 @@ class LinearPool(Head):
 
     def stream_scores(self, motion: Tensor, appearance: Tensor) -> Tensor:
         """Log-probabilities of each stream, [B, C, streams]."""
-        logits = [
-            self.classifiers[stream](self.described(stream, motion, appearance)) for stream in self.streams
-        ]
+        logits = [self.logits(stream, motion, appearance) for stream in self.streams]
         return torch.stack(logits, dim=-1).log_softmax(dim=1)
+
+    def logits(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
+        """Scores of a stream's classifier, [B, C]."""
+        scores: Tensor = self.classifiers[stream](self.described(stream, motion, appearance))
+        return scores
 
     def frames(self, appearance: Tensor) -> Tensor:
         """The frames that are looked at, [B, N, Da]."""
@@ -101,35 +107,49 @@ class LinearPool(Head):
         labels = torch.cat([split.held_out.labels for split in usable]).numpy()
         shares = _shares(labels, self.balanced)
         chosen = []
-        for number, stream in enumerate(self.streams):
-            scores = np.concatenate([self._path(stream, split) for split in usable], axis=1)
+        for stream in self.streams:
+            scores = np.concatenate([self.path(stream, split) for split in usable], axis=1)
             losses = -scores[:, np.arange(len(labels)), labels] @ shares
             best = int(losses.argmin())
-            self.strengths[number] = STRENGTHS[best]
+            self.choose(stream, best)
             chosen.append(scores[best])
         self.weights.copy_(torch.from_numpy(pool_weights(np.stack(chosen, axis=-1), labels)))
         self.restandardize(splits[0].train)
         self.refit(splits[0].train)
 
     def refit(self, table: FeatureTable) -> None:
-        for stream, strength in zip(self.streams, self.strengths.tolist(), strict=True):
-            features, labels = self._features(stream, table), table.labels.numpy()
-            fits = fit_logistic(features, labels, self._classes, [strength], self.balanced)
-            layer = self.classifiers[stream]
-            assert isinstance(layer, nn.Linear)
-            put_coefficients(layer, next(fits))
+        for stream in self.streams:
+            self.fit_stream(stream, table)
 
     def choices(self) -> dict[str, Any]:
-        values = zip(self.streams, self.weights.tolist(), self.strengths.tolist(), strict=True)
-        return {"pool": {stream: {"weight": weight, "C": strength} for stream, weight, strength in values}}
+        values = zip(self.streams, self.weights.tolist(), strict=True)
+        return {"pool": {stream: {"weight": weight, **self.chosen(stream)} for stream, weight in values}}
 
-    def _path(self, stream: str, split: Split) -> Array:
-        """Log-probabilities of a split's held-out clips with each strength, [strengths, N, C]."""
+    def path(self, stream: str, split: Split) -> Array:
+        """Log-probabilities of a split's held-out clips by each candidate of a stream, [candidates, N, C]."""
         self.restandardize(split.train)
         features, labels = self._features(stream, split.train), split.train.labels.numpy()
         held_out = self._features(stream, split.held_out)
         fits = fit_logistic(features, labels, self._classes, STRENGTHS, self.balanced)
         return np.stack([coefficients.log_probabilities(held_out) for coefficients in fits])
+
+    def choose(self, stream: str, best: int) -> None:
+        """Take the candidate of that number in :meth:`path`."""
+        self.strengths[self.streams.index(stream)] = STRENGTHS[best]
+
+    def chosen(self, stream: str) -> dict[str, float]:
+        """What :meth:`choose` took, by name."""
+        return {"C": float(self.strengths[self.streams.index(stream)])}
+
+    def fit_stream(self, stream: str, table: FeatureTable) -> None:
+        """Fit the classifier of a stream with what was chosen for it."""
+        strength = float(self.strengths[self.streams.index(stream)])
+        features, labels = self._features(stream, table), table.labels.numpy()
+        layer = self.classifiers[stream]
+        assert isinstance(layer, nn.Linear)
+        put_coefficients(
+            layer, next(fit_logistic(features, labels, self._classes, [strength], self.balanced))
+        )
 
     @torch.no_grad()
     def _features(self, stream: str, table: FeatureTable) -> Array:
@@ -148,8 +168,8 @@ class LinearAppearance(LinearPool):
     streams = ("appearance",)
 
 
-class LinearOneFrame(LinearAppearance):
-    """:class:`LinearAppearance` on the middle frame: the control for the use of several frames."""
+class MiddleFrame(LinearPool):
+    """A head of this kind on the middle frame: the control for the use of several frames."""
 
     def fit_statistics(self, motion: Tensor, appearance: Tensor) -> None:
         super().fit_statistics(motion, self.frames(appearance))
@@ -158,6 +178,10 @@ class LinearOneFrame(LinearAppearance):
         frames = as_tokens(appearance)
         middle = frames.shape[1] // 2
         return frames[:, middle : middle + 1]
+
+
+class LinearOneFrame(MiddleFrame, LinearAppearance):
+    """:class:`LinearAppearance` on the middle frame."""
 
 
 def _shares(labels: Array, balanced: bool) -> Array:

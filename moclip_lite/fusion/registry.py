@@ -10,16 +10,22 @@ from typing import Final
 
 from ..errors import ConfigError
 
-__all__ = ["BESIDE", "CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "check_head", "list_heads"]
+__all__ = ["BESIDE", "CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "TEXT_POOLS", "check_head", "list_heads"]
 
 CONTROLS: Final = (
     "appearance_one_frame",
     "appearance_only",
+    "cosine_text_appearance",
+    "cosine_text_one_frame",
     "frame_attention_only",
     "linear_appearance",
     "linear_motion",
     "linear_one_frame",
     "motion_only",
+    "text_pool_appearance",
+    "text_pool_one_frame",
+    "tip_adapter_appearance",
+    "tip_adapter_one_frame",
 )
 """Heads that see one stream."""
 
@@ -30,13 +36,30 @@ LINEAR: Final = {
 }
 """The controls beside ``linear_pool``: of the same kind, so that its gain is that of the fusion."""
 
-BESIDE: Final = {"linear_pool": LINEAR, "frame_attention": {"appearance_only": "frame_attention_only"}}
+TEXT_POOLS: Final = ("cosine_text", "text_pool", "tip_adapter")
+"""Heads that pool a comparison of frames with class text; NAME_appearance and NAME_one_frame stand beside them."""
+
+BESIDE: Final = {
+    "linear_pool": LINEAR,
+    "frame_attention": {"appearance_only": "frame_attention_only"},
+    **{
+        name: {
+            "appearance_one_frame": f"{name}_one_frame",
+            "appearance_only": f"{name}_appearance",
+            "motion_only": "linear_motion",
+        }
+        for name in TEXT_POOLS
+    },
+}
 """Head -> the controls beside it, where they are others than usual."""
 
 HEADS: Final = {
     "appearance_one_frame": ("controls", "AppearanceOneFrame"),
     "appearance_only": ("controls", "AppearanceOnly"),
     "concat_mlp": ("concat_mlp", "ConcatMLP"),
+    "cosine_text": ("cosine_text", "CosineText"),
+    "cosine_text_appearance": ("cosine_text", "CosineTextAppearance"),
+    "cosine_text_one_frame": ("cosine_text", "CosineTextOneFrame"),
     "film": ("film", "FiLM"),
     "frame_attention": ("frame_attention", "FrameAttention"),
     "frame_attention_only": ("frame_attention", "FrameAttentionOnly"),
@@ -52,10 +75,19 @@ HEADS: Final = {
     "motion_only": ("controls", "MotionOnly"),
     "query_attention": ("query_attention", "QueryAttention"),
     "residual_adapter": ("residual_adapter", "ResidualAdapter"),
+    "text_pool": ("text_pool", "TextPoolFusion"),
+    "text_pool_appearance": ("text_pool", "TextPoolAppearance"),
+    "text_pool_one_frame": ("text_pool", "TextPoolOneFrame"),
+    "tip_adapter": ("tip_adapter", "TipAdapter"),
+    "tip_adapter_appearance": ("tip_adapter", "TipAdapterAppearance"),
+    "tip_adapter_one_frame": ("tip_adapter", "TipAdapterOneFrame"),
 }
 """Name -> (module, class)."""
 
-NEED_TEXT: Final = ("residual_adapter",)
+NEED_TEXT: Final = (
+    "residual_adapter",
+    *(name + part for name in TEXT_POOLS for part in ("", "_appearance", "_one_frame")),
+)
 """Heads that start from text embeddings of the class names (``Head.from_text``)."""
 
 

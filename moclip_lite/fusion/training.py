@@ -90,6 +90,9 @@ def _solve(
             val_scores = feed.val_scores(head)
             head.restandardize(every)
             feed.of_all(head, every).refit(head)
+    sizes = agree([value.shape[0] if value.ndim else 0 for value in head.state_dict().values()])
+    if not share().leads:  # the solver may have changed them
+        head.take_shapes({name: (int(size),) for name, size in zip(head.state_dict(), sizes, strict=True)})
     share_weights(head.to(device))
     train_loss, accuracy, val_loss = agree(results)
     row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy, "lr": 0.0}

@@ -54,6 +54,7 @@ class Prediction:
         seconds: wall time.
         cpu_seconds: CPU time of all threads of this process meanwhile.
         frames: pictures that the appearance encoder saw.
+        engine: what computed the networks.
         gflops: operations of the networks; None where the run does not tell.
     """
 
@@ -65,6 +66,7 @@ class Prediction:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     frames: int = 0
+    engine: str = ""
     gflops: float | None = None
 
 
@@ -110,8 +112,9 @@ class Classifier:
             run: the folder, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
-            engine: "onnx" for the run's ONNX files, which need no PyTorch; "torch" for PyTorch; "auto" takes the
-                ONNX files where they belong to the weights and the device is auto or cpu.
+            engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image
+                encoder in 8-bit integers; "torch" for PyTorch; "auto" takes the ONNX files where they belong to the
+                weights and the device is auto or cpu.
 
         Raises:
             ConfigError: an override that no configuration has.
@@ -254,6 +257,7 @@ class Classifier:
             scores, frames = score_all(self, reader, notes)
         if not scores:
             raise MalformedStream(f"{path}: {'; '.join(notes) or 'nothing to classify'}")
+        notes += self.engine.notes if frames else ()
         stream = next(stream for stream in ANSWERS if stream in scores)
         rankings = {str(name): self._rank(row, top_k) for name, row in scores.items()}
         return Prediction(
@@ -265,6 +269,7 @@ class Classifier:
             seconds=time.perf_counter() - started,
             cpu_seconds=time.process_time() - cpu,
             frames=frames,
+            engine=self.engine.name,
             gflops=self.costs.gflops(Stream.MOTION in scores, frames),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,14 @@ __all__ = [
     "save_weights",
     "weights_digest",
 ]
+
+
+@runtime_checkable
+class _Sized(Protocol):
+    """A module whose tensors have no fixed size."""
+
+    def take_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make room for tensors of these shapes, as far as they fit the module."""
 
 
 Sources = Mapping[str, str]
@@ -90,6 +98,8 @@ def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.M
     Raises:
         CheckpointError: saved for another network, or not finite.
     """
+    if isinstance(module, _Sized):
+        module.take_shapes({name: tuple(array.shape) for name, array in arrays.items()})
     expected = module.state_dict()
     missing, unexpected = sorted(set(expected) - set(arrays)), sorted(set(arrays) - set(expected))
     if missing or unexpected:
