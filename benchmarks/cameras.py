@@ -1,5 +1,6 @@
 """How many live cameras a core carries, and what broken connections and a day of pictures do.
 
+    python benchmarks/cameras.py steps               CPU of parsing, pooling and the network, and of full decoding, alone
     python benchmarks/cameras.py carry               CPU of watching, of full decoding, per camera, over loopback RTSP
     python benchmarks/cameras.py carry --search      and the number of cameras at which none falls behind
     python benchmarks/cameras.py kills               200 broken connections of one camera beside three others
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -33,9 +34,13 @@ import imageio_ffmpeg
 import numpy as np
 import torch
 
+from moclip_lite.engine.runtime import open_session, softmax
 from moclip_lite.experiment.config import load_experiment
+from moclip_lite.export.classifier import SegmentEncoder, SegmentMixer
+from moclip_lite.export.network import export_network
 from moclip_lite.motion.network import build_motion_net
-from moclip_lite.motion.scores import batch_motion_scores
+from moclip_lite.motion.read import FieldReader
+from moclip_lite.motion.scores import batch_motion_scores, scores_of_segments, segment_features
 from moclip_lite.results.calibration import Calibration
 from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
 from moclip_lite.watch.events import Event, EventJoiner
@@ -58,6 +63,7 @@ class RandomNetwork:
 
     def __init__(self) -> None:
         self.heads: dict[Any, Any] = {}
+        self.sessions: list[Any] = []
         self.experiment = load_experiment(None, ["test.crops=1", "test.flips=1"])
         torch.manual_seed(0)
         torch.set_num_threads(1)
@@ -68,6 +74,31 @@ class RandomNetwork:
             self.network, motion[None], self.experiment.test, torch.device("cpu")
         )
         return tokens[0], scores[0]
+
+    encodes_segments = True
+
+    def segment_features(self, motion: np.ndarray) -> np.ndarray:
+        if self.sessions:
+            (features,) = self.sessions[0].run(["features"], {"segments": motion.astype(np.float32)})
+            return np.asarray(features)
+        return segment_features(self.network, motion, self.experiment.test, torch.device("cpu"))
+
+    def window_features(self, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.sessions:
+            scores, tokens = self.sessions[1].run(["scores", "tokens"], {"features": segments[None]})
+            return tokens[0], softmax(scores[0])
+        return scores_of_segments(self.network, segments, torch.device("cpu"))
+
+    def to_onnx(self, folder: Path) -> None:
+        """Run the network by ONNX Runtime on one thread, as `moclip watch` does with a run's ONNX files."""
+        segments, *rest = self.experiment.motion.shape
+        examples = [torch.randn(2, *rest), torch.randn(2, segments, 1, self.network.feature_dim)]
+        parts = [SegmentEncoder(self.network, self.experiment.test), SegmentMixer(self.network)]
+        names = [(["segments"], ["features"]), (["features"], ["scores", "tokens"])]
+        for part, example, (inputs, outputs) in zip(parts, examples, names, strict=True):
+            path = folder / f"{inputs[0]}-{outputs[0]}.onnx"
+            export_network(part.eval(), [example], path, inputs=inputs, outputs=outputs)
+            self.sessions.append(open_session(path, 1))
 
 
 def write_camera(path: Path, size: str, rate: str, seconds: int, clip: Path | None) -> Path:
@@ -165,7 +196,7 @@ def decode_cameras(url: str, count: int, seconds: float) -> float:
             video = container.streams.video[0]
             video.thread_count = 1
             for number, frame in enumerate(container.decode(video)):
-                if number % int(30 * WINDOW / 4 / DECODED * 4) == 0:
+                if number % int(30 * WINDOW / DECODED) == 0:
                     frame.reformat(224, 224, "rgb24").to_ndarray()
                 if stop.is_set():
                     return
@@ -183,10 +214,65 @@ def decode_cameras(url: str, count: int, seconds: float) -> float:
     return used / seconds / count
 
 
+def alone(path: Path, model: RandomNetwork) -> tuple[dict[str, float], float]:
+    """CPU milliseconds per picture of each step of watching, and of full decoding, on one thread without a network."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        extradata, size = bytes(video.codec_context.extradata or b""), (video.width, video.height)
+        packets = [
+            (bytes(packet), float(packet.pts * packet.time_base))
+            for packet in container.demux(video)
+            if packet.size
+        ]
+
+    def measure(take: Callable[[Any], object]) -> float:
+        stream, began = MotionStream("h264", extradata), time.process_time()
+        for packet, seconds in packets:
+            for frame in stream.push(packet, seconds):
+                take(frame)
+        return 1e3 * (time.process_time() - began) / len(packets)
+
+    geometry = FrameGeometry(*size)
+    reader = FieldReader(model.experiment.motion, geometry)
+    scorer = WindowScorer(model, geometry, window=WINDOW, share=True)
+    measure(scorer.push)  # the first calls of the networks take longer
+    parse, pool, score = measure(lambda _: None), measure(reader.read), measure(scorer.push)
+    began = time.process_time()
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        video.thread_count = 1
+        for number, frame in enumerate(container.decode(video)):
+            if number % int(30 * WINDOW / DECODED) == 0:
+                frame.reformat(224, 224, "rgb24").to_ndarray()
+    full = 1e3 * (time.process_time() - began) / len(packets)
+    return {"parsing": parse, "pooling": pool - parse, "windows and network": score - pool}, full
+
+
+def steps(arguments: argparse.Namespace) -> None:
+    """Where the time of a camera goes."""
+    model = RandomNetwork()
+    with tempfile.TemporaryDirectory() as folder:
+        if not arguments.torch:
+            model.to_onnx(Path(folder))
+        for name, (size, rate) in SIZES.items():
+            path = write_camera(
+                Path(folder) / f"{name}.mp4", size, rate, arguments.file_seconds, arguments.clip
+            )
+            parts, full = alone(path, model)
+            total = sum(parts.values())
+            print(
+                f"{name} {rate}bit/s, ms of CPU a picture: {', '.join(f'{k} {v:.3f}' for k, v in parts.items())}, "
+                f"together {total:.3f} ({1000 / 30 / total:.0f} cameras a core); full decoding {full:.3f} "
+                f"({1000 / 30 / full:.0f}), ratio {full / total:.1f}"
+            )
+
+
 def carry(arguments: argparse.Namespace) -> None:
     """CPU per camera, and the number of cameras that are carried."""
     model = RandomNetwork()
     with tempfile.TemporaryDirectory() as folder:
+        if not arguments.torch:
+            model.to_onnx(Path(folder))
         for name, (size, rate) in SIZES.items():
             path = write_camera(
                 Path(folder) / f"{name}.mp4", size, rate, arguments.file_seconds, arguments.clip
@@ -318,17 +404,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["carry", "kills", "day"])
+    parser.add_argument("what", choices=["steps", "carry", "kills", "day"])
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=15.0, help="measured, after three that are not")
     parser.add_argument("--file-seconds", type=int, default=30)
     parser.add_argument("--search", action="store_true")
+    parser.add_argument("--torch", action="store_true", help="run the network by PyTorch, not ONNX Runtime")
     parser.add_argument("--step", type=int, default=5)
     parser.add_argument("--clip", type=Path, help="a video to repeat in place of the test picture")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--pictures", type=int, default=30 * 86_400)
     arguments = parser.parse_args()
-    {"carry": carry, "kills": kills, "day": day}[arguments.what](arguments)
+    {"steps": steps, "carry": carry, "kills": kills, "day": day}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

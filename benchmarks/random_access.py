@@ -95,7 +95,7 @@ def measure(path: Path, index: Path, threads: int) -> None:
     print(f"{path.name}: {path.stat().st_size / 1e6:.0f} MB, {len(decoder)} frames, {threads} threads")
     print(f"  {'all frames':22} {full_wall * 1e3:8.1f} ms wall {full_cpu * 1e3:8.1f} ms CPU")
     works: dict[str, Callable[[], list[MotionFrame]]] = {
-        "25, new scan": lambda: open_file().get_frames_at(positions),
+        "25, closed file": lambda: open_file().get_frames_at(positions),
         "25, saved index": lambda: open_file(index).get_frames_at(positions),
         "25, opened decoder": lambda: decoder.get_frames_at(positions),
     }

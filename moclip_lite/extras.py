@@ -29,6 +29,7 @@ EXTRAS: Final = {
     "paho": "mqtt",
     "pandas": "train",
     "pyarrow": "parquet",
+    "ray": "ray",
     "s3fs": "cloud",
     "scipy": "train",
     "sklearn": "train",

@@ -183,9 +183,6 @@ class Mp4Track:
     def fragmented(self) -> bool:
         """Whether samples are in movie fragments."""
     @property
-    def parameter_sets_outside(self) -> bool:
-        """Whether parameter sets are in the sample entry only ("avc1", "hvc1")."""
-    @property
     def configuration(self) -> bytes:
         """The avcC or hvcC record."""
     @property

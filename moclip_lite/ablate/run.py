@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from ..experiment.config import Experiment
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
+from ..parallel.runner import JobRunner, runner_of
 from ..progress import Reporter, Silent
 from .figures import draw
 from .grid import Ablation, GridRun
@@ -52,7 +54,9 @@ class AblationResult:
     failures: list[Failure] = field(default_factory=list)
 
 
-def run_ablation(ablation: Ablation, out: Path, reporter: Reporter, workers: int = 0) -> AblationResult:
+def run_ablation(
+    ablation: Ablation, out: Path, reporter: Reporter, workers: int | JobRunner = 0
+) -> AblationResult:
     """Run the cells that are not finished and write the results.
 
     ``table.csv`` and ``table.parquet`` contain a row per cell, seed, fold and stream; ``summary.csv`` and
@@ -62,7 +66,7 @@ def run_ablation(ablation: Ablation, out: Path, reporter: Reporter, workers: int
         ablation: the grid.
         out: folder of all results, with a run folder per cell and seed.
         reporter: receives messages and progress.
-        workers: processes, each with its share of the cores; 0 for one per core.
+        workers: processes, each with its share of the cores, 0 for one per core; or who else runs the cells.
 
     Raises:
         MoclipError: no cell could be run, or a process died; finished cells are kept.
@@ -71,7 +75,7 @@ def run_ablation(ablation: Ablation, out: Path, reporter: Reporter, workers: int
     failures = _extract_features(runs, reporter)
     ready = _without(runs, failures)
     if ready:
-        failures += _run_cells(ready, out, reporter, min(default_workers(workers), len(ready)))
+        failures += _run_cells(ready, out, reporter, runner_of(workers))
     finished = _without(runs, failures)
     if not finished:
         raise MoclipError(f"no cell of the grid could be run; the first: {failures[0].reason}")
@@ -119,40 +123,84 @@ class _Interruptible(Silent):
             raise KeyboardInterrupt
 
 
-def _run_cell(experiment: Experiment, stop: Path, threads: int) -> str | None:
+@dataclass(frozen=True)
+class _Cell:
+    """A run of the grid, as a job.
+
+    Attributes:
+        name: in words.
+        experiment: its configuration.
+        stop: a file whose presence interrupts it.
+        threads: of PyTorch.
+    """
+
+    name: str
+    experiment: Experiment
+    stop: Path
+    threads: int
+
+
+def _run_cell(cell: _Cell) -> str | None:
     """Run a cell in a worker process; returns the reason why it could not be run."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(cell.threads)
     logging.getLogger().addHandler(logging.NullHandler())  # the parent has already printed the warnings
     try:
-        run_experiment(Session(experiment, _Interruptible(stop)))
+        run_experiment(Session(cell.experiment, _Interruptible(cell.stop)))
     except (MoclipError, MotionError, OSError) as error:
         return " ".join(str(error).split())
     return None
 
 
-def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, workers: int) -> list[Failure]:
-    threads = max(1, default_workers(0) // workers)
-    stop = out / f".stop-{os.getpid()}"
+def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: JobRunner) -> list[Failure]:
+    workers = min(runner.processes, len(runs))
+    threads = runs[0].experiment.run.threads or 1
+    if not runner.remote:
+        threads = max(1, default_workers(0) // workers)
     out.mkdir(parents=True, exist_ok=True)
-    failures: list[Failure] = []
+    stop = out / f".stop-{os.getpid()}"
+    cells = [_Cell(run.words, _for_worker(run.experiment), stop, threads) for run in runs]
     reporter.say(f"{len(runs)} runs in {workers} process(es)")
-    pool = worker_pool(workers)
-    futures = {pool.submit(_run_cell, run.experiment, stop, threads): run.words for run in runs}
+    outcomes = _remotely(cells, runner, out) if runner.remote else _in_processes(cells, workers)
+    failures: list[Failure] = []
     try:
-        for done, future in enumerate(as_completed(futures), start=1):
-            words, error = futures[future], future.exception()
-            reason = future.result() if error is None else _bug(words, error)
-            reporter.say(f"[{done} of {len(runs)}] {words}" + (f": {reason}" if reason else ""))
-            reporter.progress("runs", done, len(runs))
-            if reason:
-                failures.append(Failure(words, reason))
-    except KeyboardInterrupt:
-        stop.touch()  # the cells stop within an epoch and are resumed by the next call
+        with closing(outcomes):
+            for done, (words, reason) in enumerate(outcomes, start=1):
+                reporter.say(f"[{done} of {len(runs)}] {words}" + (f": {reason}" if reason else ""))
+                reporter.progress("runs", done, len(runs))
+                if reason:
+                    failures.append(Failure(words, reason))
+    finally:
+        stop.unlink(missing_ok=True)
+    return failures
+
+
+def _for_worker(experiment: Experiment) -> Experiment:
+    """The configuration of a cell: what it reads is in the cache, so that it needs no cluster."""
+    return experiment.model_copy(update={"run": experiment.run.model_copy(update={"engine": "local"})})
+
+
+def _remotely(
+    cells: Sequence[_Cell], runner: JobRunner, out: Path
+) -> Generator[tuple[str, str | None], None, None]:
+    """(cell, why it could not be run) as they end."""
+    gpu = any(cell.experiment.run.device != "cpu" for cell in cells)
+    for cell, reason in runner.run(_run_cell, cells, folder=out, cores=cells[0].threads, gpu=gpu):
+        yield cell.name, reason
+
+
+def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, str | None], None, None]:
+    """(cell, why it could not be run) as they end; processes also where there is one, which can be interrupted."""
+    pool = worker_pool(workers)
+    futures = {pool.submit(_run_cell, cell): cell for cell in cells}
+    try:
+        for future in as_completed(futures):
+            cell, error = futures[future], future.exception()
+            yield cell.name, future.result() if error is None else _bug(cell.name, error)
+    except BaseException:
+        cells[0].stop.touch()  # the cells stop within an epoch and are resumed by the next call
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        stop.unlink(missing_ok=True)
-    return failures
 
 
 def _bug(words: str, error: BaseException) -> str:

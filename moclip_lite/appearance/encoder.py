@@ -120,6 +120,9 @@ class LazyEncoder:
         seed: of random weights.
         cache: its folder holds the remembered values.
         load: loads the encoder.
+
+    Attributes:
+        seed: of random weights.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class LazyEncoder:
     ) -> None:
         self._load = load
         self._root = cache.root
+        self.seed = seed
         model, pretrained, weights_of = settings.model, settings.pretrained, settings.weights_of
         self._identity: list[Any] = [model, pretrained, seed, weights_of, stage_versions("encoder")]
         weights = Path(pretrained).expanduser()

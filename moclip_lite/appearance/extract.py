@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
-
-import numpy as np
-
-from mv_tools import RgbDecoder
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
-from ..datasets.clip_notes import keep_notes, notes_of
+from ..datasets.clip_notes import notes_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
-from ..datasets.segments import SharedDecoders
-from ..errors import CheckpointError
-from ..motion.extract import load_motion
-from ..motion.read import MotionClip
-from ..motion.settings import MotionSpec
+from ..parallel.runner import JobRunner, runner_of
 from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
 from .encoder import LazyEncoder
-from .frames import ClipFrames, energy_of, read_frames
-from .motion_energy import MotionEnergy
+from .frame_reader import ClipMotion, FrameReader
+from .frames import ClipFrames
+from .keep import keep_features
+from .remote import ANY_DEVICE, EncodeJob, RemoteModel, WorkerDevice, encode_clip
 from .settings import AppearanceSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ClipMotion", "extract_appearance"]
+__all__ = ["extract_appearance"]
 
 Result = TypeVar("Result")
 
@@ -47,7 +41,8 @@ def extract_appearance(
     cache: FeatureCache,
     *,
     motion: ClipMotion | None = None,
-    workers: int = 2,
+    workers: int | JobRunner = 2,
+    device: WorkerDevice = ANY_DEVICE,
     progress: Progress = silent,
 ) -> ExtractReport:
     """Compute the features of each clip that is missing in the cache.
@@ -61,7 +56,8 @@ def extract_appearance(
         encoder: loaded when it is needed.
         cache: where features are kept.
         motion: where the motion of clips is kept, if the settings need it.
-        workers: threads that read frames.
+        workers: threads that read frames; or who else reads and encodes.
+        device: what other machines compute on.
         progress: called after each clip.
 
     Raises:
@@ -78,16 +74,17 @@ def extract_appearance(
         "motion": None if motion is None else cache_key("motion", "", motion.spec.key_settings()),
     }
     report, waiting = pending("clip", clips, key_settings, cache)
-    read = FrameReader(settings, motion)
-    for done, (clip, key, prepared) in enumerate(_prepared(waiting, read, encoder, workers), start=1):
-        if isinstance(prepared, str):
-            report.failures.append(Failure(clip.name, "clip", prepared))
+    # File by file, so that each is opened for all of its segments.
+    waiting.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
+    runner = runner_of(workers)
+    if runner.remote:
+        outcomes = _encode_remotely(waiting, settings, encoder, cache, motion, (runner, device))
+    else:
+        outcomes = _encode_here(waiting, FrameReader(settings, motion), encoder, cache, runner.processes)
+    for done, (clip, key, problem) in enumerate(outcomes, start=1):
+        if problem is not None:
+            report.failures.append(Failure(clip.name, "clip", problem))
         else:
-            # One clip at a time: in a batch the last bits of a result would depend on the other clips.
-            pictures, frames = prepared
-            facts = {"times": frames.facts.times, "weights": frames.facts.weights}
-            keep_notes(cache, key, frames.notes)
-            cache.put("clip", key, {"features": encoder.encoder.encode_prepared(pictures), **facts})
             report.keys[clip.name] = key
             report.made += 1
         progress("clip", done, len(waiting))
@@ -98,49 +95,40 @@ def extract_appearance(
     return report
 
 
-@dataclass(frozen=True)
-class ClipMotion:
-    """Motion of clips in the cache.
-
-    Attributes:
-        cache: holds it.
-        keys: clip name -> key, for the clips that have motion vectors.
-        spec: how it was read.
-    """
-
-    cache: FeatureCache
-    keys: Mapping[str, str]
-    spec: MotionSpec
-
-    def energy(self, clip: Clip) -> MotionEnergy | None:
-        """Energy of a clip's motion; None where it has none."""
-        key = self.keys.get(clip.name)
-        if key is None:
-            return None
-        motion, empty = load_motion(clip.path, self.spec, self.cache, key, clip.segment)
-        arrays = self.cache.get("motion", key)
-        if arrays is None:
-            raise CheckpointError(f"the motion of {clip.name} can't be kept in the cache")
-        return energy_of(MotionClip(motion, arrays["indices"].astype(np.int64), empty, ""), self.spec)
+def _encode_here(
+    waiting: Sequence[tuple[Clip, str]],
+    read: FrameReader,
+    encoder: LazyEncoder,
+    cache: FeatureCache,
+    threads: int,
+) -> Iterator[tuple[Clip, str, str | None]]:
+    """(clip, key, why it has no features) in order."""
+    for clip, key, prepared in _prepared(waiting, read, encoder, threads):
+        if isinstance(prepared, str):
+            yield clip, key, prepared
+        else:
+            keep_features(cache, key, encoder.encoder, *prepared)
+            yield clip, key, None
 
 
-class FrameReader:
-    """Reads the frames of clips; each file is opened once for all of its segments.
-
-    Args:
-        settings: of the frames.
-        motion: of the clips, where the settings need it.
-    """
-
-    def __init__(self, settings: AppearanceSettings, motion: ClipMotion | None) -> None:
-        self._settings, self._motion = settings, motion
-        self._decoders = SharedDecoders(RgbDecoder)
-
-    def __call__(self, clip: Clip) -> ClipFrames:
-        """Read the frames of a clip."""
-        energy = None if self._motion is None else self._motion.energy(clip)
-        source = clip.path if clip.segment is None else self._decoders.of(clip.path)
-        return read_frames(source, self._settings, clip.segment, energy)
+def _encode_remotely(
+    waiting: Sequence[tuple[Clip, str]],
+    settings: AppearanceSettings,
+    encoder: LazyEncoder,
+    cache: FeatureCache,
+    motion: ClipMotion | None,
+    workers: tuple[JobRunner, WorkerDevice],
+) -> Iterator[tuple[Clip, str, str | None]]:
+    """(clip, key, why it has no features) as they come; each worker loads the model once."""
+    if not waiting:
+        return
+    runner, device = workers
+    device = replace(device, threads=device.cores)
+    model = RemoteModel(settings, encoder.seed, encoder.digest, device, cache.root)
+    jobs = [EncodeJob(clip, key, model, None if motion is None else motion.of(clip)) for clip, key in waiting]
+    done = runner.run(encode_clip, jobs, folder=cache.root, cores=device.threads, gpu=device.device != "cpu")
+    for job, problem in done:
+        yield job.clip, job.key, problem
 
 
 def _prepared(
@@ -150,8 +138,7 @@ def _prepared(
 
     The model is loaded once a clip could be read: broken clips are tried again in every run.
     """
-    # File by file, so that each is opened for all of its segments.
-    remaining = iter(sorted(waiting, key=lambda item: (item[0].path, item[0].segment or Segment(0, 0))))
+    remaining = iter(waiting)
     for clip, key in remaining:
         frames = _attempt(clip, read)
         if not isinstance(frames, str):

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import ConsoleReporter, print_json, print_table
-from .options import Cache, Json, Pretrained, Quiet, Root, Sets, WeightsOf, Workers, overrides_of
+from .options import (
+    Cache,
+    Json,
+    Pretrained,
+    Quiet,
+    RayAddress,
+    Root,
+    RunEngine,
+    Sets,
+    WeightsOf,
+    Workers,
+    overrides_of,
+)
 
 if TYPE_CHECKING:
     from ..ablate import Ablation, AblationResult
+    from ..parallel.runner import JobRunner
 
 __all__ = ["ablate"]
 
@@ -29,13 +42,15 @@ def ablate(
     pretrained: Pretrained = None,
     weights_of: WeightsOf = None,
     workers: Workers = None,
+    engine: RunEngine = None,
+    ray_address: RayAddress = None,
     cache: Cache = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run grids of configurations over several seeds; write tables, comparisons and plots.
 
-    Runs are done in parallel processes (--workers). After an interruption the same command resumes.
+    Runs are done in parallel processes (--workers), or on the nodes of a cluster (--engine ray). After an interruption the same command resumes.
 
     Example: moclip ablate experiments/ablations/fusion_variant.yaml --root DIR
     """
@@ -46,6 +61,9 @@ def ablate(
         "data.root": root,
         "clip.pretrained": pretrained,
         "clip.weights_of": weights_of,
+        "run.workers": workers,
+        "run.engine": engine,
+        "run.ray_address": ray_address,
         "cache.dir": cache,
     }
     ablations = [load_ablation(path, (*(sets or []), *overrides_of(named))) for path in grids]
@@ -56,7 +74,7 @@ def ablate(
         folder = (out or Path("runs/ablations")) / ablation.name
         if out is not None and len(ablations) == 1:
             folder = out
-        result = run_ablation(ablation, folder, reporter, workers or 0)
+        result = run_ablation(ablation, folder, reporter, _runner(ablation, folder, reporter))
         rows += [{"ablation": ablation.name, **row} for row in records(result.summary)]
         failures += len(result.failures)
         if not json:
@@ -66,6 +84,14 @@ def ablate(
         print_json(rows)
     if failures:
         raise MoclipError(f"{failures} run(s) failed; the tables contain the others")
+
+
+def _runner(ablation: Ablation, folder: Path, reporter: ConsoleReporter) -> JobRunner:
+    """Who runs the cells, as the configuration says."""
+    from ..parallel.runner import make_runner
+
+    run = ablation.runs(folder)[0].experiment.run
+    return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 
 def _print(ablation: Ablation, result: AblationResult) -> None:

@@ -17,13 +17,16 @@ from .options import (
     Json,
     Pretrained,
     Quiet,
+    RayAddress,
     Root,
+    RunEngine,
     Sets,
     SkipMissing,
     Source,
     Workers,
     experiment_of,
     session_of,
+    settings_of,
 )
 from .table import list_table
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from ..datasets.extraction import ExtractReport
     from ..datasets.manifest import ManifestRow
     from ..datasets.prepare.transcode import PrepareReport
+    from ..parallel.runner import JobRunner
     from ..progress import Reporter
 
 __all__ = ["app", "extract_app", "print_failures"]
@@ -74,6 +78,8 @@ def prepare(
     ] = None,
     skip_missing: SkipMissing = False,
     workers: Workers = None,
+    engine: RunEngine = None,
+    ray_address: RayAddress = None,
     json: Json = False,
 ) -> None:
     """Re-encode a data set with one or more recipes, or generate one; finished clips are skipped.
@@ -84,12 +90,12 @@ def prepare(
 
     from ..datasets import SyntheticSpec
     from ..datasets.prepare.recipes import parse_recipe
-    from ..parallel.pool import default_workers
 
-    reporter, processes = ConsoleReporter(), default_workers(workers or 0)
+    reporter = ConsoleReporter()
+    runner = _runner(workers, engine, ray_address, reporter)
     if kind == "synthetic":
         spec = SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
-        _generate(out, spec, processes, reporter, json)
+        _generate(out, spec, runner, reporter, json)
         return
     if root is None:
         raise typer.BadParameter("name the folder of the original clips with --root")
@@ -97,21 +103,43 @@ def prepare(
         Recipe(gop=gop, bframes=bframes, refs=refs, crf=crf, side=side, threads=1)
     ]
     originals = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
-    _transcode(originals, out, recipes, processes, reporter, json)
+    _transcode(originals, out, recipes, runner, reporter, json)
 
 
-def _generate(out: Path, spec: SyntheticSpec, processes: int, reporter: Reporter, json: bool) -> None:
+def _runner(
+    workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
+) -> JobRunner:
+    """Who does the work.
+
+    Raises:
+        typer.BadParameter: an unknown engine.
+        MoclipError: there is no such cluster.
+    """
+    from ..experiment.config import RunSettings
+    from ..parallel.runner import make_runner
+
+    given = {"workers": workers, "engine": engine, "ray_address": ray_address}
+    run = settings_of(RunSettings, {name: value for name, value in given.items() if value is not None})
+    return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
+
+
+def _generate(out: Path, spec: SyntheticSpec, runner: JobRunner, reporter: Reporter, json: bool) -> None:
     from ..datasets import generate
 
     dataset = generate(
-        out, spec, workers=processes, progress=lambda done, total: reporter.progress("generate", done, total)
+        out, spec, workers=runner, progress=lambda done, total: reporter.progress("generate", done, total)
     )
     summary = {"out": str(out), "clips": len(dataset.clips), "classes": len(dataset.labels), "failures": []}
     _print_summaries([summary], json)
 
 
 def _transcode(
-    originals: VideoDataset, out: Path, recipes: list[Recipe], processes: int, reporter: Reporter, json: bool
+    originals: VideoDataset,
+    out: Path,
+    recipes: list[Recipe],
+    runner: JobRunner,
+    reporter: Reporter,
+    json: bool,
 ) -> None:
     from ..datasets.encoding import originals_note
     from ..datasets.prepare.recipes import recipe_name
@@ -122,7 +150,7 @@ def _transcode(
     for recipe in {recipe_name(recipe): recipe for recipe in recipes}.values():
         if note := originals_note(paths, recipe, recipe_name(recipe)):
             reporter.say(note)
-        report = transcode(originals, out, recipe, workers=processes, progress=reporter.progress)
+        report = transcode(originals, out, recipe, workers=runner, progress=reporter.progress)
         summaries.append(_summary(report))
     _print_summaries(summaries, json)
     failed = sum(len(summary["failures"]) for summary in summaries)
@@ -273,6 +301,8 @@ def extract_motion(
     dataset: Source,
     sets: Sets = None,
     workers: Workers = None,
+    engine: RunEngine = None,
+    ray_address: RayAddress = None,
     cache: Cache = None,
     skip_missing: SkipMissing = False,
     failures: Failures = Path("failures.csv"),
@@ -283,7 +313,13 @@ def extract_motion(
 
     Example: moclip extract motion data/ucf101 --set motion.segments=25
     """
-    named = {"run.workers": workers, "cache.dir": cache, "data.skip_missing": skip_missing}
+    named = {
+        "run.workers": workers,
+        "run.engine": engine,
+        "run.ray_address": ray_address,
+        "cache.dir": cache,
+        "data.skip_missing": skip_missing,
+    }
     session = session_of(experiment_of(dataset, sets, named), quiet)
     session.count_seconds()
     _finish(session.extractor.motion(session.dataset.clips), failures, json)
@@ -295,6 +331,8 @@ def extract_clip(
     sets: Sets = None,
     pretrained: Pretrained = None,
     workers: Workers = None,
+    engine: RunEngine = None,
+    ray_address: RayAddress = None,
     cache: Cache = None,
     skip_missing: SkipMissing = False,
     failures: Failures = Path("failures.csv"),
@@ -308,6 +346,8 @@ def extract_clip(
     named = {
         "clip.pretrained": pretrained,
         "run.workers": workers,
+        "run.engine": engine,
+        "run.ray_address": ray_address,
         "cache.dir": cache,
         "data.skip_missing": skip_missing,
     }

@@ -14,8 +14,10 @@ from .options import (
     Json,
     Pretrained,
     Quiet,
+    RayAddress,
     Root,
     RunDir,
+    RunEngine,
     Seed,
     Sets,
     SkipMissing,
@@ -91,7 +93,7 @@ def _named(**values: Any) -> dict[str, Any]:
     """Configuration keys of the options that commands share -> their values."""
     keys = {"run_dir": "run.dir", "cache": "cache.dir"}
     keys |= {name: f"data.{name}" for name in ("root", "skip_missing")}
-    keys |= {name: f"run.{name}" for name in ("seed", "workers")}
+    keys |= {name: f"run.{name}" for name in ("seed", "workers", "engine", "ray_address")}
     keys |= {name: f"clip.{name}" for name in ("pretrained", "weights_of")}
     return {keys[name]: value for name, value in values.items()}
 
@@ -105,12 +107,16 @@ def run(
     weights_of: WeightsOf = None,
     seed: Seed = None,
     workers: Workers = None,
+    engine: RunEngine = None,
+    ray_address: RayAddress = None,
     cache: Cache = None,
     skip_missing: SkipMissing = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run all stages of an experiment; finished stages are skipped.
+
+    With --engine ray the clips are read on the nodes of a cluster; cache and clips lie on storage that all see.
 
     Example: moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine
     """
@@ -121,6 +127,8 @@ def run(
         weights_of=weights_of,
         seed=seed,
         workers=workers,
+        engine=engine,
+        ray_address=ray_address,
         cache=cache,
         skip_missing=skip_missing,
     )

@@ -23,8 +23,10 @@ __all__ = [
     "Model",
     "Pretrained",
     "Quiet",
+    "RayAddress",
     "Root",
     "RunDir",
+    "RunEngine",
     "Seed",
     "Sets",
     "SkipMissing",
@@ -63,6 +65,15 @@ Seed: TypeAlias = Annotated[
 ]
 Workers: TypeAlias = Annotated[
     int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")
+]
+RunEngine: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="run.engine: local processes, or ray: the nodes of a cluster. [default: local]"
+    ),
+]
+RayAddress: TypeAlias = Annotated[
+    str | None, typer.Option("--ray-address", help="run.ray_address: HOST:PORT of the cluster's head.")
 ]
 Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: folder of cached features.")]
 SkipMissing: TypeAlias = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 
@@ -17,7 +17,8 @@ from .options import Engine, Json, Model, Pretrained, Sets, overrides_of, run_fo
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName
-    from ..predict.classifier import Prediction
+    from ..predict.classifier import Classifier, Prediction
+    from ..predict.remote import RemoteModel
 
 __all__ = ["end_batch", "files_of", "predict", "ranking_as_list", "refusal"]
 
@@ -69,8 +70,7 @@ def refusal(path: Path, error: Exception) -> Refusal:
     reason = problem_of(printable(str(path)), error)
     if isinstance(error, CLIP_ERRORS):
         reason = explain(error)
-    named = printable(str(path)) in printable(reason)
-    return path, reason if named else f"{path}: {reason}"
+    return _named(path, reason)
 
 
 def end_batch(refused: Sequence[Refusal]) -> None:
@@ -107,6 +107,13 @@ def predict(
         float | None,
         typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
     ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            help="--segments: keyframes (the default) where frames between them are slow to decode, or clip for those "
+            "that a clip of the window's length would give."
+        ),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
     ] = None,
@@ -116,6 +123,12 @@ def predict(
     ] = None,
     strip: Annotated[
         Path | None, typer.Option(help="--segments: draw labels, motion and pictures (.png or .html).")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address", help="HOST:PORT of a cluster's head, or auto: its nodes label the files."
+        ),
     ] = None,
     cascade: Annotated[
         bool,
@@ -140,9 +153,10 @@ def predict(
     Example: moclip predict long.mp4 --model runs/x --segments --vtt long.vtt --strip long.html
     """
     from ..predict.classifier import Classifier
+    from ..predict.remote import RemoteModel
     from .timeline import SegmentOutputs, check_windows, label_segments
 
-    options = {"window": window, "stride": stride, "threshold": threshold}
+    options = {"window": window, "stride": stride, "threshold": threshold, "frames": frames}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)
     if not segments:
         for name, value in {**options, **vars(outputs)}.items():
@@ -174,17 +188,23 @@ def predict(
     if cascade:
         reporter.say(classifier.require_cascade().words)
     predictions = []
-    for done, path in enumerate(paths, start=1):
-        try:
-            predictions.append(classifier.explain(path, top_k, cascade=cascade))
-        except Exception as error:
-            refused.append(refusal(path, error))
+    if ray_address is None:
+        answers = _answers(classifier, paths, top_k, cascade)
+    else:
+        remote = RemoteModel(model, device, cast("EngineName", engine), tuple(overrides))
+        answers = _remote_answers(classifier, paths, remote, (top_k, cascade), ray_address, reporter)
+    for done, answer in enumerate(answers, start=1):
+        if isinstance(answer, tuple):
+            refused.append(answer)
         else:
+            predictions.append(answer)
             if not json:
                 reporter.close()  # the bars, which would be drawn over it
-                (_print_table if verbose else _print_line)(predictions[-1])
+                (_print_table if verbose else _print_line)(answer)
         reporter.progress("predict", done, len(paths))
     reporter.close()
+    places = {str(path): place for place, path in enumerate(paths)}
+    predictions.sort(key=lambda prediction: places[prediction.path])  # nodes answer in any order
     if table is not None:
         rows = [
             (printable(str(prediction.path)), rank, label, score)
@@ -197,6 +217,39 @@ def predict(
     elif predictions:
         reporter.say(_cost_line(predictions, classifier.engine.name))
     end_batch(refused)
+
+
+def _answers(
+    classifier: Classifier, paths: Sequence[Path], top_k: int, cascade: bool
+) -> Iterator[Prediction | Refusal]:
+    for path in paths:
+        try:
+            yield classifier.explain(path, top_k, cascade=cascade)
+        except Exception as error:
+            yield refusal(path, error)
+
+
+def _remote_answers(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    model: RemoteModel,
+    asked: tuple[int, bool],
+    address: str,
+    reporter: ConsoleReporter,
+) -> Iterator[Prediction | Refusal]:
+    """The answers of a cluster's nodes, as they come."""
+    from ..parallel.runner import make_runner
+    from ..predict.remote import explain_file, file_jobs
+
+    runner = make_runner("ray", 0, None if address == "auto" else address, reporter.say)
+    jobs, cores = file_jobs(classifier, paths, model, *asked)
+    for job, answer in runner.run(explain_file, jobs, cores=cores, gpu=model.device != "cpu"):
+        yield _named(Path(job.name), answer) if isinstance(answer, str) else answer
+
+
+def _named(path: Path, reason: str) -> Refusal:
+    named = printable(str(path)) in printable(reason)
+    return path, reason if named else f"{path}: {reason}"
 
 
 def ranking_as_list(ranking: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:

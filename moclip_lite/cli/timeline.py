@@ -126,7 +126,7 @@ def _write(path: Path, text: str) -> None:
     write_text(path, text)
 
 
-def check_windows(options: Mapping[str, float | None]) -> None:
+def check_windows(options: Mapping[str, Any]) -> None:
     """Refuse windows that make no sense before the model is loaded.
 
     Raises:
@@ -134,14 +134,13 @@ def check_windows(options: Mapping[str, float | None]) -> None:
     """
     from ..timeline.video import TimelineOptions
 
-    window, stride, threshold = (options.get(name) for name in ("window", "stride", "threshold"))
-    TimelineOptions(window=window, stride=stride, threshold=threshold)
+    TimelineOptions(**{name: value for name, value in options.items() if value is not None})
 
 
 def label_segments(
     classifier: _Labeller,
     videos: Sequence[Path],
-    options: Mapping[str, float | None],
+    options: Mapping[str, Any],
     outputs: SegmentOutputs,
     reporter: Reporter,
     json: bool,
@@ -151,7 +150,7 @@ def label_segments(
     Args:
         classifier: the model.
         videos: files.
-        options: window, stride and threshold of :meth:`moclip_lite.Classifier.timeline`.
+        options: window, stride, threshold and frames of :meth:`moclip_lite.Classifier.timeline`; None where not given.
         outputs: files to write.
         reporter: shows progress.
         json: print one JSON document in place of tables.
@@ -200,7 +199,7 @@ def print_timeline(timeline: Timeline) -> None:
 def _timelines(
     classifier: _Labeller,
     videos: Sequence[Path],
-    options: Mapping[str, float | None],
+    options: Mapping[str, Any],
     reporter: Reporter,
     refused: list[Refusal],
 ) -> Iterator[tuple[Path, Timeline]]:
@@ -210,6 +209,7 @@ def _timelines(
     from ..errors import CheckpointError
     from .predict import refusal
 
+    given = {name: value for name, value in options.items() if value is not None}
     for number, path in enumerate(videos, start=1):
         stage = f"{printable(path.name)} ({number} of {len(videos)})"
 
@@ -217,7 +217,7 @@ def _timelines(
             reporter.progress(stage, done, total)
 
         try:
-            timeline = classifier.timeline(path, progress=progress, **options)
+            timeline = classifier.timeline(path, progress=progress, **given)
         except (ArgumentError, CheckpointError):  # no matter of one file
             raise
         except Exception as error:
@@ -232,7 +232,7 @@ def evaluate_segments(
     table: Path,
     videos: Path | None,
     overrides: Sequence[str],
-    options: Mapping[str, float | None],
+    options: Mapping[str, Any],
     reporter: Reporter,
     json: bool,
 ) -> None:

@@ -24,6 +24,7 @@ from ..errors import ConfigError
 from ..fusion.registry import BESIDE
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
+from ..parallel.runner import RunnerName
 from ..settings import Settings, UserPath, refuse_repeats
 from ..storage.plain_yaml import NULLS, parse_yaml, read_yaml
 from ..streams import Stream
@@ -47,6 +48,13 @@ class RunSettings(Settings):
         (), max_length=100, description="repeat everything with each of these; results are pooled"
     )
     workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
+    engine: RunnerName = Field(
+        "local",
+        description="who extracts, prepares and runs grids: local processes, or ray, a cluster's nodes",
+    )
+    ray_address: str | None = Field(
+        None, description="HOST:PORT of the cluster's head; default: $RAY_ADDRESS, or this machine's cluster"
+    )
     threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
     loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
     device: str = Field(

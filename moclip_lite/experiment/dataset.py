@@ -14,6 +14,7 @@ from ..datasets.settings import DataSettings
 from ..datasets.table.load import divide_by_table, load_table
 from ..datasets.table.records import SUFFIXES
 from ..errors import ConfigError
+from ..parallel.runner import JobRunner
 from ..progress import Reporter
 
 __all__ = ["data_root", "data_table", "load_dataset"]
@@ -74,12 +75,12 @@ def _is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def load_dataset(data: DataSettings, workers: int, reporter: Reporter) -> VideoDataset:
+def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporter) -> VideoDataset:
     """Load, or for ``data.kind=synthetic`` generate, the clips.
 
     Args:
         data: names the data set; not a file of features.
-        workers: processes that generate clips.
+        workers: who generates clips.
         reporter: told what the data set notes about itself.
 
     Raises:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..datasets import Clip
 from ..datasets.settings import DataSettings
 from ..errors import DataError
+from ..parallel.runner import JobRunner
 from ..progress import Reporter
 from .dataset import load_dataset
 from .extraction import Extractor
@@ -15,7 +16,11 @@ __all__ = ["read_encodings"]
 
 
 def read_encodings(
-    data: DataSettings, clips: Sequence[Clip], extractor: Extractor, workers: int, reporter: Reporter
+    data: DataSettings,
+    clips: Sequence[Clip],
+    extractor: Extractor,
+    workers: int | JobRunner,
+    reporter: Reporter,
 ) -> dict[str, list[tuple[Clip, str]]]:
     """Read the motion of the clips in the recipes of ``data.train_recipes``.
 
@@ -23,7 +28,7 @@ def read_encodings(
         data: names the recipes, folders beside that of the clips.
         clips: to train on.
         extractor: reads motion.
-        workers: processes that load a data set.
+        workers: who generates a data set.
         reporter: told what is missing.
 
     Returns:

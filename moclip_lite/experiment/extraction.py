@@ -9,13 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..appearance.clip_arrays import ClipArrays
-from ..appearance.extract import ClipMotion, extract_appearance
+from ..appearance.extract import extract_appearance
+from ..appearance.frame_reader import ClipMotion
+from ..appearance.remote import WorkerDevice
 from ..datasets import Clip
 from ..datasets.clip_notes import ClipNote, notes_in_words
 from ..datasets.extraction import ExtractReport, Failure, Progress
 from ..errors import WeightsUnavailable
 from ..motion.extract import extract_motion
 from ..parallel.ranks import share, wait_for_all
+from ..parallel.runner import JobRunner
 from ..progress import Reporter
 from ..results.ledger import SecondsLedger
 from ..storage.cache import FeatureCache
@@ -64,7 +67,7 @@ class Extractor:
         experiment: the configuration, with absolute paths.
         encoder: of the appearance stream.
         cache: where features are kept.
-        workers: processes that read motion, threads that read frames.
+        workers: who reads clips.
         reporter: told what happens.
         own: appearance features of one's own, in place of the encoder's.
 
@@ -77,7 +80,7 @@ class Extractor:
         experiment: Experiment,
         encoder: ExperimentEncoder,
         cache: FeatureCache,
-        workers: int,
+        workers: JobRunner,
         reporter: Reporter,
         own: ClipArrays | None = None,
     ) -> None:
@@ -141,8 +144,7 @@ class Extractor:
                 f"clip: {report.reused} of {len(clips)} clips have features in {self._own.path}"
             )
             return report
-        settings = self._experiment.clip
-
+        settings, run = self._experiment.clip, self._experiment.run
         motion = None
         if settings.needs_motion:
             spec = self._experiment.motion
@@ -156,6 +158,7 @@ class Extractor:
                 self._cache,
                 motion=motion,
                 workers=self._workers,
+                device=WorkerDevice(run.device, run.threads),
                 progress=progress,
             )
 

@@ -17,6 +17,7 @@ from ..datasets.clip_notes import ClipNote
 from ..datasets.extraction import ExtractReport, Failure
 from ..datasets.prompts import read_prompts
 from ..errors import CheckpointError, ConfigError, DataError
+from ..parallel.runner import LocalRunner
 from ..shards.cached import ShardedCache, clips_in_memory, entry_columns
 from ..shards.index import ShardIndex, content_digest
 from ..shards.read import ShardReader
@@ -268,7 +269,7 @@ class PackedExtractor(Extractor):
         cache: FeatureCache,
         reporter: Reporter,
     ) -> None:
-        super().__init__(experiment, encoder, cache, 1, reporter)
+        super().__init__(experiment, encoder, cache, LocalRunner(1), reporter)
         self._packed = packed
 
     def motion(self, clips: Sequence[Clip]) -> ExtractReport:

@@ -23,7 +23,7 @@ from ..datasets.settings import DataSettings
 from ..datasets.splits import checked
 from ..errors import ConfigError
 from ..fusion.registry import NEED_TEXT
-from ..parallel.pool import default_workers
+from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
 from ..shards.read import ShardReader
@@ -62,8 +62,17 @@ class Session:
     def __init__(self, experiment: Experiment, reporter: Reporter | None = None) -> None:
         self.experiment = experiment
         self.reporter: Reporter = reporter or Silent()
-        self.workers = default_workers(experiment.run.workers)
         self.trained = False
+
+    @cached_property
+    def workers(self) -> JobRunner:
+        """Who reads clips.
+
+        Raises:
+            MoclipError: there is no such cluster.
+        """
+        run = self.experiment.run
+        return make_runner(run.engine, run.workers, run.ray_address, self.reporter.say)
 
     @cached_property
     def device(self) -> torch.device:

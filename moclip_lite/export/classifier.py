@@ -36,6 +36,8 @@ from .pictures import picture_network
 
 __all__ = [
     "MAX_BYTES",
+    "SegmentEncoder",
+    "SegmentMixer",
     "compare_files",
     "describe",
     "export_classifier",
@@ -138,7 +140,7 @@ class _Motion(nn.Module):
         return mean, torch.unflatten(tokens, 0, (len(seen), -1)).mean(dim=0)
 
 
-class _Segments(nn.Module):
+class SegmentEncoder(nn.Module):
     """Features [N, views, D] of segments [N, frames, 2, rows, columns], which see no other."""
 
     def __init__(self, network: MotionNet, test: ViewSettings) -> None:
@@ -150,7 +152,7 @@ class _Segments(nn.Module):
         return torch.cat([self.network.encode(view) for view in seen], dim=1)
 
 
-class _Windows(nn.Module):
+class SegmentMixer(nn.Module):
     """What :class:`_Motion` gives, from the features [B, T, views, D] of segments."""
 
     def __init__(self, network: MotionNet) -> None:
@@ -206,7 +208,7 @@ def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, An
         return []
     segments, *rest = classifier.experiment.motion.shape
     count, dim = test.crops * test.flips, network.feature_dim
-    encoder, mixer = _Segments(network, test).eval(), _Windows(network).eval()
+    encoder, mixer = SegmentEncoder(network, test).eval(), SegmentMixer(network).eval()
     names: list[tuple[nn.Module, Tensor, str, list[str], list[str]]] = [
         (encoder, torch.randn(2, *rest), "segments", ["segments"], ["features"]),
         (mixer, torch.randn(2, segments, count, dim), "windows", ["features"], ["scores", "tokens"]),

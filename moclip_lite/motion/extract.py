@@ -19,7 +19,7 @@ from ..datasets.clip_notes import keep_notes, notes_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
 from ..datasets.segments import SharedDecoders
 from ..errors import CheckpointError, MoclipError
-from ..parallel.pool import default_workers, run_jobs
+from ..parallel.runner import JobRunner, runner_of
 from ..progress import size_in_words
 from ..sampling import Segment
 from ..storage.cache import FeatureCache
@@ -49,7 +49,7 @@ def extract_motion(
     spec: MotionSpec,
     cache: FeatureCache,
     *,
-    workers: int = 0,
+    workers: int | JobRunner = 0,
     progress: Progress = silent,
     announce: Callable[[str], None] = lambda text: None,
 ) -> ExtractReport:
@@ -59,7 +59,7 @@ def extract_motion(
         clips: of the data set.
         spec: how to read them.
         cache: to fill.
-        workers: processes; 0 for one per core.
+        workers: processes of this machine, 0 for one per core; or who else does it.
         progress: called with (stage, clips done, clips to do).
         announce: told the size of all entries, measured on a sample of the clips.
 
@@ -71,36 +71,34 @@ def extract_motion(
     # File by file, so that a process opens each for all of its segments.
     missing.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
     jobs = [_Job(clip.name, clip.path, spec, cache.root, key, clip.segment) for clip, key in missing]
-    processes = default_workers(workers)
+    runner = runner_of(workers)
     _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
-    sample, rest = _split_sample(jobs, _SAMPLE * processes)
-    done = 0
-    for part in (sample, rest):
-        for job, problem in run_jobs(_extract_clip, part, processes):
-            if problem is None:
-                report.keys[job.name] = job.key
-                report.made += 1
-            else:
-                report.failures.append(Failure(job.name, "motion", problem))
-            done += 1
-            progress("motion", done, len(jobs))
-        sizes = [cache.size("motion", job.key) for job in part if job.name in report.keys]
-        if part is sample and sizes:
+    jobs, sampled = _sample_first(jobs, _SAMPLE * runner.processes)
+    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.root), start=1):
+        if problem is None:
+            report.keys[job.name] = job.key
+            report.made += 1
+        else:
+            report.failures.append(Failure(job.name, "motion", problem))
+        progress("motion", done, len(jobs))
+        if done == sampled and report.made:
+            sizes = [cache.size("motion", other.key) for other in jobs if other.name in report.keys]
             mean = sum(sizes) / len(sizes)
-            _check_space(len(rest), mean, cache)
+            _check_space(len(jobs) - done, mean, cache)
             size = size_in_words(mean * len(jobs))
-            announce(f"{len(jobs)} clips will take about {size} in {cache.root} (measured on {len(part)})")
+            announce(f"{len(jobs)} clips will take about {size} in {cache.root} (measured on {done})")
     report.failures.sort(key=lambda failure: failure.name)
     report.notes = notes_of(cache, report.keys)
     return report
 
 
-def _split_sample(jobs: list[_Job], count: int) -> tuple[list[_Job], list[_Job]]:
-    """`count` jobs spread over the list, and the others; no sample of a list that is hardly longer."""
+def _sample_first(jobs: list[_Job], count: int) -> tuple[list[_Job], int]:
+    """The jobs, `count` that are spread over the list first, and how many these are; 0 of a list hardly longer."""
     if len(jobs) < 2 * count:
-        return [], jobs
+        return jobs, 0
     positions = {i * len(jobs) // count for i in range(count)}
-    return [jobs[i] for i in sorted(positions)], [job for i, job in enumerate(jobs) if i not in positions]
+    rest = [job for i, job in enumerate(jobs) if i not in positions]
+    return [*(jobs[i] for i in sorted(positions)), *rest], count
 
 
 def _check_space(clips: int, size: float, cache: FeatureCache) -> None:

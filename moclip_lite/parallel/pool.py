@@ -21,6 +21,7 @@ from .threads import available_cores, set_thread_policy
 __all__ = ["CRASHED", "default_workers", "run_jobs", "worker_pool"]
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 CRASHED: Final = "reading it ended the process (the decoder crashed or memory ran out)"
 
@@ -31,8 +32,8 @@ def default_workers(workers: int) -> int:
 
 
 def run_jobs(
-    work: Callable[[Job], str | None], jobs: Sequence[Job], workers: int
-) -> Iterator[tuple[Job, str | None]]:
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[Job, Result | str]]:
     """Yield (job, result of `work`) as jobs end, in no fixed order.
 
     A job that kills its process fails alone, with ``CRASHED``. An unexpected exception fails its job alone
@@ -40,7 +41,7 @@ def run_jobs(
     jobs are finished and the others dropped.
 
     Args:
-        work: a function of a module; returns None, or why the job could not be done.
+        work: a function of a module, which says by its result why a job could not be done.
         jobs: its arguments.
         workers: processes; with 1 the work is done in this process.
 
@@ -54,7 +55,7 @@ def run_jobs(
     finished: set[int] = set()
     pool = worker_pool(workers)
     try:
-        futures: dict[Future[str | None], int] = {pool.submit(work, job): i for i, job in enumerate(jobs)}
+        futures: dict[Future[Result], int] = {pool.submit(work, job): i for i, job in enumerate(jobs)}
         for future in as_completed(futures):
             position = futures[future]
             outcome = _outcome(jobs[position], future.result)
@@ -66,7 +67,7 @@ def run_jobs(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _outcome(job: object, get_result: Callable[[], str | None]) -> str | None:
+def _outcome(job: object, get_result: Callable[[], Result]) -> Result | str:
     """The result of a job; an unexpected error is reported and becomes the reason of its failure."""
     try:
         return get_result()
@@ -123,7 +124,7 @@ def _blocked_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _one_by_one(work: Callable[[Job], str | None], jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
+def _one_by_one(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | str]]:
     """Run jobs in a single worker, replaced whenever a job kills it."""
     pool = worker_pool(1)
     try:

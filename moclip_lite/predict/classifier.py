@@ -29,7 +29,7 @@ from ..results.trained_on import check_sources
 from ..storage.files import read_json
 from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
-from ..timeline.video import TimelineOptions, TimelineProgress, make_timeline, silent
+from ..timeline.video import TimelineFrames, TimelineOptions, TimelineProgress, make_timeline, silent
 from .costs import PredictionCosts
 from .encoder_note import trained_recipes
 from .read_file import FileReader
@@ -311,6 +311,7 @@ class Classifier:
         window: float | None = None,
         stride: float | None = None,
         threshold: float | None = None,
+        frames: TimelineFrames = "keyframes",
         progress: TimelineProgress = silent,
     ) -> Timeline:
         """Label the parts of a long video.
@@ -324,6 +325,8 @@ class Classifier:
             window: seconds; by default the median length of the run's training clips.
             stride: seconds from one window to the next; by default a quarter of `window`.
             threshold: calibrated probability from which on a class is sure; by default the run's own.
+            frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip" takes those
+                that :meth:`explain` takes of such a clip.
             progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
 
         Returns:
@@ -335,7 +338,7 @@ class Classifier:
             mv_tools.ArgumentError: an option is out of range.
             CheckpointError: the run does not tell the length of windows and `window` is None.
         """
-        options = TimelineOptions(window=window, stride=stride, threshold=threshold)
+        options = TimelineOptions(window=window, stride=stride, threshold=threshold, frames=frames)
         return make_timeline(self, Path(path), self.calibration, options, progress)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:

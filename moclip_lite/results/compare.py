@@ -16,7 +16,11 @@ from .read import Run, load_run
 __all__ = ["Comparison", "StreamDifference", "compare_runs"]
 
 _LOCATIONS: Final = frozenset(
-    ("run.dir", "run.workers", "run.device", "cache.dir", "data.root", "data.table", "data.splits_dir")
+    (
+        *(f"run.{name}" for name in ("dir", "workers", "engine", "ray_address", "device")),
+        *(f"data.{name}" for name in ("root", "table", "splits_dir")),
+        "cache.dir",
+    )
 )
 
 

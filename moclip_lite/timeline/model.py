@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ __all__ = [
     "WindowModel",
     "WindowScore",
     "answer_of",
+    "encodes_segments",
     "stream_scores",
 ]
 
@@ -49,7 +50,6 @@ class WindowModel(Protocol):
         """Class probabilities [C] of a head."""
 
 
-@runtime_checkable
 class SegmentModel(WindowModel, Protocol):
     """A classifier whose motion network encodes segments one by one, so that windows can share them."""
 
@@ -62,6 +62,11 @@ class SegmentModel(WindowModel, Protocol):
 
     def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
         """:meth:`motion_features` of a window, from the features [T, views, D] of its segments."""
+
+
+def encodes_segments(model: WindowModel) -> TypeGuard[SegmentModel]:
+    """Whether a classifier can encode segments one by one."""
+    return bool(getattr(model, "encodes_segments", False))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -55,6 +55,7 @@ class FilePictures:
         usable: int64, numbers of the frames that the appearance encoder may see; None if it sees none.
         keyframes: numbers of frames that decoding can start at.
         entry, before: of each frame, see :meth:`mv_tools.RgbDecoder.preroll`.
+        snap: whether windows of ``clip.positions=reachable`` take keyframes, wherever they are.
     """
 
     edges: Times
@@ -64,6 +65,7 @@ class FilePictures:
     keyframes: Numbers
     entry: Numbers
     before: Numbers
+    snap: bool = False
 
     @classmethod
     def of(cls, frames: RgbDecoder, motion: MotionDecoder | None, *, shown: bool) -> FilePictures:
@@ -100,6 +102,8 @@ class FilePictures:
         """Numbers of the frames from `first` to before `stop` that the appearance encoder sees."""
         if self.usable is None:
             return []
+        if self.snap and clip.positions in ("reachable", "motion"):
+            return self._snapped(first, stop, clip)
         if clip.positions == "keyframes":
             keys = self.keyframes[slice(*np.searchsorted(self.keyframes, (first, stop)).tolist())]
             if not len(keys):  # the one before, as a viewer would see on opening the window
@@ -117,10 +121,41 @@ class FilePictures:
             places = reachable_positions(self.entry[usable], self.before[usable], clip.frames)
         return [int(number) for number in usable[places]]
 
+    def _snapped(self, first: int, stop: int, clip: AppearanceSettings) -> list[int]:
+        """Reachable frames where all are keyframes; else the window's keyframes, evenly spaced; where it has none, one
+        frame, the quickest to decode."""
+        assert self.usable is not None
+        usable = self.usable[slice(*np.searchsorted(self.usable, (first, stop)).tolist())]
+        if not len(usable):
+            return []
+        places = reachable_positions(self.entry[usable], self.before[usable], clip.frames)
+        if self.before[usable[places]].any():
+            keys = np.flatnonzero(self.before[usable] == 0)
+            if not len(keys):
+                places = np.full(clip.frames, int(self.before[usable].argmin()))
+            else:
+                spread = keys if len(keys) <= clip.frames else keys[frame_positions(len(keys), clip.frames)]
+                places = spread[np.minimum(np.arange(clip.frames), len(spread) - 1)]
+        return [int(number) for number in usable[places]]
+
 
 def plan_windows(
-    pictures: FilePictures, window: float, stride: float, motion: MotionSpec, clip: AppearanceSettings
+    pictures: FilePictures,
+    window: float,
+    stride: float,
+    motion: MotionSpec,
+    clip: AppearanceSettings,
+    *,
+    snap: bool = False,
 ) -> list[Window]:
-    """All windows of a file with the pictures that they are scored on."""
+    """All windows of a file with the pictures that they are scored on.
+
+    Args:
+        pictures: of the file.
+        window, stride: seconds.
+        motion, clip: what a clip is scored on.
+        snap: take keyframes in place of frames that are slow to decode, where there is more than one window.
+    """
     times = window_times(pictures.edges, window, stride)
+    pictures = replace(pictures, snap=snap and len(times) > 1)
     return [pictures.window(start, end, motion, clip) for start, end in times]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..motion.read import motion_energy
 from .buffer import MotionBuffer
-from .model import Floats, MotionAnswer, SegmentModel, WindowModel
+from .model import Floats, MotionAnswer, SegmentModel, WindowModel, encodes_segments
 
 __all__ = ["MovingPictures", "SharedSegments"]
 
@@ -71,7 +71,7 @@ class SharedSegments:
         that takes whole windows only."""
         spec = model.experiment.motion
         apart = stride / (window / spec.segments)
-        if not isinstance(model, SegmentModel) or not model.encodes_segments or spec.crop != "none":
+        if not encodes_segments(model) or spec.crop != "none":
             return None
         if round(apart) < 1 or abs(apart - round(apart)) > 1e-6:
             return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,21 @@ from .scorer import STRIDE, Window, WindowBuffers
 from .segments import SWITCH_PENALTY, join_windows, timeline_window
 from .timeline import Timeline
 
-__all__ = ["OpenFile", "TimelineOptions", "TimelineProgress", "make_timeline", "score_windows", "silent"]
+__all__ = [
+    "OpenFile",
+    "TimelineFrames",
+    "TimelineOptions",
+    "TimelineProgress",
+    "make_timeline",
+    "score_windows",
+    "silent",
+]
 
 TimelineProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with (stage, windows done, windows to do), such as ``Reporter.progress``."""
+
+TimelineFrames: TypeAlias = Literal["keyframes", "clip"]
+"""Which frames the appearance encoder sees, see :class:`TimelineOptions`."""
 
 _MOTION_AHEAD: Final = 64  # pictures' pooled fields
 _PICTURES_AHEAD: Final = 4
@@ -54,6 +65,8 @@ class TimelineOptions:
         stride: seconds between windows; None for a quarter of the window.
         threshold: calibrated probability below which a window is none; None for the run's calibration.
         penalty: of a change of label, see :data:`moclip_lite.timeline.segments.SWITCH_PENALTY`.
+        frames: "keyframes": where a window's frames by ``clip.positions=reachable`` are not all keyframes, its keyframes
+            stand in for them, several times faster with keyframes seconds apart. "clip": those of `predict`.
 
     Raises:
         mv_tools.ArgumentError: a value is out of range.
@@ -63,6 +76,7 @@ class TimelineOptions:
     stride: float | None = None
     threshold: float | None = None
     penalty: float = SWITCH_PENALTY
+    frames: TimelineFrames = "keyframes"
 
     def __post_init__(self) -> None:
         if self.window is not None and not 0 < self.window < float("inf"):
@@ -71,6 +85,8 @@ class TimelineOptions:
             raise ArgumentError(f"stride must be above 0 seconds, got {self.stride:g}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ArgumentError(f"threshold must be from 0 to 1, got {self.threshold:g}")
+        if self.frames not in get_args(TimelineFrames):
+            raise ArgumentError(f"frames must be one of {get_args(TimelineFrames)}, got {self.frames!r}")
         if not 0 <= self.penalty < float("inf"):
             raise ArgumentError(f"penalty must be 0 or more, got {self.penalty:g}")
 
@@ -125,7 +141,8 @@ def make_timeline(
     with ExitStack() as opened:
         file = OpenFile.open(model, path, opened)
         duration, origin = float(file.pictures.edges[-1]), file.origin
-        scores = list(score_windows(model, file, window, stride, progress))
+        snap = options.frames == "keyframes"
+        scores = list(score_windows(model, file, window, stride, progress, snap=snap))
     notes += file.notes()
     notes += _problems(scores)
     scores = [_shifted(score, origin) for score in scores]
@@ -244,11 +261,17 @@ def _origin(path: Path, frames: RgbDecoder) -> float:
 
 
 def score_windows(
-    model: WindowModel, file: OpenFile, window: float, stride: float, progress: TimelineProgress
+    model: WindowModel,
+    file: OpenFile,
+    window: float,
+    stride: float,
+    progress: TimelineProgress,
+    *,
+    snap: bool = False,
 ) -> Iterator[WindowScore]:
-    """Scores of all windows of a file, in order."""
+    """Scores of all windows of a file, in order; `snap` as in :func:`~moclip_lite.timeline.plan.plan_windows`."""
     spec, clip = model.experiment.motion, model.experiment.clip
-    windows = plan_windows(file.pictures, window, stride, spec, clip)
+    windows = plan_windows(file.pictures, window, stride, spec, clip, snap=snap)
     geometry = None if file.motion is None else file.motion.metadata
     buffers = WindowBuffers(model, geometry)
     every = spec.field == "accumulated"

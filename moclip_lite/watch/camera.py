@@ -137,7 +137,8 @@ class Camera:
         for item in reader.items():
             for event in scoring.take(item):
                 emit(event)
-        for event in scoring.finish():
+        # Who ends watching waits: no network is asked any more, only what was scored is given out.
+        for event in scoring.finish(score_rest=not self._stop.is_set()):
             emit(event)
 
     def admits(self, lag: float) -> bool:
@@ -181,10 +182,10 @@ class _Scoring:
             self._scorer.add_picture(item.seconds, item.rgb)
         return []
 
-    def finish(self) -> list[Event]:
-        """End the stream."""
+    def finish(self, *, score_rest: bool) -> list[Event]:
+        """End the stream; `score_rest` scores what the last whole window left over."""
         segments = []
-        for score in [] if self._scorer is None else self._scorer.flush():
+        for score in self._scorer.flush() if self._scorer is not None and score_rest else []:
             segments += self._joiner.add(score)
         return self._events(segments + self._joiner.finish())
 

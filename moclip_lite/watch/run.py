@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -125,8 +126,9 @@ class Watch:
                 self._tell_failures(told, say)
         finally:
             self.stop.set()
+            deadline = time.monotonic() + _JOIN_SECONDS
             for camera in self.cameras:
-                camera.join(_JOIN_SECONDS / len(self.cameras))
+                camera.join(max(0.0, deadline - time.monotonic()))
         if broken:
             raise broken[0]
         self._tell_failures(told, say)

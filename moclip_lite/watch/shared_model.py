@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..streams import Stream
-from ..timeline.model import Floats, SegmentModel, WindowModel
+from ..timeline.model import Floats, WindowModel, encodes_segments
 
 __all__ = ["SharedModel"]
 
@@ -45,17 +45,17 @@ class SharedModel:
     @property
     def encodes_segments(self) -> bool:
         """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
-        return isinstance(self._model, SegmentModel) and self._model.encodes_segments
+        return encodes_segments(self._model)
 
     def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
         """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
-        assert isinstance(self._model, SegmentModel)
+        assert encodes_segments(self._model)
         with self._lock:
             return self._model.segment_features(motion)
 
     def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
         """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
-        assert isinstance(self._model, SegmentModel)
+        assert encodes_segments(self._model)
         with self._lock:
             return self._model.window_features(segments)
 

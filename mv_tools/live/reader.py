@@ -199,9 +199,9 @@ class LiveReader:
         self._clock.reconnect()
         try:
             for packet in connection.packets():
-                yield from self._packet(stream, keyframes, packet)
                 if self._stop.is_set():
                     return
+                yield from self._packet(stream, keyframes, packet)
             yield from stream.flush()
         except SourceUnavailable:
             yield from stream.flush()

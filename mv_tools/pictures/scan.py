@@ -113,17 +113,21 @@ class _PacketVisitor:
             self.headers.push_starts(source, packets.position, packets.size)
 
 
-def scan_stream(source: Source) -> StreamScan:
+def scan_stream(source: Source, tables: TabledPackets | None = None) -> StreamScan:
     """Read all packets and the headers of their pictures; no slice data is parsed.
 
     Packets come from the sample tables of an MP4 file, or through libavformat.
+
+    Args:
+        source: the file.
+        tables: its sample tables, if they were read.
 
     Raises:
         MalformedStream: damaged, or there is no packet.
         UnsupportedStream: the samples are encrypted.
     """
     try:
-        return scan_tables(source, TabledPackets.open(source))
+        return scan_tables(source, tables or TabledPackets.open(source))
     except UnfitTables as error:
         log.debug("%s: read through libavformat: %s", source.name, error)
         return scan_demuxed(source, unfit=str(error))
@@ -135,7 +139,7 @@ def scan_tables(source: Source, tables: TabledPackets) -> StreamScan:
     Raises:
         UnfitTables: the packets contradict the tables, or the file changed meanwhile.
     """
-    stamp, visitor = source.stamp, _PacketVisitor()
+    stamp, visitor = tables.stamp, _PacketVisitor()
     packets = tables.scan(visitor)
     headers = visitor.headers
     if headers is None or stamp[0] != tables.content.size or stamp != source.stamp:
@@ -143,9 +147,11 @@ def scan_tables(source: Source, tables: TabledPackets) -> StreamScan:
     headers.finish()
     if headers.index is None or headers.index.errors():
         raise UnfitTables("headers of pictures can't be read")
-    if headers.framing["codec"] == "h264":
-        packets = _with_keyframes(packets, headers.index.columns())
-    return _with_headers(packets, headers, visitor.display, stamp)
+    packets = replace(packets, keyframe=packets.keyframe.copy())
+    scan = _with_headers(packets, headers, visitor.display, stamp)
+    if tables.codec == "h264":
+        _flag_keyframes(packets.keyframe, scan.columns)
+    return scan
 
 
 def scan_demuxed(source: Source, unfit: str | None = None) -> StreamScan:
@@ -194,9 +200,8 @@ def _with_headers(
     )
 
 
-def _with_keyframes(packets: PacketIndex, columns: dict[str, npt.NDArray[Any]]) -> PacketIndex:
-    """Packets with the keyframe flags of libavformat's parser of H.264, which replace those of the table of
-    sync samples: IDR pictures and those with a recovery point message."""
-    keyframe = np.zeros(len(packets), bool)
+def _flag_keyframes(keyframe: npt.NDArray[np.bool_], columns: dict[str, npt.NDArray[Any]]) -> None:
+    """Set the keyframe flags of libavformat's parser of H.264, which replace those of the table of sync
+    samples: IDR pictures and those with a recovery point message."""
+    keyframe[:] = False
     keyframe[columns["sample"][columns["idr"] | (columns["recovery_frame_cnt"] >= 0)]] = True
-    return replace(packets, keyframe=keyframe)

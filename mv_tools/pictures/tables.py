@@ -70,7 +70,7 @@ class TabledPackets:
         codec: libavcodec's name of the codec.
         extradata: the avcC or hvcC record.
         display: how pictures are shown, by the container.
-        parameter_sets_outside: whether the sample entry promises that packets hold no parameter sets.
+        stamp: of the file, taken before its tables were read.
     """
 
     content: ByteSource
@@ -78,7 +78,7 @@ class TabledPackets:
     codec: str
     extradata: bytes
     display: Display
-    parameter_sets_outside: bool
+    stamp: tuple[int, int]
 
     @classmethod
     def open(cls, source: Source) -> TabledPackets:
@@ -89,7 +89,8 @@ class TabledPackets:
         """
         if not native_available():
             raise UnfitTables("the native module is not built")
-        if source.size == 0 or (source.path is not None and not source.path.is_file()):
+        stamp = source.stamp
+        if stamp[0] == 0 or (source.path is not None and not source.path.is_file()):
             raise UnfitTables("not a file with content")
         from .._native import ByteSource, Mp4Track
 
@@ -104,7 +105,7 @@ class TabledPackets:
             codec=track.codec,
             extradata=track.configuration,
             display=Display(Orientation.from_matrix(track.matrix)).with_aspect(aspect),
-            parameter_sets_outside=track.parameter_sets_outside,
+            stamp=stamp,
         )
 
     def scan(self, visitor: StartVisitor) -> PacketIndex:

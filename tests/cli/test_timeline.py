@@ -109,6 +109,7 @@ def test_several_videos_write_into_a_folder(video: Path, tmp_path: Path) -> None
     [
         (("--vtt", "a.vtt"), "--vtt is for long videos; add --segments"),
         (("--window", "2"), "--window is for long videos; add --segments"),
+        (("--segments", "--frames", "all"), "frames must be one of ('keyframes', 'clip')"),
         (("--segments", "--window", "-1"), "window must be above 0 seconds"),
         (("--segments", "--window", "nan"), "window must be above 0 seconds"),
         (

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from mv_tools import MotionDecoder, MotionError, probe
-from mv_tools.pictures import scan as scans
 from mv_tools.pictures import tables as table_files
 from mv_tools.pictures.index import PictureIndex
 from mv_tools.pictures.numbering import index_pictures
@@ -97,12 +96,9 @@ def by_tables(path: Path) -> bool:
 
 @pytest.mark.parametrize("kind", mp4_files.MUXERS)
 def test_each_muxer(stream: Path, kind: str, tmp_path: Path) -> None:
-    try:
-        path = mp4_files.remux(stream, tmp_path / "file.mp4", kind)
-    except ValueError as error:  # formats without HEVC
-        assert "does not support" in str(error)
-        return
-    assert by_tables(path)
+    if "hevc" in stream.name and kind in ("m4v", "3gp"):
+        pytest.skip("the muxer takes no HEVC")
+    assert by_tables(mp4_files.remux(stream, tmp_path / "file.mp4", kind))
 
 
 @pytest.mark.parametrize("kind", mp4_files.SURGERY)
@@ -138,8 +134,11 @@ def test_shared_files() -> None:
 def test_probe_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = SHARED / f"videos/faults/{name}.mp4"
     summary = probe(path)
-    monkeypatch.setattr(scans, "scan_stream", scan_demuxed)
-    monkeypatch.setattr("mv_tools.backends.base.scan_stream", scan_demuxed)
+
+    def refused(_: Source) -> TabledPackets:
+        raise UnfitTables("not in this test")
+
+    monkeypatch.setattr(TabledPackets, "open", refused)
     assert probe(path) == summary
 
 
@@ -225,7 +224,7 @@ def test_contradictions_are_left_to_libavformat(clip: Path, kind: str) -> None:
 
 def test_encrypted_samples_are_left_to_libavformat(clip: Path) -> None:
     data = changed(clip.read_bytes(), "stsd", lambda body: body.replace(b"avc1", b"encv"))
-    with pytest.raises(UnfitTables, match="no sample entry of H.264 or HEVC"):
+    with pytest.raises(UnfitTables, match=r"no sample entry of H\.264 or HEVC"):
         TabledPackets.open(Source.of(data))
 
 
@@ -271,6 +270,12 @@ def test_damaged_tables_give_the_same_pictures_or_an_error(clip: Path) -> None:
         used += 1
         assert_same_scan(source, tables, scan_demuxed(source))
     assert used > 20
+
+
+def test_metadata_that_are_not_utf8(clip: Path) -> None:
+    data = clip.read_bytes()
+    assert b"Lavf" in data
+    assert len(scan_demuxed(Source.of(data.replace(b"Lavf", b"\xecavf"))).packets) == 40
 
 
 def test_decoder_of_bytes_is_that_of_the_file(clip: Path) -> None:

@@ -14,7 +14,13 @@ from support.mp4_boxes import changed, edit_list, without, words
 STREAMS = {
     "b": {"g": "12", "bf": "3", "b_strategy": "0", "sc_threshold": "0", "crf": "28"},
     "no_b": {"g": "12", "bf": "0", "sc_threshold": "0", "crf": "28"},
-    "open_gop": {"g": "12", "bf": "2", "b_strategy": "0", "crf": "28", "x264-params": "open-gop=1:scenecut=0"},
+    "open_gop": {
+        "g": "12",
+        "bf": "2",
+        "b_strategy": "0",
+        "crf": "28",
+        "x264-params": "open-gop=1:scenecut=0",
+    },
 }
 HEVC = {"x265-params": "pools=none:frame-threads=1:log-level=none:keyint=12:bframes=3:scenecut=0"}
 
@@ -43,7 +49,9 @@ def stream(folder: Path, name: str, frames: int = 40) -> Path:
     return encode(path, panning(frames), **STREAMS[name])
 
 
-def remux(source: Path, target: Path, kind: str, *, late: int = 0, audio: bool = False, tracks: int = 1) -> Path:
+def remux(
+    source: Path, target: Path, kind: str, *, late: int = 0, audio: bool = False, tracks: int = 1
+) -> Path:
     """Copy the packets of a clip.
 
     Args:

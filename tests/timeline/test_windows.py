@@ -14,6 +14,7 @@ import pytest
 from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic.pictures import render_clip
 from moclip_lite.timeline.model import WindowScore
+from moclip_lite.timeline.plan import FilePictures, plan_windows
 from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionFrame, RgbDecoder
 
@@ -98,6 +99,33 @@ def test_windows_on_clips_that_were_joined_are_their_predictions(
     assert [round(score.start, 3) for score in scores] == [round(0.2 * i, 3) for i in range(9)]
     for part, path in enumerate(parts):
         _close(scores[4 * part], classifier, path)
+
+
+def test_frames_of_windows_are_keyframes_where_others_are_slow(tmp_path: Path) -> None:
+    """With long groups of pictures; a window without a keyframe shows one frame, a video of one window those of a clip."""
+    pictures = np.concatenate([_pictures(part) for part in range(3)])
+    path = encode(tmp_path / "long.mp4", pictures, **{**H264, "g": "30", "sc_threshold": "0"})
+    pictures_of = FilePictures.of(RgbDecoder(path), MotionDecoder(path), shown=True)
+    experiment = untrained(tmp_path, "clip.frames=2").experiment
+    taken = {}
+    for snap in (True, False):
+        windows = plan_windows(pictures_of, 0.8, 0.2, experiment.motion, experiment.clip, snap=snap)
+        taken[snap] = [window.pictures for window in windows]
+    assert taken[True][0] == (0, 0)
+    assert {number for numbers in taken[True] for number in numbers} <= {0, 30, *(5 * i for i in range(12))}
+    for k, numbers in enumerate(taken[True]):
+        inside = [key for key in (0, 30) if 5 * k <= key < 5 * k + 20]
+        assert set(numbers) == set(inside) if inside else len(set(numbers)) == 1
+    assert len(set(taken[False][0])) == 2
+    whole = [
+        plan_windows(pictures_of, 9.0, 1.0, experiment.motion, experiment.clip, snap=s) for s in (True, False)
+    ]
+    assert whole[0][0].pictures == whole[1][0].pictures
+    classifier = untrained(tmp_path)
+    timelines = [classifier.timeline(path, window=0.8, frames=name) for name in ("keyframes", "clip")]
+    assert timelines[0].windows != timelines[1].windows
+    with pytest.raises(ArgumentError, match="frames must be one of"):
+        classifier.timeline(path, window=0.8, frames="all")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["motion", "appearance"])

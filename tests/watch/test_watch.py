@@ -134,7 +134,7 @@ def test_late_windows_are_dropped_and_counted(video: Path) -> None:
         watch.run([Events()], lambda text: None)
     [counts] = [camera.statistics for camera in watch.cameras]
     assert counts.dropped >= 3
-    assert model.windows - counts.windows in (0, 1)  # the rest at the end
+    assert 0 < model.windows <= counts.windows  # behind a loss, one may hold no motion
     assert "windows dropped because they were late" in watch.summary()[0]
 
 

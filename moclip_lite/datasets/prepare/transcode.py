@@ -11,7 +11,7 @@ import mv_tools
 from mv_tools import Recipe
 
 from ...errors import CheckpointError, DataError, require_packages
-from ...parallel.pool import run_jobs
+from ...parallel.runner import JobRunner, runner_of
 from ...storage.digest import digest_file
 from ...storage.files import read_json, write_json
 from ..clip import Clip, VideoDataset
@@ -56,6 +56,11 @@ class _Job:
         """Name for messages."""
         return self.clip.name
 
+    @property
+    def path(self) -> Path:
+        """The original."""
+        return self.clip.path
+
 
 def _transcode(job: _Job) -> str | None:
     """Re-encode a clip; return the reason if it can't be."""
@@ -73,7 +78,7 @@ def prepare(
     out: Path,
     recipe: Recipe,
     *,
-    workers: int = 1,
+    workers: int | JobRunner = 1,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> PrepareReport:
     """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; intact clips that are there stay.
@@ -85,7 +90,7 @@ def prepare(
         dataset: the originals.
         out: folder of all recipes.
         recipe: encoder settings.
-        workers: processes, each with one encoder thread.
+        workers: processes of this machine, each with one encoder thread, 0 for one per core; or who else does it.
         progress: called with (stage, done, total).
 
     Raises:
@@ -108,7 +113,9 @@ def prepare(
     report.kept = len(rows)
     jobs = [_Job(clip, target.paths[clip.name], recipe) for clip in dataset.clips if clip.name not in rows]
     try:
-        for done, (job, problem) in enumerate(run_jobs(_transcode, jobs, workers), start=1):
+        for done, (job, problem) in enumerate(
+            runner_of(workers).run(_transcode, jobs, folder=folder), start=1
+        ):
             row = target.row(job.clip) if problem is None else problem
             if isinstance(row, ManifestRow):
                 report.made += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import DataError
-from ...parallel.pool import run_jobs
+from ...parallel.runner import JobRunner, runner_of
 from ...storage.files import read_json, write_json
 from ..clip import VideoDataset
 from ..folder import load_folder
@@ -61,7 +61,7 @@ def generate(
     root: Path,
     spec: SyntheticSpec,
     *,
-    workers: int = 1,
+    workers: int | JobRunner = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> VideoDataset:
     """Write the absent clips of a generated data set, in class folders ``<texture>_<motion>``.
@@ -69,7 +69,7 @@ def generate(
     Args:
         root: folder of the data set; one that holds another data set is refused.
         spec: size and content.
-        workers: processes.
+        workers: processes of this machine, 0 for one per core; or who else does it.
         progress: called with (clips written, clips to write).
 
     Raises:
@@ -90,7 +90,7 @@ def generate(
                 path = root / f"{texture}_{motion}" / f"{texture}_{motion}_{number:03d}.mp4"
                 if not path.exists():
                     jobs.append((path, texture, motion, spec.frames, (spec.seed, t, m, number)))
-    for done, _ in enumerate(run_jobs(_write_clip, jobs, workers), start=1):
+    for done, _ in enumerate(runner_of(workers).run(_write_clip, jobs, folder=root), start=1):
         progress(done, len(jobs))
     return load_folder(root)
 

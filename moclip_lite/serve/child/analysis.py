@@ -121,7 +121,7 @@ class Analysis:
 
     def _timeline(self) -> dict[str, Any] | None:
         """Write the timeline's downloads; None, with a note, where windows of unknown length can't be laid."""
-        options = {name: value for name, value in self.windows.items() if value is not None}
+        options: dict[str, Any] = {name: value for name, value in self.windows.items() if value is not None}
         try:
             timeline = self.classifier.timeline(self.task.video, progress=self.on_progress, **options)
         except CheckpointError as error:

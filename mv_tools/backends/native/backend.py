@@ -23,7 +23,8 @@ from ...pictures.index import PictureIndex
 from ...pictures.native_headers import NATIVE_CODECS, native_available
 from ...pictures.numbering import index_pictures
 from ...pictures.packets import PacketIndex
-from ...pictures.tables import UnfitTables
+from ...pictures.scan import scan_demuxed, scan_stream
+from ...pictures.tables import TabledPackets, UnfitTables
 from ...stream_info import (
     AnyPictureStatistics,
     HevcPictureStatistics,
@@ -114,10 +115,16 @@ class NativeBackend(Backend):
         if "scan" in vars(self):
             super().open()
             return
+        tables = None
         try:
-            self._chosen = ChosenPictures.open(self.source)
+            tables = TabledPackets.open(self.source)
+            self._chosen = ChosenPictures.open(self.source, tables)
         except UnfitTables as error:
             log.debug("%s: the whole file is scanned: %s", self.source.name, error)
+            if tables is None:
+                self.scan = scan_demuxed(self.source, unfit=str(error))
+            else:
+                self.scan = scan_stream(self.source, tables)
             super().open()
 
     @cached_property

@@ -60,17 +60,16 @@ class ChosenPictures:
     _sizes: set[tuple[int, int]] = field(default_factory=set)
 
     @classmethod
-    def open(cls, source: Source) -> ChosenPictures:
-        """Read the tables of a file and its first headers.
+    def open(cls, source: Source, tables: TabledPackets) -> ChosenPictures:
+        """Read the first headers of a file whose tables were read.
 
         Raises:
             UnfitTables: the tables or headers leave a doubt about the numbering, or the file is short.
         """
-        stamp, tables = source.stamp, TabledPackets.open(source)
-        packets = tables.index
+        stamp, packets = tables.stamp, tables.index
         if len(packets) < _MIN_PACKETS:
             raise UnfitTables("a short file")
-        if not tables.parameter_sets_outside or not packets.exact_seeks or not packets.keyframe[0]:
+        if not packets.exact_seeks or not packets.keyframe[0]:
             raise UnfitTables("the tables do not determine the numbering")
         headers, framing = _empty_headers(tables)
         shown = np.flatnonzero(packets.displayed)

@@ -56,6 +56,8 @@ pub trait Plan: Clone {
     fn is_intra(&self) -> bool;
     /// Drops the slice data of a picture without motion.
     fn skip_slice_data(&mut self);
+    /// Frees memory that is reserved and not filled, in a plan of headers only that is kept.
+    fn shrink(&mut self);
     /// Samples that contain the picture's slices.
     fn samples(&self) -> Vec<u64>;
     /// Adds slice data to a plan of headers only. `units` returns a NAL unit by sample and index among

@@ -18,8 +18,8 @@ const MAX_ERRORS: usize = 1000;
 pub struct StreamIndex<H: Headers> {
     headers: H,
     plans: Vec<H::Plan>,
-    /// Positions of the one or two pictures of each frame, by frame.
-    frames: HashMap<u64, Vec<usize>>,
+    /// Positions of the one or two pictures of each frame, by frame. Others would be those of damaged streams.
+    frames: HashMap<u64, [Option<u32>; 2]>,
     log: Vec<u8>,
     /// Sample and error.
     errors: Vec<(u64, Error)>,
@@ -86,9 +86,15 @@ impl<H: Headers> StreamIndex<H> {
     }
 
     fn add(&mut self, plan: Option<H::Plan>) {
-        if let Some(plan) = plan {
-            let positions = self.frames.entry(plan.frame()).or_default();
-            positions.push(self.plans.len());
+        if let Some(mut plan) = plan {
+            plan.shrink();
+            let [first, second] = self.frames.entry(plan.frame()).or_default();
+            let position = u32::try_from(self.plans.len()).ok();
+            if first.is_none() {
+                *first = position;
+            } else {
+                *second = position;
+            }
             self.plans.push(plan);
         }
     }
@@ -174,10 +180,11 @@ impl<H: Headers> StreamIndex<H> {
                 continue;
             }
             for frame in self.plans[position].colocated() {
-                let parts = self.frames.get(&frame).into_iter().flatten();
+                let parts = self.frames.get(&frame).into_iter().flatten().flatten();
                 parts
-                    .filter(|&&part| part < position)
-                    .for_each(|&part| needed[part] = true);
+                    .map(|&part| part as usize)
+                    .filter(|&part| part < position)
+                    .for_each(|part| needed[part] = true);
             }
         }
         (0..needed.len()).filter(|&p| needed[p]).collect()

@@ -18,8 +18,6 @@ pub enum Codec {
 pub struct Track {
     /// The codec.
     pub codec: Codec,
-    /// Whether parameter sets are in the sample entry only ("avc1", "hvc1").
-    pub parameter_sets_outside: bool,
     /// The configuration record (avcC or hvcC).
     pub configuration: Vec<u8>,
     /// Width of the coded pictures.
@@ -203,11 +201,9 @@ fn sample_entry(stsd: &[u8]) -> Result<Track> {
     let [entry] = entries.as_slice() else {
         return Err(Error::Unfit("several sample entries"));
     };
-    let (codec, record, parameter_sets_outside): (_, &Kind, _) = match &entry.kind {
-        b"avc1" => (Codec::H264, b"avcC", true),
-        b"avc3" => (Codec::H264, b"avcC", false),
-        b"hvc1" => (Codec::Hevc, b"hvcC", true),
-        b"hev1" => (Codec::Hevc, b"hvcC", false),
+    let (codec, record): (_, &Kind) = match &entry.kind {
+        b"avc1" | b"avc3" => (Codec::H264, b"avcC"),
+        b"hvc1" | b"hev1" => (Codec::Hevc, b"hvcC"),
         _ => return Err(Error::Unfit("no sample entry of H.264 or HEVC")),
     };
     let mut reader = Reader(entry.body);
@@ -229,7 +225,6 @@ fn sample_entry(stsd: &[u8]) -> Result<Track> {
     };
     Ok(Track {
         codec,
-        parameter_sets_outside,
         configuration: required(&boxes, record)?.to_vec(),
         width,
         height,

@@ -135,12 +135,6 @@ impl Mp4Track {
         self.movie.fragmented
     }
 
-    /// Whether parameter sets are in the sample entry only.
-    #[getter]
-    fn parameter_sets_outside(&self) -> bool {
-        self.movie.track.parameter_sets_outside
-    }
-
     /// The avcC or hvcC record.
     #[getter]
     fn configuration<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

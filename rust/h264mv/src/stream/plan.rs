@@ -109,6 +109,16 @@ impl Plan for PicturePlan {
         self.slices.iter_mut().for_each(|s| s.rbsp = Vec::new());
     }
 
+    fn shrink(&mut self) {
+        self.slices.shrink_to_fit();
+        self.live.shrink_to_fit();
+        for slice in &mut self.slices {
+            slice.lists.iter_mut().for_each(Vec::shrink_to_fit);
+            let coded = &mut slice.header.modifications;
+            coded.iter_mut().for_each(Vec::shrink_to_fit);
+        }
+    }
+
     fn samples(&self) -> Vec<u64> {
         let slices = self.slices.iter();
         slices.map(|slice| slice.position.sample).collect()

@@ -134,6 +134,14 @@ impl Plan for PicturePlan {
         self.segments.iter_mut().for_each(|s| s.rbsp = Vec::new());
     }
 
+    fn shrink(&mut self) {
+        self.segments.shrink_to_fit();
+        self.live.shrink_to_fit();
+        self.lists.shrink_to_fit();
+        let lists = self.lists.iter_mut().flatten();
+        lists.for_each(Vec::shrink_to_fit);
+    }
+
     fn samples(&self) -> Vec<u64> {
         self.segments.iter().map(|s| s.place.0).collect()
     }
