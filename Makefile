@@ -66,7 +66,7 @@ docs: env
 	$(BIN)/python docs/make_cli.py > docs/cli.md
 
 docs-site: env
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # zig links against the symbols of an old glibc; maturin checks the result as auditwheel does.
 MATURIN := $(BIN)/uv tool run --quiet --from "maturin[zig]>=1.7,<2" maturin
@@ -77,6 +77,7 @@ wheel: $(BIN)/uv
 	$(BIN)/uv tool run --quiet auditwheel show dist/*.whl
 
 sdist: $(BIN)/uv
+	rm -f dist/*.tar.gz
 	$(MATURIN) sdist --quiet --out dist
 
 test-wheel: env wheel sdist

@@ -4,7 +4,8 @@
 
 DIR holds clips in class folders. RUN is a finished run with motion and fusion; without one, a run folder with the default recipe (6 views of 16 windows of motion, ViT-B/32 with random weights on 4 frames) is
 trained for an epoch in a temporary folder: its answers mean nothing, its cost is that of any run. Each clip is
-predicted by PyTorch, by ONNX Runtime, and by ONNX Runtime with the cascade stopped after motion and after one frame.
+predicted by PyTorch, by ONNX Runtime, and by ONNX Runtime with the image encoder in int8: with all frames, and with
+the cascade stopped after motion and after one frame.
 ``--shares RUN`` takes the shares of clips that end there from RUN/cascade.json, which validation clips gave, and
 prints the mean cost with that cascade. The peer decodes all pictures of the same clips and encodes 8 of them.
 """
@@ -30,6 +31,8 @@ from PIL import Image
 from moclip_lite import Classifier
 from moclip_lite.cli import main as moclip
 from moclip_lite.datasets.walk import find_videos
+from moclip_lite.export.int8 import export_int8
+from moclip_lite.predict.measure import measure_prediction
 from moclip_lite.results.cascade import NEVER, Cascade, read_cascade
 
 _FRAMES = 8
@@ -66,6 +69,12 @@ def cpu_ms(predict: Callable[[Path], object], clips: list[Path], rounds: int) ->
     return 1000 * float(np.mean(least))
 
 
+def stages(run: Path, clips: list[Path]) -> dict[str, float]:
+    """CPU time of each stage with the image encoder in int8, in milliseconds."""
+    found = measure_prediction(Classifier.load(run, device="cpu", engine="onnx-int8"), clips, len(clips))
+    return {} if found is None else dict(found.cpu_ms)
+
+
 def train(clips: Path, folder: Path) -> Path:
     """A run folder with the default recipe."""
     recipe = Path(__file__).parents[1] / "experiments" / "folder.yaml"
@@ -97,15 +106,18 @@ def main() -> None:
         print(f"{len(clips)} clips; CPU ms a clip, one thread, least of {options.rounds}, start-up aside")
         print(f"{'PyAV, all pictures + open_clip ViT-B/32 on 8':48} {peer:7.0f}")
         cost = {}
-        for engine in ("torch", "onnx"):
+        export_int8(run)
+        for engine in ("torch", "onnx", "onnx-int8"):
             classifier = Classifier.load(run, device="cpu", engine=engine)
             cost[engine] = cpu_ms(classifier.explain, clips, options.rounds)
             print(
                 f"{f'predict, all 4 frames ({engine})':48} {cost[engine]:7.0f}  {peer / cost[engine]:4.1f} x less"
             )
+        for stage, ms in stages(run, clips).items():
+            print(f"{f'  onnx-int8, {stage}':48} {ms:7.0f}")
         for name, thresholds in {"motion": (1e-6, NEVER), "one frame": (NEVER, 1e-6)}.items():
             Cascade(*thresholds, 1, 0, 0, 0, 0).write(run / "cascade.json")
-            classifier = Classifier.load(run, device="cpu", engine="onnx")
+            classifier = Classifier.load(run, device="cpu", engine="onnx-int8")
             cost[name] = cpu_ms(
                 lambda clip, c=classifier: c.explain(clip, cascade=True), clips, options.rounds
             )
@@ -117,7 +129,7 @@ def main() -> None:
         rest = 1 - cascade.by_motion - cascade.by_one_frame
         wasted = cost["one frame"] - cost["motion"] if cascade.one_frame < NEVER else 0.0
         mean = cascade.by_motion * cost["motion"] + cascade.by_one_frame * cost["one frame"]
-        mean += rest * (cost["onnx"] + wasted)
+        mean += rest * (cost["onnx-int8"] + wasted)
         print(
             f"{f'predict --cascade, shares of {options.shares.name}':48} {mean:7.0f}  {peer / mean:4.1f} x less"
         )

@@ -61,6 +61,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return "".join(part if _CODE.fullmatch(part) else _LINK.sub(rewrite, part) for part in parts)
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Take the roles of docstrings, such as ``:class:``, off the names behind them."""
+    return re.sub(r":(?:attr|class|data|exc|func|meth|mod):(?=<code>)", "", html)
+
+
 def _address(path: str, shown: str, repository: str) -> str:
     """The link to a path of the repository from a page of the site."""
     page = OUTSIDE.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)

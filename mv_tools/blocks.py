@@ -119,7 +119,7 @@ def blocks_from_grid(mv: npt.NDArray[np.int16], ref_idx: npt.NDArray[np.int8]) -
             dst_x = x * 4 * width + 2 * width
             dst_y = y * 4 * height + 2 * height
             # libavcodec truncates the source position towards zero.
-            src = np.stack([dst_x, dst_y], axis=1) + np.fix(vectors / 4).astype(np.int32)
+            src = np.stack([dst_x, dst_y], axis=1) + np.trunc(vectors / 4).astype(np.int32)
             full = np.full(len(y), 1, np.int32)
             tables.append(
                 np.column_stack(

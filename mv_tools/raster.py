@@ -20,7 +20,8 @@ def to_dense(
 
     Args:
         flow: float32 [2, H4, W4].
-        width, height: size of the picture as shown, in pixels.
+        width: of the picture as shown, in pixels.
+        height: likewise.
         region: the part of the grid that the picture covers; by default cells of 4x4 pixels from the upper
             left corner on, and cells beyond the picture are cropped.
 
@@ -78,8 +79,9 @@ def pool(
     Args:
         flow: float32 [C, H4, W4].
         grid: (rows, columns) of the result.
-        width, height: size of the picture as shown, in pixels, for cells of 4x4 pixels and cropping on the
-            right and below; by default the whole coded picture.
+        width: of the picture as shown, in pixels, for cells of 4x4 pixels and cropping on the right; by default
+            the whole coded picture.
+        height: likewise, cropping below.
         region: instead, the part of the grid that the picture covers, in cells.
 
     Returns:

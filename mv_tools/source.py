@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, TypeAlias
+from typing import IO, Any, Final, TypeAlias
 
 import av
 import av.container
@@ -29,6 +29,11 @@ FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
     "flv,asf,ogg,ivf,obu,nut,mxf,gxf,wtv,gif,wav,mp3,aac,flac,yuv4mpegpipe,rm,dv,vob,"
     "mjpeg,jpeg_pipe,h261,h263,vc1,dirac,dnxhd"
+)
+
+# Tags that are not UTF-8 must not end the reading of a file; PyAV 19 takes them as they are and has no option for it.
+_METADATA: Final[dict[str, Any]] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 )
 
 
@@ -122,7 +127,8 @@ class Source:
         try:
             if packets_only and self._is_mp4():
                 options |= {"codec_whitelist": "none", "probesize": "32"}
-            return av.open(target, mode="r", options=options, metadata_errors="replace")
+            container: av.container.InputContainer = av.open(target, mode="r", options=options, **_METADATA)
+            return container
         except av.error.PermissionError as error:
             raise PermissionError(errno.EACCES, "not readable", self.name) from error
         except av.error.FFmpegError as error:

@@ -35,6 +35,7 @@ from . import (
     tune,
     videotext,
     watch,
+    zero_shot,
 )
 from .console import collected_bugs, err, explain
 
@@ -59,7 +60,7 @@ app.add_typer(cache.app, name="cache")
 for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):
     app.command()(command)
 app.command()(tune.tune)
-app.command("zero-shot")(experiment.zero_shot)
+app.command("zero-shot")(zero_shot.zero_shot)
 app.command()(predict.predict)
 app.command()(compare.compare)
 experiment.train_app.command("video-text")(videotext.train_video_text)

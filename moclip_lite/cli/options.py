@@ -35,6 +35,7 @@ __all__ = [
     "Workers",
     "experiment_of",
     "finite",
+    "named_settings",
     "overrides_of",
     "run_folder",
     "session_of",
@@ -187,3 +188,12 @@ def session_of(experiment: Experiment, quiet: bool) -> Session:
     from .console import ConsoleReporter
 
     return Session(experiment, ConsoleReporter(quiet))
+
+
+def named_settings(**values: Any) -> dict[str, Any]:
+    """Configuration keys of the options that commands share -> their values."""
+    keys = {"run_dir": "run.dir", "cache": "cache.dir"}
+    keys |= {name: f"data.{name}" for name in ("root", "skip_missing")}
+    keys |= {name: f"run.{name}" for name in ("seed", "workers", "engine", "ray_address")}
+    keys |= {name: f"clip.{name}" for name in ("pretrained", "weights_of")}
+    return {keys[name]: value for name, value in values.items()}

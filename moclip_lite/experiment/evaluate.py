@@ -38,6 +38,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
             f"{folder} was trained on a file of features; `moclip run {folder}` tests it on the file's "
             "test clips"
         )
+    _refuse_fold(folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)
@@ -58,6 +59,15 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     if not streams.keys() & {Stream.MOTION, Stream.APPEARANCE, Stream.FUSION}:
         raise CheckpointError(f"{folder} holds no trained weights")
     return Metrics(streams, part=part, failures=tuple(vars(failure) for failure in extraction.failures))
+
+
+def _refuse_fold(folder: Path) -> None:
+    """Refuse the folder of one fold: its run is what is tested."""
+    whole = folder.resolve().parent.parent
+    if any(fold.path.resolve() == folder.resolve() for fold in RunFolder(whole).fold_folders()):
+        raise CheckpointError(
+            f"{folder} is one fold of a run; give the run's folder: moclip evaluate {whole}"
+        )
 
 
 def _refitted(session: Session, fold: Fold) -> bool:

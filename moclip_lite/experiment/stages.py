@@ -158,7 +158,7 @@ class Trainer:
     def record(self, name: str, result: FitResult) -> None:
         """Keep history and wall time of a training."""
         self._result.training[name] = {
-            key: value for key, value in vars(result).items() if key != "val_scores"
+            key: value for key, value in vars(result).items() if key not in ("val_scores", "val_one_frame")
         }
         self._result.seconds[f"train_{name}"] = result.seconds
 

@@ -70,16 +70,15 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
         write_json(folder.training, result.training)
         if session.feature_file is None:
             calibrate(features, result).write(folder.timeline)
-    _write_cascade(features, models, folder)
+    _write_cascade(features, models, result, folder)
     return result
 
 
-def _write_cascade(features: FoldFeatures, models: TrainedModels, folder: FoldFolder) -> None:
-    """Calibrate the cascade of prediction, where there is motion and fusion; all processes take part."""
-    first = models.without_validation()
-    if first is None or Stream.FUSION not in models.result.tests:
-        return
-    cascade = calibrate_cascade(features, first)
+def _write_cascade(
+    features: FoldFeatures, models: TrainedModels, result: FoldResult, folder: FoldFolder
+) -> None:
+    """Calibrate the cascade of prediction, where there is motion and fusion."""
+    cascade = calibrate_cascade(features.labels, result, models.one_frame)
     if cascade is not None and share().leads:
         cascade.write(folder.cascade)
         features.session.reporter.say(cascade.words)

@@ -6,6 +6,7 @@ Each is skipped when its weights are there and were made from the same settings 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..datasets import Clip
 from ..errors import ConfigError
 from ..fusion import build_head
 from ..fusion.base import Head
-from ..fusion.features import HeadFeed
+from ..fusion.features import HeadFeed, one_frame_scores
 from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
@@ -26,11 +27,14 @@ from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
 from ..training.device import seed_all
 from .features import Floats, FoldFeatures
-from .motion_networks import LeftOut, MotionNetworks
+from .motion_networks import MotionNetworks
 from .session import Session
 from .stages import Stage, Trainer
 
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
+
+_RESULT: Final = "with one frame"
+"""What a head's training leaves; part of its fingerprint, because the cascade needs all of it."""
 
 
 def new_head(features: FoldFeatures, stream: Stream, like: FeatureTable | StreamedTable) -> Head:
@@ -55,6 +59,10 @@ class TrainedModels:
     Args:
         features: of the fold.
         folder: where weights go.
+
+    Attributes:
+        one_frame: probabilities of the validation clips by the fusion with the middle frame alone, by weights that
+            were not fitted to them; None where there is one frame only.
     """
 
     def __init__(self, features: FoldFeatures, folder: FoldFolder) -> None:
@@ -64,6 +72,7 @@ class TrainedModels:
         self._trainer = Trainer(self.session, self.result, features.seed)
         self._networks: MotionNetworks | None = None
         self._val_scores: dict[Stream, Floats] = {}
+        self.one_frame: Floats | None = None
 
     def motion_network(self) -> MotionNet:
         """Train the motion network, after its encoder on masked motion if the settings say so."""
@@ -71,10 +80,6 @@ class TrainedModels:
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
-
-    def without_validation(self) -> LeftOut | None:
-        """The motion network that was trained on the training clips alone; None if none was trained."""
-        return None if self._networks is None else self._networks.left_out(0)[0]
 
     def head(
         self,
@@ -101,7 +106,7 @@ class TrainedModels:
         digest = digest_bytes(parts)
         sources = {str(s.value): str(d) for s, d in features.source_digests(stream.sources).items()}
         size = fusion.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
-        made_from = (digest, sources, size, settings.model_dump(mode="json"), seed)
+        made_from = (digest, sources, size, settings.model_dump(mode="json"), seed, _RESULT)
         stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)
         refit = every if settings.refits(features.fold.known) else None
@@ -113,7 +118,11 @@ class TrainedModels:
             self.result.training[stream]["held_out"] = sum(map(len, known))
         if result.val_scores:
             self._val_scores[stream] = np.array(result.val_scores, np.float32)
-        return head.to(self.session.device)
+        head = head.to(self.session.device)
+        if stream is Stream.FUSION:
+            kept = np.array(result.val_one_frame, np.float32) if result.val_one_frame else None
+            self.one_frame = one_frame_scores(head, tables["val"]) if refit is None else kept
+        return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
         """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N, C].

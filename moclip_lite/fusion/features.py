@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from .base import Head
 from .streamed import StreamedTable
 from .tables import FeatureTable, Split, Table
 
-__all__ = ["HeadFeed", "head_scores"]
+__all__ = ["HeadFeed", "head_scores", "one_frame_scores"]
 
 _SCORE_BATCH: Final = 1024
 _TableT = TypeVar("_TableT", bound=Table)
@@ -48,6 +49,7 @@ class HeadFeed:
         self._train: Table = _as_seen(head, train)
         seen = _as_seen(head, val)
         self._val: Table = seen.held() if isinstance(seen, StreamedTable) else seen
+        self._frames = val
         self._further = list(further)
         self._batch, self._seed, self._part = batch, seed, part
 
@@ -81,7 +83,12 @@ class HeadFeed:
 
     def val_scores(self, head: Head) -> list[list[float]]:
         """Class probabilities of the validation clips."""
-        return [[round(float(value), 6) for value in row] for row in head_scores(head, self._val)]
+        return _plain(head_scores(head, self._val))
+
+    def val_one_frame(self, head: Head) -> list[list[float]]:
+        """The same with the middle frame alone; [] where there is one frame only."""
+        scores = one_frame_scores(head, self._frames)
+        return [] if scores is None else _plain(scores)
 
     def refit(self, head: Head) -> None:
         """Fit a head in closed form again, to the training clips of this feed."""
@@ -92,6 +99,22 @@ class HeadFeed:
         further = [Split(_as_seen(head, s.train), _as_seen(head, s.held_out)) for s in self._further]
         head.solve([Split(_in_memory(self._train), _in_memory(self._val)), *further])
         return accuracy_and_loss(head_scores(head, self._train), self._train.labels.numpy())[1]
+
+
+def one_frame_scores(head: Head, table: FeatureTable | StreamedTable) -> npt.NDArray[np.float32] | None:
+    """Class probabilities with the middle frame alone, float32 [N, C]; None where there is one frame only."""
+    middle = table.frames // 2
+    if table.frames == 1:
+        return None
+    scores = [
+        head_scores(head, replace(block, appearance=block.appearance[:, middle : middle + 1]))
+        for block in table.blocks(_SCORE_BATCH)
+    ]
+    return np.concatenate(scores)
+
+
+def _plain(scores: npt.NDArray[np.float32]) -> list[list[float]]:
+    return [[round(float(value), 6) for value in row] for row in scores]
 
 
 def _as_seen(head: Head, table: _TableT) -> _TableT:

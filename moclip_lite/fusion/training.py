@@ -66,7 +66,7 @@ def fit_head(
         on_epoch=on_epoch,
     )
     if every is not None:
-        result.val_scores = feed.val_scores(head)
+        result.val_scores, result.val_one_frame = feed.val_scores(head), feed.val_one_frame(head)
         start.restandardize(every)
         passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         chosen = settings.model_copy(update={"epochs": passes})
@@ -83,11 +83,12 @@ def _solve(
     started = time.perf_counter()
     results = (0.0, 0.0, 0.0)
     val_scores: list[list[float]] = []
+    one_frame: list[list[float]] = []
     if share().leads:
         train_loss = feed.solve(head.cpu())
         results = (train_loss, *feed.validate(head))
         if every is not None:
-            val_scores = feed.val_scores(head)
+            val_scores, one_frame = feed.val_scores(head), feed.val_one_frame(head)
             head.restandardize(every)
             feed.of_all(head, every).refit(head)
     sizes = agree([value.shape[0] if value.ndim else 0 for value in head.state_dict().values()])
@@ -96,4 +97,4 @@ def _solve(
     share_weights(head.to(device))
     train_loss, accuracy, val_loss = agree(results)
     row = {"epoch": 0, "loss": train_loss, "val_loss": val_loss, "accuracy": accuracy, "lr": 0.0}
-    return FitResult(0, accuracy, val_loss, [row], time.perf_counter() - started, val_scores)
+    return FitResult(0, accuracy, val_loss, [row], time.perf_counter() - started, val_scores, one_frame)

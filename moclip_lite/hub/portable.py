@@ -33,7 +33,8 @@ PREDICTION_FILES: Final = (
 
 RUN_FILES: Final = (*PREDICTION_FILES, "metrics.json", "report.md", CARD)
 
-_PATH: Final = re.compile(r"(?<![\w/.:<*])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]+")
+# Not behind the characters of base64: pictures in a page must stay as they are.
+_PATH: Final = re.compile(r"(?<![\w/.:<*+,=])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]+")
 
 
 def portable(experiment: Experiment) -> Experiment:

@@ -58,14 +58,15 @@ def push(
         licence: identifier for the card, such as "mit".
 
     Raises:
+        MissingPackage: huggingface_hub is not installed.
         CheckpointError: no run folder that others could use.
         HubError: no token, the repository holds a run already, or the hub refuses.
     """
+    api = client()
     files = portable_files(FoldFolder(run))
     files[CARD] = _card(FoldFolder(run), address, licence).encode()
     if not token():
         raise HubError(f"can't push to {address}: there is no token; set HF_TOKEN, or run `hf auth login`")
-    api = client()
     with explained(f"push to {address}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a token in a header, file formats and the like
         api.create_repo(address.repository, repo_type="model", private=private or None, exist_ok=True)

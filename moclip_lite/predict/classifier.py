@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -32,42 +31,13 @@ from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineFrames, TimelineOptions, TimelineProgress, make_timeline, silent
 from .costs import PredictionCosts
 from .encoder_note import trained_recipes
+from .prediction import Prediction, Ranking
 from .read_file import FileReader
 from .steps import score_all, score_in_steps
 
 __all__ = ["Classifier", "Prediction"]
 
-Ranking: TypeAlias = list[tuple[str, float]]
 PathLikeStr: TypeAlias = "str | PathLike[str]"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one file.
-
-    Attributes:
-        path: as given.
-        ranking: labels with scores (probabilities), best first.
-        stream: the stream that gave it: "fusion", "appearance" or "motion".
-        streams: the ranking of each stream that could be asked.
-        notes: what a reader should know (where the motion comes from, which stream is missing and why).
-        seconds: wall time.
-        cpu_seconds: CPU time of all threads of this process meanwhile.
-        frames: pictures that the appearance encoder saw.
-        engine: what computed the networks.
-        gflops: operations of the networks; None where the run does not tell.
-    """
-
-    path: str
-    ranking: Ranking
-    stream: str
-    streams: dict[str, Ranking]
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    frames: int = 0
-    engine: str = ""
-    gflops: float | None = None
 
 
 class Classifier:

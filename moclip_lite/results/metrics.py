@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from ..errors import ScoreError
 from ..streams import Stream
+from .prediction_cost import PredictionCost
 from .statistics import Units, accuracy_interval, macro_interval
 
 __all__ = [
@@ -123,6 +124,7 @@ class Metrics:
         choices: how the models were chosen, in sentences.
         failures: clips left out: name, stage, reason.
         part: the part that was tested, where it is not the run itself.
+        prediction: what the prediction of a clip costs.
         fingerprint: digest of all that decides the run, as it was asked for.
         resolved_fingerprint: the same for the configuration in the run folder, which holds what the run has chosen.
     """
@@ -138,6 +140,7 @@ class Metrics:
     choices: tuple[str, ...] = ()
     failures: tuple[Mapping[str, str], ...] = ()
     part: str | None = None
+    prediction: PredictionCost | None = None
     fingerprint: str | None = None
     resolved_fingerprint: str | None = None
 
@@ -168,6 +171,7 @@ _OF_A_RUN: Final = (
     "appearance_weights",
     "notes",
     "choices",
+    "prediction",
     "fingerprint",
     "resolved_fingerprint",
 )

@@ -23,7 +23,15 @@ from .run_folder import RunFolder
 from .statistics import units_of
 from .tensorboard import write_events
 
-__all__ = ["FoldResult", "Tests", "join_scores", "sum_seconds", "with_encoder", "write_results"]
+__all__ = [
+    "FoldResult",
+    "Tests",
+    "add_prediction_cost",
+    "join_scores",
+    "sum_seconds",
+    "with_encoder",
+    "write_results",
+]
 
 
 class Tests(NamedTuple):
@@ -121,6 +129,18 @@ def write_results(run: RunFolder, metrics: Metrics, results: Sequence[FoldResult
     clips = {clip.name: clip for r in results for tests in r.tests.values() for clip in tests.clips}
     write_report(finished, clips)
     write_events(finished)
+    write_json(run.metrics, metrics.to_json())
+
+
+def add_prediction_cost(run: RunFolder, metrics: Metrics, clips: Mapping[str, Clip]) -> None:
+    """Write the results of a finished run again, with what a prediction costs.
+
+    Args:
+        run: its folder, which the caller holds.
+        metrics: with the cost.
+        clips: clip name -> clip, for the report's pictures.
+    """
+    write_report(read_run(run, metrics), clips)
     write_json(run.metrics, metrics.to_json())
 
 

@@ -111,6 +111,7 @@ class FitResult:
         seconds: duration, without interruptions.
         val_scores: class probabilities of the validation clips by weights that were not fitted to them, where the
             weights that are kept were; else empty.
+        val_one_frame: the same of a head that sees the middle frame alone; empty where there is one frame only.
     """
 
     best_epoch: int = -1
@@ -119,6 +120,7 @@ class FitResult:
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
     val_scores: list[list[float]] = field(default_factory=list)
+    val_one_frame: list[list[float]] = field(default_factory=list)
 
 
 def train(

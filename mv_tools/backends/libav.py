@@ -63,14 +63,18 @@ class LibavBackend(Backend):
             self.report(upcoming[0], f"picture {upcoming.popleft()} could not be decoded")
 
     def _pictures(self, indices: Sequence[int]) -> Iterator[ExportedPicture]:
-        """Chosen pictures and those that decoding passes on the way."""
+        """Chosen pictures, and those that decoding passes on the way, without their tables."""
         reader = PictureReader(
             source=self.source, packets=self.index, pictures=self.pictures, options=_OPTIONS, every=True
         )
+        chosen = set(indices)
         for index, frame, coded in reader.read(indices):
-            yield self._exported(frame, index, coded)
+            table = _block_table(frame) if index in chosen else np.zeros((0, 10), np.int32)
+            yield self._exported(frame, index, coded, table)
 
-    def _exported(self, frame: VideoFrame, index: int, coded: tuple[int, int]) -> ExportedPicture:
+    def _exported(
+        self, frame: VideoFrame, index: int, coded: tuple[int, int], table: npt.NDArray[np.int32]
+    ) -> ExportedPicture:
         width, height = coded_size(frame.width, frame.height, *coded)
         seconds = self.pictures.seconds
         return ExportedPicture(
@@ -81,7 +85,7 @@ class LibavBackend(Backend):
             is_keyframe=bool(frame.key_frame),
             display=self.display,
             grid_shape=(height // 4, width // 4),
-            table=_block_table(frame),
+            table=table,
             corrupt=bool(frame.is_corrupt),
         )
 

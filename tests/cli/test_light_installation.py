@@ -21,6 +21,7 @@ from support.clips import H264, encode, panning
 from support.light_commands import ADVANCED, BASIC
 from support.paths import ROOT
 from support.runs import made_run
+from support.waiting import PATIENCE
 
 PACKAGES = {
     "faiss": "faiss-cpu",
@@ -75,7 +76,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[int
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -107,7 +108,7 @@ def test_every_command_is_swept() -> None:
     for name, command in program.commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", None)
         missing = {(name, other) for other in below} - swept if below else {name} - first
-        assert missing <= {("dataset", "import"), ("cache", "prune"), "pull", "push"}, missing
+        assert missing <= {("dataset", "import"), ("cache", "prune")}, missing
 
 
 def test_extras_bring_what_they_are_named_for() -> None:

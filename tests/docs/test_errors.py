@@ -121,6 +121,13 @@ def full(path: Path) -> Path:
     return path / "full"
 
 
+def fold_folder(path: Path) -> Path:
+    """The folder of a fold of a run."""
+    path.mkdir(parents=True)
+    RunFolder(path).describe(load_experiment(None, MOTION_ONLY).to_yaml(), ["left", "right"])
+    return path
+
+
 def data(path: Path, per_class: int = 4) -> Path:
     return class_folders(path / "data", per_class=per_class, frames=4)
 
@@ -221,6 +228,13 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "no such folder (data.root)": lambda p: ("run", data(p), "--set", "data.recipe=gop12"),
     "is not a run folder": lambda p: ("evaluate", p),
     "the engine must be": lambda p: (*motion_run(p), "--engine", "tensorrt"),
+    "is one fold of a run": lambda p: ("evaluate", fold_folder(p / "run" / "folds" / "a")),
+    "compares frames with text": lambda p: (
+        "run", data(p), *sets(("fusion.head=text_pool", "clip.pooling=mean_std")),
+    ),
+    "starts from text": lambda p: (
+        "run", data(p), *sets(("fusion.head=tip_adapter", "clip.model=timm:test_resnet")),
+    ),
     "has no ONNX files": lambda p: (*motion_run(p), "--engine", "onnx"),
     "has no thresholds for a cascade": lambda p: (*motion_run(p), "--cascade"),
     "is not finished": lambda p: ("compare", unfinished(p), made_run(p / "other", ["a", "b"]).folder),

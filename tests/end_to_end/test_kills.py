@@ -44,6 +44,7 @@ def metrics_of(place: Path) -> dict[str, Any]:
     """metrics.json without what a clock has measured."""
     found = json.loads((place / "run" / "metrics.json").read_text(encoding="utf-8"))
     del found["seconds"]
+    found.pop("prediction", None)  # measured
     for cost in found["costs"].values():
         cost.pop("latency_ms")
     return dict(found)

@@ -184,7 +184,7 @@ def test_a_damaged_encoder_is_noticed(copied: Path) -> None:
 
 
 def test_engines_that_are_not_there(copied: Path) -> None:
-    with pytest.raises(ConfigError, match="auto, onnx or torch, got 'tensorrt'"):
+    with pytest.raises(ConfigError, match="auto, onnx, onnx-int8 or torch, got 'tensorrt'"):
         Classifier.load(copied, engine="tensorrt")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="runs on the CPU, not on cuda"):
         Classifier.load(copied, engine="onnx", device="cuda")
@@ -197,7 +197,7 @@ def test_from_the_command_line(copied: Path, trained: TrainedRun) -> None:
     shutil.rmtree(copied / "onnx")
     assert "PyTorch answers" in assert_ok(moclip(*words)).err
     assert_refused(moclip(*words, "--engine", "onnx"), "no ONNX files", "--engine` writes them")
-    assert_refused(moclip(*words, "--engine", "x"), "the engine must be auto, onnx or torch")
+    assert_refused(moclip(*words, "--engine", "x"), "the engine must be auto, onnx, onnx-int8 or torch")
     assert_refused(moclip("export", copied), "--out FOLDER, or --engine")
     assert_ok(moclip("export", copied, "--engine"))
     assert_ok(moclip(*words, "--engine", "onnx"))

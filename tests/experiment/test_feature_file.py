@@ -17,7 +17,9 @@ from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_file import Origin, load_features, save_features
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
+from moclip_lite.fusion.registry import TEXT_POOLS
 from moclip_lite.predict.classifier import Classifier
+from moclip_lite.results.run_folder import FoldFolder
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.streams import Stream
 
@@ -60,11 +62,28 @@ def test_heads_are_trained_and_tested_on_a_file(tmp_path: Path) -> None:
         Classifier.load(tmp_path / "run")
 
 
+@pytest.mark.parametrize("head", TEXT_POOLS)
+def test_heads_that_start_from_text_have_controls_of_their_kind(tmp_path: Path, head: str) -> None:
+    file = tmp_path / "f.safetensors"
+    save_features(file, *labelled_features())
+    metrics = run_experiment(experiment(tmp_path, file, f"fusion.head={head}"))
+    assert metrics.streams[Stream.FUSION].top1 > 60  # one half alone gives 50
+    assert any("cross-entropy" in sentence for sentence in metrics.choices)
+    folder = FoldFolder(tmp_path / "run")
+    for stream in (Stream.FUSION, Stream.APPEARANCE, Stream.APPEARANCE_FRAME):
+        assert "text" in read_tensors(folder.weights(stream))[0]
+    assert run_experiment(experiment(tmp_path, file, f"fusion.head={head}")) == metrics
+
+
 def test_what_a_file_can_not_serve_is_said(tmp_path: Path) -> None:
     file = tmp_path / "f.safetensors"
     save_features(file, *labelled_features()[:3])
     with pytest.raises(ConfigError, match="no text embeddings"):
         run_experiment(experiment(tmp_path, file, "fusion.head=residual_adapter"))
+    with pytest.raises(ConfigError, match="no text embeddings"):
+        run_experiment(experiment(tmp_path, file, "fusion.head=tip_adapter", "run.streams=[appearance]"))
+    with pytest.raises(ConfigError, match=r"another length; take clip\.pooling=head"):
+        run_experiment(experiment(tmp_path, file, "fusion.head=tip_adapter", "clip.pooling=mean_std"))
     alone = run_experiment(experiment(tmp_path, file, "run.streams=[motion]")).to_json()
     assert {"motion_head"} == {"motion_head", "fusion", "appearance", "motion"} & set(alone)
     with pytest.raises(DataError, match="split2"):

@@ -287,6 +287,7 @@ def test_folders_that_are_no_run(hub: FakeHub, run: RunFolder, tmp_path: Path) -
         ("data in /home/ann/clips/walk, 1/2/3", "data in …/walk, 1/2/3"),
         ("<td>/srv/a/b</td><br/>", "<td>…/b</td><br/>"),
         (r"C:\Users\ann\clips", "…/clips"),
+        ('<img src="data:image/jpeg;base64,/9j/4AAQ+/ab/cd==">', '<img src="data:image/jpeg;base64,/9j/4AAQ+/ab/cd==">'),
         ("left/up and km/h and https://host/a/b", "left/up and km/h and https://host/a/b"),
     ],
 )

@@ -36,7 +36,7 @@ assert len(mv_tools.read_rgb_at(decoder, [0, 5]).frames) == 2
 try:
     mv_tools.transcode(sys.argv[1], sys.argv[1] + ".mkv")
 except mv_tools.BackendUnavailable as error:
-    assert "pip install ffmpeg-python" in str(error)
+    assert "pip install 'moclip-lite[transcode]'" in str(error)
 else:
     raise AssertionError("transcoded without ffmpeg-python")
 """

@@ -52,6 +52,9 @@ ADVANCED = (
     "convert {weights} --out {out}/model.safetensors",
     "export {run} --out {out}/onnx",
     "compare {run} {other}",
+    "pack {data} --out {out}/shards",
+    "pull user/walks -o {out}/pulled",
+    "push {run} user/walks",
     "serve --model {run} --port 0",
     "watch {clip} --model {run}",
 )

@@ -240,9 +240,11 @@ def _confusion(content: Content) -> list[Block]:
 
 def _costs(content: Content) -> list[Block]:
     header, rows = stream_table(COSTS, content.run.metrics)
+    prediction = content.run.metrics.prediction
+    line: list[Block] = [] if prediction is None else [Paragraph(prediction.words)]
     if "trained" not in header:
-        return []
-    return [Table(header, rows), Paragraph(_OPERATIONS if "GFLOPs" in header else _HEADS_ONLY)]
+        return line
+    return [Table(header, rows), Paragraph(_OPERATIONS if "GFLOPs" in header else _HEADS_ONLY), *line]
 
 
 def _published(content: Content) -> list[Block]:
