@@ -35,7 +35,7 @@ from moclip_lite.shards.index import Column
 from moclip_lite.training.classification import fit
 from moclip_lite.training.settings import TrainSettings
 
-CLASSES, MOTION, APPEARANCE, BATCH, IN_MEMORY = 400, 256, 512, 256, 100_000
+CLASSES, MOTION, APPEARANCE, BATCH, IN_MEMORY = 400, 256, 512, 256, 50_000
 COLUMNS = {"motion": Column((1, MOTION)), "appearance": Column((1, APPEARANCE))}
 
 

@@ -10,9 +10,10 @@ import io
 import os
 import re
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,9 +24,9 @@ __all__ = ["RemoteFile", "RemoteReader", "file_system", "url_of"]
 SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "az", "abfs", "memory")
 _URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTALL)
 _SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|security-token)|sig=|token=|key=")
-_BLOCK: Final = 32 << 10
-_HELD: Final = 512  # blocks, 16 MB
-_MOST_AHEAD: Final = 8  # blocks that are read ahead of one who reads on
+_BLOCK: Final = 8 << 10
+_HELD: Final = 4096  # blocks, 32 MB
+_MOST_AHEAD: Final = 128  # blocks that are read ahead of one who reads on
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
@@ -87,6 +88,10 @@ def reported(url: str) -> Iterator[None]:
     except (FileNotFoundError, PermissionError, OSError, SourceChanged) as error:
         if isinstance(error, SourceChanged):
             raise
+        if (
+            error.args and "pre-condition" in " ".join(map(str, error.args)).lower()
+        ):  # s3fs's word for HTTP 412
+            raise SourceChanged(f"{url} was changed while it was read; start again") from None
         for kind, words in (
             (FileNotFoundError, "there is no such object"),
             (PermissionError, "access is refused"),
@@ -105,7 +110,7 @@ def reported(url: str) -> Iterator[None]:
         ):
             raise
         name = type(error).__name__
-        if name == "FileExpired":
+        if getattr(error, "status", None) == 412:
             raise SourceChanged(f"{url} was changed while it was read; start again") from None
         if name in ("NoCredentialsError", "PartialCredentialsError"):
             raise PermissionError(13, "access is refused: no credentials in the environment", url) from None
@@ -134,7 +139,6 @@ class RemoteFile:
         self._system, self._path = file_system(url)
         self.size, self.version = self._status()
         self.fetched = 0
-        self._file: Any = None
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._next, self._ahead = (
             -1,
@@ -201,17 +205,39 @@ class RemoteFile:
 
     def _fetch(self, start: int, end: int) -> bytes:
         with reported(self.url):
-            if self._file is None:
-                # Without a cache of its own; s3fs sends the ETag along (If-Match).
-                self._file = self._system.open(self._path, "rb", cache_type="none")
-                if self._file.size != self.size:
-                    raise SourceChanged(f"{self.url} was changed while it was read; start again")
-            self._file.seek(start)
-            data = bytes(self._file.read(end - start))
+            data = self._ranges[self.url.partition(":")[0]](start, end)
         self.fetched += len(data)
         if len(data) != end - start:
             raise SourceChanged(f"{self.url} was changed or cut while it was read; start again")
         return data
+
+    @cached_property
+    def _ranges(self) -> Mapping[str, Callable[[int, int], bytes]]:
+        """How a range is asked for, by scheme: with the version, where the protocol knows one."""
+        return defaultdict(
+            lambda: self._plain_range,
+            {"s3": self._s3_range, "http": self._http_range, "https": self._http_range},
+        )
+
+    def _s3_range(self, start: int, end: int) -> bytes:
+        from fsspec.asyn import sync
+
+        bucket, key, version = self._system.split_path(self._path)
+        asked = {"IfMatch": self.version} if self.version.startswith('"') else {}
+        asked |= {"VersionId": version} if version else {}
+        answer = self._system.call_s3(
+            "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", **asked
+        )
+        if asked and answer.get("ETag", self.version) != self.version:  # of servers that ignore If-Match
+            raise SourceChanged(f"{self.url} was changed while it was read; start again")
+        return bytes(sync(self._system.loop, answer["Body"].read))
+
+    def _http_range(self, start: int, end: int) -> bytes:
+        asked = {"headers": {"If-Match": self.version}} if self.version.startswith('"') else {}
+        return bytes(self._system.cat_file(self._path, start=start, end=end, **asked))
+
+    def _plain_range(self, start: int, end: int) -> bytes:
+        return bytes(self._system.cat_file(self._path, start=start, end=end))
 
 
 class RemoteReader(io.RawIOBase):

@@ -68,9 +68,10 @@ def _listed(url: str) -> Sequence[PurePosixPath]:
     system, path = file_system(url)
     with reported(url):
         system.invalidate_cache(path)
-        found = system.find(path)
+        # Not find: its empty delimiter is not understood by every server.
+        found = [f"{folder}/{name}" for folder, _, names in system.walk(path) for name in names]
     prefix = path.rstrip("/") + "/"
-    return sorted(PurePosixPath(str(name).removeprefix(prefix)) for name in found)
+    return sorted(PurePosixPath(name.removeprefix(prefix)) for name in found)
 
 
 def _hidden(name: PurePosixPath) -> bool:

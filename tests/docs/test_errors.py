@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.storage.files import write_json
@@ -21,6 +23,7 @@ from support.annotations import long_video
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import FOLDER_YAML, MOTION_ONLY, assert_refused, class_folders, moclip, sets
 from support.clips import H264, encode, panning
+from support.features import labelled_features
 from support.paths import ROOT
 from support.runs import made_run
 
@@ -93,6 +96,29 @@ def motion_run(path: Path) -> Words:
     run.describe(experiment.to_yaml(), labels)
     save_weights(run.weights("motion"), build_motion_net(experiment.motion, 2), labels, {})
     return ("predict", video(path), "--model", run.path)
+
+
+STREAMED = ("data.buffer=50",)
+
+
+def shards(path: Path, damage: str = "") -> Path:
+    """Shards of a file of features."""
+    save_features(path / "f.safetensors", *labelled_features(80))
+    pack_file(path / "f.safetensors", path / "shards")
+    part = path / "shards" / "part-00000.parquet"
+    content = part.read_bytes()
+    if damage == "missing":
+        part.unlink()
+    elif damage:
+        part.write_bytes(content[:-9] if damage == "cut" else content[:99] + b"x" + content[100:])
+    return path / "shards"
+
+
+def full(path: Path) -> Path:
+    """A folder that holds a file."""
+    folder(path / "full")
+    (path / "full" / "notes.txt").touch()
+    return path / "full"
 
 
 def fold_folder(path: Path) -> Path:
@@ -170,6 +196,14 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "is empty; is a shell variable": lambda p: ("run", p, "--root", ""),
     "No such command": lambda p: ("predct", p),
     "Missing option": lambda p: ("predict", p),
+    "is no folder of shards": lambda p: ("pack", folder(p / "data"), "--verify"),
+    "<file> is missing; <advice> writes it again": lambda p: ("pack", shards(p, "missing"), "--verify"),
+    "of the index: it is cut": lambda p: ("pack", shards(p, "cut"), "--verify"),
+    "does not match its checksum": lambda p: ("pack", shards(p, "changed"), "--verify"),
+    "holds other shards": lambda p: ("pack", p / "f.safetensors", "--out", shards(p), "--shard-clips", 9),
+    "is not empty": lambda p: ("pack", p / "f.safetensors", "--out", full(shards(p).parent)),
+    "solved for all training clips": lambda p: ("run", shards(p), "--run-dir", p / "r", *sets(STREAMED)),
+    "credentials or a signature": lambda p: ("mv", "probe", "s3://key:secret@bucket/x.mp4"),
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -78,7 +80,7 @@ def test_ranges_are_read_as_the_file_has_them(server: Server) -> None:
     assert RemoteFile(file.url).fetched == 0
     one = RemoteFile(file.url)
     one.read_at(500_000, 100)
-    assert one.fetched <= 2 * 32_768
+    assert one.fetched <= 2 * 8192
     assert io.BufferedReader(RemoteReader(RemoteFile(file.url))).read() == data
     assert pickle.loads(pickle.dumps(file)).read_at(3, 4) == data[3:7]
 
@@ -103,6 +105,42 @@ def test_a_changed_object_is_noticed(server: Server) -> None:
     assert Source(file.url, remote=file).stamp != stamp
     with pytest.raises(SourceChanged, match="was changed while it was read"):
         file.read_at(200_000, 10)
+
+
+@pytest.mark.slow
+def test_chosen_pictures_fetch_a_small_part_of_a_large_file(tmp_path: Path) -> None:
+    """25 of 750 pictures of 100 MB: less than 5 % of its bytes. s3s-fs hashes a file at each request, memory does not."""
+    fsspec = pytest.importorskip("fsspec")
+    path = tmp_path / "large.mp4"
+    source = "testsrc2=s=640x360:r=25,noise=alls=40:allf=t"
+    options = [
+        "-frames:v",
+        "750",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "12",
+        "-bf",
+        "0",
+        "-crf",
+        "17",
+    ]
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([ffmpeg, "-loglevel", "error", "-f", "lavfi", "-i", source, *options, path], check=True)
+    assert path.stat().st_size > 100e6
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/large.mp4", path.read_bytes())
+    chosen = np.linspace(5, 745, 25).astype(int).tolist()
+    decoder = MotionDecoder("memory://large.mp4", "native")
+    frames = decoder.get_frames_at(chosen)
+    memory.rm("/large.mp4")
+    assert decoder.source.remote is not None
+    share = decoder.source.remote.fetched / decoder.source.size
+    assert share < 0.05, f"{100 * share:.1f} %"
+    for one, other in zip(frames, MotionDecoder(path, "native").get_frames_at(chosen), strict=True):
+        np.testing.assert_array_equal(one.mv, other.mv)
 
 
 def test_what_can_not_be_read_is_said_without_credentials(

@@ -48,6 +48,7 @@ ADVANCED = (
     "index {data} --out {out}/index",
     "search turn --index {out}/index",
     "retrieval {pairs}",
+    "pack {data} --out {out}/shards",
     "convert {weights} --out {out}/model.safetensors",
     "export {run} --out {out}/onnx",
     "compare {run} {other}",
