@@ -245,7 +245,7 @@ class Picture:
     def statistics(self) -> dict[str, int]:
         """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `PictureStatistics`."""
 
-Axis = tuple[int, NDArray[np.int64], NDArray[np.float32]]
+_Axis = tuple[int, NDArray[np.int64], NDArray[np.float32]]
 """Cells of an axis, and the cell and its share of each part, [steps, parts] each; the cells of a part ascend."""
 
 @final
@@ -258,10 +258,10 @@ class Pooler:
 
     def __new__(
         cls,
-        rows: Axis,
-        columns: Axis,
+        rows: _Axis,
+        columns: _Axis,
         *,
-        turn: tuple[bool, bool, bool] = (False, False, False),
+        turn: tuple[bool, bool, bool] = ...,
         aspect: float = 1.0,
         normalize: bool = True,
     ) -> Pooler: ...

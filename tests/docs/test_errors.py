@@ -267,6 +267,9 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "would overwrite": lambda p: (
         "predict", video(p), "--model", p, "--segments", "--vtt", p / "clip.mp4",
     ),
+    "frames must be one of": lambda p: (
+        "predict", video(p), "--model", p, "--segments", "--frames", "all",
+    ),
     "window must be": lambda p: (
         "predict", video(p), "--model", p, "--segments", "--window", "-1",
     ),
