@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from mv_tools import ArgumentError
+from mv_tools.remote import url_of
 
 from ..errors import MoclipError
 from .threads import set_thread_policy
@@ -62,7 +63,7 @@ class ClusterWorker:
 
 def _outcome(work: Callable[[Any], object], job: Any) -> Outcome:
     path = getattr(job, "path", None)
-    if isinstance(path, Path) and not path.exists():
+    if isinstance(path, Path) and url_of(path) is None and not path.exists():
         return "unseen", str(path)
     try:
         return "done", work(job)

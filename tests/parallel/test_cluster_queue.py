@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from moclip_lite.errors import MoclipError
 from moclip_lite.parallel.cluster_queue import JobQueue
+from moclip_lite.parallel.cluster_worker import ClusterWorker
 from moclip_lite.parallel.runner import LocalRunner, make_runner, runner_of
+
+from support.cluster_jobs import Job, write
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100, 5000])
@@ -46,6 +51,12 @@ def test_an_address_is_a_host_and_a_port(address: str) -> None:
     pytest.importorskip("ray")
     with pytest.raises(MoclipError, match="HOST:PORT"):
         make_runner("ray", 0, address, print)
+
+
+def test_a_url_is_left_to_the_work_itself(tmp_path: Path) -> None:
+    worker, jobs = ClusterWorker(), [Job("a", tmp_path, path=Path("s3:/bucket/a.mp4"))]
+    assert worker.run(write, jobs)[0] == [("done", "the file is missing")]
+    assert worker.run(write, [Job("b", tmp_path, path=tmp_path / "b.mp4")])[0][0][0] == "unseen"
 
 
 def test_no_head_is_one_sentence() -> None:
