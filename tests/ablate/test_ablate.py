@@ -254,7 +254,7 @@ def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
     ] * 2
     fused = result.summary[result.summary["stream"] == "fusion"]
     assert list(fused["fusion.head"]) == ["concat_mlp", "film"]
-    assert (fused["mean"] > 90).all()
+    assert (fused["mean"] > 75).all()
     assert list(result.differences["fusion.head"]) == ["film"]
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {

@@ -68,7 +68,7 @@ def configuration_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     (tmp_path / "run" / "config.yaml").write_text("", encoding="utf-8")
 
     def ask(words: str, option: str, value: str) -> Experiment:
-        more = ("--out", "x.safetensors") if words == "extract features" else ()
+        more = ("--out", "x.safetensors") if words in ("extract features", "pack") else ()
         with pytest.raises(_ConfigurationMade) as caught:
             moclip(*words.split(), "run", *more, option, value)
         (found,) = caught.value.args

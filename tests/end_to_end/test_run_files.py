@@ -92,6 +92,7 @@ def test_nothing_is_pickled(trained: TrainedRun) -> None:
         ".svg",
         ".jpg",
         ".lock",
+        ".onnx",
     }
     assert {p.suffix for p in files if "tfevents" not in p.name} <= allowed
     for path in files:

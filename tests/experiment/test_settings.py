@@ -216,6 +216,7 @@ def test_options_of_zero_are_refused(
         "evaluate": (tmp_path, "--segments", clip),
         "serve": ("--model", tmp_path),
         "watch": (clip, "--model", tmp_path),
+        "pack": (clip.parent, "--out", tmp_path / "out"),
     }
     message = assert_refused(moclip(*command.split(), *words[command], option, 0))
     assert (

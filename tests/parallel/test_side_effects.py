@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,11 +26,12 @@ from torch import nn
 import moclip_lite.ablate.run as grid_runs
 from moclip_lite.ablate.grid import GridRun
 from moclip_lite.cli.console import ConsoleReporter
-from moclip_lite.experiment.config import Experiment, load_experiment
+from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import create_motion_net
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.parallel.pool import run_jobs, worker_pool
+from moclip_lite.parallel.runner import LocalRunner
 from moclip_lite.parallel.threads import available_cores
 from moclip_lite.progress import Pace, Silent
 from moclip_lite.results.confusion import save_confusion_png
@@ -244,15 +246,15 @@ def test_run_threads_is_the_number_that_computes() -> None:
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (3, 2), (8, 1), (20, 1)])
+@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (20, 2)])
 def test_cells_of_a_grid_share_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, threads: int
 ) -> None:
     given = []
 
     class Pool:
-        def submit(self, work: object, experiment: Experiment, stop: Path, threads: int) -> Future[None]:
-            given.append(threads)
+        def submit(self, work: object, cell: Any) -> Future[None]:
+            given.append(cell.threads)
             done: Future[None] = Future()
             done.set_result(None)
             return done
@@ -263,7 +265,7 @@ def test_cells_of_a_grid_share_the_cores(
     monkeypatch.setattr("moclip_lite.parallel.pool.available_cores", lambda: 8)
     monkeypatch.setattr(grid_runs, "worker_pool", lambda count: Pool())
     runs = [GridRun({"fusion.head": "film"}, seed, load_experiment()) for seed in range(3)]
-    grid_runs._run_cells(runs, tmp_path, Silent(), workers)
+    grid_runs._run_cells(runs, tmp_path, Silent(), LocalRunner(workers))
     assert given == [threads] * 3
 
 
