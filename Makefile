@@ -78,7 +78,7 @@ wheel: $(BIN)/uv
 
 sdist: $(BIN)/uv
 	rm -f dist/*.tar.gz
-	$(MATURIN) sdist --quiet --out dist
+	$(MATURIN) sdist --out dist
 
 test-wheel: env wheel sdist
 	MOCLIP_WHEELS=dist $(BIN)/python -m pytest tests/release
