@@ -38,10 +38,12 @@ def token() -> str | None:
 
 
 def client() -> Any:
-    """huggingface_hub's client of :func:`endpoint`."""
+    """huggingface_hub's client of :func:`endpoint`, without its bars: the command line draws its own progress."""
     _require()
     from huggingface_hub import HfApi
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    disable_progress_bars()
     return HfApi(endpoint=endpoint(), token=token() or False, library_name="moclip-lite")
 
 
