@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from ..datasets.clip_errors import CLIP_ERRORS, sentence_of
 from ..engine.base import EngineName
+from ..errors import CheckpointError
 from ..parallel.threads import available_cores
+from ..storage.digest import digest_bytes, digest_file
 from .classifier import Classifier, Prediction
 
 __all__ = ["FileJob", "RemoteModel", "explain_file", "file_jobs"]
@@ -22,12 +25,14 @@ class RemoteModel:
     Attributes:
         run: the run folder.
         device, engine, overrides: what :meth:`Classifier.load` takes.
+        digest: of its weights here, set by :func:`file_jobs`; a node may hold another run under the same path.
     """
 
     run: Path
     device: str
     engine: EngineName
     overrides: tuple[str, ...]
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,8 @@ def file_jobs(
     Networks compute with as many threads as they would here: the last bits of some depend on it.
     """
     cores = classifier.experiment.run.threads or available_cores()
-    model = RemoteModel(
-        model.run.absolute(), model.device, model.engine, (*model.overrides, f"run.threads={cores}")
-    )
+    run, overrides = classifier.folder.path.absolute(), (*model.overrides, f"run.threads={cores}")
+    model = replace(model, run=run, overrides=overrides, digest=weights_digest(run))
     return [FileJob(path.absolute(), str(path), model, top_k, cascade) for path in paths], cores
 
 
@@ -76,6 +80,23 @@ def explain_file(job: FileJob) -> Prediction | str:
     return replace(answer, path=job.name)
 
 
+def weights_digest(run: Path) -> str:
+    """Digest of all weights of a run folder."""
+    weights = sorted(run.rglob("*.safetensors"))
+    return digest_bytes(
+        [f"{path.relative_to(run).as_posix()} {digest_file(path)}".encode() for path in weights]
+    )
+
+
 @lru_cache(maxsize=1)
 def _loaded(model: RemoteModel) -> Classifier:
+    """The classifier of this process.
+
+    Raises:
+        CheckpointError: this machine has other weights in the run folder.
+    """
+    if weights_digest(model.run) != model.digest:
+        raise CheckpointError(
+            f"{model.run} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
+        )
     return Classifier.load(model.run, device=model.device, overrides=model.overrides, engine=model.engine)
