@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from .pool import default_workers, run_jobs
 
-__all__ = ["LOCAL", "JobRunner", "LocalRunner", "RunnerName", "make_runner", "runner_of"]
+__all__ = ["JobRunner", "LocalRunner", "RunnerName", "make_runner", "runner_of"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -85,9 +85,6 @@ class LocalRunner:
     ) -> Iterator[tuple[Job, Result | str]]:
         """See :class:`JobRunner`; `folder`, `cores` and `gpu` concern clusters."""
         return run_jobs(work, jobs, self.processes)
-
-
-LOCAL: Final = LocalRunner()
 
 
 def runner_of(workers: int | JobRunner) -> JobRunner:
