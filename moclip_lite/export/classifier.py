@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.base import Engine
-from ..engine.files import PARTS, EngineFiles
+from ..engine.files import EngineFiles
 from ..engine.pytorch import TorchEngine
 from ..engine.runtime import OnnxEngine
 from ..errors import MoclipError
@@ -27,7 +27,7 @@ from ..motion.augment import views
 from ..motion.network import MotionNet
 from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import ONNX_PARTS, FoldFolder, RunFolder
 from ..sampling import choose_segments
 from ..storage.files import write_json
 from ..streams import Stream
@@ -202,7 +202,7 @@ def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]
 
 
 def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The motion network in two files, :data:`moclip_lite.engine.files.PARTS`; none where windows can't share segments."""
+    """The motion network in two files, :data:`moclip_lite.results.run_folder.ONNX_PARTS`; none where windows can't share segments."""
     network, test = _networks(classifier).network, classifier.experiment.test
     if network is None or test.segments:
         return []
@@ -281,7 +281,7 @@ def compare_files(
     Raises:
         MoclipError: it is above TOLERANCE.
     """
-    parts = {name: files[name] for name in PARTS if name in files}
+    parts = {name: files[name] for name in ONNX_PARTS if name in files}
     networks = {name: path for name, path in files.items() if name != "pictures" and name not in parts}
     given = EngineFiles(networks, files.get("pictures"), metadata, parts)
     found = OnnxEngine(given, classifier.experiment, run)
