@@ -154,7 +154,7 @@ def predict(
     """
     from ..predict.classifier import Classifier
     from ..predict.remote import RemoteModel
-    from .timeline import SegmentOutputs, check_windows, label_segments
+    from .timeline import SegmentOutputs, check_windows, label_segments, refuse_overwriting
 
     options = {"window": window, "stride": stride, "threshold": threshold, "frames": frames}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)
@@ -174,6 +174,8 @@ def predict(
     if segments:
         outputs.check(paths)
         check_windows(options)
+    elif table is not None:
+        refuse_overwriting("table", table, paths)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     model = run_folder(model)
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
