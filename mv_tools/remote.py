@@ -102,7 +102,9 @@ def _translated(url: str, error: Exception) -> Exception:
     if "pre-condition" in words or getattr(error, "status", None) == 412:  # s3fs's words for HTTP 412
         return SourceChanged(f"{url} was changed while it was read; start again")
     if "skewed" in words or "difference between the request time" in words:
-        return PermissionError(13, "access is refused: the clock of this machine differs from the server's", url)
+        return PermissionError(
+            13, "access is refused: the clock of this machine differs from the server's", url
+        )
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         return PermissionError(13, "access is refused: no credentials in the environment", url)
     number = error.errno if isinstance(error, OSError) else None
@@ -175,6 +177,15 @@ class RemoteFile:
         """
         with self._lock:
             return self._read(offset, min(offset + size, self.size))
+
+    def read_range(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`, in one request, and none of them kept.
+
+        Raises:
+            SourceChanged, OSError: see :meth:`read_at`.
+        """
+        with self._lock:
+            return self._fetch(start, end)
 
     def _read(self, offset: int, end: int) -> bytes:
         if offset >= end:

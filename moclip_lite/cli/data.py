@@ -25,6 +25,7 @@ from .options import (
     Source,
     Workers,
     experiment_of,
+    run_folder,
     session_of,
     settings_of,
 )
@@ -377,6 +378,7 @@ def extract_features(
     from ..experiment.feature_export import export_features
     from ..results.run_folder import RunFolder
 
+    run = run_folder(run, quiet)
     RunFolder(run).require()
     session = session_of(experiment_of(run, sets, {"data.root": root, "cache.dir": cache}), quiet)
     count = export_features(session, run, out, fold)

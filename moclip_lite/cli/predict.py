@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 import typer
 
 from ..storage.names import printable
+from ..storage.objects import is_url
 from ..storage.tables import check_table, write_table
 from ..streams import Stream
 from .console import ConsoleReporter, err, explain, print_json, print_table
@@ -175,7 +176,7 @@ def predict(
         outputs.check(paths)
         check_windows(options)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    model = run_folder(model)
+    given, model = model, run_folder(model)
     classifier = Classifier.load(model, device=device, overrides=overrides, engine=cast("EngineName", engine))
     if classifier.engine_note:
         reporter.say(classifier.engine_note)
@@ -191,7 +192,9 @@ def predict(
     if ray_address is None:
         answers = _answers(classifier, paths, top_k, cascade)
     else:
-        remote = RemoteModel(model, device, cast("EngineName", engine), tuple(overrides))
+        remote = RemoteModel(
+            given if is_url(given) else model, device, cast("EngineName", engine), tuple(overrides)
+        )
         answers = _remote_answers(classifier, paths, remote, (top_k, cascade), ray_address, reporter)
     for done, answer in enumerate(answers, start=1):
         if isinstance(answer, tuple):

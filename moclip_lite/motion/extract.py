@@ -39,7 +39,7 @@ class _Job:
     name: str
     path: Path
     spec: MotionSpec
-    cache_root: Path
+    cache: Path
     key: str
     segment: Segment | None = None
 
@@ -70,11 +70,11 @@ def extract_motion(
     report, missing = pending("motion", clips, spec.key_settings(), cache)
     # File by file, so that a process opens each for all of its segments.
     missing.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
-    jobs = [_Job(clip.name, clip.path, spec, cache.root, key, clip.segment) for clip, key in missing]
+    jobs = [_Job(clip.name, clip.path, spec, cache.place, key, clip.segment) for clip, key in missing]
     runner = runner_of(workers)
     _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
     jobs, sampled = _sample_first(jobs, _SAMPLE * runner.processes)
-    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.root), start=1):
+    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.shared_root), start=1):
         if problem is None:
             report.keys[job.name] = job.key
             report.made += 1
@@ -86,8 +86,9 @@ def extract_motion(
             mean = sum(sizes) / len(sizes)
             _check_space(len(jobs) - done, mean, cache)
             size = size_in_words(mean * len(jobs))
-            announce(f"{len(jobs)} clips will take about {size} in {cache.root} (measured on {done})")
+            announce(f"{len(jobs)} clips will take about {size} in {cache.shown} (measured on {done})")
     report.failures.sort(key=lambda failure: failure.name)
+    cache.forget_list()
     report.notes = notes_of(cache, report.keys)
     return report
 
@@ -123,7 +124,7 @@ def _extract_clip(job: _Job) -> str | None:
         return f"{reason_of(error)}, or a whole data set: moclip dataset prepare folder --root DIR --out OUT"
     except CLIP_ERRORS as error:
         return reason_of(error)
-    cache = FeatureCache(job.cache_root)
+    cache = FeatureCache(job.cache)
     keep_notes(cache, job.key, clip.notes)
     cache.put("motion", job.key, pack(clip))
     return None

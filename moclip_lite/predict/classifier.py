@@ -26,6 +26,7 @@ from ..results.cascade import MIN_CLIPS, Cascade, read_cascade
 from ..results.run_folder import RunFolder
 from ..results.trained_on import check_sources
 from ..storage.files import read_json
+from ..storage.mirror import snapshot
 from ..streams import ANSWERS, Source, Stream
 from ..timeline.timeline import Timeline
 from ..timeline.video import TimelineFrames, TimelineOptions, TimelineProgress, make_timeline, silent
@@ -79,7 +80,7 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder, or "hf://USER/NAME" for one of the hub.
+            run: the folder, its URL, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
             engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image
@@ -95,7 +96,7 @@ class Classifier:
             from ..hub import local_run  # rarely needed
 
             run = local_run(Path(run))
-        folder = RunFolder(Path(run))
+        folder = RunFolder(snapshot(Path(run)))
         folder.require()
         if folds := folder.fold_folders():
             raise CheckpointError(
