@@ -26,8 +26,8 @@ from .options import (
     Workers,
     experiment_of,
     run_folder,
+    runner_of_options,
     session_of,
-    settings_of,
 )
 from .table import list_table
 
@@ -93,7 +93,7 @@ def prepare(
     from ..datasets.prepare.recipes import parse_recipe
 
     reporter = ConsoleReporter()
-    runner = _runner(workers, engine, ray_address, reporter)
+    runner = runner_of_options(workers, engine, ray_address, reporter)
     if kind == "synthetic":
         spec = SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         _generate(out, spec, runner, reporter, json)
@@ -105,23 +105,6 @@ def prepare(
     ]
     originals = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
     _transcode(originals, out, recipes, runner, reporter, json)
-
-
-def _runner(
-    workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
-) -> JobRunner:
-    """Who does the work.
-
-    Raises:
-        typer.BadParameter: an unknown engine.
-        MoclipError: there is no such cluster.
-    """
-    from ..experiment.config import RunSettings
-    from ..parallel.runner import make_runner
-
-    given = {"workers": workers, "engine": engine, "ray_address": ray_address}
-    run = settings_of(RunSettings, {name: value for name, value in given.items() if value is not None})
-    return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 
 def _generate(out: Path, spec: SyntheticSpec, runner: JobRunner, reporter: Reporter, json: bool) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from ..experiment.config import Experiment
     from ..experiment.session import Session
+    from ..parallel.runner import JobRunner
+    from ..progress import Reporter
 
 __all__ = [
     "Cache",
@@ -40,6 +42,7 @@ __all__ = [
     "named_settings",
     "overrides_of",
     "run_folder",
+    "runner_of_options",
     "session_of",
     "settings_of",
 ]
@@ -213,6 +216,23 @@ def settings_of(kind: type[_Section], values: dict[str, Any]) -> _Section:
         first = error.errors()[0]
         option, reason = str(first["loc"][0]).replace("_", "-"), first["msg"].removeprefix("Value error, ")
         raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error
+
+
+def runner_of_options(
+    workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
+) -> JobRunner:
+    """Who does the work.
+
+    Raises:
+        typer.BadParameter: an unknown engine.
+        MoclipError: there is no such cluster.
+    """
+    from ..experiment.config import RunSettings
+    from ..parallel.runner import make_runner
+
+    given = {"workers": workers, "engine": engine, "ray_address": ray_address}
+    run = settings_of(RunSettings, {name: value for name, value in given.items() if value is not None})
+    return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 
 def _quoted(value: Any) -> str:
