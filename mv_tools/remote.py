@@ -101,6 +101,8 @@ def _translated(url: str, error: Exception) -> Exception:
     words, name = " ".join(map(str, error.args)).lower(), type(error).__name__
     if "pre-condition" in words or getattr(error, "status", None) == 412:  # s3fs's words for HTTP 412
         return SourceChanged(f"{url} was changed while it was read; start again")
+    if name == "FlexibleChecksumError":  # of botocore: the object is not what was written
+        return SourceChanged(f"{url} does not match the checksum that the server keeps of it: it is damaged")
     if "skewed" in words or "difference between the request time" in words:
         return PermissionError(
             13, "access is refused: the clock of this machine differs from the server's", url

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from mv_tools import SourceChanged
+
 from ..errors import CacheUnavailable
 from .files import atomic_path
 from .objects import ObjectFolder
@@ -130,13 +132,16 @@ class FarEntries:
                 yield Entry(parts[0], key, self.path / name, facts.size, facts.modified)
 
     def read(self, stage: str, key: str) -> bytes | None:
-        """The file of an entry; None if there is none.
+        """The file of an entry; None if there is none, nothing where the server tells that it is damaged.
 
         Raises:
             CacheUnavailable: the server refuses, or can't be reached.
         """
         with self._access():
-            return self._folder.read(_name(stage, key))
+            try:
+                return self._folder.read(_name(stage, key))
+            except SourceChanged:
+                return b""
 
     def size(self, stage: str, key: str) -> int:
         """Bytes of an entry; 0 if there is none."""
