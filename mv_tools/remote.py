@@ -111,7 +111,8 @@ def _translated(url: str, error: Exception) -> Exception:
         return PermissionError(13, "access is refused: no credentials in the environment", url)
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, FileNotFoundError):
-        what = "bucket" if "bucket" in words and "key" not in words else "object"
+        response: Any = getattr(error.__cause__, "response", {})
+        what = "bucket" if response.get("Error", {}).get("Code") == "NoSuchBucket" else "object"
         return FileNotFoundError(number, f"there is no such {what}", url)
     if isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):
         return PermissionError(number, "access is refused", url)

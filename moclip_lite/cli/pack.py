@@ -39,7 +39,9 @@ def pack(
             "folder, or a file of features (.safetensors)."
         ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the shards to write, or its URL.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the shards to write, or its URL.")
+    ] = None,
     features: Annotated[
         bool, typer.Option("--features", help="Of a run: motion tokens of its networks, to train heads on.")
     ] = False,
@@ -110,4 +112,6 @@ def _report(index: ShardIndex, folder: Path, reporter: Reporter, json: bool) -> 
         print_json({"path": shown(folder), **facts, "digest": index.digest})
         return
     files = f"{len(index.shards)} file{'s' if len(index.shards) != 1 else ''}"
-    reporter.say(f"{shown(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}")
+    reporter.say(
+        f"{shown(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}"
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 import typer
 
 from ..storage.names import printable
-from ..storage.objects import is_url
+from ..storage.objects import is_url, spelled
 from ..storage.tables import check_table, write_table
 from ..streams import Stream
 from .console import ConsoleReporter, err, explain, print_json, print_table
@@ -210,7 +210,7 @@ def predict(
     predictions.sort(key=lambda prediction: places[prediction.path])  # nodes answer in any order
     if table is not None:
         rows = [
-            (printable(str(prediction.path)), rank, label, score)
+            (printable(spelled(prediction.path)), rank, label, score)
             for prediction in predictions
             for rank, (label, score) in enumerate(prediction.ranking, start=1)
         ]
@@ -262,7 +262,7 @@ def ranking_as_list(ranking: Sequence[tuple[str, float]]) -> list[dict[str, Any]
 
 def _as_dict(prediction: Prediction) -> dict[str, Any]:
     return {
-        "path": prediction.path,
+        "path": spelled(prediction.path),
         "predictions": ranking_as_list(prediction.ranking),
         "stream": prediction.stream,
         "streams": {name: ranking_as_list(ranking) for name, ranking in prediction.streams.items()},
@@ -279,7 +279,7 @@ def _print_line(prediction: Prediction) -> None:
     """Path, label and runner-up with their probabilities, and time."""
     first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:2]]
     runner_up = f"  ({', '.join(others)})" if others else ""
-    line = f"{prediction.path}: {first}{runner_up}  {prediction.seconds:.2f} s"
+    line = f"{spelled(prediction.path)}: {first}{runner_up}  {prediction.seconds:.2f} s"
     sys.stdout.write(printable(line) + "\n")
     sys.stdout.flush()
     for note in prediction.notes:
@@ -308,7 +308,7 @@ def _print_table(prediction: Prediction) -> None:
         ]
         for place in range(len(prediction.ranking))
     ]
-    title = f"{prediction.path}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
+    title = f"{spelled(prediction.path)}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
     print_table(title, ["", *shown], rows)
     for note in prediction.notes:
         err.print(f"  {note}", markup=False)

@@ -247,8 +247,12 @@ def _is_text(kind: Any) -> bool:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    errors = error.errors()
+    first = next((row for row in errors if row["type"] == CREDENTIALS), errors[0])
+    if first["type"] == "bool_parsing":  # of a path beside true and false, the path's own problem
+        alike = [row for row in errors if row["loc"][:2] == first["loc"][:2] and row["type"] == "value_error"]
+        first = next(iter(alike), first)
+    place = [str(part) for part in first["loc"] if "[" not in str(part)]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
         near = _RENAMED.get(key) or difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)[0]

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from filelock import FileLock, Timeout
 
+from mv_tools import SourceChanged
 from mv_tools.remote import RemoteFile
 
 from ..errors import CheckpointError, ConfigError
@@ -69,11 +70,14 @@ class ShardFolder:
         return {path.name: path.stat().st_size for path in paths if path.is_file()}
 
     def digest(self, name: str) -> str:
-        """BLAKE2b of a file's content; reads all of it."""
+        """BLAKE2b of a file's content, all of which is read; "" where the server tells that it is damaged."""
         if self._remote is None:
             return digest_file(self.path / name)
-        with self._remote.open(name) as file:
-            return digest_bytes(iter(lambda: file.read(_CHUNK), b""))
+        try:
+            with self._remote.open(name) as file:
+                return digest_bytes(iter(lambda: file.read(_CHUNK), b""))
+        except SourceChanged:
+            return ""
 
     def open(self, shard: Shard) -> Path | BinaryIO:
         """A shard as pyarrow takes it; at a URL each block is checked when it is read.

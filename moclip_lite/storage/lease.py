@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from mv_tools import SourceChanged
+
 from ..errors import CheckpointError
 from .objects import ObjectFolder
 
@@ -25,6 +27,8 @@ __all__ = ["BEAT_SECONDS", "LEASE_SECONDS", "Lease"]
 BEAT_SECONDS: Final = 10.0
 LEASE_SECONDS: Final = 35.0
 """How long a lock must stay unchanged before it is taken over: some beats of its holder may be late."""
+
+_ATTEMPTS: Final = 20  # to read a lock that is being written
 
 
 class Lease:
@@ -68,13 +72,26 @@ class Lease:
             thread.join()
             self._release()
 
+    def _read(self) -> bytes | None:
+        """The lock as it is now; some servers give one that is being written in parts.
+
+        Raises:
+            OSError: the server can't be asked.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._folder.read(self._name)
+            except SourceChanged:
+                time.sleep(0.05)
+        raise OSError(f"{self._folder.url}: its lock can't be read")
+
     def _take(self) -> None:
         if not self._folder.create(self._name, self._content()):
-            found = self._folder.read(self._name)
+            found = self._read()
             if found is not None:
                 self._watch(found)
             self._folder.write(self._name, self._content())
-        if not self._is_mine(self._folder.read(self._name)):  # two took it at once
+        if not self._is_mine(self._read()):  # two took it at once
             raise CheckpointError(self._refusal({}))
 
     def _watch(self, found: bytes) -> None:
@@ -90,7 +107,7 @@ class Lease:
         ends = time.monotonic() + LEASE_SECONDS
         while time.monotonic() < ends:
             time.sleep(min(BEAT_SECONDS / 2, max(0.0, ends - time.monotonic())))
-            now = self._folder.read(self._name)
+            now = self._read()
             if now is None:
                 return
             if now != found:
@@ -117,7 +134,7 @@ class Lease:
         Raises:
             OSError: the server can't be asked.
         """
-        if not self._is_mine(self._folder.read(self._name)):
+        if not self._is_mine(self._read()):
             self.lost = True
 
     def _release(self) -> None:

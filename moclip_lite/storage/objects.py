@@ -22,7 +22,7 @@ from mv_tools.remote import RemoteFile, RemoteReader, file_system, reported, url
 from ..errors import ConfigError, DataError
 from .files import atomic_path
 
-__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "is_url", "sent_to", "shown"]
+__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "is_url", "sent_to", "shown", "spelled"]
 
 _REQUESTS: Final = 16  # at once
 _MOST_FETCHED: Final = 4 << 30  # bytes
@@ -43,6 +43,11 @@ def is_url(path: Path) -> bool:
 def shown(path: Path) -> str:
     """A path for messages; a URL as it is written, which a path holds with one slash."""
     return (url_of(path) or str(path)) if is_url(path) else str(path)
+
+
+def spelled(path: str | Path) -> str:
+    """A path or a URL as it is written; what lies there is not looked at."""
+    return url_of(path) or str(path)
 
 
 @dataclass(frozen=True)
