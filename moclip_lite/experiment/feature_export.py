@@ -14,7 +14,8 @@ from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from .extraction import Extraction
-from .feature_file import REFITTED, Origin, save_features
+from .feature_description import Origin
+from .feature_file import REFITTED, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
 from .session import Session

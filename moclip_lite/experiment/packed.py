@@ -25,7 +25,7 @@ from ..shards.write import Block, ShardPlan, write_shards
 from ..storage.cache import FeatureCache
 from .encoder import ExperimentEncoder
 from .extraction import Extractor
-from .feature_file import dataset_of
+from .feature_description import dataset_of
 
 if TYPE_CHECKING:
     from ..progress import Reporter
