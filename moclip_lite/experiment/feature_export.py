@@ -72,7 +72,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
         VideoDataset(path, tuple(clips), session.labels),
         tokens[folds[0].name] if motion and len(folds) == 1 else tokens or None,
         features[0].appearance(clips) if appearance else None,
-        session.class_vectors if appearance and session.has_text else None,
+        session.class_vectors if appearance and session.inputs.has_text else None,
         Origin(tuple(folds), _division(session), networks, encoder, str(folder.resolve()), refitted),
     )
     return len(clips)
