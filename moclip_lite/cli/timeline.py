@@ -132,7 +132,7 @@ def check_windows(options: Mapping[str, Any]) -> None:
     Raises:
         mv_tools.ArgumentError: a value is out of range.
     """
-    from ..timeline.video import TimelineOptions
+    from ..timeline.options import TimelineOptions
 
     TimelineOptions(**{name: value for name, value in options.items() if value is not None})
 
