@@ -36,13 +36,14 @@ import torch
 
 from moclip_lite.engine.runtime import open_session, softmax
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.export.classifier import SegmentEncoder, SegmentMixer
+from moclip_lite.export.modules import SegmentEncoder, SegmentMixer
 from moclip_lite.export.network import export_network
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.motion.read import FieldReader
 from moclip_lite.motion.scores import batch_motion_scores, scores_of_segments, segment_features
 from moclip_lite.results.calibration import Calibration
-from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
+from moclip_lite.timeline.geometry import FrameGeometry
+from moclip_lite.timeline.scorer import WindowScorer
 from moclip_lite.watch.events import Event, EventJoiner
 from moclip_lite.watch.run import Watch
 from moclip_lite.watch.settings import WatchSettings
@@ -58,7 +59,6 @@ class RandomNetwork:
     """The motion network of the defaults, with random weights."""
 
     labels = tuple(f"class {i}" for i in range(20))
-    motion = "present"
     calibration = Calibration(window=WINDOW)
 
     def __init__(self) -> None:
@@ -68,6 +68,10 @@ class RandomNetwork:
         torch.manual_seed(0)
         torch.set_num_threads(1)
         self.network = build_motion_net(self.experiment.motion, len(self.labels)).eval()
+
+    @property
+    def motion(self) -> RandomNetwork:
+        return self
 
     def motion_features(self, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         tokens, scores = batch_motion_scores(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import print_json, print_table
-from .data import print_failures
+from .batch import end_batch, files_of, ranking_as_list, refusal
+from .console import print_failures, print_json, print_table
 from .options import (
     Cache,
     Json,
@@ -20,7 +20,6 @@ from .options import (
     named_settings,
     session_of,
 )
-from .predict import end_batch, files_of, ranking_as_list, refusal
 from .timeline import SegmentOutputs, label_segments
 
 if TYPE_CHECKING:

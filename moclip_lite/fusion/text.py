@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
@@ -21,15 +22,15 @@ TEXT_SCALE: Final = 100.0
 """CLIP's logit scale at the end of its training (Radford et al. 2021)."""
 
 
-class TextPool(LinearPool):
+class TextPool(LinearPool, ABC):
     """A :class:`LinearPool` one of whose streams compares frames with the class texts.
 
     The pool weighs the streams as :class:`LinearPool` does: on clips that none of the classifiers has seen. A text
     tower that knows nothing of the classes gets little weight. Without text embeddings (``create_head`` alone) the
     classes stand at random directions.
 
-    Derived heads name the stream in `expert` and give it :meth:`expert_logits`, :meth:`expert_path`,
-    :meth:`choose_expert`, :meth:`chosen_expert` and :meth:`fit_expert`.
+    Derived heads name the stream in `expert` and implement :meth:`expert_logits`, :meth:`expert_path`,
+    :meth:`choose_expert`, :meth:`chosen_expert` and, where something is fitted, :meth:`fit_expert`.
     """
 
     from_text = True
@@ -78,21 +79,21 @@ class TextPool(LinearPool):
         else:
             super().fit_stream(stream, table)
 
+    @abstractmethod
     def expert_logits(self, features: Tensor) -> Tensor:
         """Scores [B, C] of features [B, Da] of length 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expert_path(self, split: Split) -> Array:
         """As :meth:`LinearPool.path`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choose_expert(self, best: int) -> None:
         """As :meth:`LinearPool.choose`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chosen_expert(self) -> dict[str, float]:
         """As :meth:`LinearPool.chosen`."""
-        raise NotImplementedError
 
     def fit_expert(self, table: FeatureTable) -> None:
         """As :meth:`LinearPool.fit_stream`; nothing where there is nothing to fit."""

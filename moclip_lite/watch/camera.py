@@ -16,8 +16,10 @@ from mv_tools.live.reader import LiveOptions, LiveReader
 
 from ..errors import report_bug
 from ..results.calibration import Calibration
+from ..timeline.geometry import FrameGeometry
 from ..timeline.model import WindowModel
-from ..timeline.scorer import STRIDE, FrameGeometry, WindowScorer
+from ..timeline.options import STRIDE
+from ..timeline.scorer import WindowScorer
 from ..timeline.timeline import Segment
 from .events import Event, EventJoiner
 from .settings import WatchSettings
