@@ -56,11 +56,9 @@ class Library(ABC):
 
     Attributes:
         name: prefix of ``clip.model``.
-        package: distribution that it comes from.
     """
 
     name: ClassVar[str]
-    package: ClassVar[str]
 
     @abstractmethod
     def models(self) -> Sequence[str]:

@@ -181,17 +181,8 @@ def print_timeline(timeline: Timeline) -> None:
         f"(windows of {timeline.window:g} s; {seconds:.1f} s, {speed})"
     )
     streams = timeline.streams if len(timeline.streams) > 1 else ()
-    rows = [
-        [
-            clock(segment.start, tenths=True),
-            clock(segment.end, tenths=True),
-            segment.label,
-            f"{100 * segment.score:.1f}",
-            *(f"{100 * segment.scores[name]:.1f}" if name in segment.scores else "" for name in streams),
-        ]
-        for segment in timeline.segments
-    ]
-    print_table(title, ["start", "end", "label", "score %", *(f"{name} %" for name in streams)], rows)
+    header = ["start", "end", "label", "score %", *(f"{name} %" for name in streams)]
+    print_table(title, header, timeline.table_rows(streams, decimals=1))
     for note in timeline.notes:
         err.print(f"  {printable(note)}", markup=False)
 

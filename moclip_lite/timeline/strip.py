@@ -198,14 +198,5 @@ def _page_values(strip: Strip) -> dict[str, Any]:
         "energy": f"0,100 {outline} 100,100" if energy else "",
         "most": f"{most:.1f}",
         "streams": timeline.streams,
-        "rows": [
-            [
-                clock(s.start, tenths=True),
-                clock(s.end, tenths=True),
-                s.label,
-                f"{100 * s.score:.0f}",
-                *(f"{100 * s.scores[name]:.0f}" if name in s.scores else "" for name in timeline.streams),
-            ]
-            for s in timeline.segments
-        ],
+        "rows": timeline.table_rows(timeline.streams, decimals=0),
     }

@@ -46,30 +46,16 @@ def make_timeline(
     started = time.perf_counter()
     known = calibration or Calibration()
     window, stride = options.lengths(known)
-    notes: list[str] = []
-    if calibration is None and options.threshold is None:
-        notes.append(
-            "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.4 on; "
-            "choose with --threshold"
-        )
-    if model.experiment.clip.needs_motion:
-        notes.append(
-            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: choosing them by "
-            "motion is for whole clips"
-        )
     with ExitStack() as opened:
         file = OpenFile.open(model, path, opened)
         duration, origin = float(file.pictures.edges[-1]), file.origin
         snap = options.frames == "keyframes"
         scores = list(score_windows(model, file, window, stride, progress, snap=snap))
-    notes += file.notes()
-    notes += _problems(scores)
+    notes = [*_notes_before(model, calibration, options), *file.notes(), *_problems(scores)]
     scores = [_shifted(score, origin) for score in scores]
     segments = join_windows(scores, model.labels, known, threshold=options.threshold, penalty=options.penalty)
-    limits = [known.of(score.stream).threshold for score in scores if score.stream is not None]
-    threshold = (
-        options.threshold if options.threshold is not None else (limits or [known.of("").threshold])[0]
-    )
+    answering = next((score.stream for score in scores if score.stream is not None), "")
+    threshold = known.of(answering).threshold if options.threshold is None else options.threshold
     return Timeline(
         str(path),
         duration,
@@ -83,6 +69,22 @@ def make_timeline(
         time.perf_counter() - started,
         origin,
     )
+
+
+def _notes_before(
+    model: WindowModel, calibration: Calibration | None, options: TimelineOptions
+) -> Iterator[str]:
+    """What is not as a reader may expect, whatever the file holds."""
+    if calibration is None and options.threshold is None:
+        yield (
+            "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.4 on; "
+            "choose with --threshold"
+        )
+    if model.experiment.clip.needs_motion:
+        yield (
+            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: choosing them by "
+            "motion is for whole clips"
+        )
 
 
 def score_windows(
