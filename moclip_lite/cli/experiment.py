@@ -177,7 +177,7 @@ def evaluate(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+        typer.Option(help="--segments: least probability of a label, 0 to 1; else the run's own."),
     ] = None,
 ) -> None:
     """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.

@@ -113,5 +113,5 @@ def _export_model(source: str, pretrained: str, out: Path, reporter: Reporter) -
             f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export"
         )
     if model.random:
-        reporter.warn(f"{model.describe()}: the answers of {source} mean nothing")
+        reporter.warn(f"{model.describe()}: its outputs are random")
     return export_mobileviclip(model, out)

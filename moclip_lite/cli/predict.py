@@ -42,7 +42,7 @@ def predict(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+        typer.Option(help="--segments: least probability of a label, 0 to 1; else the run's own."),
     ] = None,
     frames: Annotated[
         str | None,
@@ -71,7 +71,7 @@ def predict(
         bool,
         typer.Option(
             "--cascade/--no-cascade",
-            help="Read pictures only where motion is not sure: less CPU, thresholds from the run's validation clips.",
+            help="Read pictures only where motion is below its threshold: less CPU; thresholds from the run's validation clips.",
         ),
     ] = False,
     table: Annotated[

@@ -64,7 +64,7 @@ def zero_shot(
     ] = False,
     window: Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="--segments: probability of a sure label, 0 to 1; else 0.4.")
+        float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else 0.4.")
     ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")

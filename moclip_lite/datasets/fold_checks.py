@@ -14,7 +14,7 @@ from .clip import Fold, shorten
 __all__ = ["ALLOW_SHARED", "checked", "checked_groups"]
 
 ALLOW_SHARED: Final = "--set data.shared_groups=true"
-"""What messages name to go on with groups or clips on two sides."""
+"""Option that messages name to continue with groups or clips on two sides."""
 
 
 def checked_groups(fold: Fold, shared: bool) -> Fold:
@@ -34,7 +34,7 @@ def checked_groups(fold: Fold, shared: bool) -> Fold:
     if leaks and not shared:
         raise DataError(
             f"fold {name}: {len(leaks)} groups stand on both sides of a split ({shorten(leaks)}), so test clips "
-            f"have been seen in training; correct the lists, or go on with {ALLOW_SHARED}"
+            f"have been seen in training; correct the lists, or continue with {ALLOW_SHARED}"
         )
     if leaks:
         fold = replace(
@@ -73,7 +73,7 @@ def checked(
         if pairs and not shared:
             raise DataError(
                 f"fold {fold.name}: {len(pairs)} clips {has} another side of the split ({shorten(pairs, 3)}); "
-                f"remove these, or go on with {ALLOW_SHARED}"
+                f"remove these, or continue with {ALLOW_SHARED}"
             )
         if pairs:
             notes.append(f"{len(pairs)} clips {has} another side of the split: scores are too high")

@@ -1,7 +1,7 @@
 """Features of a whole data set in one safetensors file: heads can be trained without the videos.
 
-The file knows how its clips are divided. Features of a trained motion network are of use with that division
-only: any other would test on clips that have trained the network.
+The file records how its clips are divided. Features of a trained motion network can be used with that division
+only: any other would test on clips that the network was trained on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REFITTED: Final = (
     "trained on the file choose their settings on clips that it has seen, and trust motion too much; features for the "
     "training of heads are those of a run with train_motion.refit=false"
 )
-"""Said where a file of such features is written and used."""
+"""Warning shown where such a file is written and used."""
 
 _MAX_FLOAT16: Final = 65504.0
 

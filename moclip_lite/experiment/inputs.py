@@ -72,7 +72,7 @@ class Inputs:
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
-        """Appearance features of one's own, where the configuration names a file of them.
+        """Precomputed appearance features, where the configuration names a file of them.
 
         Raises:
             ConfigError, DataError, CheckpointError: it can't be used.

@@ -102,7 +102,7 @@ def _export_encoder(
         reporter: then PyTorch answers.
     """
     if classifier.own_appearance is not None:
-        metadata["no_encoder"] = "appearance features are one's own"
+        metadata["no_encoder"] = "the appearance features are precomputed"
         return {}, []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules

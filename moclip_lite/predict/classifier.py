@@ -119,7 +119,7 @@ class Classifier:
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
-        """Appearance features of one's own, by file, which the heads were trained on; None where an encoder gives them.
+        """Precomputed appearance features, by file, which the heads were trained on; None where an encoder gives them.
 
         Raises:
             DataError: the file is missing; says what is needed.
@@ -130,7 +130,7 @@ class Classifier:
         return read_own_features(self.folder, self.experiment, list(self.heads))
 
     def own_features(self, path: PathLikeStr) -> Floats | None:
-        """Features [frames, D] of a file, as the heads take them, where they are one's own."""
+        """Features [frames, D] of a file, as the heads take them, where they are precomputed."""
         own = self.own_appearance
         return None if own is None else own_features(own, Path(path), self.folder, self.experiment)
 
@@ -173,7 +173,7 @@ class Classifier:
         Args:
             path: the file.
             top_k: how many labels, at least 1.
-            cascade: read no pictures where motion alone is sure, and encode one frame before all: the streams that
+            cascade: read no pictures where motion reaches its threshold, and encode one frame before all: streams that
                 were not needed are absent.
 
         Raises:
@@ -256,14 +256,14 @@ class Classifier:
         """Label the parts of a long video.
 
         Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
-        joined; where no class is sure, or nothing moves for a model that looks at motion, there is no segment.
+        joined; where no class reaches the threshold, or nothing moves for a model that looks at motion, there is no segment.
         Memory does not grow with the video's length, but for the list of its pictures.
 
         Args:
             path: the video.
             window: seconds; by default the median length of the run's training clips.
             stride: seconds from one window to the next; by default a quarter of `window`.
-            threshold: calibrated probability from which on a class is sure; by default the run's own.
+            threshold: least calibrated probability of a label; by default the run's own.
             frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip" takes those
                 that :meth:`explain` takes of such a clip.
             progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.

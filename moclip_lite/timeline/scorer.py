@@ -20,7 +20,7 @@ from .window import Window, WindowBuffers
 
 __all__ = ["WindowScorer"]
 
-_MAX_PICTURES: Final = 50_000  # in one window: beyond, time stands still
+_MAX_PICTURES: Final = 50_000  # in one window; more means that times do not increase
 _TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
 
 
@@ -37,7 +37,7 @@ class WindowScorer:
     window without any is scored by motion alone.
 
     Where time goes back, or forward by more than a window (a reconnected camera), open windows are dropped
-    but for a last one on the pictures so far, and windows begin anew.
+    except a last one on the pictures so far, and windows start again.
 
     Args:
         model: the classifier, such as a :class:`moclip_lite.Classifier`.
@@ -109,7 +109,7 @@ class WindowScorer:
 
         Raises:
             mv_tools.ArgumentError: the picture has no time.
-            mv_tools.MalformedStream: so many pictures fall in one window that time must stand still.
+            mv_tools.MalformedStream: a window holds so many pictures that their times can't be right.
         """
         time = frame.pts_seconds if seconds is None else seconds
         if time is None:
@@ -132,7 +132,7 @@ class WindowScorer:
             self._forget(start - (0.0 if self._shared is None else self._shared.slot))
         if len(self._seconds) >= _MAX_PICTURES:
             raise MalformedStream(
-                f"{len(self._seconds)} pictures within {self.window:g} s: time stands still"
+                f"{len(self._seconds)} pictures within {self.window:g} s: their times do not increase"
             )
         self._seconds.append(time)
         self._numbers.append(frame.index)
@@ -163,7 +163,7 @@ class WindowScorer:
         self._added += 1
 
     def flush(self) -> list[WindowScore]:
-        """End the stream: score what the last whole window left over, and begin anew.
+        """End the stream: score the pictures after the last whole window, and reset.
 
         Returns:
             One window that ends with the last picture, shorter than others in a short stream; none if the last

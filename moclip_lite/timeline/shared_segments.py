@@ -81,7 +81,7 @@ class SharedSegments:
         return cls(network, spec, buffer, window, stride)
 
     def clear(self) -> None:
-        """Time begins anew."""
+        """Forget all segments: the next window has number 0."""
         self._encoded.clear()
 
     def answer(self, window: int, origin: float, pictures: MovingPictures) -> tuple[MotionAnswer | None, str]:

@@ -13,7 +13,7 @@ from ..streams import ANSWERS
 __all__ = ["NONE", "Segment", "Timeline", "TimelineWindow", "clock"]
 
 NONE: Final = "none"
-"""How a window is shown for which no class is sure. Segments have class names only: gaps are what is none."""
+"""Label of a window in which no class reaches its threshold. Segments have class names only; gaps between them are of no class."""
 
 _SECOND: Final = 1000  # milliseconds
 

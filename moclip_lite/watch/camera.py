@@ -114,7 +114,7 @@ class Camera:
         except (MotionError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self.failure = reason if self._address.name in reason else f"{self._address.name}: {reason}"
-        except Exception as error:  # the other cameras go on
+        except Exception as error:  # the other cameras continue
             report_bug(self._address.name, error)
             self.failure = f"{self._address.name}: an error in this program: {error}"
 

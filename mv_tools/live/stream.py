@@ -165,7 +165,7 @@ class MotionStream:
         return frames + self._numbered.release()
 
     def mark_loss(self, reason: str = "packets are missing") -> list[MotionFrame]:
-        """Tell that packets before the next one are missing, as a transport knows by its sequence numbers.
+        """Report that packets before the next one are missing, which a transport detects by its sequence numbers.
 
         Returns:
             The frames that were waiting, which are sound. Those from the next packet on are left out up to

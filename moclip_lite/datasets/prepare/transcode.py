@@ -73,7 +73,7 @@ def prepare(
     """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; intact clips that are there stay.
 
     ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the clips. A clip
-    that fails is reported, and the others go on.
+    that fails is reported, and the others continue.
 
     Args:
         dataset: the originals.

@@ -89,7 +89,7 @@ def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -
 
     Columns: ``video`` and ``label``; ``start`` and ``end`` in seconds on a player's clock, both or none
     of them in each row; ``split`` (train, validation or test), or ``split1``, ``split2`` ... for several divisions;
-    ``group``. Videos are opened by nobody here: that a segment ends before its video is checked where it is read.
+    ``group``. No video is opened: whether a segment lies within its video is checked where it is read.
 
     Args:
         path: the table.

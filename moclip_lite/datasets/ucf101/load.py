@@ -59,7 +59,7 @@ def load_ucf101(
     if absent:
         problem = f"{len(absent)} of {len(names)} listed clips are not under {root}: {shorten(absent)}"
         if not skip_missing or not clips:
-            raise DataError(f"{problem}; {_hint(root, absent)}pass --skip-missing to go on without them")
+            raise DataError(f"{problem}; {_hint(root, absent)}pass --skip-missing to continue without them")
         notes = (f"left out: {problem}",)
     present = {clip.name for clip in clips}
     official = {
