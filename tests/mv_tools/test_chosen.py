@@ -9,8 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from moclip_lite.timeline.plan import FilePictures
-from mv_tools import MalformedStream, MotionDecoder, MotionFrame, RgbDecoder
+from mv_tools import MalformedStream, MotionDecoder, MotionFrame
 from mv_tools.pictures.tables import TabledPackets, UnfitTables
 from mv_tools.source import Source
 
@@ -220,14 +219,6 @@ def test_numbers_are_those_of_a_scan_that_was_made(broken: bytes) -> None:
     assert len(decoder) == 671
     assert decoder[670].index == 670
     assert decoder.times is not None
-
-
-def test_windows_of_a_damaged_file(broken: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "damaged.mp4"
-    path.write_bytes(broken)
-    pictures = FilePictures.of(RgbDecoder(path), MotionDecoder(path, on_damage="skip"), shown=True)
-    assert pictures.moving is not None
-    assert pictures.moving[-1] == len(pictures.edges) - 2 == 670
 
 
 def test_a_file_that_changes_is_refused(long: Path, tmp_path: Path) -> None:
