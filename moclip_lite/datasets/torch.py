@@ -119,9 +119,10 @@ class _Clips:
 
     def _pictures(self, clip: Clip, decoder: MotionDecoder) -> npt.NDArray[np.int64]:
         """Numbers of a clip's pictures that can hold motion; all of them where none can."""
+        keyframes = decoder.keyframe_indices()  # scans the file: only then are its pictures counted
         inside = range(len(decoder)) if clip.segment is None else motion_pictures(decoder, clip.segment)
         every = np.arange(inside.start, inside.stop)
-        moving = np.setdiff1d(every, decoder.keyframe_indices())
+        moving = np.setdiff1d(every, keyframes)
         return moving if len(moving) else every
 
     def _sample(self, index: int, decoder: MotionDecoder, pictures: npt.NDArray[np.int64]) -> Sample:

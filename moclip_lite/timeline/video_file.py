@@ -56,6 +56,7 @@ class OpenFile:
         else:
             spec = model.experiment.motion
             original = motion = MotionDecoder(path, backend=spec.backend, on_damage="skip")
+            _ = motion.packets  # scans the file, so that no picture is read by a number of its tables alone
             if not _has_vectors(motion):
                 folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
                 copy = mv_tools.transcode(path, folder / "clip.mp4")

@@ -104,6 +104,24 @@ def test_windows_on_clips_that_were_joined_are_their_predictions(
         _close(scores[4 * part], classifier, path)
 
 
+def test_pictures_are_counted_when_the_file_is_scanned(parts: list[Path]) -> None:
+    """The tables of a damaged MP4 file announce more pictures than a scan finds."""
+
+    class Announcing(MotionDecoder):
+        scanned = False
+
+        def __len__(self) -> int:
+            return super().__len__() + (not self.scanned)
+
+        def keyframe_indices(self) -> list[int]:
+            self.scanned = True
+            return super().keyframe_indices()
+
+    pictures = FilePictures.of(RgbDecoder(parts[0]), Announcing(parts[0]), shown=False)
+    assert pictures.moving is not None
+    assert pictures.moving[-1] == FRAMES - 1
+
+
 def test_frames_of_windows_are_keyframes_where_others_are_slow(tmp_path: Path) -> None:
     """With long groups of pictures; a window without a keyframe shows one frame, a video of one window those of a clip."""
     pictures = np.concatenate([_pictures(part) for part in range(3)])
