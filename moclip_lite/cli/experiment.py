@@ -10,8 +10,7 @@ import typer
 
 from ..storage.objects import shown
 from .after_run import measure_run, write_engine
-from .console import ConsoleReporter, err, print_json, print_table
-from .data import print_failures
+from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import (
     Cache,
     Json,
@@ -189,7 +188,7 @@ def evaluate(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
+        typer.Option(help="--segments: least probability of a label, 0 to 1; else the run's own."),
     ] = None,
 ) -> None:
     """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.

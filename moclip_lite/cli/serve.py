@@ -61,7 +61,7 @@ def serve(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
+        typer.Option(min=0, max=1, help="Least probability of a label; by default the run's own."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     engine: Engine = "auto",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from .console import ConsoleReporter, print_json, print_table
-from .data import print_failures
+from .console import ConsoleReporter, print_failures, print_json, print_table
 from .options import Cache, Json, Quiet, finite
 
 if TYPE_CHECKING:

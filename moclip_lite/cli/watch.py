@@ -43,7 +43,7 @@ def watch(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
+        typer.Option(min=0, max=1, help="Least probability of a label; by default the run's own."),
     ] = None,
     max_lag: Annotated[
         float,
@@ -81,7 +81,7 @@ def watch(
     """Watch live cameras and print events as JSON lines.
 
     An event has camera, start and end in seconds since the camera's first picture, label, score, latency in seconds
-    and time. A camera that breaks is connected again; the others go on. Ctrl-C ends with exit code 130. User
+    and time. A camera that breaks is connected again; the others continue. Ctrl-C ends with exit code 130. User
     names and passwords in addresses are shown nowhere.
 
     Example: moclip watch door=rtsp://user:password@192.168.1.20/stream1 --model runs/x

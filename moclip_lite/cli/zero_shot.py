@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import print_json, print_table
-from .data import print_failures
+from .batch import end_batch, files_of, ranking_as_list, refusal
+from .console import print_failures, print_json, print_table
 from .options import (
     Cache,
     Json,
@@ -20,7 +20,6 @@ from .options import (
     named_settings,
     session_of,
 )
-from .predict import end_batch, files_of, ranking_as_list, refusal
 from .timeline import SegmentOutputs, label_segments
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def zero_shot(
     ] = False,
     window: Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="--segments: probability of a sure label, 0 to 1; else 0.4.")
+        float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else 0.4.")
     ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")

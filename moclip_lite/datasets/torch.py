@@ -1,4 +1,4 @@
-"""Motion of labelled clips for training loops of one's own: PyTorch data sets, map style and iterable.
+"""Motion of labelled clips for your own training loops: PyTorch data sets, map style and iterable.
 
 Both read through a decoder's chosen-frames call, both work with any number of ``DataLoader`` workers, forked or spawned,
 and draw the same samples whatever that number is: a draw depends on the seed, the epoch and the clip alone.
@@ -119,9 +119,10 @@ class _Clips:
 
     def _pictures(self, clip: Clip, decoder: MotionDecoder) -> npt.NDArray[np.int64]:
         """Numbers of a clip's pictures that can hold motion; all of them where none can."""
+        keyframes = decoder.keyframe_indices()  # scans the file: only then are its pictures counted
         inside = range(len(decoder)) if clip.segment is None else motion_pictures(decoder, clip.segment)
         every = np.arange(inside.start, inside.stop)
-        moving = np.setdiff1d(every, decoder.keyframe_indices())
+        moving = np.setdiff1d(every, keyframes)
         return moving if len(moving) else every
 
     def _sample(self, index: int, decoder: MotionDecoder, pictures: npt.NDArray[np.int64]) -> Sample:

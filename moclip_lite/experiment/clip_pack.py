@@ -35,7 +35,7 @@ def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) ->
         ConfigError: the folder holds something else, or appearance features of one's own.
         MoclipError: the disk is full; finished shards are kept.
     """
-    if session.own_appearance is not None or session.experiment.data.train_recipes:
+    if session.inputs.own_appearance is not None or session.experiment.data.train_recipes:
         raise ConfigError("data.appearance and data.train_recipes can't be packed; leave them out")
     clips = session.dataset.clips
     extraction = session.extract(clips)
@@ -100,7 +100,7 @@ def _plan(
         description["encoder"] = {
             "settings": {name: plain(getattr(clip, name)) for name in CLIP_SETTINGS},
             "facts": {"digest": facts.digest, "cost": facts.cost, "random": facts.random},
-            "classes": session.class_vectors.tolist() if session.has_text else None,
+            "classes": session.class_vectors.tolist() if session.inputs.has_text else None,
             "sentences": sentences_of(clip, dataset.labels),
         }
     kinds = dict.fromkeys(_names(reports), "string") | {entry_columns(s)[1]: "binary" for s in reports}

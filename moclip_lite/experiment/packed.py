@@ -23,7 +23,7 @@ from ..shards.read import ShardReader
 from ..storage.cache import FeatureCache
 from .encoder import ExperimentEncoder
 from .extraction import Extractor
-from .feature_file import dataset_of
+from .feature_description import dataset_of
 
 if TYPE_CHECKING:
     from ..progress import Reporter

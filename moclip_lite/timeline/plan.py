@@ -13,7 +13,7 @@ from mv_tools import MotionDecoder, RgbDecoder
 from ..appearance.settings import AppearanceSettings
 from ..motion.settings import MotionSpec
 from ..sampling import frame_positions, reachable_positions, segment_windows
-from .scorer import Window
+from .window import Window
 
 __all__ = ["FilePictures", "plan_windows", "window_times"]
 
@@ -78,8 +78,9 @@ class FilePictures:
         """
         moving = moving_frames = None
         if motion is not None:
+            keyframe_indices = motion.keyframe_indices()  # scans the file: only then are its pictures counted
             still = np.zeros(len(motion), bool)
-            still[motion.keyframe_indices()] = True
+            still[keyframe_indices] = True
             moving = np.flatnonzero(~still)
             moving_frames = motion.frame_of[moving]
         usable = np.flatnonzero(~frames.pictures.corrupt) if shown else None

@@ -13,7 +13,8 @@ import pytest
 
 from moclip_lite import Classifier
 from moclip_lite.motion.read import FieldReader, assemble_motion
-from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
+from moclip_lite.timeline.geometry import FrameGeometry
+from moclip_lite.timeline.scorer import WindowScorer
 from mv_tools import MotionDecoder, MotionFrame
 
 from support.clips import encode, panning
@@ -33,13 +34,21 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.classifier, name)
 
+    @property
+    def motion(self) -> Counting:
+        return self
+
+    @property
+    def encodes_segments(self) -> bool:
+        return self.classifier.engine.encodes_segments
+
     def segment_features(self, motion: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
         self.segments += len(motion)
         self.seen += list(motion)
-        return self.classifier.segment_features(motion)
+        return self.classifier.engine.segment_features(motion)
 
     def window_features(self, segments: npt.NDArray[np.float32]) -> Any:
-        return self.classifier.window_features(segments)
+        return self.classifier.engine.window_features(segments)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> Any:
         self.windows += 1

@@ -139,13 +139,18 @@ class NativeBackend(Backend):
             )
         return pictures
 
+    @property
+    def _tabled(self) -> ChosenPictures | None:
+        """Pictures by the numbers of the file's tables; None once the file was scanned."""
+        return None if "scan" in vars(self) else self._chosen
+
     def __len__(self) -> int:
-        chosen = self._chosen
+        chosen = self._tabled
         return super().__len__() if chosen is None else len(chosen)
 
     def _holding(self, indices: Sequence[int]) -> PresentedPictures | ChosenPictures:
         """The pictures, with the headers that parsing chosen ones needs."""
-        chosen = self._chosen
+        chosen = self._tabled
         if chosen is not None:
             try:
                 chosen.read_headers(indices)
