@@ -112,7 +112,7 @@ class Lease:
                 return
             if now != found:
                 raise CheckpointError(self._refusal(_holder(now)))
-        self._note(f"{self._folder.url}: its holder is gone; going on with what it left")
+        self._note(f"{self._folder.url}: its holder is gone; continuing with what it left")
 
     def _refusal(self, holder: dict[str, Any]) -> str:
         return f"another {self._what} is at work in {self._folder.url} ({_words(holder)}); wait for it, or name another URL"

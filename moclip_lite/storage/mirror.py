@@ -241,7 +241,7 @@ class Mirror:
             if any(stamps.get(name) != stamp for name, (_, stamp) in known.items()) or set(stamps) - set(
                 known
             ):
-                self._note(f"{self._url}: going on with what was not written back from {self.folder}")
+                self._note(f"{self._url}: continuing with what was not written back from {self.folder}")
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -256,7 +256,7 @@ class Mirror:
         except OSError as error:
             raise OSError(
                 f"the results could not be written back ({error}); they are kept in {self.folder}, and the same "
-                "command on this machine goes on with them"
+                "command on this machine continues with them"
             ) from error
 
     def _write_on(self) -> None:

@@ -174,11 +174,11 @@ def test_work_of_a_lost_connection_is_kept_and_written_back_later(
             mirror.write_back(folder)
             assert "could not be written back yet" in notes[-1]
 
-    with monkeypatch.context() as monkeypatch, pytest.raises(OSError, match=r"kept in .*goes on with them"):
+    with monkeypatch.context() as monkeypatch, pytest.raises(OSError, match=r"kept in .*continues with them"):
         work()
     assert objects.names() == []
     with held(folder, notes):
-        assert "going on with what was not written back" in notes[-1]
+        assert "continuing with what was not written back" in notes[-1]
     assert objects.read("a.txt") == b"work"
 
 
