@@ -109,6 +109,11 @@ def _translated(url: str, error: Exception) -> Exception:
         )
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         return PermissionError(13, "access is refused: no credentials in the environment", url)
+    cause = error.__cause__
+    if isinstance(cause, Exception) and type(cause).__module__.startswith("aiohttp"):
+        # fsspec takes any error of a web server for an absent file.
+        if getattr(cause, "status", None) not in (404, 410):
+            return _translated(url, cause)
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, FileNotFoundError):
         response: Any = getattr(error.__cause__, "response", {})
