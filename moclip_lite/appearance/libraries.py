@@ -1,4 +1,4 @@
-"""What a library of image networks offers: names, tags of weights, preprocessing, networks without classifier."""
+"""Interface of libraries of image networks: names, tags of weights, preprocessing, networks without classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold of a fold: nothing on two sides of a split, and training clips of each class."""
+"""Checks of a fold: no group, copy or overlap on two sides of a split, and training clips of each class."""
 
 from __future__ import annotations
 

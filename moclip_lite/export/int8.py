@@ -1,4 +1,4 @@
-"""The image encoder of a run in 8-bit integers, written if it answers as the one in float32 does.
+"""The image encoder of a run in 8-bit integers, written only if its predictions are those of float32.
 
 Weights are quantised per output channel, activations while it runs (ONNX Runtime's dynamic quantisation) in the
 matrix products, where transformers spend their time. Weights have 7 bits: with 8, processors without VNNI

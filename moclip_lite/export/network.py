@@ -1,4 +1,4 @@
-"""One network as an ONNX file that answers as PyTorch does, or is not written."""
+"""Export of one network to ONNX, compared with PyTorch before it is written."""
 
 from __future__ import annotations
 

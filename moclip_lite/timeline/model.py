@@ -1,4 +1,4 @@
-"""What a timeline needs of a classifier, and the scores of one window."""
+"""Interface of classifiers for timelines, and the scores of one window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How windows are laid over a video and joined; what a timeline reports to."""
+"""Options of timelines: windows, threshold, frames; the type of progress callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result: segments of a video with labels, and the files they are written to."""
+"""Result of labelling a video: segments with labels, and their file formats."""
 
 from __future__ import annotations
 

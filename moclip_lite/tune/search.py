@@ -1,4 +1,4 @@
-"""The search: Optuna's sampler (TPE) proposes settings, its median pruner stops what falls behind.
+"""The search: Optuna's sampler (TPE) proposes settings, its median pruner stops poor trials.
 
 The table of trials is the state of the search. An attempt begins by telling Optuna of the trials in it, and the
 sampler is seeded by the number of the trial, so that a resumed search equals an uninterrupted one.
