@@ -167,6 +167,7 @@ def test_picture_is_a_frame_and_its_motion(clip: Path, tmp_path: Path) -> None:
     assert (right - left)[..., 0].mean() > (right - left)[..., 2].mean()
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_missing_videos_are_stated(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b", "c"], clips=12, right=0.4)
     write_report(run, {})
@@ -196,6 +197,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     assert len(list((many.folder / "tensorboard").rglob("*tfevents*"))) == 3
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_motion_alone_has_no_comparison_with_appearance(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b"])
     alone = replace(
@@ -272,6 +274,7 @@ def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
     """Features from a file: the encoders' operations are unknown."""
     run = made_run(tmp_path / "run", ["a", "b"])
