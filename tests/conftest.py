@@ -39,6 +39,8 @@ SLOW_MODULES = (
     "ablate/test_ablate.py",
     "parallel/test_ranks.py",
     "parallel/test_cluster.py",
+    "cli/test_light_installation.py",
+    "engine/test_int8.py",
     "end_to_end/test_frame_settings.py",
     "serve/test_page.py",
     "results/test_run_state.py",
@@ -105,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("end_to_end")
         if "shared" in fixtures:
             item.add_marker("shared")
-        if module in SLOW_MODULES or "trained" in fixtures:
+        if module in SLOW_MODULES or "generated" in fixtures:  # also through "trained"
             item.add_marker("slow")
         # A group runs on one worker: tests of a module share its fixtures, checks of a file its decoding.
         group = item.name.rpartition("-")[0] if module == MATRIX else module

@@ -145,7 +145,12 @@ def test_index_ends_where_the_stream_ends(tmp_path: Path, shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "pictures"), [(0.0, range(38, 44)), (7.0, range(38, 44)), (7.0, range(len(TIMES)))]
+    ("start", "pictures"),
+    [
+        (0.0, range(38, 44)),
+        (7.0, range(38, 44)),
+        pytest.param(7.0, range(len(TIMES)), marks=pytest.mark.slow),
+    ],
 )
 def test_films_of_motion_keep_the_times(tmp_path: Path, start: float, pictures: range) -> None:
     path = write(tmp_path / "clip.mkv", start=start, **WITH_B)
