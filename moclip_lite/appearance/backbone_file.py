@@ -1,8 +1,8 @@
 """Loading of a backbone's weights from a checkpoint file: tensors only, and every one of them in its place.
 
-A network whose tensors are partly random gives features that look like any other, so a file must hold all tensors of the
-backbone. Those of its classifier are left out; parts that stand apart from the backbone (a decoder, a projection)
-are named in the description of the encoder.
+A network whose tensors are partly random gives features that look like any other, so a file must hold all
+tensors of the backbone. Those of its classifier are left out; parts that stand apart from the backbone (a
+decoder, a projection) are named in the description of the encoder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Motion of labelled clips for your own training loops: PyTorch data sets, map style and iterable.
 
-Both read through a decoder's chosen-frames call, both work with any number of ``DataLoader`` workers, forked or spawned,
-and draw the same samples whatever that number is: a draw depends on the seed, the epoch and the clip alone.
+Both read through a decoder's chosen-frames call, both work with any number of ``DataLoader`` workers, forked
+or spawned, and draw the same samples whatever that number is: a draw depends on the seed, the epoch and the
+clip alone.
 """
 
 from __future__ import annotations
@@ -148,8 +149,8 @@ class MotionDataset(_Clips, Dataset[Sample]):
             the parts' midpoints.
 
     Raises:
-        DataError, ValueError: the clips or settings can't be used. Items raise mv_tools.MotionError or OSError for a file
-            that can't be read.
+        DataError, ValueError: the clips or settings can't be used. Items raise mv_tools.MotionError or
+            OSError for a file that can't be read.
 
     Example:
         >>> dataset = MotionDataset(load_folder(Path("clips")), frames=8)          # doctest: +SKIP
@@ -198,8 +199,8 @@ class IterableMotionDataset(_Clips, IterableDataset[Sample]):
         frames: pictures of a window.
         grid: rows and columns of the motion.
         stride: pictures from one window to the next; as many as a window has by default. What is left at the end
-            of a clip, fewer pictures than a window, is left out; a clip shorter than a window is one, whose last picture
-            repeats.
+            of a clip, fewer pictures than a window, is left out; a clip shorter than a window is one, whose
+            last picture repeats.
         shuffle: draw the order of the clips anew in each epoch.
         on_error: "raise" at a file that can't be read, or "skip" it and keep the reason in :attr:`skipped` (of the
             worker's copy).

@@ -15,8 +15,8 @@ from ..streams import Stream
 __all__ = ["Engine", "EngineName", "Floats"]
 
 EngineName: TypeAlias = Literal["auto", "onnx", "onnx-int8", "torch"]
-"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch. "onnx-int8" is
-ONNX Runtime with the image encoder in 8-bit integers."""
+"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch.
+"onnx-int8" is ONNX Runtime with the image encoder in 8-bit integers."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

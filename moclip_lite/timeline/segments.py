@@ -3,8 +3,9 @@
 Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows that
 cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path through
 "none" and the classes with the largest sum of evidence, where each change of label costs a penalty (the Viterbi
-algorithm with a Potts model). Segments shorter than half a window are then given up. The evidence for a class is the logarithm of its odds over the odds of the threshold,
-so that a class at the threshold is as good as "none", whose evidence is 0.
+algorithm with a Potts model). Segments shorter than half a window are then given up. The evidence for a class
+is the logarithm of its odds over the odds of the threshold, so that a class at the threshold is as good as
+"none", whose evidence is 0.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from ..streams import ANSWERS
 __all__ = ["NONE", "Segment", "Timeline", "TimelineWindow", "clock"]
 
 NONE: Final = "none"
-"""Label of a window in which no class reaches its threshold. Segments have class names only; gaps between them are of no class."""
+"""Label of a window in which no class reaches its threshold. Segments have class names only; gaps between
+them are of no class."""
 
 _SECOND: Final = 1000  # milliseconds
 

@@ -232,7 +232,8 @@ def _merge(
         outputs: the output of each segment.
 
     Returns:
-        All pictures, those as keyframes at which decoding can start. None if a segment did not lead from one entry picture to the other.
+        All pictures, those as keyframes at which decoding can start. None if a segment did not lead from one
+        entry picture to the other.
     """
     merged = SegmentOutput()
 

@@ -16,8 +16,9 @@ from .rows import TableProblem, TableRow, TableRows, inspect_table, overlaps, re
 __all__ = ["Duration", "divide_by_table", "load_table", "table_problems"]
 
 Duration = Callable[[Path, float], "float | None"]
-"""Seconds of a video, exact where they are less than those given (:func:`~moclip_lite.datasets.segments.video_seconds`);
-None if it can't be read, which is told where its clips are read."""
+"""Seconds of a video, exact where they are less than those given
+(:func:`~moclip_lite.datasets.segments.video_seconds`); None if it can't be read, which is told where its
+clips are read."""
 
 
 def load_table(
