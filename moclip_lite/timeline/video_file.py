@@ -49,7 +49,8 @@ class OpenFile:
 
     @classmethod
     def open(cls, model: WindowModel, path: Path, opened: ExitStack) -> OpenFile:
-        """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as `opened`."""
+        """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as
+        `opened`."""
         motion, remark = None, ""
         if model.motion is None:
             frames = RgbDecoder(path)
