@@ -87,7 +87,7 @@ class Inputs:
     def _refuse_weights(self, path: Path) -> None:
         if self._clip.pooling == "motion":
             raise ConfigError(
-                f"clip.pooling=motion needs frames of the videos; {path} does not tell where its own stand"
+                f"clip.pooling=motion needs frames of the videos; {path} has no times of its frames"
             )
 
     @property

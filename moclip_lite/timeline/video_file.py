@@ -71,7 +71,7 @@ class OpenFile:
         return cls(motion, frames, pictures, _origin(path, frames), remark)
 
     def notes(self) -> list[str]:
-        """What a reader should know of the file."""
+        """Remarks on the file for the user."""
         notes = list((self.motion or self.frames).notes)
         if self.motion is not None and self.motion.damaged:
             damaged = self.motion.damaged
