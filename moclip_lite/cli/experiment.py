@@ -21,6 +21,8 @@ from .options import (
     RunDir,
     RunEngine,
     Seed,
+    SegmentThreshold,
+    SegmentWindow,
     Sets,
     SkipMissing,
     Source,
@@ -183,13 +185,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Test timelines of long videos instead, on a table video,label,start,end."),
     ] = None,
-    window: Annotated[
-        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="--segments: least probability of a label, 0 to 1; else the run's own."),
-    ] = None,
+    window: SegmentWindow = None,
+    threshold: SegmentThreshold = None,
 ) -> None:
     """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.
 

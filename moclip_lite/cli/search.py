@@ -10,8 +10,8 @@ import typer
 from ..errors import DataError
 from ..storage.objects import is_url, shown
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
-from .options import Cache, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
-from .videotext import Device, Model, Seed, Weights, load_encoder, model_spec
+from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
+from .videotext import Model, Seed, Weights, load_encoder, model_spec
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder

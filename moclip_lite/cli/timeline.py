@@ -1,4 +1,4 @@
-"""``moclip predict --segments``: label the parts of long videos, and write what players and tables read."""
+"""``moclip predict --segments``: timelines of long videos as tables, subtitles, chapters and drawings."""
 
 from __future__ import annotations
 

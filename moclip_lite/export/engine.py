@@ -1,4 +1,4 @@
-"""ONNX files of a run folder, with which ``predict`` answers without importing PyTorch.
+"""ONNX files of a run folder, used by ``predict`` without importing PyTorch.
 
 They are those of ``moclip export``, with digests of what they were made from, at the places that
 :mod:`moclip_lite.engine.files` reads; the image encoder is written once for all runs that share it.

@@ -191,7 +191,7 @@ class Classifier:
         reader = FileReader(Path(path), motion, pictures, recipes, spec=self.experiment.motion)
         notes: list[str] = []
         if cascade:
-            scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)
+            scores, frames = score_in_steps(self, reader, self.cascade, notes)
         else:
             scores, frames = score_all(self, reader, notes)
         if not scores:
@@ -212,22 +212,20 @@ class Classifier:
             gflops=self.costs.gflops(Stream.MOTION in scores, frames),
         )
 
-    def require_cascade(self) -> Cascade:
+    @cached_property
+    def cascade(self) -> Cascade:
         """The thresholds of the run's cascade.
 
         Raises:
             CheckpointError: damaged, or the run has none.
         """
-        if self._cascade is None:
+        thresholds = read_cascade(self.folder.cascade)
+        if thresholds is None:
             raise CheckpointError(
                 f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, fusion and at "
                 f"least {MIN_CLIPS} validation clips"
             )
-        return self._cascade
-
-    @cached_property
-    def _cascade(self) -> Cascade | None:
-        return read_cascade(self.folder.cascade)
+        return thresholds
 
     @cached_property
     def costs(self) -> PredictionCosts:
@@ -279,10 +277,6 @@ class Classifier:
         """
         options = TimelineOptions(window=window, stride=stride, threshold=threshold, frames=frames)
         return make_timeline(self, Path(path), self.calibration, options, progress)
-
-    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
-        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
-        return self.engine.motion_features(motion)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""

@@ -86,7 +86,7 @@ def _motion_scores(
     if reading.motion.empty:
         notes.append("no motion in this file (only I pictures): classified by appearance alone")
         return None, {}
-    tokens, scores = classifier.motion_features(reading.motion.motion)
+    tokens, scores = classifier.engine.motion_features(reading.motion.motion)
     return tokens, {Stream.MOTION: scores}
 
 

@@ -52,7 +52,7 @@ class Counting:
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> Any:
         self.windows += 1
-        return self.classifier.motion_features(motion)
+        return self.classifier.engine.motion_features(motion)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_scores_are_those_of_the_segments_pictures(
     for frame, seconds in timed(frames, rate):
         for score in scorer.push(frame, seconds):
             whole = np.stack(model.seen[-spec.segments :])
-            _, scores = model.classifier.motion_features(whole)
+            _, scores = model.classifier.engine.motion_features(whole)
             np.testing.assert_allclose(score.scores["motion"], scores, atol=1e-6)
             assert score.energy == pytest.approx(
                 float(np.hypot(*np.moveaxis(whole.astype(float), 2, 0)).mean()), rel=1e-3
