@@ -204,7 +204,7 @@ def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, 
 
 
 def _bug(words: str, error: BaseException) -> str:
-    """Report an unexpected error with its traceback; the other cells go on.
+    """Report an unexpected error with its traceback; the other cells continue.
 
     Raises:
         MoclipError: the error is a worker process that died.

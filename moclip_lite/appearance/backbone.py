@@ -41,7 +41,7 @@ class BackboneEncoder(AppearanceEncoder):
         device: where the network runs.
         seed: of random weights.
         weights_of: the tag that a local checkpoint is of, for its preprocessing; None if all tags of the model agree,
-            or the file's digest or the JSON file beside it tells.
+            or the file's digest or the JSON file beside it identifies the tag.
 
     Raises:
         ConfigError: an unknown model or tag, a file whose tag must be named, or a network that gives no vector.

@@ -1,4 +1,4 @@
-"""Black borders, cut off where pictures and motion vectors agree that nothing is there."""
+"""Detection and removal of black borders, from pictures and motion vectors."""
 
 from __future__ import annotations
 

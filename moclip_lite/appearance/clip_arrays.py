@@ -1,4 +1,4 @@
-"""Appearance features of one's own: a file of arrays by clip, of any backbone (``data.appearance``).
+"""Precomputed appearance features: a file of arrays by clip, of any backbone (``data.appearance``).
 
 | ending | content |
 |---|---|

@@ -1,4 +1,4 @@
-"""What a library of image networks offers: names, tags of weights, preprocessing, networks without classifier."""
+"""Interface of libraries of image networks: names, tags of weights, preprocessing, networks without classifier."""
 
 from __future__ import annotations
 
@@ -56,11 +56,9 @@ class Library(ABC):
 
     Attributes:
         name: prefix of ``clip.model``.
-        package: distribution that it comes from.
     """
 
     name: ClassVar[str]
-    package: ClassVar[str]
 
     @abstractmethod
     def models(self) -> Sequence[str]:
@@ -97,7 +95,7 @@ class Library(ABC):
 
     @abstractmethod
     def published_digest(self, model: str, tag: str) -> str:
-        """First digits of the SHA-256 of a tag's file, as its address tells; "" if unknown."""
+        """First digits of the SHA-256 of a tag's file, from its address; "" if unknown."""
 
     def convert(self, network: nn.Module, state: dict[str, Any]) -> dict[str, Any] | None:
         """Tensors renamed by the library's own converter for checkpoints of other projects; None without one."""

@@ -1,4 +1,4 @@
-"""Where something happens in a clip, from motion that was parsed: when, for the choice of frames, and where, for borders.
+"""Motion energy of a clip: over time, for the choice of frames, and over the grid, for borders.
 
 Energy of a picture: the mean over the grid's cells of |v - median v|, so that a pan of the camera does not count.
 """

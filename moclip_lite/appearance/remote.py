@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from ..datasets import Clip
+from ..datasets.clip import ClipJob
 from ..datasets.clip_errors import problem_of
 from ..errors import CheckpointError
 from ..storage.cache import FeatureCache
@@ -62,29 +62,18 @@ class RemoteModel:
 
 
 @dataclass(frozen=True)
-class EncodeJob:
+class EncodeJob(ClipJob):
     """A clip to encode.
 
     Attributes:
-        clip, key: of the cache's entry.
+        key: of the cache's entry.
         model: the encoder.
         motion: of this clip, where its frames are chosen by motion.
     """
 
-    clip: Clip
     key: str
     model: RemoteModel
     motion: ClipMotion | None
-
-    @property
-    def name(self) -> str:
-        """Name for messages."""
-        return self.clip.name
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.clip.path
 
 
 def encode_clip(job: EncodeJob) -> str | None:

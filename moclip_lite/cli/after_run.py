@@ -1,4 +1,4 @@
-"""What follows a run that was trained: ONNX files for a quick start of prediction, and what a prediction costs."""
+"""Steps after a training: export of ONNX files for prediction, measurement of what a prediction costs."""
 
 from __future__ import annotations
 

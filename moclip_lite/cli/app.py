@@ -22,16 +22,18 @@ from . import (
     cache,
     compare,
     convert,
-    data,
     experiment,
     export,
+    extract,
     hub,
+    import_table,
+    listing,
     mv,
     pack,
     predict,
+    prepare,
     search,
     serve,
-    table,
     tune,
     videotext,
     watch,
@@ -52,9 +54,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(mv.app, name="mv")
-data.app.command("import")(table.import_table)
-app.add_typer(data.app, name="dataset")
-app.add_typer(data.extract_app, name="extract")
+dataset_app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True)
+dataset_app.command()(prepare.prepare)
+dataset_app.command("list")(listing.list_dataset)
+dataset_app.command("import")(import_table.import_table)
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(extract.app, name="extract")
 app.add_typer(experiment.train_app, name="train")
 app.add_typer(cache.app, name="cache")
 for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .after_run import measure_run, write_engine
-from .console import ConsoleReporter, err, print_json, print_table
-from .data import print_failures
+from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import (
     Cache,
     Json,
@@ -20,6 +19,8 @@ from .options import (
     RunDir,
     RunEngine,
     Seed,
+    SegmentThreshold,
+    SegmentWindow,
     Sets,
     SkipMissing,
     Source,
@@ -173,13 +174,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Test timelines of long videos instead, on a table video,label,start,end."),
     ] = None,
-    window: Annotated[
-        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
-    ] = None,
+    window: SegmentWindow = None,
+    threshold: SegmentThreshold = None,
 ) -> None:
     """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.
 

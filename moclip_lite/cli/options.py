@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cache",
+    "Device",
     "Engine",
     "Json",
+    "LabelThreshold",
     "Model",
     "Pretrained",
     "Quiet",
@@ -28,6 +30,10 @@ __all__ = [
     "RunDir",
     "RunEngine",
     "Seed",
+    "SegmentTable",
+    "SegmentThreshold",
+    "SegmentWindow",
+    "Segments",
     "Sets",
     "SkipMissing",
     "Source",
@@ -86,6 +92,22 @@ Engine: TypeAlias = Annotated[
         help="auto, onnx, onnx-int8 or torch: what computes the networks. onnx starts in a second, from the run's "
         "ONNX files; auto takes it where it can. onnx-int8: the image encoder in 8-bit integers."
     ),
+]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Segments: TypeAlias = Annotated[
+    bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
+]
+SegmentWindow: TypeAlias = Annotated[
+    float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
+]
+SegmentThreshold: TypeAlias = Annotated[
+    float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else the run's own.")
+]
+SegmentTable: TypeAlias = Annotated[
+    Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
+]
+LabelThreshold: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Least probability of a label; by default the run's own.")
 ]
 Model: TypeAlias = Annotated[
     Path, typer.Option("--model", "-m", help="A run folder, or hf://USER/NAME of the hub.")

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DataError
-from .console import ConsoleReporter, err, print_json, print_table
-from .data import print_failures
-from .options import Cache, Json, Quiet, finite
-from .videotext import Device, Model, Seed, Weights, load_encoder, model_spec
+from .console import ConsoleReporter, err, print_failures, print_json, print_table
+from .options import Cache, Device, Json, Quiet, finite
+from .videotext import Model, Seed, Weights, load_encoder, model_spec
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder

@@ -1,4 +1,4 @@
-"""``moclip predict --segments``: label the parts of long videos, and write what players and tables read."""
+"""``moclip predict --segments``: timelines of long videos as tables, subtitles, chapters and drawings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import typer
 
 from ..storage.files import write_text
 from ..storage.names import printable
+from .batch import Refusal, end_batch, refusal
 from .console import err, print_json, print_table
 
 if TYPE_CHECKING:
     from ..progress import Reporter
     from ..timeline.evaluate import SegmentScores
     from ..timeline.timeline import Timeline
-    from .predict import Refusal
 
 __all__ = ["SegmentOutputs", "check_windows", "evaluate_segments", "label_segments", "print_timeline"]
 
@@ -132,7 +132,7 @@ def check_windows(options: Mapping[str, Any]) -> None:
     Raises:
         mv_tools.ArgumentError: a value is out of range.
     """
-    from ..timeline.video import TimelineOptions
+    from ..timeline.options import TimelineOptions
 
     TimelineOptions(**{name: value for name, value in options.items() if value is not None})
 
@@ -181,17 +181,8 @@ def print_timeline(timeline: Timeline) -> None:
         f"(windows of {timeline.window:g} s; {seconds:.1f} s, {speed})"
     )
     streams = timeline.streams if len(timeline.streams) > 1 else ()
-    rows = [
-        [
-            clock(segment.start, tenths=True),
-            clock(segment.end, tenths=True),
-            segment.label,
-            f"{100 * segment.score:.1f}",
-            *(f"{100 * segment.scores[name]:.1f}" if name in segment.scores else "" for name in streams),
-        ]
-        for segment in timeline.segments
-    ]
-    print_table(title, ["start", "end", "label", "score %", *(f"{name} %" for name in streams)], rows)
+    header = ["start", "end", "label", "score %", *(f"{name} %" for name in streams)]
+    print_table(title, header, timeline.table_rows(streams, decimals=1))
     for note in timeline.notes:
         err.print(f"  {printable(note)}", markup=False)
 
@@ -207,7 +198,6 @@ def _timelines(
     from mv_tools import ArgumentError
 
     from ..errors import CheckpointError
-    from .predict import refusal
 
     given = {name: value for name, value in options.items() if value is not None}
     for number, path in enumerate(videos, start=1):
@@ -254,7 +244,6 @@ def evaluate_segments(
     from ..results.run_folder import RunFolder
     from ..timeline.evaluate import evaluate_timelines
     from ..timeline.truth import read_truth
-    from .predict import end_batch
 
     check_windows(options)
     folder = RunFolder(run)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..sampling import Segment
 
-__all__ = ["Clip", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
+__all__ = ["Clip", "ClipJob", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,27 @@ class Clip:
     def video(self) -> str:
         """Name of the file: the clip's without the times of its segment."""
         return self.name if self.segment is None else self.name.removesuffix(f"@{self.segment}")
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """Work on one clip in another process, see :class:`~moclip_lite.parallel.runner.JobRunner`.
+
+    Attributes:
+        clip: that is read.
+    """
+
+    clip: Clip
+
+    @property
+    def name(self) -> str:
+        """Name of the clip, for messages."""
+        return self.clip.name
+
+    @property
+    def path(self) -> Path:
+        """The file that is read."""
+        return self.clip.path
 
 
 @dataclass(frozen=True)

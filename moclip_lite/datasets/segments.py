@@ -24,7 +24,7 @@ __all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "player_edges", "rgb
 Decoder = TypeVar("Decoder")
 
 LATE_END: Final = 1.0
-"""Seconds by which a segment may end behind its video: annotation tools count sound that goes on, and round."""
+"""Seconds by which a segment may end behind its video: annotation tools include sound after the last picture, and round."""
 
 _MAX_OPEN: Final = 2  # files; tables are read file by file
 

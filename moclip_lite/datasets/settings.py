@@ -27,7 +27,7 @@ class DataSettings(Settings):
     )
     appearance: UserPath | None = Field(
         None,
-        description="appearance features of one's own by clip (.npz, .safetensors, .parquet), in place of clip.model",
+        description="precomputed appearance features by clip (.npz, .safetensors, .parquet), in place of clip.model",
     )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     train_recipes: tuple[str, ...] = Field(
@@ -55,8 +55,8 @@ class DataSettings(Settings):
     splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1,), min_length=1, description="official splits to run"
     )
-    shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
-    skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
+    shared_groups: bool = Field(False, description="continue where train, validation and test share groups")
+    skip_missing: bool = Field(False, description="continue without absent clips and empty classes")
     buffer: int | None = Field(
         None,
         ge=2,

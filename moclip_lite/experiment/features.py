@@ -215,7 +215,7 @@ class FoldFeatures:
 
     def _cached_appearance(self, clip: Clip) -> tuple[Floats, FrameFacts | None]:
         """Features of a clip's frames and where they stand."""
-        own = self.session.own_appearance
+        own = self.session.inputs.own_appearance
         if own is not None:
             return own.features(clip.name), None
         arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])

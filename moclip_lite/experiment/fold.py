@@ -174,7 +174,7 @@ class FoldPass:
         first = next(iter(table.blocks(1)))
         one = [first.motion.to(self.session.device), first.appearance.to(self.session.device)]
         cost = Cost(**count_cost(head, one))
-        known = self.session.feature_file is None and self.session.own_appearance is None
+        known = self.session.feature_file is None and self.session.inputs.own_appearance is None
         return cost if known else Cost(cost.parameters, cost.trainable)
 
     def _test_zero_shot(self) -> None:

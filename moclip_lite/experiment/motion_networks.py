@@ -152,7 +152,7 @@ class MotionNetworks:
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._session.experiment, self._features
         motion = experiment.motion
-        positions, buffer = self._session.places(train)
+        positions, buffer = self._session.inputs.places(train)
         return MotionFeed(
             features.training_store,
             train,

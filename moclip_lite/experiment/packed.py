@@ -25,7 +25,7 @@ from ..shards.write import Block, ShardPlan, write_shards
 from ..storage.cache import FeatureCache
 from .encoder import ExperimentEncoder
 from .extraction import Extractor
-from .feature_file import dataset_of
+from .feature_description import dataset_of
 
 if TYPE_CHECKING:
     from ..progress import Reporter
@@ -53,7 +53,7 @@ def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) ->
         ConfigError: the folder holds something else, or appearance features of one's own.
         MoclipError: the disk is full; finished shards are kept.
     """
-    if session.own_appearance is not None or session.experiment.data.train_recipes:
+    if session.inputs.own_appearance is not None or session.experiment.data.train_recipes:
         raise ConfigError("data.appearance and data.train_recipes can't be packed; leave them out")
     clips = session.dataset.clips
     extraction = session.extract(clips)
@@ -116,7 +116,7 @@ def _plan(
         description["encoder"] = {
             "settings": {name: _plain(getattr(clip, name)) for name in _CLIP_SETTINGS},
             "facts": {"digest": facts.digest, "cost": facts.cost, "random": facts.random},
-            "classes": session.class_vectors.tolist() if session.has_text else None,
+            "classes": session.class_vectors.tolist() if session.inputs.has_text else None,
             "sentences": _sentences(clip, dataset.labels),
         }
     kinds = dict.fromkeys(_names(reports), "string") | {entry_columns(s)[1]: "binary" for s in reports}

@@ -1,4 +1,4 @@
-"""A training of a fold: skipped where its weights are there, resumed or run, and its weights kept."""
+"""One training of a fold: skipped if its weights exist, else resumed or run."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class TipAdapter(TextPool):
         self.values = torch.from_numpy(self._values(table)).float()
 
     def _values(self, table: FeatureTable) -> Array:
-        """Which class a clip counts for: [N, C], columns of sum 1, or 0 where a class has no clip."""
+        """Weight of each clip in its class: [N, C], columns of sum 1, or 0 where a class has no clip."""
         one_hot = functional.one_hot(table.labels, len(self.text)).double()
         return np.asarray((one_hot / one_hot.sum(dim=0).clamp_min(1)).numpy())
 

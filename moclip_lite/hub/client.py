@@ -86,12 +86,12 @@ def explained(action: str) -> Iterator[None]:
         if isinstance(error, RuntimeError):
             cause = error.__cause__
             reason = _reason(cause) if isinstance(cause, errors.HfHubHTTPError) else "the transfer failed"
-            raise HubError(f"can't {action}: {reason}; the same command goes on") from error
+            raise HubError(f"can't {action}: {reason}; the same command resumes") from error
         raise
 
 
 def _unreachable() -> str:
-    return f"{endpoint()} can't be reached, or the connection broke off; the same command goes on"
+    return f"{endpoint()} can't be reached, or the connection broke off; the same command resumes"
 
 
 def _reason(error: Any) -> str:

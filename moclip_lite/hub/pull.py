@@ -144,7 +144,7 @@ def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
 
 
 def _download(api: Any, address: HubAddress, commit: str, name: str, draft: Path) -> None:
-    """A file through the cache of huggingface_hub, which goes on with interrupted downloads."""
+    """A file through the cache of huggingface_hub, which resumes interrupted downloads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cached = api.hf_hub_download(address.repository, name, revision=commit, repo_type="model")

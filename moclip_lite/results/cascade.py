@@ -1,4 +1,4 @@
-"""When motion alone, or one frame, is sure enough: thresholds from a run's validation clips, for prediction at less cost.
+"""Thresholds of the cascade: when motion alone, or one frame, is confident enough; from a run's validation clips.
 
 Most clips that motion alone answers with confidence need no picture. Clips are sorted by that confidence; the
 threshold is the lowest above which the cheap answer is right at least as often as the full one, for every

@@ -1,4 +1,4 @@
-"""What every request passes first: Host and Origin, token, response headers, counters.
+"""Middleware for every request: Host and Origin, token, response headers, counters.
 
 The Host header is checked because a page of another site can give its own name this server's address (DNS
 rebinding); Origin and Sec-Fetch-Site because it can post forms here.

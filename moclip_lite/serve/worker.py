@@ -1,4 +1,4 @@
-"""The process that analyses videos, seen from the server: started, asked, timed, ended and started again.
+"""The server's side of the analysing process: start, requests, time limits, restart.
 
 Each line of its standard input is a task, each line of its standard output a message, both JSON objects.
 A video that crashes or stalls the process ends that process only.

@@ -13,7 +13,7 @@ from mv_tools import MotionDecoder, RgbDecoder
 from ..appearance.settings import AppearanceSettings
 from ..motion.settings import MotionSpec
 from ..sampling import frame_positions, reachable_positions, segment_windows
-from .scorer import Window
+from .window import Window
 
 __all__ = ["FilePictures", "plan_windows", "window_times"]
 

@@ -1,4 +1,4 @@
-"""From the scores of overlapping windows to segments.
+"""Segments from the scores of overlapping windows.
 
 Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows that
 cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path through

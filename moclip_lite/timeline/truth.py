@@ -61,7 +61,7 @@ def read_truth(path: Path, labels: Sequence[str], videos: Path | None = None) ->
 
     Args:
         path: the table.
-        labels: class names that the model knows.
+        labels: class names of the model.
         videos: folder that the videos are relative to; the table's own by default.
 
     Raises:

@@ -78,7 +78,7 @@ def evaluate(
     Args:
         session: of the trial's configuration.
         parts: the divisions; no other clip is read.
-        state: file of the training in progress, from which an interrupted trial goes on.
+        state: file of the training in progress, from which an interrupted trial resumes.
         report: called with (part of the first training in percent, accuracy) at each tenth of it; what it raises ends
             the trial.
 

@@ -27,7 +27,7 @@ Say: TypeAlias = Callable[[str], None]
 _FIRST_WAIT: Final = (
     0.5  # seconds before the first attempt to reconnect; each further one waits twice as long
 )
-_RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which the wait begins anew
+_RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
 
 
 @dataclass(frozen=True, kw_only=True)

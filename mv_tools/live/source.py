@@ -151,7 +151,7 @@ def open_live(
     the names of files.
 
     Times (`pts_seconds`) count from the first picture and never jump: where a camera was reconnected or its time
-    stamps jump, they go on by the time that passed here. `index` grows over all connections. Frames behind lost
+    stamps jump, they continue by the time that passed here. `index` grows over all connections. Frames behind lost
     data are left out up to the next keyframe, see :class:`~mv_tools.MotionStream`.
 
     Args:

@@ -302,7 +302,9 @@ def test_memory_is_bounded(make_clip: Callable[..., Path]) -> None:
     for _ in range(20):
         for packet in packets.packets:
             stream.push(*packet)
-        sizes.add((len(stream._held), len(stream._order._waiting), len(stream._order.interval._counts)))
+        sizes.add(
+            (len(stream._numbered._waiting), len(stream._order._waiting), len(stream._order.interval._counts))
+        )
     assert len(sizes) == 1
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from moclip_lite import Classifier
 from moclip_lite.motion.read import FieldReader, assemble_motion
+from moclip_lite.timeline.geometry import FrameGeometry
 from moclip_lite.timeline.model import WindowModel, WindowScore
-from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
+from moclip_lite.timeline.scorer import WindowScorer
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame
 
 from support.clips import encode, panning
@@ -35,17 +36,25 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.classifier, name)
 
+    @property
+    def motion(self) -> Counting:
+        return self
+
+    @property
+    def encodes_segments(self) -> bool:
+        return self.classifier.engine.encodes_segments
+
     def segment_features(self, motion: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
         self.segments += len(motion)
         self.seen += list(motion)
-        return self.classifier.segment_features(motion)
+        return self.classifier.engine.segment_features(motion)
 
     def window_features(self, segments: npt.NDArray[np.float32]) -> Any:
-        return self.classifier.window_features(segments)
+        return self.classifier.engine.window_features(segments)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> Any:
         self.windows += 1
-        return self.classifier.motion_features(motion)
+        return self.classifier.engine.motion_features(motion)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +83,7 @@ def test_scores_are_those_of_the_segments_pictures(
     for frame, seconds in timed(frames, rate):
         for score in scorer.push(frame, seconds):
             whole = np.stack(model.seen[-spec.segments :])
-            _, scores = model.classifier.motion_features(whole)
+            _, scores = model.classifier.engine.motion_features(whole)
             np.testing.assert_allclose(score.scores["motion"], scores, atol=1e-6)
             assert score.energy == pytest.approx(
                 float(np.hypot(*np.moveaxis(whole.astype(float), 2, 0)).mean()), rel=1e-3

@@ -13,9 +13,10 @@ import pytest
 
 from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.timeline.geometry import FrameGeometry
 from moclip_lite.timeline.model import WindowScore
 from moclip_lite.timeline.plan import FilePictures, plan_windows
-from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
+from moclip_lite.timeline.scorer import WindowScorer
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionFrame, RgbDecoder
 
 from support.clips import H264, encode
@@ -67,7 +68,9 @@ def _scores(classifier: Classifier, path: Path, window: float, stride: float) ->
     """Scores of a file's windows, by the planner of files."""
     from contextlib import ExitStack
 
-    from moclip_lite.timeline.video import OpenFile, score_windows, silent
+    from moclip_lite.timeline.options import silent
+    from moclip_lite.timeline.video import score_windows
+    from moclip_lite.timeline.video_file import OpenFile
 
     with ExitStack() as opened:
         file = OpenFile.open(classifier, path, opened)
@@ -231,7 +234,7 @@ def test_time_that_stands_still_is_refused(
     frame = next(iter(MotionDecoder(parts[0])))
     for _ in range(100):
         scorer.push(frame, 1.0)
-    with pytest.raises(MalformedStream, match="time stands still"):
+    with pytest.raises(MalformedStream, match="times do not increase"):
         scorer.push(frame, 1.0)
 
 

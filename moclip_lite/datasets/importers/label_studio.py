@@ -22,7 +22,6 @@ DEFAULT_RATE: Final = 24.0
 
 _RATE_KEYS: Final = ("fps", "framerate", "frame_rate", "frameRate")
 _LABEL_KEYS: Final = ("timelinelabels", "labels", "choices")
-_TASK_KEYS: Final = ("id", "data", "annotations", "completions")
 
 
 class _Region(NamedTuple):
