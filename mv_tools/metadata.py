@@ -135,7 +135,7 @@ def _average_rate(properties: StreamProperties, frames: int, seconds: float | No
 
 
 def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:
-    """Decode one picture, so that the codec knows its coded size; returns H.264's entropy coding."""
+    """Decode one picture, which sets the coded size; returns H.264's entropy coding."""
     context = stream.codec_context
     context.thread_count = 1
     entropy = entropy_coding(context.extradata) if context.name == "h264" else None

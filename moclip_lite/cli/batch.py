@@ -1,4 +1,4 @@
-"""What commands over many files share: which files are meant, and those that got no answer."""
+"""Shared by commands over many files: listing of files, and report of those without an answer."""
 
 from __future__ import annotations
 

@@ -8,10 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from ..storage.objects import is_url
 from ..storage.tables import check_table
 from .batch import Refusal, end_batch, files_of, refusal, refusal_of
 from .console import ConsoleReporter, print_json
-from .options import Engine, Json, Model, Pretrained, Sets, overrides_of, run_folder
+from .options import (
+    Device,
+    Engine,
+    Json,
+    Model,
+    Pretrained,
+    Segments,
+    SegmentTable,
+    SegmentThreshold,
+    SegmentWindow,
+    Sets,
+    overrides_of,
+    run_folder,
+)
 from .predictions import cost_line, prediction_as_dict, print_line, print_streams, write_predictions
 
 if TYPE_CHECKING:
@@ -26,24 +40,17 @@ def predict(
     files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     model: Model,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     engine: Engine = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
     json: Json = False,
-    segments: Annotated[
-        bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
-    ] = False,
-    window: Annotated[
-        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
-    ] = None,
+    segments: Segments = False,
+    window: SegmentWindow = None,
     stride: Annotated[
         float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
-    ] = None,
+    threshold: SegmentThreshold = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -51,9 +58,7 @@ def predict(
             "that a clip of the window's length would give."
         ),
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
-    ] = None,
+    csv: SegmentTable = None,
     vtt: Annotated[Path | None, typer.Option(help="--segments: write WebVTT.")] = None,
     chapters: Annotated[
         Path | None, typer.Option(help="--segments: write chapters in ffmpeg's metadata format.")
@@ -71,7 +76,7 @@ def predict(
         bool,
         typer.Option(
             "--cascade/--no-cascade",
-            help="Read pictures only where motion is not sure: less CPU, thresholds from the run's validation clips.",
+            help="Read pictures only where motion is below its threshold: less CPU; thresholds from the run's validation clips.",
         ),
     ] = False,
     table: Annotated[
@@ -106,14 +111,16 @@ def predict(
         outputs.check(paths)
         check_windows(windows)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    asked = RemoteModel(run_folder(model), device, cast("EngineName", engine), tuple(overrides))
+    asked = RemoteModel(
+        model if is_url(model) else run_folder(model), device, cast("EngineName", engine), tuple(overrides)
+    )
     classifier = _load(asked, reporter)
     if segments:
         refused += label_segments(classifier, paths, windows, outputs, reporter, json)
         end_batch(refused)
         return
     if cascade:
-        reporter.say(classifier.require_cascade().words)
+        reporter.say(classifier.cascade.words)
     if ray_address is None:
         answers = _answers(classifier, paths, top_k, cascade)
     else:

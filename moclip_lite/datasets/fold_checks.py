@@ -1,4 +1,4 @@
-"""What must hold of a fold: nothing on two sides of a split, and training clips of each class."""
+"""Checks of a fold: no group, copy or overlap on two sides of a split, and training clips of each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .clip import Fold, shorten
 __all__ = ["ALLOW_SHARED", "checked", "checked_groups"]
 
 ALLOW_SHARED: Final = "--set data.shared_groups=true"
-"""What messages name to go on with groups or clips on two sides."""
+"""Option that messages name to continue with groups or clips on two sides."""
 
 
 def checked_groups(fold: Fold, shared: bool) -> Fold:
@@ -34,7 +34,7 @@ def checked_groups(fold: Fold, shared: bool) -> Fold:
     if leaks and not shared:
         raise DataError(
             f"fold {name}: {len(leaks)} groups stand on both sides of a split ({shorten(leaks)}), so test clips "
-            f"have been seen in training; correct the lists, or go on with {ALLOW_SHARED}"
+            f"have been seen in training; correct the lists, or continue with {ALLOW_SHARED}"
         )
     if leaks:
         fold = replace(
@@ -61,8 +61,8 @@ def checked(
         shared: allow copies of a clip on two sides.
 
     Raises:
-        DataError: clips of equal content, or overlapping segments of a video, on two sides of the split, which
-            `shared` does not allow.
+        DataError: clips of equal content, or overlapping segments of a video, on two sides of the split,
+            which `shared` does not allow.
     """
     notes = []
     leaks = (
@@ -73,7 +73,7 @@ def checked(
         if pairs and not shared:
             raise DataError(
                 f"fold {fold.name}: {len(pairs)} clips {has} another side of the split ({shorten(pairs, 3)}); "
-                f"remove these, or go on with {ALLOW_SHARED}"
+                f"remove these, or continue with {ALLOW_SHARED}"
             )
         if pairs:
             notes.append(f"{len(pairs)} clips {has} another side of the split: scores are too high")
@@ -105,7 +105,8 @@ def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
 
 
 def _overlaps(fold: Fold) -> list[str]:
-    """Pairs of overlapping segments of one file on two sides of the split, in words; one pair per clip at most."""
+    """Pairs of overlapping segments of one file on two sides of the split, in words; one pair per clip at
+    most."""
     sides: dict[Path, list[tuple[Segment, str, str]]] = {}
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):

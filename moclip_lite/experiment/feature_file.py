@@ -1,7 +1,7 @@
 """Features of a whole data set in one safetensors file: heads can be trained without the videos.
 
-The file knows how its clips are divided. Features of a trained motion network are of use with that division
-only: any other would test on clips that have trained the network.
+The file records how its clips are divided. Features of a trained motion network can be used with that
+division only: any other would test on clips that the network was trained on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REFITTED: Final = (
     "trained on the file choose their settings on clips that it has seen, and trust motion too much; features for the "
     "training of heads are those of a run with train_motion.refit=false"
 )
-"""Said where a file of such features is written and used."""
+"""Warning shown where such a file is written and used."""
 
 _MAX_FLOAT16: Final = 65504.0
 
@@ -57,8 +57,8 @@ class FeatureFile:
         digest: of the file.
         origin: the run that made it, or None.
         bound: whether no other division than its own may be used.
-        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are empty
-            then.
+        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are
+            empty then.
         buffer: clips in memory where features are streamed; None where all are.
         shapes: column -> shape of a clip's features: "motion" or "motion.0" ..., and "appearance".
     """
@@ -276,7 +276,8 @@ def _check_shapes(
     folds: Sequence[Fold],
     elsewhere: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in memory."""
+    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in
+    memory."""
     sizes = {"motion": len(dataset.clips), "appearance": len(dataset.clips)}
     sizes |= {f"motion.{i}": len(fold.clips()) for i, fold in enumerate(folds)}
     shapes = {name: array.shape for name, array in arrays.items() if name in sizes}

@@ -138,9 +138,11 @@ def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, An
 
 
 def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The encoder; none where it is too large or features are one's own, which `metadata` then says."""
+    """The encoder; none where it is too large or features are precomputed, which `metadata` then says."""
     if classifier.own_appearance is not None:
-        metadata["warnings"].append(f"appearance features are one's own: {classifier.own_appearance.path}")
+        metadata["warnings"].append(
+            f"the appearance features are precomputed: {classifier.own_appearance.path}"
+        )
         return []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules

@@ -34,7 +34,8 @@ def compare_files(
         files: "motion", "pictures" and the heads' streams -> file.
 
     Returns:
-        The largest difference of a feature or probability, relative to the largest value where that exceeds 1.
+        The largest difference of a feature or probability, relative to the largest value where that exceeds
+        1.
 
     Raises:
         MoclipError: it is above TOLERANCE.
@@ -58,7 +59,7 @@ def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> I
     tokens = None
     if classifier.motion is not None:
         motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
-        tokens, scores = classifier.motion_features(motion)
+        tokens, scores = classifier.engine.motion_features(motion)
         for one, other in zip(found.motion_features(motion), (tokens, scores), strict=True):
             yield _difference(one, other)
         if found.encodes_segments:

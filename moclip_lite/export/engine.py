@@ -1,4 +1,4 @@
-"""ONNX files of a run folder, with which ``predict`` answers without importing PyTorch.
+"""ONNX files of a run folder, used by ``predict`` without importing PyTorch.
 
 They are those of ``moclip export``, with digests of what they were made from, at the places that
 :mod:`moclip_lite.engine.files` reads; the image encoder is written once for all runs that share it.
@@ -102,7 +102,7 @@ def _export_encoder(
         reporter: then PyTorch answers.
     """
     if classifier.own_appearance is not None:
-        metadata["no_encoder"] = "appearance features are one's own"
+        metadata["no_encoder"] = "the appearance features are precomputed"
         return {}, []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules

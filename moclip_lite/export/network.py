@@ -1,4 +1,4 @@
-"""One network as an ONNX file that answers as PyTorch does, or is not written."""
+"""Export of one network to ONNX, compared with PyTorch before it is written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def export_network(
     metadata: Mapping[str, Any] | None = None,
     counted: Sequence[str] = (),
 ) -> Exported:
-    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic dimension.
+    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic
+    dimension.
 
     Args:
         network: in evaluation mode.

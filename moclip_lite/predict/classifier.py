@@ -79,7 +79,7 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder, or "hf://USER/NAME" for one of the hub.
+            run: the folder, its URL, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
             engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image
@@ -119,7 +119,7 @@ class Classifier:
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
-        """Appearance features of one's own, by file, which the heads were trained on; None where an encoder gives them.
+        """Precomputed appearance features, by file, which the heads were trained on; None where an encoder gives them.
 
         Raises:
             DataError: the file is missing; says what is needed.
@@ -130,7 +130,7 @@ class Classifier:
         return read_own_features(self.folder, self.experiment, list(self.heads))
 
     def own_features(self, path: PathLikeStr) -> Floats | None:
-        """Features [frames, D] of a file, as the heads take them, where they are one's own."""
+        """Features [frames, D] of a file, as the heads take them, where they are precomputed."""
         own = self.own_appearance
         return None if own is None else own_features(own, Path(path), self.folder, self.experiment)
 
@@ -173,7 +173,7 @@ class Classifier:
         Args:
             path: the file.
             top_k: how many labels, at least 1.
-            cascade: read no pictures where motion alone is sure, and encode one frame before all: the streams that
+            cascade: read no pictures where motion reaches its threshold, and encode one frame before all: streams that
                 were not needed are absent.
 
         Raises:
@@ -191,7 +191,7 @@ class Classifier:
         reader = FileReader(Path(path), motion, pictures, recipes, spec=self.experiment.motion)
         notes: list[str] = []
         if cascade:
-            scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)
+            scores, frames = score_in_steps(self, reader, self.cascade, notes)
         else:
             scores, frames = score_all(self, reader, notes)
         if not scores:
@@ -212,22 +212,20 @@ class Classifier:
             gflops=self.costs.gflops(Stream.MOTION in scores, frames),
         )
 
-    def require_cascade(self) -> Cascade:
+    @cached_property
+    def cascade(self) -> Cascade:
         """The thresholds of the run's cascade.
 
         Raises:
             CheckpointError: damaged, or the run has none.
         """
-        if self._cascade is None:
+        thresholds = read_cascade(self.folder.cascade)
+        if thresholds is None:
             raise CheckpointError(
                 f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, fusion and at "
                 f"least {MIN_CLIPS} validation clips"
             )
-        return self._cascade
-
-    @cached_property
-    def _cascade(self) -> Cascade | None:
-        return read_cascade(self.folder.cascade)
+        return thresholds
 
     @cached_property
     def costs(self) -> PredictionCosts:
@@ -256,14 +254,14 @@ class Classifier:
         """Label the parts of a long video.
 
         Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
-        joined; where no class is sure, or nothing moves for a model that looks at motion, there is no segment.
+        joined; where no class reaches the threshold, or nothing moves for a model that looks at motion, there is no segment.
         Memory does not grow with the video's length, but for the list of its pictures.
 
         Args:
             path: the video.
             window: seconds; by default the median length of the run's training clips.
             stride: seconds from one window to the next; by default a quarter of `window`.
-            threshold: calibrated probability from which on a class is sure; by default the run's own.
+            threshold: least calibrated probability of a label; by default the run's own.
             frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip" takes those
                 that :meth:`explain` takes of such a clip.
             progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
@@ -279,10 +277,6 @@ class Classifier:
         """
         options = TimelineOptions(window=window, stride=stride, threshold=threshold, frames=frames)
         return make_timeline(self, Path(path), self.calibration, options, progress)
-
-    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
-        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
-        return self.engine.motion_features(motion)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""

@@ -1,4 +1,4 @@
-"""Appearance features of one's own, by file, in place of an encoder."""
+"""Precomputed appearance features, by file, in place of an encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["explain_own_features", "own_features", "read_own_features"]
 
 
 def read_own_features(folder: RunFolder, experiment: Experiment, streams: Sequence[Stream]) -> ClipArrays:
-    """Appearance features of one's own, by file, that heads were trained on.
+    """Precomputed appearance features, by file, that heads were trained on.
 
     Args:
         folder: the run folder.
@@ -56,7 +56,7 @@ def own_features(arrays: ClipArrays, path: Path, folder: RunFolder, experiment: 
 
 
 def explain_own_features(folder: RunFolder, experiment: Experiment) -> str:
-    """What prediction needs where the appearance features are one's own."""
+    """What prediction needs where the the appearance features are precomputed."""
     return (
         f"{folder.path} was trained on appearance features of {experiment.data.appearance}, which can't be computed "
         "from a video here: compute them with the same backbone, save an array under each video's name, and name "

@@ -73,8 +73,8 @@ def refuse_trained(
 ) -> str | None:
     """Refuse clips that trained the weights beside a division.
 
-    A clip is recognised by its content, and within the same data set by its name; a segment also by its overlap with
-    one of the same video.
+    A clip is recognised by its content, and within the same data set by its name; a segment also by its
+    overlap with one of the same video.
 
     Args:
         path: as :func:`write_division` wrote it.

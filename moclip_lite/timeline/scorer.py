@@ -20,7 +20,7 @@ from .window import Window, WindowBuffers
 
 __all__ = ["WindowScorer"]
 
-_MAX_PICTURES: Final = 50_000  # in one window: beyond, time stands still
+_MAX_PICTURES: Final = 50_000  # in one window; more means that times do not increase
 _TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
 
 
@@ -29,25 +29,27 @@ class WindowScorer:
 
     Windows start at the first picture and every `stride` seconds. One is scored as soon as a picture arrives
     that begins at or after its end. Each picture's motion is pooled once and each picture of
-    :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window and
-    a stride.
+    :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window
+    and a stride.
 
     A window takes ``clip.frames`` of the added pictures, evenly spaced, as a clip does with
-    ``clip.positions=keyframes``: add the keyframes. Add them before the motion frame that ends their window. A
-    window without any is scored by motion alone.
+    ``clip.positions=keyframes``: add the keyframes. Add them before the motion frame that ends their window.
+    A window without any is scored by motion alone.
 
     Where time goes back, or forward by more than a window (a reconnected camera), open windows are dropped
-    but for a last one on the pictures so far, and windows begin anew.
+    except a last one on the pictures so far, and windows start again.
 
     Args:
         model: the classifier, such as a :class:`moclip_lite.Classifier`.
         geometry: of the pictures: a :class:`mv_tools.VideoMetadata` or a :class:`FrameGeometry`.
         window: length of windows in seconds.
         stride: distance of windows in seconds; a quarter of `window` by default.
-        admit: called with (start, end) of a window that is complete; one for which it returns False is not scored.
-        share: encode each segment of the stream once, for all windows that hold it: a quarter of the work with the
-            default stride. Segments then lie at fixed times and not where a clip of the window's pictures has them,
-            at most half a segment apart. Where windows can't share them, they are scored as clips.
+        admit: called with (start, end) of a window that is complete; one for which it returns False is not
+            scored.
+        share: encode each segment of the stream once, for all windows that hold it: a quarter of the work
+            with the default stride. Segments then lie at fixed times and not where a clip of the window's
+            pictures has them, at most half a segment apart. Where windows can't share them, they are scored
+            as clips.
 
     Raises:
         mv_tools.ArgumentError: window or stride is not positive, or the stride is longer than the window.
@@ -109,7 +111,7 @@ class WindowScorer:
 
         Raises:
             mv_tools.ArgumentError: the picture has no time.
-            mv_tools.MalformedStream: so many pictures fall in one window that time must stand still.
+            mv_tools.MalformedStream: a window holds so many pictures that their times can't be right.
         """
         time = frame.pts_seconds if seconds is None else seconds
         if time is None:
@@ -132,7 +134,7 @@ class WindowScorer:
             self._forget(start - (0.0 if self._shared is None else self._shared.slot))
         if len(self._seconds) >= _MAX_PICTURES:
             raise MalformedStream(
-                f"{len(self._seconds)} pictures within {self.window:g} s: time stands still"
+                f"{len(self._seconds)} pictures within {self.window:g} s: their times do not increase"
             )
         self._seconds.append(time)
         self._numbers.append(frame.index)
@@ -163,11 +165,11 @@ class WindowScorer:
         self._added += 1
 
     def flush(self) -> list[WindowScore]:
-        """End the stream: score what the last whole window left over, and begin anew.
+        """End the stream: score the pictures after the last whole window, and reset.
 
         Returns:
-            One window that ends with the last picture, shorter than others in a short stream; none if the last
-            whole window covers all pictures, or for a single picture, whose duration is unknown.
+            One window that ends with the last picture, shorter than others in a short stream; none if the
+            last whole window covers all pictures, or for a single picture, whose duration is unknown.
         """
         scores: list[WindowScore] = []
         if self._origin is not None and self._seconds:

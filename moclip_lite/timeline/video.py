@@ -77,8 +77,8 @@ def _notes_before(
     """What is not as a reader may expect, whatever the file holds."""
     if calibration is None and options.threshold is None:
         yield (
-            "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.4 on; "
-            "choose with --threshold"
+            "the run holds no calibration: scores are not calibrated and the threshold is 0.4; "
+            "set another with --threshold"
         )
     if model.experiment.clip.needs_motion:
         yield (
@@ -96,7 +96,8 @@ def score_windows(
     *,
     snap: bool = False,
 ) -> Iterator[WindowScore]:
-    """Scores of all windows of a file, in order; `snap` as in :func:`~moclip_lite.timeline.plan.plan_windows`."""
+    """Scores of all windows of a file, in order; `snap` as in
+    :func:`~moclip_lite.timeline.plan.plan_windows`."""
     spec, clip = model.experiment.motion, model.experiment.clip
     windows = plan_windows(file.pictures, window, stride, spec, clip, snap=snap)
     geometry = None if file.motion is None else file.motion.metadata

@@ -75,7 +75,7 @@ def test_segments_that_windows_share(exported: Path) -> None:
         motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
         parts = [classifier.engine.segment_features(motion[i : i + 3]) for i in range(0, len(motion), 3)]
         found = classifier.engine.window_features(np.concatenate(parts))
-        for one, other in zip(found, classifier.motion_features(motion), strict=True):
+        for one, other in zip(found, classifier.engine.motion_features(motion), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 

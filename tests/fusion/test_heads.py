@@ -9,11 +9,28 @@ from torch import nn
 
 from moclip_lite.appearance.zero_shot import zero_shot_scores
 from moclip_lite.errors import ConfigError
-from moclip_lite.fusion import CONTROLS, create_head, list_heads
+from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.fusion.registry import LINEAR
 from moclip_lite.training.costs import count_cost
 
 from support.training import train_head
+
+CONTROLS = (
+    "appearance_one_frame",
+    "appearance_only",
+    "cosine_text_appearance",
+    "cosine_text_one_frame",
+    "frame_attention_only",
+    "linear_appearance",
+    "linear_motion",
+    "linear_one_frame",
+    "motion_only",
+    "text_pool_appearance",
+    "text_pool_one_frame",
+    "tip_adapter_appearance",
+    "tip_adapter_one_frame",
+)
+"""Heads that see one stream."""
 
 
 def test_only_the_fusion_sees_both_halves() -> None:

@@ -73,6 +73,12 @@ def test_a_job_fails_alone(runner: Any, tmp_path: Path, caplog: pytest.LogCaptur
     assert [record.args for record in caplog.records] == [("b",)]
 
 
+def test_a_job_whose_process_the_system_killed_is_done_again(runner: Any, tmp_path: Path) -> None:
+    jobs = [Job(f"{number}", tmp_path, "killed once" if number == 7 else "") for number in range(20)]
+    assert set(run(runner, jobs, tmp_path).values()) == {None}
+    assert (tmp_path / "7").exists()
+
+
 def test_an_error_of_all_jobs_ends_them(runner: Any, tmp_path: Path) -> None:
     jobs = [Job(f"{number}", tmp_path, "stop all" if number == 5 else "slow") for number in range(200)]
     with pytest.raises(MoclipError, match="the disk is full"):

@@ -60,7 +60,7 @@ def _check_counts(names: Sequence[str], lists: SplitLists, partial: bool) -> lis
     if counts["classes"] == OFFICIAL["classes"] and counts["clips"] != OFFICIAL["clips"] and not partial:
         raise DataError(
             f"the lists name {counts['clips']:,} clips of {counts['classes']} classes, UCF101's name "
-            f"{OFFICIAL['clips']:,}: a list is cut short or of another version; --skip-missing goes on with these"
+            f"{OFFICIAL['clips']:,}: a list is cut short or of another version; --skip-missing continues with these"
         )
     sentences = []
     if counts != OFFICIAL:
