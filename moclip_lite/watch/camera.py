@@ -126,6 +126,7 @@ class Camera:
             pictures=bool(self._model.heads),
             picture_interval=self._window / (2 * clip.frames),
             max_lag=_SKIP_LAGS * settings.max_lag if self._live else None,
+            deferred=True,  # windows use a part of the pictures
         )
         reader = self._reader = LiveReader(self._address, options, self._stop, say)
         joiner = EventJoiner(

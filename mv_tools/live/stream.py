@@ -77,6 +77,11 @@ class MotionStream:
         order: "presentation", or "decode", in which `index` and `frame_index` count decoding order.
         display: how pictures are shown; by default upright, with the stream's sample aspect ratio.
         first_index: where `index`, `decode_index` and `frame_index` begin, to continue another stream's.
+        deferred: parse slice data of an H.264 picture when the motion of its frame is first asked for, which saves the
+            work for frames that are not used. Frames then hold the coded data. Damage inside of slice data no longer ends
+            the group of pictures: the motion of the damaged frame raises :class:`MalformedStream`. From the first
+            picture on that derives motion from others (B pictures), has lost references or damaged headers, pictures
+            are parsed at once.
 
     Attributes:
         size: (width, height) of the coded picture after cropping on the right and below, in samples; None before
@@ -103,13 +108,14 @@ class MotionStream:
         order: Order = "presentation",
         display: Display | None = None,
         first_index: int = 0,
+        deferred: bool = False,
     ) -> None:
         if codec not in NATIVE_CODECS:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
         if order not in get_args(Order):
             raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
         self._presentation = order == "presentation"
-        self._parser = _parser(codec, extradata)
+        self._parser = _parser(codec, extradata, deferred)
         self._gate = EntryGate(hevc=codec == "hevc")
         self._order = OutputOrder(_DEFAULT_INTERVAL[codec])
         self._frame: ParsedFrame | None = None  # its second field may follow
@@ -158,9 +164,7 @@ class MotionStream:
         if self._ended:
             return []
         self._ended = True
-        frames: list[MotionFrame] = []
-        for picture in self._parser.finish():
-            frames += self._add(picture, None)
+        frames = [frame for picture in self._parser.finish() for frame in self._add(picture, None)]
         frames += self._end_sequence()
         return frames + self._numbered.release()
 
@@ -279,7 +283,7 @@ def _codes_reordering(info: PictureInfo) -> bool:
     return info.num_reorder_frames is not None or info.max_reorder == 0
 
 
-def _parser(codec: Codec, extradata: bytes | None) -> Decoder:
+def _parser(codec: Codec, extradata: bytes | None, deferred: bool) -> Decoder:
     if not native_available():
         raise BackendUnavailable(
             "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
@@ -288,7 +292,7 @@ def _parser(codec: Codec, extradata: bytes | None) -> Decoder:
 
     try:
         # One thread: a picture comes out with its packet.
-        return Decoder(codec=codec, threads=1, extradata=extradata, intra=False)
+        return Decoder(codec=codec, threads=1, extradata=extradata, intra=False, deferred=deferred)
     except UnsupportedError as error:
         raise UnsupportedStream(f"extradata: {error}") from error
     except NativeError as error:

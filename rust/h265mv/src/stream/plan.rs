@@ -129,6 +129,17 @@ impl Plan for PicturePlan {
         self.error.is_none() && self.info.irap && self.segments.iter().all(is_i)
     }
 
+    fn is_sound(&self) -> bool {
+        let mut entries = self.lists.iter().flatten().flatten();
+        self.error.is_none()
+            && !self.info.incomplete_references
+            && entries.all(|entry| entry.picture.is_some())
+    }
+
+    fn keeps(&self, frame: u64) -> bool {
+        self.live.contains(&frame)
+    }
+
     fn skip_slice_data(&mut self) {
         self.skips_slice_data = true;
         self.segments.iter_mut().for_each(|s| s.rbsp = Vec::new());
