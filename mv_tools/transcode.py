@@ -50,15 +50,7 @@ def transcode(
     Args:
         src: the video.
         dst: where to write; the ending chooses the container (.mp4, .mkv, .avi).
-        codec: see :class:`Recipe`.
-        gop: see :class:`Recipe`.
-        bframes: see :class:`Recipe`.
-        refs: see :class:`Recipe`.
-        crf: see :class:`Recipe`.
-        preset: see :class:`Recipe`.
-        side: see :class:`Recipe`.
-        fps: see :class:`Recipe`.
-        threads: see :class:`Recipe`.
+        codec, gop, bframes, refs, crf, preset, side, fps, threads: see :class:`Recipe`.
 
     Returns:
         The path written.

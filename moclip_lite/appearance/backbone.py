@@ -36,15 +36,17 @@ class BackboneEncoder(AppearanceEncoder):
 
     Args:
         model: "timm:NAME" (or NAME.TAG) or "torchvision:NAME".
-        pretrained: a tag of that model (downloaded by the library), "default" for the library's own choice, the path
-            of a local checkpoint (.safetensors, or a torch file that holds tensors only), or "none" for random weights.
+        pretrained: a tag of that model (downloaded by the library), "default" for the library's own choice,
+            the path of a local checkpoint (.safetensors, or a torch file that holds tensors only), or "none"
+            for random weights.
         device: where the network runs.
         seed: of random weights.
-        weights_of: the tag that a local checkpoint is of, for its preprocessing; None if all tags of the model agree,
-            or the file's digest or the JSON file beside it identifies the tag.
+        weights_of: the tag that a local checkpoint is of, for its preprocessing; None if all tags of the
+            model agree, or the file's digest or the JSON file beside it identifies the tag.
 
     Raises:
-        ConfigError: an unknown model or tag, a file whose tag must be named, or a network that gives no vector.
+        ConfigError: an unknown model or tag, a file whose tag must be named, or a network that gives no
+            vector.
         WeightsUnavailable: the weights can't be downloaded.
         CheckpointError: the local checkpoint does not fit the network.
     """

@@ -51,14 +51,14 @@ class RemoteModel:
         settings, seed: what :func:`moclip_lite.appearance.create.make_encoder` takes.
         digest: of its weights; those of a node must be the same.
         device: where it computes.
-        cache_root: of the features.
+        cache: folder or URL of the features.
     """
 
     settings: AppearanceSettings
     seed: int
     digest: str
     device: WorkerDevice
-    cache_root: Path
+    cache: Path
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def encode_clip(job: EncodeJob) -> str | None:
         pictures = encoder.prepare(frames.pictures)
     except Exception as error:
         return problem_of(job.name, error)
-    keep_features(FeatureCache(model.cache_root), job.key, encoder, pictures, frames)
+    keep_features(FeatureCache(model.cache), job.key, encoder, pictures, frames)
     return None
 
 

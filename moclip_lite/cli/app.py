@@ -40,6 +40,7 @@ from . import (
     zero_shot,
 )
 from .console import collected_bugs, err, explain
+from .urls import refuse_credentials, refuse_urls
 
 __all__ = ["app", "main"]
 
@@ -162,12 +163,16 @@ def _refuse_empty(words: Sequence[str]) -> None:
 @lru_cache(maxsize=1)
 def _command() -> Any:
     """The command tree, built once per process."""
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    refuse_urls(command)
+    return command
 
 
 def _run(words: list[str], debug: bool) -> int:
     try:
         _refuse_empty(words)
+        if words[:1] != ["watch"]:  # addresses of cameras may hold a password; they are kept nowhere
+            refuse_credentials(words)
         with _process_group():
             result = _command().main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C

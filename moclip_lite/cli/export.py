@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..storage.objects import is_url
 from .console import ConsoleReporter, print_json, print_table
 from .options import Json, Quiet, run_folder
 
@@ -61,6 +62,10 @@ def export(
     if int8 and not engine:
         raise typer.BadParameter("--int8 is for predict's own files; add --engine")
     reporter = ConsoleReporter(quiet)
+    if engine and is_url(Path(source)):
+        raise typer.BadParameter(
+            f"{source}: name a local run folder with --engine; `moclip run` writes these files for a URL"
+        )
     path = run_folder(Path(source), quiet)
     if out is None:
         exported = _export_engine(path, int8, reporter)

@@ -24,6 +24,7 @@ from .options import (
     Workers,
     experiment_of,
     named_settings,
+    run_folder,
     session_of,
 )
 
@@ -137,6 +138,7 @@ def extract_features(
     from ..experiment.feature_export import export_features
     from ..results.run_folder import RunFolder
 
+    run = run_folder(run, quiet)
     RunFolder(run).require()
     session = session_of(experiment_of(run, sets, named_settings(root=root, cache=cache)), quiet)
     count = export_features(session, run, out, fold)

@@ -46,8 +46,8 @@ def import_table(
 ) -> None:
     """Convert exports of annotation tools to an annotation table.
 
-    label-studio: JSON or JSON-MIN. cvat: XML for video 1.1, or its ZIP file. mmaction: lists of videos, or JSON in
-    ActivityNet's form.
+    label-studio: JSON or JSON-MIN. cvat: XML for video 1.1, or its ZIP file. mmaction: lists of videos, or
+    JSON in ActivityNet's form.
 
     Example: moclip dataset import label-studio export.json --videos videos --out table.csv
     """

@@ -24,8 +24,8 @@ __all__ = ["list_dataset"]
 def list_dataset(
     source: Source, sets: Sets = None, skip_missing: SkipMissing = False, json: Json = False
 ) -> None:
-    """List classes, clips and groups of a data set; for a prepared one also frames, hours and splits, for an annotation
-    table seconds and all rows with problems.
+    """List classes, clips and groups of a data set; for a prepared one also frames, hours and splits, for an
+    annotation table seconds and all rows with problems.
 
     Example: moclip dataset list data/weizmann --set data.group_pattern='^(.+?)_'
     """

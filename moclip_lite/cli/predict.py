@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from ..storage.objects import is_url
 from ..storage.tables import check_table
 from .batch import Refusal, end_batch, files_of, refusal, refusal_of
 from .console import ConsoleReporter, print_json
@@ -110,7 +111,9 @@ def predict(
         outputs.check(paths)
         check_windows(windows)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    asked = RemoteModel(run_folder(model), device, cast("EngineName", engine), tuple(overrides))
+    asked = RemoteModel(
+        model if is_url(model) else run_folder(model), device, cast("EngineName", engine), tuple(overrides)
+    )
     classifier = _load(asked, reporter)
     if segments:
         refused += label_segments(classifier, paths, windows, outputs, reporter, json)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..storage.names import printable
+from ..storage.objects import spelled
 from ..storage.tables import write_table
 from ..streams import Stream
 from .batch import ranking_as_list
@@ -24,7 +25,7 @@ _COLUMNS: Final = (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE)
 def prediction_as_dict(prediction: Prediction) -> dict[str, Any]:
     """A prediction for --json."""
     return {
-        "path": prediction.path,
+        "path": spelled(prediction.path),
         "predictions": ranking_as_list(prediction.ranking),
         "stream": prediction.stream,
         "streams": {name: ranking_as_list(ranking) for name, ranking in prediction.streams.items()},
@@ -41,7 +42,7 @@ def print_line(prediction: Prediction) -> None:
     """Path, label and runner-up with their probabilities, and time."""
     first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:2]]
     runner_up = f"  ({', '.join(others)})" if others else ""
-    line = f"{prediction.path}: {first}{runner_up}  {prediction.seconds:.2f} s"
+    line = f"{spelled(prediction.path)}: {first}{runner_up}  {prediction.seconds:.2f} s"
     sys.stdout.write(printable(line) + "\n")
     sys.stdout.flush()
     for note in prediction.notes:
@@ -70,7 +71,7 @@ def print_streams(prediction: Prediction) -> None:
         ]
         for place in range(len(prediction.ranking))
     ]
-    title = f"{prediction.path}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
+    title = f"{spelled(prediction.path)}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
     print_table(title, ["", *shown], rows)
     for note in prediction.notes:
         err.print(f"  {note}", markup=False)
@@ -79,7 +80,7 @@ def print_streams(prediction: Prediction) -> None:
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     """Write a table path,rank,label,score (.csv or .parquet)."""
     rows = [
-        (printable(prediction.path), rank, label, score)
+        (printable(spelled(prediction.path)), rank, label, score)
         for prediction in predictions
         for rank, (label, score) in enumerate(prediction.ranking, start=1)
     ]

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import DataError
 from .console import ConsoleReporter, err, print_failures, print_json
-from .options import Json, RayAddress, RunEngine, SkipMissing, Workers, settings_of
+from .options import Json, RayAddress, RunEngine, SkipMissing, Workers, runner_of_options
 
 if TYPE_CHECKING:
     from mv_tools import Recipe
@@ -66,7 +66,7 @@ def prepare(
     from ..datasets.prepare.recipes import parse_recipe
 
     reporter = ConsoleReporter()
-    runner = _runner(workers, engine, ray_address, reporter)
+    runner = runner_of_options(workers, engine, ray_address, reporter)
     if kind == "synthetic":
         spec = SyntheticSpec(clips_per_class=clips_per_class, seed=seed)
         _generate(out, spec, runner, reporter, json)
@@ -78,23 +78,6 @@ def prepare(
     ]
     originals = _originals(kind, root, splits, group_pattern, skip_missing, reporter)
     _transcode(originals, out, recipes, runner, reporter, json)
-
-
-def _runner(
-    workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
-) -> JobRunner:
-    """Who does the work.
-
-    Raises:
-        typer.BadParameter: an unknown engine.
-        MoclipError: there is no such cluster.
-    """
-    from ..experiment.config import RunSettings
-    from ..parallel.runner import make_runner
-
-    given = {"workers": workers, "engine": engine, "ray_address": ray_address}
-    run = settings_of(RunSettings, {name: value for name, value in given.items() if value is not None})
-    return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 
 def _generate(out: Path, spec: SyntheticSpec, runner: JobRunner, reporter: Reporter, json: bool) -> None:

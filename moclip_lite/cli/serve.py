@@ -77,8 +77,8 @@ def serve(
 ) -> None:
     """Serve a page that labels videos, and its HTTP interface.
 
-    Only this machine can connect unless --host says otherwise; a token is then required. Uploads are removed once
-    they are analysed.
+    Only this machine can connect unless --host says otherwise; a token is then required. Uploads are removed
+    once they are analysed.
 
     Example: moclip serve --model runs/x
     """

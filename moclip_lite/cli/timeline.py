@@ -90,11 +90,11 @@ class _Writer:
         self.timelines.append(timeline)
         if self.outputs.csv is not None:
             rows = [each.to_csv(header=not place) for place, each in enumerate(self.timelines)]
-            _write(self.outputs.csv, "".join(rows))
+            write_text(self.outputs.csv, "".join(rows))
         if self.outputs.vtt is not None:
-            _write(self._place(self.outputs.vtt, path, ".vtt"), timeline.to_vtt())
+            write_text(self._place(self.outputs.vtt, path, ".vtt"), timeline.to_vtt())
         if self.outputs.chapters is not None:
-            _write(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
+            write_text(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
         if self.outputs.strip is not None:
             self._draw(self.outputs.strip, path, timeline)
 
@@ -119,11 +119,6 @@ class _Writer:
             place = target / f"{video.name}_{number}{suffix}"
         self._taken.add(place)
         return place
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
 
 
 def check_windows(options: Mapping[str, Any]) -> None:

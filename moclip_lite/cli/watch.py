@@ -89,9 +89,9 @@ def watch(
 ) -> None:
     """Watch live cameras and print events as JSON lines.
 
-    An event has camera, start and end in seconds since the camera's first picture, label, score, latency in seconds
-    and time. A camera that breaks is connected again; the others continue. Ctrl-C ends with exit code 130. User
-    names and passwords in addresses are shown nowhere.
+    An event has camera, start and end in seconds since the camera's first picture, label, score, latency in
+    seconds and time. A camera that breaks is connected again; the others continue. Ctrl-C ends with exit code
+    130. User names and passwords in addresses are shown nowhere.
 
     Example: moclip watch door=rtsp://user:password@192.168.1.20/stream1 --model runs/x
     """

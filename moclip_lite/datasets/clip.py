@@ -20,8 +20,8 @@ class Clip:
 
     Attributes:
         path: of the file.
-        name: path within the data set, with forward slashes, in valid Unicode, and of a segment its times, as in
-            ``day1.mp4@12.5-20``; unique.
+        name: path within the data set, with forward slashes, in valid Unicode, and of a segment its times, as
+            in ``day1.mp4@12.5-20``; unique.
         label: class name.
         group: a person or source video, whose clips stay on one side of a split; None if unknown.
         segment: the part of the file that is the clip; None for all of it.
@@ -68,7 +68,8 @@ class Fold:
         name: unique in a run.
         train, val, test: the parts.
         notes: sentences for the user.
-        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this fold.
+        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this
+            fold.
     """
 
     name: str

@@ -61,8 +61,8 @@ def checked(
         shared: allow copies of a clip on two sides.
 
     Raises:
-        DataError: clips of equal content, or overlapping segments of a video, on two sides of the split, which
-            `shared` does not allow.
+        DataError: clips of equal content, or overlapping segments of a video, on two sides of the split,
+            which `shared` does not allow.
     """
     notes = []
     leaks = (
@@ -105,7 +105,8 @@ def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
 
 
 def _overlaps(fold: Fold) -> list[str]:
-    """Pairs of overlapping segments of one file on two sides of the split, in words; one pair per clip at most."""
+    """Pairs of overlapping segments of one file on two sides of the split, in words; one pair per clip at
+    most."""
     sides: dict[Path, list[tuple[Segment, str, str]]] = {}
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
-from ..settings import Settings, UserPath, refuse_repeats
+from ..settings import Settings, UrlPath, UserPath, refuse_repeats
 
 __all__ = ["DataSettings"]
 
@@ -18,11 +18,11 @@ class DataSettings(Settings):
     kind: Literal["folder", "ucf101", "synthetic", "table", "features", "shards"] = Field(
         "folder", description="layout of the data"
     )
-    root: UserPath | None = Field(
+    root: UrlPath | None = Field(
         None,
         description="folder of the clips (of a table: the table's own by default), file of features, or folder of shards",
     )
-    table: UserPath | None = Field(
+    table: UrlPath | None = Field(
         None, description="annotation table (kind table); for other kinds a table of groups and splits"
     )
     appearance: UserPath | None = Field(

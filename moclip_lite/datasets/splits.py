@@ -65,7 +65,8 @@ def _groups(clips: Sequence[Clip]) -> list[str]:
 
 
 def _stratified(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple[Positions, Positions]]:
-    """(positions of the rest, positions of the part) for each of equal parts, with whole groups and similar classes."""
+    """(positions of the rest, positions of the part) for each of equal parts, with whole groups and similar
+    classes."""
     from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not needed by workers
 
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
@@ -92,7 +93,8 @@ def _ratio(fraction: float, max_parts: int) -> tuple[int, int]:
 def _with_validation(
     name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
-    """A fold whose validation clips are cut from `rest`; none if `fraction` is 0, where nothing is trained."""
+    """A fold whose validation clips are cut from `rest`; none if `fraction` is 0, where nothing is
+    trained."""
     if fraction == 0:
         return Fold(name, tuple(rest), (), tuple(test))
     train, val = _cut_validation(name, rest, fraction, seed, shared)

@@ -31,7 +31,7 @@ def data_root(data: DataSettings) -> Path:
         return table.parent if data.root in (None, table) else Path(data.root or "")
     names = {"features": ("file of features", "FILE"), "shards": ("folder of the shards", "DIR")}
     what, word = names.get(data.kind, ("folder of the clips", "DIR"))
-    if data.root is not None and is_remote(data.root) and data.kind not in ("folder", "table"):
+    if data.root is not None and is_remote(data.root) and data.kind not in ("folder", "table", "shards"):
         raise ConfigError(
             f"data.root={url_of(data.root)}: a data set of kind {data.kind} can't be read at a URL; copy it here first"
         )

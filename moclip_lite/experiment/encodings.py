@@ -1,4 +1,5 @@
-"""Further encodings of the training clips (``data.train_recipes``), for videos that are encoded differently."""
+"""Further encodings of the training clips (``data.train_recipes``), for videos that are encoded
+differently."""
 
 from __future__ import annotations
 

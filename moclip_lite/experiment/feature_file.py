@@ -1,7 +1,7 @@
 """Features of a whole data set in one safetensors file: heads can be trained without the videos.
 
-The file records how its clips are divided. Features of a trained motion network can be used with that division
-only: any other would test on clips that the network was trained on.
+The file records how its clips are divided. Features of a trained motion network can be used with that
+division only: any other would test on clips that the network was trained on.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class FeatureFile:
         digest: of the file.
         origin: the run that made it, or None.
         bound: whether no other division than its own may be used.
-        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are empty
-            then.
+        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are
+            empty then.
         buffer: clips in memory where features are streamed; None where all are.
         shapes: column -> shape of a clip's features: "motion" or "motion.0" ..., and "appearance".
     """
@@ -276,7 +276,8 @@ def _check_shapes(
     folds: Sequence[Fold],
     elsewhere: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in memory."""
+    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in
+    memory."""
     sizes = {"motion": len(dataset.clips), "appearance": len(dataset.clips)}
     sizes |= {f"motion.{i}": len(fold.clips()) for i, fold in enumerate(folds)}
     shapes = {name: array.shape for name, array in arrays.items() if name in sizes}

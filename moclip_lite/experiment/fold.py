@@ -47,7 +47,8 @@ class Models(Protocol):
         """The head of a stream, for tables of features of these clips."""
 
     def validation_scores(self, stream: Stream) -> Floats | None:
-        """Scores of the validation clips by weights that were not fitted to them; None if those that answer do."""
+        """Scores of the validation clips by weights that were not fitted to them; None if those that answer
+        do."""
 
 
 class FoldPass:

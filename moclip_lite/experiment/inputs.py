@@ -27,7 +27,8 @@ __all__ = ["Inputs"]
 
 
 class Inputs:
-    """The data set of an experiment and the features that it comes with; each is loaded when it is first needed.
+    """The data set of an experiment and the features that it comes with; each is loaded when it is first
+    needed.
 
     Args:
         experiment: the configuration.
@@ -86,7 +87,7 @@ class Inputs:
     def _refuse_weights(self, path: Path) -> None:
         if self._clip.pooling == "motion":
             raise ConfigError(
-                f"clip.pooling=motion needs frames of the videos; {path} does not tell where its own stand"
+                f"clip.pooling=motion needs frames of the videos; {path} has no times of its frames"
             )
 
     @property
@@ -107,7 +108,8 @@ class Inputs:
         return load_dataset(self._data, self._workers(), self._reporter)
 
     def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:
-        """(where clips stand in shards, clips whose motion is in memory); (None, 0) where there are no shards."""
+        """(where clips stand in shards, clips whose motion is in memory); (None, 0) where there are no
+        shards."""
         if self.packed is None:
             return None, 0
         place = {clip.name: i for i, clip in enumerate(self.packed.dataset.clips)}

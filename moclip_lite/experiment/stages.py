@@ -204,6 +204,7 @@ class Trainer:
             stage.save(module, result)
             stage.share(module, result, session.cache)
             state.unlink(missing_ok=True)
+            session.run_folder.write_back()
         wait_for_all()
         session.reporter.say(_summary(stage.name, result))
         return result

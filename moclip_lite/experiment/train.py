@@ -34,6 +34,9 @@ def train_folds(session: Session) -> Metrics:
         MoclipError: the input can't be used; what was finished is kept.
     """
     leads, run, extraction = share().leads, session.run_folder, session.extraction
+    if session.feature_file is None:
+        session.cache.fetch("motion", extraction.motion.keys.values())
+        session.cache.fetch("clip", extraction.appearance.keys.values())
     notes = keep_directions(session)
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)

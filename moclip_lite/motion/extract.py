@@ -38,7 +38,7 @@ _MIN_BYTES_PER_VALUE: Final = 0.2  # of packed motion; up to 0.8 on UCF101's cli
 @dataclass(frozen=True)
 class _Job(ClipJob):
     spec: MotionSpec
-    cache_root: Path
+    cache: Path
     key: str
 
 
@@ -68,11 +68,11 @@ def extract_motion(
     report, missing = pending("motion", clips, spec.key_settings(), cache)
     # File by file, so that a process opens each for all of its segments.
     missing.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
-    jobs = [_Job(clip, spec, cache.root, key) for clip, key in missing]
+    jobs = [_Job(clip, spec, cache.place, key) for clip, key in missing]
     runner = runner_of(workers)
     _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
     jobs, sampled = _sample_first(jobs, _SAMPLE * runner.processes)
-    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.root), start=1):
+    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.shared_root), start=1):
         if problem is None:
             report.keys[job.name] = job.key
             report.made += 1
@@ -84,8 +84,9 @@ def extract_motion(
             mean = sum(sizes) / len(sizes)
             _check_space(len(jobs) - done, mean, cache)
             size = size_in_words(mean * len(jobs))
-            announce(f"{len(jobs)} clips will take about {size} in {cache.root} (measured on {done})")
+            announce(f"{len(jobs)} clips will take about {size} in {cache.shown} (measured on {done})")
     report.failures.sort(key=lambda failure: failure.name)
+    cache.forget_list()
     report.notes = notes_of(cache, report.keys)
     return report
 
@@ -121,7 +122,7 @@ def _extract_clip(job: _Job) -> str | None:
         return f"{reason_of(error)}, or a whole data set: moclip dataset prepare folder --root DIR --out OUT"
     except CLIP_ERRORS as error:
         return reason_of(error)
-    cache = FeatureCache(job.cache_root)
+    cache = FeatureCache(job.cache)
     keep_notes(cache, job.key, clip.notes)
     cache.put("motion", job.key, pack(clip))
     return None

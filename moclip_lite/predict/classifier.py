@@ -79,7 +79,7 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder, or "hf://USER/NAME" for one of the hub.
+            run: the folder, its URL, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
             engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image

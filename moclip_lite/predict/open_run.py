@@ -9,12 +9,13 @@ from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
+from ..storage.mirror import snapshot
 
 __all__ = ["open_run"]
 
 
 def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment]:
-    """A run folder, or "hf://USER/NAME" of the hub, with its configuration.
+    """A run folder, its URL, or "hf://USER/NAME" of the hub, with its configuration.
 
     Raises:
         ConfigError: an override that no configuration has.
@@ -25,7 +26,7 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
         from ..hub import local_run  # rarely needed
 
         run = local_run(run)
-    folder = RunFolder(run)
+    folder = RunFolder(snapshot(run))
     folder.require()
     if folds := folder.fold_folders():
         raise CheckpointError(

@@ -1,8 +1,8 @@
 """Temperatures and thresholds of a run's streams, from its validation clips, for long videos.
 
-A classifier of a closed set names one of its classes whatever it sees. In a long video most windows show none of
-them. They are told apart by two measures that validation clips give: the class probability after temperature
-scaling (Guo et al. 2017), and the amount of motion.
+A classifier of a closed set names one of its classes whatever it sees. In a long video most windows show none
+of them. They are told apart by two measures that validation clips give: the class probability after
+temperature scaling (Guo et al. 2017), and the amount of motion.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Calibration:
 
     Attributes:
         window: median length of the training clips in seconds; None if it could not be measured.
-        energy: mean length of motion vectors (pixels per frame, short side 240) below which a window is still.
+        energy: mean length of motion vectors (pixels per frame, short side 240) below which a window is
+            still.
         streams: by the stream's name.
     """
 

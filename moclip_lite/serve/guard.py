@@ -206,8 +206,8 @@ def _with_security(headers: Any) -> list[tuple[bytes, bytes]]:
 async def refusal_response(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a refusal; where the body was not read to its end, also end the connection.
 
-    What the client still sends is then read for a moment: a connection that is closed on unread data is reset,
-    and the client would not see the answer.
+    What the client still sends is then read for a moment: a connection that is closed on unread data is
+    reset, and the client would not see the answer.
     """
     from starlette.responses import JSONResponse
 

@@ -127,7 +127,8 @@ def answer_of(scores: Mapping[str, object]) -> str | None:
 def stream_scores(
     model: WindowModel, motion: MotionAnswer | None, appearance: Floats | None
 ) -> dict[str, Floats]:
-    """Class probabilities of every stream that can be asked, as :meth:`moclip_lite.Classifier.explain` gives them.
+    """Class probabilities of every stream that can be asked, as :meth:`moclip_lite.Classifier.explain` gives
+    them.
 
     Args:
         model: the classifier.

@@ -44,8 +44,9 @@ class _Encoded:
 class SharedSegments:
     """Motion of windows whose distance is a whole number of segments.
 
-    Time is divided into segments, as many in a window as a clip has; a window holds those that begin in it. A segment
-    is made of the pictures around its middle, whatever window asks, so that it is encoded once. Pictures of a later
+    Time is divided into segments, as many in a window as a clip has; a window holds those that begin in it. A
+    segment is made of the pictures around its middle, whatever window asks, so that it is encoded once.
+    Pictures of a later
     stride are not waited for: a segment ends before them.
 
     Args:
@@ -70,8 +71,8 @@ class SharedSegments:
     def of(
         cls, model: WindowModel, buffer: MotionBuffer, window: float, stride: float
     ) -> SharedSegments | None:
-        """None where windows can't share segments: another distance, a crop that depends on the window, or a model
-        that takes whole windows only."""
+        """None where windows can't share segments: another distance, a crop that depends on the window, or a
+        model that takes whole windows only."""
         spec, network = model.experiment.motion, model.motion
         apart = stride / (window / spec.segments)
         if not encodes_segments(network) or spec.crop != "none":

@@ -1,4 +1,5 @@
-"""A timeline drawn: thumbnails, a lane for each label, and the amount of motion, as PNG or as an HTML page."""
+"""A timeline drawn: thumbnails, a lane for each label, and the amount of motion, as PNG or as an HTML
+page."""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ class OpenFile:
 
     @classmethod
     def open(cls, model: WindowModel, path: Path, opened: ExitStack) -> OpenFile:
-        """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as `opened`."""
+        """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as
+        `opened`."""
         motion, remark = None, ""
         if model.motion is None:
             frames = RgbDecoder(path)
@@ -70,7 +71,7 @@ class OpenFile:
         return cls(motion, frames, pictures, _origin(path, frames), remark)
 
     def notes(self) -> list[str]:
-        """What a reader should know of the file."""
+        """Remarks on the file for the user."""
         notes = list((self.motion or self.frames).notes)
         if self.motion is not None and self.motion.damaged:
             damaged = self.motion.damaged

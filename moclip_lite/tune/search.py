@@ -1,7 +1,7 @@
 """The search: Optuna's sampler (TPE) proposes settings, its median pruner stops poor trials.
 
-The table of trials is the state of the search. An attempt begins by telling Optuna of the trials in it, and the
-sampler is seeded by the number of the trial, so that a resumed search equals an uninterrupted one.
+The table of trials is the state of the search. An attempt begins by telling Optuna of the trials in it, and
+the sampler is seeded by the number of the trial, so that a resumed search equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def tune(
         out: folder of the results: trials.json, trials.csv, best.yaml.
         reporter: told what happens.
         fold: name of the fold; the first by default.
-        parts: parts that the training and validation clips are divided into, each validated on once; 1 for the
-            fold's own validation clips; 0 for 3 parts where there are fewer than 500 clips.
+        parts: parts that the training and validation clips are divided into, each validated on once; 1 for
+            the fold's own validation clips; 0 for 3 parts where there are fewer than 500 clips.
 
     Raises:
         ConfigError, DataError: the space, the fold or the clips can't be used.

@@ -164,9 +164,7 @@ class MotionStream:
         if self._ended:
             return []
         self._ended = True
-        frames: list[MotionFrame] = []
-        for picture in self._parser.finish():
-            frames += self._add(picture, None)
+        frames = [frame for picture in self._parser.finish() for frame in self._add(picture, None)]
         frames += self._end_sequence()
         return frames + self._numbered.release()
 

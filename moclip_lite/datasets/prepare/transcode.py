@@ -72,14 +72,15 @@ def prepare(
 ) -> PrepareReport:
     """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; intact clips that are there stay.
 
-    ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the clips. A clip
-    that fails is reported, and the others continue.
+    ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the
+    clips. A clip that fails is reported, and the others continue.
 
     Args:
         dataset: the originals.
         out: folder of all recipes.
         recipe: encoder settings.
-        workers: processes of this machine, each with one encoder thread, 0 for one per core; or who else does it.
+        workers: processes of this machine, each with one encoder thread, 0 for one per core; or who else does
+            it.
         progress: called with (stage, done, total).
 
     Raises:

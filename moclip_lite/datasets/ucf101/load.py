@@ -32,8 +32,8 @@ def load_ucf101(
         splits_dir: folder of the lists; None to use the manifest of a prepared folder.
         splits: numbers of the splits to load, from 1.
         skip_missing: leave out listed clips that are absent instead of refusing.
-        group_pattern: regular expression with one group, searched in each clip's file name; without one the groups
-            are those of the folder's manifest, else those in UCF101's file names.
+        group_pattern: regular expression with one group, searched in each clip's file name; without one the
+            groups are those of the folder's manifest, else those in UCF101's file names.
 
     Raises:
         DataError: missing or contradictory lists, a clip in both lists, or absent files (the
@@ -72,7 +72,8 @@ def load_ucf101(
 
 
 def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
-    """Listed clips that are present, and absent names; upper and lower case may differ if the exact name is absent."""
+    """Listed clips that are present, and absent names; upper and lower case may differ if the exact name is
+    absent."""
     clips, absent = [], []
     by_lower_case: dict[str, list[Path]] | None = None
     for name in names:
