@@ -48,7 +48,7 @@ test: env
 	$(PYTEST)
 
 test-fast: env
-	$(PYTEST) -m "not (slow or end_to_end or shared)"
+	$(PYTEST) --fast
 
 lint: env
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.cli.console import print_table
 from moclip_lite.datasets.synthetic.pictures import encode_clip, render_clip
 from moclip_lite.motion.settings import MotionSettings
-from moclip_lite.predict.read_file import read_file
+from moclip_lite.predict.read_file import FileReader
 
 PEER = "mv-extractor" if "mvextractor" in mv_tools.available_backends() else "libav, 1 thread"
 
@@ -74,7 +74,7 @@ def decode_all(path: Path) -> int:
 
 def one_prediction(path: Path) -> None:
     """What a prediction reads: sampled motion and the frames that CLIP sees."""
-    read_file(path, MotionSettings(), AppearanceSettings())
+    FileReader(path, MotionSettings(), AppearanceSettings()).both()
 
 
 def generated(path: Path) -> Path:

@@ -71,19 +71,23 @@ class RandomModel:
         self.experiment = load_experiment(None, settings)
         self.labels = tuple(f"class {i}" for i in range(CLASSES))
         self.device = torch.device("cpu")
-        self.motion = build_motion_net(self.experiment.motion, CLASSES).eval()
+        self.network = build_motion_net(self.experiment.motion, CLASSES).eval()
         self.heads: dict[Stream, Any] = {}
         if appearance:
             self.encoder = make_encoder(self.experiment.clip, 0, self.device)
             for stream in (Stream.APPEARANCE, Stream.FUSION):
-                dims = self.motion.feature_dim, self.encoder.dim
+                dims = self.network.feature_dim, self.encoder.dim
                 name = self.experiment.head_of(stream)
                 self.heads[stream] = build_head(self.experiment.fusion, name, *dims, CLASSES).eval()
+
+    @property
+    def motion(self) -> Any:
+        return self
 
     def motion_features(self, motion: Any) -> Any:
         from moclip_lite.motion.scores import batch_motion_scores
 
-        tokens, scores = batch_motion_scores(self.motion, motion[None], self.experiment.test, self.device)
+        tokens, scores = batch_motion_scores(self.network, motion[None], self.experiment.test, self.device)
         return tokens[0], scores[0]
 
     def appearance_features(self, pictures: Any) -> Any:
@@ -110,7 +114,8 @@ def peak_mb() -> float:
 
 def measure(path: Path, appearance: bool, options: argparse.Namespace) -> dict[str, float]:
     """Label a video in this process."""
-    from moclip_lite.timeline.video import TimelineOptions, make_timeline
+    from moclip_lite.timeline.options import TimelineOptions
+    from moclip_lite.timeline.video import make_timeline
 
     model = RandomModel(appearance, options.views, options.positions)
     began, cpu = time.perf_counter(), time.process_time()

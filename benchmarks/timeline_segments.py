@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from long_videos import LongSpec, generate_long
+
 from moclip_lite import Classifier
-from moclip_lite.datasets.synthetic.long import LongSpec, generate_long
 from moclip_lite.timeline.evaluate import TimedLabel, evaluate_timelines
 
 

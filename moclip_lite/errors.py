@@ -96,7 +96,7 @@ def require_packages(names: Sequence[str]) -> None:
 
 
 def report_bug(name: str, error: BaseException) -> None:
-    """Log an unexpected error with its traceback, where the work goes on without the clip of that name.
+    """Log an unexpected error with its traceback, where the work continues without the clip of that name.
 
     The command line prints these at the end and exits with 1.
 

@@ -24,7 +24,8 @@ __all__ = [
 
 Positions: TypeAlias = Literal["reachable", "uniform", "keyframes", "motion"]
 """Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, or the
-keyframes, wherever they are, or peaks of motion (:func:`moclip_lite.appearance.motion_energy.motion_positions`)."""
+keyframes, wherever they are, or peaks of motion
+(:func:`moclip_lite.appearance.motion_energy.motion_positions`)."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -60,7 +61,8 @@ def pictures_between(begins: npt.NDArray[np.float64], segment: Segment) -> tuple
         segment: the part of the video.
 
     Returns:
-        (first, stop): positions of the first picture and of the first one behind; equal if no picture appears.
+        (first, stop): positions of the first picture and of the first one behind; equal if no picture
+        appears.
     """
     first, stop = np.searchsorted(begins, [segment.start - SAME_TIME, segment.end - SAME_TIME])
     return int(first), int(stop)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic_core import PydanticCustomError
 
-__all__ = ["Settings", "UserPath", "refuse_repeats"]
+from mv_tools.errors import ArgumentError
+from mv_tools.remote import url_of
+
+__all__ = ["CREDENTIALS", "Settings", "UrlPath", "UserPath", "refuse_repeats"]
+
+
+CREDENTIALS: Final = "credentials"
+"""Type of the error of a URL with credentials, whose value must not be repeated."""
 
 
 class Settings(BaseModel):
@@ -29,8 +37,38 @@ def _expand_home(path: Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
-UserPath: TypeAlias = Annotated[Path, BeforeValidator(_refuse_empty), AfterValidator(_expand_home)]
-"""A path as people write it; ``~`` is the home folder."""
+def _refuse_credentials(value: Any) -> Any:
+    """Refuse a URL with credentials."""
+    if isinstance(value, (str, Path)):
+        try:
+            url_of(value)
+        except ArgumentError as error:
+            raise PydanticCustomError(CREDENTIALS, "{reason}", {"reason": str(error)}) from None
+    return value
+
+
+def _refuse_url(path: Path) -> Path:
+    if url_of(path) is not None and not path.exists():
+        raise ValueError("a path on this machine is expected; copy what is at the URL here first")
+    return path
+
+
+def _spelled(path: Path) -> str:
+    """A URL with the two slashes that a path holds as one; a path as it is."""
+    return url_of(path) or str(path)
+
+
+UrlPath: TypeAlias = Annotated[
+    Path,
+    BeforeValidator(_refuse_credentials),
+    BeforeValidator(_refuse_empty),
+    AfterValidator(_expand_home),
+    PlainSerializer(_spelled, return_type=str, when_used="json"),
+]
+"""A path as people write it, or a URL; ``~`` is the home folder."""
+
+UserPath: TypeAlias = Annotated[UrlPath, AfterValidator(_refuse_url)]
+"""A path on this machine as people write it; ``~`` is the home folder."""
 
 
 def refuse_repeats(value: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ __all__ = ["ANSWERS", "TABLE_ORDER", "Source", "Stream", "used_sections"]
 
 
 class Source(str, Enum):
-    """What gives the features that a head is trained on: its weights are of use with these alone."""
+    """Models that a head takes features of; its weights fit no others."""
 
     MOTION_NETWORK = "motion_network"
     ENCODER = "encoder"

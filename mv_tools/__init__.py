@@ -31,6 +31,7 @@ from .motion import UNUSED_POC, MotionFrame, flow, inter_mask
 from .pooled import FlowPooler
 from .probe import probe
 from .raster import pool, to_dense
+from .recipe import Recipe
 from .rgb import (
     PICTURES_VERSION,
     RgbDecoder,
@@ -43,7 +44,7 @@ from .rgb import (
 from .statistics import motion_statistics, write_statistics
 from .stream_info import Damage, HevcPictureStatistics, PictureHeader, PictureStatistics, StreamParameters
 from .stream_summary import GopLengths, PictureBits, PictureSummary, StreamSummary, SyntaxSummary
-from .transcode import Recipe, transcode
+from .transcode import transcode
 from .write import write_motion
 
 __all__ = [

@@ -211,10 +211,19 @@ class Mp4Track:
 
 @final
 class Picture:
-    """A parsed picture. Its arrays are read-only views that keep it alive."""
+    """A picture. Its arrays are read-only views that keep it alive.
+
+    Those of a deferred one raise MalformedError if its slice data are damaged.
+    """
 
     @property
     def info(self) -> PictureInfo: ...
+    @property
+    def deferred(self) -> bool:
+        """Whether its slice data are parsed when its motion is first asked for."""
+    def parse(self) -> None:
+        """Parse slice data that are not parsed yet; raises MalformedError if those of a deferred picture are
+        damaged."""
     @property
     def damage(self) -> str | None:
         """First damage of the picture, None without; the motion of a damaged picture is unreliable."""
@@ -281,6 +290,8 @@ class Decoder:
     `codec` is "h264" or "hevc". `extradata` is an avcC or hvcC record or Annex B parameter sets;
     `length_size` 0 means Annex B samples.
     Without `intra`, slice data of I pictures are not parsed: they have no motion.
+    With `deferred`, slice data of H.264 pictures are parsed when their motion is first asked for, until the first
+    picture that derives motion from others.
     """
 
     def __new__(
@@ -291,6 +302,7 @@ class Decoder:
         length_size: int = 0,
         extradata: bytes | None = None,
         intra: bool = True,
+        deferred: bool = False,
     ) -> Decoder: ...
     def push(self, sample: bytes, number: int) -> list[Picture]:
         """Parse an access unit; return the pictures that are ready."""

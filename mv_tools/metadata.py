@@ -10,7 +10,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from .display import SQUARE, Display, Region
+from .display import SQUARE, Display, ShownPicture
 from .errors import MalformedStream
 from .pictures.demux import read_packets
 from .pictures.index import PictureIndex
@@ -26,7 +26,7 @@ _RATE_TOLERANCE: Final = 0.05  # containers round times to milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoMetadata:
+class VideoMetadata(ShownPicture):
     """Properties of a video stream.
 
     Attributes:
@@ -62,21 +62,9 @@ class VideoMetadata:
         return self.display.sample_aspect_ratio or SQUARE
 
     @property
-    def display_width(self) -> int:
-        """Width of the picture as a player shows it, in square pixels."""
-        return self.display.size(self.width, self.height)[0]
-
-    @property
-    def display_height(self) -> int:
-        """Height of the picture as a player shows it, in square pixels."""
-        return self.display.size(self.width, self.height)[1]
-
-    def region(self, grid_shape: tuple[int, ...]) -> Region:
-        """The part of an upright grid of (rows, columns) that the cropped picture covers."""
-        rows, columns = grid_shape
-        return self.display.region(
-            (rows, columns), (self.width, self.height), (self.coded_width, self.coded_height)
-        )
+    def coded_size(self) -> tuple[int, int]:
+        """(width, height) that is coded."""
+        return self.coded_width, self.coded_height
 
 
 def coded_size(width: int, height: int, coded_width: int = 0, coded_height: int = 0) -> tuple[int, int]:
@@ -147,7 +135,7 @@ def _average_rate(properties: StreamProperties, frames: int, seconds: float | No
 
 
 def _decode_first(source: Source, container: InputContainer, stream: VideoStream) -> EntropyCoding | None:
-    """Decode one picture, so that the codec knows its coded size; returns H.264's entropy coding."""
+    """Decode one picture, which sets the coded size; returns H.264's entropy coding."""
     context = stream.codec_context
     context.thread_count = 1
     entropy = entropy_coding(context.extradata) if context.name == "h264" else None

@@ -147,6 +147,11 @@ class MotionFrame:
         """(H4, W4), the size of the 4x4 block grid."""
         return int(self.mv.shape[1]), int(self.mv.shape[2])
 
+    @property
+    def deferred(self) -> bool:
+        """Whether motion is parsed when it is first asked for, see :class:`mv_tools.MotionStream`."""
+        return False
+
     def to_blocks(self) -> npt.NDArray[np.int32]:
         """The field as mv-extractor's table.
 

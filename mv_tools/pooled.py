@@ -52,14 +52,14 @@ class FlowPooler:
     def flow(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
         """Mean of :func:`mv_tools.flow` in each cell: float32 [2, rows, columns], pixels per frame interval."""
         if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
-            return self._native(frame).flow(frame.picture, frame.poc_interval or 0)
+            return self._native(frame).flow(frame.parse(), frame.poc_interval or 0)
         field = flow(frame, normalize=self._normalize)
         return pool(field, self._grid, region=self._region(field.shape[1:]))
 
     def inter(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
         """Mean of :func:`mv_tools.inter_mask`, the share of each cell that is inter predicted: float32 [rows, columns]."""
         if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
-            return self._native(frame).inter(frame.picture)
+            return self._native(frame).inter(frame.parse())
         mask = inter_mask(frame).astype(np.float32)[None]
         return np.asarray(pool(mask, self._grid, region=self._region(mask.shape[1:]))[0])
 

@@ -48,7 +48,8 @@ _Shares: TypeAlias = tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]],
 
 @lru_cache(maxsize=64)
 def area_shares(cells: int, start: float, extent: float, parts: int) -> _Shares:
-    """Which of `cells` unit cells lie in each of `parts` equal parts of [start, start + extent], and their share.
+    """Which of `cells` unit cells lie in each of `parts` equal parts of [start, start + extent], and their
+    share.
 
     Returns:
         (cell [parts], share [parts]) for the first cell of each part, the second, and so on.
@@ -79,8 +80,8 @@ def pool(
     Args:
         flow: float32 [C, H4, W4].
         grid: (rows, columns) of the result.
-        width: of the picture as shown, in pixels, for cells of 4x4 pixels and cropping on the right; by default
-            the whole coded picture.
+        width: of the picture as shown, in pixels, for cells of 4x4 pixels and cropping on the right; by
+            default the whole coded picture.
         height: likewise, cropping below.
         region: instead, the part of the grid that the picture covers, in cells.
 

@@ -27,6 +27,7 @@ _SIGNED: Final = re.compile(r"(?i)(x-amz-|x-goog-)?(signature|credential|securit
 _BLOCK: Final = 8 << 10
 _HELD: Final = 4096  # blocks, 32 MB
 _MOST_AHEAD: Final = 128  # blocks that are read ahead of one who reads on
+_LIBRARIES: Final = ("botocore", "aiobotocore", "aiohttp", "s3fs", "google", "gcsfs")
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
@@ -82,39 +83,52 @@ def reported(url: str) -> Iterator[None]:
 
     Raises:
         FileNotFoundError, PermissionError, OSError: the object is absent, refused, or can't be reached.
+        SourceChanged: it is another one than when it was opened.
     """
     try:
         yield
-    except (FileNotFoundError, PermissionError, OSError, SourceChanged) as error:
-        if isinstance(error, SourceChanged):
+    except SourceChanged:
+        raise
+    except Exception as error:  # botocore's and aiohttp's own messages may hold signed requests
+        if _library(error) not in _LIBRARIES and not isinstance(error, (OSError, TimeoutError)):
             raise
-        if (
-            error.args and "pre-condition" in " ".join(map(str, error.args)).lower()
-        ):  # s3fs's word for HTTP 412
-            raise SourceChanged(f"{url} was changed while it was read; start again") from None
-        for kind, words in (
-            (FileNotFoundError, "there is no such object"),
-            (PermissionError, "access is refused"),
-        ):
-            if isinstance(error, kind):
-                raise kind(error.errno, words, url) from None
-        raise OSError(f"{url}: it can't be read ({type(error).__name__})") from None
-    except Exception as error:  # botocore's and aiohttp's own; their messages may hold signed requests
-        if type(error).__module__.split(".")[0] not in (
-            "botocore",
-            "aiobotocore",
-            "aiohttp",
-            "s3fs",
-            "google",
-            "gcsfs",
-        ):
-            raise
-        name = type(error).__name__
-        if getattr(error, "status", None) == 412:
-            raise SourceChanged(f"{url} was changed while it was read; start again") from None
-        if name in ("NoCredentialsError", "PartialCredentialsError"):
-            raise PermissionError(13, "access is refused: no credentials in the environment", url) from None
-        raise OSError(f"{url}: it can't be reached ({name})") from None
+        raise _translated(url, error) from None
+
+
+def _translated(url: str, error: Exception) -> Exception:
+    """The error of a local file that an error of a file system at a URL amounts to."""
+    words, name = " ".join(map(str, error.args)).lower(), type(error).__name__
+    if "pre-condition" in words or getattr(error, "status", None) == 412:  # s3fs's words for HTTP 412
+        return SourceChanged(f"{url} was changed while it was read; start again")
+    if name == "FlexibleChecksumError":  # of botocore: the object is not what was written
+        return SourceChanged(f"{url} does not match the checksum that the server keeps of it: it is damaged")
+    if "skewed" in words or "difference between the request time" in words:
+        return PermissionError(
+            13, "access is refused: the clock of this machine differs from the server's", url
+        )
+    if name in ("NoCredentialsError", "PartialCredentialsError"):
+        return PermissionError(13, "access is refused: no credentials in the environment", url)
+    cause = error.__cause__  # fsspec takes any error of a web server for an absent file
+    if (
+        isinstance(cause, Exception)
+        and _library(cause) == "aiohttp"
+        and getattr(cause, "status", 0) not in (404, 410)
+    ):
+        return _translated(url, cause)
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, FileNotFoundError):
+        response: Any = getattr(error.__cause__, "response", {})
+        what = "bucket" if response.get("Error", {}).get("Code") == "NoSuchBucket" else "object"
+        return FileNotFoundError(number, f"there is no such {what}", url)
+    if isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):
+        return PermissionError(number, "access is refused", url)
+    lost = isinstance(error, (ConnectionError, TimeoutError)) or _library(error) in _LIBRARIES
+    return OSError(f"{url}: it can't be {'reached' if lost else 'read or written'} ({name})")
+
+
+def _library(error: Exception) -> str:
+    """The package that an exception is defined in."""
+    return type(error).__module__.split(".")[0]
 
 
 class RemoteFile:
@@ -177,6 +191,15 @@ class RemoteFile:
         """
         with self._lock:
             return self._read(offset, min(offset + size, self.size))
+
+    def read_range(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`, in one request, and none of them kept.
+
+        Raises:
+            SourceChanged, OSError: see :meth:`read_at`.
+        """
+        with self._lock:
+            return self._fetch(start, end)
 
     def _read(self, offset: int, end: int) -> bytes:
         if offset >= end:

@@ -31,7 +31,8 @@ FORMATS: Final = (
     "mjpeg,jpeg_pipe,h261,h263,vc1,dirac,dnxhd"
 )
 
-# Tags that are not UTF-8 must not end the reading of a file; PyAV 19 takes them as they are and has no option for it.
+# Tags that are not UTF-8 must not end the reading of a file; PyAV 19 takes them as they are and has no option
+# for it.
 _METADATA: Final[dict[str, Any]] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 )

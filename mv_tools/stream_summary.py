@@ -55,8 +55,8 @@ class PictureSummary:
         bits: by picture type; None if unknown.
         areas: by picture type, percent of the area by how its motion is coded ("skipped", "direct",
             partition sizes, "intra"); None unless the stream is parsed.
-        prediction: by picture type, percent of the 4x4 blocks by the lists they use ("intra", "list0", "list1",
-            "bipredicted"); None unless the stream is parsed.
+        prediction: by picture type, percent of the 4x4 blocks by the lists they use ("intra", "list0",
+            "list1", "bipredicted"); None unless the stream is parsed.
         open_gops: number of GOPs with pictures that need the GOP before.
     """
 
@@ -110,7 +110,8 @@ class StreamSummary:
     bits_per_picture: float
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON document of ``moclip mv probe --json``: all figures in one object, None for unknown ones."""
+        """The JSON document of ``moclip mv probe --json``: all figures in one object, None for unknown
+        ones."""
         document = _metadata_json(self.metadata)
         syntax = {field.name: None for field in fields(SyntaxSummary) if field.name != "profile"}
         document |= syntax if self.syntax is None else asdict(self.syntax)

@@ -6,10 +6,10 @@ import errno
 import logging
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -21,106 +21,12 @@ from .pictures.notes import stream_notes
 from .pictures.numbering import index_pictures
 from .pictures.packets import NO_PACKET, NO_PTS
 from .pictures.scan import StreamScan, scan_stream
+from .recipe import Recipe
 from .source import FORMATS, Source, utf8_path
 
-__all__ = ["Recipe", "transcode"]
+__all__ = ["transcode"]
 
 log = logging.getLogger("mv_tools")
-
-_TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of containers with a time per picture
-_ENCODERS: Final = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
-
-
-PRESETS: Final = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-)
-"""Presets of x264 and x265."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Encoder settings. The defaults suit motion features: each vector refers to the frame before.
-
-    Attributes:
-        codec: "h264", "hevc", or "mpeg4" for MPEG-4 Part 2 (what CoViAR and MoCLIP-Lite used).
-        gop: frames from one I picture to the next.
-        bframes: consecutive B pictures.
-        refs: reference pictures (H.264, HEVC).
-        crf: quality for H.264 and HEVC, 0 (best) to 51; the quantiser for MPEG-4, 1 to 31.
-        preset: x264's or x265's preset.
-        side: scale the short side to this many pixels; None keeps the size.
-        fps: pictures per second, repeated or left out evenly; None keeps them all.
-        threads: encoder threads; 0 for all cores.
-    """
-
-    codec: str = "h264"
-    gop: int = 12
-    bframes: int = 0
-    refs: int = 1
-    crf: int = 20
-    preset: str = "medium"
-    side: int | None = None
-    fps: int | None = None
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        if self.codec not in _ENCODERS:
-            raise ArgumentError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
-        limits = {"gop": (1, 10_000), "bframes": (0, 16), "refs": (1, 16), "crf": (0, 51)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
-        if self.side is not None and self.side < 2:
-            raise ArgumentError(f"side must be at least 2 pixels, got {self.side}")
-        if self.fps is not None and not 1 <= self.fps <= 1000:
-            raise ArgumentError(f"fps must be from 1 to 1000, got {self.fps}")
-        if self.preset not in PRESETS:
-            raise ArgumentError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """The recipe as JSON values, for manifests and cache keys."""
-        return asdict(self)
-
-    def keeps_times(self, target: Path) -> bool:
-        """Whether pictures keep their times in a file with this name."""
-        return self.codec != "mpeg4" and self.fps is None and target.suffix in _TIMED_SUFFIXES
-
-    def ffmpeg_arguments(self) -> dict[str, Any]:
-        """Output arguments for ffmpeg-python."""
-        arguments: dict[str, Any] = {
-            "vcodec": _ENCODERS[self.codec],
-            "g": self.gop,
-            "bf": self.bframes,
-            "threads": self.threads,
-            "pix_fmt": "yuv420p",
-        }
-        if self.codec == "h264":
-            # No I pictures at scene cuts, so that the GOP is the recipe's.
-            arguments |= {"crf": self.crf, "preset": self.preset, "refs": self.refs, "sc_threshold": 0}
-        elif self.codec == "hevc":
-            arguments |= {"crf": self.crf, "preset": self.preset, "tag:v": "hvc1"}
-            arguments["x265-params"] = self._x265_parameters()
-        else:
-            arguments |= {"q:v": max(1, min(self.crf, 31)), "sc_threshold": 1_000_000_000}
-        return arguments
-
-    def _x265_parameters(self) -> str:
-        """Settings that libx265 takes from this option only."""
-        values = {"keyint": self.gop, "min-keyint": self.gop, "scenecut": 0, "open-gop": 0, "ref": self.refs}
-        values |= {"bframes": self.bframes, "b-adapt": 0, "log-level": 0}
-        parameters = [f"{name}={value}" for name, value in values.items()]
-        if self.threads == 1:
-            parameters += ["pools=none", "frame-threads=1"]
-        return ":".join(parameters)
 
 
 def transcode(
@@ -144,15 +50,7 @@ def transcode(
     Args:
         src: the video.
         dst: where to write; the ending chooses the container (.mp4, .mkv, .avi).
-        codec: see :class:`Recipe`.
-        gop: see :class:`Recipe`.
-        bframes: see :class:`Recipe`.
-        refs: see :class:`Recipe`.
-        crf: see :class:`Recipe`.
-        preset: see :class:`Recipe`.
-        side: see :class:`Recipe`.
-        fps: see :class:`Recipe`.
-        threads: see :class:`Recipe`.
+        codec, gop, bframes, refs, crf, preset, side, fps, threads: see :class:`Recipe`.
 
     Returns:
         The path written.

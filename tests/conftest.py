@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import ctypes
+import gc
 import itertools
 import os
 import sys
@@ -37,6 +38,9 @@ SLOW_MODULES = (
     "engine/test_engine.py",
     "ablate/test_ablate.py",
     "parallel/test_ranks.py",
+    "parallel/test_cluster.py",
+    "cli/test_light_installation.py",
+    "engine/test_int8.py",
     "end_to_end/test_frame_settings.py",
     "serve/test_page.py",
     "results/test_run_state.py",
@@ -65,6 +69,23 @@ SLOW_MODULES = (
 """Modules that take seconds, the longest first: they train, start processes or sweep many files."""
 
 MATRIX = "mv_tools/test_numbering_matrix.py"
+NOT_FAST = ("end_to_end", "shared", "slow")
+"""Marks of the tests that --fast leaves out."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --fast."""
+    parser.addoption(
+        "--fast", action="store_true", help=f"leave out tests marked {', '.join(NOT_FAST)}, without imports"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, import no module of which all tests are slow."""
+    if not config.getoption("fast"):
+        return None
+    place = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return place in SLOW_MODULES or place == "end_to_end" or None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by folder, module and fixture, and keep on one worker what shares an expensive fixture.
 
     Long modules begin first, and those of which the parts are short last: all workers end together.
@@ -86,7 +107,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("end_to_end")
         if "shared" in fixtures:
             item.add_marker("shared")
-        if module in SLOW_MODULES or "trained" in fixtures:
+        if module in SLOW_MODULES or "generated" in fixtures:  # also through "trained"
             item.add_marker("slow")
         # A group runs on one worker: tests of a module share its fixtures, checks of a file its decoding.
         group = item.name.rpartition("-")[0] if module == MATRIX else module
@@ -94,6 +115,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         slow = SLOW_MODULES.index(module) if module in SLOW_MODULES else len(SLOW_MODULES)
         places[item] = len(SLOW_MODULES) + 1 if module == MATRIX else slow
     items.sort(key=places.__getitem__)
+    if config.getoption("fast"):
+        left_out = [item for item in items if any(map(item.get_closest_marker, NOT_FAST))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was imported: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Libraries warn of objects that the collector has not seen at the end."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

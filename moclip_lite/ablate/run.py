@@ -189,7 +189,8 @@ def _remotely(
 
 
 def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, str | None], None, None]:
-    """(cell, why it could not be run) as they end; processes also where there is one, which can be interrupted."""
+    """(cell, why it could not be run) as they end; processes also where there is one, which can be
+    interrupted."""
     pool = worker_pool(workers)
     futures = {pool.submit(_run_cell, cell): cell for cell in cells}
     try:
@@ -204,7 +205,7 @@ def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, 
 
 
 def _bug(words: str, error: BaseException) -> str:
-    """Report an unexpected error with its traceback; the other cells go on.
+    """Report an unexpected error with its traceback; the other cells continue.
 
     Raises:
         MoclipError: the error is a worker process that died.

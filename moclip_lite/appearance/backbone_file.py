@@ -1,8 +1,8 @@
 """Loading of a backbone's weights from a checkpoint file: tensors only, and every one of them in its place.
 
-A network whose tensors are partly random gives features that look like any other, so a file must hold all tensors of the
-backbone. Those of its classifier are left out; parts that stand apart from the backbone (a decoder, a projection)
-are named in the description of the encoder.
+A network whose tensors are partly random gives features that look like any other, so a file must hold all
+tensors of the backbone. Those of its classifier are left out; parts that stand apart from the backbone (a
+decoder, a projection) are named in the description of the encoder.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def load_backbone(library: Library, model: str, network: nn.Module, path: Path) 
 def _arrange(
     library: Library, model: str, network: nn.Module, state: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
-    """The tensors by the network's names, the layout in words, and names of what stands apart from the backbone."""
+    """The tensors by the network's names, the layout in words, and names of what stands apart from the
+    backbone."""
     if library.name == "timm":
         renamed = efficientnet_of_tensorflow(model, network, state)
         if renamed is not None:

@@ -1,4 +1,4 @@
-"""Black borders, cut off where pictures and motion vectors agree that nothing is there."""
+"""Detection and removal of black borders, from pictures and motion vectors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def crop_borders(
 ) -> tuple[npt.NDArray[np.uint8], bool]:
     """Cut black borders off the pictures of a clip, the same off all of them.
 
-    A line belongs to a border if it is dark in all pictures and no cell of the motion grid that lies in the border
-    moves. Narrow borders stay, as do those that would take most of the picture.
+    A line belongs to a border if it is dark in all pictures and no cell of the motion grid that lies in the
+    border moves. Narrow borders stay, as do those that would take most of the picture.
 
     Args:
         pictures: uint8 [N, H, W, 3].

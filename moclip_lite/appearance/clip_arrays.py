@@ -1,4 +1,4 @@
-"""Appearance features of one's own: a file of arrays by clip, of any backbone (``data.appearance``).
+"""Precomputed appearance features: a file of arrays by clip, of any backbone (``data.appearance``).
 
 | ending | content |
 |---|---|
@@ -7,8 +7,8 @@
 | .parquet | columns ``clip`` and ``feature`` (a list of numbers), a row for each frame, in their order; ``model`` in the
   schema's metadata names the backbone |
 
-An array is [length], or [frames, length] with the same number of frames for all clips. A name is that of the clip, with or
-without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``.
+An array is [length], or [frames, length] with the same number of frames for all clips. A name is that of the
+clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class AppearanceEncoder(ABC):
 
     @abstractmethod
     def encode_prepared(self, batch: Tensor) -> npt.NDArray[np.float32]:
-        """Encode preprocessed pictures: float32 [N, 3, S, S] -> [N, dim]; a video model returns a row per clip."""
+        """Encode preprocessed pictures: float32 [N, 3, S, S] -> [N, dim]; a video model returns a row per
+        clip."""
 
     @abstractmethod
     def encode_text(self, sentences: Sequence[str]) -> npt.NDArray[np.float32]:

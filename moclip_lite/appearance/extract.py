@@ -89,6 +89,7 @@ def extract_appearance(
             report.made += 1
         progress("clip", done, len(waiting))
     report.failures.sort(key=lambda failure: failure.name)
+    cache.forget_list()
     if settings.needs_motion:
         report.notes = notes_of(cache, report.keys)
     report.seconds = time.perf_counter() - started
@@ -124,9 +125,11 @@ def _encode_remotely(
         return
     runner, device = workers
     device = replace(device, threads=device.cores)
-    model = RemoteModel(settings, encoder.seed, encoder.digest, device, cache.root)
+    model = RemoteModel(settings, encoder.seed, encoder.digest, device, cache.place)
     jobs = [EncodeJob(clip, key, model, None if motion is None else motion.of(clip)) for clip, key in waiting]
-    done = runner.run(encode_clip, jobs, folder=cache.root, cores=device.threads, gpu=device.device != "cpu")
+    done = runner.run(
+        encode_clip, jobs, folder=cache.shared_root, cores=device.threads, gpu=device.device != "cpu"
+    )
     for job, problem in done:
         yield job.clip, job.key, problem
 

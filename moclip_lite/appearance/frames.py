@@ -61,8 +61,8 @@ def read_frames(
         settings: number and positions of the frames, and whether borders are cut off.
         segment: the part of the file that they are from; None for all of it. One without keyframes gives its
             first frame where keyframes are asked for.
-        energy: of the clip's motion, where the settings need it; None if there is none: frames are then chosen as by
-            ``reachable``, weighted equally and not cropped.
+        energy: of the clip's motion, where the settings need it; None if there is none: frames are then
+            chosen as by ``reachable``, weighted equally and not cropped.
 
     Raises:
         mv_tools.MotionError: the file can't be read, is cut short, or has no picture in the segment.

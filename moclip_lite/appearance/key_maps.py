@@ -1,7 +1,7 @@
 """Names of tensors in checkpoints of other projects, as the networks of this program's libraries call them.
 
-A layout is recognised by one of its names. Wrapped checkpoints (Lightning, DistributedDataParallel, MMPretrain, MoCo)
-differ by a prefix only (:func:`moclip_lite.training.foreign.find_prefix`).
+A layout is recognised by one of its names. Wrapped checkpoints (Lightning, DistributedDataParallel,
+MMPretrain, MoCo) differ by a prefix only (:func:`moclip_lite.training.foreign.find_prefix`).
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ _BLOCK: Final = re.compile(r"_blocks\.(\d+)\.(_\w+)\.(.+)")
 def efficientnet_of_tensorflow(
     model: str, network: nn.Module, state: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Rename tensors of the EfficientNet and EfficientNet-Lite that were ported from TensorFlow's checkpoints.
+    """Rename tensors of the EfficientNet and EfficientNet-Lite that were ported from TensorFlow's
+    checkpoints.
 
     These are the names of the packages efficientnet_pytorch and efficientnet_lite_pytorch: ``_conv_stem``,
-    ``_blocks.3._depthwise_conv``. Their convolutions pad as TensorFlow does; timm's networks of that kind are called
-    ``tf_efficientnet_*``. The others have the same tensors and give other features, and are refused.
+    ``_blocks.3._depthwise_conv``. Their convolutions pad as TensorFlow does; timm's networks of that kind are
+    called ``tf_efficientnet_*``. The others have the same tensors and give other features, and are refused.
 
     Returns:
         The tensors by timm's names; None for another layout.

@@ -1,4 +1,4 @@
-"""What a library of image networks offers: names, tags of weights, preprocessing, networks without classifier."""
+"""Interface of libraries of image networks: names, tags, preprocessing, networks without classifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, unknown_name
 
-__all__ = ["DEFAULT_TAG", "Library", "Preprocessing", "load_library"]
+__all__ = ["DEFAULT_TAG", "Library", "Preprocessing"]
 
 DEFAULT_TAG = "default"
 """Value of ``clip.pretrained`` for the tag that a library itself takes by default."""
@@ -26,7 +26,8 @@ class Preprocessing:
         config: plain values that decide the result, for keys, digests and people.
         side: of the square pictures that the network sees.
         mean, std: of a channel, for values in 0..1.
-        short_side: the short side is resized to it and the centre cut out; None where pictures are resized otherwise.
+        short_side: the short side is resized to it and the centre cut out; None where pictures are resized
+            otherwise.
         interpolation: of the resizing.
         apply: PIL picture -> float32 [3, side, side], normalised.
     """
@@ -56,11 +57,9 @@ class Library(ABC):
 
     Attributes:
         name: prefix of ``clip.model``.
-        package: distribution that it comes from.
     """
 
     name: ClassVar[str]
-    package: ClassVar[str]
 
     @abstractmethod
     def models(self) -> Sequence[str]:
@@ -97,14 +96,16 @@ class Library(ABC):
 
     @abstractmethod
     def published_digest(self, model: str, tag: str) -> str:
-        """First digits of the SHA-256 of a tag's file, as its address tells; "" if unknown."""
+        """First digits of the SHA-256 of a tag's file, from its address; "" if unknown."""
 
     def convert(self, network: nn.Module, state: dict[str, Any]) -> dict[str, Any] | None:
-        """Tensors renamed by the library's own converter for checkpoints of other projects; None without one."""
+        """Tensors renamed by the library's own converter for checkpoints of other projects; None without
+        one."""
         return None
 
     def described_beside(self, model: str, values: Mapping[str, Any]) -> Preprocessing | None:
-        """Preprocessing from the JSON file that the library's repositories put beside weights; None if it is not one.
+        """Preprocessing from the JSON file that the library's repositories put beside weights; None if it is
+        not one.
 
         Raises:
             CheckpointError: of another model.
@@ -128,14 +129,3 @@ class Library(ABC):
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same values as JSON holds them."""
     return dict(json.loads(json.dumps(values, default=str)))
-
-
-def load_library(name: str) -> Library:
-    """The library of a prefix: "timm" or "torchvision"."""
-    if name == "timm":
-        from .timm_library import TimmLibrary
-
-        return TimmLibrary()
-    from .torchvision_library import TorchvisionLibrary
-
-    return TorchvisionLibrary()

@@ -1,6 +1,7 @@
-"""Where something happens in a clip, from motion that was parsed: when, for the choice of frames, and where, for borders.
+"""Motion energy of a clip: over time, for the choice of frames, and over the grid, for borders.
 
-Energy of a picture: the mean over the grid's cells of |v - median v|, so that a pan of the camera does not count.
+Energy of a picture: the mean over the grid's cells of |v - median v|, so that a pan of the camera does not
+    count.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class MotionEnergy:
     Attributes:
         pictures: int64 [K], numbers of the pictures whose motion is known, ascending.
         energy: float32 [K], of each of them.
-        peak: float32 [rows, columns], the largest |v| of each cell over the clip, in pixels per frame; None where the grid
-            does not cover the whole picture.
+        peak: float32 [rows, columns], the largest |v| of each cell over the clip, in pixels per frame; None
+            where the grid does not cover the whole picture.
     """
 
     pictures: Indices
@@ -62,8 +63,8 @@ class MotionEnergy:
 def motion_positions(usable: Indices, energy: MotionEnergy, count: int) -> Indices:
     """Pictures at peaks of motion energy, apart from each other.
 
-    The energy is averaged with a triangle as wide as a quarter of `count` equal parts. The highest peak is taken, pictures
-    nearer to it than half a part are left out, and so on.
+    The energy is averaged with a triangle as wide as a quarter of `count` equal parts. The highest peak is
+    taken, pictures nearer to it than half a part are left out, and so on.
 
     Args:
         usable: int64 [N], numbers of pictures to choose from, ascending.

@@ -161,7 +161,8 @@ class OpenClipEncoder(AppearanceEncoder):
         return int(open_clip().get_model_config(self.model_name)["embed_dim"])
 
     def prepare(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
-        """Resize, centre crop, CLIP's mean and standard deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S, S]."""
+        """Resize, centre crop, CLIP's mean and standard deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S,
+        S]."""
         return torch.stack([self._preprocess(Image.fromarray(picture)) for picture in pictures])
 
     @torch.inference_mode()

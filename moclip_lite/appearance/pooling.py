@@ -13,8 +13,9 @@ __all__ = ["LONGER", "TIME_DIMS", "FrameFacts", "Pooling", "pool_frames"]
 Floats = npt.NDArray[np.float32]
 
 Pooling: TypeAlias = Literal["head", "mean", "max", "mean_max", "mean_std", "motion", "timed"]
-"""``head`` hands all frames to the head, ``timed`` too, each with an encoding of its time; the others make one vector of
-them: ``mean``, ``max``, both, ``mean`` and standard deviation, and ``motion``, the mean weighted by motion energy."""
+"""``head`` hands all frames to the head, ``timed`` too, each with an encoding of its time; the others make
+one vector of them: ``mean``, ``max``, both, ``mean`` and standard deviation, and ``motion``, the mean
+weighted by motion energy."""
 
 LONGER: Final = ("mean_max", "mean_std", "timed")
 """Poolings that give vectors of another length than a frame's: they can't be compared with text."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from ..datasets import Clip
+from ..datasets.clip import ClipJob
 from ..datasets.clip_errors import problem_of
 from ..errors import CheckpointError
 from ..storage.cache import FeatureCache
@@ -51,40 +51,29 @@ class RemoteModel:
         settings, seed: what :func:`moclip_lite.appearance.create.make_encoder` takes.
         digest: of its weights; those of a node must be the same.
         device: where it computes.
-        cache_root: of the features.
+        cache: folder or URL of the features.
     """
 
     settings: AppearanceSettings
     seed: int
     digest: str
     device: WorkerDevice
-    cache_root: Path
+    cache: Path
 
 
 @dataclass(frozen=True)
-class EncodeJob:
+class EncodeJob(ClipJob):
     """A clip to encode.
 
     Attributes:
-        clip, key: of the cache's entry.
+        key: of the cache's entry.
         model: the encoder.
         motion: of this clip, where its frames are chosen by motion.
     """
 
-    clip: Clip
     key: str
     model: RemoteModel
     motion: ClipMotion | None
-
-    @property
-    def name(self) -> str:
-        """Name for messages."""
-        return self.clip.name
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.clip.path
 
 
 def encode_clip(job: EncodeJob) -> str | None:
@@ -100,7 +89,7 @@ def encode_clip(job: EncodeJob) -> str | None:
         pictures = encoder.prepare(frames.pictures)
     except Exception as error:
         return problem_of(job.name, error)
-    keep_features(FeatureCache(model.cache_root), job.key, encoder, pictures, frames)
+    keep_features(FeatureCache(model.cache), job.key, encoder, pictures, frames)
     return None
 
 

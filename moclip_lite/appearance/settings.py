@@ -30,13 +30,14 @@ def no_text(model: str) -> str:
 
 
 class AppearanceSettings(Settings):
-    """Appearance stream: the frozen image encoder. For mobileviclip-tiny and -small other defaults hold: the weights
-    "datacompdr" and 8 frames; for timm:NAME and torchvision:NAME the weights "default", the library's own choice.
+    """Appearance stream: the frozen image encoder. For mobileviclip-tiny and -small other defaults hold: the
+    weights "datacompdr" and 8 frames; for timm:NAME and torchvision:NAME the weights "default", the library's
+    own choice.
 
     `positions` is "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each of
     them, or what is quickest to decode where a part has none
-    (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever they stand; "motion" for
-    peaks of motion energy.
+    (:func:`moclip_lite.sampling.reachable_positions`); "keyframes" for keyframes wherever they stand;
+    "motion" for peaks of motion energy.
     """
 
     model: str = Field(

@@ -43,7 +43,7 @@ def _all_tags() -> dict[str, list[str]]:
 class TimmLibrary(Library):
     """timm: features are those of ``num_classes=0``, pooled as the network itself does."""
 
-    name, package = "timm", "timm"
+    name = "timm"
 
     def models(self) -> Sequence[str]:
         return _models()

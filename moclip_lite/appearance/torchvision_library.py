@@ -34,7 +34,7 @@ def _weights(model: str) -> Any:
 class TorchvisionLibrary(Library):
     """torchvision: features are the input of the network's last layer, its classifier."""
 
-    name, package = "torchvision", "torchvision"
+    name = "torchvision"
 
     def models(self) -> Sequence[str]:
         return _models()

@@ -1,9 +1,9 @@
 """Activation and preprocessing that CLIP weights were trained with.
 
-open_clip stores them with each pretrained tag. A checkpoint file does not contain them, and a wrong choice raises no
-error: the features are only worse. So the configuration of a file is taken from a reliable source (its header, the tag
-that the user names, its digest, the publisher's JSON file beside it). Without one, and if the model's tags differ, the
-user must name the tag.
+open_clip stores them with each pretrained tag. A checkpoint file does not contain them, and a wrong choice
+raises no error: the features are only worse. So the configuration of a file is taken from a reliable source
+(its header, the tag that the user names, its digest, the publisher's JSON file beside it). Without one, and
+if the model's tags differ, the user must name the tag.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def ablate(
 ) -> None:
     """Run grids of configurations over several seeds; write tables, comparisons and plots.
 
-    Runs are done in parallel processes (--workers), or on the nodes of a cluster (--engine ray). After an interruption the same command resumes.
+    Runs are done in parallel processes (--workers), or on the nodes of a cluster (--engine ray). After an
+    interruption the same command resumes.
 
     Example: moclip ablate experiments/ablations/fusion_variant.yaml --root DIR
     """

@@ -1,4 +1,4 @@
-"""What follows a run that was trained: ONNX files for a quick start of prediction, and what a prediction costs."""
+"""Steps after a training: export of ONNX files for prediction, measurement of what a prediction costs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_engine(session: Session) -> None:
 
     session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
     try:
-        export_engine(run.dir, session.reporter)
+        export_engine(session.run_folder.path, session.reporter)
     except (MoclipError, OSError) as error:
         session.reporter.warn(f"no ONNX files: {explain(error)}; `moclip predict` answers with PyTorch")
 
@@ -60,7 +60,7 @@ def measure_run(session: Session, metrics: Metrics) -> Metrics:
     clips = {clip.name: clip for fold in folds for clip in fold.test}
     paths = [clip.path for clip in folds[0].test if clip.segment is None]  # a segment's file is longer
     try:
-        folder = run.dir if len(folds) == 1 else session.run_folder.fold(folds[0].name).path
+        folder = session.run_folder.fold(folds[0].name).path
         cost = measure_prediction(Classifier.load(folder, device=run.device), paths)
         if cost is None:
             return metrics

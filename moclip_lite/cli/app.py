@@ -22,22 +22,25 @@ from . import (
     cache,
     compare,
     convert,
-    data,
     experiment,
     export,
+    extract,
     hub,
+    import_table,
+    listing,
     mv,
     pack,
     predict,
+    prepare,
     search,
     serve,
-    table,
     tune,
     videotext,
     watch,
     zero_shot,
 )
 from .console import collected_bugs, err, explain
+from .urls import refuse_credentials, refuse_urls
 
 __all__ = ["app", "main"]
 
@@ -52,9 +55,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(mv.app, name="mv")
-data.app.command("import")(table.import_table)
-app.add_typer(data.app, name="dataset")
-app.add_typer(data.extract_app, name="extract")
+dataset_app = typer.Typer(help="Prepare and list data sets.", no_args_is_help=True)
+dataset_app.command()(prepare.prepare)
+dataset_app.command("list")(listing.list_dataset)
+dataset_app.command("import")(import_table.import_table)
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(extract.app, name="extract")
 app.add_typer(experiment.train_app, name="train")
 app.add_typer(cache.app, name="cache")
 for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):
@@ -157,12 +163,16 @@ def _refuse_empty(words: Sequence[str]) -> None:
 @lru_cache(maxsize=1)
 def _command() -> Any:
     """The command tree, built once per process."""
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    refuse_urls(command)
+    return command
 
 
 def _run(words: list[str], debug: bool) -> int:
     try:
         _refuse_empty(words)
+        if words[:1] != ["watch"]:  # addresses of cameras may hold a password; they are kept nowhere
+            refuse_credentials(words)
         with _process_group():
             result = _command().main(args=words, prog_name="moclip", standalone_mode=False)
         if result == 130:  # typer's answer to Ctrl-C

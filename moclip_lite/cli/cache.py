@@ -32,10 +32,10 @@ def info(cache: Cache = None, json: Json = False) -> None:
         sizes[entry.stage] += entry.size
     if json:
         stages = {stage: {"entries": counts[stage], "bytes": sizes[stage]} for stage in sorted(counts)}
-        print_json({"path": str(store.root), "stages": stages})
+        print_json({"path": store.shown, "stages": stages})
         return
     rows = [[stage, str(counts[stage]), size_in_words(sizes[stage])] for stage in sorted(counts)]
-    print_table(str(store.root), ["stage", "entries", "size"], rows)
+    print_table(store.shown, ["stage", "entries", "size"], rows)
 
 
 @app.command()
@@ -49,17 +49,19 @@ def verify(
     Example: moclip cache verify --remove
     """
     from ..storage.cache import FeatureCache
+    from ..storage.objects import shown
 
-    damaged = FeatureCache(cache).verify()
+    store = FeatureCache(cache)
+    damaged = store.verify()
     if remove:
         for entry, _ in damaged:
-            entry.path.unlink(missing_ok=True)
+            store.remove(entry)
     if json:
-        rows = [{"path": str(entry.path), "reason": reason} for entry, reason in damaged]
+        rows = [{"path": shown(entry.path), "reason": reason} for entry, reason in damaged]
         print_json({"damaged": rows, "removed": remove})
     elif damaged:
         print_table(
-            "damaged entries", ["entry", "reason"], [[str(entry.path), reason] for entry, reason in damaged]
+            "damaged entries", ["entry", "reason"], [[shown(entry.path), reason] for entry, reason in damaged]
         )
     else:
         err.print("no entry is damaged")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import err, print_document, print_json
-from .options import Json
+from .options import Json, run_folder
 
 __all__ = ["compare"]
 
@@ -27,7 +27,7 @@ def compare(
     from ..results.compare import compare_runs
     from ..results.report.comparison import comparison_document, write_comparison
 
-    comparison = compare_runs(runs)
+    comparison = compare_runs([run_folder(run) for run in runs])
     if out is not None:
         write_comparison(comparison, out)
     if json:

@@ -6,7 +6,7 @@ import errno
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "err",
     "explain",
     "print_document",
+    "print_failures",
     "print_json",
     "print_table",
 ]
@@ -186,3 +187,12 @@ def _sentence(error: BaseException) -> str:
             return f"{where}the disk is full; finished work is kept"
         return f"{where}{error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def print_failures(failures: Sequence[Mapping[str, str]]) -> None:
+    """Print the clips that were left out, with the reasons."""
+    from ..results.report import failure_rows
+
+    if failures:
+        rows = failure_rows(failures)
+        print_table(f"{len(rows)} clip(s) left out", ["clip", "stage", "reason"], rows)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..storage.objects import shown
 from .after_run import measure_run, write_engine
-from .console import ConsoleReporter, err, print_json, print_table
-from .data import print_failures
+from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import (
     Cache,
     Json,
@@ -20,6 +21,8 @@ from .options import (
     RunDir,
     RunEngine,
     Seed,
+    SegmentThreshold,
+    SegmentWindow,
     Sets,
     SkipMissing,
     Source,
@@ -35,7 +38,9 @@ from .timeline import evaluate_segments
 
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
+    from ..experiment.session import Session
     from ..results.metrics import Metrics
+    from ..results.run_folder import RunFolder
 
 __all__ = ["demo", "evaluate", "run", "train_app"]
 
@@ -53,18 +58,25 @@ def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
 
 
 def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
-    from ..experiment.run import run_experiment
+    from ..parallel.ranks import share
     from ..results.run_folder import RunFolder
 
     session = session_of(experiment, quiet)
-    metrics = run_experiment(session)
     folder = RunFolder(experiment.run.dir)
-    title = f"{folder.path} (appearance: {metrics.appearance_weights})"
+    with folder.at_url(session.reporter.say) if share().leads else nullcontext():
+        _train_and_print(session, folder, json)
+
+
+def _train_and_print(session: Session, folder: RunFolder, json: bool) -> None:
+    from ..experiment.run import run_experiment
+
+    metrics = run_experiment(session)
+    title = f"{folder.shown} (appearance: {metrics.appearance_weights})"
     if not json:
         _print_metrics(title, metrics, json)
     for note in metrics.notes:
         session.reporter.warn(note)
-    session.reporter.say(f"report: {folder.report_page}")
+    session.reporter.say(f"report: {shown(folder.given / folder.report_page.name)}")
     write_engine(session)
     metrics = measure_run(session, metrics)
     if json:
@@ -161,7 +173,7 @@ def train_fusion(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, or its URL.")],
     part: Annotated[str, typer.Option(help="test or val.")] = "test",
     sets: Sets = None,
     root: Root = None,
@@ -173,13 +185,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Test timelines of long videos instead, on a table video,label,start,end."),
     ] = None,
-    window: Annotated[
-        float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="--segments: probability of a sure class, 0 to 1; else the run's own."),
-    ] = None,
+    window: SegmentWindow = None,
+    threshold: SegmentThreshold = None,
 ) -> None:
     """Test a trained run again, with other views or on other clips, or on annotated segments of long videos.
 
@@ -187,7 +194,7 @@ def evaluate(
 
     Example: moclip evaluate runs/x --segments annotations.csv
     """
-    run = run_folder(run, quiet)
+    given, run = run, run_folder(run, quiet)
     if segments is not None:
         overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
         evaluate_segments(
@@ -213,7 +220,7 @@ def evaluate(
     named = named_settings(root=root, pretrained=pretrained, cache=cache)
     session = session_of(experiment_of(run, sets, named), quiet)
     metrics = evaluate_run(session, run, part)  # type: ignore[arg-type]
-    _print_metrics(f"{run} on its {part} clips", metrics, json)
+    _print_metrics(f"{shown(given)} on its {part} clips", metrics, json)
 
 
 def demo(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..storage.objects import is_url
 from .console import ConsoleReporter, print_json, print_table
 from .options import Json, Quiet, run_folder
+
+if TYPE_CHECKING:
+    from ..export import Exported
+    from ..progress import Reporter
 
 __all__ = ["export"]
 
@@ -52,45 +57,66 @@ def export(
 
     Example: moclip export runs/x --engine --int8
     """
-    from ..appearance.settings import VIDEO_MODELS
-    from ..errors import ConfigError
-    from ..export import export_classifier, export_mobileviclip
-    from ..mobileviclip import create_mobileviclip, load_model
-
     if engine == (out is not None):
         raise typer.BadParameter("say where to: --out FOLDER, or --engine for the run folder itself")
     if int8 and not engine:
         raise typer.BadParameter("--int8 is for predict's own files; add --engine")
     reporter = ConsoleReporter(quiet)
+    if engine and is_url(Path(source)):
+        raise typer.BadParameter(
+            f"{source}: name a local run folder with --engine; `moclip run` writes these files for a URL"
+        )
     path = run_folder(Path(source), quiet)
     if out is None:
-        from ..export.engine import export_engine
-
-        exported = export_engine(path, reporter)
-        if int8:
-            from ..export.int8 import export_int8
-
-            encoder = export_int8(path, reporter)
-            reporter.say(
-                f"{encoder.path}: int8 gives the labels of float32 on {encoder.clips} clips of the run (least cosine of a "
-                f"feature {encoder.least_cosine:.4f}, largest difference of a probability {encoder.difference:.3f})"
-            )
+        exported = _export_engine(path, int8, reporter)
     elif path.is_dir():
+        from ..export import export_classifier
+
         exported = export_classifier(path, out)
-    elif path.suffix == ".safetensors" or source.startswith(VIDEO_MODELS):
-        if path.suffix == ".safetensors":
-            model = load_model(path)
-        else:
-            model = create_mobileviclip(source, None if pretrained == "none" else pretrained)
-        if model.random:
-            reporter.warn(f"{model.describe()}: the answers of {source} mean nothing")
-        exported = export_mobileviclip(model, out)
     else:
-        raise ConfigError(
-            f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export"
-        )
+        exported = _export_model(source, pretrained, out, reporter)
     if json:
         print_json([{**vars(e), "path": str(e.path)} for e in exported])
         return
     rows = [[str(e.path), ", ".join(e.inputs), ", ".join(e.outputs), f"{e.difference:.1e}"] for e in exported]
     print_table(f"exported to {out or path}", ["file", "inputs", "outputs", "difference"], rows)
+
+
+def _export_engine(run: Path, int8: bool, reporter: Reporter) -> list[Exported]:
+    """The files that predict takes, in the run folder."""
+    from ..export.engine import export_engine
+
+    exported = export_engine(run, reporter)
+    if int8:
+        from ..export.int8 import export_int8
+
+        encoder = export_int8(run, reporter)
+        reporter.say(
+            f"{encoder.path}: int8 gives the labels of float32 on {encoder.clips} clips of the run (least cosine of a "
+            f"feature {encoder.least_cosine:.4f}, largest difference of a probability {encoder.difference:.3f})"
+        )
+    return exported
+
+
+def _export_model(source: str, pretrained: str, out: Path, reporter: Reporter) -> list[Exported]:
+    """A video-text model, by its name or its weights file.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    from ..appearance.settings import VIDEO_MODELS
+    from ..errors import ConfigError
+    from ..export import export_mobileviclip
+    from ..mobileviclip import create_mobileviclip, load_model
+
+    if source.endswith(".safetensors"):
+        model = load_model(Path(source))
+    elif source.startswith(VIDEO_MODELS):
+        model = create_mobileviclip(source, None if pretrained == "none" else pretrained)
+    else:
+        raise ConfigError(
+            f"{source}: neither a run folder nor weights nor a model's name; there is nothing to export"
+        )
+    if model.random:
+        reporter.warn(f"{model.describe()}: its outputs are random")
+    return export_mobileviclip(model, out)

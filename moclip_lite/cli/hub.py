@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ConsoleReporter, print_json
-from .options import Json, Quiet
+from .options import Json, Quiet, run_folder
 
 __all__ = ["pull", "push"]
 
@@ -35,7 +35,12 @@ def push(
 
     reporter = ConsoleReporter(quiet)
     pushed = push_run(
-        run, HubAddress.parse(repository), reporter, update=update, private=private, licence=licence
+        run_folder(run, quiet),
+        HubAddress.parse(repository),
+        reporter,
+        update=update,
+        private=private,
+        licence=licence,
     )
     if json:
         print_json(vars(pushed) | {"files": list(pushed.files)})

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
 from ..errors import ConfigError
+from ..storage.mirror import snapshot
+from ..storage.objects import ObjectFolder, fetched, is_url
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ..experiment.config import Experiment
     from ..experiment.session import Session
+    from ..parallel.runner import JobRunner
+    from ..progress import Reporter
 
 __all__ = [
     "Cache",
+    "Device",
     "Engine",
     "Json",
+    "LabelThreshold",
     "Model",
     "Pretrained",
     "Quiet",
@@ -28,6 +34,10 @@ __all__ = [
     "RunDir",
     "RunEngine",
     "Seed",
+    "SegmentTable",
+    "SegmentThreshold",
+    "SegmentWindow",
+    "Segments",
     "Sets",
     "SkipMissing",
     "Source",
@@ -38,22 +48,29 @@ __all__ = [
     "named_settings",
     "overrides_of",
     "run_folder",
+    "runner_of_options",
     "session_of",
     "settings_of",
 ]
 
+_MOST_CONFIG: Final = 1 << 20  # bytes of a configuration at a URL
+
 Source: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="An experiment's YAML file, a folder of class folders, an annotation table, or a run folder."
+        help="An experiment's YAML file, a folder of class folders, an annotation table, or a run folder; or its URL."
     ),
 ]
 Sets: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a configuration value: section.key=value. Repeatable."),
 ]
-Root: TypeAlias = Annotated[Path | None, typer.Option("--root", help="data.root: folder of the clips.")]
-RunDir: TypeAlias = Annotated[Path | None, typer.Option("--run-dir", help="run.dir: folder for results.")]
+Root: TypeAlias = Annotated[
+    Path | None, typer.Option("--root", help="data.root: folder of the clips, or its URL.")
+]
+RunDir: TypeAlias = Annotated[
+    Path | None, typer.Option("--run-dir", help="run.dir: folder for results, or its URL.")
+]
 Pretrained: TypeAlias = Annotated[
     str | None,
     typer.Option(help="clip.pretrained: a tag, a checkpoint's path, or 'none' for random weights."),
@@ -76,7 +93,9 @@ RunEngine: TypeAlias = Annotated[
 RayAddress: TypeAlias = Annotated[
     str | None, typer.Option("--ray-address", help="run.ray_address: HOST:PORT of the cluster's head.")
 ]
-Cache: TypeAlias = Annotated[Path | None, typer.Option(help="cache.dir: folder of cached features.")]
+Cache: TypeAlias = Annotated[
+    Path | None, typer.Option(help="cache.dir: folder of cached features, or its URL.")
+]
 SkipMissing: TypeAlias = Annotated[
     bool, typer.Option("--skip-missing", help="data.skip_missing: continue without missing clips.")
 ]
@@ -87,15 +106,33 @@ Engine: TypeAlias = Annotated[
         "ONNX files; auto takes it where it can. onnx-int8: the image encoder in 8-bit integers."
     ),
 ]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Segments: TypeAlias = Annotated[
+    bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
+]
+SegmentWindow: TypeAlias = Annotated[
+    float | None, typer.Option(help="--segments: seconds of a window; else the training clips' length.")
+]
+SegmentThreshold: TypeAlias = Annotated[
+    float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else the run's own.")
+]
+SegmentTable: TypeAlias = Annotated[
+    Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
+]
+LabelThreshold: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Least probability of a label; by default the run's own.")
+]
 Model: TypeAlias = Annotated[
-    Path, typer.Option("--model", "-m", help="A run folder, or hf://USER/NAME of the hub.")
+    Path, typer.Option("--model", "-m", help="A run folder, its URL, or hf://USER/NAME of the hub.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and results.")]
 
 
 def run_folder(run: Path, quiet: bool = False) -> Path:
-    """The run folder that is meant: as it is, or fetched where it is given as hf://USER/NAME."""
+    """The run folder that is meant: as it is, or fetched where it is a URL or hf://USER/NAME."""
+    if is_url(run):
+        return snapshot(run)
     if not run.as_posix().startswith("hf:/"):  # the usual case imports nothing
         return run
     from ..hub import local_run
@@ -126,13 +163,17 @@ def experiment_of(
         forced: overrides that the command itself demands.
     """
     from ..datasets.table.records import SUFFIXES
-    from ..experiment.config import load_experiment
+    from ..experiment.config import CONFIG_SUFFIXES, load_experiment
     from ..results.run_folder import FoldFolder
     from ..shards.index import INDEX
 
     overrides: list[str] = []
+    source, run_dir = (None, None) if source is None else _local_source(source)
     path = source
-    if source is not None and source.is_dir():
+    if source is not None and is_url(source):
+        path = None
+        overrides += [f"data.root={_quoted(source)}", *_kind_at_url(source)]
+    elif source is not None and source.is_dir():
         folder = FoldFolder(source)
         if (source / INDEX).is_file():
             overrides.append("data.kind=shards")
@@ -140,14 +181,37 @@ def experiment_of(
         if path is None:
             overrides.append(f"data.root={_quoted(source)}")
         elif folder.run_path == source:  # it may have been moved since its configuration was written
-            overrides.append(f"run.dir={_quoted(source)}")
-    elif source is not None and source.suffix not in (".yaml", ".yml") and not source.exists():
+            overrides.append(f"run.dir={_quoted(run_dir or source)}")
+    elif source is not None and source.suffix not in CONFIG_SUFFIXES and not source.exists():
         raise ConfigError(f"{source}: there is no such file or folder")
     elif source is not None and source.suffix.lower() in SUFFIXES:
         path = None
         overrides += ["data.kind=table", f"data.table={_quoted(source)}"]
     overrides += sets or []
     return load_experiment(path, [*overrides, *overrides_of(named), *forced])
+
+
+def _local_source(source: Path) -> tuple[Path, Path | None]:
+    """(a local copy of what a source at a URL says, the URL of a run folder); a data set as it is."""
+    from ..experiment.config import CONFIG_SUFFIXES
+
+    if not is_url(source):
+        return source, None
+    if source.suffix in CONFIG_SUFFIXES:
+        return fetched(source, _MOST_CONFIG), None
+    if ObjectFolder.at(source).version("config.yaml") is not None:
+        return snapshot(source), source
+    return source, None
+
+
+def _kind_at_url(source: Path) -> list[str]:
+    """Overrides that say what kind of data set lies at a URL."""
+    from ..datasets.table.records import SUFFIXES
+    from ..shards.index import INDEX
+
+    if source.suffix.lower() in SUFFIXES:
+        return ["data.kind=table", f"data.table={_quoted(source)}", f"data.root={_quoted(source.parent)}"]
+    return ["data.kind=shards"] if ObjectFolder.at(source).version(INDEX) is not None else []
 
 
 def overrides_of(named: dict[str, Any]) -> list[str]:
@@ -174,6 +238,23 @@ def settings_of(kind: type[_Section], values: dict[str, Any]) -> _Section:
         first = error.errors()[0]
         option, reason = str(first["loc"][0]).replace("_", "-"), first["msg"].removeprefix("Value error, ")
         raise typer.BadParameter(f"--{option}: {reason[0].lower()}{reason[1:]}") from error
+
+
+def runner_of_options(
+    workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
+) -> JobRunner:
+    """Who does the work.
+
+    Raises:
+        typer.BadParameter: an unknown engine.
+        MoclipError: there is no such cluster.
+    """
+    from ..experiment.config import RunSettings
+    from ..parallel.runner import make_runner
+
+    given = {"workers": workers, "engine": engine, "ray_address": ray_address}
+    run = settings_of(RunSettings, {name: value for name, value in given.items() if value is not None})
+    return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 
 def _quoted(value: Any) -> str:

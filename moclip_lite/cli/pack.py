@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..progress import size_in_words
+from ..storage.objects import fetched, shown
 from .console import ConsoleReporter, print_json
 from .options import (
     Cache,
@@ -19,6 +20,7 @@ from .options import (
     SkipMissing,
     Workers,
     experiment_of,
+    run_folder,
     session_of,
 )
 
@@ -37,7 +39,9 @@ def pack(
             "folder, or a file of features (.safetensors)."
         ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the shards to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the shards to write, or its URL.")
+    ] = None,
     features: Annotated[
         bool, typer.Option("--features", help="Of a run: motion tokens of its networks, to train heads on.")
     ] = False,
@@ -60,7 +64,7 @@ def pack(
     """Write a data set as shards: a few Parquet files with an index, checksums, labels, groups and divisions.
 
     Motion and appearance features come from the cache; clips that it does not hold are read first. An interrupted
-    packing goes on where it ended. Then: moclip run EXPERIMENT.yaml --set data.kind=shards --set data.root=DIR
+    packing resumes where it ended. Then: moclip run EXPERIMENT.yaml --set data.kind=shards --set data.root=DIR
 
     Example: moclip pack experiments/folder.yaml --root DIR --out shards
 
@@ -82,7 +86,7 @@ def pack(
     if source.suffix == ".safetensors":
         from ..experiment.feature_pack import pack_file
 
-        index = pack_file(source, out, progress=lambda *s: reporter.progress("pack", *s), **size)
+        index = pack_file(fetched(source), out, progress=lambda *s: reporter.progress("pack", *s), **size)
         _report(index, out, reporter, json)
         return
     named: dict[str, Any] = {"data.root": root, "cache.dir": cache, "clip.pretrained": pretrained}
@@ -92,10 +96,11 @@ def pack(
         from ..experiment.feature_pack import pack_run
         from ..results.run_folder import RunFolder
 
-        RunFolder(source).require()
-        index = pack_run(session, source, out, fold, **size)
+        run = run_folder(source, quiet)
+        RunFolder(run).require()
+        index = pack_run(session, run, out, fold, **size)
     else:
-        from ..experiment.packed import pack_clips
+        from ..experiment.clip_pack import pack_clips
 
         index = pack_clips(session, out, **size)
     _report(index, out, session.reporter, json)
@@ -104,7 +109,9 @@ def pack(
 def _report(index: ShardIndex, folder: Path, reporter: Reporter, json: bool) -> None:
     if json:
         facts = {"kind": index.kind, "clips": index.rows, "shards": len(index.shards), "bytes": index.size}
-        print_json({"path": str(folder), **facts, "digest": index.digest})
+        print_json({"path": shown(folder), **facts, "digest": index.digest})
         return
     files = f"{len(index.shards)} file{'s' if len(index.shards) != 1 else ''}"
-    reporter.say(f"{folder}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}")
+    reporter.say(
+        f"{shown(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}"
+    )

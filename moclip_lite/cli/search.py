@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DataError
-from .console import ConsoleReporter, err, print_json, print_table
-from .data import print_failures
-from .options import Cache, Json, Quiet, finite
-from .videotext import Device, Model, Seed, Weights, load_encoder, model_spec
+from ..storage.objects import is_url, shown
+from .console import ConsoleReporter, err, print_failures, print_json, print_table
+from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
+from .videotext import Model, Seed, Weights, load_encoder, model_spec
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -20,10 +20,10 @@ __all__ = ["index", "search"]
 
 
 def index(
-    folder: Annotated[Path, typer.Argument(help="Videos, subfolders included.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The index, a .safetensors file.")] = Path(
-        "index.safetensors"
-    ),
+    folder: Annotated[Path, typer.Argument(help="Videos, subfolders included; or its URL.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The index, a .safetensors file, or its URL.")
+    ] = Path("index.safetensors"),
     model: Model = "mobileviclip-small",
     pretrained: Weights = "datacompdr",
     seed: Seed = 0,
@@ -38,12 +38,14 @@ def index(
     ] = True,
     cache: Cache = None,
     device: Device = "auto",
+    engine: RunEngine = None,
+    ray_address: RayAddress = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Index a folder of videos for search; windows in the cache are not computed again.
 
-    A file that can't be read is reported and the others are indexed; the exit code is then 2.
+    With --engine ray the nodes of a cluster compute the windows. A file that can't be read is reported and the others are indexed; the exit code is then 2.
 
     Example: moclip index holiday --out holiday.safetensors
     """
@@ -54,21 +56,22 @@ def index(
         raise typer.BadParameter(f"--window must be above 0 seconds, got {window}")
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
-    if not folder.is_dir():
+    if not is_url(folder) and not folder.is_dir():
         raise FileNotFoundError(2, "there is no such folder", str(folder))
     reporter = ConsoleReporter(quiet)
+    runner = runner_of_options(None, engine, ray_address, reporter)
     encoder = load_encoder(model_spec(model, pretrained, seed), device, reporter)
     windows = WindowSpec(longest=window, shots=shots)
-    video_index = build_index(folder, encoder, windows, FeatureCache(cache), reporter)
+    video_index = build_index(folder, encoder, windows, FeatureCache(cache), reporter, runner)
     reporter.close()
     save_index(out, video_index)
     failures = [vars(failure) for failure in video_index.failures]
     videos, vectors, name = len(video_index.videos), len(video_index.vectors), video_index.model_text
     if json:
-        summary = {"index": str(out), "model": name, "videos": videos, "windows": vectors}
+        summary = {"index": shown(out), "model": name, "videos": videos, "windows": vectors}
         print_json({**summary, "failures": failures})
     else:
-        err.print(f"{out}: {vectors} windows of {videos} videos, {name}", markup=False)
+        err.print(f"{shown(out)}: {vectors} windows of {videos} videos, {name}", markup=False)
         print_failures(failures)
     if failures:
         raise DataError(f"{len(failures)} videos could not be read; the others are in the index")
@@ -76,9 +79,9 @@ def index(
 
 def search(
     queries: Annotated[list[str], typer.Argument(help="Sentences to search for.")],
-    index: Annotated[Path, typer.Option("--index", "-I", help="File written by moclip index.")] = Path(
-        "index.safetensors"
-    ),
+    index: Annotated[
+        Path, typer.Option("--index", "-I", help="File written by moclip index, or its URL.")
+    ] = Path("index.safetensors"),
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Windows per sentence.")] = 10,
     model: Annotated[str | None, typer.Option("--model", "-m", help="By default the index's model.")] = None,
     pretrained: Annotated[str | None, typer.Option(help="By default the index's weights.")] = None,
@@ -124,7 +127,7 @@ def _load_original(index: Path, spec: ModelSpec, device: str, reporter: ConsoleR
         return load_encoder(spec, device, reporter)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(
-            f"{index} names a model that can't be loaded ({error}); "
+            f"{shown(index)} names a model that can't be loaded ({error}); "
             "if its weights have moved, give --pretrained"
         ) from error
 

@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from .console import ConsoleReporter, err
-from .options import Engine, Model, Pretrained, Sets, overrides_of, run_folder, settings_of
+from .options import (
+    Device,
+    Engine,
+    LabelThreshold,
+    Model,
+    Pretrained,
+    Sets,
+    overrides_of,
+    run_folder,
+    settings_of,
+)
 from .timeline import check_windows
 
 __all__ = ["serve"]
@@ -59,19 +69,16 @@ def serve(
         float | None,
         typer.Option(help="Seconds of a timeline's windows; by default the training clips' median."),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threshold: LabelThreshold = None,
+    device: Device = "auto",
     engine: Engine = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
 ) -> None:
     """Serve a page that labels videos, and its HTTP interface.
 
-    Only this machine can connect unless --host says otherwise; a token is then required. Uploads are removed once
-    they are analysed.
+    Only this machine can connect unless --host says otherwise; a token is then required. Uploads are removed
+    once they are analysed.
 
     Example: moclip serve --model runs/x
     """

@@ -1,4 +1,4 @@
-"""``moclip predict --segments``: label the parts of long videos, and write what players and tables read."""
+"""``moclip predict --segments``: timelines of long videos as tables, subtitles, chapters and drawings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import typer
 
 from ..storage.files import write_text
 from ..storage.names import printable
+from .batch import Refusal, end_batch, refusal
 from .console import err, print_json, print_table
 
 if TYPE_CHECKING:
     from ..progress import Reporter
     from ..timeline.evaluate import SegmentScores
     from ..timeline.timeline import Timeline
-    from .predict import Refusal
 
 __all__ = [
     "SegmentOutputs",
@@ -106,11 +106,11 @@ class _Writer:
         self.timelines.append(timeline)
         if self.outputs.csv is not None:
             rows = [each.to_csv(header=not place) for place, each in enumerate(self.timelines)]
-            _write(self.outputs.csv, "".join(rows))
+            write_text(self.outputs.csv, "".join(rows))
         if self.outputs.vtt is not None:
-            _write(self._place(self.outputs.vtt, path, ".vtt"), timeline.to_vtt())
+            write_text(self._place(self.outputs.vtt, path, ".vtt"), timeline.to_vtt())
         if self.outputs.chapters is not None:
-            _write(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
+            write_text(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
         if self.outputs.strip is not None:
             self._draw(self.outputs.strip, path, timeline)
 
@@ -137,18 +137,13 @@ class _Writer:
         return place
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-
-
 def check_windows(options: Mapping[str, Any]) -> None:
     """Refuse windows that make no sense before the model is loaded.
 
     Raises:
         mv_tools.ArgumentError: a value is out of range.
     """
-    from ..timeline.video import TimelineOptions
+    from ..timeline.options import TimelineOptions
 
     TimelineOptions(**{name: value for name, value in options.items() if value is not None})
 
@@ -197,17 +192,8 @@ def print_timeline(timeline: Timeline) -> None:
         f"(windows of {timeline.window:g} s; {seconds:.1f} s, {speed})"
     )
     streams = timeline.streams if len(timeline.streams) > 1 else ()
-    rows = [
-        [
-            clock(segment.start, tenths=True),
-            clock(segment.end, tenths=True),
-            segment.label,
-            f"{100 * segment.score:.1f}",
-            *(f"{100 * segment.scores[name]:.1f}" if name in segment.scores else "" for name in streams),
-        ]
-        for segment in timeline.segments
-    ]
-    print_table(title, ["start", "end", "label", "score %", *(f"{name} %" for name in streams)], rows)
+    header = ["start", "end", "label", "score %", *(f"{name} %" for name in streams)]
+    print_table(title, header, timeline.table_rows(streams, decimals=1))
     for note in timeline.notes:
         err.print(f"  {printable(note)}", markup=False)
 
@@ -223,7 +209,6 @@ def _timelines(
     from mv_tools import ArgumentError
 
     from ..errors import CheckpointError
-    from .predict import refusal
 
     given = {name: value for name, value in options.items() if value is not None}
     for number, path in enumerate(videos, start=1):
@@ -270,7 +255,6 @@ def evaluate_segments(
     from ..results.run_folder import RunFolder
     from ..timeline.evaluate import evaluate_timelines
     from ..timeline.truth import read_truth
-    from .predict import end_batch
 
     check_windows(options)
     folder = RunFolder(run)

@@ -51,8 +51,8 @@ def tune(
 ) -> None:
     """Choose settings of the motion stream on validation clips, within a budget.
 
-    Every trial is kept in OUT/trials.csv; OUT/best.yaml is a configuration for moclip run. After an interruption
-    the same command resumes. Test clips are never read.
+    Every trial is kept in OUT/trials.csv; OUT/best.yaml is a configuration for moclip run. After an
+    interruption the same command resumes. Test clips are never read.
 
     Example: moclip tune experiments/folder.yaml --root DIR --budget 2h --out runs/tune
     """

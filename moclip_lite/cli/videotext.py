@@ -8,24 +8,14 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from .console import ConsoleReporter, print_json, print_table
-from .data import print_failures
-from .options import Cache, Json, Quiet, finite
+from .console import ConsoleReporter, print_failures, print_json, print_table
+from .options import Cache, Device, Json, Quiet, finite
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
     from ..mobileviclip.training.pairs import Pair
 
-__all__ = [
-    "Device",
-    "Model",
-    "Seed",
-    "Weights",
-    "load_encoder",
-    "model_spec",
-    "retrieval",
-    "train_video_text",
-]
+__all__ = ["Model", "Seed", "Weights", "load_encoder", "model_spec", "retrieval", "train_video_text"]
 
 Model: TypeAlias = Annotated[
     str, typer.Option("--model", "-m", help="mobileviclip-tiny or mobileviclip-small.")
@@ -38,7 +28,6 @@ Weights: TypeAlias = Annotated[
     ),
 ]
 Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="Seed of random weights, order and augmentation.")]
-Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
 def model_spec(model: str, pretrained: str, seed: int) -> ModelSpec:

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from .console import ConsoleReporter
-from .options import Engine, Model, Pretrained, Quiet, Sets, finite, overrides_of, run_folder, settings_of
+from .options import (
+    Device,
+    Engine,
+    LabelThreshold,
+    Model,
+    Pretrained,
+    Quiet,
+    Sets,
+    finite,
+    overrides_of,
+    run_folder,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from ..engine.base import EngineName
@@ -41,10 +53,7 @@ def watch(
         float | None,
         typer.Option(callback=finite, help="Seconds between windows; by default a quarter of the window."),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Probability from which a label is sure; by default the run's own."),
-    ] = None,
+    threshold: LabelThreshold = None,
     max_lag: Annotated[
         float,
         typer.Option(callback=finite, help="Seconds by which a window may be late; later ones are dropped."),
@@ -72,7 +81,7 @@ def watch(
             metavar="URL", envvar="MOCLIP_MQTT", help="Publish to mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     engine: Engine = "auto",
     pretrained: Pretrained = None,
     sets: Sets = None,
@@ -80,9 +89,9 @@ def watch(
 ) -> None:
     """Watch live cameras and print events as JSON lines.
 
-    An event has camera, start and end in seconds since the camera's first picture, label, score, latency in seconds
-    and time. A camera that breaks is connected again; the others go on. Ctrl-C ends with exit code 130. User
-    names and passwords in addresses are shown nowhere.
+    An event has camera, start and end in seconds since the camera's first picture, label, score, latency in
+    seconds and time. A camera that breaks is connected again; the others continue. Ctrl-C ends with exit code
+    130. User names and passwords in addresses are shown nowhere.
 
     Example: moclip watch door=rtsp://user:password@192.168.1.20/stream1 --model runs/x
     """

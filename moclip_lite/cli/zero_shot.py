@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import print_json, print_table
-from .data import print_failures
+from .batch import end_batch, files_of, ranking_as_list, refusal
+from .console import print_failures, print_json, print_table
 from .options import (
     Cache,
     Json,
     Pretrained,
     Quiet,
+    Segments,
+    SegmentTable,
     Sets,
     WeightsOf,
     experiment_of,
     named_settings,
     session_of,
 )
-from .predict import end_batch, files_of, ranking_as_list, refusal
 from .timeline import SegmentOutputs, label_segments
 
 if TYPE_CHECKING:
@@ -60,16 +61,12 @@ def zero_shot(
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
     json: Json = False,
     quiet: Quiet = False,
-    segments: Annotated[
-        bool, typer.Option("--segments", help="Label the parts of long videos: start, end, label, score.")
-    ] = False,
+    segments: Segments = False,
     window: Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="--segments: probability of a sure label, 0 to 1; else 0.4.")
+        float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else 0.4.")
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="--segments: write a table video,start,end,label,score.")
-    ] = None,
+    csv: SegmentTable = None,
     strip: Annotated[
         Path | None, typer.Option(help="--segments: draw labels and pictures (.png or .html).")
     ] = None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..sampling import Segment
 
-__all__ = ["Clip", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
+__all__ = ["Clip", "ClipJob", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Clip:
 
     Attributes:
         path: of the file.
-        name: path within the data set, with forward slashes, in valid Unicode, and of a segment its times, as in
-            ``day1.mp4@12.5-20``; unique.
+        name: path within the data set, with forward slashes, in valid Unicode, and of a segment its times, as
+            in ``day1.mp4@12.5-20``; unique.
         label: class name.
         group: a person or source video, whose clips stay on one side of a split; None if unknown.
         segment: the part of the file that is the clip; None for all of it.
@@ -40,6 +40,27 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class ClipJob:
+    """Work on one clip in another process, see :class:`~moclip_lite.parallel.runner.JobRunner`.
+
+    Attributes:
+        clip: that is read.
+    """
+
+    clip: Clip
+
+    @property
+    def name(self) -> str:
+        """Name of the clip, for messages."""
+        return self.clip.name
+
+    @property
+    def path(self) -> Path:
+        """The file that is read."""
+        return self.clip.path
+
+
+@dataclass(frozen=True)
 class Fold:
     """One division of a data set into three disjoint parts; nothing is chosen on `test`.
 
@@ -47,7 +68,8 @@ class Fold:
         name: unique in a run.
         train, val, test: the parts.
         notes: sentences for the user.
-        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this fold.
+        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this
+            fold.
     """
 
     name: str

@@ -41,7 +41,8 @@ def stops_all(error: BaseException) -> bool:
 
 
 def problem_of(name: str, error: Exception) -> str:
-    """The reason in a table of failures for a clip that was left out; a bug is also reported with its traceback.
+    """The reason in a table of failures for a clip that was left out; a bug is also reported with its
+    traceback.
 
     Call it in ``except Exception`` around the work on one clip of several.
 

@@ -1,4 +1,5 @@
-"""How a file is encoded, as far as motion depends on it, and whether re-encoding brings it closer to a recipe."""
+"""How a file is encoded, as far as motion depends on it, and whether re-encoding brings it closer to a
+recipe."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def load_folder(
         skip_missing: leave out classes without clips instead of refusing them.
 
     Raises:
-        DataError: no such folder, no classes, a class without clips, a pattern that fails, `root` one level too
-            high or too low, or folders of a split beside classes.
+        DataError: no such folder, no classes, a class without clips, a pattern that fails, `root` one level
+            too high or too low, or folders of a split beside classes.
     """
     root = Path(root)
     if not root.is_dir():
@@ -95,7 +95,8 @@ def _labelled_clips(
 
 
 def _parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
-    """ "train", "test" and optionally "val" -> its folder above the classes; empty if there are no such folders.
+    """ "train", "test" and optionally "val" -> its folder above the classes; empty if there are no such
+    folders.
 
     Raises:
         DataError: they are mixed with classes or videos, or one is absent.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mv_tools.remote import RemoteFile, file_system, reported, url_of
+from mv_tools.remote import url_of
 
 from ..errors import DataError
+from ..storage.objects import ObjectFolder, fetched
 from .clip import Clip, VideoDataset, group_of
 from .folder import folder_part
 from .walk import VIDEO_SUFFIXES
@@ -39,7 +36,7 @@ def load_remote_folder(root: Path, *, group_pattern: str | None = None) -> Video
         raise DataError(f"{root}: not a URL that can be read")
     clips: list[Clip] = []
     parts: dict[str, set[str]] = {}
-    names = [name for name in _listed(url.rstrip("/")) if not _hidden(name)]
+    names = [name for name in map(PurePosixPath, ObjectFolder(url).names()) if not _hidden(name)]
     videos = [name for name in names if name.suffix.lower() in VIDEO_SUFFIXES]
     divided = bool(videos) and all(len(name.parts) > 2 and folder_part(name.parts[0]) for name in videos)
     for name in videos:
@@ -63,17 +60,6 @@ def load_remote_folder(root: Path, *, group_pattern: str | None = None) -> Video
     return VideoDataset(root, tuple(clips), labels, official, notes, validation)
 
 
-def _listed(url: str) -> Sequence[PurePosixPath]:
-    """Names of all objects below a URL, sorted."""
-    system, path = file_system(url)
-    with reported(url):
-        system.invalidate_cache(path)
-        # Not find: its empty delimiter is not understood by every server.
-        found = [f"{folder}/{name}" for folder, _, names in system.walk(path) for name in names]
-    prefix = path.rstrip("/") + "/"
-    return sorted(PurePosixPath(name.removeprefix(prefix)) for name in found)
-
-
 def _hidden(name: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in name.parts)
 
@@ -85,14 +71,4 @@ def fetched_table(table: Path) -> Path:
         DataError: larger than 256 MB.
         OSError: it can't be read.
     """
-    url = url_of(table)
-    if url is None or table.exists():
-        return table
-    file = RemoteFile(url)
-    if file.size > _MOST_TABLE:
-        raise DataError(f"{url}: a table of {file.size} bytes is too large")
-    folder = Path(tempfile.mkdtemp(prefix="moclip-table-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    copy = folder / table.name
-    copy.write_bytes(file.read_at(0, file.size))
-    return copy
+    return fetched(table, _MOST_TABLE)

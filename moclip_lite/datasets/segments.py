@@ -24,7 +24,8 @@ __all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "player_edges", "rgb
 Decoder = TypeVar("Decoder")
 
 LATE_END: Final = 1.0
-"""Seconds by which a segment may end behind its video: annotation tools count sound that goes on, and round."""
+"""Seconds by which a segment may end behind its video: annotation tools include sound after the last picture,
+and round."""
 
 _MAX_OPEN: Final = 2  # files; tables are read file by file
 
@@ -32,8 +33,8 @@ _MAX_OPEN: Final = 2  # files; tables are read file by file
 class SharedDecoders(Generic[Decoder]):
     """Decoders of the files that were read last; safe for several threads.
 
-    A decoder is opened, and its file scanned, once for segments that are read one after another. A file that can't be
-    opened is not tried again either.
+    A decoder is opened, and its file scanned, once for segments that are read one after another. A file that
+    can't be opened is not tried again either.
 
     Args:
         open_file: makes the decoder of a file.

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
-from ..settings import Settings, UserPath, refuse_repeats
+from ..settings import Settings, UrlPath, UserPath, refuse_repeats
 
 __all__ = ["DataSettings"]
 
@@ -18,16 +18,16 @@ class DataSettings(Settings):
     kind: Literal["folder", "ucf101", "synthetic", "table", "features", "shards"] = Field(
         "folder", description="layout of the data"
     )
-    root: UserPath | None = Field(
+    root: UrlPath | None = Field(
         None,
         description="folder of the clips (of a table: the table's own by default), file of features, or folder of shards",
     )
-    table: UserPath | None = Field(
+    table: UrlPath | None = Field(
         None, description="annotation table (kind table); for other kinds a table of groups and splits"
     )
     appearance: UserPath | None = Field(
         None,
-        description="appearance features of one's own by clip (.npz, .safetensors, .parquet), in place of clip.model",
+        description="precomputed appearance features by clip (.npz, .safetensors, .parquet), in place of clip.model",
     )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     train_recipes: tuple[str, ...] = Field(
@@ -55,8 +55,8 @@ class DataSettings(Settings):
     splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1,), min_length=1, description="official splits to run"
     )
-    shared_groups: bool = Field(False, description="go on where train, validation and test share groups")
-    skip_missing: bool = Field(False, description="go on without absent clips and empty classes")
+    shared_groups: bool = Field(False, description="continue where train, validation and test share groups")
+    skip_missing: bool = Field(False, description="continue without absent clips and empty classes")
     buffer: int | None = Field(
         None,
         ge=2,

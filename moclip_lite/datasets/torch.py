@@ -1,7 +1,8 @@
-"""Motion of labelled clips for training loops of one's own: PyTorch data sets, map style and iterable.
+"""Motion of labelled clips for your own training loops: PyTorch data sets, map style and iterable.
 
-Both read through a decoder's chosen-frames call, both work with any number of ``DataLoader`` workers, forked or spawned,
-and draw the same samples whatever that number is: a draw depends on the seed, the epoch and the clip alone.
+Both read through a decoder's chosen-frames call, both work with any number of ``DataLoader`` workers, forked
+or spawned, and draw the same samples whatever that number is: a draw depends on the seed, the epoch and the
+clip alone.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Sample(TypedDict):
     """Motion of a clip.
 
     Attributes:
-        motion: float32 [frames, 2, rows, columns], (x right, y down) in pixels per frame of a video whose short side
-            has 240 pixels; what a transform makes of it.
+        motion: float32 [frames, 2, rows, columns], (x right, y down) in pixels per frame of a video whose
+            short side has 240 pixels; what a transform makes of it.
         label: number of the class.
         clip: number of the clip.
         frames: int64 [frames], the pictures' numbers.
@@ -125,9 +126,10 @@ class _Clips:
 
     def _pictures(self, clip: Clip, decoder: MotionDecoder) -> npt.NDArray[np.int64]:
         """Numbers of a clip's pictures that can hold motion; all of them where none can."""
+        keyframes = decoder.keyframe_indices()  # scans the file: only then are its pictures counted
         inside = range(len(decoder)) if clip.segment is None else motion_pictures(decoder, clip.segment)
         every = np.arange(inside.start, inside.stop)
-        moving = np.setdiff1d(every, decoder.keyframe_indices())
+        moving = np.setdiff1d(every, keyframes)
         return moving if len(moving) else every
 
     def _sample(self, index: int, decoder: MotionDecoder, pictures: npt.NDArray[np.int64]) -> Sample:
@@ -149,12 +151,12 @@ class MotionDataset(_Clips, Dataset[Sample]):
 
     Args:
         clips, frames, grid, labels, transform, seed, backend: see :class:`IterableMotionDataset`.
-        sampling: "random" draws a picture from each of `frames` equal parts, another one in each epoch; "uniform" takes
-            the parts' midpoints.
+        sampling: "random" draws a picture from each of `frames` equal parts, another one in each epoch;
+            "uniform" takes the parts' midpoints.
 
     Raises:
-        DataError, ValueError: the clips or settings can't be used. Items raise mv_tools.MotionError or OSError for a file
-            that can't be read.
+        DataError, ValueError: the clips or settings can't be used. Items raise mv_tools.MotionError or
+            OSError for a file that can't be read.
 
     Example:
         >>> dataset = MotionDataset(load_folder(Path("clips")), frames=8)          # doctest: +SKIP
@@ -195,19 +197,19 @@ class MotionDataset(_Clips, Dataset[Sample]):
 class IterableMotionDataset(_Clips, IterableDataset[Sample]):
     """All windows of all clips, clip after clip, each file opened once: for long videos. Iterable.
 
-    The clips are divided among the workers of a ``DataLoader`` and the processes of a ``torch.distributed`` group; each
-    window comes once in an epoch.
+    The clips are divided among the workers of a ``DataLoader`` and the processes of a ``torch.distributed``
+    group; each window comes once in an epoch.
 
     Args:
         clips: a data set, such as :func:`moclip_lite.datasets.load_folder` returns, or clips.
         frames: pictures of a window.
         grid: rows and columns of the motion.
-        stride: pictures from one window to the next; as many as a window has by default. What is left at the end
-            of a clip, fewer pictures than a window, is left out; a clip shorter than a window is one, whose last picture
-            repeats.
+        stride: pictures from one window to the next; as many as a window has by default. What is left at the
+            end of a clip, fewer pictures than a window, is left out; a clip shorter than a window is one,
+            whose last picture repeats.
         shuffle: draw the order of the clips anew in each epoch.
-        on_error: "raise" at a file that can't be read, or "skip" it and keep the reason in :attr:`skipped` (of the
-            worker's copy).
+        on_error: "raise" at a file that can't be read, or "skip" it and keep the reason in :attr:`skipped`
+            (of the worker's copy).
         labels: class names in the order of their numbers; those of the data set, or in alphabetical order.
         transform: called with the motion.
         seed: of all draws.

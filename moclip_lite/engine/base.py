@@ -15,8 +15,8 @@ from ..streams import Stream
 __all__ = ["Engine", "EngineName", "Floats"]
 
 EngineName: TypeAlias = Literal["auto", "onnx", "onnx-int8", "torch"]
-"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch. "onnx-int8" is
-ONNX Runtime with the image encoder in 8-bit integers."""
+"""What a caller may ask for; "auto" takes ONNX files where they belong to the run's weights, else PyTorch.
+"onnx-int8" is ONNX Runtime with the image encoder in 8-bit integers."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -76,7 +76,8 @@ class Engine(ABC):
     def head_scores(
         self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
     ) -> Floats:
-        """Class probabilities [C] of a head for tokens [T, D], or None without motion, and features [frames, D].
+        """Class probabilities [C] of a head for tokens [T, D], or None without motion, and features [frames,
+        D].
 
         `facts` tell where the frames stand; even ones by default.
         """

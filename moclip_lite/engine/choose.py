@@ -24,10 +24,12 @@ def open_engine(
         folder: of the run, or of a fold.
         experiment: the configuration; ``run.device`` other than auto and cpu needs PyTorch.
         labels: class names.
-        name: "onnx", "onnx-int8", "torch", or "auto" for ONNX files where there are usable ones, on auto and cpu.
+        name: "onnx", "onnx-int8", "torch", or "auto" for ONNX files where there are usable ones, on auto and
+            cpu.
 
     Returns:
-        (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no reason).
+        (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no
+        reason).
 
     Raises:
         MissingPackage: "onnx" without ONNX Runtime, or neither it nor PyTorch is installed.

@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
 from ..results.run_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
-from ..storage.cache import ENCODERS, default_cache_dir
+from ..storage.cache import ENCODERS, local_cache_dir
 from ..storage.digest import ContentDigests, digest_bytes, digest_file
 from ..storage.files import read_json
 from ..streams import ANSWERS, Stream
@@ -60,8 +60,8 @@ def drafts_of(folder: FoldFolder) -> list[Path]:
 
 
 def encoder_file(experiment: Experiment, key: str) -> Path:
-    """Where the image encoder of a key lies in the cache, whether or not it is there."""
-    return (experiment.cache.dir or default_cache_dir()) / ENCODERS / key[:2] / f"{key}.onnx"
+    """Where the image encoder of a key lies in the local cache folder, whether or not it is there."""
+    return local_cache_dir(experiment.cache.dir) / ENCODERS / key[:2] / f"{key}.onnx"
 
 
 def answering_heads(folder: FoldFolder) -> list[Stream]:
@@ -100,7 +100,7 @@ class EngineFiles:
         networks: "motion" and the heads' streams -> file.
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
-        parts: the motion network in two, see :data:`moclip_lite.results.run_folder.ONNX_PARTS`; empty in folders of older versions.
+        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``; empty in folders of older versions.
         int8: whether the image encoder is the one in 8-bit integers.
     """
 

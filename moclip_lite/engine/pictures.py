@@ -28,8 +28,8 @@ class PictureRules:
 
     Attributes:
         size: height and width of the input.
-        resize: "shortest" resizes the short side and cuts the centre out, "squash" ignores the aspect ratio, "square"
-            cuts the centred square out before it is resized (MobileViCLIP).
+        resize: "shortest" resizes the short side and cuts the centre out, "squash" ignores the aspect ratio,
+            "square" cuts the centred square out before it is resized (MobileViCLIP).
         short_side: the short side is resized to it before the centre is cut out; by default `size`.
         interpolation: a name of Pillow's filters in lower case, such as "bicubic".
     """

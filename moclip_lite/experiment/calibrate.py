@@ -1,4 +1,4 @@
-"""When a class is sure, and how long windows of a long video are: from a fold's validation and training clips."""
+"""Calibration for long videos: thresholds from a fold's validation clips, window length from its training clips."""
 
 from __future__ import annotations
 

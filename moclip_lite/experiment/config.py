@@ -25,7 +25,7 @@ from ..fusion.registry import BESIDE
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
 from ..parallel.runner import RunnerName
-from ..settings import Settings, UserPath, refuse_repeats
+from ..settings import CREDENTIALS, Settings, UrlPath, refuse_repeats
 from ..storage.plain_yaml import NULLS, parse_yaml, read_yaml
 from ..streams import Stream
 from ..training.settings import TrainSettings
@@ -39,10 +39,14 @@ StreamName: TypeAlias = Literal["motion", "appearance", "fusion", "zero_shot"]
 """The streams to ask for; the other controls come with them."""
 
 
+CONFIG_SUFFIXES: Final = (".yaml", ".yml")
+"""Endings of configurations."""
+
+
 class RunSettings(Settings):
     """Where and how to run."""
 
-    dir: UserPath = Field(Path("runs/experiment"), description="folder for results")
+    dir: UrlPath = Field(Path("runs/experiment"), description="folder for results")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, weights and training")
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
         (), max_length=100, description="repeat everything with each of these; results are pooled"
@@ -78,7 +82,7 @@ class RunSettings(Settings):
 class CacheSettings(Settings):
     """Where features are kept."""
 
-    dir: UserPath | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
+    dir: UrlPath | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
 
 
 class Experiment(Settings):
@@ -243,12 +247,18 @@ def _is_text(kind: Any) -> bool:
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    errors = error.errors()
+    first = next((row for row in errors if row["type"] == CREDENTIALS), errors[0])
+    if first["type"] == "bool_parsing":  # of a path beside true and false, the path's own problem
+        alike = [row for row in errors if row["loc"][:2] == first["loc"][:2] and row["type"] == "value_error"]
+        first = next(iter(alike), first)
+    place = [str(part) for part in first["loc"] if "[" not in str(part)]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
         near = _RENAMED.get(key) or difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.0)[0]
         return f"unknown configuration key {key!r}; the nearest valid name is {near!r}"
+    if first["type"] == CREDENTIALS:  # not repeated
+        return f"{key}: {first['msg']}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}, got {first['input']!r}{more}"

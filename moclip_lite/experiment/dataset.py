@@ -31,7 +31,7 @@ def data_root(data: DataSettings) -> Path:
         return table.parent if data.root in (None, table) else Path(data.root or "")
     names = {"features": ("file of features", "FILE"), "shards": ("folder of the shards", "DIR")}
     what, word = names.get(data.kind, ("folder of the clips", "DIR"))
-    if data.root is not None and is_remote(data.root) and data.kind not in ("folder", "table"):
+    if data.root is not None and is_remote(data.root) and data.kind not in ("folder", "table", "shards"):
         raise ConfigError(
             f"data.root={url_of(data.root)}: a data set of kind {data.kind} can't be read at a URL; copy it here first"
         )
@@ -86,40 +86,12 @@ def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporte
     Raises:
         DataError, ConfigError: the clips can't be used.
     """
-    root = data_root(data)
     if data.folds is not None and data.protocol not in ("kfold", "leave-one-group-out"):
         raise ConfigError(
             f"data.folds={data.folds} is for data.protocol kfold and leave-one-group-out, not {data.protocol}"
         )
-    if data.recipe is not None:
-        root /= data.recipe
-    if data.kind == "synthetic":
-        spec = SyntheticSpec(clips_per_class=data.clips_per_class, frames=data.frames)
-        dataset = generate(
-            root,
-            spec,
-            workers=workers,
-            progress=lambda done, total: reporter.progress("generate", done, total),
-        )
-    elif data.kind == "ucf101":
-        dataset = load_ucf101(
-            root,
-            data.splits_dir,
-            data.splits,
-            skip_missing=data.skip_missing,
-            group_pattern=data.group_pattern,
-        )
-    elif data.kind == "table":
-        dataset = load_table(
-            fetched_table(data_table(data)),
-            videos=root,
-            skip_missing=data.skip_missing,
-            duration=video_seconds,
-        )
-    elif is_remote(root):
-        dataset = load_remote_folder(root, group_pattern=data.group_pattern)
-    else:
-        dataset = load_folder(root, group_pattern=data.group_pattern, skip_missing=data.skip_missing)
+    root = data_root(data) if data.recipe is None else data_root(data) / data.recipe
+    dataset = _load(data, root, workers, reporter)
     if data.table is not None:
         if data.kind != "table":
             dataset = divide_by_table(dataset, fetched_table(data.table))
@@ -127,3 +99,25 @@ def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporte
     for note in dataset.notes:
         reporter.warn(note)
     return with_groups(dataset, data.group_pattern)
+
+
+def _load(data: DataSettings, root: Path, workers: int | JobRunner, reporter: Reporter) -> VideoDataset:
+    """The clips by the layout of the data set."""
+    groups, skip_missing = data.group_pattern, data.skip_missing
+    if data.kind == "synthetic":
+        spec = SyntheticSpec(clips_per_class=data.clips_per_class, frames=data.frames)
+        return generate(
+            root,
+            spec,
+            workers=workers,
+            progress=lambda done, total: reporter.progress("generate", done, total),
+        )
+    if data.kind == "ucf101":
+        lists, splits = data.splits_dir, data.splits
+        return load_ucf101(root, lists, splits, skip_missing=skip_missing, group_pattern=groups)
+    if data.kind == "table":
+        table = fetched_table(data_table(data))
+        return load_table(table, videos=root, skip_missing=skip_missing, duration=video_seconds)
+    if is_remote(root):
+        return load_remote_folder(root, group_pattern=groups)
+    return load_folder(root, group_pattern=groups, skip_missing=skip_missing)

@@ -13,8 +13,8 @@ __all__ = ["keep_directions"]
 def keep_directions(session: Session) -> list[str]:
     """Switch the flips of a session off, in training and in testing, where they would join classes.
 
-    Classes are compared by their names, and by what validation clips of the first fold look like when mirrored; test
-    clips are not looked at. ``motion.mirrors=ignore`` leaves flips as they are.
+    Classes are compared by their names, and by what validation clips of the first fold look like when
+    mirrored; test clips are not looked at. ``motion.mirrors=ignore`` leaves flips as they are.
 
     Returns:
         Notes for the report.

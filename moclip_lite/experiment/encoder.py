@@ -86,8 +86,8 @@ class ExperimentEncoder:
         """Text embeddings of class names, float32 [C, D], L2-normalised; kept in the cache.
 
         Raises:
-            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable, or the model
-                has no text.
+            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable, or the
+                model has no text.
         """
         self.require_text()
         prompts = read_prompts(self._settings.prompts).check(labels)

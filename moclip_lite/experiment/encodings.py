@@ -1,4 +1,5 @@
-"""Encodings of the training clips: people train on prepared clips and predict on what a camera wrote."""
+"""Further encodings of the training clips (``data.train_recipes``), for videos that are encoded
+differently."""
 
 from __future__ import annotations
 

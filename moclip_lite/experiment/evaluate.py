@@ -45,7 +45,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         note = refuse_trained(division, tested, session.dataset.root, session.content_digests, part)
         if note is not None:
             session.reporter.warn(note)
-        if part == "val" and _refitted(session, fold):
+        if part == "val" and _refitted(session, fold, _stored(run.fold(fold.name))):
             session.reporter.warn(
                 f"fold {fold.name}: the weights that answer were trained on these validation clips too (refit), so "
                 "that their scores are too high; `moclip run` with train_motion.refit=false and "
@@ -70,10 +70,11 @@ def _refuse_fold(folder: Path) -> None:
         )
 
 
-def _refitted(session: Session, fold: Fold) -> bool:
-    """Whether weights of a fold were trained on its validation clips too."""
+def _refitted(session: Session, fold: Fold, streams: set[Stream]) -> bool:
+    """Whether weights of these streams were trained on the fold's validation clips too."""
     experiment = session.experiment
-    return experiment.train_motion.refits(fold.known) or experiment.train_head.refits(fold.known)
+    settings = [experiment.train_motion if s is Stream.MOTION else experiment.train_head for s in streams]
+    return any(each.refits(fold.known) for each in settings)
 
 
 def _stored(folder: FoldFolder) -> set[Stream]:

@@ -69,7 +69,7 @@ class Extractor:
         cache: where features are kept.
         workers: who reads clips.
         reporter: told what happens.
-        own: appearance features of one's own, in place of the encoder's.
+        own: precomputed appearance features, in place of the encoder's.
 
     Attributes:
         ledger: of the run whose time is counted: reports then hold the seconds of all its attempts.
@@ -132,11 +132,11 @@ class Extractor:
         return report
 
     def appearance(self, clips: Sequence[Clip]) -> ExtractReport:
-        """Fill the cache with the appearance features of clips, or look up those of one's own.
+        """Fill the cache with the appearance features of clips, or look up precomputed ones.
 
         Raises:
             MoclipError: the disk is full, or the model is unavailable.
-            DataError: the features of one's own fit no clip.
+            DataError: the precomputed features fit no clip.
         """
         if self._own is not None:
             report = self._own.report(clips, self._reporter.warn)

@@ -14,7 +14,8 @@ from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from .extraction import Extraction
-from .feature_file import REFITTED, Origin, save_features
+from .feature_description import Origin
+from .feature_file import REFITTED, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
 from .session import Session
@@ -71,7 +72,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
         VideoDataset(path, tuple(clips), session.labels),
         tokens[folds[0].name] if motion and len(folds) == 1 else tokens or None,
         features[0].appearance(clips) if appearance else None,
-        session.class_vectors if appearance and session.has_text else None,
+        session.class_vectors if appearance and session.inputs.has_text else None,
         Origin(tuple(folds), _division(session), networks, encoder, str(folder.resolve()), refitted),
     )
     return len(clips)

@@ -1,7 +1,7 @@
 """Features of a whole data set in one safetensors file: heads can be trained without the videos.
 
-The file knows how its clips are divided. Features of a trained motion network are of use with that division
-only: any other would test on clips that have trained the network.
+The file records how its clips are divided. Features of a trained motion network can be used with that
+division only: any other would test on clips that the network was trained on.
 """
 
 from __future__ import annotations
@@ -19,18 +19,9 @@ from ..datasets import Clip, Fold, VideoDataset
 from ..errors import CheckpointError, DataError
 from ..storage.digest import digest_file
 from ..storage.files import read_tensors, write_tensors
+from .feature_description import Origin, dataset_of, description_of, origin_of
 
-__all__ = [
-    "REFITTED",
-    "FeatureFile",
-    "FeatureRows",
-    "Origin",
-    "dataset_of",
-    "described_file",
-    "description_of",
-    "load_features",
-    "save_features",
-]
+__all__ = ["REFITTED", "FeatureFile", "FeatureRows", "described_file", "load_features", "save_features"]
 
 Floats = npt.NDArray[np.float32]
 REFITTED: Final = (
@@ -38,31 +29,9 @@ REFITTED: Final = (
     "trained on the file choose their settings on clips that it has seen, and trust motion too much; features for the "
     "training of heads are those of a run with train_motion.refit=false"
 )
-"""Said where a file of such features is written and used."""
+"""Warning shown where such a file is written and used."""
 
-_PARTS: Final = ("train", "val", "test")
 _MAX_FLOAT16: Final = 65504.0
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The run that made features.
-
-    Attributes:
-        folds: its divisions, validation included.
-        division: the settings that made them, such as protocol, test_fraction and seed.
-        networks: fold name -> digest of its motion network; empty where the features are of appearance alone.
-        encoder: model, pretrained and digest of the CLIP weights; empty where they are of motion alone.
-        folder: the run folder.
-        refitted: whether the networks were trained on the validation clips too.
-    """
-
-    folds: tuple[Fold, ...]
-    division: Mapping[str, Any] = field(default_factory=dict)
-    networks: Mapping[str, str] = field(default_factory=dict)
-    encoder: Mapping[str, str] = field(default_factory=dict)
-    folder: str = ""
-    refitted: bool = False
 
 
 class FeatureRows(Protocol):
@@ -88,8 +57,8 @@ class FeatureFile:
         digest: of the file.
         origin: the run that made it, or None.
         bound: whether no other division than its own may be used.
-        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are empty
-            then.
+        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are
+            empty then.
         buffer: clips in memory where features are streamed; None where all are.
         shapes: column -> shape of a clip's features: "motion" or "motion.0" ..., and "appearance".
     """
@@ -235,30 +204,6 @@ class _MemoryRows(FeatureRows):
         return array
 
 
-def description_of(dataset: VideoDataset, origin: Origin | None) -> dict[str, Any]:
-    """Clips, labels, splits and origin in plain values; clips by number."""
-    number = {clip.name: i for i, clip in enumerate(dataset.clips)}
-    description: dict[str, Any] = {
-        "clips": [[clip.name, clip.label, clip.group] for clip in dataset.clips],
-        "labels": list(dataset.labels),
-        "splits": {
-            name: [sorted(number[n] for n in part) for part in parts]
-            for name, parts in dataset.official.items()
-        },
-        "origin": None,
-    }
-    if origin is not None:
-        folds = [
-            {"name": f.name, **{part: [number[c.name] for c in getattr(f, part)] for part in _PARTS}}
-            for f in origin.folds
-        ]
-        settings = {name: dict(getattr(origin, name)) for name in ("division", "networks", "encoder")}
-        description["origin"] = {"folds": folds, **settings, "folder": origin.folder}
-        if origin.refitted:
-            description["origin"]["refitted"] = True
-    return description
-
-
 def _small(array: Floats) -> npt.NDArray[Any]:
     dtype = np.float16 if np.abs(array).max(initial=0) <= _MAX_FLOAT16 else np.float32
     return np.ascontiguousarray(array, dtype)
@@ -306,7 +251,7 @@ def described_file(
         ValueError, KeyError, TypeError, IndexError, AttributeError, DataError: they contradict each other.
     """
     dataset = dataset_of(path, description)
-    origin = _origin(description, dataset)
+    origin = origin_of(description, dataset)
     folds = () if origin is None else origin.folds
     _check_shapes(features, dataset, folds, elsewhere)
     shapes = {name: array.shape[1:] for name, array in features.items() if name != "classes"}
@@ -325,59 +270,14 @@ def described_file(
     )
 
 
-def dataset_of(path: Path, description: Mapping[str, Any]) -> VideoDataset:
-    """Clips, labels and splits of a description; see :func:`description_of`.
-
-    Raises:
-        ValueError, KeyError, TypeError: they contradict each other.
-    """
-    labels = tuple(str(label) for label in description["labels"])
-    clips = tuple(
-        Clip(path, str(name), str(label), None if group is None else str(group))
-        for name, label, group in description["clips"]
-    )
-    names = [clip.name for clip in clips]
-    if not clips or len(set(names)) < len(names) or not {clip.label for clip in clips} <= set(labels):
-        raise ValueError("its clips or labels contradict each other")
-    official = {
-        str(split): (_names(names, train), _names(names, test))
-        for split, (train, test) in description["splits"].items()
-    }
-    return VideoDataset(path, clips, labels, official)
-
-
-def _names(names: Sequence[str], places: Sequence[int]) -> frozenset[str]:
-    if not all(type(i) is int and 0 <= i < len(names) for i in places):
-        raise ValueError("a split names a clip that is not there")
-    return frozenset(names[i] for i in places)
-
-
-def _origin(description: Mapping[str, Any], dataset: VideoDataset) -> Origin | None:
-    value = description.get("origin")
-    if value is None:
-        return None
-    folds = []
-    for row in value["folds"]:
-        places = [row[part] for part in _PARTS]
-        if not all(type(i) is int and 0 <= i < len(dataset.clips) for part in places for i in part):
-            raise ValueError("a fold names a clip that is not there")
-        train, val, test = (tuple(dataset.clips[i] for i in part) for part in places)
-        folds.append(Fold(str(row["name"]), train, val, test))
-    names = [fold.name for fold in folds]
-    if not folds or len(set(names)) < len(names):
-        raise ValueError("its folds contradict each other")
-    networks, encoder = ({str(k): str(v) for k, v in value[key].items()} for key in ("networks", "encoder"))
-    refitted = bool(value.get("refitted", False))
-    return Origin(tuple(folds), dict(value["division"]), networks, encoder, str(value["folder"]), refitted)
-
-
 def _check_shapes(
     arrays: Mapping[str, npt.NDArray[Any]],
     dataset: VideoDataset,
     folds: Sequence[Fold],
     elsewhere: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in memory."""
+    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in
+    memory."""
     sizes = {"motion": len(dataset.clips), "appearance": len(dataset.clips)}
     sizes |= {f"motion.{i}": len(fold.clips()) for i, fold in enumerate(folds)}
     shapes = {name: array.shape for name, array in arrays.items() if name in sizes}

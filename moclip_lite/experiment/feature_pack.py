@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..shards.index import Column, ShardIndex
 from ..storage.files import tensor_slices
+from ..storage.objects import is_url
 from .feature_export import export_features
 from .feature_file import load_features
 from .feature_shards import pack_features
@@ -95,8 +96,10 @@ def pack_run(
     Raises:
         ConfigError, CheckpointError: see :func:`moclip_lite.experiment.feature_export.export_features`.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as draft:
+    beside = None if is_url(folder) else folder.parent
+    if beside is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{folder.name}-") as draft:
         path = Path(draft) / "features.safetensors"
         export_features(session, run, path, fold)
         return pack_file(path, folder, shard_rows, lambda *steps: session.reporter.progress("pack", *steps))

@@ -162,8 +162,8 @@ class FoldFeatures:
             pooled: whether frames are pooled as the configuration says, as heads take them.
 
         Returns:
-            float32 [N, frames, D], or as :func:`moclip_lite.appearance.pooling.pool_frames` gives them, normalised if
-            the configuration says so.
+            float32 [N, frames, D], or as :func:`moclip_lite.appearance.pooling.pool_frames` gives them,
+            normalised if the configuration says so.
         """
         file = self.session.feature_file
         facts: list[FrameFacts | None] = [None] * len(clips)
@@ -201,7 +201,8 @@ class FoldFeatures:
         return features
 
     def _read_rows(self, positions: Rows, pooled: bool) -> Iterator[tuple[Rows, Floats, Floats]]:
-        """Features of clips from a streamed file, as :data:`moclip_lite.fusion.streamed.ReadRows` has them."""
+        """Features of clips from a streamed file, as :data:`moclip_lite.fusion.streamed.ReadRows` has
+        them."""
         file = self.session.feature_file
         assert file is not None
         assert file.stream is not None
@@ -215,7 +216,7 @@ class FoldFeatures:
 
     def _cached_appearance(self, clip: Clip) -> tuple[Floats, FrameFacts | None]:
         """Features of a clip's frames and where they stand."""
-        own = self.session.own_appearance
+        own = self.session.inputs.own_appearance
         if own is not None:
             return own.features(clip.name), None
         arrays = self.session.cache.get("clip", self.appearance_keys[clip.name])

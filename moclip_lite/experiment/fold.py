@@ -47,7 +47,8 @@ class Models(Protocol):
         """The head of a stream, for tables of features of these clips."""
 
     def validation_scores(self, stream: Stream) -> Floats | None:
-        """Scores of the validation clips by weights that were not fitted to them; None if those that answer do."""
+        """Scores of the validation clips by weights that were not fitted to them; None if those that answer
+        do."""
 
 
 class FoldPass:
@@ -174,7 +175,7 @@ class FoldPass:
         first = next(iter(table.blocks(1)))
         one = [first.motion.to(self.session.device), first.appearance.to(self.session.device)]
         cost = Cost(**count_cost(head, one))
-        known = self.session.feature_file is None and self.session.own_appearance is None
+        known = self.session.feature_file is None and self.session.inputs.own_appearance is None
         return cost if known else Cost(cost.parameters, cost.trainable)
 
     def _test_zero_shot(self) -> None:

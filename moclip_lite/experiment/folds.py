@@ -65,7 +65,7 @@ def divide(dataset: VideoDataset, data: DataSettings, seed: int, cache: FeatureC
 
 
 def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: FeatureCache) -> list[Fold]:
-    """The folds of a file of features: its own where it knows them.
+    """The folds of a file of features: its own where it has any.
 
     ``data.protocol=official`` means the file's own division too.
 

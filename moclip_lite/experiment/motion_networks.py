@@ -1,7 +1,8 @@
-"""The motion networks of a fold: the one that answers, and those that have not seen the clips they are used on.
+"""The motion networks of a fold: the one that answers, and those that have not seen the clips they are used
+on.
 
-A network is nearly always right on clips that it was trained on, so its features of these clips do not show how
-far motion can be trusted. Heads choose what must be chosen on features of clips that a network left out.
+A network is nearly always right on clips that it was trained on, so its features of these clips do not show
+how far motion can be trusted. Heads choose what must be chosen on features of clips that a network left out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from .stages import Stage, Trainer
 __all__ = ["LeftOut", "MotionNetworks", "parts_of"]
 
 _SELECTION: Final = "motion_selection"
-"""The motion network of the training clips alone, where the one that answers was trained on validation clips too."""
+"""The motion network of the training clips alone, where the one that answers was trained on validation clips
+too."""
 
 _PART: Final = "motion_part"
 """Motion networks that were trained without a part of the training clips, for scores of these clips."""
@@ -81,8 +83,8 @@ class MotionNetworks:
             parts: of the training clips, each left out by a network of its own; 0 for none.
 
         Returns:
-            The first network, which left out the validation clips, and the networks of the parts. Each clip is
-            left out once at most.
+            The first network, which left out the validation clips, and the networks of the parts. Each clip
+            is left out once at most.
         """
         assert self._first is not None
         networks = [self._first]
@@ -152,7 +154,7 @@ class MotionNetworks:
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._session.experiment, self._features
         motion = experiment.motion
-        positions, buffer = self._session.places(train)
+        positions, buffer = self._session.inputs.places(train)
         return MotionFeed(
             features.training_store,
             train,

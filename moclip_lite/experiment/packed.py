@@ -1,4 +1,4 @@
-"""Motion and appearance features of a data set in shards: packed from the cache, and runs on them without the videos."""
+"""Clips with their motion and appearance features in shards: runs on them without the videos, and what both sides know."""
 
 from __future__ import annotations
 
@@ -19,143 +19,41 @@ from ..datasets.prompts import read_prompts
 from ..errors import CheckpointError, ConfigError, DataError
 from ..parallel.runner import LocalRunner
 from ..shards.cached import ShardedCache, clips_in_memory, entry_columns
-from ..shards.index import ShardIndex, content_digest
 from ..shards.read import ShardReader
-from ..shards.write import Block, ShardPlan, write_shards
 from ..storage.cache import FeatureCache
 from .encoder import ExperimentEncoder
 from .extraction import Extractor
-from .feature_file import dataset_of
+from .feature_description import dataset_of
 
 if TYPE_CHECKING:
     from ..progress import Reporter
     from .config import Experiment
-    from .session import Session
 
-__all__ = ["KIND", "PackedClips", "PackedEncoder", "PackedExtractor", "pack_clips"]
+__all__ = [
+    "CLIP_SETTINGS",
+    "KIND",
+    "PackedClips",
+    "PackedEncoder",
+    "PackedExtractor",
+    "plain",
+    "sentences_of",
+]
 
 KIND: Final = "clips"
-_ROW_GROUP: Final = 64  # clips; some megabytes of motion
-_SHARD_ROWS: Final = 4096
-_CLIP_SETTINGS: Final = ("model", "pretrained", "frames", "positions", "crop_borders")
+"""What the rows of such shards are."""
+CLIP_SETTINGS: Final = ("model", "pretrained", "frames", "positions", "crop_borders")
+"""Settings of the section ``clip`` that appearance features depend on."""
 
 
-def pack_clips(session: Session, folder: Path, shard_rows: int = _SHARD_ROWS) -> ShardIndex:
-    """Write the cache's entries of a data set as shards; clips that the cache does not hold are read first.
-
-    Args:
-        session: of the experiment whose streams are packed.
-        folder: to write.
-        shard_rows: clips of a file.
-
-    Raises:
-        DataError: none of the clips can be read.
-        ConfigError: the folder holds something else, or appearance features of one's own.
-        MoclipError: the disk is full; finished shards are kept.
-    """
-    if session.own_appearance is not None or session.experiment.data.train_recipes:
-        raise ConfigError("data.appearance and data.train_recipes can't be packed; leave them out")
-    clips = session.dataset.clips
-    extraction = session.extract(clips)
-    reports = {r.stage: r for r in (extraction.motion, extraction.appearance) if r.keys}
-    if not reports:
-        raise DataError(f"{session.dataset.root}: none of its clips can be read, so there is nothing to pack")
-    contents = session.content_digests
-    rows = [
-        [
-            clip.name,
-            clip.label,
-            clip.group,
-            contents.get(clip.name),
-            *(r.keys.get(clip.name) for r in reports.values()),
-        ]
-        for clip in clips
-    ]
-    plan = _plan(session, rows, reports, shard_rows)
-
-    def block(start: int, stop: int) -> Block:
-        values: dict[str, list[Any]] = {
-            name: [row[i] for row in rows[start:stop]] for i, name in enumerate(_names(reports))
-        }
-        for stage in reports:
-            key, data = entry_columns(stage)
-            values[data] = [_entry(session, stage, k) for k in values[key]]
-        return values
-
-    return write_shards(
-        folder, plan, block, lambda done, total: session.reporter.progress("pack", done, total)
-    )
-
-
-def _names(reports: Mapping[str, ExtractReport]) -> list[str]:
-    return ["clip", "label", "group", "content", *(entry_columns(stage)[0] for stage in reports)]
-
-
-def _plan(
-    session: Session, rows: list[list[Any]], reports: Mapping[str, ExtractReport], shard_rows: int
-) -> ShardPlan:
-    dataset, clip = session.dataset, session.experiment.clip
-    number = {c.name: i for i, c in enumerate(dataset.clips)}
-    notes = [[note.name, note.note] for r in reports.values() for note in r.notes]
-    description: dict[str, Any] = {
-        "labels": list(dataset.labels),
-        "splits": {
-            n: [sorted(number[c] for c in part) for part in parts] for n, parts in dataset.official.items()
-        },
-        "validation": {n: sorted(number[c] for c in part) for n, part in dataset.validation.items()},
-        "stages": list(reports),
-        "motion": {
-            k: _plain(v) for k, v in session.experiment.motion.key_settings().items() if k != "backend"
-        },
-        "notes": notes,
-        "failures": {stage: {f.name: f.reason for f in r.failures} for stage, r in reports.items()},
-        "encoder": None,
-    }
-    if "clip" in reports:
-        facts = session.encoder.lazy
-        description["encoder"] = {
-            "settings": {name: _plain(getattr(clip, name)) for name in _CLIP_SETTINGS},
-            "facts": {"digest": facts.digest, "cost": facts.cost, "random": facts.random},
-            "classes": session.class_vectors.tolist() if session.has_text else None,
-            "sentences": _sentences(clip, dataset.labels),
-        }
-    kinds = dict.fromkeys(_names(reports), "string") | {entry_columns(s)[1]: "binary" for s in reports}
-    return ShardPlan(
-        kind=KIND,
-        rows=len(rows),
-        content=content_digest(rows),
-        columns={},
-        labels=kinds,
-        description=description,
-        shard_rows=shard_rows,
-        row_group=_ROW_GROUP,
-    )
-
-
-def _sentences(clip: AppearanceSettings, labels: Sequence[str]) -> list[list[str]]:
+def sentences_of(clip: AppearanceSettings, labels: Sequence[str]) -> list[list[str]]:
     """The sentences that stand for each label."""
     prompts = read_prompts(clip.prompts).check(labels)
     return [list(prompts.sentences(label)) for label in labels]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON reads it back."""
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _entry(session: Session, stage: str, key: str | None) -> bytes | None:
-    """The file of a cache entry.
-
-    Raises:
-        CheckpointError: it is damaged, or was removed since.
-    """
-    if key is None:
-        return None
-    if session.cache.get(stage, key) is None:
-        raise CheckpointError(
-            f"a cache entry of {stage} is damaged or was removed while packing; `moclip pack` again reads its clip anew"
-        )
-    return session.cache.path(stage, key).read_bytes()
+    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 class PackedClips:
@@ -178,7 +76,7 @@ class PackedClips:
         try:
             self._read(reader)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
-            raise CheckpointError(f"{reader.folder} does not hold shards of clips: {error}") from error
+            raise CheckpointError(f"{reader.shown} does not hold shards of clips: {error}") from error
 
     def _read(self, reader: ShardReader) -> None:
         facts = dict(reader.index.description)
@@ -219,7 +117,7 @@ class PackedClips:
                 ("appearance", "appearance features") if stage == "clip" else ("motion", "motion")
             )
             raise ConfigError(
-                f"{self.reader.folder} holds no {words}; pack the {streams} stream too, or leave it out of run.streams"
+                f"{self.reader.shown} holds no {words}; pack the {streams} stream too, or leave it out of run.streams"
             )
         keys, failed = self._keys[stage], self.facts["failures"].get(stage, {})
         known = {clip.name: keys[clip.name] for clip in clips if clip.name in keys}
@@ -243,9 +141,9 @@ class PackedClips:
             ConfigError: another value is asked for.
         """
         for name, value in asked.items():
-            if name in packed and packed[name] != _plain(value):
+            if name in packed and packed[name] != plain(value):
                 raise ConfigError(
-                    f"{self.reader.folder} was packed with {section}.{name}={packed[name]}, not {value}: take that "
+                    f"{self.reader.shown} was packed with {section}.{name}={packed[name]}, not {value}: take that "
                     "value, or pack again"
                 )
 
@@ -293,7 +191,7 @@ class PackedExtractor(Extractor):
         return self._said(report)
 
     def _said(self, report: ExtractReport) -> ExtractReport:
-        words = f"{report.stage}: {report.reused} clips in {self._packed.reader.folder}"
+        words = f"{report.stage}: {report.reused} clips in {self._packed.reader.shown}"
         left_out = (
             f", {len(report.failures)} could not be read when they were packed" if report.failures else ""
         )
@@ -322,7 +220,7 @@ class PackedEncoder(ExperimentEncoder):
         # A checkpoint lies elsewhere on another machine; its digest is what predictions are checked by.
         asked = {
             name: getattr(settings, name)
-            for name in _CLIP_SETTINGS
+            for name in CLIP_SETTINGS
             if name != "pretrained" or (named and "/" not in known["pretrained"] + settings.pretrained)
         }
         packed.refuse_other_settings("clip", asked, known)
@@ -342,9 +240,9 @@ class PackedEncoder(ExperimentEncoder):
         self.require_text()
         facts = self._packed.facts["encoder"]
         classes, sentences = facts["classes"], facts["sentences"]
-        if classes is None or sentences != _sentences(self._settings, labels):
+        if classes is None or sentences != sentences_of(self._settings, labels):
             raise ConfigError(
-                f"{self._packed.reader.folder} holds no text embeddings of these labels; pack again"
+                f"{self._packed.reader.shown} holds no text embeddings of these labels; pack again"
             )
         return np.asarray(classes, np.float32)
 

@@ -32,19 +32,19 @@ def run_experiment(session: Session) -> Metrics:
     if session.experiment.run.device not in ("auto", "cpu"):
         _ = session.device  # refuse one that is not there before hours of reading
     run = session.run_folder
-    with run.locked() if share().leads else nullcontext():
+    with run.locked(session.reporter.say) if share().leads else nullcontext():
         session.extractor.ledger = run.ledger
         metrics = run.read_finished(session.fingerprint)
         if agree([metrics is not None])[0]:
             run.ledger.clear()
-            session.reporter.say(f"{run.path}: nothing to do, this experiment is finished")
+            session.reporter.say(f"{run.shown}: nothing to do, this experiment is finished")
             return metrics or Metrics({})
         require_packages(TRAINING)  # before the results of an earlier run are removed
         if share().leads:
             changes = changed_settings(run.config, session.saved_experiment)
             if run.begin():
                 session.reporter.say(
-                    f"{run.path}: the results of an earlier run are removed "
+                    f"{run.shown}: the results of an earlier run are removed "
                     f"({changes or 'other clips or code'})"
                 )
         from .train import train_folds

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
-from ..appearance.pooling import LONGER
-from ..appearance.settings import no_text
 from ..datasets import Clip, Fold, VideoDataset
-from ..datasets.clip import with_groups
 from ..datasets.extraction import ExtractReport, content_digests
 from ..datasets.prompts import read_prompts
-from ..datasets.settings import DataSettings
-from ..datasets.splits import checked
 from ..errors import ConfigError
-from ..fusion.registry import NEED_TEXT
 from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
-from ..shards.read import ShardReader
 from ..storage.cache import FeatureCache
 from ..storage.digest import digest_bytes
-from ..streams import Source, Stream
 from .config import Experiment, with_absolute_paths
-from .dataset import data_root, load_dataset
+from .division import check_folds, divide_by_seeds, refuse_missing_text, refuse_pooling, trains, words_of
 from .encoder import ExperimentEncoder
 from .encodings import read_encodings
 from .extraction import Extraction, Extractor
-from .feature_file import FeatureFile, load_features
-from .feature_shards import DEFAULT_BUFFER, load_feature_shards
-from .feature_shards import KIND as FEATURES
+from .feature_file import FeatureFile
 from .fingerprint import run_fingerprint
-from .folds import divide, divide_features, file_settings
-from .packed import PackedClips, PackedEncoder, PackedExtractor
+from .folds import file_settings
+from .inputs import Inputs
+from .packed import PackedEncoder, PackedExtractor
 
 if TYPE_CHECKING:
     import torch
@@ -90,95 +78,25 @@ class Session:
         return pick_device(self.experiment.run.device)
 
     @cached_property
+    def inputs(self) -> Inputs:
+        """What the configuration names to read."""
+        return Inputs(self.experiment, lambda: self.workers, self.reporter)
+
+    @property
     def feature_file(self) -> FeatureFile | None:
-        """Features in place of the videos, where the data set is a file of them.
+        """Features in place of the videos, see :class:`Inputs`."""
+        return self.inputs.feature_file
 
-        Raises:
-            ConfigError, DataError, CheckpointError: it can't be used.
-        """
-        data = self.experiment.data
-        if data.kind == "features":
-            self._refuse_weights(data_root(data))
-            file = load_features(data_root(data))
-            return file if data.buffer is None else file.streamed(data.buffer)
-        if self.shards is None or self.shards.index.kind != FEATURES:
-            return None
-        self._refuse_weights(data_root(data))
-        return load_feature_shards(self.shards, data.buffer)
-
-    @cached_property
-    def shards(self) -> ShardReader | None:
-        """Reader of the shards, where the data set is a folder of them.
-
-        Raises:
-            ConfigError, DataError, CheckpointError: they can't be used.
-        """
-        data = self.experiment.data
-        return ShardReader(data_root(data)) if data.kind == "shards" else None
-
-    @cached_property
-    def packed(self) -> PackedClips | None:
-        """Clips with their motion and appearance features, where the data set is shards of them.
-
-        Raises:
-            ConfigError, DataError, CheckpointError: they can't be used.
-        """
-        if self.shards is None or self.shards.index.kind == FEATURES:
-            return None
-        return PackedClips(self.shards)
+    @property
+    def dataset(self) -> VideoDataset:
+        """The clips, see :class:`Inputs`."""
+        return self.inputs.dataset
 
     @cached_property
     def cache(self) -> FeatureCache:
         """What was read of the clips; of shards, these in front of the cache folder."""
-        folder = self.experiment.cache.dir
-        return FeatureCache(folder) if self.packed is None else self.packed.cache(folder)
-
-    @cached_property
-    def own_appearance(self) -> ClipArrays | None:
-        """Appearance features of one's own, where the configuration names a file of them.
-
-        Raises:
-            DataError, CheckpointError: it can't be used.
-        """
-        path = self.experiment.data.appearance
-        if path is not None:
-            self._refuse_weights(path)
-        return None if path is None else read_clip_arrays(path)
-
-    def _refuse_weights(self, path: Path) -> None:
-        if self.experiment.clip.pooling == "motion":
-            raise ConfigError(
-                f"clip.pooling=motion needs frames of the videos; {path} does not tell where its own stand"
-            )
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there are text embeddings of class names beside the appearance features."""
-        return self.own_appearance is None and self.experiment.clip.has_text
-
-    @cached_property
-    def dataset(self) -> VideoDataset:
-        """The clips.
-
-        Raises:
-            DataError, ConfigError: they can't be used.
-        """
-        data = self.experiment.data
-        if self.feature_file is not None:
-            return with_groups(self.feature_file.dataset, data.group_pattern)
-        if self.packed is not None:
-            return with_groups(self.packed.dataset, data.group_pattern)
-        return load_dataset(data, self.workers, self.reporter)
-
-    def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:
-        """(where clips stand in shards, clips whose motion is in memory); (None, 0) where there are no shards."""
-        if self.packed is None:
-            return None, 0
-        place = {clip.name: i for i, clip in enumerate(self.packed.dataset.clips)}
-        asked = self.experiment.data.buffer or DEFAULT_BUFFER
-        return np.array([place[clip.name] for clip in clips], np.int64), min(
-            asked, self.packed.clips_in_memory
-        )
+        folder, packed = self.experiment.cache.dir, self.inputs.packed
+        return FeatureCache(folder) if packed is None else packed.cache(folder)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -188,8 +106,8 @@ class Session:
     @cached_property
     def content_digests(self) -> dict[str, str]:
         """Clip name -> digest of its file, where there are videos; files that can't be read are left out."""
-        if self.packed is not None:
-            return self.packed.contents
+        if self.inputs.packed is not None:
+            return self.inputs.packed.contents
         return content_digests(self.dataset.clips, self.cache) if self.feature_file is None else {}
 
     @cached_property
@@ -197,94 +115,21 @@ class Session:
         """The divisions that the protocol asks for.
 
         Raises:
+            ConfigError: streams or heads are asked for that need text which there is not.
             DataError: too few clips or groups.
         """
-        data, file = self.experiment.data, self.feature_file
-        if file is not None:  # shards of features are divided as a file of them
-            data = data.model_copy(update={"kind": "features"})
-        trained = set(self.experiment.run.streams) != {"zero_shot"}
-        if not trained:  # then there is nothing to choose on validation clips
-            data = data.model_copy(update={"val_fraction": 0.0})
-        self._refuse_pooling()
-        if file is None:
-            self._refuse_text()
-            read_prompts(self.experiment.clip.prompts).check(self.labels)  # refused before the work
+        experiment, file = self.experiment, self.feature_file
+        refuse_pooling(experiment)
+        if file is not None:
+            if words := words_of(file, experiment.run.seed):
+                self.reporter.say(words)
         else:
-            self._say_division(file)
-        folds = self._divisions(data)
-        digests = self.content_digests if trained and file is None else {}
-        official = data.protocol == "official" or data.kind == "ucf101" or bool(self.dataset.official)
-        share = (
-            None
-            if data.protocol in ("leave-one-group-out", "kfold")
-            else 0.0
-            if official
-            else data.test_fraction
-        )
-        folds = [
-            checked(fold, self.labels, digests, test_fraction=share, shared=data.shared_groups)
-            for fold in folds
-        ]
-        for fold in folds:
-            for note in fold.notes:
-                self.reporter.warn(f"fold {fold.name}: {note}")
-        return folds
-
-    def _divisions(self, data: DataSettings) -> list[Fold]:
-        """The divisions of each seed of the run."""
-        seeds, file, folds = self.experiment.run.all_seeds, self.feature_file, []
-        for seed in seeds:
-            if file is None:
-                divided = divide(self.dataset, data, seed, self.cache)
-            else:
-                divided = divide_features(replace(file, dataset=self.dataset), data, seed, self.cache)
-            folds += [fold.repeated(seed) for fold in divided] if len(seeds) > 1 else divided
-        return folds
-
-    @property
-    def _text_heads(self) -> list[str]:
-        """Heads of the streams that are asked for which start from text."""
-        streams = self.experiment.run.streams
-        asked = [stream for stream in Stream if stream in streams and Source.ENCODER in stream.sources]
-        return sorted({self.experiment.head_of(stream) for stream in asked}.intersection(NEED_TEXT))
-
-    def _refuse_pooling(self) -> None:
-        """Refuse to compare pooled features with text where the lengths differ.
-
-        Raises:
-            ConfigError: they do.
-        """
-        pooling = self.experiment.clip.pooling
-        if self._text_heads and pooling in LONGER:
-            raise ConfigError(
-                f"fusion.head={self.experiment.fusion.head} compares frames with text, and clip.pooling={pooling} gives "
-                "vectors of another length; take clip.pooling=head, mean, max or motion"
-            )
-
-    def _refuse_text(self) -> None:
-        """Refuse what needs text where the image encoder has none.
-
-        Raises:
-            ConfigError: zero-shot or such a head is asked for.
-        """
-        if self.has_text:
-            return
-        own = self.experiment.data.appearance
-        reason = (
-            no_text(self.experiment.clip.model) if own is None else f"data.appearance={own} holds no text"
-        )
-        if "zero_shot" in self.experiment.run.streams:
-            raise ConfigError(f"run.streams asks for zero-shot; {reason}")
-        if self._text_heads:
-            raise ConfigError(f"fusion.head={self.experiment.fusion.head} starts from text; {reason}")
-
-    def _say_division(self, file: FeatureFile) -> None:
-        if file.origin is not None and (division := file.origin.division):
-            words = ", ".join(f"{name} {value}" for name, value in division.items())
-            self.reporter.say(
-                f"{file.dataset.root}: divided as its features were made ({words}); run.seed "
-                f"{self.experiment.run.seed} is for the heads"
-            )
+            if not self.inputs.has_text:
+                refuse_missing_text(experiment)
+            read_prompts(experiment.clip.prompts).check(self.labels)  # refused before the work
+        folds = divide_by_seeds(experiment, self.dataset, file, self.cache)
+        digests = self.content_digests if trains(experiment) and file is None else {}
+        return check_folds(folds, self.dataset, experiment.data, digests, self.reporter)
 
     @property
     def clips(self) -> list[Clip]:
@@ -316,19 +161,19 @@ class Session:
     def encoder(self) -> ExperimentEncoder:
         """The CLIP model."""
         clip, seed = self.experiment.clip, self.experiment.run.seed
-        if self.packed is not None and "clip" in self.packed.stages:
-            return PackedEncoder(self.packed, clip, self.reporter)
+        if self.inputs.packed is not None and "clip" in self.inputs.packed.stages:
+            return PackedEncoder(self.inputs.packed, clip, self.reporter)
         return ExperimentEncoder(clip, seed, self.cache, lambda: self.device, self.reporter)
 
     @cached_property
     def extractor(self) -> Extractor:
         """Reads clips into the cache."""
-        if self.packed is not None:
+        if self.inputs.packed is not None:
             return PackedExtractor(
-                self.packed, self.saved_experiment, self.encoder, self.cache, self.reporter
+                self.inputs.packed, self.saved_experiment, self.encoder, self.cache, self.reporter
             )
         parts = self.encoder, self.cache, self.workers, self.reporter
-        return Extractor(self.saved_experiment, *parts, own=self.own_appearance)
+        return Extractor(self.saved_experiment, *parts, own=self.inputs.own_appearance)
 
     def count_seconds(self) -> None:
         """Add the time of extraction to that of the run which the configuration names, if it names one."""
@@ -385,8 +230,8 @@ class Session:
     def encoder_identity(self) -> dict[str, str]:
         """Where appearance features come from: model, weights and their digest."""
         file = self.feature_file
-        if self.own_appearance is not None:
-            return self.own_appearance.identity
+        if self.inputs.own_appearance is not None:
+            return self.inputs.own_appearance.identity
         if file is None:
             return self.encoder.identity
         known = {} if file.origin is None else dict(file.origin.encoder)
@@ -399,8 +244,8 @@ class Session:
         Raises:
             ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable.
         """
-        if self.own_appearance is not None:
-            raise ConfigError(f"{self.own_appearance.path} holds no text embeddings of the labels")
+        if self.inputs.own_appearance is not None:
+            raise ConfigError(f"{self.inputs.own_appearance.path} holds no text embeddings of the labels")
         if self.feature_file is None:
             return self.encoder.class_vectors(self.labels)
         if self.feature_file.classes is None:

@@ -1,4 +1,4 @@
-"""A training of a fold: skipped where its weights are there, resumed or run, and its weights kept."""
+"""One training of a fold: skipped if its weights exist, else resumed or run."""
 
 from __future__ import annotations
 
@@ -204,6 +204,7 @@ class Trainer:
             stage.save(module, result)
             stage.share(module, result, session.cache)
             state.unlink(missing_ok=True)
+            session.run_folder.write_back()
         wait_for_all()
         session.reporter.say(_summary(stage.name, result))
         return result

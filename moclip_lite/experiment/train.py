@@ -34,6 +34,9 @@ def train_folds(session: Session) -> Metrics:
         MoclipError: the input can't be used; what was finished is kept.
     """
     leads, run, extraction = share().leads, session.run_folder, session.extraction
+    if session.feature_file is None:
+        session.cache.fetch("motion", extraction.motion.keys.values())
+        session.cache.fetch("clip", extraction.appearance.keys.values())
     notes = keep_directions(session)
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
@@ -120,7 +123,7 @@ def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
     if Stream.FUSION in streams:
         streams.add(Stream.MOTION_HEAD)
     controls = _appearance_controls(streams)
-    if Stream.ZERO_SHOT in controls and not features.session.has_text:
+    if Stream.ZERO_SHOT in controls and not features.session.inputs.has_text:
         own, model = features.session.experiment.data.appearance, features.session.experiment.clip.model
         reason = f"{model} has no text encoder" if own is None else f"{own} holds no text embeddings"
         result.notes.append(f"zero-shot is left out: {reason}")
@@ -171,7 +174,7 @@ def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
     extraction = session.extraction
     streams, costs = join_scores(results, session.labels), dict(results[0].costs)
     looks = any(stream.sees_pictures for stream in streams)
-    own = session.own_appearance
+    own = session.inputs.own_appearance
     if looks and session.feature_file is None and own is None:
         frame = Cost(**session.encoder.lazy.cost)
         costs = with_encoder(costs, frame, session.experiment.clip.frames)

@@ -61,8 +61,8 @@ class TrainedModels:
         folder: where weights go.
 
     Attributes:
-        one_frame: probabilities of the validation clips by the fusion with the middle frame alone, by weights that
-            were not fitted to them; None where there is one frame only.
+        one_frame: probabilities of the validation clips by the fusion with the middle frame alone, by weights
+            that were not fitted to them; None where there is one frame only.
     """
 
     def __init__(self, features: FoldFeatures, folder: FoldFolder) -> None:
@@ -125,7 +125,8 @@ class TrainedModels:
         return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
-        """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N, C].
+        """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N,
+        C].
 
         None where the weights that answer were not fitted to them either.
         """

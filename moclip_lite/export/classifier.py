@@ -7,46 +7,25 @@ their softmax is the probability that ``predict`` gives.
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..engine.base import Engine
-from ..engine.files import EngineFiles
 from ..engine.pytorch import TorchEngine
-from ..engine.runtime import OnnxEngine
-from ..errors import MoclipError
-from ..motion.augment import views
-from ..motion.network import MotionNet
-from ..motion.settings import ViewSettings
 from ..predict.classifier import Classifier
-from ..results.run_folder import ONNX_PARTS, FoldFolder, RunFolder
-from ..sampling import choose_segments
+from ..results.run_folder import RunFolder
 from ..storage.files import write_json
-from ..streams import Stream
-from .network import OPSET, TOLERANCE, Exported, describe_files, export_network
+from .compare import compare_files
+from .modules import MotionScores, SegmentEncoder, SegmentMixer, export_head
+from .network import OPSET, Exported, describe_files, export_network
 from .pictures import picture_network
 
-__all__ = [
-    "MAX_BYTES",
-    "SegmentEncoder",
-    "SegmentMixer",
-    "compare_files",
-    "describe",
-    "export_classifier",
-    "export_heads",
-    "export_motion",
-    "export_segments",
-]
+__all__ = ["MAX_BYTES", "describe", "export_classifier", "export_heads", "export_motion", "export_segments"]
 
-_PICTURE_SIZES: Final = ((48, 64), (301, 229))  # rows, columns: smaller and larger than the encoder's input
 MAX_BYTES: Final = 2**31 - 2**26  # of weights; one ONNX file holds less than 2 GiB
 
 
@@ -120,76 +99,13 @@ def describe(classifier: Classifier) -> dict[str, Any]:
     }
 
 
-class _Motion(nn.Module):
-    """Scores and tokens, each the mean over the test views, as prediction computes them."""
-
-    chosen: Tensor
-
-    def __init__(self, network: MotionNet, segments: int, test: ViewSettings) -> None:
-        super().__init__()
-        self.network, self.test = network, test
-        indices = choose_segments(segments, test.segments) if test.segments else np.arange(segments)
-        self.register_buffer("chosen", torch.from_numpy(indices))
-
-    def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
-        chosen = motion.index_select(1, self.chosen)
-        seen = list(views(chosen, self.test.crops, self.test.flips))
-        tokens = self.network.tokens(torch.cat(seen))
-        logs = self.network.classifier(tokens.mean(dim=1)).log_softmax(dim=1)
-        mean = torch.unflatten(logs, 0, (len(seen), -1)).logsumexp(dim=0) - math.log(len(seen))
-        return mean, torch.unflatten(tokens, 0, (len(seen), -1)).mean(dim=0)
-
-
-class SegmentEncoder(nn.Module):
-    """Features [N, views, D] of segments [N, frames, 2, rows, columns], which see no other."""
-
-    def __init__(self, network: MotionNet, test: ViewSettings) -> None:
-        super().__init__()
-        self.network, self.test = network, test
-
-    def forward(self, segments: Tensor) -> Tensor:
-        seen = list(views(segments.unsqueeze(1), self.test.crops, self.test.flips))
-        return torch.cat([self.network.encode(view) for view in seen], dim=1)
-
-
-class SegmentMixer(nn.Module):
-    """What :class:`_Motion` gives, from the features [B, T, views, D] of segments."""
-
-    def __init__(self, network: MotionNet) -> None:
-        super().__init__()
-        self.mix, self.classifier = network.mix, network.classifier
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        seen = features.shape[2]
-        tokens = torch.unflatten(self.mix(features.transpose(1, 2).flatten(0, 1)), 0, (-1, seen))
-        logs = self.classifier(tokens.mean(dim=2)).log_softmax(dim=2)
-        return logs.logsumexp(dim=1) - math.log(seen), tokens.mean(dim=1)
-
-
-class _Head(nn.Module):
-    """A head whose scores hang on both inputs, so that both stand in the file: controls ignore one."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, motion: Tensor, appearance: Tensor) -> Tensor:
-        scores: Tensor = self.head(motion, appearance)
-        return scores + 0 * (motion.sum(dim=(1, 2)) + appearance.sum(dim=(1, 2))).unsqueeze(1)
-
-
-def export_head(head: nn.Module) -> nn.Module:
-    """A head as it is exported, in evaluation mode."""
-    return _Head(head).eval()
-
-
 def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
     """motion.onnx, where there is a motion network."""
     network = _networks(classifier).network
     if network is None:
         return []
     segments, *rest = classifier.experiment.motion.shape
-    motion = _Motion(network, segments, classifier.experiment.test).eval()
+    motion = MotionScores(network, segments, classifier.experiment.test).eval()
     file = export_network(
         motion,
         [torch.randn(2, segments, *rest)],
@@ -202,7 +118,10 @@ def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]
 
 
 def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The motion network in two files, :data:`moclip_lite.results.run_folder.ONNX_PARTS`; none where windows can't share segments."""
+    """The motion network in two files, :data:`moclip_lite.results.run_folder.ONNX_PARTS`.
+
+    None where windows can't share segments.
+    """
     network, test = _networks(classifier).network, classifier.experiment.test
     if network is None or test.segments:
         return []
@@ -222,9 +141,11 @@ def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, An
 
 
 def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The encoder; none where it is too large or features are one's own, which `metadata` then says."""
+    """The encoder; none where it is too large or features are precomputed, which `metadata` then says."""
     if classifier.own_appearance is not None:
-        metadata["warnings"].append(f"appearance features are one's own: {classifier.own_appearance.path}")
+        metadata["warnings"].append(
+            f"the appearance features are precomputed: {classifier.own_appearance.path}"
+        )
         return []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules
@@ -264,70 +185,6 @@ def export_heads(classifier: Classifier, folder: Path, metadata: dict[str, Any])
     return exported
 
 
-def compare_files(
-    classifier: Classifier, run: FoldFolder, metadata: Mapping[str, Any], files: Mapping[str, Path]
-) -> float:
-    """Compare all files together, with the preprocessing of pictures, with what predict computes by PyTorch.
-
-    Args:
-        classifier: of the run, by PyTorch.
-        run: its folder.
-        metadata: what stands in model.json.
-        files: "motion", "pictures" and the heads' streams -> file.
-
-    Returns:
-        The largest difference of a feature or probability, relative to the largest value where that exceeds 1.
-
-    Raises:
-        MoclipError: it is above TOLERANCE.
-    """
-    parts = {name: files[name] for name in ONNX_PARTS if name in files}
-    networks = {name: path for name, path in files.items() if name != "pictures" and name not in parts}
-    given = EngineFiles(networks, files.get("pictures"), metadata, parts)
-    found = OnnxEngine(given, classifier.experiment, run)
-    difference = max(_differences(classifier, found, "pictures" in files))
-    if not difference <= TOLERANCE:
-        raise MoclipError(
-            f"{run.path}: the ONNX files together differ from predict by {difference:.1e}, more than "
-            f"{TOLERANCE:.0e}; not written"
-        )
-    return difference
-
-
-def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> Iterator[float]:
-    """How far another engine's features and probabilities are from a classifier's, for random input."""
-    rng = np.random.default_rng(0)
-    tokens = None
-    if classifier.motion is not None:
-        motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
-        tokens, scores = classifier.motion_features(motion)
-        for one, other in zip(found.motion_features(motion), (tokens, scores), strict=True):
-            yield _difference(one, other)
-        if found.encodes_segments:
-            shared = found.window_features(found.segment_features(motion))
-            for one, other in zip(shared, (tokens, scores), strict=True):
-                yield _difference(one, other)
-    for height, width in _PICTURE_SIZES if classifier.heads else ():
-        own = classifier.own_appearance
-        if own is not None:
-            features = appearance = rng.standard_normal(own.shape).astype(np.float32)
-        else:
-            frames = classifier.experiment.clip.frames
-            pictures = rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
-            appearance = classifier.appearance_features(pictures)
-            features = found.appearance_features(pictures) if pictures_too else appearance
-        yield _difference(features, appearance)
-        for stream in classifier.heads:
-            for given in (tokens, None) if stream is Stream.APPEARANCE else (tokens,):
-                expected = classifier.head_scores(stream, given, appearance)
-                yield _difference(found.head_scores(stream, given, features), expected)
-
-
 def _networks(classifier: Classifier) -> TorchEngine:
     assert isinstance(classifier.engine, TorchEngine)
     return classifier.engine
-
-
-def _difference(one: Any, other: Any) -> float:
-    """Largest difference, relative to the largest value where that exceeds 1."""
-    return float(np.abs(one - other).max() / max(1.0, np.abs(other).max()))

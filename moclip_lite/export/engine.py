@@ -1,4 +1,4 @@
-"""ONNX files of a run folder, with which ``predict`` answers without importing PyTorch.
+"""ONNX files of a run folder, used by ``predict`` without importing PyTorch.
 
 They are those of ``moclip export``, with digests of what they were made from, at the places that
 :mod:`moclip_lite.engine.files` reads; the image encoder is written once for all runs that share it.
@@ -21,7 +21,8 @@ from ..progress import Reporter, Silent
 from ..results.run_folder import FoldFolder, RunFolder
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, write_json
-from .classifier import MAX_BYTES, compare_files, describe, export_heads, export_motion, export_segments
+from .classifier import MAX_BYTES, describe, export_heads, export_motion, export_segments
+from .compare import compare_files
 from .network import OPSET, Exported, describe_files, export_network
 from .pictures import picture_network
 
@@ -101,7 +102,7 @@ def _export_encoder(
         reporter: then PyTorch answers.
     """
     if classifier.own_appearance is not None:
-        metadata["no_encoder"] = "appearance features are one's own"
+        metadata["no_encoder"] = "the appearance features are precomputed"
         return {}, []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)
     metadata["preprocessing"]["pictures"] = rules

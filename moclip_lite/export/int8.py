@@ -1,7 +1,7 @@
-"""The image encoder of a run in 8-bit integers, written if it answers as the one in float32 does.
+"""The image encoder of a run in 8-bit integers, written only if its predictions are those of float32.
 
-Weights are quantised per output channel, activations while it runs (ONNX Runtime's dynamic quantisation) in the
-matrix products, where transformers spend their time. Weights have 7 bits: with 8, processors without VNNI
+Weights are quantised per output channel, activations while it runs (ONNX Runtime's dynamic quantisation) in
+the matrix products, where transformers spend their time. Weights have 7 bits: with 8, processors without VNNI
 instructions overflow silently, and the file may be used on another machine than the one that compared it.
 """
 
@@ -61,8 +61,8 @@ class Int8Encoder:
 def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
     """Write the image encoder of a run in int8 into the cache, where ``--engine onnx-int8`` finds it.
 
-    Its features and the labels that it leads to are compared with those of float32 on clips of the run: validation
-    clips, where there are some.
+    Its features and the labels that it leads to are compared with those of float32 on clips of the run:
+    validation clips, where there are some.
 
     Args:
         run: the run folder, or the folder of a fold; it has ONNX files.
@@ -173,7 +173,7 @@ def _scores(
     if classifier.motion is not None:
         motion = read_motion_clip(clip.path, experiment.motion, clip.segment)
         if not motion.empty:
-            tokens = classifier.motion_features(motion.motion)[0]
+            tokens = classifier.engine.motion_features(motion.motion)[0]
         energy = energy_of(motion, experiment.motion) if experiment.clip.needs_motion else None
     frames = read_frames(clip.path, experiment.clip, clip.segment, energy)
     stream = next(stream for stream in ANSWERS if stream in classifier.heads)

@@ -1,4 +1,4 @@
-"""One network as an ONNX file that answers as PyTorch does, or is not written."""
+"""Export of one network to ONNX, compared with PyTorch before it is written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def export_network(
     metadata: Mapping[str, Any] | None = None,
     counted: Sequence[str] = (),
 ) -> Exported:
-    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic dimension.
+    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic
+    dimension.
 
     Args:
         network: in evaluation mode.
@@ -81,7 +82,6 @@ def export_network(
                 dynamic_shapes=shapes,
                 verbose=False,
             )
-        _replace_asinh(draft)
         _describe(draft, metadata or {})
         tried = [examples, [x[:1] for x in examples]]
         if counted:
@@ -93,42 +93,6 @@ def export_network(
                 f"{TOLERANCE:.0e}; not written"
             )
     return Exported(path, tuple(inputs), tuple(outputs), difference)
-
-
-def _replace_asinh(path: Path) -> None:
-    """Write asinh(x) as sign(x) log(|x| + sqrt(x x + 1)): ONNX Runtime's own takes a fifth of a motion network's time."""
-    import onnx
-    from onnx import helper
-
-    model = onnx.load(str(path))
-    if not any(node.op_type == "Asinh" for node in model.graph.node):
-        return
-    one = "asinh.one"
-    model.graph.initializer.append(helper.make_tensor(one, onnx.TensorProto.FLOAT, [], [1.0]))
-    nodes = []
-    for number, node in enumerate(model.graph.node):
-        if node.op_type != "Asinh":
-            nodes.append(node)
-            continue
-        x, name = node.input[0], f"asinh.{number}."
-        steps = [
-            ("Mul", [x, x], "square"),
-            ("Add", ["square", one], "more"),
-            ("Sqrt", ["more"], "root"),
-            ("Abs", [x], "size"),
-            ("Add", ["size", "root"], "sum"),
-            ("Log", ["sum"], "log"),
-            ("Sign", [x], "sign"),
-        ]
-        own = {output for _, _, output in steps}
-        for kind, inputs, output in steps:
-            nodes.append(
-                helper.make_node(kind, [name + i if i in own else i for i in inputs], [name + output])
-            )
-        nodes.append(helper.make_node("Mul", [name + "log", name + "sign"], [node.output[0]]))
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.save(model, str(path))
 
 
 def _describe(path: Path, metadata: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ..appearance.mobileviclip import MobileViCLIPEncoder
 from ..appearance.settings import AppearanceSettings
 from .videotext import picture_rules
 
-__all__ = ["PictureNetwork", "picture_network", "sees_clips"]
+__all__ = ["PictureNetwork", "picture_network"]
 
 
 class PictureNetwork(nn.Module):
@@ -60,11 +60,6 @@ class _Backbone(PictureNetwork):
     def encode(self, pictures: Tensor) -> Tensor:
         features: Tensor = self.network(pictures)
         return features
-
-
-def sees_clips(encoder: AppearanceEncoder) -> bool:
-    """Whether an encoder takes the frames of a clip together."""
-    return isinstance(encoder, MobileViCLIPEncoder)
 
 
 def picture_network(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from .registry import CONTROLS, HEADS, check_head, list_heads
+from .registry import HEADS, check_head, list_heads
 from .settings import FusionSettings
 
 if TYPE_CHECKING:
     from .base import Head
 
-__all__ = ["CONTROLS", "FusionSettings", "build_head", "check_head", "create_head", "list_heads"]
+__all__ = ["FusionSettings", "build_head", "check_head", "create_head", "list_heads"]
 
 _DEFAULT: Final = FusionSettings()
 

@@ -1,4 +1,4 @@
-"""Controls: the same classifier on one stream. A fusion that does not beat them adds nothing."""
+"""Controls: the same classifier on one stream, which a fusion must exceed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cosine classifier that starts from class text and leaves it as far as held-out clips allow."""
+"""Cosine classifier that starts from class text, with a prior strength chosen on held-out clips."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class CosineText(TextPool):
     """Logistic regression on motion, and on frames scale x cos(frame, class), pooled.
 
     The classes' directions minimise the mean cross-entropy of the training clips + pull x the mean squared distance
-    from their text embeddings: a normal prior around zero-shot. The pull is the best of seven on held-out clips, from
-    one that leaves zero-shot with a fitted scale to one that nearly forgets the text. The scale is learned, at most
+    from their text embeddings: a normal prior around zero-shot. The pull is the best of seven on held-out clips: the
+    strongest equals zero-shot with a fitted scale, the weakest nearly ignores the text. The scale is learned, at most
     CLIP's 100.
     """
 

@@ -28,9 +28,8 @@ class LinearPool(Head):
     Few clips determine little: a linear classifier on each stream with the L2 penalty of least cross-entropy, and one
     weight per stream, whose sum is the inverse temperature of the pool (Guo et al. 2017; see
     :func:`~moclip_lite.fusion.late_average.pool_weights`). All is chosen on clips that neither the motion network nor
-    the classifiers were trained on, so that a stream counts as much as it is right there: the classifier of one that
-    knows nothing gets a strong penalty and answers nearly alike for all classes, and the fusion falls back to the
-    other.
+    the classifiers were trained on, so that a stream is weighted by its accuracy there: the classifier of one without
+    information gets a strong penalty and nearly uniform scores, and the fusion falls back to the other.
 
     The motion network was trained for the mean of its tokens, and that is what is used of them. Frames are described
     by the mean and the standard deviation of their features: a short action shows in few of the frames, and the

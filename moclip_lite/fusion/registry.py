@@ -10,24 +10,7 @@ from typing import Final
 
 from ..errors import ConfigError
 
-__all__ = ["BESIDE", "CONTROLS", "HEADS", "LINEAR", "NEED_TEXT", "TEXT_POOLS", "check_head", "list_heads"]
-
-CONTROLS: Final = (
-    "appearance_one_frame",
-    "appearance_only",
-    "cosine_text_appearance",
-    "cosine_text_one_frame",
-    "frame_attention_only",
-    "linear_appearance",
-    "linear_motion",
-    "linear_one_frame",
-    "motion_only",
-    "text_pool_appearance",
-    "text_pool_one_frame",
-    "tip_adapter_appearance",
-    "tip_adapter_one_frame",
-)
-"""Heads that see one stream."""
+__all__ = ["BESIDE", "HEADS", "LINEAR", "NEED_TEXT", "TEXT_POOLS", "check_head", "list_heads"]
 
 LINEAR: Final = {
     "appearance_one_frame": "linear_one_frame",

@@ -1,7 +1,8 @@
-"""What heads that compare frames with class text share: text embeddings as a classifier in an opinion pool."""
+"""Base of heads that compare frames with class text: text embeddings as a classifier in an opinion pool."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
@@ -21,15 +22,15 @@ TEXT_SCALE: Final = 100.0
 """CLIP's logit scale at the end of its training (Radford et al. 2021)."""
 
 
-class TextPool(LinearPool):
+class TextPool(LinearPool, ABC):
     """A :class:`LinearPool` one of whose streams compares frames with the class texts.
 
-    The pool weighs the streams as :class:`LinearPool` does: on clips that none of the classifiers has seen. A text
-    tower that knows nothing of the classes gets little weight. Without text embeddings (``create_head`` alone) the
-    classes stand at random directions.
+    The pool weighs the streams as :class:`LinearPool` does: on clips that none of the classifiers has seen. Text
+    embeddings without information on the classes get little weight. Where there are none (``create_head`` alone), the
+    classes have random directions.
 
-    Derived heads name the stream in `expert` and give it :meth:`expert_logits`, :meth:`expert_path`,
-    :meth:`choose_expert`, :meth:`chosen_expert` and :meth:`fit_expert`.
+    Derived heads name the stream in `expert` and implement :meth:`expert_logits`, :meth:`expert_path`,
+    :meth:`choose_expert`, :meth:`chosen_expert` and, where something is fitted, :meth:`fit_expert`.
     """
 
     from_text = True
@@ -46,7 +47,7 @@ class TextPool(LinearPool):
         self.text.copy_(functional.normalize(classes, dim=-1))
 
     def compared(self, appearance: Tensor) -> Tensor:
-        """What is compared with text: the mean of the unit frames, of length 1, as zero-shot takes it; [B, Da]."""
+        """Features to compare with text: the normalised mean of the normalised frames, as in zero-shot; [B, Da]."""
         frames = functional.normalize(self.frames(appearance), dim=-1)
         return functional.normalize(frames.mean(dim=1), dim=-1)
 
@@ -78,21 +79,21 @@ class TextPool(LinearPool):
         else:
             super().fit_stream(stream, table)
 
+    @abstractmethod
     def expert_logits(self, features: Tensor) -> Tensor:
         """Scores [B, C] of features [B, Da] of length 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expert_path(self, split: Split) -> Array:
         """As :meth:`LinearPool.path`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def choose_expert(self, best: int) -> None:
         """As :meth:`LinearPool.choose`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chosen_expert(self) -> dict[str, float]:
         """As :meth:`LinearPool.chosen`."""
-        raise NotImplementedError
 
     def fit_expert(self, table: FeatureTable) -> None:
         """As :meth:`LinearPool.fit_stream`; nothing where there is nothing to fit."""

@@ -27,7 +27,8 @@ _CANDIDATES: Final = tuple(itertools.product(_BETAS, _ALPHAS))
 
 
 class TipAdapter(TextPool):
-    """Logistic regression on motion, and on frames 100 cos(frame, text) + alpha x affinity to the class's clips, pooled.
+    """Logistic regression on motion, and on frames 100 cos(frame, text) + alpha x affinity to the class's
+    clips, pooled.
 
     The affinity of a frame f to a training clip k is exp(-beta (1 - f.k)) (Tip-Adapter, Zhang et al. 2022). It is
     averaged over the clips of a class here, not summed, so that alpha means the same for any number of clips. alpha
@@ -84,7 +85,7 @@ class TipAdapter(TextPool):
         self.values = torch.from_numpy(self._values(table)).float()
 
     def _values(self, table: FeatureTable) -> Array:
-        """Which class a clip counts for: [N, C], columns of sum 1, or 0 where a class has no clip."""
+        """Weight of each clip in its class: [N, C], columns of sum 1, or 0 where a class has no clip."""
         one_hot = functional.one_hot(table.labels, len(self.text)).double()
         return np.asarray((one_hot / one_hot.sum(dim=0).clamp_min(1)).numpy())
 

@@ -79,7 +79,7 @@ def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
     """Name in the repository -> content, or the file that holds it.
 
     Raises:
-        CheckpointError: not a run folder, of several folds, without weights, or on features of one's own.
+        CheckpointError: not a run folder, of several folds, without weights, or on precomputed features.
     """
     folder.require()
     if folds := RunFolder(folder.path).fold_folders():

@@ -22,6 +22,7 @@ from ..results.metrics import Metrics
 from ..results.run_folder import FoldFolder
 from ..storage.cache import default_cache_dir
 from ..storage.files import read_json, read_metadata, write_json, write_text
+from ..storage.mirror import snapshot
 from .address import HubAddress
 from .client import HubError, HubOffline, client, explained
 from .portable import RUN_FILES, WEIGHTS, portable
@@ -58,7 +59,7 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
 
 
 def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
-    """The folder of a run that is given as a folder or as hf://USER/NAME[@REVISION].
+    """The folder of a run that is given as a folder, as its URL or as hf://USER/NAME[@REVISION].
 
     Fetched runs are kept in the cache, a folder a commit. Without a connection the one that the address meant last is
     taken.
@@ -67,7 +68,7 @@ def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
         ConfigError, HubError, CheckpointError: see :func:`pull`.
     """
     if not HubAddress.is_meant(model):
-        return Path(model)
+        return snapshot(Path(model))
     address = HubAddress.parse(Path(model).as_posix() if isinstance(model, Path) else model)
     reporter = reporter or Silent()
     place = default_cache_dir() / "hub" / f"{address.user}--{address.name}"
@@ -168,7 +169,7 @@ def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
 
 
 def _download(api: Any, address: HubAddress, commit: str, name: str, draft: Path) -> None:
-    """A file through the cache of huggingface_hub, which goes on with interrupted downloads."""
+    """A file through the cache of huggingface_hub, which resumes interrupted downloads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cached = api.hf_hub_download(address.repository, name, revision=commit, repo_type="model")

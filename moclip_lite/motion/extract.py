@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mv_tools import MotionDecoder, NoMotionVectors
 
 from ..datasets import Clip
+from ..datasets.clip import ClipJob
 from ..datasets.clip_errors import CLIP_ERRORS, reason_of
 from ..datasets.clip_notes import keep_notes, notes_of
 from ..datasets.extraction import ExtractReport, Failure, Progress, pending, silent
@@ -35,13 +36,10 @@ _MIN_BYTES_PER_VALUE: Final = 0.2  # of packed motion; up to 0.8 on UCF101's cli
 
 
 @dataclass(frozen=True)
-class _Job:
-    name: str
-    path: Path
+class _Job(ClipJob):
     spec: MotionSpec
-    cache_root: Path
+    cache: Path
     key: str
-    segment: Segment | None = None
 
 
 def extract_motion(
@@ -70,11 +68,11 @@ def extract_motion(
     report, missing = pending("motion", clips, spec.key_settings(), cache)
     # File by file, so that a process opens each for all of its segments.
     missing.sort(key=lambda item: (item[0].path, item[0].segment or Segment(0, 0)))
-    jobs = [_Job(clip.name, clip.path, spec, cache.root, key, clip.segment) for clip, key in missing]
+    jobs = [_Job(clip, spec, cache.place, key) for clip, key in missing]
     runner = runner_of(workers)
     _check_space(len(jobs), float(np.prod(spec.shape)) * _MIN_BYTES_PER_VALUE, cache)
     jobs, sampled = _sample_first(jobs, _SAMPLE * runner.processes)
-    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.root), start=1):
+    for done, (job, problem) in enumerate(runner.run(_extract_clip, jobs, folder=cache.shared_root), start=1):
         if problem is None:
             report.keys[job.name] = job.key
             report.made += 1
@@ -86,8 +84,9 @@ def extract_motion(
             mean = sum(sizes) / len(sizes)
             _check_space(len(jobs) - done, mean, cache)
             size = size_in_words(mean * len(jobs))
-            announce(f"{len(jobs)} clips will take about {size} in {cache.root} (measured on {done})")
+            announce(f"{len(jobs)} clips will take about {size} in {cache.shown} (measured on {done})")
     report.failures.sort(key=lambda failure: failure.name)
+    cache.forget_list()
     report.notes = notes_of(cache, report.keys)
     return report
 
@@ -118,12 +117,12 @@ def _check_space(clips: int, size: float, cache: FeatureCache) -> None:
 def _extract_clip(job: _Job) -> str | None:
     """Write the motion of a clip into the cache; return the reason if it can't be read."""
     try:
-        clip = _read(job.path, job.spec, job.segment)
+        clip = _read(job.path, job.spec, job.clip.segment)
     except NoMotionVectors as error:
         return f"{reason_of(error)}, or a whole data set: moclip dataset prepare folder --root DIR --out OUT"
     except CLIP_ERRORS as error:
         return reason_of(error)
-    cache = FeatureCache(job.cache_root)
+    cache = FeatureCache(job.cache)
     keep_notes(cache, job.key, clip.notes)
     cache.put("motion", job.key, pack(clip))
     return None

@@ -1,8 +1,8 @@
 """Weights of a file for a motion network (``motion.pretrained=PATH``).
 
-Two kinds of files are known: a motion network of this program, such as ``motion.safetensors`` of a run, whose classifier
-is left out; and, for ``efficientnet_b0``, an image network of ImageNet in timm's layout, whose stem is adapted to two
-channels as timm adapts those that it downloads.
+Two kinds of files are known: a motion network of this program, such as ``motion.safetensors`` of a run, whose
+classifier is left out; and, for ``efficientnet_b0``, an image network of ImageNet in timm's layout, whose
+stem is adapted to two channels as timm adapts those that it downloads.
 """
 
 from __future__ import annotations

@@ -14,23 +14,23 @@ import numpy.typing as npt
 
 from mv_tools import ArgumentError, MalformedStream
 
-from ..appearance.clip_arrays import ClipArrays, read_clip_arrays
+from ..appearance.clip_arrays import ClipArrays
 from ..appearance.pooling import FrameFacts
-from ..appearance.zero_shot import unit
 from ..engine.base import Engine, EngineName, Floats
 from ..engine.choose import open_engine
-from ..errors import CheckpointError, DataError
-from ..experiment.config import Experiment, load_experiment
+from ..errors import CheckpointError
+from ..experiment.config import Experiment
 from ..results.calibration import Calibration, read_calibration
 from ..results.cascade import MIN_CLIPS, Cascade, read_cascade
 from ..results.run_folder import RunFolder
-from ..results.trained_on import check_sources
-from ..storage.files import read_json
-from ..streams import ANSWERS, Source, Stream
+from ..streams import ANSWERS, Stream
+from ..timeline.options import TimelineFrames, TimelineOptions, TimelineProgress, silent
 from ..timeline.timeline import Timeline
-from ..timeline.video import TimelineFrames, TimelineOptions, TimelineProgress, make_timeline, silent
+from ..timeline.video import make_timeline
 from .costs import PredictionCosts
 from .encoder_note import trained_recipes
+from .open_run import open_run
+from .own_features import explain_own_features, own_features, read_own_features
 from .prediction import Prediction, Ranking
 from .read_file import FileReader
 from .steps import score_all, score_in_steps
@@ -79,7 +79,7 @@ class Classifier:
         """Load a run folder; no pickle is involved.
 
         Args:
-            run: the folder, or "hf://USER/NAME" for one of the hub.
+            run: the folder, its URL, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
             engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image
@@ -91,20 +91,7 @@ class Classifier:
             HubError: the hub refuses, or can't be reached.
             CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong together.
         """
-        if Path(run).as_posix().startswith("hf:/"):
-            from ..hub import local_run  # rarely needed
-
-            run = local_run(Path(run))
-        folder = RunFolder(Path(run))
-        folder.require()
-        if folds := folder.fold_folders():
-            raise CheckpointError(
-                f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as "
-                f"{folds[0].path}"
-            )
-        experiment = load_experiment(folder.config, [f"run.device={device}", *overrides])
-        if experiment.data.kind == "features":
-            raise CheckpointError(_explain_features(folder))
+        folder, experiment = open_run(Path(run), [f"run.device={device}", *overrides])
         labels = folder.read_labels()
         return cls(folder, experiment, labels, *open_engine(folder, experiment, labels, engine))
 
@@ -127,43 +114,25 @@ class Classifier:
             WeightsUnavailable: its weights can't be loaded.
         """
         if self.own_appearance is not None:
-            raise CheckpointError(self._explain_own())
+            raise CheckpointError(explain_own_features(self.folder, self.experiment))
         return self.engine.encoder
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
-        """Appearance features of one's own, by file, which the heads were trained on; None where an encoder gives them.
+        """Precomputed appearance features, by file, which the heads were trained on; None where an encoder gives them.
 
         Raises:
-            DataError: the file is missing: what is needed is said.
+            DataError: the file is missing; says what is needed.
             CheckpointError: it can't be used, or is of another backbone.
         """
-        path = self.experiment.data.appearance
-        if path is None or not self.heads:
+        if self.experiment.data.appearance is None or not self.heads:
             return None
-        if not path.is_file():
-            raise DataError(self._explain_own())
-        arrays = read_clip_arrays(path)
-        for stream in self.heads:
-            check_sources(self.folder, stream, {Source.ENCODER: arrays.identity["digest"]})
-        return arrays
-
-    def _explain_own(self) -> str:
-        """What prediction needs where the appearance features are one's own."""
-        return (
-            f"{self.folder.path} was trained on appearance features of {self.experiment.data.appearance}, which can't "
-            "be computed from a video here: compute them with the same backbone, save an array under each video's "
-            "name, and name the file with --set data.appearance=FILE"
-        )
+        return read_own_features(self.folder, self.experiment, list(self.heads))
 
     def own_features(self, path: PathLikeStr) -> Floats | None:
-        """Features [frames, D] of a file, as the heads take them, where they are one's own."""
+        """Features [frames, D] of a file, as the heads take them, where they are precomputed."""
         own = self.own_appearance
-        if own is None:
-            return None
-        if own.find(Path(path).as_posix()) is None:
-            raise DataError(f"{own.path} holds no features of {path}; {self._explain_own()}")
-        return self._as_heads_take(own.features(Path(path).as_posix()))
+        return None if own is None else own_features(own, Path(path), self.folder, self.experiment)
 
     @property
     def warnings(self) -> list[str]:
@@ -204,7 +173,7 @@ class Classifier:
         Args:
             path: the file.
             top_k: how many labels, at least 1.
-            cascade: read no pictures where motion alone is sure, and encode one frame before all: the streams that
+            cascade: read no pictures where motion reaches its threshold, and encode one frame before all: streams that
                 were not needed are absent.
 
         Raises:
@@ -222,7 +191,7 @@ class Classifier:
         reader = FileReader(Path(path), motion, pictures, recipes, spec=self.experiment.motion)
         notes: list[str] = []
         if cascade:
-            scores, frames = score_in_steps(self, reader, self.require_cascade(), notes)
+            scores, frames = score_in_steps(self, reader, self.cascade, notes)
         else:
             scores, frames = score_all(self, reader, notes)
         if not scores:
@@ -243,22 +212,20 @@ class Classifier:
             gflops=self.costs.gflops(Stream.MOTION in scores, frames),
         )
 
-    def require_cascade(self) -> Cascade:
+    @cached_property
+    def cascade(self) -> Cascade:
         """The thresholds of the run's cascade.
 
         Raises:
             CheckpointError: damaged, or the run has none.
         """
-        if self._cascade is None:
+        thresholds = read_cascade(self.folder.cascade)
+        if thresholds is None:
             raise CheckpointError(
                 f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, fusion and at "
                 f"least {MIN_CLIPS} validation clips"
             )
-        return self._cascade
-
-    @cached_property
-    def _cascade(self) -> Cascade | None:
-        return read_cascade(self.folder.cascade)
+        return thresholds
 
     @cached_property
     def costs(self) -> PredictionCosts:
@@ -287,14 +254,14 @@ class Classifier:
         """Label the parts of a long video.
 
         Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
-        joined; where no class is sure, or nothing moves for a model that looks at motion, there is no segment.
+        joined; where no class reaches the threshold, or nothing moves for a model that looks at motion, there is no segment.
         Memory does not grow with the video's length, but for the list of its pictures.
 
         Args:
             path: the video.
             window: seconds; by default the median length of the run's training clips.
             stride: seconds from one window to the next; by default a quarter of `window`.
-            threshold: calibrated probability from which on a class is sure; by default the run's own.
+            threshold: least calibrated probability of a label; by default the run's own.
             frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip" takes those
                 that :meth:`explain` takes of such a clip.
             progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
@@ -311,30 +278,9 @@ class Classifier:
         options = TimelineOptions(window=window, stride=stride, threshold=threshold, frames=frames)
         return make_timeline(self, Path(path), self.calibration, options, progress)
 
-    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
-        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
-        return self.engine.motion_features(motion)
-
-    @property
-    def encodes_segments(self) -> bool:
-        """Whether segments can be encoded one by one, with the next two methods."""
-        return self.engine.encodes_segments
-
-    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
-        """Features [N, views, D] of segments [N, frames, 2, rows, columns], for windows that share them."""
-        return self.engine.segment_features(motion)
-
-    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
-        """:meth:`motion_features` from the features [T, views, D] of all segments."""
-        return self.engine.window_features(segments)
-
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3], as the heads take them."""
         return self.engine.appearance_features(pictures)
-
-    def _as_heads_take(self, rows: Floats) -> Floats:
-        """Features of frames [frames, D], normalised if the configuration says so."""
-        return np.asarray(unit(rows) if self.experiment.clip.normalize else rows, np.float32)
 
     def head_scores(
         self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
@@ -352,18 +298,3 @@ class Classifier:
     def _rank(self, scores: Floats, top_k: int) -> Ranking:
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [(self.labels[i], float(scores[i])) for i in order]
-
-
-def _explain_features(folder: RunFolder) -> str:
-    """How to predict where heads were trained on a file of features."""
-    message = f"{folder.path} was trained on a file of features; it can't read videos"
-    try:
-        run = read_json(folder.features).get("run")
-    except (CheckpointError, AttributeError):
-        run = None
-    if not run:
-        return message
-    return (
-        f"{message}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its "
-        f"own heads, and `moclip run {run} --set fusion.head=NAME` trains this run's head there"
-    )

@@ -89,7 +89,7 @@ def _stages(classifier: Classifier, path: Path) -> dict[str, float]:
     tokens, appearance, facts = None, own, None
     motion = reading.motion
     if motion is not None and not motion.empty:
-        tokens = clock.run("motion network", lambda: classifier.motion_features(motion.motion))[0]
+        tokens = clock.run("motion network", lambda: classifier.engine.motion_features(motion.motion))[0]
     frames = clock.run("reading pictures", reader.frames) if pictures is not None else None
     if frames is not None:
         appearance = clock.run("image encoder", lambda: classifier.appearance_features(frames.pictures))

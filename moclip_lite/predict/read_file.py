@@ -23,7 +23,7 @@ from ..motion.read import MotionClip, read_motion_clip
 from ..motion.settings import MotionSpec
 from .encoder_note import encoder_note
 
-__all__ = ["FileReader", "Reading", "read_file"]
+__all__ = ["FileReader", "Reading"]
 
 _TRANSCODED: Final = "the codec has no motion vectors: re-encoded to H.264 to measure them"
 
@@ -99,7 +99,8 @@ class FileReader:
     def frames(self) -> ClipFrames | None:
         """The frames; None if they were not requested.
 
-        Where motion chooses them it is read first; as in extraction there is none if the codec has no vectors.
+        Where motion chooses them it is read first; as in extraction there is none if the codec has no
+        vectors.
         """
         if self._appearance is None or self._decoder is None:
             return None
@@ -125,22 +126,6 @@ def _joined(motion: Reading, frames: ClipFrames | None) -> Reading:
         return motion
     notes = (*motion.notes, *frames.notes)
     return replace(motion, pictures=frames.pictures, facts=frames.facts, notes=notes)
-
-
-def read_file(
-    path: Path,
-    motion: MotionSpec | None,
-    appearance: AppearanceSettings | None,
-    recipes: Sequence[Recipe] = (),
-    spec: MotionSpec | None = None,
-) -> Reading:
-    """Read a file's sampled motion and the frames that CLIP sees: see :class:`FileReader`.
-
-    Raises:
-        FileNotFoundError: no such file.
-        mv_tools.MotionError: it can't be read.
-    """
-    return FileReader(path, motion, appearance, recipes, spec).both()
 
 
 def _motion(decoder: MotionDecoder, path: Path, spec: MotionSpec) -> tuple[MotionClip, tuple[str, ...]]:

@@ -13,6 +13,8 @@ from ..engine.base import EngineName
 from ..errors import CheckpointError
 from ..parallel.threads import available_cores
 from ..storage.digest import digest_bytes, digest_file
+from ..storage.mirror import snapshot
+from ..storage.objects import is_url, shown
 from .classifier import Classifier, Prediction
 
 __all__ = ["FileJob", "RemoteModel", "explain_file", "file_jobs"]
@@ -23,7 +25,7 @@ class RemoteModel:
     """The classifier that a worker loads.
 
     Attributes:
-        run: the run folder.
+        run: the run folder, or its URL.
         device, engine, overrides: what :meth:`Classifier.load` takes.
         digest: of its weights here, set by :func:`file_jobs`; a node may hold another run under the same path.
     """
@@ -61,9 +63,12 @@ def file_jobs(
     Networks compute with as many threads as they would here: the last bits of some depend on it.
     """
     cores = classifier.experiment.run.threads or available_cores()
-    run, overrides = classifier.folder.path.absolute(), (*model.overrides, f"run.threads={cores}")
-    model = replace(model, run=run, overrides=overrides, digest=weights_digest(run))
-    return [FileJob(path.absolute(), str(path), model, top_k, cascade) for path in paths], cores
+    here, overrides = classifier.folder.path.absolute(), (*model.overrides, f"run.threads={cores}")
+    run = model.run if is_url(model.run) else here  # of a URL, each node makes a copy
+    model = replace(model, run=run, overrides=overrides, digest=weights_digest(here))
+    return [
+        FileJob(path if is_url(path) else path.absolute(), str(path), model, top_k, cascade) for path in paths
+    ], cores
 
 
 def explain_file(job: FileJob) -> Prediction | str:
@@ -95,8 +100,9 @@ def _loaded(model: RemoteModel) -> Classifier:
     Raises:
         CheckpointError: this machine has other weights in the run folder.
     """
-    if weights_digest(model.run) != model.digest:
+    run = snapshot(model.run)
+    if weights_digest(run) != model.digest:
         raise CheckpointError(
-            f"{model.run} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
+            f"{shown(model.run)} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
         )
-    return Classifier.load(model.run, device=model.device, overrides=model.overrides, engine=model.engine)
+    return Classifier.load(run, device=model.device, overrides=model.overrides, engine=model.engine)

@@ -1,4 +1,4 @@
-"""Scores of a file's streams: all of them, or as many as are needed to be sure."""
+"""Scores of a file's streams: all of them, or by the cascade as many as are needed."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def score_all(classifier: Classifier, reader: FileReader, notes: list[str]) -> t
 def score_in_steps(
     classifier: Classifier, reader: FileReader, cascade: Cascade, notes: list[str]
 ) -> tuple[Scores, int]:
-    """Score motion; the fusion with the middle frame if motion is not sure; all streams if that is not sure.
+    """Score motion; below its threshold the fusion with the middle frame; below that one all streams.
 
-    Pictures are read only if motion is not sure, and not on a second thread meanwhile.
+    Pictures are read only if motion is below its threshold, and not on a second thread meanwhile.
 
     Args, Returns: as :func:`score_all`.
     """
     tokens, scores = _motion_scores(classifier, reader.motion(), notes)
     if tokens is not None and scores[Stream.MOTION].max() >= cascade.motion:
-        notes.append("cascade: motion alone is sure, no picture was read")
+        notes.append("cascade: decided by motion alone, no picture was read")
         return scores, 0
     own, frames = classifier.own_features(reader.path), reader.frames()
     if own is not None:
@@ -70,7 +70,7 @@ def score_in_steps(
         facts = FrameFacts(frames.facts.times[half], np.ones(1, np.float32))
         fusion = classifier.head_scores(Stream.FUSION, tokens, middle, facts)
         if fusion.max() >= cascade.one_frame:
-            notes.append("cascade: the fusion is sure with one frame")
+            notes.append("cascade: decided by the fusion with one frame")
             return {**scores, Stream.FUSION: fusion}, 1
     appearance = classifier.appearance_features(pictures)
     return scores | _head_scores(classifier, tokens, appearance, frames.facts), count
@@ -86,7 +86,7 @@ def _motion_scores(
     if reading.motion.empty:
         notes.append("no motion in this file (only I pictures): classified by appearance alone")
         return None, {}
-    tokens, scores = classifier.motion_features(reading.motion.motion)
+    tokens, scores = classifier.engine.motion_features(reading.motion.motion)
     return tokens, {Stream.MOTION: scores}
 
 

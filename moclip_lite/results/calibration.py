@@ -1,8 +1,8 @@
-"""How sure a run's streams must be: temperatures and thresholds from its validation clips, for long videos.
+"""Temperatures and thresholds of a run's streams, from its validation clips, for long videos.
 
-A classifier of a closed set names one of its classes whatever it sees. In a long video most windows show none of
-them. They are told apart by two measures that validation clips give: the class probability after temperature
-scaling (Guo et al. 2017), and the amount of motion.
+A classifier of a closed set names one of its classes whatever it sees. In a long video most windows show none
+of them. They are told apart by two measures that validation clips give: the class probability after
+temperature scaling (Guo et al. 2017), and the amount of motion.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Calibration:
 
     Attributes:
         window: median length of the training clips in seconds; None if it could not be measured.
-        energy: mean length of motion vectors (pixels per frame, short side 240) below which a window is still.
+        energy: mean length of motion vectors (pixels per frame, short side 240) below which a window is
+            still.
         streams: by the stream's name.
     """
 
@@ -113,7 +114,7 @@ def fit_stream(scores: Scores, targets: npt.NDArray[np.int64]) -> StreamCalibrat
     """Calibrate a stream on validation clips.
 
     The temperature has the least cross-entropy with Platt's targets (1999): a clip's own class counts
-    (n + 1) / (n + 2), so that a stream without errors does not become infinitely sure. 95 % of the right
+    (n + 1) / (n + 2), so that a stream without errors keeps a finite temperature. 95 % of the right
     answers reach the threshold, which is at most 0.4.
 
     Args:

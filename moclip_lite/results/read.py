@@ -116,7 +116,7 @@ def load_run(folder: Path) -> Run:
     run.require()
     if not run.metrics.is_file():
         raise CheckpointError(
-            f"{folder} is not finished (it has no metrics.json); `moclip run {folder}` goes on"
+            f"{folder} is not finished (it has no metrics.json); `moclip run {folder}` resumes it"
         )
     try:
         metrics = Metrics.from_json(read_json(run.metrics))

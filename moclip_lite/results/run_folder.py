@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,8 @@ from typing import Final
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json, write_text
+from ..storage.mirror import held, working_copy, write_back
+from ..storage.objects import shown
 from ..streams import Stream
 from .ledger import SecondsLedger
 from .lock import FolderLock
@@ -166,11 +168,15 @@ class RunFolder(FoldFolder):
     """A run folder.
 
     Args:
-        path: where it lies, whether or not it exists.
+        path: where it lies, whether or not it exists; of a URL, the local copy that :meth:`locked` keeps in step with it.
         folds: names of the run's folds, in their order.
+
+    Attributes:
+        given: the path as it was given.
     """
 
     def __init__(self, path: Path, folds: Sequence[str] = ()) -> None:
+        self.given, path = path, working_copy(path)
         super().__init__(path)
         self.folds = tuple(folds)
         self.metrics = path / "metrics.json"
@@ -201,14 +207,46 @@ class RunFolder(FoldFolder):
         """Wall time of the stages, attempts that were interrupted included."""
         return SecondsLedger(self.path / "seconds.json")
 
+    @property
+    def shown(self) -> str:
+        """The folder or the URL, for messages."""
+        return shown(self.given)
+
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder: one run at a time writes it.
+    def at_url(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+        """Hold the URL: its content is copied here, and what changes here is written back, while and when the block ends.
+
+        Args:
+            note: told what happens.
+
+        Raises:
+            CheckpointError: another run works there, or took it over meanwhile.
+            OSError: the server refuses, or can't be reached; the local copy is kept.
+        """
+        with held(self.given, "run", self.metrics.name, note):
+            yield
+
+    def write_back(self) -> None:
+        """Write what changed here to the URL, if it is held; a lost connection is noted, and tried again later.
+
+        Raises:
+            CheckpointError: another run took the URL over.
+        """
+        write_back(self.given)
+
+    @contextmanager
+    def locked(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+        """Hold the folder: one run at a time writes it; a URL as :meth:`at_url` does.
 
         Raises:
             CheckpointError: another run holds it.
             ConfigError: there is no such folder and it can't be made.
         """
+        with self.at_url(note), self._locked_here():
+            yield
+
+    @contextmanager
+    def _locked_here(self) -> Iterator[None]:
         absent = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -221,7 +259,7 @@ class RunFolder(FoldFolder):
         lock = FolderLock(self.path / "run.lock")
         if not lock.acquire():
             raise CheckpointError(
-                f"another run is at work in {self.path}; wait for it, or name another folder with --run-dir"
+                f"another run is at work in {self.shown}; wait for it, or name another folder with --run-dir"
             )
         try:
             yield

@@ -1,7 +1,8 @@
 """Video retrieval by sentences: windows, index, search and evaluation."""
 
+from .encode import WindowSpec
 from .evaluate import evaluate_retrieval
-from .index import VideoIndex, WindowSpec, build_index
+from .index import VideoIndex, build_index
 from .index_file import load_index, save_index
 from .scores import dual_softmax, retrieval_scores
 from .search import EXACT_LIMIT, Hit, nearest, search

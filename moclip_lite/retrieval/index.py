@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
+from mv_tools.remote import RemoteFile, url_of
+
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
 from ..datasets.extraction import Failure, content_digests
-from ..datasets.walk import find_videos
+from ..datasets.walk import VIDEO_SUFFIXES, find_videos, is_hidden
 from ..errors import CheckpointError, DataError
 from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
+from ..parallel.runner import JobRunner
 from ..progress import Reporter
 from ..storage.cache import Arrays, FeatureCache
-from ..storage.cache_keys import cache_key
 from ..storage.digest import digest_file
 from ..storage.names import printable
-from .windows import video_windows
+from ..storage.objects import ObjectFolder, is_url, shown
+from .encode import WindowSpec, encode_on_nodes, encode_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowSpec:
-    """Windows of a video.
-
-    Attributes:
-        longest: maximum duration in seconds.
-        shots: whether windows also end at shot boundaries.
-    """
-
-    longest: float = 10.0
-    shots: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,9 @@ class VideoFile:
     modified: int
 
     def state(self, root: Path) -> str:
-        """ "there", "changed" or "gone"."""
+        """ "there", "changed" or "gone"; below a URL always "there": what an index names is not asked of servers."""
+        if url_of(root) is not None:
+            return "there"
         try:
             stat = (root / self.path).stat()
         except OSError:
@@ -60,7 +53,7 @@ class VideoIndex:
     """Windows of videos and their vectors.
 
     Attributes:
-        root: folder that paths are relative to.
+        root: folder or URL that paths are relative to.
         videos: the indexed files.
         vectors: float32 [N, D], of length 1.
         video_of: int64 [N], the window's position in `videos`.
@@ -103,34 +96,54 @@ class VideoIndex:
 
 
 def build_index(
-    folder: Path, encoder: VideoTextEncoder, windows: WindowSpec, cache: FeatureCache, reporter: Reporter
+    folder: Path,
+    encoder: VideoTextEncoder,
+    windows: WindowSpec,
+    cache: FeatureCache,
+    reporter: Reporter,
+    runner: JobRunner | None = None,
 ) -> VideoIndex:
     """Index all videos below a folder; windows that the cache has for this model are not computed again.
 
     A file that can't be read is listed in the index's failures and does not stop the others.
 
+    Args:
+        folder: of the videos, or its URL.
+        encoder: makes the vectors.
+        windows: of a video.
+        cache: holds vectors.
+        reporter: told what happens.
+        runner: a cluster whose nodes compute the vectors; by default this process does.
+
     Raises:
         DataError: not a folder, or no readable video in it.
-        MoclipError: the disk is full; finished work is kept.
+        MoclipError: the disk is full, or there is no such cluster; finished work is kept.
     """
     clips, failures = _clips(folder)
     digests = content_digests(clips, cache)
+    refused: dict[str, str] = {}
+    if runner is not None and runner.remote:
+        progress = partial(reporter.progress, "index on the cluster")
+        refused = encode_on_nodes(clips, digests, encoder, windows, cache, runner, progress)
     videos, rows = list[VideoFile](), list[Arrays]()
     for done, clip in enumerate(clips, start=1):
         try:
+            if clip.name in refused:
+                failures.append(Failure(clip.name, "index", refused[clip.name]))
+                continue
+            stamp = _stamp(clip.path)
             digest = digests.get(clip.name) or digest_file(clip.path)
-            row = _encode_windows(clip.path, digest, encoder, windows, cache)
-            stat = clip.path.stat()
+            row = encode_windows(clip.path, digest, encoder, windows, cache)
         except Exception as error:
             failures.append(Failure(clip.name, "index", problem_of(clip.name, error)))
         else:
-            videos.append(VideoFile(clip.name, stat.st_size, stat.st_mtime_ns))
+            videos.append(VideoFile(clip.name, *stamp))
             rows.append(row)
         reporter.progress("index", done, len(clips))
     if not rows:
-        raise DataError(f"{folder}: none of {len(clips)} videos can be read; {failures[0].reason}")
+        raise DataError(f"{shown(folder)}: none of {len(clips)} videos can be read; {failures[0].reason}")
     return VideoIndex(
-        folder.resolve(),
+        folder if is_url(folder) else folder.resolve(),
         tuple(videos),
         np.concatenate([row["vectors"] for row in rows]),
         np.repeat(np.arange(len(rows)), [len(row["vectors"]) for row in rows]),
@@ -148,6 +161,8 @@ def _clips(folder: Path) -> tuple[Sequence[Clip], list[Failure]]:
     Raises:
         DataError: not a folder, or without videos.
     """
+    if is_url(folder):
+        return _clips_at_url(folder), []
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder")
     listing = find_videos(folder)
@@ -157,16 +172,26 @@ def _clips(folder: Path) -> tuple[Sequence[Clip], list[Failure]]:
     return clips, [Failure(printable(str(path)), "index", reason) for path, reason in listing.unread]
 
 
-def _encode_windows(
-    path: Path, digest: str, encoder: VideoTextEncoder, spec: WindowSpec, cache: FeatureCache
-) -> Arrays:
-    """Vectors and times of a video's windows, from the cache if they are there."""
-    key = cache_key("window", digest, {"model": encoder.digest, **asdict(spec)})
-    arrays = cache.get("window", key)
-    if arrays is None:
-        windows = video_windows(path, spec.longest, spec.shots)
-        vectors = [encoder.encode_clips(encoder.read(path, w.start, w.stop)[None])[0] for w in windows]
-        seconds = [(w.start_seconds, w.stop_seconds) for w in windows]
-        arrays = {"vectors": np.stack(vectors), "seconds": np.array(seconds, np.float32)}
-        cache.put("window", key, arrays)
-    return arrays
+def _clips_at_url(folder: Path) -> list[Clip]:
+    """Videos below a URL.
+
+    Raises:
+        DataError: there are none.
+    """
+    names = [PurePosixPath(name) for name in ObjectFolder.at(folder).names()]
+    videos = [
+        name
+        for name in names
+        if name.suffix.lower() in VIDEO_SUFFIXES and not any(is_hidden(part) for part in name.parts)
+    ]
+    if not videos:
+        raise DataError(f"{shown(folder)} holds no video files")
+    return [Clip(folder / name, name.as_posix(), "") for name in videos]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of modification of a file; at a URL a number of its version in place of the time."""
+    if is_url(path):
+        return RemoteFile(url_of(path) or "").stamp
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns

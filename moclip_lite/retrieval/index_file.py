@@ -17,6 +17,7 @@ from ..errors import CheckpointError, ConfigError
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec
 from ..storage.files import read_tensors, write_tensors
+from ..storage.objects import fetched, shown
 from .index import VideoFile, VideoIndex
 
 __all__ = ["load_index", "save_index"]
@@ -26,9 +27,9 @@ _MAX_SECONDS: Final = 1e8  # of a video; three years
 
 
 def save_index(path: Path, index: VideoIndex) -> None:
-    """Write an index."""
+    """Write an index to a file, or to a URL."""
     description = {
-        "root": str(index.root),
+        "root": shown(index.root),
         "videos": [asdict(video) for video in index.videos],
         "model": asdict(index.model),
         "model_digest": index.model_digest,
@@ -47,10 +48,11 @@ def load_index(path: Path) -> VideoIndex:
 
     Raises:
         CheckpointError: missing, damaged, or not an index.
+        OSError: it can't be read at its URL.
     """
-    arrays, metadata = read_tensors(path)
+    arrays, metadata = read_tensors(fetched(path))
     if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} is not an index of this program; make one with moclip index")
+        raise CheckpointError(f"{shown(path)} is not an index of this program; make one with moclip index")
     try:
         description = json.loads(metadata["about"])
         index = VideoIndex(
@@ -66,9 +68,9 @@ def load_index(path: Path) -> VideoIndex:
         )
         _check(index)
     except KeyError as error:
-        raise CheckpointError(f"{path} is damaged: it lacks {error}") from error
+        raise CheckpointError(f"{shown(path)} is damaged: it lacks {error}") from error
     except (TypeError, ValueError, ArithmeticError, RecursionError, ConfigError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        raise CheckpointError(f"{shown(path)} is damaged: {error}") from error
     return index
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mv_tools.remote import url_of
+
 from ..errors import DataError, MoclipError
 from ..mobileviclip.encoder import VideoTextEncoder
 from .index import VideoIndex
@@ -76,7 +78,8 @@ def search(
 
 def _hit(index: VideoIndex, window: int, score: float) -> Hit:
     start, stop = (round(float(x), 3) for x in index.seconds[window])
-    return Hit(str(index.root / index.videos[int(index.video_of[window])].path), start, stop, score)
+    path = index.root / index.videos[int(index.video_of[window])].path
+    return Hit(url_of(path) or str(path), start, stop, score)
 
 
 def nearest(

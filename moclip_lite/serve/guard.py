@@ -1,4 +1,4 @@
-"""What every request passes first: Host and Origin, token, response headers, counters.
+"""Middleware for every request: Host and Origin, token, response headers, counters.
 
 The Host header is checked because a page of another site can give its own name this server's address (DNS
 rebinding); Origin and Sec-Fetch-Site because it can post forms here.
@@ -206,8 +206,8 @@ def _with_security(headers: Any) -> list[tuple[bytes, bytes]]:
 async def refusal_response(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a refusal; where the body was not read to its end, also end the connection.
 
-    What the client still sends is then read for a moment: a connection that is closed on unread data is reset,
-    and the client would not see the answer.
+    What the client still sends is then read for a moment: a connection that is closed on unread data is
+    reset, and the client would not see the answer.
     """
     from starlette.responses import JSONResponse
 

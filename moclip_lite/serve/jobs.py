@@ -23,7 +23,7 @@ from .workplace import Workplace
 __all__ = ["Job", "Jobs", "State"]
 
 State: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
-_SWEEP: Final = 1.0  # seconds between searches for results that nobody asks for
+_SWEEP: Final = 1.0  # seconds between removals of results that are no longer requested
 
 
 @dataclass(eq=False)
@@ -37,7 +37,7 @@ class Job:
         upload: whether the file is ours, and removed after the analysis.
         options: for the analysing process.
         client: address of who asked.
-        id: random; whoever knows it may read the result.
+        id: random; it is all that is needed to read the result.
         stage, done, total: progress.
         answer: what the analysing process answered.
         refusal: why there is none.

@@ -1,4 +1,4 @@
-"""The page, its style and script, and a page that describes the HTTP interface; nothing comes from elsewhere."""
+"""The page, its style and script, and a page that describes the HTTP interface; no external resources."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ _TIMELINE_TYPES: Final = {"csv": "text/csv", "json": "application/json", "vtt": 
 def add_routes(app: FastAPI, services: Services) -> None:
     """Add all routes below /api, /metrics and /healthz."""
     _add_about(app, services)
+    _add_session(app, services)
     _add_predict(app, services)
     _add_jobs(app, services)
     _add_results(app, services)
@@ -94,6 +95,8 @@ def _add_about(app: FastAPI, services: Services) -> None:
             raise Refusal(404, "this server has no root folder")
         return {"paths": services.root.listing(folder)}
 
+
+def _add_session(app: FastAPI, services: Services) -> None:
     @app.post("/api/session", tags=["operation"], status_code=204, responses={401: {"model": Problem}})
     async def session(body: SessionRequest) -> Response:
         """Exchange the token for a cookie, which the page uses."""
@@ -201,25 +204,17 @@ def _add_jobs(app: FastAPI, services: Services) -> None:
 
 
 def _add_results(app: FastAPI, services: Services) -> None:
-    def finished(job_id: str) -> Job:
-        job = services.jobs.find(job_id)
-        if job.refusal is not None:
-            raise job.refusal
-        if job.state != "done":
-            raise Refusal(409, "the job is not done yet", retry_after=1)
-        return job
-
     missing: dict[int | str, dict[str, Any]] = {404: {"model": Problem}, 409: {"model": Problem}}
 
     @app.get("/api/jobs/{job_id}/result", tags=["results"], response_model=PredictAnswer, responses=missing)
     def result(job_id: str) -> Response:
         """Labels and timeline as JSON; for the page also `video` and `vectors`."""
-        return FileResponse(finished(job_id).file("result.json"), media_type="application/json")
+        return FileResponse(_finished(services, job_id).file("result.json"), media_type="application/json")
 
     @app.get("/api/jobs/{job_id}/timeline.{kind}", tags=["results"], responses=missing)
     def timeline(job_id: str, kind: Literal["csv", "json", "vtt"]) -> Response:
         """The timeline as a file: CSV, JSON or WebVTT."""
-        job = finished(job_id)
+        job = _finished(services, job_id)
         path = _timeline(job, kind)
         _require(path)
         name = f"{PurePath(job.name).stem}.{kind}"
@@ -228,7 +223,7 @@ def _add_results(app: FastAPI, services: Services) -> None:
     @app.get("/api/jobs/{job_id}/vectors/{chunk}", tags=["results"], responses=missing)
     def vectors(job_id: str, chunk: int) -> Response:
         """Motion vectors of a stretch of pictures, binary (format: moclip_lite/serve/child/vectors.py)."""
-        path = finished(job_id).file(f"vectors-{max(chunk, 0)}.gz")
+        path = _finished(services, job_id).file(f"vectors-{max(chunk, 0)}.gz")
         _require(path)
         headers = {"content-encoding": "gzip", "cache-control": "private, max-age=600"}
         return FileResponse(path, media_type="application/octet-stream", headers=headers)
@@ -236,7 +231,7 @@ def _add_results(app: FastAPI, services: Services) -> None:
     @app.get("/api/jobs/{job_id}/video", tags=["results"], responses=missing)
     def video(job_id: str) -> Response:
         """What the page plays: the preview, or the file below the root. Uploads are not kept."""
-        job = finished(job_id)
+        job = _finished(services, job_id)
         path = job.file("preview.mp4")
         if not path.is_file():
             if job.upload:
@@ -245,6 +240,20 @@ def _add_results(app: FastAPI, services: Services) -> None:
         _require(path)
         kind = _VIDEO_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=600"})
+
+
+def _finished(services: Services, job_id: str) -> Job:
+    """A job that is done.
+
+    Raises:
+        Refusal: there is no such job, it failed, or it is not done yet.
+    """
+    job = services.jobs.find(job_id)
+    if job.refusal is not None:
+        raise job.refusal
+    if job.state != "done":
+        raise Refusal(409, "the job is not done yet", retry_after=1)
+    return job
 
 
 def _require(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the routes work with, and how a request becomes a job."""
+"""Shared state of the routes, and creation of jobs from requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that analyses videos, seen from the server: started, asked, timed, ended and started again.
+"""The server's side of the analysing process: start, requests, time limits, restart.
 
 Each line of its standard input is a task, each line of its standard output a message, both JSON objects.
 A video that crashes or stalls the process ends that process only.
@@ -190,7 +190,8 @@ class Worker:
         return value if isinstance(value, dict) else None
 
     async def _read_errors(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the last lines of standard error; libraries write there what a hostile file makes them write."""
+        """Keep the last lines of standard error; libraries write there what a hostile file makes them
+        write."""
         assert process.stderr is not None
         while chunk := await process.stderr.read(8192):
             for line in chunk.decode("utf-8", "backslashreplace").splitlines():

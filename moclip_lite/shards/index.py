@@ -12,15 +12,20 @@ from typing import Any, Final
 from ..errors import CheckpointError, DataError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json
+from ..storage.objects import fetched, is_url, shown
 
-__all__ = ["INDEX", "Column", "Shard", "ShardIndex", "content_digest"]
+__all__ = ["BLOCK", "INDEX", "Column", "Shard", "ShardIndex", "block_digests", "content_digest"]
 
 INDEX: Final = "index.json"
+BLOCK: Final = 256 << 10
+"""Bytes of a file that have a digest of their own, by which parts of it are checked."""
+
 _FORMAT: Final = "moclip-shards-1"
 _FILE: Final = re.compile(r"[\w.-]{1,100}\.parquet", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 _DTYPES: Final = ("float16", "float32")
 _MOST_ROWS: Final = 1 << 40
+_MOST_INDEX: Final = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,19 @@ class Shard:
         rows: clips in it.
         size: in bytes.
         digest: BLAKE2b of its content.
+        blocks: BLAKE2b of each :data:`BLOCK` of it; empty in shards of earlier versions.
     """
 
     file: str
     rows: int
     size: int
     digest: str
+    blocks: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, Any]:
+        """As the index has it."""
+        facts = {"file": self.file, "rows": self.rows, "size": self.size, "digest": self.digest}
+        return facts | ({"blocks": list(self.blocks)} if self.blocks else {})
 
 
 @dataclass(frozen=True)
@@ -97,22 +109,26 @@ class ShardIndex:
             "plan": self.plan,
             "columns": {n: {"shape": list(c.shape), "dtype": c.dtype} for n, c in self.columns.items()},
             "description": dict(self.description),
-            "shards": [vars(shard) for shard in self.shards],
+            "shards": [shard.values() for shard in self.shards],
         }
 
     @classmethod
     def read(cls, path: Path) -> ShardIndex:
         """Read an index.
 
+        Args:
+            path: of the file, or its URL.
+
         Raises:
             DataError: there is none.
             CheckpointError: damaged, or its values contradict each other.
         """
-        if not path.is_file():
-            raise DataError(
-                f"{path.parent} is no folder of shards: it holds no {path.name}; see `moclip pack`"
-            )
-        value = read_json(path)
+        if not is_url(path) and not path.is_file():
+            raise DataError(_none_there(path))
+        try:
+            value = read_json(fetched(path, _MOST_INDEX))
+        except FileNotFoundError as error:
+            raise DataError(_none_there(path)) from error
         try:
             index = cls(
                 str(value["kind"]),
@@ -129,8 +145,18 @@ class ShardIndex:
                 raise ValueError("a file is listed twice")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise CheckpointError(f"{path} is damaged or not an index of shards: {reason}") from error
+            raise CheckpointError(f"{shown(path)} is damaged or not an index of shards: {reason}") from error
         return index
+
+
+def _none_there(path: Path) -> str:
+    return f"{shown(path.parent)} is no folder of shards: it holds no {path.name}; see `moclip pack`"
+
+
+def block_digests(path: Path) -> tuple[str, ...]:
+    """Digest of each :data:`BLOCK` of a local file."""
+    with path.open("rb") as file:
+        return tuple(digest_bytes([block]) for block in iter(lambda: file.read(BLOCK), b""))
 
 
 def content_digest(values: object) -> str:
@@ -161,4 +187,5 @@ def _shard(row: Mapping[str, Any]) -> Shard:
     file = str(row["file"])
     if _FILE.fullmatch(file) is None:  # no path: an index names files beside it only
         raise ValueError("a file has an impossible name")
-    return Shard(file, _count(row["rows"]), _count(row["size"]), _digest(row["digest"]))
+    blocks = tuple(_digest(digest) for digest in row.get("blocks", ()))
+    return Shard(file, _count(row["rows"]), _count(row["size"]), _digest(row["digest"]), blocks)

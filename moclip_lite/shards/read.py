@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CheckpointError
-from ..storage.digest import digest_file
+from ..storage.objects import shown
+from .folder import ShardFolder
 from .index import INDEX, Shard, ShardIndex
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ class ShardReader:
     """Rows of a folder of shards. It can be pickled: another process opens the files again.
 
     Args:
-        folder: of the shards.
+        folder: of the shards, or its URL: there rows are read by ranges, and each block of a file is checked as it comes.
 
     Attributes:
         folder: of the shards.
+        shown: the folder or the URL, for messages.
         index: what they hold.
 
     Raises:
@@ -42,11 +44,13 @@ class ShardReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.index = folder, ShardIndex.read(folder / INDEX)
+        self._place, self.shown = ShardFolder(folder), shown(folder)
         self._starts = np.cumsum([0, *(shard.rows for shard in self.index.shards)])
         self._files: dict[int, pq.ParquetFile] = {}
         self._checked: set[int] = set()
+        sizes = self._place.sizes(shard.file for shard in self.index.shards)
         for shard in self.index.shards:
-            self._check_size(shard)
+            self._check_size(shard, sizes.get(shard.file))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}}
@@ -96,8 +100,10 @@ class ShardReader:
         Raises:
             CheckpointError: of the first shard that is damaged.
         """
-        for number in range(len(self.index.shards)):
+        for number, shard in enumerate(self.index.shards):
             self._open(number)
+            if self._place.remote and self._place.digest(shard.file) != shard.digest:
+                raise CheckpointError(self._mismatch(number))
             progress(number + 1, len(self.index.shards))
 
     def _groups(
@@ -132,16 +138,19 @@ class ShardReader:
             raise CheckpointError(f"{self._path(shard)}: {name} holds a number that is not finite")
         return numbers.reshape(len(table), *shape)
 
-    def _path(self, shard: int) -> Path:
-        return self.folder / self.index.shards[shard].file
+    def _path(self, shard: int) -> str:
+        return shown(self.folder / self.index.shards[shard].file)
 
-    def _check_size(self, shard: Shard) -> None:
-        path = self.folder / shard.file
-        if not path.is_file():
+    def _mismatch(self, shard: int) -> str:
+        return f"{self._path(shard)} does not match its checksum; `moclip pack` into the same folder writes it again"
+
+    def _check_size(self, shard: Shard, size: int | None) -> None:
+        path = shown(self.folder / shard.file)
+        if size is None:
             raise CheckpointError(f"{path} is missing; `moclip pack` into the same folder writes it again")
-        if path.stat().st_size != shard.size:
+        if size != shard.size:
             raise CheckpointError(
-                f"{path} has {path.stat().st_size} bytes, not the {shard.size} of the index: it is cut or was "
+                f"{path} has {size} bytes, not the {shard.size} of the index: it is cut or was "
                 "changed; `moclip pack` into the same folder writes it again"
             )
 
@@ -152,17 +161,15 @@ class ShardReader:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        shard, path = self.index.shards[number], self._path(number)
-        if number not in self._checked:
-            self._check_size(shard)
-            if digest_file(path) != shard.digest:
-                raise CheckpointError(
-                    f"{path} does not match its checksum; `moclip pack` into the same folder writes it again"
-                )
+        shard = self.index.shards[number]
+        if number not in self._checked and not self._place.remote:
+            self._check_size(shard, self._place.sizes([shard.file]).get(shard.file))
+            if self._place.digest(shard.file) != shard.digest:
+                raise CheckpointError(self._mismatch(number))
         try:
-            file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise CheckpointError(f"{path} is not a Parquet file that can be read") from error
+            file = pq.ParquetFile(self._place.open(shard))
+        except pa.ArrowException as error:
+            raise CheckpointError(f"{self._path(number)} is not a Parquet file that can be read") from error
         self._check_place(number, file)
         self._checked.add(number)
         while len(self._files) >= _OPEN:
@@ -181,7 +188,7 @@ class ShardReader:
         same = all(facts.get(key) == value.encode() for key, value in expected.items())
         if not same or file.metadata.num_rows != self.index.shards[number].rows:
             raise CheckpointError(
-                f"{self._path(number)} belongs to other shards than {self.folder / INDEX}; pack them again"
+                f"{self._path(number)} belongs to other shards than {shown(self.folder / INDEX)}; pack them again"
             )
 
     def _guarded(self, number: int, read: Callable[[pq.ParquetFile], pa.Table]) -> pa.Table:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, DataError
 from ..storage.digest import digest_file
 from ..storage.files import atomic_path
-from .index import INDEX, Column, Shard, ShardIndex, content_digest
+from .folder import ShardFolder
+from .index import INDEX, Column, Shard, ShardIndex, block_digests, content_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +25,6 @@ ROW_GROUP: Final = 1024
 """Rows of a row group of features: what is read at once at least."""
 
 _DRAFT: Final = "index.partial.json"
-_LOCK: Final = ".pack.lock"
 
 Block: TypeAlias = "Mapping[str, npt.NDArray[Any] | list[Any]]"
 """Column name -> values of some rows: arrays [rows, ...] of numbers; lists of str, bytes, int or None."""
@@ -71,7 +69,7 @@ def write_shards(
     """Write shards; those that an interrupted call with the same plan left are kept.
 
     Args:
-        folder: to write; made where it is absent.
+        folder: to write, or its URL; made where it is absent.
         plan: what to write.
         block: (start, stop) -> the values of these rows; called for one row group at a time.
         progress: called with (rows written, rows).
@@ -81,14 +79,17 @@ def write_shards(
 
     Raises:
         ConfigError: the folder holds other shards, or another process is packing into it.
+        CheckpointError: another process is packing at the URL.
+        OSError: the URL can't be written; finished shards are kept.
         MoclipError: the disk is full; finished shards are kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        finished = _finished(folder, plan)
+    place = ShardFolder(folder)
+    place.make()
+    with place.locked():
+        finished = _finished(place, plan)
         if finished is not None:
             return finished
-        shards = _kept(folder, plan)
+        shards = _kept(place, plan)
         starts = range(0, plan.rows, plan.shard_rows)
         for number, start in enumerate(starts):
             stop = min(start + plan.shard_rows, plan.rows)
@@ -98,66 +99,56 @@ def write_shards(
             progress(stop, plan.rows)
         index = _index(plan, shards)
         index.write(folder / INDEX)
-        (folder / _DRAFT).unlink(missing_ok=True)
+        place.remove(_DRAFT)
         return index
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ConfigError(f"{folder}: another process is packing into this folder") from error
-    try:
-        yield
-    finally:
-        lock.release()
-        (folder / _LOCK).unlink(missing_ok=True)
 
 
 def _index(plan: ShardPlan, shards: list[Shard]) -> ShardIndex:
     return ShardIndex(plan.kind, plan.digest, plan.columns, plan.description, tuple(shards))
 
 
-def _finished(folder: Path, plan: ShardPlan) -> ShardIndex | None:
+def _finished(place: ShardFolder, plan: ShardPlan) -> ShardIndex | None:
     """The index of the same shards, if they are complete.
 
     Raises:
         ConfigError: the folder holds something else.
     """
-    if (folder / INDEX).exists():
+    names = set(place.names())
+    if INDEX in names:
         try:
-            index = ShardIndex.read(folder / INDEX)
+            index = ShardIndex.read(place.path / INDEX)
         except CheckpointError:
             index = None
         if index is None or index.plan != plan.digest:
-            raise ConfigError(f"{folder} holds other shards; name another folder with --out, or remove it")
-        if len(_intact(folder, index)) == len(index.shards):
+            raise ConfigError(f"{place} holds other shards; name another folder with --out, or remove it")
+        if len(_intact(place, index)) == len(index.shards):
             return index
-        index.write(folder / _DRAFT)
-        (folder / INDEX).unlink()
-    elif not (folder / _DRAFT).exists() and any(p.name != _LOCK for p in folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty; name another folder with --out")
+        index.write(place.path / _DRAFT)
+        place.remove(INDEX)
+    elif _DRAFT not in names and names:
+        raise ConfigError(f"{place} is not empty; name another folder with --out")
     return None
 
 
-def _kept(folder: Path, plan: ShardPlan) -> list[Shard]:
+def _kept(place: ShardFolder, plan: ShardPlan) -> list[Shard]:
     """Shards that an interrupted packing of the same plan left, up to the first that is damaged."""
-    if not (folder / _DRAFT).exists():
-        return []
     try:
-        draft = ShardIndex.read(folder / _DRAFT)
-    except CheckpointError:
+        draft = ShardIndex.read(place.path / _DRAFT)
+    except (CheckpointError, DataError):  # damaged, or none
         return []
-    return _intact(folder, draft) if draft.plan == plan.digest else []
+    return _intact(place, draft) if draft.plan == plan.digest else []
 
 
-def _intact(folder: Path, index: ShardIndex) -> list[Shard]:
+def _intact(place: ShardFolder, index: ShardIndex) -> list[Shard]:
+    """The shards up to the first that is damaged, or was written without digests of its blocks."""
     kept = []
+    sizes = place.sizes(shard.file for shard in index.shards)
     for shard in index.shards:
-        path = folder / shard.file
-        if not path.is_file() or path.stat().st_size != shard.size or digest_file(path) != shard.digest:
+        if (
+            sizes.get(shard.file) != shard.size
+            or not shard.blocks
+            or place.digest(shard.file) != shard.digest
+        ):
             break
         kept.append(shard)
     return kept
@@ -176,8 +167,8 @@ def _write_shard(
             for start in range(*rows, plan.row_group):
                 stop = min(start + plan.row_group, rows[1])
                 writer.write_batch(_batch(plan, schema, block(start, stop), stop - start))
-        size, digest = draft.stat().st_size, digest_file(draft)
-    return Shard(path.name, rows[1] - rows[0], size, digest)
+        size, digest, blocks = draft.stat().st_size, digest_file(draft), block_digests(draft)
+    return Shard(path.name, rows[1] - rows[0], size, digest, blocks)
 
 
 def _schema(plan: ShardPlan, number: int, first: int) -> pa.Schema:

@@ -12,9 +12,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +24,11 @@ from platformdirs import user_cache_dir
 
 from ..errors import CacheUnavailable, CheckpointError
 from .digest import digest_bytes
+from .far_cache import Entry, FarEntries
 from .files import cache_access, parse_tensors, read_tensors, write_tensors
+from .objects import is_url
 
-__all__ = ["ENCODERS", "Arrays", "Entry", "FeatureCache", "default_cache_dir"]
+__all__ = ["ENCODERS", "Arrays", "Entry", "FeatureCache", "default_cache_dir", "local_cache_dir"]
 
 log = logging.getLogger("moclip.cache")
 _KEY_LENGTH: Final = 32
@@ -42,15 +43,26 @@ def default_cache_dir() -> Path:
     """``$MOCLIP_CACHE``, else ``moclip-lite`` in the user's cache folder.
 
     Raises:
-        CacheUnavailable: the user has no home folder.
+        CacheUnavailable: the user has no home folder, or the variable holds a URL.
     """
     try:
+        if is_url(Path(os.environ.get("MOCLIP_CACHE", ""))):
+            raise CacheUnavailable("MOCLIP_CACHE names a local folder; name the URL of a cache with --cache")
         folder = os.environ.get("MOCLIP_CACHE") or user_cache_dir("moclip-lite", appauthor=False)
         return Path(folder).expanduser()
     except RuntimeError as error:
         raise CacheUnavailable(
             "there is no home folder for the cache (HOME is not set); choose a folder with --cache"
         ) from error
+
+
+def local_cache_dir(place: Path | None) -> Path:
+    """The local folder of a cache: the one that is given; the default one for None and for a URL.
+
+    Raises:
+        CacheUnavailable: see :func:`default_cache_dir`.
+    """
+    return default_cache_dir() if place is None or is_url(place) else place
 
 
 def _payload_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -63,42 +75,88 @@ def _payload_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     return digest_bytes(parts())
 
 
-@dataclass(frozen=True)
-class Entry:
-    """File of an entry.
+class FeatureCache:
+    """Entries below one folder: ``root/stage/ke/key.safetensors``; of a URL, the local folder in front of it.
+
+    Args:
+        place: the folder, or a URL; None for the default folder.
 
     Attributes:
-        stage, key: of the entry.
-        path: of its file.
-        size: in bytes.
-        modified: seconds since the epoch.
+        root: the local folder; the default folder where entries lie at a URL.
+        far: the entries at the URL, if it is one: read where the folder has none, and written beside it.
+
+    Raises:
+        CacheUnavailable: there is no home folder for the default one.
+        mv_tools.BackendUnavailable: a package for the URL is missing.
     """
 
-    stage: str
-    key: str
-    path: Path
-    size: int
-    modified: float
+    def __init__(self, place: Path | None = None) -> None:
+        self.far = FarEntries(place) if place is not None and is_url(place) else None
+        self.root = local_cache_dir(place)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.far is not None:  # on another machine
+            self.root = default_cache_dir()
 
-class FeatureCache:
-    """Entries below one folder: ``root/stage/ke/key.safetensors``."""
+    @property
+    def place(self) -> Path:
+        """What another process makes the same cache from."""
+        return self.root if self.far is None else self.far.path
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = root if root is not None else default_cache_dir()
+    @property
+    def shared_root(self) -> Path | None:
+        """The folder that all machines must see who fill the cache; None where entries go to a URL."""
+        return self.root if self.far is None else None
+
+    @property
+    def shown(self) -> str:
+        """The folder or the URL, for messages."""
+        return str(self.root) if self.far is None else self.far.url
 
     def path(self, stage: str, key: str) -> Path:
         """Path of an entry, whether or not it exists."""
         return self.root / stage / key[:2] / f"{key}.safetensors"
 
     def has(self, stage: str, key: str) -> bool:
-        """Whether an entry exists; its content is checked when it is read."""
-        return self.path(stage, key).is_file()
+        """Whether an entry exists; its content is checked when it is read.
+
+        Raises:
+            CacheUnavailable: the URL can't be read or written.
+        """
+        path = self.path(stage, key)
+        if self.far is None:
+            return path.is_file()
+        if self.far.has(stage, key):
+            return True
+        if path.is_file():  # of an earlier run whose connection was lost, or without the URL
+            self.far.send(stage, key, path)
+            return True
+        return False
 
     def size(self, stage: str, key: str) -> int:
         """Bytes of an entry's file; 0 if there is none."""
         path = self.path(stage, key)
-        return path.stat().st_size if path.is_file() else 0
+        if path.is_file():
+            return path.stat().st_size
+        return self.far.size(stage, key) if self.far is not None else 0
+
+    def forget_list(self) -> None:
+        """Ask the URL again what it holds: other processes have written entries."""
+        if self.far is not None:
+            self.far.forget_list()
+
+    def fetch(self, stage: str, keys: Iterable[str]) -> None:
+        """Copy the entries that lie at the URL alone into the local folder, many at once.
+
+        Raises:
+            CacheUnavailable: the URL can't be read, or the folder can't be written.
+        """
+        if self.far is None:
+            return
+        places = ((stage, key, self.path(stage, key)) for key in keys)
+        with cache_access(self.root):
+            self.far.fetch_all(entry for entry in places if not entry[2].is_file())
 
     def get(self, stage: str, key: str) -> Arrays | None:
         """Read and check an entry.
@@ -106,28 +164,44 @@ class FeatureCache:
         Returns:
             Its arrays; None if it is absent, or damaged: then a warning is logged and the file removed,
             so that the caller computes it again.
+
+        Raises:
+            CacheUnavailable: the folder or the URL can't be read.
         """
         path = self.path(stage, key)
         with cache_access(self.root):
-            if not path.is_file():
+            if path.is_file():
+                arrays = self._read_or_remove(path, key)
+                if arrays is not None:
+                    return arrays
+            if self.far is None or not self.far.fetch(stage, key, path):
                 return None
-            try:
-                return self._read_checked(path, key)
-            except CheckpointError as error:
-                log.warning("cache entry %s is damaged and will be made again (%s)", path, error)
-                path.unlink(missing_ok=True)
-                return None
+            arrays = self._read_or_remove(path, key)
+            if arrays is None:
+                self.far.remove(stage, key)
+            return arrays
+
+    def _read_or_remove(self, path: Path, key: str) -> Arrays | None:
+        try:
+            return self._read_checked(path, key)
+        except CheckpointError as error:
+            log.warning("cache entry %s is damaged and will be made again (%s)", path, error)
+            path.unlink(missing_ok=True)
+            return None
 
     def put(self, stage: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write an entry; another process may write the same one at the same time.
 
         Raises:
             MoclipError: the disk is full.
-            CacheUnavailable: the folder can't be written.
+            CacheUnavailable: the folder or the URL can't be written.
         """
         metadata = {"key": key, "payload": _payload_digest(arrays)}
+        path = self.path(stage, key)
         with cache_access(self.root):
-            write_tensors(self.path(stage, key), arrays, metadata)
+            write_tensors(path, arrays, metadata)
+        if self.far is not None:
+            self.far.send(stage, key, path)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
@@ -163,6 +237,9 @@ class FeatureCache:
         Raises:
             CacheUnavailable: the cache's path is a file.
         """
+        if self.far is not None:
+            yield from self.far.entries()
+            return
         with cache_access(self.root):
             if self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -175,7 +252,9 @@ class FeatureCache:
                 yield Entry(path.parts[-3], path.stem, path, stat.st_size, stat.st_mtime)
 
     def encoder_files(self) -> list[Entry]:
-        """The image encoders as ONNX files; their digests stand in the run folders that use them."""
+        """The image encoders as ONNX files, none at a URL; their digests stand in the run folders that use them."""
+        if self.far is not None:
+            return []
         files = [(path, path.stat()) for path in sorted(self.root.glob(f"{ENCODERS}/??/*.onnx"))]
         return [
             Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime)
@@ -188,11 +267,27 @@ class FeatureCache:
         damaged = []
         for entry in self.entries():
             try:
-                with cache_access(self.root):
-                    self._read_checked(entry.path, entry.key)
+                if self.far is not None:
+                    self.read_bytes(self.far.read(entry.stage, entry.key) or b"", entry.key)
+                else:
+                    with cache_access(self.root):
+                        self._read_checked(entry.path, entry.key)
             except CheckpointError as error:
                 damaged.append((entry, str(error)))
         return damaged
+
+    def remove(self, entry: Entry) -> None:
+        """Remove an entry; at a URL, there and in the local folder.
+
+        Raises:
+            CacheUnavailable: the folder or the URL can't be written.
+        """
+        with cache_access(self.root):
+            if self.far is None:
+                entry.path.unlink(missing_ok=True)
+                return
+            self.path(entry.stage, entry.key).unlink(missing_ok=True)
+        self.far.remove(entry.stage, entry.key)
 
     def prune(self, stage: str | None = None, older_than_days: float | None = None) -> tuple[int, int]:
         """Remove entries of one stage (or all) that are older than a number of days (or of any age).
@@ -212,10 +307,10 @@ class FeatureCache:
                 draft.unlink(missing_ok=True)
             for lock in [path for path in self.root.glob("locks/*.lock") if _old(path)]:
                 _remove_free(lock)
-            for entry in [*self.entries(), *self.encoder_files()]:
-                if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-                    entry.path.unlink(missing_ok=True)
-                    count, freed = count + 1, freed + entry.size
+        for entry in [*self.entries(), *self.encoder_files()]:
+            if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
+                self.remove(entry)
+                count, freed = count + 1, freed + entry.size
         return count, freed
 
     def free_bytes(self) -> int:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from mv_tools.atomic import atomic_write
+from mv_tools.remote import url_of
 
 from ..errors import CacheUnavailable, CheckpointError, MoclipError
 
@@ -37,11 +38,17 @@ __all__ = [
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary file beside `target`, renamed to it when the block ends without error.
+    """A temporary file beside `target`, renamed to it when the block ends without error; at a URL, written there then.
 
     Raises:
         MoclipError: the disk is full (no partial file is left).
     """
+    if url_of(target) is not None and not target.parent.exists():
+        from .objects import sent_to
+
+        with sent_to(target) as draft:
+            yield draft
+        return
     try:
         with atomic_write(target) as draft:
             yield draft

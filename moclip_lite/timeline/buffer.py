@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools import MotionFrame
+from mv_tools import MalformedStream, MotionFrame
 
 from ..motion.read import FieldReader, PictureGeometry, assemble_motion
 from .model import Floats, WindowModel
@@ -46,17 +47,21 @@ class MotionBuffer:
         self._reader = None if geometry is None else FieldReader(self._spec, geometry)
         self._fields: dict[int, Floats] = {}
         self._predicted: dict[int, bool] = {}
+        self._waiting: dict[int, tuple[MotionFrame, FieldReader]] = {}
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self._fields) + len(self._waiting)
 
     def change_geometry(self, geometry: PictureGeometry) -> None:
         """Pictures that follow have another size."""
         self._reader = FieldReader(self._spec, geometry)
 
     def add(self, frame: MotionFrame) -> None:
-        """Pool a picture's motion and keep it."""
-        self.keep(self.pool(frame))
+        """Pool a picture's motion and keep it; that of a deferred picture is pooled when a window takes it."""
+        if frame.deferred and self._spec.field != "accumulated" and self._reader is not None:
+            self._waiting[frame.index] = frame, self._reader
+        else:
+            self.keep(self.pool(frame))
 
     def pool(self, frame: MotionFrame) -> PooledField:
         """Pool a picture's motion, on any one thread."""
@@ -72,6 +77,8 @@ class MotionBuffer:
         """Drop pictures before a number."""
         for number in [number for number in self._fields if number < before]:
             del self._fields[number], self._predicted[number]
+        for number in [number for number in self._waiting if number < before]:
+            del self._waiting[number]
 
     def motion(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float16] | None, str]:
         """The motion tensor of a window, the nearest pictures in place of missing ones.
@@ -83,6 +90,7 @@ class MotionBuffer:
             (motion, ""), or (None, reason): more than half of the pictures are missing, or all are I pictures.
         """
         sampled = np.unique(indices)
+        self._pool_waiting(sampled.tolist())
         known = np.array([number in self._fields for number in sampled.tolist()])
         intact, missing = sampled[known], sampled[~known]
         if 2 * len(missing) > len(sampled):
@@ -94,6 +102,15 @@ class MotionBuffer:
         if not any(self._predicted[number] for number in intact.tolist()):
             return None, "no motion (only I pictures)"
         return assemble_motion(self._fields, indices, self._spec), ""
+
+    def _pool_waiting(self, numbers: Sequence[int]) -> None:
+        """Pool deferred pictures; damaged ones are missing from then on."""
+        for number in numbers:
+            frame, reader = self._waiting.pop(number, (None, None))
+            if frame is None or reader is None:
+                continue
+            with contextlib.suppress(MalformedStream):
+                self.keep(PooledField(number, reader.read(frame), frame.pict_type != "I"))
 
 
 class PictureBuffer:

@@ -1,4 +1,5 @@
-"""Timelines against annotated segments: mean average precision at temporal overlaps, and accuracy over time."""
+"""Timelines against annotated segments: mean average precision at temporal overlaps, and accuracy over
+time."""
 
 from __future__ import annotations
 
@@ -42,8 +43,8 @@ class SegmentScores:
     Attributes:
         average_precision: overlap -> mean over the annotated classes, in percent.
         per_class: class -> overlap -> average precision in percent.
-        time_accuracy: percent of the videos' time with the right label, "none" among them; with a constant frame
-            rate the frame accuracy.
+        time_accuracy: percent of the videos' time with the right label, "none" among them; with a constant
+            frame rate the frame accuracy.
         action_accuracy: the same over annotated time only; None if there is none.
         boundary_error: median distance in seconds of starts and ends from those annotated, over segments that
             match an annotation at the overlap 0.5; None if none does.
@@ -95,8 +96,8 @@ def average_precision(
     """Average precision of one class, as ActivityNet's evaluation defines it.
 
     Segments are taken in the order of their scores. Each takes the annotation of its video with the largest
-    overlap that is not taken yet, if that reaches `overlap`; otherwise it is a false positive. Precision is made
-    monotone, and the area under it is summed over recall.
+    overlap that is not taken yet, if that reaches `overlap`; otherwise it is a false positive. Precision is
+    made monotone, and the area under it is summed over recall.
 
     Args:
         truth, found: of one class.

@@ -1,4 +1,4 @@
-"""What a timeline needs of a classifier, and the scores of one window."""
+"""Interface of classifiers for timelines, and the scores of one window."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..streams import ANSWERS, Source, Stream
 __all__ = [
     "Floats",
     "MotionAnswer",
+    "MotionModel",
     "SegmentModel",
     "WindowModel",
     "WindowScore",
@@ -26,6 +27,13 @@ __all__ = [
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 
+class MotionModel(Protocol):
+    """The motion network of a classifier, such as an engine of a run folder."""
+
+    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
+        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
+
+
 class WindowModel(Protocol):
     """A classifier of windows; :class:`moclip_lite.Classifier` is one."""
 
@@ -33,15 +41,12 @@ class WindowModel(Protocol):
     labels: tuple[str, ...]
 
     @property
-    def motion(self) -> Any:
+    def motion(self) -> MotionModel | None:
         """The motion network; None if there is none."""
 
     @property
     def heads(self) -> Mapping[Stream, Any]:
         """The heads that answer."""
-
-    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
-        """Tokens [T, D] and class probabilities [C] of motion [segments, frames, 2, rows, columns]."""
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D] of pictures uint8 [frames, H, W, 3]."""
@@ -50,8 +55,8 @@ class WindowModel(Protocol):
         """Class probabilities [C] of a head."""
 
 
-class SegmentModel(WindowModel, Protocol):
-    """A classifier whose motion network encodes segments one by one, so that windows can share them."""
+class SegmentModel(MotionModel, Protocol):
+    """A motion network that encodes segments one by one, so that windows can share them."""
 
     @property
     def encodes_segments(self) -> bool:
@@ -64,9 +69,9 @@ class SegmentModel(WindowModel, Protocol):
         """:meth:`motion_features` of a window, from the features [T, views, D] of its segments."""
 
 
-def encodes_segments(model: WindowModel) -> TypeGuard[SegmentModel]:
-    """Whether a classifier can encode segments one by one."""
-    return bool(getattr(model, "encodes_segments", False))
+def encodes_segments(motion: MotionModel | None) -> TypeGuard[SegmentModel]:
+    """Whether a motion network can encode segments one by one."""
+    return bool(getattr(motion, "encodes_segments", False))
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,8 @@ def answer_of(scores: Mapping[str, object]) -> str | None:
 def stream_scores(
     model: WindowModel, motion: MotionAnswer | None, appearance: Floats | None
 ) -> dict[str, Floats]:
-    """Class probabilities of every stream that can be asked, as :meth:`moclip_lite.Classifier.explain` gives them.
+    """Class probabilities of every stream that can be asked, as :meth:`moclip_lite.Classifier.explain` gives
+    them.
 
     Args:
         model: the classifier.

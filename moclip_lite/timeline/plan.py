@@ -13,7 +13,7 @@ from mv_tools import MotionDecoder, RgbDecoder
 from ..appearance.settings import AppearanceSettings
 from ..motion.settings import MotionSpec
 from ..sampling import frame_positions, reachable_positions, segment_windows
-from .scorer import Window
+from .window import Window
 
 __all__ = ["FilePictures", "plan_windows", "window_times"]
 
@@ -50,7 +50,8 @@ class FilePictures:
 
     Attributes:
         edges: float64 [frames + 1], see :meth:`mv_tools.RgbDecoder.edges`.
-        moving: int64, numbers of the motion pictures that are no keyframes, ascending; None if motion is not read.
+        moving: int64, numbers of the motion pictures that are no keyframes, ascending; None if motion is not
+            read.
         moving_frames: the frames that they belong to.
         usable: int64, numbers of the frames that the appearance encoder may see; None if it sees none.
         keyframes: numbers of frames that decoding can start at.
@@ -78,8 +79,9 @@ class FilePictures:
         """
         moving = moving_frames = None
         if motion is not None:
+            keyframe_indices = motion.keyframe_indices()  # scans the file: only then are its pictures counted
             still = np.zeros(len(motion), bool)
-            still[motion.keyframe_indices()] = True
+            still[keyframe_indices] = True
             moving = np.flatnonzero(~still)
             moving_frames = motion.frame_of[moving]
         usable = np.flatnonzero(~frames.pictures.corrupt) if shown else None
@@ -122,8 +124,8 @@ class FilePictures:
         return [int(number) for number in usable[places]]
 
     def _snapped(self, first: int, stop: int, clip: AppearanceSettings) -> list[int]:
-        """Reachable frames where all are keyframes; else the window's keyframes, evenly spaced; where it has none, one
-        frame, the quickest to decode."""
+        """Reachable frames where all are keyframes; else the window's keyframes, evenly spaced; where it has
+        none, one frame, the quickest to decode."""
         assert self.usable is not None
         usable = self.usable[slice(*np.searchsorted(self.usable, (first, stop)).tolist())]
         if not len(usable):

@@ -4,115 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from mv_tools import ArgumentError, MalformedStream, MotionFrame
-from mv_tools.display import Display, Region
 
-from ..motion.read import PictureGeometry, motion_energy
+from ..motion.read import PictureGeometry
 from ..sampling import frame_positions, segment_windows
-from .buffer import MotionBuffer, PictureBuffer
-from .model import MotionAnswer, WindowModel, WindowScore, stream_scores
+from .model import WindowModel, WindowScore
+from .options import STRIDE
 from .shared_segments import MovingPictures, SharedSegments
+from .window import Window, WindowBuffers
 
-__all__ = ["STRIDE", "FrameGeometry", "Window", "WindowBuffers", "WindowScorer"]
+__all__ = ["WindowScorer"]
 
-STRIDE: Final = 0.25
-"""Distance of windows as a share of their length."""
-
-_MAX_PICTURES: Final = 50_000  # in one window: beyond, time stands still
+_MAX_PICTURES: Final = 50_000  # in one window; more means that times do not increase
 _TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
-
-
-@dataclass(frozen=True)
-class FrameGeometry:
-    """Size of a stream's pictures where there is no file: a ``PictureGeometry`` for :class:`WindowScorer`.
-
-    Attributes:
-        width, height: of the coded picture after cropping on the right and below, in samples.
-        display: how it is shown.
-    """
-
-    width: int
-    height: int
-    display: Display = field(default_factory=Display)
-
-    @property
-    def display_width(self) -> int:
-        """Width of the picture as shown, in square pixels."""
-        return self.display.size(self.width, self.height)[0]
-
-    @property
-    def display_height(self) -> int:
-        """Height of the picture as shown, in square pixels."""
-        return self.display.size(self.width, self.height)[1]
-
-    def region(self, grid_shape: tuple[int, ...]) -> Region:
-        """The part of an upright grid of (rows, columns) that the picture covers.
-
-        The coded size is that of whole macroblocks: a field picture's grid has half as many rows.
-        """
-        rows, columns = grid_shape
-        coded = (-(-self.width // 16) * 16, -(-self.height // 16) * 16)
-        return self.display.region((rows, columns), (self.width, self.height), coded)
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a window is scored on.
-
-    Attributes:
-        start, end: seconds.
-        motion: int64 [segments, frames], numbers of the pictures whose motion is read; None if there are none.
-        pictures: numbers of the pictures that the appearance encoder sees.
-    """
-
-    start: float
-    end: float
-    motion: npt.NDArray[np.int64] | None
-    pictures: tuple[int, ...] = ()
-
-
-class WindowBuffers:
-    """Motion and pictures of open windows, and the scores of a window from them.
-
-    Args:
-        model: the classifier.
-        geometry: of the pictures; None if the model does not look at motion.
-    """
-
-    def __init__(self, model: WindowModel, geometry: PictureGeometry | None) -> None:
-        self._model = model
-        self.motion = MotionBuffer(model, geometry)
-        self.pictures = PictureBuffer(model)
-
-    def score(self, window: Window) -> WindowScore:
-        """Score a window whose pictures were added."""
-        if self._model.motion is None:
-            return self.score_answered(window, None, "", energy=float("nan"))
-        if window.motion is None:
-            return self.score_answered(window, None, "no picture with motion")
-        motion, problem = self.motion.motion(window.motion)
-        if motion is None:
-            return self.score_answered(window, None, problem)
-        answer = MotionAnswer(*self._model.motion_features(motion), motion_energy(motion))
-        return self.score_answered(window, answer, problem)
-
-    def score_answered(
-        self, window: Window, answer: MotionAnswer | None, problem: str, energy: float = 0.0
-    ) -> WindowScore:
-        """Score a window of whose motion is known what the network says, or why it says nothing."""
-        model, problems = self._model, [problem] if problem else []
-        appearance = self.pictures.features(window.pictures) if model.heads else None
-        if model.heads and appearance is None:
-            problems.append("no decoded picture")
-        scores = stream_scores(model, answer, appearance)
-        energy = energy if answer is None else answer.energy
-        return WindowScore(window.start, window.end, scores, energy, "; ".join(problems))
 
 
 class WindowScorer:
@@ -120,25 +29,27 @@ class WindowScorer:
 
     Windows start at the first picture and every `stride` seconds. One is scored as soon as a picture arrives
     that begins at or after its end. Each picture's motion is pooled once and each picture of
-    :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window and
-    a stride.
+    :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window
+    and a stride.
 
     A window takes ``clip.frames`` of the added pictures, evenly spaced, as a clip does with
-    ``clip.positions=keyframes``: add the keyframes. Add them before the motion frame that ends their window. A
-    window without any is scored by motion alone.
+    ``clip.positions=keyframes``: add the keyframes. Add them before the motion frame that ends their window.
+    A window without any is scored by motion alone.
 
     Where time goes back, or forward by more than a window (a reconnected camera), open windows are dropped
-    but for a last one on the pictures so far, and windows begin anew.
+    except a last one on the pictures so far, and windows start again.
 
     Args:
         model: the classifier, such as a :class:`moclip_lite.Classifier`.
         geometry: of the pictures: a :class:`mv_tools.VideoMetadata` or a :class:`FrameGeometry`.
         window: length of windows in seconds.
         stride: distance of windows in seconds; a quarter of `window` by default.
-        admit: called with (start, end) of a window that is complete; one for which it returns False is not scored.
-        share: encode each segment of the stream once, for all windows that hold it: a quarter of the work with the
-            default stride. Segments then lie at fixed times and not where a clip of the window's pictures has them,
-            at most half a segment apart. Where windows can't share them, they are scored as clips.
+        admit: called with (start, end) of a window that is complete; one for which it returns False is not
+            scored.
+        share: encode each segment of the stream once, for all windows that hold it: a quarter of the work
+            with the default stride. Segments then lie at fixed times and not where a clip of the window's
+            pictures has them, at most half a segment apart. Where windows can't share them, they are scored
+            as clips.
 
     Raises:
         mv_tools.ArgumentError: window or stride is not positive, or the stride is longer than the window.
@@ -200,7 +111,7 @@ class WindowScorer:
 
         Raises:
             mv_tools.ArgumentError: the picture has no time.
-            mv_tools.MalformedStream: so many pictures fall in one window that time must stand still.
+            mv_tools.MalformedStream: a window holds so many pictures that their times can't be right.
         """
         time = frame.pts_seconds if seconds is None else seconds
         if time is None:
@@ -223,7 +134,7 @@ class WindowScorer:
             self._forget(start - (0.0 if self._shared is None else self._shared.slot))
         if len(self._seconds) >= _MAX_PICTURES:
             raise MalformedStream(
-                f"{len(self._seconds)} pictures within {self.window:g} s: time stands still"
+                f"{len(self._seconds)} pictures within {self.window:g} s: their times do not increase"
             )
         self._seconds.append(time)
         self._numbers.append(frame.index)
@@ -254,11 +165,11 @@ class WindowScorer:
         self._added += 1
 
     def flush(self) -> list[WindowScore]:
-        """End the stream: score what the last whole window left over, and begin anew.
+        """End the stream: score the pictures after the last whole window, and reset.
 
         Returns:
-            One window that ends with the last picture, shorter than others in a short stream; none if the last
-            whole window covers all pictures, or for a single picture, whose duration is unknown.
+            One window that ends with the last picture, shorter than others in a short stream; none if the
+            last whole window covers all pictures, or for a single picture, whose duration is unknown.
         """
         scores: list[WindowScore] = []
         if self._origin is not None and self._seconds:

@@ -1,10 +1,11 @@
-"""From the scores of overlapping windows to segments.
+"""Segments from the scores of overlapping windows.
 
-Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows that
-cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path through
-"none" and the classes with the largest sum of evidence, where each change of label costs a penalty (the Viterbi
-algorithm with a Potts model). Segments shorter than half a window are then given up. The evidence for a class is the logarithm of its odds over the odds of the threshold,
-so that a class at the threshold is as good as "none", whose evidence is 0.
+Time is divided into bins of one stride. A bin's class probabilities are the weighted mean over the windows
+that cover it; a window counts most in its middle. The labels of all bins are then chosen together: the path
+through "none" and the classes with the largest sum of evidence, where each change of label costs a penalty
+(the Viterbi algorithm with a Potts model). Segments shorter than half a window are then given up. The
+evidence for a class is the logarithm of its odds over the odds of the threshold, so that a class at the
+threshold is as good as "none", whose evidence is 0.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def join_windows(
         calibration: of the run.
         threshold: in place of the calibration's.
         penalty: of a change of label, see :data:`SWITCH_PENALTY`.
-        shortest: seconds; a shorter segment is given up, and its time goes to what is next best there. By default
-            half of the median window.
+        shortest: seconds; a shorter segment is given up, and its time goes to what is next best there. By
+            default half of the median window.
     """
     if not scores:
         return []
@@ -102,8 +103,8 @@ def join_windows(
 def _without_short(
     evidence: npt.NDArray[np.float64], edges: Times, penalty: float, shortest: float
 ) -> npt.NDArray[np.int64]:
-    """The best path without segments shorter than `shortest` seconds: their labels are ruled out there, and the
-    path is chosen again."""
+    """The best path without segments shorter than `shortest` seconds: their labels are ruled out there, and
+    the path is chosen again."""
     evidence = evidence.copy()
     while True:
         path = best_path(evidence, penalty)
@@ -138,7 +139,8 @@ class _Bins:
 
 
 class _Sums:
-    """Weighted sums over the windows that cover each bin; a window weighs 1 in its middle and 0 at its ends."""
+    """Weighted sums over the windows that cover each bin; a window weighs 1 in its middle and 0 at its
+    ends."""
 
     def __init__(self, bins: _Bins, width: int) -> None:
         self._bins = bins

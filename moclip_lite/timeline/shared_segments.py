@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..motion.read import motion_energy
+from ..motion.settings import MotionSpec
 from .buffer import MotionBuffer
 from .model import Floats, MotionAnswer, SegmentModel, WindowModel, encodes_segments
 
@@ -43,12 +44,14 @@ class _Encoded:
 class SharedSegments:
     """Motion of windows whose distance is a whole number of segments.
 
-    Time is divided into segments, as many in a window as a clip has; a window holds those that begin in it. A segment
-    is made of the pictures around its middle, whatever window asks, so that it is encoded once. Pictures of a later
+    Time is divided into segments, as many in a window as a clip has; a window holds those that begin in it. A
+    segment is made of the pictures around its middle, whatever window asks, so that it is encoded once.
+    Pictures of a later
     stride are not waited for: a segment ends before them.
 
     Args:
-        model: the classifier.
+        model: the motion network.
+        spec: how motion is read.
         buffer: holds the motion of pictures.
         window, stride: seconds.
 
@@ -56,9 +59,10 @@ class SharedSegments:
         slot: seconds from one segment to the next. A segment may reach so far back before its window.
     """
 
-    def __init__(self, model: SegmentModel, buffer: MotionBuffer, window: float, stride: float) -> None:
-        self._model, self._buffer = model, buffer
-        self._spec = model.experiment.motion
+    def __init__(
+        self, model: SegmentModel, spec: MotionSpec, buffer: MotionBuffer, window: float, stride: float
+    ) -> None:
+        self._model, self._spec, self._buffer = model, spec, buffer
         self.slot = window / self._spec.segments
         self._per_stride = round(stride / self.slot)
         self._encoded: dict[int, _Encoded | None] = {}
@@ -67,18 +71,18 @@ class SharedSegments:
     def of(
         cls, model: WindowModel, buffer: MotionBuffer, window: float, stride: float
     ) -> SharedSegments | None:
-        """None where windows can't share segments: another distance, a crop that depends on the window, or a model
-        that takes whole windows only."""
-        spec = model.experiment.motion
+        """None where windows can't share segments: another distance, a crop that depends on the window, or a
+        model that takes whole windows only."""
+        spec, network = model.experiment.motion, model.motion
         apart = stride / (window / spec.segments)
-        if not encodes_segments(model) or spec.crop != "none":
+        if not encodes_segments(network) or spec.crop != "none":
             return None
         if round(apart) < 1 or abs(apart - round(apart)) > 1e-6:
             return None
-        return cls(model, buffer, window, stride)
+        return cls(network, spec, buffer, window, stride)
 
     def clear(self) -> None:
-        """Time begins anew."""
+        """Forget all segments: the next window has number 0."""
         self._encoded.clear()
 
     def answer(self, window: int, origin: float, pictures: MovingPictures) -> tuple[MotionAnswer | None, str]:

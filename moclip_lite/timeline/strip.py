@@ -1,4 +1,5 @@
-"""A timeline drawn: thumbnails, a lane for each label, and the amount of motion, as PNG or as an HTML page."""
+"""A timeline drawn: thumbnails, a lane for each label, and the amount of motion, as PNG or as an HTML
+page."""
 
 from __future__ import annotations
 
@@ -128,7 +129,14 @@ def _draw_lanes(axis: Any, strip: Strip, lanes: Sequence[str]) -> None:
     for tick in strip.ticks():
         axis.axvline(tick, color=_LINE, linewidth=0.6, zorder=0)
     if not lanes:
-        axis.text(0.5, 0.5, "no segment: no class is sure", transform=axis.transAxes, ha="center", color=_DIM)
+        axis.text(
+            0.5,
+            0.5,
+            "no segment: no class reaches the threshold",
+            transform=axis.transAxes,
+            ha="center",
+            color=_DIM,
+        )
 
 
 def _draw_energy(axis: Any, strip: Strip) -> None:
@@ -198,14 +206,5 @@ def _page_values(strip: Strip) -> dict[str, Any]:
         "energy": f"0,100 {outline} 100,100" if energy else "",
         "most": f"{most:.1f}",
         "streams": timeline.streams,
-        "rows": [
-            [
-                clock(s.start, tenths=True),
-                clock(s.end, tenths=True),
-                s.label,
-                f"{100 * s.score:.0f}",
-                *(f"{100 * s.scores[name]:.0f}" if name in s.scores else "" for name in timeline.streams),
-            ]
-            for s in timeline.segments
-        ],
+        "rows": timeline.table_rows(timeline.streams, decimals=0),
     }

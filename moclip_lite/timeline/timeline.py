@@ -1,10 +1,10 @@
-"""The result: segments of a video with labels, and the files they are written to."""
+"""Result of labelling a video: segments with labels, and their file formats."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ from ..streams import ANSWERS
 __all__ = ["NONE", "Segment", "Timeline", "TimelineWindow", "clock"]
 
 NONE: Final = "none"
-"""How a window is shown for which no class is sure. Segments have class names only: gaps are what is none."""
+"""Label of a window in which no class reaches its threshold. Segments have class names only; gaps between
+them are of no class."""
 
 _SECOND: Final = 1000  # milliseconds
 
@@ -55,7 +56,8 @@ class TimelineWindow:
         label: the class with the highest calibrated probability; NONE without scores.
         score: that probability.
         scores: of each stream, the calibrated probability of `label`.
-        energy: mean length of motion vectors in pixels per frame, at a short side of 240 pixels; nan if unknown.
+        energy: mean length of motion vectors in pixels per frame, at a short side of 240 pixels; nan if
+            unknown.
         problem: why a stream gave no scores; empty if all did.
     """
 
@@ -115,6 +117,22 @@ class Timeline:
         present = {name for window in self.windows for name in window.scores}
         return tuple(str(stream) for stream in ANSWERS if str(stream) in present)
 
+    def table_rows(self, streams: Sequence[str], decimals: int) -> list[list[str]]:
+        """Start, end, label, and the percentages of the answer and of some streams, of each segment."""
+        return [
+            [
+                clock(segment.start, tenths=True),
+                clock(segment.end, tenths=True),
+                segment.label,
+                f"{100 * segment.score:.{decimals}f}",
+                *(
+                    f"{100 * segment.scores[name]:.{decimals}f}" if name in segment.scores else ""
+                    for name in streams
+                ),
+            ]
+            for segment in self.segments
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object with all but the class names."""
         return {
@@ -152,7 +170,8 @@ class Timeline:
         return "\n\n".join(cues) + "\n"
 
     def to_ffmetadata(self) -> str:
-        """Chapters in ffmpeg's metadata format: ``ffmpeg -i VIDEO -i FILE -map_metadata 1 -codec copy OUT``."""
+        """Chapters in ffmpeg's metadata format: ``ffmpeg -i VIDEO -i FILE -map_metadata 1 -codec copy
+        OUT``."""
         lines = [";FFMETADATA1"]
         for segment in self.segments:
             title = _one_line(segment.label)

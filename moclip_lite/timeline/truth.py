@@ -61,12 +61,12 @@ def read_truth(path: Path, labels: Sequence[str], videos: Path | None = None) ->
 
     Args:
         path: the table.
-        labels: class names that the model knows.
+        labels: class names of the model.
         videos: folder that the videos are relative to; the table's own by default.
 
     Raises:
-        DataError: names the row and the column: a label that the model does not know, segments that are inverted,
-            of length zero or overlap, a video that is not there.
+        DataError: names the row and the column: a label that the model does not know, segments that are
+            inverted, of length zero or overlap, a video that is not there.
     """
     table: TableRows = inspect_table(path, videos=videos)
     rows = require_rows(path, table)

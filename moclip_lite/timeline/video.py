@@ -2,111 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-import mv_tools
-from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionFrame, NoMotionVectors, RgbDecoder
-from mv_tools.source import open_video
-
-from ..errors import CheckpointError
 from ..results.calibration import Calibration
 from .buffer import PooledField
 from .model import WindowModel, WindowScore
-from .plan import FilePictures, plan_windows
+from .options import TimelineOptions, TimelineProgress, silent
+from .plan import plan_windows
 from .prefetch import prefetched
-from .scorer import STRIDE, Window, WindowBuffers
-from .segments import SWITCH_PENALTY, join_windows, timeline_window
+from .segments import join_windows, timeline_window
 from .timeline import Timeline
+from .video_file import OpenFile, Picture
+from .window import Window, WindowBuffers
 
-__all__ = [
-    "OpenFile",
-    "TimelineFrames",
-    "TimelineOptions",
-    "TimelineProgress",
-    "make_timeline",
-    "score_windows",
-    "silent",
-]
-
-TimelineProgress: TypeAlias = Callable[[str, int, int], None]
-"""Called with (stage, windows done, windows to do), such as ``Reporter.progress``."""
-
-TimelineFrames: TypeAlias = Literal["keyframes", "clip"]
-"""Which frames the appearance encoder sees, see :class:`TimelineOptions`."""
+__all__ = ["make_timeline", "score_windows"]
 
 _MOTION_AHEAD: Final = 64  # pictures' pooled fields
 _PICTURES_AHEAD: Final = 4
 _END: Final = 2**63 - 1
-_MAX_DAMAGED_PICTURES: Final = 50  # places where decoding is taken up again
-
-Picture = npt.NDArray[np.uint8]
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimelineOptions:
-    """How windows are laid and joined.
-
-    Attributes:
-        window: seconds; None for the median length of the run's training clips.
-        stride: seconds between windows; None for a quarter of the window.
-        threshold: calibrated probability below which a window is none; None for the run's calibration.
-        penalty: of a change of label, see :data:`moclip_lite.timeline.segments.SWITCH_PENALTY`.
-        frames: "keyframes": where a window's frames by ``clip.positions=reachable`` are not all keyframes, its keyframes
-            stand in for them, several times faster with keyframes seconds apart. "clip": those of `predict`.
-
-    Raises:
-        mv_tools.ArgumentError: a value is out of range.
-    """
-
-    window: float | None = None
-    stride: float | None = None
-    threshold: float | None = None
-    penalty: float = SWITCH_PENALTY
-    frames: TimelineFrames = "keyframes"
-
-    def __post_init__(self) -> None:
-        if self.window is not None and not 0 < self.window < float("inf"):
-            raise ArgumentError(f"window must be above 0 seconds, got {self.window:g}")
-        if self.stride is not None and not 0 < self.stride < float("inf"):
-            raise ArgumentError(f"stride must be above 0 seconds, got {self.stride:g}")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise ArgumentError(f"threshold must be from 0 to 1, got {self.threshold:g}")
-        if self.frames not in get_args(TimelineFrames):
-            raise ArgumentError(f"frames must be one of {get_args(TimelineFrames)}, got {self.frames!r}")
-        if not 0 <= self.penalty < float("inf"):
-            raise ArgumentError(f"penalty must be 0 or more, got {self.penalty:g}")
-
-    def lengths(self, calibration: Calibration) -> tuple[float, float]:
-        """Window and stride in seconds.
-
-        Raises:
-            CheckpointError: neither the options nor the run tell the window.
-            mv_tools.ArgumentError: the stride is longer than the window.
-        """
-        window = self.window or calibration.window
-        if window is None:
-            raise CheckpointError(
-                "the run does not tell how long its training clips are; give the length of windows in "
-                "seconds with --window"
-            )
-        stride = self.stride or STRIDE * window
-        if stride > window:
-            raise ArgumentError(f"a stride of {stride:g} s is longer than the windows of {window:g} s")
-        return window, stride
 
 
 def make_timeline(
@@ -127,30 +46,16 @@ def make_timeline(
     started = time.perf_counter()
     known = calibration or Calibration()
     window, stride = options.lengths(known)
-    notes: list[str] = []
-    if calibration is None and options.threshold is None:
-        notes.append(
-            "the run holds no calibration: scores are not calibrated and a class counts as sure from 0.4 on; "
-            "choose with --threshold"
-        )
-    if model.experiment.clip.needs_motion:
-        notes.append(
-            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: choosing them by "
-            "motion is for whole clips"
-        )
     with ExitStack() as opened:
         file = OpenFile.open(model, path, opened)
         duration, origin = float(file.pictures.edges[-1]), file.origin
         snap = options.frames == "keyframes"
         scores = list(score_windows(model, file, window, stride, progress, snap=snap))
-    notes += file.notes()
-    notes += _problems(scores)
+    notes = [*_notes_before(model, calibration, options), *file.notes(), *_problems(scores)]
     scores = [_shifted(score, origin) for score in scores]
     segments = join_windows(scores, model.labels, known, threshold=options.threshold, penalty=options.penalty)
-    limits = [known.of(score.stream).threshold for score in scores if score.stream is not None]
-    threshold = (
-        options.threshold if options.threshold is not None else (limits or [known.of("").threshold])[0]
-    )
+    answering = next((score.stream for score in scores if score.stream is not None), "")
+    threshold = known.of(answering).threshold if options.threshold is None else options.threshold
     return Timeline(
         str(path),
         duration,
@@ -166,98 +71,20 @@ def make_timeline(
     )
 
 
-@dataclass
-class OpenFile:
-    """A file whose packets were scanned.
-
-    Attributes:
-        motion: its motion, or that of an H.264 copy; None if the model does not look at motion.
-        frames: its pictures.
-        pictures: what windows choose among.
-        origin: when the first picture is shown, on the player's clock.
-        remark: on how motion is read; empty if it is parsed.
-    """
-
-    motion: MotionDecoder | None
-    frames: RgbDecoder
-    pictures: FilePictures
-    origin: float
-    remark: str = ""
-    lost_pictures: int = 0
-
-    @classmethod
-    def open(cls, model: WindowModel, path: Path, opened: ExitStack) -> OpenFile:
-        """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as `opened`."""
-        motion, remark = None, ""
-        if model.motion is None:
-            frames = RgbDecoder(path)
-        else:
-            spec = model.experiment.motion
-            original = motion = MotionDecoder(path, backend=spec.backend, on_damage="skip")
-            if not _has_vectors(motion):
-                folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-                copy = mv_tools.transcode(path, folder / "clip.mp4")
-                motion = MotionDecoder(copy, backend=spec.backend, on_damage="skip")
-                remark = "the codec has no motion vectors: re-encoded to H.264 to measure them"
-            elif motion.backend != "native":
-                remark = f"{motion.metadata.codec}: motion read by full decoding ({motion.backend})"
-            frames = RgbDecoder(original)
-        frames.require_whole()
-        pictures = FilePictures.of(frames, motion, shown=bool(model.heads))
-        return cls(motion, frames, pictures, _origin(path, frames), remark)
-
-    def notes(self) -> list[str]:
-        """What a reader should know of the file."""
-        notes = list((self.motion or self.frames).notes)
-        if self.motion is not None and self.motion.damaged:
-            damaged = self.motion.damaged
-            notes.append(f"{len(damaged)} pictures' motion is damaged ({damaged[0].message}) and left out")
-        if self.lost_pictures:
-            notes.append(f"{self.lost_pictures} of the decoded pictures are damaged and left out")
-        return notes + ([self.remark] if self.remark else [])
-
-    def read_motion(self, windows: Sequence[Window], every: bool) -> Iterator[MotionFrame]:
-        """Motion of the pictures that windows take, or of every picture, in order."""
-        if self.motion is None:
-            return
-        if every:
-            yield from self.motion
-            return
-        sampled = [window.motion.ravel() for window in windows if window.motion is not None]
-        if sampled:
-            yield from self.motion.iter_frames_at(np.unique(np.concatenate(sampled)).tolist())
-
-    def read_pictures(self, windows: Sequence[Window]) -> Iterator[tuple[int, Picture]]:
-        """The pictures that windows take, in order; damaged ones are left out and counted."""
-        waiting = deque(sorted({number for window in windows for number in window.pictures}))
-        while waiting and self.lost_pictures <= _MAX_DAMAGED_PICTURES:
-            try:
-                for number, picture in self.frames.iter_frames_at(list(waiting)):
-                    while waiting and waiting[0] <= number:
-                        waiting.popleft()
-                    yield number, picture
-            except MalformedStream:
-                waiting.popleft()  # the one that was to come next
-                self.lost_pictures += 1
-        self.lost_pictures += len(waiting)
-
-
-def _has_vectors(decoder: MotionDecoder) -> bool:
-    """Whether the codec has motion vectors; tried on the first picture that has any."""
-    try:
-        next(iter(decoder.iter_frames_at(range(min(2, len(decoder))))), None)
-    except NoMotionVectors:
-        return False
-    return True
-
-
-def _origin(path: Path, frames: RgbDecoder) -> float:
-    """When the first picture is shown: players start their clock with the first of all streams."""
-    if frames.times is None or not len(frames.times):
-        return 0.0
-    with open_video(path, packets_only=True) as (container, _):
-        started = container.start_time
-    return max(float(frames.times[0]) - (started or 0) / 1e6, 0.0) if started is not None else 0.0
+def _notes_before(
+    model: WindowModel, calibration: Calibration | None, options: TimelineOptions
+) -> Iterator[str]:
+    """What is not as a reader may expect, whatever the file holds."""
+    if calibration is None and options.threshold is None:
+        yield (
+            "the run holds no calibration: scores are not calibrated and the threshold is 0.4; "
+            "set another with --threshold"
+        )
+    if model.experiment.clip.needs_motion:
+        yield (
+            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: choosing them by "
+            "motion is for whole clips"
+        )
 
 
 def score_windows(
@@ -269,7 +96,8 @@ def score_windows(
     *,
     snap: bool = False,
 ) -> Iterator[WindowScore]:
-    """Scores of all windows of a file, in order; `snap` as in :func:`~moclip_lite.timeline.plan.plan_windows`."""
+    """Scores of all windows of a file, in order; `snap` as in
+    :func:`~moclip_lite.timeline.plan.plan_windows`."""
     spec, clip = model.experiment.motion, model.experiment.clip
     windows = plan_windows(file.pictures, window, stride, spec, clip, snap=snap)
     geometry = None if file.motion is None else file.motion.metadata

@@ -14,8 +14,9 @@ from ..datasets.prompts import read_prompts
 from ..experiment.session import Session
 from ..streams import Stream
 from .model import Floats
+from .options import TimelineOptions, TimelineProgress, silent
 from .timeline import Timeline
-from .video import TimelineOptions, TimelineProgress, make_timeline, silent
+from .video import make_timeline
 
 __all__ = ["WINDOW", "ZeroShotModel"]
 
@@ -57,10 +58,6 @@ class ZeroShotModel:
         """Label the parts of a video; see :meth:`moclip_lite.Classifier.timeline`."""
         options = TimelineOptions(window=window or WINDOW, stride=stride, threshold=threshold)
         return make_timeline(self, Path(path), None, options, progress)
-
-    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
-        """There is no motion network."""
-        raise NotImplementedError
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """Features [frames, D], or [1, D] by a video model."""

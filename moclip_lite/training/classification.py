@@ -79,7 +79,7 @@ def fit(
         max_grad_norm=settings.max_grad_norm,
         patience=settings.patience,
         save_at_epoch=_SAVE_EVERY,
-        # The random numbers of other processes are not in the state: with several, an epoch begins anew.
+        # The random numbers of other processes are not in the state: with several, an epoch is repeated.
         save_within_epoch=_SAVE_WITHIN_EPOCH if share().world == 1 else math.inf,
         average_steps=settings.average * plan.epochs * plan.steps,
     )

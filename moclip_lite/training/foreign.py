@@ -79,7 +79,8 @@ def _read(path: Path) -> Any:
 
 
 def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
-    """The prefix under which a file holds most of the expected names, the shortest of equals; "" if none fits better."""
+    """The prefix under which a file holds most of the expected names, the shortest of equals; "" if none fits
+    better."""
     wanted = set(expected)
     anchors = sorted(wanted, key=len, reverse=True)[:3] + sorted(wanted)[:3]
     candidates = {""}

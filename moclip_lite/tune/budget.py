@@ -1,4 +1,4 @@
-"""How long a search goes on: trials, time, or both."""
+"""Limits of a search: trials, time, or both."""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ def evaluate(
     Args:
         session: of the trial's configuration.
         parts: the divisions; no other clip is read.
-        state: file of the training in progress, from which an interrupted trial goes on.
-        report: called with (part of the first training in percent, accuracy) at each tenth of it; what it raises ends
-            the trial.
+        state: file of the training in progress, from which an interrupted trial resumes.
+        report: called with (part of the first training in percent, accuracy) at each tenth of it; what it
+            raises ends the trial.
 
     Raises:
         DataError: the motion of no clip can be read.

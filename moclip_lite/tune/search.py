@@ -1,7 +1,7 @@
-"""The search: Optuna's sampler (TPE) proposes settings, its median pruner stops what falls behind.
+"""The search: Optuna's sampler (TPE) proposes settings, its median pruner stops poor trials.
 
-The table of trials is the state of the search. An attempt begins by telling Optuna of the trials in it, and the
-sampler is seeded by the number of the trial, so that an interrupted search goes on as it would have.
+The table of trials is the state of the search. An attempt begins by telling Optuna of the trials in it, and
+the sampler is seeded by the number of the trial, so that a resumed search equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ def tune(
         out: folder of the results: trials.json, trials.csv, best.yaml.
         reporter: told what happens.
         fold: name of the fold; the first by default.
-        parts: parts that the training and validation clips are divided into, each validated on once; 1 for the
-            fold's own validation clips; 0 for 3 parts where there are fewer than 500 clips.
+        parts: parts that the training and validation clips are divided into, each validated on once; 1 for
+            the fold's own validation clips; 0 for 3 parts where there are fewer than 500 clips.
 
     Raises:
         ConfigError, DataError: the space, the fold or the clips can't be used.
         MoclipError: Optuna is not installed, another search is at work in the folder, or no trial succeeded.
-        KeyboardInterrupt: finished trials are kept, the one in progress goes on in the next attempt.
+        KeyboardInterrupt: finished trials are kept, the one in progress is resumed by the next attempt.
     """
     _require_optuna()
     out.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ class _Search:
         return TuneResult(best, list(self.trials), self.out / "best.yaml")
 
     def _study(self) -> optuna.Study:
-        """A study that knows the trials up to now, and whose next proposal depends on them and the seed alone."""
+        """A study of the trials so far; its next proposal depends on them and the seed alone."""
         import optuna
 
         number = len(self.trials)

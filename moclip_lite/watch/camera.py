@@ -16,8 +16,10 @@ from mv_tools.live.reader import LiveOptions, LiveReader
 
 from ..errors import report_bug
 from ..results.calibration import Calibration
+from ..timeline.geometry import FrameGeometry
 from ..timeline.model import WindowModel
-from ..timeline.scorer import STRIDE, FrameGeometry, WindowScorer
+from ..timeline.options import STRIDE
+from ..timeline.scorer import WindowScorer
 from ..timeline.timeline import Segment
 from .events import Event, EventJoiner
 from .settings import WatchSettings
@@ -112,7 +114,7 @@ class Camera:
         except (MotionError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self.failure = reason if self._address.name in reason else f"{self._address.name}: {reason}"
-        except Exception as error:  # the other cameras go on
+        except Exception as error:  # the other cameras continue
             report_bug(self._address.name, error)
             self.failure = f"{self._address.name}: an error in this program: {error}"
 
@@ -124,6 +126,7 @@ class Camera:
             pictures=bool(self._model.heads),
             picture_interval=self._window / (2 * clip.frames),
             max_lag=_SKIP_LAGS * settings.max_lag if self._live else None,
+            deferred=True,  # windows use a part of the pictures
         )
         reader = self._reader = LiveReader(self._address, options, self._stop, say)
         joiner = EventJoiner(

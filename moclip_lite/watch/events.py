@@ -17,7 +17,7 @@ _MAX_WINDOWS: Final = 16
 """Windows that are joined at a time: of a longer segment, the first part is kept as it is."""
 
 _MAX_LENGTH: Final = 60
-"""Windows' lengths after which a segment is given out though it goes on."""
+"""Windows' lengths after which a segment is given out though it continues."""
 
 _SAME_TIME: Final = 1e-3  # seconds
 
@@ -82,7 +82,7 @@ class EventJoiner:
         self._labels, self._calibration, self._threshold = labels, calibration, threshold
         self._window, self._stride = window, stride
         self._scores: list[WindowScore] = []
-        self._open: Segment | None = None  # final up to its end, and may go on
+        self._open: Segment | None = None  # final up to its end, and may continue
         self._final_until = float("-inf")
 
     def add(self, score: WindowScore) -> list[Segment]:

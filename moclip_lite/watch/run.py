@@ -14,7 +14,7 @@ from mv_tools.live.address import Address
 
 from ..results.calibration import Calibration
 from ..timeline.model import WindowModel
-from ..timeline.video import TimelineOptions
+from ..timeline.options import TimelineOptions
 from .camera import Camera
 from .events import Event
 from .settings import WatchSettings

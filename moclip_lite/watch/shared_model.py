@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..streams import Stream
-from ..timeline.model import Floats, WindowModel, encodes_segments
+from ..timeline.model import Floats, MotionModel, WindowModel, encodes_segments
 
 __all__ = ["SharedModel"]
 
@@ -28,36 +28,14 @@ class SharedModel:
         self.experiment, self.labels = model.experiment, model.labels
 
     @property
-    def motion(self) -> Any:
+    def motion(self) -> MotionModel | None:
         """The motion network; None if there is none."""
-        return self._model.motion
+        return None if self._model.motion is None else _SharedMotion(self._model.motion, self._lock)
 
     @property
     def heads(self) -> Mapping[Stream, Any]:
         """The heads that answer."""
         return self._model.heads
-
-    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
-        """See :class:`~moclip_lite.timeline.model.WindowModel`."""
-        with self._lock:
-            return self._model.motion_features(motion)
-
-    @property
-    def encodes_segments(self) -> bool:
-        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
-        return encodes_segments(self._model)
-
-    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
-        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
-        assert encodes_segments(self._model)
-        with self._lock:
-            return self._model.segment_features(motion)
-
-    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
-        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
-        assert encodes_segments(self._model)
-        with self._lock:
-            return self._model.window_features(segments)
 
     def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
         """See :class:`~moclip_lite.timeline.model.WindowModel`."""
@@ -68,3 +46,32 @@ class SharedModel:
         """See :class:`~moclip_lite.timeline.model.WindowModel`."""
         with self._lock:
             return self._model.head_scores(stream, tokens, appearance)
+
+
+class _SharedMotion:
+    """A motion network that one thread uses at a time."""
+
+    def __init__(self, network: MotionModel, lock: threading.Lock) -> None:
+        self._network, self._lock = network, lock
+
+    def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
+        """See :class:`~moclip_lite.timeline.model.MotionModel`."""
+        with self._lock:
+            return self._network.motion_features(motion)
+
+    @property
+    def encodes_segments(self) -> bool:
+        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
+        return encodes_segments(self._network)
+
+    def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
+        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
+        assert encodes_segments(self._network)
+        with self._lock:
+            return self._network.segment_features(motion)
+
+    def window_features(self, segments: Floats) -> tuple[Floats, Floats]:
+        """See :class:`~moclip_lite.timeline.model.SegmentModel`."""
+        assert encodes_segments(self._network)
+        with self._lock:
+            return self._network.window_features(segments)

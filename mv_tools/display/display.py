@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 from .orientation import UPRIGHT, Orientation
 
-__all__ = ["SQUARE", "Display", "Region"]
+__all__ = ["SQUARE", "Display", "Region", "ShownPicture"]
 
 SQUARE: Final = Fraction(1)
 
@@ -116,6 +116,37 @@ class Display:
             return cls(Orientation(value["rotation"], bool(value["mirror"])), aspect, notes)
         except (TypeError, KeyError, IndexError) as error:
             raise ValueError("its description of the display is of another kind") from error
+
+
+class ShownPicture:
+    """Base of dataclasses with the size and the display of a coded picture: its size and grid as shown."""
+
+    width: int
+    height: int
+    display: Display
+
+    @property
+    def display_width(self) -> int:
+        """Width of the picture as a player shows it, in square pixels."""
+        return self.display.size(self.width, self.height)[0]
+
+    @property
+    def display_height(self) -> int:
+        """Height of the picture as a player shows it, in square pixels."""
+        return self.display.size(self.width, self.height)[1]
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """(width, height) in whole macroblocks of 16 x 16 samples."""
+        return -(-self.width // 16) * 16, -(-self.height // 16) * 16
+
+    def region(self, grid_shape: tuple[int, ...]) -> Region:
+        """The part of an upright grid of (rows, columns) that the cropped picture covers.
+
+        The grid of a field picture has half as many rows.
+        """
+        rows, columns = grid_shape
+        return self.display.region((rows, columns), (self.width, self.height), self.coded_size)
 
 
 def _plausible_aspect(ratio: Fraction | tuple[int, int]) -> tuple[Fraction | None, tuple[str, ...]]:

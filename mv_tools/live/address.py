@@ -88,7 +88,8 @@ class Address:
         return cls("network", text, name, scheme, host)
 
     def options(self, transport: Transport, timeout: float) -> dict[str, str]:
-        """libavformat's options for a network source: nothing beyond its own protocols and formats is opened."""
+        """libavformat's options for a network source: nothing beyond its own protocols and formats is
+        opened."""
         formats = _NETWORK_FORMATS.get(self.scheme, _STREAMED_FORMATS)
         options = {
             "protocol_whitelist": PROTOCOLS[self.scheme],

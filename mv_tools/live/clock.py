@@ -26,9 +26,9 @@ _DRIFT: Final = 5e-4  # by which the clocks of cameras differ from this one, at 
 class SourceClock:
     """Turns time stamps of connections into seconds since the first picture.
 
-    A connection continues where the one before ended, plus the time that passed here. Where time stamps jump back
-    by more than half a second or forward by more than ten (in real time: by a second more than the packet took), the
-    clock goes on likewise. RTP's time stamps jump when the first sender report comes.
+    A connection continues where the one before ended, plus the time that passed here. Where time stamps jump
+    back by more than half a second or forward by more than ten (in real time: by a second more than the
+    packet took), the clock continues likewise. RTP's time stamps jump when the first sender report comes.
 
     Args:
         real_time: whether packets arrive when they are recorded.

@@ -41,7 +41,7 @@ class LivePacket:
         data: an access unit.
         seconds: presentation time by the source's clock, or None.
         keyframe: whether the demuxer takes it for a keyframe.
-        corrupt: whether the transport knows that data are missing in or before it.
+        corrupt: whether the transport reports missing data in or before it.
     """
 
     data: bytes
@@ -55,7 +55,7 @@ class Connection:
 
     Attributes:
         codec, extradata: of the video.
-        display: how pictures are shown, as far as the container tells.
+        display: how pictures are shown, as far as the container states it.
     """
 
     def __init__(self, address: Address, container: InputContainer, file: Any = None) -> None:

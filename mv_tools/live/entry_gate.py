@@ -19,7 +19,8 @@ class EntryGate:
 
     A loss is: a damaged picture, except one of H.264 that no other refers to; a frame_num that skips
     frames or is repeated (7.4.3); a reference picture set with a missing picture (HEVC, 8.3.2); a block
-    that refers to a missing frame; and what the caller reports.
+    that refers to a missing frame; and what the caller reports. Headers of a deferred picture are sound and none of
+    its references is lost; damage inside its slice data is not seen here.
 
     Attributes:
         losses: times that pictures were lost.
@@ -71,16 +72,17 @@ class EntryGate:
             return self._leave_out()
         if reason is not None:
             self.lose(reason)
-        if picture.damage is not None:
+        damage = None if picture.deferred else picture.damage
+        if damage is not None:
             if self._hevc or info.reference:
-                self.lose(picture.damage)
+                self.lose(damage)
             elif self._open:
                 self.losses += 1
-                self.last_reason = picture.damage
+                self.last_reason = damage
             return self._leave_out()
         if not self._open:
             self._enter(info, previous)
-        if self._open and picture.lost_reference:
+        if self._open and not picture.deferred and picture.lost_reference:
             self.lose("a block refers to a lost frame")
         return True if self._open else self._leave_out()
 

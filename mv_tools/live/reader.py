@@ -27,7 +27,7 @@ Say: TypeAlias = Callable[[str], None]
 _FIRST_WAIT: Final = (
     0.5  # seconds before the first attempt to reconnect; each further one waits twice as long
 )
-_RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which the wait begins anew
+_RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class LiveOptions:
             skips to the next keyframe. None: never.
         picture_interval: seconds; keyframes sooner after the last one are not decoded.
         order: of frames, see :class:`~mv_tools.MotionStream`.
+        deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.
     """
 
     transport: Transport = "tcp"
@@ -55,6 +56,7 @@ class LiveOptions:
     max_lag: float | None = None
     picture_interval: float = 0.0
     order: Order = "presentation"
+    deferred: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,7 @@ class LiveReader:
             order=self.options.order,
             display=connection.display,
             first_index=self._index,
+            deferred=self.options.deferred,
         )
         self._stream = stream
         keyframes = None

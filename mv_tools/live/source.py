@@ -29,9 +29,9 @@ _END: Final = object()
 class LiveSource:
     """Motion frames of a live source, as :func:`open_live` returns.
 
-    A thread reads ahead: iterating waits at most a tenth of a second at a time, so that Ctrl-C and :meth:`close`
-    are prompt while a camera is silent. Where the caller is slower than a camera, the oldest waiting frames are
-    dropped and counted; those of a file or standard input wait.
+    A thread reads ahead: iterating waits at most a tenth of a second at a time, so that Ctrl-C and
+    :meth:`close` are prompt while a camera is silent. Where the caller is slower than a camera, the oldest
+    waiting frames are dropped and counted; those of a file or standard input wait.
 
     Attributes:
         name: the address without user name, password and query.
@@ -63,7 +63,8 @@ class LiveSource:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(width, height) of the coded picture after cropping on the right and below; None before the first."""
+        """(width, height) of the coded picture after cropping on the right and below; None before the
+        first."""
         return self._reader.size
 
     def __iter__(self) -> Iterator[LiveItem]:
@@ -147,20 +148,20 @@ def open_live(
 ) -> LiveSource:
     """Open a live source of H.264 or HEVC video and iterate over its motion frames.
 
-    This is the only function that opens the network: :class:`~mv_tools.MotionDecoder` and all others take URLs as
-    the names of files.
+    This is the only function that opens the network: :class:`~mv_tools.MotionDecoder` and all others take
+    URLs as the names of files.
 
-    Times (`pts_seconds`) count from the first picture and never jump: where a camera was reconnected or its time
-    stamps jump, they go on by the time that passed here. `index` grows over all connections. Frames behind lost
-    data are left out up to the next keyframe, see :class:`~mv_tools.MotionStream`.
+    Times (`pts_seconds`) count from the first picture and never jump: where a camera was reconnected or its
+    time stamps jump, they continue by the time that passed here. `index` grows over all connections. Frames
+    behind lost data are left out up to the next keyframe, see :class:`~mv_tools.MotionStream`.
 
     Args:
-        url: rtsp:// or rtsps:// (a camera), rtp://, udp://, tcp://, http:// or https:// (MPEG-TS), a file, which is
-            read as it grows, or ``-`` for standard input. Other schemes and playlists are refused. A user
-            name and password in it are shown nowhere.
+        url: rtsp:// or rtsps:// (a camera), rtp://, udp://, tcp://, http:// or https:// (MPEG-TS), a file,
+            which is read as it grows, or ``-`` for standard input. Other schemes and playlists are refused. A
+            user name and password in it are shown nowhere.
         transport: "tcp" or "udp", of RTP behind RTSP.
-        timeout: seconds without an answer or data, after which a network source is connected again (after 0.5 s,
-            and after twice as long each time, up to 30 s), and a file or standard input ends.
+        timeout: seconds without an answer or data, after which a network source is connected again (after 0.5
+            s, and after twice as long each time, up to 30 s), and a file or standard input ends.
         reconnect: False: a network source that breaks raises SourceUnavailable.
         pictures: decode keyframes too: items are motion frames and :class:`~mv_tools.LivePicture`.
         picture_interval: seconds; keyframes sooner after the last one are not decoded.

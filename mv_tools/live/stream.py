@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from ..backends.native.parsed_frame import ParsedMotionFrame
 from ..decoder import Order
-from ..display import SQUARE, Display
+from ..display import Display
 from ..errors import ArgumentError, BackendUnavailable, MalformedStream, UnsupportedStream
 from ..motion import MotionFrame
 from ..pictures.native_headers import NATIVE_CODECS, native_available
 from .coded_frame import ParsedFrame, ParsedPicture
 from .entry_gate import EntryGate
+from .numbered_frames import NumberedFrames
 from .output_order import OutputOrder
 
 if TYPE_CHECKING:
@@ -55,11 +55,13 @@ class MotionStream:
     """Motion of an H.264 or HEVC stream, packet by packet.
 
     Frames are those of :class:`~mv_tools.MotionDecoder` and come out as soon as they are known: in decoding
-    order with their packet, in presentation order once no frame to come can precede them; up to 8 at the start
-    wait until the PicOrderCnt from frame to frame is known, by which :func:`~mv_tools.flow` divides. How many frames that waits is `max_num_reorder_frames` of the sequence parameter
-    set (H.264, E.2.1) or `sps_max_num_reorder_pics` (HEVC); where H.264 does not code it: none for
-    pic_order_cnt_type 2, else the decoded picture buffer of the level, and after 64 frames the number seen so
-    far. At most that many frames (16), two fields each, are in memory.
+    order with their packet, in presentation order once no frame to come can precede them. Up to 8 at the start
+    wait until the PicOrderCnt from frame to frame is known, by which :func:`~mv_tools.flow` divides.
+
+    How many frames wait for presentation order is `max_num_reorder_frames` of the sequence parameter set (H.264,
+    E.2.1) or `sps_max_num_reorder_pics` (HEVC). Where H.264 does not code it: none for pic_order_cnt_type 2, else
+    the decoded picture buffer of the level, and after 64 frames the number seen so far. At most that many frames
+    (16), two fields each, are in memory.
 
     Decoding starts at the first entry picture. From a loss or damage on, pictures are left out up to the next
     entry picture (IDR, I picture with a recovery point, IRAP picture of HEVC), because what they refer to
@@ -75,6 +77,11 @@ class MotionStream:
         order: "presentation", or "decode", in which `index` and `frame_index` count decoding order.
         display: how pictures are shown; by default upright, with the stream's sample aspect ratio.
         first_index: where `index`, `decode_index` and `frame_index` begin, to continue another stream's.
+        deferred: parse slice data of an H.264 picture when the motion of its frame is first asked for, which saves the
+            work for frames that are not used. Frames then hold the coded data. Damage inside of slice data no longer ends
+            the group of pictures: the motion of the damaged frame raises :class:`MalformedStream`. Pictures with lost
+            references or damaged headers are parsed at once, and so are all from the first one on that derives motion
+            from others (B pictures).
 
     Attributes:
         size: (width, height) of the coded picture after cropping on the right and below, in samples; None before
@@ -101,26 +108,24 @@ class MotionStream:
         order: Order = "presentation",
         display: Display | None = None,
         first_index: int = 0,
+        deferred: bool = False,
     ) -> None:
         if codec not in NATIVE_CODECS:
             raise ArgumentError(f"codec must be one of {NATIVE_CODECS}, got {codec!r}")
         if order not in get_args(Order):
             raise ArgumentError(f"order must be one of {get_args(Order)}, got {order!r}")
         self._presentation = order == "presentation"
-        self._display = display or Display()
-        self._parser = _parser(codec, extradata)
+        self._parser = _parser(codec, extradata, deferred)
         self._gate = EntryGate(hevc=codec == "hevc")
         self._order = OutputOrder(_DEFAULT_INTERVAL[codec])
         self._frame: ParsedFrame | None = None  # its second field may follow
         self._period: int | None = None
-        self._held: list[tuple[ParsedFrame, ParsedPicture]] = []  # until the PicOrderCnt interval is known
-        self._last_given: ParsedFrame | None = None
-        self._frame_index = first_index - 1
+        self._numbered = NumberedFrames(display or Display(), self._order.interval, first_index)
         self._first = first_index
         self.size: tuple[int, int] | None = None
         self._ended = False
         self._packets = self._presented = self._hidden = 0
-        self._decoded = self._given = first_index
+        self._decoded = first_index
 
     def push(self, packet: bytes, pts_seconds: float | None = None) -> list[MotionFrame]:
         """Take the next packet in decoding order; return the frames that are now known.
@@ -159,14 +164,12 @@ class MotionStream:
         if self._ended:
             return []
         self._ended = True
-        frames: list[MotionFrame] = []
-        for picture in self._parser.finish():
-            frames += self._add(picture, None)
+        frames = [frame for picture in self._parser.finish() for frame in self._add(picture, None)]
         frames += self._end_sequence()
-        return frames + self._release_held()
+        return frames + self._numbered.release()
 
     def mark_loss(self, reason: str = "packets are missing") -> list[MotionFrame]:
-        """Tell that packets before the next one are missing, as a transport knows by its sequence numbers.
+        """Report that packets before the next one are missing, which a transport detects by its sequence numbers.
 
         Returns:
             The frames that were waiting, which are sound. Those from the next packet on are left out up to
@@ -180,7 +183,7 @@ class MotionStream:
         gate = self._gate
         return StreamStatistics(
             packets=self._packets,
-            frames=self._given - self._first,
+            frames=self._numbered.next_index - self._first,
             losses=gate.losses,
             skipped=gate.skipped,
             before_first=gate.before_first,
@@ -192,7 +195,7 @@ class MotionStream:
     @property
     def next_index(self) -> int:
         """Behind all indices given out so far."""
-        return max(self._given, self._decoded, self._frame_index + 1)
+        return max(self._numbered.next_index, self._decoded, self._numbered.frame_index + 1)
 
     @property
     def notes(self) -> list[str]:
@@ -247,49 +250,23 @@ class MotionStream:
         parsed = ParsedPicture(picture, picture.info, self._decoded)
         self._decoded += 1
         frame.pictures.append(parsed)
-        return [] if self._presentation else self._give_out(frame, [parsed])
+        if self._presentation:
+            return []
+        self._numbered.add(frame, [parsed])
+        return self._release()
 
     def _output(self, in_order: list[ParsedFrame]) -> list[MotionFrame]:
         """Frames that are next in presentation order."""
         self._presented += len(in_order)
-        frames = []
         if self._presentation:
             for frame in in_order:
-                frames += self._give_out(frame, frame.in_order)
-        return frames + self._release_held() if self._interval_known else frames
+                self._numbered.add(frame, frame.in_order)
+        return self._release()
 
-    @property
-    def _interval_known(self) -> bool:
-        return self._presented >= _MOST_HELD or self._order.interval.known
-
-    def _give_out(self, frame: ParsedFrame, pictures: list[ParsedPicture]) -> list[MotionFrame]:
-        self._held += [(frame, parsed) for parsed in pictures]
-        return self._release_held() if self._interval_known else []
-
-    def _release_held(self) -> list[MotionFrame]:
-        held, self._held = self._held, []
-        return [self._motion_frame(frame, parsed) for frame, parsed in held]
-
-    def _motion_frame(self, frame: ParsedFrame, parsed: ParsedPicture) -> MotionFrame:
-        if frame is not self._last_given:
-            self._frame_index += 1
-            self._last_given = frame
-        picture, info, display = parsed.picture, parsed.info, self._display.with_aspect(parsed.info.sar)
-        index, self._given = self._given, self._given + 1
-        return ParsedMotionFrame.of(
-            picture,
-            index=index,
-            decode_index=parsed.decode_index,
-            frame_index=self._frame_index,
-            pts_seconds=frame.seconds,
-            pict_type=info.pict_type,
-            is_keyframe=info.keyframe,
-            structure=info.structure,
-            poc=info.poc,
-            poc_interval=self._order.interval.value,
-            orientation=display.orientation,
-            sample_aspect_ratio=display.sample_aspect_ratio or SQUARE,
-        )
+    def _release(self) -> list[MotionFrame]:
+        """The frames that wait, once the PicOrderCnt from frame to frame is known."""
+        known = self._presented >= _MOST_HELD or self._order.interval.known
+        return self._numbered.release() if known else []
 
     def _end_sequence(self, *, complete: bool = True) -> list[MotionFrame]:
         """Give out all frames that wait: those that follow are presented later, or some are lost."""
@@ -306,7 +283,7 @@ def _codes_reordering(info: PictureInfo) -> bool:
     return info.num_reorder_frames is not None or info.max_reorder == 0
 
 
-def _parser(codec: Codec, extradata: bytes | None) -> Decoder:
+def _parser(codec: Codec, extradata: bytes | None, deferred: bool) -> Decoder:
     if not native_available():
         raise BackendUnavailable(
             "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
@@ -315,7 +292,7 @@ def _parser(codec: Codec, extradata: bytes | None) -> Decoder:
 
     try:
         # One thread: a picture comes out with its packet.
-        return Decoder(codec=codec, threads=1, extradata=extradata, intra=False)
+        return Decoder(codec=codec, threads=1, extradata=extradata, intra=False, deferred=deferred)
     except UnsupportedError as error:
         raise UnsupportedStream(f"extradata: {error}") from error
     except NativeError as error:

@@ -1,4 +1,5 @@
-"""Headers of an H.264 or HEVC stream, read packet by packet through the native module; no slice data is parsed."""
+"""Headers of an H.264 or HEVC stream, read packet by packet through the native module; no slice data is
+parsed."""
 
 from __future__ import annotations
 

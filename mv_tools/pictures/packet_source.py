@@ -1,4 +1,5 @@
-"""Where the packets of a stream come from: the interface of :mod:`demux` (libavformat) and :mod:`tables` (MP4)."""
+"""Where the packets of a stream come from: the interface of :mod:`demux` (libavformat) and :mod:`tables`
+(MP4)."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ _MAX_GAP: Final = 2
 """Packets are read in one piece if they lie in at most so many times their own bytes."""
 
 
+_START_CODE: Final = b"\0\0\0\1"
 _MAX_TERM: Final = (1 << 31) - 1  # libavformat rounds ratios to such terms
 
 
@@ -119,7 +120,10 @@ class TabledPackets:
             if int(self.index.size.sum()) > _MAX_WHOLE_BYTES:
                 visitor.headers_at(self.content, self.index)
             else:
-                visitor.visit(self._read_all())
+                packets = self._read_all()
+                if any(packet.startswith(_START_CODE) for packet in packets):
+                    raise UnfitTables("a sample begins with a start code")
+                visitor.visit(packets)
         return self.index
 
     def _read_all(self) -> Sequence[bytes]:

@@ -246,6 +246,7 @@ def test_names_and_defaults_of_the_settings() -> None:
     assert AppearanceSettings(model="mobileviclip-tiny").has_text
 
 
+@pytest.mark.slow
 def test_a_file_is_used_as_its_tag_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named by the model, by clip.weights_of, by digest or by the file beside it; else the tags are listed."""
     state = {name: value.clone() for name, value in whole("timm:resnet18").state_dict().items()}
@@ -314,7 +315,8 @@ def _port(network: nn.Module) -> State:
 
 
 @pytest.mark.parametrize(
-    ("name", "prefix"), [("tf_efficientnet_lite0", ""), ("tf_efficientnet_b0", "module.")]
+    ("name", "prefix"),
+    [("tf_efficientnet_lite0", ""), pytest.param("tf_efficientnet_b0", "module.", marks=pytest.mark.slow)],
 )
 def test_ports_of_tensorflow_are_renamed(name: str, prefix: str, tmp_path: Path) -> None:
     network = whole(f"timm:{name}")

@@ -14,7 +14,7 @@ from moclip_lite.appearance.motion_energy import MotionEnergy, motion_positions
 from moclip_lite.appearance.pooling import TIME_DIMS, FrameFacts, Pooling, pool_frames
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.motion.settings import MotionSpec
-from moclip_lite.predict.read_file import read_file
+from moclip_lite.predict.read_file import FileReader
 from mv_tools import MotionDecoder
 
 from support.clips import H264, WITH_B, encode, panning
@@ -101,7 +101,7 @@ def test_prediction_sees_the_frames_of_training(
     settings = AppearanceSettings.model_validate({"frames": 3, "positions": positions, "pooling": pooling})
     energy = file_energy(MotionDecoder(path), SPEC) if settings.needs_motion else None
     trained = read_frames(path, settings, energy=energy)
-    reading = read_file(path, SPEC if stream == "with motion network" else None, settings, spec=SPEC)
+    reading = FileReader(path, SPEC if stream == "with motion network" else None, settings, spec=SPEC).both()
     assert (reading.motion is not None) == (stream == "with motion network")
     np.testing.assert_array_equal(reading.pictures, trained.pictures)
     assert reading.facts is not None
@@ -118,7 +118,7 @@ def test_clips_without_motion_fall_back_and_tell(kind: str, tmp_path: Path) -> N
     else:
         path = encode(tmp_path / "a.webm", panning(12), "libvpx-vp9", deadline="realtime")
     settings = AppearanceSettings(frames=3, positions="motion")
-    reading = read_file(path, None, settings, spec=SPEC)
+    reading = FileReader(path, None, settings, spec=SPEC).both()
     plain = read_frames(path, AppearanceSettings(frames=3, positions="reachable"))
     np.testing.assert_array_equal(reading.pictures, plain.pictures)
     assert any("no motion to choose frames by" in note for note in reading.notes)
@@ -189,7 +189,7 @@ def test_borders_of_a_file_are_cut_off_in_all_frames_alike(tmp_path: Path) -> No
     film[:, -18:] = 0
     path = encode(tmp_path / "letterbox.mp4", film, **H264)
     settings = AppearanceSettings(frames=2, crop_borders=True)
-    reading = read_file(path, SPEC.model_copy(update={"grid": (24, 32)}), settings, spec=SPEC)
+    reading = FileReader(path, SPEC.model_copy(update={"grid": (24, 32)}), settings, spec=SPEC).both()
     assert reading.pictures is not None
     assert 56 <= reading.pictures.shape[1] <= 64
     assert reading.pictures.shape[2] == 128

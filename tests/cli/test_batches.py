@@ -10,7 +10,8 @@ import pytest
 
 from moclip_lite.datasets import load_folder, load_ucf101
 from moclip_lite.datasets.clip import Clip
-from moclip_lite.datasets.splits import checked, cut, holdout_fold
+from moclip_lite.datasets.fold_checks import checked
+from moclip_lite.datasets.splits import cut, holdout_fold
 from moclip_lite.datasets.walk import VIDEO_SUFFIXES, video_files
 from moclip_lite.errors import DataError
 from moclip_lite.mobileviclip.training.table import read_pairs

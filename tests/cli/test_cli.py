@@ -110,6 +110,7 @@ def test_groups_list_their_commands(words: str) -> None:
             assert name.removeprefix(prefix).split()[0] in outcome.out
 
 
+@pytest.mark.slow
 def test_module_is_the_same_program(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("moclip")
     for words in (("predict", "--help"), ("mv", "probe", "nowhere.mp4")):
@@ -245,6 +246,7 @@ def _assert_resumes(outcome: Outcome, words: list[object], cache: Path) -> None:
     assert "interrupted; finished work is kept" in outcome.err
 
 
+@pytest.mark.slow
 def test_interrupted_extraction_keeps_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C at a terminal: the signal goes to the program and to its workers."""
     words = _extract_words(tmp_path, 2)

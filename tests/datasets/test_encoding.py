@@ -11,7 +11,7 @@ from moclip_lite.datasets.prepare.recipes import parse_recipe
 from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.predict.encoder_note import encoder_note, trained_recipes
-from moclip_lite.predict.read_file import read_file
+from moclip_lite.predict.read_file import FileReader
 from mv_tools import MotionDecoder, Recipe
 
 
@@ -53,8 +53,10 @@ def test_advice_on_preparing(clip: Path, clip_b: Path, tmp_path: Path) -> None:
 def test_predictions_tell_of_files_encoded_differently(clip: Path, clip_b: Path) -> None:
     spec = MotionSpec(segments=2, frames=2, grid=(4, 4))
     recipes = trained_recipes(DataSettings(root=Path("x"), recipe="gop12"))
-    assert "encoded differently" in read_file(clip_b, spec, None, recipes=recipes).notes[-1]
-    assert not any("differently" in note for note in read_file(clip, spec, None, recipes=recipes).notes)
+    assert "encoded differently" in FileReader(clip_b, spec, None, recipes=recipes).both().notes[-1]
+    assert not any(
+        "differently" in note for note in FileReader(clip, spec, None, recipes=recipes).both().notes
+    )
     assert encoder_note(MotionDecoder(clip_b), []) is None
 
 

@@ -197,6 +197,7 @@ def test_a_second_run_only_does_the_rest(tree: Path, lists: Path, tmp_path: Path
     assert len(read_manifest(out / "gop12")) == 6
 
 
+@pytest.mark.slow
 def test_interrupted_and_run_again(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     for label in ("a", "b"):

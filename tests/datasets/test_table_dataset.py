@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.datasets import Clip, Fold, holdout_fold, load_folder, official_folds
-from moclip_lite.datasets.splits import checked
+from moclip_lite.datasets.fold_checks import checked
 from moclip_lite.datasets.table.load import divide_by_table, load_table, table_problems
 from moclip_lite.errors import CheckpointError, DataError
 from moclip_lite.results.trained_on import refuse_trained, write_division

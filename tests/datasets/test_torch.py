@@ -52,7 +52,7 @@ def test_items_are_the_decoders_pictures(root: Path) -> None:
         dataset[len(data.clips)]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_draw_what_one_process_draws(root: Path, method: str) -> None:
     """In each epoch other pictures, the same for any number of workers, which persist."""

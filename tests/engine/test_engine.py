@@ -72,11 +72,11 @@ def test_segments_that_windows_share(exported: Path) -> None:
     rng = np.random.default_rng(3)
     for engine in ("onnx", "torch"):
         classifier = Classifier.load(exported, engine=engine, device="cpu")
-        assert classifier.encodes_segments
+        assert classifier.engine.encodes_segments
         motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
-        parts = [classifier.segment_features(motion[i : i + 3]) for i in range(0, len(motion), 3)]
-        found = classifier.window_features(np.concatenate(parts))
-        for one, other in zip(found, classifier.motion_features(motion), strict=True):
+        parts = [classifier.engine.segment_features(motion[i : i + 3]) for i in range(0, len(motion), 3)]
+        found = classifier.engine.window_features(np.concatenate(parts))
+        for one, other in zip(found, classifier.engine.motion_features(motion), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
@@ -88,7 +88,7 @@ def test_files_of_older_versions_lack_the_parts(copied: Path) -> None:
     (copied / "onnx" / "model.json").write_text(json.dumps(description))
     classifier = Classifier.load(copied)
     assert classifier.engine.name == "onnx"
-    assert not classifier.encodes_segments
+    assert not classifier.engine.encodes_segments
 
 
 def test_nothing_heavy_is_imported(exported: Path, trained: TrainedRun) -> None:

@@ -118,6 +118,8 @@ def test_without_refit_nothing_is_trained_twice(generated: Path, tmp_path: Path)
     words = ("run", FOLDER_YAML, *sets((*QUICK, "train_motion.epochs=1", *places)))
     plain = assert_ok(moclip(*words, "--set", "train_motion.refit=false"))
     assert "without validation" not in plain.err
+    said = assert_ok(moclip("evaluate", tmp_path / "run", "--part", "val")).err
+    assert "trained on these validation clips too" not in said
     both = assert_ok(moclip(*words))
     assert "motion: trained 1 epochs without validation" in both.err
     notes = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["choices"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from moclip_lite.engine.pytorch import TorchEngine
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import OPSET, TOLERANCE, export_classifier, export_mobileviclip, export_network
-from moclip_lite.export.classifier import export_head
+from moclip_lite.export.modules import export_head
 from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.mobileviclip import MobileViClipConfig
 from moclip_lite.motion.scores import batch_motion_scores

@@ -9,11 +9,28 @@ from torch import nn
 
 from moclip_lite.appearance.zero_shot import zero_shot_scores
 from moclip_lite.errors import ConfigError
-from moclip_lite.fusion import CONTROLS, create_head, list_heads
+from moclip_lite.fusion import create_head, list_heads
 from moclip_lite.fusion.registry import LINEAR
 from moclip_lite.training.costs import count_cost
 
 from support.training import train_head
+
+CONTROLS = (
+    "appearance_one_frame",
+    "appearance_only",
+    "cosine_text_appearance",
+    "cosine_text_one_frame",
+    "frame_attention_only",
+    "linear_appearance",
+    "linear_motion",
+    "linear_one_frame",
+    "motion_only",
+    "text_pool_appearance",
+    "text_pool_one_frame",
+    "tip_adapter_appearance",
+    "tip_adapter_one_frame",
+)
+"""Heads that see one stream."""
 
 
 def test_only_the_fusion_sees_both_halves() -> None:
@@ -27,7 +44,7 @@ def test_only_the_fusion_sees_both_halves() -> None:
 @pytest.mark.parametrize("name", sorted(set(list_heads()) - set(CONTROLS)))
 def test_every_fusion_sees_both_halves(name: str) -> None:
     """Class = (a bit of motion, a bit of appearance): one stream alone stays near 50 %."""
-    assert train_head(name, 60)[1] > 90
+    assert train_head(name, 30)[1] > 90
 
 
 @pytest.mark.parametrize("name", list_heads())

@@ -1,11 +1,18 @@
-"""The motion networks in time, and masked-motion pre-training."""
+"""The encoders of motion networks: how they compress motion, and how they see time."""
 
 from __future__ import annotations
 
 import torch
 
+from moclip_lite.motion.encoders.blocks import compress
 from moclip_lite.motion.encoders.shift import Shift
 from moclip_lite.motion.network import TemporalMix, create_motion_net
+
+
+def test_motion_is_compressed_by_asinh_over_its_whole_range() -> None:
+    motion = torch.cat([torch.linspace(-8192, 8192, 4001), torch.linspace(-0.01, 0.01, 4001), torch.zeros(1)])
+    torch.testing.assert_close(compress(motion), torch.asinh(motion.double()).float(), atol=1e-9, rtol=1e-6)
+    assert compress(torch.zeros(1)).item() == 0
 
 
 def test_channels_are_shifted_by_one_step_within_a_window() -> None:

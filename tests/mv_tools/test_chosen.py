@@ -10,6 +10,7 @@ import av
 import pytest
 
 from mv_tools import MalformedStream, MotionDecoder, MotionFrame
+from mv_tools.pictures import scan as scans
 from mv_tools.pictures.tables import TabledPackets, UnfitTables
 from mv_tools.source import Source
 
@@ -191,13 +192,18 @@ def test_contradictions_lead_to_a_scan(
     assert was_scanned(decoder)
 
 
-def test_damage_elsewhere_is_told_when_it_is_found(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that libavcodec does not output, far from those that were read: numbers behind it differ."""
+@pytest.fixture(scope="module")
+def broken(long: Path) -> bytes:
+    """The long file with a picture that libavcodec does not output."""
     data = bytearray(long.read_bytes())
     packets = TabledPackets.open(Source.of(bytes(data))).index
     position, size = int(packets.position[577]), int(packets.size[577])
     data[position : position + size] = (size - 4).to_bytes(4, "big") + bytes([0x0C]) + b"\xff" * (size - 5)
-    broken = bytes(data)
+    return bytes(data)
+
+
+def test_damage_elsewhere_is_told_when_it_is_found(broken: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage far from the pictures that were read: numbers behind it differ."""
     decoder = opened(broken)
     before = values(decoder[100])
     assert len(decoder) == 672
@@ -205,6 +211,42 @@ def test_damage_elsewhere_is_told_when_it_is_found(long: Path, monkeypatch: pyte
         _ = decoder.times
     assert len(decoder) == len(scanned(broken, monkeypatch)) == 671
     assert values(decoder[100]) == before
+
+
+def test_numbers_are_those_of_a_scan_that_was_made(broken: bytes) -> None:
+    decoder = opened(broken)
+    assert len(decoder) == 672
+    assert len(decoder.packets) == 672
+    assert len(decoder) == 671
+    assert decoder[670].index == 670
+    assert decoder.times is not None
+
+
+def test_a_saved_index_waits_until_all_headers_are_needed(
+    long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "long.index"
+    whole = scanned(long, monkeypatch)
+    whole.save_index(index)
+    decoder = MotionDecoder(long, "native", threads=1, index=index)
+    assert_same_frames(decoder, whole, PLACES)
+    assert not was_scanned(decoder)
+    monkeypatch.setattr(scans, "DemuxedPackets", refused)
+    monkeypatch.setattr(scans.TabledPackets, "scan", refused)
+    assert decoder.keyframe_indices() == whole.keyframe_indices()
+    assert was_scanned(decoder)
+
+
+def test_a_saved_index_corrects_the_tables(
+    broken: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables announce a picture that the scan did not find."""
+    index = tmp_path / "broken.index"
+    whole = scanned(broken, monkeypatch)
+    whole.save_index(index)
+    decoder = MotionDecoder(broken, "native", threads=1, index=index)
+    assert len(decoder) == 671
+    assert_same_frames(decoder, whole, [0, 300, 600, 670])
 
 
 def test_a_file_that_changes_is_refused(long: Path, tmp_path: Path) -> None:

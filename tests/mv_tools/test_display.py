@@ -36,10 +36,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stretched(src: Path, dst: Path, ratio: str, *, codec: bool = True, container: str | None = None) -> Path:
     """A copy of H.264 with a sample aspect ratio in its parameter sets, its container, or both."""
-    marked, raw = dst.with_suffix(".marked.mp4"), dst.with_suffix(".raw.h264")
-    filters = ["-bsf:v", f"h264_metadata=sample_aspect_ratio={ratio}"] if codec else []
-    ffmpeg("-i", src, "-c", "copy", *filters, marked)
-    ffmpeg("-i", marked, "-c", "copy", raw)
+    raw = src.with_name(f"{ratio.replace('/', ' to ') if codec else 'unmarked'}.h264")
+    if not raw.exists():  # tests of the same ratio share it
+        marked = raw.with_suffix(".mp4")
+        filters = ["-bsf:v", f"h264_metadata=sample_aspect_ratio={ratio}"] if codec else []
+        ffmpeg("-i", src, "-c", "copy", *filters, marked)
+        ffmpeg("-i", marked, "-c", "copy", raw)
     shape = ["-aspect", Fraction(container) * Fraction(WIDTH, HEIGHT)] if container else []
     ffmpeg("-framerate", 25, "-i", raw, "-c", "copy", *shape, dst)
     return dst

@@ -54,7 +54,7 @@ def test_saved_index_replaces_the_scan(clip_b: Path, tmp_path: Path, monkeypatch
         raise AssertionError("the file was scanned again")
 
     monkeypatch.setattr(scans, "DemuxedPackets", scan)
-    monkeypatch.setattr(scans.TabledPackets, "open", scan)
+    monkeypatch.setattr(scans.TabledPackets, "scan", scan)
     assert MotionDecoder(clip_b, index=index)[5].index == 5
     assert list(index.parent.iterdir()) == [index]  # no draft is left
 

@@ -14,7 +14,7 @@ from moclip_lite.appearance.frames import read_clip_frames
 from moclip_lite.appearance.settings import AppearanceSettings
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
-from moclip_lite.predict.read_file import read_file
+from moclip_lite.predict.read_file import FileReader
 from moclip_lite.sampling import frame_positions, reachable_positions
 from mv_tools import MotionDecoder, RgbDecoder
 from mv_tools.pictures import reader, segments
@@ -117,22 +117,22 @@ def test_one_prediction_scans_a_file_once(long_gops: Path, openings: list[str]) 
     appearance = AppearanceSettings(model="x", pretrained="none")
     apart = read_motion_clip(long_gops, motion), read_clip_frames(long_gops, appearance)
     openings.clear()
-    reading = read_file(long_gops, motion, appearance)
+    reading = FileReader(long_gops, motion, appearance).both()
     assert len(openings) == 1, "the decoding; sample tables give the packets"
     assert reading.motion is not None
     assert reading.notes == ()
     np.testing.assert_array_equal(reading.motion.motion, apart[0].motion)
     np.testing.assert_array_equal(reading.motion.indices, apart[0].indices)
     np.testing.assert_array_equal(reading.pictures, apart[1])
-    assert read_file(long_gops, None, None) == type(reading)(None, None)
-    assert read_file(long_gops, motion, None).pictures is None
+    assert FileReader(long_gops, None, None).both() == type(reading)(None, None)
+    assert FileReader(long_gops, motion, None).both().pictures is None
 
 
 def test_reading_notes_where_motion_comes_from(clip_mpeg4: Path, tmp_path: Path) -> None:
     motion = MotionSpec(segments=2, frames=2, grid=(8, 12))
-    assert "full decoding" in read_file(clip_mpeg4, motion, None).notes[0]
+    assert "full decoding" in FileReader(clip_mpeg4, motion, None).both().notes[0]
     lossless = encode(tmp_path / "a.mkv", panning(12), "ffv1")
-    reading = read_file(lossless, motion, AppearanceSettings(model="x", pretrained="none", frames=2))
+    reading = FileReader(lossless, motion, AppearanceSettings(model="x", pretrained="none", frames=2)).both()
     assert "re-encoded" in reading.notes[0]
     assert reading.motion is not None
     assert reading.motion.motion.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionStream, flow, transcode
+from mv_tools import ArgumentError, FlowPooler, MalformedStream, MotionDecoder, MotionStream, flow, transcode
 from mv_tools.live.coded_frame import ParsedFrame, ParsedPicture
 from mv_tools.live.output_order import OutputOrder
 
@@ -64,6 +65,67 @@ def test_h264_frames_are_those_of_the_decoder(make_clip: Callable[..., Path], ki
 
 def test_hevc_frames_are_those_of_the_decoder(hevc_clip: Path) -> None:
     assert_same_as_decoder(hevc_clip)
+
+
+@pytest.mark.parametrize("kind", [*H264_KINDS, "hevc"])
+def test_deferred_frames_are_the_same(make_clip: Callable[..., Path], hevc_clip: Path, kind: str) -> None:
+    path = hevc_clip if kind == "hevc" else make_clip("deferred.mp4", **H264_KINDS[kind])
+    packets = Packets.of(path)
+    frames, _ = read_stream(packets.stream(), packets.packets)
+    deferred, _ = read_stream(packets.stream(deferred=True), packets.packets)
+    later = [frame.deferred for frame in sorted(deferred, key=lambda frame: frame.decode_index)]
+    types = [frame.pict_type for frame in sorted(deferred, key=lambda frame: frame.decode_index)]
+    until = 0 if kind == "hevc" else types.index("B") if "B" in types else len(types)
+    assert later == [position < until for position in range(len(types))]
+    assert not any(frame.deferred for frame in frames)
+    for one, other in reversed(list(zip(frames, deferred, strict=True))):
+        assert one.grid_shape == other.grid_shape
+        assert differences(one, other) == []
+
+
+def test_damage_of_deferred_frames_is_told_with_their_motion(make_clip: Callable[..., Path]) -> None:
+    packets = Packets.of(make_clip("deferred.mp4"))
+    data, seconds = packets.packets[5]
+    damaged = list(packets.packets)
+    damaged[5] = data[: len(data) // 2] + b"\xff" * (len(data) - len(data) // 2), seconds
+    stream = packets.stream()
+    whole, _ = read_stream(packets.stream(), packets.packets)
+    sound, _ = read_stream(stream, damaged)
+    assert stream.statistics.losses == 1
+    assert len(sound) < len(whole)
+    frames, _ = read_stream(packets.stream(deferred=True), damaged)
+    assert len(frames) == len(whole)
+    pooler = FlowPooler((4, 6))
+    for number, (one, other) in enumerate(zip(whole, frames, strict=True)):
+        if number == 5:
+            for ask in (lambda frame: frame.mv, pooler.flow, pooler.inter, pickle.dumps):
+                with pytest.raises(MalformedStream, match=r"frame 5: .* of picture 5"):
+                    ask(other)
+        else:
+            assert same_motion(one, other)
+            np.testing.assert_array_equal(pooler.flow(one), pooler.flow(other))
+
+
+def test_frames_behind_a_loss_are_not_deferred(make_clip: Callable[..., Path]) -> None:
+    packets = Packets.of(make_clip("lossy.mp4", g="24"))
+    lossy = packets.packets[:6] + packets.packets[7:]
+    eager, deferred = packets.stream(), packets.stream(deferred=True)
+    frames, _ = read_stream(eager, lossy)
+    others, _ = read_stream(deferred, lossy)
+    assert eager.statistics == deferred.statistics
+    assert all(same_motion(one, other) for one, other in zip(frames, others, strict=True))
+
+
+@pytest.mark.parametrize("b_pictures", ["0", "2"])
+def test_pictures_are_deferred_again_behind_a_loss(make_clip: Callable[..., Path], b_pictures: str) -> None:
+    """A camera that is joined inside of a group of pictures, and loses one later on."""
+    packets = Packets.of(make_clip("joined.mp4", frames=40, g="8", bf=b_pictures))
+    joined = packets.packets[3:18] + packets.packets[19:]
+    frames, _ = read_stream(packets.stream(), joined)
+    others, _ = read_stream(packets.stream(deferred=True), joined)
+    assert len(frames) == len(others) > 20
+    assert [differences(one, other) for one, other in zip(frames, others, strict=True)] == [[]] * len(frames)
+    assert others[-1].deferred == (b_pictures == "0")
 
 
 @pytest.mark.slow
@@ -252,7 +314,9 @@ def test_memory_is_bounded(make_clip: Callable[..., Path]) -> None:
     for _ in range(20):
         for packet in packets.packets:
             stream.push(*packet)
-        sizes.add((len(stream._held), len(stream._order._waiting), len(stream._order.interval._counts)))
+        sizes.add(
+            (len(stream._numbered._waiting), len(stream._order._waiting), len(stream._order.interval._counts))
+        )
     assert len(sizes) == 1
 
 

@@ -19,7 +19,7 @@ from mv_tools.pictures.tables import TabledPackets, UnfitTables
 from mv_tools.source import Source
 
 from support import mp4_files
-from support.mp4_boxes import changed, edit_list, words
+from support.mp4_boxes import changed, damaged, edit_list, words
 from support.paths import SHARED
 
 native = pytest.importorskip("mv_tools._native")
@@ -210,6 +210,7 @@ UNFIT = {
     "elst": (lambda body: edit_list((400, 1024))[:-2] + b"\1\0", "changes the rate"),
     "mdhd": (lambda body: body[:12] + words(0) + body[16:], "no time scale"),
     "hdlr": (lambda body: body[:8] + b"soun" + body[12:], "no video track"),
+    "stsd": (lambda body: body.replace(b"avcC\1\x64", b"avcC\0\x64"), "an unusual configuration record"),
     "tkhd": (lambda body: body[:40] + words(1 << 15) + body[44:], "scaled or skewed"),
 }
 
@@ -220,6 +221,42 @@ def test_contradictions_are_left_to_libavformat(clip: Path, kind: str) -> None:
     source = Source.of(changed(clip.read_bytes(), kind, change))
     with pytest.raises(UnfitTables, match=reason):
         TabledPackets.open(source)
+
+
+def test_an_unknown_duration_is_left_to_libavformat(clip: Path) -> None:
+    data = changed(clip.read_bytes(), "mdhd", lambda body: body[:16] + b"\xff" * 4 + body[20:])
+    with pytest.raises(UnfitTables, match="the track has no duration"):
+        TabledPackets.open(Source.of(data))
+
+
+def test_start_codes_where_lengths_are_declared(clip: Path) -> None:
+    data, packets = bytearray(clip.read_bytes()), TabledPackets.open(Source.of(clip)).index
+    data[packets.position[3] : packets.position[3] + 4] = b"\0\0\0\1"
+    source = Source.of(bytes(data))
+    with pytest.raises(UnfitTables, match="a sample begins with a start code"):
+        scan_tables(source, TabledPackets.open(source))
+
+
+OTHER_TRACK: dict[str, tuple[str, str, Any, str]] = {
+    "stts": ("mp4", "stts", lambda body: words(0, 99, 8, 1024), "a table is cut short"),
+    "stco": ("mp4", "stco", lambda body: body[:-4] + words(1 << 30), "beyond the end of the file"),
+    "dref": ("mp4", "dref", lambda body: body[:-1] + b"\0", "the data are in another file"),
+    "mdhd": ("mp4", "mdhd", lambda body: b"\x40" + body[1:], "an unknown version of a media header"),
+    "hdlr": ("mp4", "hdlr", lambda body: body[:8] + bytes(4) + body[12:], "a track of unknown kind"),
+    "stsd": ("mp4", "stsd", lambda body: words(0, 2) + body[8:], "counts of sample entries differ"),
+    "trex": ("fragments", "trex", lambda body: words(0, 7) + body[8:], "a fragment of an unknown track"),
+    "trun": ("fragments", "trun", lambda body: body[:-4] + words(1 << 29), "beyond the end of the file"),
+}
+"""Damage to the audio track, at which libavformat stops reading the file or takes it for video."""
+
+
+@pytest.mark.parametrize("kind", OTHER_TRACK)
+def test_damage_to_another_track_is_left_to_libavformat(clip: Path, kind: str, tmp_path: Path) -> None:
+    muxer, box, change, reason = OTHER_TRACK[kind]
+    path = mp4_files.remux(clip, tmp_path / "audio.mp4", muxer, audio=True)
+    assert by_tables(path)
+    with pytest.raises(UnfitTables, match=reason):
+        TabledPackets.open(Source.of(changed(path.read_bytes(), box, change, place=0)))
 
 
 def test_encrypted_samples_are_left_to_libavformat(clip: Path) -> None:
@@ -247,29 +284,28 @@ def test_a_file_that_changes_while_it_is_read(clip: Path, tmp_path: Path) -> Non
         scan_tables(source, tables)
 
 
-def test_damaged_tables_give_the_same_pictures_or_an_error(clip: Path) -> None:
+@pytest.mark.parametrize("kind", ["mp4", "negative_offsets", "fragments"])
+@pytest.mark.parametrize("audio", [False, True])
+def test_damaged_tables_give_the_same_pictures_or_an_error(
+    clip: Path, kind: str, audio: bool, tmp_path: Path
+) -> None:
     """Numbers of the tables replaced: what the tables give is what libavformat gives."""
-    data = clip.read_bytes()
-    moov = data.index(b"moov")
+    data = mp4_files.remux(clip, tmp_path / "file.mp4", kind, audio=audio).read_bytes()
     rng = np.random.default_rng(5)
     used = 0
-    for _ in range(250):
-        damaged = bytearray(data)
-        for _ in range(rng.integers(1, 4)):
-            place = int(rng.integers(moov + 4, len(data) - 4))
-            value = int(rng.choice([0, 1, 2, 3, 13, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]))
-            if rng.random() < 0.5:
-                damaged[place] ^= 1 << int(rng.integers(8))
-            else:
-                damaged[place : place + 4] = value.to_bytes(4, "big")
-        source = Source.of(bytes(damaged))
+    for _ in range(60):
+        source = Source.of(damaged(data, rng))
         try:
             tables = scan_tables(source, TabledPackets.open(source))
         except UnfitTables:
             continue
+        except MotionError as error:  # what libavformat says of fragments
+            with pytest.raises(type(error)):
+                scan_demuxed(source)
+            continue
         used += 1
         assert_same_scan(source, tables, scan_demuxed(source))
-    assert used > 20
+    assert used > 5
 
 
 def test_metadata_that_are_not_utf8(clip: Path) -> None:

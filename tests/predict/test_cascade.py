@@ -130,6 +130,7 @@ def test_from_the_command_line(trained: TrainedRun, tmp_path: Path) -> None:
     assert "0 % of the files" in assert_ok(moclip(*(w for w in words if w != "--json"), tmp_path / "run")).err
 
 
+@pytest.mark.slow
 def test_a_run_calibrates_it(generated: Path, tmp_path: Path) -> None:
     """Half of the training clips validate: more than 14 do not come together otherwise."""
     assert sum(1 for _ in generated.rglob("*.mp4")) == 32

@@ -69,6 +69,7 @@ def test_page_shows_the_figures_of_the_run(trained: TrainedRun) -> None:
     assert "@media print" in text
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_confusion_matrix_counts_the_clips(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b", "c"], clips=9)
     content = gather(run, {})
@@ -96,6 +97,7 @@ def test_page_of_101_classes_is_small(tmp_path: Path) -> None:
     assert "all 101 classes" in text
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", HOSTILE)
     failure = {"name": "<img src=x onerror=y>", "stage": "motion", "reason": "a | b\n<i>"}
@@ -167,6 +169,7 @@ def test_picture_is_a_frame_and_its_motion(clip: Path, tmp_path: Path) -> None:
     assert (right - left)[..., 0].mean() > (right - left)[..., 2].mean()
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_missing_videos_are_stated(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b", "c"], clips=12, right=0.4)
     write_report(run, {})
@@ -196,6 +199,7 @@ def test_tensorboard_reads_the_logs(trained: TrainedRun, tmp_path: Path) -> None
     assert len(list((many.folder / "tensorboard").rglob("*tfevents*"))) == 3
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_motion_alone_has_no_comparison_with_appearance(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", ["a", "b"])
     alone = replace(
@@ -237,6 +241,7 @@ def class_tables(run: Run, accuracies: list[float]) -> list[Block]:
     return list(sections["Classes"])
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_classes_of_equal_accuracy_are_counted_in_one_row(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", [f"class{i:02d}" for i in range(30)])
     sentence, _ = class_tables(run, [100.0] * 30)
@@ -254,6 +259,7 @@ def test_classes_of_equal_accuracy_are_counted_in_one_row(tmp_path: Path) -> Non
     assert [str(cell) for cell in highest.rows[0]] == ["12 classes", "100"]
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
     labels = [
         f"{texture}_{motion}"
@@ -272,6 +278,7 @@ def test_generated_clips_have_ceilings(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_unknown_costs_are_left_out(tmp_path: Path) -> None:
     """Features from a file: the encoders' operations are unknown."""
     run = made_run(tmp_path / "run", ["a", "b"])

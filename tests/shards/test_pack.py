@@ -22,6 +22,8 @@ from moclip_lite.storage.files import read_tensors
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
 from support.features import labelled_features
 
+pytestmark = pytest.mark.usefixtures("no_drawings")
+
 
 @pytest.fixture(scope="module")
 def feature_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -115,6 +115,7 @@ def _put_many(root: str, stamp: int) -> None:
         assert arrays is None or (arrays["features"] == arrays["features"][0]).all()
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_put_many, args=(str(tmp_path), i)) for i in range(2)]

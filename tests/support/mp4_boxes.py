@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import numpy as np
 
 CONTAINERS = ("moov", "trak", "mdia", "minf", "stbl", "edts", "mvex", "moof", "traf", "dinf")
 
@@ -31,8 +34,20 @@ def join(boxes: list[Box]) -> bytes:
     return b"".join(parts)
 
 
-def changed(data: bytes, kind: str, change: Callable[[bytes], bytes], rename: str | None = None) -> bytes:
-    """A file whose movie box is the last one, with the bodies of all leaf boxes of one kind changed."""
+def changed(
+    data: bytes,
+    kind: str,
+    change: Callable[[bytes], bytes],
+    rename: str | None = None,
+    *,
+    place: int | None = None,
+) -> bytes:
+    """A file whose movie box is the last one, with the bodies of all leaf boxes of one kind changed, or only that of
+    the `place`-th of them, from 0."""
+    seen = count()
+
+    def wanted(name: str) -> bool:
+        return name == kind and (place is None or next(seen) == place)
 
     def walk(boxes: list[Box]) -> list[Box]:
         result: list[Box] = []
@@ -40,7 +55,7 @@ def changed(data: bytes, kind: str, change: Callable[[bytes], bytes], rename: st
             if isinstance(content, list):
                 result.append((name, walk(content)))
             else:
-                result.append((rename or kind, change(content)) if name == kind else (name, content))
+                result.append((rename or kind, change(content)) if wanted(name) else (name, content))
         return result
 
     return join(walk(split(data)))
@@ -57,6 +72,37 @@ def without(data: bytes, kind: str) -> bytes:
         ]
 
     return join(walk(split(data)))
+
+
+def leaves(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[str, int, int]]:
+    """Kind, start and end of the leaf boxes of a file, those of media data left out."""
+    end = len(data) if end is None else end
+    while start < end:
+        size, kind = struct.unpack_from(">I4s", data, start)
+        name = kind.decode("latin-1")
+        if name in CONTAINERS:
+            yield from leaves(data, start + 8, start + size)
+        elif name != "mdat":
+            yield name, start, start + size
+        start += size
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """One to three bits or numbers of the boxes replaced."""
+    boxes, result = [box for box in leaves(data) if box[2] - box[1] >= 12], bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        _, start, end = boxes[rng.integers(len(boxes))]
+        place = int(rng.integers(start + 8, end - 3))
+        if rng.random() < 0.3:
+            result[place] ^= 1 << int(rng.integers(8))
+            continue
+        place = start + (place - start) // 4 * 4
+        number = int.from_bytes(result[place : place + 4], "big")
+        near = [number + step for step in (-512, -1, 1, 2, 512)]
+        unusual = [0, 1, 2, 3, 13, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
+        value = int(rng.choice(near if rng.random() < 0.5 else unusual))
+        result[place : place + 4] = words(value)
+    return bytes(result)
 
 
 def words(*values: int) -> bytes:

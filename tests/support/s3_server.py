@@ -88,3 +88,12 @@ def _wait(port: int) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError("s3s-fs does not answer")
+
+
+@contextmanager
+def connected(folder: Path) -> Iterator[Server]:
+    """A server, and what a client needs in this process's environment."""
+    with serving(folder) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        yield running

@@ -42,9 +42,9 @@ class Packets:
             display = read_display(Source.of(path), stream)
             return cls(context.codec.canonical_name, extradata, packets, display)
 
-    def stream(self, order: Order = "presentation") -> MotionStream:
+    def stream(self, order: Order = "presentation", *, deferred: bool = False) -> MotionStream:
         codec: Any = self.codec
-        return MotionStream(codec, self.extradata, order=order, display=self.display)
+        return MotionStream(codec, self.extradata, order=order, display=self.display, deferred=deferred)
 
 
 def read_stream(

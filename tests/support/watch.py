@@ -23,7 +23,6 @@ class Directions:
     """Left or right by the mean horizontal motion; "none" where content stands still."""
 
     labels = ("left", "right", "up", "down")
-    motion = "present"
 
     def __init__(self) -> None:
         settings = ["motion.segments=4", "motion.frames=2", "motion.grid=[8,8]", "clip.frames=2"]
@@ -31,6 +30,10 @@ class Directions:
         self.calibration = Calibration(window=0.8)
         self.heads: dict[Stream, Any] = {}
         self.windows = 0
+
+    @property
+    def motion(self) -> Directions:
+        return self
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
         self.windows += 1

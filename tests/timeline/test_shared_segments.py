@@ -13,10 +13,13 @@ import pytest
 
 from moclip_lite import Classifier
 from moclip_lite.motion.read import FieldReader, assemble_motion
-from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
-from mv_tools import MotionDecoder, MotionFrame
+from moclip_lite.timeline.geometry import FrameGeometry
+from moclip_lite.timeline.model import WindowModel, WindowScore
+from moclip_lite.timeline.scorer import WindowScorer
+from mv_tools import MalformedStream, MotionDecoder, MotionFrame
 
 from support.clips import encode, panning
+from support.stream import Packets, read_stream
 from support.timeline import untrained
 
 GEOMETRY = FrameGeometry(96, 64)
@@ -33,17 +36,25 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.classifier, name)
 
+    @property
+    def motion(self) -> Counting:
+        return self
+
+    @property
+    def encodes_segments(self) -> bool:
+        return self.classifier.engine.encodes_segments
+
     def segment_features(self, motion: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
         self.segments += len(motion)
         self.seen += list(motion)
-        return self.classifier.segment_features(motion)
+        return self.classifier.engine.segment_features(motion)
 
     def window_features(self, segments: npt.NDArray[np.float32]) -> Any:
-        return self.classifier.window_features(segments)
+        return self.classifier.engine.window_features(segments)
 
     def motion_features(self, motion: npt.NDArray[np.float16]) -> Any:
         self.windows += 1
-        return self.classifier.motion_features(motion)
+        return self.classifier.engine.motion_features(motion)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +83,7 @@ def test_scores_are_those_of_the_segments_pictures(
     for frame, seconds in timed(frames, rate):
         for score in scorer.push(frame, seconds):
             whole = np.stack(model.seen[-spec.segments :])
-            _, scores = model.classifier.motion_features(whole)
+            _, scores = model.classifier.engine.motion_features(whole)
             np.testing.assert_allclose(score.scores["motion"], scores, atol=1e-6)
             assert score.energy == pytest.approx(
                 float(np.hypot(*np.moveaxis(whole.astype(float), 2, 0)).mean()), rel=1e-3
@@ -151,3 +162,70 @@ def test_a_window_without_moving_pictures_says_so(frames: list[MotionFrame], tmp
         scores += scorer.push(still, i / 24)
     assert scores
     assert all(not s.scores and "no picture with motion" in s.problem and s.energy == 0 for s in scores)
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Packets:
+    """200 pictures of a camera, 50 a second, without B pictures."""
+    path = tmp_path_factory.mktemp("camera") / "clip.mp4"
+    return Packets.of(encode(path, panning(200, 96, 64, (2, 1)), rate=50, g="50", bf="0"))
+
+
+def scores_of(
+    model: WindowModel, packets: Packets, *, deferred: bool, share: bool = True
+) -> list[WindowScore]:
+    scorer = WindowScorer(model, GEOMETRY, window=2.0, share=share)
+    frames, _ = read_stream(packets.stream(deferred=deferred), packets.packets)
+    scores = [score for frame in frames for score in scorer.push(frame)]
+    return scores + scorer.flush()
+
+
+def facts(score: WindowScore) -> list[object]:
+    scores = {stream: values.tobytes() for stream, values in score.scores.items()}
+    return [score.start, score.end, score.energy, score.problem, scores]
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("field", ["raw", "compensated", "accumulated"])
+def test_pictures_that_no_window_uses_are_not_parsed(
+    camera: Packets, share: bool, field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = untrained(tmp_path, f"motion.field={field}", heads=False)
+    eager = scores_of(model, camera, deferred=False, share=share)
+    read, read_field = [], FieldReader.read
+
+    def counted(reader: FieldReader, frame: MotionFrame) -> Any:
+        read.append(frame.index)
+        return read_field(reader, frame)
+
+    monkeypatch.setattr(FieldReader, "read", counted)
+    deferred = scores_of(model, camera, deferred=True, share=share)
+    assert [facts(score) for score in deferred] == [facts(score) for score in eager]
+    assert len(set(read)) == len(read)
+    assert len(read) == 200 if field == "accumulated" else len(read) <= 60 if share else len(read) <= 160
+
+
+@pytest.mark.parametrize(("picture", "used"), [(13, True), (20, False)])
+def test_a_damaged_picture_is_replaced_when_it_is_found(
+    camera: Packets, picture: int, used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = untrained(tmp_path, heads=False)
+    data, seconds = camera.packets[picture]
+    packets = list(camera.packets)
+    packets[picture] = data[: len(data) // 2] + b"\xff" * (len(data) - len(data) // 2), seconds
+    found, read_field = [], FieldReader.read
+
+    def noted(reader: FieldReader, frame: MotionFrame) -> Any:
+        try:
+            return read_field(reader, frame)
+        except MalformedStream:
+            found.append(frame.index)
+            raise
+
+    whole = scores_of(model, camera, deferred=True)
+    monkeypatch.setattr(FieldReader, "read", noted)
+    other = scores_of(model, replace(camera, packets=packets), deferred=True)
+    assert found == ([picture] if used else [])
+    assert [score.problem for score in other] == [score.problem for score in whole] == [""] * len(whole)
+    for one, two in zip(whole, other, strict=True):
+        np.testing.assert_allclose(one.scores["motion"], two.scores["motion"], atol=0.05)

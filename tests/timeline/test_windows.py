@@ -13,9 +13,10 @@ import pytest
 
 from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.timeline.geometry import FrameGeometry
 from moclip_lite.timeline.model import WindowScore
 from moclip_lite.timeline.plan import FilePictures, plan_windows
-from moclip_lite.timeline.scorer import FrameGeometry, WindowScorer
+from moclip_lite.timeline.scorer import WindowScorer
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionFrame, RgbDecoder
 
 from support.clips import H264, encode
@@ -67,7 +68,9 @@ def _scores(classifier: Classifier, path: Path, window: float, stride: float) ->
     """Scores of a file's windows, by the planner of files."""
     from contextlib import ExitStack
 
-    from moclip_lite.timeline.video import OpenFile, score_windows, silent
+    from moclip_lite.timeline.options import silent
+    from moclip_lite.timeline.video import score_windows
+    from moclip_lite.timeline.video_file import OpenFile
 
     with ExitStack() as opened:
         file = OpenFile.open(classifier, path, opened)
@@ -99,6 +102,24 @@ def test_windows_on_clips_that_were_joined_are_their_predictions(
     assert [round(score.start, 3) for score in scores] == [round(0.2 * i, 3) for i in range(9)]
     for part, path in enumerate(parts):
         _close(scores[4 * part], classifier, path)
+
+
+def test_pictures_are_counted_when_the_file_is_scanned(parts: list[Path]) -> None:
+    """The tables of a damaged MP4 file announce more pictures than a scan finds."""
+
+    class Announcing(MotionDecoder):
+        scanned = False
+
+        def __len__(self) -> int:
+            return super().__len__() + (not self.scanned)
+
+        def keyframe_indices(self) -> list[int]:
+            self.scanned = True
+            return super().keyframe_indices()
+
+    pictures = FilePictures.of(RgbDecoder(parts[0]), Announcing(parts[0]), shown=False)
+    assert pictures.moving is not None
+    assert pictures.moving[-1] == FRAMES - 1
 
 
 def test_frames_of_windows_are_keyframes_where_others_are_slow(tmp_path: Path) -> None:
@@ -213,7 +234,7 @@ def test_time_that_stands_still_is_refused(
     frame = next(iter(MotionDecoder(parts[0])))
     for _ in range(100):
         scorer.push(frame, 1.0)
-    with pytest.raises(MalformedStream, match="time stands still"):
+    with pytest.raises(MalformedStream, match="times do not increase"):
         scorer.push(frame, 1.0)
 
 

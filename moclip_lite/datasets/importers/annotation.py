@@ -1,4 +1,4 @@
-"""What an importer returns, and how it reads untrusted JSON."""
+"""Result of an importer, and reading of untrusted JSON."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """CVAT: XML for video 1.1 (and tags of XML for images 1.1), as a file or in the exported ZIP file.
 
-A track labels the frames in which its object is visible, a tag single frames, of which consecutive ones become a
-segment. Frames are numbered as decoding outputs them, from 0, over the whole video even where the task takes a part of
-it or every n-th frame (``frame_filter``).
+A track labels the frames in which its object is visible, a tag single frames, of which consecutive ones
+become a segment. Frames are numbered as decoding outputs them, from 0, over the whole video even where the
+task takes a part of it or every n-th frame (``frame_filter``).
 
 The XML is read as a stream. A document type declaration is refused, so that there are no entities to expand.
 """
@@ -35,8 +35,8 @@ def read_cvat(path: Path, attribute: str | None = None) -> Annotations:
 
     Args:
         path: the XML file, or a ZIP file that holds annotations.xml.
-        attribute: name of an attribute whose values are the classes, such as `action` of tracks called person; by
-            default the labels of tracks and tags are.
+        attribute: name of an attribute whose values are the classes, such as `action` of tracks called
+            person; by default the labels of tracks and tags are.
 
     Raises:
         DataError: no export of CVAT, damaged, or with a document type declaration.

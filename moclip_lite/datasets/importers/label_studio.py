@@ -1,8 +1,8 @@
 """Label Studio: JSON and JSON-MIN exports of video timelines, audio regions and choices.
 
 Timeline regions (``TimelineLabels``) hold frame numbers: from 1, both ends included, counted by the labeling
-configuration's ``frameRate`` (24 unless it is set), whatever the stream's own rate. Regions of ``Labels`` on an audio
-control that is synchronised with the video hold seconds. ``Choices`` label whole videos.
+configuration's ``frameRate`` (24 unless it is set), whatever the stream's own rate. Regions of ``Labels`` on
+an audio control that is synchronised with the video hold seconds. ``Choices`` label whole videos.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ DEFAULT_RATE: Final = 24.0
 
 _RATE_KEYS: Final = ("fps", "framerate", "frame_rate", "frameRate")
 _LABEL_KEYS: Final = ("timelinelabels", "labels", "choices")
-_TASK_KEYS: Final = ("id", "data", "annotations", "completions")
 
 
 class _Region(NamedTuple):
@@ -36,8 +35,8 @@ class _Region(NamedTuple):
 def read_label_studio(path: Path, rate: float | None = None) -> Annotations:
     """Read an export.
 
-    Of a task with several annotations the one marked as ground truth counts, else the last one; skipped ones and
-    predictions are left out.
+    Of a task with several annotations the one marked as ground truth counts, else the last one; skipped ones
+    and predictions are left out.
 
     Args:
         path: the export, JSON or JSON-MIN.

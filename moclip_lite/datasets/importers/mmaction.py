@@ -73,8 +73,8 @@ def read_list(path: Path, classes: Mapping[int, str] | None = None, split: str |
 
 
 def read_activitynet(path: Path, split: str | None = None) -> Annotations:
-    """Read annotations in the form of ActivityNet: video -> its segments in seconds; MMAction2's copy has them at the
-    top, the original below ``database`` with a ``subset`` for each video.
+    """Read annotations in the form of ActivityNet: video -> its segments in seconds; MMAction2's copy has
+    them at the top, the original below ``database`` with a ``subset`` for each video.
 
     Args:
         path: the JSON file.

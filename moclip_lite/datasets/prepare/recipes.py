@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from mv_tools import ArgumentError, Recipe
-from mv_tools.transcode import PRESETS
+from mv_tools.recipe import PRESETS
 
 from ...errors import ConfigError
 

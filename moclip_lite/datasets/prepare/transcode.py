@@ -14,7 +14,7 @@ from ...errors import CheckpointError, DataError, require_packages
 from ...parallel.runner import JobRunner, runner_of
 from ...storage.digest import digest_file
 from ...storage.files import read_json, write_json
-from ..clip import Clip, VideoDataset
+from ..clip import Clip, ClipJob, VideoDataset
 from ..clip_errors import CLIP_ERRORS, problem_of, sentence_of, stops_all
 from ..manifest import MANIFEST, RECIPE, ManifestRow, read_manifest, write_manifest
 from ..walk import is_file
@@ -46,20 +46,9 @@ class PrepareReport:
 
 
 @dataclass(frozen=True)
-class _Job:
-    clip: Clip
+class _Job(ClipJob):
     target: Path
     recipe: Recipe
-
-    @property
-    def name(self) -> str:
-        """Name for messages."""
-        return self.clip.name
-
-    @property
-    def path(self) -> Path:
-        """The original."""
-        return self.clip.path
 
 
 def _transcode(job: _Job) -> str | None:
@@ -83,14 +72,15 @@ def prepare(
 ) -> PrepareReport:
     """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; intact clips that are there stay.
 
-    ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the clips. A clip
-    that fails is reported, and the others go on.
+    ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the
+    clips. A clip that fails is reported, and the others continue.
 
     Args:
         dataset: the originals.
         out: folder of all recipes.
         recipe: encoder settings.
-        workers: processes of this machine, each with one encoder thread, 0 for one per core; or who else does it.
+        workers: processes of this machine, each with one encoder thread, 0 for one per core; or who else does
+            it.
         progress: called with (stage, done, total).
 
     Raises:

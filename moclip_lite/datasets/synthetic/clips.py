@@ -96,7 +96,7 @@ def generate(
 
 
 def accuracy_ceilings(labels: Sequence[str]) -> dict[str, float]:
-    """Highest accuracy in percent of each stream, given that it knows the texture or the motion alone.
+    """Highest accuracy in percent of each stream, from the texture or the motion alone.
 
     Args:
         labels: the classes, each TEXTURE_MOTION, with equally many clips.

@@ -114,8 +114,8 @@ def render_clip(
 ) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
     """Draw one clip.
 
-    Speed, size, start, magnification, light, noise, GOP, B pictures and quality vary with the seed; a motion of
-    "still" has none.
+    Speed, size, start, magnification, light, noise, GOP, B pictures and quality vary with the seed; a motion
+    of "still" has none.
 
     Args:
         texture, motion: what is seen.

@@ -38,8 +38,8 @@ class Record:
     """One row.
 
     Attributes:
-        number: as a spreadsheet counts the rows of a CSV file (the header is row 1), the line of a JSON Lines file,
-            or the position in a Parquet file, from 1.
+        number: as a spreadsheet counts the rows of a CSV file (the header is row 1), the line of a JSON Lines
+            file, or the position in a Parquet file, from 1.
         values: column -> text or number; None where the cell is empty.
         problem: why the row has no usable values, with the column ("" if it is no single one).
     """
@@ -67,8 +67,8 @@ class Records:
 def read_records(path: Path) -> Records:
     """Open a table.
 
-    CSV: separated by comma, semicolon, tab or bar, whichever divides the header line into most columns; UTF-8, or
-    UTF-16 with a byte order mark.
+    CSV: separated by comma, semicolon, tab or bar, whichever divides the header line into most columns;
+    UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         DataError: no such file, too large, no table, or of an encoding that can't be read.

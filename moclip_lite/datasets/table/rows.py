@@ -1,54 +1,27 @@
-"""Rows of an annotation table: which video, which class, from when to when, and on which side of a split."""
+"""Rows of an annotation table: video, class, segment, split and group."""
 
 from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal, TypeAlias
-
-from mv_tools.remote import file_system, reported, url_of
+from pathlib import Path
+from typing import Any, Final
 
 from ...errors import DataError
 from ...sampling import Segment
-from ...storage.names import printable
 from .records import Record, Records, read_records
+from .values import Part, WrongValue, label_of, part_of, segment_of, text_of
+from .videos import VideoFolder, video_folder
 
-__all__ = [
-    "Part",
-    "TableProblem",
-    "TableRow",
-    "TableRows",
-    "inspect_table",
-    "overlaps",
-    "read_table",
-    "require_rows",
-]
+__all__ = ["TableProblem", "TableRow", "TableRows", "inspect_table", "overlaps", "read_table", "require_rows"]
 
-Part: TypeAlias = Literal["train", "val", "test"]
-
-_PARTS: Final[dict[str, Part]] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
 _REQUIRED: Final = ("video", "label")
 _KNOWN: Final = ("video", "label", "start", "end", "split", "group")
 _SPLIT: Final = re.compile(r"split([1-9]\d{0,3})")
-_NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_MAX_SECONDS: Final = 1e7  # 115 days
-_MAX_LABEL: Final = 200  # characters
-_SHOWN: Final = 60  # characters of a value in a message
+_MAX_NAME: Final = 60  # characters of a column's name in a message
 
 
 @dataclass(frozen=True)
@@ -57,7 +30,8 @@ class TableRow:
 
     Attributes:
         number: of the row, see :class:`~moclip_lite.datasets.table.records.Record`.
-        video: name of the video, with forward slashes: relative to the videos' folder, absolute if it lies elsewhere.
+        video: name of the video, with forward slashes: relative to the videos' folder, absolute if it lies
+            elsewhere.
         path: of the video's file.
         label: class name; "" in a table without labels, if that is allowed.
         segment: from when to when; None for the whole video.
@@ -115,8 +89,9 @@ def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -
     """Read an annotation table: CSV, JSON Lines or Parquet.
 
     Columns: ``video`` and ``label``; ``start`` and ``end`` in seconds on a player's clock, both or none
-    of them in each row; ``split`` (train, validation or test), or ``split1``, ``split2`` ... for several divisions;
-    ``group``. Videos are opened by nobody here: that a segment ends before its video is checked where it is read.
+    of them in each row; ``split`` (train, validation or test), or ``split1``, ``split2`` ... for several
+    divisions; ``group``. No video is opened: whether a segment lies within its video is checked where it is
+    read.
 
     Args:
         path: the table.
@@ -163,7 +138,7 @@ def inspect_table(
     records = read_records(path)
     splits = [name for name in records.columns if name == "split" or _SPLIT.fullmatch(name)]
     ignored = _check_columns(path, records, splits, _REQUIRED if labels else ("video",))
-    reader = _RowReader(_folder(videos or path.parent, present), splits, records.decimal_comma, labels)
+    reader = _RowReader(video_folder(videos or path.parent, present), splits, records.decimal_comma, labels)
     rows: list[TableRow] = []
     problems: list[TableProblem] = []
     first_row: dict[tuple[Any, ...], int] = {}
@@ -213,7 +188,7 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
     columns = records.columns
     absent = [name for name in required if name not in columns]
     if absent:
-        found = ", ".join(name[:_SHOWN] for name in columns[:10]) or "none"
+        found = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
         raise DataError(
             f"{path}, row 1: there is no column {' and no column '.join(absent)}; it has: {found}. The columns are "
             "video,label[,start,end,split,group]"
@@ -230,70 +205,15 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
         near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)
         if near and near[0] not in columns:
             raise DataError(
-                f"{path}, row 1: the column {name[:_SHOWN]!r} is not known; is it meant to be {near[0]}?"
+                f"{path}, row 1: the column {name[:_MAX_NAME]!r} is not known; is it meant to be {near[0]}?"
             )
     return ignored
-
-
-class _Folder:
-    """Finds videos; each is looked for once."""
-
-    def __init__(self, path: Path, present: bool) -> None:
-        self._root, self._present = path.expanduser().absolute(), present
-        self._known: dict[str, tuple[str, Path] | str] = {}
-
-    def find(self, value: str) -> tuple[str, Path] | str:
-        """(name, path) of a video, or why there is none."""
-        if value not in self._known:
-            self._known[value] = self._find(value)
-        return self._known[value]
-
-    def _find(self, value: str) -> tuple[str, Path] | str:
-        if _ADDRESS.match(value):
-            return f"{_shown(value)} is an address; only files are read"
-        path = Path(os.path.normpath(self._root / value))
-        try:
-            if not path.is_file() and "\\" in value:  # written on Windows
-                other = Path(os.path.normpath(self._root / value.replace("\\", "/")))
-                path = other if other.is_file() else path
-            if self._present and not path.is_file():
-                kind = "is a folder" if path.is_dir() else "there is no such video"
-                return f"{kind}, {printable(str(path))}"
-        except (OSError, ValueError) as error:  # a name that no file can have
-            return f"{_shown(value)} is no name of a file ({getattr(error, 'strerror', None) or error})"
-        name = os.path.relpath(path, self._root) if path.is_relative_to(self._root) else str(path)
-        return printable(Path(name).as_posix()), path
-
-
-class _RemoteFolder(_Folder):
-    """Finds videos below a URL."""
-
-    def __init__(self, root: Path, url: str, present: bool) -> None:
-        super().__init__(root, present)
-        self._root, self._url = root, url.rstrip("/")
-
-    def _find(self, value: str) -> tuple[str, Path] | str:
-        name = PurePosixPath(value)
-        if _ADDRESS.match(value):
-            return f"{_shown(value)} is an address; only files below {self._url} are read"
-        if name.is_absolute() or ".." in name.parts or "\\" in value or not name.name:
-            return f"{_shown(value)} is no name of an object below {self._url}"
-        system, path = file_system(f"{self._url}/{name}")
-        with reported(self._url):
-            if self._present and not system.isfile(path):
-                return f"there is no such video, {printable(f'{self._url}/{name}')}"
-        return printable(name.as_posix()), self._root / name
-
-
-def _folder(path: Path, present: bool) -> _Folder:
-    url = url_of(path)
-    return _Folder(path, present) if url is None or path.exists() else _RemoteFolder(path, url, present)
 
 
 class _RowReader:
     """Turns records into rows."""
 
-    def __init__(self, folder: _Folder, splits: Sequence[str], decimal_comma: bool, labels: bool) -> None:
+    def __init__(self, folder: VideoFolder, splits: Sequence[str], decimal_comma: bool, labels: bool) -> None:
         self._folder, self._splits = folder, splits
         self._decimal_comma, self._labels = decimal_comma, labels
 
@@ -303,101 +223,17 @@ class _RowReader:
             return TableProblem(record.number, *record.problem)
         try:
             return self._read(record)
-        except _Wrong as wrong:
+        except WrongValue as wrong:
             return TableProblem(record.number, wrong.column, wrong.reason, wrong.missing)
 
     def _read(self, record: Record) -> TableRow:
         values = record.values
-        label = _word(values, "label", required=self._labels) or ""
-        if len(label) > _MAX_LABEL:
-            raise _Wrong("label", f"has {len(label)} characters, a class name has at most {_MAX_LABEL}")
-        segment = self._segment(values)
-        splits = {_split_name(name): _part(values, name) for name in self._splits}
-        group = _word(values, "group", required=False)
-        found = self._folder.find(str(_word(values, "video", required=True)))
-        if isinstance(found, str):
-            raise _Wrong("video", found, missing=found.startswith("there is no such video"))
-        chosen = {name: part for name, part in splits.items() if part is not None}
-        return TableRow(record.number, *found, label, segment, chosen, group)
-
-    def _segment(self, values: Mapping[str, Any]) -> Segment | None:
-        start, end = self._seconds(values, "start"), self._seconds(values, "end")
-        if start is None and end is None:
-            return None
-        if start is None or end is None:
-            empty, other = ("start", "end") if start is None else ("end", "start")
-            raise _Wrong(
-                empty, f"is empty, while {other} is {values[other]}; leave both empty for the whole video"
-            )
-        if start >= end:
-            raise _Wrong("end", f"{_number(end)} s is not after the start at {_number(start)} s")
-        return Segment(start, end)
-
-    def _seconds(self, values: Mapping[str, Any], column: str) -> float | None:
-        value = values.get(column)
-        if value is None:
-            return None
-        if isinstance(value, str):
-            if not _NUMBER.fullmatch(value) or ("," in value and not self._decimal_comma):
-                raise _Wrong(column, f"{_shown(value)} is not a number of seconds")
-            value = value.replace(",", ".")
-        elif isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise _Wrong(column, f"{_shown(value)} is not a number of seconds")
-        try:
-            seconds = float(value)
-        except (ValueError, OverflowError):
-            seconds = math.inf
-        if not math.isfinite(seconds):
-            raise _Wrong(column, f"{_shown(value)} is not a finite number of seconds")
-        if seconds < 0:
-            raise _Wrong(column, f"{_number(seconds)} s is negative; times count from the video's start")
-        if seconds > _MAX_SECONDS:
-            raise _Wrong(column, f"{_number(seconds)} s is more than any video has; times are in seconds")
-        return seconds
-
-
-class _Wrong(Exception):
-    """A value that can't be used."""
-
-    def __init__(self, column: str, reason: str, *, missing: bool = False) -> None:
-        super().__init__(reason)
-        self.column, self.reason, self.missing = column, reason, missing
-
-
-def _word(values: Mapping[str, Any], column: str, *, required: bool) -> str | None:
-    """Text of a cell; whole numbers are text, too."""
-    value = values.get(column)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if value is None or value == "":
-        if required:
-            raise _Wrong(column, "is empty")
-        return None
-    if not isinstance(value, str):
-        raise _Wrong(column, f"{_shown(value)} is not text")
-    if not value.isprintable():
-        raise _Wrong(column, f"{_shown(value)} holds a control character or a line break")
-    return value
-
-
-def _part(values: Mapping[str, Any], column: str) -> Part | None:
-    value = values.get(column)
-    if value is None:
-        return None
-    part = _PARTS.get(value.lower()) if isinstance(value, str) else None
-    if part is None:
-        raise _Wrong(column, f"must be train, validation or test, got {_shown(value)}")
-    return part
-
-
-def _split_name(column: str) -> str:
-    return "split1" if column == "split" else column
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _number(value: float) -> str:
-    return f"{value:.10g}"
+        label = label_of(values, required=self._labels)
+        segment = segment_of(values, decimal_comma=self._decimal_comma)
+        parts = {"split1" if name == "split" else name: part_of(values, name) for name in self._splits}
+        group = text_of(values, "group", required=False)
+        video = self._folder.find(str(text_of(values, "video", required=True)))
+        if isinstance(video, str):
+            raise WrongValue("video", video, missing=video.startswith("there is no such video"))
+        splits = {name: part for name, part in parts.items() if part is not None}
+        return TableRow(record.number, *video, label, segment, splits, group)

@@ -21,11 +21,6 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    @property
-    def half(self) -> float:
-        """Half of the width."""
-        return (self.high - self.low) / 2
-
 
 def widened(value: float, low: float, high: float) -> Interval:
     """An interval extended to contain its estimate."""

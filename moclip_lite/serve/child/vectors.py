@@ -51,8 +51,8 @@ class VectorSummary:
         pictures: in all.
         chunks: files, each of CHUNK_PICTURES pictures but the last.
         chunk_starts: time of the first picture of each chunk, in seconds of the stream.
-        energy: (seconds, mean length of the vectors in pixels per frame) over equal parts of the video; keyframes,
-            which have no vectors, are left out.
+        energy: (seconds, mean length of the vectors in pixels per frame) over equal parts of the video;
+            keyframes, which have no vectors, are left out.
         has_motion: whether any picture has vectors.
     """
 

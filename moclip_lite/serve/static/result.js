@@ -118,7 +118,7 @@ export class Result {
     const scores = window ? window.scores : this.wholeScores();
     byId("now-label").replaceChildren(...breakable(window ? window.label : this.answer.predictions[0].label));
     const sure = segment !== undefined || (window !== null && window.score >= this.content.threshold);
-    byId("now-sure").textContent = window && !sure ? "not sure enough for a segment" : "";
+    byId("now-sure").textContent = window && !sure ? "below the threshold of a segment" : "";
     for (const [stream, row] of this.scoreRows) {
       const share = scores[stream];
       row.bar.style.width = `${100 * (share ?? 0)}%`;
@@ -174,7 +174,7 @@ export class Result {
       return { row, segment };
     });
     if (!this.segmentRows.length) {
-      byId("segments").replaceChildren(element("p", { class: "quiet" }, ["There is no stretch in which a label is sure."]));
+      byId("segments").replaceChildren(element("p", { class: "quiet" }, ["No segment: no label reaches the threshold."]));
       return;
     }
     const head = COLUMNS.map(([name, kind]) => element("th", { scope: "col", class: kind }, [name]));

@@ -90,7 +90,7 @@ export class Timeline {
       yield group;
     }
     if (!this.content.segments.length) {
-      yield svg("text", { x: LEFT + 8, y: y + ROWS.blocks / 2 + 4 }, ["no segment in which a label is sure"]);
+      yield svg("text", { x: LEFT + 8, y: y + ROWS.blocks / 2 + 4 }, ["no segment: no label reaches the threshold"]);
     }
   }
 

@@ -23,7 +23,7 @@ from ...pictures.index import PictureIndex
 from ...pictures.native_headers import NATIVE_CODECS, native_available
 from ...pictures.numbering import index_pictures
 from ...pictures.packets import PacketIndex
-from ...pictures.scan import scan_demuxed, scan_stream
+from ...pictures.scan import StreamScan, scan_demuxed, scan_stream
 from ...pictures.tables import TabledPackets, UnfitTables
 from ...stream_info import (
     AnyPictureStatistics,
@@ -39,6 +39,7 @@ from .presentation import UNREADABLE, PresentedPictures
 
 if TYPE_CHECKING:
     from ..._native import Picture, PictureInfo, StreamIndex
+    from .saved_index import SavedIndex
 
 __all__ = ["NativeBackend"]
 
@@ -57,6 +58,9 @@ class NativeBackend(Backend):
 
     name: ClassVar[str] = "native"
     _chosen: ChosenPictures | None = None  # pictures of a file that was not scanned
+    _tables: TabledPackets | None = None
+    _unfit: str | None = None  # why pictures are not read by tables
+    _saved: SavedIndex | None = None
 
     @classmethod
     def why_unavailable(cls) -> str | None:
@@ -97,9 +101,15 @@ class NativeBackend(Backend):
         save_scan(self.scan, self.pictures, self.source, path)
 
     def load_index(self, path: Path) -> None:
-        from .saved_index import load_scan  # needs safetensors
+        from .saved_index import SavedIndex  # needs safetensors
 
-        self.scan, self.pictures = load_scan(path, self.source)
+        self._saved = SavedIndex.read(path, self.source)
+        # Where the tables of an MP4 file number the pictures alike, the index waits until all headers are needed.
+        chosen = self._open_tables()
+        if chosen is not None and np.array_equal(chosen.packet, self._saved.packet):
+            self._chosen = chosen
+        else:
+            self.scan, self.pictures = self._saved.loaded
 
     @property
     def _infos(self) -> list[PictureInfo]:
@@ -112,24 +122,35 @@ class NativeBackend(Backend):
         return PresentedPictures(self._headers, self.scan, self.pictures)
 
     def open(self) -> None:
-        if "scan" in vars(self):
+        if self._saved is None and "scan" not in vars(self):
+            self._chosen = self._open_tables()
+        if self._chosen is None:
             super().open()
-            return
-        tables = None
+
+    def _open_tables(self) -> ChosenPictures | None:
+        """Pictures by the tables of a long MP4 file; None if all of the file is scanned."""
         try:
-            tables = TabledPackets.open(self.source)
-            self._chosen = ChosenPictures.open(self.source, tables)
+            self._tables = TabledPackets.open(self.source)
+            return ChosenPictures.open(self.source, self._tables)
         except UnfitTables as error:
             log.debug("%s: the whole file is scanned: %s", self.source.name, error)
-            if tables is None:
-                self.scan = scan_demuxed(self.source, unfit=str(error))
-            else:
-                self.scan = scan_stream(self.source, tables)
-            super().open()
+            self._unfit = str(error)
+            return None
+
+    @cached_property
+    def scan(self) -> StreamScan:
+        if self._saved is not None:
+            return self._saved.loaded[0]
+        if self._tables is None and self._unfit is not None:
+            return scan_demuxed(self.source, unfit=self._unfit)
+        return scan_stream(self.source, self._tables)
 
     @cached_property
     def pictures(self) -> PictureIndex:
-        pictures = index_pictures(self.source, self.scan)
+        if self._saved is None:
+            pictures = index_pictures(self.source, self.scan)
+        else:
+            self.scan, pictures = self._saved.loaded
         chosen, self._chosen = self._chosen, None
         if chosen is not None and chosen.used and not np.array_equal(pictures.packet, chosen.packet):
             raise MalformedStream(
@@ -139,13 +160,18 @@ class NativeBackend(Backend):
             )
         return pictures
 
+    @property
+    def _tabled(self) -> ChosenPictures | None:
+        """Pictures by the numbers of the file's tables; None once the file was scanned."""
+        return None if "scan" in vars(self) else self._chosen
+
     def __len__(self) -> int:
-        chosen = self._chosen
+        chosen = self._tabled
         return super().__len__() if chosen is None else len(chosen)
 
     def _holding(self, indices: Sequence[int]) -> PresentedPictures | ChosenPictures:
         """The pictures, with the headers that parsing chosen ones needs."""
-        chosen = self._chosen
+        chosen = self._tabled
         if chosen is not None:
             try:
                 chosen.read_headers(indices)

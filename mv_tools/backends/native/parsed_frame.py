@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import MalformedStream
 from ...motion import MotionFrame
 
 if TYPE_CHECKING:
@@ -37,8 +38,23 @@ class ParsedMotionFrame(MotionFrame):
         return frame
 
     @property
-    def _parsed(self) -> Picture:
+    def deferred(self) -> bool:
+        """Whether slice data are parsed when its motion is first asked for."""
+        return self.picture is not None and self.picture.deferred
+
+    def parse(self) -> Picture:
+        """Parse slice data that are not parsed yet.
+
+        Raises:
+            MalformedStream: those of a deferred picture are damaged.
+        """
+        from ..._native import NativeError
+
         assert self.picture is not None
+        try:
+            self.picture.parse()
+        except NativeError as error:
+            raise MalformedStream(f"frame {self.index}: {error}") from error
         return self.picture
 
     @property
@@ -49,27 +65,27 @@ class ParsedMotionFrame(MotionFrame):
     @cached_property
     def mv(self) -> npt.NDArray[np.int16]:
         """See :class:`MotionFrame`, as are the others."""
-        return self._parsed.mv
+        return self.parse().mv
 
     @cached_property
     def ref_idx(self) -> npt.NDArray[np.int8]:
         """Reference indices."""
-        return self._parsed.ref_idx
+        return self.parse().ref_idx
 
     @cached_property
     def ref_poc(self) -> npt.NDArray[np.int32]:
         """PicOrderCnt of references."""
-        return self._parsed.ref_poc
+        return self.parse().ref_poc
 
     @cached_property
     def other_parity(self) -> npt.NDArray[np.bool_] | None:
         """Blocks that refer to a field of the other parity."""
-        return None if self.picture is None else self.picture.other_parity
+        return None if self.picture is None else self.parse().other_parity
 
     @cached_property
     def field_blocks(self) -> npt.NDArray[np.bool_] | None:
         """Blocks of field macroblocks."""
-        mask = None if self.picture is None or self.structure != "frame" else self.picture.field_mask
+        mask = None if self.picture is None or self.structure != "frame" else self.parse().field_mask
         if mask is None:
             return None
         blocks = mask.repeat(4, axis=0).repeat(4, axis=1)

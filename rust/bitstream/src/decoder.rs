@@ -1,12 +1,21 @@
 //! Decoder: NAL units in, pictures out, in decoding order.
 
 use crate::codec::{Headers, PictureQueue, Plan, Recycle};
+use crate::deferred::{Deferral, Deferred, Next};
 use crate::error::Result;
 use crate::options::Options;
 use crate::pipeline::Pipeline;
 
 type Picture<H> = <<H as Headers>::Queue as PictureQueue>::Picture;
 type Pool<H> = <<H as Headers>::Queue as PictureQueue>::Pool;
+
+/// A picture that a decoder gives out.
+pub enum Output<H: Headers> {
+    /// Its slice data are parsed.
+    Parsed(Picture<H>),
+    /// They are parsed on demand.
+    Deferred(Deferred<H>),
+}
 
 /// Parses the motion of a stream from its NAL units.
 #[derive(Debug)]
@@ -16,6 +25,7 @@ pub struct Decoder<H: Headers> {
     intra: bool,
     /// A picture with I slices only, until another picture follows: the last one is parsed.
     intra_picture: Option<H::Plan>,
+    deferral: Option<Deferral<H>>,
 }
 
 impl<H: Headers> Decoder<H> {
@@ -26,6 +36,16 @@ impl<H: Headers> Decoder<H> {
             pipeline: Pipeline::new(options.threads),
             intra: options.intra,
             intra_picture: None,
+            deferral: None,
+        }
+    }
+
+    /// A decoder that gives out [`Output::Deferred`] pictures: those without damage or a lost reference in their headers,
+    /// up to the first picture that temporal prediction derives from the motion of others.
+    pub fn deferring(options: &Options) -> Self {
+        Decoder {
+            deferral: Some(Deferral::new()),
+            ..Self::new(options)
         }
     }
 
@@ -45,6 +65,17 @@ impl<H: Headers> Decoder<H> {
         if !self.intra && plan.is_intra() {
             self.intra_picture = Some(plan);
         } else {
+            self.parse(plan);
+        }
+    }
+
+    /// Parses a picture now, or defers it.
+    fn parse(&mut self, plan: H::Plan) {
+        let Some(deferral) = &mut self.deferral else {
+            return self.pipeline.push(plan);
+        };
+        let plans = deferral.take(plan);
+        for plan in plans {
             self.pipeline.push(plan);
         }
     }
@@ -60,7 +91,7 @@ impl<H: Headers> Decoder<H> {
     pub fn release(&mut self) {
         if let Some(mut previous) = self.intra_picture.take() {
             previous.skip_slice_data();
-            self.pipeline.push(previous);
+            self.parse(previous);
         }
     }
 
@@ -68,7 +99,7 @@ impl<H: Headers> Decoder<H> {
     pub fn finish(&mut self) {
         self.end_of_access_unit();
         if let Some(last) = self.intra_picture.take() {
-            self.pipeline.push(last);
+            self.parse(last);
         }
         self.pipeline.end();
     }
@@ -76,7 +107,31 @@ impl<H: Headers> Decoder<H> {
     /// The next picture in decoding order; None if it depends on units not pushed yet. Call it after each
     /// push until it returns None: this limits the memory.
     pub fn next_picture(&mut self) -> Option<Picture<H>> {
-        self.pipeline.next_picture()
+        Some(match self.next_output()? {
+            Output::Parsed(picture) => picture,
+            Output::Deferred(picture) => picture.parse(),
+        })
+    }
+
+    /// As [`Self::next_picture`], without parsing deferred pictures.
+    pub fn next_output(&mut self) -> Option<Output<H>> {
+        let Some(deferral) = &mut self.deferral else {
+            return self.pipeline.next_picture().map(Output::Parsed);
+        };
+        loop {
+            let again = match deferral.next()? {
+                Next::Deferred(deferred) => return Some(Output::Deferred(deferred)),
+                Next::Parsed { again } => again,
+            };
+            let Some(mut picture) = self.pipeline.next_picture() else {
+                deferral.put_back(again);
+                return None;
+            };
+            if !again {
+                return Some(Output::Parsed(picture));
+            }
+            self.pipeline.pool().recycle(&mut picture);
+        }
     }
 
     /// Returns a picture's arrays for reuse.

@@ -15,6 +15,7 @@ mod bit_reader;
 pub mod cabac;
 pub mod codec;
 mod decoder;
+mod deferred;
 mod error;
 mod index;
 pub mod index_log;
@@ -24,7 +25,8 @@ mod pipeline;
 mod sample_aspect_ratio;
 
 pub use bit_reader::BitReader;
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Output};
+pub use deferred::Deferred;
 pub use error::{Block, Error, Malformed, Place, Result};
 pub use index::StreamIndex;
 pub use options::Options;

@@ -59,5 +59,7 @@ pub use syntax::vui::Vui;
 
 /// Parses the motion of an H.264 stream from its NAL units.
 pub type Decoder = bitstream::Decoder<stream::header_parser::HeaderParser>;
+/// A picture of an H.264 stream that is parsed on demand.
+pub type Deferred = bitstream::Deferred<stream::header_parser::HeaderParser>;
 /// Headers of an H.264 stream; parses chosen pictures.
 pub type StreamIndex = bitstream::StreamIndex<stream::header_parser::HeaderParser>;

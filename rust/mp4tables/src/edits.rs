@@ -75,6 +75,11 @@ pub(crate) fn apply(
             continue;
         }
         require(range.start >= 0, "an empty edit inside the presentation")?;
+        // Durations of samples that edits repeat depend on the duration of the track.
+        require(
+            !found || table.has_offsets,
+            "several edits of samples without offsets",
+        )?;
         found = true;
         state.add(range, begin)?;
     }

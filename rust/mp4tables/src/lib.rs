@@ -11,6 +11,7 @@
 //! | source | [`ReadAt`]: random access to the bytes of a file |
 //! | boxes | boxes and the integers in them |
 //! | movie | boxes of a file, choice of the track |
+//! | other_tracks | what has to hold of the tracks that are not read |
 //! | track | headers of a track: timescale, edit list, codec, display |
 //! | tables | the sample tables of a movie box |
 //! | fragments | movie fragments |
@@ -24,6 +25,7 @@ mod edits;
 mod error;
 mod fragments;
 mod movie;
+mod other_tracks;
 mod samples;
 mod source;
 mod tables;

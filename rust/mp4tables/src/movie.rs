@@ -1,12 +1,15 @@
 //! Boxes of a file, and the choice of the track.
 
+use std::collections::HashSet;
+
 use crate::boxes::{children, optional, required, Kind, Reader};
 use crate::edits::{self, rescale};
 use crate::error::{require, Error, Result};
 use crate::fragments::{self, Fragments};
+use crate::other_tracks;
 use crate::source::ReadAt;
 use crate::tables;
-use crate::track::{is_video, movie_time_scale, sample_tables, track_id, Edit, Headers, Track};
+use crate::track::{is_video, movie_time_scale, track_id, Edit, Headers, Track};
 
 /// Bytes that the movie box may have, about 60 for each sample.
 const MAX_MOVIE_BYTES: u64 = 1 << 29;
@@ -59,7 +62,7 @@ impl Movie {
             if chosen.is_none() && is_video(trak)? {
                 chosen = Some(trak);
             } else {
-                tables::check_other(&sample_tables(trak)?, source.size())?;
+                other_tracks::check(trak, source.size())?;
             }
         }
         let headers = Headers::read(chosen.ok_or(Error::Unfit("no video track"))?)?;
@@ -71,7 +74,11 @@ impl Movie {
         }
         let ids = traks.iter().map(|trak| track_id(trak));
         let ids: Vec<u32> = ids.collect::<Result<_>>()?;
-        let defaults = fragments::defaults(&moov, headers.id)?;
+        require(
+            ids.iter().collect::<HashSet<_>>().len() == ids.len(),
+            "tracks of one number",
+        )?;
+        let defaults = fragments::defaults(&moov, &ids)?;
         let fragment_boxes: Vec<&Top> = boxes.iter().filter(|top| top.kind == *b"moof").collect();
         let movie = match (defaults, fragment_boxes.is_empty()) {
             (None, true) => from_tables(headers, time_scale, source.size())?,
@@ -83,9 +90,9 @@ impl Movie {
                     "samples both in the movie box and in fragments",
                 )?;
                 let delay = delay(&headers.edits, headers.track.time_scale, time_scale)?;
-                let mut fragments = Fragments::new(headers.id, defaults, delay, source.size());
+                let mut fragments = Fragments::new(headers.id, ids, defaults, delay, source.size());
                 for moof in fragment_boxes {
-                    fragments.add(&read_body(source, moof)?, moof.start, &ids)?;
+                    fragments.add(&read_body(source, moof)?, moof.start)?;
                 }
                 let mut track = headers.track;
                 track.samples = fragments.samples;

@@ -40,8 +40,16 @@ pub(crate) fn read(tables: &[Child<'_>], file_size: u64) -> Result<Table> {
     })
 }
 
-/// Refuses tables of another track that lead beyond the file: libavformat stops reading the whole file there.
+/// Refuses tables of another track that are cut short or lead beyond the file: libavformat stops reading
+/// the whole file there.
 pub(crate) fn check_other(tables: &[Child<'_>], file_size: u64) -> Result<()> {
+    for (kind, size) in [(b"stts", 8), (b"ctts", 8), (b"stss", 4), (b"stsc", 12)] {
+        if let Some(table) = optional(tables, kind)? {
+            let mut reader = Reader(table);
+            reader.version()?;
+            reader.count(size)?;
+        }
+    }
     let sizes = Sizes::read(tables)?;
     if matches!(sizes, Sizes::Table { .. }) {
         return positions(tables, &sizes, file_size).map(drop);

@@ -100,13 +100,6 @@ pub(crate) fn track_id(trak: &[u8]) -> Result<u32> {
     reader.u32()
 }
 
-/// The sample tables of a track.
-pub(crate) fn sample_tables(trak: &[u8]) -> Result<Vec<Child<'_>>> {
-    let media = children(required(&children(trak)?, b"mdia")?)?;
-    let information = children(required(&media, b"minf")?)?;
-    children(required(&information, b"stbl")?)
-}
-
 impl<'a> Headers<'a> {
     /// Reads the headers of a video track.
     pub fn read(trak: &'a [u8]) -> Result<Self> {
@@ -159,8 +152,8 @@ fn track_header(tkhd: &[u8]) -> Result<(u32, [i32; 9], (u32, u32))> {
     Ok((id, matrix, (reader.u32()?, reader.u32()?)))
 }
 
-/// Time scale and duration.
-fn media_header(mdhd: &[u8]) -> Result<(u32, u64)> {
+/// Time scale and duration, 0 if it is unknown.
+pub(crate) fn media_header(mdhd: &[u8]) -> Result<(u32, u64)> {
     let mut reader = Reader(mdhd);
     let (version, _) = reader.version()?;
     require(version <= 1, "an unknown version of a media header")?;
@@ -170,15 +163,15 @@ fn media_header(mdhd: &[u8]) -> Result<(u32, u64)> {
         time_scale > 0 && time_scale <= i32::MAX as u32,
         "the track has no time scale",
     )?;
-    let duration = match version {
-        1 => reader.u64()?,
-        _ => u64::from(reader.u32()?),
+    let (duration, unknown) = match version {
+        1 => (reader.u64()?, i64::MAX as u64),
+        _ => (u64::from(reader.u32()?), u64::from(u32::MAX)),
     };
-    Ok((time_scale, duration))
+    Ok((time_scale, if duration < unknown { duration } else { 0 }))
 }
 
 /// Refuses tracks whose data are in other files.
-fn require_data_in_file(information: &[Child<'_>]) -> Result<()> {
+pub(crate) fn require_data_in_file(information: &[Child<'_>]) -> Result<()> {
     let dinf = children(required(information, b"dinf")?)?;
     let mut reader = Reader(required(&dinf, b"dref")?);
     reader.version()?;
@@ -223,9 +216,14 @@ fn sample_entry(stsd: &[u8]) -> Result<Track> {
         Some(pasp) => aspect_ratio(pasp)?,
         None => None,
     };
+    let configuration = required(&boxes, record)?;
+    require(
+        has_usual_lengths(codec, configuration),
+        "an unusual configuration record",
+    )?;
     Ok(Track {
         codec,
-        configuration: required(&boxes, record)?.to_vec(),
+        configuration: configuration.to_vec(),
         width,
         height,
         time_scale: 0,
@@ -235,6 +233,17 @@ fn sample_entry(stsd: &[u8]) -> Result<Track> {
         aspect,
         samples: Samples::default(),
     })
+}
+
+/// Whether a configuration record is of version 1 and lengths of units have 4 bytes: libavformat's parser and
+/// this project's guess differently where they contradict the samples.
+fn has_usual_lengths(codec: Codec, record: &[u8]) -> bool {
+    let place = match codec {
+        Codec::H264 => 4,
+        Codec::Hevc => 21,
+    };
+    let lengths = record.get(place).map(|byte| byte & 3);
+    record.first() == Some(&1) && lengths == Some(3)
 }
 
 fn aspect_ratio(pasp: &[u8]) -> Result<Option<(u32, u32)>> {

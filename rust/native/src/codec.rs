@@ -92,6 +92,14 @@ impl Drop for Picture {
     }
 }
 
+/// A picture that a decoder gives out.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Parsed(Box<Picture>),
+    /// Of H.264: its slice data are parsed on demand.
+    Deferred(h264mv::Deferred),
+}
+
 /// Decoder of either codec.
 #[derive(Debug)]
 pub(crate) enum Decoder {
@@ -104,6 +112,15 @@ impl Decoder {
         match codec {
             Codec::H264 => Decoder::H264(Box::new(h264mv::Decoder::new(options))),
             Codec::Hevc => Decoder::Hevc(Box::new(h265mv::Decoder::new(options))),
+        }
+    }
+
+    /// A decoder whose pictures may be parsed on demand; those of HEVC are not, because almost all derive motion from
+    /// others.
+    pub fn deferring(codec: Codec, options: &Options) -> Self {
+        match codec {
+            Codec::H264 => Decoder::H264(Box::new(h264mv::Decoder::deferring(options))),
+            Codec::Hevc => Self::new(codec, options),
         }
     }
 
@@ -123,18 +140,23 @@ impl Decoder {
     }
 
     /// The pictures that are ready.
-    pub fn take(&mut self) -> Vec<Picture> {
+    pub fn take(&mut self) -> Vec<Output> {
         match self {
             Decoder::H264(decoder) => {
                 let pool = decoder.pool();
-                std::iter::from_fn(|| decoder.next_picture())
-                    .map(|p| Picture::H264(p, pool.clone()))
+                std::iter::from_fn(|| decoder.next_output())
+                    .map(|output| match output {
+                        bitstream::Output::Parsed(picture) => {
+                            Output::Parsed(Box::new(Picture::H264(picture, pool.clone())))
+                        }
+                        bitstream::Output::Deferred(deferred) => Output::Deferred(deferred),
+                    })
                     .collect()
             }
             Decoder::Hevc(decoder) => {
                 let pool = decoder.pool();
                 std::iter::from_fn(|| decoder.next_picture())
-                    .map(|p| Picture::Hevc(p, pool.clone()))
+                    .map(|p| Output::Parsed(Box::new(Picture::Hevc(p, pool.clone()))))
                     .collect()
             }
         }

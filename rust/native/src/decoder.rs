@@ -21,21 +21,27 @@ pub(crate) struct Decoder {
 
 #[pymethods]
 impl Decoder {
-    /// `extradata` is an avcC or hvcC record or Annex B parameter sets; `length_size` is taken from the record.
+    /// `extradata` is an avcC or hvcC record or Annex B parameter sets; `length_size` is taken from the record. With
+    /// `deferred`, slice data of H.264 pictures are parsed when their motion is asked for, where that is possible.
     #[new]
-    #[pyo3(signature = (*, codec = "h264", threads = 1, length_size = 0, extradata = None, intra = true))]
+    #[pyo3(signature = (*, codec = "h264", threads = 1, length_size = 0, extradata = None, intra = true, deferred = false))]
     fn new(
         codec: &str,
         threads: usize,
         length_size: usize,
         extradata: Option<&[u8]>,
         intra: bool,
+        deferred: bool,
     ) -> PyResult<Self> {
         let codec = Codec::from_name(codec)?;
         let declared = framing(length_size)?;
         let configuration = codec.configuration(declared, extradata.unwrap_or(&[]));
         let (framing, units) = configuration.map_err(to_python)?;
-        let mut inner = codec::Decoder::new(codec, &Options { threads, intra });
+        let options = Options { threads, intra };
+        let mut inner = match deferred {
+            true => codec::Decoder::deferring(codec, &options),
+            false => codec::Decoder::new(codec, &options),
+        };
         let first_error = feed_units(&mut inner, &units).map_err(to_python)?;
         Ok(Decoder {
             inner,
@@ -110,6 +116,6 @@ impl Decoder {
     }
 }
 
-fn wrap(pictures: Vec<codec::Picture>) -> Vec<Picture> {
+fn wrap(pictures: Vec<codec::Output>) -> Vec<Picture> {
     pictures.into_iter().map(Picture::from).collect()
 }

@@ -1,5 +1,7 @@
 //! Pictures: header information and read-only views of their motion.
 
+use std::sync::OnceLock;
+
 use h264mv::Structure;
 use numpy::ndarray::IntoDimension;
 use numpy::{Element, PyArray, PyArray1, PyArray2, PyArray3, PyArray4, PyArrayMethods};
@@ -7,7 +9,7 @@ use pooling::{Blocks, FieldBlocks};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::{arrays, codec};
+use crate::{arrays, codec, MalformedError};
 
 /// Header information of a picture.
 #[pyclass(frozen, get_all, module = "mv_tools._native")]
@@ -202,22 +204,66 @@ pub(crate) fn columns<'py>(py: Python<'py>, infos: &[PictureInfo]) -> PyResult<B
     Ok(columns)
 }
 
-/// A parsed picture. Its arrays are read-only views that keep it alive.
+/// A picture. Its arrays are read-only views that keep it alive; those of a deferred one are parsed when they are
+/// first asked for, which fails if its slice data are damaged.
 #[pyclass(frozen, module = "mv_tools._native")]
 pub(crate) struct Picture {
-    inner: codec::Picture,
+    parsed: OnceLock<codec::Picture>,
+    deferred: Option<h264mv::Deferred>,
 }
 
 impl From<codec::Picture> for Picture {
-    fn from(inner: codec::Picture) -> Self {
-        Picture { inner }
+    fn from(picture: codec::Picture) -> Self {
+        Picture {
+            parsed: picture.into(),
+            deferred: None,
+        }
+    }
+}
+
+impl From<codec::Output> for Picture {
+    fn from(output: codec::Output) -> Self {
+        match output {
+            codec::Output::Parsed(picture) => (*picture).into(),
+            codec::Output::Deferred(deferred) => Picture {
+                parsed: OnceLock::new(),
+                deferred: Some(deferred),
+            },
+        }
     }
 }
 
 impl Picture {
+    /// The parsed picture, damaged or not.
+    fn inner(&self) -> &codec::Picture {
+        self.parsed.get_or_init(|| match &self.deferred {
+            Some(deferred) => codec::Picture::H264(deferred.parse(), deferred.pool()),
+            None => unreachable!("a picture is parsed or deferred"),
+        })
+    }
+
+    /// The parsed picture, to read motion from.
+    ///
+    /// # Errors
+    ///
+    /// `MalformedError` if it was given out before it was parsed, and is damaged.
+    pub(crate) fn sound(&self) -> PyResult<&codec::Picture> {
+        match (&self.deferred, self.inner()) {
+            (Some(_), codec::Picture::H264(picture, _)) if picture.damage.is_some() => {
+                let damage = picture.damage.as_ref().map(ToString::to_string);
+                Err(MalformedError::new_err(damage))
+            }
+            (_, picture) => Ok(picture),
+        }
+    }
+
     /// Height and width in 4x4 blocks.
     fn grid(&self) -> (usize, usize) {
-        match &self.inner {
+        if let Some(deferred) = &self.deferred {
+            let info = deferred.info();
+            return (4 * info.height_mbs as usize, 4 * info.width_mbs as usize);
+        }
+        match self.inner() {
             codec::Picture::H264(picture, _) => (picture.motion.h4(), picture.motion.w4()),
             codec::Picture::Hevc(picture, _) => (picture.motion.h4(), picture.motion.w4()),
         }
@@ -229,21 +275,22 @@ impl Picture {
         poc_interval: i32,
         other_parity: Option<&'a [bool]>,
     ) -> Blocks<'a> {
+        let picture = self.inner();
         let (rows, columns) = self.grid();
-        let (poc, structure, field_poc) = match &self.inner {
+        let (poc, structure, field_poc) = match picture {
             codec::Picture::H264(picture, _) => {
                 let info = &picture.info;
                 (info.poc, info.structure, info.field_poc)
             }
             codec::Picture::Hevc(picture, _) => (picture.info.poc, Structure::Frame, [i32::MAX; 2]),
         };
-        let macroblocks = field_macroblocks(&self.inner);
+        let macroblocks = field_macroblocks(picture);
         Blocks {
             rows,
             columns,
-            mv: vectors(&self.inner),
-            ref_idx: ref_idx(&self.inner),
-            ref_poc: ref_poc(&self.inner),
+            mv: vectors(picture),
+            ref_idx: ref_idx(picture),
+            ref_poc: ref_poc(picture),
             poc,
             poc_interval,
             structure: match structure {
@@ -261,7 +308,7 @@ impl Picture {
 
     /// Which blocks [2, h4, w4] of a field picture refer to a field of the other parity.
     pub(crate) fn parity(&self) -> Option<Vec<bool>> {
-        let codec::Picture::H264(picture, _) = &self.inner else {
+        let codec::Picture::H264(picture, _) = self.inner() else {
             return None;
         };
         let structure = picture.info.structure;
@@ -275,7 +322,7 @@ impl Picture {
         shape: S,
     ) -> PyResult<Bound<'py, PyArray<T, S::Dim>>> {
         // SAFETY: the picture owns its arrays and shares them only for reading.
-        unsafe { arrays::view(slf.clone().into_any(), data(&slf.get().inner), shape) }
+        unsafe { arrays::view(slf.clone().into_any(), data(slf.get().sound()?), shape) }
     }
 }
 
@@ -283,15 +330,29 @@ impl Picture {
 impl Picture {
     #[getter]
     fn info(&self) -> PictureInfo {
-        match &self.inner {
+        if let Some(deferred) = &self.deferred {
+            return PictureInfo::from(deferred.info());
+        }
+        match self.inner() {
             codec::Picture::H264(picture, _) => PictureInfo::from(&picture.info),
             codec::Picture::Hevc(picture, _) => PictureInfo::from(&picture.info),
         }
     }
 
+    /// Whether its slice data are parsed when its motion is asked for.
+    #[getter]
+    fn deferred(&self) -> bool {
+        self.deferred.is_some()
+    }
+
+    /// Parses slice data that are not parsed yet.
+    fn parse(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.sound().map(drop))
+    }
+
     #[getter]
     fn damage(&self) -> Option<String> {
-        match &self.inner {
+        match self.inner() {
             codec::Picture::H264(picture, _) => picture.damage.as_ref().map(ToString::to_string),
             codec::Picture::Hevc(picture, _) => picture.damage.as_ref().map(ToString::to_string),
         }
@@ -300,7 +361,7 @@ impl Picture {
     #[getter]
     fn lost_reference(&self) -> bool {
         // In HEVC the PicOrderCnt of a lost reference is coded.
-        matches!(&self.inner, codec::Picture::H264(picture, _) if picture.lost_reference)
+        matches!(self.inner(), codec::Picture::H264(picture, _) if picture.lost_reference)
     }
 
     #[getter]
@@ -329,7 +390,7 @@ impl Picture {
     #[getter]
     fn field_mask<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyArray2<bool>>>> {
         let (h, w) = slf.get().grid();
-        if field_macroblocks(&slf.get().inner).is_empty() {
+        if field_macroblocks(slf.get().sound()?).is_empty() {
             return Ok(None);
         }
         Self::view(slf, field_macroblocks, (h / 4, w / 4)).map(Some)
@@ -337,6 +398,7 @@ impl Picture {
 
     #[getter]
     fn other_parity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray3<bool>>>> {
+        self.sound()?;
         let Some(mask) = self.parity() else {
             return Ok(None);
         };
@@ -349,7 +411,7 @@ impl Picture {
     /// Counts of blocks by kind.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counts = PyDict::new(py);
-        let (blocks, list_use) = match &self.inner {
+        let (blocks, list_use) = match self.sound()? {
             codec::Picture::H264(picture, _) => (macroblocks(picture), picture.motion.list_use()),
             codec::Picture::Hevc(picture, _) => (coding_units(picture), picture.motion.list_use()),
         };

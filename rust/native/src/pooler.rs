@@ -49,6 +49,7 @@ impl Pooler {
         picture: &Picture,
         poc_interval: i32,
     ) -> PyResult<Bound<'py, PyArray3<f32>>> {
+        py.detach(|| picture.sound().map(drop))?;
         let flow = py.detach(|| {
             let other_parity = picture.parity();
             let blocks = picture.blocks(poc_interval, other_parity.as_deref());
@@ -64,6 +65,7 @@ impl Pooler {
         py: Python<'py>,
         picture: &Picture,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        py.detach(|| picture.sound().map(drop))?;
         let shares = py.detach(|| self.inner.inter(&picture.blocks(0, None)));
         let (rows, columns) = self.inner.grid();
         PyArray1::from_vec(py, shares.map_err(refused)?).reshape([rows, columns])

@@ -104,6 +104,18 @@ impl Plan for PicturePlan {
             && self.slices.iter().any(|s| s.header.all_same_type)
     }
 
+    fn is_deferrable(&self) -> bool {
+        let mut entries = self.slices.iter().flat_map(|s| s.lists.iter().flatten());
+        self.error.is_none()
+            && !self.after_loss
+            && !self.is_uncertain()
+            && !entries.any(|entry| entry.lost || entry.is_missing())
+    }
+
+    fn keeps(&self, frame: u64) -> bool {
+        self.live.iter().any(|&live| u64::from(live) == frame)
+    }
+
     fn skip_slice_data(&mut self) {
         self.skipped = true;
         self.slices.iter_mut().for_each(|s| s.rbsp = Vec::new());

@@ -129,6 +129,15 @@ impl Plan for PicturePlan {
         self.error.is_none() && self.info.irap && self.segments.iter().all(is_i)
     }
 
+    /// None is: almost all pictures derive motion from others.
+    fn is_deferrable(&self) -> bool {
+        false
+    }
+
+    fn keeps(&self, frame: u64) -> bool {
+        self.live.contains(&frame)
+    }
+
     fn skip_slice_data(&mut self) {
         self.skips_slice_data = true;
         self.segments.iter_mut().for_each(|s| s.rbsp = Vec::new());

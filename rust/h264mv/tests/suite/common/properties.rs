@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use bitstream::nal::{unescape, AnnexB};
+use bitstream::Output;
 use h264mv::{AvcConfig, Decoder, Error, Options, Picture, Pps, Sps, StreamIndex, NO_POC};
 
 /// Parameter sets are rejected or describe a picture within the standard's limits.
@@ -62,6 +63,12 @@ pub fn stream(data: &[u8]) {
         assert!(full.motion.mv() == skipped.motion.mv());
         assert!(full.ref_poc.values() == skipped.ref_poc.values());
     }
+    let deferred = deferred(data);
+    assert_eq!(one.len(), deferred.len());
+    for (a, b) in one.iter().zip(&deferred) {
+        assert!(a.motion.mv() == b.motion.mv() && a.ref_poc.values() == b.ref_poc.values());
+        assert!(a.damage == b.damage && a.lost_reference == b.lost_reference);
+    }
     if data.first().is_some_and(|b| b & 15 == 0) {
         let two = pictures(data, 2, true);
         assert_eq!(one.len(), two.len());
@@ -84,6 +91,27 @@ fn pictures(data: &[u8], threads: usize, intra: bool) -> Vec<Picture> {
     decoder.finish();
     pictures.extend(std::iter::from_fn(|| decoder.next_picture()));
     pictures.iter().for_each(check);
+    pictures
+}
+
+/// Deferred pictures parsed in another order than that of decoding.
+fn deferred(data: &[u8]) -> Vec<Picture> {
+    let mut decoder = Decoder::deferring(&Options::default());
+    let mut outputs = Vec::new();
+    for (offset, nal) in AnnexB::new(data) {
+        if let Err(Error::Unsupported { .. }) = decoder.push(nal, offset as u64) {
+            break;
+        }
+        outputs.extend(std::iter::from_fn(|| decoder.next_output()));
+    }
+    decoder.finish();
+    outputs.extend(std::iter::from_fn(|| decoder.next_output()));
+    let parsed = outputs.into_iter().rev().map(|output| match output {
+        Output::Parsed(picture) => picture,
+        Output::Deferred(deferred) => deferred.parse(),
+    });
+    let mut pictures: Vec<_> = parsed.collect();
+    pictures.reverse();
     pictures
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use bitstream::nal::{unescape, AnnexB};
+use bitstream::Output;
 use h265mv::{Decoder, Error, HevcConfig, Options, Picture, Pps, Sps, StreamIndex, NO_POC};
 
 /// Parameter sets are rejected or describe a picture within the standard's limits.
@@ -64,6 +65,12 @@ pub fn stream(data: &[u8]) {
             assert!(full.motion.ref_poc() == skipped.motion.ref_poc());
         }
     }
+    let deferred = deferred(data);
+    assert_eq!(one.len(), deferred.len());
+    for (a, b) in one.iter().zip(&deferred) {
+        assert!(a.motion.mv() == b.motion.mv() && a.motion.ref_poc() == b.motion.ref_poc());
+        assert!(a.damage == b.damage);
+    }
     if data.first().is_some_and(|b| b & 15 == 0) {
         let two = pictures(data, 2, true);
         assert_eq!(one.len(), two.len());
@@ -85,6 +92,27 @@ fn pictures(data: &[u8], threads: usize, intra: bool) -> Vec<Picture> {
     decoder.finish();
     pictures.extend(std::iter::from_fn(|| decoder.next_picture()));
     pictures.iter().for_each(check);
+    pictures
+}
+
+/// Deferred pictures parsed in another order than that of decoding.
+fn deferred(data: &[u8]) -> Vec<Picture> {
+    let mut decoder = Decoder::deferring(&Options::default());
+    let mut outputs = Vec::new();
+    for (offset, nal) in AnnexB::new(data) {
+        if let Err(Error::Unsupported { .. }) = decoder.push(nal, offset as u64) {
+            break;
+        }
+        outputs.extend(std::iter::from_fn(|| decoder.next_output()));
+    }
+    decoder.finish();
+    outputs.extend(std::iter::from_fn(|| decoder.next_output()));
+    let parsed = outputs.into_iter().rev().map(|output| match output {
+        Output::Parsed(picture) => picture,
+        Output::Deferred(deferred) => deferred.parse(),
+    });
+    let mut pictures: Vec<_> = parsed.collect();
+    pictures.reverse();
     pictures
 }
 

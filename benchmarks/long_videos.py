@@ -13,12 +13,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import DataError
-from ...storage.files import atomic_path, write_text
-from .clips import MOTIONS, TEXTURES
-from .pictures import render_clip
-
-__all__ = ["LongSpec", "LongVideo", "generate_long"]
+from moclip_lite.datasets.synthetic.clips import MOTIONS, TEXTURES
+from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.errors import DataError
+from moclip_lite.storage.files import atomic_path, write_text
 
 _RATE: Final = 25  # pictures per second
 _SIZE: Final = (144, 112)

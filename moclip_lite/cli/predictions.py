@@ -1,0 +1,87 @@
+"""Predictions as lines, tables and files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..storage.names import printable
+from ..storage.objects import spelled
+from ..storage.tables import write_table
+from ..streams import Stream
+from .batch import ranking_as_list
+from .console import err, print_table
+
+if TYPE_CHECKING:
+    from ..predict.classifier import Prediction
+
+__all__ = ["cost_line", "prediction_as_dict", "print_line", "print_streams", "write_predictions"]
+
+_COLUMNS: Final = (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE)
+
+
+def prediction_as_dict(prediction: Prediction) -> dict[str, Any]:
+    """A prediction for --json."""
+    return {
+        "path": spelled(prediction.path),
+        "predictions": ranking_as_list(prediction.ranking),
+        "stream": prediction.stream,
+        "streams": {name: ranking_as_list(ranking) for name, ranking in prediction.streams.items()},
+        "notes": prediction.notes,
+        "seconds": prediction.seconds,
+        "cpu_seconds": prediction.cpu_seconds,
+        "frames": prediction.frames,
+        "engine": prediction.engine,
+        "gflops": prediction.gflops,
+    }
+
+
+def print_line(prediction: Prediction) -> None:
+    """Path, label and runner-up with their probabilities, and time."""
+    first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:2]]
+    runner_up = f"  ({', '.join(others)})" if others else ""
+    line = f"{spelled(prediction.path)}: {first}{runner_up}  {prediction.seconds:.2f} s"
+    sys.stdout.write(printable(line) + "\n")
+    sys.stdout.flush()
+    for note in prediction.notes:
+        err.print(f"  {note}", markup=False)
+
+
+def cost_line(predictions: Sequence[Prediction], engine: str) -> str:
+    """What a file cost on average, as a sentence."""
+    count = len(predictions)
+    looked = sum(prediction.frames > 0 for prediction in predictions)
+    operations = [prediction.gflops for prediction in predictions if prediction.gflops is not None]
+    parts = [f"{1000 * sum(p.cpu_seconds for p in predictions) / count:.0f} ms CPU a file"]
+    if len(operations) == count:
+        parts.append(f"{sum(operations) / count:.1f} GFLOPs")
+    parts.append(f"{100 * looked / count:.0f} % of the files needed pictures")
+    return f"{count} file{'s' if count > 1 else ''}: {', '.join(parts)} (engine: {engine})"
+
+
+def print_streams(prediction: Prediction) -> None:
+    """Print a table with a column per stream."""
+    shown = {str(name): prediction.streams[name] for name in _COLUMNS if name in prediction.streams}
+    rows = [
+        [
+            str(place + 1),
+            *(f"{ranking[place][0]} {100 * ranking[place][1]:.1f} %" for ranking in shown.values()),
+        ]
+        for place in range(len(prediction.ranking))
+    ]
+    title = f"{spelled(prediction.path)}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
+    print_table(title, ["", *shown], rows)
+    for note in prediction.notes:
+        err.print(f"  {note}", markup=False)
+
+
+def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Write a table path,rank,label,score (.csv or .parquet)."""
+    rows = [
+        (printable(spelled(prediction.path)), rank, label, score)
+        for prediction in predictions
+        for rank, (label, score) in enumerate(prediction.ranking, start=1)
+    ]
+    write_table(path, ("path", "rank", "label", "score"), rows)

@@ -1,0 +1,80 @@
+"""Finding the videos that an annotation table names, in a folder or below a URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from mv_tools.remote import file_system, reported, url_of
+
+from ...storage.names import printable
+from .values import shown
+
+__all__ = ["VideoFolder", "video_folder"]
+
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+class VideoFolder:
+    """Finds videos relative to a folder; each is looked for once.
+
+    Args:
+        root: the folder.
+        present: whether the videos must be there.
+    """
+
+    def __init__(self, root: Path, present: bool) -> None:
+        self._root, self._present = root.expanduser().absolute(), present
+        self._known: dict[str, tuple[str, Path] | str] = {}
+
+    def find(self, value: str) -> tuple[str, Path] | str:
+        """(name, path) of a video, or why there is none."""
+        if value not in self._known:
+            self._known[value] = self._find(value)
+        return self._known[value]
+
+    def _find(self, value: str) -> tuple[str, Path] | str:
+        if _ADDRESS.match(value):
+            return f"{shown(value)} is an address; only files are read"
+        path = Path(os.path.normpath(self._root / value))
+        try:
+            if not path.is_file() and "\\" in value:  # written on Windows
+                other = Path(os.path.normpath(self._root / value.replace("\\", "/")))
+                path = other if other.is_file() else path
+            if self._present and not path.is_file():
+                kind = "is a folder" if path.is_dir() else "there is no such video"
+                return f"{kind}, {printable(str(path))}"
+        except (OSError, ValueError) as error:  # a name that no file can have
+            return f"{shown(value)} is no name of a file ({getattr(error, 'strerror', None) or error})"
+        name = os.path.relpath(path, self._root) if path.is_relative_to(self._root) else str(path)
+        return printable(Path(name).as_posix()), path
+
+
+class _RemoteVideoFolder(VideoFolder):
+    """Finds videos below a URL."""
+
+    def __init__(self, root: Path, url: str, present: bool) -> None:
+        super().__init__(root, present)
+        self._root, self._url = root, url.rstrip("/")
+
+    def _find(self, value: str) -> tuple[str, Path] | str:
+        name = PurePosixPath(value)
+        if _ADDRESS.match(value):
+            return f"{shown(value)} is an address; only files below {self._url} are read"
+        if name.is_absolute() or ".." in name.parts or "\\" in value or not name.name:
+            return f"{shown(value)} is no name of an object below {self._url}"
+        system, path = file_system(f"{self._url}/{name}")
+        with reported(self._url):
+            if self._present and not system.isfile(path):
+                return f"there is no such video, {printable(f'{self._url}/{name}')}"
+        return printable(name.as_posix()), self._root / name
+
+
+def video_folder(path: Path, present: bool) -> VideoFolder:
+    """The folder of that path, which may be a URL; `present` as in :class:`VideoFolder`."""
+    url = url_of(path)
+    if url is None or path.exists():
+        return VideoFolder(path, present)
+    return _RemoteVideoFolder(path, url, present)

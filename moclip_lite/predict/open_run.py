@@ -1,0 +1,54 @@
+"""Run folders as prediction takes them: complete, of one fold, trained on videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import CheckpointError
+from ..experiment.config import Experiment, load_experiment
+from ..results.run_folder import RunFolder
+from ..storage.files import read_json
+from ..storage.mirror import snapshot
+
+__all__ = ["open_run"]
+
+
+def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment]:
+    """A run folder, its URL, or "hf://USER/NAME" of the hub, with its configuration.
+
+    Raises:
+        ConfigError: an override that no configuration has.
+        HubError: the hub refuses, or can't be reached.
+        CheckpointError: not a run folder, one of several folds, or trained on a file of features.
+    """
+    if run.as_posix().startswith("hf:/"):
+        from ..hub import local_run  # rarely needed
+
+        run = local_run(run)
+    folder = RunFolder(snapshot(run))
+    folder.require()
+    if folds := folder.fold_folders():
+        raise CheckpointError(
+            f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as "
+            f"{folds[0].path}"
+        )
+    experiment = load_experiment(folder.config, overrides)
+    if experiment.data.kind == "features":
+        raise CheckpointError(_explain_feature_file(folder))
+    return folder, experiment
+
+
+def _explain_feature_file(folder: RunFolder) -> str:
+    """How to predict where heads were trained on a file of features."""
+    message = f"{folder.path} was trained on a file of features; it can't read videos"
+    try:
+        run = read_json(folder.features).get("run")
+    except (CheckpointError, AttributeError):
+        run = None
+    if not run:
+        return message
+    return (
+        f"{message}: the features are those of {run}; `moclip predict FILE --model {run}` answers with its "
+        f"own heads, and `moclip run {run} --set fusion.head=NAME` trains this run's head there"
+    )

@@ -1,0 +1,322 @@
+"""Folders at URLs and their local copies: read as they are now, or worked in and written back.
+
+A copy that is read is a folder for each state of the URL, which never changes. The copy that is worked in belongs to
+one process at a time, on all machines; what changed in it is written back while the work goes on and at its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock
+
+from mv_tools import SourceChanged
+
+from ..errors import CheckpointError
+from .cache import default_cache_dir
+from .digest import digest_bytes
+from .files import write_json
+from .lease import Lease
+from .objects import ObjectFolder, Version, is_url, shown
+
+__all__ = ["LOCK", "Mirror", "held", "snapshot", "working_copy", "write_back"]
+
+LOCK: Final = ".moclip.lock"
+_EVERY_SECONDS: Final = 60.0  # between two times of writing back while the work goes on
+_KEPT_SECONDS: Final = 7 * 86_400.0  # of copies that nobody read
+_LOCAL: Final = ("run.lock",)  # files that concern this machine alone
+
+_HELD: Final[dict[str, Mirror]] = {}
+"""The URLs that this process works in."""
+
+Files = Mapping[str, Version]
+
+
+def _place(url: str) -> Path:
+    """Where the copies of a URL lie."""
+    return default_cache_dir() / "copies" / digest_bytes([url.encode()])[:16]
+
+
+def _tail(url: str) -> Path:
+    """The last two names of a URL, by which people know a folder: reports and comparisons show them."""
+    names = [name for name in url.partition("://")[2].split("/") if name not in ("", ".", "..")]
+    return Path(*names[-2:])
+
+
+def working_copy(path: Path) -> Path:
+    """The local folder that is worked in for a path: that of a URL, whether or not it is there; else the path."""
+    if not is_url(path):
+        return path
+    url = shown(path).rstrip("/")
+    return _place(url) / "work" / _tail(url)
+
+
+def snapshot(path: Path) -> Path:
+    """A local copy of a folder at a URL as it is now, to be read; a local folder as it is.
+
+    Raises:
+        CheckpointError: there is none, or it changes while it is copied.
+        OSError: it can't be read.
+    """
+    if not is_url(path):
+        return path
+    remote = ObjectFolder.at(path)
+    files = _state(remote)
+    if not files:
+        raise CheckpointError(f"{remote.url} holds no files; is it the URL of a folder?")
+    content = json.dumps({name: vars(version) for name, version in files.items()}, sort_keys=True)
+    place = _place(remote.url)
+    folder = place / digest_bytes([content.encode()])[:16]
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / "snapshot.lock"):
+        if not folder.is_dir():
+            draft = place / f".{folder.name}"
+            shutil.rmtree(draft, ignore_errors=True)
+            try:
+                _fetch(remote, draft / _tail(remote.url), files)
+                draft.rename(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+            _remove_unused(place)
+        os.utime(folder)
+    return folder / _tail(remote.url)
+
+
+@contextmanager
+def held(path: Path, what: str, last: str, note: Callable[[str], None]) -> Iterator[None]:
+    """Work in the local copy of a folder at a URL, see :class:`Mirror`; in a local folder, and where it is held, as it is.
+
+    Raises:
+        CheckpointError, OSError: see :meth:`Mirror.held`.
+    """
+    if not is_url(path) or shown(path) in _HELD:
+        yield
+        return
+    mirror = Mirror(path, what, last, note)
+    with mirror.held():
+        _HELD[shown(path)] = mirror
+        try:
+            yield
+        finally:
+            del _HELD[shown(path)]
+
+
+def write_back(path: Path) -> None:
+    """Write what changed in a folder that is held, see :meth:`Mirror.try_to_write_back`."""
+    if _HELD and shown(path) in _HELD:
+        _HELD[shown(path)].try_to_write_back()
+
+
+def _fetch(remote: ObjectFolder, folder: Path, files: Files) -> None:
+    """Copy objects that have these versions.
+
+    Raises:
+        CheckpointError: they changed.
+    """
+    try:
+        for name, version in files.items():
+            if remote.fetch(name, folder / name) != version:
+                raise SourceChanged(name)
+    except (SourceChanged, FileNotFoundError) as error:
+        raise CheckpointError(f"{remote.url} was changed while it was copied; start again") from error
+
+
+def _remove_unused(place: Path) -> None:
+    """Remove snapshots that were not read for a week."""
+    limit = time.time() - _KEPT_SECONDS
+    for folder in place.iterdir():
+        if folder.is_dir() and folder.name != "work" and folder.stat().st_mtime < limit:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _state(remote: ObjectFolder) -> dict[str, Version]:
+    """Names and versions of the files at a URL; its lock and what begins with a dot are none."""
+    return remote.versions(name for name in remote.names() if _belongs(Path(name)))
+
+
+def _belongs(name: Path) -> bool:
+    return not any(part.startswith(".") for part in name.parts) and name.name not in _LOCAL
+
+
+class Mirror:
+    """A folder at a URL that one process works in.
+
+    Args:
+        path: the URL, as a path holds it.
+        what: what works in it, in words, such as "run".
+        last: the file that says that all others are complete: it is removed first and written last.
+        note: told what happens.
+
+    Attributes:
+        folder: the local copy.
+    """
+
+    def __init__(
+        self, path: Path, what: str, last: str, note: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._remote, self.folder, self._last, self._note = (
+            ObjectFolder.at(path),
+            working_copy(path),
+            last,
+            note,
+        )
+        self._url, self._lease = shown(path), Lease(self._remote, LOCK, what, note)
+        self._record = _place(self._remote.url) / "work.json"
+        self._sent: dict[str, tuple[Version, tuple[int, int]]] = {}  # name -> there, (size, time) here
+        self._writing, self._ended = threading.Lock(), threading.Event()
+        self._failed = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder, with its content here; what changes is written back every minute and at the end.
+
+        Raises:
+            CheckpointError: another process works in it, or took it over meanwhile.
+            OSError: the server refuses, or can't be reached; the local copy is kept, and the next call goes on with it.
+        """
+        with self._lease.held():
+            self._begin()
+            thread = threading.Thread(target=self._write_on, name="moclip-mirror", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                self._ended.set()
+                thread.join()
+                self._finish()
+
+    def write_back(self) -> None:
+        """Write what changed here since the last time.
+
+        Raises:
+            CheckpointError: another process took the folder over.
+            OSError: the server refuses, or can't be reached.
+        """
+        with self._writing:
+            self._refuse_lost()
+            stamps = self._stamps()
+            changed = [n for n, stamp in stamps.items() if n not in self._sent or self._sent[n][1] != stamp]
+            gone = [name for name in self._sent if name not in stamps]
+            others = {*changed, *gone} - {self._last}
+            if self._last in self._sent and (others or self._last in {*changed, *gone}):
+                self._remote.remove(self._last)
+                self._forget(self._last)
+                changed = sorted({*changed, *(n for n in (self._last,) if n in stamps)})
+            for name in gone:
+                if name in self._sent:
+                    self._remote.remove(name)
+                    self._forget(name)
+            for name in sorted(changed, key=lambda name: name == self._last):
+                self._send(name, stamps[name])
+
+    def try_to_write_back(self) -> None:
+        """Write what changed here; a lost connection is noted once, and tried again later.
+
+        Raises:
+            CheckpointError: another process took the folder over.
+        """
+        try:
+            self.write_back()
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                self._note(f"what changed could not be written back yet: {error}")
+            self._failed = True
+
+    def _send(self, name: str, stamp: tuple[int, int]) -> None:
+        try:
+            version = self._remote.send(self.folder / name, name)
+        except FileNotFoundError:
+            if (self.folder / name).exists():
+                raise
+            return  # replaced or removed meanwhile: the next time
+        self._sent[name] = version, stamp
+        self._remember()
+
+    def _begin(self) -> None:
+        """Make the local copy that of the URL, or go on with one that is ahead of it."""
+        there, known = _state(self._remote), self._remembered()
+        if known is not None and {name: version for name, (version, _) in known.items()} == there:
+            self._sent = known
+            stamps = self._stamps()
+            if any(stamps.get(name) != stamp for name, (_, stamp) in known.items()) or set(stamps) - set(
+                known
+            ):
+                self._note(f"{self._url}: continuing with what was not written back from {self.folder}")
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        _fetch(self._remote, self.folder, there)
+        stamps = self._stamps()
+        self._sent = {name: (version, stamps[name]) for name, version in there.items()}
+        self._remember()
+
+    def _finish(self) -> None:
+        try:
+            self.write_back()
+        except OSError as error:
+            raise OSError(
+                f"the results could not be written back ({error}); they are kept in {self.folder}, and the same "
+                "command on this machine continues with them"
+            ) from error
+
+    def _write_on(self) -> None:
+        while not self._ended.wait(_EVERY_SECONDS):
+            try:
+                self.try_to_write_back()
+            except CheckpointError as error:  # raised again in the thread that works
+                self._note(str(error))
+                return
+
+    def _refuse_lost(self) -> None:
+        """Refuse to write into a folder that another process took over.
+
+        Raises:
+            CheckpointError: it did.
+        """
+        self._lease.check()
+        if self._lease.lost:
+            raise CheckpointError(
+                f"another process took {self._url} over, because this one was not seen for some time; the results of this "
+                f"one are in {self.folder}"
+            )
+
+    def _stamps(self) -> dict[str, tuple[int, int]]:
+        """(size, time of modification) of each file here."""
+        found = {}
+        for folder, _, names in os.walk(self.folder):
+            for path in (Path(folder, name) for name in names):
+                name = path.relative_to(self.folder)
+                try:
+                    if _belongs(name) and path.is_file():
+                        stat = path.stat()
+                        found[name.as_posix()] = stat.st_size, stat.st_mtime_ns
+                except FileNotFoundError:  # removed meanwhile
+                    continue
+        return found
+
+    def _forget(self, name: str) -> None:
+        self._sent.pop(name, None)
+        self._remember()
+
+    def _remember(self) -> None:
+        rows = {name: [version.size, version.tag, *stamp] for name, (version, stamp) in self._sent.items()}
+        write_json(self._record, rows)
+
+    def _remembered(self) -> dict[str, tuple[Version, tuple[int, int]]] | None:
+        """What was known of both sides when the copy was last in step; None where there is none."""
+        if not self.folder.is_dir():
+            return None
+        try:
+            rows: dict[str, Any] = json.loads(self._record.read_text())
+            return {n: (Version(int(r[0]), str(r[1])), (int(r[2]), int(r[3]))) for n, r in rows.items()}
+        except (OSError, ValueError, TypeError, IndexError, AttributeError):
+            return None

@@ -1,0 +1,92 @@
+"""Every argument that is a path takes a URL or refuses it; no folder called ``memory:`` or ``s3:`` comes to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from moclip_lite.cli.app import app
+from moclip_lite.cli.urls import TAKE_URLS, path_parameters
+from moclip_lite.errors import ConfigError
+from moclip_lite.experiment.config import Experiment, load_experiment
+
+from support.cli import assert_refused, moclip
+from support.runs import made_run
+
+PARAMETERS = [(name, parameter) for name, parameter in path_parameters(typer.main.get_command(app))]
+URL = "memory://bucket/absent.csv"
+
+
+def option(parameter: object) -> list[str]:
+    first = str(parameter.opts[0])  # type: ignore[attr-defined]
+    return [first, URL] if first.startswith("-") else [URL]
+
+
+def test_the_table_names_parameters_that_there_are() -> None:
+    known = {(name, str(parameter.name)) for name, parameter in PARAMETERS}
+    assert {(name, word) for name, words in TAKE_URLS.items() for word in words} <= known
+
+
+@pytest.mark.parametrize(
+    ("command", "parameter"), PARAMETERS, ids=[f"{name} {parameter.name}" for name, parameter in PARAMETERS]
+)
+def test_a_url_is_taken_or_refused(
+    command: str, parameter: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.chdir(tmp_path)
+    outcome = moclip(*command.split(), *option(parameter))
+    if parameter.name in TAKE_URLS.get(command, ()):  # type: ignore[attr-defined]
+        assert "is a path on this machine" not in outcome.err
+    else:
+        assert_refused(outcome, "is a path on this machine", URL)
+    assert "Traceback" not in outcome.err
+    assert not [path for path in tmp_path.iterdir() if ":" in path.name]
+
+
+PATHS = [
+    f"{section}.{name}"
+    for section, info in Experiment.model_fields.items()
+    for name, field in info.annotation.model_fields.items()  # type: ignore[union-attr]
+    if "Path" in str(field.annotation)
+]
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_settings_take_urls_or_refuse_them(key: str) -> None:
+    if key in ("data.root", "data.table", "run.dir", "cache.dir"):
+        load_experiment(None, [f"{key}={URL}"])
+    else:
+        with pytest.raises(ConfigError, match="a path on this machine is expected"):
+            load_experiment(None, [f"{key}={URL}"])
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_credentials_in_settings_are_not_repeated(key: str, tmp_path: Path) -> None:
+    section, name = key.split(".")
+    (tmp_path / "x.yaml").write_text(f"{section}:\n  {name}: s3://user:hush@bucket/x\n")
+    with pytest.raises(ConfigError, match="must not hold credentials") as refused:
+        load_experiment(tmp_path / "x.yaml")
+    assert "hush" not in str(refused.value)
+    sentence = assert_refused(
+        moclip("run", tmp_path, "--set", f"{key}=s3://user:hush@bucket/x"), "credentials"
+    )
+    assert "hush" not in sentence
+
+
+def test_a_comparison_is_read_from_urls_and_written_to_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path / "local"))
+    memory = fsspec.filesystem("memory")
+    for name, right in (("one", 0.3), ("two", 0.9)):
+        made_run(tmp_path / name, ["a", "b"], right=right)
+        memory.put(str(tmp_path / name), f"/runs/{name}", recursive=True)
+    moclip("compare", "memory://runs/one", "memory://runs/two", "--out", "memory://runs/page.md")
+    assert b"motion" in memory.cat_file("/runs/page.md")
+    memory.rm("/runs", recursive=True)
+    assert not [path for path in tmp_path.iterdir() if ":" in path.name]

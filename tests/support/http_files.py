@@ -1,0 +1,69 @@
+"""A web server on loopback that gives ranges of files, with ETags, as large storage does.
+
+PYTEST_DONT_REWRITE: helpers that test modules import by name.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from hashlib import blake2b
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Files with ranges and If-Match."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _answer(self, body: bool) -> None:
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self._head(404, {"Content-Length": "0"})
+            return
+        data = path.read_bytes()
+        tag = f'"{blake2b(data, digest_size=8).hexdigest()}"'
+        if self.headers.get("If-Match", tag) != tag:
+            self._head(412, {"Content-Length": "0"})
+            return
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        part, code = (data[int(match[1]) : int(match[2]) + 1], 206) if match else (data, 200)
+        facts = {"Content-Length": str(len(part)), "ETag": tag, "Accept-Ranges": "bytes"}
+        if match:
+            facts["Content-Range"] = f"bytes {match[1]}-{int(match[1]) + len(part) - 1}/{len(data)}"
+        self._head(code, facts)
+        if body:
+            self.wfile.write(part)
+
+    def _head(self, code: int, facts: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in facts.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+@contextmanager
+def http_files(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port; yields its URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
