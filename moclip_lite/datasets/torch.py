@@ -115,7 +115,7 @@ class _Clips:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if not self._epoch.is_shared():  # a copy, not that of a worker
+        if not self._epoch.is_shared():  # type: ignore[no-untyped-call]  # a copy, not that of a worker
             self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._decoders = self._new_decoders()
 
