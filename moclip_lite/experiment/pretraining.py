@@ -75,11 +75,13 @@ def pretrain(
         steps: of the optimizer, rounded to hundreds.
 
     Raises:
-        ConfigError: motion that is not generated, or a network that starts from other weights.
+        ConfigError: motion that is not generated, a network that starts from other weights, or `out` is a folder.
         OSError: the file can't be written.
     """
     if motion.field == "accumulated":
         raise ConfigError("accumulated motion is not generated; set motion.field to raw or compensated")
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder; name a file in it, such as {out / 'pretrained.safetensors'}")
     if motion.pretrained:
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
     rounded = max(1, round(steps / _STEPS_BETWEEN_VALIDATIONS)) * _STEPS_BETWEEN_VALIDATIONS
