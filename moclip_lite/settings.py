@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from mv_tools.errors import ArgumentError
@@ -53,8 +53,17 @@ def _refuse_url(path: Path) -> Path:
     return path
 
 
+def _spelled(path: Path) -> str:
+    """A URL with the two slashes that a path holds as one; a path as it is."""
+    return url_of(path) or str(path)
+
+
 UrlPath: TypeAlias = Annotated[
-    Path, BeforeValidator(_refuse_credentials), BeforeValidator(_refuse_empty), AfterValidator(_expand_home)
+    Path,
+    BeforeValidator(_refuse_credentials),
+    BeforeValidator(_refuse_empty),
+    AfterValidator(_expand_home),
+    PlainSerializer(_spelled, return_type=str, when_used="json"),
 ]
 """A path as people write it, or a URL; ``~`` is the home folder."""
 

@@ -90,8 +90,7 @@ def reported(url: str) -> Iterator[None]:
     except SourceChanged:
         raise
     except Exception as error:  # botocore's and aiohttp's own messages may hold signed requests
-        library = type(error).__module__.split(".")[0] in _LIBRARIES
-        if not library and not isinstance(error, (OSError, TimeoutError)):
+        if _library(error) not in _LIBRARIES and not isinstance(error, (OSError, TimeoutError)):
             raise
         raise _translated(url, error) from None
 
@@ -109,6 +108,13 @@ def _translated(url: str, error: Exception) -> Exception:
         )
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         return PermissionError(13, "access is refused: no credentials in the environment", url)
+    cause = error.__cause__  # fsspec takes any error of a web server for an absent file
+    if (
+        isinstance(cause, Exception)
+        and _library(cause) == "aiohttp"
+        and getattr(cause, "status", 0) not in (404, 410)
+    ):
+        return _translated(url, cause)
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, FileNotFoundError):
         response: Any = getattr(error.__cause__, "response", {})
@@ -116,8 +122,13 @@ def _translated(url: str, error: Exception) -> Exception:
         return FileNotFoundError(number, f"there is no such {what}", url)
     if isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):
         return PermissionError(number, "access is refused", url)
-    lost = isinstance(error, (ConnectionError, TimeoutError)) or not isinstance(error, OSError)
+    lost = isinstance(error, (ConnectionError, TimeoutError)) or _library(error) in _LIBRARIES
     return OSError(f"{url}: it can't be {'reached' if lost else 'read or written'} ({name})")
+
+
+def _library(error: Exception) -> str:
+    """The package that an exception is defined in."""
+    return type(error).__module__.split(".")[0]
 
 
 class RemoteFile:

@@ -21,7 +21,7 @@ from ..training.costs import count_cost
 from ..training.freeze import freeze
 from .backbone_file import LoadedFile, load_backbone
 from .encoder import AppearanceEncoder
-from .libraries import DEFAULT_TAG, Library, Preprocessing, load_library
+from .libraries import DEFAULT_TAG, Library, Preprocessing
 from .settings import no_text
 from .weights import BESIDE_TIMM, TIMM_FILES, sha256_of
 
@@ -62,7 +62,7 @@ class BackboneEncoder(AppearanceEncoder):
         self.model_name, self.pretrained, self.seed, self.weights_of = model, pretrained, seed, weights_of
         self.device = device or torch.device("cpu")
         prefix, _, name = model.partition(":")
-        self._library: Library = load_library(prefix)
+        self._library: Library = _load_library(prefix)
         self._name, named = self._library.split(name)
         self._file: LoadedFile | None = None
         self._known_by = ""
@@ -258,3 +258,14 @@ class BackboneEncoder(AppearanceEncoder):
             ConfigError: always.
         """
         raise ConfigError(no_text(self.model_name))
+
+
+def _load_library(name: str) -> Library:
+    """The library of a prefix: "timm" or "torchvision"."""
+    if name == "timm":
+        from .timm_library import TimmLibrary
+
+        return TimmLibrary()
+    from .torchvision_library import TorchvisionLibrary
+
+    return TorchvisionLibrary()

@@ -1,5 +1,4 @@
-"""Interface of libraries of image networks: names, tags of weights, preprocessing, networks without
-classifier."""
+"""Interface of libraries of image networks: names, tags, preprocessing, networks without classifier."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, unknown_name
 
-__all__ = ["DEFAULT_TAG", "Library", "Preprocessing", "load_library"]
+__all__ = ["DEFAULT_TAG", "Library", "Preprocessing"]
 
 DEFAULT_TAG = "default"
 """Value of ``clip.pretrained`` for the tag that a library itself takes by default."""
@@ -130,14 +129,3 @@ class Library(ABC):
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same values as JSON holds them."""
     return dict(json.loads(json.dumps(values, default=str)))
-
-
-def load_library(name: str) -> Library:
-    """The library of a prefix: "timm" or "torchvision"."""
-    if name == "timm":
-        from .timm_library import TimmLibrary
-
-        return TimmLibrary()
-    from .torchvision_library import TorchvisionLibrary
-
-    return TorchvisionLibrary()

@@ -194,7 +194,7 @@ def evaluate(
 
     Example: moclip evaluate runs/x --segments annotations.csv
     """
-    run = run_folder(run, quiet)
+    given, run = run, run_folder(run, quiet)
     if segments is not None:
         overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
         evaluate_segments(
@@ -220,7 +220,7 @@ def evaluate(
     named = named_settings(root=root, pretrained=pretrained, cache=cache)
     session = session_of(experiment_of(run, sets, named), quiet)
     metrics = evaluate_run(session, run, part)  # type: ignore[arg-type]
-    _print_metrics(f"{run} on its {part} clips", metrics, json)
+    _print_metrics(f"{shown(given)} on its {part} clips", metrics, json)
 
 
 def demo(

@@ -137,7 +137,7 @@ def load_feature_shards(reader: ShardReader, buffer: int | None) -> FeatureFile:
         arrays = {} if vectors is None else {"classes": vectors}
         file = described_file(reader.folder, description, arrays, shapes, index.digest)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
-        raise CheckpointError(f"{reader.folder} does not hold shards of features: {error}") from error
+        raise CheckpointError(f"{reader.shown} does not hold shards of features: {error}") from error
     streamed = replace(file, stream=rows, buffer=size)
     return streamed if index.rows > size else streamed.in_memory()
 

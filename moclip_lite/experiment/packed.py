@@ -76,7 +76,7 @@ class PackedClips:
         try:
             self._read(reader)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
-            raise CheckpointError(f"{reader.folder} does not hold shards of clips: {error}") from error
+            raise CheckpointError(f"{reader.shown} does not hold shards of clips: {error}") from error
 
     def _read(self, reader: ShardReader) -> None:
         facts = dict(reader.index.description)
@@ -117,7 +117,7 @@ class PackedClips:
                 ("appearance", "appearance features") if stage == "clip" else ("motion", "motion")
             )
             raise ConfigError(
-                f"{self.reader.folder} holds no {words}; pack the {streams} stream too, or leave it out of run.streams"
+                f"{self.reader.shown} holds no {words}; pack the {streams} stream too, or leave it out of run.streams"
             )
         keys, failed = self._keys[stage], self.facts["failures"].get(stage, {})
         known = {clip.name: keys[clip.name] for clip in clips if clip.name in keys}
@@ -143,7 +143,7 @@ class PackedClips:
         for name, value in asked.items():
             if name in packed and packed[name] != plain(value):
                 raise ConfigError(
-                    f"{self.reader.folder} was packed with {section}.{name}={packed[name]}, not {value}: take that "
+                    f"{self.reader.shown} was packed with {section}.{name}={packed[name]}, not {value}: take that "
                     "value, or pack again"
                 )
 
@@ -191,7 +191,7 @@ class PackedExtractor(Extractor):
         return self._said(report)
 
     def _said(self, report: ExtractReport) -> ExtractReport:
-        words = f"{report.stage}: {report.reused} clips in {self._packed.reader.folder}"
+        words = f"{report.stage}: {report.reused} clips in {self._packed.reader.shown}"
         left_out = (
             f", {len(report.failures)} could not be read when they were packed" if report.failures else ""
         )
@@ -242,7 +242,7 @@ class PackedEncoder(ExperimentEncoder):
         classes, sentences = facts["classes"], facts["sentences"]
         if classes is None or sentences != sentences_of(self._settings, labels):
             raise ConfigError(
-                f"{self._packed.reader.folder} holds no text embeddings of these labels; pack again"
+                f"{self._packed.reader.shown} holds no text embeddings of these labels; pack again"
             )
         return np.asarray(classes, np.float32)
 

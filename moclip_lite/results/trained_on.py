@@ -12,6 +12,7 @@ from ..datasets.clip import shorten
 from ..errors import CheckpointError
 from ..sampling import Segment
 from ..storage.files import read_json, read_metadata, write_json
+from ..storage.objects import is_url, shown
 from ..streams import Source, Stream
 from .run_folder import FoldFolder
 
@@ -61,7 +62,11 @@ def write_division(path: Path, fold: Fold, root: Path, digests: Mapping[str, str
         digests: clip name -> digest of its file, as far as known.
     """
     rows = {part: {c.name: digests.get(c.name) for c in getattr(fold, part)} for part in _PARTS}
-    write_json(path, {"fold": fold.name, "root": str(root.resolve()), **rows})
+    write_json(path, {"fold": fold.name, "root": _root_in_words(root), **rows})
+
+
+def _root_in_words(root: Path) -> str:
+    return shown(root) if is_url(root) else str(root.resolve())
 
 
 def refuse_trained(
@@ -94,7 +99,7 @@ def refuse_trained(
     division = read_json(path)
     try:
         used = {name: digest for other in _USED[part] for name, digest in division[other].items()}
-        same_root = division["root"] == str(root.resolve())
+        same_root = division["root"] == _root_in_words(root)
     except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged; train again") from error
     contents = {digest for digest in used.values() if digest is not None}

@@ -68,7 +68,7 @@ class ShardedCache(FeatureCache):
             return self.read_bytes(data, key)
         except CheckpointError as error:
             raise CheckpointError(
-                f"{self._reader.folder}: the {stage} of clip {position} is damaged ({error})"
+                f"{self._reader.shown}: the {stage} of clip {position} is damaged ({error})"
             ) from error
 
     def _neighbours(self, stage: str, position: int) -> list[bytes | None]:

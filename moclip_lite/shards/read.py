@@ -34,6 +34,7 @@ class ShardReader:
 
     Attributes:
         folder: of the shards.
+        shown: the folder or the URL, for messages.
         index: what they hold.
 
     Raises:
@@ -43,7 +44,7 @@ class ShardReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.index = folder, ShardIndex.read(folder / INDEX)
-        self._place = ShardFolder(folder)
+        self._place, self.shown = ShardFolder(folder), shown(folder)
         self._starts = np.cumsum([0, *(shard.rows for shard in self.index.shards)])
         self._files: dict[int, pq.ParquetFile] = {}
         self._checked: set[int] = set()

@@ -45,9 +45,18 @@ def _place(url: str) -> Path:
     return default_cache_dir() / "copies" / digest_bytes([url.encode()])[:16]
 
 
+def _tail(url: str) -> Path:
+    """The last two names of a URL, by which people know a folder: reports and comparisons show them."""
+    names = [name for name in url.partition("://")[2].split("/") if name not in ("", ".", "..")]
+    return Path(*names[-2:])
+
+
 def working_copy(path: Path) -> Path:
     """The local folder that is worked in for a path: that of a URL, whether or not it is there; else the path."""
-    return _place(ObjectFolder.at(path).url) / "work" if is_url(path) else path
+    if not is_url(path):
+        return path
+    url = shown(path).rstrip("/")
+    return _place(url) / "work" / _tail(url)
 
 
 def snapshot(path: Path) -> Path:
@@ -72,13 +81,13 @@ def snapshot(path: Path) -> Path:
             draft = place / f".{folder.name}"
             shutil.rmtree(draft, ignore_errors=True)
             try:
-                _fetch(remote, draft, files)
+                _fetch(remote, draft / _tail(remote.url), files)
                 draft.rename(folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
             _remove_unused(place)
         os.utime(folder)
-    return folder
+    return folder / _tail(remote.url)
 
 
 @contextmanager
@@ -160,7 +169,7 @@ class Mirror:
             note,
         )
         self._url, self._lease = shown(path), Lease(self._remote, LOCK, what, note)
-        self._record = self.folder.with_name("work.json")
+        self._record = _place(self._remote.url) / "work.json"
         self._sent: dict[str, tuple[Version, tuple[int, int]]] = {}  # name -> there, (size, time) here
         self._writing, self._ended = threading.Lock(), threading.Event()
         self._failed = False

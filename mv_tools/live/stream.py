@@ -79,9 +79,9 @@ class MotionStream:
         first_index: where `index`, `decode_index` and `frame_index` begin, to continue another stream's.
         deferred: parse slice data of an H.264 picture when the motion of its frame is first asked for, which saves the
             work for frames that are not used. Frames then hold the coded data. Damage inside of slice data no longer ends
-            the group of pictures: the motion of the damaged frame raises :class:`MalformedStream`. From the first
-            picture on that derives motion from others (B pictures), has lost references or damaged headers, pictures
-            are parsed at once.
+            the group of pictures: the motion of the damaged frame raises :class:`MalformedStream`. Pictures with lost
+            references or damaged headers are parsed at once, and so are all from the first one on that derives motion
+            from others (B pictures).
 
     Attributes:
         size: (width, height) of the coded picture after cropping on the right and below, in samples; None before
@@ -164,9 +164,7 @@ class MotionStream:
         if self._ended:
             return []
         self._ended = True
-        frames: list[MotionFrame] = []
-        for picture in self._parser.finish():
-            frames += self._add(picture, None)
+        frames = [frame for picture in self._parser.finish() for frame in self._add(picture, None)]
         frames += self._end_sequence()
         return frames + self._numbered.release()
 

@@ -116,6 +116,18 @@ def test_frames_behind_a_loss_are_not_deferred(make_clip: Callable[..., Path]) -
     assert all(same_motion(one, other) for one, other in zip(frames, others, strict=True))
 
 
+@pytest.mark.parametrize("b_pictures", ["0", "2"])
+def test_pictures_are_deferred_again_behind_a_loss(make_clip: Callable[..., Path], b_pictures: str) -> None:
+    """A camera that is joined inside of a group of pictures, and loses one later on."""
+    packets = Packets.of(make_clip("joined.mp4", frames=40, g="8", bf=b_pictures))
+    joined = packets.packets[3:18] + packets.packets[19:]
+    frames, _ = read_stream(packets.stream(), joined)
+    others, _ = read_stream(packets.stream(deferred=True), joined)
+    assert len(frames) == len(others) > 20
+    assert [differences(one, other) for one, other in zip(frames, others, strict=True)] == [[]] * len(frames)
+    assert others[-1].deferred == (b_pictures == "0")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_all_shared_streams(shared: Path, codec: str) -> None:

@@ -225,3 +225,17 @@ def test_commands_name_the_cluster_that_is_missing(tmp_path: Path) -> None:
     words = ("--root", tmp_path / "clips", "--out", tmp_path / "out", "--engine", "ray")
     assert_refused(moclip("dataset", "prepare", "folder", *words, "--ray-address", "x"), "HOST:PORT")
     assert_refused(moclip("dataset", "prepare", "folder", *words[:-1], "slurm"), "--engine")
+
+
+@pytest.mark.slow
+def test_nodes_index_videos_as_this_machine_does(running: Any, tmp_path: Path) -> None:
+    class_folders(tmp_path / "clips", per_class=2)
+    text_file(tmp_path / "clips" / "left").rename(tmp_path / "clips" / "left" / "broken.mp4")
+    files = []
+    for name, more in (("local", ()), ("ray", ("--engine", "ray", "--ray-address", running.address))):
+        files.append(tmp_path / f"{name}.safetensors")
+        words = ("index", tmp_path / "clips", "--model", "mobileviclip-tiny", "--pretrained", "none")
+        outcome = moclip(*words, "--cache", tmp_path / name, "--out", files[-1], *more)
+        assert outcome.code == 2, outcome.err
+        assert "1 videos could not be read" in outcome.err
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -203,6 +203,7 @@ def test_a_folder_that_changes_while_it_is_copied_is_refused(
     with pytest.raises(CheckpointError, match="was changed while it was copied"):
         mirror.snapshot(folder)
     assert not [path for path in mirror._place(objects.url).iterdir() if path.is_dir()]
+    assert mirror.working_copy(folder).parts[-3:] == ("work", "bucket", folder.name)
 
 
 def test_cache_entries_go_to_the_url_and_come_from_it(folder: Path, here: Path) -> None:

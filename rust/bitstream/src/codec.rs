@@ -54,8 +54,9 @@ pub trait Plan: Clone {
     /// Whether headers imply that all slices of the picture, lost ones included, are I slices: whatever
     /// its slice data, the picture has no motion.
     fn is_intra(&self) -> bool;
-    /// Whether the headers show no damage, and no lost picture among the references.
-    fn is_sound(&self) -> bool;
+    /// Whether the picture can be parsed later than those behind it, apart from their need of its motion: its headers
+    /// show no damage, and no lost picture among the references.
+    fn is_deferrable(&self) -> bool;
     /// Whether pictures after this one may refer to a frame.
     fn keeps(&self, frame: u64) -> bool;
     /// Drops the slice data of a picture without motion.

@@ -1,7 +1,7 @@
 //! Decoder: NAL units in, pictures out, in decoding order.
 
 use crate::codec::{Headers, PictureQueue, Plan, Recycle};
-use crate::deferred::{Deferral, Deferred};
+use crate::deferred::{Deferral, Deferred, Next};
 use crate::error::Result;
 use crate::options::Options;
 use crate::pipeline::Pipeline;
@@ -26,8 +26,6 @@ pub struct Decoder<H: Headers> {
     /// A picture with I slices only, until another picture follows: the last one is parsed.
     intra_picture: Option<H::Plan>,
     deferral: Option<Deferral<H>>,
-    /// Pictures that the pipeline parses for others only: they were given out as deferred ones.
-    unwanted: usize,
 }
 
 impl<H: Headers> Decoder<H> {
@@ -39,12 +37,11 @@ impl<H: Headers> Decoder<H> {
             intra: options.intra,
             intra_picture: None,
             deferral: None,
-            unwanted: 0,
         }
     }
 
-    /// A decoder that gives out [`Output::Deferred`] pictures until the first picture that temporal prediction derives
-    /// from the motion of others, that has missing references or whose headers are damaged.
+    /// A decoder that gives out [`Output::Deferred`] pictures: those without damage or a lost reference in their headers,
+    /// up to the first picture that temporal prediction derives from the motion of others.
     pub fn deferring(options: &Options) -> Self {
         Decoder {
             deferral: Some(Deferral::new()),
@@ -78,7 +75,6 @@ impl<H: Headers> Decoder<H> {
             return self.pipeline.push(plan);
         };
         let plans = deferral.take(plan);
-        self.unwanted += plans.len().saturating_sub(1);
         for plan in plans {
             self.pipeline.push(plan);
         }
@@ -119,16 +115,22 @@ impl<H: Headers> Decoder<H> {
 
     /// As [`Self::next_picture`], without parsing deferred pictures.
     pub fn next_output(&mut self) -> Option<Output<H>> {
-        if let Some(deferred) = self.deferral.as_mut().and_then(Deferral::pop) {
-            return Some(Output::Deferred(deferred));
-        }
+        let Some(deferral) = &mut self.deferral else {
+            return self.pipeline.next_picture().map(Output::Parsed);
+        };
         loop {
-            let picture = self.pipeline.next_picture()?;
-            if self.unwanted == 0 {
+            let again = match deferral.next()? {
+                Next::Deferred(deferred) => return Some(Output::Deferred(deferred)),
+                Next::Parsed { again } => again,
+            };
+            let Some(mut picture) = self.pipeline.next_picture() else {
+                deferral.put_back(again);
+                return None;
+            };
+            if !again {
                 return Some(Output::Parsed(picture));
             }
-            self.unwanted -= 1;
-            self.recycle(picture);
+            self.pipeline.pool().recycle(&mut picture);
         }
     }
 

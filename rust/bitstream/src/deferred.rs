@@ -44,21 +44,41 @@ impl<H: Headers> Deferred<H> {
     }
 }
 
-/// Decides which pictures of a stream are deferred, until one needs the motion of others.
+/// A picture that was not fetched yet, in decoding order.
+enum Waiting<H: Headers> {
+    Deferred(Deferred<H>),
+    /// The next one of the pipeline.
+    Parsed,
+    /// The next one of the pipeline, which was given out as a deferred picture before.
+    ParsedAgain,
+}
+
+/// What is to be fetched next.
+pub(crate) enum Next<H: Headers> {
+    /// A deferred picture.
+    Deferred(Deferred<H>),
+    /// The next picture of the pipeline, and whether it was given out before.
+    Parsed {
+        /// Whether it was given out as a deferred picture before.
+        again: bool,
+    },
+}
+
+/// Decides which pictures of a stream are deferred: those that show no damage in their headers, until one needs the
+/// motion of others.
 pub(crate) struct Deferral<H: Headers> {
     parser: Parser<H>,
     /// Deferred pictures that later ones may refer to.
     referable: Vec<Arc<H::Plan>>,
-    /// Pictures that are not fetched yet.
-    ready: VecDeque<Deferred<H>>,
+    waiting: VecDeque<Waiting<H>>,
     ended: bool,
 }
 
 impl<H: Headers> fmt::Debug for Deferral<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.ready.len();
+        let waiting = self.waiting.len();
         f.debug_struct("Deferral")
-            .field("ready", &waiting)
+            .field("waiting", &waiting)
             .finish_non_exhaustive()
     }
 }
@@ -68,36 +88,50 @@ impl<H: Headers> Deferral<H> {
         Deferral {
             parser: Arc::new(Mutex::new(Pipeline::new(1))),
             referable: Vec::new(),
-            ready: VecDeque::new(),
+            waiting: VecDeque::new(),
             ended: false,
         }
     }
 
-    /// Takes the next picture. Returns what has to be parsed now, in this order: nothing while pictures are deferred;
-    /// at the first picture that can't be, the earlier ones that it or later ones may refer to, and the picture.
+    /// Takes the next picture. Returns what the pipeline has to parse, in this order: nothing for a picture that is
+    /// deferred, else the deferred ones that may be referred to, and the picture.
     pub fn take(&mut self, plan: H::Plan) -> Vec<H::Plan> {
-        if self.ended {
-            return vec![plan];
+        self.ended |= !plan.colocated().is_empty();
+        if self.ended || !plan.is_deferrable() {
+            // All of them: the pipeline keeps motion by the order of decoding.
+            let earlier = self.referable.drain(..).map(Arc::unwrap_or_clone);
+            let mut plans: Vec<_> = earlier.collect();
+            self.waiting
+                .extend(plans.iter().map(|_| Waiting::ParsedAgain));
+            self.waiting.push_back(Waiting::Parsed);
+            plans.push(plan);
+            return plans;
         }
-        if plan.is_sound() && plan.colocated().is_empty() {
-            let plan = Arc::new(plan);
-            self.referable.retain(|earlier| plan.keeps(earlier.frame()));
-            if plan.keeps(plan.frame()) {
-                self.referable.push(plan.clone());
-            }
-            let parser = self.parser.clone();
-            self.ready.push_back(Deferred { plan, parser });
-            return Vec::new();
+        let plan = Arc::new(plan);
+        self.referable.retain(|earlier| plan.keeps(earlier.frame()));
+        if plan.keeps(plan.frame()) {
+            self.referable.push(plan.clone());
         }
-        self.ended = true;
-        let earlier = self.referable.drain(..);
-        let mut plans: Vec<_> = earlier.map(Arc::unwrap_or_clone).collect();
-        plans.push(plan);
-        plans
+        let parser = self.parser.clone();
+        self.waiting
+            .push_back(Waiting::Deferred(Deferred { plan, parser }));
+        Vec::new()
     }
 
-    /// The next deferred picture in decoding order; all precede those that were parsed.
-    pub fn pop(&mut self) -> Option<Deferred<H>> {
-        self.ready.pop_front()
+    /// Takes the next picture in decoding order from those that wait.
+    pub fn next(&mut self) -> Option<Next<H>> {
+        Some(match self.waiting.pop_front()? {
+            Waiting::Deferred(deferred) => Next::Deferred(deferred),
+            Waiting::Parsed => Next::Parsed { again: false },
+            Waiting::ParsedAgain => Next::Parsed { again: true },
+        })
+    }
+
+    /// Puts back what [`Self::next`] took: the pipeline has not parsed it yet.
+    pub fn put_back(&mut self, again: bool) {
+        self.waiting.push_front(match again {
+            true => Waiting::ParsedAgain,
+            false => Waiting::Parsed,
+        });
     }
 }

@@ -95,7 +95,7 @@ impl Drop for Picture {
 /// A picture that a decoder gives out.
 #[derive(Debug)]
 pub(crate) enum Output {
-    Parsed(Picture),
+    Parsed(Box<Picture>),
     /// Of H.264: its slice data are parsed on demand.
     Deferred(h264mv::Deferred),
 }
@@ -147,7 +147,7 @@ impl Decoder {
                 std::iter::from_fn(|| decoder.next_output())
                     .map(|output| match output {
                         bitstream::Output::Parsed(picture) => {
-                            Output::Parsed(Picture::H264(picture, pool.clone()))
+                            Output::Parsed(Box::new(Picture::H264(picture, pool.clone())))
                         }
                         bitstream::Output::Deferred(deferred) => Output::Deferred(deferred),
                     })
@@ -156,7 +156,7 @@ impl Decoder {
             Decoder::Hevc(decoder) => {
                 let pool = decoder.pool();
                 std::iter::from_fn(|| decoder.next_picture())
-                    .map(|p| Output::Parsed(Picture::Hevc(p, pool.clone())))
+                    .map(|p| Output::Parsed(Box::new(Picture::Hevc(p, pool.clone()))))
                     .collect()
             }
         }

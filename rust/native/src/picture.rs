@@ -224,7 +224,7 @@ impl From<codec::Picture> for Picture {
 impl From<codec::Output> for Picture {
     fn from(output: codec::Output) -> Self {
         match output {
-            codec::Output::Parsed(picture) => picture.into(),
+            codec::Output::Parsed(picture) => (*picture).into(),
             codec::Output::Deferred(deferred) => Picture {
                 parsed: OnceLock::new(),
                 deferred: Some(deferred),

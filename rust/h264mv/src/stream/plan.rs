@@ -104,7 +104,7 @@ impl Plan for PicturePlan {
             && self.slices.iter().any(|s| s.header.all_same_type)
     }
 
-    fn is_sound(&self) -> bool {
+    fn is_deferrable(&self) -> bool {
         let mut entries = self.slices.iter().flat_map(|s| s.lists.iter().flatten());
         self.error.is_none()
             && !self.after_loss

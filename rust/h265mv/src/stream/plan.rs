@@ -129,11 +129,9 @@ impl Plan for PicturePlan {
         self.error.is_none() && self.info.irap && self.segments.iter().all(is_i)
     }
 
-    fn is_sound(&self) -> bool {
-        let mut entries = self.lists.iter().flatten().flatten();
-        self.error.is_none()
-            && !self.info.incomplete_references
-            && entries.all(|entry| entry.picture.is_some())
+    /// None is: almost all pictures derive motion from others.
+    fn is_deferrable(&self) -> bool {
+        false
     }
 
     fn keeps(&self, frame: u64) -> bool {
