@@ -15,9 +15,9 @@ __all__ = ["pretrain"]
 
 def pretrain(
     experiment: Source,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Safetensors file of the weights to write.")] = Path(
-        "pretrained.safetensors"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Safetensors file of the weights to write.")
+    ] = Path("pretrained.safetensors"),
     steps: Annotated[
         int, typer.Option(min=1, help="Steps of the optimizer on 32 clips each, rounded to hundreds.")
     ] = 2000,
@@ -38,12 +38,7 @@ def pretrain(
     settings = experiment_of(experiment, sets, {"run.seed": seed})
     reporter = ConsoleReporter(quiet)
     result = train(
-        settings.motion,
-        out,
-        reporter,
-        seed=settings.run.seed,
-        device=settings.run.device,
-        steps=steps,
+        settings.motion, out, reporter, seed=settings.run.seed, device=settings.run.device, steps=steps
     )
     reporter.close()
     if json:

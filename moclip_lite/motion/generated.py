@@ -172,7 +172,11 @@ class _Scene:
             (self._columns * rng.random(), self._rows * rng.random(), v * unit, r * unit)
             for v, r in zip(rng.uniform(-0.25, 0.25, 2), rng.uniform(0.5, 1.5, 2), strict=True)
         ][: rng.integers(0, 3)]
-        camera = "still" if spec.field == "compensated" else rng.choice(["still", "pan", "zoom"], p=[0.6, 0.25, 0.15])
+        camera = (
+            "still"
+            if spec.field == "compensated"
+            else rng.choice(["still", "pan", "zoom"], p=[0.6, 0.25, 0.15])
+        )
         self._pan = rng.normal(0, 0.15, 2) * (camera == "pan")
         self._zoom = rng.normal(0, 0.004) * (camera == "zoom")
         self._pixels = rng.uniform(8, 22) / unit  # in a cell

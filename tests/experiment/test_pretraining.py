@@ -65,7 +65,10 @@ def _tensors(path: Path) -> dict[str, list[float]]:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"field": "accumulated"}, "not generated"), ({"pretrained": Path("some.safetensors")}, "random weights")],
+    [
+        ({"field": "accumulated"}, "not generated"),
+        ({"pretrained": Path("some.safetensors")}, "random weights"),
+    ],
 )
 def test_what_can_not_be_pretrained_is_refused(
     settings: dict[str, object], message: str, tmp_path: Path
