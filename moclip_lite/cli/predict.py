@@ -95,7 +95,7 @@ def predict(
     Example: moclip predict long.mp4 --model runs/x --segments --vtt long.vtt --strip long.html
     """
     from ..predict.remote import RemoteModel
-    from .timeline import SegmentOutputs, check_windows, label_segments
+    from .timeline import SegmentOutputs, check_windows, label_segments, refuse_overwriting
 
     windows = {"window": window, "stride": stride, "threshold": threshold, "frames": frames}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)
@@ -110,6 +110,8 @@ def predict(
     if segments:
         outputs.check(paths)
         check_windows(windows)
+    elif table is not None:
+        refuse_overwriting("table", table, paths)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     asked = RemoteModel(
         model if is_url(model) else run_folder(model), device, cast("EngineName", engine), tuple(overrides)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from ..timeline.evaluate import SegmentScores
     from ..timeline.timeline import Timeline
 
-__all__ = ["SegmentOutputs", "check_windows", "evaluate_segments", "label_segments", "print_timeline"]
+__all__ = [
+    "SegmentOutputs",
+    "check_windows",
+    "evaluate_segments",
+    "label_segments",
+    "print_timeline",
+    "refuse_overwriting",
+]
 
 
 class _Labeller(Protocol):
@@ -55,8 +62,7 @@ class SegmentOutputs:
         for option, path in vars(self).items():
             if path is None:
                 continue
-            if any(_same(path, video) for video in videos):
-                raise typer.BadParameter(f"--{option} {path} would overwrite a video")
+            refuse_overwriting(option, path, videos)
             alone = option in ("vtt", "chapters") or (option == "strip" and path.suffix.lower() == ".png")
             if len(videos) > 1 and alone and path.suffix and not path.is_dir():
                 raise typer.BadParameter(
@@ -66,6 +72,16 @@ class SegmentOutputs:
                 raise typer.BadParameter(f"--csv {path} is a folder; name a file, which gets all videos")
             if option == "strip" and path.suffix.lower() not in (".png", ".html", "") and not path.is_dir():
                 raise typer.BadParameter(f"--strip {path}: name a .png or .html file, or a folder")
+
+
+def refuse_overwriting(option: str, path: Path, videos: Sequence[Path]) -> None:
+    """Refuse an output that is one of the videos.
+
+    Raises:
+        BadParameter: it is.
+    """
+    if any(_same(path, video) for video in videos):
+        raise typer.BadParameter(f"--{option} {path} would overwrite a video")
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -29,7 +29,9 @@ def folder_part(name: str) -> str | None:
     return _PARTS.get(name.lower())
 
 
-def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: bool = False) -> VideoDataset:
+def load_folder(
+    root: Path | str, *, group_pattern: str | None = None, skip_missing: bool = False
+) -> VideoDataset:
     """Read a tree of class folders.
 
     Folders named train, test and optionally val above the classes are the data set's official split;
@@ -46,6 +48,7 @@ def load_folder(root: Path, *, group_pattern: str | None = None, skip_missing: b
         DataError: no such folder, no classes, a class without clips, a pattern that fails, `root` one level
             too high or too low, or folders of a split beside classes.
     """
+    root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder (data.root)")
     root = prepared_root(root)

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from mv_tools import MotionDecoder, MotionError, flow, pool
 
 from ..errors import DataError
-from ..parallel.ranks import share
+from ..parallel.ranks import SINGLE, share
 from ..sampling import segment_windows
 from .clip import Clip, VideoDataset
 from .segments import SharedDecoders, motion_pictures
@@ -66,7 +66,7 @@ class _Clips:
         clips, labels: as given.
 
     Raises:
-        DataError: no clips, or a label that is not among the labels.
+        DataError: no clips, a label that is given twice, or one that is not among the labels.
         ValueError: fewer than one picture, or a grid without cells.
     """
 
@@ -88,6 +88,8 @@ class _Clips:
         self.labels = tuple(labels if labels is not None else known)
         if not self.clips:
             raise DataError("a data set of motion needs at least one clip")
+        if repeated := [label for label in self.labels if self.labels.count(label) > 1]:
+            raise DataError(f"the label {repeated[0]!r} is given twice")
         if absent := {clip.label for clip in self.clips} - set(self.labels):
             raise DataError(f"no number is known for the label {min(absent)!r}")
         self._number = {label: i for i, label in enumerate(self.labels)}
@@ -96,6 +98,7 @@ class _Clips:
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # seen by workers that last
         self._decoders = self._new_decoders()
+        self._rank = SINGLE
 
     def set_epoch(self, epoch: int) -> None:
         """Draw what belongs to an epoch from now on, also in persistent workers."""
@@ -107,10 +110,13 @@ class _Clips:
         return int(self._epoch.item())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_decoders": None}
+        # A worker that is started anew, not forked, knows nothing of this process' group.
+        return {**self.__dict__, "_decoders": None, "_rank": share() if self._rank == SINGLE else self._rank}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        if not self._epoch.is_shared():  # a copy, not that of a worker
+            self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._decoders = self._new_decoders()
 
     def _new_decoders(self) -> SharedDecoders[MotionDecoder]:
@@ -240,6 +246,8 @@ class IterableMotionDataset(_Clips, IterableDataset[Sample]):
         if self._shuffle:
             order = np.random.default_rng([self._seed, self.epoch]).permutation(len(order))
         worker, rank = get_worker_info(), share()
+        if worker is not None and rank == SINGLE:
+            rank = self._rank
         workers, number = (1, 0) if worker is None else (worker.num_workers, worker.id)
         for index in order[rank.rank * workers + number :: rank.world * workers].tolist():
             try:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
-from ..results.run_folder import ONNX_FOLDER, FoldFolder
+from ..results.run_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..storage.cache import ENCODERS, local_cache_dir
 from ..storage.digest import ContentDigests, digest_bytes, digest_file
 from ..storage.files import read_json
@@ -28,7 +28,6 @@ __all__ = [
     "DESCRIPTION",
     "DRAFT",
     "INT8",
-    "PARTS",
     "EngineFiles",
     "answering_heads",
     "drafts_of",
@@ -43,9 +42,6 @@ INT8: Final = "encoder_int8"
 """Entry of model.json for the image encoder in 8-bit integers."""
 DRAFT: Final = ".export-"
 """Start of the names of folders in which files are being written."""
-
-PARTS: Final = ("segments", "windows")
-"""The motion network in two files, for windows that share segments: the encoder of one, and the rest."""
 
 _VERSION: Final = 1
 """Of the files' inputs, outputs and description; raise it when an older file must not be used."""
@@ -104,7 +100,7 @@ class EngineFiles:
         networks: "motion" and the heads' streams -> file.
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
-        parts: the motion network in two, see :data:`PARTS`; empty in folders of older versions.
+        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``; empty in folders of older versions.
         int8: whether the image encoder is the one in 8-bit integers.
     """
 
@@ -144,7 +140,7 @@ class EngineFiles:
             networks = {stage: place / f"{stage}.onnx" for stage in stages}
             for path in networks.values():
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
-            parts = {name: place / f"{name}.onnx" for name in PARTS if f"{name}.onnx" in written}
+            parts = {name: place / f"{name}.onnx" for name in ONNX_PARTS if f"{name}.onnx" in written}
             for path in parts.values():
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
             heads = set(stages) - {str(Stream.MOTION)}

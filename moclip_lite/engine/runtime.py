@@ -15,11 +15,11 @@ from ..appearance.pooling import FrameFacts, pool_frames
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
 from ..parallel.threads import available_cores
-from ..results.run_folder import FoldFolder
+from ..results.run_folder import ONNX_PARTS, FoldFolder
 from ..storage.files import read_tensors
 from ..streams import Stream
 from .base import Engine, Floats
-from .files import PARTS, EngineFiles
+from .files import EngineFiles
 from .pictures import PictureRules
 
 __all__ = ["OnnxEngine", "open_session"]
@@ -97,11 +97,11 @@ class OnnxEngine(Engine):
 
     @property
     def encodes_segments(self) -> bool:
-        return len(self._files.parts) == len(PARTS)
+        return len(self._files.parts) == len(ONNX_PARTS)
 
     @cached_property
     def _parts(self) -> list[Any]:
-        return [open_session(self._files.parts[name], self._threads) for name in PARTS]
+        return [open_session(self._files.parts[name], self._threads) for name in ONNX_PARTS]
 
     def segment_features(self, motion: npt.NDArray[np.float16]) -> Floats:
         (features,) = self._parts[0].run(["features"], {"segments": motion.astype(np.float32)})

@@ -118,7 +118,10 @@ def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]
 
 
 def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The motion network in two files, :data:`moclip_lite.engine.files.PARTS`; none where windows can't share segments."""
+    """The motion network in two files, :data:`moclip_lite.results.run_folder.ONNX_PARTS`.
+
+    None where windows can't share segments.
+    """
     network, test = _networks(classifier).network, classifier.experiment.test
     if network is None or test.segments:
         return []

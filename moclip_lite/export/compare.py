@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from ..engine.base import Engine
-from ..engine.files import PARTS, EngineFiles
+from ..engine.files import EngineFiles
 from ..engine.runtime import OnnxEngine
 from ..errors import MoclipError
 from ..predict.classifier import Classifier
-from ..results.run_folder import FoldFolder
+from ..results.run_folder import ONNX_PARTS, FoldFolder
 from ..streams import Stream
 from .network import TOLERANCE
 
@@ -40,7 +40,7 @@ def compare_files(
     Raises:
         MoclipError: it is above TOLERANCE.
     """
-    parts = {name: files[name] for name in PARTS if name in files}
+    parts = {name: files[name] for name in ONNX_PARTS if name in files}
     networks = {name: path for name, path in files.items() if name != "pictures" and name not in parts}
     given = EngineFiles(networks, files.get("pictures"), metadata, parts)
     found = OnnxEngine(given, classifier.experiment, run)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import CheckpointError
 from ..experiment.config import CacheSettings, Experiment, RunSettings, load_experiment
-from ..results.run_folder import ONNX_FOLDER, STAGES, FoldFolder, RunFolder
+from ..results.run_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder, RunFolder
 from ..storage.files import read_json
 
 __all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable", "portable_files", "without_paths"]
@@ -27,7 +27,7 @@ PREDICTION_FILES: Final = (
     "cascade.json",
     *WEIGHTS,
     MODEL_JSON,
-    *(f"{ONNX_FOLDER}/{stage}.onnx" for stage in STAGES),
+    *(f"{ONNX_FOLDER}/{network}.onnx" for network in (*STAGES, *ONNX_PARTS)),
 )
 """Files that prediction reads; no others of a repository are ever looked at, but for the next."""
 

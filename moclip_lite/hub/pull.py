@@ -6,12 +6,12 @@ read, stripped of paths and written anew; weights must be safetensors. Nothing i
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from ..progress import Reporter, Silent
 from ..results.metrics import Metrics
 from ..results.run_folder import FoldFolder
 from ..storage.cache import default_cache_dir
-from ..storage.files import read_json, read_metadata, write_text
+from ..storage.files import read_json, read_metadata, write_json, write_text
 from ..storage.mirror import snapshot
 from .address import HubAddress
 from .client import HubError, HubOffline, client, explained
@@ -31,6 +31,8 @@ __all__ = ["local_run", "pull"]
 
 _MAX_TEXT: Final = 64 * 2**20
 _MAX_WEIGHTS: Final = 4 * 2**30
+_MAIN: Final = "main"
+_REVISIONS: Final = "revisions.json"
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -59,7 +61,8 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
 def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
     """The folder of a run that is given as a folder, as its URL or as hf://USER/NAME[@REVISION].
 
-    Fetched runs are kept in the cache, a folder a commit. Without a connection the newest of them is taken.
+    Fetched runs are kept in the cache, a folder a commit. Without a connection the one that the address meant last is
+    taken.
 
     Raises:
         ConfigError, HubError, CheckpointError: see :func:`pull`.
@@ -82,15 +85,36 @@ def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
     folder = place / commit
     if not (folder / "config.yaml").is_file():
         _fetch(api, address, commit, folder, reporter)
-    os.utime(folder)  # the newest is the one that was used last
+    with suppress(OSError, MoclipError):  # a cache that is read-only or full still answers
+        _remember(place, address, commit)
     return folder
 
 
+def _remember(place: Path, address: HubAddress, commit: str) -> None:
+    """Keep what the address means, for times without a connection."""
+    known = _remembered(place)
+    if known.get(address.revision or _MAIN) != commit:
+        write_json(place / _REVISIONS, {**known, address.revision or _MAIN: commit})
+
+
+def _remembered(place: Path) -> dict[str, str]:
+    """Revision -> the commit that it meant last; empty in caches of older versions."""
+    try:
+        known = read_json(place / _REVISIONS)
+    except CheckpointError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
 def _kept(place: Path, address: HubAddress) -> Path | None:
-    """The newest copy in the cache; with a revision, only one of that commit."""
+    """The copy in the cache of what the address meant last, or of the commit that it names."""
     copies = [path.parent for path in place.glob("*/config.yaml") if _COMMIT.fullmatch(path.parent.name)]
-    if address.revision is not None:
-        copies = [path for path in copies if path.name.startswith(address.revision)]
+    known = _remembered(place)
+    meant = known.get(address.revision or _MAIN, address.revision)
+    if meant is not None:
+        copies = [path for path in copies if path.name.startswith(meant)]
+    elif known:  # other revisions than the main branch
+        return None
     return max(copies, key=lambda path: path.stat().st_mtime, default=None)
 
 

@@ -24,10 +24,13 @@ from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
 
-__all__ = ["ONNX_FOLDER", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
+__all__ = ["ONNX_FOLDER", "ONNX_PARTS", "STAGES", "FoldFolder", "RunFolder", "fold_name"]
 
 ONNX_FOLDER: Final = "onnx"
 """Folder of the networks as ONNX files, for prediction without PyTorch."""
+
+ONNX_PARTS: Final = ("segments", "windows")
+"""The motion network in two files, for windows that share segments: the encoder of one, and the rest."""
 
 STAGES: Final = tuple(stream for stream in Stream if stream is not Stream.ZERO_SHOT)
 """Trainings whose weights lie in a run folder, as STAGE.safetensors."""

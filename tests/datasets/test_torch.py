@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from moclip_lite.datasets import Clip, load_folder
 from moclip_lite.datasets.torch import IterableMotionDataset, MotionDataset
 from moclip_lite.errors import DataError
+from moclip_lite.parallel.ranks import SINGLE, Share
 from mv_tools import MotionDecoder, MotionError
 
 from support.cli import class_folders
@@ -109,3 +111,37 @@ def test_decoders_are_pickled(root: Path, backend: str) -> None:
         assert (again.backend, again.order) == (backend, "decode")
         for one, other in zip(decoder, again, strict=True):
             np.testing.assert_array_equal(one.mv, other.mv)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_copy_draws_each_epoch_anew_in_persistent_workers(root: Path) -> None:
+    dataset = pickle.loads(pickle.dumps(MotionDataset(load_folder(str(root)), frames=3, grid=(2, 3))))
+    loader = DataLoader(
+        dataset, batch_size=None, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
+    )
+    for epoch in range(2):
+        dataset.set_epoch(epoch)
+        drawn = torch.stack([sample["frames"] for sample in loader])
+        assert torch.equal(drawn, torch.stack([dataset[i]["frames"] for i in range(len(dataset))]))
+
+
+def test_spawned_workers_of_a_group_share_the_clips(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = load_folder(root)
+    module = "moclip_lite.datasets.torch"
+    alone = [(s["clip"], int(s["frames"][0])) for s in IterableMotionDataset(clips, frames=3, grid=(2, 3))]
+    windows = []
+    for rank in range(2):
+        monkeypatch.setattr(f"{module}.share", lambda rank=rank: Share(rank, 2))
+        state = pickle.dumps(IterableMotionDataset(clips, frames=3, grid=(2, 3)))
+        monkeypatch.setattr(f"{module}.share", lambda: SINGLE)  # a new process is in no group
+        for number in range(2):
+            worker = SimpleNamespace(num_workers=2, id=number)
+            monkeypatch.setattr(f"{module}.get_worker_info", lambda worker=worker: worker)
+            windows += [(s["clip"], int(s["frames"][0])) for s in pickle.loads(state)]
+    assert sorted(windows) == sorted(alone)
+
+
+def test_labels_that_are_given_twice(root: Path) -> None:
+    clips = load_folder(root)
+    with pytest.raises(DataError, match="is given twice"):
+        MotionDataset(clips, labels=[*clips.labels, clips.labels[0]])

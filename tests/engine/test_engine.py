@@ -16,6 +16,7 @@ import yaml
 from moclip_lite import Classifier
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
+from moclip_lite.hub.portable import portable_files
 from moclip_lite.results.run_folder import RunFolder
 
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
@@ -105,6 +106,18 @@ def test_the_image_encoder_is_written_once(exported: Path, copied: Path) -> None
     assert [e.path.name for e in export_engine(copied)] == names
     files = [json.loads((run / "onnx" / "model.json").read_text())["encoder"] for run in (exported, copied)]
     assert files[0] == files[1]
+
+
+def test_what_is_published_answers_alike(exported: Path, trained: TrainedRun, tmp_path: Path) -> None:
+    for name, content in portable_files(RunFolder(exported)).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    networks = {path.name for path in (exported / "onnx").glob("*.onnx")}
+    assert {path.name for path in (tmp_path / "onnx").glob("*.onnx")} == networks
+    clip = next(trained.data.rglob("*.mp4"))
+    one = Classifier.load(exported, engine="onnx").predict(clip)
+    two = Classifier.load(tmp_path, engine="onnx", overrides=[f"cache.dir={trained.cache}"]).predict(clip)
+    assert one == two
 
 
 def _rewrite(folder: Path, section: str, key: str, value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from moclip_lite import Classifier
+from moclip_lite.errors import MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.hub import HubAddress
 from moclip_lite.hub.portable import RUN_FILES, portable_files, without_paths
@@ -191,6 +193,38 @@ def test_without_a_connection(
     assert "the copy of commit" in kept.err
     assert_refused(moclip("predict", clip, "--model", "hf://user/other"), "can't be reached")
     assert_refused(moclip("pull", "user/walks", "-o", tmp_path / "out"), "can't be reached")
+
+
+def test_without_a_connection_an_address_means_what_it_meant(
+    hub: FakeHub, walks: Repository, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path / "cache"))
+    config = yaml.safe_load(walks.files["config.yaml"])
+    commits = []
+    for seed in (1, 2):
+        config["run"]["seed"] = seed
+        walks.files["config.yaml"] = yaml.safe_dump(config).encode()
+        commits.append(walks.sha)
+        assert Classifier.load("hf://user/walks").experiment.run.seed == seed
+    place = tmp_path / "cache" / "hub" / "user--walks"
+    os.utime(place / commits[1], (1, 1))  # whichever was used last
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    for revision, seed in (("", 2), ("@main", 2), (f"@{commits[0][:8]}", 1)):
+        assert Classifier.load(f"hf://user/walks{revision}").experiment.run.seed == seed
+    assert_refused(moclip("predict", clip, "--model", "hf://user/walks@v1"), "can't be reached")
+    (place / "revisions.json").unlink()
+    assert_refused(moclip("predict", clip, "--model", "hf://user/walks@main"), "can't be reached")
+    assert (
+        Classifier.load("hf://user/walks").experiment.run.seed == 1
+    )  # a cache of an older version: the newest
+
+
+def test_only_a_commit_is_kept(hub: FakeHub, walks: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    Classifier.load(f"hf://user/walks@{walks.sha[:12]}")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    Classifier.load(f"hf://user/walks@{walks.sha[:12]}")
+    with pytest.raises(MoclipError, match="can't be reached"):
+        Classifier.load("hf://user/walks")
 
 
 def test_only_known_files_are_fetched(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
