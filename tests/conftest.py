@@ -39,7 +39,10 @@ SLOW_MODULES = (
     "ablate/test_ablate.py",
     "parallel/test_ranks.py",
     "parallel/test_cluster.py",
+    "appearance/test_backbone.py",
     "cli/test_light_installation.py",
+    "motion/test_pretrained.py",
+    "appearance/test_weights_config.py",
     "engine/test_int8.py",
     "end_to_end/test_frame_settings.py",
     "serve/test_page.py",
@@ -66,7 +69,8 @@ SLOW_MODULES = (
     "storage/test_damaged_storage.py",
     "mv_tools/test_numbering_matrix.py",
 )
-"""Modules that take seconds, the longest first: they train, start processes or sweep many files."""
+"""Modules that take seconds, the longest first: they train, start processes, sweep many files or
+import libraries of image networks."""
 
 MATRIX = "mv_tools/test_numbering_matrix.py"
 NOT_FAST = ("end_to_end", "shared", "slow")

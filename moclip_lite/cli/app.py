@@ -32,6 +32,7 @@ from . import (
     pack,
     predict,
     prepare,
+    pretrain,
     search,
     serve,
     tune,
@@ -66,6 +67,7 @@ app.add_typer(cache.app, name="cache")
 for command in (experiment.run, experiment.evaluate, ablate.ablate, experiment.demo):
     app.command()(command)
 app.command()(tune.tune)
+app.command()(pretrain.pretrain)
 app.command("zero-shot")(zero_shot.zero_shot)
 app.command()(predict.predict)
 app.command()(compare.compare)

@@ -246,7 +246,6 @@ def test_names_and_defaults_of_the_settings() -> None:
     assert AppearanceSettings(model="mobileviclip-tiny").has_text
 
 
-@pytest.mark.slow
 def test_a_file_is_used_as_its_tag_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named by the model, by clip.weights_of, by digest or by the file beside it; else the tags are listed."""
     state = {name: value.clone() for name, value in whole("timm:resnet18").state_dict().items()}

@@ -86,7 +86,7 @@ def test_resolution_change_is_refused(tmp_path: Path) -> None:
     assert np.load(tmp_path / "x.npz")["mv"].shape == (10, 2, 12, 16, 2)
 
 
-@pytest.mark.parametrize(("width", "height"), [(95, 63), (17, 33), (50, 38)])
+@pytest.mark.parametrize(("width", "height"), [(17, 33), (50, 38)])
 def test_odd_sizes(width: int, height: int, tmp_path: Path) -> None:
     pictures = panning(12)[:, :height, :width]
     odd = encode(tmp_path / "odd.avi", pictures, "mpeg4", g="12")

@@ -261,6 +261,7 @@ def test_what_is_missing_and_what_is_extra(tree: Path, lists: Path, tmp_path: Pa
     assert "1 videos are in no list and are left alone: Archery/v_Archery_g09_c09.avi" in outcome.err
 
 
+@pytest.mark.slow
 def test_the_published_numbers_are_known(tmp_path: Path) -> None:
     """Lists of UCF101's shape pass without a word; a cut one is refused."""
     classes = [f"Class{i:03d}" for i in range(101)]

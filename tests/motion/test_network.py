@@ -11,7 +11,13 @@ from moclip_lite.motion.settings import MotionSettings
 from moclip_lite.training.costs import count_cost
 
 
-@pytest.mark.parametrize("name", list_motion_nets())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "efficientnet_b0" else name
+        for name in list_motion_nets()
+    ],
+)
 def test_motion_networks(name: str) -> None:
     net = create_motion_net(name, 7, frames=5).eval()
     motion = torch.randn(2, 3, 5, 2, 12, 16)

@@ -165,7 +165,8 @@ def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
     grouped = compare_runs(two).differences[-1].difference
     assert (plain.groups, grouped.groups) == (0, 9)
     assert grouped.points.value == plain.points.value
-    assert grouped.points.half > 2 * plain.points.half
+    lengths = [points.high - points.low for points in (plain.points, grouped.points)]
+    assert lengths[1] > 2 * lengths[0]
 
 
 def test_groups_of_ucf101_are_read_from_names(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_folds_below_are_counted(run: Run) -> None:
     assert "below it in 2 of 3 folds, significantly (McNemar, p < 0.05) in 1" in gain.sentence()
 
 
+@pytest.mark.usefixtures("no_drawings")
 def test_the_report_says_it(run: Run) -> None:
     right = {Stream.MOTION: [[True, False] * 6], Stream.FUSION: [[True] * 12]}
     content = gather(with_predictions(run, right), {})

@@ -44,6 +44,7 @@ ADVANCED = (
     "predict {clip} --model {run} --segments",
     "ablate {grid} --root {data} --out {out}/grid",
     "tune {config} --root {data} --out {out}/tune",
+    "pretrain {config} -o {out}/pretrained.safetensors",
     "demo --out {out}/demo",
     "index {data} --out {out}/index",
     "search turn --index {out}/index",

@@ -1,0 +1,111 @@
+"""Pre-training of a motion network on generated motion: weights for ``motion.pretrained``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import ConfigError
+from ..motion.augment import RandomView
+from ..motion.generated import ACTIONS, GeneratedMotion
+from ..motion.network import build_motion_net
+from ..motion.settings import MotionSettings
+from ..progress import Reporter
+from ..storage.digest import digest_bytes
+from ..training.batches import accuracy_and_loss
+from ..training.checkpoint import save_weights
+from ..training.classification import Batch, fit
+from ..training.device import pick_device, seed_all
+from ..training.loop import FitResult, Row
+from ..training.settings import TrainSettings
+
+__all__ = ["STEPS", "pretrain"]
+
+STEPS: Final = 2000
+_BATCH: Final = 32
+_STEPS_BETWEEN_VALIDATIONS: Final = 100
+_VALIDATION_BATCHES: Final = 8
+_VERSION: Final = 1  # of the generated motion: a training of another version is not resumed
+
+
+class _Feed:
+    """Generated batches; those of validation have numbers that training never reaches."""
+
+    def __init__(self, motion: MotionSettings, seed: int, steps: int) -> None:
+        self._source, self._seed, self.steps = GeneratedMotion(motion, seed), seed, steps
+        self._windows = min(motion.train_segments, motion.segments)
+        self._view = RandomView(flip=motion.flip, min_side=motion.min_side, speed=motion.speed)
+
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        for number in range(epoch * self.steps + first, (epoch + 1) * self.steps):
+            motion, labels = self._source.batch(_VALIDATION_BATCHES + number, _BATCH, self._windows)
+            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + number)
+            yield (self._view(torch.from_numpy(motion), generator),), torch.from_numpy(labels)
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        device = next(model.parameters()).device
+        scores, targets = [], []
+        with torch.inference_mode():
+            for number in range(_VALIDATION_BATCHES):
+                motion, labels = self._source.batch(number, _BATCH, self._windows)
+                scores.append(model(torch.from_numpy(motion).to(device)).float().softmax(1).cpu().numpy())
+                targets.append(labels)
+        return accuracy_and_loss(np.concatenate(scores), np.concatenate(targets))
+
+
+def pretrain(
+    motion: MotionSettings, out: Path, reporter: Reporter, *, seed: int, device: str, steps: int = STEPS
+) -> FitResult:
+    """Train a motion network to tell generated actions apart, and write its weights.
+
+    An interrupted training continues from a file beside `out`.
+
+    Args:
+        motion: the network and what it reads.
+        out: safetensors file to write, for ``motion.pretrained``.
+        reporter: told the progress.
+        seed: of the network and of the generated motion.
+        device: "auto", "cpu", "cuda" or "mps".
+        steps: of the optimizer, rounded to hundreds.
+
+    Raises:
+        ConfigError: motion that is not generated, a network that starts from other weights, or `out` is a folder.
+        OSError: the file can't be written.
+    """
+    if motion.field == "accumulated":
+        raise ConfigError("accumulated motion is not generated; set motion.field to raw or compensated")
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder; name a file in it, such as {out / 'pretrained.safetensors'}")
+    if motion.pretrained:
+        raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
+    rounded = max(1, round(steps / _STEPS_BETWEEN_VALIDATIONS)) * _STEPS_BETWEEN_VALIDATIONS
+    settings = TrainSettings(min_steps=rounded, max_steps=rounded, batch=_BATCH)
+    made_from = {"motion": motion.deciding(), "seed": seed, "steps": rounded, "version": _VERSION}
+    seed_all(seed)
+    network = build_motion_net(motion, len(ACTIONS))
+    epochs = rounded // _STEPS_BETWEEN_VALIDATIONS
+    out.parent.mkdir(parents=True, exist_ok=True)
+    state = out.with_name(f".{out.name}.state")
+
+    def show(row: Row) -> None:
+        reporter.progress("pre-training", int(row["epoch"]) + 1, epochs)
+
+    result = fit(
+        network,
+        _Feed(motion, seed, _STEPS_BETWEEN_VALIDATIONS),
+        settings,
+        seed=seed,
+        device=pick_device(device),
+        checkpoint=state,
+        fingerprint=digest_bytes([json.dumps(made_from, sort_keys=True).encode()]),
+        on_epoch=show,
+    )
+    save_weights(out, network, ACTIONS, {"pretraining": made_from, "accuracy": result.best_accuracy})
+    state.unlink(missing_ok=True)
+    return result

@@ -1,0 +1,88 @@
+"""Pre-training on generated motion: its file, its refusals, and going on after an interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from moclip_lite.errors import CheckpointError, ConfigError
+from moclip_lite.experiment import pretraining
+from moclip_lite.experiment.pretraining import pretrain
+from moclip_lite.motion.network import create_motion_net
+from moclip_lite.motion.settings import MotionSettings
+from moclip_lite.progress import Silent
+from moclip_lite.training.checkpoint import read_description
+
+from support.cli import FOLDER_YAML, assert_ok, assert_refused, moclip
+
+SMALL = MotionSettings(grid=(8, 12), frames=2, width=4, train_segments=1)
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_BATCH", 8), ("_VALIDATION_BATCHES", 2), ("_STEPS_BETWEEN_VALIDATIONS", 25)):
+        monkeypatch.setattr(pretraining, name, value)
+
+
+def test_the_file_starts_a_network_and_names_what_made_it(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "pretrained.safetensors"
+    result = pretrain(SMALL, out, Silent(), seed=3, device="cpu", steps=50)
+    assert [row["epoch"] for row in result.history] == [0, 1]
+    assert result.history[1]["loss"] < result.history[0]["loss"]
+    description = read_description(out)
+    assert description is not None
+    assert (description["pretraining"]["seed"], description["pretraining"]["steps"]) == (3, 50)
+    started = create_motion_net("motion_small", 5, frames=2, width=4, pretrained=out)
+    random = create_motion_net("motion_small", 5, frames=2, width=4)
+    assert not torch.equal(next(started.parameters()), next(random.parameters()))
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    with pytest.raises(CheckpointError, match="motion_small"):
+        create_motion_net("motion_small", 5, frames=3, width=4, pretrained=out)
+
+
+def test_an_interrupted_pretraining_ends_like_any_other(tmp_path: Path) -> None:
+    class Interrupting(Silent):
+        def progress(self, stage: str, done: int, total: int) -> None:
+            if done == 1:
+                raise KeyboardInterrupt
+
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    pretrain(SMALL, whole, Silent(), seed=0, device="cpu", steps=50)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(SMALL, parts, Interrupting(), seed=0, device="cpu", steps=50)
+    assert not parts.exists()
+    pretrain(SMALL, parts, Silent(), seed=0, device="cpu", steps=50)
+    assert _tensors(parts) == _tensors(whole)
+
+
+def _tensors(path: Path) -> dict[str, list[float]]:
+    from safetensors.torch import load_file
+
+    return {name: value.flatten().tolist() for name, value in load_file(path).items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"field": "accumulated"}, "not generated"),
+        ({"pretrained": Path("some.safetensors")}, "random weights"),
+    ],
+)
+def test_what_can_not_be_pretrained_is_refused(
+    settings: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        pretrain(
+            SMALL.model_copy(update=settings), tmp_path / "x.safetensors", Silent(), seed=0, device="cpu"
+        )
+
+
+def test_command(tmp_path: Path) -> None:
+    out = tmp_path / "007"
+    words = ("pretrain", FOLDER_YAML, "-o", out, "--steps", "25", "--set", "motion.grid=[8,12]")
+    said = assert_ok(moclip(*words, "--set", "motion.width=4", "--set", "motion.frames=2")).out
+    assert "generated actions" in said
+    assert f"motion.pretrained={out}" in said
+    assert_refused(moclip("pretrain", FOLDER_YAML, "-o", tmp_path, "--steps", "25"), str(tmp_path))
