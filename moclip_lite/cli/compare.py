@@ -26,7 +26,10 @@ def compare(
     """
     from ..results.compare import compare_runs
     from ..results.report.comparison import comparison_document, write_comparison
+    from ..storage.files import check_output
 
+    if out is not None:
+        check_output(out)
     comparison = compare_runs([run_folder(run) for run in runs])
     if out is not None:
         write_comparison(comparison, out)

@@ -53,10 +53,10 @@ class ConsoleReporter:
     def say(self, text: str) -> None:
         self._pace.touch()
         if not self.quiet:
-            err.print(text, markup=False)
+            err.print(printable(text), markup=False)
 
     def warn(self, text: str) -> None:
-        err.print(f"warning: {text}", markup=False, style="yellow")
+        err.print(f"warning: {printable(text)}", markup=False, style="yellow")
 
     def progress(self, stage: str, done: int, total: int) -> None:
         if self.quiet or total < 1:
@@ -154,7 +154,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
     table = Table(header_style="bold")
     for position, name in enumerate(header):
         numeric = bool(rows) and all(is_number(str(row[position])) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     out.print(table)
@@ -170,9 +170,9 @@ def print_document(document: Document) -> None:
                 title = f"{section.title}: {block.caption}" if block.caption else section.title
                 print_table(title, block.header, block.rows)
             elif isinstance(block, blocks.Paragraph) and block.style == "warning":
-                err.print(f"warning: {block.text}", markup=False, style="yellow")
+                err.print(f"warning: {printable(block.text)}", markup=False, style="yellow")
             elif isinstance(block, blocks.Paragraph):
-                err.print(block.text, markup=False)
+                err.print(printable(block.text), markup=False)
 
 
 def explain(error: BaseException) -> str:

@@ -46,7 +46,9 @@ def convert(
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """
     from ..appearance.settings import VIDEO_MODELS
+    from ..storage.files import check_output
 
+    check_output(out)
     if not model.startswith(VIDEO_MODELS):
         if partial or rename or fold:
             raise typer.BadParameter(f"--partial, --rename and --fold are for MobileViCLIP, not for {model}")

@@ -137,7 +137,9 @@ def extract_features(
     """
     from ..experiment.feature_export import export_features
     from ..results.run_folder import RunFolder
+    from ..storage.files import check_output
 
+    check_output(out)
     run = run_folder(run, quiet)
     RunFolder(run).require()
     session = session_of(experiment_of(run, sets, named_settings(root=root, cache=cache)), quiet)

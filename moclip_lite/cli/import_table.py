@@ -52,7 +52,9 @@ def import_table(
     Example: moclip dataset import label-studio export.json --videos videos --out table.csv
     """
     from ..datasets.importers.convert import ImportOptions, import_annotations
+    from ..storage.files import check_output
 
+    check_output(out)
     if videos is None:
         videos = Path(sources[0].partition("=")[2] or sources[0]).parent
     options = ImportOptions(videos, classes, rate, attribute, skip_missing)

@@ -78,6 +78,9 @@ def extract(
     """
     import mv_tools
 
+    from ..storage.files import check_output
+
+    check_output(out)
     decoder = mv_tools.MotionDecoder(file, backend=backend)
     all_frames = start == 0 and stop is None and every == 1
     chosen = range(len(decoder))[start:stop:every]
@@ -111,6 +114,9 @@ def show(
     import mv_tools
     from mv_tools import visualize
 
+    from ..storage.files import check_output
+
+    check_output(out)
     if out.suffix == ".png":
         decoder = mv_tools.MotionDecoder(file, backend=backend)
         if frame is not None and not 0 <= frame < len(decoder):
@@ -149,6 +155,9 @@ def transcode(
     """
     import mv_tools
 
+    from ..storage.files import check_output
+
+    check_output(dst)
     mv_tools.transcode(
         src, dst, codec, gop=gop, bframes=bframes, refs=refs, crf=crf, preset=preset, side=side
     )

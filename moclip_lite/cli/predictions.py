@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..storage.names import printable
+from ..storage.names import printable, valid_unicode
 from ..storage.objects import spelled
 from ..storage.tables import write_table
 from ..streams import Stream
@@ -46,7 +46,7 @@ def print_line(prediction: Prediction) -> None:
     sys.stdout.write(printable(line) + "\n")
     sys.stdout.flush()
     for note in prediction.notes:
-        err.print(f"  {note}", markup=False)
+        err.print(f"  {printable(note)}", markup=False)
 
 
 def cost_line(predictions: Sequence[Prediction], engine: str) -> str:
@@ -74,14 +74,14 @@ def print_streams(prediction: Prediction) -> None:
     title = f"{spelled(prediction.path)}: {prediction.ranking[0][0]} ({prediction.seconds:.1f} s)"
     print_table(title, ["", *shown], rows)
     for note in prediction.notes:
-        err.print(f"  {note}", markup=False)
+        err.print(f"  {printable(note)}", markup=False)
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     """Write a table path,rank,label,score (.csv or .parquet)."""
     rows = [
-        (printable(spelled(prediction.path)), rank, label, score)
+        (valid_unicode(spelled(prediction.path)), rank, label, score)
         for prediction in predictions
         for rank, (label, score) in enumerate(prediction.ranking, start=1)
     ]
-    write_table(path, ("path", "rank", "label", "score"), rows)
+    write_table(path, {"path": str, "rank": int, "label": str, "score": float}, rows)

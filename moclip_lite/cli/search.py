@@ -51,11 +51,13 @@ def index(
     """
     from ..retrieval import WindowSpec, build_index, save_index
     from ..storage.cache import FeatureCache
+    from ..storage.files import check_output
 
     if window <= 0:
         raise typer.BadParameter(f"--window must be above 0 seconds, got {window}")
     if out.suffix != ".safetensors":
         raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
+    check_output(out)
     if not is_url(folder) and not folder.is_dir():
         raise FileNotFoundError(2, "there is no such folder", str(folder))
     reporter = ConsoleReporter(quiet)

@@ -67,7 +67,8 @@ class _Clips:
 
     Raises:
         DataError: no clips, a label that is given twice, or one that is not among the labels.
-        ValueError: fewer than one picture, or a grid without cells.
+        ValueError: fewer than one picture, a grid without cells or with other than two sides, or a
+            negative seed.
     """
 
     def __init__(
@@ -81,6 +82,10 @@ class _Clips:
         seed: int = 0,
         backend: str = "auto",
     ) -> None:
+        if seed < 0:
+            raise ValueError(f"the seed must be at least 0, got {seed}")
+        if len(grid) != 2:
+            raise ValueError(f"the grid has two sides, rows and columns, got {grid}")
         if frames < 1 or min(grid) < 1:
             raise ValueError(f"frames and the sides of the grid must be at least 1, got {frames} and {grid}")
         known = clips.labels if isinstance(clips, VideoDataset) else sorted({clip.label for clip in clips})
@@ -101,7 +106,13 @@ class _Clips:
         self._rank = SINGLE
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw what belongs to an epoch from now on, also in persistent workers."""
+        """Draw what belongs to an epoch from now on, also in persistent workers.
+
+        Raises:
+            ValueError: a negative number.
+        """
+        if epoch < 0:
+            raise ValueError(f"the epoch must be at least 0, got {epoch}")
         self._epoch.fill_(epoch)
 
     @property

@@ -18,6 +18,7 @@ from ..motion.network import build_motion_net
 from ..motion.settings import MotionSettings
 from ..progress import Reporter
 from ..storage.digest import digest_bytes
+from ..storage.files import check_output
 from ..training.batches import accuracy_and_loss
 from ..training.checkpoint import save_weights
 from ..training.classification import Batch, fit
@@ -75,13 +76,12 @@ def pretrain(
         steps: of the optimizer, rounded to hundreds.
 
     Raises:
-        ConfigError: motion that is not generated, a network that starts from other weights, or `out` is a folder.
+        ConfigError: motion that is not generated, a network that starts from other weights, or `out` can't be written.
         OSError: the file can't be written.
     """
     if motion.field == "accumulated":
         raise ConfigError("accumulated motion is not generated; set motion.field to raw or compensated")
-    if out.is_dir():
-        raise ConfigError(f"{out} is a folder; name a file in it, such as {out / 'pretrained.safetensors'}")
+    check_output(out)
     if motion.pretrained:
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
     rounded = max(1, round(steps / _STEPS_BETWEEN_VALIDATIONS)) * _STEPS_BETWEEN_VALIDATIONS

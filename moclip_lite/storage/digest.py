@@ -15,7 +15,7 @@ from mv_tools import MotionError
 from mv_tools.remote import RemoteFile, url_of
 
 from .files import cache_access
-from .names import printable
+from .names import valid_unicode
 
 log = logging.getLogger("moclip.cache")
 
@@ -127,7 +127,7 @@ class ContentDigests:
                 stat = path.stat()
             except (OSError, ValueError):  # absent, or an impossible name
                 continue
-            key = printable(str(path.absolute()))
+            key = valid_unicode(str(path.absolute()))
             stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
             row = known.get(key)
             if row is not None and tuple(row[:-1]) == stamp:

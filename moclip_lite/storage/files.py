@@ -6,8 +6,9 @@ import csv
 import errno
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from safetensors.numpy import load, save
 from mv_tools.atomic import atomic_write
 from mv_tools.remote import url_of
 
-from ..errors import CacheUnavailable, CheckpointError, MoclipError
+from ..errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
 
 __all__ = [
     "atomic_path",
     "cache_access",
+    "check_output",
     "parse_tensors",
     "read_json",
     "read_metadata",
@@ -58,6 +60,35 @@ def atomic_path(target: Path) -> Iterator[Path]:
                 f"the disk is full: {target} could not be written; finished work is kept"
             ) from error
         raise
+
+
+def check_output(target: Path, named: Path | None = None) -> None:
+    """Refuse a file that can't be written, before the work whose result it would hold; a URL is not tried.
+
+    Args:
+        target: the file.
+        named: the path that the user gave, for the message, where it is not `target`: a folder that gets files.
+
+    Raises:
+        ConfigError: a folder or a device, a file where a folder should be, or no permission.
+    """
+    if url_of(target) is not None and not target.parent.exists():
+        return
+    shown = named or target
+    try:
+        if target.is_dir():
+            raise ConfigError(f"{shown} is a folder; name a file in it")
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{shown} is not a regular file; name a file to write")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            target.lstat()  # raises for a name that no file can have, where exists() says only that there is none
+        folder = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
+        if not folder.is_dir():
+            raise ConfigError(f"{shown} can't be written: {folder} is not a folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigError(f"{shown} can't be written: no permission to write in the folder {folder}")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{shown} can't be written: {getattr(error, 'strerror', None) or error}") from error
 
 
 @contextmanager

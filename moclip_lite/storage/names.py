@@ -1,16 +1,28 @@
-"""Printable form of file names that are not valid UTF-8."""
+"""Forms of file names that can be stored as text and shown on a terminal."""
 
 from __future__ import annotations
 
 import os
+import re
+from typing import Final
 
-__all__ = ["printable"]
+__all__ = ["printable", "valid_unicode"]
+
+# C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def printable(name: str) -> str:
+def valid_unicode(name: str) -> str:
     r"""The name in valid Unicode: bytes that are not UTF-8 become ``\xff``; other names are unchanged."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return os.fsencode(name).decode("utf-8", "backslashreplace")
     return name
+
+
+def printable(name: str) -> str:
+    r"""The name in one line of valid Unicode that no terminal obeys: control characters become ``\n``, ``\x1b``."""
+    return _CONTROLS.sub(
+        lambda found: found.group().encode("unicode_escape").decode("ascii"), valid_unicode(name)
+    )

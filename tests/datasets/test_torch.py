@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,3 +146,20 @@ def test_labels_that_are_given_twice(root: Path) -> None:
     clips = load_folder(root)
     with pytest.raises(DataError, match="is given twice"):
         MotionDataset(clips, labels=[*clips.labels, clips.labels[0]])
+
+
+def test_settings_that_can_not_be_drawn_from(root: Path) -> None:
+    clips = load_folder(root)
+    wrong: dict[str, dict[str, Any]] = {
+        "seed must be at least 0": {"seed": -1},
+        "two sides": {"grid": (12, 16, 3)},
+        "at least 1": {"grid": (0, 16)},
+    }
+    for reason, options in wrong.items():
+        for kind in (MotionDataset, IterableMotionDataset):
+            with pytest.raises(ValueError, match=reason):
+                kind(clips, **options)
+    dataset = MotionDataset(clips)
+    with pytest.raises(ValueError, match="epoch must be at least 0"):
+        dataset.set_epoch(-1)
+    assert dataset.epoch == 0

@@ -1,0 +1,46 @@
+"""Names are stored in valid Unicode and shown without control characters."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moclip_lite.cli.console import ConsoleReporter, print_table
+from moclip_lite.storage.names import printable, valid_unicode
+
+HOSTILE = "a\nb\x1b[31m\x9b2J\r\u202egpj\u2028.mp4"
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_of_a_name_reach_the_terminal_as_controls(name: bytes) -> None:
+    shown = printable(os.fsdecode(name))
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown)
+    assert shown.encode().decode() == shown
+
+
+def test_usual_names_are_unchanged_and_controls_are_readable() -> None:
+    for name in ("clip 1.mp4", "日本語.mp4", "café.mkv", "क्‍ष", "👩‍🚒.mp4", r"a\nb"):
+        assert printable(name) == name
+    assert printable(HOSTILE) == r"a\nb\x1b[31m\x9b2J\r\u202egpj\u2028.mp4"
+    assert valid_unicode(HOSTILE) == HOSTILE
+    assert printable(valid_unicode("\udcff.mp4")) == r"\xff.mp4"
+
+
+def test_messages_and_tables_show_names_escaped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moclip_lite.cli import console
+
+    monkeypatch.setattr(console.err, "file", sys.stderr)
+    monkeypatch.setattr(console.out, "file", sys.stdout)
+    ConsoleReporter().say(f"{HOSTILE}: done")
+    ConsoleReporter().warn(f"{HOSTILE}: odd")
+    print_table(HOSTILE, [HOSTILE], [[HOSTILE]])
+    printed = capsys.readouterr()
+    assert not set("\x1b\x9b\r\u202e\u2028") & set(printed.out + printed.err)
+    assert printed.err.splitlines()[0].endswith(".mp4: done")
+    assert len(printed.err.splitlines()) == 2
