@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -169,6 +170,11 @@ def annotations(path: Path, *rows: str) -> Path:
     )
 
 
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
 def unfinished(path: Path) -> Path:
     run = made_run(path / "run", ["a", "b"]).folder
     (run / "metrics.json").unlink()
@@ -269,6 +275,9 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "an unknown field in braces": lambda p: ("watch", "x.ts", "--model", p, "--exec", "echo {nothing}"),
     "the MQTT broker": lambda p: ("watch", "x.ts", "--model", p, "--mqtt", "mqtt://127.0.0.1:1/x"),
     "is for long videos": lambda p: ("predict", video(p), "--model", p, "--window", "2"),
+    "is a folder; name a file": lambda p: ("mv", "extract", video(p), "-o", folder(p / "x.npz")),
+    "is not a regular file": lambda p: ("mv", "extract", video(p), "-o", pipe(p / "x.npz")),
+    "can't be written": lambda p: ("mv", "extract", video(p), "-o", text_file(p) / "x.npz"),
     "would overwrite": lambda p: (
         "predict", video(p), "--model", p, "--segments", "--vtt", p / "clip.mp4",
     ),
