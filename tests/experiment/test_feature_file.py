@@ -175,6 +175,17 @@ def test_another_division_of_trained_features_is_refused(tmp_path: Path, asked: 
     run_experiment(plain(tmp_path, file, *asked))
 
 
+def test_zero_shot_on_a_file(tmp_path: Path) -> None:
+    data, motion, appearance, classes = labelled_features()
+    for name, text in (("with", classes), ("without", None)):
+        save_features(tmp_path / f"{name}.safetensors", data, motion, appearance, text)
+    words = ("--cache", tmp_path / "cache", "--json")
+    scores = assert_ok(moclip("zero-shot", tmp_path / "with.safetensors", *words)).json
+    assert scores["n"] == 60
+    refused = moclip("zero-shot", tmp_path / "without.safetensors", *words)
+    assert_refused(refused, "without.safetensors", "no text embeddings")
+
+
 class _Telling(Silent):
     def __init__(self) -> None:
         self.said: list[str] = []
