@@ -17,7 +17,7 @@ from ..storage.cache import FeatureCache
 from ..streams import Source, Stream
 from .config import Experiment
 from .feature_file import FeatureFile
-from .folds import divide, divide_features
+from .folds import divide, divide_features, keeps_division
 
 __all__ = ["check_folds", "divide_by_seeds", "refuse_missing_text", "refuse_pooling", "trains", "words_of"]
 
@@ -86,9 +86,9 @@ def check_folds(
     return folds
 
 
-def words_of(file: FeatureFile, seed: int) -> str:
-    """How a file of features is divided, as a sentence; "" if it does not know."""
-    if file.origin is None or not file.origin.division:
+def words_of(file: FeatureFile, data: DataSettings, seed: int) -> str:
+    """How a file of features is divided, as a sentence; "" if it does not know, or is divided anew."""
+    if file.origin is None or not file.origin.division or not keeps_division(file, data):
         return ""
     settings = ", ".join(f"{name} {value}" for name, value in file.origin.division.items())
     return f"{file.dataset.root}: divided as its features were made ({settings}); run.seed {seed} is for the heads"

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..datasets import Clip, Fold, VideoDataset
 from ..errors import CheckpointError, DataError
-from ..storage.digest import digest_file
+from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import read_tensors, write_tensors
 from .feature_description import Origin, dataset_of, description_of, origin_of
 
@@ -127,6 +127,17 @@ class FeatureFile:
         """Positions of clips."""
         place = {clip.name: i for i, clip in enumerate(self.dataset.clips)}
         return np.array([place[clip.name] for clip in clips], np.intp)
+
+    def content_digests(self) -> dict[str, str]:
+        """Clip name -> digest of its features, those of frames where there are any; zeros tell nothing and are left out.
+
+        Empty where the features are streamed.
+        """
+        features = self.appearance if self.appearance is not None else self.motion
+        if features is None:
+            return {}
+        rows = zip(self.dataset.clips, features, strict=True)
+        return {clip.name: digest_bytes([row.tobytes()]) for clip, row in rows if row.any()}
 
     def network_digest(self, fold: str) -> str:
         """Digest of what made a fold's motion features: its motion network if known, else the file."""

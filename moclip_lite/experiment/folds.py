@@ -74,8 +74,7 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
             clips which that would test.
         DataError: no such split, or too few clips or groups.
     """
-    dataset, division, stated = file.dataset, division_of(file), _stated(data)
-    other = {name: value for name, value in stated.items() if name in division and division[name] != value}
+    dataset, division, other = file.dataset, division_of(file), _other_than(division_of(file), data)
     if not division or (other and not file.bound):
         return divide(dataset.with_splits([f"split{n}" for n in data.splits]), data, seed, cache)
     if other:
@@ -97,6 +96,17 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
     if data.train_per_class is None:
         return list(folds.values())
     return [limit_train(fold, data.train_per_class, seed) for fold in folds.values()]
+
+
+def keeps_division(file: FeatureFile, data: DataSettings) -> bool:
+    """Whether a file of features is divided as it says itself."""
+    division = division_of(file)
+    return bool(division) and not _other_than(division, data)
+
+
+def _other_than(division: Mapping[str, Any], data: DataSettings) -> dict[str, Any]:
+    """Settings of a division that were given, where they differ from it."""
+    return {n: value for n, value in _stated(data).items() if n in division and division[n] != value}
 
 
 def file_settings(file: FeatureFile) -> dict[str, Any]:

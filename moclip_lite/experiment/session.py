@@ -26,7 +26,7 @@ from .encodings import read_encodings
 from .extraction import Extraction, Extractor
 from .feature_file import FeatureFile
 from .fingerprint import run_fingerprint
-from .folds import file_settings
+from .folds import file_settings, keeps_division
 from .inputs import Inputs
 from .packed import PackedEncoder, PackedExtractor
 
@@ -105,10 +105,16 @@ class Session:
 
     @cached_property
     def content_digests(self) -> dict[str, str]:
-        """Clip name -> digest of its file, where there are videos; files that can't be read are left out."""
+        """Clip name -> digest of its file; files that can't be read are left out.
+
+        Of features without videos they are those of the features, where these are divided anew.
+        """
         if self.inputs.packed is not None:
             return self.inputs.packed.contents
-        return content_digests(self.dataset.clips, self.cache) if self.feature_file is None else {}
+        file = self.feature_file
+        if file is None:
+            return content_digests(self.dataset.clips, self.cache)
+        return {} if keeps_division(file, self.experiment.data) else file.content_digests()
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -121,14 +127,14 @@ class Session:
         experiment, file = self.experiment, self.feature_file
         refuse_pooling(experiment)
         if file is not None:
-            if words := words_of(file, experiment.run.seed):
+            if words := words_of(file, experiment.data, experiment.run.seed):
                 self.reporter.say(words)
         else:
             if not self.inputs.has_text:
                 refuse_missing_text(experiment)
             read_prompts(experiment.clip.prompts).check(self.labels)  # refused before the work
         folds = divide_by_seeds(experiment, self.dataset, file, self.cache)
-        digests = self.content_digests if trains(experiment) and file is None else {}
+        digests = self.content_digests if trains(experiment) else {}
         return check_folds(folds, self.dataset, experiment.data, digests, self.reporter)
 
     @property

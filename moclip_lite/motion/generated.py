@@ -223,9 +223,9 @@ class _Scene:
             halves = vectors.reshape(2, self._rows // 2, 2, self._columns // 2, 2).mean((2, 4))
             vectors = halves.repeat(2, 1).repeat(2, 2)
         noisy = self._rng.random(vectors.shape[1:]) < self._noise
-        vectors = vectors + noisy * self._rng.normal(0, 3, vectors.shape)
-        vectors[:, np.hypot(*vectors) < self._skipped] = 0
-        return (np.round(-4 * vectors) / 4).astype(np.float32)
+        seen = vectors + noisy * self._rng.normal(0, 3, vectors.shape)
+        seen[:, np.hypot(*seen) < self._skipped] = 0
+        return (np.round(-4 * seen) / 4).astype(np.float32)
 
 
 class GeneratedMotion:

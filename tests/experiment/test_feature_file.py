@@ -20,6 +20,7 @@ from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.fusion.registry import TEXT_POOLS
 from moclip_lite.predict.classifier import Classifier
+from moclip_lite.progress import Silent
 from moclip_lite.results.run_folder import FoldFolder
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.streams import Stream
@@ -172,6 +173,50 @@ def test_another_division_of_trained_features_is_refused(tmp_path: Path, asked: 
     assert not (tmp_path / "run").exists()
     bound_file(file, trained=False)  # nothing was trained on any of the clips
     run_experiment(plain(tmp_path, file, *asked))
+
+
+def test_zero_shot_on_a_file(tmp_path: Path) -> None:
+    data, motion, appearance, classes = labelled_features()
+    for name, text in (("with", classes), ("without", None)):
+        save_features(tmp_path / f"{name}.safetensors", data, motion, appearance, text)
+    words = ("--cache", tmp_path / "cache", "--json")
+    scores = assert_ok(moclip("zero-shot", tmp_path / "with.safetensors", *words)).json
+    assert scores["n"] == 60
+    refused = moclip("zero-shot", tmp_path / "without.safetensors", *words)
+    assert_refused(refused, "without.safetensors", "no text embeddings")
+
+
+class _Telling(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_what_is_divided_anew_is_said_and_checked_for_copies(tmp_path: Path) -> None:
+    """Its own division was checked with the videos at hand; of another one only the features tell copies."""
+    file, said = tmp_path / "f.safetensors", _Telling()
+    bound_file(file, trained=False)
+    for asked, kept in (((), True), (ASKED["another protocol"], False)):
+        session = plain(tmp_path, file, *asked)
+        session.reporter = said
+        assert session.folds
+        assert any("divided as its features were made" in text for text in said.said) is kept
+        said.said.clear()
+    data, motion, appearance, classes = labelled_features()
+    one, other = (next(i for i, c in enumerate(data.clips) if c.group == g) for g in ("g0", "g1"))
+    appearance[other] = appearance[one]
+    save_features(file, replace(data, official={}), motion, appearance, classes)
+    messages = []
+    for seed in range(6):
+        try:
+            _ = plain(tmp_path, file, f"run.seed={seed}", "data.val_fraction=0.2").folds
+        except DataError as error:
+            messages.append(str(error))
+    assert messages
+    assert all(data.clips[other].name in message for message in messages)
+    _ = plain(tmp_path, file, "data.shared_groups=true").folds
 
 
 def test_what_names_the_own_division_is_accepted(tmp_path: Path) -> None:

@@ -180,6 +180,32 @@ def test_a_group_pattern_counts_in_every_kind(
     )
 
 
+@pytest.mark.parametrize("kind", ["folder", "ucf101", "table"])
+def test_copies_on_both_sides_are_refused_in_every_kind_of_videos(
+    kind: str, ucf: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root = tmp_path / "videos"
+    shutil.copytree(ucf[0], root)
+    table = tmp_path / "clips.csv"
+    shutil.copy(root / "Up" / "v_Up_g01_c01.mp4", root / "Up" / "v_Up_g02_c02.mp4")
+    sides = [("train" if "_g01_" in path.name else "test", path) for path in sorted(root.rglob("*.mp4"))]
+    rows = [f"{path.relative_to(root)},{path.parent.name},{side}" for side, path in sides]
+    table.write_text("\n".join(["video,label,split", *rows]) + "\n", encoding="utf-8")
+    settings = {
+        "folder": [
+            "data.kind=folder",
+            "data.protocol=leave-one-group-out",
+            "data.group_pattern='_(c[0-9]+)'",
+        ],
+        "ucf101": ["data.kind=ucf101", f"data.splits_dir={ucf[1]}", "data.group_pattern='_(c[0-9]+)'"],
+        "table": ["data.kind=table", f"data.table={table}"],
+    }[kind]
+    places = [f"data.root={root}", f"cache.dir={tmp_path / 'cache'}", "run.workers=1", "run.streams=[motion]"]
+    session = Session(load_experiment(None, [*settings, *places]))
+    with pytest.raises(DataError, match="copy of equal content"):
+        session.folds  # noqa: B018
+
+
 def test_groups_of_a_manifest_count_beside_lists(ucf: tuple[Path, Path], prepared: Path) -> None:
     assert {row.group for row in read_manifest(prepared)} == {"c01", "c02", "c03"}
     for lists in (ucf[1], None):
