@@ -24,7 +24,7 @@ class TrainSettings(Settings):
     Attributes:
         epochs: passes over the training clips; None for a length in steps that fits their number, see
             :func:`moclip_lite.training.schedule.plan_epochs`.
-        min_steps, max_steps: limits of that length.
+        min_steps, max_steps: limits of that length; a lower max_steps lowers a min_steps that is not given.
         batch: clips in a batch.
         lr: peak learning rate.
         weight_decay: the optimizer's; biases and norms have no decay.
@@ -77,5 +77,8 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
         if self.min_steps > self.max_steps:
+            if "min_steps" not in self.model_fields_set:
+                self.__dict__["min_steps"] = self.max_steps  # frozen
+                return self
             raise ValueError(f"min_steps ({self.min_steps}) must not exceed max_steps ({self.max_steps})")
         return self

@@ -204,3 +204,10 @@ def test_the_average_of_constant_weights_is_these() -> None:
         average.update(network)
     torch.testing.assert_close(average.tensors["weight"], network.weight.detach(), rtol=1e-4, atol=1e-4)
     assert int(average.tensors["num_batches_tracked"]) == 7
+
+
+def test_a_maximum_below_the_default_minimum_lowers_it() -> None:
+    settings = TrainSettings(max_steps=50)
+    assert (settings.min_steps, settings.max_steps) == (50, 50)
+    assert TrainSettings.model_validate(settings.model_dump()) == settings
+    assert TrainSettings().min_steps > 50
