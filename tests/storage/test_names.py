@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
 from hypothesis import given
@@ -30,13 +29,7 @@ def test_usual_names_are_unchanged_and_controls_are_readable() -> None:
     assert printable(valid_unicode("\udcff.mp4")) == r"\xff.mp4"
 
 
-def test_messages_and_tables_show_names_escaped(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from moclip_lite.cli import console
-
-    monkeypatch.setattr(console.err, "file", sys.stderr)
-    monkeypatch.setattr(console.out, "file", sys.stdout)
+def test_messages_and_tables_show_names_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     ConsoleReporter().say(f"{HOSTILE}: done")
     ConsoleReporter().warn(f"{HOSTILE}: odd")
     print_table(HOSTILE, [HOSTILE], [[HOSTILE]])
