@@ -50,7 +50,15 @@ def transcode(
     Args:
         src: the video.
         dst: where to write; the ending chooses the container (.mp4, .mkv, .avi).
-        codec, gop, bframes, refs, crf, preset, side, fps, threads: see :class:`Recipe`.
+        codec: "h264", "hevc", or "mpeg4".
+        gop: frames from one I picture to the next.
+        bframes: consecutive B pictures.
+        refs: reference pictures.
+        crf: quality, see :class:`Recipe`.
+        preset: x264's or x265's preset.
+        side: pixels of the short side; None keeps the size.
+        fps: pictures per second; None keeps them all.
+        threads: encoder threads; 0 for all cores.
 
     Returns:
         The path written.
