@@ -147,11 +147,24 @@ def read_json(path: Path) -> Any:
 def write_tensors(
     path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file atomically."""
+    """Write a safetensors file atomically; equal content gives equal bytes."""
     # Not ascontiguousarray: that turns scalars into vectors.
     contiguous = {name: np.asarray(value, order="C") for name, value in tensors.items()}
-    with atomic_path(path) as draft:
-        draft.write_bytes(save(contiguous, dict(metadata or {})))
+    data = save(contiguous, dict(metadata or {}))
+    begin = 8 + int.from_bytes(data[:8], "little")
+    with atomic_path(path) as draft, draft.open("wb") as file:
+        file.write(_with_sorted_metadata(data[8:begin]))
+        file.write(memoryview(data)[begin:])
+
+
+def _with_sorted_metadata(header: bytes) -> bytes:
+    """Length and header of a safetensors file; safetensors writes the metadata in an order that changes."""
+    entries = json.loads(header)
+    if "__metadata__" in entries:
+        entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:

@@ -22,7 +22,7 @@ SMALL = MotionSettings(grid=(8, 12), frames=2, width=4, train_segments=1)
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("_BATCH", 8), ("_VALIDATION_BATCHES", 2), ("_STEPS_BETWEEN_VALIDATIONS", 25)):
+    for name, value in (("_BATCH", 4), ("_VALIDATION_BATCHES", 2), ("_STEPS_BETWEEN_VALIDATIONS", 25)):
         monkeypatch.setattr(pretraining, name, value)
 
 

@@ -217,6 +217,7 @@ def test_options_of_zero_are_refused(
         "serve": ("--model", tmp_path),
         "watch": (clip, "--model", tmp_path),
         "pack": (clip.parent, "--out", tmp_path / "out"),
+        "pretrain": (FOLDER_YAML, "--out", tmp_path / "x.safetensors"),
     }
     message = assert_refused(moclip(*command.split(), *words[command], option, 0))
     assert (

