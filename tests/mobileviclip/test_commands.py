@@ -217,9 +217,8 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
     assert parts["epochs"][0]["loss"] == pytest.approx(whole["epochs"][0]["loss"], rel=1e-3)
     double = load_model(two / "model.safetensors").state_dict()
     for name, value in load_model(one / "model.safetensors").state_dict().items():
-        torch.testing.assert_close(
-            double[name], value, rtol=1e-3, atol=2e-3, msg=name
-        )  # norms' statistics too
+        # Norms' statistics too. Where a gradient is rounding error alone, AdamW moves a weight by lr a step, either way.
+        torch.testing.assert_close(double[name], value, rtol=1e-3, atol=6e-3, msg=name)
 
 
 def test_shown_defaults_are_those_of_the_settings() -> None:
