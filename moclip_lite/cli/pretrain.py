@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..motion.settings import PRETRAIN_STEPS
 from .console import ConsoleReporter, print_json
 from .options import Json, Quiet, Seed, Sets, Source, experiment_of
 
@@ -20,7 +21,7 @@ def pretrain(
     ] = Path("pretrained.safetensors"),
     steps: Annotated[
         int, typer.Option(min=1, help="Steps of the optimizer on 32 clips each, rounded to hundreds.")
-    ] = 2000,
+    ] = PRETRAIN_STEPS,
     sets: Sets = None,
     seed: Seed = None,
     json: Json = False,

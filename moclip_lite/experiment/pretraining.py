@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -15,7 +17,7 @@ from ..errors import ConfigError
 from ..motion.augment import RandomView
 from ..motion.generated import ACTIONS, GeneratedMotion
 from ..motion.network import build_motion_net
-from ..motion.settings import MotionSettings
+from ..motion.settings import PRETRAIN_STEPS, MotionSettings
 from ..progress import Reporter
 from ..storage.digest import digest_bytes
 from ..storage.files import check_output
@@ -26,9 +28,8 @@ from ..training.device import pick_device, seed_all
 from ..training.loop import FitResult, Row
 from ..training.settings import TrainSettings
 
-__all__ = ["STEPS", "pretrain"]
+__all__ = ["pretrain"]
 
-STEPS: Final = 2000
 _BATCH: Final = 32
 _STEPS_BETWEEN_VALIDATIONS: Final = 100
 _VALIDATION_BATCHES: Final = 8
@@ -51,17 +52,27 @@ class _Feed:
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         device = next(model.parameters()).device
-        scores, targets = [], []
+        motions, labels = zip(*self._validation, strict=True)
         with torch.inference_mode():
-            for number in range(_VALIDATION_BATCHES):
-                motion, labels = self._source.batch(number, _BATCH, self._windows)
-                scores.append(model(torch.from_numpy(motion).to(device)).float().softmax(1).cpu().numpy())
-                targets.append(labels)
-        return accuracy_and_loss(np.concatenate(scores), np.concatenate(targets))
+            scores = [
+                model(torch.from_numpy(motion).to(device)).float().softmax(1).cpu() for motion in motions
+            ]
+        return accuracy_and_loss(torch.cat(scores).numpy(), np.concatenate(labels))
+
+    @cached_property
+    def _validation(self) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+        """The batches of every validation."""
+        return [self._source.batch(number, _BATCH, self._windows) for number in range(_VALIDATION_BATCHES)]
 
 
 def pretrain(
-    motion: MotionSettings, out: Path, reporter: Reporter, *, seed: int, device: str, steps: int = STEPS
+    motion: MotionSettings,
+    out: Path,
+    reporter: Reporter,
+    *,
+    seed: int,
+    device: str,
+    steps: int = PRETRAIN_STEPS,
 ) -> FitResult:
     """Train a motion network to tell generated actions apart, and write its weights.
 
@@ -84,6 +95,11 @@ def pretrain(
     check_output(out)
     if motion.pretrained:
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
+    if motion.crop != "none":
+        reporter.warn(
+            f"generated motion shows whole frames, and motion.crop={motion.crop} is not applied to it: the figures have "
+            "other sizes than in the boxes of your clips"
+        )
     rounded = max(1, round(steps / _STEPS_BETWEEN_VALIDATIONS)) * _STEPS_BETWEEN_VALIDATIONS
     settings = TrainSettings(min_steps=rounded, max_steps=rounded, batch=_BATCH)
     made_from = {"motion": motion.deciding(), "seed": seed, "steps": rounded, "version": _VERSION}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -13,10 +13,14 @@ import mv_tools
 from ..settings import Settings, UserPath
 from ..storage.digest import digest_file
 
-__all__ = ["Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
+__all__ = ["PRETRAIN_STEPS", "Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
 
 Crop: TypeAlias = Literal["none", "actor"]
 FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
+
+
+PRETRAIN_STEPS: Final = 2000
+"""Default length of a pre-training on generated motion."""
 
 
 class MotionSpec(Settings):

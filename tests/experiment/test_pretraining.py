@@ -79,6 +79,20 @@ def test_what_can_not_be_pretrained_is_refused(
         )
 
 
+def test_a_box_that_follows_the_actor_is_told_of(tmp_path: Path) -> None:
+    class Warned(Silent):
+        def __init__(self) -> None:
+            self.warnings: list[str] = []
+
+        def warn(self, text: str) -> None:
+            self.warnings.append(text)
+
+    for crop, count in (("none", 0), ("actor", 1)):
+        settings, reporter = SMALL.model_copy(update={"crop": crop}), Warned()
+        pretrain(settings, tmp_path / f"{crop}.safetensors", reporter, seed=0, device="cpu", steps=25)
+        assert len(reporter.warnings) == count
+
+
 def test_command(tmp_path: Path) -> None:
     out = tmp_path / "007"
     words = ("pretrain", FOLDER_YAML, "-o", out, "--steps", "25", "--set", "motion.grid=[8,12]")
