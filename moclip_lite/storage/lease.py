@@ -10,10 +10,9 @@ import json
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from mv_tools import SourceChanged
 
 from ..errors import CheckpointError
 from .objects import ObjectFolder
+from .repeated import repeated
 
 __all__ = ["BEAT_SECONDS", "LEASE_SECONDS", "Lease"]
 
@@ -51,7 +51,6 @@ class Lease:
         self._token = secrets.token_hex(8)
         self._since = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._beats = 0
-        self._ended = threading.Event()
         self.lost = False
 
     @contextmanager
@@ -63,13 +62,10 @@ class Lease:
             OSError: the server refuses, or can't be reached.
         """
         self._take()
-        thread = threading.Thread(target=self._beat_on, name="moclip-lease", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeated(self._beat, BEAT_SECONDS, "moclip-lease"):
+                yield
         finally:
-            self._ended.set()
-            thread.join()
             self._release()
 
     def _read(self) -> bytes | None:
@@ -117,16 +113,14 @@ class Lease:
     def _refusal(self, holder: dict[str, Any]) -> str:
         return f"another {self._what} is at work in {self._folder.url} ({_words(holder)}); wait for it, or name another URL"
 
-    def _beat_on(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS) and not self.lost:
-            try:
-                self.check()
-                if not self.lost:
-                    self._folder.write(self._name, self._content())
-            except (
-                OSError
-            ):  # the connection may come back before the lease ends; if not, the next check tells
-                continue
+    def _beat(self) -> bool:
+        """Write the lock again; False once it is lost."""
+        # The connection may come back before the lease ends; if not, the next check tells.
+        with suppress(OSError):
+            self.check()
+            if not self.lost:
+                self._folder.write(self._name, self._content())
+        return not self.lost
 
     def check(self) -> None:
         """Look whether the lock is still held.

@@ -19,13 +19,15 @@ from typing import Any, Final
 from filelock import FileLock
 
 from mv_tools import SourceChanged
+from mv_tools.remote import is_url
 
 from ..errors import CheckpointError
 from .cache import default_cache_dir
 from .digest import digest_bytes
 from .files import write_json
 from .lease import Lease
-from .objects import ObjectFolder, Version, is_url, shown
+from .objects import ObjectFolder, Version, shown
+from .repeated import repeated
 
 __all__ = ["LOCK", "Mirror", "held", "snapshot", "working_copy", "write_back"]
 
@@ -171,7 +173,7 @@ class Mirror:
         self._url, self._lease = shown(path), Lease(self._remote, LOCK, what, note)
         self._record = _place(self._remote.url) / "work.json"
         self._sent: dict[str, tuple[Version, tuple[int, int]]] = {}  # name -> there, (size, time) here
-        self._writing, self._ended = threading.Lock(), threading.Event()
+        self._writing = threading.Lock()
         self._failed = False
 
     @contextmanager
@@ -184,13 +186,10 @@ class Mirror:
         """
         with self._lease.held():
             self._begin()
-            thread = threading.Thread(target=self._write_on, name="moclip-mirror", daemon=True)
-            thread.start()
             try:
-                yield
+                with repeated(self._write_on, _EVERY_SECONDS, "moclip-mirror"):
+                    yield
             finally:
-                self._ended.set()
-                thread.join()
                 self._finish()
 
     def write_back(self) -> None:
@@ -246,18 +245,30 @@ class Mirror:
         there, known = _state(self._remote), self._remembered()
         if known is not None and {name: version for name, (version, _) in known.items()} == there:
             self._sent = known
-            stamps = self._stamps()
-            if any(stamps.get(name) != stamp for name, (_, stamp) in known.items()) or set(stamps) - set(
-                known
-            ):
+            if self._is_ahead_of(known):
                 self._note(f"{self._url}: continuing with what was not written back from {self.folder}")
             return
+        self._set_aside(known)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         _fetch(self._remote, self.folder, there)
         stamps = self._stamps()
         self._sent = {name: (version, stamps[name]) for name, version in there.items()}
         self._remember()
+
+    def _is_ahead_of(self, known: Mapping[str, tuple[Version, tuple[int, int]]]) -> bool:
+        """Whether the local copy holds something that was not written back."""
+        return self._stamps() != {name: stamp for name, (_, stamp) in known.items()}
+
+    def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
+        """Keep what was not written back from the local copy, which another state of the URL replaces, for a week."""
+        if known is not None and self._is_ahead_of(known):
+            kept = self.folder.with_name(f"kept-{time.time_ns()}")
+            self.folder.rename(kept)
+            os.utime(kept)
+            self._note(
+                f"{self._url} was changed elsewhere; what was not written back from here is kept in {kept}"
+            )
 
     def _finish(self) -> None:
         try:
@@ -268,13 +279,14 @@ class Mirror:
                 "command on this machine continues with them"
             ) from error
 
-    def _write_on(self) -> None:
-        while not self._ended.wait(_EVERY_SECONDS):
-            try:
-                self.try_to_write_back()
-            except CheckpointError as error:  # raised again in the thread that works
-                self._note(str(error))
-                return
+    def _write_on(self) -> bool:
+        """Write what changed; False once another process took the folder over."""
+        try:
+            self.try_to_write_back()
+        except CheckpointError as error:  # raised again in the thread that works
+            self._note(str(error))
+            return False
+        return True
 
     def _refuse_lost(self) -> None:
         """Refuse to write into a folder that another process took over.

@@ -16,8 +16,8 @@ import pytest
 from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError
 from moclip_lite.storage import lease, mirror
 from moclip_lite.storage.cache import FeatureCache
-from moclip_lite.storage.objects import ObjectFolder, fetched, is_url
-from mv_tools.remote import reported
+from moclip_lite.storage.objects import ObjectFolder, fetched
+from mv_tools.remote import is_url, reported
 
 from support.s3_server import Server, connected
 
@@ -180,6 +180,25 @@ def test_work_of_a_lost_connection_is_kept_and_written_back_later(
     with held(folder, notes):
         assert "continuing with what was not written back" in notes[-1]
     assert objects.read("a.txt") == b"work"
+
+
+def test_work_that_another_state_of_the_url_replaces_is_set_aside(
+    folder: Path, objects: ObjectFolder, here: Path
+) -> None:
+    """The message of the lost connection promised that it is kept."""
+    with held(folder):
+        (mirror.working_copy(folder) / "a.txt").write_text("old")
+    (mirror.working_copy(folder) / "a.txt").write_text("not written back")
+    objects.write("b.txt", b"of another machine")
+    notes: list[str] = []
+    with held(folder, notes):
+        work = mirror.working_copy(folder)
+        assert sorted(path.name for path in work.iterdir()) == ["a.txt", "b.txt"]
+        assert (work / "a.txt").read_text() == "old"
+    (kept,) = work.parent.glob("kept-*")
+    assert (kept / "a.txt").read_text() == "not written back"
+    assert "was changed elsewhere" in notes[0]
+    assert str(kept) in notes[0]
 
 
 def test_a_snapshot_is_what_stands_there_now(folder: Path, objects: ObjectFolder, here: Path) -> None:
