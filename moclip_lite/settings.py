@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 from pydantic_core import PydanticCustomError
 
 from mv_tools.errors import ArgumentError
-from mv_tools.remote import url_of
+from mv_tools.remote import is_url, spelled, url_of
 
 __all__ = ["CREDENTIALS", "Settings", "UrlPath", "UserPath", "refuse_repeats"]
 
@@ -48,14 +48,9 @@ def _refuse_credentials(value: Any) -> Any:
 
 
 def _refuse_url(path: Path) -> Path:
-    if url_of(path) is not None and not path.exists():
+    if is_url(path):
         raise ValueError("a path on this machine is expected; copy what is at the URL here first")
     return path
-
-
-def _spelled(path: Path) -> str:
-    """A URL with the two slashes that a path holds as one; a path as it is."""
-    return url_of(path) or str(path)
 
 
 UrlPath: TypeAlias = Annotated[
@@ -63,7 +58,7 @@ UrlPath: TypeAlias = Annotated[
     BeforeValidator(_refuse_credentials),
     BeforeValidator(_refuse_empty),
     AfterValidator(_expand_home),
-    PlainSerializer(_spelled, return_type=str, when_used="json"),
+    PlainSerializer(spelled, return_type=str, when_used="json"),
 ]
 """A path as people write it, or a URL; ``~`` is the home folder."""
 

@@ -10,16 +10,18 @@ import io
 import os
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from .errors import ArgumentError, BackendUnavailable, SourceChanged
 
-__all__ = ["RemoteFile", "RemoteReader", "file_system", "url_of"]
+__all__ = ["RangeReader", "RemoteFile", "RemoteReader", "file_system", "is_url", "spelled", "url_of"]
 
 SCHEMES: Final = ("s3", "gs", "gcs", "https", "http", "az", "abfs", "memory")
 _URL: Final = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])(.*)", re.DOTALL)
@@ -51,6 +53,24 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
             "and logs keep it; set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return url
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether a word or a path is a URL, and no local file of that name.
+
+    Raises:
+        ArgumentError: see :func:`url_of`.
+    """
+    return url_of(path) is not None and not Path(path).exists()
+
+
+def spelled(path: str | os.PathLike[str]) -> str:
+    """A path or a URL as it is written; what lies there is not looked at.
+
+    Raises:
+        ArgumentError: see :func:`url_of`.
+    """
+    return url_of(path) or str(path)
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -263,13 +283,21 @@ class RemoteFile:
         return bytes(self._system.cat_file(self._path, start=start, end=end))
 
 
-class RemoteReader(io.RawIOBase):
-    """A remote file as a seekable binary file, which libavformat reads."""
+class RangeReader(io.RawIOBase, ABC):
+    """A seekable binary file over what is read by ranges."""
 
-    def __init__(self, file: RemoteFile) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._remote, self._place = file, 0
-        self.name = file.url
+        self._place = 0
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """In bytes."""
+
+    @abstractmethod
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset` on, as many as are asked for and there."""
 
     def readable(self) -> bool:
         return True
@@ -281,12 +309,28 @@ class RemoteReader(io.RawIOBase):
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._remote.size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self.size}[whence]
         self._place = max(0, base + offset)
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        data = self._remote.read_at(self._place, len(buffer))
+        data = self.read_at(self._place, len(buffer))
         buffer[: len(data)] = data
         self._place += len(data)
         return len(data)
+
+
+class RemoteReader(RangeReader):
+    """A remote file as a seekable binary file, which libavformat reads."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        super().__init__()
+        self._remote = file
+        self.name = file.url
+
+    @property
+    def size(self) -> int:
+        return self._remote.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._remote.read_at(offset, size)

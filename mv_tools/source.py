@@ -18,7 +18,7 @@ import av.error
 import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
-from .remote import RemoteFile, RemoteReader, url_of
+from .remote import RemoteFile, RemoteReader, is_url, spelled
 
 __all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path"]
 
@@ -62,8 +62,8 @@ class Source:
             return cls(name="<bytes>", data=bytes(source))
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
-            url = url_of(source)
-            if url is not None and not path.exists():
+            if is_url(path):
+                url = spelled(path)
                 return cls(name=url, remote=RemoteFile(url))
             if not path.exists():
                 raise FileNotFoundError(errno.ENOENT, "no such video file", str(path))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
+from mv_tools.remote import is_url
+
 from ..errors import ConfigError
 from ..storage.mirror import snapshot
-from ..storage.objects import ObjectFolder, fetched, is_url
+from ..storage.objects import ObjectFolder, fetched
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mv_tools.remote import spelled
+
 from ..storage.names import printable, valid_unicode
-from ..storage.objects import spelled
 from ..storage.tables import write_table
 from ..streams import Stream
 from .batch import ranking_as_list

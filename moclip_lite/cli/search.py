@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mv_tools.remote import is_url
+
 from ..errors import DataError
-from ..storage.objects import is_url, shown
+from ..storage.objects import shown
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
 from .videotext import Model, Seed, Weights, load_encoder, model_spec

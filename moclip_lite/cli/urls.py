@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import typer
 
-from mv_tools.remote import url_of
+from mv_tools.remote import is_url, spelled, url_of
 
 __all__ = ["TAKE_URLS", "path_parameters", "refuse_credentials", "refuse_urls"]
 
@@ -78,10 +78,9 @@ def refuse_urls(command: Any) -> None:
 def _refusing(callback: Callable[..., Any] | None) -> Callable[..., Any]:
     def check(context: Any, parameter: Any, value: Any) -> Any:
         for path in value if isinstance(value, (list, tuple)) else (value,):
-            url = url_of(path) if isinstance(path, Path) and not path.exists() else None
-            if url is not None:
+            if isinstance(path, Path) and is_url(path):
                 raise typer.BadParameter(
-                    f"{_spoken(parameter)} is a path on this machine; {url} must be copied here first"
+                    f"{_spoken(parameter)} is a path on this machine; {spelled(path)} must be copied here first"
                 )
         return value if callback is None else callback(context, parameter, value)
 

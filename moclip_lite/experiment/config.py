@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, ge
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from mv_tools.remote import url_of
+from mv_tools.remote import is_url
 
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings
@@ -178,7 +178,7 @@ _Other = TypeVar("_Other", bool, None)
 
 def _absolute(path: Path | _Other) -> Path | _Other:
     """A path in full; a URL and anything else as it is."""
-    if isinstance(path, Path) and url_of(path) is not None and not path.exists():
+    if isinstance(path, Path) and is_url(path):
         return path
     return path.expanduser().absolute() if isinstance(path, Path) else path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mv_tools.remote import url_of
+from mv_tools.remote import is_url, spelled
 
 from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from ..datasets.clip import with_groups
@@ -31,9 +31,9 @@ def data_root(data: DataSettings) -> Path:
         return table.parent if data.root in (None, table) else Path(data.root or "")
     names = {"features": ("file of features", "FILE"), "shards": ("folder of the shards", "DIR")}
     what, word = names.get(data.kind, ("folder of the clips", "DIR"))
-    if data.root is not None and is_remote(data.root) and data.kind not in ("folder", "table", "shards"):
+    if data.root is not None and is_url(data.root) and data.kind not in ("folder", "table", "shards"):
         raise ConfigError(
-            f"data.root={url_of(data.root)}: a data set of kind {data.kind} can't be read at a URL; copy it here first"
+            f"data.root={spelled(data.root)}: a data set of kind {data.kind} can't be read at a URL; copy it here first"
         )
     if data.root is None:
         raise ConfigError(f"data.root is not set; name the {what} with --set data.root={word}")
@@ -53,22 +53,13 @@ def data_table(data: DataSettings) -> Path:
         ConfigError: neither is set, or the folder of the videos is none.
     """
     table, root = data.table, data.root
-    if (
-        table is None
-        and root is not None
-        and not (root.is_dir() or (is_remote(root) and not _is_table(root)))
-    ):
+    if table is None and root is not None and not (root.is_dir() or (is_url(root) and not _is_table(root))):
         return root
     if table is None:
         raise ConfigError("data.table is not set; name the annotation table with --set data.table=FILE")
-    if root is not None and not root.is_dir() and not is_remote(root):
+    if root is not None and not root.is_dir() and not is_url(root):
         raise ConfigError(f"data.root={root} is no folder; it is the folder of the videos in {table}")
     return table
-
-
-def is_remote(path: Path) -> bool:
-    """Whether a path of a configuration is a URL."""
-    return url_of(path) is not None and not path.exists()
 
 
 def _is_table(path: Path) -> bool:
@@ -118,6 +109,6 @@ def _load(data: DataSettings, root: Path, workers: int | JobRunner, reporter: Re
     if data.kind == "table":
         table = fetched_table(data_table(data))
         return load_table(table, videos=root, skip_missing=skip_missing, duration=video_seconds)
-    if is_remote(root):
+    if is_url(root):
         return load_remote_folder(root, group_pattern=groups)
     return load_folder(root, group_pattern=groups, skip_missing=skip_missing)

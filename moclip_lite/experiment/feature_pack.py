@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mv_tools.remote import is_url
+
 from ..shards.index import Column, ShardIndex
 from ..storage.files import tensor_slices
-from ..storage.objects import is_url
 from .feature_export import export_features
 from .feature_file import load_features
 from .feature_shards import pack_features

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from mv_tools.remote import is_url
+
 from ..datasets.clip_errors import CLIP_ERRORS, sentence_of
 from ..engine.base import EngineName
 from ..errors import CheckpointError
 from ..parallel.threads import available_cores
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.mirror import snapshot
-from ..storage.objects import is_url, shown
+from ..storage.objects import shown
 from .classifier import Classifier, Prediction
 
 __all__ = ["FileJob", "RemoteModel", "explain_file", "file_jobs"]

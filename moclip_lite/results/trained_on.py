@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from mv_tools.remote import is_url
+
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
 from ..errors import CheckpointError
 from ..sampling import Segment
 from ..storage.files import read_json, read_metadata, write_json
-from ..storage.objects import is_url, shown
+from ..storage.objects import shown
 from ..streams import Source, Stream
 from .run_folder import FoldFolder
 

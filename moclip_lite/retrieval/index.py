@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import RemoteFile, url_of
+from mv_tools.remote import RemoteFile, is_url, spelled, url_of
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
@@ -23,7 +23,7 @@ from ..progress import Reporter
 from ..storage.cache import Arrays, FeatureCache
 from ..storage.digest import digest_file
 from ..storage.names import printable
-from ..storage.objects import ObjectFolder, is_url, shown
+from ..storage.objects import ObjectFolder, shown
 from .encode import WindowSpec, encode_on_nodes, encode_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index"]
@@ -192,6 +192,6 @@ def _clips_at_url(folder: Path) -> list[Clip]:
 def _stamp(path: Path) -> tuple[int, int]:
     """Size and time of modification of a file; at a URL a number of its version in place of the time."""
     if is_url(path):
-        return RemoteFile(url_of(path) or "").stamp
+        return RemoteFile(spelled(path)).stamp
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns

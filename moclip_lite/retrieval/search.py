@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import url_of
+from mv_tools.remote import spelled
 
 from ..errors import DataError, MoclipError
 from ..mobileviclip.encoder import VideoTextEncoder
@@ -79,7 +79,7 @@ def search(
 def _hit(index: VideoIndex, window: int, score: float) -> Hit:
     start, stop = (round(float(x), 3) for x in index.seconds[window])
     path = index.root / index.videos[int(index.video_of[window])].path
-    return Hit(url_of(path) or str(path), start, stop, score)
+    return Hit(spelled(path), start, stop, score)
 
 
 def nearest(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from filelock import FileLock, Timeout
 
 from mv_tools import SourceChanged
-from mv_tools.remote import RemoteFile
+from mv_tools.remote import RangeReader, RemoteFile, is_url
 
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.lease import Lease
-from ..storage.objects import ObjectFolder, is_url, shown
+from ..storage.objects import ObjectFolder, shown
 from .index import BLOCK, Shard
 
 __all__ = ["LOCK", "ShardFolder"]
@@ -125,46 +124,24 @@ class ShardFolder:
             (self.path / LOCK).unlink(missing_ok=True)
 
 
-class _CheckedFile(io.RawIOBase):
+class _CheckedFile(RangeReader):
     """A shard at a URL as a file; every byte that it gives belongs to a block whose digest was compared."""
 
     def __init__(self, file: RemoteFile, shard: Shard) -> None:
         super().__init__()
-        self._file, self._shard, self._place = file, shard, 0
+        self._file, self._shard = file, shard
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         if file.size != shard.size:
             raise CheckpointError(
                 _damaged(file.url, f"has {file.size} bytes, not the {shard.size} of the index")
             )
 
-    def readable(self) -> bool:
-        return True
+    @property
+    def size(self) -> int:
+        return self._shard.size
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._shard.size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._read(self._place, min(self._place + len(buffer), self._shard.size))
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
-
-    def read(self, size: int | None = -1) -> bytes:
-        """`size` bytes, or all that are left."""
-        end = self._shard.size if size is None or size < 0 else min(self._place + size, self._shard.size)
-        data = self._read(self._place, end)
-        self._place += len(data)
-        return data
-
-    def _read(self, start: int, end: int) -> bytes:
+    def read_at(self, offset: int, size: int) -> bytes:
+        start, end = offset, min(offset + size, self.size)
         if start >= end:
             return b""
         first, last = start // BLOCK, (end - 1) // BLOCK

@@ -22,11 +22,12 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
+from mv_tools.remote import is_url
+
 from ..errors import CacheUnavailable, CheckpointError
 from .digest import digest_bytes
 from .far_cache import Entry, FarEntries
 from .files import cache_access, parse_tensors, read_tensors, write_tensors
-from .objects import is_url
 
 __all__ = ["ENCODERS", "Arrays", "Entry", "FeatureCache", "default_cache_dir", "local_cache_dir"]
 

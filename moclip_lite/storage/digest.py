@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mv_tools import MotionError
-from mv_tools.remote import RemoteFile, url_of
+from mv_tools.remote import RemoteFile, is_url, spelled
 
 from .files import cache_access
 from .names import valid_unicode
@@ -51,7 +51,7 @@ def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
 
     def digest(path: Path) -> str | None:
         try:
-            file = RemoteFile(url_of(path) or "")
+            file = RemoteFile(spelled(path))
             if file.version:
                 return digest_bytes([f"remote {file.size} {file.version}".encode()])
             return digest_bytes(file.read_at(i, _CHUNK) for i in range(0, file.size, _CHUNK))
@@ -118,7 +118,7 @@ class ContentDigests:
         fresh: list[tuple[str, int, int, int, int, str]] = []
         known = self._known()
         listed = list(paths)
-        remote = [path for path in listed if url_of(path) is not None and not path.exists()]
+        remote = [path for path in listed if is_url(path)]
         digests.update(_remote_digests(remote))
         for path in listed:
             if path in digests:

@@ -38,6 +38,11 @@ __all__ = [
 ]
 
 
+def _is_at_url(target: Path) -> bool:
+    """Whether a file to be written goes to a URL: there is no local folder for it."""
+    return url_of(target) is not None and not target.parent.exists()
+
+
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary file beside `target`, renamed to it when the block ends without error; at a URL, written there then.
@@ -45,7 +50,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         MoclipError: the disk is full (no partial file is left).
     """
-    if url_of(target) is not None and not target.parent.exists():
+    if _is_at_url(target):
         from .objects import sent_to
 
         with sent_to(target) as draft:
@@ -72,7 +77,7 @@ def check_output(target: Path, named: Path | None = None) -> None:
     Raises:
         ConfigError: a folder or a device, a file where a folder should be, or no permission.
     """
-    if url_of(target) is not None and not target.parent.exists():
+    if _is_at_url(target):
         return
     shown = named or target
     try:

@@ -17,12 +17,12 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeVar
 
-from mv_tools.remote import RemoteFile, RemoteReader, file_system, reported, url_of
+from mv_tools.remote import RemoteFile, RemoteReader, file_system, is_url, reported, spelled, url_of
 
 from ..errors import ConfigError, DataError
 from .files import atomic_path
 
-__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "is_url", "sent_to", "shown", "spelled"]
+__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "sent_to", "shown"]
 
 _REQUESTS: Final = 16  # at once
 _MOST_FETCHED: Final = 4 << 30  # bytes
@@ -31,23 +31,9 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def is_url(path: Path) -> bool:
-    """Whether a path is a URL, and no local file of that name.
-
-    Raises:
-        mv_tools.ArgumentError: a URL that holds credentials.
-    """
-    return url_of(path) is not None and not path.exists()
-
-
 def shown(path: Path) -> str:
     """A path for messages; a URL as it is written, which a path holds with one slash."""
-    return (url_of(path) or str(path)) if is_url(path) else str(path)
-
-
-def spelled(path: str | Path) -> str:
-    """A path or a URL as it is written; what lies there is not looked at."""
-    return url_of(path) or str(path)
+    return spelled(path) if is_url(path) else str(path)
 
 
 @dataclass(frozen=True)
@@ -308,7 +294,7 @@ def fetched(path: Path, most: int = _MOST_FETCHED) -> Path:
     """
     if not is_url(path):
         return path
-    url = url_of(path) or ""
+    url = spelled(path)
     size = RemoteFile(url).size
     if size > most:
         raise DataError(f"{url}: {size:,} bytes are too many for this file")
