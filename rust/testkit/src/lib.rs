@@ -3,14 +3,17 @@
 //! - [`mp4`]: minimal reader of MP4 files.
 //! - [`bits`]: writer of RBSPs and NAL units.
 //! - [`mutation`]: random damage.
+//! - [`pictures()`]: all pictures of a stream.
 #![forbid(unsafe_code)]
 
 pub mod bits;
 pub mod mp4;
 pub mod mutation;
+mod pictures;
 
 use std::path::{Path, PathBuf};
 
+pub use pictures::pictures;
 use sha2::{Digest, Sha256};
 
 /// The first 16 hex digits of the SHA-256 of `data`.

@@ -2,7 +2,6 @@
 #![allow(dead_code)]
 
 use bitstream::nal::{unescape, AnnexB};
-use bitstream::Output;
 use h264mv::{AvcConfig, Decoder, Error, Options, Picture, Pps, Sps, StreamIndex, NO_POC};
 
 /// Parameter sets are rejected or describe a picture within the standard's limits.
@@ -63,7 +62,7 @@ pub fn stream(data: &[u8]) {
         assert!(full.motion.mv() == skipped.motion.mv());
         assert!(full.ref_poc.values() == skipped.ref_poc.values());
     }
-    let deferred = deferred(data);
+    let deferred = testkit::pictures(Decoder::deferring(&Options::default()), data);
     assert_eq!(one.len(), deferred.len());
     for (a, b) in one.iter().zip(&deferred) {
         assert!(a.motion.mv() == b.motion.mv() && a.ref_poc.values() == b.ref_poc.values());
@@ -79,39 +78,8 @@ pub fn stream(data: &[u8]) {
 }
 
 fn pictures(data: &[u8], threads: usize, intra: bool) -> Vec<Picture> {
-    let options = Options { threads, intra };
-    let mut decoder = Decoder::new(&options);
-    let mut pictures = Vec::new();
-    for (offset, nal) in AnnexB::new(data) {
-        if let Err(Error::Unsupported { .. }) = decoder.push(nal, offset as u64) {
-            break;
-        }
-        pictures.extend(std::iter::from_fn(|| decoder.next_picture()));
-    }
-    decoder.finish();
-    pictures.extend(std::iter::from_fn(|| decoder.next_picture()));
+    let pictures = testkit::pictures(Decoder::new(&Options { threads, intra }), data);
     pictures.iter().for_each(check);
-    pictures
-}
-
-/// Deferred pictures parsed in another order than that of decoding.
-fn deferred(data: &[u8]) -> Vec<Picture> {
-    let mut decoder = Decoder::deferring(&Options::default());
-    let mut outputs = Vec::new();
-    for (offset, nal) in AnnexB::new(data) {
-        if let Err(Error::Unsupported { .. }) = decoder.push(nal, offset as u64) {
-            break;
-        }
-        outputs.extend(std::iter::from_fn(|| decoder.next_output()));
-    }
-    decoder.finish();
-    outputs.extend(std::iter::from_fn(|| decoder.next_output()));
-    let parsed = outputs.into_iter().rev().map(|output| match output {
-        Output::Parsed(picture) => picture,
-        Output::Deferred(deferred) => deferred.parse(),
-    });
-    let mut pictures: Vec<_> = parsed.collect();
-    pictures.reverse();
     pictures
 }
 
