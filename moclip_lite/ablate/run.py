@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import tempfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import as_completed
@@ -18,8 +19,8 @@ import torch
 from mv_tools import MotionError
 from mv_tools.remote import is_url
 
-from ..errors import MoclipError, report_bug
-from ..experiment.config import Experiment
+from ..errors import CheckpointError, MoclipError, report_bug
+from ..experiment.config import Experiment, with_absolute_paths
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
@@ -156,22 +157,36 @@ class _Cell:
         experiment: its configuration.
         stop: a file whose presence interrupts it.
         threads: of PyTorch.
+        fingerprint: of the run here, where it is done elsewhere; a node may hold other data under the same paths.
     """
 
     name: str
     experiment: Experiment
     stop: Path
     threads: int
+    fingerprint: str | None = None
 
 
 def _run_cell(cell: _Cell) -> str | None:
-    """Run a cell in a worker process; returns the reason why it could not be run."""
+    """Run a cell in a worker process; returns the reason why it could not be run.
+
+    Raises:
+        CheckpointError: this machine has other data, features or weights than the one that asks.
+    """
     torch.set_num_threads(cell.threads)
     logging.getLogger().addHandler(logging.NullHandler())  # the parent has already printed the warnings
+    session = Session(cell.experiment, _Interruptible(cell.stop))
     try:
-        run_experiment(Session(cell.experiment, _Interruptible(cell.stop)))
+        differs = cell.fingerprint not in (None, session.fingerprint)
+        if not differs:
+            run_experiment(session)
     except (MoclipError, MotionError, OSError) as error:
         return " ".join(str(error).split())
+    if differs:
+        raise CheckpointError(
+            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put them on "
+            "storage that all nodes see"
+        )
     return None
 
 
@@ -184,7 +199,7 @@ def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: J
     failures: list[Failure] = []
     with tempfile.TemporaryDirectory(prefix="moclip-grid-") as folder:
         stop = Path(folder, "stop")
-        cells = [_Cell(run.words, _for_worker(run.experiment), stop, threads) for run in runs]
+        cells = [_cell_of(run, stop, threads, runner.remote) for run in runs]
         outcomes = _remotely(cells, runner, out) if runner.remote else _in_processes(cells, workers)
         with closing(outcomes):
             for done, (words, reason) in enumerate(outcomes, start=1):
@@ -195,9 +210,11 @@ def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: J
     return failures
 
 
-def _for_worker(experiment: Experiment) -> Experiment:
-    """The configuration of a cell: what it reads is in the cache, so that it needs no cluster."""
-    return experiment.model_copy(update={"run": experiment.run.model_copy(update={"engine": "local"})})
+def _cell_of(run: GridRun, stop: Path, threads: int, remote: bool) -> _Cell:
+    """The job of a run: what it reads is in the cache, so that it needs no cluster."""
+    experiment = with_absolute_paths(run.experiment)  # a node has another working directory
+    local = experiment.model_copy(update={"run": experiment.run.model_copy(update={"engine": "local"})})
+    return _Cell(run.words, local, stop, threads, Session(local, Silent()).fingerprint if remote else None)
 
 
 def _remotely(
@@ -205,7 +222,7 @@ def _remotely(
 ) -> Generator[tuple[str, str | None], None, None]:
     """(cell, why it could not be run) as they end."""
     gpu = any(cell.experiment.run.device != "cpu" for cell in cells)
-    shared = None if is_url(out) else out
+    shared = None if is_url(out) else out.absolute()
     for cell, reason in runner.run(_run_cell, cells, folder=shared, cores=cells[0].threads, gpu=gpu):
         yield cell.name, reason
 
