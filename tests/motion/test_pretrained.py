@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.models import adapt_input_conv
 
 from moclip_lite.errors import CheckpointError, ConfigError
@@ -100,5 +101,15 @@ def test_a_run_starts_from_another_but_not_from_one_that_saw_its_clips(tmp_path:
     more = [*quick, weights, f"run.dir={tmp_path / 'two'}"]
     assert_ok(moclip("run", FOLDER_YAML, *sets([*more, f"data.root={second}"])))
     assert_ok(moclip("predict", next(second.rglob("*.mp4")), "--model", tmp_path / "two"))
+    coarser = [*more, f"data.root={second}", "motion.grid=[4,4]", "motion.stride=2"]
+    told = assert_ok(moclip("run", FOLDER_YAML, *sets(coarser))).err
+    assert (
+        "was trained on motion that was read otherwise (motion.stride was 1, now 2, motion.grid was" in told
+    )
+    assert told.count("read otherwise") == 1
     other = [*more, f"data.root={first}", "run.seed=5", "data.test_fraction=0.5"]
     assert_refused(moclip("run", FOLDER_YAML, *sets(other)), "were used in training the weights")
+    generated = tmp_path / "one" / "generated.safetensors"  # beside a division that says nothing of it
+    state = load_file(tmp_path / "one" / "motion.safetensors")
+    save_file(state, generated, metadata={"description": json.dumps({"pretraining": {"steps": 1}})})
+    assert_ok(moclip("run", FOLDER_YAML, *sets([*other, f"motion.pretrained={generated}"])))
