@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
+from ..motion.pretrained import is_generated
 from ..parallel.ranks import share
 from ..results.run_folder import FoldFolder
 from ..results.trained_on import refuse_trained
@@ -128,12 +129,13 @@ class MotionNetworks:
         seed_all(self._features.seed)
         motion = self._session.experiment.motion
         if isinstance(motion.pretrained, Path):
-            self._refuse_seen(motion.pretrained.parent / "division.json")
+            self._refuse_seen(motion.pretrained)
         return build_motion_net(motion, len(self._features.labels))
 
-    def _refuse_seen(self, division: Path) -> None:
+    def _refuse_seen(self, weights: Path) -> None:
         """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
-        if division.is_file():
+        division = weights.parent / "division.json"
+        if division.is_file() and not is_generated(weights):
             fold, session = self._features.fold, self._session
             root, digests = session.dataset.root, session.content_digests
             refuse_trained(division, fold.test, root, digests)

@@ -11,6 +11,7 @@ from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.experiment import pretraining
 from moclip_lite.experiment.pretraining import pretrain
 from moclip_lite.motion.network import create_motion_net
+from moclip_lite.motion.pretrained import other_reading
 from moclip_lite.motion.settings import MotionSettings
 from moclip_lite.progress import Silent
 from moclip_lite.training.checkpoint import read_description
@@ -34,6 +35,9 @@ def test_the_file_starts_a_network_and_names_what_made_it(tmp_path: Path) -> Non
     description = read_description(out)
     assert description is not None
     assert (description["pretraining"]["seed"], description["pretraining"]["steps"]) == (3, 50)
+    assert other_reading(out, SMALL.reading()) == ""
+    coarser = SMALL.model_copy(update={"grid": (4, 6), "crop_side": 0.5}).reading()
+    assert other_reading(out, coarser) == "motion.grid was [8, 12], now [4, 6]"
     started = create_motion_net("motion_small", 5, frames=2, width=4, pretrained=out)
     random = create_motion_net("motion_small", 5, frames=2, width=4)
     assert not torch.equal(next(started.parameters()), next(random.parameters()))
