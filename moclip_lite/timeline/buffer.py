@@ -90,7 +90,11 @@ class MotionBuffer:
             (motion, ""), or (None, reason): more than half of the pictures are missing, or all are I pictures.
         """
         indices, problem = self._available(indices)
-        return (assemble_motion(self._fields, indices, self._spec), "") if indices is not None else (None, problem)
+        return (
+            (assemble_motion(self._fields, indices, self._spec), "")
+            if indices is not None
+            else (None, problem)
+        )
 
     def segments(
         self, places: Sequence[npt.NDArray[np.int64]]

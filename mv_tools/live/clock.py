@@ -83,7 +83,9 @@ class SourceClock:
         limit = arrived - self._arrived + _MAX_AHEAD if self._real_time else _MAX_FORWARD
         if step > limit:
             return f"time stamps jump forward by {step:.1f} s"
-        if len(self._steps) < _STEPS // 4 or step <= _LOSS_STEPS * min(self._steps):  # not above the median either
+        if len(self._steps) < _STEPS // 4 or step <= _LOSS_STEPS * min(
+            self._steps
+        ):  # not above the median either
             return ""
         if step > _LOSS_STEPS * self._usual_step():
             return f"no picture for {step:.2f} s"
