@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from typing_extensions import Self
 
 import mv_tools
 
 from ..settings import Settings, UserPath
 from ..storage.digest import digest_file
 
-__all__ = ["PRETRAIN_STEPS", "Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
+__all__ = ["GENERATED", "PRETRAIN_STEPS", "Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
 
 Crop: TypeAlias = Literal["none", "actor"]
 FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
@@ -21,6 +22,10 @@ FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
 
 PRETRAIN_STEPS: Final = 2000
 """Default length of a pre-training on generated motion."""
+
+GENERATED: Final = Path(__file__).parent / "generated.safetensors"
+"""Weights of ``motion.pretrained=generated``, for networks and fields of the default settings: what ``moclip pretrain --half``
+writes for experiments/folder.yaml."""
 
 
 class MotionSpec(Settings):
@@ -82,7 +87,7 @@ def _read_pretrained(value: Any) -> Any:
         return value
 
 
-_Pretrained: TypeAlias = Annotated[bool | UserPath, BeforeValidator(_read_pretrained)]
+_Pretrained: TypeAlias = Annotated[bool | Literal["generated"] | UserPath, BeforeValidator(_read_pretrained)]
 
 
 class MotionSettings(MotionSpec):
@@ -95,7 +100,8 @@ class MotionSettings(MotionSpec):
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: _Pretrained = Field(
         False,
-        description="true: efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
+        description="generated: start from generated motion of figures (the default network alone); true: "
+        "efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
     )
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
@@ -113,12 +119,42 @@ class MotionSettings(MotionSpec):
             return values
         return {key: value for key, value in values.items() if key != "pretrain_epochs"}
 
+    @model_validator(mode="after")
+    def _check_generated(self) -> Self:
+        if self.pretrained != "generated":
+            return self
+        fields = type(self).model_fields
+        others = [name for name in _GENERATED_FOR if getattr(self, name) != fields[name].default]
+        if others:
+            needed = ", ".join(f"motion.{name}={_plain(fields[name].default)}" for name in others)
+            raise ValueError(
+                f"pretrained=generated needs {needed}; set motion.pretrained=false, or make other weights with "
+                "moclip pretrain"
+            )
+        return self
+
+    @property
+    def start(self) -> bool | Path:
+        """Where the network starts from: a file of weights, ImageNet (True) or random weights (False)."""
+        return GENERATED if self.pretrained == "generated" else self.pretrained
+
     def deciding(self) -> dict[str, Any]:
         """The settings that decide a trained network, in plain values; a file of weights by its content."""
         values = self.model_dump(mode="json")
-        if isinstance(self.pretrained, Path) and self.pretrained.is_file():
-            values["pretrained"] = digest_file(self.pretrained)
+        if isinstance(self.start, Path) and self.start.is_file():
+            values["pretrained"] = digest_file(self.start)
         return values
+
+
+_GENERATED_FOR: Final = (
+    *("field", "frames", "stride", "grid", "normalize_distance", "crop"),
+    *("net", "width"),
+)
+"""Settings that must be the default ones for weights of generated motion."""
+
+
+def _plain(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value).lower()
 
 
 def _read_number(value: Any) -> Any:
