@@ -95,7 +95,7 @@ def pretrain(
     if motion.field == "accumulated":
         raise ConfigError("accumulated motion is not generated; set motion.field to raw or compensated")
     check_output(out)
-    if motion.pretrained == "generated":
+    if motion.pretrained in ("auto", "generated"):
         motion = motion.model_copy(update={"pretrained": False})
     if motion.pretrained:
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")

@@ -114,7 +114,7 @@ def create_motion_net(
     frames: int = _DEFAULT.frames,
     width: int = _DEFAULT.width,
     dropout: float = _DEFAULT.dropout,
-    pretrained: bool | Path = _DEFAULT.start,
+    pretrained: bool | Path = False,
 ) -> MotionNet:
     """Build a motion network.
 

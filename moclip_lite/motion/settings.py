@@ -14,7 +14,16 @@ import mv_tools
 from ..settings import Settings, UserPath
 from ..storage.digest import digest_file
 
-__all__ = ["GENERATED", "PRETRAIN_STEPS", "Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
+__all__ = [
+    "GENERATED",
+    "GENERATED_FOR",
+    "PRETRAIN_STEPS",
+    "Crop",
+    "FieldKind",
+    "MotionSettings",
+    "MotionSpec",
+    "ViewSettings",
+]
 
 Crop: TypeAlias = Literal["none", "actor"]
 FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
@@ -24,8 +33,14 @@ PRETRAIN_STEPS: Final = 2000
 """Default length of a pre-training on generated motion."""
 
 GENERATED: Final = Path(__file__).parent / "generated.safetensors"
-"""Weights of ``motion.pretrained=generated``, for networks and fields of the default settings: what ``moclip pretrain --half``
-writes for experiments/folder.yaml."""
+"""Weights of a motion network after pre-training on generated motion: what ``moclip pretrain --half`` writes for the default
+settings."""
+
+GENERATED_FOR: Final = (
+    *("field", "frames", "stride", "grid", "normalize_distance", "crop"),
+    *("net", "width"),
+)
+"""Settings that must be the default ones for :data:`GENERATED`."""
 
 
 class MotionSpec(Settings):
@@ -87,7 +102,9 @@ def _read_pretrained(value: Any) -> Any:
         return value
 
 
-_Pretrained: TypeAlias = Annotated[bool | Literal["generated"] | UserPath, BeforeValidator(_read_pretrained)]
+_Pretrained: TypeAlias = Annotated[
+    bool | Literal["auto", "generated"] | UserPath, BeforeValidator(_read_pretrained)
+]
 
 
 class MotionSettings(MotionSpec):
@@ -99,9 +116,10 @@ class MotionSettings(MotionSpec):
     width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: _Pretrained = Field(
-        False,
-        description="generated: start from generated motion of figures (the default network alone); true: "
-        "efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
+        "auto",
+        description="generated: start from generated motion of figures; auto: so, where the other settings of what "
+        "is read and of the network are the default ones; true: efficientnet_b0 starts from ImageNet; or a "
+        "motion network's weights file",
     )
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
@@ -121,36 +139,35 @@ class MotionSettings(MotionSpec):
 
     @model_validator(mode="after")
     def _check_generated(self) -> Self:
-        if self.pretrained != "generated":
-            return self
-        fields = type(self).model_fields
-        others = [name for name in _GENERATED_FOR if getattr(self, name) != fields[name].default]
+        others = self._unlike_generated() if self.pretrained == "generated" else []
         if others:
+            fields = type(self).model_fields
             needed = ", ".join(f"motion.{name}={_plain(fields[name].default)}" for name in others)
             raise ValueError(
-                f"pretrained=generated needs {needed}; set motion.pretrained=false, or make other weights with "
+                f"pretrained=generated needs {needed}; set motion.pretrained=auto, or make other weights with "
                 "moclip pretrain"
             )
         return self
 
+    def _unlike_generated(self) -> list[str]:
+        """Settings that differ from those of the weights from generated motion."""
+        fields = type(self).model_fields
+        return [name for name in GENERATED_FOR if getattr(self, name) != fields[name].default]
+
     @property
     def start(self) -> bool | Path:
         """Where the network starts from: a file of weights, ImageNet (True) or random weights (False)."""
-        return GENERATED if self.pretrained == "generated" else self.pretrained
+        if self.pretrained in ("auto", "generated"):
+            return False if self._unlike_generated() else GENERATED
+        assert not isinstance(self.pretrained, str)
+        return self.pretrained
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide a trained network, in plain values; a file of weights by its content."""
-        values = self.model_dump(mode="json")
-        if isinstance(self.start, Path) and self.start.is_file():
-            values["pretrained"] = digest_file(self.start)
-        return values
-
-
-_GENERATED_FOR: Final = (
-    *("field", "frames", "stride", "grid", "normalize_distance", "crop"),
-    *("net", "width"),
-)
-"""Settings that must be the default ones for weights of generated motion."""
+        start: bool | str | Path = self.start
+        if isinstance(start, Path):
+            start = digest_file(start) if start.is_file() else str(start)
+        return self.model_dump(mode="json") | {"pretrained": start}
 
 
 def _plain(value: Any) -> str:
