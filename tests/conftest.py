@@ -19,7 +19,7 @@ from support.clips import H264, WITH_B, encode, panning
 from support.paths import SHARED
 from support.pools import InlinePool
 
-pytest_plugins = ["support.cli"]
+pytest_plugins = ["support.cli", "support.exporting"]
 
 # Machines differ in speed.
 settings.register_profile("moclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
