@@ -330,7 +330,16 @@ def test_every_message_has_a_cause() -> None:
         assert sum(part in template for template in listed) == 1, part
 
 
-@pytest.mark.parametrize("template", templates())
+SLOW = ("was trained on appearance features", "none of its arrays", "clip.pretrained: unknown")
+"""Causes that train or import libraries of image networks take seconds."""
+
+
+def marked(template: str) -> object:
+    """A template with the mark of its cause."""
+    return pytest.param(template, marks=[pytest.mark.slow] * any(part in template for part in SLOW))
+
+
+@pytest.mark.parametrize("template", [marked(template) for template in templates()])
 def test_message_is_what_the_program_prints(
     template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def test_files_of_a_web_server_are_read_by_ranges(tmp_path: Path) -> None:
             file.read_range(0, 10)
 
 
+@pytest.mark.slow
 def test_what_can_not_be_read_is_said_without_credentials(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
