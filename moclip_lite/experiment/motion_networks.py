@@ -18,7 +18,7 @@ from ..errors import DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
-from ..motion.pretrained import is_generated, other_reading
+from ..motion.pretrained import is_generated
 from ..parallel.ranks import share
 from ..results.run_folder import FoldFolder
 from ..results.trained_on import refuse_trained
@@ -129,21 +129,13 @@ class MotionNetworks:
         seed_all(self._features.seed)
         motion = self._session.experiment.motion
         if isinstance(motion.pretrained, Path):
-            self._check_pretrained(motion.pretrained)
+            self._refuse_seen(motion.pretrained)
         return build_motion_net(motion, len(self._features.labels))
 
-    def _check_pretrained(self, path: Path) -> None:
-        """Tell of weights from other motion; refuse those of a run that was trained on clips of this fold's other parts."""
-        if self._first is None and (
-            differences := other_reading(path, self._session.experiment.motion.reading())
-        ):
-            self._session.reporter.warn(
-                f"{path} was trained on motion that was read otherwise ({differences}); what it learned may not fit"
-            )
-        division = path.parent / "division.json"
-        if division.is_file() and not is_generated(
-            path
-        ):  # generated motion shows no clip, wherever the file lies
+    def _refuse_seen(self, weights: Path) -> None:
+        """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
+        division = weights.parent / "division.json"
+        if division.is_file() and not is_generated(weights):
             fold, session = self._features.fold, self._session
             root, digests = session.dataset.root, session.content_digests
             refuse_trained(division, fold.test, root, digests)
@@ -155,14 +147,7 @@ class MotionNetworks:
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         kept = name == Stream.MOTION  # others have done their work with the run
-        return Stage(
-            name,
-            self._folder,
-            fingerprint,
-            self._features.labels,
-            kept=kept,
-            motion=experiment.motion.reading(),
-        )
+        return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)
 
     def _moving(self, part: str) -> list[Clip]:
         clips = self._features.clips(part, motion=True)

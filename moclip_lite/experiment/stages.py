@@ -45,7 +45,6 @@ class Stage:
         labels: class names.
         sources: what gives the features that it is trained on.
         kept: whether the run folder keeps the weights; else the cache alone does.
-        motion: how the motion is read that a motion network is trained on, for those that start from it.
     """
 
     name: str
@@ -54,15 +53,12 @@ class Stage:
     labels: tuple[str, ...]
     sources: Sources = field(default_factory=dict)
     kept: bool = True
-    motion: Mapping[str, Any] | None = None
 
     def save(self, module: nn.Module, result: FitResult) -> None:
         """Write the weights into the run folder, where it keeps them."""
         if not self.kept:
             return
         description = {"fingerprint": self.fingerprint, "result": vars(result)}
-        if self.motion is not None:
-            description["motion"] = dict(self.motion)
         save_weights(self.folder.weights(self.name), module, self.labels, description, self.sources)
 
     def load(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:
