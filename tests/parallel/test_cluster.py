@@ -205,6 +205,20 @@ def test_a_grid_on_a_cluster(running: Any, tmp_path: Path, monkeypatch: pytest.M
     assert "are others than here; put them on storage that all nodes see" in refused
 
 
+def test_nodes_prepare_a_data_set(running: Any, tmp_path: Path) -> None:
+    class_folders(tmp_path / "originals", per_class=2, frames=6)
+    words = ("dataset", "prepare", "folder", "--root", tmp_path / "originals", "--json")
+    engine = ("--engine", "ray", "--ray-address", running.address)
+    made = json.loads(assert_ok(moclip(*words, "--out", tmp_path / "ray", *engine)).out)
+    here = json.loads(assert_ok(moclip(*words, "--out", tmp_path / "local", "--workers", 1)).out)
+    same = ("recipe", "made", "kept", "frames", "failures")
+    assert [made[name] for name in same] == [here[name] for name in same]
+    names = [{p.relative_to(tmp_path / e) for p in (tmp_path / e).rglob("*.mp4")} for e in ("ray", "local")]
+    assert names[0] == names[1]
+    again = json.loads(assert_ok(moclip(*words, "--out", tmp_path / "ray", *engine)).out)
+    assert (again["made"], again["kept"]) == (0, made["made"])
+
+
 def test_nodes_label_files_as_this_machine_does(running: Any, trained: TrainedRun, tmp_path: Path) -> None:
     clips = sorted(trained.data.rglob("*.mp4"))[:3]
     broken = text_file(tmp_path)
