@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mv_tools.remote import spelled
+
 from ..progress import size_in_words
 from .console import err, print_json, print_table
 from .options import Cache, Json, finite
@@ -49,7 +51,6 @@ def verify(
     Example: moclip cache verify --remove
     """
     from ..storage.cache import FeatureCache
-    from ..storage.objects import shown
 
     store = FeatureCache(cache)
     damaged = store.verify()
@@ -57,11 +58,13 @@ def verify(
         for entry, _ in damaged:
             store.remove(entry)
     if json:
-        rows = [{"path": shown(entry.path), "reason": reason} for entry, reason in damaged]
+        rows = [{"path": spelled(entry.path), "reason": reason} for entry, reason in damaged]
         print_json({"damaged": rows, "removed": remove})
     elif damaged:
         print_table(
-            "damaged entries", ["entry", "reason"], [[shown(entry.path), reason] for entry, reason in damaged]
+            "damaged entries",
+            ["entry", "reason"],
+            [[spelled(entry.path), reason] for entry, reason in damaged],
         )
     else:
         err.print("no entry is damaged")

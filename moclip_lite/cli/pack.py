@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mv_tools.remote import spelled
+
 from ..progress import size_in_words
-from ..storage.objects import fetched, shown
+from ..storage.objects import fetched
 from .console import ConsoleReporter, print_json
 from .options import (
     Cache,
@@ -109,9 +111,9 @@ def pack(
 def _report(index: ShardIndex, folder: Path, reporter: Reporter, json: bool) -> None:
     if json:
         facts = {"kind": index.kind, "clips": index.rows, "shards": len(index.shards), "bytes": index.size}
-        print_json({"path": shown(folder), **facts, "digest": index.digest})
+        print_json({"path": spelled(folder), **facts, "digest": index.digest})
         return
     files = f"{len(index.shards)} file{'s' if len(index.shards) != 1 else ''}"
     reporter.say(
-        f"{shown(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}"
+        f"{spelled(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}"
     )

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.remote import is_url, spelled
 
 from ..errors import DataError
-from ..storage.objects import shown
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
 from .videotext import Model, Seed, Weights, load_encoder, model_spec
@@ -72,10 +71,10 @@ def index(
     failures = [vars(failure) for failure in video_index.failures]
     videos, vectors, name = len(video_index.videos), len(video_index.vectors), video_index.model_text
     if json:
-        summary = {"index": shown(out), "model": name, "videos": videos, "windows": vectors}
+        summary = {"index": spelled(out), "model": name, "videos": videos, "windows": vectors}
         print_json({**summary, "failures": failures})
     else:
-        err.print(f"{shown(out)}: {vectors} windows of {videos} videos, {name}", markup=False)
+        err.print(f"{spelled(out)}: {vectors} windows of {videos} videos, {name}", markup=False)
         print_failures(failures)
     if failures:
         raise DataError(f"{len(failures)} videos could not be read; the others are in the index")
@@ -131,7 +130,7 @@ def _load_original(index: Path, spec: ModelSpec, device: str, reporter: ConsoleR
         return load_encoder(spec, device, reporter)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(
-            f"{shown(index)} names a model that can't be loaded ({error}); "
+            f"{spelled(index)} names a model that can't be loaded ({error}); "
             "if its weights have moved, give --pretrained"
         ) from error
 

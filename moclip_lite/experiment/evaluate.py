@@ -7,10 +7,10 @@ from typing import Literal
 
 from ..datasets import Fold
 from ..errors import CheckpointError
+from ..results.fold_result import FoldResult, join_scores
 from ..results.metrics import Metrics
 from ..results.run_folder import FoldFolder, RunFolder
 from ..results.trained_on import refuse_trained
-from ..results.write import FoldResult, join_scores
 from ..streams import Stream
 from .extraction import Extraction
 from .features import FoldFeatures
@@ -42,7 +42,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     run = RunFolder(folder, [fold.name for fold in session.folds])
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)
-        note = refuse_trained(division, tested, session.dataset.root, session.content_digests, part)
+        note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part)
         if note is not None:
             session.reporter.warn(note)
         if part == "val" and _refitted(session, fold, _stored(run.fold(fold.name))):
@@ -55,7 +55,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     if any(stream.sees_pictures for fold in session.folds for stream in _stored(run.fold(fold.name))):
         extraction = Extraction(extraction.motion, session.extractor.appearance(session.clips))
     results = [_evaluate_fold(session, fold, run.fold(fold.name), extraction, part) for fold in session.folds]
-    streams = join_scores(results, session.labels)
+    streams = join_scores(results)
     if not streams.keys() & {Stream.MOTION, Stream.APPEARANCE, Stream.FUSION}:
         raise CheckpointError(f"{folder} holds no trained weights")
     return Metrics(streams, part=part, failures=tuple(vars(failure) for failure in extraction.failures))

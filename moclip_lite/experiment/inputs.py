@@ -93,6 +93,8 @@ class Inputs:
     @property
     def has_text(self) -> bool:
         """Whether there are text embeddings of class names beside the appearance features."""
+        if self.feature_file is not None:
+            return self.feature_file.classes is not None
         return self.own_appearance is None and self._clip.has_text
 
     @cached_property

@@ -19,14 +19,15 @@ from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
 from ..parallel.ranks import share
+from ..results.fold_result import FoldResult
 from ..results.run_folder import FoldFolder
-from ..results.trained_on import refuse_trained
+from ..results.trained_on import refuse_other_division
 from ..streams import Stream
 from ..training.device import seed_all
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
-from .stages import Stage, Trainer
+from .stages import Stage
 
 __all__ = ["LeftOut", "MotionNetworks", "parts_of"]
 
@@ -54,11 +55,11 @@ class MotionNetworks:
     Args:
         features: of the fold.
         folder: where weights go.
-        trainer: runs the trainings.
+        result: of the fold; histories and wall times go there.
     """
 
-    def __init__(self, features: FoldFeatures, folder: FoldFolder, trainer: Trainer) -> None:
-        self._features, self._folder, self._trainer = features, folder, trainer
+    def __init__(self, features: FoldFeatures, folder: FoldFolder, result: FoldResult) -> None:
+        self._features, self._folder, self._result = features, folder, result
         self._session = features.session
         self._passes = 0  # over the clips, of the first network once it is trained
         self._first: LeftOut | None = None
@@ -104,7 +105,8 @@ class MotionNetworks:
         network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
         feed = self._feed(train, val or train)
-        result = self._trainer.train(stage, network, feed, settings, records=Stream.MOTION)
+        result = self._session.trainer.train(stage, network, feed, settings)
+        self._result.record(Stream.MOTION, result)
         self._passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
         self._first = LeftOut(network.to(self._session.device), names)
@@ -116,7 +118,9 @@ class MotionNetworks:
         names = [clip.name for clip in clips]
         stage = self._stage(name, "motion again", self._passes, names)
         network = self._new()
-        self._trainer.train(stage, network, self._feed(clips, clips), chosen, validates=False)
+        feed = self._feed(clips, clips)
+        result = self._session.trainer.train(stage, network, feed, chosen, validates=False)
+        self._result.seconds[f"train_{name}_again"] = result.seconds
         return network
 
     @property
@@ -128,16 +132,11 @@ class MotionNetworks:
         seed_all(self._features.seed)
         motion = self._session.experiment.motion
         if isinstance(motion.pretrained, Path):
-            self._refuse_seen(motion.pretrained.parent / "division.json")
+            division, session = motion.pretrained.parent / "division.json", self._session
+            refuse_other_division(
+                division, self._features.fold, session.dataset.place, session.content_digests
+            )
         return build_motion_net(motion, len(self._features.labels))
-
-    def _refuse_seen(self, division: Path) -> None:
-        """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
-        if division.is_file():
-            fold, session = self._features.fold, self._session
-            root, digests = session.dataset.root, session.content_digests
-            refuse_trained(division, fold.test, root, digests)
-            refuse_trained(division, fold.val, root, digests, "val")
 
     def _stage(self, name: str, kind: str, *more: object) -> Stage:
         experiment = self._session.experiment
@@ -145,11 +144,10 @@ class MotionNetworks:
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         kept = name == Stream.MOTION  # others have done their work with the run
-        return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)
+        return Stage(name, self._folder, fingerprint, self._features.labels, self._features.seed, kept=kept)
 
     def _moving(self, part: str) -> list[Clip]:
-        clips = self._features.clips(part, motion=True)
-        return [clip for clip in clips if not self._features.store.empty(clip)]
+        return self._features.store.moving(getattr(self._features.fold, part))
 
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._session.experiment, self._features

@@ -20,8 +20,8 @@ from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
 from ..parallel.ranks import share
+from ..results.fold_result import FoldResult
 from ..results.run_folder import FoldFolder
-from ..results.write import FoldResult
 from ..storage.digest import digest_bytes
 from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
@@ -29,7 +29,7 @@ from ..training.device import seed_all
 from .features import Floats, FoldFeatures
 from .motion_networks import MotionNetworks
 from .session import Session
-from .stages import Stage, Trainer
+from .stages import Stage
 
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
 
@@ -59,24 +59,18 @@ class TrainedModels:
     Args:
         features: of the fold.
         folder: where weights go.
-
-    Attributes:
-        one_frame: probabilities of the validation clips by the fusion with the middle frame alone, by weights
-            that were not fitted to them; None where there is one frame only.
     """
 
     def __init__(self, features: FoldFeatures, folder: FoldFolder) -> None:
         self.features, self.folder = features, folder
         self.result = FoldResult(features.fold.name, notes=list(features.fold.notes))
         self.session: Session = features.session
-        self._trainer = Trainer(self.session, self.result, features.seed)
         self._networks: MotionNetworks | None = None
         self._val_scores: dict[Stream, Floats] = {}
-        self.one_frame: Floats | None = None
 
     def motion_network(self) -> MotionNet:
         """Train the motion network, after its encoder on masked motion if the settings say so."""
-        self._networks = MotionNetworks(self.features, self.folder, self._trainer)
+        self._networks = MotionNetworks(self.features, self.folder, self.result)
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
@@ -107,10 +101,14 @@ class TrainedModels:
         sources = {str(s.value): str(d) for s, d in features.source_digests(stream.sources).items()}
         size = fusion.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
         made_from = (digest, sources, size, settings.model_dump(mode="json"), seed, _RESULT)
-        stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
+        stage = Stage(
+            stream, self.folder, features.fingerprint(name, *made_from), features.labels, seed, sources
+        )
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)
         refit = every if settings.refits(features.fold.known) else None
-        result = self._trainer.train_head(stage, head, feed, settings, refit)
+        result = self.session.trainer.train_head(stage, head, feed, settings, refit)
+        self.result.record(stream, result)
+        self.result.training[stream] |= head.choices()
         if refit is not None:
             self.result.refitted.add(stream)
         if head.closed_form:
@@ -121,7 +119,7 @@ class TrainedModels:
         head = head.to(self.session.device)
         if stream is Stream.FUSION:
             kept = np.array(result.val_one_frame, np.float32) if result.val_one_frame else None
-            self.one_frame = one_frame_scores(head, tables["val"]) if refit is None else kept
+            self.result.one_frame = one_frame_scores(head, tables["val"]) if refit is None else kept
         return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from mv_tools.remote import is_url
+from mv_tools.remote import is_url, spelled
 
 from ..datasets.clip_errors import CLIP_ERRORS, sentence_of
 from ..engine.base import EngineName
@@ -16,7 +16,6 @@ from ..errors import CheckpointError
 from ..parallel.threads import available_cores
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.mirror import snapshot
-from ..storage.objects import shown
 from .classifier import Classifier, Prediction
 
 __all__ = ["FileJob", "RemoteModel", "explain_file", "file_jobs"]
@@ -105,6 +104,6 @@ def _loaded(model: RemoteModel) -> Classifier:
     run = snapshot(model.run)
     if weights_digest(run) != model.digest:
         raise CheckpointError(
-            f"{shown(model.run)} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
+            f"{spelled(model.run)} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
         )
     return Classifier.load(run, device=model.device, overrides=model.overrides, engine=model.engine)

@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from mv_tools.remote import spelled
+
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json, write_text
 from ..storage.mirror import held, working_copy, write_back
-from ..storage.objects import shown
 from ..streams import Stream
 from .ledger import SecondsLedger
 from .lock import FolderLock
@@ -210,7 +211,7 @@ class RunFolder(FoldFolder):
     @property
     def shown(self) -> str:
         """The folder or the URL, for messages."""
-        return shown(self.given)
+        return spelled(self.given)
 
     @contextmanager
     def at_url(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:

@@ -11,12 +11,12 @@ from typing import BinaryIO, Final
 from filelock import FileLock, Timeout
 
 from mv_tools import SourceChanged
-from mv_tools.remote import RangeReader, RemoteFile, is_url
+from mv_tools.remote import RangeReader, RemoteFile, is_url, spelled
 
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.lease import Lease
-from ..storage.objects import ObjectFolder, shown
+from ..storage.objects import ObjectFolder
 from .index import BLOCK, Shard
 
 __all__ = ["LOCK", "ShardFolder"]
@@ -44,7 +44,7 @@ class ShardFolder:
         return type(self), (self.path,)
 
     def __str__(self) -> str:
-        return shown(self.path)
+        return spelled(self.path)
 
     @property
     def remote(self) -> bool:

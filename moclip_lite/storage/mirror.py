@@ -19,14 +19,14 @@ from typing import Any, Final
 from filelock import FileLock
 
 from mv_tools import SourceChanged
-from mv_tools.remote import is_url
+from mv_tools.remote import is_url, spelled
 
 from ..errors import CheckpointError
 from .cache import default_cache_dir
 from .digest import digest_bytes
 from .files import write_json
 from .lease import Lease
-from .objects import ObjectFolder, Version, shown
+from .objects import ObjectFolder, Version
 from .repeated import repeated
 
 __all__ = ["LOCK", "Mirror", "held", "snapshot", "working_copy", "write_back"]
@@ -57,7 +57,7 @@ def working_copy(path: Path) -> Path:
     """The local folder that is worked in for a path: that of a URL, whether or not it is there; else the path."""
     if not is_url(path):
         return path
-    url = shown(path).rstrip("/")
+    url = spelled(path).rstrip("/")
     return _place(url) / "work" / _tail(url)
 
 
@@ -99,22 +99,22 @@ def held(path: Path, what: str, last: str, note: Callable[[str], None]) -> Itera
     Raises:
         CheckpointError, OSError: see :meth:`Mirror.held`.
     """
-    if not is_url(path) or shown(path) in _HELD:
+    if not is_url(path) or spelled(path) in _HELD:
         yield
         return
     mirror = Mirror(path, what, last, note)
     with mirror.held():
-        _HELD[shown(path)] = mirror
+        _HELD[spelled(path)] = mirror
         try:
             yield
         finally:
-            del _HELD[shown(path)]
+            del _HELD[spelled(path)]
 
 
 def write_back(path: Path) -> None:
     """Write what changed in a folder that is held, see :meth:`Mirror.try_to_write_back`."""
-    if _HELD and shown(path) in _HELD:
-        _HELD[shown(path)].try_to_write_back()
+    if _HELD and spelled(path) in _HELD:
+        _HELD[spelled(path)].try_to_write_back()
 
 
 def _fetch(remote: ObjectFolder, folder: Path, files: Files) -> None:
@@ -170,7 +170,7 @@ class Mirror:
             last,
             note,
         )
-        self._url, self._lease = shown(path), Lease(self._remote, LOCK, what, note)
+        self._url, self._lease = spelled(path), Lease(self._remote, LOCK, what, note)
         self._record = _place(self._remote.url) / "work.json"
         self._sent: dict[str, tuple[Version, tuple[int, int]]] = {}  # name -> there, (size, time) here
         self._writing = threading.Lock()

@@ -22,18 +22,13 @@ from mv_tools.remote import RemoteFile, RemoteReader, file_system, is_url, repor
 from ..errors import ConfigError, DataError
 from .files import atomic_path
 
-__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "sent_to", "shown"]
+__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "sent_to"]
 
 _REQUESTS: Final = 16  # at once
 _MOST_FETCHED: Final = 4 << 30  # bytes
 _READ_ONLY: Final = ("http", "https")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-def shown(path: Path) -> str:
-    """A path for messages; a URL as it is written, which a path holds with one slash."""
-    return spelled(path) if is_url(path) else str(path)
 
 
 @dataclass(frozen=True)

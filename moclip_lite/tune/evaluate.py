@@ -90,10 +90,7 @@ def evaluate(
     store = MotionStore(session.cache, keys, session.experiment.motion)
     accuracy = loss = count = 0.0
     for number, part in enumerate(parts):
-        train, val = (
-            [clip for clip in side if clip.name in keys and not store.empty(clip)]
-            for side in (part.train, part.val)
-        )
+        train, val = store.moving(part.train), store.moving(part.val)
         if not train or not val:
             raise DataError("no motion could be read of the clips to train on or to validate on")
         result = _train(session, store, train, val, state, report if number == 0 else lambda p, a: None)

@@ -188,8 +188,8 @@ def test_overlap_with_training_is_refused(folder: Path) -> None:
         return Clip(folder / "v.mp4", f"v.mp4@{segment}", "run", None, segment)
 
     fold = Fold("holdout", (clip(0, 5), clip(20, 30)), (), (clip(5, 6),))
-    write_division(folder / "division.json", fold, folder, {})
-    assert refuse_trained(folder / "division.json", [clip(5, 20), clip(30, 31)], folder, {}) is None
+    write_division(folder / "division.json", fold, str(folder), {})
+    assert refuse_trained(folder / "division.json", [clip(5, 20), clip(30, 31)], str(folder), {}) is None
     for tested in (clip(4, 6), clip(24, 25), clip(19.5, 31)):
         with pytest.raises(CheckpointError, match="1 of 1 test clips were used in training"):
-            refuse_trained(folder / "division.json", [tested], folder, {})
+            refuse_trained(folder / "division.json", [tested], str(folder), {})
