@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mv_tools.remote import spelled
+from mv_tools.urls import spelled
 
 from .after_run import measure_run, write_engine
 from .console import ConsoleReporter, err, print_failures, print_json, print_table

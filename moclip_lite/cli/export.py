@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from .console import ConsoleReporter, print_json, print_table
 from .options import Json, Quiet, run_folder

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..errors import ConfigError
-from ..storage.mirror import snapshot
-from ..storage.objects import ObjectFolder, fetched
+from ..storage.objects import ObjectFolder
+from ..storage.snapshot import snapshot
+from ..storage.url_files import fetched
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -166,7 +167,7 @@ def experiment_of(
     """
     from ..datasets.table.records import SUFFIXES
     from ..experiment.config import CONFIG_SUFFIXES, load_experiment
-    from ..results.run_folder import FoldFolder
+    from ..results.fold_folder import FoldFolder
     from ..shards.index import INDEX
 
     overrides: list[str] = []

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mv_tools.remote import spelled
+from mv_tools.urls import spelled
 
 from ..progress import size_in_words
-from ..storage.objects import fetched
+from ..storage.url_files import fetched
 from .console import ConsoleReporter, print_json
 from .options import (
     Cache,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..storage.tables import check_table
 from .batch import Refusal, end_batch, files_of, refusal, refusal_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mv_tools.remote import is_url, spelled
+from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
 from .console import ConsoleReporter, err, print_failures, print_json, print_table

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import is_url, spelled
+from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
 from ..sampling import Segment

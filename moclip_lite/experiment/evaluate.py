@@ -7,9 +7,10 @@ from typing import Literal
 
 from ..datasets import Fold
 from ..errors import CheckpointError
+from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from .extraction import Extraction

@@ -15,7 +15,7 @@ from ..results.trained_on import refuse_other_division
 from ..streams import Stream
 from .extraction import Extraction
 from .feature_description import Origin
-from .feature_file import REFITTED, save_features
+from .feature_storage import REFITTED, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
 from .session import Session

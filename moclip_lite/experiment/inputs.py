@@ -18,9 +18,10 @@ from ..progress import Reporter
 from ..shards.read import ShardReader
 from .config import Experiment
 from .dataset import data_root, load_dataset
-from .feature_file import FeatureFile, load_features
+from .feature_file import FeatureFile
 from .feature_shards import DEFAULT_BUFFER, load_feature_shards
 from .feature_shards import KIND as FEATURES
+from .feature_storage import load_features
 from .packed import PackedClips
 
 __all__ = ["Inputs"]

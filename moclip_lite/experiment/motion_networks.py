@@ -19,8 +19,8 @@ from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
 from ..parallel.ranks import share
+from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
-from ..results.run_folder import FoldFolder
 from ..results.trained_on import refuse_other_division
 from ..streams import Stream
 from ..training.device import seed_all

@@ -21,7 +21,7 @@ from ..fusion.tables import FeatureTable
 from ..fusion.training import fit_head
 from ..parallel.ranks import agree, share, wait_for_all
 from ..progress import Reporter
-from ..results.run_folder import FoldFolder
+from ..results.fold_folder import FoldFolder
 from ..storage.cache import FeatureCache
 from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
 from ..training.classification import Feed, fit

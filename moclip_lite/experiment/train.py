@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
 from ..parallel.ranks import share, wait_for_all
+from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores, sum_seconds
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder
 from ..results.trained_on import write_division
 from ..results.write import write_results
 from ..storage.files import write_json

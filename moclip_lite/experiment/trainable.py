@@ -8,7 +8,8 @@ from typing import Final
 from ..errors import DataError
 from ..results.fold_result import FoldResult
 from ..streams import Stream
-from .feature_file import REFITTED, FeatureFile
+from .feature_file import FeatureFile
+from .feature_storage import REFITTED
 from .features import FoldFeatures
 
 __all__ = ["PARTS", "trainable_streams"]

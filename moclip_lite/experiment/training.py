@@ -20,8 +20,8 @@ from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
 from ..parallel.ranks import share
+from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
-from ..results.run_folder import FoldFolder
 from ..storage.digest import digest_bytes
 from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest

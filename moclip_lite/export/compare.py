@@ -13,7 +13,7 @@ from ..engine.files import EngineFiles
 from ..engine.runtime import OnnxEngine
 from ..errors import MoclipError
 from ..predict.classifier import Classifier
-from ..results.run_folder import ONNX_PARTS, FoldFolder
+from ..results.fold_folder import ONNX_PARTS, FoldFolder
 from ..streams import Stream
 from .network import TOLERANCE
 

@@ -18,7 +18,8 @@ from ..engine.pictures import PictureRules
 from ..errors import CheckpointError
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.fold_folder import FoldFolder
+from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, write_json
 from .classifier import MAX_BYTES, describe, export_heads, export_motion, export_segments

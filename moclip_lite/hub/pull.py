@@ -18,11 +18,11 @@ from typing import Any, Final
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_experiment
 from ..progress import Reporter, Silent
+from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder
 from ..storage.cache import default_cache_dir
 from ..storage.files import read_json, read_metadata, write_json, write_text
-from ..storage.mirror import snapshot
+from ..storage.snapshot import snapshot
 from .address import HubAddress
 from .client import HubError, HubOffline, client, explained
 from .portable import RUN_FILES, WEIGHTS, portable

@@ -9,7 +9,7 @@ from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
-from ..storage.mirror import snapshot
+from ..storage.snapshot import snapshot
 
 __all__ = ["open_run"]
 

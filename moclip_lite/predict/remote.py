@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from mv_tools.remote import is_url, spelled
+from mv_tools.urls import is_url, spelled
 
 from ..datasets.clip_errors import CLIP_ERRORS, sentence_of
 from ..engine.base import EngineName
 from ..errors import CheckpointError
 from ..parallel.threads import available_cores
 from ..storage.digest import digest_bytes, digest_file
-from ..storage.mirror import snapshot
+from ..storage.snapshot import snapshot
 from .classifier import Classifier, Prediction
 
 __all__ = ["FileJob", "RemoteModel", "explain_file", "file_jobs"]

@@ -13,7 +13,7 @@ from ..errors import CheckpointError
 from ..sampling import Segment
 from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream
-from .run_folder import FoldFolder
+from .fold_folder import FoldFolder
 
 __all__ = ["check_sources", "refuse_other_division", "refuse_trained", "write_division"]
 

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import RemoteFile, is_url, spelled, url_of
+from mv_tools.remote import RemoteFile
+from mv_tools.urls import is_url, spelled, url_of
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mv_tools.remote import spelled
+from mv_tools.urls import spelled
 
 from ..errors import CheckpointError, ConfigError
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec
 from ..storage.files import read_tensors, write_tensors
-from ..storage.objects import fetched
+from ..storage.url_files import fetched
 from .index import VideoFile, VideoIndex
 
 __all__ = ["load_index", "save_index"]

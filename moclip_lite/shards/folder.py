@@ -11,7 +11,8 @@ from typing import BinaryIO, Final
 from filelock import FileLock, Timeout
 
 from mv_tools import SourceChanged
-from mv_tools.remote import RangeReader, RemoteFile, is_url, spelled
+from mv_tools.remote import RangeReader, RemoteFile
+from mv_tools.urls import is_url, spelled
 
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes, digest_file

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mv_tools.remote import is_url, spelled
+from mv_tools.urls import is_url, spelled
 
 from ..errors import CheckpointError, DataError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json
-from ..storage.objects import fetched
+from ..storage.url_files import fetched
 
 __all__ = ["BLOCK", "INDEX", "Column", "Shard", "ShardIndex", "block_digests", "content_digest"]
 

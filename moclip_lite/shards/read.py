@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import spelled
+from mv_tools.urls import spelled
 
 from ..errors import CheckpointError
 from .folder import ShardFolder

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from mv_tools import MotionError
-from mv_tools.remote import RemoteFile, is_url, spelled
+from mv_tools.remote import RemoteFile
+from mv_tools.urls import is_url, spelled
 
 from .files import cache_access
 from .names import valid_unicode

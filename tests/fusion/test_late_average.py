@@ -12,7 +12,7 @@ import torch
 from scipy.special import log_softmax
 from torch import nn
 
-from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.base import Head
 from moclip_lite.fusion.features import HeadFeed, head_scores
