@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -29,16 +29,20 @@ if TYPE_CHECKING:
 __all__ = ["ablate"]
 
 
+Grids: TypeAlias = Annotated[list[Path], typer.Argument(help="YAML files with base, grid and seeds.")]
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder of results: default runs/ablations/NAME; OUT/NAME for several grids."
+    ),
+]
+
+
 def ablate(
-    grids: Annotated[list[Path], typer.Argument(help="YAML files with base, grid and seeds.")],
+    grids: Grids,
     sets: Sets = None,
     root: Root = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Folder of results: default runs/ablations/NAME; OUT/NAME for several grids."
-        ),
-    ] = None,
+    out: Out = None,
     pretrained: Pretrained = None,
     weights_of: WeightsOf = None,
     workers: Workers = None,

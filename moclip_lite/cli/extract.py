@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -117,11 +117,16 @@ def extract_clip(
     _finish(session.extractor.appearance(session.dataset.clips), failures, json)
 
 
+Run: TypeAlias = Annotated[Path, typer.Argument(help="A run folder.")]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")]
+Fold: TypeAlias = Annotated[str | None, typer.Option(help="Only this fold, if the run has several.")]
+
+
 @app.command("features")
 def extract_features(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
-    fold: Annotated[str | None, typer.Option(help="Only this fold, if the run has several.")] = None,
+    run: Run,
+    out: Out,
+    fold: Fold = None,
     sets: Sets = None,
     root: Root = None,
     cache: Cache = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -20,23 +20,27 @@ if TYPE_CHECKING:
 __all__ = ["index", "search"]
 
 
+Folder: TypeAlias = Annotated[Path, typer.Argument(help="Videos, subfolders included; or its URL.")]
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="The index, a .safetensors file, or its URL.")
+]
+Window: TypeAlias = Annotated[
+    float, typer.Option(callback=finite, help="Maximum duration of a window in seconds.")
+]
+Shots: TypeAlias = Annotated[
+    bool,
+    typer.Option("--shots/--no-shots", help="End windows at shot boundaries detected from motion vectors."),
+]
+
+
 def index(
-    folder: Annotated[Path, typer.Argument(help="Videos, subfolders included; or its URL.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The index, a .safetensors file, or its URL.")
-    ] = Path("index.safetensors"),
+    folder: Folder,
+    out: Out = Path("index.safetensors"),
     model: Model = "mobileviclip-small",
     pretrained: Weights = "datacompdr",
     seed: Seed = 0,
-    window: Annotated[
-        float, typer.Option(callback=finite, help="Maximum duration of a window in seconds.")
-    ] = 10.0,
-    shots: Annotated[
-        bool,
-        typer.Option(
-            "--shots/--no-shots", help="End windows at shot boundaries detected from motion vectors."
-        ),
-    ] = True,
+    window: Window = 10.0,
+    shots: Shots = True,
     cache: Cache = None,
     device: Device = "auto",
     engine: RunEngine = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -19,30 +19,35 @@ __all__ = ["tune"]
 _SHOWN = 10  # trials in the printed table; all are in trials.csv
 
 
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml.")]
+TuneBudget: TypeAlias = Annotated[
+    str, typer.Option(help="Trials (40), time (90s, 30m, 2h) or both (40,2h); earlier attempts count.")
+]
+Search: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="Values to choose among: KEY=[VALUE, ...]. Repeatable; replaces the default ones."),
+]
+Fold: TypeAlias = Annotated[str | None, typer.Option(help="Fold to choose on; the first by default.")]
+Parts: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=20,
+        help="Parts of train and validation, each validated on once; 1 for the fold's own validation; 0 for "
+        "3 below 500 clips.",
+    ),
+]
+
+
 def tune(
     experiment: Source,
     sets: Sets = None,
     root: Root = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml.")] = Path(
-        "runs/tune"
-    ),
-    budget: Annotated[
-        str, typer.Option(help="Trials (40), time (90s, 30m, 2h) or both (40,2h); earlier attempts count.")
-    ] = "30",
-    search: Annotated[
-        list[str] | None,
-        typer.Option(help="Values to choose among: KEY=[VALUE, ...]. Repeatable; replaces the default ones."),
-    ] = None,
-    fold: Annotated[str | None, typer.Option(help="Fold to choose on; the first by default.")] = None,
-    parts: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=20,
-            help="Parts of train and validation, each validated on once; 1 for the fold's own validation; 0 for "
-            "3 below 500 clips.",
-        ),
-    ] = 0,
+    out: Out = Path("runs/tune"),
+    budget: TuneBudget = "30",
+    search: Search = None,
+    fold: Fold = None,
+    parts: Parts = 0,
     seed: Seed = None,
     workers: Workers = None,
     cache: Cache = None,
