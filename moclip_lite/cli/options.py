@@ -134,10 +134,6 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warn
 
 def run_folder(run: Path, quiet: bool = False) -> Path:
     """The run folder that is meant: as it is, or fetched where it is a URL or hf://USER/NAME."""
-    if is_url(run):
-        return snapshot(run)
-    if not run.as_posix().startswith("hf:/"):  # the usual case imports nothing
-        return run
     from ..hub import local_run
     from .console import ConsoleReporter
 

@@ -66,7 +66,7 @@ def file_jobs(
     cores = classifier.experiment.run.threads or available_cores()
     here, overrides = classifier.folder.path.absolute(), (*model.overrides, f"run.threads={cores}")
     run = model.run if is_url(model.run) else here  # of a URL, each node makes a copy
-    model = replace(model, run=run, overrides=overrides, digest=weights_digest(here))
+    model = replace(model, run=run, overrides=overrides, digest=all_weights_digest(here))
     return [
         FileJob(path if is_url(path) else path.absolute(), str(path), model, top_k, cascade) for path in paths
     ], cores
@@ -86,7 +86,7 @@ def explain_file(job: FileJob) -> Prediction | str:
     return replace(answer, path=job.name)
 
 
-def weights_digest(run: Path) -> str:
+def all_weights_digest(run: Path) -> str:
     """Digest of all weights of a run folder."""
     weights = sorted(run.rglob("*.safetensors"))
     return digest_bytes(
@@ -102,7 +102,7 @@ def _loaded(model: RemoteModel) -> Classifier:
         CheckpointError: this machine has other weights in the run folder.
     """
     run = snapshot(model.run)
-    if weights_digest(run) != model.digest:
+    if all_weights_digest(run) != model.digest:
         raise CheckpointError(
             f"{spelled(model.run)} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
         )
