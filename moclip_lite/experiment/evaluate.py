@@ -64,10 +64,10 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
 
 def _refuse_fold(folder: Path) -> None:
     """Refuse the folder of one fold: its run is what is tested."""
-    whole = folder.resolve().parent.parent
-    if any(fold.path.resolve() == folder.resolve() for fold in RunFolder(whole).fold_folders()):
+    run_path = folder.resolve().parent.parent
+    if any(fold.path.resolve() == folder.resolve() for fold in RunFolder(run_path).fold_folders()):
         raise CheckpointError(
-            f"{folder} is one fold of a run; give the run's folder: moclip evaluate {whole}"
+            f"{folder} is one fold of a run; give the run's folder: moclip evaluate {run_path}"
         )
 
 
@@ -75,7 +75,7 @@ def _refitted(session: Session, fold: Fold, streams: set[Stream]) -> bool:
     """Whether weights of these streams were trained on the fold's validation clips too."""
     experiment = session.experiment
     settings = [experiment.train_motion if s is Stream.MOTION else experiment.train_head for s in streams]
-    return any(each.refits(fold.known) for each in settings)
+    return any(section.refits(fold.known) for section in settings)
 
 
 def _stored(folder: FoldFolder) -> set[Stream]:

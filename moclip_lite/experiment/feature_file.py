@@ -77,7 +77,7 @@ class FeatureFile:
         """Name of the column with a fold's motion features; None without motion."""
         if "motion" in self.shapes or self.origin is None:
             return "motion" if "motion" in self.shapes else None
-        names = [each.name for each in self.origin.folds]
+        names = [named.name for named in self.origin.folds]
         return f"motion.{names.index(fold)}" if self.has_motion and fold in names else None
 
     def streamed(self, buffer: int) -> FeatureFile:

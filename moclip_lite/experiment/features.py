@@ -174,7 +174,7 @@ class FoldFeatures:
         facts: list[FrameFacts | None] = [None] * len(clips)
         if file is None:
             known = [self._cached_appearance(clip) for clip in clips]
-            rows, facts = np.stack([features for features, _ in known]), [each for _, each in known]
+            rows, facts = np.stack([features for features, _ in known]), [places for _, places in known]
         elif file.stream is not None:
             return self._streamed_appearance(file.rows(clips), pooled)
         elif file.appearance is None:
@@ -190,7 +190,7 @@ class FoldFeatures:
         if not pooled or settings.pooling == "head":
             return rows
         return np.stack(
-            [pool_frames(row, settings.pooling, each) for row, each in zip(rows, facts, strict=True)]
+            [pool_frames(row, settings.pooling, places) for row, places in zip(rows, facts, strict=True)]
         )
 
     @property

@@ -143,8 +143,10 @@ class MotionNetworks:
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
-        kept = name == Stream.MOTION  # others have done their work with the run
-        return Stage(name, self._folder, fingerprint, self._features.labels, self._features.seed, kept=kept)
+        in_run_folder = name == Stream.MOTION  # others have done their work with the run
+        return Stage(
+            name, self._folder, fingerprint, self._features.labels, self._features.seed, kept=in_run_folder
+        )
 
     def _moving(self, part: str) -> list[Clip]:
         return self._features.store.moving(getattr(self._features.fold, part))

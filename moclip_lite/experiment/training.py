@@ -118,8 +118,8 @@ class TrainedModels:
             self._val_scores[stream] = np.array(result.val_scores, np.float32)
         head = head.to(self.session.device)
         if stream is Stream.FUSION:
-            kept = np.array(result.val_one_frame, np.float32) if result.val_one_frame else None
-            self.result.one_frame = one_frame_scores(head, tables["val"]) if refit is None else kept
+            scores = np.array(result.val_one_frame, np.float32) if result.val_one_frame else None
+            self.result.one_frame = one_frame_scores(head, tables["val"]) if refit is None else scores
         return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
@@ -153,9 +153,9 @@ class TrainedModels:
         if isinstance(train, StreamedTable) and isinstance(val, StreamedTable):
             self._refuse_whole(head, stream, val)
             return train, val, [], train.joined(val)
-        whole = {name: table for name, table in tables.items() if isinstance(table, FeatureTable)}
-        splits = self._splits(head, stream, whole, clips)
-        every = join_tables([whole["train"], whole["val"]])
+        in_memory = {name: table for name, table in tables.items() if isinstance(table, FeatureTable)}
+        splits = self._splits(head, stream, in_memory, clips)
+        every = join_tables([in_memory["train"], in_memory["val"]])
         return splits[0].train, splits[0].held_out, splits[1:], every
 
     def _refuse_whole(self, head: Head, stream: Stream, val: StreamedTable) -> None:

@@ -72,11 +72,11 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
         with explained(f"load {address}"):
             commit = _commit(api, address)
     except HubOffline as error:
-        kept = _kept(place, address)
-        if kept is None:
+        copy = _kept(place, address)
+        if copy is None:
             raise
-        reporter.warn(f"{error}; the copy of commit {kept.name[:8]} in the cache answers")
-        return kept
+        reporter.warn(f"{error}; the copy of commit {copy.name[:8]} in the cache answers")
+        return copy
     folder = place / commit
     if not (folder / "config.yaml").is_file():
         _fetch(api, address, commit, folder, reporter)
@@ -151,8 +151,8 @@ def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
         CheckpointError: it holds no run folder, or a file is too large.
     """
     tree = api.list_repo_tree(address.repository, recursive=True, revision=commit, repo_type="model")
-    found = {str(entry.path): int(getattr(entry, "size", 0) or 0) for entry in tree}
-    sizes = {name: found[name] for name in RUN_FILES if name in found}
+    listed = {str(entry.path): int(getattr(entry, "size", 0) or 0) for entry in tree}
+    sizes = {name: listed[name] for name in RUN_FILES if name in listed}
     if not {"config.yaml", "labels.json"} <= set(sizes) or not set(sizes) & set(WEIGHTS):
         raise CheckpointError(
             f"{address} is not a run folder of moclip-lite (it needs config.yaml, labels.json and weights)"

@@ -181,8 +181,8 @@ class Crew:
         references, _ = ray.wait(list(owners), num_returns=len(owners), timeout=0)
         if not references:
             references, _ = ray.wait(list(owners), num_returns=1, timeout=_POLL)
-        found = [self._answer(owners[reference], reference) for reference in references]
-        return [answer for answer in found if answer is not None]
+        answers = [self._answer(owners[reference], reference) for reference in references]
+        return [answer for answer in answers if answer is not None]
 
     def _answer(self, worker: Worker, reference: Any) -> Answer | None:
         import ray

@@ -59,8 +59,8 @@ class ShardFolder:
 
     def names(self) -> list[str]:
         """Names of the files, those that begin with a dot left out."""
-        found = self._remote.names() if self._remote is not None else [p.name for p in self.path.iterdir()]
-        return [name for name in found if not name.startswith(".")]
+        present = self._remote.names() if self._remote is not None else [p.name for p in self.path.iterdir()]
+        return [name for name in present if not name.startswith(".")]
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of the files that are there."""

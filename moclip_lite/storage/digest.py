@@ -62,8 +62,8 @@ def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
     if not paths:
         return {}
     with ThreadPoolExecutor(_REQUESTS) as pool:
-        found = zip(paths, pool.map(digest, paths), strict=True)
-        return {path: value for path, value in found if value is not None}
+        digests = zip(paths, pool.map(digest, paths), strict=True)
+        return {path: value for path, value in digests if value is not None}
 
 
 class ContentDigests:

@@ -174,11 +174,11 @@ class Mirror:
     def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
         """Keep what was not written back from the local copy, which another state of the URL replaces, for a week."""
         if known is not None and self._is_ahead_of(known):
-            kept = self.folder.with_name(f"kept-{time.time_ns()}")
-            self.folder.rename(kept)
-            os.utime(kept)
+            aside = self.folder.with_name(f"kept-{time.time_ns()}")
+            self.folder.rename(aside)
+            os.utime(aside)
             self._note(
-                f"{self._url} was changed elsewhere; what was not written back from here is kept in {kept}"
+                f"{self._url} was changed elsewhere; what was not written back from here is kept in {aside}"
             )
 
     def _finish(self) -> None:
@@ -214,17 +214,17 @@ class Mirror:
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         """(size, time of modification) of each file here."""
-        found = {}
+        stamps = {}
         for folder, _, names in os.walk(self.folder):
             for path in (Path(folder, name) for name in names):
                 name = path.relative_to(self.folder)
                 try:
                     if belongs(name) and path.is_file():
                         stat = path.stat()
-                        found[name.as_posix()] = stat.st_size, stat.st_mtime_ns
+                        stamps[name.as_posix()] = stat.st_size, stat.st_mtime_ns
                 except FileNotFoundError:  # removed meanwhile
                     continue
-        return found
+        return stamps
 
     def _forget(self, name: str) -> None:
         self._sent.pop(name, None)

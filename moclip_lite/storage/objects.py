@@ -98,7 +98,7 @@ class ObjectFolder:
         Raises:
             OSError: they can't be listed.
         """
-        found: dict[str, Listed] = {}
+        listed: dict[str, Listed] = {}
         try:
             with reported(self.url_of(below)):
                 # Not find: its empty delimiter is not understood by every server.
@@ -106,10 +106,10 @@ class ObjectFolder:
                 while folders:
                     rows = [row for rows in self._each(folders, self._listed) for row in rows]
                     folders = [path for path, entry in rows if entry is None]
-                    found |= {self._name(path): entry for path, entry in rows if entry is not None}
+                    listed |= {self._name(path): entry for path, entry in rows if entry is not None}
         except FileNotFoundError:
             return {}
-        return found
+        return listed
 
     def _listed(self, folder: str) -> list[tuple[str, Listed | None]]:
         """(path, facts of an object or None of a folder) of what a folder holds."""
@@ -142,8 +142,8 @@ class ObjectFolder:
     def versions(self, names: Iterable[str]) -> dict[str, Version]:
         """Versions of the objects that are there."""
         listed = list(names)
-        found = zip(listed, self._each(listed, self.version), strict=True)
-        return {name: version for name, version in found if version is not None}
+        versions = zip(listed, self._each(listed, self.version), strict=True)
+        return {name: version for name, version in versions if version is not None}
 
     def read(self, name: str) -> bytes | None:
         """Content of a small object; None where there is none.

@@ -63,7 +63,9 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
         raise DataError(f"{len(set(groups))} groups can't be divided into {parts} parts; lower --parts")
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
     positions = splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups)
-    return [Division(tuple(clips[i] for i in kept), tuple(clips[i] for i in out)) for kept, out in positions]
+    return [
+        Division(tuple(clips[i] for i in inside), tuple(clips[i] for i in out)) for inside, out in positions
+    ]
 
 
 def evaluate(

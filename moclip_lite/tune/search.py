@@ -123,8 +123,8 @@ class _Search:
         self.fold, self.parts = self._divide(session, fold, parts)
         clips = [[part.train, part.val] for part in self.parts]
         names = json.dumps([[[c.name, c.label] for c in side] for part in clips for side in part])
-        kept = self.base.model_dump(mode="json", include={"data", "motion", "train_motion"})
-        decided = json.dumps([self.space, kept, self.base.run.seed], sort_keys=True)
+        fixed = self.base.model_dump(mode="json", include={"data", "motion", "train_motion"})
+        decided = json.dumps([self.space, fixed, self.base.run.seed], sort_keys=True)
         self.fingerprint = digest_bytes([names.encode(), decided.encode()])
         self.trials = read_trials(out / "trials.json", self.fingerprint)
 
@@ -140,10 +140,10 @@ class _Search:
                 f"settings are chosen on the training and validation clips of fold {chosen}, of which other "
                 "folds test some: scores of the other folds are then too high by a little"
             )
-        made = divisions(fold.train, fold.val, parts, self.base.run.seed)
-        sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in made)
+        divided = divisions(fold.train, fold.val, parts, self.base.run.seed)
+        sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in divided)
         self.reporter.say(f"fold {chosen}: {sizes}; its {len(fold.test)} test clips are not read")
-        return chosen, made
+        return chosen, divided
 
     def run(self, budget: Budget) -> TuneResult:
         """Run trials until the budget is spent."""

@@ -126,14 +126,14 @@ def main() -> None:
     set_thread_policy()
     arguments = json.loads(sys.argv[1])
     try:
-        classifier, about = _load(arguments)
+        classifier, description = _load(arguments)
     except (MoclipError, MotionError, ArgumentError, OSError) as error:
         from ...datasets.clip_errors import sentence_of
 
         kind = type(error).__name__ if isinstance(error, MoclipError) else "MoclipError"
         channel.send(failed={"kind": kind, "sentence": sentence_of(error)})
         return
-    channel.send(ready=about)
+    channel.send(ready=description)
     while True:
         task = json.loads(lines.get())
         limit = task.pop("time_limit")
