@@ -19,7 +19,7 @@ __all__ = ["RangeReader", "RemoteFile", "RemoteReader"]
 
 _BLOCK: Final = 8 << 10
 _HELD: Final = 4096  # blocks, 32 MB
-_MOST_AHEAD: Final = 128  # blocks that are read ahead of one who reads on
+_MOST_AHEAD: Final = 128  # blocks that are read ahead in sequential reading
 
 
 class RemoteFile:
@@ -32,7 +32,7 @@ class RemoteFile:
         url: of the file.
         size: in bytes.
         version: what changes with the content: ETag, version or time of modification; "" where the server tells none.
-        fetched: bytes that were asked of the server so far.
+        fetched: bytes that were requested from the server so far.
 
     Raises:
         FileNotFoundError, PermissionError, OSError: it can't be read.

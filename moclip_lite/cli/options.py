@@ -242,7 +242,7 @@ def settings_of(kind: type[_Section], values: dict[str, Any]) -> _Section:
 def runner_of_options(
     workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
 ) -> JobRunner:
-    """Who does the work.
+    """The runner that does the work.
 
     Raises:
         typer.BadParameter: an unknown engine.

@@ -151,7 +151,7 @@ class VideoDataset:
 
     @property
     def place(self) -> str:
-        """The root as a run folder remembers it: an absolute path, or a URL."""
+        """The root as division.json of a run holds it: an absolute path, or a URL."""
         return spelled(self.root) if is_url(self.root) else str(self.root.resolve())
 
     def with_splits(self, names: Sequence[str]) -> VideoDataset:

@@ -71,7 +71,7 @@ def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporte
 
     Args:
         data: names the data set; not a file of features.
-        workers: who generates clips.
+        workers: run the jobs that generate clips.
         reporter: told what the data set notes about itself.
 
     Raises:

@@ -29,7 +29,7 @@ def read_encodings(
         data: names the recipes, folders beside that of the clips.
         clips: to train on.
         extractor: reads motion.
-        workers: who generates a data set.
+        workers: run the jobs that generate a data set.
         reporter: told what is missing.
 
     Returns:

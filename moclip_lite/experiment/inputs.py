@@ -33,7 +33,7 @@ class Inputs:
 
     Args:
         experiment: the configuration.
-        workers: called for who generates clips or looks them up.
+        workers: called for the runner of jobs that generate or list clips.
         reporter: told what the data set notes about itself.
     """
 

@@ -58,7 +58,7 @@ class Session:
 
     @cached_property
     def workers(self) -> JobRunner:
-        """Who reads clips.
+        """Runs the jobs that read clips.
 
         Raises:
             MoclipError: there is no such cluster.

@@ -101,7 +101,7 @@ class Stage:
 
 
 class Trainer:
-    """Runs trainings: those whose weights are there are skipped, those that were interrupted are resumed.
+    """Runs trainings; skips those whose weights exist, and resumes interrupted ones.
 
     Args:
         cache: where the runs of a grid leave each other weights.

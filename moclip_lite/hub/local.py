@@ -1,4 +1,4 @@
-"""The local folder of a run, wherever the run lies."""
+"""The local folder of a run that is given as a folder, a URL or hf://USER/NAME."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from .cluster_worker import ClusterWorker, Greeting, Outcome, code_versions
 
 __all__ = ["Answer", "ClusterError", "Crew", "Node", "Worker", "nodes_now"]
 
-_POLL: Final = 1.0  # seconds between looks at the cluster's nodes
+_POLL: Final = 1.0  # seconds between two listings of the cluster's nodes
 _PATIENCE: Final = 120.0  # seconds without any node before the work is given up
 _AHEAD: Final = 2  # chunks at a worker: it need not wait for the next one
 _STARTS: Final = 3  # failed starts of workers on a node before it is left out

@@ -37,7 +37,7 @@ class Lease:
     Args:
         folder: where it lies.
         name: of the object.
-        what: who may hold it, in words, such as "run".
+        what: kind of holder for messages, such as "run".
         note: told that a lock is being watched.
 
     Attributes:

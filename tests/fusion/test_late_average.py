@@ -85,7 +85,7 @@ def test_weights_are_the_minimum_of_the_penalised_loss() -> None:
 
 
 def table(clips: int, seed: int) -> FeatureTable:
-    """The class is in the motion; appearance is noise, which training clips are told by all the same."""
+    """The class is in the motion; appearance is noise, by which training clips can be told apart all the same."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, clips)
     motion = rng.normal(0, 0.7, (clips, 6)) + np.eye(6)[labels] * 2

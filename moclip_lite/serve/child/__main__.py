@@ -84,7 +84,7 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     classifier = Classifier.load(run, **options)
     warnings = [note for note in (classifier.engine_note,) if note] + classifier.warnings
     if classifier.heads:
-        _ = classifier.encoder  # loaded now: missing weights are told at the start
+        _ = classifier.encoder  # loaded now: missing weights are reported at the start
     streams = [str(stream) for stream in classifier.heads]
     if classifier.motion is not None:
         streams.append("motion")
