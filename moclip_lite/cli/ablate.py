@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from mv_tools.urls import spelled
+
 from .console import ConsoleReporter, print_json, print_table
 from .options import (
     Cache,
@@ -33,7 +35,9 @@ Grids: TypeAlias = Annotated[list[Path], typer.Argument(help="YAML files with ba
 Out: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder of results: default runs/ablations/NAME; OUT/NAME for several grids."
+        "--out",
+        "-o",
+        help="Folder of results, or its URL: default runs/ablations/NAME; OUT/NAME for several grids.",
     ),
 ]
 
@@ -61,7 +65,10 @@ def ablate(
     """
     from ..ablate import load_ablation, records, run_ablation
     from ..errors import MoclipError
+    from ..storage.files import check_output_folder
 
+    if out is not None:
+        check_output_folder(out)
     named = {
         "data.root": root,
         "clip.pretrained": pretrained,
@@ -84,7 +91,7 @@ def ablate(
         failures += len(result.failures)
         if not json:
             _print(ablation, result)
-            reporter.say(f"{folder / 'summary.md'}, table.csv, table.parquet, plot.png")
+            reporter.say(f"{spelled(folder / 'summary.md')}, table.csv, table.parquet, plot.png")
     if json:
         print_json(rows)
     if failures:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from mv_tools.urls import spelled
+
 from .console import ConsoleReporter, print_json, print_table
 from .options import Cache, Json, Quiet, Root, Seed, Sets, Source, Workers, experiment_of
 
@@ -19,7 +21,9 @@ __all__ = ["tune"]
 _SHOWN = 10  # trials in the printed table; all are in trials.csv
 
 
-Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml.")]
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml, or its URL.")
+]
 TuneBudget: TypeAlias = Annotated[
     str, typer.Option(help="Trials (40), time (90s, 30m, 2h) or both (40,2h); earlier attempts count.")
 ]
@@ -61,9 +65,11 @@ def tune(
 
     Example: moclip tune experiments/folder.yaml --root DIR --budget 2h --out runs/tune
     """
+    from ..storage.files import check_output_folder
     from ..tune import Budget, read_space
     from ..tune import tune as search_settings
 
+    check_output_folder(out)
     named = {"data.root": root, "run.seed": seed, "run.workers": workers, "cache.dir": cache}
     result = search_settings(
         experiment_of(experiment, sets, named),
@@ -79,13 +85,13 @@ def tune(
             {
                 "best": {**vars(result.best)},
                 "trials": len(result.trials),
-                "config": str(result.file),
-                "table": str(out / "trials.csv"),
+                "config": spelled(result.file),
+                "table": spelled(out / "trials.csv"),
             }
         )
         return
     _print(result)
-    typer.echo(f"moclip run {result.file} --set run.dir=DIR")
+    typer.echo(f"moclip run {spelled(result.file)} --set run.dir=DIR")
 
 
 def _print(result: TuneResult) -> None:

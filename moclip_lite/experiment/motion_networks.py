@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
+from ..motion.pretrained import is_generated
 from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
@@ -132,11 +133,16 @@ class MotionNetworks:
         seed_all(self._features.seed)
         motion = self._session.experiment.motion
         if isinstance(motion.pretrained, Path):
-            division, session = motion.pretrained.parent / "division.json", self._session
+            self._refuse_seen(motion.pretrained)
+        return build_motion_net(motion, len(self._features.labels))
+
+    def _refuse_seen(self, weights: Path) -> None:
+        """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
+        if not is_generated(weights):
+            division, session = weights.parent / "division.json", self._session
             refuse_other_division(
                 division, self._features.fold, session.dataset.place, session.content_digests
             )
-        return build_motion_net(motion, len(self._features.labels))
 
     def _stage(self, name: str, kind: str, *more: object) -> Stage:
         experiment = self._session.experiment

@@ -9,11 +9,12 @@ from ..datasets.extraction import write_failures
 from ..parallel.ranks import share, wait_for_all
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult, join_scores, sum_seconds
+from ..results.held_out import HeldOut, write_held_out
 from ..results.metrics import Metrics
 from ..results.trained_on import write_division
 from ..results.write import write_results
 from ..storage.files import write_json
-from ..streams import Stream
+from ..streams import ANSWERS, Stream
 from .calibrate import calibrate, calibrate_cascade
 from .features import FoldFeatures
 from .fit_notes import fit_notes
@@ -85,8 +86,12 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
 
 
 def _write_calibration(features: FoldFeatures, result: FoldResult, folder: FoldFolder) -> None:
-    """Write what validation clips say about the answers of prediction."""
+    """Write what validation clips say about the answers of prediction, and the scores of the head that answers."""
     calibrate(features, result).write(folder.timeline)
+    heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
+    if heads:
+        tests = result.validation[heads[0]]
+        write_held_out(folder.held_out, HeldOut([clip.name for clip in tests.clips], tests.scores))
     cascade = calibrate_cascade(result)
     if cascade is not None:
         cascade.write(folder.cascade)

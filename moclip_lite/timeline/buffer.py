@@ -89,6 +89,33 @@ class MotionBuffer:
         Returns:
             (motion, ""), or (None, reason): more than half of the pictures are missing, or all are I pictures.
         """
+        indices, problem = self._available(indices)
+        return (
+            (assemble_motion(self._fields, indices, self._spec), "")
+            if indices is not None
+            else (None, problem)
+        )
+
+    def segments(
+        self, places: Sequence[npt.NDArray[np.int64]]
+    ) -> tuple[npt.NDArray[np.float16] | None, list[int]]:
+        """The motion of segments, each as :meth:`motion` of it alone; not for a crop, which depends on all pictures.
+
+        Args:
+            places: int64 [frames] each, picture numbers.
+
+        Returns:
+            (motion [N, frames, 2, rows, columns], the positions in `places` that it is of); None without any.
+        """
+        available = [self._available(place)[0] for place in places]
+        usable = [i for i, indices in enumerate(available) if indices is not None]
+        if not usable:
+            return None, []
+        indices = np.stack([available[i] for i in usable])
+        return assemble_motion(self._fields, indices, self._spec), usable
+
+    def _available(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64] | None, str]:
+        """Picture numbers whose motion is known, the nearest in place of missing ones; None and why."""
         sampled = np.unique(indices)
         self._pool_waiting(sampled.tolist())
         known = np.array([number in self._fields for number in sampled.tolist()])
@@ -101,7 +128,7 @@ class MotionBuffer:
             indices = np.where(missing[places] == indices, nearest[places], indices)
         if not any(self._predicted[number] for number in intact.tolist()):
             return None, "no motion (only I pictures)"
-        return assemble_motion(self._fields, indices, self._spec), ""
+        return indices, ""
 
     def _pool_waiting(self, numbers: Sequence[int]) -> None:
         """Pool deferred pictures; damaged ones are missing from then on."""

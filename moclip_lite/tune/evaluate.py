@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def _train(
         if tenth > 10 * (done - 1) // epochs:
             report(10 * tenth, row["accuracy"] - row["val_loss"])
 
-    fingerprint = digest_bytes([motion.model_dump_json().encode(), settings.model_dump_json().encode()])
+    fingerprint = digest_bytes([json.dumps(motion.deciding()).encode(), settings.model_dump_json().encode()])
     names = digest_bytes(clip.name.encode() for clip in [*train, *val])
     return fit(
         network,

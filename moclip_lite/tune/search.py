@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from mv_tools import MotionError
+from mv_tools.urls import spelled
 
 from ..errors import ConfigError, MoclipError
 from ..experiment.config import Experiment, load_experiment, with_absolute_paths
@@ -24,6 +25,8 @@ from ..progress import Reporter
 from ..results.lock import FolderLock
 from ..storage.digest import digest_bytes
 from ..storage.files import write_text
+from ..storage.mirror import held, write_back
+from ..storage.snapshot import working_copy
 from .budget import Budget
 from .evaluate import Division, divisions, evaluate
 from .space import Space, checked_space, value_of
@@ -72,7 +75,7 @@ def tune(
         experiment: the first trial; what is not searched stays as it says.
         space: configuration key -> values.
         budget: trials or time, with those of earlier attempts.
-        out: folder of the results: trials.json, trials.csv, best.yaml.
+        out: folder of the results, or its URL: trials.json, trials.csv, best.yaml.
         reporter: told what happens.
         fold: name of the fold; the first by default.
         parts: parts that the training and validation clips are divided into, each validated on once; 1 for
@@ -81,17 +84,22 @@ def tune(
     Raises:
         ConfigError, DataError: the space, the fold or the clips can't be used.
         MoclipError: Optuna is not installed, another search is at work in the folder, or no trial succeeded.
+        CheckpointError, OSError: another search is at work at the URL, or the server refuses.
         KeyboardInterrupt: finished trials are kept, the one in progress is resumed by the next attempt.
     """
     _require_optuna()
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(out / ".lock")
-    if not lock.acquire():
-        raise MoclipError(f"another search is at work in {out}; wait for it, or choose another --out")
-    try:
-        return _Search(experiment, space, out, reporter, fold, parts).run(budget)
-    finally:
-        lock.release()
+    with held(out, "search", "best.yaml", reporter.say):
+        folder = working_copy(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(folder / ".lock")
+        if not lock.acquire():
+            raise MoclipError(
+                f"another search is at work in {spelled(out)}; wait for it, or choose another --out"
+            )
+        try:
+            return _Search(experiment, space, out, reporter, fold, parts).run(budget)
+        finally:
+            lock.release()
 
 
 def _require_optuna() -> None:
@@ -118,7 +126,7 @@ class _Search:
         self.experiment = experiment
         self.base = with_absolute_paths(experiment.model_copy(update={"run": motion_only}))
         self.space: Space = checked_space(experiment, space)
-        self.out, self.reporter = out, reporter
+        self.given, self.out, self.reporter = out, working_copy(out), reporter
         session = Session(self.base, reporter)
         self.fold, self.parts = self._divide(session, fold, parts)
         clips = [[part.train, part.val] for part in self.parts]
@@ -126,7 +134,7 @@ class _Search:
         fixed = self.base.model_dump(mode="json", include={"data", "motion", "train_motion"})
         decided = json.dumps([self.space, fixed, self.base.run.seed], sort_keys=True)
         self.fingerprint = digest_bytes([names.encode(), decided.encode()])
-        self.trials = read_trials(out / "trials.json", self.fingerprint)
+        self.trials = read_trials(self.out / "trials.json", self.fingerprint)
 
     def _divide(self, session: Session, name: str | None, parts: int) -> tuple[str, list[Division]]:
         folds = {fold.name: fold for fold in session.folds}
@@ -159,12 +167,13 @@ class _Search:
             best = best_trial(self.trials)
             if best is not None:
                 write_text(self.out / "best.yaml", self._yaml(best))
+            write_back(self.given)
             self.reporter.say(_words(trial, best))
         best = best_trial(self.trials)
         if best is None:
             reason = self.trials[0].reason if self.trials else "the budget allows none"
             raise MoclipError(f"no trial succeeded: {reason}")
-        return TuneResult(best, list(self.trials), self.out / "best.yaml")
+        return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
     def _study(self) -> optuna.Study:
         """A study of the trials so far; its next proposal depends on them and the seed alone."""
@@ -269,7 +278,7 @@ class _Search:
             f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: trial "
             f"{best.number} of {len(self.trials)} ({done} finished),\n"
             f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not read.\n"
-            f"#\n#   moclip run {self.out / 'best.yaml'} --set run.dir=DIR\n"
+            f"#\n#   moclip run {spelled(self.given / 'best.yaml')} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )
 

@@ -24,6 +24,7 @@ from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.experiment.session import Session
+from moclip_lite.motion.settings import GENERATED
 from moclip_lite.progress import Silent
 from moclip_lite.storage.files import write_json, write_text
 from moclip_lite.storage.plain_yaml import parse_yaml
@@ -48,6 +49,30 @@ def test_shipped_grids_load(path: Path) -> None:
     ablation = load_ablation(path)
     assert len(ablation.cells()) >= 2
     assert ablation.reference in ablation.cells()
+    starts = {str(ablation.experiment(cell, 0, Path("out")).motion.start) for cell in ablation.cells()}
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "random"),
+    [
+        ("motion.grid", [[24, 32], [12, 16]], True),
+        ("motion.width", [24, 8], True),
+        ("motion.flip", [0, 1], False),
+    ],
+)
+@pytest.mark.parametrize("pretrained", ["auto", "generated", "false"])
+def test_cells_start_alike(
+    key: str, values: list[Any], random: bool, pretrained: str, tmp_path: Path
+) -> None:
+    path = grid(tmp_path / "g.yaml", grid={key: values}, set=[f"motion.pretrained={pretrained}"])
+    if random and pretrained == "generated":
+        with pytest.raises(ConfigError, match=f"needs {key}"):
+            load_ablation(path)
+        return
+    ablation = load_ablation(path)
+    starts = {ablation.experiment(cell, 0, tmp_path).motion.start for cell in ablation.cells()}
+    assert starts == {False if random or pretrained == "false" else GENERATED}
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,8 @@ def test_extraction_gives_the_bits_of_local_processes(running: Any, tmp_path: Pa
     assert local == remote
 
 
-def test_a_grid_on_a_cluster(running: Any, tmp_path: Path) -> None:
+def test_a_grid_on_a_cluster(running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     save_features(tmp_path / "f.safetensors", *labelled_features()[:3])
     settings = [
         f"data.root={tmp_path / 'f.safetensors'}",
@@ -184,10 +185,16 @@ def test_a_grid_on_a_cluster(running: Any, tmp_path: Path) -> None:
     path = tmp_path / "g.yaml"
     values = {"set": settings, "grid": {"fusion.head": ["late_average", "concat_mlp"]}, "seeds": [0]}
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    outcome = assert_ok(moclip("ablate", path, "--out", tmp_path / "out", "--json"))
+    outcome = assert_ok(moclip("ablate", path, "--out", "out", "--json"))
     rows = json.loads(outcome.out)
     assert {row["fusion.head"] for row in rows} == {"late_average", "concat_mlp"}
     assert "2 runs in 2 process(es)" in outcome.err
+    assert len(list((tmp_path / "out").rglob("metrics.json"))) == 2
+    monkeypatch.setattr(
+        "moclip_lite.experiment.session.Session.fingerprint", "of other features"
+    )  # not on the nodes
+    refused = assert_refused(moclip("ablate", path, "--out", "other"), "the data, features or weights on")
+    assert "are others than here; put them on storage that all nodes see" in refused
 
 
 def test_nodes_label_files_as_this_machine_does(running: Any, trained: TrainedRun, tmp_path: Path) -> None:

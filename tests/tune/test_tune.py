@@ -16,15 +16,18 @@ pytest.importorskip("optuna")
 
 import yaml
 
+from moclip_lite.cli.options import experiment_of
 from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.progress import Silent
+from moclip_lite.storage.objects import ObjectFolder
 from moclip_lite.tune import DEFAULT_SPACE, Budget, TuneResult, read_space, tune
 from moclip_lite.tune.evaluate import divisions
 from moclip_lite.tune.space import checked_space
 from moclip_lite.tune.trials import Trial, best_trial, read_trials, write_trials
 
+from support.s3_server import connected
 from support.tuning import clips, experiment
 
 SPACE = {"train_motion.lr": [0.01, 0.001], "motion.dropout": [0.0, 0.2, 0.5]}
@@ -97,6 +100,25 @@ def test_an_interrupted_search_goes_on_as_it_would_have(
     assert [t.settings for t in resumed.trials] == [t.settings for t in whole.trials]
     assert [t.accuracy for t in resumed.trials] == [t.accuracy for t in whole.trials]
     assert ("train motion", 4) in epochs
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_search_at_a_url_goes_on_from_another_machine(
+    root: Path, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with connected(tmp_path / "s3") as server:
+        out = Path(f"{server.url}/search")
+        results = []
+        for machine, trials in (("one", 2), ("two", 3)):  # the second has no copy of what the first did
+            monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path / machine))
+            results.append(search(root, cache, out, trials))
+        assert results[1].trials[:2] == results[0].trials
+        objects = ObjectFolder.at(out)
+        assert objects.names() == ["best.yaml", "trials.csv", "trials.json"]
+        assert f"moclip run {server.url}/search/best.yaml" in str(objects.read("best.yaml"))
+        assert experiment_of(results[1].file, None, {}).data.root == root  # as moclip run reads it
+    assert not [path for path in tmp_path.iterdir() if ":" in path.name]
 
 
 def test_test_clips_are_never_read(root: Path, cache: str, tmp_path: Path) -> None:
