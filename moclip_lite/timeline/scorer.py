@@ -230,8 +230,8 @@ class WindowScorer:
         """Drop so many of the oldest."""
         if frames:
             self._buffers.motion.forget(self._numbers[frames - 1] + 1)
-            for kept in (self._seconds, self._numbers, self._keyframes):
-                _remove_first(kept, frames)
+            for windows in (self._seconds, self._numbers, self._keyframes):
+                _remove_first(windows, frames)
         if pictures:
             self._buffers.pictures.forget(self._shown_numbers[pictures - 1] + 1)
             _remove_first(self._shown, pictures)
