@@ -9,7 +9,7 @@ from ..decoder import Order
 from ..display import Display
 from ..errors import ArgumentError, BackendUnavailable, MalformedStream, UnsupportedStream
 from ..motion import MotionFrame
-from ..pictures.native_headers import NATIVE_CODECS, native_available
+from ..pictures.native_headers import NATIVE_CODECS, native_problem
 from .coded_frame import ParsedFrame, ParsedPicture
 from .entry_gate import EntryGate
 from .numbered_frames import NumberedFrames
@@ -284,10 +284,8 @@ def _codes_reordering(info: PictureInfo) -> bool:
 
 
 def _parser(codec: Codec, extradata: bytes | None, deferred: bool) -> Decoder:
-    if not native_available():
-        raise BackendUnavailable(
-            "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
-        )
+    if problem := native_problem():
+        raise BackendUnavailable(problem)
     from .._native import Decoder, NativeError, UnsupportedError
 
     try:
