@@ -62,6 +62,10 @@ def export(
         raise typer.BadParameter("say where to: --out FOLDER, or --engine for the run folder itself")
     if int8 and not engine:
         raise typer.BadParameter("--int8 is for predict's own files; add --engine")
+    from ..storage.files import check_output_folder
+
+    if out is not None:
+        check_output_folder(out)
     reporter = ConsoleReporter(quiet)
     if engine and is_url(Path(source)):
         raise typer.BadParameter(

@@ -20,7 +20,7 @@ from ..training.checkpoint import read_description
 from ..training.foreign import find_prefix, load_strictly, read_checkpoint
 from .settings import MotionSpec
 
-__all__ = ["load_pretrained", "other_reading"]
+__all__ = ["is_generated", "load_pretrained", "other_reading"]
 
 _CLASSIFIER: Final = "classifier."
 _STEM: Final = "conv_stem.weight"
@@ -50,6 +50,11 @@ def load_pretrained(network: nn.Module, name: str, path: Path) -> None:
     classifier = {key: value for key, value in network.state_dict().items() if key.startswith(_CLASSIFIER)}
     held = {key: value for key, value in inside.items() if not key.startswith(_CLASSIFIER)}
     load_strictly(path, f"motion.net={name}", network, {**held, **classifier})
+
+
+def is_generated(path: Path) -> bool:
+    """Whether the weights of a file were trained on generated motion, and on no clip."""
+    return "pretraining" in (read_description(path) or {})
 
 
 def other_reading(path: Path, spec: MotionSpec, recipe: str | None = None) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.models import adapt_input_conv
 
 from moclip_lite.errors import CheckpointError, ConfigError
@@ -147,3 +148,8 @@ def test_a_run_starts_from_another_but_not_from_one_that_saw_its_clips(tmp_path:
     told = assert_ok(moclip("run", FOLDER_YAML, *sets(stride)))
     assert "motion.stride=1 (here 2)" in told.err
     assert "motion.stride=1 (here 2)" in (tmp_path / "three" / "report.md").read_text()
+    generated = tmp_path / "one" / "generated.safetensors"  # beside a division that says nothing of it
+    state = load_file(tmp_path / "one" / "motion.safetensors")
+    save_file(state, generated, metadata={"description": json.dumps({"pretraining": {"steps": 1}})})
+    other = [line for line in other if line != weights]
+    assert_ok(moclip("run", FOLDER_YAML, *sets([*other, f"motion.pretrained={generated}"])))
