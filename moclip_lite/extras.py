@@ -36,6 +36,7 @@ EXTRAS: Final = {
     "sklearn": "train",
     "starlette": "web",
     "tensorboard": "train",
+    "threadpoolctl": "train",
     "timm": "train",
     "torch": "train",
     "torchvision": "train",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
+import socket
+import tempfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,14 +17,18 @@ import pandas as pd
 import torch
 
 from mv_tools import MotionError
+from mv_tools.remote import is_url
 
-from ..errors import MoclipError, report_bug
-from ..experiment.config import Experiment
+from ..errors import CheckpointError, MoclipError, report_bug
+from ..experiment.config import Experiment, with_absolute_paths
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
 from ..parallel.runner import JobRunner, runner_of
 from ..progress import Reporter, Silent
+from ..results.run_folder import RunFolder
+from ..storage.objects import ObjectFolder
+from ..streams import Stream
 from .figures import draw
 from .grid import Ablation, GridRun
 from .summary import summary_markdown
@@ -64,7 +69,7 @@ def run_ablation(
 
     Args:
         ablation: the grid.
-        out: folder of all results, with a run folder per cell and seed.
+        out: folder of all results, with a run folder per cell and seed, or its URL.
         reporter: receives messages and progress.
         workers: processes, each with its share of the cores, 0 for one per core; or who else runs the cells.
 
@@ -79,9 +84,11 @@ def run_ablation(
     finished = _without(runs, failures)
     if not finished:
         raise MoclipError(f"no cell of the grid could be run; the first: {failures[0].reason}")
-    table = tidy_table(finished)
+    with tempfile.TemporaryDirectory(prefix="moclip-grid-") as copies:
+        here = [_with_results_here(run, Path(copies, str(number))) for number, run in enumerate(finished)]
+        table = tidy_table(here)
+        differences = comparisons(ablation, here)
     summary = summarize(table, list(ablation.grid))
-    differences = comparisons(ablation, finished)
     for name, frame in {"table": table, "summary": summary, "differences": differences}.items():
         write_table(out / name, frame, parquet=name == "table")
     summary_markdown(out / "summary.md", ablation, summary, differences, failures)
@@ -92,6 +99,24 @@ def run_ablation(
 def _without(runs: Sequence[GridRun], failures: Sequence[Failure]) -> list[GridRun]:
     failed = {failure.run for failure in failures}
     return [run for run in runs if run.words not in failed]
+
+
+def _with_results_here(run: GridRun, folder: Path) -> GridRun:
+    """The run with its metrics and predictions in a local folder, where its own is at a URL: a node may have made it.
+
+    Raises:
+        OSError: they can't be read.
+        SourceChanged: they change meanwhile.
+    """
+    given = run.experiment.run.dir
+    if not is_url(given):
+        return run
+    remote, local = ObjectFolder.at(given), RunFolder(folder)
+    for name in remote.names():
+        if folder / name in (local.metrics, *map(local.predictions, Stream)):
+            remote.fetch(name, folder / name)
+    settings = run.experiment.run.model_copy(update={"dir": folder})
+    return run._replace(experiment=run.experiment.model_copy(update={"run": settings}))
 
 
 def _extract_features(runs: Sequence[GridRun], reporter: Reporter) -> list[Failure]:
@@ -132,22 +157,36 @@ class _Cell:
         experiment: its configuration.
         stop: a file whose presence interrupts it.
         threads: of PyTorch.
+        fingerprint: of the run here, where it is done elsewhere; a node may hold other data under the same paths.
     """
 
     name: str
     experiment: Experiment
     stop: Path
     threads: int
+    fingerprint: str | None = None
 
 
 def _run_cell(cell: _Cell) -> str | None:
-    """Run a cell in a worker process; returns the reason why it could not be run."""
+    """Run a cell in a worker process; returns the reason why it could not be run.
+
+    Raises:
+        CheckpointError: this machine has other data, features or weights than the one that asks.
+    """
     torch.set_num_threads(cell.threads)
     logging.getLogger().addHandler(logging.NullHandler())  # the parent has already printed the warnings
+    session = Session(cell.experiment, _Interruptible(cell.stop))
     try:
-        run_experiment(Session(cell.experiment, _Interruptible(cell.stop)))
+        differs = cell.fingerprint not in (None, session.fingerprint)
+        if not differs:
+            run_experiment(session)
     except (MoclipError, MotionError, OSError) as error:
         return " ".join(str(error).split())
+    if differs:
+        raise CheckpointError(
+            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put them on "
+            "storage that all nodes see"
+        )
     return None
 
 
@@ -156,27 +195,26 @@ def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: J
     threads = runs[0].experiment.run.threads or 1
     if not runner.remote:
         threads = max(1, default_workers(0) // workers)
-    out.mkdir(parents=True, exist_ok=True)
-    stop = out / f".stop-{os.getpid()}"
-    cells = [_Cell(run.words, _for_worker(run.experiment), stop, threads) for run in runs]
     reporter.say(f"{len(runs)} runs in {workers} process(es)")
-    outcomes = _remotely(cells, runner, out) if runner.remote else _in_processes(cells, workers)
     failures: list[Failure] = []
-    try:
+    with tempfile.TemporaryDirectory(prefix="moclip-grid-") as folder:
+        stop = Path(folder, "stop")
+        cells = [_cell_of(run, stop, threads, runner.remote) for run in runs]
+        outcomes = _remotely(cells, runner, out) if runner.remote else _in_processes(cells, workers)
         with closing(outcomes):
             for done, (words, reason) in enumerate(outcomes, start=1):
                 reporter.say(f"[{done} of {len(runs)}] {words}" + (f": {reason}" if reason else ""))
                 reporter.progress("runs", done, len(runs))
                 if reason:
                     failures.append(Failure(words, reason))
-    finally:
-        stop.unlink(missing_ok=True)
     return failures
 
 
-def _for_worker(experiment: Experiment) -> Experiment:
-    """The configuration of a cell: what it reads is in the cache, so that it needs no cluster."""
-    return experiment.model_copy(update={"run": experiment.run.model_copy(update={"engine": "local"})})
+def _cell_of(run: GridRun, stop: Path, threads: int, remote: bool) -> _Cell:
+    """The job of a run: what it reads is in the cache, so that it needs no cluster."""
+    experiment = with_absolute_paths(run.experiment)  # a node has another working directory
+    local = experiment.model_copy(update={"run": experiment.run.model_copy(update={"engine": "local"})})
+    return _Cell(run.words, local, stop, threads, Session(local, Silent()).fingerprint if remote else None)
 
 
 def _remotely(
@@ -184,7 +222,8 @@ def _remotely(
 ) -> Generator[tuple[str, str | None], None, None]:
     """(cell, why it could not be run) as they end."""
     gpu = any(cell.experiment.run.device != "cpu" for cell in cells)
-    for cell, reason in runner.run(_run_cell, cells, folder=out, cores=cells[0].threads, gpu=gpu):
+    shared = None if is_url(out) else out.absolute()
+    for cell, reason in runner.run(_run_cell, cells, folder=shared, cores=cells[0].threads, gpu=gpu):
         yield cell.name, reason
 
 

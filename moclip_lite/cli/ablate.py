@@ -36,7 +36,9 @@ def ablate(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder of results: default runs/ablations/NAME; OUT/NAME for several grids."
+            "--out",
+            "-o",
+            help="Folder of results, or its URL: default runs/ablations/NAME; OUT/NAME for several grids.",
         ),
     ] = None,
     pretrained: Pretrained = None,
@@ -57,7 +59,11 @@ def ablate(
     """
     from ..ablate import load_ablation, records, run_ablation
     from ..errors import MoclipError
+    from ..storage.files import check_output_folder
+    from ..storage.objects import shown
 
+    if out is not None:
+        check_output_folder(out)
     named = {
         "data.root": root,
         "clip.pretrained": pretrained,
@@ -80,7 +86,7 @@ def ablate(
         failures += len(result.failures)
         if not json:
             _print(ablation, result)
-            reporter.say(f"{folder / 'summary.md'}, table.csv, table.parquet, plot.png")
+            reporter.say(f"{shown(folder / 'summary.md')}, table.csv, table.parquet, plot.png")
     if json:
         print_json(rows)
     if failures:

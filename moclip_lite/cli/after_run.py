@@ -29,10 +29,12 @@ def write_engine(session: Session) -> None:
     if session.feature_file is not None or len(session.folds) != 1 or set(run.streams) == {"zero_shot"}:
         return
     from ..export.engine import export_engine
+    from ..export.int8 import consider_int8
 
     session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
     try:
         export_engine(session.run_folder.path, session.reporter)
+        consider_int8(session.run_folder.path, session.reporter)
     except (MoclipError, OSError) as error:
         session.reporter.warn(f"no ONNX files: {explain(error)}; `moclip predict` answers with PyTorch")
 

@@ -25,10 +25,11 @@ def compare(
     Example: moclip compare runs/baseline runs/mine --out compare.html
     """
     from ..results.compare import compare_runs
-    from ..results.report.comparison import comparison_document, write_comparison
+    from ..results.report.comparison import comparison_document, renderer_of, write_comparison
     from ..storage.files import check_output
 
     if out is not None:
+        renderer_of(out)
         check_output(out)
     comparison = compare_runs([run_folder(run) for run in runs])
     if out is not None:

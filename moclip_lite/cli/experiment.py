@@ -238,7 +238,9 @@ def demo(
     from ..datasets.synthetic.clips import accuracy_ceilings
     from ..experiment.demo import FIRST_LINE, run_demo
     from ..results.report import SCORES, stream_table
+    from ..storage.files import check_output_folder
 
+    check_output_folder(out)
     err.print(FIRST_LINE, style="yellow")
     metrics, session = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
     if json:

@@ -81,6 +81,7 @@ def extract_motion(
     named = named_settings(
         workers=workers, engine=engine, ray_address=ray_address, cache=cache, skip_missing=skip_missing
     )
+    _check_failures(failures)
     session = session_of(experiment_of(dataset, sets, named), quiet)
     session.count_seconds()
     _finish(session.extractor.motion(session.dataset.clips), failures, json)
@@ -112,9 +113,18 @@ def extract_clip(
         cache=cache,
         skip_missing=skip_missing,
     )
+    _check_failures(failures)
     session = session_of(experiment_of(dataset, sets, named), quiet)
     session.count_seconds()
     _finish(session.extractor.appearance(session.dataset.clips), failures, json)
+
+
+def _check_failures(path: Path | None) -> None:
+    """Refuse a table of failures that can't be written, before hours of reading."""
+    from ..storage.files import check_output
+
+    if path is not None:
+        check_output(path)
 
 
 @app.command("features")

@@ -62,9 +62,12 @@ def pull(
     """
     from ..hub import HubAddress
     from ..hub import pull as pull_run
+    from ..storage.files import check_output_folder
 
-    reporter = ConsoleReporter(quiet)
     address = HubAddress.parse(repository)
-    folder = pull_run(address, out or Path(address.name), reporter)
+    out = out or Path(address.name)
+    check_output_folder(out)
+    reporter = ConsoleReporter(quiet)
+    folder = pull_run(address, out, reporter)
     reporter.close()
     reporter.say(f"next: moclip predict YOUR.mp4 --model {folder}")

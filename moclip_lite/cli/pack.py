@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..progress import size_in_words
+from ..storage.files import check_output_folder
 from ..storage.objects import fetched, shown
 from .console import ConsoleReporter, print_json
 from .options import (
@@ -82,6 +83,7 @@ def pack(
         raise typer.BadParameter("name the folder of the shards with --out DIR")
     if fold is not None and not features:
         raise typer.BadParameter("--fold is for --features")
+    check_output_folder(out)
     size = {} if shard_clips is None else {"shard_rows": shard_clips}
     if source.suffix == ".safetensors":
         from ..experiment.feature_pack import pack_file

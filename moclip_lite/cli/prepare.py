@@ -64,7 +64,9 @@ def prepare(
 
     from ..datasets import SyntheticSpec
     from ..datasets.prepare.recipes import parse_recipe
+    from ..storage.files import check_output_folder
 
+    check_output_folder(out)
     reporter = ConsoleReporter()
     runner = runner_of_options(workers, engine, ray_address, reporter)
     if kind == "synthetic":

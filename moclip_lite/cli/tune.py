@@ -23,9 +23,9 @@ def tune(
     experiment: Source,
     sets: Sets = None,
     root: Root = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml.")] = Path(
-        "runs/tune"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml, or its URL.")
+    ] = Path("runs/tune"),
     budget: Annotated[
         str, typer.Option(help="Trials (40), time (90s, 30m, 2h) or both (40,2h); earlier attempts count.")
     ] = "30",
@@ -56,9 +56,12 @@ def tune(
 
     Example: moclip tune experiments/folder.yaml --root DIR --budget 2h --out runs/tune
     """
+    from ..storage.files import check_output_folder
+    from ..storage.objects import shown
     from ..tune import Budget, read_space
     from ..tune import tune as search_settings
 
+    check_output_folder(out)
     named = {"data.root": root, "run.seed": seed, "run.workers": workers, "cache.dir": cache}
     result = search_settings(
         experiment_of(experiment, sets, named),
@@ -74,13 +77,13 @@ def tune(
             {
                 "best": {**vars(result.best)},
                 "trials": len(result.trials),
-                "config": str(result.file),
-                "table": str(out / "trials.csv"),
+                "config": shown(result.file),
+                "table": shown(out / "trials.csv"),
             }
         )
         return
     _print(result)
-    typer.echo(f"moclip run {result.file} --set run.dir=DIR")
+    typer.echo(f"moclip run {shown(result.file)} --set run.dir=DIR")
 
 
 def _print(result: TuneResult) -> None:

@@ -118,8 +118,10 @@ def train_video_text(
     """
     from ..mobileviclip.training.run import train_video_text as train
     from ..mobileviclip.training.settings import VideoTextSettings
+    from ..storage.files import check_output_folder
     from ..training.device import pick_device
 
+    check_output_folder(out)
     reporter = ConsoleReporter(quiet)
     if lr is not None and lr <= 0:
         raise typer.BadParameter(f"--lr must be above 0, got {lr}")

@@ -96,6 +96,7 @@ def watch(
     Example: moclip watch door=rtsp://user:password@192.168.1.20/stream1 --model runs/x
     """
     from ..predict.classifier import Classifier
+    from ..storage.files import check_output
     from ..watch.run import Watch, named_sources
     from ..watch.settings import WatchSettings
 
@@ -103,6 +104,8 @@ def watch(
     given = {"window": window, "stride": stride, "threshold": threshold, "max_lag": max_lag}
     settings = settings_of(WatchSettings, given | {"transport": transport, "timeout": timeout})
     named_sources(sources)  # refused before the model is loaded
+    if events is not None and not events.exists():  # a pipe or a terminal may be there
+        check_output(events)
     model = run_folder(model)
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     with ExitStack() as opened:

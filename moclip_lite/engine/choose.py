@@ -10,7 +10,7 @@ from ..errors import CheckpointError, ConfigError, MissingPackage, require_packa
 from ..experiment.config import Experiment
 from ..results.run_folder import FoldFolder
 from .base import Engine, EngineName
-from .files import EngineFiles
+from .files import EngineFiles, int8_by_default
 
 __all__ = ["open_engine"]
 
@@ -25,11 +25,11 @@ def open_engine(
         experiment: the configuration; ``run.device`` other than auto and cpu needs PyTorch.
         labels: class names.
         name: "onnx", "onnx-int8", "torch", or "auto" for ONNX files where there are usable ones, on auto and
-            cpu.
+            cpu, with the image encoder in int8 where the run's validation clips show that it loses nothing.
 
     Returns:
-        (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no
-        reason).
+        (the engine, what there is to say of the choice: why ONNX Runtime does not answer although it could be
+        expected, or why the image encoder computes in int8 or in float32; "" where there is nothing).
 
     Raises:
         MissingPackage: "onnx" without ONNX Runtime, or neither it nor PyTorch is installed.
@@ -46,7 +46,9 @@ def open_engine(
         if asked or find_spec("torch") is None:
             require_packages(["onnxruntime"])
         try:
-            return _open_onnx(folder, experiment, labels, int8), ""
+            if asked:
+                return _open_onnx(folder, experiment, labels, int8), ""
+            return _open_proven(folder, experiment, labels)
         except CheckpointError as error:
             reason, more = str(error), " --int8" if int8 else ""
             if not isinstance(error.__cause__, MissingPackage):
@@ -58,13 +60,39 @@ def open_engine(
     return TorchEngine(folder, experiment, labels), reason and f"PyTorch answers: {reason}"
 
 
+def _open_proven(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> tuple[Engine, str]:
+    """The engine of the files, with the image encoder in int8 where its comparison with float32 allows that.
+
+    Raises:
+        CheckpointError: there are no usable files, or ONNX Runtime is not installed.
+    """
+    files = EngineFiles.find(folder, experiment, labels)
+    int8, reason = int8_by_default(files.description)
+    if int8:
+        try:
+            engine = _open_onnx(folder, experiment, labels, True)
+            engine.notes = ()  # of what was asked for; here the reason says it once
+            return engine, reason
+        except CheckpointError as error:
+            reason = f"the image encoder computes in float32: {error}"
+    return _engine(files, experiment, folder), reason
+
+
 def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str], int8: bool) -> Engine:
     """The engine of the files beside the weights.
 
     Raises:
         CheckpointError: there are no usable files, or ONNX Runtime is not installed.
     """
-    files = EngineFiles.find(folder, experiment, labels, int8)
+    return _engine(EngineFiles.find(folder, experiment, labels, int8), experiment, folder)
+
+
+def _engine(files: EngineFiles, experiment: Experiment, folder: FoldFolder) -> Engine:
+    """The engine of checked files.
+
+    Raises:
+        CheckpointError: ONNX Runtime is not installed.
+    """
     try:
         require_packages(["onnxruntime"])
     except MissingPackage as error:

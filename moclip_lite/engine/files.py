@@ -11,6 +11,7 @@ the files: others are refused, never used.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
+from ..results.int8 import Int8Comparison
 from ..results.run_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..storage.cache import ENCODERS, local_cache_dir
 from ..storage.digest import ContentDigests, digest_bytes, digest_file
@@ -33,16 +35,19 @@ __all__ = [
     "drafts_of",
     "encoder_file",
     "file_digest",
+    "int8_by_default",
     "made_from",
     "onnx_folder",
 ]
 
 DESCRIPTION: Final = "model.json"
 INT8: Final = "encoder_int8"
-"""Entry of model.json for the image encoder in 8-bit integers."""
+"""Entry of model.json for the image encoder in 8-bit integers: its file, where it may be used, and the figures of its
+comparison with float32; or, under "refused", why there is none."""
 DRAFT: Final = ".export-"
 """Start of the names of folders in which files are being written."""
 
+_KEY: Final = re.compile(r"[0-9a-f]{16,128}", re.ASCII)
 _VERSION: Final = 1
 """Of the files' inputs, outputs and description; raise it when an older file must not be used."""
 
@@ -155,18 +160,51 @@ def _encoder(experiment: Experiment, description: Mapping[str, Any], int8: bool)
     encoder = description.get("encoder")
     if int8 and encoder:
         encoder = description.get(INT8)
-        if not encoder:
-            raise CheckpointError(f"the image encoder {experiment.clip.model} has no ONNX file in int8")
+        if not encoder or "key" not in encoder:
+            reason = f": {str(encoder['refused'])[:300]}" if encoder and "refused" in encoder else ""
+            raise CheckpointError(
+                f"the image encoder {experiment.clip.model} has no ONNX file in int8{reason}"
+            )
     if not encoder:
         raise CheckpointError(
             f"no ONNX file of the image encoder {experiment.clip.model} could be written: "
             f"{description.get('no_encoder') or 'unknown reason'}"
         )
+    if not _KEY.fullmatch(str(encoder["key"])):
+        raise ValueError("not a key")
     path = encoder_file(experiment, str(encoder["key"]))
     if not path.is_file():
         raise CheckpointError(f"the ONNX file of the image encoder is missing in the cache ({path})")
     _check(path, str(encoder["digest"]), file_digest(path))
     return path
+
+
+def int8_by_default(description: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether the image encoder in int8 answers by default, by the figures of its comparison with float32.
+
+    Args:
+        description: the content of model.json.
+
+    Returns:
+        (whether it does, why: a sentence; "" where int8 was not considered).
+
+    Raises:
+        CheckpointError: the figures are damaged.
+    """
+    entry = description.get(INT8)
+    if not entry or not description.get("encoder"):
+        return False, ""
+    try:
+        if "refused" in entry:
+            return False, f"the image encoder computes in float32: {str(entry['refused'])[:300]}"
+        figures = Int8Comparison.of(entry.get("comparison"))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{DESCRIPTION} is damaged: the figures of the encoder in int8: {error}"
+        ) from error
+    if figures.default_problem:
+        return False, f"the image encoder computes in float32: {figures.default_problem}"
+    return True, f"the image encoder computes in int8: {figures.words}; --engine onnx computes in float32"
 
 
 def file_digest(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..datasets.clip import shorten
-from ..motion.mirrors import mirrored_by_label, mirrored_on_validation
+from ..motion.mirrors import mirrored
 from .features import FoldFeatures
 from .session import Session
 
@@ -24,14 +24,12 @@ def keep_directions(session: Session) -> list[str]:
     flips = motion.flip > 0 or experiment.test.flips > 1
     if motion.mirrors == "ignore" or not flips or not streams & {"motion", "fusion"} or session.feature_file:
         return []
-    reason, pairs = "by their names", mirrored_by_label(session.labels)
-    if not pairs:
-        features = FoldFeatures(session, session.folds[0], session.extraction)
-        train, val = (
-            [clip for clip in features.clips(part, motion=True) if not features.store.empty(clip)]
-            for part in ("train", "val")
-        )
-        reason, pairs = "on validation", mirrored_on_validation(features.store, train, val, session.labels)
+    features = FoldFeatures(session, session.folds[0], session.extraction)
+    train, val = (
+        [clip for clip in features.clips(part, motion=True) if not features.store.empty(clip)]
+        for part in ("train", "val")
+    )
+    pairs, reason = mirrored(features.store, train, val, session.labels)
     if not pairs:
         return []
     session.without_flips()

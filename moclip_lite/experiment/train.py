@@ -6,12 +6,13 @@ from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
 from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
+from ..results.held_out import HeldOut, write_held_out
 from ..results.metrics import Cost, Metrics
 from ..results.run_folder import FoldFolder
 from ..results.trained_on import write_division
 from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, write_results
 from ..storage.files import write_json
-from ..streams import Stream
+from ..streams import ANSWERS, Stream
 from .calibrate import calibrate
 from .cascade import calibrate_cascade
 from .directions import keep_directions
@@ -73,8 +74,17 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
         write_json(folder.training, result.training)
         if session.feature_file is None:
             calibrate(features, result).write(folder.timeline)
+            _write_held_out(result, folder)
     _write_cascade(features, models, result, folder)
     return result
+
+
+def _write_held_out(result: FoldResult, folder: FoldFolder) -> None:
+    """Keep the validation scores of the head that answers."""
+    heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
+    if heads:
+        clips, scores = result.validation[heads[0]]
+        write_held_out(folder.held_out, HeldOut([clip.name for clip in clips], scores))
 
 
 def _write_cascade(

@@ -6,6 +6,7 @@ Each is skipped when its weights are there and were made from the same settings 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,8 @@ from ..fusion.features import HeadFeed, one_frame_scores
 from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
+from ..motion.pretrained import other_reading
+from ..motion.settings import GENERATED
 from ..parallel.ranks import share
 from ..results.run_folder import FoldFolder
 from ..results.write import FoldResult
@@ -75,11 +78,24 @@ class TrainedModels:
         self.one_frame: Floats | None = None
 
     def motion_network(self) -> MotionNet:
-        """Train the motion network, after its encoder on masked motion if the settings say so."""
+        """Train the motion network."""
+        self._note_other_reading()
+        self.result.from_generated = self.session.experiment.motion.start == GENERATED
         self._networks = MotionNetworks(self.features, self.folder, self._trainer)
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
+
+    def _note_other_reading(self) -> None:
+        """Say once, and in the report, where pretrained weights are of motion that is read otherwise."""
+        motion, recipe = self.session.experiment.motion, self.session.experiment.data.recipe
+        if not isinstance(motion.pretrained, Path):
+            return
+        note = other_reading(motion.pretrained, motion, recipe)
+        if note is not None:
+            self.result.notes.append(note)
+            if self.features.fold.name == self.session.folds[0].name:
+                self.session.reporter.warn(note)
 
     def head(
         self,

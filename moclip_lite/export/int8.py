@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,49 +22,50 @@ from ..appearance.frames import energy_of, read_frames
 from ..datasets import Clip
 from ..datasets.clip_errors import CLIP_ERRORS
 from ..engine.base import Engine, Floats
-from ..engine.files import DESCRIPTION, INT8, EngineFiles, encoder_file, file_digest, onnx_folder
+from ..engine.files import (
+    DESCRIPTION,
+    INT8,
+    EngineFiles,
+    encoder_file,
+    file_digest,
+    int8_by_default,
+    onnx_folder,
+)
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
-from ..experiment.config import Experiment
 from ..experiment.session import Session
 from ..motion.read import read_motion_clip
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent, logger_level
+from ..results.held_out import read_held_out
+from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
 from ..results.run_folder import FoldFolder, RunFolder
 from ..storage.digest import digest_bytes
 from ..storage.files import atomic_path, cache_access, read_json, write_json
 from ..streams import ANSWERS
 
-__all__ = ["Int8Encoder", "export_int8"]
+__all__ = ["Int8Encoder", "consider_int8", "export_int8"]
 
-LEAST_COSINE: Final = 0.99
-_CLIPS: Final = 48  # most clips that are compared
+_CLIPS: Final = 96  # most clips that are compared
+_SECONDS: Final = 120.0  # of CPU after which no more are, once there are MIN_CLIPS
 _OPERATIONS: Final = ("Gemm", "MatMul")
 _METHOD: Final = "dynamic int8, 7-bit weights per channel, version 1"
 
 
 @dataclass(frozen=True)
 class Int8Encoder:
-    """A quantised image encoder and how it compares with the one in float32.
-
-    Attributes:
-        path: of the file.
-        clips: number of clips that were compared.
-        least_cosine: of the features of a clip's frames.
-        difference: largest difference of a probability.
-    """
+    """A quantised image encoder and how it compares with the one in float32."""
 
     path: Path
-    clips: int
-    least_cosine: float
-    difference: float
+    comparison: Int8Comparison
 
 
 def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
     """Write the image encoder of a run in int8 into the cache, where ``--engine onnx-int8`` finds it.
 
-    Its features and the labels that it leads to are compared with those of float32 on clips of the run:
-    validation clips, where there are some.
+    Its features and the labels that it leads to are compared with those of float32 on clips of the run: validation
+    clips, where there are some. Test clips are never read. The figures are written into model.json, and decide whether
+    int8 answers by default.
 
     Args:
         run: the run folder, or the folder of a fold; it has ONNX files.
@@ -70,7 +73,7 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
 
     Raises:
         CheckpointError: not a run folder, or without an encoder that this helps.
-        MoclipError: no clip of the run can be read, or a label or feature differs; nothing is written then.
+        MoclipError: no clip of the run can be read, or labels or features differ; no encoder is written then.
     """
     reporter, folder = reporter or Silent(), RunFolder(run)
     folder.require()
@@ -79,23 +82,62 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
         files = EngineFiles.find(folder, classifier.experiment, classifier.labels)
         if files.encoder is None:
             raise CheckpointError(f"{run} has no head on pictures: there is no image encoder to quantise")
-        origin = files.description["encoder"]
-        key = digest_bytes([json.dumps([origin["key"], _METHOD]).encode()])
-        path = encoder_file(classifier.experiment, key)
-        with cache_access(path.parents[2]):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as draft:
-                _quantize(files.encoder, draft)
-                quantized = OnnxEngine(
-                    EngineFiles(files.networks, draft, files.description, int8=True),
-                    classifier.experiment,
-                    folder,
-                )
-                compared = _compare(classifier, quantized, _clips(classifier.experiment, run), reporter)
-        description = read_json(onnx_folder(FoldFolder(run)) / DESCRIPTION)
-        entry = {"key": key, "digest": file_digest(path), "bytes": path.stat().st_size, **compared}
-        write_json(onnx_folder(FoldFolder(run)) / DESCRIPTION, {**description, INT8: entry})
-    return Int8Encoder(path, **compared)
+        try:
+            path, key, comparison = _write_compared(classifier, folder, files, reporter)
+        except MoclipError as error:
+            _note(folder, {"refused": str(error)})
+            raise
+        figures = {"bytes": path.stat().st_size, "comparison": asdict(comparison)}
+        _note(folder, {"key": key, "digest": file_digest(path), **figures})
+    return Int8Encoder(path, comparison)
+
+
+def consider_int8(run: Path, reporter: Reporter) -> None:
+    """As :func:`export_int8`, where enough validation clips can show that int8 loses nothing; else model.json says why
+    the image encoder stays in float32.
+
+    Raises:
+        CheckpointError: not a run folder, or damaged.
+    """
+    folder = RunFolder(run)
+    description = read_json(onnx_folder(folder) / DESCRIPTION)
+    if not description.get("encoder"):
+        return
+    found = read_held_out(folder.held_out, len(folder.read_labels()))
+    if found is None or len(found.clips) < MIN_CLIPS:
+        with folder.locked():
+            _note(folder, {"refused": too_few(0 if found is None else len(found.clips))})
+        return
+    reporter.say(f"comparing the image encoder in int8 with float32, on up to {_CLIPS} validation clips")
+    with suppress(MoclipError):  # noted in model.json
+        export_int8(run, reporter)
+    reporter.say(int8_by_default(read_json(onnx_folder(folder) / DESCRIPTION))[1])
+
+
+def _note(folder: FoldFolder, entry: Mapping[str, Any]) -> None:
+    path = onnx_folder(folder) / DESCRIPTION
+    write_json(path, {**read_json(path), INT8: dict(entry)})
+
+
+def _write_compared(
+    classifier: Classifier, folder: RunFolder, files: EngineFiles, reporter: Reporter
+) -> tuple[Path, str, Int8Comparison]:
+    """The encoder in the cache, its key, and its comparison.
+
+    Raises:
+        MoclipError: see :func:`export_int8`.
+    """
+    assert files.encoder is not None
+    key = digest_bytes([json.dumps([files.description["encoder"]["key"], _METHOD]).encode()])
+    path = encoder_file(classifier.experiment, key)
+    with cache_access(path.parents[2]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as draft:
+            _quantize(files.encoder, draft)
+            given = EngineFiles(files.networks, draft, files.description, int8=True)
+            quantized = OnnxEngine(given, classifier.experiment, folder)
+            comparison = _compare(classifier, quantized, _clips(classifier, folder), reporter)
+    return path, key, comparison
 
 
 def _quantize(source: Path, target: Path) -> None:
@@ -125,50 +167,100 @@ def _quantize(source: Path, target: Path) -> None:
         )
 
 
-def _clips(experiment: Experiment, run: Path) -> list[Clip]:
+@dataclass(frozen=True)
+class _Clips:
+    """Clips to compare on, and class probabilities of each by a head that was not fitted to it, where there are."""
+
+    clips: Sequence[Clip]
+    held_out: Mapping[str, Floats]
+
+
+def _clips(classifier: Classifier, run: RunFolder) -> _Clips:
     """Validation clips of a run, or training clips, evenly over all."""
-    session = Session(experiment)
-    named = [fold for fold in session.folds if fold.name == run.name] or session.folds[:1]
-    clips = sorted(named[0].val or named[0].train, key=lambda clip: clip.name)
+    session = Session(classifier.experiment)
+    named = [fold for fold in session.folds if fold.name == run.path.name] or session.folds[:1]
+    found = read_held_out(run.held_out, len(classifier.labels))
+    rows = {} if found is None else found.rows()
+    known = [clip for clip in named[0].val if clip.name in rows] or named[0].val or named[0].train
+    clips = sorted(known, key=lambda clip: clip.name)
     chosen = np.unique(np.linspace(0, len(clips) - 1, min(_CLIPS, len(clips))).round().astype(int))
-    return [clips[i] for i in chosen]
+    return _Clips([clips[i] for i in chosen], rows)
 
 
-def _compare(
-    classifier: Classifier, quantized: Engine, clips: Sequence[Clip], reporter: Reporter
-) -> dict[str, Any]:
+def _compare(classifier: Classifier, quantized: Engine, given: _Clips, reporter: Reporter) -> Int8Comparison:
     """Compare features and labels of clips; damaged clips are left out.
 
     Raises:
-        MoclipError: none can be read, a feature is too far away, or a label differs.
+        MoclipError: none can be read, or int8 changes labels or features.
     """
-    cosines, differences, changed = [], [], []
-    for done, clip in enumerate(clips, start=1):
-        try:
+    rows: list[_Row] = []
+    started = time.process_time()
+    for done, clip in enumerate(given.clips, start=1):
+        if len(rows) >= MIN_CLIPS and time.process_time() - started > _SECONDS:
+            break
+        with suppress(*CLIP_ERRORS):
             before, after = _scores(classifier, quantized, clip)
-        except CLIP_ERRORS:
-            continue
-        cosines.append(float((_unit(before[0]) * _unit(after[0])).sum(axis=-1).min()))
-        differences.append(float(np.abs(before[1] - after[1]).max()))
-        if before[1].argmax() != after[1].argmax():
-            changed.append(clip.name)
-        reporter.progress("compare int8", done, len(clips))
-    if not cosines:
-        raise MoclipError(
-            "no clip of the run can be read, so int8 can't be compared with float32; not written"
-        )
-    if changed or not min(cosines) >= LEAST_COSINE:
-        raise MoclipError(
-            f"int8 changes the label of {len(changed)} of {len(cosines)} clips (least cosine of a feature "
-            f"{min(cosines):.4f}); not written: take --engine onnx"
-        )
-    return {"clips": len(cosines), "least_cosine": min(cosines), "difference": max(differences)}
+            truth = classifier.labels.index(clip.label) if clip.label in classifier.labels else None
+            rows.append(_row(before, after, given.held_out.get(clip.name), truth))
+        reporter.progress("compare int8", done, len(given.clips))
+    if not rows:
+        raise MoclipError("no clip of the run can be read, so int8 can't be compared with float32")
+    comparison = Int8Comparison(
+        clips=len(rows),
+        held_out=all(clip.name in given.held_out for clip in given.clips),
+        changed=sum(row.changed for row in rows),
+        right=100 * float(np.mean([row.right for row in rows])),
+        right_int8=100 * float(np.mean([row.right_int8 for row in rows])),
+        difference=max(row.difference for row in rows),
+        mean_difference=float(np.mean([row.difference for row in rows])),
+        least_cosine=min(row.cosine for row in rows),
+        cpu_ms=float(np.median([row.cpu_ms for row in rows])),
+        cpu_ms_int8=float(np.median([row.cpu_ms_int8 for row in rows])),
+    )
+    if comparison.problem:
+        raise MoclipError(f"{comparison.problem}; not written: take --engine onnx")
+    return comparison
 
 
-def _scores(
-    classifier: Classifier, quantized: Engine, clip: Clip
-) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Features and probabilities of the stream that answers, in float32 and in int8."""
+class _Scores(NamedTuple):
+    """Features of a clip's frames, probabilities of the head that answers, CPU time of the encoder."""
+
+    features: Floats
+    probabilities: Floats
+    cpu_ms: float
+
+
+class _Row(NamedTuple):
+    changed: bool
+    right: bool
+    right_int8: bool
+    difference: float
+    cosine: float
+    cpu_ms: float
+    cpu_ms_int8: float
+
+
+def _row(before: _Scores, after: _Scores, held_out: Floats | None, truth: int | None) -> _Row:
+    """Figures of a clip; a label counts as changed by the head that answers, or by held-out scores."""
+    labels = [int(before.probabilities.argmax()), int(after.probabilities.argmax())]
+    changed = labels[0] != labels[1]
+    if held_out is not None:
+        moved = shifted(held_out, before.probabilities, after.probabilities)
+        labels = [int(held_out.argmax()), int(moved.argmax())]
+        changed |= labels[0] != labels[1]
+    return _Row(
+        changed,
+        labels[0] == truth,
+        labels[1] == truth,
+        float(np.abs(before.probabilities - after.probabilities).max()),
+        float((_unit(before.features) * _unit(after.features)).sum(axis=-1).min()),
+        before.cpu_ms,
+        after.cpu_ms,
+    )
+
+
+def _scores(classifier: Classifier, quantized: Engine, clip: Clip) -> tuple[_Scores, _Scores]:
+    """Of the stream that answers, in float32 and in int8."""
     experiment, tokens, energy = classifier.experiment, None, None
     if classifier.motion is not None:
         motion = read_motion_clip(clip.path, experiment.motion, clip.segment)
@@ -179,8 +271,10 @@ def _scores(
     stream = next(stream for stream in ANSWERS if stream in classifier.heads)
     results = []
     for engine in (classifier.engine, quantized):
+        started = time.process_time()
         features = engine.appearance_features(frames.pictures)
-        results.append((features, engine.head_scores(stream, tokens, features, frames.facts)))
+        spent = 1000 * (time.process_time() - started)
+        results.append(_Scores(features, engine.head_scores(stream, tokens, features, frames.facts), spent))
     return results[0], results[1]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..parallel.threads import product_threads
 from .base import HeadSize
 from .linear import Array
 from .linear_pool import MiddleFrame
@@ -93,7 +94,8 @@ class CosineText(TextPool):
         text = self.text.double().numpy()
         found = _Directions(text, math.log(TEXT_SCALE))
         for pull in pulls:
-            found = _fit(features, labels, shares, text, pull, found)
+            with product_threads(features.size * len(text)):
+                found = _fit(features, labels, shares, text, pull, found)
             yield found
 
 

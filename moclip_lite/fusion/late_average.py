@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..parallel.threads import product_threads
 from .base import Head, HeadSize, mlp
 
 __all__ = ["LateAverage", "pool_weights"]
@@ -88,5 +89,7 @@ def pool_weights(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64])
         return float(value), (expected - truth).sum(axis=0) + deviation / _PRIOR_DEVIATION
 
     start = np.full(scores.shape[2], prior)
-    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(_MIN_WEIGHT, None)] * len(start))
+    bounds = [(_MIN_WEIGHT, None)] * len(start)
+    with product_threads(scores.size):
+        optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return np.asarray(optimum.x, np.float64)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError
+from ..parallel.threads import product_threads
 
 __all__ = ["STRENGTHS", "Coefficients", "fit_logistic", "put_coefficients", "require_classes"]
 
@@ -73,7 +74,7 @@ def fit_logistic(
     axes = np.linalg.svd(features, full_matrices=False)[2] if len(features) < features.shape[1] else None
     coordinates = features if axes is None else features @ axes.T
     for strength in strengths:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), product_threads(coordinates.size * classes):
             # a weak penalty is cut off, and judged as it is
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..datasets import Clip
 from .store import MotionStore
 
-__all__ = ["mirrored_by_label", "mirrored_on_validation"]
+__all__ = ["mirrored", "mirrored_by_label", "mirrored_on_validation"]
 
 _CELLS: Final = (3, 4)  # rows, columns that a clip's motion is averaged over
 _MIN_CLIPS: Final = 3  # validation clips of each class of a pair
@@ -21,6 +21,22 @@ _RIDGE: Final = 1.0
 
 Floats = npt.NDArray[np.float64]
 Pairs = list[tuple[str, str]]
+
+
+def mirrored(
+    store: MotionStore, train: Sequence[Clip], val: Sequence[Clip], labels: Sequence[str]
+) -> tuple[Pairs, str]:
+    """Pairs of classes that mirror each other, and how that is known: by their names, else on validation clips.
+
+    Args:
+        store: motion of the clips.
+        train, val: clips with motion.
+        labels: class names.
+    """
+    pairs = mirrored_by_label(labels)
+    if pairs:
+        return pairs, "by their names"
+    return mirrored_on_validation(store, train, val, labels), "on validation"
 
 
 def mirrored_by_label(labels: Sequence[str]) -> Pairs:

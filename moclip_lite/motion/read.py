@@ -25,6 +25,7 @@ __all__ = [
     "MotionClip",
     "PictureGeometry",
     "assemble_motion",
+    "motion_energies",
     "motion_energy",
     "read_motion_clip",
 ]
@@ -127,8 +128,14 @@ def assemble_motion(
 
 def motion_energy(motion: npt.NDArray[np.float16]) -> float:
     """Mean length of the vectors of a motion tensor [..., 2, rows, columns], in its pixels per frame."""
+    return float(motion_energies(motion[None])[0])
+
+
+def motion_energies(motion: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    """:func:`motion_energy` of each part of motion [N, ..., 2, rows, columns]: float32 [N]."""
     fields = motion.astype(np.float32)
-    return float(np.hypot(fields[..., 0, :, :], fields[..., 1, :, :]).mean())
+    x, y = fields[..., 0, :, :], fields[..., 1, :, :]
+    return np.asarray(np.sqrt(x * x + y * y).reshape(len(motion), -1).mean(axis=1), np.float32)
 
 
 def _replace_damaged(

@@ -1,4 +1,4 @@
-"""Number of usable cores, and the wait policy of OpenMP's threads.
+"""Number of usable cores, the wait policy of OpenMP's threads, and the threads of NumPy's products.
 
 PyTorch's wheels include GNU OpenMP, whose threads spin while they wait for each other. On a busy machine a
 spinning thread occupies the core that the thread it waits for needs: two threads then train several times
@@ -10,9 +10,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, Final
 
-__all__ = ["available_cores", "set_thread_policy"]
+__all__ = ["available_cores", "product_threads", "set_thread_policy"]
+
+_SHARED_PRODUCT: Final = 50_000_000  # multiplications from which several threads share a product
 
 
 def available_cores(root: Path = Path("/")) -> int:
@@ -69,3 +73,19 @@ def set_thread_policy() -> None:
     cores = available_cores()
     if "OMP_NUM_THREADS" not in os.environ and cores < (os.cpu_count() or 1):
         os.environ["OMP_NUM_THREADS"] = str(cores)
+
+
+def product_threads(multiplications: int) -> AbstractContextManager[Any]:
+    """Let one thread compute the matrix products of a solver that makes thousands of small ones.
+
+    OpenBLAS, which NumPy and SciPy include, starts a thread per core for products of any size. Threads that meet
+    thousands of times a second take several times the CPU of one, and 40 times on a busy machine.
+
+    Args:
+        multiplications: of one product; large ones keep the threads that they have.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threads = 1 if multiplications < _SHARED_PRODUCT else None
+    limits: AbstractContextManager[Any] = threadpool_limits(threads, user_api="blas")
+    return limits

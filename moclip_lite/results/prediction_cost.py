@@ -20,6 +20,7 @@ class PredictionCost:
         gflops: network -> operations for a clip.
         needed_pictures: share of the validation clips that need pictures with ``predict --cascade``; None
             without thresholds.
+        why: of the engine, such as what the image encoder in int8 changes; "" where there is nothing to say.
     """
 
     engine: str
@@ -27,6 +28,7 @@ class PredictionCost:
     cpu_ms: Mapping[str, float] = field(default_factory=dict)
     gflops: Mapping[str, float] = field(default_factory=dict)
     needed_pictures: float | None = None
+    why: str = ""
 
     @property
     def words(self) -> str:
@@ -43,4 +45,4 @@ class PredictionCost:
             text += (
                 f"; with --cascade {100 * self.needed_pictures:.0f} % of the validation clips need pictures"
             )
-        return text + "."
+        return f"{text}. {self.why[:1].upper()}{self.why[1:]}." if self.why else f"{text}."

@@ -77,6 +77,7 @@ class FoldFolder:
         self.training = path / "training.json"
         self.timeline = path / "timeline.json"
         self.cascade = path / "cascade.json"
+        self.held_out = path / "validation.scores"  # a safetensors file; the name keeps it apart from weights
 
     @property
     def run_path(self) -> Path:
@@ -160,7 +161,8 @@ class FoldFolder:
             self.path.rmdir()
 
     def _remove_origins(self) -> None:
-        for path in (self.encoder, self.features, self.division, self.timeline, self.cascade):
+        origins = (self.encoder, self.features, self.division, self.timeline, self.cascade, self.held_out)
+        for path in origins:
             path.unlink(missing_ok=True)
 
 

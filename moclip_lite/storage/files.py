@@ -26,6 +26,7 @@ __all__ = [
     "atomic_path",
     "cache_access",
     "check_output",
+    "check_output_folder",
     "parse_tensors",
     "read_json",
     "read_metadata",
@@ -94,6 +95,15 @@ def check_output(target: Path, named: Path | None = None) -> None:
             raise ConfigError(f"{shown} can't be written: no permission to write in the folder {folder}")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{shown} can't be written: {getattr(error, 'strerror', None) or error}") from error
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse a folder that can't get files, before the work; see :func:`check_output`.
+
+    Raises:
+        ConfigError: it is a file, lies in one, or there is no permission.
+    """
+    check_output(folder / "any", named=folder)
 
 
 @contextmanager

@@ -89,6 +89,31 @@ class MotionBuffer:
         Returns:
             (motion, ""), or (None, reason): more than half of the pictures are missing, or all are I pictures.
         """
+        available, problem = self._available(indices)
+        if available is None:
+            return None, problem
+        return assemble_motion(self._fields, available, self._spec), ""
+
+    def segments(
+        self, places: Sequence[npt.NDArray[np.int64]]
+    ) -> tuple[npt.NDArray[np.float16] | None, list[int]]:
+        """The motion of segments, each as :meth:`motion` of it alone; not for a crop, which depends on all pictures.
+
+        Args:
+            places: int64 [frames] each, picture numbers.
+
+        Returns:
+            (motion [N, frames, 2, rows, columns], the positions in `places` that it is of); None without any.
+        """
+        available = [(i, self._available(place)[0]) for i, place in enumerate(places)]
+        usable = [(i, indices) for i, indices in available if indices is not None]
+        if not usable:
+            return None, []
+        motion = assemble_motion(self._fields, np.stack([indices for _, indices in usable]), self._spec)
+        return motion, [i for i, _ in usable]
+
+    def _available(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64] | None, str]:
+        """Picture numbers whose motion is known, the nearest in place of missing ones; None and why."""
         sampled = np.unique(indices)
         self._pool_waiting(sampled.tolist())
         known = np.array([number in self._fields for number in sampled.tolist()])
@@ -101,7 +126,7 @@ class MotionBuffer:
             indices = np.where(missing[places] == indices, nearest[places], indices)
         if not any(self._predicted[number] for number in intact.tolist()):
             return None, "no motion (only I pictures)"
-        return assemble_motion(self._fields, indices, self._spec), ""
+        return indices, ""
 
     def _pool_waiting(self, numbers: Sequence[int]) -> None:
         """Pool deferred pictures; damaged ones are missing from then on."""

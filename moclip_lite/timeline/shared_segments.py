@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ..motion.read import motion_energy
+from ..motion.read import motion_energies
 from ..motion.settings import MotionSpec
 from .buffer import MotionBuffer
 from .model import Floats, MotionAnswer, SegmentModel, WindowModel, encodes_segments
@@ -118,17 +118,14 @@ class SharedSegments:
     def _encode(self, numbers: Sequence[int], origin: float, pictures: MovingPictures) -> None:
         """Encode segments together."""
         places = {number: self._place(number, origin, pictures) for number in numbers}
-        motions = []
-        for number, place in places.items():
-            motion = None if place is None else self._buffer.motion(place[None])[0]
-            self._encoded[number] = None
-            if motion is not None:
-                motions.append((number, motion))
-        if not motions:
+        self._encoded.update(dict.fromkeys(numbers))
+        known = [number for number, place in places.items() if place is not None]
+        motion, usable = self._buffer.segments([place for place in places.values() if place is not None])
+        if motion is None:
             return
-        features = self._model.segment_features(np.concatenate([motion for _, motion in motions]))
-        for (number, motion), rows in zip(motions, features, strict=True):
-            self._encoded[number] = _Encoded(rows, motion_energy(motion))
+        features, energies = self._model.segment_features(motion), motion_energies(motion)
+        for i, rows, energy in zip(usable, features, energies.tolist(), strict=True):
+            self._encoded[known[i]] = _Encoded(rows, energy)
 
     def _place(self, number: int, origin: float, pictures: MovingPictures) -> npt.NDArray[np.int64] | None:
         """Numbers [frames] of the pictures of a segment; None where there are none."""

@@ -22,10 +22,13 @@ from ..experiment.config import Experiment, load_experiment, with_absolute_paths
 from ..experiment.session import Session
 from ..progress import Reporter
 from ..results.lock import FolderLock
-from ..storage.digest import digest_bytes
+from ..storage.cache_keys import stage_versions
+from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import write_text
+from ..storage.mirror import held, working_copy, write_back
+from ..storage.objects import shown
 from .budget import Budget
-from .evaluate import Division, divisions, evaluate
+from .evaluate import Division, State, divisions, evaluate
 from .space import Space, checked_space, value_of
 from .trials import Trial, best_trial, read_trials, write_trials
 
@@ -37,6 +40,7 @@ __all__ = ["TuneResult", "tune"]
 _FEW_CLIPS: Final = 500
 """Training and validation clips below which a trial is validated on all of them, in three parts."""
 
+_CODE: Final = ("motion", "trained")  # stages of the cache whose code decides what a trial gives
 _ATTEMPTS: Final = 100  # at a proposal that has not been tried
 _STARTUP: Final = 6  # trials at random, and before any is stopped early
 
@@ -72,7 +76,7 @@ def tune(
         experiment: the first trial; what is not searched stays as it says.
         space: configuration key -> values.
         budget: trials or time, with those of earlier attempts.
-        out: folder of the results: trials.json, trials.csv, best.yaml.
+        out: folder of the results, or its URL: trials.json, trials.csv, best.yaml.
         reporter: told what happens.
         fold: name of the fold; the first by default.
         parts: parts that the training and validation clips are divided into, each validated on once; 1 for
@@ -81,17 +85,22 @@ def tune(
     Raises:
         ConfigError, DataError: the space, the fold or the clips can't be used.
         MoclipError: Optuna is not installed, another search is at work in the folder, or no trial succeeded.
+        CheckpointError, OSError: another search is at work at the URL, or the server refuses.
         KeyboardInterrupt: finished trials are kept, the one in progress is resumed by the next attempt.
     """
     _require_optuna()
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(out / ".lock")
-    if not lock.acquire():
-        raise MoclipError(f"another search is at work in {out}; wait for it, or choose another --out")
-    try:
-        return _Search(experiment, space, out, reporter, fold, parts).run(budget)
-    finally:
-        lock.release()
+    with held(out, "search", "best.yaml", reporter.say):
+        folder = working_copy(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(folder / ".lock")
+        if not lock.acquire():
+            raise MoclipError(
+                f"another search is at work in {shown(out)}; wait for it, or choose another --out"
+            )
+        try:
+            return _Search(experiment, space, out, reporter, fold, parts).run(budget)
+        finally:
+            lock.release()
 
 
 def _require_optuna() -> None:
@@ -118,15 +127,27 @@ class _Search:
         self.experiment = experiment
         self.base = with_absolute_paths(experiment.model_copy(update={"run": motion_only}))
         self.space: Space = checked_space(experiment, space)
-        self.out, self.reporter = out, reporter
+        self.given, self.out, self.reporter = out, working_copy(out), reporter
         session = Session(self.base, reporter)
         self.fold, self.parts = self._divide(session, fold, parts)
-        clips = [[part.train, part.val] for part in self.parts]
-        names = json.dumps([[[c.name, c.label] for c in side] for part in clips for side in part])
-        kept = self.base.model_dump(mode="json", include={"data", "motion", "train_motion"})
-        decided = json.dumps([self.space, kept, self.base.run.seed], sort_keys=True)
-        self.fingerprint = digest_bytes([names.encode(), decided.encode()])
-        self.trials = read_trials(out / "trials.json", self.fingerprint)
+        self.fingerprint = self._fingerprint(session.content_digests)
+        self.notes: set[str] = set()  # that were said
+        self.trials = read_trials(self.out / "trials.json", self.fingerprint)
+
+    def _fingerprint(self, contents: Mapping[str, str]) -> str:
+        """Digest of all that decides the trials: clips and their content, settings, files of weights, code.
+
+        Args:
+            contents: clip name -> digest of its file.
+        """
+        sides = [side for part in self.parts for side in (part.train, part.val)]
+        clips = [[[c.name, c.label, contents.get(c.name)] for c in side] for side in sides]
+        kept = self.base.model_dump(mode="json", include={"data", "train_motion"})
+        files = [Path(str(value)) for value in self.space.get("motion.pretrained", ())]
+        weights = [digest_file(path) if path.is_file() else str(path) for path in files]
+        code = {stage: stage_versions(stage) for stage in _CODE}
+        decided = [clips, self.space, kept, self.base.motion.deciding(), weights, self.base.run.seed, code]
+        return digest_bytes([json.dumps(decided, sort_keys=True).encode()])
 
     def _divide(self, session: Session, name: str | None, parts: int) -> tuple[str, list[Division]]:
         folds = {fold.name: fold for fold in session.folds}
@@ -140,6 +161,8 @@ class _Search:
                 f"settings are chosen on the training and validation clips of fold {chosen}, of which other "
                 "folds test some: scores of the other folds are then too high by a little"
             )
+        if self.base.data.train_recipes:
+            self.reporter.warn("trials train on the clips as they are: data.train_recipes is for moclip run")
         made = divisions(fold.train, fold.val, parts, self.base.run.seed)
         sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in made)
         self.reporter.say(f"fold {chosen}: {sizes}; its {len(fold.test)} test clips are not read")
@@ -159,12 +182,16 @@ class _Search:
             best = best_trial(self.trials)
             if best is not None:
                 write_text(self.out / "best.yaml", self._yaml(best))
+            write_back(self.given)
             self.reporter.say(_words(trial, best))
         best = best_trial(self.trials)
         if best is None:
             reason = self.trials[0].reason if self.trials else "the budget allows none"
             raise MoclipError(f"no trial succeeded: {reason}")
-        return TuneResult(best, list(self.trials), self.out / "best.yaml")
+        write_text(
+            self.out / "best.yaml", self._yaml(best)
+        )  # an earlier attempt may have ended before it did
+        return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
     def _study(self) -> optuna.Study:
         """A study of the trials so far; its next proposal depends on them and the seed alone."""
@@ -231,9 +258,10 @@ class _Search:
             figures = evaluate(
                 Session(self._configured(settings), self.reporter),
                 self.parts,
-                state=self.out / "trial.safetensors",
+                state=State(self.out / "trial.safetensors", self.fingerprint),
                 report=report,
             )
+            self._say_once(figures.note)
             trial = replace(trial, accuracy=figures.accuracy, loss=figures.loss)
         except optuna.TrialPruned:
             (self.out / "trial.safetensors").unlink(missing_ok=True)
@@ -241,6 +269,11 @@ class _Search:
         except (MoclipError, MotionError) as error:
             trial = replace(trial, state="failed", reason=" ".join(str(error).split()))
         return replace(trial, seconds=time.perf_counter() - started, curve=curve)
+
+    def _say_once(self, note: str) -> None:
+        if note and note not in self.notes:
+            self.notes.add(note)
+            self.reporter.say(note)
 
     def _configured(self, settings: Mapping[str, Any]) -> Experiment:
         """The base with some settings changed.
@@ -269,7 +302,7 @@ class _Search:
             f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: trial "
             f"{best.number} of {len(self.trials)} ({done} finished),\n"
             f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not read.\n"
-            f"#\n#   moclip run {self.out / 'best.yaml'} --set run.dir=DIR\n"
+            f"#\n#   moclip run {shown(self.given / 'best.yaml')} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )
 

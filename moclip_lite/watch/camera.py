@@ -26,6 +26,7 @@ from .settings import WatchSettings
 
 __all__ = ["Camera", "CameraStatistics"]
 
+_PAUSE: Final = 0.1  # seconds between packets that are read together
 _SKIP_LAGS: Final = 2.0  # times max_lag from which on reading skips to the next keyframe
 
 
@@ -82,14 +83,15 @@ class Camera:
         self._stride = settings.stride or STRIDE * settings.window
         self._live = address.kind in ("network", "device")
         self._counts = CameraStatistics()
+        self._seconds, self._events = 0.0, 0  # those of the counts, which change with each picture
         self._reader: LiveReader | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def statistics(self) -> CameraStatistics:
         """Counts so far."""
-        reader = self._reader
-        return self._counts if reader is None else replace(self._counts, reading=reader.statistics)
+        counts = replace(self._counts, seconds=self._seconds, events=self._events)
+        return counts if self._reader is None else replace(counts, reading=self._reader.statistics)
 
     @property
     def alive(self) -> bool:
@@ -127,6 +129,7 @@ class Camera:
             picture_interval=self._window / (2 * clip.frames),
             max_lag=_SKIP_LAGS * settings.max_lag if self._live else None,
             deferred=True,  # windows use a part of the pictures
+            pause=_PAUSE,
         )
         reader = self._reader = LiveReader(self._address, options, self._stop, say)
         joiner = EventJoiner(
@@ -156,7 +159,8 @@ class Camera:
 
     def count(self, seconds: float, events: int) -> None:
         """Note how far reading is and how many events were given out."""
-        self._counts = replace(self._counts, seconds=seconds, events=self._counts.events + events)
+        self._seconds = seconds
+        self._events += events
 
     def scorer(self, geometry: FrameGeometry, admit: Callable[[float, float], bool]) -> WindowScorer:
         """Windows over the camera's stream."""
@@ -171,7 +175,7 @@ class _Scoring:
     def __init__(self, camera: Camera, reader: LiveReader, joiner: EventJoiner) -> None:
         self._camera, self._reader, self._joiner = camera, reader, joiner
         self._scorer: WindowScorer | None = None
-        self._geometry: FrameGeometry | None = None
+        self._shown: tuple[Any, ...] = ()  # how pictures are shown
         self._waiting: list[LivePicture] = []  # before the first frame
         self._began: float | None = None  # of the first picture, by the clock of this machine
 
@@ -199,13 +203,17 @@ class _Scoring:
         scorer, segments = self._scorer_of(frame), []
         for score in scorer.push(frame, seconds):
             segments += self._joiner.add(score)
-        events = self._events(segments)
+        events = self._events(segments) if segments else []
         self._camera.count(seconds, len(events))
         return events
 
     def _scorer_of(self, frame: MotionFrame) -> WindowScorer:
         """The scorer, told of the pictures' size."""
+        shown = (self._reader.size, frame.orientation, frame.sample_aspect_ratio)
+        if self._scorer is not None and shown == self._shown:
+            return self._scorer
         assert self._reader.size is not None
+        self._shown = shown
         geometry = FrameGeometry(
             *self._reader.size, display=Display(frame.orientation, frame.sample_aspect_ratio)
         )
@@ -214,9 +222,8 @@ class _Scoring:
             for picture in self._waiting:
                 self._scorer.add_picture(picture.seconds, picture.rgb)
             self._waiting.clear()
-        elif geometry != self._geometry:
+        else:
             self._scorer.change_geometry(geometry)
-        self._geometry = geometry
         return self._scorer
 
     def _admit(self, start: float, end: float) -> bool:

@@ -78,12 +78,16 @@ class SourceClock:
         if self._previous is None:
             return ""
         step = stamp - self._previous
-        if step < -max(_MAX_BACK, _BACK_STEPS * self._usual_step()):
+        if step < -_MAX_BACK and step < -_BACK_STEPS * self._usual_step():
             return f"time stamps jump back by {-step:.1f} s"
         limit = arrived - self._arrived + _MAX_AHEAD if self._real_time else _MAX_FORWARD
         if step > limit:
             return f"time stamps jump forward by {step:.1f} s"
-        if len(self._steps) >= _STEPS // 4 and step > _LOSS_STEPS * self._usual_step():
+        if len(self._steps) < _STEPS // 4 or step <= _LOSS_STEPS * min(
+            self._steps
+        ):  # not above the median either
+            return ""
+        if step > _LOSS_STEPS * self._usual_step():
             return f"no picture for {step:.2f} s"
         return ""
 

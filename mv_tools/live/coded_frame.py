@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .._native import Picture, PictureInfo
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["ParsedFrame", "ParsedPicture"]
 
 
-@dataclass(frozen=True)
-class ParsedPicture:
+class ParsedPicture(NamedTuple):
     """A parsed picture.
 
     Attributes:
@@ -42,6 +41,8 @@ class ParsedFrame:
     @property
     def order(self) -> int:
         """PicOrderCnt in the scale of its period."""
+        if len(self.pictures) == 1:
+            return self.pictures[0].info.order_poc
         return min(parsed.info.order_poc for parsed in self.pictures)
 
     @property
@@ -57,4 +58,6 @@ class ParsedFrame:
     @property
     def in_order(self) -> list[ParsedPicture]:
         """The pictures in presentation order."""
+        if len(self.pictures) == 1:
+            return self.pictures
         return sorted(self.pictures, key=lambda parsed: parsed.info.order_poc)

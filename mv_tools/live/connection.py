@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from fractions import Fraction
 from threading import Event
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import av
 import av.error
@@ -33,8 +33,7 @@ _REASONS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class LivePacket:
+class LivePacket(NamedTuple):
     """A packet of a live source.
 
     Attributes:
@@ -72,10 +71,13 @@ class Connection:
         Raises:
             SourceUnavailable: the connection broke, or no data came for too long.
         """
+        base = self._stream.time_base or Fraction(0)
+        numerator, denominator = base.numerator, base.denominator
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    seconds = None if packet.pts is None else float(packet.pts * (packet.time_base or 0))
+                    pts = packet.pts
+                    seconds = None if pts is None else pts * numerator / denominator
                     yield LivePacket(
                         bytes(packet), seconds, bool(packet.is_keyframe), bool(packet.is_corrupt)
                     )

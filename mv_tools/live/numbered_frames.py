@@ -31,6 +31,8 @@ class NumberedFrames:
 
     def __init__(self, display: Display, interval: PocInterval, first_index: int) -> None:
         self._display, self._interval = display, interval
+        self._shown = display  # with the aspect ratio that the stream gave last
+        self._aspect: tuple[int, int] | None = None
         self._waiting: list[tuple[ParsedFrame, ParsedPicture]] = []
         self._last: ParsedFrame | None = None
         self.next_index, self.frame_index = first_index, first_index - 1
@@ -48,7 +50,10 @@ class NumberedFrames:
         if frame is not self._last:
             self.frame_index += 1
             self._last = frame
-        info, display = parsed.info, self._display.with_aspect(parsed.info.sar)
+        info = parsed.info
+        if info.sar != self._aspect:
+            self._aspect, self._shown = info.sar, self._display.with_aspect(info.sar)
+        display = self._shown
         index, self.next_index = self.next_index, self.next_index + 1
         return ParsedMotionFrame.of(
             parsed.picture,

@@ -29,26 +29,34 @@ class PocInterval:
     def __init__(self, default: int) -> None:
         self._default = default  # the smallest difference seen next to lost frames, if that is smaller
         self._counts: Counter[int] = Counter()
+        self._total = 0
+        self._value: int | None = None  # until a count changes
 
     def add(self, interval: int) -> None:
         """Count a difference of two frames that follow each other in presentation order."""
         if interval > 0 and (interval in self._counts or len(self._counts) < _MAX_INTERVALS):
             self._counts[interval] += 1
+            self._total += 1
+            self._value = None
 
     def limit_default(self, interval: int) -> None:
         """Tell of a difference of two frames between which others may be missing."""
         if interval > 0:
             self._default = min(self._default, interval)
+            self._value = None
 
     @property
     def known(self) -> bool:
         """Whether enough differences were counted."""
-        return self._counts.total() >= _SETTLED_INTERVALS
+        return self._total >= _SETTLED_INTERVALS
 
     @property
     def value(self) -> int:
         """The smallest of the most common differences."""
-        return min(self._counts, key=lambda step: (-self._counts[step], step), default=self._default)
+        if self._value is None:
+            counts = self._counts
+            self._value = min(counts, key=lambda step: (-counts[step], step), default=self._default)
+        return self._value
 
 
 class OutputOrder:

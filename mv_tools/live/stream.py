@@ -9,7 +9,7 @@ from ..decoder import Order
 from ..display import Display
 from ..errors import ArgumentError, BackendUnavailable, MalformedStream, UnsupportedStream
 from ..motion import MotionFrame
-from ..pictures.native_headers import NATIVE_CODECS, native_available
+from ..pictures.native_headers import NATIVE_CODECS, native_problem
 from .coded_frame import ParsedFrame, ParsedPicture
 from .entry_gate import EntryGate
 from .numbered_frames import NumberedFrames
@@ -233,7 +233,7 @@ class MotionStream:
         frame = self._frame
         if frame is not None and frame.number == info.frame:
             self._frame = None
-            frames += self._take(frame, picture)
+            frames += self._take(frame, picture, info)
             return frames + self._output(self._order.close(limit, coded=coded))
         if info.period != self._period:
             if info.no_output_of_prior_pics:
@@ -241,13 +241,13 @@ class MotionStream:
             frames += self._end_sequence()
         self._period = info.period
         frame = ParsedFrame(info.frame, seconds)
-        frames += self._take(frame, picture)
+        frames += self._take(frame, picture, info)
         self._frame = frame if frame.may_continue else None
         return frames + self._output(self._order.add(frame, limit=limit, coded=coded))
 
-    def _take(self, frame: ParsedFrame, picture: Picture) -> list[MotionFrame]:
+    def _take(self, frame: ParsedFrame, picture: Picture, info: PictureInfo) -> list[MotionFrame]:
         """Make a picture part of its frame; in decoding order it is given out."""
-        parsed = ParsedPicture(picture, picture.info, self._decoded)
+        parsed = ParsedPicture(picture, info, self._decoded)
         self._decoded += 1
         frame.pictures.append(parsed)
         if self._presentation:
@@ -284,10 +284,8 @@ def _codes_reordering(info: PictureInfo) -> bool:
 
 
 def _parser(codec: Codec, extradata: bytes | None, deferred: bool) -> Decoder:
-    if not native_available():
-        raise BackendUnavailable(
-            "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
-        )
+    if problem := native_problem():
+        raise BackendUnavailable(problem)
     from .._native import Decoder, NativeError, UnsupportedError
 
     try:

@@ -3,18 +3,29 @@ parsed."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import BackendUnavailable
+
 if TYPE_CHECKING:
     from .._native import ByteSource, StreamIndex
 
-__all__ = ["NATIVE_CODECS", "Framing", "HeaderReader", "annex_b_framing", "native_available"]
+__all__ = [
+    "NATIVE_CODECS",
+    "Framing",
+    "HeaderReader",
+    "annex_b_framing",
+    "native_available",
+    "native_problem",
+]
 
 NATIVE_CODECS: Final = ("h264", "hevc")
 """libavcodec's names of the codecs that the native module parses."""
@@ -25,9 +36,32 @@ _MAX_CACHED_BYTES: Final = 32 << 20
 _BATCH: Final = 128  # packets whose headers are read in one call
 
 
+@lru_cache(maxsize=1)
+def native_problem() -> str | None:
+    """Why the native module can't be used, and what to do; None where it can."""
+    if importlib.util.find_spec("mv_tools._native") is None:
+        return "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
+    try:
+        importlib.import_module("mv_tools._native")
+    except ImportError as error:  # of another system, such as one with a newer glibc, or damaged
+        return (
+            f"the native module does not load on this system ({error}); pip install --force-reinstall moclip-lite "
+            "takes the wheel for it, or builds one"
+        )
+    return None
+
+
 def native_available() -> bool:
-    """Whether the native module is built."""
-    return importlib.util.find_spec("mv_tools._native") is not None
+    """Whether the native module is built.
+
+    Raises:
+        BackendUnavailable: it is there and does not load: other backends would take its place unnoticed.
+    """
+    if importlib.util.find_spec("mv_tools._native") is None:
+        return False
+    if problem := native_problem():
+        raise BackendUnavailable(problem)
+    return True
 
 
 class Framing(TypedDict):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+
+from moclip_lite.cli.app import app
+from moclip_lite.cli.urls import path_parameters
 
 from support.cli import TrainedRun, assert_refused, class_folders, moclip
 
@@ -16,15 +21,32 @@ def test_every_command_refuses_its_output_before_it_reads(tmp_path: Path, traine
     absent = tmp_path / "absent"
     model = ("--model", trained.folder)
     commands: dict[str, tuple[tuple[object, ...], ...]] = {
+        "": (
+            ("ablate", absent, "--out"),
+            ("demo", "--out"),
+            ("tune", absent, "--out"),
+            ("pack", absent, "--out"),
+            ("export", absent, "--out"),
+            ("pull", "someone/something", "--out"),
+            ("dataset", "prepare", "folder", "--root", absent, "--out"),
+            ("train", "video-text", absent, "--out"),
+        ),
+        ".jsonl": (("watch", absent, *model, "--events"),),
         ".csv": (
+            ("extract", "motion", absent, "--failures"),
+            ("extract", "clip", absent, "--failures"),
+            ("zero-shot", clip, "--segments", "--label", "a", "--label", "b", "--csv"),
             ("predict", clip, *model, "--table"),
             ("predict", clip, *model, "--segments", "--csv"),
             ("dataset", "import", "cvat", absent, "--out"),
         ),
         ".vtt": (("predict", clip, *model, "--segments", "--vtt"),),
         ".ffmetadata": (("predict", clip, *model, "--segments", "--chapters"),),
-        ".png": (("predict", clip, *model, "--segments", "--strip"), ("mv", "show", absent, "-o")),
-        ".html": (("compare", absent, absent, "--out"),),
+        ".html": (
+            ("compare", absent, absent, "--out"),
+            ("zero-shot", clip, "--segments", "--label", "a", "--label", "b", "--strip"),
+        ),
+        ".png": (("predict", clip, *model, "--segments", "--strip"), ("mv", "show", absent, "--out")),
         ".npz": (("mv", "extract", absent, "--out"),),
         ".mp4": (("mv", "transcode", absent),),
         ".safetensors": (
@@ -34,13 +56,33 @@ def test_every_command_refuses_its_output_before_it_reads(tmp_path: Path, traine
             ("pretrain", tmp_path / "data", "--out"),
         ),
     }
+    swept = set()
     for suffix, each in commands.items():
         for command in each:
+            swept.add((_words(command), str(command[-1]) if str(command[-1]).startswith("-") else "dst"))
             target = file / f"x{suffix}"
             refused = assert_refused(moclip(*command, target))
             assert f"{target} can't be written: {file} is not a folder" in refused, command
     assert file.read_text() == "kept"
     assert not list(tmp_path.rglob(".*"))
+    assert {(words, _option(parameter)) for words, parameter in _outputs()} == swept
+
+
+def _words(command: tuple[object, ...]) -> str:
+    """The name of a command line's command."""
+    names = sorted({name for name, _ in path_parameters(typer.main.get_command(app))}, key=len)
+    return next(n for n in reversed(names) if list(map(str, command[: len(n.split())])) == n.split())
+
+
+def _outputs() -> list[tuple[str, Any]]:
+    """(command, parameter) of all parameters that are files or folders to write; run folders have words of their own."""
+    words = ("out", "csv", "vtt", "chapters", "strip", "table", "events", "failures", "dst")
+    known = path_parameters(typer.main.get_command(app))
+    return [(name, p) for name, p in known if p.name in words and (name, p.name) != ("retrieval", "table")]
+
+
+def _option(parameter: Any) -> str:
+    return str(parameter.opts[0]) if str(parameter.opts[0]).startswith("-") else "dst"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

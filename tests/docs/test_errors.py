@@ -30,6 +30,8 @@ from support.runs import made_run
 
 Words = tuple[object, ...]
 _LISTENERS: list[socket.socket] = []
+LOAD_PROBLEM = "the native module does not load on this system (GLIBC_2.38 not found); pip install ..."
+RAY = ("--engine", "ray", "--ray-address")
 
 
 def templates() -> list[str]:
@@ -147,6 +149,13 @@ def overlapping(path: Path) -> Path:
 
 def two_runs(path: Path, other: list[str]) -> tuple[Path, Path]:
     return made_run(path / "one", ["a", "b"]).folder, made_run(path / "two", other).folder
+
+
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def taken_port() -> int:
@@ -295,6 +304,9 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
     "which is not installed": lambda p: ("demo", "--out", p / "demo"),
+    "does not load on this system": lambda p: ("mv", "probe", video(p)),
+    "cluster's head is HOST:PORT": lambda p: ("extract", "motion", one_clip(p), *RAY, "nowhere"),
+    "no Ray head answers": lambda p: ("extract", "motion", one_clip(p), *RAY, f"127.0.0.1:{free_port()}"),
     "names no repository of the hub": lambda p: ("pull", "walks"),
     "there is no token": lambda p: ("push", pushable(p), "user/walks"),
     "or the connection broke off": lambda p: ("predict", video(p), "--model", "hf://user/walks"),
@@ -351,6 +363,8 @@ def test_message_is_what_the_program_prints(
 ) -> None:
     if "which is not installed" in template:
         monkeypatch.setattr("moclip_lite.errors.find_spec", lambda name: None)
+    if "does not load" in template:
+        monkeypatch.setattr("mv_tools.pictures.native_headers.native_problem", lambda: LOAD_PROBLEM)
     (cause,) = (words for part, words in CAUSES.items() if part in template)
     words = cause(tmp_path)
     if "another run" in template:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import int8
 from moclip_lite.export.int8 import export_int8
 from moclip_lite.export.network import export_network
-from moclip_lite.storage.files import read_json
+from moclip_lite.predict.measure import measure_prediction
+from moclip_lite.results.int8 import LEAST_COSINE
+from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.files import read_json, write_json
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip
 
@@ -43,9 +47,10 @@ def test_answers_are_those_of_float32_and_say_int8(run: Path, trained: TrainedRu
     assert (before.engine, after.engine) == ("onnx", "onnx-int8")
     assert any("int8" in note for note in after.notes)
     assert not any("int8" in note for note in before.notes)
-    entry = read_json(run / "onnx" / DESCRIPTION)[INT8]
-    assert entry["clips"] > 0
-    assert entry["least_cosine"] > int8.LEAST_COSINE
+    figures = read_json(run / "onnx" / DESCRIPTION)[INT8]["comparison"]
+    assert figures["clips"] > 0
+    assert figures["held_out"]
+    assert figures["least_cosine"] > LEAST_COSINE
 
 
 def test_without_a_file_the_command_that_writes_it_is_named(run: Path, tmp_path: Path) -> None:
@@ -56,21 +61,124 @@ def test_without_a_file_the_command_that_writes_it_is_named(run: Path, tmp_path:
     assert_refused(moclip("export", folder, "--int8", "--out", tmp_path / "out"), "--engine")
 
 
-def test_another_label_is_refused_and_nothing_is_written(
+def test_few_validation_clips_leave_float32_and_say_so(run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    loaded = Classifier.load(folder)
+    assert loaded.engine.name == "onnx"
+    assert re.search(r"float32: \d+ validation clips don't show .* 30 are needed", loaded.engine_note)
+    assert_ok(moclip("export", folder, "--engine", "--quiet"))  # does not compare on so few
+    assert "refused" in read_json(folder / "onnx" / DESCRIPTION)[INT8]
+    assert Classifier.load(folder).engine_note == loaded.engine_note
+
+
+def test_enough_clips_without_a_change_make_it_the_default(
+    run: Path, trained: TrainedRun, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    _write_figures(folder, clips=30, held_out=True, changed=0, cpu_ms=10.0, cpu_ms_int8=4.0)
+    loaded = Classifier.load(folder)
+    assert loaded.engine.name == "onnx-int8"
+    assert "on 30 validation clips all labels are those of float32" in loaded.engine_note
+    clip = sorted(trained.data.rglob("*.mp4"))[0]
+    assert loaded.explain(clip).engine == "onnx-int8"
+    assert Classifier.load(folder, engine="onnx").engine.name == "onnx"
+    done = assert_ok(moclip("predict", clip, "--model", folder))
+    assert "computes in int8: on 30 validation clips" in done.err
+    cost = measure_prediction(loaded, [clip], 1)
+    assert cost is not None
+    assert "engine onnx-int8" in cost.words
+    assert "in int8: on 30 validation clips" in cost.words
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"clips": 29}, "29 validation clips don't show"),
+        ({"held_out": False}, "no validation clips show"),
+        ({"changed": 1}, "changes the label of 1 of 30"),
+        ({"right_int8": 89.0}, "changes the label of 0 of 30"),
+        ({"least_cosine": 0.98}, "changes features"),
+        ({"cpu_ms_int8": 9.0}, "not faster"),
+    ],
+)
+def test_what_speaks_against_it_is_said(
+    run: Path, tmp_path: Path, change: dict[str, float], reason: str
+) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    _write_figures(folder, **{"clips": 30, "held_out": True, "right": 90.0, "right_int8": 90.0} | change)
+    loaded = Classifier.load(folder)
+    assert loaded.engine.name == "onnx"
+    assert reason in loaded.engine_note
+
+
+def test_a_lost_file_in_int8_leaves_float32(run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    _write_figures(folder, clips=30, held_out=True)
+    path = folder / "onnx" / DESCRIPTION
+    description = read_json(path)
+    for key, reason in (("0" * 32, "is missing in the cache"), ("../../x", "is damaged")):
+        write_json(path, {**description, INT8: {**description[INT8], "key": key}})
+        loaded = Classifier.load(folder)
+        assert loaded.engine.name == "onnx"
+        assert reason in loaded.engine_note
+
+
+@pytest.mark.parametrize("damage", [{"comparison": None}, {"comparison": {"clips": "many"}}, 7])
+def test_damaged_figures_are_no_permission(run: Path, tmp_path: Path, damage: object) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    path = folder / "onnx" / DESCRIPTION
+    description = read_json(path)
+    entry = {**description[INT8], **damage} if isinstance(damage, dict) else damage
+    write_json(path, {**description, INT8: entry})
+    loaded = Classifier.load(folder, device="cpu")
+    assert loaded.engine.name == "torch"
+    assert "the figures of the encoder in int8" in loaded.engine_note
+
+
+def _write_figures(folder: Path, **figures: float) -> None:
+    path = folder / "onnx" / DESCRIPTION
+    description = read_json(path)
+    base = {"changed": 0, "right": 90.0, "right_int8": 90.0, "cpu_ms": 10.0, "cpu_ms_int8": 4.0}
+    comparison = {**description[INT8]["comparison"], **base, **figures}
+    write_json(path, {**description, INT8: {**description[INT8], "comparison": comparison}})
+
+
+def test_another_label_is_refused_and_noted(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(run, tmp_path / "run")
-    description = read_json(folder / "onnx" / DESCRIPTION)
     scores = int8._scores
 
     def other_label(*args: object) -> object:
-        before, (features, probabilities) = scores(*args)  # type: ignore[arg-type]
-        return before, (features, np.roll(probabilities, 1))
+        before, after = scores(*args)  # type: ignore[arg-type]
+        return before, after._replace(probabilities=np.roll(after.probabilities, 1))
 
     monkeypatch.setattr(int8, "_scores", other_label)
     with pytest.raises(MoclipError, match=r"changes the label of \d+ of \d+ clips.*--engine onnx"):
         export_int8(folder)
-    assert read_json(folder / "onnx" / DESCRIPTION) == description
+    assert "changes the label" in read_json(folder / "onnx" / DESCRIPTION)[INT8]["refused"]
+    with pytest.raises(CheckpointError, match="changes the label"):
+        Classifier.load(folder, engine="onnx-int8")
+
+
+def test_changes_on_unseen_clips_count_where_a_head_saw_them() -> None:
+    """A head that was fitted to the clips is sure of them; the held-out scores are not, and the label turns."""
+    features = np.ones((1, 4), np.float32)
+    before = int8._Scores(features, np.array([0.98, 0.02], np.float32), 1.0)
+    after = int8._Scores(features, np.array([0.90, 0.10], np.float32), 1.0)
+    assert not int8._row(before, after, None, 0).changed
+    row = int8._row(before, after, np.array([0.6, 0.4], np.float32), 0)
+    assert (row.changed, row.right, row.right_int8) == (True, True, False)
+    assert not int8._row(before, before, np.array([0.6, 0.4], np.float32), 0).changed
+
+
+def test_test_clips_are_never_compared(run: Path) -> None:
+    classifier = Classifier.load(run, engine="onnx")
+    chosen = int8._clips(classifier, RunFolder(run))
+    division = read_json(run / "division.json")
+    assert chosen.clips
+    assert {clip.name for clip in chosen.clips} <= set(division["val"])
+    assert set(chosen.held_out) == set(division["val"])
 
 
 def test_convolutions_are_refused(tmp_path: Path) -> None:

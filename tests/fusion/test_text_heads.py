@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
@@ -144,3 +147,22 @@ def test_alpha_follows_the_number_of_clips() -> None:
         for clips in (CLASSES, 40 * CLASSES)
     ]
     assert 0 <= shares[0] < shares[1] <= 1
+
+
+@pytest.mark.parametrize("name", [*HEADS, "linear_pool", "logistic_regression", "late_average"])
+def test_solvers_of_small_problems_use_one_blas_thread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    minimize = scipy.optimize.minimize
+    threads: list[int] = []
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return minimize(*args, **kwargs)
+
+    monkeypatch.setattr(scipy.optimize, "minimize", recorded)
+    text = TEXT if name in HEADS else None
+    with threadpool_limits(2, user_api="blas"):
+        before = threadpool_info()
+        fitted(name, table(60, 0), table(24, 1), text=text)
+        assert threadpool_info() == before
+    assert threads
+    assert set(threads) == {1}

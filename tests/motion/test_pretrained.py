@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from timm.models import adapt_input_conv
 
 from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.experiment.config import load_experiment, with_absolute_paths
 from moclip_lite.motion.network import build_motion_net, create_motion_net, list_motion_nets
+from moclip_lite.motion.pretrained import other_reading
 from moclip_lite.motion.settings import MotionSettings
+from moclip_lite.training.checkpoint import save_weights
 
 from support.cli import FOLDER_YAML, MOTION_ONLY, assert_ok, assert_refused, class_folders, moclip, sets
 
@@ -79,6 +83,43 @@ def test_the_setting_is_a_switch_or_a_path(word: str, value: bool | Path, tmp_pa
         build_motion_net(MotionSettings(pretrained=True), 3)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"grid": (12, 16)}, "motion.grid=24x32 (here 12x16)"),
+        ({"stride": 2}, "motion.stride=1 (here 2)"),
+        ({"field": "compensated"}, "motion.field=raw (here compensated)"),
+        ({"normalize_distance": False}, "motion.normalize_distance=true (here false)"),
+        ({"crop": "actor"}, "motion.crop=none (here actor)"),
+        ({"segments": 4, "dropout": 0.1, "crop_side": 0.5}, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["generated", "run"])
+def test_weights_of_motion_that_is_read_otherwise_are_told(
+    kind: str, change: dict[str, Any], named: str | None, tmp_path: Path
+) -> None:
+    """Networks take any grid, stride and field: nothing else would tell."""
+    path, motion = tmp_path / "w.safetensors", MotionSettings()
+    made = {"pretraining": {"motion": motion.deciding()}} if kind == "generated" else {}
+    save_weights(path, torch.nn.Linear(1, 1), ["a"], made)
+    if kind == "run":
+        (tmp_path / "config.yaml").write_text(load_experiment(None, ["data.recipe=gop12_fps15"]).to_yaml())
+    sentence = other_reading(path, motion.model_copy(update=change), "gop12_fps15")
+    assert (sentence is None) == (named is None)
+    assert named is None or named in str(sentence)
+    other_rate = other_reading(path, motion, "gop12")
+    assert (other_rate is not None and "gop12_fps15" in other_rate) == (kind == "run")
+
+
+def test_a_file_that_says_nothing_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    for text in ("", "motion: 7", "data: [1", "motion: {grid: {a: b}}"):
+        (tmp_path / "config.yaml").write_text(text)
+        save_weights(path, torch.nn.Linear(1, 1), ["a"], {"pretraining": "x"})
+        assert ("grid" in text) == (other_reading(path, MotionSettings()) is not None)
+    assert other_reading(tmp_path / "absent.pth", MotionSettings()) is None
+
+
 def test_the_content_decides(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     path.write_text("a")
@@ -98,7 +139,17 @@ def test_a_run_starts_from_another_but_not_from_one_that_saw_its_clips(tmp_path:
     )
     weights = f"motion.pretrained={tmp_path / 'one' / 'motion.safetensors'}"
     more = [*quick, weights, f"run.dir={tmp_path / 'two'}"]
-    assert_ok(moclip("run", FOLDER_YAML, *sets([*more, f"data.root={second}"])))
+    same = assert_ok(moclip("run", FOLDER_YAML, *sets([*more, f"data.root={second}"])))
+    assert "was trained on" not in same.err
     assert_ok(moclip("predict", next(second.rglob("*.mp4")), "--model", tmp_path / "two"))
     other = [*more, f"data.root={first}", "run.seed=5", "data.test_fraction=0.5"]
     assert_refused(moclip("run", FOLDER_YAML, *sets(other)), "were used in training the weights")
+    stride = [*more, f"data.root={second}", "motion.stride=2", f"run.dir={tmp_path / 'three'}"]
+    told = assert_ok(moclip("run", FOLDER_YAML, *sets(stride)))
+    assert "motion.stride=1 (here 2)" in told.err
+    assert "motion.stride=1 (here 2)" in (tmp_path / "three" / "report.md").read_text()
+    generated = tmp_path / "one" / "generated.safetensors"  # beside a division that says nothing of it
+    state = load_file(tmp_path / "one" / "motion.safetensors")
+    save_file(state, generated, metadata={"description": json.dumps({"pretraining": {"steps": 1}})})
+    other = [line for line in other if line != weights]
+    assert_ok(moclip("run", FOLDER_YAML, *sets([*other, f"motion.pretrained={generated}"])))

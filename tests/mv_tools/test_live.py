@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -124,6 +125,46 @@ def test_udp(ts: Path) -> None:
         thread.join()
     times = [frame.pts_seconds for frame in frames]
     assert all(a < b for a, b in pairwise(times))  # the sender's time stamps begin anew after each second
+
+
+def test_rtp_with_lost_and_reordered_packets(ts: Path) -> None:
+    """What arrives is right: pictures behind a loss are left out up to the next keyframe."""
+    port, stop, rng = free_port(), threading.Event(), random.Random(2)
+    data = ts.read_bytes()
+
+    def send() -> None:
+        number = 0
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stop.is_set():
+                held: list[bytes] = []
+                for start in range(0, len(data), 7 * 188):
+                    header = struct.pack(
+                        ">BBHII", 0x80, 33, number & 0xFFFF, start, 7
+                    )  # payload type 33: MPEG-TS
+                    number += 1
+                    held.append(header + data[start : start + 7 * 188])
+                    if rng.random() < 0.2 and len(held) == 1:
+                        continue  # sent behind the next one
+                    for packet in reversed(held):
+                        if rng.random() > 0.05:
+                            sender.sendto(packet, ("127.0.0.1", port))
+                        time.sleep(0.002)
+                    held.clear()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        with open_live(f"rtp://127.0.0.1:{port}", timeout=PATIENCE) as source:
+            frames = frames_of([frame for frame, _ in zip(source, range(100), strict=False)])
+            counts = source.statistics
+    finally:
+        stop.set()
+        thread.join()
+    assert counts.losses > 0
+    assert counts.skipped > 0
+    expected = list(MotionDecoder(ts))
+    assert all(any(same_motion(frame, other) for other in expected) for frame in frames)
+    assert all((a.pts_seconds or 0) < (b.pts_seconds or 0) for a, b in pairwise(frames))
 
 
 def test_reconnects(ts: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,6 +53,27 @@ def test_numpy_and_av_are_enough_to_read_motion(clip: Path) -> None:
     subprocess.run([sys.executable, "-c", _READ_NATIVELY, str(clip), backend], check=True)
 
 
+def test_a_native_module_of_another_system_is_told_and_not_gone_around(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mv_tools.pictures import native_headers
+
+    def loaded(name: str) -> None:
+        raise ImportError("/lib/libc.so.6: version `GLIBC_2.38' not found", name=name)
+
+    monkeypatch.setattr(native_headers.importlib, "import_module", loaded)
+    native_headers.native_problem.cache_clear()
+    try:
+        assert "native" not in mv_tools.available_backends()
+        for backend in ("auto", "native", "libav"):
+            with pytest.raises(
+                mv_tools.BackendUnavailable, match=r"GLIBC_2\.38.*pip install --force-reinstall"
+            ):
+                mv_tools.MotionDecoder(clip, backend)
+    finally:
+        native_headers.native_problem.cache_clear()
+
+
 def test_unavailable_backend_says_what_to_install(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mv_tools.backends.mvextractor import backend
 

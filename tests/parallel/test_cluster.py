@@ -177,7 +177,8 @@ def test_extraction_gives_the_bits_of_local_processes(running: Any, tmp_path: Pa
     assert local == remote
 
 
-def test_a_grid_on_a_cluster(running: Any, tmp_path: Path) -> None:
+def test_a_grid_on_a_cluster(running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     save_features(tmp_path / "f.safetensors", *labelled_features()[:3])
     settings = [
         f"data.root={tmp_path / 'f.safetensors'}",
@@ -192,10 +193,30 @@ def test_a_grid_on_a_cluster(running: Any, tmp_path: Path) -> None:
     path = tmp_path / "g.yaml"
     values = {"set": settings, "grid": {"fusion.head": ["late_average", "concat_mlp"]}, "seeds": [0]}
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    outcome = assert_ok(moclip("ablate", path, "--out", tmp_path / "out", "--json"))
+    outcome = assert_ok(moclip("ablate", path, "--out", "out", "--json"))
     rows = json.loads(outcome.out)
     assert {row["fusion.head"] for row in rows} == {"late_average", "concat_mlp"}
     assert "2 runs in 2 process(es)" in outcome.err
+    assert len(list((tmp_path / "out").rglob("metrics.json"))) == 2
+    monkeypatch.setattr(
+        "moclip_lite.experiment.session.Session.fingerprint", "of other features"
+    )  # not on the nodes
+    refused = assert_refused(moclip("ablate", path, "--out", "other"), "the data, features or weights on")
+    assert "are others than here; put them on storage that all nodes see" in refused
+
+
+def test_nodes_prepare_a_data_set(running: Any, tmp_path: Path) -> None:
+    class_folders(tmp_path / "originals", per_class=2, frames=6)
+    words = ("dataset", "prepare", "folder", "--root", tmp_path / "originals", "--json")
+    engine = ("--engine", "ray", "--ray-address", running.address)
+    made = json.loads(assert_ok(moclip(*words, "--out", tmp_path / "ray", *engine)).out)
+    here = json.loads(assert_ok(moclip(*words, "--out", tmp_path / "local", "--workers", 1)).out)
+    same = ("recipe", "made", "kept", "frames", "failures")
+    assert [made[name] for name in same] == [here[name] for name in same]
+    names = [{p.relative_to(tmp_path / e) for p in (tmp_path / e).rglob("*.mp4")} for e in ("ray", "local")]
+    assert names[0] == names[1]
+    again = json.loads(assert_ok(moclip(*words, "--out", tmp_path / "ray", *engine)).out)
+    assert (again["made"], again["kept"]) == (0, made["made"])
 
 
 def test_nodes_label_files_as_this_machine_does(running: Any, trained: TrainedRun, tmp_path: Path) -> None:

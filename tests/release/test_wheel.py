@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,15 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         names
     )
     assert not [name for name in names if name.endswith((".pyc", ".rs"))]
+
+
+def test_native_module_needs_no_newer_glibc_than_the_wheel_says(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        module = archive.read("mv_tools/_native.abi3.so")
+    needed = {(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_(\d+)\.(\d+)", module)}
+    assert "manylinux_2_17_x86_64" in wheel.name
+    assert needed
+    assert max(needed) <= (2, 17)
 
 
 def test_source_distribution_can_be_built_from() -> None:

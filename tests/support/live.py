@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,17 +30,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def http_server(send: Callable[[int], Sequence[bytes]]) -> Iterator[str]:
+def http_server(send: Callable[[int], Iterable[bytes]], status: int = 200) -> Iterator[str]:
     """Serve what `send` returns for the n-th request, piece by piece, and then close; gives the URL."""
     requests = iter(range(1_000_000))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Connection", "close")
             self.end_headers()
-            for piece in send(next(requests)):
-                self.wfile.write(piece)
+            with suppress(ConnectionError):  # the client left
+                for piece in send(next(requests)):
+                    self.wfile.write(piece)
 
         def log_message(self, *arguments: object) -> None:
             """Print nothing."""

@@ -163,6 +163,18 @@ def test_broken_connections_repeat_no_event(video: Path, monkeypatch: pytest.Mon
     assert labels(sink.of("good")) == ["right", "left", "right"]
 
 
+def test_time_stamps_that_jump_back_repeat_no_event(video: Path, tmp_path: Path) -> None:
+    """The recording twice: its time stamps begin anew in the middle."""
+    twice = tmp_path / "twice.ts"
+    twice.write_bytes(2 * video.read_bytes())
+    sink, said, failures, watch = watched([f"a={twice}"])
+    assert failures == []
+    assert any("time stamps jump back" in text for text in said)
+    assert labels(sink.events)[:3] == labels(sink.events)[-3:] == ["right", "left", "right"]
+    assert all(a.end <= b.start + 1e-3 for a, b in pairwise(sink.events))
+    assert watch.cameras[0].statistics.seconds == pytest.approx(9.6, abs=0.2)
+
+
 @pytest.mark.slow
 def test_raw_pictures_are_encoded_on_the_way() -> None:
     """A libavfilter graph in place of a webcam: a texture that scrolls."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from .document import Block, Document, Folded, Paragraph, Section, Table
 from .sections import DIFFERENCE_HEADER, VERDICT_RULE, difference_cells
 from .tables import COSTS, SCORES, Column, interval_words, stream_table
 
-__all__ = ["comparison_document", "write_comparison"]
+__all__ = ["comparison_document", "renderer_of", "write_comparison"]
 
 _EXTREMES: Final = 10  # classes that gained most, and that lost most
 _METHOD: Final = (
@@ -41,8 +42,8 @@ def comparison_document(c: Comparison) -> Document:
     return Document(" and ".join(c.names), [section for section in sections if section.blocks])
 
 
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write the comparison as a page (.html) or as Markdown (.md).
+def renderer_of(path: Path) -> Callable[[Document], str]:
+    """What makes the text of a file: a page (.html) or Markdown (.md).
 
     Raises:
         ConfigError: another ending.
@@ -54,7 +55,16 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     renderer = renderers.get(path.suffix.lower())
     if renderer is None:
         raise ConfigError(f"--out takes a file that ends in .html or .md, got {path.name!r}")
-    write_text(path, renderer(comparison_document(comparison)))
+    return renderer
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Write the comparison in the form that the ending says.
+
+    Raises:
+        ConfigError: an unknown ending.
+    """
+    write_text(path, renderer_of(path)(comparison_document(comparison)))
 
 
 def _stream_tables(c: Comparison, columns: tuple[Column, ...]) -> Table:

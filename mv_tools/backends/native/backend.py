@@ -20,7 +20,7 @@ from ...errors import MalformedStream
 from ...metadata import VideoMetadata, read_metadata
 from ...motion import MotionFrame
 from ...pictures.index import PictureIndex
-from ...pictures.native_headers import NATIVE_CODECS, native_available
+from ...pictures.native_headers import NATIVE_CODECS, native_problem
 from ...pictures.numbering import index_pictures
 from ...pictures.packets import PacketIndex
 from ...pictures.scan import StreamScan, scan_demuxed, scan_stream
@@ -64,9 +64,7 @@ class NativeBackend(Backend):
 
     @classmethod
     def why_unavailable(cls) -> str | None:
-        if not native_available():
-            return "the native module is not built; pip install moclip-lite (a Rust toolchain builds it)"
-        return None
+        return native_problem()
 
     @property
     def index(self) -> PacketIndex:
