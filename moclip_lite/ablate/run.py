@@ -19,6 +19,7 @@ import torch
 from mv_tools import MotionError
 from mv_tools.urls import is_url
 
+from ..datasets.clip_errors import sentence_of
 from ..errors import CheckpointError, MoclipError, report_bug
 from ..experiment.config import Experiment, with_absolute_paths
 from ..experiment.run import run_experiment
@@ -130,7 +131,7 @@ def _extract_features(runs: Sequence[GridRun], reporter: Reporter) -> list[Failu
             try:
                 _ = Session(run.experiment, reporter).extraction
             except (MoclipError, MotionError, OSError) as error:
-                problems[key] = " ".join(str(error).split())
+                problems[key] = " ".join(sentence_of(error).split())
                 reporter.warn(f"{run.words}: {problems[key]}")
         if problem := problems[key]:
             failures.append(Failure(run.words, problem))
@@ -181,7 +182,7 @@ def _run_cell(cell: _Cell) -> str | None:
         if not differs:
             run_experiment(session)
     except (MoclipError, MotionError, OSError) as error:
-        return " ".join(str(error).split())
+        return " ".join(sentence_of(error).split())
     if differs:
         raise CheckpointError(
             f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put them on "
