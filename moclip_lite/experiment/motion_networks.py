@@ -22,15 +22,17 @@ from ..motion.pretrained import is_generated
 from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
-from ..results.trained_on import refuse_other_division
+from ..results.trained_on import refuse_trained
 from ..streams import Stream
+from ..training.checkpoint import read_description
 from ..training.device import seed_all
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
+from .session import Session
 from .stages import Stage
 
-__all__ = ["LeftOut", "MotionNetworks", "parts_of"]
+__all__ = ["LeftOut", "MotionNetworks", "parts_of", "refuse_seen_weights"]
 
 _SELECTION: Final = "motion_selection"
 """The motion network of the training clips alone, where the one that answers was trained on validation clips
@@ -102,7 +104,8 @@ class MotionNetworks:
 
     def _train_first(self) -> MotionNet:
         """Train on the training clips."""
-        settings = self._settings
+        settings, fold = self._settings, self._features.fold
+        refuse_seen_weights(self._session, fold.test, fold.val)
         network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
         feed = self._feed(train, val or train)
@@ -132,17 +135,7 @@ class MotionNetworks:
         """An untrained network; the same at each call."""
         seed_all(self._features.seed)
         motion = self._session.experiment.motion
-        if isinstance(motion.pretrained, Path):
-            self._refuse_seen(motion.pretrained)
         return build_motion_net(motion, len(self._features.labels))
-
-    def _refuse_seen(self, weights: Path) -> None:
-        """Refuse to start from weights of a run that was trained on clips of this fold's other parts."""
-        if not is_generated(weights):
-            division, session = weights.parent / "division.json", self._session
-            refuse_other_division(
-                division, self._features.fold, session.dataset.place, session.content_digests
-            )
 
     def _stage(self, name: str, kind: str, *more: object) -> Stage:
         experiment = self._session.experiment
@@ -176,6 +169,29 @@ class MotionNetworks:
             positions=positions,
             buffer=buffer,
         )
+
+
+def refuse_seen_weights(session: Session, test: Sequence[Clip], val: Sequence[Clip]) -> None:
+    """Refuse to start from weights (``motion.pretrained``) of a run that was trained on clips of these parts.
+
+    Where it is not known, a warning says so.
+
+    Raises:
+        CheckpointError: it was.
+    """
+    weights = session.experiment.motion.pretrained
+    if not isinstance(weights, Path) or not weights.is_file() or is_generated(weights):
+        return
+    division = weights.parent / "division.json"
+    if not division.is_file() and read_description(weights) is None:  # of another project
+        return
+    place, digests = session.dataset.place, session.content_digests
+    notes = [
+        refuse_trained(division, test, place, digests),
+        refuse_trained(division, val, place, digests, "val"),
+    ]
+    for note in dict.fromkeys(note for note in notes if note):
+        session.reporter.warn(f"motion.pretrained={weights}: {note}")
 
 
 def parts_of(clips: Sequence[Clip], count: int, seed: int) -> list[list[Clip]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ..datasets import Clip
 from ..errors import DataError
+from ..experiment.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
+from ..motion.mirrors import mirrored_classes
 from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..storage.digest import digest_bytes
@@ -22,7 +24,7 @@ from ..training.device import seed_all
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
 
-__all__ = ["Division", "Evaluation", "divisions", "evaluate"]
+__all__ = ["Division", "Evaluation", "State", "divisions", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,29 @@ class Division:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a trial: means over its divisions, weighted by validation clips."""
+    """Figures of a trial: means over its divisions, weighted by validation clips.
+
+    Attributes:
+        accuracy: top-1 in percent, all classes counting alike.
+        loss: cross-entropy.
+        note: what was decided on the way, as a run decides it.
+    """
 
     accuracy: float
     loss: float
+    note: str = ""
+
+
+class State(NamedTuple):
+    """Where an interrupted training resumes from.
+
+    Attributes:
+        path: the file.
+        search: fingerprint of the search, whose state alone is taken.
+    """
+
+    path: Path
+    search: str
 
 
 def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int) -> list[Division]:
@@ -73,7 +94,7 @@ def evaluate(
     session: Session,
     parts: Sequence[Division],
     *,
-    state: Path,
+    state: State,
     report: Callable[[int, float], None] = lambda percent, accuracy: None,
 ) -> Evaluation:
     """Train on each division and validate.
@@ -81,27 +102,44 @@ def evaluate(
     Args:
         session: of the trial's configuration.
         parts: the divisions; no other clip is read.
-        state: file of the training in progress, from which an interrupted trial resumes.
+        state: of the training in progress, from which an interrupted trial resumes.
         report: called with (part of the first training in percent, accuracy) at each tenth of it; what it
             raises ends the trial.
 
     Raises:
+        CheckpointError: ``motion.pretrained`` names weights that were trained on validation clips.
         DataError: the motion of no clip can be read.
     """
+    for part in parts:
+        refuse_seen_weights(session, (), part.val)
     clips = {clip.name: clip for part in parts for clip in (*part.train, *part.val)}
     keys = session.extractor.motion(list(clips.values())).keys
     store = MotionStore(session.cache, keys, session.experiment.motion)
+    moving = [Division(tuple(store.moving(part.train)), tuple(store.moving(part.val))) for part in parts]
+    if not all(part.train and part.val for part in moving):
+        raise DataError("no motion could be read of the clips to train on or to validate on")
+    session, note = _with_directions(session, store, moving[0])
     accuracy = loss = count = 0.0
-    for number, part in enumerate(parts):
-        train, val = store.moving(part.train), store.moving(part.val)
-        if not train or not val:
-            raise DataError("no motion could be read of the clips to train on or to validate on")
+    for number, (train, val) in enumerate((list(part.train), list(part.val)) for part in moving):
         result = _train(session, store, train, val, state, report if number == 0 else lambda p, a: None)
         accuracy += len(val) * result.best_accuracy
         loss += len(val) * result.best_loss
         count += len(val)
-    state.unlink(missing_ok=True)
-    return Evaluation(accuracy / count, loss / count)
+    state.path.unlink(missing_ok=True)
+    return Evaluation(accuracy / count, loss / count, note)
+
+
+def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str]:
+    """The session without flips where a run would switch them off, and a note that says so."""
+    experiment, motion = session.experiment, session.experiment.motion
+    if motion.mirrors == "ignore" or not motion.flip:
+        return session, ""
+    mirrored = mirrored_classes(session.labels, store, part.train, part.val)
+    if not mirrored.pairs:
+        return session, ""
+    still = experiment.model_copy(update={"motion": motion.model_copy(update={"flip": 0.0})})
+    note = f"flips are off in trials as in a run: {mirrored.words}"
+    return Session(still, session.reporter), note
 
 
 def _train(
@@ -109,7 +147,7 @@ def _train(
     store: MotionStore,
     train: list[Clip],
     val: list[Clip],
-    state: Path,
+    state: State,
     report: Callable[[int, float], None],
 ) -> FitResult:
     experiment = session.experiment
@@ -137,7 +175,7 @@ def _train(
         if tenth > 10 * (done - 1) // epochs:
             report(10 * tenth, row["accuracy"] - row["val_loss"])
 
-    fingerprint = digest_bytes([json.dumps(motion.deciding()).encode(), settings.model_dump_json().encode()])
+    fingerprint = digest_bytes([str((state.search, motion.deciding(), settings.model_dump_json())).encode()])
     names = digest_bytes(clip.name.encode() for clip in [*train, *val])
     return fit(
         network,
@@ -145,7 +183,7 @@ def _train(
         settings,
         seed=seed,
         device=session.device,
-        checkpoint=state,
+        checkpoint=state.path,
         fingerprint=f"{fingerprint} {names}",
         on_epoch=on_epoch,
     )

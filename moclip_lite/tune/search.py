@@ -23,12 +23,13 @@ from ..experiment.config import Experiment, load_experiment, with_absolute_paths
 from ..experiment.session import Session
 from ..progress import Reporter
 from ..results.lock import FolderLock
-from ..storage.digest import digest_bytes
+from ..storage.cache_keys import stage_versions
+from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import write_text
 from ..storage.mirror import held, write_back
 from ..storage.snapshot import working_copy
 from .budget import Budget
-from .evaluate import Division, divisions, evaluate
+from .evaluate import Division, State, divisions, evaluate
 from .space import Space, checked_space, value_of
 from .trials import Trial, best_trial, read_trials, write_trials
 
@@ -40,6 +41,7 @@ __all__ = ["TuneResult", "tune"]
 _FEW_CLIPS: Final = 500
 """Training and validation clips below which a trial is validated on all of them, in three parts."""
 
+_CODE: Final = ("motion", "trained")  # stages of the cache whose code decides what a trial gives
 _ATTEMPTS: Final = 100  # at a proposal that has not been tried
 _STARTUP: Final = 6  # trials at random, and before any is stopped early
 
@@ -129,12 +131,24 @@ class _Search:
         self.given, self.out, self.reporter = out, working_copy(out), reporter
         session = Session(self.base, reporter)
         self.fold, self.parts = self._divide(session, fold, parts)
-        clips = [[part.train, part.val] for part in self.parts]
-        names = json.dumps([[[c.name, c.label] for c in side] for part in clips for side in part])
-        fixed = self.base.model_dump(mode="json", include={"data", "motion", "train_motion"})
-        decided = json.dumps([self.space, fixed, self.base.run.seed], sort_keys=True)
-        self.fingerprint = digest_bytes([names.encode(), decided.encode()])
+        self.fingerprint = self._fingerprint(session.content_digests)
+        self.notes: set[str] = set()  # that were said
         self.trials = read_trials(self.out / "trials.json", self.fingerprint)
+
+    def _fingerprint(self, contents: Mapping[str, str]) -> str:
+        """Digest of all that decides the trials: clips and their content, settings, files of weights, code.
+
+        Args:
+            contents: clip name -> digest of its file.
+        """
+        sides = [side for part in self.parts for side in (part.train, part.val)]
+        clips = [[[c.name, c.label, contents.get(c.name)] for c in side] for side in sides]
+        kept = self.base.model_dump(mode="json", include={"data", "train_motion"})
+        files = [Path(str(value)) for value in self.space.get("motion.pretrained", ())]
+        weights = [digest_file(path) if path.is_file() else str(path) for path in files]
+        code = {stage: stage_versions(stage) for stage in _CODE}
+        decided = [clips, self.space, kept, self.base.motion.deciding(), weights, self.base.run.seed, code]
+        return digest_bytes([json.dumps(decided, sort_keys=True).encode()])
 
     def _divide(self, session: Session, name: str | None, parts: int) -> tuple[str, list[Division]]:
         folds = {fold.name: fold for fold in session.folds}
@@ -148,6 +162,8 @@ class _Search:
                 f"settings are chosen on the training and validation clips of fold {chosen}, of which other "
                 "folds test some: scores of the other folds are then too high by a little"
             )
+        if self.base.data.train_recipes:
+            self.reporter.warn("trials train on the clips as they are: data.train_recipes is for moclip run")
         divided = divisions(fold.train, fold.val, parts, self.base.run.seed)
         sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in divided)
         self.reporter.say(f"fold {chosen}: {sizes}; its {len(fold.test)} test clips are not read")
@@ -173,6 +189,9 @@ class _Search:
         if best is None:
             reason = self.trials[0].reason if self.trials else "the budget allows none"
             raise MoclipError(f"no trial succeeded: {reason}")
+        write_text(
+            self.out / "best.yaml", self._yaml(best)
+        )  # an earlier attempt may have ended before it did
         return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
     def _study(self) -> optuna.Study:
@@ -240,9 +259,10 @@ class _Search:
             figures = evaluate(
                 Session(self._configured(settings), self.reporter),
                 self.parts,
-                state=self.out / "trial.safetensors",
+                state=State(self.out / "trial.safetensors", self.fingerprint),
                 report=report,
             )
+            self._say_once(figures.note)
             trial = replace(trial, accuracy=figures.accuracy, loss=figures.loss)
         except optuna.TrialPruned:
             (self.out / "trial.safetensors").unlink(missing_ok=True)
@@ -250,6 +270,11 @@ class _Search:
         except (MoclipError, MotionError) as error:
             trial = replace(trial, state="failed", reason=" ".join(str(error).split()))
         return replace(trial, seconds=time.perf_counter() - started, curve=curve)
+
+    def _say_once(self, note: str) -> None:
+        if note and note not in self.notes:
+            self.notes.add(note)
+            self.reporter.say(note)
 
     def _configured(self, settings: Mapping[str, Any]) -> Experiment:
         """The base with some settings changed.

@@ -43,6 +43,7 @@ NAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(NAMES)
 def test_no_two_folds_share_a_folder(names: list[str]) -> None:
     folders = [fold_name(names, name) for name in names]
@@ -112,7 +113,7 @@ def test_metrics_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("moclip_lite.results.run_folder.shutil.rmtree", stop)
+    monkeypatch.setattr("moclip_lite.results.fold_folder.shutil.rmtree", stop)
     with pytest.raises(KeyboardInterrupt):
         RunFolder(tmp_path, ["holdout"]).begin()
     assert "metrics.json" not in files(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,11 @@ from moclip_lite.cli.options import experiment_of
 from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.session import Session
+from moclip_lite.motion.network import build_motion_net
 from moclip_lite.progress import Silent
+from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.objects import ObjectFolder
+from moclip_lite.training.checkpoint import save_weights
 from moclip_lite.tune import DEFAULT_SPACE, Budget, TuneResult, read_space, tune
 from moclip_lite.tune.evaluate import divisions
 from moclip_lite.tune.space import checked_space
@@ -158,6 +162,77 @@ def test_trials_of_another_search_are_refused(root: Path, cache: str, tmp_path: 
     search(root, cache, tmp_path, 1)
     with pytest.raises(CheckpointError, match="another search"):
         tune(experiment(root, cache, "motion.width=6"), SPACE, Budget(1), tmp_path, Silent(), parts=1)
+
+
+def _replace_video(root: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fold = Session(experiment(root)).folds[0]
+    fold.train[0].path.write_bytes(fold.train[0].path.read_bytes() + b"free space")
+
+
+def _replace_weights(root: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (out / "weights.safetensors").write_bytes(b"other")
+
+
+def _change_code(root: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from moclip_lite.tune import search as module
+
+    monkeypatch.setattr(module, "stage_versions", lambda stage: {"code": "another"})
+
+
+def _nothing(root: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pass
+
+
+@pytest.mark.parametrize("change", [_nothing, _replace_video, _replace_weights, _change_code])
+def test_trials_of_other_videos_weights_or_code_are_refused(
+    root: Path, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    """Of what decides a trial, no name of which says that it changed."""
+    clips_of, out = tmp_path / "clips", tmp_path / "out"
+    shutil.copytree(root, clips_of)
+    out.mkdir()
+    (out / "weights.safetensors").write_bytes(b"one")
+    space = {"motion.pretrained": [str(out / "weights.safetensors")]}
+    options = (space, Budget(1), out, Silent())
+    tune(experiment(clips_of, cache), *options, parts=1)
+    change(clips_of, out, monkeypatch)
+    if change is _nothing:
+        (out / "best.yaml").unlink()
+        tune(experiment(clips_of, cache), *options, parts=1)
+        assert (out / "best.yaml").is_file()
+        return
+    with pytest.raises(CheckpointError, match="another search"):
+        tune(experiment(clips_of, cache), *options, parts=1)
+
+
+def test_trials_flip_where_a_run_does(root: Path, cache: str, tmp_path: Path) -> None:
+    """Classes that mirror each other by name: an experiment with flips is tried as one without."""
+    mirrored = tmp_path / "clips"
+    for old, new in (("left", "left"), ("up", "right")):
+        shutil.copytree(root / old, mirrored / new)
+    said: list[str] = []
+    reporter = SimpleNamespace(say=said.append, warn=said.append, progress=lambda *a: None)
+    losses = {}
+    for name, flips in {"none": ["motion.flip=0"], "auto": ["motion.flip=0.5"]}.items():
+        settings = experiment(mirrored, cache, *flips)
+        result = tune(settings, {"motion.dropout": [0.5]}, Budget(1), tmp_path / name, reporter, parts=1)
+        losses[name] = result.best.loss
+    assert losses["auto"] == losses["none"]
+    assert [note for note in said if "flips are off" in note and "left and right" in note]
+
+
+def test_weights_that_saw_validation_clips_are_a_failed_trial(root: Path, cache: str, tmp_path: Path) -> None:
+    settings = experiment(root, cache)
+    session = Session(settings)
+    fold = session.folds[0]
+    weights = tmp_path / "other" / "motion.safetensors"
+    save_weights(weights, build_motion_net(settings.motion, 2), session.labels, {})
+    turned = replace(fold, train=fold.val, val=fold.train)
+    write_division(weights.with_name("division.json"), turned, root, session.content_digests)
+    space = {"motion.pretrained": [str(weights)]}
+    result = tune(settings, space, Budget(2), tmp_path / "out", Silent(), parts=1)
+    assert [trial.state for trial in result.trials] == ["done", "failed"]
+    assert "were used in training" in result.trials[1].reason
 
 
 def test_damaged_tables_are_refused(tmp_path: Path) -> None:
