@@ -131,15 +131,14 @@ def evaluate(
 
 def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str]:
     """The session without flips where a run would switch them off, and a note that says so."""
-    experiment, motion = session.experiment, session.experiment.motion
+    motion = session.experiment.motion
     if motion.mirrors == "ignore" or not motion.flip:
         return session, ""
     mirrored = mirrored_classes(session.labels, store, part.train, part.val)
     if not mirrored.pairs:
         return session, ""
-    still = experiment.model_copy(update={"motion": motion.model_copy(update={"flip": 0.0})})
     note = f"flips are off in trials as in a run: {mirrored.words}"
-    return Session(still, session.reporter), note
+    return Session(session.experiment.without_flips(), session.reporter), note
 
 
 def _train(
