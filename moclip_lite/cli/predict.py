@@ -126,7 +126,7 @@ def predict(
     run = model if is_url(model) else run_folder(model)
     overrides = (*(sets or []), *overrides_of({"clip.pretrained": pretrained}))
     reporter, asked = ConsoleReporter(), RemoteModel(run, device, cast("EngineName", engine), overrides)
-    classifier = _load(asked, reporter)
+    classifier = _load(asked, reporter, verbose)
     if segments:
         refused += label_segments(classifier, paths, windows, outputs, reporter, json)
     else:
@@ -158,13 +158,15 @@ def _refuse_whole_file_options(table: Path | None, cascade: bool) -> None:
         raise typer.BadParameter("--cascade is for whole files; leave it out with --segments")
 
 
-def _load(model: RemoteModel, reporter: ConsoleReporter) -> Classifier:
+def _load(model: RemoteModel, reporter: ConsoleReporter, verbose: bool) -> Classifier:
     """The classifier; what there is to say of it is said."""
     from ..predict.classifier import Classifier
 
     classifier = Classifier.load(
         model.run, device=model.device, overrides=model.overrides, engine=model.engine
     )
+    if verbose and classifier.engine.why:
+        reporter.say(classifier.engine.why)
     if classifier.engine_note:
         reporter.say(classifier.engine_note)
     for warning in classifier.warnings:

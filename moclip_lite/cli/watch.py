@@ -145,7 +145,7 @@ def _sinks(
     if mqtt is not None:
         from ..watch.mqtt import Mqtt
 
-        sinks.append(Mqtt(mqtt))
+        sinks.append(Mqtt(mqtt, say))
         opened.callback(sinks[-1].close)
     return sinks
 

@@ -155,7 +155,7 @@ def _quantize(source: Path, target: Path) -> None:
     used = {name for node in graph.node if node.op_type in _OPERATIONS for name in node.input}
     if 2 * sum(size for name, size in sizes.items() if name in used) < sum(sizes.values()):
         raise CheckpointError(
-            f"{source}: most of this encoder's weights are convolutions; int8 speeds up transformers (ViT) only"
+            "most of the image encoder's weights are convolutions; int8 speeds up transformers (ViT) only"
         )
     with logger_level("", logging.ERROR):  # it warns of a preparation that changes nothing here
         quantize_dynamic(
