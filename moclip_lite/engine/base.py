@@ -27,12 +27,14 @@ class Engine(ABC):
     Attributes:
         name: "onnx", "onnx-int8" or "torch".
         notes: what to say beside each answer.
+        why: why the image encoder computes in int8, or in float32; "" where there was no choice.
         has_motion: whether there is a motion network.
         heads: the heads that answer, by stream.
     """
 
     name: str
     notes: tuple[str, ...] = ()
+    why: str = ""
     has_motion: bool
     heads: Mapping[Stream, Any]
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment
-from ..results.run_folder import FoldFolder
+from ..results.fold_folder import FoldFolder
 from .base import Engine, EngineName
 from .files import EngineFiles, int8_by_default
 
@@ -28,8 +28,8 @@ def open_engine(
             cpu, with the image encoder in int8 where the run's validation clips show that it loses nothing.
 
     Returns:
-        (the engine, what there is to say of the choice: why ONNX Runtime does not answer although it could be
-        expected, or why the image encoder computes in int8 or in float32; "" where there is nothing).
+        (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no
+        reason).
 
     Raises:
         MissingPackage: "onnx" without ONNX Runtime, or neither it nor PyTorch is installed.
@@ -48,7 +48,7 @@ def open_engine(
         try:
             if asked:
                 return _open_onnx(folder, experiment, labels, int8), ""
-            return _open_proven(folder, experiment, labels)
+            return _open_proven(folder, experiment, labels), ""
         except CheckpointError as error:
             reason, more = str(error), " --int8" if int8 else ""
             if not isinstance(error.__cause__, MissingPackage):
@@ -60,22 +60,24 @@ def open_engine(
     return TorchEngine(folder, experiment, labels), reason and f"PyTorch answers: {reason}"
 
 
-def _open_proven(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> tuple[Engine, str]:
-    """The engine of the files, with the image encoder in int8 where its comparison with float32 allows that.
+def _open_proven(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:
+    """The engine of the files, which says why, with the image encoder in int8 where its comparison with float32 allows that.
 
     Raises:
         CheckpointError: there are no usable files, or ONNX Runtime is not installed.
     """
     files = EngineFiles.find(folder, experiment, labels)
     int8, reason = int8_by_default(files.description)
+    engine: Engine | None = None
     if int8:
         try:
             engine = _open_onnx(folder, experiment, labels, True)
-            engine.notes = ()  # of what was asked for; here the reason says it once
-            return engine, reason
+            engine.notes = ()  # they are for who asked for int8
         except CheckpointError as error:
             reason = f"the image encoder computes in float32: {error}"
-    return _engine(files, experiment, folder), reason
+    engine = engine or _engine(files, experiment, folder)
+    engine.why = reason
+    return engine
 
 
 def _open_onnx(folder: FoldFolder, experiment: Experiment, labels: Sequence[str], int8: bool) -> Engine:

@@ -37,9 +37,10 @@ from ..experiment.session import Session
 from ..motion.read import read_motion_clip
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent, logger_level
+from ..results.fold_folder import FoldFolder
 from ..results.held_out import read_held_out
 from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
 from ..storage.files import atomic_path, cache_access, read_json, write_json
 from ..streams import ANSWERS
@@ -154,7 +155,7 @@ def _quantize(source: Path, target: Path) -> None:
     used = {name for node in graph.node if node.op_type in _OPERATIONS for name in node.input}
     if 2 * sum(size for name, size in sizes.items() if name in used) < sum(sizes.values()):
         raise CheckpointError(
-            f"{source}: most of this encoder's weights are convolutions; int8 speeds up transformers (ViT) only"
+            "most of the image encoder's weights are convolutions; int8 speeds up transformers (ViT) only"
         )
     with logger_level("", logging.ERROR):  # it warns of a preparation that changes nothing here
         quantize_dynamic(

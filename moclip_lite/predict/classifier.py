@@ -48,8 +48,7 @@ class Classifier:
         experiment: the configuration.
         labels: class names.
         engine: computes the networks.
-        engine_note: why ONNX Runtime does not answer although it could be expected, or why the image encoder computes
-            in int8 or in float32; "" where there is nothing to say.
+        engine_note: why ONNX Runtime does not answer although it could be expected; "" where there is no reason.
 
     Example:
         >>> clf = Classifier.load("runs/x")        # doctest: +SKIP

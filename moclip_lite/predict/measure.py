@@ -75,7 +75,7 @@ def measure_prediction(
         {stage: float(np.mean([row.get(stage, 0.0) for row in rows])) for stage in stages},
         {name: value for name, value in gflops.items() if value and name in stages},
         None if cascade is None else 1 - cascade.by_motion,
-        classifier.engine_note,
+        classifier.engine.why,
     )
 
 

@@ -65,10 +65,10 @@ def test_few_validation_clips_leave_float32_and_say_so(run: Path, tmp_path: Path
     folder = shutil.copytree(run, tmp_path / "run")
     loaded = Classifier.load(folder)
     assert loaded.engine.name == "onnx"
-    assert re.search(r"float32: \d+ validation clips don't show .* 30 are needed", loaded.engine_note)
+    assert re.search(r"float32: \d+ validation clips don't show .* 30 are needed", loaded.engine.why)
     assert_ok(moclip("export", folder, "--engine", "--quiet"))  # does not compare on so few
     assert "refused" in read_json(folder / "onnx" / DESCRIPTION)[INT8]
-    assert Classifier.load(folder).engine_note == loaded.engine_note
+    assert Classifier.load(folder).engine.why == loaded.engine.why
 
 
 def test_enough_clips_without_a_change_make_it_the_default(
@@ -78,11 +78,14 @@ def test_enough_clips_without_a_change_make_it_the_default(
     _write_figures(folder, clips=30, held_out=True, changed=0, cpu_ms=10.0, cpu_ms_int8=4.0)
     loaded = Classifier.load(folder)
     assert loaded.engine.name == "onnx-int8"
-    assert "on 30 validation clips all labels are those of float32" in loaded.engine_note
+    assert "on 30 validation clips all labels are those of float32" in loaded.engine.why
     clip = sorted(trained.data.rglob("*.mp4"))[0]
     assert loaded.explain(clip).engine == "onnx-int8"
     assert Classifier.load(folder, engine="onnx").engine.name == "onnx"
     done = assert_ok(moclip("predict", clip, "--model", folder))
+    assert "engine: onnx-int8" in done.err
+    assert "validation clips" not in done.err
+    done = assert_ok(moclip("predict", clip, "--model", folder, "-v"))
     assert "computes in int8: on 30 validation clips" in done.err
     cost = measure_prediction(loaded, [clip], 1)
     assert cost is not None
@@ -108,7 +111,7 @@ def test_what_speaks_against_it_is_said(
     _write_figures(folder, **{"clips": 30, "held_out": True, "right": 90.0, "right_int8": 90.0} | change)
     loaded = Classifier.load(folder)
     assert loaded.engine.name == "onnx"
-    assert reason in loaded.engine_note
+    assert reason in loaded.engine.why
 
 
 def test_a_lost_file_in_int8_leaves_float32(run: Path, tmp_path: Path) -> None:
@@ -120,7 +123,7 @@ def test_a_lost_file_in_int8_leaves_float32(run: Path, tmp_path: Path) -> None:
         write_json(path, {**description, INT8: {**description[INT8], "key": key}})
         loaded = Classifier.load(folder)
         assert loaded.engine.name == "onnx"
-        assert reason in loaded.engine_note
+        assert reason in loaded.engine.why
 
 
 @pytest.mark.parametrize("damage", [{"comparison": None}, {"comparison": {"clips": "many"}}, 7])
