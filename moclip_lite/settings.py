@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 from pydantic_core import PydanticCustomError
 
 from mv_tools.errors import ArgumentError
-from mv_tools.remote import is_url, spelled, url_of
+from mv_tools.urls import is_url, spelled, url_of
 
 __all__ = ["CREDENTIALS", "Settings", "UrlPath", "UserPath", "refuse_repeats"]
 

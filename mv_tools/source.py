@@ -18,7 +18,8 @@ import av.error
 import av.video.stream
 
 from .errors import MalformedStream, UnsupportedStream
-from .remote import RemoteFile, RemoteReader, is_url, spelled
+from .remote import RemoteFile, RemoteReader
+from .urls import is_url, spelled
 
 __all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path"]
 

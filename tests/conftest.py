@@ -6,8 +6,10 @@ import builtins
 import contextlib
 import ctypes
 import gc
+import importlib.abc
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +76,8 @@ SLOW_MODULES = (
     "results/test_report.py",
     "experiment/test_pretraining.py",
     "retrieval/test_index.py",
+    "retrieval/test_index_file.py",
+    "retrieval/test_evaluate.py",
     "timeline/test_shared_segments.py",
     "retrieval/test_nodes.py",
     "datasets/test_torch.py",
@@ -108,9 +112,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return place in SLOW_MODULES or place == "end_to_end" or None
 
 
+class _NoImageNetworks(importlib.abc.MetaPathFinder):
+    """Refuses libraries of image networks, which take seconds to import."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname in ("open_clip", "timm", "torchvision"):
+            raise RuntimeError(f"a test that imports {fullname} is slow: mark it so")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the groups of tests begin in the order of the tests, not by their number of tests."""
     config.option.loadscopereorder = False
+    if config.getoption("fast"):
+        sys.meta_path.insert(0, _NoImageNetworks())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -156,13 +170,17 @@ def pytest_unconfigure() -> None:
 def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Cache folders that are not there yet; pytest takes milliseconds for each folder that it makes."""
     base = tmp_path_factory.mktemp("caches")
-    return (base / str(number) for number in itertools.count())
+    return (Path(f"{base}/{number}") for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test touches the user's cache."""
-    monkeypatch.setenv("MOCLIP_CACHE", str(next(_caches)))
+    folder = next(_caches)
+    monkeypatch.setenv("MOCLIP_CACHE", str(folder))
+    yield
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from mv_tools.urls import spelled
+
 from ..errors import ConfigError
 from ..experiment.config import Experiment, load_experiment
 from ..motion.settings import GENERATED_FOR
 from ..storage.digest import digest_bytes
-from ..storage.objects import shown
 from ..storage.plain_yaml import read_yaml
 
 __all__ = ["Ablation", "Cell", "GridRun", "cell_words", "load_ablation"]
@@ -88,7 +89,7 @@ class Ablation:
             ConfigError: a key or value of the grid is not valid.
         """
         digest = digest_bytes([repr(sorted(cell.items())).encode()])[:12]
-        values = {**cell, "run.seed": seed, "run.dir": shown(folder / "runs" / digest / f"seed{seed}")}
+        values = {**cell, "run.seed": seed, "run.dir": spelled(folder / "runs" / digest / f"seed{seed}")}
         lines = [f"{key}={_flow(value)}" for key, value in values.items()]
         experiment = load_experiment(self.base, [*self.overrides, *lines])
         if self.starts_random and experiment.motion.pretrained == "auto":

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from mv_tools import MotionError
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..errors import CheckpointError, MoclipError, report_bug
 from ..experiment.config import Experiment, with_absolute_paths

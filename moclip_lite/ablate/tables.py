@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..results.read import ClipKey, Prediction, read_predictions
+from ..results.predictions import ClipKey, Prediction, read_predictions
 from ..results.run_folder import RunFolder
 from ..results.statistics import (
     Interval,

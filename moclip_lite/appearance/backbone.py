@@ -158,11 +158,12 @@ class BackboneEncoder(AppearanceEncoder):
                     return library.preprocessing(name, each), each
         by_config: dict[str, tuple[Preprocessing, list[str]]] = {}
         for each in tags:
-            found = library.preprocessing(name, each)
-            by_config.setdefault(json.dumps(found.config), (found, []))[1].append(each)
+            preprocessing = library.preprocessing(name, each)
+            by_config.setdefault(json.dumps(preprocessing.config), (preprocessing, []))[1].append(each)
         if len(by_config) > 1:
             listed = "; ".join(
-                f"{', '.join(names)} ({found.summary()})" for found, names in by_config.values()
+                f"{', '.join(names)} ({preprocessing.summary()})"
+                for preprocessing, names in by_config.values()
             )
             raise ConfigError(
                 f"{path} does not say how it was trained, and the weights of {self.model_name} differ in that; name "
@@ -171,9 +172,9 @@ class BackboneEncoder(AppearanceEncoder):
         if not by_config:
             self._known_by = f"{library.name}'s defaults for {name}"
             return library.preprocessing(name, None), None
-        ((found, names),) = by_config.values()
+        ((preprocessing, names),) = by_config.values()
         self._known_by = f"all tags of {name}" if len(names) > 1 else f"the only tag of {name}, {names[0]},"
-        return found, names[0]
+        return preprocessing, names[0]
 
     def _beside(self, path: Path) -> Preprocessing | None:
         file = path.parent / BESIDE_TIMM

@@ -35,8 +35,8 @@ def crop_borders(
     height, width = brightest.shape
     top, bottom = _sides(brightest.max(axis=1) <= _DARK, peak.max(axis=1) > 0)
     left, right = _sides(brightest.max(axis=0) <= _DARK, peak.max(axis=0) > 0)
-    kept = (height - top - bottom) * (width - left - right)
-    if not top + bottom + left + right or kept < (1 - _MOST_CUT) * height * width:
+    area = (height - top - bottom) * (width - left - right)
+    if not top + bottom + left + right or area < (1 - _MOST_CUT) * height * width:
         return pictures, False
     return pictures[:, top : height - bottom, left : width - right], True
 

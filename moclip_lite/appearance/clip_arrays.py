@@ -87,13 +87,13 @@ class ClipArrays:
         Raises:
             DataError: there are none.
         """
-        found = self.find(name)
-        if found is None:
+        entry = self.find(name)
+        if entry is None:
             raise DataError(
                 f"{self.path} holds no features of {name} (data.appearance); its {len(self._arrays)} arrays are called "
                 f"{shorten(list(self._arrays), 3)}"
             )
-        return np.asarray(self._arrays[found], np.float32)
+        return np.asarray(self._arrays[entry], np.float32)
 
     def report(self, clips: Sequence[Clip], warn: Callable[[str], None]) -> ExtractReport:
         """What there is for clips: digests of their arrays as keys, the others as failures.
@@ -107,18 +107,18 @@ class ClipArrays:
         """
         report, used = ExtractReport("clip"), dict[str, str]()
         for clip in clips:
-            found = self.find(clip.name)
-            if found is None:
+            entry = self.find(clip.name)
+            if entry is None:
                 report.failures.append(
                     Failure(clip.name, "clip", f"no array of this name in {self.path.name}")
                 )
                 continue
-            if found in used:
+            if entry in used:
                 raise DataError(
-                    f"{self.path}: {found!r} fits {used[found]} and {clip.name}; name arrays by class folder and file"
+                    f"{self.path}: {entry!r} fits {used[entry]} and {clip.name}; name arrays by class folder and file"
                 )
-            used[found] = clip.name
-            report.keys[clip.name] = digest_bytes([np.ascontiguousarray(self._arrays[found]).tobytes()])
+            used[entry] = clip.name
+            report.keys[clip.name] = digest_bytes([np.ascontiguousarray(self._arrays[entry]).tobytes()])
             report.reused += 1
         unused = [name for name in self._arrays if name not in used]
         if not used:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
+
+from mv_tools.urls import spelled
 
 from .console import ConsoleReporter, print_json, print_table
 from .options import (
@@ -29,18 +31,22 @@ if TYPE_CHECKING:
 __all__ = ["ablate"]
 
 
+Grids: TypeAlias = Annotated[list[Path], typer.Argument(help="YAML files with base, grid and seeds.")]
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Folder of results, or its URL: default runs/ablations/NAME; OUT/NAME for several grids.",
+    ),
+]
+
+
 def ablate(
-    grids: Annotated[list[Path], typer.Argument(help="YAML files with base, grid and seeds.")],
+    grids: Grids,
     sets: Sets = None,
     root: Root = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Folder of results, or its URL: default runs/ablations/NAME; OUT/NAME for several grids.",
-        ),
-    ] = None,
+    out: Out = None,
     pretrained: Pretrained = None,
     weights_of: WeightsOf = None,
     workers: Workers = None,
@@ -60,7 +66,6 @@ def ablate(
     from ..ablate import load_ablation, records, run_ablation
     from ..errors import MoclipError
     from ..storage.files import check_output_folder
-    from ..storage.objects import shown
 
     if out is not None:
         check_output_folder(out)
@@ -86,7 +91,7 @@ def ablate(
         failures += len(result.failures)
         if not json:
             _print(ablation, result)
-            reporter.say(f"{shown(folder / 'summary.md')}, table.csv, table.parquet, plot.png")
+            reporter.say(f"{spelled(folder / 'summary.md')}, table.csv, table.parquet, plot.png")
     if json:
         print_json(rows)
     if failures:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mv_tools.urls import spelled
+
 from ..progress import size_in_words
 from .console import err, print_json, print_table
 from .options import Cache, Json, finite
@@ -22,12 +24,13 @@ def info(cache: Cache = None, json: Json = False) -> None:
 
     Example: moclip cache info
     """
+    from ..storage import upkeep
     from ..storage.cache import FeatureCache
 
     store = FeatureCache(cache)
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for entry in [*store.entries(), *store.encoder_files()]:
+    for entry in [*store.entries(), *upkeep.encoder_files(store)]:
         counts[entry.stage] += 1
         sizes[entry.stage] += entry.size
     if json:
@@ -48,20 +51,22 @@ def verify(
 
     Example: moclip cache verify --remove
     """
+    from ..storage import upkeep
     from ..storage.cache import FeatureCache
-    from ..storage.objects import shown
 
     store = FeatureCache(cache)
-    damaged = store.verify()
+    damaged = upkeep.verify(store)
     if remove:
         for entry, _ in damaged:
             store.remove(entry)
     if json:
-        rows = [{"path": shown(entry.path), "reason": reason} for entry, reason in damaged]
+        rows = [{"path": spelled(entry.path), "reason": reason} for entry, reason in damaged]
         print_json({"damaged": rows, "removed": remove})
     elif damaged:
         print_table(
-            "damaged entries", ["entry", "reason"], [[shown(entry.path), reason] for entry, reason in damaged]
+            "damaged entries",
+            ["entry", "reason"],
+            [[spelled(entry.path), reason] for entry, reason in damaged],
         )
     else:
         err.print("no entry is damaged")
@@ -84,6 +89,7 @@ def prune(
 
     Example: moclip cache prune --days 90
     """
+    from ..storage import upkeep
     from ..storage.cache import FeatureCache
     from ..storage.cache_keys import cached_stages
 
@@ -91,5 +97,5 @@ def prune(
         raise typer.BadParameter("say what to remove: --stage, --days or --all")
     if stage is not None and stage not in cached_stages():
         raise typer.BadParameter(f"--stage must be one of {', '.join(cached_stages())}, got {stage!r}")
-    count, freed = FeatureCache(cache).prune(stage, days)
+    count, freed = upkeep.prune(FeatureCache(cache), stage, days)
     err.print(f"removed {count} entries, {size_in_words(freed)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -15,27 +15,32 @@ from .videotext import model_spec
 __all__ = ["convert"]
 
 
+Checkpoint: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) or MobileViCLIP, or of --model's "
+        "open_clip model (a tag too)."
+    ),
+]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")]
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", "-m", help="mobileviclip-tiny, mobileviclip-small, or a model of open_clip.")
+]
+Partial: TypeAlias = Annotated[bool, typer.Option("--partial", help="Accept missing and unexpected tensors.")]
+Rename: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="REGEX=REPLACEMENT on the file's names. Repeatable.")
+]
+Fold: TypeAlias = Annotated[bool, typer.Option("--fold", help="Write the folded form, for inference.")]
+
+
 def convert(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(
-            help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) or MobileViCLIP, or of --model's "
-            "open_clip model (a tag too)."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="mobileviclip-tiny, mobileviclip-small, or a model of open_clip."),
-    ] = "mobileviclip-small",
+    checkpoint: Checkpoint,
+    out: Out,
+    model: Model = "mobileviclip-small",
     weights_of: WeightsOf = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Accept missing and unexpected tensors.")
-    ] = False,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="REGEX=REPLACEMENT on the file's names. Repeatable.")
-    ] = None,
-    fold: Annotated[bool, typer.Option("--fold", help="Write the folded form, for inference.")] = False,
+    partial: Partial = False,
+    rename: Rename = None,
+    fold: Fold = False,
     json: Json = False,
 ) -> None:
     """Convert a checkpoint of another project to this program's format and report which tensors matched.

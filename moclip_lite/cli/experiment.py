@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..storage.objects import shown
+from mv_tools.urls import spelled
+
 from .after_run import measure_run, write_engine
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import (
@@ -76,7 +77,7 @@ def _train_and_print(session: Session, folder: RunFolder, json: bool) -> None:
         _print_metrics(title, metrics, json)
     for note in metrics.notes:
         session.reporter.warn(note)
-    session.reporter.say(f"report: {shown(folder.given / folder.report_page.name)}")
+    session.reporter.say(f"report: {spelled(folder.given / folder.report_page.name)}")
     write_engine(session)
     metrics = measure_run(session, metrics)
     if json:
@@ -220,7 +221,7 @@ def evaluate(
     named = named_settings(root=root, pretrained=pretrained, cache=cache)
     session = session_of(experiment_of(run, sets, named), quiet)
     metrics = evaluate_run(session, run, part)  # type: ignore[arg-type]
-    _print_metrics(f"{shown(given)} on its {part} clips", metrics, json)
+    _print_metrics(f"{spelled(given)} on its {part} clips", metrics, json)
 
 
 def demo(

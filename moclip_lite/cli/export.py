@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from .console import ConsoleReporter, print_json, print_table
 from .options import Json, Quiet, run_folder
@@ -19,34 +19,40 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 
+Source: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="A run folder, a MobileViCLIP weights file, mobileviclip-tiny or mobileviclip-small."
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")
+]
+Engine: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--engine", help="Write the files into the run folder, where predict finds them, in place of --out."
+    ),
+]
+Int8: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--int8",
+        help="With --engine: insist on the image encoder in 8-bit integers, for predict --engine onnx-int8, with "
+        "fewer than 30 validation clips too. Without, it is written where these show that it loses nothing.",
+    ),
+]
+Pretrained: TypeAlias = Annotated[
+    str, typer.Option(help="With a model name: datacompdr, a checkpoint's path, or 'none'.")
+]
+
+
 def export(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A run folder, a MobileViCLIP weights file, mobileviclip-tiny or mobileviclip-small."
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the .onnx files and model.json.")
-    ] = None,
-    engine: Annotated[
-        bool,
-        typer.Option(
-            "--engine",
-            help="Write the files into the run folder, where predict finds them, in place of --out.",
-        ),
-    ] = False,
-    int8: Annotated[
-        bool,
-        typer.Option(
-            "--int8",
-            help="With --engine: insist on the image encoder in 8-bit integers, for predict --engine onnx-int8, with "
-            "fewer than 30 validation clips too. Without, it is written where these show that it loses nothing.",
-        ),
-    ] = False,
-    pretrained: Annotated[
-        str, typer.Option(help="With a model name: datacompdr, a checkpoint's path, or 'none'.")
-    ] = "datacompdr",
+    source: Source,
+    out: Out = None,
+    engine: Engine = False,
+    int8: Int8 = False,
+    pretrained: Pretrained = "datacompdr",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -127,11 +127,16 @@ def _check_failures(path: Path | None) -> None:
         check_output(path)
 
 
+Run: TypeAlias = Annotated[Path, typer.Argument(help="A run folder.")]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")]
+Fold: TypeAlias = Annotated[str | None, typer.Option(help="Only this fold, if the run has several.")]
+
+
 @app.command("features")
 def extract_features(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.")],
-    fold: Annotated[str | None, typer.Option(help="Only this fold, if the run has several.")] = None,
+    run: Run,
+    out: Out,
+    fold: Fold = None,
     sets: Sets = None,
     root: Root = None,
     cache: Cache = None,

@@ -31,7 +31,7 @@ def push(
     Example: moclip push runs/mine USER/NAME
     """
     from ..hub import HubAddress
-    from ..hub import push as push_run
+    from ..hub.push import push as push_run
 
     reporter = ConsoleReporter(quiet)
     pushed = push_run(
@@ -61,7 +61,7 @@ def pull(
     Example: moclip pull USER/NAME -o model
     """
     from ..hub import HubAddress
-    from ..hub import pull as pull_run
+    from ..hub.pull import pull as pull_run
     from ..storage.files import check_output_folder
 
     address = HubAddress.parse(repository)

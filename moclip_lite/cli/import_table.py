@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -13,34 +13,38 @@ from .options import Json, SkipMissing, finite
 __all__ = ["import_table"]
 
 
+Kind: TypeAlias = Annotated[str, typer.Argument(help="label-studio, cvat or mmaction.")]
+Sources: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(help="Exported files; train=FILE, validation=FILE or test=FILE says which part one is."),
+]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The table to write, a CSV file.")]
+Videos: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="Folder in which videos are looked for; by default that of the first export."),
+]
+Classes: TypeAlias = Annotated[
+    Path | None, typer.Option(help="mmaction: file of class names, a name or 'number name' in each line.")
+]
+Rate: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001, max=1000, callback=finite, help="label-studio: frameRate of the labeling configuration."
+    ),
+]
+Attribute: TypeAlias = Annotated[
+    str | None, typer.Option(help="cvat: the attribute whose values are the classes, such as action.")
+]
+
+
 def import_table(
-    kind: Annotated[str, typer.Argument(help="label-studio, cvat or mmaction.")],
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            help="Exported files; train=FILE, validation=FILE or test=FILE says which part one is."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The table to write, a CSV file.")],
-    videos: Annotated[
-        Path | None,
-        typer.Option(help="Folder in which videos are looked for; by default that of the first export."),
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="mmaction: file of class names, a name or 'number name' in each line.")
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            max=1000,
-            callback=finite,
-            help="label-studio: frameRate of the labeling configuration.",
-        ),
-    ] = None,
-    attribute: Annotated[
-        str | None, typer.Option(help="cvat: the attribute whose values are the classes, such as action.")
-    ] = None,
+    kind: Kind,
+    sources: Sources,
+    out: Out,
+    videos: Videos = None,
+    classes: Classes = None,
+    rate: Rate = None,
+    attribute: Attribute = None,
     skip_missing: SkipMissing = False,
     json: Json = False,
 ) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..errors import ConfigError
-from ..storage.mirror import snapshot
-from ..storage.objects import ObjectFolder, fetched
+from ..storage.objects import ObjectFolder
+from ..storage.snapshot import snapshot
+from ..storage.url_files import fetched
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -134,10 +135,6 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Only warn
 
 def run_folder(run: Path, quiet: bool = False) -> Path:
     """The run folder that is meant: as it is, or fetched where it is a URL or hf://USER/NAME."""
-    if is_url(run):
-        return snapshot(run)
-    if not run.as_posix().startswith("hf:/"):  # the usual case imports nothing
-        return run
     from ..hub import local_run
     from .console import ConsoleReporter
 
@@ -167,7 +164,7 @@ def experiment_of(
     """
     from ..datasets.table.records import SUFFIXES
     from ..experiment.config import CONFIG_SUFFIXES, load_experiment
-    from ..results.run_folder import FoldFolder
+    from ..results.fold_folder import FoldFolder
     from ..shards.index import INDEX
 
     overrides: list[str] = []
@@ -246,7 +243,7 @@ def settings_of(kind: type[_Section], values: dict[str, Any]) -> _Section:
 def runner_of_options(
     workers: int | None, engine: str | None, ray_address: str | None, reporter: Reporter
 ) -> JobRunner:
-    """Who does the work.
+    """The runner that does the work.
 
     Raises:
         typer.BadParameter: an unknown engine.

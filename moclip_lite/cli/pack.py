@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from mv_tools.urls import spelled
+
 from ..progress import size_in_words
 from ..storage.files import check_output_folder
-from ..storage.objects import fetched, shown
+from ..storage.url_files import fetched
 from .console import ConsoleReporter, print_json
 from .options import (
     Cache,
@@ -32,27 +34,35 @@ if TYPE_CHECKING:
 __all__ = ["pack"]
 
 
+Source: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        help="What is packed: an experiment's YAML file, a folder of class folders, an annotation table, a run "
+        "folder, or a file of features (.safetensors)."
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the shards to write, or its URL.")
+]
+Features: TypeAlias = Annotated[
+    bool, typer.Option("--features", help="Of a run: motion tokens of its networks, to train heads on.")
+]
+Fold: TypeAlias = Annotated[str | None, typer.Option(help="--features: only this fold.")]
+ShardClips: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Clips in a file; else 4,096, and 65,536 with --features.")
+]
+Verify: TypeAlias = Annotated[
+    bool, typer.Option("--verify", help="SOURCE is a folder of shards: read all and compare checksums.")
+]
+
+
 def pack(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="What is packed: an experiment's YAML file, a folder of class folders, an annotation table, a run "
-            "folder, or a file of features (.safetensors)."
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the shards to write, or its URL.")
-    ] = None,
-    features: Annotated[
-        bool, typer.Option("--features", help="Of a run: motion tokens of its networks, to train heads on.")
-    ] = False,
-    fold: Annotated[str | None, typer.Option(help="--features: only this fold.")] = None,
-    shard_clips: Annotated[
-        int | None, typer.Option(min=1, help="Clips in a file; else 4,096, and 65,536 with --features.")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="SOURCE is a folder of shards: read all and compare checksums.")
-    ] = False,
+    source: Source,
+    out: Out = None,
+    features: Features = False,
+    fold: Fold = None,
+    shard_clips: ShardClips = None,
+    verify: Verify = False,
     sets: Sets = None,
     root: Root = None,
     pretrained: Pretrained = None,
@@ -111,9 +121,9 @@ def pack(
 def _report(index: ShardIndex, folder: Path, reporter: Reporter, json: bool) -> None:
     if json:
         facts = {"kind": index.kind, "clips": index.rows, "shards": len(index.shards), "bytes": index.size}
-        print_json({"path": shown(folder), **facts, "digest": index.digest})
+        print_json({"path": spelled(folder), **facts, "digest": index.digest})
         return
     files = f"{len(index.shards)} file{'s' if len(index.shards) != 1 else ''}"
     reporter.say(
-        f"{shown(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}"
+        f"{spelled(folder)}: {index.kind} of {index.rows:,} clips in {files}, {size_in_words(index.size)}"
     )

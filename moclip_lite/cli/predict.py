@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..storage.tables import check_table
 from .batch import Refusal, end_batch, files_of, refusal, refusal_of
@@ -37,10 +37,48 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
+Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")]
+TopK: TypeAlias = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")]
+Stride: TypeAlias = Annotated[
+    float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
+]
+Frames: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="--segments: keyframes (the default) where frames between them are slow to decode, or clip for those "
+        "that a clip of the window's length would give."
+    ),
+]
+Vtt: TypeAlias = Annotated[Path | None, typer.Option(help="--segments: write WebVTT.")]
+Chapters: TypeAlias = Annotated[
+    Path | None, typer.Option(help="--segments: write chapters in ffmpeg's metadata format.")
+]
+Strip: TypeAlias = Annotated[
+    Path | None, typer.Option(help="--segments: draw labels, motion and pictures (.png or .html).")
+]
+RayAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--ray-address", help="HOST:PORT of a cluster's head, or auto: its nodes label the files."),
+]
+Cascade: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--cascade/--no-cascade",
+        help="Read pictures only where motion is below its threshold: less CPU; thresholds from the run's validation clips.",
+    ),
+]
+Table: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Write a table path,rank,label,score (.csv or .parquet).")
+]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="A table for each file: the labels of each stream.")
+]
+
+
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    files: Files,
     model: Model,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")] = 5,
+    top_k: TopK = 5,
     device: Device = "auto",
     engine: Engine = "auto",
     pretrained: Pretrained = None,
@@ -48,44 +86,17 @@ def predict(
     json: Json = False,
     segments: Segments = False,
     window: SegmentWindow = None,
-    stride: Annotated[
-        float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
-    ] = None,
+    stride: Stride = None,
     threshold: SegmentThreshold = None,
-    frames: Annotated[
-        str | None,
-        typer.Option(
-            help="--segments: keyframes (the default) where frames between them are slow to decode, or clip for those "
-            "that a clip of the window's length would give."
-        ),
-    ] = None,
+    frames: Frames = None,
     csv: SegmentTable = None,
-    vtt: Annotated[Path | None, typer.Option(help="--segments: write WebVTT.")] = None,
-    chapters: Annotated[
-        Path | None, typer.Option(help="--segments: write chapters in ffmpeg's metadata format.")
-    ] = None,
-    strip: Annotated[
-        Path | None, typer.Option(help="--segments: draw labels, motion and pictures (.png or .html).")
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address", help="HOST:PORT of a cluster's head, or auto: its nodes label the files."
-        ),
-    ] = None,
-    cascade: Annotated[
-        bool,
-        typer.Option(
-            "--cascade/--no-cascade",
-            help="Read pictures only where motion is below its threshold: less CPU; thresholds from the run's validation clips.",
-        ),
-    ] = False,
-    table: Annotated[
-        Path | None, typer.Option(help="Write a table path,rank,label,score (.csv or .parquet).")
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="A table for each file: the labels of each stream.")
-    ] = False,
+    vtt: Vtt = None,
+    chapters: Chapters = None,
+    strip: Strip = None,
+    ray_address: RayAddress = None,
+    cascade: Cascade = False,
+    table: Table = None,
+    verbose: Verbose = False,
 ) -> None:
     """Label video files with a trained model: a line a file, as they come.
 
@@ -106,37 +117,30 @@ def predict(
         _refuse_segment_options({**windows, **vars(outputs)})
     if table is not None:
         check_table(table)
-    reporter = ConsoleReporter()
     paths, refused = files_of(files)
     if segments:
         outputs.check(paths)
         check_windows(windows)
     elif table is not None:
         refuse_overwriting("table", table, paths)
-    overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
-    asked = RemoteModel(
-        model if is_url(model) else run_folder(model), device, cast("EngineName", engine), tuple(overrides)
-    )
+    run = model if is_url(model) else run_folder(model)
+    overrides = (*(sets or []), *overrides_of({"clip.pretrained": pretrained}))
+    reporter, asked = ConsoleReporter(), RemoteModel(run, device, cast("EngineName", engine), overrides)
     classifier = _load(asked, reporter, verbose)
     if segments:
         refused += label_segments(classifier, paths, windows, outputs, reporter, json)
-        end_batch(refused)
-        return
-    if cascade:
-        reporter.say(classifier.cascade.words)
-    if ray_address is None:
-        answers = _answers(classifier, paths, top_k, cascade)
     else:
-        answers = _remote_answers(classifier, paths, asked, (top_k, cascade), ray_address, reporter)
-    show = None if json else print_streams if verbose else print_line
-    predictions, unanswered = _collect(answers, paths, show, reporter)
-    if table is not None:
-        write_predictions(table, predictions)
-    if json:
-        print_json([prediction_as_dict(prediction) for prediction in predictions])
-    elif predictions:
-        reporter.say(cost_line(predictions, classifier.engine.name))
-    end_batch([*refused, *unanswered])
+        answers = _answers(classifier, paths, asked, (top_k, cascade), ray_address, reporter)
+        show = None if json else print_streams if verbose else print_line
+        predictions, unanswered = _collect(answers, paths, show, reporter)
+        refused += unanswered
+        if table is not None:
+            write_predictions(table, predictions)
+        if json:
+            print_json([prediction_as_dict(prediction) for prediction in predictions])
+        elif predictions:
+            reporter.say(cost_line(predictions, classifier.engine.name))
+    end_batch(refused)
 
 
 def _refuse_segment_options(options: Mapping[str, Any]) -> None:
@@ -171,8 +175,20 @@ def _load(model: RemoteModel, reporter: ConsoleReporter, verbose: bool) -> Class
 
 
 def _answers(
-    classifier: Classifier, paths: Sequence[Path], top_k: int, cascade: bool
+    classifier: Classifier,
+    paths: Sequence[Path],
+    model: RemoteModel,
+    asked: tuple[int, bool],
+    address: str | None,
+    reporter: ConsoleReporter,
 ) -> Iterator[Prediction | Refusal]:
+    """The answers for files, as they come: computed here, or by the nodes of the cluster at an address."""
+    top_k, cascade = asked
+    if cascade:
+        reporter.say(classifier.cascade.words)
+    if address is not None:
+        yield from _remote_answers(classifier, paths, model, asked, address, reporter)
+        return
     for path in paths:
         try:
             yield classifier.explain(path, top_k, cascade=cascade)
@@ -188,7 +204,7 @@ def _remote_answers(
     address: str,
     reporter: ConsoleReporter,
 ) -> Iterator[Prediction | Refusal]:
-    """The answers of a cluster's nodes, as they come."""
+    """The answers of a cluster's nodes."""
     from ..parallel.runner import make_runner
     from ..predict.remote import explain_file, file_jobs
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mv_tools.remote import spelled
+from mv_tools.urls import spelled
 
 from ..storage.names import printable, valid_unicode
 from ..storage.tables import write_table

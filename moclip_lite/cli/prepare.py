@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -27,29 +27,45 @@ Recipes = Annotated[
 ]
 
 
+Kind: TypeAlias = Annotated[str, typer.Argument(help="folder, ucf101 or synthetic.")]
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder to write: OUT/RECIPE/CLASS/CLIP.mp4.")
+]
+Root: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the original clips.")]
+Splits: TypeAlias = Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")]
+Gop: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Without --recipe: frames from one I picture to the next.")
+]
+Bframes: TypeAlias = Annotated[int, typer.Option(help="Without --recipe: consecutive B pictures.")]
+Refs: TypeAlias = Annotated[int, typer.Option(help="Without --recipe: reference pictures.")]
+Crf: TypeAlias = Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")]
+Side: TypeAlias = Annotated[
+    int | None, typer.Option(help="Without --recipe: scale the short side to this many pixels.")
+]
+ClipsPerClass: TypeAlias = Annotated[int, typer.Option(help="synthetic: clips per class.")]
+Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="synthetic: seed.")]
+GroupPattern: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Regular expression with one group, stored in the manifest; ucf101 has its own groups."
+    ),
+]
+
+
 def prepare(
-    kind: Annotated[str, typer.Argument(help="folder, ucf101 or synthetic.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write: OUT/RECIPE/CLASS/CLIP.mp4.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the original clips.")] = None,
-    splits: Annotated[Path | None, typer.Option(help="ucf101: folder of the official lists.")] = None,
+    kind: Kind,
+    out: Out,
+    root: Root = None,
+    splits: Splits = None,
     recipe: Recipes = None,
-    gop: Annotated[
-        int, typer.Option(min=1, help="Without --recipe: frames from one I picture to the next.")
-    ] = 12,
-    bframes: Annotated[int, typer.Option(help="Without --recipe: consecutive B pictures.")] = 0,
-    refs: Annotated[int, typer.Option(help="Without --recipe: reference pictures.")] = 1,
-    crf: Annotated[int, typer.Option(help="Without --recipe: quality, 0 (lossless) to 51.")] = 20,
-    side: Annotated[
-        int | None, typer.Option(help="Without --recipe: scale the short side to this many pixels.")
-    ] = None,
-    clips_per_class: Annotated[int, typer.Option(help="synthetic: clips per class.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="synthetic: seed.")] = 0,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression with one group, stored in the manifest; ucf101 has its own groups."
-        ),
-    ] = None,
+    gop: Gop = 12,
+    bframes: Bframes = 0,
+    refs: Refs = 1,
+    crf: Crf = 20,
+    side: Side = None,
+    clips_per_class: ClipsPerClass = 20,
+    seed: Seed = 0,
+    group_pattern: GroupPattern = None,
     skip_missing: SkipMissing = False,
     workers: Workers = None,
     engine: RunEngine = None,

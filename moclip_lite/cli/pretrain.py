@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -14,17 +14,20 @@ from .options import Json, Quiet, Seed, Sets, Source, experiment_of
 __all__ = ["pretrain"]
 
 
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="Safetensors file of the weights to write.")
+]
+Steps: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Steps of the optimizer on 32 clips each, rounded to hundreds.")
+]
+Half: TypeAlias = Annotated[bool, typer.Option("--half", help="Write half-precision numbers: half the size.")]
+
+
 def pretrain(
     experiment: Source,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Safetensors file of the weights to write.")
-    ] = Path("pretrained.safetensors"),
-    steps: Annotated[
-        int, typer.Option(min=1, help="Steps of the optimizer on 32 clips each, rounded to hundreds.")
-    ] = PRETRAIN_STEPS,
-    half: Annotated[
-        bool, typer.Option("--half", help="Write half-precision numbers: half the size.")
-    ] = False,
+    out: Out = Path("pretrained.safetensors"),
+    steps: Steps = PRETRAIN_STEPS,
+    half: Half = False,
     sets: Sets = None,
     seed: Seed = None,
     json: Json = False,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
-from ..storage.objects import shown
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
 from .options import Cache, Device, Json, Quiet, RayAddress, RunEngine, finite, runner_of_options
 from .videotext import Model, Seed, Weights, load_encoder, model_spec
@@ -21,23 +20,27 @@ if TYPE_CHECKING:
 __all__ = ["index", "search"]
 
 
+Folder: TypeAlias = Annotated[Path, typer.Argument(help="Videos, subfolders included; or its URL.")]
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="The index, a .safetensors file, or its URL.")
+]
+Window: TypeAlias = Annotated[
+    float, typer.Option(callback=finite, help="Maximum duration of a window in seconds.")
+]
+Shots: TypeAlias = Annotated[
+    bool,
+    typer.Option("--shots/--no-shots", help="End windows at shot boundaries detected from motion vectors."),
+]
+
+
 def index(
-    folder: Annotated[Path, typer.Argument(help="Videos, subfolders included; or its URL.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The index, a .safetensors file, or its URL.")
-    ] = Path("index.safetensors"),
+    folder: Folder,
+    out: Out = Path("index.safetensors"),
     model: Model = "mobileviclip-small",
     pretrained: Weights = "datacompdr",
     seed: Seed = 0,
-    window: Annotated[
-        float, typer.Option(callback=finite, help="Maximum duration of a window in seconds.")
-    ] = 10.0,
-    shots: Annotated[
-        bool,
-        typer.Option(
-            "--shots/--no-shots", help="End windows at shot boundaries detected from motion vectors."
-        ),
-    ] = True,
+    window: Window = 10.0,
+    shots: Shots = True,
     cache: Cache = None,
     device: Device = "auto",
     engine: RunEngine = None,
@@ -72,10 +75,10 @@ def index(
     failures = [vars(failure) for failure in video_index.failures]
     videos, vectors, name = len(video_index.videos), len(video_index.vectors), video_index.model_text
     if json:
-        summary = {"index": shown(out), "model": name, "videos": videos, "windows": vectors}
+        summary = {"index": spelled(out), "model": name, "videos": videos, "windows": vectors}
         print_json({**summary, "failures": failures})
     else:
-        err.print(f"{shown(out)}: {vectors} windows of {videos} videos, {name}", markup=False)
+        err.print(f"{spelled(out)}: {vectors} windows of {videos} videos, {name}", markup=False)
         print_failures(failures)
     if failures:
         raise DataError(f"{len(failures)} videos could not be read; the others are in the index")
@@ -131,7 +134,7 @@ def _load_original(index: Path, spec: ModelSpec, device: str, reporter: ConsoleR
         return load_encoder(spec, device, reporter)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(
-            f"{shown(index)} names a model that can't be loaded ({error}); "
+            f"{spelled(index)} names a model that can't be loaded ({error}); "
             "if its weights have moved, give --pretrained"
         ) from error
 

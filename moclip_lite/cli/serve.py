@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -38,37 +38,48 @@ def _bytes(text: str) -> int:
     return size
 
 
+Host: TypeAlias = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")]
+Root: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder whose videos may be named by path instead of uploaded.")
+]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MOCLIP_TOKEN",
+        help="What clients must present; generated and printed where other machines can connect.",
+    ),
+]
+AllowHost: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="A name by which clients may call this server. Repeatable.")
+]
+MaxUpload: TypeAlias = Annotated[str, typer.Option(help="Largest upload.")]
+MaxLength: TypeAlias = Annotated[float, typer.Option(help="Longest video in seconds.")]
+Queue: TypeAlias = Annotated[int, typer.Option(help="Videos that wait or are analysed.")]
+PerClient: TypeAlias = Annotated[int, typer.Option(help="Of those, videos of one client.")]
+TimeLimit: TypeAlias = Annotated[float, typer.Option(help="Seconds for the analysis of one video.")]
+Keep: TypeAlias = Annotated[
+    float, typer.Option(help="Seconds that results are kept after they were last asked for.")
+]
+Window: TypeAlias = Annotated[
+    float | None, typer.Option(help="Seconds of a timeline's windows; by default the training clips' median.")
+]
+
+
 def serve(
     model: Model,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8000,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder whose videos may be named by path instead of uploaded.")
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MOCLIP_TOKEN",
-            help="What clients must present; generated and printed where other machines can connect.",
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which clients may call this server. Repeatable.")
-    ] = None,
-    max_upload: Annotated[str, typer.Option(help="Largest upload.")] = "1GB",
-    max_length: Annotated[float, typer.Option(help="Longest video in seconds.")] = 3600.0,
-    queue: Annotated[int, typer.Option(help="Videos that wait or are analysed.")] = 8,
-    per_client: Annotated[int, typer.Option(help="Of those, videos of one client.")] = 4,
-    time_limit: Annotated[float, typer.Option(help="Seconds for the analysis of one video.")] = 900.0,
-    keep: Annotated[
-        float, typer.Option(help="Seconds that results are kept after they were last asked for.")
-    ] = 900.0,
-    window: Annotated[
-        float | None,
-        typer.Option(help="Seconds of a timeline's windows; by default the training clips' median."),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    root: Root = None,
+    token: Token = None,
+    allow_host: AllowHost = None,
+    max_upload: MaxUpload = "1GB",
+    max_length: MaxLength = 3600.0,
+    queue: Queue = 8,
+    per_client: PerClient = 4,
+    time_limit: TimeLimit = 900.0,
+    keep: Keep = 900.0,
+    window: Window = None,
     threshold: LabelThreshold = None,
     device: Device = "auto",
     engine: Engine = "auto",
@@ -87,19 +98,10 @@ def serve(
     from ..serve.worker import child_command
 
     require_packages()
-    given = {
-        "host": host,
-        "port": port,
-        "root": root,
-        "token": token or None,
-        "allow_host": tuple(allow_host or ()),
-        "max_upload": _bytes(max_upload),
-        "max_length": max_length,
-        "queue": queue,
-        "per_client": per_client,
-        "time_limit": time_limit,
-        "keep": keep,
-    }
+    given = {"host": host, "port": port, "root": root, "token": token or None}
+    given |= {"allow_host": tuple(allow_host or ()), "max_upload": _bytes(max_upload)}
+    given |= {"max_length": max_length, "queue": queue, "per_client": per_client}
+    given |= {"time_limit": time_limit, "keep": keep}
     windows = {"window": window, "threshold": threshold}
     check_windows(windows)
     settings, generated = with_token(settings_of(ServeSettings, given))

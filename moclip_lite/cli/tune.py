@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+from mv_tools.urls import spelled
 
 from .console import ConsoleReporter, print_json, print_table
 from .options import Cache, Json, Quiet, Root, Seed, Sets, Source, Workers, experiment_of
@@ -19,30 +21,37 @@ __all__ = ["tune"]
 _SHOWN = 10  # trials in the printed table; all are in trials.csv
 
 
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml, or its URL.")
+]
+TuneBudget: TypeAlias = Annotated[
+    str, typer.Option(help="Trials (40), time (90s, 30m, 2h) or both (40,2h); earlier attempts count.")
+]
+Search: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="Values to choose among: KEY=[VALUE, ...]. Repeatable; replaces the default ones."),
+]
+Fold: TypeAlias = Annotated[str | None, typer.Option(help="Fold to choose on; the first by default.")]
+Parts: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=20,
+        help="Parts of train and validation, each validated on once; 1 for the fold's own validation; 0 for "
+        "3 below 500 clips.",
+    ),
+]
+
+
 def tune(
     experiment: Source,
     sets: Sets = None,
     root: Root = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the trials and of best.yaml, or its URL.")
-    ] = Path("runs/tune"),
-    budget: Annotated[
-        str, typer.Option(help="Trials (40), time (90s, 30m, 2h) or both (40,2h); earlier attempts count.")
-    ] = "30",
-    search: Annotated[
-        list[str] | None,
-        typer.Option(help="Values to choose among: KEY=[VALUE, ...]. Repeatable; replaces the default ones."),
-    ] = None,
-    fold: Annotated[str | None, typer.Option(help="Fold to choose on; the first by default.")] = None,
-    parts: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=20,
-            help="Parts of train and validation, each validated on once; 1 for the fold's own validation; 0 for "
-            "3 below 500 clips.",
-        ),
-    ] = 0,
+    out: Out = Path("runs/tune"),
+    budget: TuneBudget = "30",
+    search: Search = None,
+    fold: Fold = None,
+    parts: Parts = 0,
     seed: Seed = None,
     workers: Workers = None,
     cache: Cache = None,
@@ -57,7 +66,6 @@ def tune(
     Example: moclip tune experiments/folder.yaml --root DIR --budget 2h --out runs/tune
     """
     from ..storage.files import check_output_folder
-    from ..storage.objects import shown
     from ..tune import Budget, read_space
     from ..tune import tune as search_settings
 
@@ -77,13 +85,13 @@ def tune(
             {
                 "best": {**vars(result.best)},
                 "trials": len(result.trials),
-                "config": shown(result.file),
-                "table": shown(out / "trials.csv"),
+                "config": spelled(result.file),
+                "table": spelled(out / "trials.csv"),
             }
         )
         return
     _print(result)
-    typer.echo(f"moclip run {shown(result.file)} --set run.dir=DIR")
+    typer.echo(f"moclip run {spelled(result.file)} --set run.dir=DIR")
 
 
 def _print(result: TuneResult) -> None:

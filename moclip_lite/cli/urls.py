@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import typer
 
-from mv_tools.remote import is_url, spelled, url_of
+from mv_tools.urls import is_url, spelled, url_of
 
 __all__ = ["TAKE_URLS", "path_parameters", "refuse_credentials", "refuse_urls"]
 

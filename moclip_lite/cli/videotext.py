@@ -63,50 +63,66 @@ def load_encoder(spec: ModelSpec, device: str, reporter: ConsoleReporter) -> Vid
     return encoder
 
 
+Source: TypeAlias = Annotated[
+    Path, typer.Argument(help="A CSV or parquet table of clips and captions, or a folder of class folders.")
+]
+Out: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", help="Run folder; an interrupted training continues in it.")
+]
+Root: TypeAlias = Annotated[
+    Path | None, typer.Option("--root", help="Folder of the table's clips; by default the table's folder.")
+]
+Prompts: TypeAlias = Annotated[
+    Path | None, typer.Option(help="YAML of templates and paraphrases, for class folders.")
+]
+Epochs: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Passes over the pairs.", show_default="3")
+]
+Warmup: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0, callback=finite, help="Epochs in which the learning rate rises.", show_default="1.0"),
+]
+Batch: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Pairs per step and process.", show_default="32")
+]
+Lr: TypeAlias = Annotated[
+    float | None, typer.Option(callback=finite, help="Peak learning rate.", show_default="1e-05")
+]
+WeightDecay: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, callback=finite, help="Weight decay of AdamW.", show_default="0.2")
+]
+TrainText: TypeAlias = Annotated[
+    bool, typer.Option("--train-text", help="Train the text tower too; otherwise it is frozen.")
+]
+GradCheckpointing: TypeAlias = Annotated[
+    bool, typer.Option("--grad-checkpointing", help="Use less memory for a third more time.")
+]
+Threads: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Threads that read clips ahead.", show_default="2")
+]
+Table: TypeAlias = Annotated[
+    Path, typer.Argument(help="A CSV or parquet table of clips and captions, in the layout of MSR-VTT.")
+]
+RetrievalRoot: TypeAlias = Annotated[
+    Path | None, typer.Option("--root", help="Folder of the clips; by default the table's folder.")
+]
+
+
 def train_video_text(
-    source: Annotated[
-        Path,
-        typer.Argument(help="A CSV or parquet table of clips and captions, or a folder of class folders."),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Run folder; an interrupted training continues in it.")
-    ],
-    root: Annotated[
-        Path | None,
-        typer.Option("--root", help="Folder of the table's clips; by default the table's folder."),
-    ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="YAML of templates and paraphrases, for class folders.")
-    ] = None,
+    source: Source,
+    out: Out,
+    root: Root = None,
+    prompts: Prompts = None,
     model: Model = "mobileviclip-small",
     pretrained: Weights = "datacompdr",
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the pairs.", show_default="3")
-    ] = None,
-    warmup: Annotated[
-        float | None,
-        typer.Option(
-            min=0, callback=finite, help="Epochs in which the learning rate rises.", show_default="1.0"
-        ),
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Pairs per step and process.", show_default="32")
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(callback=finite, help="Peak learning rate.", show_default="1e-05")
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(min=0, callback=finite, help="Weight decay of AdamW.", show_default="0.2")
-    ] = None,
-    train_text: Annotated[
-        bool, typer.Option("--train-text", help="Train the text tower too; otherwise it is frozen.")
-    ] = False,
-    grad_checkpointing: Annotated[
-        bool, typer.Option("--grad-checkpointing", help="Use less memory for a third more time.")
-    ] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads that read clips ahead.", show_default="2")
-    ] = None,
+    epochs: Epochs = None,
+    warmup: Warmup = None,
+    batch: Batch = None,
+    lr: Lr = None,
+    weight_decay: WeightDecay = None,
+    train_text: TrainText = False,
+    grad_checkpointing: GradCheckpointing = False,
+    threads: Threads = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -165,12 +181,8 @@ def _pairs(source: Path, root: Path | None, prompts: Path | None, reporter: Cons
 
 
 def retrieval(
-    table: Annotated[
-        Path, typer.Argument(help="A CSV or parquet table of clips and captions, in the layout of MSR-VTT.")
-    ],
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Folder of the clips; by default the table's folder.")
-    ] = None,
+    table: Table,
+    root: RetrievalRoot = None,
     model: Model = "mobileviclip-small",
     pretrained: Weights = "datacompdr",
     seed: Seed = 0,

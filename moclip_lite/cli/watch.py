@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 import typer
 
@@ -35,52 +35,63 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 
+Sources: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[NAME=]SOURCE...",
+        help="rtsp://, rtsps://, rtp://, udp://, tcp:// or http(s):// (MPEG-TS), a file that grows, - for standard "
+        "input, v4l2:/dev/video0, or lavfi:GRAPH.",
+    ),
+]
+Window: TypeAlias = Annotated[
+    float | None,
+    typer.Option(callback=finite, help="Seconds of a window; by default the training clips' median."),
+]
+Stride: TypeAlias = Annotated[
+    float | None,
+    typer.Option(callback=finite, help="Seconds between windows; by default a quarter of the window."),
+]
+MaxLag: TypeAlias = Annotated[
+    float,
+    typer.Option(callback=finite, help="Seconds by which a window may be late; later ones are dropped."),
+]
+Transport: TypeAlias = Annotated[str, typer.Option(help="tcp or udp, for RTSP.")]
+Timeout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        callback=finite, help="Seconds without data until a camera is connected again; a file ends."
+    ),
+]
+Events: TypeAlias = Annotated[Path | None, typer.Option(help="Append events to this file instead of stdout.")]
+WatchCommand: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--exec",
+        metavar="COMMAND",
+        help="Run a program for each event, without a shell; {camera}, {label}, {start}, {end}, {score}, {latency} "
+        "and {time} in its arguments are replaced.",
+    ),
+]
+WatchMqtt: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", envvar="MOCLIP_MQTT", help="Publish to mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC."
+    ),
+]
+
+
 def watch(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[NAME=]SOURCE...",
-            help="rtsp://, rtsps://, rtp://, udp://, tcp:// or http(s):// (MPEG-TS), a file that grows, - for standard "
-            "input, v4l2:/dev/video0, or lavfi:GRAPH.",
-        ),
-    ],
+    sources: Sources,
     model: Model,
-    window: Annotated[
-        float | None,
-        typer.Option(callback=finite, help="Seconds of a window; by default the training clips' median."),
-    ] = None,
-    stride: Annotated[
-        float | None,
-        typer.Option(callback=finite, help="Seconds between windows; by default a quarter of the window."),
-    ] = None,
+    window: Window = None,
+    stride: Stride = None,
     threshold: LabelThreshold = None,
-    max_lag: Annotated[
-        float,
-        typer.Option(callback=finite, help="Seconds by which a window may be late; later ones are dropped."),
-    ] = 2.0,
-    transport: Annotated[str, typer.Option(help="tcp or udp, for RTSP.")] = "tcp",
-    timeout: Annotated[
-        float,
-        typer.Option(
-            callback=finite, help="Seconds without data until a camera is connected again; a file ends."
-        ),
-    ] = 5.0,
-    events: Annotated[Path | None, typer.Option(help="Append events to this file instead of stdout.")] = None,
-    command: Annotated[
-        str | None,
-        typer.Option(
-            "--exec",
-            metavar="COMMAND",
-            help="Run a program for each event, without a shell; {camera}, {label}, {start}, {end}, {score}, {latency} "
-            "and {time} in its arguments are replaced.",
-        ),
-    ] = None,
-    mqtt: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", envvar="MOCLIP_MQTT", help="Publish to mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC."
-        ),
-    ] = None,
+    max_lag: MaxLag = 2.0,
+    transport: Transport = "tcp",
+    timeout: Timeout = 5.0,
+    events: Events = None,
+    command: WatchCommand = None,
+    mqtt: WatchMqtt = None,
     device: Device = "auto",
     engine: Engine = "auto",
     pretrained: Pretrained = None,
@@ -134,7 +145,7 @@ def _sinks(
     if mqtt is not None:
         from ..watch.mqtt import Mqtt
 
-        sinks.append(Mqtt(mqtt))
+        sinks.append(Mqtt(mqtt, say))
         opened.callback(sinks[-1].close)
     return sinks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -30,46 +30,58 @@ if TYPE_CHECKING:
 __all__ = ["zero_shot"]
 
 
+Sources: TypeAlias = Annotated[
+    list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")
+]
+Labels: TypeAlias = Annotated[
+    str | None, typer.Option(help="Free-text labels for files, separated by commas.")
+]
+Label: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--label", help="One label, which may contain commas. Repeatable.")
+]
+LabelsFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--labels-file", help="Text file with one label per line.")
+]
+Prompts: TypeAlias = Annotated[
+    Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")
+]
+Model: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="clip.model: an open_clip model, mobileviclip-tiny or -small (timm and torchvision have no text).",
+    ),
+]
+TopK: TypeAlias = Annotated[int, typer.Option("--top-k", "-k", min=1)]
+Window: TypeAlias = Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")]
+Threshold: TypeAlias = Annotated[
+    float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else 0.4.")
+]
+Strip: TypeAlias = Annotated[
+    Path | None, typer.Option(help="--segments: draw labels and pictures (.png or .html).")
+]
+
+
 def zero_shot(
-    sources: Annotated[
-        list[Path], typer.Argument(help="A data set (see run), or video files with --labels.")
-    ],
-    labels: Annotated[
-        str | None, typer.Option(help="Free-text labels for files, separated by commas.")
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", help="One label, which may contain commas. Repeatable.")
-    ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option("--labels-file", help="Text file with one label per line.")
-    ] = None,
+    sources: Sources,
+    labels: Labels = None,
+    label: Label = None,
+    labels_file: LabelsFile = None,
     sets: Sets = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="clip.prompts: YAML of templates and paraphrases.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="clip.model: an open_clip model, mobileviclip-tiny or -small (timm and torchvision have no text).",
-        ),
-    ] = None,
+    prompts: Prompts = None,
+    model: Model = None,
     pretrained: Pretrained = None,
     weights_of: WeightsOf = None,
     cache: Cache = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1)] = 5,
+    top_k: TopK = 5,
     json: Json = False,
     quiet: Quiet = False,
     segments: Segments = False,
-    window: Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else 0.4.")
-    ] = None,
+    window: Window = None,
+    threshold: Threshold = None,
     csv: SegmentTable = None,
-    strip: Annotated[
-        Path | None, typer.Option(help="--segments: draw labels and pictures (.png or .html).")
-    ] = None,
+    strip: Strip = None,
 ) -> None:
     """Classify by class names alone: compare frames with sentences, without training.
 

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
 from ..sampling import Segment
 
-__all__ = ["Clip", "ClipJob", "Fold", "Segment", "VideoDataset", "group_of", "shorten", "with_groups"]
+__all__ = [
+    "Clip",
+    "ClipJob",
+    "Fold",
+    "Segment",
+    "VideoDataset",
+    "class_numbers",
+    "group_of",
+    "shorten",
+    "with_groups",
+]
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,11 @@ class VideoDataset:
     notes: tuple[str, ...] = ()
     validation: dict[str, frozenset[str]] = field(default_factory=dict)
 
+    @property
+    def place(self) -> str:
+        """The root as division.json of a run holds it: an absolute path, or a URL."""
+        return spelled(self.root) if is_url(self.root) else str(self.root.resolve())
+
     def with_splits(self, names: Sequence[str]) -> VideoDataset:
         """The same clips with these official splits only; a data set without splits is unchanged.
 
@@ -151,6 +171,12 @@ class VideoDataset:
         """Clips per class, in label order."""
         clips = Counter(clip.label for clip in self.clips)
         return {label: clips[label] for label in self.labels}
+
+
+def class_numbers(clips: Iterable[Clip], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Numbers of the clips' classes, int64 [N]."""
+    number = {label: i for i, label in enumerate(labels)}
+    return np.array([number[clip.label] for clip in clips], np.int64)
 
 
 def group_of(pattern: str | None, name: str) -> str | None:

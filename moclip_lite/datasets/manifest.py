@@ -147,7 +147,7 @@ def dataset_of(root: Path, rows: Sequence[ManifestRow], splits: Sequence[int] = 
         )
         if not all(parts):
             raise DataError(
-                f"{root}: its manifest knows no split {split}; name the lists with data.splits_dir"
+                f"{root}: its manifest holds no split {split}; name the lists with data.splits_dir"
             )
         official[f"split{split}"] = (parts[0], parts[1])
     labels = tuple(label for _, label in sorted({(row.number, row.label) for row in rows}))

@@ -69,6 +69,10 @@ class Prompts:
         names = self.paraphrases.get(label, (readable(label),))
         return [template.replace("{}", name) for name in names for template in self.templates]
 
+    def all_sentences(self, labels: Sequence[str]) -> list[list[str]]:
+        """The sentences of each label."""
+        return [self.sentences(label) for label in labels]
+
 
 def read_prompts(path: Path | None) -> Prompts:
     """Read a YAML file with ``templates: [...]`` and ``classes: {label: [name, ...]}``.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mv_tools.remote import url_of
+from mv_tools.urls import url_of
 
 from ..errors import DataError
-from ..storage.objects import ObjectFolder, fetched
+from ..storage.objects import ObjectFolder
+from ..storage.url_files import fetched
 from .clip import Clip, VideoDataset, group_of
 from .folder import folder_part
 from .walk import VIDEO_SUFFIXES

@@ -121,7 +121,7 @@ class _Clips:
         return int(self._epoch.item())
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker that is started anew, not forked, knows nothing of this process' group.
+        # A spawned worker, unlike a forked one, does not have this process' group.
         return {**self.__dict__, "_decoders": None, "_rank": share() if self._rank == SINGLE else self._rank}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment
-from ..results.run_folder import FoldFolder
+from ..results.fold_folder import FoldFolder
 from .base import Engine, EngineName
 from .files import EngineFiles, int8_by_default
 

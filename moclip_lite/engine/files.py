@@ -19,11 +19,12 @@ from typing import Any, Final
 
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
+from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
-from ..results.run_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
-from ..storage.cache import ENCODERS, local_cache_dir
+from ..storage.cache import local_cache_dir
 from ..storage.digest import ContentDigests, digest_bytes, digest_file
 from ..storage.files import read_json
+from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
 
 __all__ = [

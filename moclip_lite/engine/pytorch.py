@@ -21,7 +21,7 @@ from ..fusion.features import head_scores
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
 from ..motion.scores import batch_motion_scores, scores_of_segments, segment_features
-from ..results.run_folder import FoldFolder
+from ..results.fold_folder import FoldFolder
 from ..results.trained_on import check_sources
 from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest

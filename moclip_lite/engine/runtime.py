@@ -15,7 +15,7 @@ from ..appearance.pooling import FrameFacts, pool_frames
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
 from ..parallel.threads import available_cores
-from ..results.run_folder import ONNX_PARTS, FoldFolder
+from ..results.fold_folder import ONNX_PARTS, FoldFolder
 from ..storage.files import read_tensors
 from ..streams import Stream
 from .base import Engine, Floats

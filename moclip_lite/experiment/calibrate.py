@@ -1,4 +1,8 @@
-"""Calibration for long videos: thresholds from a fold's validation clips, window length from its training clips."""
+"""Calibration of a fold's answers on its validation clips: thresholds for long videos, and of the cascade of prediction.
+
+The models that answer may have been trained on the validation clips too. The scores here are those of the first
+training, on the training clips alone.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ import mv_tools
 from mv_tools import RgbDecoder
 
 from ..datasets import Clip
-from ..motion.read import motion_energy
 from ..results.calibration import Calibration, fit_stream, still_energy
-from ..results.write import FoldResult
+from ..results.cascade import Cascade, fit_cascade
+from ..results.fold_result import FoldResult
 from ..streams import ANSWERS, Stream
 from .features import FoldFeatures
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "calibrate_cascade"]
 
 _MEASURED: Final = 64  # training clips whose length is read
 
@@ -30,15 +34,34 @@ def calibrate(features: FoldFeatures, result: FoldResult) -> Calibration:
         result: of the fold, with validation scores; a stream without them is left out.
     """
     streams = {
-        str(stream): fit_stream(tests.scores, tests.truth(features.labels))
+        str(stream): fit_stream(tests.scores, tests.targets)
         for stream, tests in result.validation.items()
         if stream in ANSWERS and len(tests.clips)
     }
     energy = 0.0
     if Stream.MOTION in result.validation:
-        energies = [motion_energy(features.store.motion(c)) for c in result.validation[Stream.MOTION].clips]
-        energy = still_energy(np.array(energies))
+        clips = result.validation[Stream.MOTION].clips
+        energy = still_energy(np.array([features.store.energy(clip) for clip in clips]))
     return Calibration(_median_seconds(features.fold.train), energy, streams)
+
+
+def calibrate_cascade(result: FoldResult) -> Cascade | None:
+    """Choose the thresholds of a fold's cascade.
+
+    Args:
+        result: of the fold, with validation scores of motion and of the fusion.
+
+    Returns:
+        The thresholds; None without either stream, or where there are fewer than 15 validation clips with both.
+    """
+    motion, fusion = (result.validation.get(stream) for stream in (Stream.MOTION, Stream.FUSION))
+    if motion is None or fusion is None:
+        return None
+    row = {clip.name: number for number, clip in enumerate(motion.clips)}
+    both = np.array([number for number, clip in enumerate(fusion.clips) if clip.name in row], np.intp)
+    alone = motion.scores[[row[fusion.clips[number].name] for number in both]]
+    middle = None if result.one_frame is None else result.one_frame[both]
+    return fit_cascade(alone, middle, fusion.scores[both], fusion.targets[both])
 
 
 def _median_seconds(clips: Sequence[Clip]) -> float | None:

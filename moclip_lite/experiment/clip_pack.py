@@ -11,7 +11,7 @@ from ..errors import CheckpointError, ConfigError, DataError
 from ..shards.cached import entry_columns
 from ..shards.index import ShardIndex, content_digest
 from ..shards.write import Block, ShardPlan, write_shards
-from .packed import CLIP_SETTINGS, KIND, plain, sentences_of
+from .packed import CLIP_SETTINGS, KIND, plain
 
 if TYPE_CHECKING:
     from .session import Session
@@ -101,7 +101,7 @@ def _plan(
             "settings": {name: plain(getattr(clip, name)) for name in CLIP_SETTINGS},
             "facts": {"digest": facts.digest, "cost": facts.cost, "random": facts.random},
             "classes": session.class_vectors.tolist() if session.inputs.has_text else None,
-            "sentences": sentences_of(clip, dataset.labels),
+            "sentences": session.prompts.check(dataset.labels).all_sentences(dataset.labels),
         }
     kinds = dict.fromkeys(_names(reports), "string") | {entry_columns(s)[1]: "binary" for s in reports}
     return ShardPlan(

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, ge
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mv_tools.remote import is_url, spelled
+from mv_tools.urls import is_url, spelled
 
 from ..datasets import SyntheticSpec, VideoDataset, generate, load_folder, load_ucf101
 from ..datasets.clip import with_groups
@@ -71,7 +71,7 @@ def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporte
 
     Args:
         data: names the data set; not a file of features.
-        workers: who generates clips.
+        workers: run the jobs that generate clips.
         reporter: told what the data set notes about itself.
 
     Raises:

@@ -63,7 +63,7 @@ def check_folds(
     digests: Mapping[str, str],
     reporter: Reporter,
 ) -> list[Fold]:
-    """Folds with notes on what is unusual about them, of which the reporter is told.
+    """Folds with notes on what is unusual about them, which are reported.
 
     Args:
         folds: to check.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..appearance.create import make_encoder
 from ..appearance.encoder import LazyEncoder
 from ..appearance.settings import AppearanceSettings, no_text
-from ..datasets.prompts import read_prompts
+from ..datasets.prompts import Prompts
 from ..errors import ConfigError
 from ..progress import Reporter
 from ..storage.cache import FeatureCache
@@ -82,17 +82,16 @@ class ExperimentEncoder:
         if not self._settings.has_text:
             raise ConfigError(no_text(self._settings.model))
 
-    def class_vectors(self, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+    def class_vectors(self, labels: Sequence[str], prompts: Prompts) -> npt.NDArray[np.float32]:
         """Text embeddings of class names, float32 [C, D], L2-normalised; kept in the cache.
 
         Raises:
-            ConfigError, WeightsUnavailable, CheckpointError: the prompts or the model are unavailable, or the
-                model has no text.
+            ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable or has no text, or a class of the
+                prompts is misspelt.
         """
         self.require_text()
-        prompts = read_prompts(self._settings.prompts).check(labels)
         settings = {"weights": self.lazy.digest, "model": self._settings.model}
-        key = cache_key("text", "", settings | {"sentences": [prompts.sentences(label) for label in labels]})
+        key = cache_key("text", "", settings | {"sentences": prompts.check(labels).all_sentences(labels)})
         arrays = self._cache.get("text", key)
         if arrays is None:
             arrays = {"classes": self.lazy.encoder.class_vectors(labels, prompts)}

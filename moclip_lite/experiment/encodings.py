@@ -29,7 +29,7 @@ def read_encodings(
         data: names the recipes, folders beside that of the clips.
         clips: to train on.
         extractor: reads motion.
-        workers: who generates a data set.
+        workers: run the jobs that generate a data set.
         reporter: told what is missing.
 
     Returns:
@@ -38,7 +38,7 @@ def read_encodings(
     Raises:
         DataError: a recipe has none of the clips.
     """
-    found: dict[str, list[tuple[Clip, str]]] = {clip.name: [] for clip in clips}
+    encodings: dict[str, list[tuple[Clip, str]]] = {clip.name: [] for clip in clips}
     for recipe in data.train_recipes:
         settings = data.model_copy(update={"recipe": recipe, "skip_missing": True})
         there = {clip.name: clip for clip in load_dataset(settings, workers, reporter).clips}
@@ -48,9 +48,9 @@ def read_encodings(
         keys = extractor.motion(encoded).keys
         for clip in encoded:
             if clip.name in keys:
-                found[clip.name].append((clip, keys[clip.name]))
+                encodings[clip.name].append((clip, keys[clip.name]))
         if len(keys) < len(clips):
             reporter.warn(
                 f"recipe {recipe}: {len(clips) - len(keys)} of {len(clips)} training clips are missing"
             )
-    return found
+    return encodings

@@ -7,10 +7,11 @@ from typing import Literal
 
 from ..datasets import Fold
 from ..errors import CheckpointError
+from ..results.fold_folder import FoldFolder
+from ..results.fold_result import FoldResult, join_scores
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import RunFolder
 from ..results.trained_on import refuse_trained
-from ..results.write import FoldResult, join_scores
 from ..streams import Stream
 from .extraction import Extraction
 from .features import FoldFeatures
@@ -42,7 +43,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     run = RunFolder(folder, [fold.name for fold in session.folds])
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)
-        note = refuse_trained(division, tested, session.dataset.root, session.content_digests, part)
+        note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part)
         if note is not None:
             session.reporter.warn(note)
         if part == "val" and _refitted(session, fold, _stored(run.fold(fold.name))):
@@ -55,7 +56,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     if any(stream.sees_pictures for fold in session.folds for stream in _stored(run.fold(fold.name))):
         extraction = Extraction(extraction.motion, session.extractor.appearance(session.clips))
     results = [_evaluate_fold(session, fold, run.fold(fold.name), extraction, part) for fold in session.folds]
-    streams = join_scores(results, session.labels)
+    streams = join_scores(results)
     if not streams.keys() & {Stream.MOTION, Stream.APPEARANCE, Stream.FUSION}:
         raise CheckpointError(f"{folder} holds no trained weights")
     return Metrics(streams, part=part, failures=tuple(vars(failure) for failure in extraction.failures))
@@ -63,10 +64,10 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
 
 def _refuse_fold(folder: Path) -> None:
     """Refuse the folder of one fold: its run is what is tested."""
-    whole = folder.resolve().parent.parent
-    if any(fold.path.resolve() == folder.resolve() for fold in RunFolder(whole).fold_folders()):
+    run_path = folder.resolve().parent.parent
+    if any(fold.path.resolve() == folder.resolve() for fold in RunFolder(run_path).fold_folders()):
         raise CheckpointError(
-            f"{folder} is one fold of a run; give the run's folder: moclip evaluate {whole}"
+            f"{folder} is one fold of a run; give the run's folder: moclip evaluate {run_path}"
         )
 
 
@@ -74,7 +75,7 @@ def _refitted(session: Session, fold: Fold, streams: set[Stream]) -> bool:
     """Whether weights of these streams were trained on the fold's validation clips too."""
     experiment = session.experiment
     settings = [experiment.train_motion if s is Stream.MOTION else experiment.train_head for s in streams]
-    return any(each.refits(fold.known) for each in settings)
+    return any(section.refits(fold.known) for section in settings)
 
 
 def _stored(folder: FoldFolder) -> set[Stream]:

@@ -67,7 +67,7 @@ class Extractor:
         experiment: the configuration, with absolute paths.
         encoder: of the appearance stream.
         cache: where features are kept.
-        workers: who reads clips.
+        workers: run the jobs that read clips.
         reporter: told what happens.
         own: precomputed appearance features, in place of the encoder's.
 

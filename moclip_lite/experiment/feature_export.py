@@ -11,11 +11,11 @@ import numpy as np
 from ..datasets import Clip, Fold, VideoDataset
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
 from ..results.run_folder import RunFolder
-from ..results.trained_on import refuse_trained
+from ..results.trained_on import refuse_other_division
 from ..streams import Stream
 from .extraction import Extraction
 from .feature_description import Origin
-from .feature_file import REFITTED, save_features
+from .feature_storage import REFITTED, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
 from .session import Session
@@ -48,7 +48,8 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     run = RunFolder(folder, [f.name for f in session.folds])
     chosen = _choose(session.folds, fold)
     for part in chosen:
-        _refuse_other_division(session, run, part)
+        division = run.fold(part.name).division
+        refuse_other_division(division, part, session.dataset.place, session.content_digests)
     streams = set(session.experiment.run.streams)
     motion, appearance = bool(streams & {"motion", "fusion"}), bool(streams - {"motion"})
     extraction = session.extraction
@@ -98,14 +99,6 @@ def _choose(folds: Sequence[Fold], name: str | None) -> list[Fold]:
     if name not in names:
         raise ConfigError(f"--fold must be one of {', '.join(names)}, got {name}")
     return [folds[names.index(name)]]
-
-
-def _refuse_other_division(session: Session, run: RunFolder, fold: Fold) -> None:
-    """Refuse features for testing of clips that trained the fold's networks."""
-    division, root = run.fold(fold.name).division, session.dataset.root
-    if division.is_file():
-        refuse_trained(division, fold.test, root, session.content_digests)
-        refuse_trained(division, fold.val, root, session.content_digests, "val")
 
 
 def _readable(fold: Fold, extraction: Extraction, motion: bool, appearance: bool) -> Fold:

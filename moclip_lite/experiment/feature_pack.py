@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..shards.index import Column, ShardIndex
 from ..storage.files import tensor_slices
 from .feature_export import export_features
-from .feature_file import load_features
 from .feature_shards import pack_features
+from .feature_storage import load_features
 
 if TYPE_CHECKING:
     from .session import Session

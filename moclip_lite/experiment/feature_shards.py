@@ -19,7 +19,8 @@ from ..shards.index import Column, ShardIndex
 from ..shards.read import ShardReader
 from ..shards.write import Block, ShardPlan, write_shards
 from .feature_description import description_of
-from .feature_file import FeatureFile, FeatureRows, described_file
+from .feature_file import FeatureFile, FeatureRows
+from .feature_storage import described_file
 
 __all__ = ["DEFAULT_BUFFER", "KIND", "load_feature_shards", "pack_features"]
 

@@ -13,6 +13,7 @@ import torch
 from ..appearance.pooling import FrameFacts, pool_frames
 from ..appearance.zero_shot import unit
 from ..datasets import Clip, Fold
+from ..datasets.clip import class_numbers
 from ..errors import CheckpointError, DataError
 from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Rows
@@ -60,8 +61,12 @@ class FoldFeatures:
     def __init__(self, session: Session, fold: Fold, extraction: Extraction) -> None:
         self.session, self.fold, self.labels = session, fold, session.labels
         self.motion_keys, self.appearance_keys = extraction.motion.keys, extraction.appearance.keys
-        self.store = MotionStore(session.cache, self.motion_keys, session.experiment.motion)
         self.network_digest: str | None = None  # of the motion network, once it is trained or loaded
+
+    @cached_property
+    def store(self) -> MotionStore:
+        """Motion of the clips."""
+        return MotionStore(self.session.cache, self.motion_keys, self.session.experiment.motion)
 
     @cached_property
     def training_store(self) -> MotionStore:
@@ -131,7 +136,7 @@ class FoldFeatures:
         settings = {"net": session.experiment.motion.net, "weights": weights} | views.model_dump()
         keys = {c.name: cache_key("motion_tokens", self.motion_keys[c.name], settings) for c in clips}
         features = MotionFeatures({}, {})
-        moving = [clip for clip in clips if not self.store.empty(clip)]
+        moving = self.store.moving(clips)
         absent = [clip for clip in moving if not self._cached_motion(clip, keys, features)]
         part = share().of(absent)
         for done, clip in enumerate(part, start=1):
@@ -169,7 +174,7 @@ class FoldFeatures:
         facts: list[FrameFacts | None] = [None] * len(clips)
         if file is None:
             known = [self._cached_appearance(clip) for clip in clips]
-            rows, facts = np.stack([features for features, _ in known]), [each for _, each in known]
+            rows, facts = np.stack([features for features, _ in known]), [places for _, places in known]
         elif file.stream is not None:
             return self._streamed_appearance(file.rows(clips), pooled)
         elif file.appearance is None:
@@ -185,7 +190,7 @@ class FoldFeatures:
         if not pooled or settings.pooling == "head":
             return rows
         return np.stack(
-            [pool_frames(row, settings.pooling, each) for row, each in zip(rows, facts, strict=True)]
+            [pool_frames(row, settings.pooling, places) for row, places in zip(rows, facts, strict=True)]
         )
 
     @property
@@ -236,7 +241,6 @@ class FoldFeatures:
         if file is None or file.stream is None or file.buffer is None:
             return self.tables(parts, tokens, pooled=pooled)
         _refuse_empty(parts)
-        number = {label: i for i, label in enumerate(self.labels)}
         clip = self.session.experiment.clip
         digest = f"{file.digest} {self.fold.division} {clip.normalize} {clip.pooling if pooled else None}"
 
@@ -247,7 +251,7 @@ class FoldFeatures:
             name: StreamedTable(
                 read,
                 np.asarray(file.rows(clips), np.int64),
-                torch.tensor([number[c.label] for c in clips]),
+                torch.from_numpy(class_numbers(clips, self.labels)),
                 file.buffer,
                 digest,
             )
@@ -271,12 +275,11 @@ class FoldFeatures:
         absent = mean_tokens(parts["train"], tokens)
         if absent is None:
             absent = np.zeros(1, np.float32)
-        number = {label: i for i, label in enumerate(self.labels)}
         return {
             name: FeatureTable(
                 torch.from_numpy(np.stack([tokens.get(c.name, absent) for c in clips]).astype(np.float32)),
                 torch.from_numpy(self.appearance(clips, pooled=pooled)),
-                torch.tensor([number[c.label] for c in clips]),
+                torch.from_numpy(class_numbers(clips, self.labels)),
             )
             for name, clips in parts.items()
         }

@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 
 from ..datasets import Fold
-from ..datasets.prompts import read_prompts
+from ..datasets.prompts import Prompts
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes
 from .config import Experiment
@@ -27,15 +27,17 @@ _PLACES: Final = ("root", "table", "splits_dir", "appearance")
 _MAX_CHANGES: Final = 3  # listed in a message
 
 
-def run_fingerprint(experiment: Experiment, folds: Sequence[Fold], extraction: Extraction) -> str:
+def run_fingerprint(
+    experiment: Experiment, prompts: Prompts, folds: Sequence[Fold], extraction: Extraction
+) -> str:
     """Digest of settings, divisions, keys of the features, and code.
 
     Args:
         experiment: as a run folder keeps it.
+        prompts: sentences that stand for the class names.
         folds: the divisions.
         extraction: what was read of the clips.
     """
-    prompts = read_prompts(experiment.clip.prompts)
     settings = _deciding(experiment.model_dump(mode="json"))
     settings["motion"]["pretrained"] = experiment.motion.deciding()["pretrained"]
     if Path(experiment.clip.pretrained).is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..results.write import FoldResult
+from ..results.fold_result import FoldResult
 from ..streams import Stream
 
 __all__ = ["fit_notes"]

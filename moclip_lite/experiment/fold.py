@@ -16,14 +16,14 @@ from ..fusion.features import head_scores
 from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet
+from ..results.fold_result import FoldResult, Tests
 from ..results.ledger import SecondsLedger
 from ..results.metrics import Cost
-from ..results.write import FoldResult, Tests
 from ..streams import Source, Stream
 from ..training.costs import count_cost
 from .features import Floats, FoldFeatures, MotionFeatures
 
-__all__ = ["FoldPass", "Models"]
+__all__ = ["FoldPass", "Models", "with_sources"]
 
 
 class Models(Protocol):
@@ -133,13 +133,13 @@ class FoldPass:
     def _motion_tests(self, motion: MotionFeatures, part: str) -> Tests:
         """The network's own scores."""
         clips = self.features.clips(part, motion=True)
-        return Tests(clips, motion.scores_of(clips, len(self.features.labels)))
+        return Tests(clips, self.features.labels, motion.scores_of(clips, len(self.features.labels)))
 
     def _validation(self, stream: Stream, tests: Tests) -> Tests:
         """Scores of validation clips by weights that were not fitted to them."""
         assert self.models is not None
         scores = self.models.validation_scores(stream)
-        return tests if scores is None else Tests(tests.clips, scores)
+        return tests if scores is None else tests._replace(scores=scores)
 
     def _test_heads(
         self, streams: Sequence[Stream], parts: Sequence[str], tokens: Mapping[str, Floats]
@@ -163,20 +163,22 @@ class FoldPass:
                 if tables["train"].frames == 1:
                     continue  # one frame is all that the appearance stream has
             head = self.models.head(stream, tables, clips)
-            self.result.tests[stream] = Tests(clips[self.part], head_scores(head, tables[self.part]))
+            scores = head_scores(head, tables[self.part])
+            self.result.tests[stream] = Tests(clips[self.part], self.features.labels, scores)
             if "val" in parts:
-                tests = Tests(clips["val"], head_scores(head, tables["val"]))
+                tests = Tests(clips["val"], self.features.labels, head_scores(head, tables["val"]))
                 self.result.validation[stream] = self._validation(stream, tests)
             if self.ledger is not None:
-                self.result.costs[stream] = self._head_cost(head, tables[self.part])
+                first = next(iter(tables[self.part].blocks(1)))
+                one = [first.motion.to(self.session.device), first.appearance.to(self.session.device)]
+                self.result.costs[stream] = self._cost(stream, Cost(**count_cost(head, one)))
 
-    def _head_cost(self, head: Head, table: FeatureTable | StreamedTable) -> Cost:
-        """Cost for one clip; of heads on features from a file the operations before them are unknown."""
-        first = next(iter(table.blocks(1)))
-        one = [first.motion.to(self.session.device), first.appearance.to(self.session.device)]
-        cost = Cost(**count_cost(head, one))
-        known = self.session.feature_file is None and self.session.inputs.own_appearance is None
-        return cost if known else Cost(cost.parameters, cost.trainable)
+    def _cost(self, stream: Stream, head: Cost) -> Cost:
+        """Cost of a stream for one clip; on features from a file the operations before the head are unknown."""
+        if self.session.feature_file is not None or self.session.inputs.own_appearance is not None:
+            return Cost(head.parameters, head.trainable)
+        frame, frames = Cost(**self.session.encoder.lazy.cost), self.session.experiment.clip.frames
+        return with_sources(stream, head, frame, frames, self.result.costs.get(Stream.MOTION))
 
     def _test_zero_shot(self) -> None:
         """Test the class names alone."""
@@ -188,7 +190,24 @@ class FoldPass:
             self.features.appearance(clips[start : start + size]) for start in range(0, len(clips), size)
         ]
         scores = np.concatenate([zero_shot_scores(part, self.session.class_vectors) for part in parts])
-        self.result.tests[Stream.ZERO_SHOT] = Tests(clips, scores)
+        self.result.tests[Stream.ZERO_SHOT] = Tests(clips, self.features.labels, scores)
         if self.ledger is not None:
-            known = self.session.feature_file is None
-            self.result.costs[Stream.ZERO_SHOT] = Cost(0, 0, 0.0, 0.0) if known else Cost(0, 0)
+            self.result.costs[Stream.ZERO_SHOT] = self._cost(Stream.ZERO_SHOT, Cost(0, 0, 0.0, 0.0))
+
+
+def with_sources(stream: Stream, head: Cost, frame: Cost, frames: int, network: Cost | None) -> Cost:
+    """Cost of a stream: of its head, and of what gives the head its features.
+
+    Args:
+        stream: the stream.
+        head: of its head.
+        frame: of one frame in the image encoder.
+        frames: per clip.
+        network: of the motion network, where there is one.
+    """
+    total = head
+    if stream.sees_pictures:
+        total = total.plus_frozen(frame, 1 if stream is Stream.APPEARANCE_FRAME else frames)
+    if network is not None and Source.MOTION_NETWORK in stream.sources:
+        total = total.plus(network)
+    return total

@@ -18,9 +18,10 @@ from ..progress import Reporter
 from ..shards.read import ShardReader
 from .config import Experiment
 from .dataset import data_root, load_dataset
-from .feature_file import FeatureFile, load_features
+from .feature_file import FeatureFile
 from .feature_shards import DEFAULT_BUFFER, load_feature_shards
 from .feature_shards import KIND as FEATURES
+from .feature_storage import load_features
 from .packed import PackedClips
 
 __all__ = ["Inputs"]
@@ -32,7 +33,7 @@ class Inputs:
 
     Args:
         experiment: the configuration.
-        workers: called for who generates clips or looks them up.
+        workers: called for the runner of jobs that generate or list clips.
         reporter: told what the data set notes about itself.
     """
 
@@ -93,6 +94,8 @@ class Inputs:
     @property
     def has_text(self) -> bool:
         """Whether there are text embeddings of class names beside the appearance features."""
+        if self.feature_file is not None:
+            return self.feature_file.classes is not None
         return self.own_appearance is None and self._clip.has_text
 
     @cached_property

@@ -20,7 +20,8 @@ from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
 from ..motion.pretrained import is_generated
 from ..parallel.ranks import share
-from ..results.run_folder import FoldFolder
+from ..results.fold_folder import FoldFolder
+from ..results.fold_result import FoldResult
 from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from ..training.checkpoint import read_description
@@ -29,7 +30,7 @@ from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .session import Session
-from .stages import Stage, Trainer
+from .stages import Stage
 
 __all__ = ["LeftOut", "MotionNetworks", "parts_of", "refuse_seen_weights"]
 
@@ -57,11 +58,11 @@ class MotionNetworks:
     Args:
         features: of the fold.
         folder: where weights go.
-        trainer: runs the trainings.
+        result: of the fold; histories and wall times go there.
     """
 
-    def __init__(self, features: FoldFeatures, folder: FoldFolder, trainer: Trainer) -> None:
-        self._features, self._folder, self._trainer = features, folder, trainer
+    def __init__(self, features: FoldFeatures, folder: FoldFolder, result: FoldResult) -> None:
+        self._features, self._folder, self._result = features, folder, result
         self._session = features.session
         self._passes = 0  # over the clips, of the first network once it is trained
         self._first: LeftOut | None = None
@@ -108,7 +109,8 @@ class MotionNetworks:
         network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
         feed = self._feed(train, val or train)
-        result = self._trainer.train(stage, network, feed, settings, records=Stream.MOTION)
+        result = self._session.trainer.train(stage, network, feed, settings)
+        self._result.record(Stream.MOTION, result)
         self._passes = (result.best_epoch + 1) * plan_epochs(settings, feed.steps).passes
         names = frozenset(clip.name for clip in self._features.clips("val", motion=True))
         self._first = LeftOut(network.to(self._session.device), names)
@@ -120,7 +122,9 @@ class MotionNetworks:
         names = [clip.name for clip in clips]
         stage = self._stage(name, "motion again", self._passes, names)
         network = self._new()
-        self._trainer.train(stage, network, self._feed(clips, clips), chosen, validates=False)
+        feed = self._feed(clips, clips)
+        result = self._session.trainer.train(stage, network, feed, chosen, validates=False)
+        self._result.seconds[f"train_{name}_again"] = result.seconds
         return network
 
     @property
@@ -138,12 +142,13 @@ class MotionNetworks:
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
-        kept = name == Stream.MOTION  # others have done their work with the run
-        return Stage(name, self._folder, fingerprint, self._features.labels, kept=kept)
+        in_run_folder = name == Stream.MOTION  # others have done their work with the run
+        return Stage(
+            name, self._folder, fingerprint, self._features.labels, self._features.seed, kept=in_run_folder
+        )
 
     def _moving(self, part: str) -> list[Clip]:
-        clips = self._features.clips(part, motion=True)
-        return [clip for clip in clips if not self._features.store.empty(clip)]
+        return self._features.store.moving(getattr(self._features.fold, part))
 
     def _feed(self, train: Sequence[Clip], val: Sequence[Clip]) -> MotionFeed:
         experiment, features = self._session.experiment, self._features
@@ -180,10 +185,10 @@ def refuse_seen_weights(session: Session, test: Sequence[Clip], val: Sequence[Cl
     division = weights.parent / "division.json"
     if not division.is_file() and read_description(weights) is None:  # of another project
         return
-    root, digests = session.dataset.root, session.content_digests
+    place, digests = session.dataset.place, session.content_digests
     notes = [
-        refuse_trained(division, test, root, digests),
-        refuse_trained(division, val, root, digests, "val"),
+        refuse_trained(division, test, place, digests),
+        refuse_trained(division, val, place, digests, "val"),
     ]
     for note in dict.fromkeys(note for note in notes if note):
         session.reporter.warn(f"motion.pretrained={weights}: {note}")

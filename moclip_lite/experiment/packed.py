@@ -15,7 +15,7 @@ from ..appearance.settings import AppearanceSettings
 from ..datasets import Clip, VideoDataset
 from ..datasets.clip_notes import ClipNote
 from ..datasets.extraction import ExtractReport, Failure
-from ..datasets.prompts import read_prompts
+from ..datasets.prompts import Prompts
 from ..errors import CheckpointError, ConfigError, DataError
 from ..parallel.runner import LocalRunner
 from ..shards.cached import ShardedCache, clips_in_memory, entry_columns
@@ -29,26 +29,12 @@ if TYPE_CHECKING:
     from ..progress import Reporter
     from .config import Experiment
 
-__all__ = [
-    "CLIP_SETTINGS",
-    "KIND",
-    "PackedClips",
-    "PackedEncoder",
-    "PackedExtractor",
-    "plain",
-    "sentences_of",
-]
+__all__ = ["CLIP_SETTINGS", "KIND", "PackedClips", "PackedEncoder", "PackedExtractor", "plain"]
 
 KIND: Final = "clips"
 """What the rows of such shards are."""
 CLIP_SETTINGS: Final = ("model", "pretrained", "frames", "positions", "crop_borders")
 """Settings of the section ``clip`` that appearance features depend on."""
-
-
-def sentences_of(clip: AppearanceSettings, labels: Sequence[str]) -> list[list[str]]:
-    """The sentences that stand for each label."""
-    prompts = read_prompts(clip.prompts).check(labels)
-    return [list(prompts.sentences(label)) for label in labels]
 
 
 def plain(value: Any) -> Any:
@@ -231,7 +217,7 @@ class PackedEncoder(ExperimentEncoder):
         """Digest, cost and random weights in words."""
         return _Facts(**self._packed.facts["encoder"]["facts"])
 
-    def class_vectors(self, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+    def class_vectors(self, labels: Sequence[str], prompts: Prompts) -> npt.NDArray[np.float32]:
         """Text embeddings of class names, float32 [C, D], L2-normalised.
 
         Raises:
@@ -240,7 +226,7 @@ class PackedEncoder(ExperimentEncoder):
         self.require_text()
         facts = self._packed.facts["encoder"]
         classes, sentences = facts["classes"], facts["sentences"]
-        if classes is None or sentences != sentences_of(self._settings, labels):
+        if classes is None or sentences != prompts.check(labels).all_sentences(labels):
             raise ConfigError(
                 f"{self._packed.reader.shown} holds no text embeddings of these labels; pack again"
             )

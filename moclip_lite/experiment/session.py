@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from ..datasets import Clip, Fold, VideoDataset
 from ..datasets.extraction import ExtractReport, content_digests
-from ..datasets.prompts import read_prompts
+from ..datasets.prompts import Prompts, read_prompts
 from ..errors import ConfigError
+from ..motion.mirrors import Mirrored, mirrored_classes
+from ..motion.store import MotionStore
 from ..parallel.runner import JobRunner, make_runner
 from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
@@ -32,6 +34,8 @@ from .packed import PackedEncoder, PackedExtractor
 
 if TYPE_CHECKING:
     import torch
+
+    from .stages import Trainer
 
 __all__ = ["Session"]
 
@@ -54,7 +58,7 @@ class Session:
 
     @cached_property
     def workers(self) -> JobRunner:
-        """Who reads clips.
+        """Runs the jobs that read clips.
 
         Raises:
             MoclipError: there is no such cluster.
@@ -98,6 +102,15 @@ class Session:
         folder, packed = self.experiment.cache.dir, self.inputs.packed
         return FeatureCache(folder) if packed is None else packed.cache(folder)
 
+    @cached_property
+    def prompts(self) -> Prompts:
+        """Sentences that stand for the class names.
+
+        Raises:
+            ConfigError: the file of them can't be used.
+        """
+        return read_prompts(self.experiment.clip.prompts)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of their numbers."""
@@ -132,7 +145,7 @@ class Session:
         else:
             if not self.inputs.has_text:
                 refuse_missing_text(experiment)
-            read_prompts(experiment.clip.prompts).check(self.labels)  # refused before the work
+            self.prompts.check(self.labels)  # refused before the work
         folds = divide_by_seeds(experiment, self.dataset, file, self.cache)
         digests = self.content_digests if trains(experiment) else {}
         return check_folds(folds, self.dataset, experiment.data, digests, self.reporter)
@@ -152,8 +165,31 @@ class Session:
         division = file_settings(self.feature_file)
         return saved.model_copy(update={"data": saved.data.model_copy(update=division)})
 
-    def without_flips(self) -> None:
-        """Mirror no clip from now on, in training or testing; the run folder says so too."""
+    @cached_property
+    def mirrored(self) -> Mirrored | None:
+        """Classes that flips would make one, by their names or on validation clips of the first fold.
+
+        None where there are none, where nothing is flipped, or where ``motion.mirrors=ignore`` leaves flips on.
+        """
+        experiment, fold = self.experiment, self.folds[0]
+        motion, streams = experiment.motion, set(experiment.run.streams)
+        flips = motion.flip > 0 or experiment.test.flips > 1
+        if motion.mirrors == "ignore" or not flips or not streams & {"motion", "fusion"} or self.feature_file:
+            return None
+        store = MotionStore(self.cache, self.extraction.motion.keys, motion)
+        mirrored = mirrored_classes(self.labels, store, fold.train, fold.val)
+        return mirrored if mirrored.pairs else None
+
+    def keep_directions(self) -> list[str]:
+        """Mirror no clip from now on, in training or testing, where that would make two classes one.
+
+        The run folder keeps the changed settings too.
+
+        Returns:
+            Notes for the report.
+        """
+        if self.mirrored is None:
+            return []
 
         def changed(experiment: Experiment) -> Experiment:
             motion = experiment.motion.model_copy(update={"flip": 0.0})
@@ -162,6 +198,9 @@ class Session:
 
         _ = self.fingerprint  # of the run as it was asked for
         self.experiment, self.saved_experiment = changed(self.experiment), changed(self.saved_experiment)
+        note = f"flips are off: {self.mirrored.words}; motion.mirrors=ignore leaves them on"
+        self.reporter.say(note)
+        return [note]
 
     @cached_property
     def encoder(self) -> ExperimentEncoder:
@@ -217,15 +256,23 @@ class Session:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of all that decides the results of a run, as it was asked for."""
-        return self.resolved_fingerprint()
+        return self.resolved_fingerprint
 
+    @property
     def resolved_fingerprint(self) -> str:
         """As :attr:`fingerprint`, of the settings that the run folder says now."""
-        digest = run_fingerprint(self.saved_experiment, self.folds, self.extraction)
+        digest = run_fingerprint(self.saved_experiment, self.prompts, self.folds, self.extraction)
         if not self.experiment.data.train_recipes:
             return digest
         keys = {name: [key for _, key in others] for name, others in self.encodings.items()}
         return digest_bytes([digest.encode(), json.dumps(keys, sort_keys=True).encode()])
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Runs trainings."""
+        from .stages import Trainer
+
+        return Trainer(self.cache, lambda: self.device, self.reporter, self.run_folder.write_back)
 
     @cached_property
     def run_folder(self) -> RunFolder:
@@ -253,7 +300,7 @@ class Session:
         if self.inputs.own_appearance is not None:
             raise ConfigError(f"{self.inputs.own_appearance.path} holds no text embeddings of the labels")
         if self.feature_file is None:
-            return self.encoder.class_vectors(self.labels)
+            return self.encoder.class_vectors(self.labels, self.prompts)
         if self.feature_file.classes is None:
             raise ConfigError(f"{self.experiment.data.root} holds no text embeddings of the labels")
         return self.feature_file.classes

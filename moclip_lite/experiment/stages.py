@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..errors import CheckpointError
@@ -19,15 +20,14 @@ from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..fusion.training import fit_head
 from ..parallel.ranks import agree, share, wait_for_all
-from ..results.run_folder import FoldFolder
-from ..results.write import FoldResult
+from ..progress import Reporter
+from ..results.fold_folder import FoldFolder
 from ..storage.cache import FeatureCache
 from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
 from ..training.classification import Feed, fit
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
-from .session import Session
 
 __all__ = ["Stage", "Trainer"]
 
@@ -43,6 +43,7 @@ class Stage:
         folder: where its weights go.
         fingerprint: digest of all that decides the weights.
         labels: class names.
+        seed: of its random choices.
         sources: what gives the features that it is trained on.
         kept: whether the run folder keeps the weights; else the cache alone does.
     """
@@ -51,6 +52,7 @@ class Stage:
     folder: FoldFolder
     fingerprint: str
     labels: tuple[str, ...]
+    seed: int
     sources: Sources = field(default_factory=dict)
     kept: bool = True
 
@@ -99,43 +101,38 @@ class Stage:
 
 
 class Trainer:
-    """Runs the trainings of a fold.
+    """Runs trainings; skips those whose weights exist, and resumes interrupted ones.
 
     Args:
-        session: the experiment.
-        result: of the fold; histories and wall times go there.
-        seed: of the fold's trainings.
+        cache: where the runs of a grid leave each other weights.
+        device: called for the device to train on.
+        reporter: told what happens.
+        write_back: called after each training: the run folder may be a copy of one elsewhere.
     """
 
-    def __init__(self, session: Session, result: FoldResult, seed: int) -> None:
-        self._session, self._result, self._seed = session, result, seed
+    def __init__(
+        self,
+        cache: FeatureCache,
+        device: Callable[[], torch.device],
+        reporter: Reporter,
+        write_back: Callable[[], None],
+    ) -> None:
+        self._cache, self._device, self._reporter, self._write_back = cache, device, reporter, write_back
 
     def train(
-        self,
-        stage: Stage,
-        network: nn.Module,
-        feed: Feed,
-        settings: TrainSettings,
-        records: str | None = None,
-        validates: bool = True,
+        self, stage: Stage, network: nn.Module, feed: Feed, settings: TrainSettings, *, validates: bool = True
     ) -> FitResult:
         """Train a network; without validation its last weights are kept.
 
         Args:
             stage, network, feed, settings: the training.
-            records: name of its history, the stage's by default.
             validates: see :func:`moclip_lite.training.classification.fit`.
         """
 
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)
 
-        result = self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
-        if validates:
-            self.record(records or stage.name, result)
-        else:
-            self._result.seconds[f"train_{stage.name}_again"] = result.seconds
-        return result
+        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
 
     def train_head(
         self,
@@ -150,63 +147,51 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit_head(head, feed, settings, every=every, **arguments)
 
-        result = self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
-        self.record(stage.name, result)
-        self._result.training[stage.name] |= head.choices()
-        return result
-
-    def record(self, name: str, result: FitResult) -> None:
-        """Keep history and wall time of a training."""
-        self._result.training[name] = {
-            key: value for key, value in vars(result).items() if key not in ("val_scores", "val_one_frame")
-        }
-        self._result.seconds[f"train_{name}"] = result.seconds
+        return self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
 
     def _train(
         self, stage: Stage, module: nn.Module, run: Callable[[Mapping[str, Any]], FitResult], epochs: int
     ) -> FitResult:
         """Skip, resume or run a training, and keep its weights."""
-        cache, leads = self._session.cache, share().leads
+        cache, leads = self._cache, share().leads
         # Another run of a grid may be at the same training; processes of one training follow the first.
         with cache.lock(stage.fingerprint) if leads else nullcontext():
             result = stage.load(module, cache) if leads else None
-            if agree([result is not None])[0]:
-                result = result or stage.load(module, cache)
-                if result is None:
-                    raise CheckpointError(
-                        f"{stage.folder.weights(stage.name)} is not seen by all processes; they need one "
-                        "file system"
-                    )
-                self._session.reporter.say(f"{stage.name}: already trained{_validation(result)}")
-            else:
-                result = self._train_now(stage, module, run, epochs)
+            if not agree([result is not None])[0]:
+                return self._train_now(stage, module, run, epochs)
+            result = result or stage.load(module, cache)
+            if result is None:
+                raise CheckpointError(
+                    f"{stage.folder.weights(stage.name)} is not seen by all processes; they need one file system"
+                )
+            self._reporter.say(f"{stage.name}: already trained{_validation(result)}")
         return result
 
     def _train_now(
         self, stage: Stage, module: nn.Module, run: Callable[[Mapping[str, Any]], FitResult], epochs: int
     ) -> FitResult:
-        session, state = self._session, stage.folder.state(stage.name)
+        state = stage.folder.state(stage.name)
 
         def on_epoch(row: Row) -> None:
-            session.reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, epochs)
+            self._reporter.progress(f"train {stage.name}", int(row["epoch"]) + 1, epochs)
 
         result = run(
             {
-                "seed": self._seed,
-                "device": session.device,
+                "seed": stage.seed,
+                "device": self._device(),
                 "checkpoint": state,
                 "fingerprint": stage.fingerprint,
                 "on_epoch": on_epoch,
             }
         )
-        session.reporter.progress(f"train {stage.name}", epochs, epochs)
+        self._reporter.progress(f"train {stage.name}", epochs, epochs)
         if share().leads:
             stage.save(module, result)
-            stage.share(module, result, session.cache)
+            stage.share(module, result, self._cache)
             state.unlink(missing_ok=True)
-            session.run_folder.write_back()
+            self._write_back()
         wait_for_all()
-        session.reporter.say(_summary(stage.name, result))
+        self._reporter.say(_summary(stage.name, result))
         return result
 
 

@@ -11,9 +11,9 @@ from ..fusion.base import Head
 from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable
 from ..motion.network import MotionNet, build_motion_net
-from ..results.run_folder import FoldFolder
+from ..results.fold_folder import FoldFolder
+from ..results.fold_result import FoldResult
 from ..results.trained_on import check_sources
-from ..results.write import FoldResult
 from ..storage.files import read_tensors
 from ..streams import Stream
 from ..training.checkpoint import load_weights

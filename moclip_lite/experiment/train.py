@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..datasets.clip_notes import write_notes
 from ..datasets.extraction import write_failures
-from ..errors import DataError
 from ..parallel.ranks import share, wait_for_all
+from ..results.fold_folder import FoldFolder
+from ..results.fold_result import FoldResult, join_scores, sum_seconds
 from ..results.held_out import HeldOut, write_held_out
-from ..results.metrics import Cost, Metrics
-from ..results.run_folder import FoldFolder
+from ..results.metrics import Metrics
 from ..results.trained_on import write_division
-from ..results.write import FoldResult, join_scores, sum_seconds, with_encoder, write_results
+from ..results.write import write_results
 from ..storage.files import write_json
 from ..streams import ANSWERS, Stream
-from .calibrate import calibrate
-from .cascade import calibrate_cascade
-from .directions import keep_directions
-from .feature_file import REFITTED, FeatureFile
+from .calibrate import calibrate, calibrate_cascade
 from .features import FoldFeatures
 from .fit_notes import fit_notes
 from .fold import FoldPass
 from .session import Session
+from .trainable import PARTS, trainable_streams
 from .training import TrainedModels
 
 __all__ = ["train_folds"]
-
-_PARTS = ("train", "val", "test")
 
 
 def train_folds(session: Session) -> Metrics:
@@ -38,7 +36,7 @@ def train_folds(session: Session) -> Metrics:
     if session.feature_file is None:
         session.cache.fetch("motion", extraction.motion.keys.values())
         session.cache.fetch("clip", extraction.appearance.keys.values())
-    notes = keep_directions(session)
+    notes = session.keep_directions()
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)
@@ -63,45 +61,22 @@ def _train_fold(features: FoldFeatures) -> FoldResult:
         session.reporter.say(
             f"fold {fold.name}: {len(fold.train)} train, {len(fold.val)} validation, {len(fold.test)} test"
         )
-    if session.feature_file is None:
-        streams = _video_streams(features, models.result)
-    else:
-        streams = _feature_streams(session, session.feature_file, models.result)
+    streams = trainable_streams(features, models.result)
     if share().leads:
         _write_origins(features, folder, streams)
-    result = FoldPass(features, models, ledger=session.run_folder.ledger).test(streams, _PARTS)
+    result = FoldPass(features, models, ledger=session.run_folder.ledger).test(streams, PARTS)
     if share().leads:
         write_json(folder.training, result.training)
         if session.feature_file is None:
-            calibrate(features, result).write(folder.timeline)
-            _write_held_out(result, folder)
-    _write_cascade(features, models, result, folder)
+            _write_calibration(features, result, folder)
     return result
-
-
-def _write_held_out(result: FoldResult, folder: FoldFolder) -> None:
-    """Keep the validation scores of the head that answers."""
-    heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
-    if heads:
-        clips, scores = result.validation[heads[0]]
-        write_held_out(folder.held_out, HeldOut([clip.name for clip in clips], scores))
-
-
-def _write_cascade(
-    features: FoldFeatures, models: TrainedModels, result: FoldResult, folder: FoldFolder
-) -> None:
-    """Calibrate the cascade of prediction, where there is motion and fusion."""
-    cascade = calibrate_cascade(features.labels, result, models.one_frame)
-    if cascade is not None and share().leads:
-        cascade.write(folder.cascade)
-        features.session.reporter.say(cascade.words)
 
 
 def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stream]) -> None:
     """Write what belongs to the weights of a fold: settings, labels, clips, and sources of features."""
     session, file = features.session, features.session.feature_file
     folder.describe(session.saved_experiment.to_yaml(), session.labels)
-    write_division(folder.division, features.fold, session.dataset.root, session.content_digests)
+    write_division(folder.division, features.fold, session.dataset.place, session.content_digests)
     if any(stream.sees_pictures and stream.sources for stream in streams):
         write_json(folder.encoder, session.encoder_identity)
     if file is not None:
@@ -110,104 +85,42 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
         write_json(folder.features, {"file": root, "digest": file.digest, "run": origin})
 
 
-def _video_streams(features: FoldFeatures, result: FoldResult) -> set[Stream]:
-    """The requested streams that the clips allow, with their controls; reports which are left out and why."""
-    reporter = features.session.reporter
-    streams = {Stream(name) for name in features.session.experiment.run.streams}
-    if not features.appearance_keys:
-        streams -= {Stream.APPEARANCE, Stream.FUSION, Stream.ZERO_SHOT}
-    if streams & {Stream.MOTION, Stream.FUSION}:
-        readable = {part: features.clips(part, motion=True) for part in _PARTS}
-        still = {clip.name for clips in readable.values() for clip in clips if features.store.empty(clip)}
-        if still:
-            result.notes.append(f"{len(still)} clips hold no motion at all (only I pictures)")
-            reporter.warn(result.notes[-1])
-        if len({clip.label for clip in readable["train"] if clip.name not in still}) < 2:
-            result.notes.append(
-                "motion and fusion are left out: no motion to train on in at least two classes"
-            )
-            reporter.warn(result.notes[-1])
-            streams -= {Stream.MOTION, Stream.FUSION}
-    if not streams:
-        raise DataError(f"fold {result.fold}: no stream can be trained on these clips")
-    if Stream.FUSION in streams:
-        streams.add(Stream.MOTION_HEAD)
-    controls = _appearance_controls(streams)
-    if Stream.ZERO_SHOT in controls and not features.session.inputs.has_text:
-        own, model = features.session.experiment.data.appearance, features.session.experiment.clip.model
-        reason = f"{model} has no text encoder" if own is None else f"{own} holds no text embeddings"
-        result.notes.append(f"zero-shot is left out: {reason}")
-        controls -= {Stream.ZERO_SHOT}
-    return streams | controls
+def _write_calibration(features: FoldFeatures, result: FoldResult, folder: FoldFolder) -> None:
+    """Write what validation clips say about the answers of prediction, and the scores of the head that answers."""
+    calibrate(features, result).write(folder.timeline)
+    heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
+    if heads:
+        tests = result.validation[heads[0]]
+        write_held_out(folder.held_out, HeldOut([clip.name for clip in tests.clips], tests.scores))
+    cascade = calibrate_cascade(result)
+    if cascade is not None:
+        cascade.write(folder.cascade)
+        features.session.reporter.say(cascade.words)
 
 
-def _feature_streams(session: Session, file: FeatureFile, result: FoldResult) -> set[Stream]:
-    """The requested streams that a file of features allows, with their controls.
-
-    The motion stream is its control head here: there is no motion network to test.
-
-    Raises:
-        DataError: none.
-    """
-    requested = {Stream(name) for name in session.experiment.run.streams}
-    present = {Stream.MOTION: file.has_motion, Stream.APPEARANCE: file.has_appearance}
-    for stream, there in present.items():
-        if not there and requested & {stream, Stream.FUSION}:
-            result.notes.append(f"fusion is left out: the file of features holds no features of {stream}")
-            session.reporter.warn(result.notes[-1])
-    if file.has_motion and file.origin is not None and file.origin.refitted:
-        result.notes.append(REFITTED)
-        session.reporter.warn(REFITTED)
-    streams = set(requested)
-    if not file.has_motion:
-        streams -= {Stream.FUSION}
-    elif requested & {Stream.MOTION, Stream.FUSION}:
-        streams.add(Stream.MOTION_HEAD)
-    streams.discard(Stream.MOTION)
-    if not file.has_appearance:
-        streams -= {Stream.APPEARANCE, Stream.FUSION, Stream.ZERO_SHOT}
-    if not streams:
-        held = " and ".join(stream for stream, there in present.items() if there)
-        raise DataError(
-            f"{session.experiment.data.root} holds features of {held}; run.streams asks for none of that"
-        )
-    controls = _appearance_controls(streams)
-    return streams | (controls if file.classes is not None else controls - {Stream.ZERO_SHOT})
-
-
-def _appearance_controls(streams: set[Stream]) -> set[Stream]:
-    return {Stream.APPEARANCE_FRAME, Stream.ZERO_SHOT} if Stream.APPEARANCE in streams else set()
-
-
-def _metrics(session: Session, results: list[FoldResult]) -> Metrics:
-    """The metrics of a run, from those of its folds."""
-    extraction = session.extraction
-    streams, costs = join_scores(results, session.labels), dict(results[0].costs)
-    looks = any(stream.sees_pictures for stream in streams)
-    own = session.inputs.own_appearance
-    if looks and session.feature_file is None and own is None:
-        frame = Cost(**session.encoder.lazy.cost)
-        costs = with_encoder(costs, frame, session.experiment.clip.frames)
-    seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
-    clip = session.experiment.clip
+def _metrics(session: Session, results: Sequence[FoldResult]) -> Metrics:
+    """Scores over all folds, costs, times, and what a reader should know."""
+    extraction, file, own = session.extraction, session.feature_file, session.inputs.own_appearance
+    streams, clip = join_scores(results), session.experiment.clip
     weights = f"{clip.model}, " + ("RANDOM weights" if clip.random else clip.pretrained)
-    if session.feature_file is not None:
+    if file is not None:
         weights = f"features of {session.experiment.data.root}"
-    elif extraction.unavailable or not looks:
+    elif extraction.unavailable or not any(stream.sees_pictures for stream in streams):
         weights = "none"
     elif own is not None:
         weights = f"features of {own.path} ({own.model or 'backbone not named'})"
+    seconds = {"extract_motion": extraction.motion.seconds, "extract_clip": extraction.appearance.seconds}
     return Metrics(
         streams,
-        {str(stream): cost for stream, cost in costs.items()},
+        {str(stream): cost for stream, cost in results[0].costs.items()},
         seconds | sum_seconds(results),
         labels=session.labels,
         folds=tuple(fold.name for fold in session.folds),
-        clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in _PARTS},
+        clips={part: sum(len(getattr(fold, part)) for fold in session.folds) for part in PARTS},
         appearance_weights=weights,
         notes=tuple(sorted(extraction.notes.union(*(result.notes for result in results)))),
         choices=tuple(fit_notes(results)),
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
-        resolved_fingerprint=session.resolved_fingerprint(),
+        resolved_fingerprint=session.resolved_fingerprint,
     )

@@ -23,8 +23,8 @@ from ..motion.network import MotionNet
 from ..motion.pretrained import other_reading
 from ..motion.settings import GENERATED
 from ..parallel.ranks import share
-from ..results.run_folder import FoldFolder
-from ..results.write import FoldResult
+from ..results.fold_folder import FoldFolder
+from ..results.fold_result import FoldResult
 from ..storage.digest import digest_bytes
 from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
@@ -32,7 +32,7 @@ from ..training.device import seed_all
 from .features import Floats, FoldFeatures
 from .motion_networks import MotionNetworks
 from .session import Session
-from .stages import Stage, Trainer
+from .stages import Stage
 
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
 
@@ -62,26 +62,20 @@ class TrainedModels:
     Args:
         features: of the fold.
         folder: where weights go.
-
-    Attributes:
-        one_frame: probabilities of the validation clips by the fusion with the middle frame alone, by weights
-            that were not fitted to them; None where there is one frame only.
     """
 
     def __init__(self, features: FoldFeatures, folder: FoldFolder) -> None:
         self.features, self.folder = features, folder
         self.result = FoldResult(features.fold.name, notes=list(features.fold.notes))
         self.session: Session = features.session
-        self._trainer = Trainer(self.session, self.result, features.seed)
         self._networks: MotionNetworks | None = None
         self._val_scores: dict[Stream, Floats] = {}
-        self.one_frame: Floats | None = None
 
     def motion_network(self) -> MotionNet:
         """Train the motion network."""
         self._note_other_reading()
         self.result.from_generated = self.session.experiment.motion.start == GENERATED
-        self._networks = MotionNetworks(self.features, self.folder, self._trainer)
+        self._networks = MotionNetworks(self.features, self.folder, self.result)
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
@@ -123,10 +117,14 @@ class TrainedModels:
         sources = {str(s.value): str(d) for s, d in features.source_digests(stream.sources).items()}
         size = fusion.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
         made_from = (digest, sources, size, settings.model_dump(mode="json"), seed, _RESULT)
-        stage = Stage(stream, self.folder, features.fingerprint(name, *made_from), features.labels, sources)
+        stage = Stage(
+            stream, self.folder, features.fingerprint(name, *made_from), features.labels, seed, sources
+        )
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)
         refit = every if settings.refits(features.fold.known) else None
-        result = self._trainer.train_head(stage, head, feed, settings, refit)
+        result = self.session.trainer.train_head(stage, head, feed, settings, refit)
+        self.result.record(stream, result)
+        self.result.training[stream] |= head.choices()
         if refit is not None:
             self.result.refitted.add(stream)
         if head.closed_form:
@@ -136,8 +134,8 @@ class TrainedModels:
             self._val_scores[stream] = np.array(result.val_scores, np.float32)
         head = head.to(self.session.device)
         if stream is Stream.FUSION:
-            kept = np.array(result.val_one_frame, np.float32) if result.val_one_frame else None
-            self.one_frame = one_frame_scores(head, tables["val"]) if refit is None else kept
+            scores = np.array(result.val_one_frame, np.float32) if result.val_one_frame else None
+            self.result.one_frame = one_frame_scores(head, tables["val"]) if refit is None else scores
         return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
@@ -171,9 +169,9 @@ class TrainedModels:
         if isinstance(train, StreamedTable) and isinstance(val, StreamedTable):
             self._refuse_whole(head, stream, val)
             return train, val, [], train.joined(val)
-        whole = {name: table for name, table in tables.items() if isinstance(table, FeatureTable)}
-        splits = self._splits(head, stream, whole, clips)
-        every = join_tables([whole["train"], whole["val"]])
+        in_memory = {name: table for name, table in tables.items() if isinstance(table, FeatureTable)}
+        splits = self._splits(head, stream, in_memory, clips)
+        every = join_tables([in_memory["train"], in_memory["val"]])
         return splits[0].train, splits[0].held_out, splits[1:], every
 
     def _refuse_whole(self, head: Head, stream: Stream, val: StreamedTable) -> None:

@@ -12,10 +12,9 @@ from mv_tools import MotionDecoder
 from ..appearance.frames import file_energy, read_frames
 from ..appearance.zero_shot import zero_shot_scores
 from ..datasets import Fold
-from ..datasets.prompts import read_prompts
 from ..errors import DataError
+from ..results.fold_result import join_scores
 from ..results.metrics import Metrics
-from ..results.write import join_scores
 from ..streams import Stream
 from .features import FoldFeatures
 from .fold import FoldPass
@@ -39,7 +38,7 @@ def zero_shot_dataset(session: Session) -> Metrics:
         raise DataError(f"none of {len(fold.test)} test clips could be read; the first: {first}")
     features = FoldFeatures(session, fold, extraction)
     result = FoldPass(features).test({Stream.ZERO_SHOT}, ())
-    streams = join_scores([result], session.labels)
+    streams = join_scores([result])
     return Metrics(streams, failures=tuple(vars(failure) for failure in failures))
 
 
@@ -57,7 +56,7 @@ def zero_shot_file(session: Session, path: Path, labels: Sequence[str]) -> list[
     if settings.needs_motion:
         energy = file_energy(MotionDecoder(path, backend=motion.backend, on_damage="skip"), motion)
     frames = encoder.encode_images(read_frames(path, settings, energy=energy).pictures)
-    classes = encoder.class_vectors(labels, read_prompts(settings.prompts).check(labels))
+    classes = encoder.class_vectors(labels, session.prompts.check(labels))
     scores = zero_shot_scores(frames[None], classes)[0]
     order = np.argsort(-scores, kind="stable")
     return [(labels[i], float(scores[i])) for i in order]

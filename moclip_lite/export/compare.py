@@ -13,7 +13,7 @@ from ..engine.files import EngineFiles
 from ..engine.runtime import OnnxEngine
 from ..errors import MoclipError
 from ..predict.classifier import Classifier
-from ..results.run_folder import ONNX_PARTS, FoldFolder
+from ..results.fold_folder import ONNX_PARTS, FoldFolder
 from ..streams import Stream
 from .network import TOLERANCE
 
@@ -43,8 +43,8 @@ def compare_files(
     parts = {name: files[name] for name in ONNX_PARTS if name in files}
     networks = {name: path for name, path in files.items() if name != "pictures" and name not in parts}
     given = EngineFiles(networks, files.get("pictures"), metadata, parts)
-    found = OnnxEngine(given, classifier.experiment, run)
-    difference = max(_differences(classifier, found, "pictures" in files))
+    exported = OnnxEngine(given, classifier.experiment, run)
+    difference = max(_differences(classifier, exported, "pictures" in files))
     if not difference <= TOLERANCE:
         raise MoclipError(
             f"{run.path}: the ONNX files together differ from predict by {difference:.1e}, more than "
@@ -53,17 +53,17 @@ def compare_files(
     return difference
 
 
-def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> Iterator[float]:
+def _differences(classifier: Classifier, exported: Engine, pictures_too: bool) -> Iterator[float]:
     """How far another engine's features and probabilities are from a classifier's, for random input."""
     rng = np.random.default_rng(0)
     tokens = None
     if classifier.motion is not None:
         motion = (2 * rng.standard_normal(classifier.experiment.motion.shape)).astype(np.float16)
         tokens, scores = classifier.engine.motion_features(motion)
-        for one, other in zip(found.motion_features(motion), (tokens, scores), strict=True):
+        for one, other in zip(exported.motion_features(motion), (tokens, scores), strict=True):
             yield _difference(one, other)
-        if found.encodes_segments:
-            shared = found.window_features(found.segment_features(motion))
+        if exported.encodes_segments:
+            shared = exported.window_features(exported.segment_features(motion))
             for one, other in zip(shared, (tokens, scores), strict=True):
                 yield _difference(one, other)
     for height, width in _PICTURE_SIZES if classifier.heads else ():
@@ -74,12 +74,12 @@ def _differences(classifier: Classifier, found: Engine, pictures_too: bool) -> I
             frames = classifier.experiment.clip.frames
             pictures = rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
             appearance = classifier.appearance_features(pictures)
-            features = found.appearance_features(pictures) if pictures_too else appearance
+            features = exported.appearance_features(pictures) if pictures_too else appearance
         yield _difference(features, appearance)
         for stream in classifier.heads:
             for given in (tokens, None) if stream is Stream.APPEARANCE else (tokens,):
                 expected = classifier.head_scores(stream, given, appearance)
-                yield _difference(found.head_scores(stream, given, features), expected)
+                yield _difference(exported.head_scores(stream, given, features), expected)
 
 
 def _difference(one: Any, other: Any) -> float:

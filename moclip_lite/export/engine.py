@@ -18,7 +18,8 @@ from ..engine.pictures import PictureRules
 from ..errors import CheckpointError
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.fold_folder import FoldFolder
+from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import cache_access, write_json
 from .classifier import MAX_BYTES, describe, export_heads, export_motion, export_segments
@@ -77,7 +78,10 @@ def _export(run: Path, reporter: Reporter) -> list[Exported]:
         (place / DESCRIPTION).unlink(missing_ok=True)
         for file in exported:
             file.path.replace(place / file.path.name)
-    written = {name: {**about, "digest": digests[name]} for name, about in describe_files(exported).items()}
+    written = {
+        name: {**description, "digest": digests[name]}
+        for name, description in describe_files(exported).items()
+    }
     write_json(
         place / DESCRIPTION,
         {
@@ -117,12 +121,12 @@ def _export_encoder(
     settings = [rules, network.normalize, OPSET, classifier.encoder.weights_digest]
     key = digest_bytes([json.dumps(settings, sort_keys=True).encode()])
     path = encoder_file(classifier.experiment, key)
-    about = {"weights": classifier.encoder.weights_digest, "preprocessing": {"pictures": rules}}
+    description = {"weights": classifier.encoder.weights_digest, "preprocessing": {"pictures": rules}}
     written: list[Exported] = []
     with cache_access(path.parents[2]):
         if not path.is_file():
             reporter.say(f"writing {classifier.encoder.describe()} as ONNX into the cache: {path}")
             names = {"inputs": ["pictures"], "outputs": ["features"]}
             path.parent.mkdir(parents=True, exist_ok=True)
-            written = [export_network(network, [example], path, metadata=about, **names)]
+            written = [export_network(network, [example], path, metadata=description, **names)]
     return {"key": key, "digest": file_digest(path), "bytes": path.stat().st_size}, written

@@ -37,9 +37,10 @@ from ..experiment.session import Session
 from ..motion.read import read_motion_clip
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent, logger_level
+from ..results.fold_folder import FoldFolder
 from ..results.held_out import read_held_out
 from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
 from ..storage.files import atomic_path, cache_access, read_json, write_json
 from ..streams import ANSWERS

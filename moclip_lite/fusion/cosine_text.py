@@ -92,11 +92,11 @@ class CosineText(TextPool):
         counts = np.bincount(labels)[labels] if self.balanced else np.ones(len(labels))
         shares = (1 / counts) / (1 / counts).sum()
         text = self.text.double().numpy()
-        found = _Directions(text, math.log(TEXT_SCALE))
+        directions = _Directions(text, math.log(TEXT_SCALE))
         for pull in pulls:
             with product_threads(features.size * len(text)):
-                found = _fit(features, labels, shares, text, pull, found)
-            yield found
+                directions = _fit(features, labels, shares, text, pull, directions)
+            yield directions
 
 
 def _fit(

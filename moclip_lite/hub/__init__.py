@@ -4,8 +4,6 @@ huggingface_hub is the extra ``[hub]``; it is imported where it is used.
 """
 
 from .address import HubAddress
-from .card import model_card
-from .pull import local_run, pull
-from .push import push
+from .local import local_run
 
-__all__ = ["HubAddress", "local_run", "model_card", "pull", "push"]
+__all__ = ["HubAddress", "local_run"]

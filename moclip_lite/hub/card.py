@@ -58,7 +58,7 @@ def model_card(
         _data(experiment, metrics, fold),
         *_scores(metrics),
         "## Limits",
-        _limits(experiment, metrics),
+        _limits(metrics),
     ]
     return without_paths("\n\n".join(parts)) + "\n"
 
@@ -146,7 +146,7 @@ def _scores(metrics: Metrics | None) -> list[str]:
     ]
 
 
-def _limits(experiment: Experiment, metrics: Metrics | None) -> str:
+def _limits(metrics: Metrics | None) -> str:
     lines = [
         "It always answers with one of its labels, also for actions that are none of them.",
         "It was trained on clips of one length and kind of camera; for other cameras, codecs and lengths, test it first.",

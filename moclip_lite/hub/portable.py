@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from ..errors import CheckpointError
 from ..experiment.config import CacheSettings, Experiment, RunSettings, load_experiment
-from ..results.run_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder, RunFolder
+from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder
+from ..results.run_folder import RunFolder
 from ..storage.files import read_json
 
 __all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable", "portable_files", "without_paths"]

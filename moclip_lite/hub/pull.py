@@ -17,17 +17,16 @@ from typing import Any, Final
 
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_experiment
-from ..progress import Reporter, Silent
+from ..progress import Reporter
+from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder
 from ..storage.cache import default_cache_dir
 from ..storage.files import read_json, read_metadata, write_json, write_text
-from ..storage.mirror import snapshot
 from .address import HubAddress
 from .client import HubError, HubOffline, client, explained
 from .portable import RUN_FILES, WEIGHTS, portable
 
-__all__ = ["local_run", "pull"]
+__all__ = ["fetched", "pull"]
 
 _MAX_TEXT: Final = 64 * 2**20
 _MAX_WEIGHTS: Final = 4 * 2**30
@@ -58,8 +57,8 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
     return out
 
 
-def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
-    """The folder of a run that is given as a folder, as its URL or as hf://USER/NAME[@REVISION].
+def fetched(address: HubAddress, reporter: Reporter) -> Path:
+    """The run folder of a repository.
 
     Fetched runs are kept in the cache, a folder a commit. Without a connection the one that the address meant last is
     taken.
@@ -67,21 +66,17 @@ def local_run(model: Path | str, reporter: Reporter | None = None) -> Path:
     Raises:
         ConfigError, HubError, CheckpointError: see :func:`pull`.
     """
-    if not HubAddress.is_meant(model):
-        return snapshot(Path(model))
-    address = HubAddress.parse(Path(model).as_posix() if isinstance(model, Path) else model)
-    reporter = reporter or Silent()
     place = default_cache_dir() / "hub" / f"{address.user}--{address.name}"
     api = client()
     try:
         with explained(f"load {address}"):
             commit = _commit(api, address)
     except HubOffline as error:
-        kept = _kept(place, address)
-        if kept is None:
+        copy = _kept(place, address)
+        if copy is None:
             raise
-        reporter.warn(f"{error}; the copy of commit {kept.name[:8]} in the cache answers")
-        return kept
+        reporter.warn(f"{error}; the copy of commit {copy.name[:8]} in the cache answers")
+        return copy
     folder = place / commit
     if not (folder / "config.yaml").is_file():
         _fetch(api, address, commit, folder, reporter)
@@ -156,8 +151,8 @@ def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
         CheckpointError: it holds no run folder, or a file is too large.
     """
     tree = api.list_repo_tree(address.repository, recursive=True, revision=commit, repo_type="model")
-    found = {str(entry.path): int(getattr(entry, "size", 0) or 0) for entry in tree}
-    sizes = {name: found[name] for name in RUN_FILES if name in found}
+    listed = {str(entry.path): int(getattr(entry, "size", 0) or 0) for entry in tree}
+    sizes = {name: listed[name] for name in RUN_FILES if name in listed}
     if not {"config.yaml", "labels.json"} <= set(sizes) or not set(sizes) & set(WEIGHTS):
         raise CheckpointError(
             f"{address} is not a run folder of moclip-lite (it needs config.yaml, labels.json and weights)"

@@ -10,8 +10,9 @@ from typing import Any
 from ..errors import CheckpointError
 from ..experiment.config import load_experiment
 from ..progress import Reporter
+from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
-from ..results.run_folder import FoldFolder, RunFolder
+from ..results.run_folder import RunFolder
 from ..storage.files import read_json
 from .address import HubAddress
 from .card import model_card

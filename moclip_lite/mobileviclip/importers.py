@@ -92,7 +92,7 @@ def import_checkpoint(
     Args:
         model: in training form; unchanged if the checkpoint is refused.
         path: the file.
-        partial: accept missing and unexpected tensors. The report names them, and the model remembers which
+        partial: accept missing and unexpected tensors. The report names them, and the model records which
             of its parts are random.
         rename: (regular expression, replacement) pairs, applied in order to the names in the file.
 

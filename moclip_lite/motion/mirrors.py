@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..datasets import Clip
+from ..datasets.clip import class_numbers, shorten
 from .store import MotionStore
 
-__all__ = ["mirrored", "mirrored_by_label", "mirrored_on_validation"]
+__all__ = ["Mirrored", "mirrored_classes"]
 
 _CELLS: Final = (3, 4)  # rows, columns that a clip's motion is averaged over
 _MIN_CLIPS: Final = 3  # validation clips of each class of a pair
@@ -23,23 +24,35 @@ Floats = npt.NDArray[np.float64]
 Pairs = list[tuple[str, str]]
 
 
-def mirrored(
-    store: MotionStore, train: Sequence[Clip], val: Sequence[Clip], labels: Sequence[str]
-) -> tuple[Pairs, str]:
-    """Pairs of classes that mirror each other, and how that is known: by their names, else on validation clips.
+class Mirrored(NamedTuple):
+    """Pairs of classes that mirror each other, and by what they were recognised."""
+
+    pairs: Pairs
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        pairs = shorten([f"{one} and {other}" for one, other in self.pairs])
+        return f"classes mirror each other {self.reason} ({pairs})"
+
+
+def mirrored_classes(
+    labels: Sequence[str], store: MotionStore, train: Sequence[Clip], val: Sequence[Clip]
+) -> Mirrored:
+    """Pairs of classes that mirror each other: by their names, or else by their validation clips.
 
     Args:
-        store: motion of the clips.
-        train, val: clips with motion.
         labels: class names.
+        store: motion of the clips.
+        train, val: the clips; those without motion are left out.
     """
-    pairs = mirrored_by_label(labels)
-    if pairs:
-        return pairs, "by their names"
-    return mirrored_on_validation(store, train, val, labels), "on validation"
+    if pairs := _by_label(labels):
+        return Mirrored(pairs, "by their names")
+    return Mirrored(_on_validation(store, store.moving(train), store.moving(val), labels), "on validation")
 
 
-def mirrored_by_label(labels: Sequence[str]) -> Pairs:
+def _by_label(labels: Sequence[str]) -> Pairs:
     """Pairs of labels that differ in "left" and "right" only."""
     known = {label.lower(): label for label in labels}
     swapped = {
@@ -53,7 +66,7 @@ def mirrored_by_label(labels: Sequence[str]) -> Pairs:
     )
 
 
-def mirrored_on_validation(
+def _on_validation(
     store: MotionStore, train: Sequence[Clip], val: Sequence[Clip], labels: Sequence[str]
 ) -> Pairs:
     """Pairs of classes whose validation clips are taken for each other when they are flipped.
@@ -67,12 +80,11 @@ def mirrored_on_validation(
         train, val: clips with motion.
         labels: class names.
     """
-    number = {label: i for i, label in enumerate(labels)}
-    targets = np.array([number[clip.label] for clip in val], np.int64)
+    targets = class_numbers(val, labels)
     if len(train) < 2 or np.bincount(targets, minlength=2).max(initial=0) < _MIN_CLIPS:
         return []
     rows = np.stack([_mean_motion(store.motion(clip)) for clip in train])
-    weights = _fit(rows, np.array([number[clip.label] for clip in train], np.int64), len(labels))
+    weights = _fit(rows, class_numbers(train, labels), len(labels))
     seen = np.stack([_mean_motion(store.motion(clip)) for clip in val])
     plain, flipped = _classify(seen, weights), _classify(_flip(seen), weights)
 

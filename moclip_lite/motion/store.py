@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..datasets import Clip
 from ..storage.cache import FeatureCache
 from .extract import load_motion
+from .read import motion_energy
 from .settings import MotionSpec
 
 __all__ = ["MotionStore"]
@@ -65,6 +66,14 @@ class MotionStore:
     def empty(self, clip: Clip) -> bool:
         """Whether the clip has no motion at all."""
         return self._entry(clip)[1]
+
+    def moving(self, clips: Iterable[Clip]) -> list[Clip]:
+        """Those of the clips that could be read and hold motion."""
+        return [clip for clip in clips if clip in self and not self.empty(clip)]
+
+    def energy(self, clip: Clip) -> float:
+        """Mean length of a clip's motion vectors, see :func:`moclip_lite.motion.read.motion_energy`."""
+        return motion_energy(self.motion(clip))
 
     def _entry(self, clip: Clip, encoding: int = 0) -> tuple[npt.NDArray[np.float16], bool]:
         place = clip.name, encoding

@@ -15,7 +15,7 @@ from .cluster_worker import ClusterWorker, Greeting, Outcome, code_versions
 
 __all__ = ["Answer", "ClusterError", "Crew", "Node", "Worker", "nodes_now"]
 
-_POLL: Final = 1.0  # seconds between looks at the cluster's nodes
+_POLL: Final = 1.0  # seconds between two listings of the cluster's nodes
 _PATIENCE: Final = 120.0  # seconds without any node before the work is given up
 _AHEAD: Final = 2  # chunks at a worker: it need not wait for the next one
 _STARTS: Final = 3  # failed starts of workers on a node before it is left out
@@ -181,8 +181,8 @@ class Crew:
         references, _ = ray.wait(list(owners), num_returns=len(owners), timeout=0)
         if not references:
             references, _ = ray.wait(list(owners), num_returns=1, timeout=_POLL)
-        found = [self._answer(owners[reference], reference) for reference in references]
-        return [answer for answer in found if answer is not None]
+        answers = [self._answer(owners[reference], reference) for reference in references]
+        return [answer for answer in answers if answer is not None]
 
     def _answer(self, worker: Worker, reference: Any) -> Answer | None:
         import ray

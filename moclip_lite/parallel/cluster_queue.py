@@ -50,7 +50,7 @@ class JobQueue:
         self._alone.extend(jobs)
 
     def died(self, jobs: list[int]) -> list[int]:
-        """Jobs whose process ended while its node lives on; returns those that are given up.
+        """Jobs whose process ended while its node still runs; returns those that are given up.
 
         Of several jobs, one has ended the process: each is tried alone.
         """

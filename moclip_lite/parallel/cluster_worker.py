@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from mv_tools import ArgumentError
-from mv_tools.remote import url_of
+from mv_tools.urls import url_of
 
 from ..errors import MoclipError
 from .threads import set_thread_policy

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_experiment
+from ..hub import local_run
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
-from ..storage.mirror import snapshot
 
 __all__ = ["open_run"]
 
@@ -22,11 +22,7 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
         HubError: the hub refuses, or can't be reached.
         CheckpointError: not a run folder, one of several folds, or trained on a file of features.
     """
-    if run.as_posix().startswith("hf:/"):
-        from ..hub import local_run  # rarely needed
-
-        run = local_run(run)
-    folder = RunFolder(snapshot(run))
+    folder = RunFolder(local_run(run))
     folder.require()
     if folds := folder.fold_folders():
         raise CheckpointError(

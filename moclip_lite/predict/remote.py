@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url, spelled
 
 from ..datasets.clip_errors import CLIP_ERRORS, sentence_of
 from ..engine.base import EngineName
 from ..errors import CheckpointError
 from ..parallel.threads import available_cores
 from ..storage.digest import digest_bytes, digest_file
-from ..storage.mirror import snapshot
-from ..storage.objects import shown
+from ..storage.snapshot import snapshot
 from .classifier import Classifier, Prediction
 
 __all__ = ["FileJob", "RemoteModel", "explain_file", "file_jobs"]
@@ -67,7 +66,7 @@ def file_jobs(
     cores = classifier.experiment.run.threads or available_cores()
     here, overrides = classifier.folder.path.absolute(), (*model.overrides, f"run.threads={cores}")
     run = model.run if is_url(model.run) else here  # of a URL, each node makes a copy
-    model = replace(model, run=run, overrides=overrides, digest=weights_digest(here))
+    model = replace(model, run=run, overrides=overrides, digest=all_weights_digest(here))
     return [
         FileJob(path if is_url(path) else path.absolute(), str(path), model, top_k, cascade) for path in paths
     ], cores
@@ -87,7 +86,7 @@ def explain_file(job: FileJob) -> Prediction | str:
     return replace(answer, path=job.name)
 
 
-def weights_digest(run: Path) -> str:
+def all_weights_digest(run: Path) -> str:
     """Digest of all weights of a run folder."""
     weights = sorted(run.rglob("*.safetensors"))
     return digest_bytes(
@@ -103,8 +102,8 @@ def _loaded(model: RemoteModel) -> Classifier:
         CheckpointError: this machine has other weights in the run folder.
     """
     run = snapshot(model.run)
-    if weights_digest(run) != model.digest:
+    if all_weights_digest(run) != model.digest:
         raise CheckpointError(
-            f"{shown(model.run)} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
+            f"{spelled(model.run)} on {socket.gethostname()} is another run than here; put it on storage that all nodes see"
         )
     return Classifier.load(run, device=model.device, overrides=model.overrides, engine=model.engine)

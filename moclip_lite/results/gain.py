@@ -10,7 +10,8 @@ import numpy as np
 
 from ..streams import Stream
 from .paired import Difference, compare_predictions
-from .read import ClipKey, Prediction, Run
+from .predictions import ClipKey, Prediction
+from .read import Run
 from .statistics import McNemar, mcnemar
 
 __all__ = ["FusionGain", "fusion_gain"]

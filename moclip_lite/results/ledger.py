@@ -11,7 +11,6 @@ from typing import Any
 
 from ..errors import CheckpointError
 from ..parallel.ranks import share
-from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json
 
 __all__ = ["SecondsLedger", "StageTime"]
@@ -68,8 +67,7 @@ class SecondsLedger:
             stage: such as "extract_motion".
             settings: what the stage's work depends on; attempts with others are not added.
         """
-        digest = digest_bytes([json.dumps([stage, settings], sort_keys=True, default=str).encode()])
-        key = f"{stage} {digest}"
+        key = json.dumps([stage, settings], sort_keys=True, default=str)
         attempt = StageTime(self._read().get(key, 0.0), _clock, lambda seconds: self._save(key, seconds))
         try:
             yield attempt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-from .read import ClipKey, Prediction
+from .predictions import ClipKey, Prediction
 from .statistics import (
     Interval,
     McNemar,

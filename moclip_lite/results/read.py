@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -17,37 +15,10 @@ from ..errors import CheckpointError, DataError
 from ..storage.files import read_json
 from ..streams import ANSWERS, Stream
 from .metrics import Metrics
+from .predictions import ClipKey, Prediction, read_predictions
 from .run_folder import RunFolder
 
-__all__ = ["ClipKey", "Prediction", "Run", "load_run", "read_predictions", "read_run"]
-
-
-class ClipKey(NamedTuple):
-    """A test of a clip: its name and the fold (a clip may be tested in several)."""
-
-    name: str
-    fold: str
-
-
-class Prediction(NamedTuple):
-    """The prediction of a stream for a clip.
-
-    Attributes:
-        label: its class.
-        predicted: the class with the highest score.
-        score: probability of the predicted class.
-        group: the group that the split was cut by; None where groups are unknown.
-    """
-
-    label: str
-    predicted: str
-    score: float
-    group: str | None = None
-
-    @property
-    def correct(self) -> bool:
-        """Whether it was right."""
-        return self.label == self.predicted
+__all__ = ["Run", "load_run", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -141,24 +112,3 @@ def read_run(run: RunFolder, metrics: Metrics) -> Run:
     histories = {name: run.fold(name).training for name in run.folds}
     training = {name: read_json(path) for name, path in histories.items() if path.is_file()}
     return Run(run.path, metrics, config, predictions, training)
-
-
-def read_predictions(path: Path) -> dict[ClipKey, Prediction]:
-    """Read a table of predictions.
-
-    Raises:
-        CheckpointError: it is damaged.
-    """
-    predictions: dict[ClipKey, Prediction] = {}
-    turns: dict[str, int] = {}  # where a version wrote no folds
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                turns[row["clip"]] = turns.get(row["clip"], -1) + 1
-                key = ClipKey(row["clip"], row.get("fold") or str(turns[row["clip"]]))
-                predictions[key] = Prediction(
-                    row["label"], row["predicted"], float(row["score"]), row.get("group") or None
-                )
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise CheckpointError(f"{path} is damaged: {json.dumps(str(error))}") from error
-    return predictions

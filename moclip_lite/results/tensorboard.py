@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 from PIL import Image
 
+from .fold_folder import fold_name
 from .read import Run
-from .run_folder import RunFolder, fold_name
+from .run_folder import RunFolder
 
 __all__ = ["write_events"]
 

@@ -7,18 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from mv_tools.remote import is_url
-
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
 from ..errors import CheckpointError
 from ..sampling import Segment
 from ..storage.files import read_json, read_metadata, write_json
-from ..storage.objects import shown
 from ..streams import Source, Stream
-from .run_folder import FoldFolder
+from .fold_folder import FoldFolder
 
-__all__ = ["check_sources", "refuse_trained", "write_division"]
+__all__ = ["check_sources", "refuse_other_division", "refuse_trained", "write_division"]
 
 _PARTS: Final = ("train", "val", "test")
 _TIMES: Final = re.compile(r"(.+)@(\d{1,12}(?:\.\d{1,6})?)-(\d{1,12}(?:\.\d{1,6})?)", re.ASCII | re.DOTALL)
@@ -54,27 +51,23 @@ def check_sources(folder: FoldFolder, stream: Stream, known: Mapping[Source, str
         raise CheckpointError(f"{path} {problem}; `moclip run {folder.run_path}` trains it again")
 
 
-def write_division(path: Path, fold: Fold, root: Path, digests: Mapping[str, str]) -> None:
+def write_division(path: Path, fold: Fold, place: str, digests: Mapping[str, str]) -> None:
     """Write the clips of a fold by part, each with the digest of its content.
 
     Args:
         path: the file to write.
         fold: the division.
-        root: folder that clip names are relative to.
+        place: of the data set that clip names are relative to.
         digests: clip name -> digest of its file, as far as known.
     """
     rows = {part: {c.name: digests.get(c.name) for c in getattr(fold, part)} for part in _PARTS}
-    write_json(path, {"fold": fold.name, "root": _root_in_words(root), **rows})
-
-
-def _root_in_words(root: Path) -> str:
-    return shown(root) if is_url(root) else str(root.resolve())
+    write_json(path, {"fold": fold.name, "root": place, **rows})
 
 
 def refuse_trained(
     path: Path,
     tested: Sequence[Clip],
-    root: Path,
+    place: str,
     digests: Mapping[str, str],
     part: Literal["test", "val"] = "test",
 ) -> str | None:
@@ -86,7 +79,7 @@ def refuse_trained(
     Args:
         path: as :func:`write_division` wrote it.
         tested: clips to be tested.
-        root: folder that their names are relative to.
+        place: of the data set that their names are relative to.
         digests: clip name -> digest of its file, as far as known.
         part: the part of the division that `tested` is.
 
@@ -101,7 +94,7 @@ def refuse_trained(
     division = read_json(path)
     try:
         used = {name: digest for other in _USED[part] for name, digest in division[other].items()}
-        same_root = division["root"] == _root_in_words(root)
+        same_root = division["root"] == place
     except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged; train again") from error
     contents = {digest for digest in used.values() if digest is not None}
@@ -125,6 +118,17 @@ def refuse_trained(
             f"({shorten(alike, 3)}); if they show the same, the scores are too high"
         )
     return None
+
+
+def refuse_other_division(path: Path, fold: Fold, place: str, digests: Mapping[str, str]) -> None:
+    """Refuse a fold whose test or validation clips trained the weights beside a division, if there is one there.
+
+    Raises:
+        CheckpointError: see :func:`refuse_trained`.
+    """
+    if path.is_file():
+        refuse_trained(path, fold.test, place, digests)
+        refuse_trained(path, fold.val, place, digests, "val")
 
 
 def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import RemoteFile, is_url, spelled, url_of
+from mv_tools.remote import RemoteFile
+from mv_tools.urls import is_url, spelled, url_of
 
 from ..datasets import Clip
 from ..datasets.clip_errors import problem_of
@@ -23,7 +24,7 @@ from ..progress import Reporter
 from ..storage.cache import Arrays, FeatureCache
 from ..storage.digest import digest_file
 from ..storage.names import printable
-from ..storage.objects import ObjectFolder, shown
+from ..storage.objects import ObjectFolder
 from .encode import WindowSpec, encode_on_nodes, encode_windows
 
 __all__ = ["VideoFile", "VideoIndex", "WindowSpec", "build_index"]
@@ -141,7 +142,7 @@ def build_index(
             rows.append(row)
         reporter.progress("index", done, len(clips))
     if not rows:
-        raise DataError(f"{shown(folder)}: none of {len(clips)} videos can be read; {failures[0].reason}")
+        raise DataError(f"{spelled(folder)}: none of {len(clips)} videos can be read; {failures[0].reason}")
     return VideoIndex(
         folder if is_url(folder) else folder.resolve(),
         tuple(videos),
@@ -185,7 +186,7 @@ def _clips_at_url(folder: Path) -> list[Clip]:
         if name.suffix.lower() in VIDEO_SUFFIXES and not any(is_hidden(part) for part in name.parts)
     ]
     if not videos:
-        raise DataError(f"{shown(folder)} holds no video files")
+        raise DataError(f"{spelled(folder)} holds no video files")
     return [Clip(folder / name, name.as_posix(), "") for name in videos]
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mv_tools.urls import spelled
+
 from ..errors import CheckpointError, ConfigError
 from ..mobileviclip import variant
 from ..mobileviclip.encoder import ModelSpec
 from ..storage.files import read_tensors, write_tensors
-from ..storage.objects import fetched, shown
+from ..storage.url_files import fetched
 from .index import VideoFile, VideoIndex
 
 __all__ = ["load_index", "save_index"]
@@ -29,7 +31,7 @@ _MAX_SECONDS: Final = 1e8  # of a video; three years
 def save_index(path: Path, index: VideoIndex) -> None:
     """Write an index to a file, or to a URL."""
     description = {
-        "root": shown(index.root),
+        "root": spelled(index.root),
         "videos": [asdict(video) for video in index.videos],
         "model": asdict(index.model),
         "model_digest": index.model_digest,
@@ -52,7 +54,7 @@ def load_index(path: Path) -> VideoIndex:
     """
     arrays, metadata = read_tensors(fetched(path))
     if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{shown(path)} is not an index of this program; make one with moclip index")
+        raise CheckpointError(f"{spelled(path)} is not an index of this program; make one with moclip index")
     try:
         description = json.loads(metadata["about"])
         index = VideoIndex(
@@ -68,9 +70,9 @@ def load_index(path: Path) -> VideoIndex:
         )
         _check(index)
     except KeyError as error:
-        raise CheckpointError(f"{shown(path)} is damaged: it lacks {error}") from error
+        raise CheckpointError(f"{spelled(path)} is damaged: it lacks {error}") from error
     except (TypeError, ValueError, ArithmeticError, RecursionError, ConfigError) as error:
-        raise CheckpointError(f"{shown(path)} is damaged: {error}") from error
+        raise CheckpointError(f"{spelled(path)} is damaged: {error}") from error
     return index
 
 

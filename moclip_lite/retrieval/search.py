@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools.remote import spelled
+from mv_tools.urls import spelled
 
 from ..errors import DataError, MoclipError
 from ..mobileviclip.encoder import VideoTextEncoder

@@ -101,7 +101,7 @@ class Guard:
     Args:
         app: what it guards.
         settings: host names that are accepted.
-        tokens: who is admitted.
+        tokens: of clients that are admitted.
         metrics: counts requests.
     """
 

@@ -21,7 +21,7 @@ from .services import Services
 __all__ = ["add_routes"]
 
 _WRONG_TOKEN_PAUSE: Final = 0.5  # seconds
-_POLL: Final = 0.5  # seconds between looks at whether a client is still there
+_POLL: Final = 0.5  # seconds between two checks that a client is still connected
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"model": Problem, "description": "no token"},
     404: {"model": Problem, "description": "no such job or file"},

@@ -11,12 +11,13 @@ from typing import BinaryIO, Final
 from filelock import FileLock, Timeout
 
 from mv_tools import SourceChanged
-from mv_tools.remote import RangeReader, RemoteFile, is_url
+from mv_tools.remote import RangeReader, RemoteFile
+from mv_tools.urls import is_url, spelled
 
 from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.lease import Lease
-from ..storage.objects import ObjectFolder, shown
+from ..storage.objects import ObjectFolder
 from .index import BLOCK, Shard
 
 __all__ = ["LOCK", "ShardFolder"]
@@ -44,7 +45,7 @@ class ShardFolder:
         return type(self), (self.path,)
 
     def __str__(self) -> str:
-        return shown(self.path)
+        return spelled(self.path)
 
     @property
     def remote(self) -> bool:
@@ -58,8 +59,8 @@ class ShardFolder:
 
     def names(self) -> list[str]:
         """Names of the files, those that begin with a dot left out."""
-        found = self._remote.names() if self._remote is not None else [p.name for p in self.path.iterdir()]
-        return [name for name in found if not name.startswith(".")]
+        present = self._remote.names() if self._remote is not None else [p.name for p in self.path.iterdir()]
+        return [name for name in present if not name.startswith(".")]
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of the files that are there."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url, spelled
 
 from ..errors import CheckpointError, DataError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json
-from ..storage.objects import fetched, shown
+from ..storage.url_files import fetched
 
 __all__ = ["BLOCK", "INDEX", "Column", "Shard", "ShardIndex", "block_digests", "content_digest"]
 
@@ -147,12 +147,14 @@ class ShardIndex:
                 raise ValueError("a file is listed twice")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise CheckpointError(f"{shown(path)} is damaged or not an index of shards: {reason}") from error
+            raise CheckpointError(
+                f"{spelled(path)} is damaged or not an index of shards: {reason}"
+            ) from error
         return index
 
 
 def _none_there(path: Path) -> str:
-    return f"{shown(path.parent)} is no folder of shards: it holds no {path.name}; see `moclip pack`"
+    return f"{spelled(path.parent)} is no folder of shards: it holds no {path.name}; see `moclip pack`"
 
 
 def block_digests(path: Path) -> tuple[str, ...]:

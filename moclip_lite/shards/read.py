@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mv_tools.urls import spelled
+
 from ..errors import CheckpointError
-from ..storage.objects import shown
 from .folder import ShardFolder
 from .index import INDEX, Shard, ShardIndex
 
@@ -44,7 +45,7 @@ class ShardReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.index = folder, ShardIndex.read(folder / INDEX)
-        self._place, self.shown = ShardFolder(folder), shown(folder)
+        self._place, self.shown = ShardFolder(folder), spelled(folder)
         self._starts = np.cumsum([0, *(shard.rows for shard in self.index.shards)])
         self._files: dict[int, pq.ParquetFile] = {}
         self._checked: set[int] = set()
@@ -139,13 +140,13 @@ class ShardReader:
         return numbers.reshape(len(table), *shape)
 
     def _path(self, shard: int) -> str:
-        return shown(self.folder / self.index.shards[shard].file)
+        return spelled(self.folder / self.index.shards[shard].file)
 
     def _mismatch(self, shard: int) -> str:
         return f"{self._path(shard)} does not match its checksum; `moclip pack` into the same folder writes it again"
 
     def _check_size(self, shard: Shard, size: int | None) -> None:
-        path = shown(self.folder / shard.file)
+        path = spelled(self.folder / shard.file)
         if size is None:
             raise CheckpointError(f"{path} is missing; `moclip pack` into the same folder writes it again")
         if size != shard.size:
@@ -188,7 +189,7 @@ class ShardReader:
         same = all(facts.get(key) == value.encode() for key, value in expected.items())
         if not same or file.metadata.num_rows != self.index.shards[number].rows:
             raise CheckpointError(
-                f"{self._path(number)} belongs to other shards than {shown(self.folder / INDEX)}; pack them again"
+                f"{self._path(number)} belongs to other shards than {spelled(self.folder / INDEX)}; pack them again"
             )
 
     def _guarded(self, number: int, read: Callable[[pq.ParquetFile], pa.Table]) -> pa.Table:

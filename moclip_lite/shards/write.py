@@ -141,7 +141,7 @@ def _kept(place: ShardFolder, plan: ShardPlan) -> list[Shard]:
 
 def _intact(place: ShardFolder, index: ShardIndex) -> list[Shard]:
     """The shards up to the first that is damaged, or was written without digests of its blocks."""
-    kept = []
+    intact = []
     sizes = place.sizes(shard.file for shard in index.shards)
     for shard in index.shards:
         if (
@@ -150,8 +150,8 @@ def _intact(place: ShardFolder, index: ShardIndex) -> list[Shard]:
             or place.digest(shard.file) != shard.digest
         ):
             break
-        kept.append(shard)
-    return kept
+        intact.append(shard)
+    return intact
 
 
 def _write_shard(

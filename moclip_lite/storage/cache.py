@@ -11,7 +11,6 @@ import errno
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,23 +18,21 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from platformdirs import user_cache_dir
 
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url
 
 from ..errors import CacheUnavailable, CheckpointError
 from .digest import digest_bytes
 from .far_cache import Entry, FarEntries
 from .files import cache_access, parse_tensors, read_tensors, write_tensors
 
-__all__ = ["ENCODERS", "Arrays", "Entry", "FeatureCache", "default_cache_dir", "local_cache_dir"]
+__all__ = ["KEY_LENGTH", "Arrays", "Entry", "FeatureCache", "default_cache_dir", "local_cache_dir"]
 
 log = logging.getLogger("moclip.cache")
-_KEY_LENGTH: Final = 32
-
-ENCODERS: Final = "encoder_onnx"
-"""Folder of image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
+KEY_LENGTH: Final = 32
+"""Characters of an entry's key."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -184,7 +181,7 @@ class FeatureCache:
 
     def _read_or_remove(self, path: Path, key: str) -> Arrays | None:
         try:
-            return self._read_checked(path, key)
+            return self.read_file(path, key)
         except CheckpointError as error:
             log.warning("cache entry %s is damaged and will be made again (%s)", path, error)
             path.unlink(missing_ok=True)
@@ -221,7 +218,8 @@ class FeatureCache:
         finally:
             lock.release()
 
-    def _read_checked(self, path: Path, key: str) -> Arrays:
+    def read_file(self, path: Path, key: str) -> Arrays:
+        """As :meth:`read_bytes`, of the file at a path."""
         return _checked(*read_tensors(path), key)
 
     def read_bytes(self, data: bytes, key: str) -> Arrays:
@@ -245,37 +243,12 @@ class FeatureCache:
             if self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         for path in sorted(self.root.glob("*/??/*.safetensors")):
-            if len(path.stem) == _KEY_LENGTH:
+            if len(path.stem) == KEY_LENGTH:
                 try:
                     stat = path.stat()
                 except FileNotFoundError:  # removed by another process
                     continue
                 yield Entry(path.parts[-3], path.stem, path, stat.st_size, stat.st_mtime)
-
-    def encoder_files(self) -> list[Entry]:
-        """The image encoders as ONNX files, none at a URL; their digests stand in the run folders that use them."""
-        if self.far is not None:
-            return []
-        files = [(path, path.stat()) for path in sorted(self.root.glob(f"{ENCODERS}/??/*.onnx"))]
-        return [
-            Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime)
-            for path, stat in files
-            if len(path.stem) == _KEY_LENGTH
-        ]
-
-    def verify(self) -> list[tuple[Entry, str]]:
-        """Read every entry; return the damaged ones with the reason. None is removed."""
-        damaged = []
-        for entry in self.entries():
-            try:
-                if self.far is not None:
-                    self.read_bytes(self.far.read(entry.stage, entry.key) or b"", entry.key)
-                else:
-                    with cache_access(self.root):
-                        self._read_checked(entry.path, entry.key)
-            except CheckpointError as error:
-                damaged.append((entry, str(error)))
-        return damaged
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry; at a URL, there and in the local folder.
@@ -289,30 +262,6 @@ class FeatureCache:
                 return
             self.path(entry.stage, entry.key).unlink(missing_ok=True)
         self.far.remove(entry.stage, entry.key)
-
-    def prune(self, stage: str | None = None, older_than_days: float | None = None) -> tuple[int, int]:
-        """Remove entries of one stage (or all) that are older than a number of days (or of any age).
-
-        Drafts and locks that killed processes left are removed a day after they were made; locks in use stay.
-
-        Returns:
-            (entries removed, bytes freed).
-
-        Raises:
-            CacheUnavailable: the folder can't be written.
-        """
-        limit = time.time() - 86_400 * older_than_days if older_than_days is not None else None
-        count, freed = 0, 0
-        with cache_access(self.root):
-            for draft in [path for path in self.root.glob("*/??/.*.safetensors") if _old(path)]:
-                draft.unlink(missing_ok=True)
-            for lock in [path for path in self.root.glob("locks/*.lock") if _old(path)]:
-                _remove_free(lock)
-        for entry in [*self.entries(), *self.encoder_files()]:
-            if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-                self.remove(entry)
-                count, freed = count + 1, freed + entry.size
-        return count, freed
 
     def free_bytes(self) -> int:
         """Free space on the cache's disk."""
@@ -328,24 +277,3 @@ def _checked(arrays: Arrays, metadata: Mapping[str, str], key: str) -> Arrays:
     if metadata.get("payload") != _payload_digest(arrays):
         raise CheckpointError("its content does not match its digest")
     return arrays
-
-
-def _old(path: Path) -> bool:
-    """Whether a file was last written more than a day ago."""
-    try:
-        return path.stat().st_mtime < time.time() - 86_400
-    except FileNotFoundError:  # removed by another process
-        return False
-
-
-def _remove_free(path: Path) -> None:
-    """Remove a lock that no process holds."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return
-    try:
-        path.unlink(missing_ok=True)
-    finally:
-        lock.release()

@@ -20,8 +20,8 @@ import av
 
 import mv_tools
 
-from .cache import ENCODERS
 from .digest import digest_bytes, digest_file
+from .upkeep import ENCODERS
 
 __all__ = ["NOTES", "STAGES", "StageCode", "cache_key", "cached_stages", "stage_versions"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from mv_tools import MotionError
-from mv_tools.remote import RemoteFile, is_url, spelled
+from mv_tools.remote import RemoteFile
+from mv_tools.urls import is_url, spelled
 
 from .files import cache_access
 from .names import valid_unicode
@@ -61,8 +62,8 @@ def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
     if not paths:
         return {}
     with ThreadPoolExecutor(_REQUESTS) as pool:
-        found = zip(paths, pool.map(digest, paths), strict=True)
-        return {path: value for path, value in found if value is not None}
+        digests = zip(paths, pool.map(digest, paths), strict=True)
+        return {path: value for path, value in digests if value is not None}
 
 
 class ContentDigests:

@@ -1,4 +1,4 @@
-"""Cache entries at a URL, behind a local cache folder: whoever computes one leaves it there for other machines.
+"""Cache entries at a URL, behind a local cache folder: what one machine computes is there for the others.
 
 Entries are named by all that decides their content, and hold its digest: none ever changes, so that no locks are
 needed, and two machines that write the same one write the same bytes.

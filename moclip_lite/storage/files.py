@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from mv_tools.atomic import atomic_write
-from mv_tools.remote import url_of
+from mv_tools.urls import url_of
 
 from ..errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
 
@@ -52,7 +52,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         MoclipError: the disk is full (no partial file is left).
     """
     if _is_at_url(target):
-        from .objects import sent_to
+        from .url_files import sent_to
 
         with sent_to(target) as draft:
             yield draft

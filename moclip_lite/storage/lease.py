@@ -37,7 +37,7 @@ class Lease:
     Args:
         folder: where it lies.
         name: of the object.
-        what: who may hold it, in words, such as "run".
+        what: kind of holder for messages, such as "run".
         note: told that a lock is being watched.
 
     Attributes:
@@ -83,20 +83,20 @@ class Lease:
 
     def _take(self) -> None:
         if not self._folder.create(self._name, self._content()):
-            found = self._read()
-            if found is not None:
-                self._watch(found)
+            content = self._read()
+            if content is not None:
+                self._watch(content)
             self._folder.write(self._name, self._content())
         if not self._is_mine(self._read()):  # two took it at once
             raise CheckpointError(self._refusal({}))
 
-    def _watch(self, found: bytes) -> None:
+    def _watch(self, content: bytes) -> None:
         """Wait for the end of a lock's time.
 
         Raises:
             CheckpointError: it changes: its holder lives.
         """
-        holder = _holder(found)
+        holder = _holder(content)
         self._note(
             f"{self._folder.url} is locked by {_words(holder)}; waiting {LEASE_SECONDS:.0f} s to see whether it is at work"
         )
@@ -106,7 +106,7 @@ class Lease:
             now = self._read()
             if now is None:
                 return
-            if now != found:
+            if now != content:
                 raise CheckpointError(self._refusal(_holder(now)))
         self._note(f"{self._folder.url}: its holder is gone; continuing with what it left")
 

@@ -16,80 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
-
-from mv_tools import SourceChanged
-from mv_tools.remote import is_url
+from mv_tools.urls import is_url, spelled
 
 from ..errors import CheckpointError
-from .cache import default_cache_dir
-from .digest import digest_bytes
 from .files import write_json
 from .lease import Lease
-from .objects import ObjectFolder, Version, shown
+from .objects import ObjectFolder, Version
 from .repeated import repeated
+from .snapshot import belongs, fetch_files, place_of, state_of, working_copy
 
-__all__ = ["LOCK", "Mirror", "held", "snapshot", "working_copy", "write_back"]
+__all__ = ["LOCK", "Mirror", "held", "write_back"]
 
 LOCK: Final = ".moclip.lock"
 _EVERY_SECONDS: Final = 60.0  # between two times of writing back while the work goes on
-_KEPT_SECONDS: Final = 7 * 86_400.0  # of copies that nobody read
-_LOCAL: Final = ("run.lock",)  # files that concern this machine alone
 
 _HELD: Final[dict[str, Mirror]] = {}
 """The URLs that this process works in."""
-
-Files = Mapping[str, Version]
-
-
-def _place(url: str) -> Path:
-    """Where the copies of a URL lie."""
-    return default_cache_dir() / "copies" / digest_bytes([url.encode()])[:16]
-
-
-def _tail(url: str) -> Path:
-    """The last two names of a URL, by which people know a folder: reports and comparisons show them."""
-    names = [name for name in url.partition("://")[2].split("/") if name not in ("", ".", "..")]
-    return Path(*names[-2:])
-
-
-def working_copy(path: Path) -> Path:
-    """The local folder that is worked in for a path: that of a URL, whether or not it is there; else the path."""
-    if not is_url(path):
-        return path
-    url = shown(path).rstrip("/")
-    return _place(url) / "work" / _tail(url)
-
-
-def snapshot(path: Path) -> Path:
-    """A local copy of a folder at a URL as it is now, to be read; a local folder as it is.
-
-    Raises:
-        CheckpointError: there is none, or it changes while it is copied.
-        OSError: it can't be read.
-    """
-    if not is_url(path):
-        return path
-    remote = ObjectFolder.at(path)
-    files = _state(remote)
-    if not files:
-        raise CheckpointError(f"{remote.url} holds no files; is it the URL of a folder?")
-    content = json.dumps({name: vars(version) for name, version in files.items()}, sort_keys=True)
-    place = _place(remote.url)
-    folder = place / digest_bytes([content.encode()])[:16]
-    place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / "snapshot.lock"):
-        if not folder.is_dir():
-            draft = place / f".{folder.name}"
-            shutil.rmtree(draft, ignore_errors=True)
-            try:
-                _fetch(remote, draft / _tail(remote.url), files)
-                draft.rename(folder)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-            _remove_unused(place)
-        os.utime(folder)
-    return folder / _tail(remote.url)
 
 
 @contextmanager
@@ -99,53 +41,22 @@ def held(path: Path, what: str, last: str, note: Callable[[str], None]) -> Itera
     Raises:
         CheckpointError, OSError: see :meth:`Mirror.held`.
     """
-    if not is_url(path) or shown(path) in _HELD:
+    if not is_url(path) or spelled(path) in _HELD:
         yield
         return
     mirror = Mirror(path, what, last, note)
     with mirror.held():
-        _HELD[shown(path)] = mirror
+        _HELD[spelled(path)] = mirror
         try:
             yield
         finally:
-            del _HELD[shown(path)]
+            del _HELD[spelled(path)]
 
 
 def write_back(path: Path) -> None:
     """Write what changed in a folder that is held, see :meth:`Mirror.try_to_write_back`."""
-    if _HELD and shown(path) in _HELD:
-        _HELD[shown(path)].try_to_write_back()
-
-
-def _fetch(remote: ObjectFolder, folder: Path, files: Files) -> None:
-    """Copy objects that have these versions.
-
-    Raises:
-        CheckpointError: they changed.
-    """
-    try:
-        for name, version in files.items():
-            if remote.fetch(name, folder / name) != version:
-                raise SourceChanged(name)
-    except (SourceChanged, FileNotFoundError) as error:
-        raise CheckpointError(f"{remote.url} was changed while it was copied; start again") from error
-
-
-def _remove_unused(place: Path) -> None:
-    """Remove snapshots that were not read for a week."""
-    limit = time.time() - _KEPT_SECONDS
-    for folder in place.iterdir():
-        if folder.is_dir() and folder.name != "work" and folder.stat().st_mtime < limit:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _state(remote: ObjectFolder) -> dict[str, Version]:
-    """Names and versions of the files at a URL; its lock and what begins with a dot are none."""
-    return remote.versions(name for name in remote.names() if _belongs(Path(name)))
-
-
-def _belongs(name: Path) -> bool:
-    return not any(part.startswith(".") for part in name.parts) and name.name not in _LOCAL
+    if _HELD and spelled(path) in _HELD:
+        _HELD[spelled(path)].try_to_write_back()
 
 
 class Mirror:
@@ -170,8 +81,8 @@ class Mirror:
             last,
             note,
         )
-        self._url, self._lease = shown(path), Lease(self._remote, LOCK, what, note)
-        self._record = _place(self._remote.url) / "work.json"
+        self._url, self._lease = spelled(path), Lease(self._remote, LOCK, what, note)
+        self._record = place_of(self._remote.url) / "work.json"
         self._sent: dict[str, tuple[Version, tuple[int, int]]] = {}  # name -> there, (size, time) here
         self._writing = threading.Lock()
         self._failed = False
@@ -242,7 +153,7 @@ class Mirror:
 
     def _begin(self) -> None:
         """Make the local copy that of the URL, or go on with one that is ahead of it."""
-        there, known = _state(self._remote), self._remembered()
+        there, known = state_of(self._remote), self._remembered()
         if known is not None and {name: version for name, (version, _) in known.items()} == there:
             self._sent = known
             if self._is_ahead_of(known):
@@ -251,7 +162,7 @@ class Mirror:
         self._set_aside(known)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        _fetch(self._remote, self.folder, there)
+        fetch_files(self._remote, self.folder, there)
         stamps = self._stamps()
         self._sent = {name: (version, stamps[name]) for name, version in there.items()}
         self._remember()
@@ -263,11 +174,11 @@ class Mirror:
     def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
         """Keep what was not written back from the local copy, which another state of the URL replaces, for a week."""
         if known is not None and self._is_ahead_of(known):
-            kept = self.folder.with_name(f"kept-{time.time_ns()}")
-            self.folder.rename(kept)
-            os.utime(kept)
+            aside = self.folder.with_name(f"kept-{time.time_ns()}")
+            self.folder.rename(aside)
+            os.utime(aside)
             self._note(
-                f"{self._url} was changed elsewhere; what was not written back from here is kept in {kept}"
+                f"{self._url} was changed elsewhere; what was not written back from here is kept in {aside}"
             )
 
     def _finish(self) -> None:
@@ -303,17 +214,17 @@ class Mirror:
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         """(size, time of modification) of each file here."""
-        found = {}
+        stamps = {}
         for folder, _, names in os.walk(self.folder):
             for path in (Path(folder, name) for name in names):
                 name = path.relative_to(self.folder)
                 try:
-                    if _belongs(name) and path.is_file():
+                    if belongs(name) and path.is_file():
                         stat = path.stat()
-                        found[name.as_posix()] = stat.st_size, stat.st_mtime_ns
+                        stamps[name.as_posix()] = stat.st_size, stat.st_mtime_ns
                 except FileNotFoundError:  # removed meanwhile
                     continue
-        return found
+        return stamps
 
     def _forget(self, name: str) -> None:
         self._sent.pop(name, None)

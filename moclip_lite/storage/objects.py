@@ -5,35 +5,27 @@ Names are relative to the URL and hold no way out of it. Errors are those of loc
 
 from __future__ import annotations
 
-import atexit
 import io
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeVar
 
-from mv_tools.remote import RemoteFile, RemoteReader, file_system, is_url, reported, spelled, url_of
+from mv_tools.remote import RemoteFile, RemoteReader
+from mv_tools.urls import file_system, reported, url_of
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from .files import atomic_path
 
-__all__ = ["Listed", "ObjectFolder", "Version", "fetched", "sent_to", "shown"]
+__all__ = ["Listed", "ObjectFolder", "Version"]
 
 _REQUESTS: Final = 16  # at once
-_MOST_FETCHED: Final = 4 << 30  # bytes
 _READ_ONLY: Final = ("http", "https")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-def shown(path: Path) -> str:
-    """A path for messages; a URL as it is written, which a path holds with one slash."""
-    return spelled(path) if is_url(path) else str(path)
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ class ObjectFolder:
         Raises:
             OSError: they can't be listed.
         """
-        found: dict[str, Listed] = {}
+        listed: dict[str, Listed] = {}
         try:
             with reported(self.url_of(below)):
                 # Not find: its empty delimiter is not understood by every server.
@@ -114,10 +106,10 @@ class ObjectFolder:
                 while folders:
                     rows = [row for rows in self._each(folders, self._listed) for row in rows]
                     folders = [path for path, entry in rows if entry is None]
-                    found |= {self._name(path): entry for path, entry in rows if entry is not None}
+                    listed |= {self._name(path): entry for path, entry in rows if entry is not None}
         except FileNotFoundError:
             return {}
-        return found
+        return listed
 
     def _listed(self, folder: str) -> list[tuple[str, Listed | None]]:
         """(path, facts of an object or None of a folder) of what a folder holds."""
@@ -151,8 +143,8 @@ class ObjectFolder:
     def versions(self, names: Iterable[str]) -> dict[str, Version]:
         """Versions of the objects that are there."""
         listed = list(names)
-        found = zip(listed, self._each(listed, self.version), strict=True)
-        return {name: version for name, version in found if version is not None}
+        versions = zip(listed, self._each(listed, self.version), strict=True)
+        return {name: version for name, version in versions if version is not None}
 
     def read(self, name: str) -> bytes | None:
         """Content of a small object; None where there is none.
@@ -280,40 +272,3 @@ def _checked(name: str, url: str) -> str:
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
         raise ConfigError(f"{url} holds an object whose name is no path below it")
     return name
-
-
-def fetched(path: Path, most: int = _MOST_FETCHED) -> Path:
-    """A local copy of a file at a URL, in a temporary folder that lasts as long as the process; a local file as it is.
-
-    Args:
-        path: of the file, or its URL.
-        most: bytes that it may have.
-
-    Raises:
-        DataError: larger.
-        OSError: it can't be read.
-    """
-    if not is_url(path):
-        return path
-    url = spelled(path)
-    size = RemoteFile(url).size
-    if size > most:
-        raise DataError(f"{url}: {size:,} bytes are too many for this file")
-    folder = Path(tempfile.mkdtemp(prefix="moclip-fetched-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    ObjectFolder.at(path.parent).fetch(path.name, folder / path.name)
-    return folder / path.name
-
-
-@contextmanager
-def sent_to(target: Path) -> Iterator[Path]:
-    """A temporary file that is written to a URL when the block ends without error.
-
-    Raises:
-        ConfigError, OSError: it can't be written there.
-    """
-    with tempfile.TemporaryDirectory(prefix="moclip-out-") as folder:
-        draft = Path(folder) / target.name
-        draft.touch()
-        yield draft
-        ObjectFolder.at(target.parent).send(draft, target.name)

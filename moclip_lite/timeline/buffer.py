@@ -115,7 +115,7 @@ class MotionBuffer:
     def _available(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64] | None, str]:
         """Picture numbers whose motion is known, the nearest in place of missing ones; None and why."""
         sampled = np.unique(indices)
-        self._pool_waiting(sampled.tolist())
+        self.pool_waiting(sampled.tolist())
         known = np.array([number in self._fields for number in sampled.tolist()])
         intact, missing = sampled[known], sampled[~known]
         if 2 * len(missing) > len(sampled):
@@ -128,7 +128,7 @@ class MotionBuffer:
             return None, "no motion (only I pictures)"
         return indices, ""
 
-    def _pool_waiting(self, numbers: Sequence[int]) -> None:
+    def pool_waiting(self, numbers: Sequence[int]) -> None:
         """Pool deferred pictures; damaged ones are missing from then on."""
         for number in numbers:
             frame, reader = self._waiting.pop(number, (None, None))

@@ -91,7 +91,7 @@ def temporal_iou(
 
 
 def average_precision(
-    truth: Sequence[TimedLabel], found: Sequence[TimedLabel], overlap: float
+    truth: Sequence[TimedLabel], answers: Sequence[TimedLabel], overlap: float
 ) -> tuple[float, list[tuple[TimedLabel, TimedLabel]]]:
     """Average precision of one class, as ActivityNet's evaluation defines it.
 
@@ -100,7 +100,7 @@ def average_precision(
     made monotone, and the area under it is summed over recall.
 
     Args:
-        truth, found: of one class.
+        truth, answers: of one class.
         overlap: least intersection over union.
 
     Returns:
@@ -111,8 +111,8 @@ def average_precision(
         by_video.setdefault(label.video, []).append(number)
     taken: set[int] = set()
     pairs: list[tuple[TimedLabel, TimedLabel]] = []
-    hits = np.zeros(len(found))
-    for rank, segment in enumerate(sorted(found, key=lambda segment: -segment.score)):
+    hits = np.zeros(len(answers))
+    for rank, segment in enumerate(sorted(answers, key=lambda segment: -segment.score)):
         numbers = by_video.get(segment.video, [])
         starts, ends = (np.array([getattr(truth[n], side) for n in numbers]) for side in ("start", "end"))
         shares = temporal_iou(segment.start, segment.end, starts, ends)
@@ -125,10 +125,10 @@ def average_precision(
                 pairs.append((truth[numbers[place]], segment))
                 break
     right = np.cumsum(hits)
-    precision = np.concatenate([right / np.arange(1, len(found) + 1), [0.0]])
+    precision = np.concatenate([right / np.arange(1, len(answers) + 1), [0.0]])
     recall = np.concatenate([[0.0], right / max(len(truth), 1)])
     monotone = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((np.diff(recall) * monotone[: len(found)]).sum()), pairs
+    return float((np.diff(recall) * monotone[: len(answers)]).sum()), pairs
 
 
 def evaluate_timelines(
@@ -141,7 +141,7 @@ def evaluate_timelines(
         truth: annotations; those of one video don't overlap.
         overlaps: see :data:`OVERLAPS`.
     """
-    found = [
+    answers = [
         TimedLabel(timeline.path, segment.start, segment.end, segment.label, segment.score)
         for timeline in timelines
         for segment in timeline.segments
@@ -152,10 +152,12 @@ def evaluate_timelines(
     for name in classes:
         for overlap in overlaps:
             per_class[name][overlap] = (
-                100 * average_precision(by_class[name], _of_class(found, name), overlap)[0]
+                100 * average_precision(by_class[name], _of_class(answers, name), overlap)[0]
             )
     matches = [
-        pair for name in classes for pair in average_precision(by_class[name], _of_class(found, name), 0.5)[1]
+        pair
+        for name in classes
+        for pair in average_precision(by_class[name], _of_class(answers, name), 0.5)[1]
     ]
     errors = [abs(a - b) for t, f in matches for a, b in ((t.start, f.start), (t.end, f.end))]
     right, annotated_right, annotated, seconds = np.sum(
@@ -169,7 +171,7 @@ def evaluate_timelines(
         float(np.median(errors)) if errors else None,
         len(matches),
         len(truth),
-        len(found),
+        len(answers),
         seconds,
     )
 

@@ -87,7 +87,8 @@ class WindowScorer:
         self._spec, self._frames = model.experiment.motion, model.experiment.clip.frames
         self._seconds: list[float] = []  # of the pictures in the buffer
         self._numbers: list[int] = []
-        self._keyframes: list[bool] = []
+        self._moving = MovingPictures([], [])  # those of them that are no keyframes
+        self._late = False  # whether the last whole window was refused
         self._shown: list[float] = []  # times of added pictures, ascending
         self._shown_numbers: list[int] = []
         self._added = 0
@@ -128,7 +129,8 @@ class WindowScorer:
             self._origin, self._next = time, 0
         while time >= self._start(self._next) + self.window - _TOLERANCE:
             start = self._start(self._next)
-            if self._admit is None or self._admit(start, start + self.window):
+            self._late = self._admit is not None and not self._admit(start, start + self.window)
+            if not self._late:
                 scores.append(self._score_next(start, start + self.window))
             self._next += 1
             self._forget(start - (0.0 if self._shared is None else self._shared.slot))
@@ -138,9 +140,13 @@ class WindowScorer:
             )
         self._seconds.append(time)
         self._numbers.append(frame.index)
-        self._keyframes.append(frame.is_keyframe)
+        if not frame.is_keyframe:
+            self._moving.seconds.append(time)
+            self._moving.numbers.append(frame.index)
         if self._model.motion is not None:
             self._buffers.motion.add(frame)
+        if self._shared is not None and not self._late:
+            self._shared.pool_early(self._origin, self._moving)
         return scores
 
     def add_picture(self, seconds: float, picture: npt.NDArray[np.uint8]) -> None:
@@ -193,9 +199,7 @@ class WindowScorer:
         """Score the whole window that is next."""
         if self._shared is None or self._origin is None:
             return self._score(start, end)
-        moving = [i for i, is_keyframe in enumerate(self._keyframes) if not is_keyframe]
-        pictures = MovingPictures([self._seconds[i] for i in moving], [self._numbers[i] for i in moving])
-        answer, problem = self._shared.answer(self._next, self._origin, pictures)
+        answer, problem = self._shared.answer(self._next, self._origin, self._moving)
         window = Window(start, end, None, self._pictures_of(start, end))
         return self._buffers.score_answered(window, answer, problem)
 
@@ -203,7 +207,7 @@ class WindowScorer:
         """Score the window of the buffered pictures in [start, end)."""
         first = bisect_left(self._seconds, start - _TOLERANCE)
         stop = max(bisect_left(self._seconds, end - _TOLERANCE), first)
-        moving = [self._numbers[i] for i in range(first, stop) if not self._keyframes[i]]
+        moving = self._moving.between(self._numbers[first], self._numbers[stop - 1]) if first < stop else []
         motion = None
         if moving:
             places = segment_windows(len(moving), self._spec.segments, self._spec.frames, self._spec.stride)
@@ -230,7 +234,8 @@ class WindowScorer:
         """Drop so many of the oldest."""
         if frames:
             self._buffers.motion.forget(self._numbers[frames - 1] + 1)
-            for kept in (self._seconds, self._numbers, self._keyframes):
+            self._moving.forget(self._numbers[frames - 1] + 1)
+            for kept in (self._seconds, self._numbers):
                 _remove_first(kept, frames)
         if pictures:
             self._buffers.pictures.forget(self._shown_numbers[pictures - 1] + 1)
@@ -238,5 +243,5 @@ class WindowScorer:
             _remove_first(self._shown_numbers, pictures)
 
 
-def _remove_first(values: list[float] | list[int] | list[bool], count: int) -> None:
+def _remove_first(values: list[float] | list[int], count: int) -> None:
     del values[:count]

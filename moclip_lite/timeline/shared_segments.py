@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,8 +29,17 @@ class MovingPictures:
         numbers: of the pictures.
     """
 
-    seconds: Sequence[float]
-    numbers: Sequence[int]
+    seconds: list[float]
+    numbers: list[int]
+
+    def between(self, first: int, last: int) -> list[int]:
+        """Numbers from `first` to `last`, both included."""
+        return self.numbers[bisect_left(self.numbers, first) : bisect_right(self.numbers, last)]
+
+    def forget(self, before: int) -> None:
+        """Drop pictures before a number."""
+        count = bisect_left(self.numbers, before)
+        del self.seconds[:count], self.numbers[:count]
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class SharedSegments:
         self.slot = window / self._spec.segments
         self._per_stride = round(stride / self.slot)
         self._encoded: dict[int, _Encoded | None] = {}
+        self._pooled = 0  # segments whose pictures were pooled or tried
 
     @classmethod
     def of(
@@ -84,6 +94,22 @@ class SharedSegments:
     def clear(self) -> None:
         """Forget all segments: the next window has number 0."""
         self._encoded.clear()
+        self._pooled = 0
+
+    def pool_early(self, origin: float, pictures: MovingPictures) -> None:
+        """Pool the pictures of segments that are over, so that the end of a window leaves less to do.
+
+        Args:
+            origin: when the first window begins.
+            pictures: those in the buffer.
+        """
+        latest = pictures.seconds[-1] if pictures.seconds else origin
+        while latest >= origin + (self._pooled + 1) * self.slot - _TOLERANCE:
+            place = self._place(self._pooled, origin, pictures)
+            # Where pictures to come may move it, that is left to the window.
+            if place is not None and place[-1] < pictures.numbers[-1]:
+                self._buffer.pool_waiting(place.tolist())
+            self._pooled += 1
 
     def answer(self, window: int, origin: float, pictures: MovingPictures) -> tuple[MotionAnswer | None, str]:
         """What the motion network says of a window.

@@ -185,8 +185,8 @@ class Timeline:
 def clock(seconds: float, *, tenths: bool = False) -> str:
     """ "1:05" or "1:05.2", from an hour on "1:01:05"."""
     unit = 10 if tenths else 1
-    whole = round(max(seconds, 0.0) * unit)
-    minutes, rest = divmod(whole, 60 * unit)
+    units = round(max(seconds, 0.0) * unit)
+    minutes, rest = divmod(units, 60 * unit)
     last = f"{rest / 10:04.1f}" if tenths else f"{rest:02d}"
     return f"{minutes}:{last}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{last}"
 

@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..datasets import Clip
-from ..datasets.clip import shorten
 from ..errors import DataError
 from ..experiment.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
-from ..motion.mirrors import mirrored
+from ..motion.mirrors import mirrored_classes
 from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..storage.digest import digest_bytes
@@ -86,7 +85,9 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
         raise DataError(f"{len(set(groups))} groups can't be divided into {parts} parts; lower --parts")
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
     positions = splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups)
-    return [Division(tuple(clips[i] for i in kept), tuple(clips[i] for i in out)) for kept, out in positions]
+    return [
+        Division(tuple(clips[i] for i in inside), tuple(clips[i] for i in out)) for inside, out in positions
+    ]
 
 
 def evaluate(
@@ -137,12 +138,11 @@ def _with_directions(session: Session, store: MotionStore, part: Division) -> tu
     experiment, motion = session.experiment, session.experiment.motion
     if motion.mirrors == "ignore" or not motion.flip:
         return session, ""
-    pairs, reason = mirrored(store, part.train, part.val, session.labels)
-    if not pairs:
+    mirrored = mirrored_classes(session.labels, store, part.train, part.val)
+    if not mirrored.pairs:
         return session, ""
-    words = shorten([f"{one} and {other}" for one, other in pairs])
     still = experiment.model_copy(update={"motion": motion.model_copy(update={"flip": 0.0})})
-    note = f"flips are off in trials as in a run: classes mirror each other {reason} ({words})"
+    note = f"flips are off in trials as in a run: {mirrored.words}"
     return Session(still, session.reporter), note
 
 

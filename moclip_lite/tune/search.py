@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from mv_tools import MotionError
+from mv_tools.urls import spelled
 
 from ..errors import ConfigError, MoclipError
 from ..experiment.config import Experiment, load_experiment, with_absolute_paths
@@ -25,8 +26,8 @@ from ..results.lock import FolderLock
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import write_text
-from ..storage.mirror import held, working_copy, write_back
-from ..storage.objects import shown
+from ..storage.mirror import held, write_back
+from ..storage.snapshot import working_copy
 from .budget import Budget
 from .evaluate import Division, State, divisions, evaluate
 from .space import Space, checked_space, value_of
@@ -95,7 +96,7 @@ def tune(
         lock = FolderLock(folder / ".lock")
         if not lock.acquire():
             raise MoclipError(
-                f"another search is at work in {shown(out)}; wait for it, or choose another --out"
+                f"another search is at work in {spelled(out)}; wait for it, or choose another --out"
             )
         try:
             return _Search(experiment, space, out, reporter, fold, parts).run(budget)
@@ -163,10 +164,10 @@ class _Search:
             )
         if self.base.data.train_recipes:
             self.reporter.warn("trials train on the clips as they are: data.train_recipes is for moclip run")
-        made = divisions(fold.train, fold.val, parts, self.base.run.seed)
-        sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in made)
+        divided = divisions(fold.train, fold.val, parts, self.base.run.seed)
+        sizes = ", ".join(f"{len(part.train)} to train and {len(part.val)} to validate" for part in divided)
         self.reporter.say(f"fold {chosen}: {sizes}; its {len(fold.test)} test clips are not read")
-        return chosen, made
+        return chosen, divided
 
     def run(self, budget: Budget) -> TuneResult:
         """Run trials until the budget is spent."""
@@ -302,7 +303,7 @@ class _Search:
             f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: trial "
             f"{best.number} of {len(self.trials)} ({done} finished),\n"
             f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not read.\n"
-            f"#\n#   moclip run {shown(self.given / 'best.yaml')} --set run.dir=DIR\n"
+            f"#\n#   moclip run {spelled(self.given / 'best.yaml')} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )
 

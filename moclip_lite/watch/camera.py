@@ -63,7 +63,7 @@ class Camera:
         stop: ends watching.
 
     Attributes:
-        failure: why it ended before it was told to; empty while it runs, and at the end of a file.
+        failure: why it ended before it was stopped; empty while it runs, and at the end of a file.
     """
 
     def __init__(

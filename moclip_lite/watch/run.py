@@ -106,10 +106,11 @@ class Watch:
         """
         lock = threading.Lock()
         broken: list[OSError] = []
+        ended = False
 
         def emit(event: Event) -> None:
             with lock:
-                if self.stop.is_set() and broken:
+                if ended or (self.stop.is_set() and broken):
                     return
                 try:
                     for sink in sinks:
@@ -129,6 +130,13 @@ class Watch:
             deadline = time.monotonic() + _JOIN_SECONDS
             for camera in self.cameras:
                 camera.join(max(0.0, deadline - time.monotonic()))
+            with lock:
+                ended = True  # the caller closes the sinks
+            for camera in self.cameras:
+                if camera.alive:
+                    say(
+                        f"camera {camera.name} did not end in {_JOIN_SECONDS:g} s: its last events are missing"
+                    )
         if broken:
             raise broken[0]
         self._tell_failures(told, say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shlex
 import subprocess
@@ -39,30 +40,51 @@ class JsonLines:
 
     Args:
         file: opened for text.
-        owned: whether it is closed at the end.
+        path: where it lies, if it is closed at the end, and opened anew where another program has moved or removed
+            it, as log rotation does.
     """
 
-    def __init__(self, file: IO[str], *, owned: bool = False) -> None:
-        self._file, self._owned = file, owned
+    def __init__(self, file: IO[str], path: Path | None = None) -> None:
+        self._file, self._path = file, path
 
     @classmethod
     def append(cls, path: Path) -> JsonLines:
-        """Append to a file.
+        """Append to a file; where it ends within a line, which a full disk leaves, a line is begun.
 
         Raises:
             OSError: it can't be written.
         """
-        return cls(path.open("a", encoding="utf-8"), owned=True)
+        return cls(_open_at_line(path), path)
 
     def put(self, event: Event) -> None:
         """Write an event."""
+        if self._path is not None and not _is_file_at(self._file, self._path):
+            self._file.close()
+            self._file = _open_at_line(self._path)
         self._file.write(json.dumps(event.to_dict()) + "\n")
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        if self._owned:
+        if self._path is not None:
             self._file.close()
+
+
+def _open_at_line(path: Path) -> IO[str]:
+    file = path.open("a", encoding="utf-8")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as written:
+            written.seek(-1, os.SEEK_END)
+            if written.read(1) != b"\n":
+                file.write("\n")
+    return file
+
+
+def _is_file_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 class Command:
@@ -153,6 +175,8 @@ class Background:
             pass
         if self._thread.is_alive():
             self._say(f"{self._name}: {self._queue.qsize()} events were not given any more")
+        if self.dropped:
+            self._say(f"{self._name}: {self.dropped} events were dropped")
         self._sink.close()
 
     def _run(self) -> None:

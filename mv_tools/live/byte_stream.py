@@ -12,7 +12,7 @@ from typing import IO, Final
 
 __all__ = ["GrowingFile", "StandardInput"]
 
-_POLL: Final = 0.05  # seconds between looks at a file that does not grow
+_POLL: Final = 0.05  # seconds between two checks of a file that does not grow
 
 
 class GrowingFile:

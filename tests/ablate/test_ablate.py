@@ -22,8 +22,8 @@ from moclip_lite.ablate.grid import GridRun
 from moclip_lite.ablate.summary import summary_markdown
 from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
-from moclip_lite.experiment.feature_file import save_features
 from moclip_lite.experiment.feature_pack import pack_file
+from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.settings import GENERATED
 from moclip_lite.progress import Silent

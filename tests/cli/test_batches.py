@@ -151,7 +151,7 @@ def test_one_bad_file_never_ends_a_batch(
     spoil("moclip_lite.experiment.zero_shot", "read_frames")
     spoil("moclip_lite.motion.extract", "read_motion_clip")
     spoil("mv_tools", "transcode")
-    code = 2 if isinstance(error, OSError) else 1  # a bug, which is told of with its traceback
+    code = 2 if isinstance(error, OSError) else 1  # a bug, which is reported with its traceback
     good = [p for p in video_files(data) if "left0" not in p.name]
     outcome = moclip("predict", data, "--model", trained.folder, "--json")
     assert (outcome.code, [a["path"] for a in outcome.json]) == (code, [str(p) for p in good])

@@ -1,4 +1,4 @@
-"""Exports of annotation tools become tables; what an export can't say is told, and hostile files are refused."""
+"""Exports of annotation tools become tables; what an export lacks is reported, and hostile files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotation tables: the three formats give the same rows, and each bad value is told by row and column."""
+"""Annotation tables: the three formats give the same rows, and each bad value is reported with its row and column."""
 
 from __future__ import annotations
 

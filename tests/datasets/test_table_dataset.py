@@ -1,4 +1,4 @@
-"""Data sets from annotation tables: names, groups, splits, and what is told or refused."""
+"""Data sets from annotation tables: names, groups, splits, and what is reported or refused."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_whole_videos_have_no_group(folder: Path) -> None:
 
 
 def test_groups_of_the_table_go_before_videos(folder: Path) -> None:
-    """Groups may divide a video, which is told; rows without one get their video."""
+    """Groups may divide a video, which is reported; rows without one get their video."""
     rows = ["walk/p0_a.mp4,walk,0,1,x", "walk/p0_a.mp4,run,1,2,y", "run/p1_a.mp4,run,0,1,"]
     dataset = load_table(write(folder, *rows, header="video,label,start,end,group"))
     assert [clip.group for clip in dataset.clips] == ["x", "y", "run/p1_a.mp4"]
@@ -188,8 +188,8 @@ def test_overlap_with_training_is_refused(folder: Path) -> None:
         return Clip(folder / "v.mp4", f"v.mp4@{segment}", "run", None, segment)
 
     fold = Fold("holdout", (clip(0, 5), clip(20, 30)), (), (clip(5, 6),))
-    write_division(folder / "division.json", fold, folder, {})
-    assert refuse_trained(folder / "division.json", [clip(5, 20), clip(30, 31)], folder, {}) is None
+    write_division(folder / "division.json", fold, str(folder), {})
+    assert refuse_trained(folder / "division.json", [clip(5, 20), clip(30, 31)], str(folder), {}) is None
     for tested in (clip(4, 6), clip(24, 25), clip(19.5, 31)):
         with pytest.raises(CheckpointError, match="1 of 1 test clips were used in training"):
-            refuse_trained(folder / "division.json", [tested], folder, {})
+            refuse_trained(folder / "division.json", [tested], str(folder), {})

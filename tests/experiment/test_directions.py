@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.directions import keep_directions
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 
@@ -61,7 +60,7 @@ def test_flips_stay_where_they_are_not_to_be_changed(
 ) -> None:
     made = session(folder, tmp_path / "run", *setting)
     before = made.experiment
-    assert keep_directions(made) == []
+    assert made.keep_directions() == []
     assert made.experiment == before
 
 
@@ -72,5 +71,5 @@ def test_names_are_enough(folder: Path, tmp_path: Path) -> None:
         for source in (folder / other).iterdir():
             (root / label / source.name).write_bytes(source.read_bytes())
     made = session(root, tmp_path / "run")
-    assert "by their names (swipe left and swipe right)" in keep_directions(made)[0]
+    assert "by their names (swipe left and swipe right)" in made.keep_directions()[0]
     assert made.saved_experiment.test.flips == 1

@@ -15,13 +15,13 @@ from moclip_lite.datasets import Fold
 from moclip_lite.errors import CheckpointError, ConfigError, DataError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_description import Origin
-from moclip_lite.experiment.feature_file import load_features, save_features
+from moclip_lite.experiment.feature_storage import load_features, save_features
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.fusion.registry import TEXT_POOLS
 from moclip_lite.predict.classifier import Classifier
 from moclip_lite.progress import Silent
-from moclip_lite.results.run_folder import FoldFolder
+from moclip_lite.results.fold_folder import FoldFolder
 from moclip_lite.storage.files import read_tensors
 from moclip_lite.streams import Stream
 

@@ -16,7 +16,7 @@ from moclip_lite.experiment.fit_notes import fit_notes
 from moclip_lite.experiment.motion_networks import parts_of
 from moclip_lite.experiment.session import Session
 from moclip_lite.experiment.training import TrainedModels
-from moclip_lite.results.write import FoldResult
+from moclip_lite.results.fold_result import FoldResult
 from moclip_lite.streams import Stream
 from moclip_lite.training.checkpoint import weights_digest
 

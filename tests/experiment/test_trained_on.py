@@ -75,15 +75,15 @@ def _clips(*names: str) -> tuple[Clip, ...]:
 def test_content_counts_everywhere_and_names_within_a_data_set(part: str, used: str, tmp_path: Path) -> None:
     path = tmp_path / "division.json"
     fold = Fold("holdout", **{"train": (), "val": (), "test": _clips("t"), used: _clips("a")})
-    write_division(path, fold, tmp_path, {"a": "1", "t": "2"})
+    write_division(path, fold, str(tmp_path), {"a": "1", "t": "2"})
     wrong = part == "test" or used == "train"  # validation is for choosing, and may be scored again
     cases = [("a", "1", tmp_path), ("b", "1", tmp_path / "other"), ("a", "9", tmp_path)]
     for name, digest, root in cases:
         if wrong:
             with pytest.raises(CheckpointError, match=f"1 of 1 {part} clips"):
-                refuse_trained(path, _clips(name), root, {name: digest}, part)  # type: ignore[arg-type]
+                refuse_trained(path, _clips(name), str(root), {name: digest}, part)  # type: ignore[arg-type]
         else:
-            assert refuse_trained(path, _clips(name), root, {name: digest}, part) is None  # type: ignore[arg-type]
-    note = refuse_trained(path, _clips("a"), tmp_path / "other", {"a": "9"}, part)  # type: ignore[arg-type]
+            assert refuse_trained(path, _clips(name), str(root), {name: digest}, part) is None  # type: ignore[arg-type]
+    note = refuse_trained(path, _clips("a"), str(tmp_path / "other"), {"a": "9"}, part)  # type: ignore[arg-type]
     assert (note is not None and "have names of clips that trained" in note) == wrong
-    assert refuse_trained(path, _clips("t"), tmp_path, {"t": "2"}, part) is None  # type: ignore[arg-type]
+    assert refuse_trained(path, _clips("t"), str(tmp_path), {"t": "2"}, part) is None  # type: ignore[arg-type]

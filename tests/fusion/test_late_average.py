@@ -12,7 +12,7 @@ import torch
 from scipy.special import log_softmax
 from torch import nn
 
-from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.base import Head
 from moclip_lite.fusion.features import HeadFeed, head_scores
@@ -86,7 +86,7 @@ def test_weights_are_the_minimum_of_the_penalised_loss() -> None:
 
 
 def table(clips: int, seed: int) -> FeatureTable:
-    """The class is in the motion; appearance is noise, which training clips are told by all the same."""
+    """The class is in the motion; appearance is noise, by which training clips can be told apart all the same."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, clips)
     motion = rng.normal(0, 0.7, (clips, 6)) + np.eye(6)[labels] * 2

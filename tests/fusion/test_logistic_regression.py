@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from moclip_lite.errors import DataError
-from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.fusion import create_head
 from moclip_lite.fusion.base import Head
 from moclip_lite.fusion.features import HeadFeed, head_scores

@@ -1,4 +1,4 @@
-"""Heads that compare frames with class text: few clips gain, text that knows nothing does no harm, choices stay."""
+"""Heads that compare frames with class text: few clips gain, uninformative text does no harm, choices stay."""
 
 from __future__ import annotations
 

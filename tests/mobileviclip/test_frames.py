@@ -38,6 +38,7 @@ def test_huge_and_narrow_pictures() -> None:
     assert centre_box(100, 60) == (20, 0, 80, 60)
 
 
+@pytest.mark.slow
 def test_the_clip_is_read_by_the_model(clip: Path) -> None:
     model = shaken(SMALLEST)
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moclip_lite.datasets import Clip
-from moclip_lite.motion.mirrors import mirrored_by_label, mirrored_on_validation
+from moclip_lite.motion.mirrors import mirrored_classes
 from moclip_lite.motion.store import MotionStore
 
 
@@ -27,7 +27,9 @@ from moclip_lite.motion.store import MotionStore
     ],
 )
 def test_names(labels: tuple[str, ...], pairs: list[tuple[str, str]]) -> None:
-    assert mirrored_by_label(labels) == pairs
+    mirrored = mirrored_classes(labels, Moving({}), [], [])
+    assert mirrored.pairs == pairs
+    assert mirrored.reason == ("by their names" if pairs else "on validation")
 
 
 class Moving(MotionStore):
@@ -35,6 +37,9 @@ class Moving(MotionStore):
 
     def __init__(self, steps: dict[str, list[tuple[float, float]]]) -> None:
         self.steps = steps
+
+    def moving(self, clips: Sequence[Clip]) -> list[Clip]:
+        return list(clips)
 
     def motion(self, clip: Clip, encoding: int = 0) -> np.ndarray:  # type: ignore[type-arg]
         number = int(clip.name.rpartition("_")[2])
@@ -50,7 +55,7 @@ def clips(labels: Sequence[str], count: int, first: int = 0) -> list[Clip]:
 
 def found(steps: dict[str, list[tuple[float, float]]], val: int = 6) -> list[tuple[str, str]]:
     labels = sorted(steps)
-    return mirrored_on_validation(Moving(steps), clips(labels, 10), clips(labels, val, 10), labels)
+    return mirrored_classes(labels, Moving(steps), clips(labels, 10), clips(labels, val, 10)).pairs
 
 
 def test_classes_of_opposite_directions_are_found() -> None:
@@ -68,4 +73,4 @@ def test_a_class_that_happens_to_move_one_way_is_not_a_pair() -> None:
 
 def test_too_few_clips_say_nothing() -> None:
     assert found({"east": [(2.0, 0.0)], "west": [(-2.0, 0.0)]}, val=2) == []
-    assert mirrored_on_validation(Moving({}), [], [], ["a"]) == []
+    assert mirrored_classes(["a"], Moving({}), [], []).pairs == []

@@ -168,7 +168,7 @@ def test_rtp_with_lost_and_reordered_packets(ts: Path) -> None:
 
 
 def test_reconnects(ts: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Each connection breaks somewhere; times and indices go on, and no password is told."""
+    """Each connection breaks somewhere; times and indices go on, and no password is printed."""
     monkeypatch.setattr(reader, "_FIRST_WAIT", 0.02)
     rng, data = random.Random(0), ts.read_bytes()
     with http_server(lambda request: [data[: rng.randrange(len(data) // 2, len(data))]]) as url:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from mv_tools import ArgumentError, MotionDecoder, SourceChanged, read_rgb_at
-from mv_tools.remote import RemoteFile, RemoteReader, file_system, url_of
+from mv_tools.remote import RemoteFile, RemoteReader
 from mv_tools.source import Source
+from mv_tools.urls import file_system, url_of
 
 from support.clips import WITH_B, encode, panning
 from support.http_files import http_files

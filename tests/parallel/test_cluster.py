@@ -14,7 +14,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from moclip_lite.errors import MoclipError
-from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_storage import save_features
 
 from support.broken_files import text_file
 from support.cli import FOLDER_YAML, TINY, TrainedRun, assert_ok, assert_refused, class_folders, moclip

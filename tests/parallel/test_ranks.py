@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from moclip_lite.datasets import Clip
-from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.motion.augment import RandomView
 from moclip_lite.motion.batches import MotionFeed
 from moclip_lite.motion.extract import extract_motion
@@ -50,7 +50,7 @@ def feed(store: tuple[MotionStore, list[Clip]], batch: int = 4, **options: objec
 
 
 def test_parts_make_the_whole(store: tuple[MotionStore, list[Clip]]) -> None:
-    """The same clips, windows, crops and flips, whoever reads them."""
+    """The same clips, windows, crops and flips in whichever process reads them."""
     (whole,) = list(feed(store).train_batches(1))
     parts = [next(iter(feed(store, part=Share(rank, 2)).train_batches(1))) for rank in (0, 1)]
     for rank, ((motion,), labels) in enumerate(parts):

@@ -13,7 +13,8 @@ import yaml
 from scipy import stats
 
 from moclip_lite.results.compare import compare_runs
-from moclip_lite.results.read import ClipKey, Prediction, Run, load_run
+from moclip_lite.results.predictions import ClipKey, Prediction
+from moclip_lite.results.read import Run, load_run
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip
 from support.pages import is_self_contained

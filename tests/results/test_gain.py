@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.results.gain import fusion_gain
-from moclip_lite.results.read import ClipKey, Prediction, Run
+from moclip_lite.results.predictions import ClipKey, Prediction
+from moclip_lite.results.read import Run
 from moclip_lite.results.report.content import gather
 from moclip_lite.results.report.markdown import to_markdown
 from moclip_lite.results.report.sections import report_document

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from moclip_lite.datasets import Clip
+from moclip_lite.experiment.fold import with_sources
 from moclip_lite.results.confusion import save_confusion_png
 from moclip_lite.results.metrics import Cost
-from moclip_lite.results.read import ClipKey, Prediction, Run, load_run
+from moclip_lite.results.predictions import ClipKey, Prediction
+from moclip_lite.results.read import Run, load_run
 from moclip_lite.results.report import SCORES, failure_rows, markdown_table, stream_table, write_report
 from moclip_lite.results.report.charts import curves_svg
 from moclip_lite.results.report.content import gather
@@ -20,7 +22,6 @@ from moclip_lite.results.report.document import Block, Paragraph, Table
 from moclip_lite.results.report.pictures import disagreements, draw_clip, select_pictures
 from moclip_lite.results.report.sections import report_document
 from moclip_lite.results.tensorboard import write_events
-from moclip_lite.results.write import with_encoder
 from moclip_lite.streams import Stream
 
 from support.cli import TrainedRun
@@ -300,8 +301,9 @@ def test_costs_of_heads_include_their_networks() -> None:
         Stream.APPEARANCE: Cost(3, 3, 0.1, 0.1),
         Stream.FUSION: Cost(5, 5, 0.5, 0.5),
     }
-    total = with_encoder(costs, frame=Cost(100, 0, 2.0, 2.0), frames=4)
-    assert total == {
+    frame, network = Cost(100, 0, 2.0, 2.0), costs[Stream.MOTION]
+    totals = {stream: with_sources(stream, cost, frame, 4, network) for stream, cost in costs.items()}
+    assert totals == {
         Stream.MOTION: Cost(10, 10, 1.0, 1.0),
         Stream.MOTION_HEAD: Cost(12, 12, 1.1, 1.1),
         Stream.APPEARANCE: Cost(103, 3, 8.1, 8.1),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.errors import CheckpointError, ConfigError
-from moclip_lite.results.run_folder import STAGES, FoldFolder, RunFolder, fold_name
+from moclip_lite.results.fold_folder import STAGES, FoldFolder, fold_name
+from moclip_lite.results.run_folder import RunFolder
 
 RESULTS = (
     "metrics.json", "training.json", "report.html", "report.md", "predictions_motion.csv", "confusion_motion.csv",

@@ -17,8 +17,9 @@ from safetensors.numpy import load_file, save_file
 
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.stored import load_motion_network
+from moclip_lite.results.fold_folder import STAGES
 from moclip_lite.results.read import load_run
-from moclip_lite.results.run_folder import STAGES, RunFolder
+from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.storage.cache import FeatureCache
 
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets

@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from moclip_lite.errors import CheckpointError
-from moclip_lite.results.run_folder import FoldFolder
+from moclip_lite.results.fold_folder import FoldFolder
 from moclip_lite.results.trained_on import check_sources
 from moclip_lite.streams import Source, Stream
 from moclip_lite.training.checkpoint import save_weights

@@ -232,7 +232,7 @@ def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
 
 
 def test_the_task_names_the_bounds(tmp_path: Path) -> None:
-    """The analysing process judges length and size of pictures, so it must be told."""
+    """The analysing process judges length and size of pictures, so it needs the limits."""
     seen = tmp_path / "task.json"
     code = (
         'import sys; print(\'{"ready": {"model": "m", "labels": [], "streams": [], "warnings": []}}\', flush=True);'

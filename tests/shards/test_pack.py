@@ -11,9 +11,9 @@ import pytest
 
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
-from moclip_lite.experiment.feature_file import load_features, save_features
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_shards import load_feature_shards
+from moclip_lite.experiment.feature_storage import load_features, save_features
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
 from moclip_lite.shards.read import ShardReader

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from moclip_lite.errors import CacheUnavailable, MoclipError
 from moclip_lite.motion.settings import MotionSpec
-from moclip_lite.storage.cache import ENCODERS, FeatureCache, default_cache_dir
+from moclip_lite.storage.cache import FeatureCache, default_cache_dir
 from moclip_lite.storage.cache_keys import STAGES, cache_key, cached_stages, stage_versions
+from moclip_lite.storage.upkeep import ENCODERS, encoder_files, prune, verify
 
 KEY = "ab" * 16
 ARRAYS = {"features": np.arange(12, dtype=np.float32).reshape(3, 4), "empty": np.array([0], np.uint8)}
@@ -53,7 +54,7 @@ def test_a_damaged_entry_is_never_used(tmp_path: Path, damage: str, caplog: pyte
         path.write_bytes(cache.path("clip", "cd" * 16).read_bytes())
     else:
         path.write_text("not tensors")
-    damaged = {entry.key for entry, _ in cache.verify()}
+    damaged = {entry.key for entry, _ in verify(cache)}
     assert KEY in damaged
     logging.getLogger("moclip").propagate = True
     with caplog.at_level(logging.WARNING, logger="moclip.cache"):
@@ -126,7 +127,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0]
     cache = FeatureCache(tmp_path)
     assert len(list(cache.entries())) == 30
-    assert cache.verify() == []
+    assert verify(cache) == []
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -146,9 +147,9 @@ def test_prune_by_stage_and_age(tmp_path: Path) -> None:
     cache.put("motion", KEY, ARRAYS)
     old = cache.path("motion", KEY)
     os.utime(old, (0, 0))
-    assert cache.prune(older_than_days=1)[0] == 1
+    assert prune(cache, older_than_days=1)[0] == 1
     assert not old.exists()
-    assert cache.prune("clip")[0] == 1
+    assert prune(cache, "clip")[0] == 1
 
 
 def test_prune_leaves_held_locks(tmp_path: Path) -> None:
@@ -159,12 +160,12 @@ def test_prune_leaves_held_locks(tmp_path: Path) -> None:
     with cache.lock("held"):
         for name in ("free", "held"):
             os.utime(tmp_path / "locks" / f"{name}.lock", (0, 0))
-        cache.prune(older_than_days=1)
+        prune(cache, older_than_days=1)
         assert [p.stem for p in (tmp_path / "locks").iterdir()] == ["held"]
         other = FileLock(tmp_path / "locks" / "held.lock")
         with pytest.raises(Timeout):
             other.acquire(timeout=0)
-    cache.prune(older_than_days=1)
+    prune(cache, older_than_days=1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")
@@ -205,11 +206,11 @@ def test_encoders_are_counted_and_pruned(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"12345")
     (path.parent / "other.onnx").touch()  # not ours
-    assert [(entry.stage, entry.path, entry.size) for entry in cache.encoder_files()] == [(ENCODERS, path, 5)]
+    assert [(entry.stage, entry.path, entry.size) for entry in encoder_files(cache)] == [(ENCODERS, path, 5)]
     assert list(cache.entries()) == []
-    assert cache.verify() == []
+    assert verify(cache) == []
     assert ENCODERS in cached_stages()
-    assert cache.prune("motion") == (0, 0)
-    assert cache.prune(older_than_days=1) == (0, 0)
-    assert cache.prune(ENCODERS) == (1, 5)
+    assert prune(cache, "motion") == (0, 0)
+    assert prune(cache, older_than_days=1) == (0, 0)
+    assert prune(cache, ENCODERS) == (1, 5)
     assert not path.exists()

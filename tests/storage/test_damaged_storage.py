@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.upkeep import verify
 
 from support.cli import (
     MOTION_ONLY,
@@ -183,5 +184,5 @@ def test_full_disk_without_a_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert_refused(moclip(*words), "disk is full", "kept")
     assert len(entries(cache, "motion")) == 3
     assert _no_drafts(cache)
-    assert FeatureCache(cache).verify() == []
+    assert verify(FeatureCache(cache)) == []
     assert assert_ok(moclip(*words)).json["reused"] == 3

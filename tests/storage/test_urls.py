@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError
-from moclip_lite.storage import lease, mirror
+from moclip_lite.storage import lease, mirror, snapshot
 from moclip_lite.storage.cache import FeatureCache
-from moclip_lite.storage.objects import ObjectFolder, fetched
-from mv_tools.remote import is_url, reported
+from moclip_lite.storage.objects import ObjectFolder
+from moclip_lite.storage.upkeep import prune, verify
+from moclip_lite.storage.url_files import fetched
+from mv_tools.urls import is_url, reported
 
 from support.s3_server import Server, connected
 
@@ -110,16 +112,20 @@ def test_a_lock_that_nobody_renews_is_taken_over(folder: Path, objects: ObjectFo
         pass
 
 
-def test_who_lost_the_lock_writes_nothing_more(folder: Path, objects: ObjectFolder, here: Path) -> None:
+def test_who_lost_the_lock_writes_nothing_more(
+    folder: Path, objects: ObjectFolder, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 600.0)  # a beat on its way would write the lock again
+
     def lose_the_lock() -> None:
         with held(folder):
             objects.write(mirror.LOCK, json.dumps({"token": "other"}).encode())
-            (mirror.working_copy(folder) / "late.txt").write_text("late")
+            (snapshot.working_copy(folder) / "late.txt").write_text("late")
 
     with pytest.raises(CheckpointError, match="another process took"):
         lose_the_lock()
     assert objects.names() == [mirror.LOCK]
-    assert (mirror.working_copy(folder) / "late.txt").exists()
+    assert (snapshot.working_copy(folder) / "late.txt").exists()
 
 
 @pytest.mark.slow
@@ -127,7 +133,7 @@ def test_work_is_written_back_and_goes_on_elsewhere(
     folder: Path, objects: ObjectFolder, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with held(folder):
-        work = mirror.working_copy(folder)
+        work = snapshot.working_copy(folder)
         (work / "state").mkdir()
         (work / "state" / "motion.safetensors").write_bytes(b"state")
         (work / ".draft-0123456789ab.json").write_text("")
@@ -138,7 +144,7 @@ def test_work_is_written_back_and_goes_on_elsewhere(
     assert objects.names() == ["metrics.json", "motion.safetensors"]
     monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path / "elsewhere"))
     with held(folder):
-        there = mirror.working_copy(folder)
+        there = snapshot.working_copy(folder)
         assert there != work
         assert sorted(path.name for path in there.iterdir()) == ["metrics.json", "motion.safetensors"]
         (there / "metrics.json").unlink()
@@ -157,7 +163,7 @@ def test_what_says_that_all_is_complete_is_written_last(
     for content in ("one", "two!"):
         with held(folder):
             for name in ("metrics.json", "z.safetensors"):
-                (mirror.working_copy(folder) / name).write_text(content)
+                (snapshot.working_copy(folder) / name).write_text(content)
     steps = [step for step in steps if mirror.LOCK not in step]
     assert steps == ["z.safetensors", "metrics.json", "-metrics.json", "z.safetensors", "metrics.json"]
 
@@ -174,7 +180,7 @@ def test_work_of_a_lost_connection_is_kept_and_written_back_later(
     def work() -> None:
         with held(folder, notes):
             monkeypatch.setattr(ObjectFolder, "send", refuse)
-            (mirror.working_copy(folder) / "a.txt").write_text("work")
+            (snapshot.working_copy(folder) / "a.txt").write_text("work")
             mirror.write_back(folder)
             assert "could not be written back yet" in notes[-1]
 
@@ -191,12 +197,12 @@ def test_work_that_another_state_of_the_url_replaces_is_set_aside(
 ) -> None:
     """The message of the lost connection promised that it is kept."""
     with held(folder):
-        (mirror.working_copy(folder) / "a.txt").write_text("old")
-    (mirror.working_copy(folder) / "a.txt").write_text("not written back")
+        (snapshot.working_copy(folder) / "a.txt").write_text("old")
+    (snapshot.working_copy(folder) / "a.txt").write_text("not written back")
     objects.write("b.txt", b"of another machine")
     notes: list[str] = []
     with held(folder, notes):
-        work = mirror.working_copy(folder)
+        work = snapshot.working_copy(folder)
         assert sorted(path.name for path in work.iterdir()) == ["a.txt", "b.txt"]
         assert (work / "a.txt").read_text() == "old"
     (kept,) = work.parent.glob("kept-*")
@@ -207,12 +213,12 @@ def test_work_that_another_state_of_the_url_replaces_is_set_aside(
 
 def test_a_snapshot_is_what_stands_there_now(folder: Path, objects: ObjectFolder, here: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no files"):
-        mirror.snapshot(folder)
+        snapshot.snapshot(folder)
     objects.write("a/x.txt", b"one")
-    first = mirror.snapshot(folder)
-    assert mirror.snapshot(folder) == first
+    first = snapshot.snapshot(folder)
+    assert snapshot.snapshot(folder) == first
     objects.write("a/x.txt", b"other")
-    second = mirror.snapshot(folder)
+    second = snapshot.snapshot(folder)
     assert [(path / "a" / "x.txt").read_text() for path in (first, second)] == ["one", "other"]
 
 
@@ -220,13 +226,13 @@ def test_a_folder_that_changes_while_it_is_copied_is_refused(
     folder: Path, objects: ObjectFolder, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects.write("x.txt", b"one")
-    state = mirror._state(objects)
+    state = snapshot.state_of(objects)
     objects.write("x.txt", b"two")
-    monkeypatch.setattr(mirror, "_state", lambda remote: state)
+    monkeypatch.setattr(snapshot, "state_of", lambda remote: state)
     with pytest.raises(CheckpointError, match="was changed while it was copied"):
-        mirror.snapshot(folder)
-    assert not [path for path in mirror._place(objects.url).iterdir() if path.is_dir()]
-    assert mirror.working_copy(folder).parts[-3:] == ("work", "bucket", folder.name)
+        snapshot.snapshot(folder)
+    assert not [path for path in snapshot.place_of(objects.url).iterdir() if path.is_dir()]
+    assert snapshot.working_copy(folder).parts[-3:] == ("work", "bucket", folder.name)
 
 
 def test_cache_entries_go_to_the_url_and_come_from_it(folder: Path, here: Path) -> None:
@@ -248,8 +254,8 @@ def test_cache_entries_go_to_the_url_and_come_from_it(folder: Path, here: Path) 
     assert arrays is not None
     np.testing.assert_array_equal(arrays["x"], np.arange(3))
     assert [(entry.stage, entry.key) for entry in other.entries()] == [("motion", KEY)]
-    assert other.verify() == []
-    assert other.prune("motion")[0] == 1
+    assert verify(other) == []
+    assert prune(other, "motion")[0] == 1
     assert not FeatureCache(folder).has("motion", KEY)
 
 
@@ -266,7 +272,7 @@ def test_a_damaged_entry_at_the_url_is_made_again(server: Server, folder: Path, 
     path.write_bytes(path.read_bytes()[:-2])
     shutil.rmtree(here)
     cache = FeatureCache(folder)
-    assert len(cache.verify()) == 1
+    assert len(verify(cache)) == 1
     assert cache.get("motion", KEY) is None
     assert not path.exists()
 

@@ -36,20 +36,6 @@ def segments_of(path: Path, labels: list[str], frames: int = GOP, rate: int = 25
     ]
 
 
-def write_segments(table: Path, clips: list[Clip], groups: bool = True) -> Path:
-    """The clips as an annotation table, each in a group of its own."""
-    rows = [
-        f"{clip.path.name},{clip.label},{clip.segment.start},{clip.segment.end},g{i}"
-        for i, clip in enumerate(clips)
-        if clip.segment is not None
-    ]
-    header = "video,label,start,end,group"
-    if not groups:
-        header, rows = header.rpartition(",")[0], [row.rpartition(",")[0] for row in rows]
-    table.write_text("\n".join([header, *rows]) + "\n")
-    return table
-
-
 def copy_packets(source: Path, target: Path, first: int, stop: int) -> Path:
     """A file of some packets of a stream without B pictures; nothing is encoded again."""
     with av.open(str(source)) as reader, av.open(str(target), mode="w") as writer:

@@ -228,7 +228,7 @@ def test_weights_that_saw_validation_clips_are_a_failed_trial(root: Path, cache:
     weights = tmp_path / "other" / "motion.safetensors"
     save_weights(weights, build_motion_net(settings.motion, 2), session.labels, {})
     turned = replace(fold, train=fold.val, val=fold.train)
-    write_division(weights.with_name("division.json"), turned, root, session.content_digests)
+    write_division(weights.with_name("division.json"), turned, session.dataset.place, session.content_digests)
     space = {"motion.pretrained": [str(weights)]}
     result = tune(settings, space, Budget(2), tmp_path / "out", Silent(), parts=1)
     assert [trial.state for trial in result.trials] == ["done", "failed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import socket
 import subprocess
@@ -11,8 +12,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,33 @@ def test_json_lines(tmp_path: Path) -> None:
     assert [json.loads(text) for text in lines] == [line, line]
 
 
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced", "truncated"])
+def test_events_follow_a_file_that_is_rotated(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "events.jsonl"
+    sink = JsonLines.append(path)
+    sink.put(EVENT)
+    if how == "moved":
+        path.rename(tmp_path / "events.jsonl.1")
+    elif how == "truncated":
+        os.truncate(path, 0)
+    else:
+        path.unlink()
+        if how == "replaced":
+            path.touch()
+    sink.put(EVENT)
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
+    sink.close()
+
+
+def test_events_begin_a_line_behind_one_that_a_full_disk_cut(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"camera": "do', encoding="utf-8")
+    sink = JsonLines.append(path)
+    sink.put(EVENT)
+    sink.close()
+    assert json.loads(path.read_text(encoding="utf-8").splitlines()[1])["camera"] == EVENT.camera
+
+
 def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
     """What an event holds stays one argument."""
     said: list[str] = []
@@ -312,6 +340,7 @@ def test_a_slow_sink_holds_nothing_back() -> None:
     free.set()
     sink.close()
     assert len(slow.events) == 257
+    assert said[1:] == ["--exec: 44 events were dropped"]
 
 
 def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
@@ -329,41 +358,84 @@ def test_mqtt_refusals(hide_package: Callable[[str], None]) -> None:
         Mqtt("mqtt://h/x")
 
 
-@pytest.mark.slow
-def test_mqtt(tmp_path: Path) -> None:
-    """Through mosquitto on a free port."""
+@contextmanager
+def broker_of(folder: Path, port: int, *lines: str) -> Iterator[None]:
+    """Mosquitto on a port."""
     program = require_mosquitto()
-    paho = pytest.importorskip("paho.mqtt.client")
-    enums = pytest.importorskip("paho.mqtt.enums")
-    port = free_port()
-    (tmp_path / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
-    broker = subprocess.Popen([program, "-c", str(tmp_path / "m.conf")], stderr=subprocess.DEVNULL)
+    text = "\n".join([f"listener {port} 127.0.0.1", *lines, ""])
+    (folder / "m.conf").write_text(text, encoding="utf-8")
+    broker = subprocess.Popen([program, "-c", str(folder / "m.conf")], stderr=subprocess.DEVNULL)
     try:
         until(lambda: listens(port))
-        received: Counter[tuple[str, str]] = Counter()
-        got, ready = threading.Event(), threading.Event()
-        client = paho.Client(enums.CallbackAPIVersion.VERSION2)
-        client.on_subscribe = lambda *_: ready.set()
-
-        def take(client: Any, data: Any, message: Any) -> None:
-            received[message.topic, json.loads(message.payload)["label"]] += 1
-            got.set()
-
-        client.on_message = take
-        client.connect("127.0.0.1", port)
-        client.subscribe("cams/#")
-        client.loop_start()
-        assert ready.wait(PATIENCE)
-        sink = Mqtt(f"mqtt://127.0.0.1:{port}/cams/{{camera}}/action")
-        sink.put(EVENT)
-        assert got.wait(PATIENCE)
-        sink.close()
-        client.loop_stop()
-        client.disconnect()
+        yield
     finally:
         broker.terminate()
         broker.wait()
+
+
+@contextmanager
+def subscriber(port: int) -> Iterator[Counter[tuple[str, str]]]:
+    """(topic, label) -> how many came."""
+    paho = pytest.importorskip("paho.mqtt.client")
+    enums = pytest.importorskip("paho.mqtt.enums")
+    received: Counter[tuple[str, str]] = Counter()
+    ready = threading.Event()
+    client = paho.Client(enums.CallbackAPIVersion.VERSION2)
+    client.on_subscribe = lambda *_: ready.set()
+
+    def take(client: Any, data: Any, message: Any) -> None:
+        received[message.topic, json.loads(message.payload)["label"]] += 1
+
+    client.on_message = take
+    client.connect("127.0.0.1", port)
+    client.subscribe("cams/#")
+    client.loop_start()
+    try:
+        assert ready.wait(PATIENCE)
+        yield received
+    finally:
+        client.loop_stop()
+        client.disconnect()
+
+
+@pytest.mark.slow
+def test_mqtt(tmp_path: Path) -> None:
+    """Through mosquitto on a free port."""
+    port = free_port()
+    with broker_of(tmp_path, port, "allow_anonymous true"), subscriber(port) as received:
+        sink = Mqtt(f"mqtt://127.0.0.1:{port}/cams/{{camera}}/action")
+        sink.put(EVENT)
+        until(lambda: bool(received))
+        sink.close()
     assert received == {("cams/door/action", "left"): 1}
+
+
+def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> None:
+    """It leaves, returns, and leaves for good."""
+    port, said = free_port(), list[str]()
+    with broker_of(tmp_path, port, "allow_anonymous true"):
+        sink = Mqtt(f"mqtt://127.0.0.1:{port}/cams/x", said.append)
+    until(lambda: len(said) == 1)
+    assert "is away" in said[0]
+    sink.put(EVENT)
+    with broker_of(tmp_path, port, "allow_anonymous true"):
+        until(lambda: sink._waiting == 0)  # delivered once it is back
+        assert "is back" in said[1]
+    until(lambda: len(said) == 3)
+    for _ in range(2):
+        sink.put(EVENT)
+    sink.close()
+    assert said[3:] == [f"the MQTT broker 127.0.0.1:{port} did not get 2 events"]
+
+
+def test_an_mqtt_broker_that_refuses_the_user_is_an_error(tmp_path: Path) -> None:
+    """The connection is made, and refused a moment later."""
+    pytest.importorskip("paho.mqtt.client")
+    port = free_port()
+    with broker_of(tmp_path, port, "allow_anonymous false"), pytest.raises(SourceUnavailable) as raised:
+        Mqtt(f"mqtt://user:s3cret@127.0.0.1:{port}/x")
+    assert "not authorized" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
 
 
 def listens(port: int) -> bool:

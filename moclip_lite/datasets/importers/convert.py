@@ -109,16 +109,18 @@ def _read(kind: str, source: str, options: ImportOptions) -> Annotations:
     split = _PARTS.get(word) if equals else None
     path = Path(name if split else source)
     if kind == "label-studio":
-        found = read_label_studio(path, options.rate)
+        annotations = read_label_studio(path, options.rate)
     elif kind == "cvat":
-        found = read_cvat(path, options.attribute)
+        annotations = read_cvat(path, options.attribute)
     elif path.suffix.lower() == ".json":
         return read_activitynet(path, split)
     else:
         return read_list(path, None if options.classes is None else read_classes(options.classes), split)
     if split is not None:
-        found.rows = [Annotation(row.place, row.video, row.label, row.span, split) for row in found.rows]
-    return found
+        annotations.rows = [
+            Annotation(row.place, row.video, row.label, row.span, split) for row in annotations.rows
+        ]
+    return annotations
 
 
 def _rows(

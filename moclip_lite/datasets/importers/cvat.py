@@ -203,19 +203,19 @@ class _Reader:
         Raises:
             DataError: the header names no video.
         """
-        found = Annotations(left_out=self._left_out)
+        annotations = Annotations(left_out=self._left_out)
         for number, track in enumerate(self._tracks):
             task = self._task(track.task)
             runs = _runs(track.states, task.step)
             if not runs:
-                found.left_out["track(s) in which nothing is visible"] += 1
+                annotations.left_out["track(s) in which nothing is visible"] += 1
             for label, frames in runs:
-                found.rows.append(Annotation(f"track {number}", self._video(task), label, frames))
+                annotations.rows.append(Annotation(f"track {number}", self._video(task), label, frames))
         for (task_id, label), tagged in sorted(self._tags.items()):
             task = self._task(task_id)
             for _, frames in _runs(_with_gaps(tagged, task.step), task.step):
-                found.rows.append(Annotation(f"tag {label}", self._video(task), label, frames))
-        return found
+                annotations.rows.append(Annotation(f"tag {label}", self._video(task), label, frames))
+        return annotations
 
     def _task(self, number: str) -> _Task:
         if number in self._tasks:

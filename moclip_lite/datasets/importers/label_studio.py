@@ -49,25 +49,25 @@ def read_label_studio(path: Path, rate: float | None = None) -> Annotations:
     tasks = [tasks] if isinstance(tasks, dict) else tasks
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise DataError(f"{path}: is no export of Label Studio (a list of tasks)")
-    found, guessed = Annotations(), False
+    annotations, guessed = Annotations(), False
     for number, task in enumerate(tasks, start=1):
         place = f"task {task.get('id', number)}"
         data = task["data"] if isinstance(task.get("data"), dict) else task
         video = _video(data)
         if video is None:
-            found.left_out["task(s) without a video in their data"] += 1
+            annotations.left_out["task(s) without a video in their data"] += 1
             continue
         own = next((number_of(data[key]) for key in _RATE_KEYS if key in data), None)
         task_rate = rate or own or DEFAULT_RATE
-        for region in _regions(task, data, found):
+        for region in _regions(task, data, annotations):
             guessed |= region.frames is not None and rate is None and not own
-            _add(found, place, video, region, task_rate)
+            _add(annotations, place, video, region, task_rate)
     if guessed:
-        found.notes.append(
+        annotations.notes.append(
             f"timeline regions count frames at {DEFAULT_RATE:g} per second, Label Studio's default; if the labeling "
             "configuration sets frameRate, give the same with --rate"
         )
-    return found
+    return annotations
 
 
 def _video(data: Mapping[str, Any]) -> str | None:
@@ -81,15 +81,15 @@ def _video(data: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _regions(task: Mapping[str, Any], data: Mapping[str, Any], found: Annotations) -> Iterator[_Region]:
+def _regions(task: Mapping[str, Any], data: Mapping[str, Any], annotations: Annotations) -> Iterator[_Region]:
     """Regions and choices of a task."""
     if not any(key in task for key in ("annotations", "completions", "data")):
-        yield from _minimal(data, found)
+        yield from _minimal(data, annotations)
         return
-    for result in _results(task, found):
+    for result in _results(task, annotations):
         value = result.get("value")
         if isinstance(value, dict):
-            yield from _of_value(value, str(result.get("type", "")), found)
+            yield from _of_value(value, str(result.get("type", "")), annotations)
 
 
 def _results(task: Mapping[str, Any], found: Annotations) -> list[dict[str, Any]]:
@@ -108,11 +108,13 @@ def _results(task: Mapping[str, Any], found: Annotations) -> list[dict[str, Any]
     return [result for result in usable[-1]["result"] if isinstance(result, dict)]
 
 
-def _of_value(value: Mapping[str, Any], kind: str, found: Annotations) -> Iterator[_Region]:
+def _of_value(value: Mapping[str, Any], kind: str, annotations: Annotations) -> Iterator[_Region]:
     """The regions in a result's value."""
     key = next((key for key in _LABEL_KEYS if isinstance(value.get(key), list)), None)
     if key is None or kind in ("videorectangle", "timeserieslabels") or "sequence" in value:
-        found.left_out[f"result(s) of the type {kind or 'unknown'}, which is no label of a time span"] += 1
+        annotations.left_out[
+            f"result(s) of the type {kind or 'unknown'}, which is no label of a time span"
+        ] += 1
         return
     labels = [label for label in value[key] if isinstance(label, str)]
     if isinstance(value.get("ranges"), list):
@@ -124,13 +126,13 @@ def _of_value(value: Mapping[str, Any], kind: str, found: Annotations) -> Iterat
         yield _Region(labels)
 
 
-def _minimal(data: Mapping[str, Any], found: Annotations) -> Iterator[_Region]:
+def _minimal(data: Mapping[str, Any], annotations: Annotations) -> Iterator[_Region]:
     """The regions of a JSON-MIN task, whose fields are named by the labeling configuration."""
     for key, value in data.items():
         if isinstance(value, list):
             for region in value:
                 if isinstance(region, dict):
-                    yield from _of_value(region, key, found)
+                    yield from _of_value(region, key, annotations)
         elif isinstance(value, dict) and isinstance(value.get("choices"), list):
             yield _Region([label for label in value["choices"] if isinstance(label, str)])
         elif key in ("choice", "choices", "label", "class") and isinstance(value, str):
@@ -145,16 +147,18 @@ def _span(value: Any) -> tuple[float, float]:
     return float("nan") if start is None else start, float("nan") if end is None else end
 
 
-def _add(found: Annotations, place: str, video: str, region: _Region, rate: float) -> None:
+def _add(annotations: Annotations, place: str, video: str, region: _Region, rate: float) -> None:
     if len(region.labels) != 1:
         count = "several labels, and a clip has one class" if region.labels else "no label"
-        found.left_out[f"region(s) with {count}"] += 1
+        annotations.left_out[f"region(s) with {count}"] += 1
         return
     span = region.seconds
     if region.frames is not None:
         first, last = region.frames
         span = (first - 1) / rate, last / rate
     if span is not None and not 0 <= span[0] < span[1]:
-        found.left_out["region(s) whose end is not after their start, or whose times are no numbers"] += 1
+        annotations.left_out[
+            "region(s) whose end is not after their start, or whose times are no numbers"
+        ] += 1
         return
-    found.rows.append(Annotation(place, video, region.labels[0], span))
+    annotations.rows.append(Annotation(place, video, region.labels[0], span))

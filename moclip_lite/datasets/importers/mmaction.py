@@ -51,7 +51,7 @@ def read_list(path: Path, classes: Mapping[int, str] | None = None, split: str |
     Raises:
         DataError: a line of another form, or a number that is no class's.
     """
-    found = Annotations()
+    annotations = Annotations()
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
@@ -66,10 +66,12 @@ def read_list(path: Path, classes: Mapping[int, str] | None = None, split: str |
                 known = f"{min(classes)} to {max(classes)}"
                 raise DataError(f"{path}, row {number}: {label} is the number of no class (they are {known})")
             label = classes[int(label)]
-        found.rows.append(Annotation(f"row {number}", match["path"], label, split=split))
-    if classes is None and found.rows:
-        found.notes.append(f"{path.name}: classes are called by their numbers; name them with --classes FILE")
-    return found
+        annotations.rows.append(Annotation(f"row {number}", match["path"], label, split=split))
+    if classes is None and annotations.rows:
+        annotations.notes.append(
+            f"{path.name}: classes are called by their numbers; name them with --classes FILE"
+        )
+    return annotations
 
 
 def read_activitynet(path: Path, split: str | None = None) -> Annotations:

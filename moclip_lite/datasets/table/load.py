@@ -17,7 +17,7 @@ __all__ = ["Duration", "divide_by_table", "load_table", "table_problems"]
 
 Duration = Callable[[Path, float], "float | None"]
 """Seconds of a video, exact where they are less than those given
-(:func:`~moclip_lite.datasets.segments.video_seconds`); None if it can't be read, which is told where its
+(:func:`~moclip_lite.datasets.segments.video_seconds`); None if it can't be read, which is reported where its
 clips are read."""
 
 

@@ -188,9 +188,9 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
     columns = records.columns
     absent = [name for name in required if name not in columns]
     if absent:
-        found = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
+        headings = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
         raise DataError(
-            f"{path}, row 1: there is no column {' and no column '.join(absent)}; it has: {found}. The columns are "
+            f"{path}, row 1: there is no column {' and no column '.join(absent)}; it has: {headings}. The columns are "
             "video,label[,start,end,split,group]"
         )
     if ("start" in columns) != ("end" in columns):

@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mv_tools.remote import file_system, reported, url_of
+from mv_tools.urls import file_system, reported, url_of
 
 from ...storage.names import printable
 from .values import shown

@@ -14,7 +14,8 @@ from ...datasets.synthetic.clips import accuracy_ceilings
 from ...streams import Stream
 from ..gain import FusionGain, fusion_gain
 from ..paired import Difference, compare_predictions
-from ..read import ClipKey, Prediction, Run
+from ..predictions import ClipKey, Prediction
+from ..read import Run
 from .charts import curves_svg
 from .pictures import ClipPicture, disagreements, select_pictures
 

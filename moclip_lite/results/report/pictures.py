@@ -18,7 +18,7 @@ from mv_tools.visualize import render
 from ...datasets import Clip
 from ...datasets.segments import motion_pictures
 from ...sampling import Segment
-from ..read import ClipKey, Prediction
+from ..predictions import ClipKey, Prediction
 
 __all__ = ["ClipPicture", "disagreements", "draw_clip", "select_pictures"]
 

@@ -84,7 +84,7 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     classifier = Classifier.load(run, **options)
     warnings = [note for note in (classifier.engine_note,) if note] + classifier.warnings
     if classifier.heads:
-        _ = classifier.encoder  # loaded now: missing weights are told at the start
+        _ = classifier.encoder  # loaded now: missing weights are reported at the start
     streams = [str(stream) for stream in classifier.heads]
     if classifier.motion is not None:
         streams.append("motion")
@@ -126,14 +126,14 @@ def main() -> None:
     set_thread_policy()
     arguments = json.loads(sys.argv[1])
     try:
-        classifier, about = _load(arguments)
+        classifier, description = _load(arguments)
     except (MoclipError, MotionError, ArgumentError, OSError) as error:
         from ...datasets.clip_errors import sentence_of
 
         kind = type(error).__name__ if isinstance(error, MoclipError) else "MoclipError"
         channel.send(failed={"kind": kind, "sentence": sentence_of(error)})
         return
-    channel.send(ready=about)
+    channel.send(ready=description)
     while True:
         task = json.loads(lines.get())
         limit = task.pop("time_limit")

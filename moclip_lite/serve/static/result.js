@@ -117,8 +117,7 @@ export class Result {
     const window = this.windowAt(seconds);
     const scores = window ? window.scores : this.wholeScores();
     byId("now-label").replaceChildren(...breakable(window ? window.label : this.answer.predictions[0].label));
-    const sure = segment !== undefined || (window !== null && window.score >= this.content.threshold);
-    byId("now-sure").textContent = window && !sure ? "below the threshold of a segment" : "";
+    byId("now-sure").textContent = window ? this.aboutWindow(window, segment) : "";
     for (const [stream, row] of this.scoreRows) {
       const share = scores[stream];
       row.bar.style.width = `${100 * (share ?? 0)}%`;
@@ -128,6 +127,13 @@ export class Result {
       if (one === segment) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
     }
+  }
+
+  // How a window's best label relates to the segments.
+  aboutWindow(window, segment) {
+    if (segment) return segment.label === window.label ? "" : `in the segment ${segment.label}`;
+    if (window.score < this.content.threshold) return "below the threshold of a segment";
+    return "no segment here: too little motion, or too short";
   }
 
   wholeScores() {

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,20 +34,16 @@ from ...stream_info import (
 )
 from ..base import Backend, OtherBackend
 from .chosen import ChosenPictures
-from .packet_reader import PacketReader, packet_groups
+from .parse import ParsedFrame, parse_all, parse_chosen
 from .presentation import UNREADABLE, PresentedPictures
 
 if TYPE_CHECKING:
-    from ..._native import Picture, PictureInfo, StreamIndex
+    from ..._native import PictureInfo, StreamIndex
     from .saved_index import SavedIndex
 
 __all__ = ["NativeBackend"]
 
 log = logging.getLogger(__name__)
-
-_CHOSEN_GROUP: Final = 16  # chosen pictures parsed together
-
-ParsedFrame: TypeAlias = "tuple[MotionFrame, Picture]"
 
 
 class NativeBackend(Backend):
@@ -224,7 +220,7 @@ class NativeBackend(Backend):
         return [None if info is None else _header(info) for info in self._presented.infos_presented]
 
     def frames(self) -> Iterator[MotionFrame]:
-        for frame, _ in self._parse_all(intra=False):
+        for frame, _ in parse_all(self, self._presented, intra=False):
             yield frame
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
@@ -236,108 +232,24 @@ class NativeBackend(Backend):
     ) -> Iterator[tuple[MotionFrame, AnyPictureStatistics]]:
         is_hevc = self.scan.packets.stream.codec == "hevc"
         statistics = HevcPictureStatistics if is_hevc else PictureStatistics
-        parsed = self._parse_all(intra=True) if indices is None else self._parse_at(indices, intra=True)
+        if indices is None:
+            parsed = parse_all(self, self._presented, intra=True)
+        else:
+            parsed = self._parse_at(indices, intra=True)
         for frame, picture in parsed:
             yield frame, statistics(**picture.statistics())
-
-    def _parse_all(self, *, intra: bool) -> Iterator[ParsedFrame]:
-        """All pictures in presentation order; damaged ones are reported in their places.
-
-        Args:
-            intra: read slice data of I pictures as well, which hold no motion.
-        """
-        presented = self._presented
-        unreadable = presented.unreadable
-        waiting: dict[int, ParsedFrame | None] = dict.fromkeys(unreadable)
-        lost = presented.lost[::-1]
-        index_of = presented.index_of
-        upcoming = 0
-        for picture in self._decode_order(intra):
-            info = picture.info
-            while lost and lost[-1][0] < info.sample:
-                self.report(None, lost.pop()[1])
-            index = index_of.get(info.decode_index)
-            if index is None:  # the decoder does not output it
-                continue
-            waiting[index] = self._usable(picture, info, index, presented)
-            while upcoming in waiting:
-                ready = waiting.pop(upcoming)
-                if upcoming in unreadable:
-                    self.report(upcoming, unreadable[upcoming])
-                upcoming += 1
-                if ready is not None:
-                    yield ready
-        for _, reason in reversed(lost):
-            self.report(None, reason)
-        for index in range(upcoming, len(self)):
-            self.report(index, unreadable.get(index, f"picture {index} could not be read"))
-
-    def _decode_order(self, intra: bool) -> Iterator[Picture]:
-        """All pictures in decoding order."""
-        from ..._native import Decoder, NativeError
-
-        parser = Decoder(threads=self.threads, intra=intra, **self.scan.framing)
-        number = 0
-        try:
-            for packets in packet_groups(self.source, self.scan, self.threads):
-                yield from parser.push_many(packets, number)
-                number += len(packets)
-            yield from parser.finish()
-        except NativeError as error:
-            raise MalformedStream(f"{self.source.name}: {error}") from error
 
     def _parse_at(self, indices: Sequence[int], *, intra: bool) -> Iterator[ParsedFrame]:
         """Chosen pictures in presentation order."""
         if 2 * len(indices) <= len(self):
-            yield from self._parse_chosen(list(indices), intra)
+            yield from parse_chosen(self, self._holding(indices), list(indices), intra=intra)
             return
         chosen = set(indices)  # most of the file: one pass in order
-        for frame, picture in self._parse_all(intra=intra):
+        for frame, picture in parse_all(self, self._presented, intra=intra):
             if frame.index in chosen:
                 yield frame, picture
             if frame.index == indices[-1]:
                 return
-
-    def _parse_chosen(self, indices: list[int], intra: bool) -> Iterator[ParsedFrame]:
-        """Parse groups of chosen pictures, reading the file from front to back."""
-        from ..._native import NativeError
-
-        holder = self._holding(indices)
-        headers, unreadable = holder.scan.headers, holder.unreadable
-        assert headers is not None
-        with PacketReader(self.source, holder.scan) as reader:
-            for start in range(0, len(indices), _CHOSEN_GROUP):
-                group = indices[start : start + _CHOSEN_GROUP]
-                for index in unreadable.keys() & set(group):
-                    self.report(index, unreadable[index])
-                    group.remove(index)
-                try:
-                    with holder.lock:
-                        positions = holder.positions(group)
-                        packets = reader.read(sorted(headers.samples(positions, intra=intra)))
-                        pictures = headers.parse(positions, packets, threads=self.threads, intra=intra)
-                except NativeError as error:
-                    raise MalformedStream(f"{self.source.name}: {error}") from error
-                for index, picture in zip(group, pictures, strict=True):
-                    usable = self._usable(picture, picture.info, index, holder)
-                    if usable is not None:
-                        yield usable
-
-    def _usable(
-        self, picture: Picture, info: PictureInfo, index: int, holder: PresentedPictures | ChosenPictures
-    ) -> ParsedFrame | None:
-        """The picture as a frame; None if it is damaged, which is reported."""
-        packets = holder.scan.packets
-        last = info.sample == len(packets) - 1
-        if last and packets.truncation is not None and packets.corrupt[info.sample]:
-            self.report(index, packets.truncation)
-            return None
-        if picture.damage is not None:
-            self.report(index, picture.damage)
-            return None
-        if picture.lost_reference:
-            self.guessed[index] = None
-        return holder.builder.build(picture, info, index), picture
 
 
 def _header(info: PictureInfo) -> PictureHeader:

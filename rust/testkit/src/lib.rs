@@ -3,6 +3,7 @@
 //! - [`mp4`]: minimal reader of MP4 files.
 //! - [`bits`]: writer of RBSPs and NAL units.
 //! - [`mutation`]: random damage.
+//! - [`tools`]: command lines of the development tools.
 //! - [`pictures()`]: all pictures of a stream.
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ pub mod bits;
 pub mod mp4;
 pub mod mutation;
 mod pictures;
+pub mod tools;
 
 use std::path::{Path, PathBuf};
 
