@@ -1,9 +1,11 @@
-"""What broken connections do to live cameras, and a day of pictures to memory.
+"""What broken connections do to live cameras, a day of pictures to memory, and many cameras to the latency of events.
 
     python benchmarks/camera_endurance.py kills      200 broken connections of one camera beside three others
     python benchmarks/camera_endurance.py day        memory over a day's worth of pictures
+    python benchmarks/camera_endurance.py latency --cameras 10 --size 1080p30
+                                                     how late events of paced cameras come, and how long ending takes
 
-`kills` needs GStreamer's RTSP server (see docs/live-cameras.md). The model is that of cameras.py.
+`kills` and `latency` need GStreamer's RTSP server (see docs/live-cameras.md). The model is that of cameras.py.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
-from camera_setup import WINDOW, Collected, RandomNetwork, rtsp, write_camera
+from camera_setup import SIZES, WINDOW, Collected, RandomNetwork, TurningNetwork, rtsp, write_camera
 
 from moclip_lite.results.calibration import Calibration
 from moclip_lite.timeline.geometry import FrameGeometry
@@ -102,6 +104,36 @@ def kills(arguments: argparse.Namespace) -> None:
         )
 
 
+def latency(arguments: argparse.Namespace) -> None:
+    """Events of cameras whose label changes every two windows."""
+    model, sink, ended = TurningNetwork(), Collected(), list[float]()
+    with tempfile.TemporaryDirectory() as folder:
+        model.to_onnx(Path(folder))
+        size, rate = SIZES[arguments.size]
+        path = write_camera(Path(folder) / "cam.mp4", size, rate, int(arguments.seconds) + 30, arguments.clip)
+        with rtsp(path) as url:
+            sources = [f"c{i}={url}" for i in range(arguments.cameras)]
+            watch = Watch.of(sources, model, WatchSettings(threshold=0.0))
+
+            def end() -> None:
+                time.sleep(arguments.seconds)
+                ended.append(time.monotonic())
+                watch.stop.set()
+
+            threading.Thread(target=end, daemon=True).start()
+            began = time.process_time()
+            watch.run([sink], lambda text: None)
+            stopped, used = time.monotonic() - ended[0], time.process_time() - began
+    # What is given out at the end is as late as it was not ended.
+    late = sorted(event.latency for event in sink.events if event.end < arguments.seconds - 3 * WINDOW)
+    dropped = sum(camera.statistics.dropped for camera in watch.cameras)
+    print(
+        f"{arguments.size}, {arguments.cameras} cameras for {arguments.seconds:g} s, {100 * used / arguments.seconds:.0f} % "
+        f"of a core: {len(late)} events, latency median {late[len(late) // 2]:.2f} s, largest {late[-1]:.2f} s (a window "
+        f"is {WINDOW:g} s), {dropped} windows dropped; ended {stopped:.2f} s after it was told to"
+    )
+
+
 def day(arguments: argparse.Namespace) -> None:
     """Memory while pictures go through as fast as they can."""
     model = RandomNetwork()
@@ -136,12 +168,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["kills", "day"])
+    parser.add_argument("what", choices=["kills", "day", "latency"])
     parser.add_argument("--clip", type=Path, help="a video to repeat in place of the test picture")
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--cameras", type=int, default=10)
+    parser.add_argument("--size", choices=list(SIZES), default="1080p30")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of `latency`")
     parser.add_argument("--pictures", type=int, default=30 * 86_400)
     arguments = parser.parse_args()
-    {"kills": kills, "day": day}[arguments.what](arguments)
+    {"kills": kills, "day": day, "latency": latency}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,18 @@ def decoded(container: Any, window: float) -> Iterator[None]:
     """Decode all pictures on one thread and scale those that an image encoder would see."""
     video = container.streams.video[0]
     video.thread_count = 1
-    for number, frame in enumerate(container.decode(video)):
-        if number % int(30 * window / DECODED) == 0:
-            frame.reformat(224, 224, "rgb24").to_ndarray()
-        yield
+    number = 0
+    for packet in container.demux(video):
+        frames = []
+        with suppress(
+            av.error.InvalidDataError
+        ):  # pictures before the first keyframe of a stream that was joined
+            frames = packet.decode()
+        for frame in frames:
+            if number % int(30 * window / DECODED) == 0:
+                frame.reformat(224, 224, "rgb24").to_ndarray()
+            number += 1
+            yield
 
 
 def watch_cameras(
@@ -82,6 +91,7 @@ def decode_cameras(url: str, count: int, seconds: float, window: float) -> float
     threads = [threading.Thread(target=decode, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
+        time.sleep(0.05)
     time.sleep(3.0)
     started = time.process_time()
     time.sleep(seconds)

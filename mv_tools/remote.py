@@ -280,7 +280,11 @@ class RemoteFile:
         return bytes(self._system.cat_file(self._path, start=start, end=end, **asked))
 
     def _plain_range(self, start: int, end: int) -> bytes:
-        return bytes(self._system.cat_file(self._path, start=start, end=end))
+        """Of file systems that take no condition: the version is asked for after the content."""
+        data = bytes(self._system.cat_file(self._path, start=start, end=end))
+        if self._status() != (self.size, self.version):
+            raise SourceChanged(f"{self.url} was changed while it was read; start again")
+        return data
 
 
 class RangeReader(io.RawIOBase, ABC):

@@ -19,7 +19,7 @@ from support.clips import H264, WITH_B, encode, panning
 from support.paths import SHARED
 from support.pools import InlinePool
 
-pytest_plugins = ["support.cli"]
+pytest_plugins = ["support.cli", "support.exporting"]
 
 # Machines differ in speed.
 settings.register_profile("moclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,6 +67,22 @@ SLOW_MODULES = (
     "cli/test_option_sweeps.py",
     "datasets/test_broken_clips.py",
     "storage/test_damaged_storage.py",
+    "cli/test_timeline.py",
+    "timeline/test_windows.py",
+    "cli/test_bad_input.py",
+    "shards/test_pack.py",
+    "results/test_report.py",
+    "experiment/test_pretraining.py",
+    "retrieval/test_index.py",
+    "timeline/test_shared_segments.py",
+    "retrieval/test_nodes.py",
+    "datasets/test_torch.py",
+    "shards/test_streamed.py",
+    "datasets/test_remote_datasets.py",
+    "shards/test_at_url.py",
+    "experiment/test_saved_state.py",
+    "fusion/test_logistic_regression.py",
+    "experiment/test_trained_on.py",
     "mv_tools/test_numbering_matrix.py",
 )
 """Modules that take seconds, the longest first: they train, start processes, sweep many files or

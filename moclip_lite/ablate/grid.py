@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from ..errors import ConfigError
 from ..experiment.config import Experiment, load_experiment
+from ..motion.settings import GENERATED_FOR
 from ..storage.digest import digest_bytes
 from ..storage.objects import shown
 from ..storage.plain_yaml import read_yaml
@@ -55,6 +56,14 @@ class Ablation:
     stream: str
     reference: Cell
 
+    @property
+    def starts_random(self) -> bool:
+        """Whether ``motion.pretrained=auto`` would start some cells from generated motion and others not.
+
+        All of them then start from random weights, so that the difference between them is that of the grid.
+        """
+        return any(f"motion.{name}" in self.grid for name in GENERATED_FOR)
+
     def cells(self) -> list[Cell]:
         """All combinations, in the order of the file."""
         combinations = itertools.product(*self.grid.values())
@@ -82,6 +91,9 @@ class Ablation:
         values = {**cell, "run.seed": seed, "run.dir": shown(folder / "runs" / digest / f"seed{seed}")}
         lines = [f"{key}={_flow(value)}" for key, value in values.items()]
         experiment = load_experiment(self.base, [*self.overrides, *lines])
+        if self.starts_random and experiment.motion.pretrained == "auto":
+            motion = experiment.motion.model_copy(update={"pretrained": False})
+            experiment = experiment.model_copy(update={"motion": motion})
         if experiment.run.seeds:
             raise ConfigError("run.seeds is for a single run; a grid repeats each cell with its own 'seeds'")
         return experiment

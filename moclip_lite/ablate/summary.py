@@ -81,6 +81,11 @@ def summary_markdown(
         "and milliseconds (on this machine, one clip at a time) are of one clip with all its views.",
         "![results](plot.png)",
     ]
+    if ablation.starts_random:
+        parts.append(
+            "Motion networks start from random weights in every cell unless motion.pretrained says otherwise: generated "
+            "motion (motion.pretrained=auto) is there for the default settings alone."
+        )
     if len(differences):
         parts += [
             f"## {Stream(ablation.stream).words}: difference from {cell_words(ablation.reference)}",

@@ -22,6 +22,9 @@ def pretrain(
     steps: Annotated[
         int, typer.Option(min=1, help="Steps of the optimizer on 32 clips each, rounded to hundreds.")
     ] = PRETRAIN_STEPS,
+    half: Annotated[
+        bool, typer.Option("--half", help="Write half-precision numbers: half the size.")
+    ] = False,
     sets: Sets = None,
     seed: Seed = None,
     json: Json = False,
@@ -29,18 +32,18 @@ def pretrain(
 ) -> None:
     """Pre-train the motion network of an experiment on generated motion of figures; no videos are needed.
 
-    It is for small data sets: train with --set motion.pretrained=FILE afterwards. An interrupted training is
+    Networks of the default settings start from such weights already (motion.pretrained=auto). For another grid,
+    window or width, make them here and train with --set motion.pretrained=FILE. An interrupted training is
     resumed by the same command.
 
-    Example: moclip pretrain experiments/folder.yaml -o pretrained.safetensors
+    Example: moclip pretrain experiments/motion_small.yaml -o pretrained.safetensors
     """
     from ..experiment.pretraining import pretrain as train
 
     settings = experiment_of(experiment, sets, {"run.seed": seed})
     reporter = ConsoleReporter(quiet)
-    result = train(
-        settings.motion, out, reporter, seed=settings.run.seed, device=settings.run.device, steps=steps
-    )
+    run = settings.run
+    result = train(settings.motion, out, reporter, seed=run.seed, device=run.device, steps=steps, half=half)
     reporter.close()
     if json:
         print_json({"file": str(out), "accuracy": result.best_accuracy, "seconds": result.seconds})

@@ -12,12 +12,19 @@ __all__ = ["fit_notes"]
 
 
 def fit_notes(results: Sequence[FoldResult]) -> list[str]:
-    """Sentences on second fits and on the weights that a fusion gives its streams.
+    """Sentences on the start of the motion network, on second fits and on a fusion's weights of its streams.
 
     Args:
         results: of the folds.
     """
-    return [*_refit(results), *_pool([result.training.get(str(Stream.FUSION), {}) for result in results])]
+    pools = [result.training.get(str(Stream.FUSION), {}) for result in results]
+    return [*_start(results), *_refit(results), *_pool(pools)]
+
+
+def _start(results: Sequence[FoldResult]) -> list[str]:
+    if not any(result.from_generated for result in results):
+        return []
+    return ["the motion network started from weights of generated motion (motion.pretrained)"]
 
 
 def _refit(results: Sequence[FoldResult]) -> list[str]:

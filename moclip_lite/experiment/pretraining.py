@@ -73,6 +73,7 @@ def pretrain(
     seed: int,
     device: str,
     steps: int = PRETRAIN_STEPS,
+    half: bool = False,
 ) -> FitResult:
     """Train a motion network to tell generated actions apart, and write its weights.
 
@@ -85,6 +86,7 @@ def pretrain(
         seed: of the network and of the generated motion.
         device: "auto", "cpu", "cuda" or "mps".
         steps: of the optimizer, rounded to hundreds.
+        half: write half-precision numbers, for half the size.
 
     Raises:
         ConfigError: motion that is not generated, a network that starts from other weights, or `out` can't be written.
@@ -93,6 +95,8 @@ def pretrain(
     if motion.field == "accumulated":
         raise ConfigError("accumulated motion is not generated; set motion.field to raw or compensated")
     check_output(out)
+    if motion.pretrained in ("auto", "generated"):
+        motion = motion.model_copy(update={"pretrained": False})
     if motion.pretrained:
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
     if motion.crop != "none":
@@ -122,6 +126,11 @@ def pretrain(
         fingerprint=digest_bytes([json.dumps(made_from, sort_keys=True).encode()]),
         on_epoch=show,
     )
-    save_weights(out, network, ACTIONS, {"pretraining": made_from, "accuracy": result.best_accuracy})
+    save_weights(
+        out,
+        network.half() if half else network,
+        ACTIONS,
+        {"pretraining": made_from, "accuracy": result.best_accuracy},
+    )
     state.unlink(missing_ok=True)
     return result

@@ -21,6 +21,7 @@ from ..fusion.streamed import StreamedTable
 from ..fusion.tables import FeatureTable, Split, join_tables
 from ..motion.network import MotionNet
 from ..motion.pretrained import other_reading
+from ..motion.settings import GENERATED
 from ..parallel.ranks import share
 from ..results.run_folder import FoldFolder
 from ..results.write import FoldResult
@@ -79,6 +80,7 @@ class TrainedModels:
     def motion_network(self) -> MotionNet:
         """Train the motion network."""
         self._note_other_reading()
+        self.result.from_generated = self.session.experiment.motion.start == GENERATED
         self._networks = MotionNetworks(self.features, self.folder, self._trainer)
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)

@@ -114,7 +114,7 @@ def create_motion_net(
     frames: int = _DEFAULT.frames,
     width: int = _DEFAULT.width,
     dropout: float = _DEFAULT.dropout,
-    pretrained: bool | Path = _DEFAULT.pretrained,
+    pretrained: bool | Path = False,
 ) -> MotionNet:
     """Build a motion network.
 
@@ -156,7 +156,7 @@ def build_motion_net(
     Args:
         settings: names and sizes it.
         num_classes: classes to tell apart.
-        pretrained: in place of ``settings.pretrained``; False where weights are loaded next.
+        pretrained: in place of ``settings.start``; False where weights are loaded next.
 
     Raises:
         ConfigError: an unknown name.
@@ -168,5 +168,5 @@ def build_motion_net(
         frames=settings.frames,
         width=settings.width,
         dropout=settings.dropout,
-        pretrained=settings.pretrained if pretrained is None else pretrained,
+        pretrained=settings.start if pretrained is None else pretrained,
     )

@@ -7,13 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from typing_extensions import Self
 
 import mv_tools
 
 from ..settings import Settings, UserPath
 from ..storage.digest import digest_file
 
-__all__ = ["PRETRAIN_STEPS", "Crop", "FieldKind", "MotionSettings", "MotionSpec", "ViewSettings"]
+__all__ = [
+    "GENERATED",
+    "GENERATED_FOR",
+    "PRETRAIN_STEPS",
+    "Crop",
+    "FieldKind",
+    "MotionSettings",
+    "MotionSpec",
+    "ViewSettings",
+]
 
 Crop: TypeAlias = Literal["none", "actor"]
 FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
@@ -21,6 +31,16 @@ FieldKind: TypeAlias = Literal["raw", "accumulated", "compensated"]
 
 PRETRAIN_STEPS: Final = 2000
 """Default length of a pre-training on generated motion."""
+
+GENERATED: Final = Path(__file__).parent / "generated.safetensors"
+"""Weights of a motion network after pre-training on generated motion: what ``moclip pretrain --half`` writes for the default
+settings."""
+
+GENERATED_FOR: Final = (
+    *("field", "frames", "stride", "grid", "normalize_distance", "crop"),
+    *("net", "width"),
+)
+"""Settings that must be the default ones for :data:`GENERATED`."""
 
 
 class MotionSpec(Settings):
@@ -82,7 +102,9 @@ def _read_pretrained(value: Any) -> Any:
         return value
 
 
-_Pretrained: TypeAlias = Annotated[bool | UserPath, BeforeValidator(_read_pretrained)]
+_Pretrained: TypeAlias = Annotated[
+    bool | Literal["auto", "generated"] | UserPath, BeforeValidator(_read_pretrained)
+]
 
 
 class MotionSettings(MotionSpec):
@@ -94,8 +116,10 @@ class MotionSettings(MotionSpec):
     width: int = Field(24, ge=4, le=256, description="channels of the first stage (not efficientnet_b0)")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: _Pretrained = Field(
-        False,
-        description="true: efficientnet_b0 starts from ImageNet; or the file of a motion network's weights",
+        "auto",
+        description="generated: start from generated motion of figures; auto: so, where the other settings of what "
+        "is read and of the network are the default ones; true: efficientnet_b0 starts from ImageNet; or a "
+        "motion network's weights file",
     )
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
@@ -113,12 +137,41 @@ class MotionSettings(MotionSpec):
             return values
         return {key: value for key, value in values.items() if key != "pretrain_epochs"}
 
+    @model_validator(mode="after")
+    def _check_generated(self) -> Self:
+        others = self._unlike_generated() if self.pretrained == "generated" else []
+        if others:
+            fields = type(self).model_fields
+            needed = ", ".join(f"motion.{name}={_plain(fields[name].default)}" for name in others)
+            raise ValueError(
+                f"pretrained=generated needs {needed}; set motion.pretrained=auto, or make other weights with "
+                "moclip pretrain"
+            )
+        return self
+
+    def _unlike_generated(self) -> list[str]:
+        """Settings that differ from those of the weights from generated motion."""
+        fields = type(self).model_fields
+        return [name for name in GENERATED_FOR if getattr(self, name) != fields[name].default]
+
+    @property
+    def start(self) -> bool | Path:
+        """Where the network starts from: a file of weights, ImageNet (True) or random weights (False)."""
+        if self.pretrained in ("auto", "generated"):
+            return False if self._unlike_generated() else GENERATED
+        assert not isinstance(self.pretrained, str)
+        return self.pretrained
+
     def deciding(self) -> dict[str, Any]:
         """The settings that decide a trained network, in plain values; a file of weights by its content."""
-        values = self.model_dump(mode="json")
-        if isinstance(self.pretrained, Path) and self.pretrained.is_file():
-            values["pretrained"] = digest_file(self.pretrained)
-        return values
+        start: bool | str | Path = self.start
+        if isinstance(start, Path):
+            start = digest_file(start) if start.is_file() else str(start)
+        return self.model_dump(mode="json") | {"pretrained": start}
+
+
+def _plain(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value).lower()
 
 
 def _read_number(value: Any) -> Any:

@@ -58,6 +58,7 @@ class FoldResult:
         training: stage -> history of its training, in plain values.
         seconds: stage -> wall time.
         costs: of each stream.
+        from_generated: whether the motion network started from generated motion.
         notes: what a reader should know.
     """
 
@@ -68,6 +69,7 @@ class FoldResult:
     training: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     costs: dict[Stream, Cost] = field(default_factory=dict)
+    from_generated: bool = False
     notes: list[str] = field(default_factory=list)
 
 

@@ -124,7 +124,8 @@ class ObjectFolder:
         self._system.invalidate_cache(folder)
         rows = []
         for row in self._system.ls(folder, detail=True):
-            path, time = str(row["name"]).rstrip("/"), row.get("LastModified") or row.get("created")
+            path = str(row["name"]).rstrip("/")
+            time = row.get("LastModified") or row.get("mtime") or row.get("created")
             modified = time.timestamp() if isinstance(time, datetime) else 0.0
             entry = None if row["type"] == "directory" else Listed(int(row.get("size") or 0), modified)
             if path != folder:

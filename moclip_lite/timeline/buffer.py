@@ -89,12 +89,10 @@ class MotionBuffer:
         Returns:
             (motion, ""), or (None, reason): more than half of the pictures are missing, or all are I pictures.
         """
-        indices, problem = self._available(indices)
-        return (
-            (assemble_motion(self._fields, indices, self._spec), "")
-            if indices is not None
-            else (None, problem)
-        )
+        available, problem = self._available(indices)
+        if available is None:
+            return None, problem
+        return assemble_motion(self._fields, available, self._spec), ""
 
     def segments(
         self, places: Sequence[npt.NDArray[np.int64]]
@@ -107,12 +105,12 @@ class MotionBuffer:
         Returns:
             (motion [N, frames, 2, rows, columns], the positions in `places` that it is of); None without any.
         """
-        available = [self._available(place)[0] for place in places]
-        usable = [i for i, indices in enumerate(available) if indices is not None]
+        available = [(i, self._available(place)[0]) for i, place in enumerate(places)]
+        usable = [(i, indices) for i, indices in available if indices is not None]
         if not usable:
             return None, []
-        indices = np.stack([available[i] for i in usable])
-        return assemble_motion(self._fields, indices, self._spec), usable
+        motion = assemble_motion(self._fields, np.stack([indices for _, indices in usable]), self._spec)
+        return motion, [i for i, _ in usable]
 
     def _available(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64] | None, str]:
         """Picture numbers whose motion is known, the nearest in place of missing ones; None and why."""

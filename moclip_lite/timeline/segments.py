@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -84,14 +84,16 @@ def join_windows(
     streams = {name: bins.sums(len(labels)) for name in sorted({n for score in scores for n in score.scores})}
     fallback = calibration.of(next(iter(streams), "")).threshold
     for score in scores:
-        for name, row in score.scores.items():
-            streams[name].add(score, temper(row, calibration.of(name).temperature))
+        cover = bins.cover(score)
+        sure = {name: temper(row, calibration.of(name).temperature) for name, row in score.scores.items()}
+        for name, row in sure.items():
+            streams[name].add(cover, row)
         limit = fallback if score.stream is None else calibration.of(score.stream).threshold
-        limits.add(score, np.array([limit if threshold is None else threshold]))
+        limits.add(cover, np.array([limit if threshold is None else threshold]))
         answer = np.zeros(len(labels), np.float32)
-        if score.answer is not None and score.stream is not None and not is_still(score, calibration):
-            answer = temper(score.answer, calibration.of(score.stream).temperature)
-        answers.add(score, answer)
+        if score.stream is not None and not is_still(score, calibration):
+            answer = sure[score.stream]
+        answers.add(cover, answer)
     evidence = _log_odds(answers.mean()) - _log_odds(limits.mean())
     evidence[limits.weights == 0] = _log_odds(np.zeros(1))  # no window there
     evidence = np.concatenate([np.zeros((len(evidence), 1)), evidence], axis=1)
@@ -125,6 +127,13 @@ def _log_odds(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.log(limited / (1 - limited)))
 
 
+class _Cover(NamedTuple):
+    """Bins of a window with their weights."""
+
+    bins: slice
+    weights: npt.NDArray[np.float64]
+
+
 class _Bins:
     """Bins of time between the starts and ends of windows, those closer than a millisecond joined."""
 
@@ -133,27 +142,29 @@ class _Bins:
         self.edges: Times = times[np.concatenate([[True], np.diff(times) > _SAME_TIME])]
         self.centres = (self.edges[:-1] + self.edges[1:]) / 2
 
+    def cover(self, window: WindowScore) -> _Cover:
+        """The bins that a window covers; it weighs 1 in its middle and 0 at its ends."""
+        first, stop = np.searchsorted(self.centres, (window.start, window.end)).tolist()
+        middle, half = (window.start + window.end) / 2, max((window.end - window.start) / 2, _SAME_TIME)
+        weights = np.maximum(1 - np.abs(self.centres[first:stop] - middle) / half, _SAME_TIME)
+        return _Cover(slice(first, stop), weights)
+
     def sums(self, width: int) -> _Sums:
         """Sums of rows of so many values."""
-        return _Sums(self, width)
+        return _Sums(len(self.centres), width)
 
 
 class _Sums:
-    """Weighted sums over the windows that cover each bin; a window weighs 1 in its middle and 0 at its
-    ends."""
+    """Weighted sums over the windows that cover each bin."""
 
-    def __init__(self, bins: _Bins, width: int) -> None:
-        self._bins = bins
-        self.weights = np.zeros(len(bins.centres))
-        self._values = np.zeros((len(bins.centres), width))
+    def __init__(self, bins: int, width: int) -> None:
+        self.weights = np.zeros(bins)
+        self._values = np.zeros((bins, width))
 
-    def add(self, window: WindowScore, row: npt.NDArray[np.floating]) -> None:
+    def add(self, cover: _Cover, row: npt.NDArray[np.floating]) -> None:
         """Add a window's values."""
-        first, stop = np.searchsorted(self._bins.centres, (window.start, window.end))
-        middle, half = (window.start + window.end) / 2, max((window.end - window.start) / 2, _SAME_TIME)
-        weights = np.maximum(1 - np.abs(self._bins.centres[first:stop] - middle) / half, _SAME_TIME)
-        self.weights[first:stop] += weights
-        self._values[first:stop] += weights[:, None] * row
+        self.weights[cover.bins] += cover.weights
+        self._values[cover.bins] += cover.weights[:, None] * row
 
     def mean(self) -> npt.NDArray[np.float64]:
         """Weighted means [bins, width]; 0 where there is no window."""

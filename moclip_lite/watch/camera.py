@@ -26,6 +26,7 @@ from .settings import WatchSettings
 
 __all__ = ["Camera", "CameraStatistics"]
 
+_PAUSE: Final = 0.1  # seconds between packets that are read together
 _SKIP_LAGS: Final = 2.0  # times max_lag from which on reading skips to the next keyframe
 
 
@@ -128,6 +129,7 @@ class Camera:
             picture_interval=self._window / (2 * clip.frames),
             max_lag=_SKIP_LAGS * settings.max_lag if self._live else None,
             deferred=True,  # windows use a part of the pictures
+            pause=_PAUSE,
         )
         reader = self._reader = LiveReader(self._address, options, self._stop, say)
         joiner = EventJoiner(

@@ -87,6 +87,11 @@ class Address:
         name = f"{scheme}://{shown}{'' if port is None else f':{port}'}{parts.path}"
         return cls("network", text, name, scheme, host)
 
+    def buffered(self, transport: Transport) -> bool:
+        """Whether a network source waits while nobody reads: over UDP packets would be lost."""
+        over_udp = self.scheme in ("udp", "rtp") or (self.scheme in ("rtsp", "rtsps") and transport == "udp")
+        return self.kind == "network" and not over_udp
+
     def options(self, transport: Transport, timeout: float) -> dict[str, str]:
         """libavformat's options for a network source: nothing beyond its own protocols and formats is
         opened."""

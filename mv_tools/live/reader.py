@@ -24,6 +24,7 @@ LiveItem: TypeAlias = MotionFrame | LivePicture
 
 Say: TypeAlias = Callable[[str], None]
 
+_WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
 _FIRST_WAIT: Final = (
     0.5  # seconds before the first attempt to reconnect; each further one waits twice as long
 )
@@ -46,6 +47,8 @@ class LiveOptions:
         picture_interval: seconds; keyframes sooner after the last one are not decoded.
         order: of frames, see :class:`~mv_tools.MotionStream`.
         deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.
+        pause: seconds to wait before the next packet where the last one had to be waited for: packets then come several
+            at a time, which costs less CPU. Sources over UDP, whose packets would be lost, are read without.
     """
 
     transport: Transport = "tcp"
@@ -57,6 +60,7 @@ class LiveOptions:
     picture_interval: float = 0.0
     order: Order = "presentation"
     deferred: bool = False
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,7 @@ class LiveReader:
         self._index = 0
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
+        self._pause = options.pause if address.buffered(options.transport) else 0.0
         self.size: tuple[int, int] | None = None
         self.arrived = time.monotonic()
 
@@ -200,11 +205,15 @@ class LiveReader:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
         self._clock.reconnect()
+        asked = time.monotonic()
         try:
             for packet in connection.packets():
                 if self._stop.is_set():
                     return
                 yield from self._packet(stream, keyframes, packet)
+                if self._pause and self.arrived - asked > _WAITED:
+                    self._stop.wait(self._pause)
+                asked = time.monotonic()
             yield from stream.flush()
         except SourceUnavailable:
             yield from stream.flush()

@@ -23,7 +23,9 @@ from moclip_lite.ablate.summary import summary_markdown
 from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_file import save_features
+from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.session import Session
+from moclip_lite.motion.settings import GENERATED
 from moclip_lite.progress import Silent
 from moclip_lite.storage.files import write_json, write_text
 from moclip_lite.storage.plain_yaml import parse_yaml
@@ -48,6 +50,30 @@ def test_shipped_grids_load(path: Path) -> None:
     ablation = load_ablation(path)
     assert len(ablation.cells()) >= 2
     assert ablation.reference in ablation.cells()
+    starts = {str(ablation.experiment(cell, 0, Path("out")).motion.start) for cell in ablation.cells()}
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "random"),
+    [
+        ("motion.grid", [[24, 32], [12, 16]], True),
+        ("motion.width", [24, 8], True),
+        ("motion.flip", [0, 1], False),
+    ],
+)
+@pytest.mark.parametrize("pretrained", ["auto", "generated", "false"])
+def test_cells_start_alike(
+    key: str, values: list[Any], random: bool, pretrained: str, tmp_path: Path
+) -> None:
+    path = grid(tmp_path / "g.yaml", grid={key: values}, set=[f"motion.pretrained={pretrained}"])
+    if random and pretrained == "generated":
+        with pytest.raises(ConfigError, match=f"needs {key}"):
+            load_ablation(path)
+        return
+    ablation = load_ablation(path)
+    starts = {ablation.experiment(cell, 0, tmp_path).motion.start for cell in ablation.cells()}
+    assert starts == {False if random or pretrained == "false" else GENERATED}
 
 
 @pytest.mark.parametrize(
@@ -275,6 +301,22 @@ def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("moclip_lite.ablate.run.worker_pool", lambda count: InlinePool())
     run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers=1)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.safetensors")} == weights
+
+
+@pytest.mark.usefixtures("grid_in_process")
+def test_a_grid_streams_shards_and_gives_the_scores_of_the_file(tmp_path: Path) -> None:
+    file, shards = tmp_path / "f.safetensors", tmp_path / "shards"
+    save_features(file, *labelled_features()[:3])
+    pack_file(file, shards, shard_rows=50)
+    tables = []
+    for kind, root in (("features", file), ("shards", shards)):
+        settings = [f"data.kind={kind}", f"data.root={root}", "data.protocol=official", "data.buffer=40"]
+        settings += [f"cache.dir={tmp_path / kind}", "run.streams=[fusion]", "train_head.epochs=3"]
+        path = grid(tmp_path / f"{kind}.yaml", seeds=[0], set=settings)
+        result = run_ablation(load_ablation(path), tmp_path / f"{kind}-out", Silent(), workers=1)
+        assert not result.failures
+        tables.append(result.summary.drop(columns="latency_ms"))
+    pd.testing.assert_frame_equal(*tables)
 
 
 def test_a_grid_without_a_finished_cell_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from moclip_lite.experiment.config import load_experiment
 
 from support.cli import assert_refused, class_folders, moclip, sets
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 Arrays = dict[str, np.ndarray[Any, Any]]
 RNG = np.random.default_rng(0)
 ARRAYS: Arrays = {f"{label}/{i}": RNG.random((3, 5), np.float32) for label in "ab" for i in range(2)}

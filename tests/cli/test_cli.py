@@ -287,6 +287,7 @@ def test_interrupted_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     _assert_resumes(outcome, words, tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_closed_pipe_is_no_error(clip: Path) -> None:
     command = f"{shlex.quote(sys.executable)} -m moclip_lite mv probe {shlex.quote(str(clip))} --json | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -43,6 +43,7 @@ def test_list_refuses_group_patterns(pattern: str, says: str, folders: Path) -> 
     assert_refused(moclip("dataset", "list", folders, "--set", f"data.group_pattern='{pattern}'"), says)
 
 
+@pytest.mark.slow
 def test_prepare_a_folder_once(folders: Path, tmp_path: Path) -> None:
     out = tmp_path / "prepared"
     words = (

@@ -108,6 +108,7 @@ def test_show_draws_a_picture(style: str, clip: Path, tmp_path: Path) -> None:
         assert len(np.unique(np.asarray(picture.convert("L")))) > 10
 
 
+@pytest.mark.slow
 def test_show_makes_a_film(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "motion.mp4"
     assert_ok(moclip("mv", "show", clip, "-o", out))

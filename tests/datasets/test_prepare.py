@@ -131,6 +131,7 @@ def test_no_recipe(name: str, says: str) -> None:
 # From the tree to recipes side by side
 
 
+@pytest.mark.slow
 def test_recipes_lie_side_by_side_with_their_manifests(tree: Path, lists: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     outcome = assert_ok(moclip(*words(tree, lists, out, "--recipe", "gop4", "--recipe", "gop250_b2_ref2")))
@@ -181,6 +182,7 @@ def test_the_manifest_stands_in_for_the_lists(tree: Path, lists: Path, tmp_path:
         load_ucf101(out, None)
 
 
+@pytest.mark.slow
 def test_a_second_run_only_does_the_rest(tree: Path, lists: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert_ok(moclip(*words(tree, lists, out)))

@@ -103,6 +103,7 @@ def test_no_validation_where_nothing_is_trained() -> None:
     assert holdout_fold(dataset(), 0.25, 0, 0).val == ()
 
 
+@pytest.mark.slow
 @given(st.floats(0.05, 0.95), st.integers(2, 4), st.integers(2, 9), st.integers(1, 3), st.booleans())
 def test_a_cut_keeps_all_clips_and_groups_whole(
     fraction: float, classes: int, groups: int, clips: int, grouped: bool

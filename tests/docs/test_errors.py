@@ -30,6 +30,8 @@ from support.runs import made_run
 
 Words = tuple[object, ...]
 _LISTENERS: list[socket.socket] = []
+LOAD_PROBLEM = "the native module does not load on this system (GLIBC_2.38 not found); pip install ..."
+RAY = ("--engine", "ray", "--ray-address")
 
 
 def templates() -> list[str]:
@@ -147,6 +149,13 @@ def overlapping(path: Path) -> Path:
 
 def two_runs(path: Path, other: list[str]) -> tuple[Path, Path]:
     return made_run(path / "one", ["a", "b"]).folder, made_run(path / "two", other).folder
+
+
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def taken_port() -> int:
@@ -295,6 +304,9 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     ),
     "needs --labels": lambda p: ("zero-shot", video(p)),
     "which is not installed": lambda p: ("demo", "--out", p / "demo"),
+    "does not load on this system": lambda p: ("mv", "probe", video(p)),
+    "cluster's head is HOST:PORT": lambda p: ("extract", "motion", one_clip(p), *RAY, "nowhere"),
+    "no Ray head answers": lambda p: ("extract", "motion", one_clip(p), *RAY, f"127.0.0.1:{free_port()}"),
     "names no repository of the hub": lambda p: ("pull", "walks"),
     "there is no token": lambda p: ("push", pushable(p), "user/walks"),
     "or the connection broke off": lambda p: ("predict", video(p), "--model", "hf://user/walks"),
@@ -330,12 +342,23 @@ def test_every_message_has_a_cause() -> None:
         assert sum(part in template for template in listed) == 1, part
 
 
-@pytest.mark.parametrize("template", templates())
+SLOW = ("was trained on appearance features", "none of its arrays", "clip.pretrained: unknown")
+"""Causes that train or import libraries of image networks take seconds."""
+
+
+def marked(template: str) -> object:
+    """A template with the mark of its cause."""
+    return pytest.param(template, marks=[pytest.mark.slow] * any(part in template for part in SLOW))
+
+
+@pytest.mark.parametrize("template", [marked(template) for template in templates()])
 def test_message_is_what_the_program_prints(
     template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "which is not installed" in template:
         monkeypatch.setattr("moclip_lite.errors.find_spec", lambda name: None)
+    if "does not load" in template:
+        monkeypatch.setattr("mv_tools.pictures.native_headers.native_problem", lambda: LOAD_PROBLEM)
     (cause,) = (words for part, words in CAUSES.items() if part in template)
     words = cause(tmp_path)
     if "another run" in template:

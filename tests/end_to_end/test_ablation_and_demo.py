@@ -12,6 +12,8 @@ from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
 from support.run_files import STREAMS, modification_times
 from support.tables import read_rows
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 
 @pytest.mark.usefixtures("grid_in_process")
 def test_ablation(generated: Path, trained: TrainedRun, tmp_path: Path) -> None:

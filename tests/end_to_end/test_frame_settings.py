@@ -10,6 +10,8 @@ import pytest
 
 from support.cli import FOLDER_YAML, MOTION_ONLY, assert_ok, class_folders, moclip, sets
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 COMMON = (
     *MOTION_ONLY,
     "clip.model=timm:test_resnet",

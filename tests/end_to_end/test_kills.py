@@ -22,7 +22,14 @@ from support.clips import H264, encode, panning
 
 KILLS = int(os.environ.get("MOCLIP_KILLS", "1"))
 CLIPS = 200 if KILLS > 1 else 16
-SETTINGS = (*TINY[:-1], "run.workers=2", "train_motion.epochs=4", "train_head.epochs=8")
+ONNX = KILLS > 1  # files that a run writes at its end: seconds for each run
+SETTINGS = (
+    *TINY,
+    "run.workers=2",
+    "train_motion.epochs=4",
+    "train_head.epochs=8",
+    f"run.onnx={str(ONNX).lower()}",
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,16 @@ class Undisturbed:
     data: Path
     metrics: dict[str, Any]
     seconds: dict[str, float]
+
+
+CASES = [(kind, number) for kind in ("run", "extract") for number in range(KILLS)]
+
+
+def draw(kind: str, number: int) -> tuple[str, float]:
+    """The command of a case, and after which share of its time it is killed."""
+    rng = random.Random(f"{kind} {number} {os.environ.get('MOCLIP_KILL_SEED', '')}")
+    command = kind if kind == "run" else kind + rng.choice((" motion", " clip"))
+    return command, rng.random()
 
 
 def words(command: str, data: Path, place: Path) -> list[str]:
@@ -72,7 +89,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
                 continue
             tail = (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big")  # another file as bytes
             (data / label / f"{label}_{number:03d}.mp4").write_bytes(kind.read_bytes() + tail)
-    names = ("extract motion", "extract clip", "run")  # imports are behind the first
+    names = sorted({draw(*case)[0] for case in CASES} | {"run"})  # imports are behind the first
     seconds = {name: timed(name, data, base / name.replace(" ", "-")) for name in names}
     return Undisturbed(data, metrics_of(base / "run"), seconds)
 
@@ -91,16 +108,13 @@ def kill_once(command: Sequence[str], place: Path, wait: float, *, alone: bool) 
     process.communicate()
 
 
-@pytest.mark.parametrize("number", range(KILLS))
-@pytest.mark.parametrize("command", ["run", "extract"])
+@pytest.mark.parametrize(("kind", "number"), CASES)
 def test_a_killed_command_run_again_ends_like_any_other(
-    command: str, number: int, undisturbed: Undisturbed, tmp_path: Path
+    kind: str, number: int, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    rng = random.Random(f"{command} {number} {os.environ.get('MOCLIP_KILL_SEED', '')}")
-    if command == "extract":
-        command += rng.choice((" motion", " clip"))
+    command, share = draw(kind, number)
     killed = words(command, undisturbed.data, tmp_path)
-    wait = rng.uniform(0, undisturbed.seconds[command])
+    wait = share * undisturbed.seconds[command]
     kill_once(killed, tmp_path, wait, alone=number % 2 == 0)
     assert_ok(moclip(*killed))
     if command != "run":

@@ -21,6 +21,8 @@ from moclip_lite.results.run_folder import RunFolder
 
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 HEAVY = ("torch", "torchvision", "open_clip", "timm", "sklearn", "pandas", "scipy", "matplotlib")
 PROGRAM = f"""
 import sys

@@ -24,6 +24,8 @@ from moclip_lite.storage.files import read_json, write_json
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 
 @pytest.fixture(scope="module")
 def run(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:

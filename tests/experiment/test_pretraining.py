@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from moclip_lite.errors import CheckpointError, ConfigError
 from moclip_lite.experiment import pretraining
+from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.pretraining import pretrain
-from moclip_lite.motion.network import create_motion_net
+from moclip_lite.motion.network import build_motion_net, create_motion_net
 from moclip_lite.motion.pretrained import other_reading
-from moclip_lite.motion.settings import MotionSettings
+from moclip_lite.motion.settings import GENERATED, PRETRAIN_STEPS, MotionSettings
 from moclip_lite.progress import Silent
 from moclip_lite.training.checkpoint import read_description
 
@@ -35,15 +38,63 @@ def test_the_file_starts_a_network_and_names_what_made_it(tmp_path: Path) -> Non
     description = read_description(out)
     assert description is not None
     assert (description["pretraining"]["seed"], description["pretraining"]["steps"]) == (3, 50)
-    assert other_reading(out, SMALL.reading()) == ""
-    coarser = SMALL.model_copy(update={"grid": (4, 6), "crop_side": 0.5}).reading()
-    assert other_reading(out, coarser) == "motion.grid was [8, 12], now [4, 6]"
+    assert other_reading(out, SMALL) is None
+    coarser = SMALL.model_copy(update={"grid": (4, 6), "crop_side": 0.5})
+    assert "motion.grid=8x12 (here 4x6)" in (other_reading(out, coarser) or "")
     started = create_motion_net("motion_small", 5, frames=2, width=4, pretrained=out)
     random = create_motion_net("motion_small", 5, frames=2, width=4)
     assert not torch.equal(next(started.parameters()), next(random.parameters()))
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     with pytest.raises(CheckpointError, match="motion_small"):
         create_motion_net("motion_small", 5, frames=3, width=4, pretrained=out)
+
+
+def test_weights_of_half_precision_take_half_the_space(tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    for path in (whole, half):
+        pretrain(SMALL, path, Silent(), seed=3, device="cpu", steps=25, half=path == half)
+    assert half.stat().st_size < 0.75 * whole.stat().st_size
+    networks = [
+        create_motion_net("motion_small", 5, frames=2, width=4, pretrained=path) for path in (whole, half)
+    ]
+    for exact, rounded in zip(*(network.encoder.parameters() for network in networks), strict=True):
+        assert exact.dtype == rounded.dtype == torch.float32
+        torch.testing.assert_close(rounded, exact, rtol=1e-3, atol=1e-6)
+
+
+def test_the_weights_that_come_with_the_program_are_those_of_its_recipe() -> None:
+    known = load_experiment(FOLDER_YAML, ["motion.pretrained=false"])
+    description = read_description(GENERATED)
+    assert description is not None
+    assert description["pretraining"] == {
+        "motion": json.loads(json.dumps(known.motion.deciding())),
+        "seed": 0,
+        "steps": PRETRAIN_STEPS,
+        "version": pretraining._VERSION,
+    }
+    settings = MotionSettings()
+    assert settings.start == MotionSettings(pretrained="generated").start == GENERATED
+    network, same = (build_motion_net(settings, classes) for classes in (5, 3))
+    for (name, value), other in zip(
+        network.encoder.named_parameters(), same.encoder.parameters(), strict=True
+    ):
+        assert torch.equal(value, other), name
+    assert settings.deciding()["pretrained"] not in (True, False, "auto", str(GENERATED))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *({"field": "compensated"}, {"frames": 7}, {"stride": 2}, {"grid": (12, 16)}, {"crop": "actor"}),
+        *({"normalize_distance": False}, {"net": "motion_shift"}, {"width": 16}),
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_weights_of_other_motion_are_not_taken(other: dict[str, object]) -> None:
+    name = next(iter(other))
+    assert MotionSettings(**other).start is False
+    with pytest.raises(ValidationError, match=rf"needs motion\.{name}="):
+        MotionSettings(**{**other, "pretrained": "generated"})
 
 
 def test_an_interrupted_pretraining_ends_like_any_other(tmp_path: Path) -> None:

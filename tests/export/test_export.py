@@ -32,6 +32,8 @@ from support.clips import H264, encode, panning
 from support.mobileviclip import SMALL, TINY, clip_of, shaken
 from support.paths import ROOT
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 
 def run(path: Path, **inputs: Tensor) -> list[np.ndarray]:  # type: ignore[type-arg]
     options = onnxruntime.SessionOptions()

@@ -33,6 +33,7 @@ CONTROLS = (
 """Heads that see one stream."""
 
 
+@pytest.mark.slow
 def test_only_the_fusion_sees_both_halves() -> None:
     assert train_head("concat_mlp")[1] > 95
     assert 35 < train_head("appearance_only")[1] < 65
@@ -41,6 +42,7 @@ def test_only_the_fusion_sees_both_halves() -> None:
         assert 35 < train_head(name)[1] < 65
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(list_heads()) - set(CONTROLS)))
 def test_every_fusion_sees_both_halves(name: str) -> None:
     """Class = (a bit of motion, a bit of appearance): one stream alone stays near 50 %."""

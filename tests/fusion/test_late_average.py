@@ -71,6 +71,7 @@ def test_few_clips_leave_the_plain_average() -> None:
     assert abs(tied - 0.5).max() < 0.3
 
 
+@pytest.mark.slow
 def test_weights_are_the_minimum_of_the_penalised_loss() -> None:
     """By trying all weights of a fine grid."""
     scores, labels = streams(30, 2, (4, 2))
@@ -104,6 +105,7 @@ def trained(name: str, train: FeatureTable, val: FeatureTable) -> Head:
     return head
 
 
+@pytest.mark.slow
 def test_a_useless_stream_does_no_harm(tmp_path: Path) -> None:
     train, val, test = table(60, 0), table(20, 1), table(500, 2)
     head, again = (trained("late_average", train, val) for _ in range(2))

@@ -126,6 +126,7 @@ def test_a_second_fit_keeps_what_was_chosen() -> None:
     assert accuracy(again, test) > accuracy(once, test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear_pool", "concat_mlp", "late_average", "logistic_regression"])
 def test_validation_figures_are_of_the_first_fit(name: str) -> None:
     """After the second fit the validation clips are training clips."""

@@ -29,6 +29,8 @@ from support.cli import assert_ok, assert_refused, launched, moclip
 from support.mobileviclip import TINY, apple_state, shaken
 from support.paths import ROOT
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 TINY_8 = dataclasses.replace(TINY, num_frames=8)
 MODEL = ("--model", "mobileviclip-tiny")
 

@@ -27,6 +27,7 @@ def test_short_clips_repeat_their_last_frame(make_clip: Callable[..., Path], fra
     )
 
 
+@pytest.mark.slow
 def test_huge_and_narrow_pictures() -> None:
     for shape in ((4320, 7680, 3), (2, 6000, 3), (1, 1, 3)):
         picture = np.full(shape, 128, np.uint8)

@@ -83,6 +83,7 @@ def test_a_file_that_grows(ts: Path, tmp_path: Path) -> None:
     assert all(same_motion(a, b) for a, b in zip(frames, islice(MotionDecoder(ts), 20), strict=True))
 
 
+@pytest.mark.slow
 def test_standard_input(ts: Path) -> None:
     code = "import mv_tools; print(sum(1 for _ in mv_tools.open_live('-')))"
     done = subprocess.run(

@@ -68,6 +68,7 @@ def test_backends_agree(fixture: str, request: pytest.FixtureRequest) -> None:
         np.testing.assert_array_equal(a.to_blocks(), b.to_blocks())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("fixture", ["clip", "clip_b", "clip_mpeg4"])
 def test_random_access_equals_a_full_pass(backend: str, fixture: str, request: pytest.FixtureRequest) -> None:

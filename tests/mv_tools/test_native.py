@@ -136,6 +136,7 @@ def test_auto_uses_native_for_h264_and_libav_for_others(clip: Path, clip_mpeg4: 
         MotionDecoder(clip_mpeg4, "native")
 
 
+@pytest.mark.slow
 def test_truncated_streams_raise_or_give_the_pictures_before(
     make_clip: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,6 +157,7 @@ def test_truncated_streams_raise_or_give_the_pictures_before(
     assert min(full, failed) > 50
 
 
+@pytest.mark.slow
 def test_random_bytes_never_crash(make_clip: Callable[..., Path]) -> None:
     data = make_clip("a.h264", frames=6, bf="1").read_bytes()
     rng = np.random.default_rng(0)

@@ -74,6 +74,7 @@ def test_index_of_another_file_is_refused(clip: Path, clip_b: Path, tmp_path: Pa
         MotionDecoder(clip, "libav").save_index(index)
 
 
+@pytest.mark.slow
 def test_hostile_indexes_are_refused(clip_b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any change is detected; without the digest check no change has other effects than an error."""
     index = tmp_path / "b.index"

@@ -84,6 +84,7 @@ def test_copy_has_the_pictures_that_decoding_outputs(recording: bytes, seed: int
     assert mv_tools.count_frames(copy) == mv_tools.count_frames(damaged)
 
 
+@pytest.mark.slow
 def test_copy_of_a_container_without_presentation_times_is_in_order(tmp_path: Path) -> None:
     original = encode(tmp_path / "b.avi", panning(24), **{**H264, "bf": "3"})
     assert mv_tools.RgbDecoder(original).pictures.reordered

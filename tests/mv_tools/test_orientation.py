@@ -141,6 +141,7 @@ def test_cropping_follows_the_orientation(tmp_path: Path, coded: Path, orientati
     np.testing.assert_allclose(mean, plain.mean(axis=(0, 1)), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS, ids=names)
 def test_drawings_are_upright(tmp_path: Path, coded: Path, orientation: Orientation) -> None:
     path = turned(coded, tmp_path / "turned.mp4", orientation)

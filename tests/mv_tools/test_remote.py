@@ -106,6 +106,18 @@ def test_a_changed_object_is_noticed(server: Server) -> None:
         file.read_at(200_000, 10)
 
 
+def test_a_changed_object_is_noticed_where_requests_take_no_condition() -> None:
+    """gs://, az:// and all other file systems of fsspec; memory:// stands in for them."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe_file("/changing/x.bin", b"a" * 300_000)
+    file = RemoteFile("memory://changing/x.bin")
+    assert file.read_at(0, 10) == b"a" * 10
+    memory.pipe_file("/changing/x.bin", b"b" * 300_000)  # of the same size
+    with pytest.raises(SourceChanged, match="was changed while it was read"):
+        file.read_at(200_000, 10)
+    memory.rm("/changing", recursive=True)
+
+
 @pytest.mark.slow
 def test_chosen_pictures_fetch_a_small_part_of_a_large_file(server: Server, tmp_path: Path) -> None:
     """25 of 750 pictures of 126 MB: less than 5 % of its bytes.
@@ -158,6 +170,7 @@ def test_files_of_a_web_server_are_read_by_ranges(tmp_path: Path) -> None:
             file.read_range(0, 10)
 
 
+@pytest.mark.slow
 def test_what_can_not_be_read_is_said_without_credentials(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -42,6 +42,7 @@ NAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(NAMES)
 def test_no_two_folds_share_a_folder(names: list[str]) -> None:
     folders = [fold_name(names, name) for name in names]

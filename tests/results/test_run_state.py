@@ -24,6 +24,8 @@ from moclip_lite.storage.cache import FeatureCache
 from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_ok, assert_refused, class_folders, moclip, sets
 from support.tables import read_rows
 
+pytestmark = pytest.mark.usefixtures("quick_exports")
+
 HEADS = ("appearance", "appearance_frame", "motion_head", "fusion")
 
 

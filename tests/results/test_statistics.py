@@ -86,6 +86,7 @@ def test_bootstrap_agrees_with_scipy(kind: str) -> None:
     assert ours.high == pytest.approx(theirs.high, abs=0.05 * spread)
 
 
+@pytest.mark.slow
 def test_paired_bootstrap_agrees_with_scipy() -> None:
     a, b = pair(5, clips=400, gain=0.05)
 
@@ -147,6 +148,7 @@ def verdict_of(a: np.ndarray, b: np.ndarray) -> str:
     return verdict(paired_bootstrap(a, b, repeats=2_000), mcnemar(a, b).p)
 
 
+@pytest.mark.slow
 def test_noise_is_rarely_called_a_difference() -> None:
     answers = [verdict_of(*pair(seed)) for seed in range(300)]
     wrong = sum(answer != "no difference shown" for answer in answers)

@@ -85,6 +85,7 @@ def test_whatever_a_video_does_the_server_goes_on(word: str, server: Serving) ->
     assert not [name for name in server.left() if "upload" in name]
 
 
+@pytest.mark.slow
 def test_a_video_that_takes_too_long(hasty: Serving) -> None:
     predicted = hasty.client.post("/api/predict", params={"name": "clip.mp4"}, content=b"hang")
     assert predicted.status_code == 422
@@ -154,6 +155,7 @@ def test_two_uploads_at_once(server: Serving) -> None:
     assert all(len(answer.json()["notes"]) == 1 for answer in answers)  # each folder held one upload
 
 
+@pytest.mark.slow
 def test_results_are_removed_when_nobody_asks(tmp_path: Path) -> None:
     with serving(tmp_path, keep=0.5, results=2) as small:
         first = submit(small, "fine").json()["id"]
@@ -161,6 +163,7 @@ def test_results_are_removed_when_nobody_asks(tmp_path: Path) -> None:
         assert small.client.get(f"/api/jobs/{first}").status_code == 404
 
 
+@pytest.mark.slow
 def test_only_so_many_results_are_kept(tmp_path: Path) -> None:
     with serving(tmp_path, results=2) as small:
         jobs = [submit(small, "fine").json()["id"] for _ in range(4)]

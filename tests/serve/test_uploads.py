@@ -151,6 +151,7 @@ def test_a_client_that_goes_away_leaves_nothing(server: Serving) -> None:
     assert "moclip_jobs_waiting 0" in server.client.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_an_upload_that_stands_still_is_ended(tmp_path: Path) -> None:
     with serving(tmp_path, idle_limit=0.5) as impatient:
         answer = impatient.raw(f"{HEAD}Content-Length: 90000\n\n", b"some")

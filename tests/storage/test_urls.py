@@ -54,6 +54,7 @@ def held(path: Path, notes: list[str] | None = None) -> Any:
     return mirror.held(path, "run", "metrics.json", ([] if notes is None else notes).append)
 
 
+@pytest.mark.slow
 def test_objects_are_files_of_a_folder(objects: ObjectFolder, tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"12345")
     assert objects.names() == []
@@ -97,6 +98,7 @@ def test_two_writers_at_once_are_told(
         pass
 
 
+@pytest.mark.slow
 def test_a_lock_that_nobody_renews_is_taken_over(folder: Path, objects: ObjectFolder, here: Path) -> None:
     """Whatever times it holds: clocks of machines are not compared."""
     objects.write(mirror.LOCK, json.dumps({"host": "dead", "since": "2999-01-01", "token": "x"}).encode())
@@ -120,6 +122,7 @@ def test_who_lost_the_lock_writes_nothing_more(folder: Path, objects: ObjectFold
     assert (mirror.working_copy(folder) / "late.txt").exists()
 
 
+@pytest.mark.slow
 def test_work_is_written_back_and_goes_on_elsewhere(
     folder: Path, objects: ObjectFolder, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +162,7 @@ def test_what_says_that_all_is_complete_is_written_last(
     assert steps == ["z.safetensors", "metrics.json", "-metrics.json", "z.safetensors", "metrics.json"]
 
 
+@pytest.mark.slow
 def test_work_of_a_lost_connection_is_kept_and_written_back_later(
     folder: Path, objects: ObjectFolder, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

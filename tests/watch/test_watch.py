@@ -105,6 +105,7 @@ def test_an_error_in_one_camera_is_told_and_the_others_go_on(
     assert reports == [str(video)]
 
 
+@pytest.mark.slow
 def test_late_windows_are_dropped_and_counted(video: Path) -> None:
     """A model slower than the camera: windows are left out, none waits."""
     model = Directions()
@@ -139,6 +140,7 @@ def test_late_windows_are_dropped_and_counted(video: Path) -> None:
     assert "windows dropped because they were late" in watch.summary()[0]
 
 
+@pytest.mark.slow
 def test_broken_connections_repeat_no_event(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that break anywhere; other cameras keep all of their events."""
     monkeypatch.setattr(reader, "_FIRST_WAIT", 0.01)
@@ -174,6 +176,7 @@ def test_time_stamps_that_jump_back_repeat_no_event(video: Path, tmp_path: Path)
     assert watch.cameras[0].statistics.seconds == pytest.approx(9.6, abs=0.2)
 
 
+@pytest.mark.slow
 def test_raw_pictures_are_encoded_on_the_way() -> None:
     """A libavfilter graph in place of a webcam: a texture that scrolls."""
     graph = "lavfi:cellauto=size=128x96:rule=110:rate=25,scroll=horizontal=0.02,trim=duration=2"
@@ -216,6 +219,7 @@ def test_joined_events_are_the_segments_of_the_whole() -> None:
     assert all(a.end <= b.start + 1e-6 for a, b in pairwise(given))
 
 
+@pytest.mark.slow
 def test_a_long_event_is_given_in_parts_and_memory_is_bounded() -> None:
     joiner = EventJoiner(LABELS, Calibration(), window=1.0, stride=0.25, threshold=None)
     segments, most = [], 0
@@ -394,6 +398,7 @@ def subscriber(port: int) -> Iterator[Counter[tuple[str, str]]]:
         client.disconnect()
 
 
+@pytest.mark.slow
 def test_mqtt(tmp_path: Path) -> None:
     """Through mosquitto on a free port."""
     port = free_port()
@@ -405,6 +410,7 @@ def test_mqtt(tmp_path: Path) -> None:
     assert received == {("cams/door/action", "left"): 1}
 
 
+@pytest.mark.slow
 def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> None:
     """It leaves, returns, and leaves for good."""
     port, said = free_port(), list[str]()
@@ -423,6 +429,7 @@ def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> Non
     assert said[3:] == [f"the MQTT broker 127.0.0.1:{port} did not get 2 events"]
 
 
+@pytest.mark.slow
 def test_an_mqtt_broker_that_refuses_the_user_is_an_error(tmp_path: Path) -> None:
     """The connection is made, and refused a moment later."""
     pytest.importorskip("paho.mqtt.client")
