@@ -107,7 +107,9 @@ def main() -> None:
         print(f"{'PyAV, all pictures + open_clip ViT-B/32 on 8':48} {peer:7.0f}")
         cost = {}
         chosen = Classifier.load(run, device="cpu")  # before int8 is forced for the rows below
-        print(f"by default this run answers with {chosen.engine.name}: {chosen.engine.why or chosen.engine_note}")
+        print(
+            f"by default this run answers with {chosen.engine.name}: {chosen.engine.why or chosen.engine_note}"
+        )
         export_int8(run)
         for engine in ("torch", "onnx", "onnx-int8"):
             classifier = Classifier.load(run, device="cpu", engine=engine)
