@@ -70,6 +70,7 @@ SLOW_MODULES = (
     "datasets/test_broken_clips.py",
     "storage/test_damaged_storage.py",
     "cli/test_timeline.py",
+    "ablate/test_at_url.py",
     "timeline/test_windows.py",
     "cli/test_bad_input.py",
     "shards/test_pack.py",

@@ -110,6 +110,11 @@ class Experiment(Settings):
         """The resolved configuration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
+    def without_flips(self) -> Experiment:
+        """The same, but no clip is mirrored in training or testing."""
+        motion = self.motion.model_copy(update={"flip": 0.0})
+        return self.model_copy(update={"motion": motion, "test": self.test.model_copy(update={"flips": 1})})
+
     def head_of(self, stream: Stream) -> str:
         """Name of the head of a stream: a setting for the fusion; some have controls of their kind beside them."""
         if stream.head is None:

@@ -11,7 +11,7 @@ import numpy as np
 from ..datasets import Clip, Fold, VideoDataset
 from ..errors import CheckpointError, ConfigError, WeightsUnavailable
 from ..results.run_folder import RunFolder
-from ..results.trained_on import refuse_other_division
+from ..results.trained_on import refuse_trained
 from ..streams import Stream
 from .extraction import Extraction
 from .feature_description import Origin
@@ -48,8 +48,10 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     run = RunFolder(folder, [f.name for f in session.folds])
     chosen = _choose(session.folds, fold)
     for part in chosen:
-        division = run.fold(part.name).division
-        refuse_other_division(division, part, session.dataset.place, session.content_digests)
+        division, known = run.fold(part.name).division, (session.dataset.place, session.content_digests)
+        if division.is_file():
+            refuse_trained(division, part.test, *known)
+            refuse_trained(division, part.val, *known, "val")
     streams = set(session.experiment.run.streams)
     motion, appearance = bool(streams & {"motion", "fusion"}), bool(streams - {"motion"})
     extraction = session.extraction

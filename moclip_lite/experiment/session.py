@@ -190,14 +190,9 @@ class Session:
         """
         if self.mirrored is None:
             return []
-
-        def changed(experiment: Experiment) -> Experiment:
-            motion = experiment.motion.model_copy(update={"flip": 0.0})
-            views = experiment.test.model_copy(update={"flips": 1})
-            return experiment.model_copy(update={"motion": motion, "test": views})
-
         _ = self.fingerprint  # of the run as it was asked for
-        self.experiment, self.saved_experiment = changed(self.experiment), changed(self.saved_experiment)
+        self.saved_experiment = self.saved_experiment.without_flips()
+        self.experiment = self.experiment.without_flips()
         note = f"flips are off: {self.mirrored.words}; motion.mirrors=ignore leaves them on"
         self.reporter.say(note)
         return [note]

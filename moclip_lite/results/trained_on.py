@@ -15,7 +15,7 @@ from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream
 from .fold_folder import FoldFolder
 
-__all__ = ["check_sources", "refuse_other_division", "refuse_trained", "write_division"]
+__all__ = ["check_sources", "refuse_trained", "write_division"]
 
 _PARTS: Final = ("train", "val", "test")
 _TIMES: Final = re.compile(r"(.+)@(\d{1,12}(?:\.\d{1,6})?)-(\d{1,12}(?:\.\d{1,6})?)", re.ASCII | re.DOTALL)
@@ -118,17 +118,6 @@ def refuse_trained(
             f"({shorten(alike, 3)}); if they show the same, the scores are too high"
         )
     return None
-
-
-def refuse_other_division(path: Path, fold: Fold, place: str, digests: Mapping[str, str]) -> None:
-    """Refuse a fold whose test or validation clips trained the weights beside a division, if there is one there.
-
-    Raises:
-        CheckpointError: see :func:`refuse_trained`.
-    """
-    if path.is_file():
-        refuse_trained(path, fold.test, place, digests)
-        refuse_trained(path, fold.val, place, digests, "val")
 
 
 def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -115,7 +115,7 @@ def evaluate(
     clips = {clip.name: clip for part in parts for clip in (*part.train, *part.val)}
     keys = session.extractor.motion(list(clips.values())).keys
     store = MotionStore(session.cache, keys, session.experiment.motion)
-    moving = [Division(_moving(part.train, store, keys), _moving(part.val, store, keys)) for part in parts]
+    moving = [Division(tuple(store.moving(part.train)), tuple(store.moving(part.val))) for part in parts]
     if not all(part.train and part.val for part in moving):
         raise DataError("no motion could be read of the clips to train on or to validate on")
     session, note = _with_directions(session, store, moving[0])
@@ -129,21 +129,16 @@ def evaluate(
     return Evaluation(accuracy / count, loss / count, note)
 
 
-def _moving(clips: Sequence[Clip], store: MotionStore, keys: Mapping[str, str]) -> tuple[Clip, ...]:
-    return tuple(clip for clip in clips if clip.name in keys and not store.empty(clip))
-
-
 def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str]:
     """The session without flips where a run would switch them off, and a note that says so."""
-    experiment, motion = session.experiment, session.experiment.motion
+    motion = session.experiment.motion
     if motion.mirrors == "ignore" or not motion.flip:
         return session, ""
     mirrored = mirrored_classes(session.labels, store, part.train, part.val)
     if not mirrored.pairs:
         return session, ""
-    still = experiment.model_copy(update={"motion": motion.model_copy(update={"flip": 0.0})})
     note = f"flips are off in trials as in a run: {mirrored.words}"
-    return Session(still, session.reporter), note
+    return Session(session.experiment.without_flips(), session.reporter), note
 
 
 def _train(

@@ -113,7 +113,7 @@ def test_metrics_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def stop(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("moclip_lite.results.run_folder.shutil.rmtree", stop)
+    monkeypatch.setattr("moclip_lite.results.fold_folder.shutil.rmtree", stop)
     with pytest.raises(KeyboardInterrupt):
         RunFolder(tmp_path, ["holdout"]).begin()
     assert "metrics.json" not in files(tmp_path)

@@ -410,6 +410,7 @@ def test_mqtt(tmp_path: Path) -> None:
     assert received == {("cams/door/action", "left"): 1}
 
 
+@pytest.mark.slow
 def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> None:
     """It leaves, returns, and leaves for good."""
     port, said = free_port(), list[str]()
@@ -428,6 +429,7 @@ def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> Non
     assert said[3:] == [f"the MQTT broker 127.0.0.1:{port} did not get 2 events"]
 
 
+@pytest.mark.slow
 def test_an_mqtt_broker_that_refuses_the_user_is_an_error(tmp_path: Path) -> None:
     """The connection is made, and refused a moment later."""
     pytest.importorskip("paho.mqtt.client")
