@@ -34,6 +34,7 @@ STEPS: Final = 8
 """Vectors are rounded to 1/STEPS pixel, half a quarter sample."""
 
 _REFERENCE_SIDE: Final = 240  # UCF101's height: vectors of other sizes are scaled to it
+_ROUNDING: Final = 32  # samples that the coded size of pictures of one size may differ by
 _MAX_MOTION: Final = 32767 / STEPS  # pixels; the largest number of the cache's format
 
 
@@ -92,12 +93,14 @@ def read_motion_clip(
         return MotionClip(*zeros, empty=True, codec=codec, notes=tuple(decoder.notes))
     indices = moving[segment_windows(len(moving), spec.segments, spec.frames, spec.stride)]
     fields: dict[int, npt.NDArray[np.float32]] = {}
-    predicted = False
-    for frame, field in _fields(decoder, spec, set(indices.ravel().tolist())):
+    predicted, reader = False, FieldReader(spec, decoder.metadata)
+    for frame, field in _fields(decoder, reader, spec, set(indices.ravel().tolist())):
         fields[frame.index] = field
         predicted |= frame.pict_type != "I"
     indices, notes = _replace_damaged(decoder, indices, fields.keys())
     motion = assemble_motion(fields, indices, spec)
+    if reader.resized:
+        notes.append("the pictures change their size: the motion of each is scaled by its own")
     if segment is not None and decoder.times is None:
         notes.append("the file has no times: the pictures of its segment were counted by the frame rate")
     guessed = np.intersect1d(decoder.guessed, indices)  # the decoder may have read other segments before
@@ -188,6 +191,10 @@ class PictureGeometry(Protocol):
     def display_height(self) -> int:
         """Height in pixels."""
 
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """(width, height) of the pictures as they are coded, before they are turned, in whole macroblocks."""
+
     def region(self, grid_shape: tuple[int, ...]) -> Region:
         """The part of an upright grid of (rows, columns) that is shown."""
 
@@ -199,13 +206,19 @@ class FieldReader:
 
     Args:
         spec: grid and kind of field.
-        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`.
+        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`. A picture of another size is scaled by its
+            own.
+
+    Attributes:
+        resized: whether a picture had another size.
     """
 
     def __init__(self, spec: MotionSpec, geometry: PictureGeometry) -> None:
         width, height = geometry.display_width, geometry.display_height
         self._spec, self._geometry = spec, geometry
         self._scale = _REFERENCE_SIDE / min(width, height)
+        self._scales: dict[tuple[int, int, str], float] = {}
+        self.resized = False
         self._grid = _reading_grid(spec, width, height)
         self._accumulator = Accumulator()
         self._pooler = FlowPooler(self._grid, region=geometry.region, normalize=spec.normalize_distance)
@@ -214,11 +227,27 @@ class FieldReader:
         """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240 pixels."""
         if self._spec.field == "accumulated":
             summed = self._accumulator.push(frame)
-            return pool(summed, self._grid, region=self._geometry.region(summed.shape[1:])) * self._scale
+            return pool(summed, self._grid, region=self._geometry.region(summed.shape[1:])) * self._scale_of(
+                frame
+            )
         field = self._pooler.flow(frame)
         if self._spec.field == "compensated" and frame.pict_type != "I":
             field = remove_camera_motion(field, self._pooler.inter(frame) > 0.5)
-        return field * self._scale
+        return field * self._scale_of(frame)
+
+    def _scale_of(self, frame: MotionFrame) -> float:
+        """What vectors are multiplied by, from the size of the picture itself where it is not the stream's."""
+        key = (*frame.grid_shape, frame.structure)
+        if key not in self._scales:
+            rows = frame.grid_shape[0] * (1 if frame.structure == "frame" else 2)
+            coded, stream = (4 * frame.grid_shape[1], 4 * rows), self._geometry.coded_size
+            other = any(abs(side - usual) >= _ROUNDING for side, usual in zip(coded, stream, strict=True))
+            self.resized |= other
+            ratios = (coded[0] / stream[0], coded[1] / stream[1])
+            across, down = ratios[::-1] if frame.orientation.swaps_sides else ratios
+            shown = (self._geometry.display_width * across, self._geometry.display_height * down)
+            self._scales[key] = _REFERENCE_SIDE / min(shown) if other else self._scale
+        return self._scales[key]
 
 
 def _reading_grid(spec: MotionSpec, width: int, height: int) -> tuple[int, int]:
@@ -230,10 +259,9 @@ def _reading_grid(spec: MotionSpec, width: int, height: int) -> tuple[int, int]:
 
 
 def _fields(
-    decoder: MotionDecoder, spec: MotionSpec, pictures: set[int]
+    decoder: MotionDecoder, reader: FieldReader, spec: MotionSpec, pictures: set[int]
 ) -> Iterator[tuple[MotionFrame, npt.NDArray[np.float32]]]:
     """Pooled and scaled fields of some pictures; damaged ones are left out."""
-    reader = FieldReader(spec, decoder.metadata)
     if spec.field == "accumulated":
         frames = _accumulated_pictures(decoder, pictures)
     else:
