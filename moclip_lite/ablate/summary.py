@@ -95,9 +95,21 @@ def summary_markdown(
             "clips (over clips where groups are unknown); p is adjusted for the number of comparisons (Holm). "
             "The spread of the seeds is in the table above, not here.",
         ]
+    if missing := _not_compared(ablation, differences):
+        parts.append(f"Not compared, without a test in common with the reference: {'; '.join(missing)}.")
     if failures:
         parts += ["## Not run", "\n".join(f"- {run}: {reason}" for run, reason in failures)]
     write_text(path, "\n\n".join(parts) + "\n")
+
+
+def _not_compared(ablation: Ablation, differences: pd.DataFrame) -> list[str]:
+    """Cells, in words, that the table of differences has no row of."""
+    compared = [{key: row[key] for key in ablation.grid} for row in records(differences)]
+    return [
+        cell_words(cell)
+        for cell in ablation.cells()
+        if cell != ablation.reference and {key: str(value) for key, value in cell.items()} not in compared
+    ]
 
 
 def _unpaired(differences: pd.DataFrame) -> str:

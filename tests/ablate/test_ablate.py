@@ -189,7 +189,20 @@ def test_summary_states_how_points_are_paired(tmp_path: Path) -> None:
     ):
         table, found = summarize(tidy_table(kept), ["fusion.head"]), comparisons(ablation, kept)
         summary_markdown(tmp_path / "s.md", ablation, table, found, [])
-        assert words in (tmp_path / "s.md").read_text()
+        text = (tmp_path / "s.md").read_text()
+        assert words in text
+        assert "Not compared" not in text
+
+
+def test_summary_names_cells_that_are_not_compared(tmp_path: Path) -> None:
+    heads = {"concat_mlp": 0.7, "film": 0.8, "linear_pool": 0.9}
+    ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0], grid={"fusion.head": list(heads)}))
+    runs = fake_runs(ablation, tmp_path, heads, clips=40)
+    kept = [run for run in runs if run.cell["fusion.head"] != "film"]
+    table, found = summarize(tidy_table(kept), ["fusion.head"]), comparisons(ablation, kept)
+    summary_markdown(tmp_path / "s.md", ablation, table, found, [])
+    text = (tmp_path / "s.md").read_text()
+    assert "Not compared, without a test in common with the reference: fusion.head=film." in text
 
 
 @pytest.mark.usefixtures("grid_in_process")
