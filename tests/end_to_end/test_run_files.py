@@ -93,11 +93,12 @@ def test_nothing_is_pickled(trained: TrainedRun) -> None:
         ".jpg",
         ".lock",
         ".onnx",
+        ".scores",
     }
     assert {p.suffix for p in files if "tfevents" not in p.name} <= allowed
     for path in files:
         head = path.read_bytes()[:9]
-        if path.suffix == ".safetensors":  # eight bytes of length, then JSON
+        if path.suffix in (".safetensors", ".scores"):  # eight bytes of length, then JSON
             assert head[8:] == b"{", path
             continue
         assert head[:1] != b"\x80", f"{path} begins as a pickle"
