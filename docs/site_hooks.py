@@ -1,6 +1,7 @@
 """Hooks of mkdocs: pages that lie outside docs/, the Python reference, and links between all of them.
 
-A document stays where a reader of the repository looks for it; the site shows the same file under another address.
+A document stays where a reader of the repository looks for it; the site shows the same file under another
+address.
 """
 
 from __future__ import annotations

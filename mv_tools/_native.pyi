@@ -255,14 +255,16 @@ class Picture:
         """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `PictureStatistics`."""
 
 _Axis = tuple[int, NDArray[np.int64], NDArray[np.float32]]
-"""Cells of an axis, and the cell and its share of each part, [steps, parts] each; the cells of a part ascend."""
+"""Cells of an axis, and the cell and its share of each part, [steps, parts] each;
+the cells of a part ascend."""
 
 @final
 class Pooler:
     """Averages the motion of pictures of one size over the cells of a grid, as `mv_tools.pool` does.
 
-    `rows` and `columns` are those of the upright picture. `turn` says whether it exchanges the sides of the coded one,
-    then whether its columns and its rows are in reverse order; `aspect` is the width of its samples to their height.
+    `rows` and `columns` are those of the upright picture. `turn` says whether it exchanges the sides of the
+    coded one, then whether its columns and its rows are in reverse order; `aspect` is the width of its
+    samples to their height.
     """
 
     def __new__(
@@ -290,8 +292,8 @@ class Decoder:
     `codec` is "h264" or "hevc". `extradata` is an avcC or hvcC record or Annex B parameter sets;
     `length_size` 0 means Annex B samples.
     Without `intra`, slice data of I pictures are not parsed: they have no motion.
-    With `deferred`, slice data of H.264 pictures are parsed when their motion is first asked for, until the first
-    picture that derives motion from others.
+    With `deferred`, slice data of H.264 pictures are parsed when their motion is first asked for, until the
+    first picture that derives motion from others.
     """
 
     def __new__(
@@ -309,8 +311,8 @@ class Decoder:
     def push_many(self, samples: Sequence[bytes], first: int) -> list[Picture]:
         """Parse access units numbered from `first`; return the pictures that are ready."""
     def release(self) -> list[Picture]:
-        """Return the pictures that are ready, and the last one if it has I slices only: without `intra` it would
-        wait for the next picture."""
+        """Return the pictures that are ready, and the last one if it has I slices only: without `intra` it
+        would wait for the next picture."""
     def finish(self) -> list[Picture]:
         """End the stream; return the remaining pictures."""
     @property

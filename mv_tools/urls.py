@@ -1,7 +1,7 @@
 """URLs: what is one, fsspec's file system for it, and its errors as those of local files.
 
-They are s3://, gs://, https:// and what else fsspec knows. Credentials come from the environment, as the libraries
-below fsspec read it, and never from a URL.
+They are s3://, gs://, https:// and what else fsspec knows. Credentials come from the environment, as the
+libraries below fsspec read it, and never from a URL.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
     parts = urlsplit(url)
     if "@" in parts.netloc or _SIGNED.search(parts.query):
         raise ArgumentError(
-            f"{parts.scheme}://...{parts.path}: a URL must not hold credentials or a signature, because configurations "
-            "and logs keep it; set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"{parts.scheme}://...{parts.path}: a URL must not hold credentials or a signature, because "
+            "configurations and logs keep it; set them in the environment, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
         )
     return url
 

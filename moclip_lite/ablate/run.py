@@ -103,7 +103,8 @@ def _without(runs: Sequence[GridRun], failures: Sequence[Failure]) -> list[GridR
 
 
 def _with_results_here(run: GridRun, folder: Path) -> GridRun:
-    """The run with its metrics and predictions in a local folder, where its own is at a URL: a node may have made it.
+    """The run with its metrics and predictions in a local folder, where its own is at a URL:
+    a node may have made it.
 
     Raises:
         OSError: they can't be read.
@@ -158,7 +159,8 @@ class _Cell:
         experiment: its configuration.
         stop: a file whose presence interrupts it.
         threads: of PyTorch.
-        fingerprint: of the run here, where it is done elsewhere; a node may hold other data under the same paths.
+        fingerprint: of the run here, where it is done elsewhere; a node may hold other data under the same
+            paths.
     """
 
     name: str
@@ -185,8 +187,8 @@ def _run_cell(cell: _Cell) -> str | None:
         return " ".join(sentence_of(error).split())
     if differs:
         raise CheckpointError(
-            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put them on "
-            "storage that all nodes see"
+            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put "
+            "them on storage that all nodes see"
         )
     return None
 

@@ -4,8 +4,7 @@
 |---|---|
 | .npz | an array for each clip, under its name; ``__model__`` (a string) names the backbone |
 | .safetensors | a tensor for each clip, under its name; ``model`` in the metadata names the backbone |
-| .parquet | columns ``clip`` and ``feature`` (a list of numbers), a row for each frame, in their order; ``model`` in the
-  schema's metadata names the backbone |
+| .parquet | columns ``clip`` and ``feature`` (numbers), a row a frame; ``model`` of the schema names it |
 
 An array is [length], or [frames, length] with the same number of frames for all clips. A name is that of the
 clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``.
@@ -56,8 +55,9 @@ class ClipArrays:
         for name, array in self._arrays.items():
             if array.shape != self.shape:
                 raise CheckpointError(
-                    f"{path}: {name!r} is {list(array.shape)} and {first!r} {list(self.shape)}; all clips need as many "
-                    "frames and as long features (average them over the frames if their number differs)"
+                    f"{path}: {name!r} is {list(array.shape)} and {first!r} {list(self.shape)}; all clips "
+                    "need as many frames and as long features (average them over the frames if their number "
+                    "differs)"
                 )
 
     @property
@@ -90,8 +90,8 @@ class ClipArrays:
         entry = self.find(name)
         if entry is None:
             raise DataError(
-                f"{self.path} holds no features of {name} (data.appearance); its {len(self._arrays)} arrays are called "
-                f"{shorten(list(self._arrays), 3)}"
+                f"{self.path} holds no features of {name} (data.appearance); its {len(self._arrays)} arrays "
+                f"are called {shorten(list(self._arrays), 3)}"
             )
         return np.asarray(self._arrays[entry], np.float32)
 
@@ -115,7 +115,8 @@ class ClipArrays:
                 continue
             if entry in used:
                 raise DataError(
-                    f"{self.path}: {entry!r} fits {used[entry]} and {clip.name}; name arrays by class folder and file"
+                    f"{self.path}: {entry!r} fits {used[entry]} and {clip.name}; name arrays by class folder "
+                    "and file"
                 )
             used[entry] = clip.name
             report.keys[clip.name] = digest_bytes([np.ascontiguousarray(self._arrays[entry]).tobytes()])
@@ -128,7 +129,8 @@ class ClipArrays:
             )
         if unused:
             warn(
-                f"{self.path}: {len(unused)} of {len(self._arrays)} arrays belong to no clip ({shorten(unused, 3)})"
+                f"{self.path}: {len(unused)} of {len(self._arrays)} arrays belong to no clip "
+                f"({shorten(unused, 3)})"
             )
         return report
 
@@ -160,7 +162,8 @@ def read_clip_arrays(path: Path) -> ClipArrays:
         tensors, metadata = read_tensors(path)
         if "features" in metadata and "appearance" in tensors:
             raise DataError(
-                f"{path} is a file of features with its own clips: give it as data.root with data.kind=features"
+                f"{path} is a file of features with its own clips: give it as data.root with "
+                "data.kind=features"
             )
         return ClipArrays(path, tensors, metadata.get("model", ""))
     if path.suffix == ".parquet":
@@ -211,7 +214,8 @@ def _read_parquet(path: Path) -> ClipArrays:
         model = metadata.get(b"model", b"").decode()
     except (KeyError, ValueError, TypeError, AttributeError, OSError, pyarrow.ArrowException) as error:
         raise CheckpointError(
-            f"{path} is damaged, or not a table with the columns clip and feature (lists of one length): {error}"
+            f"{path} is damaged, or not a table with the columns clip and feature (lists of one length): "
+            f"{error}"
         ) from error
     matrix = values.reshape(len(names), -1)
     return ClipArrays(path, _by_name(names, matrix), model)

@@ -137,7 +137,8 @@ def _encode_remotely(
 def _prepared(
     waiting: Sequence[tuple[Clip, str]], read: FrameReader, encoder: LazyEncoder, workers: int
 ) -> Iterator[tuple[Clip, str, tuple[Tensor, ClipFrames] | str]]:
-    """(clip, key, preprocessed pictures and frames or the reason of a failure), in order; read ahead by threads.
+    """(clip, key, preprocessed pictures and frames or the reason of a failure), in order;
+    read ahead by threads.
 
     The model is loaded once a clip could be read: broken clips are tried again in every run.
     """

@@ -25,8 +25,8 @@ class WorkerDevice:
 
     Attributes:
         device: auto, cpu, cuda or mps.
-        threads: of PyTorch; 0 for as many as in the process that hands out the jobs. The last bits of some networks'
-            results depend on it.
+        threads: of PyTorch; 0 for as many as in the process that hands out the jobs. The last bits of some
+            networks' results depend on it.
     """
 
     device: str = "auto"
@@ -111,7 +111,7 @@ def _loaded(model: RemoteModel) -> AppearanceEncoder:
     encoder = make_encoder(model.settings, model.seed, pick_device(model.device.device))
     if encoder.weights_digest != model.digest:
         raise CheckpointError(
-            f"{socket.gethostname()} has other weights of {model.settings.model} {model.settings.pretrained} than this "
-            "machine; put one file on shared storage and name it: --pretrained FILE"
+            f"{socket.gethostname()} has other weights of {model.settings.model} {model.settings.pretrained} "
+            "than this machine; put one file on shared storage and name it: --pretrained FILE"
         )
     return encoder

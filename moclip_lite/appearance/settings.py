@@ -24,8 +24,8 @@ LIBRARIES: Final = ("timm", "torchvision")
 def no_text(model: str) -> str:
     """Message for what needs text, with a model that has none."""
     return (
-        f"clip.model={model} has no text encoder: zero-shot, text embeddings of class names and heads that start "
-        "from them need a CLIP (clip.model=ViT-B-32, or another of open_clip or mobileviclip)"
+        f"clip.model={model} has no text encoder: zero-shot, text embeddings of class names and heads that "
+        "start from them need a CLIP (clip.model=ViT-B-32, or another of open_clip or mobileviclip)"
     )
 
 
@@ -42,7 +42,8 @@ class AppearanceSettings(Settings):
 
     model: str = Field(
         "ViT-B-32",
-        description="open_clip model (open_clip:NAME or NAME), timm:NAME, torchvision:NAME, mobileviclip-tiny or -small",
+        description="open_clip model (open_clip:NAME or NAME), timm:NAME, torchvision:NAME, "
+        "mobileviclip-tiny or -small",
     )
     pretrained: str = Field("openai", description="tag, path of a checkpoint, or none for random weights")
     weights_of: str | None = Field(

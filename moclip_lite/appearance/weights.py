@@ -280,8 +280,8 @@ def _agreed(model: str, path: Path) -> FileWeights:
     if len(configs) > 1:
         listed = "; ".join(f"{', '.join(tags)} ({config.summary()})" for config, tags in configs.items())
         raise ConfigError(
-            f"{path} does not say how it was trained, and the weights of {model} differ in that; name the tag "
-            f"that it is of (or was trained like) with --weights-of TAG (clip.weights_of): {listed}"
+            f"{path} does not say how it was trained, and the weights of {model} differ in that; name the "
+            f"tag that it is of (or was trained like) with --weights-of TAG (clip.weights_of): {listed}"
         )
     (config,) = configs
     return FileWeights(config=config, known_by=f"all tags of {model}")

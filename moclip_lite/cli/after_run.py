@@ -15,9 +15,11 @@ __all__ = ["measure_run", "write_engine"]
 
 
 def write_engine(session: Session) -> None:
-    """Write the ONNX files of a run that was trained here, or whose export was killed; what hinders it is a warning.
+    """Write the ONNX files of a run that was trained here, or whose export was killed;
+    what hinders it is a warning.
 
-    Of several folds none is written, because `moclip predict` is given one of them: see `moclip export --engine`.
+    Of several folds none is written, because `moclip predict` is given one of them: see
+    `moclip export --engine`.
     """
     from ..engine.files import drafts_of
     from ..errors import MoclipError
@@ -40,7 +42,8 @@ def write_engine(session: Session) -> None:
 
 
 def measure_run(session: Session, metrics: Metrics) -> Metrics:
-    """Add what a prediction costs to the results of a run that was trained here; of several folds the first is measured.
+    """Add what a prediction costs to the results of a run that was trained here;
+    of several folds the first is measured.
 
     Returns:
         The metrics, with the cost where it could be measured.

@@ -35,9 +35,9 @@ def pretrain(
 ) -> None:
     """Pre-train the motion network of an experiment on generated motion of figures; no videos are needed.
 
-    Networks of the default settings start from such weights already (motion.pretrained=auto). For another grid,
-    window or width, make them here and train with --set motion.pretrained=FILE. An interrupted training is
-    resumed by the same command.
+    Networks of the default settings start from such weights already (motion.pretrained=auto). For another
+    grid, window or width, make them here and train with --set motion.pretrained=FILE. An interrupted training
+    is resumed by the same command.
 
     Example: moclip pretrain experiments/motion_small.yaml -o pretrained.safetensors
     """

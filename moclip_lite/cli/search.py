@@ -50,7 +50,8 @@ def index(
 ) -> None:
     """Index a folder of videos for search; windows in the cache are not computed again.
 
-    With --engine ray the nodes of a cluster compute the windows. A file that can't be read is reported and the others are indexed; the exit code is then 2.
+    With --engine ray the nodes of a cluster compute the windows. A file that can't be read is reported and
+    the others are indexed; the exit code is then 2.
 
     Example: moclip index holiday --out holiday.safetensors
     """

@@ -39,8 +39,8 @@ Sources: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="[NAME=]SOURCE...",
-        help="rtsp://, rtsps://, rtp://, udp://, tcp:// or http(s):// (MPEG-TS), a file that grows, - for standard "
-        "input, v4l2:/dev/video0, or lavfi:GRAPH.",
+        help="rtsp://, rtsps://, rtp://, udp://, tcp:// or http(s):// (MPEG-TS), a file that grows, - for "
+        "standard input, v4l2:/dev/video0, or lavfi:GRAPH.",
     ),
 ]
 Window: TypeAlias = Annotated[
@@ -68,7 +68,8 @@ WatchCommand: TypeAlias = Annotated[
     typer.Option(
         "--exec",
         metavar="COMMAND",
-        help="Run a program for each event, without a shell; {camera}, {label}, {start}, {end}, {score}, {latency} "
+        help="Run a program for each event, without a shell; {camera}, {label}, {start}, {end}, {score}, "
+        "{latency} "
         "and {time} in its arguments are replaced.",
     ),
 ]

@@ -33,8 +33,8 @@ def checked_groups(fold: Fold, shared: bool) -> Fold:
     leaks = sorted(fold.shared_groups())
     if leaks and not shared:
         raise DataError(
-            f"fold {name}: {len(leaks)} groups stand on both sides of a split ({shorten(leaks)}), so test clips "
-            f"have been seen in training; correct the lists, or continue with {ALLOW_SHARED}"
+            f"fold {name}: {len(leaks)} groups stand on both sides of a split ({shorten(leaks)}), so test "
+            f"clips have been seen in training; correct the lists, or continue with {ALLOW_SHARED}"
         )
     if leaks:
         fold = replace(
@@ -72,8 +72,8 @@ def checked(
     for pairs, has in leaks:
         if pairs and not shared:
             raise DataError(
-                f"fold {fold.name}: {len(pairs)} clips {has} another side of the split ({shorten(pairs, 3)}); "
-                f"remove these, or continue with {ALLOW_SHARED}"
+                f"fold {fold.name}: {len(pairs)} clips {has} another side of the split "
+                f"({shorten(pairs, 3)}); remove these, or continue with {ALLOW_SHARED}"
             )
         if pairs:
             notes.append(f"{len(pairs)} clips {has} another side of the split: scores are too high")
@@ -84,8 +84,8 @@ def checked(
         total = len(fold.clips())
         if test_fraction > 0 and abs(len(fold.test) - test_fraction * total) > max(1.0, 0.05 * total):
             notes.append(
-                f"test holds {100 * len(fold.test) / total:.0f} % of the clips, {100 * test_fraction:.0f} % were "
-                "asked for: classes and groups leave no nearer division"
+                f"test holds {100 * len(fold.test) / total:.0f} % of the clips, {100 * test_fraction:.0f} % "
+                "were asked for: classes and groups leave no nearer division"
             )
     return replace(fold, notes=(*fold.notes, *notes))
 

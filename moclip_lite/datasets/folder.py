@@ -117,8 +117,8 @@ def _parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
     for part, folder in parts.items():
         if find_videos(folder, deep=False).videos or not subfolders(folder):
             raise DataError(
-                f"{folder}: the folder of the {part} split holds videos and no class folders, or nothing; {layout}, "
-                "or rename it if it is a class"
+                f"{folder}: the folder of the {part} split holds videos and no class folders, or nothing; "
+                f"{layout}, or rename it if it is a class"
             )
     absent = [part for part in ("train", "test") if part not in parts]
     if absent:

@@ -156,8 +156,8 @@ def k_folds(
     groups = set(_groups(clips))
     if len(groups) < parts:
         raise DataError(
-            f"{dataset.root}: {len(clips)} clips in {len(groups)} group(s) can't be divided into {parts} folds; "
-            "set data.folds, or name more groups (data.group_pattern, data.table)"
+            f"{dataset.root}: {len(clips)} clips in {len(groups)} group(s) can't be divided into {parts} "
+            "folds; set data.folds, or name more groups (data.group_pattern, data.table)"
         )
     folds = []
     for number, (rest, test) in enumerate(_stratified(clips, parts, seed), start=1):
@@ -192,8 +192,8 @@ def leave_one_group_out(
     groups = sorted({clip.group for clip in dataset.clips if clip.group is not None})
     if any(clip.group is None for clip in dataset.clips) or len(groups) < 3:
         raise DataError(
-            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern, or name "
-            "groups in a table (data.table)"
+            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern, or "
+            "name groups in a table (data.table)"
         )
     if limit is not None and limit < len(groups):
         chosen = np.random.default_rng(seed).choice(len(groups), limit, replace=False)

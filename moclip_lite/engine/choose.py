@@ -61,7 +61,8 @@ def open_engine(
 
 
 def _open_proven(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:
-    """The engine of the files, which says why, with the image encoder in int8 where its comparison with float32 allows that.
+    """The engine of the files, which says why, with the image encoder in int8 where its comparison with
+    float32 allows that.
 
     Raises:
         CheckpointError: there are no usable files, or ONNX Runtime is not installed.

@@ -1,11 +1,11 @@
 """ONNX files of a run's networks, and what ties them to the weights beside them.
 
-``RUN/onnx/`` holds the motion network and the heads, a few megabytes, and ``model.json``, which describes them. The
-image encoder, tens to hundreds of megabytes and the same for all runs with its weights, lies once in the cache
-under a key of its weights and preprocessing. ``moclip_lite.export.engine`` writes them.
+``RUN/onnx/`` holds the motion network and the heads, a few megabytes, and ``model.json``, which describes
+them. The image encoder, tens to hundreds of megabytes and the same for all runs with its weights, lies once
+in the cache under a key of its weights and preprocessing. ``moclip_lite.export.engine`` writes them.
 
-``model.json`` names digests of the weights files, the settings and the labels that the files were made from, and of
-the files: others are refused, never used.
+``model.json`` names digests of the weights files, the settings and the labels that the files were made from,
+and of the files: others are refused, never used.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ __all__ = [
 
 DESCRIPTION: Final = "model.json"
 INT8: Final = "encoder_int8"
-"""Entry of model.json for the image encoder in 8-bit integers: its file, where it may be used, and the figures of its
-comparison with float32; or, under "refused", why there is none."""
+"""Entry of model.json for the image encoder in 8-bit integers: its file, where it may be used, and the
+figures of its comparison with float32; or, under "refused", why there is none."""
 DRAFT: Final = ".export-"
 """Start of the names of folders in which files are being written."""
 
@@ -106,7 +106,8 @@ class EngineFiles:
         networks: "motion" and the heads' streams -> file.
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
-        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``; empty in folders of older versions.
+        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``; empty in folders of older
+            versions.
         int8: whether the image encoder is the one in 8-bit integers.
     """
 
@@ -209,7 +210,8 @@ def int8_by_default(description: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def file_digest(path: Path) -> str:
-    """Digest of an image encoder's file, remembered in the cache: hashing it would take as long as loading it."""
+    """Digest of an image encoder's file, remembered in the cache:
+    hashing it would take as long as loading it."""
     try:
         known = ContentDigests(path.parents[2] / "digests.sqlite").of([path])
     except CacheUnavailable:  # read-only

@@ -91,7 +91,10 @@ def words_of(file: FeatureFile, data: DataSettings, seed: int) -> str:
     if file.origin is None or not file.origin.division or not keeps_division(file, data):
         return ""
     settings = ", ".join(f"{name} {value}" for name, value in file.origin.division.items())
-    return f"{file.dataset.root}: divided as its features were made ({settings}); run.seed {seed} is for the heads"
+    return (
+        f"{file.dataset.root}: divided as its features were made ({settings}); run.seed {seed} is for the "
+        "heads"
+    )
 
 
 def refuse_pooling(experiment: Experiment) -> None:
@@ -103,8 +106,8 @@ def refuse_pooling(experiment: Experiment) -> None:
     pooling = experiment.clip.pooling
     if _text_heads(experiment) and pooling in LONGER:
         raise ConfigError(
-            f"fusion.head={experiment.fusion.head} compares frames with text, and clip.pooling={pooling} gives "
-            "vectors of another length; take clip.pooling=head, mean, max or motion"
+            f"fusion.head={experiment.fusion.head} compares frames with text, and clip.pooling={pooling} "
+            "gives vectors of another length; take clip.pooling=head, mean, max or motion"
         )
 
 

@@ -86,8 +86,8 @@ class ExperimentEncoder:
         """Text embeddings of class names, float32 [C, D], L2-normalised; kept in the cache.
 
         Raises:
-            ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable or has no text, or a class of the
-                prompts is misspelt.
+            ConfigError, WeightsUnavailable, CheckpointError: the model is unavailable or has no text, or a
+                class of the prompts is misspelt.
         """
         self.require_text()
         settings = {"weights": self.lazy.digest, "model": self._settings.model}

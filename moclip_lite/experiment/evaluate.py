@@ -48,8 +48,8 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
             session.reporter.warn(note)
         if part == "val" and _refitted(session, fold, _stored(run.fold(fold.name))):
             session.reporter.warn(
-                f"fold {fold.name}: the weights that answer were trained on these validation clips too (refit), so "
-                "that their scores are too high; `moclip run` with train_motion.refit=false and "
+                f"fold {fold.name}: the weights that answer were trained on these validation clips too "
+                "(refit), so that their scores are too high; `moclip run` with train_motion.refit=false and "
                 "train_head.refit=false keeps them apart"
             )
     extraction = Extraction(session.extractor.motion(session.clips))

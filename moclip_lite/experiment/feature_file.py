@@ -117,7 +117,8 @@ class FeatureFile:
         return np.array([place[clip.name] for clip in clips], np.intp)
 
     def content_digests(self) -> dict[str, str]:
-        """Clip name -> digest of its features, those of frames where there are any; zeros tell nothing and are left out.
+        """Clip name -> digest of its features, those of frames where there are any;
+        zeros tell nothing and are left out.
 
         Empty where the features are streamed.
         """

@@ -1,7 +1,7 @@
 """Features of a data set in shards: the same facts as a file of features has, and the same rules.
 
-The names, labels, groups and divisions of the clips are columns of the shards; the features are read as they are
-needed where they do not fit into the buffer.
+The names, labels, groups and divisions of the clips are columns of the shards; the features are read as they
+are needed where they do not fit into the buffer.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ __all__ = ["REFITTED", "described_file", "load_features", "save_features"]
 
 Floats = npt.NDArray[np.float32]
 REFITTED: Final = (
-    "the motion network of these features was trained on the validation clips too (train_motion.refit): heads that are "
-    "trained on the file choose their settings on clips that it has seen, and trust motion too much; features for the "
-    "training of heads are those of a run with train_motion.refit=false"
+    "the motion network of these features was trained on the validation clips too (train_motion.refit): "
+    "heads that are trained on the file choose their settings on clips that it has seen, and trust motion "
+    "too much; features for the training of heads are those of a run with train_motion.refit=false"
 )
 """Warning shown where such a file is written and used."""
 

@@ -36,8 +36,9 @@ def _refit(results: Sequence[FoldResult]) -> list[str]:
     )
     where = "" if len(again) == len(results) else f" in {len(again)} of {len(results)} folds"
     return [
-        f"{' and '.join(reversed(what))} were trained again on training and validation clips together{where}, once "
-        "validation had chosen their settings (refit); validation figures are those of the first training"
+        f"{' and '.join(reversed(what))} were trained again on training and validation clips "
+        f"together{where}, once validation had chosen their settings (refit); validation figures are those "
+        "of the first training"
     ]
 
 
@@ -55,8 +56,8 @@ def _pool(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
     alphas = [training["alpha"] for training in trainings if "alpha" in training]
     share = f"; alpha, the trained share beside the text, is {_range(alphas)}" if alphas else ""
     return [
-        f"fusion weighs the log-probabilities of {' and '.join(parts)}{folds}; these values (C is the inverse L2 "
-        f"penalty) are those of least cross-entropy on {clips} clips that were held out{share}"
+        f"fusion weighs the log-probabilities of {' and '.join(parts)}{folds}; these values (C is the "
+        f"inverse L2 penalty) are those of least cross-entropy on {clips} clips that were held out{share}"
     ]
 
 

@@ -174,7 +174,8 @@ class FoldPass:
                 self.result.costs[stream] = self._cost(stream, Cost(**count_cost(head, one)))
 
     def _cost(self, stream: Stream, head: Cost) -> Cost:
-        """Cost of a stream for one clip; on features from a file the operations before the head are unknown."""
+        """Cost of a stream for one clip; on features from a file the operations before the head are
+        unknown."""
         if self.session.feature_file is not None or self.session.inputs.own_appearance is not None:
             return Cost(head.parameters, head.trainable)
         frame, frames = Cost(**self.session.encoder.lazy.cost), self.session.experiment.clip.frames

@@ -64,9 +64,9 @@ class Int8Encoder:
 def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
     """Write the image encoder of a run in int8 into the cache, where ``--engine onnx-int8`` finds it.
 
-    Its features and the labels that it leads to are compared with those of float32 on clips of the run: validation
-    clips, where there are some. Test clips are never read. The figures are written into model.json, and decide whether
-    int8 answers by default.
+    Its features and the labels that it leads to are compared with those of float32 on clips of the run:
+    validation clips, where there are some. Test clips are never read. The figures are written into
+    model.json, and decide whether int8 answers by default.
 
     Args:
         run: the run folder, or the folder of a fold; it has ONNX files.
@@ -94,8 +94,8 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
 
 
 def consider_int8(run: Path, reporter: Reporter) -> None:
-    """As :func:`export_int8`, where enough validation clips can show that int8 loses nothing; else model.json says why
-    the image encoder stays in float32.
+    """As :func:`export_int8`, where enough validation clips can show that int8 loses nothing; else model.json
+    says why the image encoder stays in float32.
 
     Raises:
         CheckpointError: not a run folder, or damaged.
@@ -170,7 +170,8 @@ def _quantize(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Clips:
-    """Clips to compare on, and class probabilities of each by a head that was not fitted to it, where there are."""
+    """Clips to compare on, and class probabilities of each by a head that was not fitted to it, where there
+    are."""
 
     clips: Sequence[Clip]
     held_out: Mapping[str, Floats]

@@ -1,7 +1,7 @@
 """Fusion heads: small classifiers on cached motion and appearance features, created by name.
 
-One head a file. ``base`` has their interface, ``controls`` the heads that see one stream, ``features`` the tables of
-features that heads are trained and tested on, ``training`` the fitting of a head.
+One head a file. ``base`` has their interface, ``controls`` the heads that see one stream, ``features`` the
+tables of features that heads are trained and tested on, ``training`` the fitting of a head.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def create_head(
 def build_head(
     settings: FusionSettings, name: str, motion_dim: int, appearance_dim: int, num_classes: int
 ) -> Head:
-    """Build the head of that name, ``settings.head`` or a control beside it, at the size that the settings give."""
+    """Build the head of that name, ``settings.head`` or a control beside it, at the size that the settings
+    give."""
     return create_head(
         name, motion_dim, appearance_dim, num_classes, hidden=settings.hidden, dropout=settings.dropout
     )

@@ -96,15 +96,15 @@ class Head(nn.Module):
 
     In training a head may return the scores of several classifiers, [B, C, K]: each has its own loss.
 
-    A head is fitted in this order: :meth:`fit_statistics` on the training features, :meth:`start_from_text` where
-    `from_text` is set, then its weights, by :meth:`solve` where `closed_form` is set and by gradient descent in the
-    training loop elsewhere; the loop calls :meth:`calibrate` before each validation. Where it is fitted again to
-    all clips, what was chosen on held-out clips stays: by :meth:`refit` where `closed_form` is set, elsewhere by
-    gradient descent without validation and :meth:`take_calibration`.
+    A head is fitted in this order: :meth:`fit_statistics` on the training features, :meth:`start_from_text`
+    where `from_text` is set, then its weights, by :meth:`solve` where `closed_form` is set and by gradient
+    descent in the training loop elsewhere; the loop calls :meth:`calibrate` before each validation. Where it
+    is fitted again to all clips, what was chosen on held-out clips stays: by :meth:`refit` where
+    `closed_form` is set, elsewhere by gradient descent without validation and :meth:`take_calibration`.
 
     Attributes:
-        tokens: whether the head looks at single frames and segments; if not, features may be averaged over them
-            once before training.
+        tokens: whether the head looks at single frames and segments; if not, features may be averaged over
+            them once before training.
         from_text: whether the head starts from text embeddings of the class names.
         closed_form: whether :meth:`solve` fits all weights.
         several_splits: whether :meth:`solve` uses more than the first split.
@@ -167,7 +167,8 @@ class Head(nn.Module):
         """Take what :meth:`calibrate` fitted of a head of the same class."""
 
     def solve(self, splits: Sequence[Split]) -> None:
-        """Fit all weights to the first split's training clips; hyperparameters are chosen on held-out clips."""
+        """Fit all weights to the first split's training clips;
+        hyperparameters are chosen on held-out clips."""
         raise TypeError(f"{type(self).__name__} is trained by gradient descent")
 
     def refit(self, table: FeatureTable) -> None:

@@ -43,10 +43,10 @@ class _Directions(NamedTuple):
 class CosineText(TextPool):
     """Logistic regression on motion, and on frames scale x cos(frame, class), pooled.
 
-    The classes' directions minimise the mean cross-entropy of the training clips + pull x the mean squared distance
-    from their text embeddings: a normal prior around zero-shot. The pull is the best of seven on held-out clips: the
-    strongest equals zero-shot with a fitted scale, the weakest nearly ignores the text. The scale is learned, at most
-    CLIP's 100.
+    The classes' directions minimise the mean cross-entropy of the training clips + pull x the mean squared
+    distance from their text embeddings: a normal prior around zero-shot. The pull is the best of seven on
+    held-out clips: the strongest equals zero-shot with a fitted scale, the weakest nearly ignores the text.
+    The scale is learned, at most CLIP's 100.
     """
 
     streams: ClassVar[tuple[str, ...]] = ("motion", "cosine")
@@ -102,7 +102,8 @@ class CosineText(TextPool):
 def _fit(
     features: Array, labels: Array, shares: Array, text: Array, pull: float, start: _Directions
 ) -> _Directions:
-    """Minimise the cross-entropy, clips weighted by `shares`, and the pull; features and text have length 1."""
+    """Minimise the cross-entropy, clips weighted by `shares`, and the pull;
+    features and text have length 1."""
     from scipy.optimize import minimize
 
     rows = np.arange(len(labels))

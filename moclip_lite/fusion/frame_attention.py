@@ -16,10 +16,11 @@ __all__ = ["FrameAttention", "FrameAttentionOnly"]
 
 
 class _FramePool(nn.Module):
-    """Frames [B, N, D] -> [B, D + width]: their mean by learned weights, and what self-attention sees in them.
+    """Frames [B, N, D] -> [B, D + width]: their mean by learned weights, and what self-attention sees in
+    them.
 
-    It starts as the plain mean: the weights are equal and the second part is zero. Frames know their place by an
-    encoding of it; with ``clip.pooling=timed`` their features hold their times, too.
+    It starts as the plain mean: the weights are equal and the second part is zero. Frames know their place by
+    an encoding of it; with ``clip.pooling=timed`` their features hold their times, too.
     """
 
     def __init__(self, length: int, width: int) -> None:
@@ -47,8 +48,8 @@ def _width(size: HeadSize) -> int:
 class FrameAttention(Head):
     """Attention over frames, joined with the mean motion feature in a hidden layer.
 
-    After the temporal transformers on frozen CLIP features (ActionCLIP, Wang et al. 2021, arXiv 2109.08472; Ju et al.
-    2022, arXiv 2112.04478), with one layer.
+    After the temporal transformers on frozen CLIP features (ActionCLIP, Wang et al. 2021, arXiv 2109.08472;
+    Ju et al. 2022, arXiv 2112.04478), with one layer.
     """
 
     tokens = True

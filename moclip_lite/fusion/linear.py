@@ -54,8 +54,8 @@ def fit_logistic(
 ) -> Iterator[Coefficients]:
     """Fit a logistic regression with each strength in turn, each starting from the one before.
 
-    The weights of least penalty are combinations of the clips. With fewer clips than features they are found in the
-    coordinates of the clips' span, which changes nothing but the time.
+    The weights of least penalty are combinations of the clips. With fewer clips than features they are found
+    in the coordinates of the clips' span, which changes nothing but the time.
 
     Args:
         features: float64 [N, D], standardised.

@@ -25,18 +25,19 @@ _LINEAR: Final = ("motion", "appearance")  # streams with a logistic regression;
 class LinearPool(Head):
     """Scores w_m log p_motion + w_a log p_appearance of two logistic regressions: a logarithmic opinion pool.
 
-    Few clips determine little: a linear classifier on each stream with the L2 penalty of least cross-entropy, and one
-    weight per stream, whose sum is the inverse temperature of the pool (Guo et al. 2017; see
-    :func:`~moclip_lite.fusion.late_average.pool_weights`). All is chosen on clips that neither the motion network nor
-    the classifiers were trained on, so that a stream is weighted by its accuracy there: the classifier of one without
-    information gets a strong penalty and nearly uniform scores, and the fusion falls back to the other.
+    Few clips determine little: a linear classifier on each stream with the L2 penalty of least cross-entropy,
+    and one weight per stream, whose sum is the inverse temperature of the pool (Guo et al. 2017; see
+    :func:`~moclip_lite.fusion.late_average.pool_weights`). All is chosen on clips that neither the motion
+    network nor the classifiers were trained on, so that a stream is weighted by its accuracy there: the
+    classifier of one without information gets a strong penalty and nearly uniform scores, and the fusion
+    falls back to the other.
 
-    The motion network was trained for the mean of its tokens, and that is what is used of them. Frames are described
-    by the mean and the standard deviation of their features: a short action shows in few of the frames, and the
-    mean hides it.
+    The motion network was trained for the mean of its tokens, and that is what is used of them. Frames are
+    described by the mean and the standard deviation of their features: a short action shows in few of the
+    frames, and the mean hides it.
 
-    There is no hidden layer, and the optimum depends on no seed: ``fusion.hidden``, ``fusion.dropout`` and the
-    schedule in ``train_head`` are without effect.
+    There is no hidden layer, and the optimum depends on no seed: ``fusion.hidden``, ``fusion.dropout`` and
+    the schedule in ``train_head`` are without effect.
     """
 
     tokens = True
@@ -83,8 +84,8 @@ class LinearPool(Head):
     def described(self, stream: str, motion: Tensor, appearance: Tensor) -> Tensor:
         """What the classifier of a stream sees, standardised: [B, Dm] or [B, 2 Da].
 
-        The deviation of a single frame is unknown: it gets the mean of the training clips, which is 0. So does that of
-        frames that are all alike.
+        The deviation of a single frame is unknown: it gets the mean of the training clips, which is 0. So
+        does that of frames that are all alike.
         """
         if stream == "motion":
             feature: Tensor = self.motion_norm(pool_tokens(motion))

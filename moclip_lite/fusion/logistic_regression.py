@@ -21,8 +21,8 @@ __all__ = ["STRENGTHS", "LinearProbe"]
 class LinearProbe(Head):
     """Linear classifier on the standardised, concatenated features of both streams.
 
-    The baseline that a learned fusion should beat. It has no hidden layer, and its optimum depends on no seed:
-    ``fusion.hidden``, ``fusion.dropout`` and all of ``train_head`` are without effect.
+    The baseline that a learned fusion should beat. It has no hidden layer, and its optimum depends on no
+    seed: ``fusion.hidden``, ``fusion.dropout`` and all of ``train_head`` are without effect.
     """
 
     closed_form = True

@@ -25,9 +25,9 @@ TEXT_SCALE: Final = 100.0
 class TextPool(LinearPool, ABC):
     """A :class:`LinearPool` one of whose streams compares frames with the class texts.
 
-    The pool weighs the streams as :class:`LinearPool` does: on clips that none of the classifiers has seen. Text
-    embeddings without information on the classes get little weight. Where there are none (``create_head`` alone), the
-    classes have random directions.
+    The pool weighs the streams as :class:`LinearPool` does: on clips that none of the classifiers has seen.
+    Text embeddings without information on the classes get little weight. Where there are none
+    (``create_head`` alone), the classes have random directions.
 
     Derived heads name the stream in `expert` and implement :meth:`expert_logits`, :meth:`expert_path`,
     :meth:`choose_expert`, :meth:`chosen_expert` and, where something is fitted, :meth:`fit_expert`.
@@ -47,7 +47,8 @@ class TextPool(LinearPool, ABC):
         self.text.copy_(functional.normalize(classes, dim=-1))
 
     def compared(self, appearance: Tensor) -> Tensor:
-        """Features to compare with text: the normalised mean of the normalised frames, as in zero-shot; [B, Da]."""
+        """Features to compare with text: the normalised mean of the normalised frames, as in zero-shot;
+        [B, Da]."""
         frames = functional.normalize(self.frames(appearance), dim=-1)
         return functional.normalize(frames.mean(dim=1), dim=-1)
 

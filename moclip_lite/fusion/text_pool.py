@@ -24,9 +24,9 @@ _SCALES: Final = tuple(TEXT_SCALE / 2**step for step in range(5))
 class TextPoolFusion(TextPool):
     """:class:`~moclip_lite.fusion.linear_pool.LinearPool` with zero-shot as a third stream.
 
-    alpha, the trained classifier's share of the two on frames, is chosen on held-out clips: 0 is zero-shot and 1 the
-    linear pool. For classifiers that are linear in the frame's feature, the mean of the scores is the mean of the
-    weights (WiSE-FT, Wortsman et al. 2022).
+    alpha, the trained classifier's share of the two on frames, is chosen on held-out clips: 0 is zero-shot
+    and 1 the linear pool. For classifiers that are linear in the frame's feature, the mean of the scores is
+    the mean of the weights (WiSE-FT, Wortsman et al. 2022).
     """
 
     streams: ClassVar[tuple[str, ...]] = ("motion", "appearance", "text")

@@ -30,10 +30,10 @@ class TipAdapter(TextPool):
     """Logistic regression on motion, and on frames 100 cos(frame, text) + alpha x affinity to the class's
     clips, pooled.
 
-    The affinity of a frame f to a training clip k is exp(-beta (1 - f.k)) (Tip-Adapter, Zhang et al. 2022). It is
-    averaged over the clips of a class here, not summed, so that alpha means the same for any number of clips. alpha
-    and beta are those of least cross-entropy on held-out clips; nothing else is trained. The weights hold a feature of
-    each training clip.
+    The affinity of a frame f to a training clip k is exp(-beta (1 - f.k)) (Tip-Adapter, Zhang et al. 2022).
+    It is averaged over the clips of a class here, not summed, so that alpha means the same for any number of
+    clips. alpha and beta are those of least cross-entropy on held-out clips; nothing else is trained. The
+    weights hold a feature of each training clip.
     """
 
     streams: ClassVar[tuple[str, ...]] = ("motion", "cache")

@@ -1,7 +1,8 @@
 """``moclip pull`` and ``hf://USER/NAME``: a repository of the hub as a run folder.
 
-What comes from a hub is untrusted: only files of known names are fetched, of bounded size; the configuration is
-read, stripped of paths and written anew; weights must be safetensors. Nothing is left where any of this fails.
+What comes from a hub is untrusted: only files of known names are fetched, of bounded size; the configuration
+is read, stripped of paths and written anew; weights must be safetensors. Nothing is left where any of this
+fails.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
 def fetched(address: HubAddress, reporter: Reporter) -> Path:
     """The run folder of a repository.
 
-    Fetched runs are kept in the cache, a folder a commit. Without a connection the one that the address meant last is
-    taken.
+    Fetched runs are kept in the cache, a folder a commit. Without a connection the one that the address meant
+    last is taken.
 
     Raises:
         ConfigError, HubError, CheckpointError: see :func:`pull`.

@@ -1,4 +1,5 @@
-"""Classes that are mirror images of each other, such as "turn left" and "turn right": flips would make them one."""
+"""Classes that are mirror images of each other, such as "turn left" and "turn right":
+flips would make them one."""
 
 from __future__ import annotations
 
@@ -71,9 +72,9 @@ def _on_validation(
 ) -> Pairs:
     """Pairs of classes whose validation clips are taken for each other when they are flipped.
 
-    A ridge classifier of each clip's mean motion in 3 x 4 parts of the picture is fitted to the training clips. A pair
-    counts if two thirds of both classes' validation clips, three at least, are recognised as they are, and
-    taken for the other class when mirrored.
+    A ridge classifier of each clip's mean motion in 3 x 4 parts of the picture is fitted to the training
+    clips. A pair counts if two thirds of both classes' validation clips, three at least, are recognised as
+    they are, and taken for the other class when mirrored.
 
     Args:
         store: motion of the clips.

@@ -1,11 +1,12 @@
 """Motion networks: an encoder of windows and a classifier on the mean of their features.
 
-``motion_small`` and ``motion_shift`` are this project's, residual networks on the raw field. The first stacks a
-window's fields as channels and mixes neighbouring windows with a temporal convolution; the second encodes each field
-and shifts channels in time, for windows of about 16 fields. ``motion_fields`` is its control without the shift.
+``motion_small`` and ``motion_shift`` are this project's, residual networks on the raw field. The first stacks
+a window's fields as channels and mixes neighbouring windows with a temporal convolution; the second encodes
+each field and shifts channels in time, for windows of about 16 fields. ``motion_fields`` is its control
+without the shift.
 
-``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a 2-channel stem and
-BatchNorm on the input, one vector field per segment, average over segments.
+``efficientnet_b0`` is MoCLIP-Lite's (arXiv 2509.17084): timm's EfficientNet-B0 at 224x224 with a 2-channel
+stem and BatchNorm on the input, one vector field per segment, average over segments.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ __all__ = ["MotionNet", "build_motion_net", "create_motion_net", "list_motion_ne
 
 _DEFAULT: Final = MotionSettings()
 _MIN_BFLOAT16_SIDE: Final = 16
-"""On smaller grids maps shrink to one cell, of which oneDNN's bfloat16 convolutions with stride return garbage."""
+"""On smaller grids maps shrink to one cell, of which oneDNN's bfloat16 convolutions with stride return
+garbage."""
 
 
 def _full_precision(device: torch.device) -> AbstractContextManager[object]:
@@ -70,7 +72,8 @@ class MotionNet(nn.Module):
         self.classifier = nn.Linear(feature_dim, num_classes)
 
     def encode(self, motion: Tensor) -> Tensor:
-        """[B, T, L, 2, H, W] in pixels per frame -> features of segments that see no other, [B, T, feature_dim]."""
+        """[B, T, L, 2, H, W] in pixels per frame -> features of segments that see no other, [B, T,
+        feature_dim]."""
         batch, segments, frames, channels, height, width = motion.shape
         flat = motion.reshape(batch * segments, frames * channels, height, width)
         with _full_precision(motion.device) if min(height, width) < _MIN_BFLOAT16_SIDE else nullcontext():

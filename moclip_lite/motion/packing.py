@@ -1,8 +1,8 @@
 """Lossless compression of motion tensors for the cache.
 
-Each picture is stored once, however many windows contain it. Vectors are whole eighths of a pixel (reading rounds
-them). Each is replaced by its difference from the cell on the left, with the sign folded into the lowest bit; low and
-high bytes are stored apart and deflated.
+Each picture is stored once, however many windows contain it. Vectors are whole eighths of a pixel (reading
+rounds them). Each is replaced by its difference from the cell on the left, with the sign folded into the
+lowest bit; low and high bytes are stored apart and deflated.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ class MotionClip:
 
     Attributes:
         motion: float16 [segments, frames, 2, rows, columns]; (x right, y down) in pixels per frame
-            interval of the upright picture in square pixels, scaled to a short side of 240 pixels; in whole eighths.
+            interval of the upright picture in square pixels, scaled to a short side of 240 pixels; in whole
+            eighths.
         indices: int64 [segments, frames], picture numbers.
         empty: whether the clip has no P or B pictures; `motion` is then 0 and must not be classified.
         codec: libav's name.
@@ -63,8 +64,8 @@ def read_motion_clip(
 ) -> MotionClip:
     """Read the motion of a clip.
 
-    Keyframes have no motion: the windows cover the other pictures. A damaged picture is replaced by the nearest
-    one that was read, and noted.
+    Keyframes have no motion: the windows cover the other pictures. A damaged picture is replaced by the
+    nearest one that was read, and noted.
 
     Args:
         source: the file, read on one thread, or a MotionDecoder of it that skips damage.
@@ -73,8 +74,8 @@ def read_motion_clip(
 
     Raises:
         FileNotFoundError: no such file.
-        mv_tools.MotionError: the file is cut short, most of the pictures are damaged, the codec has no vectors, or
-            no picture appears in the segment.
+        mv_tools.MotionError: the file is cut short, most of the pictures are damaged, the codec has no
+            vectors, or no picture appears in the segment.
     """
     if isinstance(source, MotionDecoder):
         decoder = source
@@ -206,8 +207,8 @@ class FieldReader:
 
     Args:
         spec: grid and kind of field.
-        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`. A picture of another size is scaled by its
-            own.
+        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`. A picture of another size is
+            scaled by its own.
 
     Attributes:
         resized: whether a picture had another size.
@@ -224,7 +225,8 @@ class FieldReader:
         self._pooler = FlowPooler(self._grid, region=geometry.region, normalize=spec.normalize_distance)
 
     def read(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
-        """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240 pixels."""
+        """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240
+        pixels."""
         if self._spec.field == "accumulated":
             summed = self._accumulator.push(frame)
             return pool(summed, self._grid, region=self._geometry.region(summed.shape[1:])) * self._scale_of(
@@ -236,7 +238,8 @@ class FieldReader:
         return field * self._scale_of(frame)
 
     def _scale_of(self, frame: MotionFrame) -> float:
-        """What vectors are multiplied by, from the size of the picture itself where it is not the stream's."""
+        """What vectors are multiplied by, from the size of the picture itself where it is not the
+        stream's."""
         key = (*frame.grid_shape, frame.structure)
         if key not in self._scales:
             rows = frame.grid_shape[0] * (1 if frame.structure == "frame" else 2)
@@ -251,7 +254,8 @@ class FieldReader:
 
 
 def _reading_grid(spec: MotionSpec, width: int, height: int) -> tuple[int, int]:
-    """Rows and columns to divide the frame into; before a crop, square cells of half the size of the box's."""
+    """Rows and columns to divide the frame into; before a crop, square cells of half the size of the
+    box's."""
     if spec.crop == "none":
         return spec.grid
     cell = max(min(width, height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
@@ -273,6 +277,7 @@ def _fields(
 
 
 def _accumulated_pictures(decoder: MotionDecoder, pictures: Collection[int]) -> Iterator[MotionFrame]:
-    """The pictures that motion is summed over: from the keyframe before the first chosen one to the last one."""
+    """The pictures that motion is summed over: from the keyframe before the first chosen one to the last
+    one."""
     keyframes = [i for i in decoder.keyframe_indices() if i <= min(pictures)]
     return decoder.iter_frames_at(range(keyframes[-1] if keyframes else 0, max(pictures) + 1))

@@ -1,8 +1,8 @@
 """Jobs on the nodes of a Ray cluster; nodes may join and leave while they are done.
 
-Workers are placed on nodes one by one, so that a node that can't help (another version of the code, no access to the
-cache) is left out by name. A node that is lost takes no result with it: its jobs are done again elsewhere. Results are
-files on storage that all nodes share; Ray carries jobs and short answers only.
+Workers are placed on nodes one by one, so that a node that can't help (another version of the code, no access
+to the cache) is left out by name. A node that is lost takes no result with it: its jobs are done again
+elsewhere. Results are files on storage that all nodes share; Ray carries jobs and short answers only.
 """
 
 from __future__ import annotations
@@ -189,7 +189,8 @@ def _disconnect() -> None:
 
 
 class _WithoutMessages(io.TextIOBase):
-    """stdout for all threads but those of Ray, which write messages on lost nodes where commands print results."""
+    """stdout for all threads but those of Ray, which write messages on lost nodes where commands print
+    results."""
 
     def __init__(self, stdout: TextIO) -> None:
         self._stdout = stdout

@@ -27,7 +27,8 @@ CRASHED: Final = "reading it ended the process (the decoder crashed or memory ra
 
 
 def default_workers(workers: int) -> int:
-    """The number of workers; 0 means one per core that this process may use (affinity and container quota)."""
+    """The number of workers; 0 means one per core that this process may use (affinity and container
+    quota)."""
     return workers or available_cores()
 
 
@@ -37,8 +38,8 @@ def run_jobs(
     """Yield (job, result of `work`) as jobs end, in no fixed order.
 
     A job that kills its process fails alone, with ``CRASHED``. An unexpected exception fails its job alone
-    too, and is reported as a bug with its traceback. When the consumer stops (on Ctrl-C, for example), running
-    jobs are finished and the others dropped.
+    too, and is reported as a bug with its traceback. When the consumer stops (on Ctrl-C, for example),
+    running jobs are finished and the others dropped.
 
     Args:
         work: a function of a module, which says by its result why a job could not be done.

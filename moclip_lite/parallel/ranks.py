@@ -1,7 +1,7 @@
 """Processes that torchrun started: rank of this process, its share of the work, and agreement among all.
 
-The processes share the run folder and the cache (on several machines: a shared file system). Each reads a part of the
-clips and a part of every batch; the first one writes.
+The processes share the run folder and the cache (on several machines: a shared file system). Each reads a
+part of the clips and a part of every batch; the first one writes.
 """
 
 from __future__ import annotations

@@ -38,12 +38,12 @@ class JobRunner(Protocol):
     ) -> Iterator[tuple[Job, Result | str]]:
         """Yield (job, result of `work`) as jobs end, in no fixed order.
 
-        A job that kills its process, and one that raises an unexpected exception, fails alone: its result is the
-        reason.
+        A job that kills its process, and one that raises an unexpected exception, fails alone: its result is
+        the reason.
 
         Args:
-            work: a function of a module, which says by its result why a job could not be done. A job that is done
-                twice must end like one that is done once.
+            work: a function of a module, which says by its result why a job could not be done. A job that is
+                done twice must end like one that is done once.
             jobs: its arguments; where one has an attribute `path`, that file is what it reads.
             folder: where `work` writes, if it does.
             cores: that a job keeps busy.

@@ -47,8 +47,8 @@ def _quotas(root: Path) -> Iterator[float]:
 def _control_groups(root: Path, base: Path) -> Iterator[Path]:
     """Folders of this process' control groups and their parents, up to the root.
 
-    In a container /proc/self/cgroup can show paths of the host, which do not exist inside; the root is then the
-    container's group.
+    In a container /proc/self/cgroup can show paths of the host, which do not exist inside; the root is then
+    the container's group.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -65,7 +65,8 @@ def _control_groups(root: Path, base: Path) -> Iterator[Path]:
 
 
 def set_thread_policy() -> None:
-    """Let waiting threads sleep, and start no more than the CPU quota allows; call it before torch is imported.
+    """Let waiting threads sleep, and start no more than the CPU quota allows;
+    call it before torch is imported.
 
     Variables that the user has set are kept. Processes that are started later inherit them.
     """
@@ -78,8 +79,8 @@ def set_thread_policy() -> None:
 def product_threads(multiplications: int) -> AbstractContextManager[Any]:
     """Let one thread compute the matrix products of a solver that makes thousands of small ones.
 
-    OpenBLAS, which NumPy and SciPy include, starts a thread per core for products of any size. Threads that meet
-    thousands of times a second take several times the CPU of one, and 40 times on a busy machine.
+    OpenBLAS, which NumPy and SciPy include, starts a thread per core for products of any size. Threads that
+    meet thousands of times a second take several times the CPU of one, and 40 times on a busy machine.
 
     Args:
         multiplications: of one product; large ones keep the threads that they have.

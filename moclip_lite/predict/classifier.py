@@ -48,7 +48,8 @@ class Classifier:
         experiment: the configuration.
         labels: class names.
         engine: computes the networks.
-        engine_note: why ONNX Runtime does not answer although it could be expected; "" where there is no reason.
+        engine_note: why ONNX Runtime does not answer although it could be expected; "" where there is no
+            reason.
 
     Example:
         >>> clf = Classifier.load("runs/x")        # doctest: +SKIP
@@ -82,9 +83,10 @@ class Classifier:
             run: the folder, its URL, or "hf://USER/NAME" for one of the hub.
             device: "auto", "cpu", "cuda" or "mps".
             overrides: "section.key=value", such as where clip.pretrained lies now.
-            engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the image
-                encoder in 8-bit integers; "torch" for PyTorch; "auto" takes the ONNX files where they belong to the
-                weights and the device is auto or cpu, in int8 where validation clips showed that it loses nothing.
+            engine: "onnx" for the run's ONNX files, which need no PyTorch, "onnx-int8" for the same with the
+                image encoder in 8-bit integers; "torch" for PyTorch; "auto" takes the ONNX files where they
+                belong to the weights and the device is auto or cpu, in int8 where validation clips showed
+                that it loses nothing.
 
         Raises:
             ConfigError: an override that no configuration has.
@@ -119,7 +121,8 @@ class Classifier:
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
-        """Precomputed appearance features, by file, which the heads were trained on; None where an encoder gives them.
+        """Precomputed appearance features, by file, which the heads were trained on;
+        None where an encoder gives them.
 
         Raises:
             DataError: the file is missing; says what is needed.
@@ -173,8 +176,8 @@ class Classifier:
         Args:
             path: the file.
             top_k: how many labels, at least 1.
-            cascade: read no pictures where motion reaches its threshold, and encode one frame before all: streams that
-                were not needed are absent.
+            cascade: read no pictures where motion reaches its threshold, and encode one frame before all:
+                streams that were not needed are absent.
 
         Raises:
             FileNotFoundError: no such file.
@@ -222,8 +225,8 @@ class Classifier:
         thresholds = read_cascade(self.folder.cascade)
         if thresholds is None:
             raise CheckpointError(
-                f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, fusion and at "
-                f"least {MIN_CLIPS} validation clips"
+                f"{self.folder.path} has no thresholds for a cascade (cascade.json): they need motion, "
+                f"fusion and at least {MIN_CLIPS} validation clips"
             )
         return thresholds
 
@@ -254,16 +257,16 @@ class Classifier:
         """Label the parts of a long video.
 
         Windows slide over it and are scored as :meth:`explain` scores a clip. Neighbours with one label are
-        joined; where no class reaches the threshold, or nothing moves for a model that looks at motion, there is no segment.
-        Memory does not grow with the video's length, but for the list of its pictures.
+        joined; where no class reaches the threshold, or nothing moves for a model that looks at motion, there
+        is no segment. Memory does not grow with the video's length, but for the list of its pictures.
 
         Args:
             path: the video.
             window: seconds; by default the median length of the run's training clips.
             stride: seconds from one window to the next; by default a quarter of `window`.
             threshold: least calibrated probability of a label; by default the run's own.
-            frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip" takes those
-                that :meth:`explain` takes of such a clip.
+            frames: "keyframes" takes keyframes where frames between them would be slow to decode; "clip"
+                takes those that :meth:`explain` takes of such a clip.
             progress: called with ("timeline", windows done, windows), such as ``Reporter.progress``.
 
         Returns:

@@ -34,6 +34,6 @@ def encoder_note(decoder: MotionDecoder, recipes: Sequence[Recipe]) -> str | Non
     if not foreign(encoding, recipes):
         return None
     return (
-        f"encoded differently from the training clips ({encoding}): scores may be lower; moclip mv transcode makes "
-        "a copy like them, and training with data.train_recipes makes a model that expects it"
+        f"encoded differently from the training clips ({encoding}): scores may be lower; moclip mv transcode "
+        "makes a copy like them, and training with data.train_recipes makes a model that expects it"
     )

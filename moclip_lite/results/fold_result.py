@@ -48,8 +48,8 @@ class FoldResult:
         fold: its name.
         tests: what each stream was tested on, and its scores.
         validation: the same of the validation clips, where they were read.
-        one_frame: class probabilities of the validation clips by the fusion with the middle frame alone, by weights
-            that were not fitted to them, float32 [N, C]; None where there is one frame only.
+        one_frame: class probabilities of the validation clips by the fusion with the middle frame alone, by
+            weights that were not fitted to them, float32 [N, C]; None where there is one frame only.
         refitted: streams whose weights were trained again, on training and validation clips.
         training: stage -> history of its training, in plain values.
         seconds: stage -> wall time.

@@ -1,4 +1,5 @@
-"""Scores of a fold's validation clips by heads that were not fitted to them, kept for decisions after the training."""
+"""Scores of a fold's validation clips by heads that were not fitted to them, kept for decisions after the
+training."""
 
 from __future__ import annotations
 

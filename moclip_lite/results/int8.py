@@ -1,9 +1,10 @@
-"""The image encoder in int8 against the one in float32, on clips of a run: what decides which of them answers.
+"""The image encoder in int8 against the one in float32, on clips of a run:
+what decides which of them answers.
 
-Both encoders are followed by the run's head. Where that head was trained on the validation clips too (refit), its
-probabilities for them are surer than for unseen clips and would hide changes. So what int8 changes in the logarithms
-of the probabilities is added to those of the scores that the head's first training, which left these clips out, gave
-them.
+Both encoders are followed by the run's head. Where that head was trained on the validation clips too (refit),
+its probabilities for them are surer than for unseen clips and would hide changes. So what int8 changes in the
+logarithms of the probabilities is added to those of the scores that the head's first training, which left
+these clips out, gave them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Int8Comparison:
         held_out: whether they are validation clips, with scores by heads that were not fitted to them.
         changed: how many labels differ.
         right, right_int8: percent answered right in float32 and in int8.
-        difference, mean_difference: largest and mean difference of a probability of the head that answers; of each
-            clip the largest counts.
+        difference, mean_difference: largest and mean difference of a probability of the head that answers; of
+            each clip the largest counts.
         least_cosine: of the features of a frame.
         cpu_ms, cpu_ms_int8: median CPU time of the encoder for a clip's frames, in milliseconds.
     """
@@ -57,13 +58,14 @@ class Int8Comparison:
     def problem(self) -> str | None:
         """Why int8 is not to be used at all; None where nothing speaks against it.
 
-        Features stay (cosine at least LEAST_COSINE), of each 50 clips at most one label changes, and int8 is right at
-        least as often as float32.
+        Features stay (cosine at least LEAST_COSINE), of each 50 clips at most one label changes, and int8 is
+        right at least as often as float32.
         """
         if self.changed > self.clips // _CLIPS_FOR_A_CHANGE or self.right_int8 < self.right:
             return (
-                f"int8 changes the label of {self.changed} of {self.clips} clips ({self.right:.1f} % are right in "
-                f"float32, {self.right_int8:.1f} % in int8; least cosine of a feature {self.least_cosine:.4f})"
+                f"int8 changes the label of {self.changed} of {self.clips} clips ({self.right:.1f} % are "
+                f"right in float32, {self.right_int8:.1f} % in int8; least cosine of a feature "
+                f"{self.least_cosine:.4f})"
             )
         if not self.least_cosine >= LEAST_COSINE:
             return (
@@ -79,7 +81,10 @@ class Int8Comparison:
         if not self.held_out or self.clips < MIN_CLIPS:
             return too_few(self.clips if self.held_out else 0)
         if self.cpu_ms_int8 > _MOST_TIME * self.cpu_ms:
-            return f"int8 is not faster on this machine ({self.cpu_ms_int8:.0f} ms a clip, float32 {self.cpu_ms:.0f})"
+            return (
+                f"int8 is not faster on this machine ({self.cpu_ms_int8:.0f} ms a clip, float32 "
+                f"{self.cpu_ms:.0f})"
+            )
         return None
 
     @property
@@ -88,9 +93,10 @@ class Int8Comparison:
         which = "validation clips" if self.held_out else "clips of the run"
         labels = "all labels" if not self.changed else f"all labels but {self.changed}"
         return (
-            f"on {self.clips} {which} {labels} are those of float32 ({self.right:.1f} % right, {self.right_int8:.1f} % "
-            f"in int8; a probability differs by {self.mean_difference:.4f} in the mean, {self.difference:.3f} at most), "
-            f"in {self.cpu_ms_int8:.0f} ms of CPU in place of {self.cpu_ms:.0f}"
+            f"on {self.clips} {which} {labels} are those of float32 ({self.right:.1f} % right, "
+            f"{self.right_int8:.1f} % in int8; a probability differs by {self.mean_difference:.4f} in the "
+            f"mean, {self.difference:.3f} at most), in {self.cpu_ms_int8:.0f} ms of CPU in place of "
+            f"{self.cpu_ms:.0f}"
         )
 
     @classmethod

@@ -35,8 +35,8 @@ class PredictionCost:
         """For people."""
         stages = ", ".join(f"{stage} {value:.0f}" for stage, value in self.cpu_ms.items())
         text = (
-            f"A prediction takes {sum(self.cpu_ms.values()):.0f} ms of CPU a clip ({stages}; engine {self.engine}, "
-            f"{self.clips} clips, start-up aside)"
+            f"A prediction takes {sum(self.cpu_ms.values()):.0f} ms of CPU a clip ({stages}; engine "
+            f"{self.engine}, {self.clips} clips, start-up aside)"
         )
         if self.gflops:
             networks = ", ".join(f"{name} {value:.1f}" for name, value in self.gflops.items())

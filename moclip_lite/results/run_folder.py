@@ -29,7 +29,8 @@ class RunFolder(FoldFolder):
     """A run folder.
 
     Args:
-        path: where it lies, whether or not it exists; of a URL, the local copy that :meth:`locked` keeps in step with it.
+        path: where it lies, whether or not it exists; of a URL, the local copy that :meth:`locked` keeps in
+            step with it.
         folds: names of the run's folds, in their order.
 
     Attributes:
@@ -75,7 +76,8 @@ class RunFolder(FoldFolder):
 
     @contextmanager
     def at_url(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
-        """Hold the URL: its content is copied here, and what changes here is written back, while and when the block ends.
+        """Hold the URL: its content is copied here, and what changes here is written back, while and when the
+        block ends.
 
         Args:
             note: told what happens.
@@ -88,7 +90,8 @@ class RunFolder(FoldFolder):
             yield
 
     def write_back(self) -> None:
-        """Write what changed here to the URL, if it is held; a lost connection is noted, and tried again later.
+        """Write what changed here to the URL, if it is held; a lost connection is noted, and tried again
+        later.
 
         Raises:
             CheckpointError: another run took the URL over.

@@ -163,7 +163,7 @@ def _loaded(model: _Model) -> VideoTextEncoder:
     encoder = VideoTextEncoder(model.spec, torch.device(model.device))
     if encoder.digest != model.digest:
         raise CheckpointError(
-            f"{socket.gethostname()} has other weights of {model.spec.name} {model.spec.pretrained} than this machine; put "
-            "one file on shared storage and name it: --pretrained FILE"
+            f"{socket.gethostname()} has other weights of {model.spec.name} {model.spec.pretrained} than "
+            "this machine; put one file on shared storage and name it: --pretrained FILE"
         )
     return encoder

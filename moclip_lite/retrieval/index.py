@@ -39,7 +39,8 @@ class VideoFile:
     modified: int
 
     def state(self, root: Path) -> str:
-        """ "there", "changed" or "gone"; below a URL always "there": what an index names is not asked of servers."""
+        """ "there", "changed" or "gone"; below a URL always "there":
+        what an index names is not asked of servers."""
         if url_of(root) is not None:
             return "there"
         try:

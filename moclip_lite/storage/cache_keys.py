@@ -1,8 +1,8 @@
 """Keys of cache entries: a digest of everything that changes a result, made here for all stages.
 
-A key covers the stage, the digest of the content it is computed from, the settings, and the versions of the code: the
-program's, a number for our own code of that stage, and those of the packages and libraries it calls. Stages that
-build on others (``motion_tokens`` on ``motion``) take the other's key as their content.
+A key covers the stage, the digest of the content it is computed from, the settings, and the versions of the
+code: the program's, a number for our own code of that stage, and those of the packages and libraries it
+calls. Stages that build on others (``motion_tokens`` on ``motion``) take the other's key as their content.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ STAGES: dict[str, StageCode] = {
     "video": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
     "window": StageCode(3, (*_ENCODERS, *_PICTURES), reads_video=True),
 }
-"""The cache's stages, ``encoder`` (remembered digests of an encoder's weights) and ``results`` (metrics and report of a
-run folder)."""
+"""The cache's stages, ``encoder`` (remembered digests of an encoder's weights) and ``results`` (metrics and
+report of a run folder)."""
 
 NOTES: Final = "notes"
 """Entries that hold the notes of a clip, under the key of its features."""

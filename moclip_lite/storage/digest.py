@@ -48,7 +48,8 @@ def digest_file(path: Path) -> str:
 
 
 def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
-    """Digest of each readable file at a URL: of its size and version (ETag), or of its content where it has none."""
+    """Digest of each readable file at a URL: of its size and version (ETag), or of its content where it has
+    none."""
 
     def digest(path: Path) -> str | None:
         try:
@@ -69,8 +70,8 @@ def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
 class ContentDigests:
     """Content digests of files, remembered on disk (SQLite; safe for several processes).
 
-    A file is read again when its size, modification time, change time (which no program can set back) or inode
-    changes.
+    A file is read again when its size, modification time, change time (which no program can set back) or
+    inode changes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,8 +90,8 @@ class ContentDigests:
     def _create(self) -> None:
         with self._connect() as db:
             db.execute(
-                f"CREATE TABLE IF NOT EXISTS {_TABLE} "
-                "(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT)"
+                f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, "
+                "ctime INTEGER, inode INTEGER, digest TEXT)"
             )
             db.execute(f"SELECT * FROM {_TABLE} LIMIT 1")  # noqa: S608 - our own name
 
@@ -143,7 +144,8 @@ class ContentDigests:
             try:
                 with self._connect() as db:
                     placeholders = ", ".join("?" * len(fresh[0]))
-                    db.executemany(f"INSERT OR REPLACE INTO {_TABLE} VALUES ({placeholders})", fresh)  # noqa: S608
+                    command = f"INSERT OR REPLACE INTO {_TABLE} VALUES ({placeholders})"  # noqa: S608
+                    db.executemany(command, fresh)
             except sqlite3.DatabaseError as error:  # the digests are known, only not remembered
                 log.warning("%s could not be written (%s)", self._path, error)
         return digests

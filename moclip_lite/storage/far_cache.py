@@ -1,7 +1,7 @@
 """Cache entries at a URL, behind a local cache folder: what one machine computes is there for the others.
 
-Entries are named by all that decides their content, and hold its digest: none ever changes, so that no locks are
-needed, and two machines that write the same one write the same bytes.
+Entries are named by all that decides their content, and hold its digest: none ever changes, so that no locks
+are needed, and two machines that write the same one write the same bytes.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ class FarEntries:
         except OSError as error:
             reason = error.strerror or str(error)
             raise CacheUnavailable(
-                f"the cache {self.url} can't be used ({reason}); finished work is kept in the local cache folder"
+                f"the cache {self.url} can't be used ({reason}); finished work is kept in the local cache "
+                "folder"
             ) from error
 
 

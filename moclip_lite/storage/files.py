@@ -46,7 +46,8 @@ def _is_at_url(target: Path) -> bool:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary file beside `target`, renamed to it when the block ends without error; at a URL, written there then.
+    """A temporary file beside `target`, renamed to it when the block ends without error;
+    at a URL, written there then.
 
     Raises:
         MoclipError: the disk is full (no partial file is left).
@@ -73,7 +74,8 @@ def check_output(target: Path, named: Path | None = None) -> None:
 
     Args:
         target: the file.
-        named: the path that the user gave, for the message, where it is not `target`: a folder that gets files.
+        named: the path that the user gave, for the message, where it is not `target`: a folder that gets
+            files.
 
     Raises:
         ConfigError: a folder or a device, a file where a folder should be, or no permission.
@@ -87,7 +89,7 @@ def check_output(target: Path, named: Path | None = None) -> None:
         if target.exists() and not target.is_file():
             raise ConfigError(f"{shown} is not a regular file; name a file to write")
         with suppress(FileNotFoundError, NotADirectoryError):
-            target.lstat()  # raises for a name that no file can have, where exists() says only that there is none
+            target.lstat()  # raises for a name that no file can have; exists() says only that there is none
         folder = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
         if not folder.is_dir():
             raise ConfigError(f"{shown} can't be written: {folder} is not a folder")

@@ -1,7 +1,7 @@
 """A lock among machines: an object that its holder writes again every few seconds.
 
-Who finds it watches it for a while with its own clock: a lock that changes has a living holder, one that does not is
-taken over. No two clocks are compared, so that none needs to be right.
+Who finds it watches it for a while with its own clock: a lock that changes has a living holder, one that does
+not is taken over. No two clocks are compared, so that none needs to be right.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class Lease:
         """
         holder = _holder(content)
         self._note(
-            f"{self._folder.url} is locked by {_words(holder)}; waiting {LEASE_SECONDS:.0f} s to see whether it is at work"
+            f"{self._folder.url} is locked by {_words(holder)}; waiting {LEASE_SECONDS:.0f} s to see whether "
+            "it is at work"
         )
         ends = time.monotonic() + LEASE_SECONDS
         while time.monotonic() < ends:
@@ -111,7 +112,10 @@ class Lease:
         self._note(f"{self._folder.url}: its holder is gone; continuing with what it left")
 
     def _refusal(self, holder: dict[str, Any]) -> str:
-        return f"another {self._what} is at work in {self._folder.url} ({_words(holder)}); wait for it, or name another URL"
+        return (
+            f"another {self._what} is at work in {self._folder.url} ({_words(holder)}); wait for it, or name "
+            "another URL"
+        )
 
     def _beat(self) -> bool:
         """Write the lock again; False once it is lost."""

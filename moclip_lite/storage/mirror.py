@@ -1,7 +1,8 @@
 """Folders at URLs and their local copies: read as they are now, or worked in and written back.
 
-A copy that is read is a folder for each state of the URL, which never changes. The copy that is worked in belongs to
-one process at a time, on all machines; what changed in it is written back while the work goes on and at its end.
+A copy that is read is a folder for each state of the URL, which never changes. The copy that is worked in
+belongs to one process at a time, on all machines; what changed in it is written back while the work goes on
+and at its end.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _HELD: Final[dict[str, Mirror]] = {}
 
 @contextmanager
 def held(path: Path, what: str, last: str, note: Callable[[str], None]) -> Iterator[None]:
-    """Work in the local copy of a folder at a URL, see :class:`Mirror`; in a local folder, and where it is held, as it is.
+    """Work in the local copy of a folder at a URL, see :class:`Mirror`;
+    in a local folder, and where it is held, as it is.
 
     Raises:
         CheckpointError, OSError: see :meth:`Mirror.held`.
@@ -93,7 +95,8 @@ class Mirror:
 
         Raises:
             CheckpointError: another process works in it, or took it over meanwhile.
-            OSError: the server refuses, or can't be reached; the local copy is kept, and the next call goes on with it.
+            OSError: the server refuses, or can't be reached; the local copy is kept, and the next call goes
+                on with it.
         """
         with self._lease.held():
             self._begin()
@@ -172,7 +175,8 @@ class Mirror:
         return self._stamps() != {name: stamp for name, (_, stamp) in known.items()}
 
     def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
-        """Keep what was not written back from the local copy, which another state of the URL replaces, for a week."""
+        """Keep what was not written back from the local copy, which another state of the URL replaces, for a
+        week."""
         if known is not None and self._is_ahead_of(known):
             aside = self.folder.with_name(f"kept-{time.time_ns()}")
             self.folder.rename(aside)
@@ -186,8 +190,8 @@ class Mirror:
             self.write_back()
         except OSError as error:
             raise OSError(
-                f"the results could not be written back ({error}); they are kept in {self.folder}, and the same "
-                "command on this machine continues with them"
+                f"the results could not be written back ({error}); they are kept in {self.folder}, and the "
+                "same command on this machine continues with them"
             ) from error
 
     def _write_on(self) -> bool:
@@ -208,8 +212,8 @@ class Mirror:
         self._lease.check()
         if self._lease.lost:
             raise CheckpointError(
-                f"another process took {self._url} over, because this one was not seen for some time; the results of this "
-                f"one are in {self.folder}"
+                f"another process took {self._url} over, because this one was not seen for some time; the "
+                f"results of this one are in {self.folder}"
             )
 
     def _stamps(self) -> dict[str, tuple[int, int]]:

@@ -1,8 +1,8 @@
 """YAML whose scalars stay text; the field that takes a value decides its type.
 
-YAML 1.1 guesses: ``007`` is 7, ``2024-01-01`` a date, ``on`` true and ``1:30`` ninety. Here a plain scalar is its
-text, except for ``null`` and the empty scalar, which are None. ``~`` is text as well: a path that starts with it is in
-the home folder. Alone it could mean either, so the loader refuses it.
+YAML 1.1 guesses: ``007`` is 7, ``2024-01-01`` a date, ``on`` true and ``1:30`` ninety. Here a plain scalar is
+its text, except for ``null`` and the empty scalar, which are None. ``~`` is text as well: a path that starts
+with it is in the home folder. Alone it could mean either, so the loader refuses it.
 """
 
 from __future__ import annotations

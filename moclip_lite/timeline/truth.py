@@ -49,8 +49,9 @@ class Truth:
             if start >= last or end > last + max(_SAME_TIME, timeline.stride):
                 column = "start" if start >= last else "end"
                 raise DataError(
-                    f"{self.path}, row {row.number}, column {column}: {start if column == 'start' else end:g} s is "
-                    f"behind the end of {row.video}, which is {last:.2f} s long"
+                    f"{self.path}, row {row.number}, column {column}: "
+                    f"{start if column == 'start' else end:g} s is behind the end of {row.video}, which is "
+                    f"{last:.2f} s long"
                 )
             labels.append(TimedLabel(str(row.path), max(start, first), min(end, last), row.label))
         return labels

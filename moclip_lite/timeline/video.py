@@ -82,8 +82,8 @@ def _notes_before(
         )
     if model.experiment.clip.needs_motion:
         yield (
-            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: choosing them by "
-            "motion is for whole clips"
+            "frames of windows are those of clip.positions=reachable, weighted equally and not cropped: "
+            "choosing them by motion is for whole clips"
         )
 
 

@@ -43,7 +43,8 @@ def count_batches(count: int, size: int, min_size: int = 2) -> int:
 
 
 def buffered_order(positions: Indices, window: int, rng: np.random.Generator) -> Indices:
-    """The random order that a shuffle buffer gives, planned: of no more clips than the buffer holds a permutation.
+    """The random order that a shuffle buffer gives, planned: of no more clips than the buffer holds a
+    permutation.
 
     Chunks of neighbouring clips come in a random order, and what fills the buffer is shuffled.
 

@@ -39,7 +39,8 @@ class Feed(Protocol):
     def steps(self) -> int: ...
 
     def train_batches(self, epoch: int, first: int = 0) -> Iterable[Batch]:
-        """(inputs, labels int64 [B]) of one pass from batch number `first` on; they depend on its number only."""
+        """(inputs, labels int64 [B]) of one pass from batch number `first` on;
+        they depend on its number only."""
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) on the validation clips; the model is in evaluation mode."""
@@ -59,8 +60,8 @@ def fit(
 ) -> FitResult:
     """Train a classifier, and leave the weights of the best validation epoch in it.
 
-    The best epoch is that of the least validation loss: with the few clips of a validation part, accuracy moves
-    in large steps and by chance.
+    The best epoch is that of the least validation loss: with the few clips of a validation part, accuracy
+    moves in large steps and by chance.
 
     Args:
         model: moved to `device`.

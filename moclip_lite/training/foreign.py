@@ -1,4 +1,5 @@
-"""Checkpoints of other projects: reading tensors only, finding the prefix of their names, loading them strictly."""
+"""Checkpoints of other projects: reading tensors only, finding the prefix of their names, loading them
+strictly."""
 
 from __future__ import annotations
 
@@ -106,7 +107,8 @@ def load_strictly(path: Path, model: str, network: nn.Module, held: Mapping[str,
         held: name -> tensor, by the network's names.
 
     Raises:
-        CheckpointError: tensors are missing or unexpected, which are named, or of another shape or type, or not finite.
+        CheckpointError: tensors are missing or unexpected, which are named, or of another shape or type, or
+            not finite.
     """
     expected = network.state_dict()
     counters = {name: value for name, value in expected.items() if name.endswith(_COUNTERS)}

@@ -109,9 +109,10 @@ class FitResult:
         best_accuracy, best_loss: validation figures of that epoch.
         history: a row per epoch.
         seconds: duration, without interruptions.
-        val_scores: class probabilities of the validation clips by weights that were not fitted to them, where the
-            weights that are kept were; else empty.
-        val_one_frame: the same of a head that sees the middle frame alone; empty where there is one frame only.
+        val_scores: class probabilities of the validation clips by weights that were not fitted to them, where
+            the weights that are kept were; else empty.
+        val_one_frame: the same of a head that sees the middle frame alone; empty where there is one frame
+            only.
     """
 
     best_epoch: int = -1

@@ -1,4 +1,5 @@
-"""Length of a training: in steps of the optimizer, so that few clips get enough of them and many not too many."""
+"""Length of a training: in steps of the optimizer, so that few clips get enough of them and many not too
+many."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from ..settings import Settings
 __all__ = ["REFIT_CLIPS", "Balance", "Precision", "TrainSettings"]
 
 REFIT_CLIPS: Final = 2000
-"""Training and validation clips up to which ``refit=auto`` trains twice: with more, a fifth of them changes little."""
+"""Training and validation clips up to which ``refit=auto`` trains twice:
+with more, a fifth of them changes little."""
 
 Balance: TypeAlias = Literal["auto", "none", "classes"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -39,14 +40,14 @@ class TrainSettings(Settings):
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
-        refit: train again on training and validation clips together, as long as validation found best; "auto" does so
-            up to :data:`REFIT_CLIPS` of them.
-        average: share of the training's steps over which weights are averaged, exponentially; the averaged ones
-            are validated and kept; 0 for none.
-        balance: "classes" draws as many clips of each class in an epoch, however many it has; "auto" does so where
-            classes are uneven, see :func:`moclip_lite.training.batches.uneven`.
-        precision: of the network's operations. "auto" is bfloat16 where the hardware computes it (GPUs, CPUs with
-            AVX512-BF16), else float32; weights are float32 always.
+        refit: train again on training and validation clips together, as long as validation found best; "auto"
+            does so up to :data:`REFIT_CLIPS` of them.
+        average: share of the training's steps over which weights are averaged, exponentially; the averaged
+            ones are validated and kept; 0 for none.
+        balance: "classes" draws as many clips of each class in an epoch, however many it has; "auto" does so
+            where classes are uneven, see :func:`moclip_lite.training.batches.uneven`.
+        precision: of the network's operations. "auto" is bfloat16 where the hardware computes it (GPUs, CPUs
+            with AVX512-BF16), else float32; weights are float32 always.
     """
 
     epochs: int | None = Field(None, ge=1)

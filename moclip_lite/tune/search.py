@@ -302,7 +302,8 @@ class _Search:
         return (
             f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: trial "
             f"{best.number} of {len(self.trials)} ({done} finished),\n"
-            f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not read.\n"
+            f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not "
+            "read.\n"
             f"#\n#   moclip run {spelled(self.given / 'best.yaml')} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )

@@ -59,9 +59,9 @@ class Event:
 class EventJoiner:
     """Joins the windows of a stream into segments as they come.
 
-    Segments are those of :func:`moclip_lite.timeline.segments.join_windows` over the windows so far. One is final
-    when no window to come reaches into it; it is given out then, and once only. What a segment given out covers
-    belongs to no other.
+    Segments are those of :func:`moclip_lite.timeline.segments.join_windows` over the windows so far. One is
+    final when no window to come reaches into it; it is given out then, and once only. What a segment given
+    out covers belongs to no other.
 
     Args:
         labels: class names.

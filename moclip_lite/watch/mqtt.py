@@ -28,8 +28,8 @@ class Mqtt:
     """Publishes an event as a JSON message, at least once (QoS 1); reconnects by itself.
 
     Args:
-        url: mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC], or mqtts:// with TLS; the topic is moclip/events by default,
-            and ``{camera}`` in it is replaced by the camera's name.
+        url: mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC], or mqtts:// with TLS; the topic is moclip/events by
+            default, and ``{camera}`` in it is replaced by the camera's name.
         say: takes sentences on a broker that leaves and returns, and on events that it did not get.
 
     Raises:

@@ -40,8 +40,8 @@ class JsonLines:
 
     Args:
         file: opened for text.
-        path: where it lies, if it is closed at the end, and opened anew where another program has moved or removed
-            it, as log rotation does.
+        path: where it lies, if it is closed at the end, and opened anew where another program has moved or
+            removed it, as log rotation does.
     """
 
     def __init__(self, file: IO[str], path: Path | None = None) -> None:

@@ -19,8 +19,8 @@ class EntryGate:
 
     A loss is: a damaged picture, except one of H.264 that no other refers to; a frame_num that skips
     frames or is repeated (7.4.3); a reference picture set with a missing picture (HEVC, 8.3.2); a block
-    that refers to a missing frame; and what the caller reports. Headers of a deferred picture are sound and none of
-    its references is lost; damage inside its slice data is not seen here.
+    that refers to a missing frame; and what the caller reports. Headers of a deferred picture are sound and
+    none of its references is lost; damage inside its slice data is not seen here.
 
     Attributes:
         losses: times that pictures were lost.

@@ -55,13 +55,13 @@ class MotionStream:
     """Motion of an H.264 or HEVC stream, packet by packet.
 
     Frames are those of :class:`~mv_tools.MotionDecoder` and come out as soon as they are known: in decoding
-    order with their packet, in presentation order once no frame to come can precede them. Up to 8 at the start
-    wait until the PicOrderCnt from frame to frame is known, by which :func:`~mv_tools.flow` divides.
+    order with their packet, in presentation order once no frame to come can precede them. Up to 8 at the
+    start wait until the PicOrderCnt from frame to frame is known, by which :func:`~mv_tools.flow` divides.
 
-    How many frames wait for presentation order is `max_num_reorder_frames` of the sequence parameter set (H.264,
-    E.2.1) or `sps_max_num_reorder_pics` (HEVC). Where H.264 does not code it: none for pic_order_cnt_type 2, else
-    the decoded picture buffer of the level, and after 64 frames the number seen so far. At most that many frames
-    (16), two fields each, are in memory.
+    How many frames wait for presentation order is `max_num_reorder_frames` of the sequence parameter set
+    (H.264, E.2.1) or `sps_max_num_reorder_pics` (HEVC). Where H.264 does not code it: none for
+    pic_order_cnt_type 2, else the decoded picture buffer of the level, and after 64 frames the number seen so
+    far. At most that many frames (16), two fields each, are in memory.
 
     Decoding starts at the first entry picture. From a loss or damage on, pictures are left out up to the next
     entry picture (IDR, I picture with a recovery point, IRAP picture of HEVC), because what they refer to
@@ -77,15 +77,15 @@ class MotionStream:
         order: "presentation", or "decode", in which `index` and `frame_index` count decoding order.
         display: how pictures are shown; by default upright, with the stream's sample aspect ratio.
         first_index: where `index`, `decode_index` and `frame_index` begin, to continue another stream's.
-        deferred: parse slice data of an H.264 picture when the motion of its frame is first asked for, which saves the
-            work for frames that are not used. Frames then hold the coded data. Damage inside of slice data no longer ends
-            the group of pictures: the motion of the damaged frame raises :class:`MalformedStream`. Pictures with lost
-            references or damaged headers are parsed at once, and so are all from the first one on that derives motion
-            from others (B pictures).
+        deferred: parse slice data of an H.264 picture when the motion of its frame is first asked for, which
+            saves the work for frames that are not used. Frames then hold the coded data. Damage inside of
+            slice data no longer ends the group of pictures: the motion of the damaged frame raises
+            :class:`MalformedStream`. Pictures with lost references or damaged headers are parsed at once, and
+            so are all from the first one on that derives motion from others (B pictures).
 
     Attributes:
-        size: (width, height) of the coded picture after cropping on the right and below, in samples; None before
-            the first picture.
+        size: (width, height) of the coded picture after cropping on the right and below, in samples; None
+            before the first picture.
 
     Raises:
         ArgumentError: another codec or order.
@@ -169,7 +169,8 @@ class MotionStream:
         return frames + self._numbered.release()
 
     def mark_loss(self, reason: str = "packets are missing") -> list[MotionFrame]:
-        """Report that packets before the next one are missing, which a transport detects by its sequence numbers.
+        """Report that packets before the next one are missing, which a transport detects by its sequence
+        numbers.
 
         Returns:
             The frames that were waiting, which are sound. Those from the next packet on are left out up to
@@ -203,13 +204,13 @@ class MotionStream:
         counts, notes = self.statistics, []
         if counts.before_first:
             notes.append(
-                f"the stream begins inside a group of pictures: {counts.before_first} pictures before the first "
-                "entry picture left out"
+                f"the stream begins inside a group of pictures: {counts.before_first} pictures before the "
+                "first entry picture left out"
             )
         if counts.losses:
             notes.append(
-                f"data were lost or damaged {counts.losses} times, {counts.skipped} pictures left out up to the "
-                f"next entry pictures; the last time: {self._gate.last_reason}"
+                f"data were lost or damaged {counts.losses} times, {counts.skipped} pictures left out up to "
+                f"the next entry pictures; the last time: {self._gate.last_reason}"
             )
         if counts.late:
             notes.append(f"{counts.late} frames left out because they came after later ones were given out")

@@ -45,8 +45,8 @@ def native_problem() -> str | None:
         importlib.import_module("mv_tools._native")
     except ImportError as error:  # of another system, such as one with a newer glibc, or damaged
         return (
-            f"the native module does not load on this system ({error}); pip install --force-reinstall moclip-lite "
-            "takes the wheel for it, or builds one"
+            f"the native module does not load on this system ({error}); pip install --force-reinstall "
+            "moclip-lite takes the wheel for it, or builds one"
         )
     return None
 

@@ -49,7 +49,10 @@ def _field_pictures(scan: StreamScan) -> str | None:
     """HEVC stores fields as pictures of half the height, which libavcodec outputs as they are."""
     if not any(info.field_seq for info in scan.infos):
         return None
-    return "pictures are fields (field_seq_flag): each has half the lines, and vertical motion counts its own lines"
+    return (
+        "pictures are fields (field_seq_flag): each has half the lines, and vertical motion counts its own "
+        "lines"
+    )
 
 
 def _cropped(scan: StreamScan) -> str | None:

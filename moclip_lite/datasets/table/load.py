@@ -150,8 +150,8 @@ def _clips(path: Path, rows: Sequence[TableRow]) -> tuple[Clip, ...]:
         if name in first:
             other = first[name]
             raise DataError(
-                f"{path}, row {row.number}, column label: {name} is {row.label!r} here and {other.label!r} in row "
-                f"{other.number}; a clip has one class"
+                f"{path}, row {row.number}, column label: {name} is {row.label!r} here and {other.label!r} "
+                f"in row {other.number}; a clip has one class"
             )
         first[name] = row
         clips.append(Clip(row.path, name, row.label, row.group, row.segment))
@@ -206,8 +206,8 @@ def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
     notes = list(dataset.notes)
     if divided:
         notes.append(
-            f"the table puts segments of {len(divided)} video(s) on two sides of a split: {shorten(divided)}; scores "
-            "are higher than on videos that were not seen in training"
+            f"the table puts segments of {len(divided)} video(s) on two sides of a split: "
+            f"{shorten(divided)}; scores are higher than on videos that were not seen in training"
         )
     return replace(dataset, clips=tuple(clips), notes=tuple(notes))
 
@@ -221,8 +221,9 @@ def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     if pairs:
         first, second = pairs[0]
         notes.append(
-            f"{path.name}: {len(pairs)} segment(s) overlap one with another label, such as row {second.number} "
-            f"({second.label}) and row {first.number} ({first.label}) of {first.video}: both are read as they are"
+            f"{path.name}: {len(pairs)} segment(s) overlap one with another label, such as row "
+            f"{second.number} ({second.label}) and row {first.number} ({first.label}) of {first.video}: both "
+            "are read as they are"
         )
     groups: dict[str, set[str]] = {}
     for row in rows:
@@ -231,7 +232,7 @@ def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     several = [video for video, names in groups.items() if len(names) > 1]
     if several:
         notes.append(
-            f"{path.name}: segments of {len(several)} video(s) are in different groups, so that they may be trained "
-            f"and tested on: {shorten(several)}"
+            f"{path.name}: segments of {len(several)} video(s) are in different groups, so that they may be "
+            f"trained and tested on: {shorten(several)}"
         )
     return notes

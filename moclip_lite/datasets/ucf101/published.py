@@ -60,14 +60,15 @@ def _check_counts(names: Sequence[str], lists: SplitLists, partial: bool) -> lis
     if counts["classes"] == OFFICIAL["classes"] and counts["clips"] != OFFICIAL["clips"] and not partial:
         raise DataError(
             f"the lists name {counts['clips']:,} clips of {counts['classes']} classes, UCF101's name "
-            f"{OFFICIAL['clips']:,}: a list is cut short or of another version; --skip-missing continues with these"
+            f"{OFFICIAL['clips']:,}: a list is cut short or of another version; --skip-missing continues "
+            "with these"
         )
     sentences = []
     if counts != OFFICIAL:
         sentences.append(
-            f"not the whole of UCF101: the lists name {counts['clips']:,} clips of {counts['classes']} classes "
-            f"in up to {most_groups} groups a class; published are {OFFICIAL['clips']:,}, {OFFICIAL['classes']} and "
-            f"{OFFICIAL['groups']}"
+            f"not the whole of UCF101: the lists name {counts['clips']:,} clips of {counts['classes']} "
+            f"classes in up to {most_groups} groups a class; published are {OFFICIAL['clips']:,}, "
+            f"{OFFICIAL['classes']} and {OFFICIAL['groups']}"
         )
     expected = set(range(1, OFFICIAL["groups"] + 1))
     short = [f"{label} ({len(numbers)})" for label, numbers in groups.items() if numbers != expected]

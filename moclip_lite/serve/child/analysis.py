@@ -110,7 +110,8 @@ class Analysis:
         metadata = self._decoder.metadata
         pixels = metadata.coded_width * metadata.coded_height
         if pixels > self.task.max_pixels:
-            sentence = f"its pictures have {pixels / 1e6:.1f} megapixels; {self.task.max_pixels / 1e6:.1f} is the limit"
+            limit = self.task.max_pixels / 1e6
+            sentence = f"its pictures have {pixels / 1e6:.1f} megapixels; {limit:.1f} is the limit"
             raise Refusal(413, f"{self.task.name}: {sentence}")
         length = metadata.duration_seconds or self._decoder.frame_count / _DEFAULT_RATE
         if length > self.task.max_length:

@@ -81,7 +81,8 @@ class NativeBackend(Backend):
         codec = scan.packets.stream.codec
         if codec not in NATIVE_CODECS:
             raise OtherBackend(
-                f"{name}: the native backend reads H.264 and HEVC, this is {codec!r}; use backend='libav' or 'auto'",
+                f"{name}: the native backend reads H.264 and HEVC, this is {codec!r}; use backend='libav' or "
+                "'auto'",
                 expected=True,
             )
         if scan.unsupported is not None:
@@ -98,7 +99,8 @@ class NativeBackend(Backend):
         from .saved_index import SavedIndex  # needs safetensors
 
         self._saved = SavedIndex.read(path, self.source)
-        # Where the tables of an MP4 file number the pictures alike, the index waits until all headers are needed.
+        # Where the tables of an MP4 file number the pictures alike, the index waits until all headers are
+        # needed.
         chosen = self._open_tables()
         if chosen is not None and np.array_equal(chosen.packet, self._saved.packet):
             self._chosen = chosen

@@ -21,8 +21,8 @@ __all__ = ["ParsedMotionFrame"]
 class ParsedMotionFrame(MotionFrame):
     """A :class:`MotionFrame` over a parsed picture.
 
-    Its arrays are read-only views of the picture's; one that is never asked for is never made. Copies, made by
-    ``dataclasses.replace`` or by pickling, hold arrays of their own.
+    Its arrays are read-only views of the picture's; one that is never asked for is never made. Copies, made
+    by ``dataclasses.replace`` or by pickling, hold arrays of their own.
 
     Attributes:
         picture: the parsed picture; None in a copy.

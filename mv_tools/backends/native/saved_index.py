@@ -208,7 +208,8 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _fingerprint(source: Source) -> str:
-    """Digest of a file's size, both ends and parts between them; distinguishes files without reading them completely."""
+    """Digest of a file's size, both ends and parts between them;
+    distinguishes files without reading them completely."""
     size = source.size
     parts = [(0, _END_BYTES), (max(0, size - _END_BYTES), _END_BYTES)]
     parts += [(size * i // _FINGERPRINT_PARTS, _PART_BYTES) for i in range(1, _FINGERPRINT_PARTS)]
@@ -241,7 +242,8 @@ def _stream_from_json(text: str) -> StreamProperties:
     value: Any = json.loads(text)
     if not isinstance(value, dict) or value.keys() != _STREAM_TYPES.keys():
         raise ValueError("unexpected fields in its description of the stream")
-    if not all(isinstance(value[name], kind) for name, kind in _STREAM_TYPES.items()):  # type: ignore[arg-type]
+    types = _STREAM_TYPES.items()
+    if not all(isinstance(value[name], kind) for name, kind in types):  # type: ignore[arg-type]
         raise ValueError("unexpected types in its description of the stream")
     if not 0 <= value["width"] <= _MAX_SIDE or not 0 <= value["height"] <= _MAX_SIDE:
         raise ValueError("its picture size is beyond any stream's")
