@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from ..appearance.pooling import FrameFacts
-from ..engine.base import Floats
+from ..engine.base import Engine, Floats
+from ..experiment.config import Experiment
 from ..results.cascade import Cascade
 from ..streams import Source, Stream
 from .read_file import FileReader, Reading
-
-if TYPE_CHECKING:
-    from .classifier import Classifier
 
 __all__ = ["score_all", "score_in_steps"]
 
 Scores: TypeAlias = dict[Stream, Floats]
 
 
-def score_all(classifier: Classifier, reader: FileReader, notes: list[str]) -> tuple[Scores, int]:
+class ScoringModel(Protocol):
+    """What scoring needs of a classifier."""
+
+    experiment: Experiment
+    engine: Engine
+
+    @property
+    def heads(self) -> Mapping[Stream, Any]:
+        """The heads that answer, by stream."""
+
+    def own_features(self, path: Path) -> Floats | None:
+        """Precomputed appearance features of a file."""
+
+    def appearance_features(self, pictures: npt.NDArray[np.uint8]) -> Floats:
+        """Appearance features of pictures."""
+
+    def head_scores(
+        self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    ) -> Floats:
+        """Class probabilities of a head."""
+
+
+def score_all(classifier: ScoringModel, reader: FileReader, notes: list[str]) -> tuple[Scores, int]:
     """Score all streams.
 
     Args:
@@ -44,7 +67,7 @@ def score_all(classifier: Classifier, reader: FileReader, notes: list[str]) -> t
 
 
 def score_in_steps(
-    classifier: Classifier, reader: FileReader, cascade: Cascade, notes: list[str]
+    classifier: ScoringModel, reader: FileReader, cascade: Cascade, notes: list[str]
 ) -> tuple[Scores, int]:
     """Score motion; below its threshold the fusion with the middle frame; below that one all streams.
 
@@ -77,7 +100,7 @@ def score_in_steps(
 
 
 def _motion_scores(
-    classifier: Classifier, reading: Reading, notes: list[str]
+    classifier: ScoringModel, reading: Reading, notes: list[str]
 ) -> tuple[Floats | None, Scores]:
     """Motion tokens, None without motion, and the motion stream's scores."""
     notes += reading.notes
@@ -91,7 +114,7 @@ def _motion_scores(
 
 
 def _head_scores(
-    classifier: Classifier, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
+    classifier: ScoringModel, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
 ) -> Scores:
     return {
         stream: classifier.head_scores(stream, tokens, appearance, facts)

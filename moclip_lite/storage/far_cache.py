@@ -16,7 +16,7 @@ from typing import Final
 from mv_tools import SourceChanged
 
 from ..errors import CacheUnavailable
-from .files import atomic_path
+from .local_file import local_path
 from .objects import ObjectFolder
 
 __all__ = ["Entry", "FarEntries"]
@@ -90,7 +90,7 @@ class FarEntries:
         data = self.read(stage, key)
         if data is None:
             return False
-        with atomic_path(target) as draft:
+        with local_path(target) as draft:
             draft.write_bytes(data)
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
 import os
@@ -17,10 +16,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
-from mv_tools.atomic import atomic_write
 from mv_tools.urls import url_of
 
-from ..errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
+from ..errors import CacheUnavailable, CheckpointError, ConfigError
+from .local_file import local_path
 
 __all__ = [
     "atomic_path",
@@ -52,21 +51,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         MoclipError: the disk is full (no partial file is left).
     """
-    if _is_at_url(target):
-        from .url_files import sent_to
-
-        with sent_to(target) as draft:
+    if not _is_at_url(target):
+        with local_path(target) as draft:
             yield draft
         return
-    try:
-        with atomic_write(target) as draft:
-            yield draft
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise MoclipError(
-                f"the disk is full: {target} could not be written; finished work is kept"
-            ) from error
-        raise
+    from .url_files import sent_to
+
+    with sent_to(target) as draft:
+        yield draft
 
 
 def check_output(target: Path, named: Path | None = None) -> None:

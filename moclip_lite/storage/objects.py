@@ -19,7 +19,7 @@ from mv_tools.remote import RemoteFile, RemoteReader
 from mv_tools.urls import file_system, reported, url_of
 
 from ..errors import ConfigError
-from .files import atomic_path
+from .local_file import local_path
 
 __all__ = ["Listed", "ObjectFolder", "Version"]
 
@@ -177,7 +177,7 @@ class ObjectFolder:
             MoclipError: the disk is full.
         """
         file = RemoteFile(self.url_of(name))
-        with atomic_path(target) as draft, draft.open("wb") as out:
+        with local_path(target) as draft, draft.open("wb") as out:
             shutil.copyfileobj(io.BufferedReader(RemoteReader(file), 8 << 20), out, 8 << 20)
         return Version(file.size, file.version)
 

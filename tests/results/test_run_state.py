@@ -258,7 +258,7 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(
         place.unlink()
         place.mkdir()
         monkeypatch.setattr("sqlite3.connect", _read_only)
-        monkeypatch.setattr("moclip_lite.storage.files.atomic_write", _read_only)
+        monkeypatch.setattr("moclip_lite.storage.local_file.atomic_write", _read_only)
         monkeypatch.setattr(Path, "unlink", _read_only)
         FeatureCache(place).path("motion", "0" * 32).parent.mkdir(parents=True)
         FeatureCache(place).path("motion", "0" * 32).write_bytes(b"x")

@@ -20,7 +20,7 @@ pub use bitstream::{Error, Options, Result};
 
 pub use motion::field::{Motion, Mv, Stats, NO_POC};
 pub use refs::RefPic;
-pub use stream::parse::Picture;
+pub use stream::picture::Picture;
 pub use stream::plan::PictureInfo;
 pub use stream::pool::Pool;
 pub use syntax::nal::{is_plausible, unit, HevcConfig, NalHeader};

@@ -4,6 +4,7 @@
 
 pub(crate) mod header_parser;
 pub(crate) mod parse;
+pub(crate) mod picture;
 pub(crate) mod plan;
 pub(crate) mod pool;
 mod queue;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::plan::{PictureInfo, PicturePlan, SegmentPlan};
+use super::picture::Picture;
+use super::plan::{PicturePlan, SegmentPlan};
 use super::pool::Pool;
 use crate::motion::derive::{Collocated, SliceMotion};
 use crate::motion::derive_motion;
@@ -10,18 +11,6 @@ use crate::motion::field::Motion;
 use crate::slice_data::{parse_segment, Neighbours, PictureSyntax, SegmentInfo, NO_SLICE};
 use crate::syntax::tiles::CtbOrder;
 use bitstream::Error;
-
-/// A parsed picture.
-#[derive(Debug, Clone)]
-pub struct Picture {
-    /// What the headers say.
-    pub info: PictureInfo,
-    /// Its motion.
-    pub motion: Arc<Motion>,
-    /// Why the motion is not to be trusted as a whole; blocks that could not be parsed are left
-    /// without motion.
-    pub damage: Option<Error>,
-}
 
 /// A picture whose slice data is parsed and whose motion is not derived yet.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bitstream::codec::Recycle;
 
-use super::parse::Picture;
+use super::picture::Picture;
 use crate::motion::field::Motion;
 use crate::slice_data::PictureSyntax;
 

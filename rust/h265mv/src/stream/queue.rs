@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bitstream::codec::{PictureQueue, Plan};
 
-use super::parse::{derive, parse_syntax, without_motion, Parsed, Picture};
+use super::parse::{derive, parse_syntax, without_motion, Parsed};
+use super::picture::Picture;
 use super::plan::PicturePlan;
 use super::pool::Pool;
 use crate::motion::field::Motion;
