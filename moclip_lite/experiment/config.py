@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
@@ -267,7 +267,9 @@ def _explain(error: ValidationError) -> str:
         return f"{key}: {first['msg']}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]}, got {first['input']!r}{more}"
+    whole = isinstance(first["input"], Mapping)  # a section: its own sentence names the settings
+    got = "" if whole else f", got {first['input']!r}"
+    return f"{key}: {message[0].lower()}{message[1:]}{got}{more}"
 
 
 def _all_keys() -> list[str]:

@@ -155,3 +155,12 @@ def test_command(tmp_path: Path) -> None:
     assert "generated actions" in said
     assert f"motion.pretrained={out}" in said
     assert_refused(moclip("pretrain", FOLDER_YAML, "-o", tmp_path, "--steps", "25"), str(tmp_path))
+
+
+def test_a_section_whose_settings_do_not_go_together_is_one_sentence(tmp_path: Path) -> None:
+    words = ("run", FOLDER_YAML, "--set", "motion.pretrained=generated", "--set", "motion.grid=[12,16]")
+    refused = moclip(*words, "--set", f"data.root={tmp_path}")
+    assert_refused(
+        refused, "motion: pretrained=generated needs motion.grid=[24, 32]; set motion.pretrained=auto"
+    )
+    assert "{" not in refused.err
