@@ -160,9 +160,14 @@ def _connect(address: str | None) -> None:
     require_packages(["ray"])
     import ray
 
-    if ray.is_initialized():
-        return
     where = address or os.environ.get("RAY_ADDRESS") or "auto"
+    if _CONNECTIONS and where not in _CONNECTIONS:
+        _disconnect()
+    if ray.is_initialized():
+        joined = ray.get_runtime_context().gcs_address
+        if not _CONNECTIONS and where != "auto" and not _same_head(where, joined):
+            raise ClusterError(f"this process belongs to the cluster at {joined}, so it can't join {where}")
+        return
     _refuse_unreachable(where)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -177,6 +182,16 @@ def _connect(address: str | None) -> None:
                 "ray start --address=HEAD:PORT"
             )
         raise ClusterError(f"the cluster can't be joined: {reason}") from error
+
+
+def _same_head(asked: str, joined: str) -> bool:
+    """Whether two addresses, HOST:PORT, are those of one head; `joined` is how Ray names it."""
+    (host, _, port), (other, _, its_port) = asked.rpartition(":"), joined.rpartition(":")
+    try:
+        number = socket.gethostbyname(host)
+    except (OSError, UnicodeError):
+        return False
+    return port == its_port and (number == other or number.startswith("127."))
 
 
 def _disconnect() -> None:

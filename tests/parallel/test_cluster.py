@@ -244,6 +244,28 @@ def test_nodes_label_files_as_this_machine_does(running: Any, trained: TrainedRu
     assert answers[0] == answers[1]
 
 
+def test_the_cluster_that_was_named_is_joined_whatever_the_process_belongs_to(running: Any) -> None:
+    import ray
+
+    from moclip_lite.parallel.runner import make_runner
+
+    def runner(address: str | None) -> Any:
+        return make_runner("ray", 0, address, print)
+
+    port = running.address.rpartition(":")[2]
+    runner(running.address)
+    with pytest.raises(MoclipError, match="no Ray head answers at 127.0.0.1:1 "):
+        runner("127.0.0.1:1")
+    ray.init(address=running.address)
+    try:
+        assert runner(None).processes == runner(f"127.0.0.1:{port}").processes == 2
+        for other in ("127.0.0.1:1", f"no-such-host.invalid:{port}", "x"):
+            with pytest.raises(MoclipError, match=f"belongs to the cluster at {running.address}, .* {other}"):
+                runner(other)
+    finally:
+        ray.shutdown()
+
+
 def test_commands_name_the_cluster_that_is_missing(tmp_path: Path) -> None:
     class_folders(tmp_path / "clips", per_class=1)
     model = ("--model", "mobileviclip-tiny", "--pretrained", "none")
