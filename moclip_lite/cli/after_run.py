@@ -15,30 +15,37 @@ __all__ = ["measure_run", "write_engine"]
 
 
 def write_engine(session: Session) -> None:
-    """Write the ONNX files of a run that was trained here, or whose export was killed;
-    what hinders it is a warning.
+    """Write the ONNX files of a run that was trained here, or whose export was killed; compare its image
+    encoder in int8 with float32 where that is still to be done. What hinders either is a warning.
 
     Of several folds none is written, because `moclip predict` is given one of them: see
     `moclip export --engine`.
     """
-    from ..engine.files import drafts_of
+    from ..engine.files import drafts_of, int8_is_undecided
     from ..errors import MoclipError
     from ..parallel.ranks import share
 
-    run = session.experiment.run
-    if not (run.onnx and share().leads and (session.trained or drafts_of(session.run_folder))):
+    run, folder = session.experiment.run, session.run_folder
+    if not (run.onnx and share().leads):
         return
     if session.feature_file is not None or len(session.folds) != 1 or set(run.streams) == {"zero_shot"}:
         return
-    from ..export.engine import export_engine
-    from ..export.int8 import consider_int8
+    if session.trained or drafts_of(folder):
+        from ..export.engine import export_engine
 
-    session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
+        session.reporter.say("writing ONNX files of the networks, for a quick start of `moclip predict`")
+        try:
+            export_engine(folder.path, session.reporter)
+        except (MoclipError, OSError) as error:
+            session.reporter.warn(f"no ONNX files: {explain(error)}; `moclip predict` answers with PyTorch")
+            return
     try:
-        export_engine(session.run_folder.path, session.reporter)
-        consider_int8(session.run_folder.path, session.reporter)
+        if int8_is_undecided(folder):
+            from ..export.int8 import consider_int8
+
+            consider_int8(folder.path, session.reporter)
     except (MoclipError, OSError) as error:
-        session.reporter.warn(f"no ONNX files: {explain(error)}; `moclip predict` answers with PyTorch")
+        session.reporter.warn(f"the image encoder stays in float32: {explain(error)}")
 
 
 def measure_run(session: Session, metrics: Metrics) -> Metrics:

@@ -37,6 +37,7 @@ __all__ = [
     "encoder_file",
     "file_digest",
     "int8_by_default",
+    "int8_is_undecided",
     "made_from",
     "onnx_folder",
 ]
@@ -207,6 +208,21 @@ def int8_by_default(description: Mapping[str, Any]) -> tuple[bool, str]:
     if figures.default_problem:
         return False, f"the image encoder computes in float32: {figures.default_problem}"
     return True, f"the image encoder computes in int8: {figures.words}; --engine onnx computes in float32"
+
+
+def int8_is_undecided(folder: FoldFolder) -> bool:
+    """Whether there is an image encoder as ONNX file that was not yet compared with one in int8.
+
+    Raises:
+        CheckpointError: the description of the files is damaged.
+    """
+    path = onnx_folder(folder) / DESCRIPTION
+    if not path.is_file():
+        return False
+    description = read_json(path)
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{path} is damaged")
+    return bool(description.get("encoder")) and INT8 not in description
 
 
 def file_digest(path: Path) -> str:

@@ -71,6 +71,30 @@ def test_few_validation_clips_leave_float32_and_say_so(run: Path, tmp_path: Path
     assert Classifier.load(folder).engine.why == loaded.engine.why
 
 
+def test_a_comparison_that_was_interrupted_is_made_by_the_next_run(
+    run: Path, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    path = folder / "onnx" / DESCRIPTION
+    description = read_json(path)
+    del description[INT8]
+    write_json(path, description)
+    words = ("run", folder, "--run-dir", folder, "--cache", trained.cache, "--set", "run.onnx=true")
+    with monkeypatch.context() as patch:
+        patch.setattr("moclip_lite.export.int8.consider_int8", _without_space)
+        done = assert_ok(moclip(*words))
+    assert "the image encoder stays in float32: " in done.err
+    assert "PyTorch" not in done.err
+    done = assert_ok(moclip(*words))
+    assert "is finished" in done.err
+    assert "refused" in read_json(path)[INT8]  # too few clips
+    assert "float32" not in assert_ok(moclip(*words)).err
+
+
+def _without_space(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_enough_clips_without_a_change_make_it_the_default(
     run: Path, trained: TrainedRun, tmp_path: Path
 ) -> None:
