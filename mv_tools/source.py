@@ -21,7 +21,7 @@ from .errors import MalformedStream, UnsupportedStream
 from .remote import RemoteFile, RemoteReader
 from .urls import is_url, spelled
 
-__all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path"]
+__all__ = ["FORMATS", "Source", "SourceLike", "open_video", "utf8_path", "video_tracks"]
 
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Source"
 
@@ -140,15 +140,19 @@ class Source:
             ) from error
 
 
+def video_tracks(container: av.container.Container) -> list[av.video.stream.VideoStream]:
+    """The video streams that are not cover pictures; the first one is read."""
+    return [s for s in container.streams.video if "ATTACHED_PIC" not in str(s.disposition).upper()]
+
+
 def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
-    """The first video stream that is not a cover picture.
+    """The stream to read.
 
     Raises:
         UnsupportedStream: there is none.
     """
-    for stream in container.streams.video:
-        if "ATTACHED_PIC" not in str(stream.disposition).upper():
-            return stream
+    for stream in video_tracks(container):
+        return stream
     kinds = sorted({str(stream.type) for stream in container.streams}) or ["nothing"]
     raise UnsupportedStream(f"{name}: no video stream (the file holds: {', '.join(kinds)})")
 

@@ -1,4 +1,5 @@
-"""Reads from a container how its pictures are shown: display matrix and sample aspect ratio.
+"""Reads from a container how its pictures are shown: display matrix, sample aspect ratio, and whether there
+are other tracks.
 
 The container's sample aspect ratio comes before the codec's (the rule of libavformat's
 av_guess_sample_aspect_ratio).
@@ -15,7 +16,7 @@ import av
 import av.error
 from av.video.stream import VideoStream
 
-from ..source import Source, open_video
+from ..source import Source, open_video, video_tracks
 from .display import Display
 from .orientation import UPRIGHT, Orientation
 
@@ -35,15 +36,21 @@ def read_display(source: Source, stream: VideoStream) -> Display:
         stream: its video stream; where it was opened for packets only, the codec's sample aspect ratio
             may be unknown.
     """
-    notes: tuple[str, ...] = ()
+    notes = _other_tracks(stream)
     orientation = UPRIGHT
     matrix = _display_matrix(source, stream)
     if matrix is not None:
         try:
             orientation = Orientation.from_matrix(matrix)
         except ValueError as error:
-            notes = (f"{error}; pictures and motion are left as coded",)
+            notes += (f"{error}; pictures and motion are left as coded",)
     return Display(orientation, None, notes).with_aspect(stream.sample_aspect_ratio)
+
+
+def _other_tracks(stream: VideoStream) -> tuple[str, ...]:
+    count = len(video_tracks(stream.container))
+    size = f"{stream.width}x{stream.height}"
+    return (f"the file holds {count} video tracks; the first one ({size}) is read",) if count > 1 else ()
 
 
 def _display_matrix(source: Source, stream: VideoStream) -> Sequence[int] | None:

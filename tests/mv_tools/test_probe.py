@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import av
 import pytest
 
 from moclip_lite.cli.probe_tables import _gop
@@ -140,6 +141,27 @@ def test_damage_at_the_end_of_a_recording_is_a_note(clip: Path, tmp_path: Path) 
     summary = probe(cut)
     assert summary.metadata.num_frames == len(MotionDecoder(clip))
     assert [note for note in summary.notes if f"picture {len(MotionDecoder(clip)) - 1}" in note]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts", "nut"])
+def test_a_second_video_track_is_a_note(clip: Path, clip_b: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"two.{suffix}"
+    with av.open(str(path), "w") as both, av.open(str(clip)) as first, av.open(str(clip_b)) as second:
+        tracks = [both.add_stream_from_template(source.streams.video[0]) for source in (first, second)]
+        for packets in zip(first.demux(video=0), second.demux(video=0), strict=False):
+            for packet, track in zip(packets, tracks, strict=True):
+                if packet.size:
+                    copy = av.Packet(bytes(packet))
+                    copy.stream, copy.time_base, copy.is_keyframe = track, packet.time_base, packet.is_keyframe
+                    copy.pts, copy.dts = packet.pts, packet.dts
+                    both.mux(copy)
+        size = f"{first.streams.video[0].width}x{first.streams.video[0].height}"
+    note = f"the file holds 2 video tracks; the first one ({size}) is read"
+    assert note in probe(path).notes
+    decoder = MotionDecoder(path)
+    assert note in decoder.notes
+    assert len(decoder) == len(MotionDecoder(clip))
+    assert not any("tracks" in text for text in probe(clip).notes)
 
 
 @pytest.mark.parametrize(

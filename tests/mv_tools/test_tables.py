@@ -107,12 +107,20 @@ def test_each_kind_of_tables(stream: Path, kind: str, tmp_path: Path) -> None:
     assert used or kind in REFUSED
 
 
-@pytest.mark.parametrize("options", [{"late": 5}, {"audio": True}, {"tracks": 2}])
+@pytest.mark.parametrize("options", [{"late": 5}, {"audio": True}])
 @pytest.mark.parametrize("kind", ["mp4", "fragments"])
 def test_other_tracks_and_late_starts(
     stream: Path, kind: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     assert by_tables(mp4_files.remux(stream, tmp_path / "file.mp4", kind, **options))
+
+
+@pytest.mark.parametrize("kind", ["mp4", "fragments"])
+def test_several_video_tracks_are_left_to_libavformat(clip: Path, kind: str, tmp_path: Path) -> None:
+    source = Source.of(mp4_files.remux(clip, tmp_path / "file.mp4", kind, tracks=2))
+    scan = scan_stream(source)
+    assert scan.unfit == "several video tracks"
+    assert any("2 video tracks" in note for note in scan.display.notes)
 
 
 def shared_files() -> Iterator[Path]:

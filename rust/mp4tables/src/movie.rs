@@ -17,7 +17,7 @@ const MAX_MOVIE_BYTES: u64 = 1 << 29;
 /// Boxes that a file may have.
 const MAX_BOXES: usize = 1 << 20;
 
-/// The first video track of a file.
+/// The only video track of a file.
 #[derive(Debug)]
 pub struct Movie {
     /// The track.
@@ -59,7 +59,9 @@ impl Movie {
             .collect();
         let mut chosen = None;
         for &trak in &traks {
-            if chosen.is_none() && is_video(trak)? {
+            if is_video(trak)? {
+                // The caller is told of the others by libavformat.
+                require(chosen.is_none(), "several video tracks")?;
                 chosen = Some(trak);
             } else {
                 other_tracks::check(trak, source.size())?;

@@ -26,7 +26,7 @@ pub(crate) fn check(trak: &[u8], file_size: u64) -> Result<()> {
     let entries = sample_entries(required(&boxes, b"stsd")?)?;
     let is_data = |entry: &Child<'_>| DATA_ENTRIES.contains(&&entry.kind);
     let is_plain = match &handler.kind()? {
-        b"vide" | b"soun" => true,
+        b"soun" => true,
         _ => entries.iter().all(is_data),
     };
     require(is_plain, "a track of unknown kind")?;
