@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import nn
 
 __all__ = ["create_optimizer", "warmup_cosine"]
+
+_DECORATED: Final = ("add_param_group", "step", "zero_grad", "state_dict", "load_state_dict")
 
 
 def create_optimizer(
@@ -39,7 +43,16 @@ def create_optimizer(
         for (decay, scale), parameters in groups.items()
     ]
     optimizer = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
-    return optimizer(options, betas=betas, eps=eps)
+    return _without_compiler(optimizer)(options, betas=betas, eps=eps)
+
+
+@functools.cache
+def _without_compiler(optimizer: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
+    """The optimizer with methods that are not decorated for torch's compiler: the decorators import it, which
+    takes more than a second."""
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in _DECORATED}
+    methods["step"] = torch.no_grad()(methods["step"])
+    return type(optimizer.__name__, (optimizer,), methods)
 
 
 def warmup_cosine(step: int, warmup: float, total: float) -> float:

@@ -152,7 +152,11 @@ def test_a_second_video_track_is_a_note(clip: Path, clip_b: Path, tmp_path: Path
             for packet, track in zip(packets, tracks, strict=True):
                 if packet.size:
                     copy = av.Packet(bytes(packet))
-                    copy.stream, copy.time_base, copy.is_keyframe = track, packet.time_base, packet.is_keyframe
+                    copy.stream, copy.time_base, copy.is_keyframe = (
+                        track,
+                        packet.time_base,
+                        packet.is_keyframe,
+                    )
                     copy.pts, copy.dts = packet.pts, packet.dts
                     both.mux(copy)
         size = f"{first.streams.video[0].width}x{first.streams.video[0].height}"

@@ -254,7 +254,7 @@ def test_the_cluster_that_was_named_is_joined_whatever_the_process_belongs_to(ru
 
     port = running.address.rpartition(":")[2]
     runner(running.address)
-    with pytest.raises(MoclipError, match="no Ray head answers at 127.0.0.1:1 "):
+    with pytest.raises(MoclipError, match=r"no Ray head answers at 127\.0\.0\.1:1 "):
         runner("127.0.0.1:1")
     ray.init(address=running.address)
     try:
