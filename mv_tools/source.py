@@ -62,10 +62,10 @@ class Source:
         if isinstance(source, (bytes, bytearray, memoryview)):
             return cls(name="<bytes>", data=bytes(source))
         if isinstance(source, (str, os.PathLike)):
-            path = Path(source)
-            if is_url(path):
-                url = spelled(path)
+            if is_url(source):
+                url = spelled(source)  # a path would join its slashes
                 return cls(name=url, remote=RemoteFile(url))
+            path = Path(source)
             if not path.exists():
                 raise FileNotFoundError(errno.ENOENT, "no such video file", str(path))
             if path.is_dir():

@@ -4,7 +4,7 @@
 |---|---|
 | .npz | an array for each clip, under its name; ``__model__`` (a string) names the backbone |
 | .safetensors | a tensor for each clip, under its name; ``model`` in the metadata names the backbone |
-| .parquet | columns ``clip`` and ``feature`` (numbers), a row a frame; ``model`` of the schema names it |
+| .parquet | a row for each frame, in order: ``clip`` and ``feature`` (numbers); ``model`` in its metadata |
 
 An array is [length], or [frames, length] with the same number of frames for all clips. A name is that of the
 clip, with or without the ending, or its last parts: ``hug/a.avi``, ``hug/a``, ``a``.

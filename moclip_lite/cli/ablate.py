@@ -79,13 +79,14 @@ def ablate(
         "cache.dir": cache,
     }
     ablations = [load_ablation(path, (*(sets or []), *overrides_of(named))) for path in grids]
+    alone = out is not None and len(ablations) == 1
+    places = [(out or Path("runs/ablations")) / ("" if alone else ablation.name) for ablation in ablations]
+    for folder in places:
+        check_output_folder(folder)
     reporter = ConsoleReporter(quiet)
     rows: list[dict[str, Any]] = []
     failures = 0
-    for ablation in ablations:
-        folder = (out or Path("runs/ablations")) / ablation.name
-        if out is not None and len(ablations) == 1:
-            folder = out
+    for ablation, folder in zip(ablations, places, strict=True):
         result = run_ablation(ablation, folder, reporter, _runner(ablation, folder, reporter))
         rows += [{"ablation": ablation.name, **row} for row in records(result.summary)]
         failures += len(result.failures)

@@ -140,7 +140,13 @@ def predict(
         if json:
             print_json([prediction_as_dict(prediction) for prediction in predictions])
         elif predictions:
-            reporter.say(cost_line(predictions, classifier.engine.name))
+            reporter.say(cost_line(predictions))
+        engines = sorted({prediction.engine for prediction in predictions})
+        if len(engines) > 1:
+            reporter.warn(
+                f"several engines ({', '.join(engines)}) labelled the files, and their scores differ "
+                "slightly; --engine onnx or --engine torch takes the same one on all nodes"
+            )
     end_batch(refused)
 
 

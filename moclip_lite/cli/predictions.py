@@ -50,7 +50,7 @@ def print_line(prediction: Prediction) -> None:
         err.print(f"  {printable(note)}", markup=False)
 
 
-def cost_line(predictions: Sequence[Prediction], engine: str) -> str:
+def cost_line(predictions: Sequence[Prediction]) -> str:
     """What a file cost on average, as a sentence."""
     count = len(predictions)
     looked = sum(prediction.frames > 0 for prediction in predictions)
@@ -59,7 +59,8 @@ def cost_line(predictions: Sequence[Prediction], engine: str) -> str:
     if len(operations) == count:
         parts.append(f"{sum(operations) / count:.1f} GFLOPs")
     parts.append(f"{100 * looked / count:.0f} % of the files needed pictures")
-    return f"{count} file{'s' if count > 1 else ''}: {', '.join(parts)} (engine: {engine})"
+    engines = " and ".join(sorted({prediction.engine for prediction in predictions}))
+    return f"{count} file{'s' if count > 1 else ''}: {', '.join(parts)} (engine: {engines})"
 
 
 def print_streams(prediction: Prediction) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from ..storage.files import check_output, write_text
+from ..storage.files import check_output, check_output_folder, write_text
 from ..storage.names import printable
 from .batch import Refusal, end_batch, refusal
 from .console import err, print_json, print_table
@@ -74,7 +74,10 @@ class SegmentOutputs:
             if option == "strip" and path.suffix.lower() not in (".png", ".html", "") and not path.is_dir():
                 raise typer.BadParameter(f"--strip {path}: name a .png or .html file, or a folder")
             in_folder = option != "csv" and (path.is_dir() or not path.suffix)
-            check_output(path / "any" if in_folder else path, named=path)
+            if in_folder:
+                check_output_folder(path)
+            else:
+                check_output(path, named=path)
 
 
 def refuse_overwriting(option: str, path: Path, videos: Sequence[Path]) -> None:

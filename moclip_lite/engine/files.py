@@ -107,7 +107,7 @@ class EngineFiles:
         networks: "motion" and the heads' streams -> file.
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
-        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``; empty in folders of older
+        parts: the motion network in two, see ``results.fold_folder.ONNX_PARTS``; empty in folders of older
             versions.
         int8: whether the image encoder is the one in 8-bit integers.
     """

@@ -118,7 +118,7 @@ def export_motion(classifier: Classifier, folder: Path, metadata: dict[str, Any]
 
 
 def export_segments(classifier: Classifier, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
-    """The motion network in two files, :data:`moclip_lite.results.run_folder.ONNX_PARTS`.
+    """The motion network in two files, :data:`moclip_lite.results.fold_folder.ONNX_PARTS`.
 
     None where windows can't share segments.
     """

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -45,12 +47,16 @@ from ..storage.digest import digest_bytes
 from ..storage.files import atomic_path, cache_access, read_json, write_json
 from ..streams import ANSWERS
 
-__all__ = ["Int8Encoder", "consider_int8", "export_int8"]
+__all__ = ["Int8Encoder", "Int8Refused", "consider_int8", "export_int8"]
 
 _CLIPS: Final = 96  # most clips that are compared
 _SECONDS: Final = 120.0  # of CPU after which no more are, once there are MIN_CLIPS
 _OPERATIONS: Final = ("Gemm", "MatMul")
 _METHOD: Final = "dynamic int8, 7-bit weights per channel, version 1"
+
+
+class Int8Refused(CheckpointError):
+    """An image encoder is not to be computed in int8; the message says why, in terms of the run alone."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,10 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
         reporter: told what is compared.
 
     Raises:
-        CheckpointError: not a run folder, or without an encoder that this helps.
-        MoclipError: no clip of the run can be read, or labels or features differ; no encoder is written then.
+        Int8Refused: labels or features differ, or int8 does not make such an encoder faster; no encoder is
+            written, and model.json says why.
+        CheckpointError: not a run folder, or one without an image encoder.
+        MoclipError: no clip of the run can be read, or the cache can't be used.
     """
     reporter, folder = reporter or Silent(), RunFolder(run)
     folder.require()
@@ -85,7 +93,7 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
             raise CheckpointError(f"{run} has no head on pictures: there is no image encoder to quantise")
         try:
             path, key, comparison = _write_compared(classifier, folder, files, reporter)
-        except MoclipError as error:
+        except Int8Refused as error:
             _note(folder, {"refused": str(error)})
             raise
         figures = {"bytes": path.stat().st_size, "comparison": asdict(comparison)}
@@ -95,7 +103,7 @@ def export_int8(run: Path, reporter: Reporter | None = None) -> Int8Encoder:
 
 def consider_int8(run: Path, reporter: Reporter) -> None:
     """As :func:`export_int8`, where enough validation clips can show that int8 loses nothing; else model.json
-    says why the image encoder stays in float32.
+    says why the image encoder stays in float32. What hinders the comparison is a warning.
 
     Raises:
         CheckpointError: not a run folder, or damaged.
@@ -110,8 +118,12 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
             _note(folder, {"refused": too_few(0 if found is None else len(found.clips))})
         return
     reporter.say(f"comparing the image encoder in int8 with float32, on up to {_CLIPS} validation clips")
-    with suppress(MoclipError):  # noted in model.json
-        export_int8(run, reporter)
+    try:
+        with suppress(Int8Refused):  # noted in model.json
+            export_int8(run, reporter)
+    except MoclipError as error:
+        reporter.warn(f"the image encoder stays in float32, it could not be compared in int8: {error}")
+        return
     reporter.say(int8_by_default(read_json(onnx_folder(folder) / DESCRIPTION))[1])
 
 
@@ -126,7 +138,7 @@ def _write_compared(
     """The encoder in the cache, its key, and its comparison.
 
     Raises:
-        MoclipError: see :func:`export_int8`.
+        Int8Refused, MoclipError: see :func:`export_int8`.
     """
     assert files.encoder is not None
     key = digest_bytes([json.dumps([files.description["encoder"]["key"], _METHOD]).encode()])
@@ -145,7 +157,7 @@ def _quantize(source: Path, target: Path) -> None:
     """Write a file with its matrix products in int8.
 
     Raises:
-        CheckpointError: most weights are not in matrix products.
+        Int8Refused: most weights are not in matrix products.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -154,7 +166,7 @@ def _quantize(source: Path, target: Path) -> None:
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
     used = {name for node in graph.node if node.op_type in _OPERATIONS for name in node.input}
     if 2 * sum(size for name, size in sizes.items() if name in used) < sum(sizes.values()):
-        raise CheckpointError(
+        raise Int8Refused(
             "most of the image encoder's weights are convolutions; int8 speeds up transformers (ViT) only"
         )
     with logger_level("", logging.ERROR):  # it warns of a preparation that changes nothing here
@@ -178,22 +190,29 @@ class _Clips:
 
 
 def _clips(classifier: Classifier, run: RunFolder) -> _Clips:
-    """Validation clips of a run, or training clips, evenly over all."""
+    """Validation clips of a run, or training clips, in a repeatable random order with classes in turn: a slow
+    comparison takes the first ones only."""
     session = Session(classifier.experiment)
     named = [fold for fold in session.folds if fold.name == run.path.name] or session.folds[:1]
     found = read_held_out(run.held_out, len(classifier.labels))
     rows = {} if found is None else found.rows()
     known = [clip for clip in named[0].val if clip.name in rows] or named[0].val or named[0].train
-    clips = sorted(known, key=lambda clip: clip.name)
-    chosen = np.unique(np.linspace(0, len(clips) - 1, min(_CLIPS, len(clips))).round().astype(int))
-    return _Clips([clips[i] for i in chosen], rows)
+    shuffled = sorted(known, key=lambda clip: digest_bytes([clip.name.encode()]))
+    turns = Counter[str]()
+    by_turn: list[tuple[int, Clip]] = []
+    for clip in shuffled:
+        by_turn.append((turns[clip.label], clip))
+        turns[clip.label] += 1
+    clips = [clip for _, clip in sorted(by_turn, key=itemgetter(0))]
+    return _Clips(clips[:_CLIPS], rows)
 
 
 def _compare(classifier: Classifier, quantized: Engine, given: _Clips, reporter: Reporter) -> Int8Comparison:
     """Compare features and labels of clips; damaged clips are left out.
 
     Raises:
-        MoclipError: none can be read, or int8 changes labels or features.
+        Int8Refused: int8 changes labels or features.
+        MoclipError: no clip can be read.
     """
     rows: list[_Row] = []
     started = time.process_time()
@@ -220,7 +239,7 @@ def _compare(classifier: Classifier, quantized: Engine, given: _Clips, reporter:
         cpu_ms_int8=float(np.median([row.cpu_ms_int8 for row in rows])),
     )
     if comparison.problem:
-        raise MoclipError(f"{comparison.problem}; not written: take --engine onnx")
+        raise Int8Refused(f"{comparison.problem}; not written: take --engine onnx")
     return comparison
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ def check_output_folder(folder: Path) -> None:
     Raises:
         ConfigError: it is a file, lies in one, or there is no permission.
     """
-    check_output(folder / "any", named=folder)
+    check_output(folder / uuid4().hex, named=folder)
 
 
 @contextmanager

@@ -80,7 +80,9 @@ class Mqtt:
             raise SourceUnavailable(f"the MQTT broker {self.name}: {self._refusal or 'no answer'}")
 
     def _connected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._refusal = str(reason).lower() if reason.is_failure else ""
+        before, self._refusal = self._refusal, str(reason).lower() if reason.is_failure else ""
+        if self._away and self._refusal not in ("", before):
+            self._say(f"the MQTT broker {self.name} refuses the connection ({self._refusal}); events wait")
         if self._away and not self._refusal:
             self._away = False
             self._say(f"the MQTT broker {self.name} is back")

@@ -85,6 +85,18 @@ def _option(parameter: Any) -> str:
     return str(parameter.opts[0]) if str(parameter.opts[0]).startswith("-") else "dst"
 
 
+def test_the_default_folder_of_grids_is_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = class_folders(tmp_path / "clips", per_class=1)
+    grid = Path("experiments/ablations/refit.yaml").absolute()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("a file")
+    refused = assert_refused(moclip("ablate", grid, "--root", data, "--cache", tmp_path / "cache"))
+    assert "runs/ablations/refit can't be written" in refused
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_that_is_a_folder(suffix: str, tmp_path: Path, trained: TrainedRun) -> None:
     (tmp_path / f"d{suffix}").mkdir()

@@ -18,6 +18,7 @@ from moclip_lite.export import int8
 from moclip_lite.export.int8 import export_int8
 from moclip_lite.export.network import export_network
 from moclip_lite.predict.measure import measure_prediction
+from moclip_lite.progress import Silent
 from moclip_lite.results.int8 import LEAST_COSINE
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.storage.files import read_json, write_json
@@ -206,6 +207,35 @@ def test_test_clips_are_never_compared(run: Path) -> None:
     assert chosen.clips
     assert {clip.name for clip in chosen.clips} <= set(division["val"])
     assert set(chosen.held_out) == set(division["val"])
+
+
+def test_the_first_clips_of_a_comparison_are_of_all_classes(run: Path) -> None:
+    """A comparison that takes long ends early."""
+    classifier = Classifier.load(run, engine="onnx")
+    chosen = int8._clips(classifier, RunFolder(run)).clips
+    order = [clip.label for clip in chosen]
+    assert len(order) > len(set(order)) > 2
+    assert len(set(order[: len(set(order))])) == len(set(order))
+
+
+def test_what_says_nothing_of_int8_is_not_kept(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """model.json is published with a run: it gets no path, and the next comparison may succeed."""
+    folder = shutil.copytree(run, tmp_path / "run")
+    before = (folder / "onnx" / DESCRIPTION).read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise MoclipError(f"the cache folder {tmp_path} can't be used")
+
+    monkeypatch.setattr(int8, "_compare", refuse)
+    monkeypatch.setattr(int8, "MIN_CLIPS", 1)
+    told: list[str] = []
+    reporter = Silent()
+    monkeypatch.setattr(reporter, "warn", told.append)
+    int8.consider_int8(folder, reporter)
+    assert "stays in float32" in told[0]
+    assert (folder / "onnx" / DESCRIPTION).read_bytes() == before
 
 
 def test_convolutions_are_refused(tmp_path: Path) -> None:

@@ -119,6 +119,17 @@ def test_a_changed_object_is_noticed_where_requests_take_no_condition() -> None:
     memory.rm("/changing", recursive=True)
 
 
+def test_slashes_of_a_url_are_kept() -> None:
+    """Objects `a//b` and `a/b` are two."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for name in ("/slashes/a//b.mp4", "/slashes/a/b.mp4"):
+        memory.pipe_file(name, name.encode())
+    url = "memory://slashes/a//b.mp4"
+    assert Source.of(url).name == url
+    assert Source.of(url).open_raw().read() == b"/slashes/a//b.mp4"
+    memory.rm("/slashes", recursive=True)
+
+
 @pytest.mark.slow
 def test_chosen_pictures_fetch_a_small_part_of_a_large_file(server: Server, tmp_path: Path) -> None:
     """25 of 750 pictures of 126 MB: less than 5 % of its bytes.

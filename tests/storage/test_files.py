@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moclip_lite.errors import CacheUnavailable, CheckpointError, MoclipError
+from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
 from moclip_lite.storage.files import (
     atomic_path,
     cache_access,
+    check_output_folder,
     read_json,
     read_metadata,
     read_tensors,
@@ -32,6 +33,15 @@ ARRAYS = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.zer
 
 def hidden_files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if path.is_file()]
+
+
+def test_a_folder_may_hold_folders_of_any_name(tmp_path: Path) -> None:
+    for name in ("any", "x"):
+        (tmp_path / name).mkdir()
+    check_output_folder(tmp_path)
+    write_text(tmp_path / "file", "")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        check_output_folder(tmp_path / "file")
 
 
 # Atomic writes

@@ -412,21 +412,24 @@ def test_mqtt(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_events_that_an_mqtt_broker_does_not_get_are_told(tmp_path: Path) -> None:
-    """It leaves, returns, and leaves for good."""
+    """It leaves, returns with other users, returns, and leaves for good."""
     port, said = free_port(), list[str]()
     with broker_of(tmp_path, port, "allow_anonymous true"):
         sink = Mqtt(f"mqtt://127.0.0.1:{port}/cams/x", said.append)
     until(lambda: len(said) == 1)
     assert "is away" in said[0]
     sink.put(EVENT)
+    with broker_of(tmp_path, port, "allow_anonymous false"):
+        until(lambda: len(said) == 2)
+    assert "refuses the connection (not authorized)" in said[1]
     with broker_of(tmp_path, port, "allow_anonymous true"):
         until(lambda: sink._waiting == 0)  # delivered once it is back
-        assert "is back" in said[1]
-    until(lambda: len(said) == 3)
+        assert "is back" in said[2]
+    until(lambda: len(said) == 4)
     for _ in range(2):
         sink.put(EVENT)
     sink.close()
-    assert said[3:] == [f"the MQTT broker 127.0.0.1:{port} did not get 2 events"]
+    assert said[4:] == [f"the MQTT broker 127.0.0.1:{port} did not get 2 events"]
 
 
 @pytest.mark.slow

@@ -133,7 +133,7 @@ export class Result {
   aboutWindow(window, segment) {
     if (segment) return segment.label === window.label ? "" : `in the segment ${segment.label}`;
     if (window.score < this.content.threshold) return "below the threshold of a segment";
-    return "no segment here: too little motion, or too short";
+    return "no segment: too little motion, or shorter than a segment";
   }
 
   wholeScores() {
