@@ -63,7 +63,7 @@ class Ablation:
 
         All of them then start from random weights, so that the difference between them is that of the grid.
         """
-        return any(f"motion.{name}" in self.grid for name in GENERATED_FOR)
+        return any(len(self.grid.get(f"motion.{name}", ())) > 1 for name in GENERATED_FOR)
 
     def cells(self) -> list[Cell]:
         """All combinations, in the order of the file."""

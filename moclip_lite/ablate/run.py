@@ -126,7 +126,10 @@ def _extract_features(runs: Sequence[GridRun], reporter: Reporter) -> list[Failu
     problems: dict[str, str | None] = {}
     failures = []
     for run in runs:
-        key = run.experiment.model_dump_json(include={"data", "motion", "clip"})
+        # Heads and streams decide what a session refuses.
+        key = run.experiment.model_dump_json(
+            include={"data": True, "motion": True, "clip": True, "fusion": True, "run": {"streams"}}
+        )
         if key not in problems:
             problems[key] = None
             try:
@@ -202,7 +205,14 @@ def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: J
     failures: list[Failure] = []
     with tempfile.TemporaryDirectory(prefix="moclip-grid-") as folder:
         stop = Path(folder, "stop")
-        cells = [_cell_of(run, stop, threads, runner.remote) for run in runs]
+        cells = []
+        for run in runs:
+            try:
+                cells.append(_cell_of(run, stop, threads, runner.remote))
+            except (MoclipError, MotionError, OSError) as error:
+                failures.append(Failure(run.words, " ".join(sentence_of(error).split())))
+        if not cells:
+            return failures
         outcomes = _remotely(cells, runner, out) if runner.remote else _in_processes(cells, workers)
         with closing(outcomes):
             for done, (words, reason) in enumerate(outcomes, start=1):

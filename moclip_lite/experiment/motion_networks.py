@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..datasets import Clip
-from ..errors import DataError
+from ..datasets.clip import shorten
+from ..errors import CheckpointError, DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
 from ..motion.network import MotionNet, build_motion_net
@@ -22,7 +23,7 @@ from ..motion.pretrained import is_generated
 from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
-from ..results.trained_on import refuse_trained
+from ..results.trained_on import clips_seen
 from ..streams import Stream
 from ..training.checkpoint import read_description
 from ..training.device import seed_all
@@ -104,8 +105,7 @@ class MotionNetworks:
 
     def _train_first(self) -> MotionNet:
         """Train on the training clips."""
-        settings, fold = self._settings, self._features.fold
-        refuse_seen_weights(self._session, fold.test, fold.val)
+        settings = self._settings
         network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
         feed = self._feed(train, val or train)
@@ -171,27 +171,44 @@ class MotionNetworks:
         )
 
 
-def refuse_seen_weights(session: Session, test: Sequence[Clip], val: Sequence[Clip]) -> None:
-    """Refuse to start from weights (``motion.pretrained``) of a run that was trained on clips of these parts.
+def refuse_seen_weights(session: Session, clips: Sequence[Clip]) -> str | None:
+    """Refuse to start from weights (``motion.pretrained``) of a run that used some of these clips.
 
-    Where it is not known, a warning says so.
+    Its validation clips count too: runs train again on them.
+
+    Args:
+        session: of the configuration.
+        clips: validation and test clips.
+
+    Returns:
+        What a reader of the scores should know, None if there is nothing.
 
     Raises:
-        CheckpointError: it was.
+        CheckpointError: it did.
     """
     weights = session.experiment.motion.pretrained
     if not isinstance(weights, Path) or not weights.is_file() or is_generated(weights):
-        return
+        return None
     division = weights.parent / "division.json"
-    if not division.is_file() and read_description(weights) is None:  # of another project
-        return
-    place, digests = session.dataset.place, session.content_digests
-    notes = [
-        refuse_trained(division, test, place, digests),
-        refuse_trained(division, val, place, digests, "val"),
-    ]
-    for note in dict.fromkeys(note for note in notes if note):
-        session.reporter.warn(f"motion.pretrained={weights}: {note}")
+    if not division.is_file():
+        if read_description(weights) is None:  # of another project
+            return None
+        return (
+            f"motion.pretrained={weights}: it is not known which clips these weights were trained on; if "
+            "validation or test clips are among them, scores are too high"
+        )
+    seen = clips_seen(division, clips, session.dataset.place, session.content_digests, ("train", "val"))
+    if seen.surely:
+        raise CheckpointError(
+            f"motion.pretrained={weights}: its run used {len(seen.surely)} of the {len(clips)} clips to be "
+            f"validated or tested on ({shorten(seen.surely, 3)}); start from weights of other clips"
+        )
+    if seen.by_name:
+        return (
+            f"motion.pretrained={weights}: its run used clips with the names of {len(seen.by_name)} to be "
+            f"validated or tested on ({shorten(seen.by_name, 3)}); if they show the same, scores are too high"
+        )
+    return None
 
 
 def parts_of(clips: Sequence[Clip], count: int, seed: int) -> list[list[Clip]]:

@@ -30,7 +30,7 @@ from ..streams import Source, Stream
 from ..training.checkpoint import weights_digest
 from ..training.device import seed_all
 from .features import Floats, FoldFeatures
-from .motion_networks import MotionNetworks
+from .motion_networks import MotionNetworks, refuse_seen_weights
 from .session import Session
 from .stages import Stage
 
@@ -73,23 +73,29 @@ class TrainedModels:
 
     def motion_network(self) -> MotionNet:
         """Train the motion network."""
-        self._note_other_reading()
+        self._note_start()
         self.result.from_generated = self.session.experiment.motion.start == GENERATED
         self._networks = MotionNetworks(self.features, self.folder, self.result)
         if self._networks.refits:
             self.result.refitted.add(Stream.MOTION)
         return self._networks.answering()
 
-    def _note_other_reading(self) -> None:
-        """Say once, and in the report, where pretrained weights are of motion that is read otherwise."""
-        motion, recipe = self.session.experiment.motion, self.session.experiment.data.recipe
+    def _note_start(self) -> None:
+        """Say once, and in the report, where pretrained weights are of motion that is read otherwise, or may
+        have seen the clips.
+
+        Raises:
+            CheckpointError: they have seen validation or test clips.
+        """
+        motion, fold = self.session.experiment.motion, self.features.fold
         if not isinstance(motion.pretrained, Path):
             return
-        note = other_reading(motion.pretrained, motion, recipe)
-        if note is not None:
-            self.result.notes.append(note)
-            if self.features.fold.name == self.session.folds[0].name:
-                self.session.reporter.warn(note)
+        seen = refuse_seen_weights(self.session, [*fold.val, *fold.test])
+        for note in (seen, other_reading(motion.pretrained, motion, self.session.experiment.data.recipe)):
+            if note is not None:
+                self.result.notes.append(note)
+                if fold.name == self.session.folds[0].name:
+                    self.session.reporter.warn(note)
 
     def head(
         self,

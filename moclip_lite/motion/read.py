@@ -207,8 +207,8 @@ class FieldReader:
 
     Args:
         spec: grid and kind of field.
-        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`. A picture of another size is
-            scaled by its own.
+        geometry: of the stream, such as its :class:`mv_tools.VideoMetadata`. A picture whose sides differ by
+            32 samples or more, which no rounding to blocks explains, is scaled by its own.
 
     Attributes:
         resized: whether a picture had another size.
@@ -229,12 +229,11 @@ class FieldReader:
         pixels."""
         if self._spec.field == "accumulated":
             summed = self._accumulator.push(frame)
-            return pool(summed, self._grid, region=self._geometry.region(summed.shape[1:])) * self._scale_of(
-                frame
-            )
-        field = self._pooler.flow(frame)
-        if self._spec.field == "compensated" and frame.pict_type != "I":
-            field = remove_camera_motion(field, self._pooler.inter(frame) > 0.5)
+            field = pool(summed, self._grid, region=self._geometry.region(summed.shape[1:]))
+        else:
+            field = self._pooler.flow(frame)
+            if self._spec.field == "compensated" and frame.pict_type != "I":
+                field = remove_camera_motion(field, self._pooler.inter(frame) > 0.5)
         return field * self._scale_of(frame)
 
     def _scale_of(self, frame: MotionFrame) -> float:

@@ -191,7 +191,17 @@ def _same_head(asked: str, joined: str) -> bool:
         number = socket.gethostbyname(host)
     except (OSError, UnicodeError):
         return False
-    return port == its_port and (number == other or number.startswith("127."))
+    return port == its_port and (number == other or (number.startswith("127.") and _is_here(other)))
+
+
+def _is_here(address: str) -> bool:
+    """Whether an IP address is one of this machine."""
+    with socket.socket() as own:
+        try:
+            own.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _disconnect() -> None:

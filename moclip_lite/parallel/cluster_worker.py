@@ -19,9 +19,12 @@ from mv_tools.urls import url_of
 from ..errors import MoclipError
 from .threads import set_thread_policy
 
-__all__ = ["ClusterWorker", "Greeting", "Outcome", "code_versions"]
+__all__ = ["PACKAGES", "ClusterWorker", "Greeting", "Outcome", "code_versions"]
 
-_PACKAGES: Final = ("av", "numpy", "pillow", "torch", "timm", "open_clip_torch", "torchvision")
+PACKAGES: Final = (
+    *("av", "pillow", "motion-vector-extractor", "torchvision"),
+    *("torch", "timm", "open_clip_torch", "transformers", "numpy", "scikit-learn"),
+)
 """Distributions whose version may change results."""
 
 Outcome: TypeAlias = tuple[Literal["done", "unseen", "stops all", "bug"], object]
@@ -78,7 +81,7 @@ def _outcome(work: Callable[[Any], object], job: Any) -> Outcome:
 def code_versions() -> dict[str, str]:
     """Versions of Python, of the packages that results depend on, and the digest of our own code."""
     versions = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for name in _PACKAGES:
+    for name in PACKAGES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

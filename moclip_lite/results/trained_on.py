@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
@@ -15,7 +15,7 @@ from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream
 from .fold_folder import FoldFolder
 
-__all__ = ["check_sources", "refuse_trained", "write_division"]
+__all__ = ["Seen", "check_sources", "clips_seen", "refuse_trained", "write_division"]
 
 _PARTS: Final = ("train", "val", "test")
 _TIMES: Final = re.compile(r"(.+)@(\d{1,12}(?:\.\d{1,6})?)-(\d{1,12}(?:\.\d{1,6})?)", re.ASCII | re.DOTALL)
@@ -71,10 +71,7 @@ def refuse_trained(
     digests: Mapping[str, str],
     part: Literal["test", "val"] = "test",
 ) -> str | None:
-    """Refuse clips that trained the weights beside a division.
-
-    A clip is recognised by its content, and within the same data set by its name; a segment also by its
-    overlap with one of the same video.
+    """Refuse clips that trained the weights beside a division, see :func:`clips_seen`.
 
     Args:
         path: as :func:`write_division` wrote it.
@@ -91,33 +88,67 @@ def refuse_trained(
     """
     if not path.is_file():
         return f"{path.parent} does not say which clips trained it: scores on these would be too high"
+    seen = clips_seen(path, tested, place, digests, _USED[part])
+    if seen.surely:
+        raise CheckpointError(
+            f"{len(seen.surely)} of {len(tested)} {part} clips were used in training the weights in "
+            f"{path.parent} ({shorten(seen.surely, 3)}), which was divided otherwise: leave out run.seed and "
+            "the settings of data that change the division, or train again in another folder (moclip run)"
+        )
+    if seen.by_name:
+        return (
+            f"{len(seen.by_name)} of {len(tested)} {part} clips have names of clips that trained the weights "
+            f"({shorten(seen.by_name, 3)}); if they show the same, the scores are too high"
+        )
+    return None
+
+
+class Seen(NamedTuple):
+    """Names of clips that trained weights.
+
+    Attributes:
+        surely: those with the content of one that did, or with its name in the same data set.
+        by_name: those that share only a name with one, in another data set.
+    """
+
+    surely: list[str]
+    by_name: list[str]
+
+
+def clips_seen(
+    path: Path, clips: Sequence[Clip], place: str, digests: Mapping[str, str], parts: Sequence[str]
+) -> Seen:
+    """The clips that are in some parts of a division.
+
+    A clip is recognised by its content, and within the same data set by its name; a segment also by its
+    overlap with one of the same video.
+
+    Args:
+        path: as :func:`write_division` wrote it.
+        clips: to look for.
+        place: of the data set that their names are relative to.
+        digests: clip name -> digest of its file, as far as known.
+        parts: of "train", "val" and "test".
+
+    Raises:
+        CheckpointError: the division is damaged.
+    """
     division = read_json(path)
     try:
-        used = {name: digest for other in _USED[part] for name, digest in division[other].items()}
+        used = {name: digest for part in parts for name, digest in division[part].items()}
         same_root = division["root"] == place
     except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged; train again") from error
     contents = {digest for digest in used.values() if digest is not None}
-    trained, alike, segments = [], [], _segments(used)
-    for clip in tested:
+    found, segments = Seen([], []), _segments(used)
+    for clip in clips:
         digest = digests.get(clip.name)
         named = clip.name in used or _overlaps(clip, segments)
         if digest in contents or (named and (same_root or digest is None or used.get(clip.name, "") is None)):
-            trained.append(clip.name)
+            found.surely.append(clip.name)
         elif named:
-            alike.append(clip.name)
-    if trained:
-        raise CheckpointError(
-            f"{len(trained)} of {len(tested)} {part} clips were used in training the weights in "
-            f"{path.parent} ({shorten(trained, 3)}), which was divided otherwise: leave out run.seed and the "
-            "settings of data that change the division, or train again in another folder (moclip run)"
-        )
-    if alike:
-        return (
-            f"{len(alike)} of {len(tested)} {part} clips have names of clips that trained the weights "
-            f"({shorten(alike, 3)}); if they show the same, the scores are too high"
-        )
-    return None
+            found.by_name.append(clip.name)
+    return found
 
 
 def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:

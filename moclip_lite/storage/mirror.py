@@ -1,8 +1,7 @@
-"""Folders at URLs and their local copies: read as they are now, or worked in and written back.
+"""The local copy of a folder at a URL that is worked in.
 
-A copy that is read is a folder for each state of the URL, which never changes. The copy that is worked in
-belongs to one process at a time, on all machines; what changed in it is written back while the work goes on
-and at its end.
+It belongs to one process at a time, on all machines; what changed in it is written back while the work goes
+on and at its end. Copies that are only read are in :mod:`moclip_lite.storage.snapshot`.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from typing import Any, Final
 
 from mv_tools.urls import is_url, spelled
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, MoclipError
 from .files import write_json
 from .lease import Lease
 from .objects import ObjectFolder, Version
 from .repeated import repeated
-from .snapshot import belongs, fetch_files, place_of, state_of, working_copy
+from .snapshot import belongs, fetch_files, place_of, remove_unused, state_of, working_copy
 
 __all__ = ["LOCK", "Mirror", "held", "write_back"]
 
@@ -139,7 +138,9 @@ class Mirror:
         try:
             self.write_back()
             self._failed = False
-        except OSError as error:
+        except CheckpointError:
+            raise
+        except (OSError, MoclipError) as error:  # no connection, or a full disk here
             if not self._failed:
                 self._note(f"what changed could not be written back yet: {error}")
             self._failed = True
@@ -162,7 +163,9 @@ class Mirror:
             if self._is_ahead_of(known):
                 self._note(f"{self._url}: continuing with what was not written back from {self.folder}")
             return
+        remove_unused(self._record.parent)
         self._set_aside(known)
+        self._record.unlink(missing_ok=True)  # it must not describe a copy that is not complete
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         fetch_files(self._remote, self.folder, there)
@@ -175,20 +178,23 @@ class Mirror:
         return self._stamps() != {name: stamp for name, (_, stamp) in known.items()}
 
     def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
-        """Keep what was not written back from the local copy, which another state of the URL replaces, for a
-        week."""
+        """Keep for a week what was not written back from the local copy, which another state of the URL
+        replaces."""
         if known is not None and self._is_ahead_of(known):
-            aside = self.folder.with_name(f"kept-{time.time_ns()}")
+            aside = self._record.parent / f"kept-{time.time_ns()}"
             self.folder.rename(aside)
             os.utime(aside)
             self._note(
-                f"{self._url} was changed elsewhere; what was not written back from here is kept in {aside}"
+                f"{self._url} was changed elsewhere; what was not written back from here is kept for a week: "
+                f"{aside}"
             )
 
     def _finish(self) -> None:
         try:
             self.write_back()
-        except OSError as error:
+        except CheckpointError:
+            raise
+        except (OSError, MoclipError) as error:
             raise OSError(
                 f"the results could not be written back ({error}); they are kept in {self.folder}, and the "
                 "same command on this machine continues with them"

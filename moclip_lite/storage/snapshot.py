@@ -20,7 +20,7 @@ from .cache import default_cache_dir
 from .digest import digest_bytes
 from .objects import ObjectFolder, Version
 
-__all__ = ["belongs", "fetch_files", "place_of", "snapshot", "state_of", "working_copy"]
+__all__ = ["belongs", "fetch_files", "place_of", "remove_unused", "snapshot", "state_of", "working_copy"]
 
 _KEPT_SECONDS: Final = 7 * 86_400.0  # of copies that nobody read
 _LOCAL: Final = ("run.lock",)  # files that concern this machine alone
@@ -33,7 +33,7 @@ def place_of(url: str) -> Path:
     return default_cache_dir() / "copies" / digest_bytes([url.encode()])[:16]
 
 
-def tail_of(url: str) -> Path:
+def _tail_of(url: str) -> Path:
     """The last two names of a URL, by which people know a folder: reports and comparisons show them."""
     names = [name for name in url.partition("://")[2].split("/") if name not in ("", ".", "..")]
     return Path(*names[-2:])
@@ -45,7 +45,7 @@ def working_copy(path: Path) -> Path:
     if not is_url(path):
         return path
     url = spelled(path).rstrip("/")
-    return place_of(url) / "work" / tail_of(url)
+    return place_of(url) / "work" / _tail_of(url)
 
 
 def snapshot(path: Path) -> Path:
@@ -70,13 +70,13 @@ def snapshot(path: Path) -> Path:
             draft = place / f".{folder.name}"
             shutil.rmtree(draft, ignore_errors=True)
             try:
-                fetch_files(remote, draft / tail_of(remote.url), files)
+                fetch_files(remote, draft / _tail_of(remote.url), files)
                 draft.rename(folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
-            _remove_unused(place)
+            remove_unused(place)
         os.utime(folder)
-    return folder / tail_of(remote.url)
+    return folder / _tail_of(remote.url)
 
 
 def fetch_files(remote: ObjectFolder, folder: Path, files: Files) -> None:
@@ -93,10 +93,10 @@ def fetch_files(remote: ObjectFolder, folder: Path, files: Files) -> None:
         raise CheckpointError(f"{remote.url} was changed while it was copied; start again") from error
 
 
-def _remove_unused(place: Path) -> None:
-    """Remove snapshots that were not read for a week."""
+def remove_unused(place: Path) -> None:
+    """Remove copies that were not used for a week; not the one that is worked in."""
     limit = time.time() - _KEPT_SECONDS
-    for folder in place.iterdir():
+    for folder in place.iterdir() if place.is_dir() else ():
         if folder.is_dir() and folder.name != "work" and folder.stat().st_mtime < limit:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from ..training.schedule import plan_epochs
 __all__ = ["Division", "Evaluation", "State", "divisions", "evaluate"]
 
 
+Report: TypeAlias = Callable[[int, float, float], None]
+"""Takes (part of a training in percent, accuracy in percent, loss)."""
+
+
 @dataclass(frozen=True)
 class Division:
     """Clips to train on and clips to validate on, both from the training part of a fold."""
@@ -42,12 +46,12 @@ class Evaluation:
     Attributes:
         accuracy: top-1 in percent, all classes counting alike.
         loss: cross-entropy.
-        note: what was decided on the way, as a run decides it.
+        notes: what a reader should know.
     """
 
     accuracy: float
     loss: float
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class State(NamedTuple):
@@ -95,7 +99,7 @@ def evaluate(
     parts: Sequence[Division],
     *,
     state: State,
-    report: Callable[[int, float], None] = lambda percent, accuracy: None,
+    report: Report = lambda percent, accuracy, loss: None,
 ) -> Evaluation:
     """Train on each division and validate.
 
@@ -103,15 +107,14 @@ def evaluate(
         session: of the trial's configuration.
         parts: the divisions; no other clip is read.
         state: of the training in progress, from which an interrupted trial resumes.
-        report: called with (part of the first training in percent, accuracy) at each tenth of it; what it
-            raises ends the trial.
+        report: called with (part of the first training in percent, accuracy, loss) at each tenth of it; what
+            it raises ends the trial.
 
     Raises:
-        CheckpointError: ``motion.pretrained`` names weights that were trained on validation clips.
+        CheckpointError: ``motion.pretrained`` names weights of a run that used validation clips.
         DataError: the motion of no clip can be read.
     """
-    for part in parts:
-        refuse_seen_weights(session, (), part.val)
+    seen = {refuse_seen_weights(session, part.val) for part in parts}
     clips = {clip.name: clip for part in parts for clip in (*part.train, *part.val)}
     keys = session.extractor.motion(list(clips.values())).keys
     store = MotionStore(session.cache, keys, session.experiment.motion)
@@ -121,33 +124,30 @@ def evaluate(
     session, note = _with_directions(session, store, moving[0])
     accuracy = loss = count = 0.0
     for number, (train, val) in enumerate((list(part.train), list(part.val)) for part in moving):
-        result = _train(session, store, train, val, state, report if number == 0 else lambda p, a: None)
+        result = _train(session, store, train, val, state, report if number == 0 else lambda *_: None)
         accuracy += len(val) * result.best_accuracy
         loss += len(val) * result.best_loss
         count += len(val)
     state.path.unlink(missing_ok=True)
-    return Evaluation(accuracy / count, loss / count, note)
+    notes = sorted(text for text in (*seen, note) if text)
+    return Evaluation(accuracy / count, loss / count, tuple(notes))
 
 
-def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str]:
-    """The session without flips where a run would switch them off, and a note that says so."""
+def _with_directions(session: Session, store: MotionStore, part: Division) -> tuple[Session, str | None]:
+    """The session without flips where classes mirror each other, and a note that says so; a run decides it on
+    its first fold."""
     motion = session.experiment.motion
     if motion.mirrors == "ignore" or not motion.flip:
-        return session, ""
+        return session, None
     mirrored = mirrored_classes(session.labels, store, part.train, part.val)
     if not mirrored.pairs:
-        return session, ""
-    note = f"flips are off in trials as in a run: {mirrored.words}"
+        return session, None
+    note = f"flips are off in trials: {mirrored.words}"
     return Session(session.experiment.without_flips(), session.reporter), note
 
 
 def _train(
-    session: Session,
-    store: MotionStore,
-    train: list[Clip],
-    val: list[Clip],
-    state: State,
-    report: Callable[[int, float], None],
+    session: Session, store: MotionStore, train: list[Clip], val: list[Clip], state: State, report: Report
 ) -> FitResult:
     experiment = session.experiment
     motion, settings, seed = experiment.motion, experiment.train_motion, experiment.run.seed
@@ -172,7 +172,7 @@ def _train(
         session.reporter.progress("train motion", done, epochs)
         tenth = 10 * done // epochs
         if tenth > 10 * (done - 1) // epochs:
-            report(10 * tenth, row["accuracy"] - row["val_loss"])
+            report(10 * tenth, row["accuracy"], row["val_loss"])
 
     fingerprint = digest_bytes([str((state.search, motion.deciding(), settings.model_dump_json())).encode()])
     names = digest_bytes(clip.name.encode() for clip in [*train, *val])

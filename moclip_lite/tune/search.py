@@ -31,13 +31,14 @@ from ..storage.snapshot import working_copy
 from .budget import Budget
 from .evaluate import Division, State, divisions, evaluate
 from .space import Space, checked_space, value_of
-from .trials import Trial, best_trial, read_trials, write_trials
+from .trials import Trial, best_trial, read_trials, score_of, write_trials
 
 if TYPE_CHECKING:
     import optuna
 
 __all__ = ["TuneResult", "tune"]
 
+_STATE: Final = ".trial.safetensors"  # of the training in progress; hidden, so that no URL gets it
 _FEW_CLIPS: Final = 500
 """Training and validation clips below which a trial is validated on all of them, in three parts."""
 
@@ -189,9 +190,8 @@ class _Search:
         if best is None:
             reason = self.trials[0].reason if self.trials else "the budget allows none"
             raise MoclipError(f"no trial succeeded: {reason}")
-        write_text(
-            self.out / "best.yaml", self._yaml(best)
-        )  # an earlier attempt may have ended before it did
+        # An earlier attempt may have ended before it did.
+        write_text(self.out / "best.yaml", self._yaml(best))
         return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
     def _study(self) -> optuna.Study:
@@ -248,10 +248,12 @@ class _Search:
         trial = Trial(len(self.trials), settings, "done")
         started = time.perf_counter()
         curve: dict[int, float] = {}
+        reached: list[float] = []
 
-        def report(percent: int, score: float) -> None:
-            curve[percent] = score
-            asked.report(score, percent)
+        def report(percent: int, accuracy: float, loss: float) -> None:
+            reached.append(accuracy)
+            curve[percent] = score_of(accuracy, loss)
+            asked.report(curve[percent], percent)
             if asked.should_prune():
                 raise optuna.TrialPruned
 
@@ -259,20 +261,21 @@ class _Search:
             figures = evaluate(
                 Session(self._configured(settings), self.reporter),
                 self.parts,
-                state=State(self.out / "trial.safetensors", self.fingerprint),
+                state=State(self.out / _STATE, self.fingerprint),
                 report=report,
             )
-            self._say_once(figures.note)
+            for note in figures.notes:
+                self._say_once(note)
             trial = replace(trial, accuracy=figures.accuracy, loss=figures.loss)
         except optuna.TrialPruned:
-            (self.out / "trial.safetensors").unlink(missing_ok=True)
-            trial = replace(trial, state="pruned", accuracy=max(curve.values()))
+            (self.out / _STATE).unlink(missing_ok=True)
+            trial = replace(trial, state="pruned", accuracy=max(reached))
         except (MoclipError, MotionError) as error:
             trial = replace(trial, state="failed", reason=" ".join(str(error).split()))
         return replace(trial, seconds=time.perf_counter() - started, curve=curve)
 
     def _say_once(self, note: str) -> None:
-        if note and note not in self.notes:
+        if note not in self.notes:
             self.notes.add(note)
             self.reporter.say(note)
 

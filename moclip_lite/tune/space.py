@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from ..errors import ConfigError
-from ..experiment.config import Experiment, load_experiment
+from ..experiment.config import Experiment, load_experiment, with_absolute_paths
 from ..storage.plain_yaml import parse_yaml
 
 __all__ = ["DEFAULT_SPACE", "Space", "checked_space", "read_space", "value_of"]
@@ -73,7 +73,8 @@ def checked_space(experiment: Experiment, space: Mapping[str, Sequence[Any]]) ->
     """
     checked: Space = {}
     for key, values in space.items():
-        read = [value_of(load_experiment(None, [f"{key}={json.dumps(value)}"]), key) for value in values]
-        unique = {json.dumps(value): value for value in [value_of(experiment, key), *read]}
+        given = [load_experiment(None, [f"{key}={json.dumps(value)}"]) for value in values]
+        read = [value_of(with_absolute_paths(each), key) for each in (experiment, *given)]
+        unique = {json.dumps(value): value for value in read}
         checked[key] = list(unique.values())
     return checked

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..errors import CheckpointError
 from ..storage.files import read_json, write_json, write_rows
 
-__all__ = ["Trial", "best_trial", "read_trials", "write_trials"]
+__all__ = ["Trial", "best_trial", "read_trials", "score_of", "write_trials"]
 
 _FORMAT: Final = "moclip-trials-1"
 
@@ -29,7 +29,7 @@ class Trial:
         accuracy: top-1 on validation in percent, all classes counting alike; of a pruned trial up to there.
         loss: cross-entropy on validation, likewise.
         seconds: wall time, reading of motion included.
-        curve: part of the training in percent -> accuracy there.
+        curve: part of the training in percent -> score there.
         reason: why it failed.
     """
 
@@ -45,7 +45,12 @@ class Trial:
     @property
     def score(self) -> float:
         """What is maximised: accuracy; the loss, a point per nat, decides between equal ones."""
-        return self.accuracy - self.loss
+        return score_of(self.accuracy, self.loss)
+
+
+def score_of(accuracy: float, loss: float) -> float:
+    """What a search maximises: see :attr:`Trial.score`."""
+    return accuracy - loss
 
 
 _TRIALS: Final = TypeAdapter(list[Trial])

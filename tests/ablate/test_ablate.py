@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def test_shipped_grids_load(path: Path) -> None:
     [
         ("motion.grid", [[24, 32], [12, 16]], True),
         ("motion.width", [24, 8], True),
+        ("motion.width", [24], False),
         ("motion.flip", [0, 1], False),
     ],
 )
@@ -223,6 +225,41 @@ def test_a_cell_whose_clips_cannot_be_read_fails_alone(tmp_path: Path) -> None:
     assert "missing.safetensors" in failure.run
     assert "missing.safetensors" in failure.reason
     assert set(result.summary["data.root"]) == {str(file)}
+
+
+@pytest.mark.usefixtures("grid_in_process")
+@pytest.mark.parametrize("values", [["cosine_text", "linear_pool"], ["linear_pool", "cosine_text"]])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_cell_whose_settings_do_not_go_together_fails_alone(
+    tmp_path: Path, values: list[str], remote: bool
+) -> None:
+    """A head on class text needs features with text."""
+    file = tmp_path / "f.safetensors"
+    save_features(file, *labelled_features()[:3])
+    settings = [
+        f"data.root={file}",
+        "data.kind=features",
+        "data.protocol=official",
+        f"cache.dir={tmp_path / 'c'}",
+        "run.streams=[fusion]",
+        "train_head.epochs=2",
+    ]
+    path = grid(tmp_path / "g.yaml", seeds=[0], set=settings, grid={"fusion.head": values})
+    workers = _Elsewhere() if remote else 1
+    result = run_ablation(load_ablation(path), tmp_path / "out", Silent(), workers)
+    (failure,) = result.failures
+    assert "cosine_text" in failure.run
+    assert set(result.summary["fusion.head"]) == {"linear_pool"}
+
+
+class _Elsewhere:
+    """Jobs of other machines, done here."""
+
+    processes, remote = 1, True
+
+    def run(self, work: Any, jobs: Any, **_: object) -> Iterator[tuple[Any, Any]]:
+        for job in jobs:
+            yield job, work(job)
 
 
 _PARENT = """

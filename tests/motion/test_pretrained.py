@@ -143,7 +143,7 @@ def test_a_run_starts_from_another_but_not_from_one_that_saw_its_clips(tmp_path:
     assert "was trained on" not in same.err
     assert_ok(moclip("predict", next(second.rglob("*.mp4")), "--model", tmp_path / "two"))
     other = [*more, f"data.root={first}", "run.seed=5", "data.test_fraction=0.5"]
-    assert_refused(moclip("run", FOLDER_YAML, *sets(other)), "were used in training the weights")
+    assert_refused(moclip("run", FOLDER_YAML, *sets(other)), "its run used")
     stride = [*more, f"data.root={second}", "motion.stride=2", f"run.dir={tmp_path / 'three'}"]
     told = assert_ok(moclip("run", FOLDER_YAML, *sets(stride)))
     assert "motion.stride=1 (here 2)" in told.err

@@ -15,6 +15,8 @@ from safetensors.numpy import load_file
 
 from moclip_lite.errors import MoclipError
 from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.parallel.cluster_worker import PACKAGES
+from moclip_lite.storage.cache_keys import STAGES
 
 from support.broken_files import text_file
 from support.cli import FOLDER_YAML, TINY, TrainedRun, assert_ok, assert_refused, class_folders, moclip
@@ -264,6 +266,18 @@ def test_the_cluster_that_was_named_is_joined_whatever_the_process_belongs_to(ru
                 runner(other)
     finally:
         ray.shutdown()
+
+
+def test_nodes_tell_the_versions_of_all_packages_that_decide_a_result() -> None:
+    assert {name for stage in STAGES.values() for name in stage.packages} <= set(PACKAGES)
+
+
+def test_a_loopback_address_is_the_head_of_this_machine_alone() -> None:
+    from moclip_lite.parallel.cluster import _same_head
+
+    assert _same_head("127.0.0.1:6379", "127.0.0.1:6379")
+    for asked in ("127.0.0.1:6379", "localhost:6379", "203.0.113.8:6379", "127.0.0.1:1"):
+        assert not _same_head(asked, "203.0.113.7:6379")
 
 
 def test_commands_name_the_cluster_that_is_missing(tmp_path: Path) -> None:

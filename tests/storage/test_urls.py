@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError
+from moclip_lite.errors import CacheUnavailable, CheckpointError, ConfigError, MoclipError
 from moclip_lite.storage import lease, mirror, snapshot
 from moclip_lite.storage.cache import FeatureCache
-from moclip_lite.storage.objects import ObjectFolder
+from moclip_lite.storage.objects import ObjectFolder, Version
 from moclip_lite.storage.upkeep import prune, verify
 from moclip_lite.storage.url_files import fetched
 from mv_tools.urls import is_url, reported
@@ -205,10 +205,58 @@ def test_work_that_another_state_of_the_url_replaces_is_set_aside(
         work = snapshot.working_copy(folder)
         assert sorted(path.name for path in work.iterdir()) == ["a.txt", "b.txt"]
         assert (work / "a.txt").read_text() == "old"
-    (kept,) = work.parent.glob("kept-*")
+    (kept,) = snapshot.place_of(objects.url).glob("kept-*")
     assert (kept / "a.txt").read_text() == "not written back"
     assert "was changed elsewhere" in notes[0]
     assert str(kept) in notes[0]
+    os.utime(kept, (0, 0))
+    objects.write("b.txt", b"changed again")
+    with held(folder):
+        assert not kept.exists()
+
+
+def test_a_copy_that_was_not_fetched_to_its_end_removes_nothing_at_the_url(
+    folder: Path, objects: ObjectFolder, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(self: ObjectFolder, name: str, target: Path) -> Version:
+        if name == "b.txt":
+            raise OSError("it can't be reached")
+        return fetch(self, name, target)
+
+    def work(notes: list[str]) -> None:
+        with held(folder, notes):
+            pass
+
+    with held(folder):
+        for name in ("a.txt", "b.txt"):
+            (snapshot.working_copy(folder) / name).write_text(name)
+    shutil.rmtree(snapshot.working_copy(folder))  # by someone who made room
+    fetch = ObjectFolder.fetch
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectFolder, "fetch", breaks_off)
+        with pytest.raises(OSError, match="can't be reached"):
+            work([])
+    notes: list[str] = []
+    work(notes)
+    assert sorted(objects.names()) == ["a.txt", "b.txt"]
+    assert not notes
+    assert (snapshot.working_copy(folder) / "b.txt").read_text() == "b.txt"
+
+
+def test_a_full_disk_here_does_not_end_writing_back(
+    folder: Path, objects: ObjectFolder, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MoclipError("the disk is full")
+
+    notes: list[str] = []
+    with held(folder, notes):
+        (snapshot.working_copy(folder) / "a.txt").write_text("a")
+        with monkeypatch.context() as patch:
+            patch.setattr(mirror, "write_json", full)
+            mirror.write_back(folder)
+        assert notes == ["what changed could not be written back yet: the disk is full"]
+    assert objects.read("a.txt") == b"a"
 
 
 def test_a_snapshot_is_what_stands_there_now(folder: Path, objects: ObjectFolder, here: Path) -> None:

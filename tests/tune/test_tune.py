@@ -221,18 +221,52 @@ def test_trials_flip_where_a_run_does(root: Path, cache: str, tmp_path: Path) ->
     assert [note for note in said if "flips are off" in note and "left and right" in note]
 
 
-def test_weights_that_saw_validation_clips_are_a_failed_trial(root: Path, cache: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("swapped", [True, False])
+def test_weights_whose_run_used_validation_clips_are_a_failed_trial(
+    root: Path, cache: str, tmp_path: Path, swapped: bool
+) -> None:
+    """To train, or to validate: a run trains again on its validation clips."""
     settings = experiment(root, cache)
     session = Session(settings)
     fold = session.folds[0]
     weights = tmp_path / "other" / "motion.safetensors"
     save_weights(weights, build_motion_net(settings.motion, 2), session.labels, {})
-    turned = replace(fold, train=fold.val, val=fold.train)
-    write_division(weights.with_name("division.json"), turned, session.dataset.place, session.content_digests)
+    used = replace(fold, train=fold.val, val=fold.train) if swapped else fold
+    write_division(weights.with_name("division.json"), used, session.dataset.place, session.content_digests)
     space = {"motion.pretrained": [str(weights)]}
     result = tune(settings, space, Budget(2), tmp_path / "out", Silent(), parts=1)
     assert [trial.state for trial in result.trials] == ["done", "failed"]
-    assert "were used in training" in result.trials[1].reason
+    assert "its run used" in result.trials[1].reason
+
+
+def test_weights_of_unknown_clips_are_told_once(
+    root: Path, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = experiment(root, cache)
+    weights = tmp_path / "motion.safetensors"
+    save_weights(weights, build_motion_net(settings.motion, 2), ["a", "b"], {})
+    said: list[str] = []
+    reporter = SimpleNamespace(say=said.append, warn=said.append, progress=lambda *a: None)
+    monkeypatch.chdir(tmp_path)
+    space = {"motion.pretrained": [weights.name], "motion.dropout": [0.2, 0.5]}
+    tune(settings, space, Budget(4), tmp_path / "out", reporter, parts=1)
+    assert len([text for text in said if "it is not known which clips" in text]) == 1
+    assert str(weights) in (tmp_path / "out" / "trials.json").read_text()  # a path of any working directory
+
+
+def test_a_pruned_trial_has_an_accuracy(
+    root: Path, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda self: self.number > 0)
+    result = tune(
+        experiment(root, cache), {"motion.dropout": [0.2, 0.5]}, Budget(2), tmp_path, Silent(), parts=1
+    )
+    pruned = result.trials[1]
+    assert pruned.state == "pruned"
+    assert pruned.accuracy in (0.0, 50.0, 100.0)
+    assert max(pruned.curve.values()) < pruned.accuracy  # a score is less by the loss
 
 
 def test_damaged_tables_are_refused(tmp_path: Path) -> None:
