@@ -191,8 +191,8 @@ def steps(arguments: argparse.Namespace) -> None:
                 f"{name}, windows of {window:g} s take {100 * ms['share']:.0f} % of the pictures; ms of CPU a picture: "
                 f"{', '.join(f'{k} {v:.3f}' for k, v in parts.items())}, together {used:.3f} "
                 f"({1000 / 30 / used:.0f} cameras a core); full decoding {ms['full']:.3f} "
-                f"({1000 / 30 / ms['full']:.0f}), ratio {ms['full'] / used:.1f}; without pooling and network it would be "
-                f"{ms['full'] / least:.1f}"
+                f"({1000 / 30 / ms['full']:.0f}), ratio {ms['full'] / used:.1f}; "
+                f"without pooling and network it would be {ms['full'] / least:.1f}"
             )
 
 

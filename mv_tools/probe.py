@@ -123,8 +123,8 @@ def _guess_notes(guessed: list[int]) -> list[str]:
     if not guessed:
         return []
     return [
-        f"the distances of {len(guessed)} pictures are guessed: they refer to lost ones "
-        f"(the first is {min(guessed)})"
+        f"the distances of {len(guessed)} pictures are guessed: "
+        f"they refer to lost ones (the first is {min(guessed)})"
     ]
 
 

@@ -187,8 +187,8 @@ def _run_cell(cell: _Cell) -> str | None:
         return " ".join(sentence_of(error).split())
     if differs:
         raise CheckpointError(
-            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put "
-            "them on storage that all nodes see"
+            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; "
+            "put them on storage that all nodes see"
         )
     return None
 
@@ -254,8 +254,8 @@ def _bug(words: str, error: BaseException) -> str:
     """
     if isinstance(error, BrokenProcessPool):
         raise MoclipError(
-            "a worker process of the grid died, perhaps for lack of memory; run the command again with fewer "
-            "--workers: finished cells are kept"
+            "a worker process of the grid died, perhaps for lack of memory; "
+            "run the command again with fewer --workers: finished cells are kept"
         ) from error
     report_bug(words, error)
     return f"a bug in this program ({type(error).__name__}: {error})"

@@ -18,8 +18,8 @@ __all__ = ["convert"]
 Checkpoint: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) or MobileViCLIP, or of --model's "
-        "open_clip model (a tag too)."
+        help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) "
+        "or MobileViCLIP, or of --model's open_clip model (a tag too)."
     ),
 ]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")]

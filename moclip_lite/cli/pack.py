@@ -37,8 +37,8 @@ __all__ = ["pack"]
 Source: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="What is packed: an experiment's YAML file, a folder of class folders, an annotation table, a "
-        "run folder, or a file of features (.safetensors)."
+        help="What is packed: an experiment's YAML file, a folder of class folders, "
+        "an annotation table, a run folder, or a file of features (.safetensors)."
     ),
 ]
 Out: TypeAlias = Annotated[

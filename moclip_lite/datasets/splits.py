@@ -40,8 +40,8 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
     max_parts = min(len(set(groups)), largest_class)
     if max_parts < 2:
         raise DataError(
-            f"{len(by_name)} clips in {len(set(groups))} group(s), at most {largest_class} of a class, "
-            "can't be divided"
+            f"{len(by_name)} clips in {len(set(groups))} group(s), "
+            f"at most {largest_class} of a class, can't be divided"
         )
     parts, taken = _ratio(fraction, max_parts)
     positions = [part for _, part in _stratified(by_name, parts, seed)]
@@ -192,8 +192,8 @@ def leave_one_group_out(
     groups = sorted({clip.group for clip in dataset.clips if clip.group is not None})
     if any(clip.group is None for clip in dataset.clips) or len(groups) < 3:
         raise DataError(
-            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern, or "
-            "name groups in a table (data.table)"
+            f"leaving one group out needs at least 3 groups, found {len(groups)}; "
+            "set data.group_pattern, or name groups in a table (data.table)"
         )
     if limit is not None and limit < len(groups):
         chosen = np.random.default_rng(seed).choice(len(groups), limit, replace=False)

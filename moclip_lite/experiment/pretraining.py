@@ -102,8 +102,8 @@ def pretrain(
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
     if motion.crop != "none":
         reporter.warn(
-            f"generated motion shows whole frames, and motion.crop={motion.crop} is not applied to it: the "
-            "figures have other sizes than in the boxes of your clips"
+            f"generated motion shows whole frames, and motion.crop={motion.crop} is not applied to it: "
+            "the figures have other sizes than in the boxes of your clips"
         )
     rounded = max(1, round(steps / _STEPS_BETWEEN_VALIDATIONS)) * _STEPS_BETWEEN_VALIDATIONS
     settings = TrainSettings(min_steps=rounded, max_steps=rounded, batch=_BATCH)

@@ -186,9 +186,9 @@ class TrainedModels:
             what = "solved for" if head.closed_form else "calibrated on"
             part = "all training clips" if head.closed_form else "all validation clips"
             raise ConfigError(
-                f"the head {name} is {what} {part} at once, and of {clips} clips data.buffer={val.buffer} "
-                "are in memory: take one that is trained in batches, such as fusion.head=concat_mlp, or "
-                "raise data.buffer"
+                f"the head {name} is {what} {part} at once, "
+                f"and of {clips} clips data.buffer={val.buffer} are in memory: "
+                "take one that is trained in batches, such as fusion.head=concat_mlp, or raise data.buffer"
             )
 
     def _splits(

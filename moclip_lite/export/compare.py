@@ -47,8 +47,8 @@ def compare_files(
     difference = max(_differences(classifier, exported, "pictures" in files))
     if not difference <= TOLERANCE:
         raise MoclipError(
-            f"{run.path}: the ONNX files together differ from predict by {difference:.1e}, more than "
-            f"{TOLERANCE:.0e}; not written"
+            f"{run.path}: the ONNX files together differ from predict "
+            f"by {difference:.1e}, more than {TOLERANCE:.0e}; not written"
         )
     return difference
 

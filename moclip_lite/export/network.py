@@ -89,8 +89,8 @@ def export_network(
         difference = max(_difference(network, rows, draft) for rows in tried)
         if not difference <= TOLERANCE:
             raise MoclipError(
-                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than "
-                f"{TOLERANCE:.0e}; not written"
+                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, "
+                f"more than {TOLERANCE:.0e}; not written"
             )
     return Exported(path, tuple(inputs), tuple(outputs), difference)
 

@@ -86,8 +86,8 @@ def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
     folder.require()
     if folds := RunFolder(folder.path).fold_folders():
         raise CheckpointError(
-            f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as "
-            f"{folds[0].path}"
+            f"{folder.path} holds {len(folds)} folds, each with its own weights; "
+            f"name one, such as {folds[0].path}"
         )
     experiment = load_experiment(folder.config)
     if experiment.data.kind == "features" or experiment.data.appearance is not None:

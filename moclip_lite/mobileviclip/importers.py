@@ -240,9 +240,9 @@ def _converted(path: Path, name: str, value: Tensor, place: Tensor, model: Mobil
         value = value.T
     if [n for n in value.shape if n != 1] != [n for n in place.shape if n != 1]:
         raise CheckpointError(
-            f"{path} belongs to another model than mobileviclip-{model.config.name} with "
-            f"{model.config.num_frames} frames: {name!r} has shape {list(value.shape)}, "
-            f"needed is {list(place.shape)}"
+            f"{path} belongs to another model than mobileviclip-{model.config.name} "
+            f"with {model.config.num_frames} frames: "
+            f"{name!r} has shape {list(value.shape)}, needed is {list(place.shape)}"
         )
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")

@@ -88,8 +88,8 @@ def other_reading(path: Path, spec: MotionSpec, recipe: str | None = None) -> st
     if not different:
         return None
     return (
-        f"motion.pretrained={path.name} was trained on {', '.join(different)}: its motion has another scale "
-        "or meaning; pre-train with these settings"
+        f"motion.pretrained={path.name} was trained on {', '.join(different)}: "
+        "its motion has another scale or meaning; pre-train with these settings"
     )
 
 
@@ -140,7 +140,7 @@ def _load_image_network(encoder: nn.Module, path: Path, state: dict[str, Tensor]
         held[_STEM] = adapt_input_conv(2, stem)
     if any("_depthwise_conv" in key for key in held):
         raise CheckpointError(
-            f"{path} holds a TensorFlow port of EfficientNet, whose convolutions pad otherwise than "
-            "efficientnet_b0"
+            f"{path} holds a TensorFlow port of EfficientNet, "
+            "whose convolutions pad otherwise than efficientnet_b0"
         )
     load_strictly(path, "the encoder of motion.net=efficientnet_b0", encoder, held)

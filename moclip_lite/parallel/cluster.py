@@ -178,8 +178,8 @@ def _connect(address: str | None) -> None:
         reason = " ".join(str(error).split())
         if where == "auto":
             reason = (
-                "no Ray cluster runs on this machine; start one with ray start --head, or join one with "
-                "ray start --address=HEAD:PORT"
+                "no Ray cluster runs on this machine; start one with ray start --head, "
+                "or join one with ray start --address=HEAD:PORT"
             )
         raise ClusterError(f"the cluster can't be joined: {reason}") from error
 

@@ -105,7 +105,7 @@ def _loaded(model: RemoteModel) -> Classifier:
     run = snapshot(model.run)
     if all_weights_digest(run) != model.digest:
         raise CheckpointError(
-            f"{spelled(model.run)} on {socket.gethostname()} is another run than here; put it on storage "
-            "that all nodes see"
+            f"{spelled(model.run)} on {socket.gethostname()} is another run than here; "
+            "put it on storage that all nodes see"
         )
     return Classifier.load(run, device=model.device, overrides=model.overrides, engine=model.engine)

@@ -54,10 +54,10 @@ class Cascade:
     def words(self) -> str:
         """For people."""
         return (
-            f"cascade: motion alone answers from {self.motion:.2f} on, one frame from {self.one_frame:.2f} "
-            f"on ({NEVER:.0f} is never); on {self.clips} validation clips {self.cascaded:.1f} % right, "
-            f"{self.full:.1f} % with all frames, and {100 * (1 - self.by_motion):.0f} % of the clips needed "
-            "pictures"
+            f"cascade: motion alone answers from {self.motion:.2f} on, "
+            f"one frame from {self.one_frame:.2f} on ({NEVER:.0f} is never); "
+            f"on {self.clips} validation clips {self.cascaded:.1f} % right, {self.full:.1f} % "
+            f"with all frames, and {100 * (1 - self.by_motion):.0f} % of the clips needed pictures"
         )
 
     def write(self, path: Path) -> None:

@@ -63,9 +63,9 @@ class Int8Comparison:
         """
         if self.changed > self.clips // _CLIPS_FOR_A_CHANGE or self.right_int8 < self.right:
             return (
-                f"int8 changes the label of {self.changed} of {self.clips} clips ({self.right:.1f} % are "
-                f"right in float32, {self.right_int8:.1f} % in int8; least cosine of a feature "
-                f"{self.least_cosine:.4f})"
+                f"int8 changes the label of {self.changed} of {self.clips} clips "
+                f"({self.right:.1f} % are right in float32, {self.right_int8:.1f} % in int8; "
+                f"least cosine of a feature {self.least_cosine:.4f})"
             )
         if not self.least_cosine >= LEAST_COSINE:
             return (
@@ -82,8 +82,8 @@ class Int8Comparison:
             return too_few(self.clips if self.held_out else 0)
         if self.cpu_ms_int8 > _MOST_TIME * self.cpu_ms:
             return (
-                f"int8 is not faster on this machine ({self.cpu_ms_int8:.0f} ms a clip, float32 "
-                f"{self.cpu_ms:.0f})"
+                f"int8 is not faster on this machine ({self.cpu_ms_int8:.0f} ms a clip, "
+                f"float32 {self.cpu_ms:.0f})"
             )
         return None
 
@@ -93,10 +93,10 @@ class Int8Comparison:
         which = "validation clips" if self.held_out else "clips of the run"
         labels = "all labels" if not self.changed else f"all labels but {self.changed}"
         return (
-            f"on {self.clips} {which} {labels} are those of float32 ({self.right:.1f} % right, "
-            f"{self.right_int8:.1f} % in int8; a probability differs by {self.mean_difference:.4f} in the "
-            f"mean, {self.difference:.3f} at most), in {self.cpu_ms_int8:.0f} ms of CPU in place of "
-            f"{self.cpu_ms:.0f}"
+            f"on {self.clips} {which} {labels} are those of float32 "
+            f"({self.right:.1f} % right, {self.right_int8:.1f} % in int8; "
+            f"a probability differs by {self.mean_difference:.4f} in the mean, {self.difference:.3f} "
+            f"at most), in {self.cpu_ms_int8:.0f} ms of CPU in place of {self.cpu_ms:.0f}"
         )
 
     @classmethod

@@ -108,9 +108,9 @@ def refuse_trained(
             alike.append(clip.name)
     if trained:
         raise CheckpointError(
-            f"{len(trained)} of {len(tested)} {part} clips were used in training the weights in "
-            f"{path.parent} ({shorten(trained, 3)}), which was divided otherwise: leave out run.seed and the "
-            "settings of data that change the division, or train again in another folder (moclip run)"
+            f"{len(trained)} of {len(tested)} {part} clips were used in training the weights "
+            f"in {path.parent} ({shorten(trained, 3)}), which was divided otherwise: leave out run.seed "
+            "and the settings of data that change the division, or train again in another folder (moclip run)"
         )
     if alike:
         return (

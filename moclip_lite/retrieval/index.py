@@ -92,8 +92,8 @@ class VideoIndex:
             )
         if self.vectors.shape[1] != encoder.config.embed_dim:
             raise CheckpointError(
-                f"{name} is damaged: its vectors have {self.vectors.shape[1]} dimensions, its model's "
-                f"have {encoder.config.embed_dim}"
+                f"{name} is damaged: its vectors have {self.vectors.shape[1]} dimensions, "
+                f"its model's have {encoder.config.embed_dim}"
             )
 
 

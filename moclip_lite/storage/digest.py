@@ -90,8 +90,8 @@ class ContentDigests:
     def _create(self) -> None:
         with self._connect() as db:
             db.execute(
-                f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, "
-                "ctime INTEGER, inode INTEGER, digest TEXT)"
+                f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, "
+                "size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT)"
             )
             db.execute(f"SELECT * FROM {_TABLE} LIMIT 1")  # noqa: S608 - our own name
 

@@ -190,8 +190,8 @@ class Mirror:
             self.write_back()
         except OSError as error:
             raise OSError(
-                f"the results could not be written back ({error}); they are kept in {self.folder}, and the "
-                "same command on this machine continues with them"
+                f"the results could not be written back ({error}); they are kept in {self.folder}, "
+                "and the same command on this machine continues with them"
             ) from error
 
     def _write_on(self) -> bool:
@@ -212,8 +212,8 @@ class Mirror:
         self._lease.check()
         if self._lease.lost:
             raise CheckpointError(
-                f"another process took {self._url} over, because this one was not seen for some time; the "
-                f"results of this one are in {self.folder}"
+                f"another process took {self._url} over, because this one was not seen for some time; "
+                f"the results of this one are in {self.folder}"
             )
 
     def _stamps(self) -> dict[str, tuple[int, int]]:

@@ -73,8 +73,8 @@ class TimelineOptions:
         window = self.window or calibration.window
         if window is None:
             raise CheckpointError(
-                "the run does not tell how long its training clips are; give the length of windows in "
-                "seconds with --window"
+                "the run does not tell how long its training clips are; "
+                "give the length of windows in seconds with --window"
             )
         stride = self.stride or STRIDE * window
         if stride > window:

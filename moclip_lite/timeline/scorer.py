@@ -75,8 +75,8 @@ class WindowScorer:
         self.stride = STRIDE * self.window if stride is None else float(stride)
         if not 0 < self.stride <= self.window < float("inf"):
             raise ArgumentError(
-                f"a stride of {self.stride:g} s for windows of {self.window:g} s: both must be above 0, "
-                "and the stride at most the window"
+                f"a stride of {self.stride:g} s for windows of {self.window:g} s: "
+                "both must be above 0, and the stride at most the window"
             )
         self._model = model
         self._admit = admit

@@ -204,8 +204,8 @@ class MotionStream:
         counts, notes = self.statistics, []
         if counts.before_first:
             notes.append(
-                f"the stream begins inside a group of pictures: {counts.before_first} pictures before the "
-                "first entry picture left out"
+                "the stream begins inside a group of pictures: "
+                f"{counts.before_first} pictures before the first entry picture left out"
             )
         if counts.losses:
             notes.append(

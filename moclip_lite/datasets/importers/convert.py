@@ -146,8 +146,8 @@ def _rows(
     if missing and not options.skip_missing:
         reasons = [f"{video[:100]} ({reason})" for video, reason in missing.items()]
         raise DataError(
-            f"{len(missing)} video(s) can't be used: {shorten(reasons, 3)}; name their folder with --videos, "
-            "or go on without them with --skip-missing"
+            f"{len(missing)} video(s) can't be used: {shorten(reasons, 3)}; "
+            "name their folder with --videos, or go on without them with --skip-missing"
         )
     return list(rows)
 

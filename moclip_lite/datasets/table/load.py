@@ -221,9 +221,9 @@ def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     if pairs:
         first, second = pairs[0]
         notes.append(
-            f"{path.name}: {len(pairs)} segment(s) overlap one with another label, such as row "
-            f"{second.number} ({second.label}) and row {first.number} ({first.label}) of {first.video}: both "
-            "are read as they are"
+            f"{path.name}: {len(pairs)} segment(s) overlap one with another label, "
+            f"such as row {second.number} ({second.label}) and row {first.number} "
+            f"({first.label}) of {first.video}: both are read as they are"
         )
     groups: dict[str, set[str]] = {}
     for row in rows:
@@ -232,7 +232,7 @@ def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     several = [video for video, names in groups.items() if len(names) > 1]
     if several:
         notes.append(
-            f"{path.name}: segments of {len(several)} video(s) are in different groups, so that they may be "
-            f"trained and tested on: {shorten(several)}"
+            f"{path.name}: segments of {len(several)} video(s) are in different groups, "
+            f"so that they may be trained and tested on: {shorten(several)}"
         )
     return notes

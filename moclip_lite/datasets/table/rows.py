@@ -190,8 +190,8 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
     if absent:
         headings = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
         raise DataError(
-            f"{path}, row 1: there is no column {' and no column '.join(absent)}; it has: {headings}. The "
-            "columns are video,label[,start,end,split,group]"
+            f"{path}, row 1: there is no column {' and no column '.join(absent)}; "
+            f"it has: {headings}. The columns are video,label[,start,end,split,group]"
         )
     if ("start" in columns) != ("end" in columns):
         present, other = ("start", "end") if "start" in columns else ("end", "start")

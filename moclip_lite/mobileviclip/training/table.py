@@ -82,8 +82,8 @@ def _read_csv(table: Path) -> pd.DataFrame:
             for row in lines:
                 if row and len(row) != len(header):
                     raise DataError(
-                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, the "
-                        f"header has {len(header)}; a caption with a comma needs quotes"
+                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, "
+                        f"the header has {len(header)}; a caption with a comma needs quotes"
                     )
                 rows += [row] if row else []
         except csv.Error as error:

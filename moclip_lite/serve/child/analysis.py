@@ -117,8 +117,8 @@ class Analysis:
         if length > self.task.max_length:
             raise Refusal(
                 413,
-                f"{self.task.name}: the video is {_minutes(length)} long; this server takes up to "
-                f"{_minutes(self.task.max_length)}",
+                f"{self.task.name}: the video is {_minutes(length)} long; "
+                f"this server takes up to {_minutes(self.task.max_length)}",
             )
 
     def _timeline(self) -> dict[str, Any] | None:
