@@ -46,9 +46,8 @@ def decoded(container: Any, window: float) -> Iterator[None]:
     number = 0
     for packet in container.demux(video):
         frames = []
-        with suppress(
-            av.error.InvalidDataError
-        ):  # pictures before the first keyframe of a stream that was joined
+        # A stream that was joined begins with pictures before its first keyframe.
+        with suppress(av.error.InvalidDataError):
             frames = packet.decode()
         for frame in frames:
             if number % int(30 * window / DECODED) == 0:

@@ -29,9 +29,8 @@ keyframes, wherever they are, or peaks of motion
 
 Indices = npt.NDArray[np.int64]
 
-SAME_TIME: Final = (
-    1e-3  # seconds; annotations are rounded to milliseconds, and so are the times of some containers
-)
+# Seconds; annotations are rounded to milliseconds, and so are the times of some containers.
+SAME_TIME: Final = 1e-3
 
 
 @dataclass(frozen=True, order=True)

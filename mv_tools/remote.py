@@ -46,10 +46,8 @@ class RemoteFile:
         self.size, self.version = self._status()
         self.fetched = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._next, self._ahead = (
-            -1,
-            1,
-        )  # block behind the last request; blocks of the next request that goes on there
+        # The block behind the last request, and blocks of the next request that goes on there.
+        self._next, self._ahead = -1, 1
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[RemoteFile], tuple[str]]:

@@ -189,9 +189,8 @@ class _Search:
         if best is None:
             reason = self.trials[0].reason if self.trials else "the budget allows none"
             raise MoclipError(f"no trial succeeded: {reason}")
-        write_text(
-            self.out / "best.yaml", self._yaml(best)
-        )  # an earlier attempt may have ended before it did
+        # An earlier attempt may have ended before it did so.
+        write_text(self.out / "best.yaml", self._yaml(best))
         return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
     def _study(self) -> optuna.Study:

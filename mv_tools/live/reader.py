@@ -25,9 +25,8 @@ LiveItem: TypeAlias = MotionFrame | LivePicture
 Say: TypeAlias = Callable[[str], None]
 
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
-_FIRST_WAIT: Final = (
-    0.5  # seconds before the first attempt to reconnect; each further one waits twice as long
-)
+# Seconds before the first attempt to reconnect; each further one waits twice as long.
+_FIRST_WAIT: Final = 0.5
 _RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
 
 
