@@ -260,8 +260,7 @@ def _bits(
 
 
 def _open_gops(decoder: MotionDecoder, keyframes: list[int]) -> int:
-    """GOPs with pictures that come after the keyframe in decoding order and before it in presentation
-    order."""
+    """GOPs with pictures that follow the keyframe in decoding order and precede it in presentation order."""
     order = decoder.decode_rank
     furthest = np.maximum.accumulate(order)
     return sum(bool(furthest[key - 1] > order[key]) for key in keyframes if key > 0)

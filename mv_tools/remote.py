@@ -31,8 +31,8 @@ class RemoteFile:
     Attributes:
         url: of the file.
         size: in bytes.
-        version: what changes with the content: ETag, version or time of modification; "" where the server
-            tells none.
+        version: what changes with the content: ETag, version or time of modification;
+            "" where the server tells none.
         fetched: bytes that were requested from the server so far.
 
     Raises:

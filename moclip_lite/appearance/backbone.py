@@ -45,8 +45,8 @@ class BackboneEncoder(AppearanceEncoder):
             model agree, or the file's digest or the JSON file beside it identifies the tag.
 
     Raises:
-        ConfigError: an unknown model or tag, a file whose tag must be named, or a network that gives no
-            vector.
+        ConfigError: an unknown model or tag, a file whose tag must be named,
+            or a network that gives no vector.
         WeightsUnavailable: the weights can't be downloaded.
         CheckpointError: the local checkpoint does not fit the network.
     """

@@ -36,8 +36,8 @@ class OpenClipEncoder(AppearanceEncoder):
     Args:
         model: open_clip model name, such as "ViT-B-32".
         pretrained: a pretrained tag of that model (downloaded from a hub), the path of a local
-            checkpoint (.safetensors, or a .pt that holds tensors only), or "none" for random
-            weights.
+            checkpoint (.safetensors, or a .pt that holds tensors only),
+            or "none" for random weights.
         device: where the model runs.
         seed: of random weights.
         weights_of: the tag that a local checkpoint belongs to, for its activation and preprocessing; None
@@ -161,8 +161,7 @@ class OpenClipEncoder(AppearanceEncoder):
         return int(open_clip().get_model_config(self.model_name)["embed_dim"])
 
     def prepare(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
-        """Resize, centre crop, CLIP's mean and standard deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S,
-        S]."""
+        """Resize, centre crop, CLIP's mean and deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S, S]."""
         return torch.stack([self._preprocess(Image.fromarray(picture)) for picture in pictures])
 
     @torch.inference_mode()

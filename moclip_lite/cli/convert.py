@@ -45,8 +45,8 @@ def convert(
 ) -> None:
     """Convert a checkpoint of another project to this program's format and report which tensors matched.
 
-    For a model of open_clip, --weights-of is stored in the file, so that --pretrained FILE needs nothing
-    else.
+    For a model of open_clip, --weights-of is stored in the file,
+    so that --pretrained FILE needs nothing else.
 
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """

@@ -75,8 +75,8 @@ def pack(
     """Write a data set as shards: a few Parquet files with an index, checksums, labels, groups and divisions.
 
     Motion and appearance features come from the cache; clips that it does not hold are read first. An
-    interrupted packing resumes where it ended. Then: moclip run EXPERIMENT.yaml --set data.kind=shards --set
-    data.root=DIR
+    interrupted packing resumes where it ended. Then: moclip run EXPERIMENT.yaml
+    --set data.kind=shards --set data.root=DIR
 
     Example: moclip pack experiments/folder.yaml --root DIR --out shards
 

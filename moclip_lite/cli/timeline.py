@@ -164,8 +164,8 @@ def label_segments(
     Args:
         classifier: the model.
         videos: files.
-        options: window, stride, threshold and frames of :meth:`moclip_lite.Classifier.timeline`; None where
-            not given.
+        options: window, stride, threshold and frames of :meth:`moclip_lite.Classifier.timeline`;
+            None where not given.
         outputs: files to write.
         reporter: shows progress.
         json: print one JSON document in place of tables.

@@ -1,5 +1,4 @@
-"""How a file is encoded, as far as motion depends on it, and whether re-encoding brings it closer to a
-recipe."""
+"""How a file is encoded, as far as motion depends on it, and whether re-encoding it to a recipe helps."""
 
 from __future__ import annotations
 

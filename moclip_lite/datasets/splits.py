@@ -65,8 +65,7 @@ def _groups(clips: Sequence[Clip]) -> list[str]:
 
 
 def _stratified(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple[Positions, Positions]]:
-    """(positions of the rest, positions of the part) for each of equal parts, with whole groups and similar
-    classes."""
+    """(rest, part) as positions for each of equal parts, with whole groups and similar classes."""
     from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not needed by workers
 
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
@@ -93,8 +92,7 @@ def _ratio(fraction: float, max_parts: int) -> tuple[int, int]:
 def _with_validation(
     name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
-    """A fold whose validation clips are cut from `rest`; none if `fraction` is 0, where nothing is
-    trained."""
+    """A fold whose validation clips are cut from `rest`; none where `fraction` is 0, without training."""
     if fraction == 0:
         return Fold(name, tuple(rest), (), tuple(test))
     train, val = _cut_validation(name, rest, fraction, seed, shared)
@@ -146,8 +144,8 @@ def k_folds(
 ) -> list[Fold]:
     """Folds named fold1, fold2, ...: each clip is tested once, by models trained on the other parts.
 
-    Clips of a group stay together, and each part has about the same share of each class (scikit-learn's
-    StratifiedGroupKFold).
+    Clips of a group stay together, and each part has about the same share of each class
+    (scikit-learn's StratifiedGroupKFold).
 
     Raises:
         DataError: fewer groups (or clips) than parts, or a class that only one part has.
@@ -217,8 +215,8 @@ def official_folds(
     """The official splits; validation is cut from the training lists by group where the data set names none.
 
     Raises:
-        DataError: there are none, a list is empty, or groups are on both sides and `shared_groups` does
-            not allow it.
+        DataError: there are none, a list is empty, or groups are on both sides
+            and `shared_groups` does not allow it.
     """
     if not dataset.official:
         raise DataError(f"{dataset.root}: this data set comes without official splits")

@@ -107,8 +107,8 @@ class EngineFiles:
         networks: "motion" and the heads' streams -> file.
         encoder: file of the image encoder; None where there is no head.
         description: the content of model.json.
-        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``; empty in folders of older
-            versions.
+        parts: the motion network in two, see ``results.run_folder.ONNX_PARTS``;
+            empty in folders of older versions.
         int8: whether the image encoder is the one in 8-bit integers.
     """
 
@@ -226,8 +226,7 @@ def int8_is_undecided(folder: FoldFolder) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """Digest of an image encoder's file, remembered in the cache:
-    hashing it would take as long as loading it."""
+    """Digest of an image encoder's file, remembered in the cache: hashing takes as long as loading."""
     try:
         known = ContentDigests(path.parents[2] / "digests.sqlite").of([path])
     except CacheUnavailable:  # read-only

@@ -1,5 +1,4 @@
-"""Clips with their motion and appearance features in shards: runs on them without the videos, and what both
-sides know."""
+"""Clips with motion and appearance features in shards: runs without videos, and what both sides know."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ def pretrain(
         half: write half-precision numbers, for half the size.
 
     Raises:
-        ConfigError: motion that is not generated, a network that starts from other weights, or `out` can't be
-            written.
+        ConfigError: motion that is not generated, a network that starts from other weights,
+            or `out` can't be written.
         OSError: the file can't be written.
     """
     if motion.field == "accumulated":

@@ -139,8 +139,7 @@ class TrainedModels:
         return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
-        """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N,
-        C].
+        """Class probabilities of the validation clips, float32 [N, C], by weights not fitted to them.
 
         None where the weights that answer were not fitted to them either.
         """

@@ -34,8 +34,8 @@ def compare_files(
         files: "motion", "pictures" and the heads' streams -> file.
 
     Returns:
-        The largest difference of a feature or probability, relative to the largest value where that exceeds
-        1.
+        The largest difference of a feature or probability,
+        relative to the largest value where that exceeds 1.
 
     Raises:
         MoclipError: it is above TOLERANCE.

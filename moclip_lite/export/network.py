@@ -48,8 +48,7 @@ def export_network(
     metadata: Mapping[str, Any] | None = None,
     counted: Sequence[str] = (),
 ) -> Exported:
-    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic
-    dimension.
+    """Write a network and compare it with PyTorch on the examples, and on fewer in each dynamic dimension.
 
     Args:
         network: in evaluation mode.

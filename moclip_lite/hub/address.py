@@ -23,8 +23,8 @@ class HubAddress:
     """A repository of the hub.
 
     Attributes:
-        user, name: of the repository; letters, digits, ".", "_" and "-", so that neither can lead out of a
-            folder.
+        user, name: of the repository; letters, digits, ".", "_" and "-",
+            so that neither can lead out of a folder.
         revision: a branch, tag or commit; None for the main branch.
     """
 

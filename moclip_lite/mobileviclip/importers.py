@@ -34,8 +34,8 @@ class ImportReport:
     Attributes:
         layout: naming scheme of the file.
         matched: tensors of the model that were loaded.
-        new: temporal tensors that an image model lacks; their initial values leave the image model's output
-            unchanged.
+        new: temporal tensors that an image model lacks; their initial values leave
+            the image model's output unchanged.
         missing: other tensors of the model that the file lacks.
         unexpected: tensors of the file that the model has no place for.
     """

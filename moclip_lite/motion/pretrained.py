@@ -58,8 +58,7 @@ def is_generated(path: Path) -> bool:
 
 
 def other_reading(path: Path, spec: MotionSpec, recipe: str | None = None) -> str | None:
-    """What is read otherwise here than where the weights of a file were trained:
-    they fit, but mean something else.
+    """What is read otherwise than where a file's weights were trained: they fit, but mean something else.
 
     A file of ``moclip pretrain`` says what it was trained on, beside that of a run lies the configuration.
     Other files say nothing, and nothing is said of them.

@@ -204,8 +204,7 @@ def _disconnect() -> None:
 
 
 class _WithoutMessages(io.TextIOBase):
-    """stdout for all threads but those of Ray, which write messages on lost nodes where commands print
-    results."""
+    """stdout for all threads but those of Ray, whose messages on lost nodes would be among results."""
 
     def __init__(self, stdout: TextIO) -> None:
         self._stdout = stdout

@@ -28,8 +28,8 @@ class RemoteModel:
     Attributes:
         run: the run folder, or its URL.
         device, engine, overrides: what :meth:`Classifier.load` takes.
-        digest: of its weights here, set by :func:`file_jobs`; a node may hold another run under the same
-            path.
+        digest: of its weights here, set by :func:`file_jobs`;
+            a node may hold another run under the same path.
     """
 
     run: Path

@@ -1,5 +1,4 @@
-"""Thresholds of the cascade: when motion alone, or one frame, is confident enough; from a run's validation
-clips.
+"""Thresholds of the cascade, from validation clips: when motion alone, or one frame, is confident enough.
 
 Most clips that motion alone answers with confidence need no picture. Clips are sorted by that confidence; the
 threshold is the lowest above which the cheap answer is right at least as often as the full one, for every
@@ -105,8 +104,7 @@ def fit_cascade(
 
 
 def _threshold(cheap: Scores, right: npt.NDArray[np.bool_], targets: npt.NDArray[np.int64]) -> float:
-    """The lowest threshold above which `cheap` is right as often as the full answer, as for all higher
-    ones."""
+    """The lowest threshold above which `cheap` is as often right as the full answer, as for all higher."""
     sure = cheap.max(axis=1)
     order = np.argsort(-sure, kind="stable")
     gained = (cheap.argmax(axis=1) == targets).astype(int) - right.astype(int)

@@ -1,5 +1,4 @@
-"""The image encoder in int8 against the one in float32, on clips of a run:
-what decides which of them answers.
+"""The image encoder in int8 against the one in float32, on clips of a run: this decides which answers.
 
 Both encoders are followed by the run's head. Where that head was trained on the validation clips too (refit),
 its probabilities for them are surer than for unseen clips and would hide changes. So what int8 changes in the

@@ -39,8 +39,7 @@ class VideoFile:
     modified: int
 
     def state(self, root: Path) -> str:
-        """ "there", "changed" or "gone"; below a URL always "there":
-        what an index names is not asked of servers."""
+        """ "there", "changed" or "gone"; at a URL, where no server is asked, always "there"."""
         if url_of(root) is not None:
             return "there"
         try:

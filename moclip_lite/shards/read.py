@@ -31,8 +31,8 @@ class ShardReader:
     """Rows of a folder of shards. It can be pickled: another process opens the files again.
 
     Args:
-        folder: of the shards, or its URL: there rows are read by ranges, and each block of a file is checked
-            as it comes.
+        folder: of the shards, or its URL: there rows are read by ranges,
+            and each block of a file is checked as it comes.
 
     Attributes:
         folder: of the shards.

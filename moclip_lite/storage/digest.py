@@ -48,8 +48,7 @@ def digest_file(path: Path) -> str:
 
 
 def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
-    """Digest of each readable file at a URL: of its size and version (ETag), or of its content where it has
-    none."""
+    """Digest of each readable file at a URL: of its size and version (ETag), else of its content."""
 
     def digest(path: Path) -> str | None:
         try:

@@ -37,8 +37,9 @@ _HELD: Final[dict[str, Mirror]] = {}
 
 @contextmanager
 def held(path: Path, what: str, last: str, note: Callable[[str], None]) -> Iterator[None]:
-    """Work in the local copy of a folder at a URL, see :class:`Mirror`;
-    in a local folder, and where it is held, as it is.
+    """Work in the local copy of a folder at a URL, see :class:`Mirror`.
+
+    A local folder, and one that is held, is worked in as it is.
 
     Raises:
         CheckpointError, OSError: see :meth:`Mirror.held`.
@@ -95,8 +96,8 @@ class Mirror:
 
         Raises:
             CheckpointError: another process works in it, or took it over meanwhile.
-            OSError: the server refuses, or can't be reached; the local copy is kept, and the next call goes
-                on with it.
+            OSError: the server refuses, or can't be reached; the local copy is kept,
+                and the next call goes on with it.
         """
         with self._lease.held():
             self._begin()
@@ -175,8 +176,7 @@ class Mirror:
         return self._stamps() != {name: stamp for name, (_, stamp) in known.items()}
 
     def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
-        """Keep what was not written back from the local copy, which another state of the URL replaces, for a
-        week."""
+        """Keep for a week what the local copy, now replaced by another state of the URL, never wrote back."""
         if known is not None and self._is_ahead_of(known):
             aside = self.folder.with_name(f"kept-{time.time_ns()}")
             self.folder.rename(aside)

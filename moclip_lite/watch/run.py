@@ -40,8 +40,8 @@ class CalibratedModel(WindowModel, Protocol):
 def named_sources(sources: Sequence[str]) -> list[tuple[str, Address]]:
     """Names and addresses of sources given as ``NAME=SOURCE`` or ``SOURCE``.
 
-    A source without a name is named by its address, without user name, password and query; "#2" tells equal
-    ones apart.
+    A source without a name is named by its address, without user name, password and query;
+    "#2" tells equal ones apart.
 
     Raises:
         ArgumentError: an address that is not allowed, a name given twice, or standard input given twice.

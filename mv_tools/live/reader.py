@@ -47,8 +47,8 @@ class LiveOptions:
         order: of frames, see :class:`~mv_tools.MotionStream`.
         deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.
         pause: seconds to wait before the next packet where the last one had to be waited for: packets then
-            come several at a time, which costs less CPU. Sources over UDP, whose packets would be lost, are
-            read without.
+            come several at a time, which costs less CPU.
+            Sources over UDP, whose packets would be lost, are read without.
     """
 
     transport: Transport = "tcp"

@@ -217,8 +217,7 @@ class _Videos:
 
 
 def _local_name(video: str) -> str:
-    """The path in a name or address: that of a query ``d`` (Label Studio's local files), else the address's
-    own."""
+    """The path in a name or address: that of a query ``d`` (Label Studio's local files), else its own."""
     video = video.replace("\\", "/")
     if "://" not in video and "?d=" not in video:
         return video

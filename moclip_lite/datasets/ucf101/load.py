@@ -72,8 +72,7 @@ def load_ucf101(
 
 
 def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
-    """Listed clips that are present, and absent names; upper and lower case may differ if the exact name is
-    absent."""
+    """Listed clips that are present, and absent names; letter case may differ where the name is absent."""
     clips, absent = [], []
     by_lower_case: dict[str, list[Path]] | None = None
     for name in names:

@@ -106,8 +106,7 @@ def _column(table: Path, frame: pd.DataFrame, names: tuple[str, ...]) -> Any:
 
 
 def _find_clip(base: Path, name: str) -> Path | None:
-    """Find the clip of a name in a table: as given, with Windows separators, with its suffix in another case,
-    or without its suffix.
+    """Find the clip of a name in a table, also with Windows separators, suffix in another case or none.
 
     Raises:
         DataError: several files match a name without suffix.

@@ -99,8 +99,8 @@ class NativeBackend(Backend):
         from .saved_index import SavedIndex  # needs safetensors
 
         self._saved = SavedIndex.read(path, self.source)
-        # Where the tables of an MP4 file number the pictures alike, the index waits until all headers are
-        # needed.
+        # Where the tables of an MP4 file number the pictures alike,
+        # the index waits until all headers are needed.
         chosen = self._open_tables()
         if chosen is not None and np.array_equal(chosen.packet, self._saved.packet):
             self._chosen = chosen
