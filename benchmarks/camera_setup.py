@@ -139,9 +139,8 @@ def rtsp(path: Path) -> Iterator[str]:
         if server.stdout.readline() != b"ready\n":
             raise SystemExit("GStreamer's RTSP server is not installed, see docs/live-cameras.md")
         url = f"rtsp://127.0.0.1:{port}/cam"
-        with av.open(
-            url, options={"rtsp_transport": "tcp"}, timeout=30.0
-        ):  # the sender of all clients starts
+        # The sender of all clients starts.
+        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=30.0):
             yield url
     finally:
         server.kill()

@@ -46,9 +46,8 @@ def decoded(container: Any, window: float) -> Iterator[None]:
     number = 0
     for packet in container.demux(video):
         frames = []
-        with suppress(
-            av.error.InvalidDataError
-        ):  # pictures before the first keyframe of a stream that was joined
+        # A stream that was joined begins with pictures before its first keyframe.
+        with suppress(av.error.InvalidDataError):
             frames = packet.decode()
         for frame in frames:
             if number % int(30 * window / DECODED) == 0:
@@ -191,8 +190,8 @@ def steps(arguments: argparse.Namespace) -> None:
                 f"{name}, windows of {window:g} s take {100 * ms['share']:.0f} % of the pictures; ms of CPU a picture: "
                 f"{', '.join(f'{k} {v:.3f}' for k, v in parts.items())}, together {used:.3f} "
                 f"({1000 / 30 / used:.0f} cameras a core); full decoding {ms['full']:.3f} "
-                f"({1000 / 30 / ms['full']:.0f}), ratio {ms['full'] / used:.1f}; without pooling and network it would be "
-                f"{ms['full'] / least:.1f}"
+                f"({1000 / 30 / ms['full']:.0f}), ratio {ms['full'] / used:.1f}; "
+                f"without pooling and network it would be {ms['full'] / least:.1f}"
             )
 
 

@@ -17,7 +17,8 @@ import av
 import numpy as np
 
 TASKS = {
-    "cache features": "from moclip_lite.motion.read import read_motion_clip; from moclip_lite.motion.settings import MotionSpec; "
+    "cache features": "from moclip_lite.motion.read import read_motion_clip; "
+    "from moclip_lite.motion.settings import MotionSpec; "
     "read_motion_clip(Path(sys.argv[1]), MotionSpec())",
     "every frame": "import mv_tools; n = sum(1 for _ in mv_tools.MotionDecoder(sys.argv[1], {backend!r}))",
     "write .npz": "import mv_tools; mv_tools.write_motion("

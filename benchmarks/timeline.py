@@ -165,8 +165,8 @@ def main() -> None:
             print(
                 f"{name}: {many['duration']:.0f} s of video, {many['windows']} windows in {many['wall']:.1f} s, "
                 f"CPU {many['cpu']:.1f} s: {many['duration'] / many['wall']:.0f} times real time "
-                f"(of 2 cores {2 * many['duration'] / many['cpu']:.0f}); peak {many['peak']:.0f} MB, "
-                f"one minute {one['peak']:.0f} MB"
+                f"(of 2 cores {2 * many['duration'] / many['cpu']:.0f}); "
+                f"peak {many['peak']:.0f} MB, one minute {one['peak']:.0f} MB"
             )
 
 

@@ -1,8 +1,8 @@
 """Optional packages: which extra of moclip-lite brings each, and the sentence where one is not installed.
 
 ``pip install moclip-lite`` brings what motion vectors, data set listings and the cache need. All else is
-imported by the functions that use it; where it is missing, the command line prints one sentence with the pip
-command.
+imported by the functions that use it; where it is missing,
+the command line prints one sentence with the pip command.
 """
 
 from __future__ import annotations

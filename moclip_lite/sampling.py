@@ -23,15 +23,13 @@ __all__ = [
 ]
 
 Positions: TypeAlias = Literal["reachable", "uniform", "keyframes", "motion"]
-"""Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, or the
-keyframes, wherever they are, or peaks of motion
-(:func:`moclip_lite.appearance.motion_energy.motion_positions`)."""
+"""Policies for the frames that CLIP sees: :func:`reachable_positions`, :func:`frame_positions`, keyframes
+wherever they are, or peaks of motion (:func:`moclip_lite.appearance.motion_energy.motion_positions`)."""
 
 Indices = npt.NDArray[np.int64]
 
-SAME_TIME: Final = (
-    1e-3  # seconds; annotations are rounded to milliseconds, and so are the times of some containers
-)
+# Seconds; annotations are rounded to milliseconds, and so are the times of some containers.
+SAME_TIME: Final = 1e-3
 
 
 @dataclass(frozen=True, order=True)
@@ -61,8 +59,8 @@ def pictures_between(begins: npt.NDArray[np.float64], segment: Segment) -> tuple
         segment: the part of the video.
 
     Returns:
-        (first, stop): positions of the first picture and of the first one behind; equal if no picture
-        appears.
+        (first, stop): positions of the first picture and of the first one behind;
+        equal if no picture appears.
     """
     first, stop = np.searchsorted(begins, [segment.start - SAME_TIME, segment.end - SAME_TIME])
     return int(first), int(stop)
@@ -101,8 +99,8 @@ def reachable_positions(entry: Indices, before: Indices, count: int) -> Indices:
         count: number of positions, at least 1.
 
     Returns:
-        int64 [count], ascending; as :func:`frame_positions` where the clip has no more than `count`
-        pictures.
+        int64 [count], ascending; as :func:`frame_positions`
+        where the clip has no more than `count` pictures.
 
     Raises:
         ValueError: a count below 1.

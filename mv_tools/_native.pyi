@@ -119,8 +119,7 @@ class PictureInfo:
         """For example "3.1", "4" or "1b"."""
     @property
     def num_ref_frames(self) -> int:
-        """max_num_ref_frames: maximum number of frames held for reference; of HEVC
-        sps_max_dec_pic_buffering_minus1 + 1."""
+        """Frames held for reference at most: max_num_ref_frames or sps_max_dec_pic_buffering_minus1 + 1."""
     @property
     def num_reorder_frames(self) -> int | None:
         """max_num_reorder_frames, of HEVC sps_max_num_reorder_pics; None if not in the stream."""
@@ -222,8 +221,7 @@ class Picture:
     def deferred(self) -> bool:
         """Whether its slice data are parsed when its motion is first asked for."""
     def parse(self) -> None:
-        """Parse slice data that are not parsed yet; raises MalformedError if those of a deferred picture are
-        damaged."""
+        """Parse slice data that are not parsed yet; MalformedError if a deferred picture's are damaged."""
     @property
     def damage(self) -> str | None:
         """First damage of the picture, None without; the motion of a damaged picture is unreliable."""
@@ -249,14 +247,12 @@ class Picture:
         lines; None if there are none. For field pictures see `PictureInfo.structure`."""
     @property
     def other_parity(self) -> NDArray[np.bool_] | None:
-        """bool [2, H4, W4]: blocks of a field picture that refer to a field of the opposite parity; None for
-        frames."""
+        """bool [2, H4, W4]: a field picture's blocks that refer to the opposite parity; None for frames."""
     def statistics(self) -> dict[str, int]:
         """Counts by kind of macroblocks, partitions and 4x4 blocks: the fields of `PictureStatistics`."""
 
 _Axis = tuple[int, NDArray[np.int64], NDArray[np.float32]]
-"""Cells of an axis, and the cell and its share of each part, [steps, parts] each;
-the cells of a part ascend."""
+"""Cells of an axis; cell and share of each part, [steps, parts] each, where the cells of a part ascend."""
 
 @final
 class Pooler:
@@ -290,10 +286,9 @@ class Decoder:
     """Parser of pictures from access units, in decoding order.
 
     `codec` is "h264" or "hevc". `extradata` is an avcC or hvcC record or Annex B parameter sets;
-    `length_size` 0 means Annex B samples.
-    Without `intra`, slice data of I pictures are not parsed: they have no motion.
-    With `deferred`, slice data of H.264 pictures are parsed when their motion is first asked for, until the
-    first picture that derives motion from others.
+    `length_size` 0 means Annex B samples. Without `intra`, slice data of I pictures are not parsed: they have
+    no motion. With `deferred`, slice data of H.264 pictures are parsed when their motion is first asked for,
+    until the first picture that derives motion from others.
     """
 
     def __new__(

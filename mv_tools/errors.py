@@ -52,8 +52,7 @@ class SourceChanged(MotionError):
 
 
 class SourceUnavailable(MotionError):
-    """A live source can't be reached or stopped sending; the message says why, without user name and
-    password."""
+    """A live source can't be reached or stopped sending; the message says why, without credentials."""
 
 
 class ArgumentError(ValueError):

@@ -190,8 +190,7 @@ def inter_mask(frame: MotionFrame) -> npt.NDArray[np.bool_]:
 
 
 def _crosses(frame: MotionFrame) -> npt.NDArray[np.bool_] | None:
-    """Blocks of fields that refer to a field of the other parity, bool [2, H4, W4];
-    None if none or unknown."""
+    """Blocks of fields that refer to a field of other parity, bool [2, H4, W4]; None if none or unknown."""
     if frame.other_parity is not None or frame.field_blocks is None:
         return frame.other_parity
     return np.asarray((frame.ref_idx & 1).astype(bool) & frame.field_blocks)  # odd indices (H.264, 8.4.2.1)

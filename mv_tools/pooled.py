@@ -50,16 +50,14 @@ class FlowPooler:
         self._pooler: Pooler | None = None
 
     def flow(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
-        """Mean of :func:`mv_tools.flow` in each cell: float32 [2, rows, columns], pixels per frame
-        interval."""
+        """Mean of :func:`mv_tools.flow` per cell: float32 [2, rows, columns], pixels per frame interval."""
         if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
             return self._native(frame).flow(frame.parse(), frame.poc_interval or 0)
         field = flow(frame, normalize=self._normalize)
         return pool(field, self._grid, region=self._region(field.shape[1:]))
 
     def inter(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
-        """Mean of :func:`mv_tools.inter_mask`, the share of each cell that is inter predicted:
-        float32 [rows, columns]."""
+        """Mean of :func:`mv_tools.inter_mask`: each cell's share inter predicted, float32 [rows, columns]."""
         if isinstance(frame, ParsedMotionFrame) and frame.picture is not None:
             return self._native(frame).inter(frame.parse())
         mask = inter_mask(frame).astype(np.float32)[None]

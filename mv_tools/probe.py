@@ -123,8 +123,8 @@ def _guess_notes(guessed: list[int]) -> list[str]:
     if not guessed:
         return []
     return [
-        f"the distances of {len(guessed)} pictures are guessed: they refer to lost ones "
-        f"(the first is {min(guessed)})"
+        f"the distances of {len(guessed)} pictures are guessed: "
+        f"they refer to lost ones (the first is {min(guessed)})"
     ]
 
 
@@ -260,8 +260,7 @@ def _bits(
 
 
 def _open_gops(decoder: MotionDecoder, keyframes: list[int]) -> int:
-    """GOPs with pictures that come after the keyframe in decoding order and before it in presentation
-    order."""
+    """GOPs with pictures that follow the keyframe in decoding order and precede it in presentation order."""
     order = decoder.decode_rank
     furthest = np.maximum.accumulate(order)
     return sum(bool(furthest[key - 1] > order[key]) for key in keyframes if key > 0)

@@ -48,8 +48,7 @@ _Shares: TypeAlias = tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]],
 
 @lru_cache(maxsize=64)
 def area_shares(cells: int, start: float, extent: float, parts: int) -> _Shares:
-    """Which of `cells` unit cells lie in each of `parts` equal parts of [start, start + extent], and their
-    share.
+    """Which of `cells` unit cells lie in each of `parts` equal parts of [start, start + extent], with shares.
 
     Returns:
         (cell [parts], share [parts]) for the first cell of each part, the second, and so on.

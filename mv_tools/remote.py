@@ -31,8 +31,8 @@ class RemoteFile:
     Attributes:
         url: of the file.
         size: in bytes.
-        version: what changes with the content: ETag, version or time of modification; "" where the server
-            tells none.
+        version: what changes with the content: ETag, version or time of modification;
+            "" where the server tells none.
         fetched: bytes that were requested from the server so far.
 
     Raises:
@@ -46,10 +46,8 @@ class RemoteFile:
         self.size, self.version = self._status()
         self.fetched = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._next, self._ahead = (
-            -1,
-            1,
-        )  # block behind the last request; blocks of the next request that goes on there
+        # The block behind the last request, and blocks of the next request that goes on there.
+        self._next, self._ahead = -1, 1
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[RemoteFile], tuple[str]]:

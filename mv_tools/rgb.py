@@ -36,8 +36,7 @@ Picture = npt.NDArray[np.uint8]
 _DEFAULT_RATE: Final = 25  # pictures per second if unknown, as libavformat assumes for raw streams
 
 PICTURES_VERSION: Final = 2
-"""Version of the pictures that reading returns, for cache keys: 2 is upright, in square pixels, numbered as
-decoded."""
+"""Version of the pictures read, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
 
 
 class RgbFrames(NamedTuple):

@@ -84,8 +84,8 @@ class PictureStatistics:
         partitions_16x16 ... partitions_4x4: partitions with coded motion vectors (for one list or both):
             a 16x8 macroblock counts twice, derived motion is not counted.
         blocks_without_motion: 4x4 blocks that use no list (intra).
-        blocks_list0, blocks_list1, blocks_bipredicted: 4x4 blocks that use one list or both, derived motion
-            included.
+        blocks_list0, blocks_list1, blocks_bipredicted: 4x4 blocks that use one list or both,
+            derived motion included.
     """
 
     macroblocks: int

@@ -110,8 +110,7 @@ class StreamSummary:
     bits_per_picture: float
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON document of ``moclip mv probe --json``: all figures in one object, None for unknown
-        ones."""
+        """The JSON document of ``moclip mv probe --json``: all figures in one object, None where unknown."""
         document = _metadata_json(self.metadata)
         syntax = {field.name: None for field in fields(SyntaxSummary) if field.name != "profile"}
         document |= syntax if self.syntax is None else asdict(self.syntax)

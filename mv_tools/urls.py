@@ -41,9 +41,9 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
     parts = urlsplit(url)
     if "@" in parts.netloc or _SIGNED.search(parts.query):
         raise ArgumentError(
-            f"{parts.scheme}://...{parts.path}: a URL must not hold credentials or a signature, because "
-            "configurations and logs keep it; set them in the environment, such as AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY"
+            f"{parts.scheme}://...{parts.path}: a URL must not hold credentials or a signature, "
+            "because configurations and logs keep it; "
+            "set them in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return url
 

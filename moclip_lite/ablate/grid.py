@@ -157,8 +157,8 @@ def _refuse_duplicates(path: Path, ablation: Ablation) -> None:
         for key in (resolved, cell_words(cell)):
             if key in seen:
                 raise ConfigError(
-                    f"{path}: the cells {cell_words(seen[key])} and {cell_words(cell)} are the same "
-                    "configuration; leave one out"
+                    f"{path}: the cells {cell_words(seen[key])} "
+                    f"and {cell_words(cell)} are the same configuration; leave one out"
                 )
         seen |= {resolved: cell, cell_words(cell): cell}
 

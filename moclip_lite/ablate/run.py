@@ -103,8 +103,9 @@ def _without(runs: Sequence[GridRun], failures: Sequence[Failure]) -> list[GridR
 
 
 def _with_results_here(run: GridRun, folder: Path) -> GridRun:
-    """The run with its metrics and predictions in a local folder, where its own is at a URL:
-    a node may have made it.
+    """The run with its metrics and predictions, in a local folder.
+
+    Where the run's own folder is at a URL, a node may have made it.
 
     Raises:
         OSError: they can't be read.
@@ -162,8 +163,8 @@ class _Cell:
         experiment: its configuration.
         stop: a file whose presence interrupts it.
         threads: of PyTorch.
-        fingerprint: of the run here, where it is done elsewhere; a node may hold other data under the same
-            paths.
+        fingerprint: of the run here, where it is done elsewhere;
+            a node may hold other data under the same paths.
     """
 
     name: str
@@ -190,8 +191,8 @@ def _run_cell(cell: _Cell) -> str | None:
         return " ".join(sentence_of(error).split())
     if differs:
         raise CheckpointError(
-            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; put "
-            "them on storage that all nodes see"
+            f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; "
+            "put them on storage that all nodes see"
         )
     return None
 
@@ -241,8 +242,7 @@ def _remotely(
 
 
 def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, str | None], None, None]:
-    """(cell, why it could not be run) as they end; processes also where there is one, which can be
-    interrupted."""
+    """(cell, why it could not be run) as they end; a single worker too is a process that can be stopped."""
     pool = worker_pool(workers)
     futures = {pool.submit(_run_cell, cell): cell for cell in cells}
     try:
@@ -264,8 +264,8 @@ def _bug(words: str, error: BaseException) -> str:
     """
     if isinstance(error, BrokenProcessPool):
         raise MoclipError(
-            "a worker process of the grid died, perhaps for lack of memory; run the command again with fewer "
-            "--workers: finished cells are kept"
+            "a worker process of the grid died, perhaps for lack of memory; "
+            "run the command again with fewer --workers: finished cells are kept"
         ) from error
     report_bug(words, error)
     return f"a bug in this program ({type(error).__name__}: {error})"

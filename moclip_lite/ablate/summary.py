@@ -90,10 +90,10 @@ def summary_markdown(
         parts += [
             f"## {Stream(ablation.stream).words}: difference from {cell_words(ablation.reference)}",
             markdown_table(*difference_table(ablation, differences)),
-            "Points are paired by test: a clip with the same seed and fold in both cells; all tests count "
-            f"equally. {_unpaired(differences)} Paired cluster bootstrap and permutation test over groups of "
-            "clips (over clips where groups are unknown); p is adjusted for the number of comparisons "
-            "(Holm). The spread of the seeds is in the table above, not here.",
+            "Points are paired by test: a clip with the same seed and fold in both cells; "
+            f"all tests count equally. {_unpaired(differences)} Paired cluster bootstrap "
+            "and permutation test over groups of clips (over clips where groups are unknown); p is adjusted "
+            "for the number of comparisons (Holm). The spread of the seeds is in the table above, not here.",
         ]
     if missing := _not_compared(ablation, differences):
         parts.append(f"Not compared, without a test in common with the reference: {'; '.join(missing)}.")
@@ -118,6 +118,6 @@ def _unpaired(differences: pd.DataFrame) -> str:
     if not unpaired:
         return "They are the differences of the means above."
     return (
-        f"They are not the differences of the means above: up to {unpaired} tests of one cell have no "
-        "partner in the reference and are left out here."
+        f"They are not the differences of the means above: up to {unpaired} tests "
+        "of one cell have no partner in the reference and are left out here."
     )

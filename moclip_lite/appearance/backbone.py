@@ -45,8 +45,8 @@ class BackboneEncoder(AppearanceEncoder):
             model agree, or the file's digest or the JSON file beside it identifies the tag.
 
     Raises:
-        ConfigError: an unknown model or tag, a file whose tag must be named, or a network that gives no
-            vector.
+        ConfigError: an unknown model or tag, a file whose tag must be named,
+            or a network that gives no vector.
         WeightsUnavailable: the weights can't be downloaded.
         CheckpointError: the local checkpoint does not fit the network.
     """
@@ -115,8 +115,8 @@ class BackboneEncoder(AppearanceEncoder):
         tag = named or library.default_tag(name) if self.pretrained == DEFAULT_TAG else self.pretrained
         if tag is None:
             raise ConfigError(
-                f"{self.model_name} has no published weights; give a file with clip.pretrained=PATH, or ask "
-                "for random weights with clip.pretrained=none"
+                f"{self.model_name} has no published weights; give a file with clip.pretrained=PATH, "
+                "or ask for random weights with clip.pretrained=none"
             )
         if tag not in tags:
             raise ConfigError(unknown_name("clip.pretrained", tag, [*tags, DEFAULT_TAG, RANDOM]))
@@ -166,9 +166,9 @@ class BackboneEncoder(AppearanceEncoder):
                 for preprocessing, names in by_config.values()
             )
             raise ConfigError(
-                f"{path} does not say how it was trained, and the weights of {self.model_name} differ in "
-                "that; name the tag that it is of (or was trained like) with --weights-of TAG "
-                f"(clip.weights_of): {listed}"
+                f"{path} does not say how it was trained, "
+                f"and the weights of {self.model_name} differ in that; name the tag that it is of "
+                f"(or was trained like) with --weights-of TAG (clip.weights_of): {listed}"
             )
         if not by_config:
             self._known_by = f"{library.name}'s defaults for {name}"
@@ -239,8 +239,8 @@ class BackboneEncoder(AppearanceEncoder):
             raise ConfigError(f"clip.model={self.model_name} can't take a picture ({error})") from error
         if len(shape) != 2:
             raise ConfigError(
-                f"clip.model={self.model_name} gives {list(shape)} for a picture, not a vector; choose a "
-                "model with pooled features"
+                f"clip.model={self.model_name} gives {list(shape)} for a picture, "
+                "not a vector; choose a model with pooled features"
             )
         return int(shape[1])
 

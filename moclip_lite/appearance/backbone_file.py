@@ -71,8 +71,7 @@ def load_backbone(library: Library, model: str, network: nn.Module, path: Path) 
 def _arrange(
     library: Library, model: str, network: nn.Module, state: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], str, tuple[str, ...]]:
-    """The tensors by the network's names, the layout in words, and names of what stands apart from the
-    backbone."""
+    """The tensors by the network's names, the layout in words, and names of what is not the backbone's."""
     if library.name == "timm":
         renamed = efficientnet_of_tensorflow(model, network, state)
         if renamed is not None:

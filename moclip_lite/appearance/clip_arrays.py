@@ -55,9 +55,9 @@ class ClipArrays:
         for name, array in self._arrays.items():
             if array.shape != self.shape:
                 raise CheckpointError(
-                    f"{path}: {name!r} is {list(array.shape)} and {first!r} {list(self.shape)}; all clips "
-                    "need as many frames and as long features (average them over the frames if their number "
-                    "differs)"
+                    f"{path}: {name!r} is {list(array.shape)} and {first!r} {list(self.shape)}; "
+                    "all clips need as many frames and as long features "
+                    "(average them over the frames if their number differs)"
                 )
 
     @property
@@ -90,8 +90,8 @@ class ClipArrays:
         entry = self.find(name)
         if entry is None:
             raise DataError(
-                f"{self.path} holds no features of {name} (data.appearance); its {len(self._arrays)} arrays "
-                f"are called {shorten(list(self._arrays), 3)}"
+                f"{self.path} holds no features of {name} (data.appearance); "
+                f"its {len(self._arrays)} arrays are called {shorten(list(self._arrays), 3)}"
             )
         return np.asarray(self._arrays[entry], np.float32)
 
@@ -115,8 +115,8 @@ class ClipArrays:
                 continue
             if entry in used:
                 raise DataError(
-                    f"{self.path}: {entry!r} fits {used[entry]} and {clip.name}; name arrays by class folder "
-                    "and file"
+                    f"{self.path}: {entry!r} fits {used[entry]} and {clip.name}; "
+                    "name arrays by class folder and file"
                 )
             used[entry] = clip.name
             report.keys[clip.name] = digest_bytes([np.ascontiguousarray(self._arrays[entry]).tobytes()])
@@ -139,8 +139,8 @@ def _checked(path: Path, name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]
     """The array as [frames, length]."""
     if array.dtype.kind != "f" or array.ndim not in (1, 2) or not array.size:
         raise CheckpointError(
-            f"{path}: {name!r} is {array.dtype} {list(array.shape)}; expected floating-point [length] or "
-            "[frames, length]"
+            f"{path}: {name!r} is {array.dtype} {list(array.shape)}; "
+            "expected floating-point [length] or [frames, length]"
         )
     if not np.isfinite(array).all():
         raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
@@ -162,8 +162,8 @@ def read_clip_arrays(path: Path) -> ClipArrays:
         tensors, metadata = read_tensors(path)
         if "features" in metadata and "appearance" in tensors:
             raise DataError(
-                f"{path} is a file of features with its own clips: give it as data.root with "
-                "data.kind=features"
+                f"{path} is a file of features with its own clips: "
+                "give it as data.root with data.kind=features"
             )
         return ClipArrays(path, tensors, metadata.get("model", ""))
     if path.suffix == ".parquet":
@@ -214,8 +214,8 @@ def _read_parquet(path: Path) -> ClipArrays:
         model = metadata.get(b"model", b"").decode()
     except (KeyError, ValueError, TypeError, AttributeError, OSError, pyarrow.ArrowException) as error:
         raise CheckpointError(
-            f"{path} is damaged, or not a table with the columns clip and feature (lists of one length): "
-            f"{error}"
+            f"{path} is damaged, or not a table with the columns clip and feature "
+            f"(lists of one length): {error}"
         ) from error
     matrix = values.reshape(len(names), -1)
     return ClipArrays(path, _by_name(names, matrix), model)

@@ -86,8 +86,7 @@ class AppearanceEncoder(ABC):
 
     @abstractmethod
     def encode_prepared(self, batch: Tensor) -> npt.NDArray[np.float32]:
-        """Encode preprocessed pictures: float32 [N, 3, S, S] -> [N, dim]; a video model returns a row per
-        clip."""
+        """Encode preprocessed pictures: float32 [N, 3, S, S] -> [N, dim]; [clips, dim] by a video model."""
 
     @abstractmethod
     def encode_text(self, sentences: Sequence[str]) -> npt.NDArray[np.float32]:

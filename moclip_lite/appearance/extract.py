@@ -47,8 +47,8 @@ def extract_appearance(
 ) -> ExtractReport:
     """Compute the features of each clip that is missing in the cache.
 
-    An entry holds `features` float32 [frames, D], and `times` and `weights` float32 [frames] of
-    :class:`moclip_lite.appearance.pooling.FrameFacts`.
+    An entry holds `features` float32 [frames, D], and `times` and `weights` float32 [frames]
+    of :class:`moclip_lite.appearance.pooling.FrameFacts`.
 
     Args:
         clips: the clips.
@@ -137,8 +137,7 @@ def _encode_remotely(
 def _prepared(
     waiting: Sequence[tuple[Clip, str]], read: FrameReader, encoder: LazyEncoder, workers: int
 ) -> Iterator[tuple[Clip, str, tuple[Tensor, ClipFrames] | str]]:
-    """(clip, key, preprocessed pictures and frames or the reason of a failure), in order;
-    read ahead by threads.
+    """(clip, key, preprocessed pictures and frames or why there are none), in order; threads read ahead.
 
     The model is loaded once a clip could be read: broken clips are tried again in every run.
     """

@@ -18,8 +18,7 @@ __all__ = ["keep_features"]
 def keep_features(
     cache: FeatureCache, key: str, encoder: AppearanceEncoder, pictures: Tensor, frames: ClipFrames
 ) -> None:
-    """Encode the frames of a clip and write the entry: `features` float32 [frames, D], `times`, `weights`
-    [frames].
+    """Encode a clip's frames, write the entry: `features` float32 [frames, D], `times`, `weights` [frames].
 
     One clip at a time: in a batch the last bits of a result would depend on the other clips.
     """

@@ -41,8 +41,7 @@ _BLOCK: Final = re.compile(r"_blocks\.(\d+)\.(_\w+)\.(.+)")
 def efficientnet_of_tensorflow(
     model: str, network: nn.Module, state: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Rename tensors of the EfficientNet and EfficientNet-Lite that were ported from TensorFlow's
-    checkpoints.
+    """Rename tensors of EfficientNet and EfficientNet-Lite as ported from TensorFlow's checkpoints.
 
     These are the names of the packages efficientnet_pytorch and efficientnet_lite_pytorch: ``_conv_stem``,
     ``_blocks.3._depthwise_conv``. Their convolutions pad as TensorFlow does; timm's networks of that kind are

@@ -26,8 +26,8 @@ class Preprocessing:
         config: plain values that decide the result, for keys, digests and people.
         side: of the square pictures that the network sees.
         mean, std: of a channel, for values in 0..1.
-        short_side: the short side is resized to it and the centre cut out; None where pictures are resized
-            otherwise.
+        short_side: the short side is resized to it and the centre cut out;
+            None where pictures are resized otherwise.
         interpolation: of the resizing.
         apply: PIL picture -> float32 [3, side, side], normalised.
     """
@@ -99,13 +99,11 @@ class Library(ABC):
         """First digits of the SHA-256 of a tag's file, from its address; "" if unknown."""
 
     def convert(self, network: nn.Module, state: dict[str, Any]) -> dict[str, Any] | None:
-        """Tensors renamed by the library's own converter for checkpoints of other projects; None without
-        one."""
+        """Tensors renamed by the library's own converter for foreign checkpoints; None without one."""
         return None
 
     def described_beside(self, model: str, values: Mapping[str, Any]) -> Preprocessing | None:
-        """Preprocessing from the JSON file that the library's repositories put beside weights; None if it is
-        not one.
+        """Preprocessing from the JSON file beside weights in the library's repositories; None if it is none.
 
         Raises:
             CheckpointError: of another model.

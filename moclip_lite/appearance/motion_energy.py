@@ -1,7 +1,7 @@
 """Motion energy of a clip: over time, for the choice of frames, and over the grid, for borders.
 
-Energy of a picture: the mean over the grid's cells of |v - median v|, so that a pan of the camera does not
-    count.
+Energy of a picture: the mean over the grid's cells of |v - median v|,
+so that a pan of the camera does not count.
 """
 
 from __future__ import annotations

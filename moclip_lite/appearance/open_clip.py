@@ -36,8 +36,8 @@ class OpenClipEncoder(AppearanceEncoder):
     Args:
         model: open_clip model name, such as "ViT-B-32".
         pretrained: a pretrained tag of that model (downloaded from a hub), the path of a local
-            checkpoint (.safetensors, or a .pt that holds tensors only), or "none" for random
-            weights.
+            checkpoint (.safetensors, or a .pt that holds tensors only),
+            or "none" for random weights.
         device: where the model runs.
         seed: of random weights.
         weights_of: the tag that a local checkpoint belongs to, for its activation and preprocessing; None
@@ -101,9 +101,9 @@ class OpenClipEncoder(AppearanceEncoder):
             return self._build(self.pretrained, config.arguments(), weights_only=True)
         except Exception as error:  # hub clients raise many classes
             raise WeightsUnavailable(
-                f"the weights {self.model_name}/{self.pretrained} can't be downloaded here; give a local "
-                f"checkpoint with --pretrained PATH --weights-of {self.pretrained}, or ask for random "
-                "weights with --pretrained none"
+                f"the weights {self.model_name}/{self.pretrained} can't be downloaded here; "
+                f"give a local checkpoint with --pretrained PATH --weights-of {self.pretrained}, "
+                "or ask for random weights with --pretrained none"
             ) from error
 
     def _create_local(self, path: Path) -> tuple[nn.Module, Any]:
@@ -115,8 +115,8 @@ class OpenClipEncoder(AppearanceEncoder):
         except Exception as error:  # torch, safetensors and open_clip raise many classes
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise CheckpointError(
-                f"{path} can't be loaded into {self.model_name}: it is damaged, made for another model, or "
-                f"holds more than tensors ({reason})"
+                f"{path} can't be loaded into {self.model_name}: it is damaged, "
+                f"made for another model, or holds more than tensors ({reason})"
             ) from error
 
     def _build(self, pretrained: str | None, config: dict[str, Any], **options: Any) -> tuple[nn.Module, Any]:
@@ -161,8 +161,7 @@ class OpenClipEncoder(AppearanceEncoder):
         return int(open_clip().get_model_config(self.model_name)["embed_dim"])
 
     def prepare(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
-        """Resize, centre crop, CLIP's mean and standard deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S,
-        S]."""
+        """Resize, centre crop, CLIP's mean and deviation: uint8 [N, H, W, 3] -> float32 [N, 3, S, S]."""
         return torch.stack([self._preprocess(Image.fromarray(picture)) for picture in pictures])
 
     @torch.inference_mode()
@@ -183,8 +182,8 @@ class OpenClipEncoder(AppearanceEncoder):
             return open_clip().get_tokenizer(self.model_name)
         except Exception as error:  # hub clients raise many classes
             raise WeightsUnavailable(
-                f"the tokenizer of {self.model_name} can't be downloaded here; pictures can be encoded "
-                "without it, sentences can't"
+                f"the tokenizer of {self.model_name} can't be downloaded here; "
+                "pictures can be encoded without it, sentences can't"
             ) from error
 
 
@@ -199,8 +198,8 @@ def _require_transformers(model: str, part: str) -> None:
     if name and find_spec("transformers") is None:
         module = "text tower" if part == "hf_model_name" else "tokenizer"
         raise WeightsUnavailable(
-            f"the {module} of {model} ({name}) comes from a package that is not installed: pip install "
-            "transformers"
+            f"the {module} of {model} ({name}) comes from a package "
+            "that is not installed: pip install transformers"
         )
 
 

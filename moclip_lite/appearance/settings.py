@@ -30,9 +30,10 @@ def no_text(model: str) -> str:
 
 
 class AppearanceSettings(Settings):
-    """Appearance stream: the frozen image encoder. For mobileviclip-tiny and -small other defaults hold: the
-    weights "datacompdr" and 8 frames; for timm:NAME and torchvision:NAME the weights "default", the library's
-    own choice.
+    """Appearance stream: the frozen image encoder.
+
+    For mobileviclip-tiny and -small other defaults hold: the weights "datacompdr" and 8 frames;
+    for timm:NAME and torchvision:NAME the weights "default", the library's own choice.
 
     `positions` is "uniform" for midpoints of equal parts; "reachable" for the keyframe nearest to each of
     them, or what is quickest to decode where a part has none

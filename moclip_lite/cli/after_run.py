@@ -15,8 +15,10 @@ __all__ = ["measure_run", "write_engine"]
 
 
 def write_engine(session: Session) -> None:
-    """Write the ONNX files of a run that was trained here, or whose export was killed; compare its image
-    encoder in int8 with float32 where that is still to be done. What hinders either is a warning.
+    """Write the ONNX files of a run that was trained here, or whose export was killed.
+
+    Its image encoder in int8 is compared with float32 where that is still to be done.
+    What hinders either is a warning.
 
     Of several folds none is written, because `moclip predict` is given one of them: see
     `moclip export --engine`.
@@ -49,8 +51,9 @@ def write_engine(session: Session) -> None:
 
 
 def measure_run(session: Session, metrics: Metrics) -> Metrics:
-    """Add what a prediction costs to the results of a run that was trained here;
-    of several folds the first is measured.
+    """Add what a prediction costs to the results of a run that was trained here.
+
+    Of several folds the first is measured.
 
     Returns:
         The metrics, with the cost where it could be measured.

@@ -18,8 +18,8 @@ __all__ = ["convert"]
 Checkpoint: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) or MobileViCLIP, or of --model's "
-        "open_clip model (a tag too)."
+        help="Checkpoint of MobileCLIP (Apple's, open_clip's or timm's) "
+        "or MobileViCLIP, or of --model's open_clip model (a tag too)."
     ),
 ]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")]
@@ -45,8 +45,8 @@ def convert(
 ) -> None:
     """Convert a checkpoint of another project to this program's format and report which tensors matched.
 
-    For a model of open_clip, --weights-of is stored in the file, so that --pretrained FILE needs nothing
-    else.
+    For a model of open_clip, --weights-of is stored in the file,
+    so that --pretrained FILE needs nothing else.
 
     Example: moclip convert mobileviclip_small.pt --out small.safetensors
     """

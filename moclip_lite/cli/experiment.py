@@ -104,8 +104,8 @@ def run(
 ) -> None:
     """Run all stages of an experiment; finished stages are skipped.
 
-    With --engine ray the clips are read on the nodes of a cluster; cache and clips lie on storage that all
-    see.
+    With --engine ray the clips are read on the nodes of a cluster;
+    cache and clips lie on storage that all see.
 
     Example: moclip run experiments/folder.yaml --set data.root=DIR --set run.dir=runs/mine
     """

@@ -38,9 +38,9 @@ Int8: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--int8",
-        help="With --engine: insist on the image encoder in 8-bit integers, for predict --engine onnx-int8, "
-        "with fewer than 30 validation clips too. Without, it is written where these show that it loses "
-        "nothing.",
+        help="With --engine: insist on the image encoder in 8-bit integers, "
+        "for predict --engine onnx-int8, with fewer than 30 validation clips too. "
+        "Without, it is written where these show that it loses nothing.",
     ),
 ]
 Pretrained: TypeAlias = Annotated[

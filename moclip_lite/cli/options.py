@@ -61,8 +61,8 @@ _MOST_CONFIG: Final = 1 << 20  # bytes of a configuration at a URL
 Source: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="An experiment's YAML file, a folder of class folders, an annotation table, or a run folder; or "
-        "its URL."
+        help="An experiment's YAML file, a folder of class folders, "
+        "an annotation table, or a run folder; or its URL."
     ),
 ]
 Sets: TypeAlias = Annotated[
@@ -106,9 +106,9 @@ SkipMissing: TypeAlias = Annotated[
 Engine: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="auto, onnx, onnx-int8 or torch: what computes the networks. onnx starts in a second, from the "
-        "run's ONNX files; auto takes it where it can. onnx-int8: the image encoder in 8-bit integers; auto "
-        "takes it where the run's validation clips show that it loses nothing."
+        help="auto, onnx, onnx-int8 or torch: what computes the networks. onnx starts in a second, from "
+        "the run's ONNX files; auto takes it where it can. onnx-int8: the image encoder in 8-bit integers; "
+        "auto takes it where the run's validation clips show that it loses nothing."
     ),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

@@ -37,8 +37,8 @@ __all__ = ["pack"]
 Source: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="What is packed: an experiment's YAML file, a folder of class folders, an annotation table, a "
-        "run folder, or a file of features (.safetensors)."
+        help="What is packed: an experiment's YAML file, a folder of class folders, "
+        "an annotation table, a run folder, or a file of features (.safetensors)."
     ),
 ]
 Out: TypeAlias = Annotated[
@@ -75,8 +75,8 @@ def pack(
     """Write a data set as shards: a few Parquet files with an index, checksums, labels, groups and divisions.
 
     Motion and appearance features come from the cache; clips that it does not hold are read first. An
-    interrupted packing resumes where it ended. Then: moclip run EXPERIMENT.yaml --set data.kind=shards --set
-    data.root=DIR
+    interrupted packing resumes where it ended. Then: moclip run EXPERIMENT.yaml
+    --set data.kind=shards --set data.root=DIR
 
     Example: moclip pack experiments/folder.yaml --root DIR --out shards
 

@@ -45,8 +45,8 @@ Stride: TypeAlias = Annotated[
 Frames: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="--segments: keyframes (the default) where frames between them are slow to decode, or clip for "
-        "those that a clip of the window's length would give."
+        help="--segments: keyframes (the default) where frames between them are slow to decode, "
+        "or clip for those that a clip of the window's length would give."
     ),
 ]
 Vtt: TypeAlias = Annotated[Path | None, typer.Option(help="--segments: write WebVTT.")]
@@ -64,8 +64,8 @@ Cascade: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--cascade/--no-cascade",
-        help="Read pictures only where motion is below its threshold: less CPU; thresholds from the run's "
-        "validation clips.",
+        help="Read pictures only where motion is below its threshold: less CPU; "
+        "thresholds from the run's validation clips.",
     ),
 ]
 Table: TypeAlias = Annotated[

@@ -52,6 +52,6 @@ def pretrain(
         print_json({"file": str(out), "accuracy": result.best_accuracy, "seconds": result.seconds})
         return
     typer.echo(
-        f"{out}: tells generated actions apart in {result.best_accuracy:.1f} % of new clips; use it with "
-        f"--set motion.pretrained={out}"
+        f"{out}: tells generated actions apart in {result.best_accuracy:.1f} % of new clips; "
+        f"use it with --set motion.pretrained={out}"
     )

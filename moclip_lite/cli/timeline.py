@@ -66,8 +66,8 @@ class SegmentOutputs:
             alone = option in ("vtt", "chapters") or (option == "strip" and path.suffix.lower() == ".png")
             if len(videos) > 1 and alone and path.suffix and not path.is_dir():
                 raise typer.BadParameter(
-                    f"--{option} {path}: there are {len(videos)} videos; name a folder, which gets a file "
-                    "for each"
+                    f"--{option} {path}: there are {len(videos)} videos; "
+                    "name a folder, which gets a file for each"
                 )
             if option == "csv" and path.is_dir():
                 raise typer.BadParameter(f"--csv {path} is a folder; name a file, which gets all videos")
@@ -167,8 +167,8 @@ def label_segments(
     Args:
         classifier: the model.
         videos: files.
-        options: window, stride, threshold and frames of :meth:`moclip_lite.Classifier.timeline`; None where
-            not given.
+        options: window, stride, threshold and frames of :meth:`moclip_lite.Classifier.timeline`;
+            None where not given.
         outputs: files to write.
         reporter: shows progress.
         json: print one JSON document in place of tables.

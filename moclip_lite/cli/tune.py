@@ -37,8 +37,8 @@ Parts: TypeAlias = Annotated[
     typer.Option(
         min=0,
         max=20,
-        help="Parts of train and validation, each validated on once; 1 for the fold's own validation; 0 for "
-        "3 below 500 clips.",
+        help="Parts of train and validation, each validated on once; "
+        "1 for the fold's own validation; 0 for 3 below 500 clips.",
     ),
 ]
 

@@ -80,8 +80,8 @@ def _refusing(callback: Callable[..., Any] | None) -> Callable[..., Any]:
         for path in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(path, Path) and is_url(path):
                 raise typer.BadParameter(
-                    f"{_spoken(parameter)} is a path on this machine; {spelled(path)} must be copied here "
-                    "first"
+                    f"{_spoken(parameter)} is a path on this machine; "
+                    f"{spelled(path)} must be copied here first"
                 )
         return value if callback is None else callback(context, parameter, value)
 

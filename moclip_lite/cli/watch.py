@@ -68,9 +68,8 @@ WatchCommand: TypeAlias = Annotated[
     typer.Option(
         "--exec",
         metavar="COMMAND",
-        help="Run a program for each event, without a shell; {camera}, {label}, {start}, {end}, {score}, "
-        "{latency} "
-        "and {time} in its arguments are replaced.",
+        help="Run a program for each event, without a shell; "
+        "{camera}, {label}, {start}, {end}, {score}, {latency} and {time} in its arguments are replaced.",
     ),
 ]
 WatchMqtt: TypeAlias = Annotated[

@@ -50,8 +50,8 @@ Model: TypeAlias = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="clip.model: an open_clip model, mobileviclip-tiny or -small (timm and torchvision have no "
-        "text).",
+        help="clip.model: an open_clip model, mobileviclip-tiny or -small "
+        "(timm and torchvision have no text).",
     ),
 ]
 TopK: TypeAlias = Annotated[int, typer.Option("--top-k", "-k", min=1)]

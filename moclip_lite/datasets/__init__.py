@@ -3,8 +3,8 @@
 ``clip`` has the types. Layouts: class folders (``folder``), UCF101's lists (``ucf101``), annotation tables
 with segments of long videos (``table``), a table of prepared clips (``manifest``), generated clips
 (``synthetic``). ``splits`` and ``fewshot`` divide a data set, ``prepare`` re-encodes one, ``prompts`` puts
-its labels into sentences. ``extraction``, ``clip_errors`` and ``clip_notes`` are shared by the extractors of
-both streams.
+its labels into sentences. ``extraction``, ``clip_errors`` and ``clip_notes`` are shared
+by the extractors of both streams.
 """
 
 from .clip import Clip, Fold, VideoDataset

@@ -83,8 +83,8 @@ class Fold:
         name: unique in a run.
         train, val, test: the parts.
         notes: sentences for the user.
-        seed: of a run with several seeds, the one that divided the clips and seeds the trainings of this
-            fold.
+        seed: of a run with several seeds, the one that divided the clips and seeds
+            the trainings of this fold.
     """
 
     name: str

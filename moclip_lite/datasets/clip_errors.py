@@ -41,8 +41,7 @@ def stops_all(error: BaseException) -> bool:
 
 
 def problem_of(name: str, error: Exception) -> str:
-    """The reason in a table of failures for a clip that was left out; a bug is also reported with its
-    traceback.
+    """Why a clip was left out, for a table of failures; a bug is also reported with its traceback.
 
     Call it in ``except Exception`` around the work on one clip of several.
 

@@ -1,5 +1,4 @@
-"""How a file is encoded, as far as motion depends on it, and whether re-encoding brings it closer to a
-recipe."""
+"""How a file is encoded, as far as motion depends on it, and whether re-encoding it to a recipe helps."""
 
 from __future__ import annotations
 
@@ -75,11 +74,11 @@ def originals_note(paths: Sequence[Path], recipe: Recipe, name: str) -> str:
     other = [encoding for encoding in seen if foreign(encoding, [recipe])]
     if other:
         return (
-            f"preparing helps: {len(other)} of {len(seen)} originals looked at are encoded differently from "
-            f"{name} ({other[0]}); prepare also what you predict on, or train on several recipes with "
-            "data.train_recipes"
+            f"preparing helps: {len(other)} of {len(seen)} originals looked at are encoded differently "
+            f"from {name} ({other[0]}); prepare also what you predict on, "
+            "or train on several recipes with data.train_recipes"
         )
     return (
-        f"the originals are encoded like {name} already ({len(seen)} looked at); preparing them makes their "
-        "quality and I pictures even, no more"
+        f"the originals are encoded like {name} already ({len(seen)} looked at); "
+        "preparing them makes their quality and I pictures even, no more"
     )

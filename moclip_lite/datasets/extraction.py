@@ -99,8 +99,7 @@ def _unreadable_reason(path: Path) -> str:
 def pending(
     stage: str, clips: Iterable[Clip], settings: Mapping[str, Any], cache: FeatureCache
 ) -> tuple[ExtractReport, list[tuple[Clip, str]]]:
-    """A report on the clips that the cache holds or that can't be read, and the remaining clips with their
-    keys."""
+    """A report on clips that the cache holds or that can't be read, and the other clips with their keys."""
     report = ExtractReport(stage)
     listed = list(clips)
     digests = content_digests(listed, cache)

@@ -105,8 +105,7 @@ def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
 
 
 def _overlaps(fold: Fold) -> list[str]:
-    """Pairs of overlapping segments of one file on two sides of the split, in words; one pair per clip at
-    most."""
+    """Overlapping segments of a file on two sides of the split, in words; at most one pair per clip."""
     sides: dict[Path, list[tuple[Segment, str, str]]] = {}
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):

@@ -95,8 +95,7 @@ def _labelled_clips(
 
 
 def _parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
-    """ "train", "test" and optionally "val" -> its folder above the classes; empty if there are no such
-    folders.
+    """ "train", "test" and optionally "val" -> its folder above the classes; empty without such folders.
 
     Raises:
         DataError: they are mixed with classes or videos, or one is absent.

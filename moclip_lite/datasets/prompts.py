@@ -59,8 +59,8 @@ class Prompts:
             nearest = difflib.get_close_matches(unknown[0], without, n=1, cutoff=0.0)[0]
             more = f" ({len(unknown) - 1} more are unknown)" if len(unknown) > 1 else ""
             raise ConfigError(
-                f"{self.source}: {unknown[0]!r} is none of the {len(labels)} labels; the nearest that has no "
-                f"entry is {nearest!r}{more}"
+                f"{self.source}: {unknown[0]!r} is none of the {len(labels)} labels; "
+                f"the nearest that has no entry is {nearest!r}{more}"
             )
         return self
 

@@ -1,5 +1,4 @@
-"""Data sets at URLs: class folders are listed, tables are fetched, and videos are read by ranges where they
-lie."""
+"""Data sets at URLs: class folders are listed, tables fetched, and videos read by ranges where they lie."""
 
 from __future__ import annotations
 

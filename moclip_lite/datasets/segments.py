@@ -24,8 +24,8 @@ __all__ = ["LATE_END", "SharedDecoders", "motion_pictures", "player_edges", "rgb
 Decoder = TypeVar("Decoder")
 
 LATE_END: Final = 1.0
-"""Seconds by which a segment may end behind its video: annotation tools include sound after the last picture,
-and round."""
+"""Seconds by which a segment may end behind its video: annotation tools include sound
+after the last picture, and round."""
 
 _MAX_OPEN: Final = 2  # files; tables are read file by file
 
@@ -72,8 +72,7 @@ class SharedDecoders(Generic[Decoder]):
 
 
 def video_seconds(path: Path, enough: float) -> float | None:
-    """Seconds of a video to its end: those of its header, or where these are less than `enough`
-    or unknown, those of its pictures.
+    """Seconds of a video to its end: its header's, or its pictures' if those are unknown or below `enough`.
 
     Returns:
         None if the file can't be read.

@@ -20,16 +20,16 @@ class DataSettings(Settings):
     )
     root: UrlPath | None = Field(
         None,
-        description="folder of the clips (of a table: the table's own by default), file of features, or "
-        "folder of shards",
+        description="folder of the clips (of a table: the table's own by default), "
+        "file of features, or folder of shards",
     )
     table: UrlPath | None = Field(
         None, description="annotation table (kind table); for other kinds a table of groups and splits"
     )
     appearance: UserPath | None = Field(
         None,
-        description="precomputed appearance features by clip (.npz, .safetensors, .parquet), in place of "
-        "clip.model",
+        description="precomputed appearance features by clip "
+        "(.npz, .safetensors, .parquet), in place of clip.model",
     )
     recipe: str | None = Field(None, description="sub-folder of root: one encoding of several")
     train_recipes: tuple[str, ...] = Field(
@@ -62,8 +62,8 @@ class DataSettings(Settings):
     buffer: int | None = Field(
         None,
         ge=2,
-        description="clips in memory and in the shuffle buffer: shards, 65,536 by default; features, all by "
-        "default",
+        description="clips in memory and in the shuffle buffer: "
+        "shards, 65,536 by default; features, all by default",
     )
     clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
     frames: int = Field(24, ge=2, description="synthetic: frames per clip")

@@ -40,8 +40,8 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
     max_parts = min(len(set(groups)), largest_class)
     if max_parts < 2:
         raise DataError(
-            f"{len(by_name)} clips in {len(set(groups))} group(s), at most {largest_class} of a class, "
-            "can't be divided"
+            f"{len(by_name)} clips in {len(set(groups))} group(s), "
+            f"at most {largest_class} of a class, can't be divided"
         )
     parts, taken = _ratio(fraction, max_parts)
     positions = [part for _, part in _stratified(by_name, parts, seed)]
@@ -65,8 +65,7 @@ def _groups(clips: Sequence[Clip]) -> list[str]:
 
 
 def _stratified(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple[Positions, Positions]]:
-    """(positions of the rest, positions of the part) for each of equal parts, with whole groups and similar
-    classes."""
+    """(rest, part) as positions for each of equal parts, with whole groups and similar classes."""
     from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not needed by workers
 
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
@@ -93,8 +92,7 @@ def _ratio(fraction: float, max_parts: int) -> tuple[int, int]:
 def _with_validation(
     name: str, rest: Sequence[Clip], test: Sequence[Clip], fraction: float, seed: int, shared: bool
 ) -> Fold:
-    """A fold whose validation clips are cut from `rest`; none if `fraction` is 0, where nothing is
-    trained."""
+    """A fold whose validation clips are cut from `rest`; none where `fraction` is 0, without training."""
     if fraction == 0:
         return Fold(name, tuple(rest), (), tuple(test))
     train, val = _cut_validation(name, rest, fraction, seed, shared)
@@ -146,8 +144,8 @@ def k_folds(
 ) -> list[Fold]:
     """Folds named fold1, fold2, ...: each clip is tested once, by models trained on the other parts.
 
-    Clips of a group stay together, and each part has about the same share of each class (scikit-learn's
-    StratifiedGroupKFold).
+    Clips of a group stay together, and each part has about the same share of each class
+    (scikit-learn's StratifiedGroupKFold).
 
     Raises:
         DataError: fewer groups (or clips) than parts, or a class that only one part has.
@@ -192,8 +190,8 @@ def leave_one_group_out(
     groups = sorted({clip.group for clip in dataset.clips if clip.group is not None})
     if any(clip.group is None for clip in dataset.clips) or len(groups) < 3:
         raise DataError(
-            f"leaving one group out needs at least 3 groups, found {len(groups)}; set data.group_pattern, or "
-            "name groups in a table (data.table)"
+            f"leaving one group out needs at least 3 groups, found {len(groups)}; "
+            "set data.group_pattern, or name groups in a table (data.table)"
         )
     if limit is not None and limit < len(groups):
         chosen = np.random.default_rng(seed).choice(len(groups), limit, replace=False)
@@ -217,8 +215,8 @@ def official_folds(
     """The official splits; validation is cut from the training lists by group where the data set names none.
 
     Raises:
-        DataError: there are none, a list is empty, or groups are on both sides and `shared_groups` does
-            not allow it.
+        DataError: there are none, a list is empty, or groups are on both sides
+            and `shared_groups` does not allow it.
     """
     if not dataset.official:
         raise DataError(f"{dataset.root}: this data set comes without official splits")

@@ -1,8 +1,8 @@
 """Motion of labelled clips for your own training loops: PyTorch data sets, map style and iterable.
 
 Both read through a decoder's chosen-frames call, both work with any number of ``DataLoader`` workers, forked
-or spawned, and draw the same samples whatever that number is: a draw depends on the seed, the epoch and the
-clip alone.
+or spawned, and draw the same samples whatever that number is: a draw depends on the seed,
+the epoch and the clip alone.
 """
 
 from __future__ import annotations

@@ -78,8 +78,7 @@ class Engine(ABC):
     def head_scores(
         self, stream: Stream, tokens: Floats | None, appearance: Floats, facts: FrameFacts | None = None
     ) -> Floats:
-        """Class probabilities [C] of a head for tokens [T, D], or None without motion, and features [frames,
-        D].
+        """Class probabilities [C] of a head for tokens [T, D] (None: no motion) and features [frames, D].
 
         `facts` tell where the frames stand; even ones by default.
         """

@@ -28,8 +28,8 @@ def open_engine(
             cpu, with the image encoder in int8 where the run's validation clips show that it loses nothing.
 
     Returns:
-        (the engine, why ONNX Runtime does not answer although it could be expected, "" where there is no
-        reason).
+        (the engine, why ONNX Runtime does not answer although it could be expected,
+        "" where there is no reason).
 
     Raises:
         MissingPackage: "onnx" without ONNX Runtime, or neither it nor PyTorch is installed.

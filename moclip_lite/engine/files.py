@@ -226,8 +226,7 @@ def int8_is_undecided(folder: FoldFolder) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """Digest of an image encoder's file, remembered in the cache:
-    hashing it would take as long as loading it."""
+    """Digest of an image encoder's file, remembered in the cache: hashing takes as long as loading."""
     try:
         known = ContentDigests(path.parents[2] / "digests.sqlite").of([path])
     except CacheUnavailable:  # read-only

@@ -45,8 +45,8 @@ class PictureRules:
         known = sized and self.resize in _MODES and self.interpolation in _FILTERS
         if not known or not isinstance(self.size, int) or not 1 <= self.size <= 4096:
             raise CheckpointError(
-                f"pictures can't be prepared without PyTorch: resize {self.resize!r} to {self.size!r}, "
-                f"{self.interpolation!r}"
+                "pictures can't be prepared without PyTorch: "
+                f"resize {self.resize!r} to {self.size!r}, {self.interpolation!r}"
             )
 
     @classmethod

@@ -1,5 +1,4 @@
-"""Calibration of a fold's answers on its validation clips: thresholds for long videos, and of the cascade of
-prediction.
+"""Calibration of a fold's answers on its validation clips: thresholds for long videos and of the cascade.
 
 The models that answer may have been trained on the validation clips too. The scores here are those of the
 first training, on the training clips alone.
@@ -53,8 +52,8 @@ def calibrate_cascade(result: FoldResult) -> Cascade | None:
         result: of the fold, with validation scores of motion and of the fusion.
 
     Returns:
-        The thresholds; None without either stream, or where there are fewer than 15 validation clips with
-        both.
+        The thresholds; None without either stream, or where there are fewer
+        than 15 validation clips with both.
     """
     motion, fusion = (result.validation.get(stream) for stream in (Stream.MOTION, Stream.FUSION))
     if motion is None or fusion is None:

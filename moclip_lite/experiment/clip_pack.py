@@ -126,7 +126,7 @@ def _entry(session: Session, stage: str, key: str | None) -> bytes | None:
         return None
     if session.cache.get(stage, key) is None:
         raise CheckpointError(
-            f"a cache entry of {stage} is damaged or was removed while packing; `moclip pack` again reads "
-            "its clip anew"
+            f"a cache entry of {stage} is damaged or was removed while packing; "
+            "`moclip pack` again reads its clip anew"
         )
     return session.cache.path(stage, key).read_bytes()

@@ -116,8 +116,7 @@ class Experiment(Settings):
         return self.model_copy(update={"motion": motion, "test": self.test.model_copy(update={"flips": 1})})
 
     def head_of(self, stream: Stream) -> str:
-        """Name of the head of a stream: a setting for the fusion;
-        some have controls of their kind beside them."""
+        """Name of the head of a stream: a setting for the fusion; some have controls of their kind."""
         if stream.head is None:
             return self.fusion.head
         return BESIDE.get(self.fusion.head, {}).get(stream.head, stream.head)

@@ -33,8 +33,8 @@ def data_root(data: DataSettings) -> Path:
     what, word = names.get(data.kind, ("folder of the clips", "DIR"))
     if data.root is not None and is_url(data.root) and data.kind not in ("folder", "table", "shards"):
         raise ConfigError(
-            f"data.root={spelled(data.root)}: a data set of kind {data.kind} can't be read at a URL; copy it "
-            "here first"
+            f"data.root={spelled(data.root)}: "
+            f"a data set of kind {data.kind} can't be read at a URL; copy it here first"
         )
     if data.root is None:
         raise ConfigError(f"data.root is not set; name the {what} with --set data.root={word}")

@@ -92,8 +92,8 @@ def words_of(file: FeatureFile, data: DataSettings, seed: int) -> str:
         return ""
     settings = ", ".join(f"{name} {value}" for name, value in file.origin.division.items())
     return (
-        f"{file.dataset.root}: divided as its features were made ({settings}); run.seed {seed} is for the "
-        "heads"
+        f"{file.dataset.root}: divided as its features were made ({settings}); "
+        f"run.seed {seed} is for the heads"
     )
 
 

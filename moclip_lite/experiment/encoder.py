@@ -68,8 +68,8 @@ class ExperimentEncoder:
             description = self.lazy.random
             if self._settings.random:
                 description = (
-                    f"{self._settings.model} has RANDOM weights, as asked for, drawn with "
-                    f"run.seed={self._seed} (another seed means other features)"
+                    f"{self._settings.model} has RANDOM weights, as asked for, "
+                    f"drawn with run.seed={self._seed} (another seed means other features)"
                 )
             self._reporter.warn(f"{description}: its features mean little")
 

@@ -1,5 +1,4 @@
-"""Further encodings of the training clips (``data.train_recipes``), for videos that are encoded
-differently."""
+"""Further encodings of the training clips (``data.train_recipes``), for videos encoded differently."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     """
     if session.feature_file is not None:
         raise CheckpointError(
-            f"{folder} was trained on a file of features; `moclip run {folder}` tests it on the file's "
-            "test clips"
+            f"{folder} was trained on a file of features; "
+            f"`moclip run {folder}` tests it on the file's test clips"
         )
     _refuse_fold(folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
@@ -49,8 +49,8 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         if part == "val" and _refitted(session, fold, _stored(run.fold(fold.name))):
             session.reporter.warn(
                 f"fold {fold.name}: the weights that answer were trained on these validation clips too "
-                "(refit), so that their scores are too high; `moclip run` with train_motion.refit=false and "
-                "train_head.refit=false keeps them apart"
+                "(refit), so that their scores are too high; "
+                "`moclip run` with train_motion.refit=false and train_head.refit=false keeps them apart"
             )
     extraction = Extraction(session.extractor.motion(session.clips))
     if any(stream.sees_pictures for fold in session.folds for stream in _stored(run.fold(fold.name))):

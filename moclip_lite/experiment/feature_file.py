@@ -45,8 +45,8 @@ class FeatureFile:
         digest: of the file.
         origin: the run that made it, or None.
         bound: whether no other division than its own may be used.
-        stream: reads the features where they are not in memory; `motion`, `fold_motion` and `appearance` are
-            empty then.
+        stream: reads the features where they are not in memory;
+            `motion`, `fold_motion` and `appearance` are empty then.
         buffer: clips in memory where features are streamed; None where all are.
         shapes: column -> shape of a clip's features: "motion" or "motion.0" ..., and "appearance".
     """
@@ -117,8 +117,7 @@ class FeatureFile:
         return np.array([place[clip.name] for clip in clips], np.intp)
 
     def content_digests(self) -> dict[str, str]:
-        """Clip name -> digest of its features, those of frames where there are any;
-        zeros tell nothing and are left out.
+        """Clip name -> digest of its features, of frames if it has any; zeros tell nothing and are left out.
 
         Empty where the features are streamed.
         """

@@ -139,8 +139,7 @@ def _check_shapes(
     folds: Sequence[Fold],
     elsewhere: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Refuse features that do not fit the clips; `elsewhere` has shapes of a clip's features that are not in
-    memory."""
+    """Refuse features that do not fit the clips; `elsewhere` has shapes of features not in memory."""
     sizes = {"motion": len(dataset.clips), "appearance": len(dataset.clips)}
     sizes |= {f"motion.{i}": len(fold.clips()) for i, fold in enumerate(folds)}
     shapes = {name: array.shape for name, array in arrays.items() if name in sizes}

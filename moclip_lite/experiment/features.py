@@ -206,8 +206,7 @@ class FoldFeatures:
         return features
 
     def _read_rows(self, positions: Rows, pooled: bool) -> Iterator[tuple[Rows, Floats, Floats]]:
-        """Features of clips from a streamed file, as :data:`moclip_lite.fusion.streamed.ReadRows` has
-        them."""
+        """Features of clips from a streamed file, see :data:`moclip_lite.fusion.streamed.ReadRows`."""
         file = self.session.feature_file
         assert file is not None
         assert file.stream is not None

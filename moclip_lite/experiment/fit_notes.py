@@ -36,9 +36,9 @@ def _refit(results: Sequence[FoldResult]) -> list[str]:
     )
     where = "" if len(again) == len(results) else f" in {len(again)} of {len(results)} folds"
     return [
-        f"{' and '.join(reversed(what))} were trained again on training and validation clips "
-        f"together{where}, once validation had chosen their settings (refit); validation figures are those "
-        "of the first training"
+        f"{' and '.join(reversed(what))} were trained again on training "
+        f"and validation clips together{where}, once validation had chosen their settings (refit); "
+        "validation figures are those of the first training"
     ]
 
 

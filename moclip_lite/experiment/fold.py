@@ -47,8 +47,7 @@ class Models(Protocol):
         """The head of a stream, for tables of features of these clips."""
 
     def validation_scores(self, stream: Stream) -> Floats | None:
-        """Scores of the validation clips by weights that were not fitted to them; None if those that answer
-        do."""
+        """Scores of the validation clips by weights not fitted to them; None if those that answer are not."""
 
 
 class FoldPass:
@@ -174,8 +173,7 @@ class FoldPass:
                 self.result.costs[stream] = self._cost(stream, Cost(**count_cost(head, one)))
 
     def _cost(self, stream: Stream, head: Cost) -> Cost:
-        """Cost of a stream for one clip; on features from a file the operations before the head are
-        unknown."""
+        """Cost of a stream for one clip; on a file of features what comes before the head is unknown."""
         if self.session.feature_file is not None or self.session.inputs.own_appearance is not None:
             return Cost(head.parameters, head.trainable)
         frame, frames = Cost(**self.session.encoder.lazy.cost), self.session.experiment.clip.frames

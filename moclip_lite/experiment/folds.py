@@ -80,9 +80,9 @@ def divide_features(file: FeatureFile, data: DataSettings, seed: int, cache: Fea
     if other:
         name, value = next(iter(other.items()))
         raise ConfigError(
-            f"{dataset.root} holds features of a motion network that was trained on the training clips of "
-            f"its own division (data.{name}={division[name]}); data.{name}={value} would test on them: leave "
-            "it out, or make features of a run with that division"
+            f"{dataset.root} holds features of a motion network that was trained on the training clips "
+            f"of its own division (data.{name}={division[name]}); data.{name}={value} would test on them: "
+            "leave it out, or make features of a run with that division"
         )
     if file.origin is None:
         official = data.model_copy(update={"protocol": "official"})

@@ -28,8 +28,7 @@ __all__ = ["Inputs"]
 
 
 class Inputs:
-    """The data set of an experiment and the features that it comes with; each is loaded when it is first
-    needed.
+    """The data set of an experiment and the features it comes with; each is loaded when it is first needed.
 
     Args:
         experiment: the configuration.
@@ -111,8 +110,7 @@ class Inputs:
         return load_dataset(self._data, self._workers(), self._reporter)
 
     def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:
-        """(where clips stand in shards, clips whose motion is in memory); (None, 0) where there are no
-        shards."""
+        """(where clips stand in shards, clips whose motion is in memory); (None, 0) without shards."""
         if self.packed is None:
             return None, 0
         place = {clip.name: i for i, clip in enumerate(self.packed.dataset.clips)}

@@ -1,5 +1,4 @@
-"""The motion networks of a fold: the one that answers, and those that have not seen the clips they are used
-on.
+"""The motion networks of a fold: the one that answers, and those that have not seen the clips they read.
 
 A network is nearly always right on clips that it was trained on, so its features of these clips do not show
 how far motion can be trusted. Heads choose what must be chosen on features of clips that a network left out.
@@ -36,8 +35,7 @@ from .stages import Stage
 __all__ = ["LeftOut", "MotionNetworks", "parts_of", "refuse_seen_weights"]
 
 _SELECTION: Final = "motion_selection"
-"""The motion network of the training clips alone, where the one that answers was trained on validation clips
-too."""
+"""The motion network of the training clips alone, where the one that answers has seen validation clips."""
 
 _PART: Final = "motion_part"
 """Motion networks that were trained without a part of the training clips, for scores of these clips."""

@@ -1,5 +1,4 @@
-"""Clips with their motion and appearance features in shards: runs on them without the videos, and what both
-sides know."""
+"""Clips with motion and appearance features in shards: runs without videos, and what both sides know."""
 
 from __future__ import annotations
 
@@ -104,8 +103,8 @@ class PackedClips:
                 ("appearance", "appearance features") if stage == "clip" else ("motion", "motion")
             )
             raise ConfigError(
-                f"{self.reader.shown} holds no {words}; pack the {streams} stream too, or leave it out of "
-                "run.streams"
+                f"{self.reader.shown} holds no {words}; "
+                f"pack the {streams} stream too, or leave it out of run.streams"
             )
         keys, failed = self._keys[stage], self.facts["failures"].get(stage, {})
         known = {clip.name: keys[clip.name] for clip in clips if clip.name in keys}
@@ -131,8 +130,8 @@ class PackedClips:
         for name, value in asked.items():
             if name in packed and packed[name] != plain(value):
                 raise ConfigError(
-                    f"{self.reader.shown} was packed with {section}.{name}={packed[name]}, not {value}: take "
-                    "that value, or pack again"
+                    f"{self.reader.shown} was packed with {section}.{name}={packed[name]}, "
+                    f"not {value}: take that value, or pack again"
                 )
 
 

@@ -89,8 +89,8 @@ def pretrain(
         half: write half-precision numbers, for half the size.
 
     Raises:
-        ConfigError: motion that is not generated, a network that starts from other weights, or `out` can't be
-            written.
+        ConfigError: motion that is not generated, a network that starts from other weights,
+            or `out` can't be written.
         OSError: the file can't be written.
     """
     if motion.field == "accumulated":
@@ -102,8 +102,8 @@ def pretrain(
         raise ConfigError("pre-training starts from random weights; set motion.pretrained=false")
     if motion.crop != "none":
         reporter.warn(
-            f"generated motion shows whole frames, and motion.crop={motion.crop} is not applied to it: the "
-            "figures have other sizes than in the boxes of your clips"
+            f"generated motion shows whole frames, and motion.crop={motion.crop} is not applied to it: "
+            "the figures have other sizes than in the boxes of your clips"
         )
     rounded = max(1, round(steps / _STEPS_BETWEEN_VALIDATIONS)) * _STEPS_BETWEEN_VALIDATIONS
     settings = TrainSettings(min_steps=rounded, max_steps=rounded, batch=_BATCH)

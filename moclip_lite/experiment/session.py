@@ -169,8 +169,8 @@ class Session:
     def mirrored(self) -> Mirrored | None:
         """Classes that flips would make one, by their names or on validation clips of the first fold.
 
-        None where there are none, where nothing is flipped, or where ``motion.mirrors=ignore`` leaves flips
-        on.
+        None where there are none, where nothing is flipped,
+        or where ``motion.mirrors=ignore`` leaves flips on.
         """
         experiment, fold = self.experiment, self.folds[0]
         motion, streams = experiment.motion, set(experiment.run.streams)

@@ -162,8 +162,8 @@ class Trainer:
             result = result or stage.load(module, cache)
             if result is None:
                 raise CheckpointError(
-                    f"{stage.folder.weights(stage.name)} is not seen by all processes; they need one file "
-                    "system"
+                    f"{stage.folder.weights(stage.name)} is not seen by all processes; "
+                    "they need one file system"
                 )
             self._reporter.say(f"{stage.name}: already trained{_validation(result)}")
         return result

@@ -168,8 +168,7 @@ def _write_origins(features: FoldFeatures, folder: FoldFolder, streams: set[Stre
 
 
 def _write_calibration(features: FoldFeatures, result: FoldResult, folder: FoldFolder) -> None:
-    """Write what validation clips say about the answers of prediction, and the scores of the head that
-    answers."""
+    """Write what validation clips say about the answers, and the scores of the head that answers."""
     calibrate(features, result).write(folder.timeline)
     heads = [stream for stream in ANSWERS if stream.sources and stream in result.validation]
     if heads:

@@ -145,8 +145,7 @@ class TrainedModels:
         return head
 
     def validation_scores(self, stream: Stream) -> Floats | None:
-        """Class probabilities of the validation clips by weights that were not fitted to them, float32 [N,
-        C].
+        """Class probabilities of the validation clips, float32 [N, C], by weights not fitted to them.
 
         None where the weights that answer were not fitted to them either.
         """
@@ -192,9 +191,9 @@ class TrainedModels:
             what = "solved for" if head.closed_form else "calibrated on"
             part = "all training clips" if head.closed_form else "all validation clips"
             raise ConfigError(
-                f"the head {name} is {what} {part} at once, and of {clips} clips data.buffer={val.buffer} "
-                "are in memory: take one that is trained in batches, such as fusion.head=concat_mlp, or "
-                "raise data.buffer"
+                f"the head {name} is {what} {part} at once, "
+                f"and of {clips} clips data.buffer={val.buffer} are in memory: "
+                "take one that is trained in batches, such as fusion.head=concat_mlp, or raise data.buffer"
             )
 
     def _splits(

@@ -86,8 +86,8 @@ def describe(classifier: Classifier) -> dict[str, Any]:
             "where": "chosen and averaged in motion.onnx",
         },
         "answer": (
-            "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; for a clip without motion "
-            "appearance.onnx, with any motion_tokens"
+            "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; "
+            "for a clip without motion appearance.onnx, with any motion_tokens"
         ),
         "preprocessing": {"motion": experiment.motion.reading()},
         "pooling": (

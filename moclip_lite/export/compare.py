@@ -34,8 +34,8 @@ def compare_files(
         files: "motion", "pictures" and the heads' streams -> file.
 
     Returns:
-        The largest difference of a feature or probability, relative to the largest value where that exceeds
-        1.
+        The largest difference of a feature or probability,
+        relative to the largest value where that exceeds 1.
 
     Raises:
         MoclipError: it is above TOLERANCE.
@@ -47,8 +47,8 @@ def compare_files(
     difference = max(_differences(classifier, exported, "pictures" in files))
     if not difference <= TOLERANCE:
         raise MoclipError(
-            f"{run.path}: the ONNX files together differ from predict by {difference:.1e}, more than "
-            f"{TOLERANCE:.0e}; not written"
+            f"{run.path}: the ONNX files together differ from predict "
+            f"by {difference:.1e}, more than {TOLERANCE:.0e}; not written"
         )
     return difference
 

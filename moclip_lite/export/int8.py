@@ -182,8 +182,7 @@ def _quantize(source: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Clips:
-    """Clips to compare on, and class probabilities of each by a head that was not fitted to it, where there
-    are."""
+    """Clips to compare on, and class probabilities of each by a head not fitted to it, where known."""
 
     clips: Sequence[Clip]
     held_out: Mapping[str, Floats]

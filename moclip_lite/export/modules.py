@@ -1,5 +1,4 @@
-"""Networks of a run as they are exported: with the choice of windows, the test views and both inputs of
-heads."""
+"""Networks of a run as they are exported: with choice of windows, test views and both inputs of heads."""
 
 from __future__ import annotations
 

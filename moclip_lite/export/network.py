@@ -48,8 +48,7 @@ def export_network(
     metadata: Mapping[str, Any] | None = None,
     counted: Sequence[str] = (),
 ) -> Exported:
-    """Write a network and compare it with PyTorch on the examples, and on less of them in each dynamic
-    dimension.
+    """Write a network and compare it with PyTorch on the examples, and on fewer in each dynamic dimension.
 
     Args:
         network: in evaluation mode.
@@ -89,8 +88,8 @@ def export_network(
         difference = max(_difference(network, rows, draft) for rows in tried)
         if not difference <= TOLERANCE:
             raise MoclipError(
-                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, more than "
-                f"{TOLERANCE:.0e}; not written"
+                f"{path}: ONNX Runtime's outputs differ from PyTorch's by {difference:.1e}, "
+                f"more than {TOLERANCE:.0e}; not written"
             )
     return Exported(path, tuple(inputs), tuple(outputs), difference)
 

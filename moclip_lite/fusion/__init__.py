@@ -57,8 +57,7 @@ def create_head(
 def build_head(
     settings: FusionSettings, name: str, motion_dim: int, appearance_dim: int, num_classes: int
 ) -> Head:
-    """Build the head of that name, ``settings.head`` or a control beside it, at the size that the settings
-    give."""
+    """Build the head of that name, ``settings.head`` or a control beside it, at the settings' size."""
     return create_head(
         name, motion_dim, appearance_dim, num_classes, hidden=settings.hidden, dropout=settings.dropout
     )

@@ -167,8 +167,7 @@ class Head(nn.Module):
         """Take what :meth:`calibrate` fitted of a head of the same class."""
 
     def solve(self, splits: Sequence[Split]) -> None:
-        """Fit all weights to the first split's training clips;
-        hyperparameters are chosen on held-out clips."""
+        """Fit all weights to the first split's training clips; held-out clips choose hyperparameters."""
         raise TypeError(f"{type(self).__name__} is trained by gradient descent")
 
     def refit(self, table: FeatureTable) -> None:

@@ -102,8 +102,7 @@ class CosineText(TextPool):
 def _fit(
     features: Array, labels: Array, shares: Array, text: Array, pull: float, start: _Directions
 ) -> _Directions:
-    """Minimise the cross-entropy, clips weighted by `shares`, and the pull;
-    features and text have length 1."""
+    """Minimise the cross-entropy, weighted by `shares`, and the pull; features and text have length 1."""
     from scipy.optimize import minimize
 
     rows = np.arange(len(labels))

@@ -68,8 +68,7 @@ class HeadFeed:
         return HeadFeed(head, table, table, self._batch, self._seed, self._part)
 
     def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """Each training clip once, in an order that depends on (seed, epoch);
-        from batch number `first` on."""
+        """Each training clip once, in an order by (seed, epoch); from batch number `first` on."""
         order = self._train.order(np.random.default_rng([self._seed, epoch]), self._batch)
         chosen = [self._part.even(rows) for rows in batches(order, self._batch, 2 * self._part.world)]
         for table in self._train.batches(chosen, first):

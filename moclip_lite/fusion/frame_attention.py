@@ -16,8 +16,7 @@ __all__ = ["FrameAttention", "FrameAttentionOnly"]
 
 
 class _FramePool(nn.Module):
-    """Frames [B, N, D] -> [B, D + width]: their mean by learned weights, and what self-attention sees in
-    them.
+    """Frames [B, N, D] -> [B, D + width]: their mean by learned weights, and what self-attention sees.
 
     It starts as the plain mean: the weights are equal and the second part is zero. Frames know their place by
     an encoding of it; with ``clip.pooling=timed`` their features hold their times, too.

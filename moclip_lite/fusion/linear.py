@@ -77,9 +77,8 @@ def fit_logistic(
         with warnings.catch_warnings(), product_threads(coordinates.size * classes):
             # a weak penalty is cut off, and judged as it is
             warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.filterwarnings(
-                "ignore", "The number of unique classes", UserWarning
-            )  # few clips a class
+            # few clips a class
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model.set_params(C=strength).fit(coordinates, labels)
         weight = model.coef_ if axes is None else model.coef_ @ axes
         yield _of_all_classes(model.classes_, weight, model.intercept_, classes)

@@ -37,8 +37,9 @@ class LinearProbe(Head):
         return scores
 
     def solve(self, splits: Sequence[Split]) -> None:
-        """Fit the coefficients to the first split with each of :data:`STRENGTHS`; keep those that are best on
-        its held-out clips.
+        """Fit the coefficients to the first split with each of :data:`STRENGTHS`.
+
+        Those that are best on its held-out clips are kept.
 
         Raises:
             DataError: the training clips are of one class.

@@ -12,8 +12,8 @@ __all__ = ["LowRankBilinear"]
 class LowRankBilinear(Head):
     """P((U m + 1) * (V a + 1)), after Kim et al. 2017 (arXiv 1610.04325), equation 5.
 
-    The ones keep a linear term of each stream: without them a feature near zero would cancel the other
-    stream.
+    The ones keep a linear term of each stream: without them a feature near zero would
+    cancel the other stream.
     """
 
     def __init__(self, size: HeadSize) -> None:

@@ -20,8 +20,7 @@ LINEAR: Final = {
 """The controls beside ``linear_pool``: of the same kind, so that its gain is that of the fusion."""
 
 TEXT_POOLS: Final = ("cosine_text", "text_pool", "tip_adapter")
-"""Heads that pool a comparison of frames with class text; NAME_appearance and NAME_one_frame stand beside
-them."""
+"""Heads that pool a comparison of frames with text; NAME_appearance and NAME_one_frame stand beside them."""
 
 BESIDE: Final = {
     "linear_pool": LINEAR,

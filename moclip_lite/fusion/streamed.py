@@ -21,8 +21,7 @@ __all__ = ["ReadRows", "StreamedTable"]
 
 Floats = npt.NDArray[np.float32]
 ReadRows: TypeAlias = Callable[[Rows], Iterator[tuple[Rows, Floats, Floats]]]
-"""Positions of clips -> (places in them, motion [n, segments, Dm], appearance [n, frames, Da]), a part at a
-time."""
+"""Positions of clips -> (places in them, motion [n, segments, Dm], appearance [n, frames, Da]), in parts."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class StreamedTable:
 
     A random order of more rows than the buffer holds is made as a shuffle buffer makes it, but planned:
     chunks of neighbouring clips come in a random order, and what fills the buffer is shuffled. It depends on
-    the generator alone, so that a training resumes in the middle of an epoch and reads no more than one
-    buffer again.
+    the generator alone, so that a training resumes in the middle of an epoch
+    and reads no more than one buffer again.
 
     Attributes:
         read: reads features.

@@ -47,8 +47,7 @@ class TextPool(LinearPool, ABC):
         self.text.copy_(functional.normalize(classes, dim=-1))
 
     def compared(self, appearance: Tensor) -> Tensor:
-        """Features to compare with text: the normalised mean of the normalised frames, as in zero-shot;
-        [B, Da]."""
+        """[B, Da] to compare with text: the normalised mean of the normalised frames, as in zero-shot."""
         frames = functional.normalize(self.frames(appearance), dim=-1)
         return functional.normalize(frames.mean(dim=1), dim=-1)
 

@@ -27,8 +27,7 @@ _CANDIDATES: Final = tuple(itertools.product(_BETAS, _ALPHAS))
 
 
 class TipAdapter(TextPool):
-    """Logistic regression on motion, and on frames 100 cos(frame, text) + alpha x affinity to the class's
-    clips, pooled.
+    """Logistic regression on motion and on pooled 100 cos(frame, text) + alpha x affinity to class clips.
 
     The affinity of a frame f to a training clip k is exp(-beta (1 - f.k)) (Tip-Adapter, Zhang et al. 2022).
     It is averaged over the clips of a class here, not summed, so that alpha means the same for any number of

@@ -45,8 +45,8 @@ def fit_head(
         device: where to train; solvers run on the CPU.
         checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`.
         every: features of all clips that the head is fitted to again once its settings are chosen: the
-            training and validation clips, by the motion network that is used in testing. None for no second
-            fit.
+            training and validation clips, by the motion network that is used in testing.
+            None for no second fit.
 
     Returns:
         The result of the first fit, whose validation figures are of clips that it was not fitted to.

@@ -23,8 +23,8 @@ class HubAddress:
     """A repository of the hub.
 
     Attributes:
-        user, name: of the repository; letters, digits, ".", "_" and "-", so that neither can lead out of a
-            folder.
+        user, name: of the repository; letters, digits, ".", "_" and "-",
+            so that neither can lead out of a folder.
         revision: a branch, tag or commit; None for the main branch.
     """
 
@@ -51,8 +51,8 @@ class HubAddress:
         match = _ADDRESS.fullmatch(plain)
         if not match or ".." in plain or "--" in plain or match["name"].endswith(".git"):
             raise ConfigError(
-                f"{text!r} names no repository of the hub; write it as USER/NAME or hf://USER/NAME, in "
-                "letters, digits, '.', '_' and '-'"
+                f"{text!r} names no repository of the hub; write it as USER/NAME "
+                "or hf://USER/NAME, in letters, digits, '.', '_' and '-'"
             )
         return cls(match["user"], match["name"], match["revision"])
 

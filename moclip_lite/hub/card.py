@@ -150,10 +150,10 @@ def _scores(metrics: Metrics | None) -> list[str]:
 def _limits(metrics: Metrics | None) -> str:
     lines = [
         "It always answers with one of its labels, also for actions that are none of them.",
-        "It was trained on clips of one length and kind of camera; for other cameras, codecs and lengths, "
-        "test it first.",
-        "Motion vectors depend on the encoder: strong compression and long distances between references "
-        "make them rough.",
+        "It was trained on clips of one length and kind of camera; "
+        "for other cameras, codecs and lengths, test it first.",
+        "Motion vectors depend on the encoder: strong compression "
+        "and long distances between references make them rough.",
     ]
     if metrics:
         tests = max((scores.n for scores in metrics.streams.values()), default=0)

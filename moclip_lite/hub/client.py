@@ -38,8 +38,7 @@ def token() -> str | None:
 
 
 def client() -> Any:
-    """huggingface_hub's client of :func:`endpoint`, without its bars: the command line draws its own
-    progress."""
+    """huggingface_hub's client of :func:`endpoint`, without bars: the command line draws its own."""
     _require()
     from huggingface_hub import HfApi
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -81,8 +80,8 @@ def explained(action: str) -> Iterator[None]:
     except (ValueError, KeyError, TypeError) as error:
         raise HubError(f"can't {action}: {endpoint()} does not answer as the hub does") from error
     except Exception as error:
-        # Transport errors are of httpx or httpx2, by the version of the client; hf_xet raises plain
-        # RuntimeErrors.
+        # Transport errors are of httpx or httpx2, by the version of the client;
+        # hf_xet raises plain RuntimeErrors.
         if type(error).__module__.partition(".")[0] in _TRANSPORT:
             raise HubOffline(f"can't {action}: {_unreachable()}") from error
         if isinstance(error, RuntimeError):

@@ -39,8 +39,7 @@ _PATH: Final = re.compile(r"(?<![\w/.:<*+,=])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]
 
 
 def portable(experiment: Experiment) -> Experiment:
-    """The configuration without paths: those of data and results are left out, weights keep their file's
-    name."""
+    """The configuration without paths: data and results are left out, weights keep their file's name."""
     data, clip, motion = experiment.data, experiment.clip, experiment.motion
     return experiment.model_copy(
         update={
@@ -86,8 +85,8 @@ def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
     folder.require()
     if folds := RunFolder(folder.path).fold_folders():
         raise CheckpointError(
-            f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as "
-            f"{folds[0].path}"
+            f"{folder.path} holds {len(folds)} folds, each with its own weights; "
+            f"name one, such as {folds[0].path}"
         )
     experiment = load_experiment(folder.config)
     if experiment.data.kind == "features" or experiment.data.appearance is not None:
@@ -108,8 +107,7 @@ def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
 
 
 def _describe_again(path: Path, original: Experiment, general: Experiment) -> bytes:
-    """The description of the ONNX files, where it is of the original configuration, as one of the general
-    one."""
+    """The description of the ONNX files for the general configuration, where it is of the original one."""
     description = read_json(path)
     origin = description.get("made_from") if isinstance(description, dict) else None
     if isinstance(origin, dict) and isinstance(origin.get("settings"), dict):

@@ -1,8 +1,8 @@
 """``moclip pull`` and ``hf://USER/NAME``: a repository of the hub as a run folder.
 
 What comes from a hub is untrusted: only files of known names are fetched, of bounded size; the configuration
-is read, stripped of paths and written anew; weights must be safetensors. Nothing is left where any of this
-fails.
+is read, stripped of paths and written anew; weights must be safetensors.
+Nothing is left where any of this fails.
 """
 
 from __future__ import annotations

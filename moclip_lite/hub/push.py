@@ -74,8 +74,8 @@ def push(
         present = _present(api, address)
         if "config.yaml" in present and not update:
             raise HubError(
-                f"can't push to {address}: it holds a run already; --update replaces it, or choose another "
-                "name"
+                f"can't push to {address}: it holds a run already; "
+                "--update replaces it, or choose another name"
             )
         reporter.say(f"{len(files)} files to {endpoint()}/{address.repository}: {', '.join(sorted(files))}")
         commit = api.create_commit(

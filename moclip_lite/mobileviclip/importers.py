@@ -34,8 +34,8 @@ class ImportReport:
     Attributes:
         layout: naming scheme of the file.
         matched: tensors of the model that were loaded.
-        new: temporal tensors that an image model lacks; their initial values leave the image model's output
-            unchanged.
+        new: temporal tensors that an image model lacks; their initial values leave
+            the image model's output unchanged.
         missing: other tensors of the model that the file lacks.
         unexpected: tensors of the file that the model has no place for.
     """
@@ -240,9 +240,9 @@ def _converted(path: Path, name: str, value: Tensor, place: Tensor, model: Mobil
         value = value.T
     if [n for n in value.shape if n != 1] != [n for n in place.shape if n != 1]:
         raise CheckpointError(
-            f"{path} belongs to another model than mobileviclip-{model.config.name} with "
-            f"{model.config.num_frames} frames: {name!r} has shape {list(value.shape)}, "
-            f"needed is {list(place.shape)}"
+            f"{path} belongs to another model than mobileviclip-{model.config.name} "
+            f"with {model.config.num_frames} frames: "
+            f"{name!r} has shape {list(value.shape)}, needed is {list(place.shape)}"
         )
     if value.is_floating_point() and not bool(torch.isfinite(value).all()):
         raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")

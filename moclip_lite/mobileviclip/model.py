@@ -132,8 +132,8 @@ class MobileViCLIP(nn.Module):
         frames, side = self.config.num_frames, self.config.image_size
         if clip.ndim != 5 or tuple(clip.shape[1:]) != (frames, 3, side, side) or not clip.is_floating_point():
             raise ValueError(
-                f"a clip must be float [B, {frames}, 3, {side}, {side}] in 0..1, got {clip.dtype} "
-                f"{list(clip.shape)}"
+                f"a clip must be float [B, {frames}, 3, {side}, {side}] in 0..1, "
+                f"got {clip.dtype} {list(clip.shape)}"
             )
         if torch.compiler.is_exporting() or not clip.numel():
             return

@@ -150,8 +150,8 @@ def _checked(path: Path, model: MobileViCLIP, expected: MobileViClipConfig) -> M
     config = model.config
     if (config.name, config.num_frames) != (expected.name, expected.num_frames):
         raise CheckpointError(
-            f"{path} holds mobileviclip-{config.name} with {config.num_frames} frames, not "
-            f"mobileviclip-{expected.name} with {expected.num_frames}"
+            f"{path} holds mobileviclip-{config.name} with {config.num_frames} frames, "
+            f"not mobileviclip-{expected.name} with {expected.num_frames}"
         )
     return model
 

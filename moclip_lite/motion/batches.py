@@ -39,8 +39,7 @@ _VAL_WINDOWS: Final = 8  # of a validation clip; more change its loss little
 
 @dataclass(frozen=True)
 class _Plan:
-    """A batch before it is read: its clips, their encodings and windows, and the parameters of their
-    views."""
+    """A batch before it is read: its clips, their encodings and windows, and parameters of their views."""
 
     clips: npt.NDArray[np.int64]
     encodings: npt.NDArray[np.int64]
@@ -77,8 +76,7 @@ class _Epoch(Sampler[_Plan]):
 
 
 class MotionFeed:
-    """Random encodings, windows and views of the training clips;
-    validation by fixed views of the first encoding.
+    """Random encodings, windows and views of the training clips; fixed views of validation's first encoding.
 
     Attributes:
         balanced: whether equally many clips of each class are drawn.
@@ -94,8 +92,8 @@ class MotionFeed:
         balance: "classes" draws equally many clips of each class, "auto" does where classes are uneven.
         part: this process' part of each batch.
         loaders: processes that read batches ahead; with 0 this process reads them. The batches are the same.
-        positions: where the training clips stand in shards, whose motion is not all in memory; None
-            elsewhere.
+        positions: where the training clips stand in shards, whose motion is not all in memory;
+            None elsewhere.
         buffer: clips whose motion is in memory then.
     """
 

@@ -62,8 +62,7 @@ def _fit_line(
     weights: npt.NDArray[np.floating],
     default: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Value at lag 0 of the weighted least-squares line through positions [n, 2];
-    `default` if all weights are 0."""
+    """Value at lag 0 of the weighted least-squares line of positions [n, 2]; `default` for weights of 0."""
     local = weights * np.exp(-0.5 * (lags / _SIGMA) ** 2)
     total = local.sum()
     if total < 1e-3:

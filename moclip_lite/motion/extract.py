@@ -92,8 +92,7 @@ def extract_motion(
 
 
 def _sample_first(jobs: list[_Job], count: int) -> tuple[list[_Job], int]:
-    """The jobs, `count` that are spread over the list first, and how many these are;
-    0 of a list hardly longer."""
+    """The jobs, `count` spread over the list first, and how many these are; 0 of a list hardly longer."""
     if len(jobs) < 2 * count:
         return jobs, 0
     positions = {i * len(jobs) // count for i in range(count)}
@@ -148,8 +147,7 @@ def _read(path: Path, spec: MotionSpec, segment: Segment | None) -> MotionClip:
 def load_motion(
     path: Path, spec: MotionSpec, cache: FeatureCache, key: str, segment: Segment | None = None
 ) -> tuple[npt.NDArray[np.float16], bool]:
-    """The motion of a file or a segment of it, and whether it is empty;
-    a missing or damaged entry is computed again."""
+    """The motion of a file or segment, and whether it is empty; a missing or damaged entry is made anew."""
     arrays = cache.get("motion", key)
     if arrays is not None:
         try:

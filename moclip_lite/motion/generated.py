@@ -2,8 +2,8 @@
 
 One figure, or two that act on each other, move before passers-by and a camera that stands still, pans or
 zooms. Blocks, skipped cells, noise, I pictures and quarter-sample rounding are those of encoders. A network
-that tells the actions apart has learned limbs, directions and rhythms that small sets of clips are too few
-for.
+that tells the actions apart has learned limbs, directions and rhythms that small sets
+of clips are too few for.
 """
 
 from __future__ import annotations
@@ -132,8 +132,7 @@ ACTIONS: Final = (*_ALONE, *_TOGETHER)
 
 
 def _pair(action: str, at: _Moment) -> tuple[Pose, Pose]:
-    """Two figures that face each other, around the middle between them;
-    the second is mirrored by the caller."""
+    """Two figures that face each other, around the middle between them; the caller mirrors the second."""
     first, second = _standing(), _standing()
     apart = 2.0
     walked = max(at.time + 20, 0.0)
@@ -220,8 +219,7 @@ class _Scene:
         return pose
 
     def _encode(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Blocks of two cells, noise, skipped cells and quarter samples;
-        vectors point to where the content was."""
+        """Blocks of two cells, noise, skips and quarter samples; vectors point to where content was."""
         if self._blocks == 2 and not (self._rows % 2 or self._columns % 2):
             halves = vectors.reshape(2, self._rows // 2, 2, self._columns // 2, 2).mean((2, 4))
             vectors = halves.repeat(2, 1).repeat(2, 2)
@@ -245,8 +243,7 @@ class GeneratedMotion:
     def batch(
         self, number: int, clips: int, windows: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Motion in pixels per frame, float32 [clips, windows, frames, 2, rows, columns], and labels, int64
-        [clips]."""
+        """Pixels per frame, float32 [clips, windows, frames, 2, rows, columns], and labels, int64 [clips]."""
         rng = np.random.default_rng([self._seed, number])
         labels = rng.integers(0, len(ACTIONS), clips)
         return np.stack([self._clip(ACTIONS[label], windows, rng) for label in labels]), labels

@@ -1,5 +1,4 @@
-"""Classes that are mirror images of each other, such as "turn left" and "turn right":
-flips would make them one."""
+"""Classes that mirror each other, such as "turn left" and "turn right": flips would make them one."""
 
 from __future__ import annotations
 

@@ -28,8 +28,7 @@ __all__ = ["MotionNet", "build_motion_net", "create_motion_net", "list_motion_ne
 
 _DEFAULT: Final = MotionSettings()
 _MIN_BFLOAT16_SIDE: Final = 16
-"""On smaller grids maps shrink to one cell, of which oneDNN's bfloat16 convolutions with stride return
-garbage."""
+"""On smaller grids maps shrink to one cell, where oneDNN's strided bfloat16 convolutions return garbage."""
 
 
 def _full_precision(device: torch.device) -> AbstractContextManager[object]:
@@ -72,8 +71,7 @@ class MotionNet(nn.Module):
         self.classifier = nn.Linear(feature_dim, num_classes)
 
     def encode(self, motion: Tensor) -> Tensor:
-        """[B, T, L, 2, H, W] in pixels per frame -> features of segments that see no other, [B, T,
-        feature_dim]."""
+        """[B, T, L, 2, H, W], pixels per frame -> [B, T, feature_dim] of segments that see no other."""
         batch, segments, frames, channels, height, width = motion.shape
         flat = motion.reshape(batch * segments, frames * channels, height, width)
         with _full_precision(motion.device) if min(height, width) < _MIN_BFLOAT16_SIDE else nullcontext():
@@ -127,8 +125,8 @@ def create_motion_net(
         frames: consecutive vector fields per segment (L).
         width: channels of the first stage (not efficientnet_b0).
         dropout: before the classifier.
-        pretrained: start from ImageNet (efficientnet_b0; downloaded by timm), or from a file, see
-            :mod:`moclip_lite.motion.pretrained`.
+        pretrained: start from ImageNet (efficientnet_b0; downloaded by timm), or from a file,
+            see :mod:`moclip_lite.motion.pretrained`.
 
     Raises:
         ConfigError: an unknown name.

@@ -58,8 +58,7 @@ def is_generated(path: Path) -> bool:
 
 
 def other_reading(path: Path, spec: MotionSpec, recipe: str | None = None) -> str | None:
-    """What is read otherwise here than where the weights of a file were trained:
-    they fit, but mean something else.
+    """What is read otherwise than where a file's weights were trained: they fit, but mean something else.
 
     A file of ``moclip pretrain`` says what it was trained on, beside that of a run lies the configuration.
     Other files say nothing, and nothing is said of them.
@@ -88,8 +87,8 @@ def other_reading(path: Path, spec: MotionSpec, recipe: str | None = None) -> st
     if not different:
         return None
     return (
-        f"motion.pretrained={path.name} was trained on {', '.join(different)}: its motion has another scale "
-        "or meaning; pre-train with these settings"
+        f"motion.pretrained={path.name} was trained on {', '.join(different)}: "
+        "its motion has another scale or meaning; pre-train with these settings"
     )
 
 
@@ -140,7 +139,7 @@ def _load_image_network(encoder: nn.Module, path: Path, state: dict[str, Tensor]
         held[_STEM] = adapt_input_conv(2, stem)
     if any("_depthwise_conv" in key for key in held):
         raise CheckpointError(
-            f"{path} holds a TensorFlow port of EfficientNet, whose convolutions pad otherwise than "
-            "efficientnet_b0"
+            f"{path} holds a TensorFlow port of EfficientNet, "
+            "whose convolutions pad otherwise than efficientnet_b0"
         )
     load_strictly(path, "the encoder of motion.net=efficientnet_b0", encoder, held)

@@ -44,8 +44,8 @@ class MotionClip:
 
     Attributes:
         motion: float16 [segments, frames, 2, rows, columns]; (x right, y down) in pixels per frame
-            interval of the upright picture in square pixels, scaled to a short side of 240 pixels; in whole
-            eighths.
+            interval of the upright picture in square pixels, scaled to a short side of 240 pixels;
+            in whole eighths.
         indices: int64 [segments, frames], picture numbers.
         empty: whether the clip has no P or B pictures; `motion` is then 0 and must not be classified.
         codec: libav's name.
@@ -225,8 +225,7 @@ class FieldReader:
         self._pooler = FlowPooler(self._grid, region=geometry.region, normalize=spec.normalize_distance)
 
     def read(self, frame: MotionFrame) -> npt.NDArray[np.float32]:
-        """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240
-        pixels."""
+        """The field of a picture: float32 [2, rows, columns], pixels per frame at a short side of 240."""
         if self._spec.field == "accumulated":
             summed = self._accumulator.push(frame)
             field = pool(summed, self._grid, region=self._geometry.region(summed.shape[1:]))
@@ -237,8 +236,7 @@ class FieldReader:
         return field * self._scale_of(frame)
 
     def _scale_of(self, frame: MotionFrame) -> float:
-        """What vectors are multiplied by, from the size of the picture itself where it is not the
-        stream's."""
+        """What vectors are multiplied by, from the picture's own size where it is not the stream's."""
         key = (*frame.grid_shape, frame.structure)
         if key not in self._scales:
             rows = frame.grid_shape[0] * (1 if frame.structure == "frame" else 2)
@@ -253,8 +251,7 @@ class FieldReader:
 
 
 def _reading_grid(spec: MotionSpec, width: int, height: int) -> tuple[int, int]:
-    """Rows and columns to divide the frame into; before a crop, square cells of half the size of the
-    box's."""
+    """Rows and columns to divide the frame into; before a crop, square cells of half the box's size."""
     if spec.crop == "none":
         return spec.grid
     cell = max(min(width, height) * spec.crop_side / (2 * spec.grid[0]), 1.0)
@@ -276,7 +273,6 @@ def _fields(
 
 
 def _accumulated_pictures(decoder: MotionDecoder, pictures: Collection[int]) -> Iterator[MotionFrame]:
-    """The pictures that motion is summed over: from the keyframe before the first chosen one to the last
-    one."""
+    """The pictures that motion is summed over: from the keyframe before the first chosen to the last."""
     keyframes = [i for i in decoder.keyframe_indices() if i <= min(pictures)]
     return decoder.iter_frames_at(range(keyframes[-1] if keyframes else 0, max(pictures) + 1))

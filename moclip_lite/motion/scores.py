@@ -56,8 +56,7 @@ def segment_features(
 def scores_of_segments(
     model: MotionNet, segments: npt.NDArray[np.float32], device: torch.device
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """:func:`batch_motion_scores` of one clip, [T, D] and [C], from the features [T, views, D] of its
-    segments."""
+    """:func:`batch_motion_scores` of one clip, [T, D] and [C], from its segments' features [T, views, D]."""
     model.eval()
     tokens = model.mix(torch.from_numpy(segments).to(device).transpose(0, 1))
     scores = model.classifier(tokens.mean(dim=1)).softmax(dim=1)

@@ -117,9 +117,9 @@ class MotionSettings(MotionSpec):
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     pretrained: _Pretrained = Field(
         "auto",
-        description="generated: start from generated motion of figures; auto: so, where the other settings "
-        "of what is read and of the network are the default ones; true: efficientnet_b0 starts from "
-        "ImageNet; or a motion network's weights file",
+        description="generated: start from generated motion of figures; "
+        "auto: so, where the other settings of what is read and of the network are the default ones; "
+        "true: efficientnet_b0 starts from ImageNet; or a motion network's weights file",
     )
     train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
@@ -144,8 +144,8 @@ class MotionSettings(MotionSpec):
             fields = type(self).model_fields
             needed = ", ".join(f"motion.{name}={_plain(fields[name].default)}" for name in others)
             raise ValueError(
-                f"pretrained=generated needs {needed}; set motion.pretrained=auto, or make other weights "
-                "with moclip pretrain"
+                f"pretrained=generated needs {needed}; set motion.pretrained=auto, "
+                "or make other weights with moclip pretrain"
             )
         return self
 

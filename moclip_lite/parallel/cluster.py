@@ -178,8 +178,8 @@ def _connect(address: str | None) -> None:
         reason = " ".join(str(error).split())
         if where == "auto":
             reason = (
-                "no Ray cluster runs on this machine; start one with ray start --head, or join one with "
-                "ray start --address=HEAD:PORT"
+                "no Ray cluster runs on this machine; start one with ray start --head, "
+                "or join one with ray start --address=HEAD:PORT"
             )
         raise ClusterError(f"the cluster can't be joined: {reason}") from error
 
@@ -214,8 +214,7 @@ def _disconnect() -> None:
 
 
 class _WithoutMessages(io.TextIOBase):
-    """stdout for all threads but those of Ray, which write messages on lost nodes where commands print
-    results."""
+    """stdout for all threads but those of Ray, whose messages on lost nodes would be among results."""
 
     def __init__(self, stdout: TextIO) -> None:
         self._stdout = stdout

@@ -35,8 +35,7 @@ class Node:
     gpus: int
 
     def room(self, cores: int, gpu: bool) -> int:
-        """How many workers of `cores` cores each it has room for;
-        a worker never asks for more than it has."""
+        """How many workers of `cores` cores it has room for; a worker never asks for more than it has."""
         return self.gpus if gpu else self.cores // min(cores, self.cores)
 
 
@@ -57,8 +56,7 @@ def nodes_now() -> list[Node]:
 
 @dataclass(eq=False)
 class Worker:
-    """A process on a node; it gets jobs once it has answered the greeting, and does its chunks in their
-    order."""
+    """A process on a node; it gets jobs once it has answered the greeting, and does its chunks in order."""
 
     actor: Any
     node: Node
@@ -92,8 +90,8 @@ class Crew:
     """All workers of one call.
 
     Args:
-        token: a file in the folder that jobs write into, which every node must see; None if they write
-            nothing.
+        token: a file in the folder that jobs write into, which every node must see;
+            None if they write nothing.
         cores: of a worker.
         gpu: whether a worker takes a GPU, where the cluster has any.
         limit: workers at most; 0 for as many as there is room for.

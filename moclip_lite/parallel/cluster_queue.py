@@ -34,8 +34,7 @@ class JobQueue:
         return bool(self._alone) or self._next < self._count
 
     def take(self) -> list[int]:
-        """The next chunk; towards the end chunks get smaller, so that all workers end at about the same
-        time."""
+        """The next chunk; towards the end chunks get smaller, so that all workers end about together."""
         if self._alone:
             return [self._alone.popleft()]
         share = -(-(self._count - self._next) // (4 * self._workers))

@@ -28,8 +28,7 @@ PACKAGES: Final = (
 """Distributions whose version may change results."""
 
 Outcome: TypeAlias = tuple[Literal["done", "unseen", "stops all", "bug"], object]
-"""What became of a job: its result; the file that this node does not see; an error of all jobs;
-a traceback."""
+"""What became of a job: its result; the file this node does not see; an error of all jobs; a traceback."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ __all__ = ["gather_all", "gather_notes", "in_parallel", "synchronize_norms"]
 
 
 def gather_all(local: torch.Tensor) -> torch.Tensor:
-    """[B, ...] of this process -> [P B, ...] of all, in the order of ranks;
-    gradients flow back to their process.
+    """[B, ...] of this process -> [P B, ...] of all in rank order; gradients flow back to their process.
 
     If every process computes the same loss from it, DDP's average of gradients is the gradient of one
     process with the whole batch.
@@ -73,8 +72,7 @@ def in_parallel(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
-    """Replace each BatchNorm by one over all processes: torch's on GPUs, ours on CPUs, where torch has
-    none."""
+    """Replace each BatchNorm by one over all processes: torch's on GPUs, ours on CPUs (torch has none)."""
     if device.type == "cuda":
         from timm.layers.norm_act import convert_sync_batchnorm  # torch's drops timm's activations
 

@@ -27,8 +27,7 @@ CRASHED: Final = "reading it ended the process (the decoder crashed or memory ra
 
 
 def default_workers(workers: int) -> int:
-    """The number of workers; 0 means one per core that this process may use (affinity and container
-    quota)."""
+    """The number of workers; 0 means one per core that this process may use (affinity and quota)."""
     return workers or available_cores()
 
 

@@ -38,8 +38,8 @@ class JobRunner(Protocol):
     ) -> Iterator[tuple[Job, Result | str]]:
         """Yield (job, result of `work`) as jobs end, in no fixed order.
 
-        A job that kills its process, and one that raises an unexpected exception, fails alone: its result is
-        the reason.
+        A job that kills its process, and one that raises an unexpected exception, fails alone:
+        its result is the reason.
 
         Args:
             work: a function of a module, which says by its result why a job could not be done. A job that is

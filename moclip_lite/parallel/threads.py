@@ -65,8 +65,7 @@ def _control_groups(root: Path, base: Path) -> Iterator[Path]:
 
 
 def set_thread_policy() -> None:
-    """Let waiting threads sleep, and start no more than the CPU quota allows;
-    call it before torch is imported.
+    """Let waiting threads sleep, and start no more than the CPU quota allows; call before importing torch.
 
     Variables that the user has set are kept. Processes that are started later inherit them.
     """

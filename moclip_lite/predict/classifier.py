@@ -48,8 +48,8 @@ class Classifier:
         experiment: the configuration.
         labels: class names.
         engine: computes the networks.
-        engine_note: why ONNX Runtime does not answer although it could be expected; "" where there is no
-            reason.
+        engine_note: why ONNX Runtime does not answer although it could be expected;
+            "" where there is no reason.
 
     Example:
         >>> clf = Classifier.load("runs/x")        # doctest: +SKIP
@@ -121,8 +121,7 @@ class Classifier:
 
     @cached_property
     def own_appearance(self) -> ClipArrays | None:
-        """Precomputed appearance features, by file, which the heads were trained on;
-        None where an encoder gives them.
+        """Precomputed appearance features that the heads were trained on, by file; None with an encoder.
 
         Raises:
             DataError: the file is missing; says what is needed.

@@ -54,9 +54,8 @@ def measure_prediction(
         if len(rows) == clips:
             break
         try:
-            passes = [
-                _stages(classifier, path) for _ in range(_PASSES + (not rows))
-            ]  # the first pass loads networks
+            # The first pass loads networks.
+            passes = [_stages(classifier, path) for _ in range(_PASSES + (not rows))]
         except CLIP_ERRORS:
             continue
         rows.append({stage: min(one.get(stage, 0.0) for one in passes) for stage in passes[-1]})

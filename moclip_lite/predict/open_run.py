@@ -26,8 +26,8 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
     folder.require()
     if folds := folder.fold_folders():
         raise CheckpointError(
-            f"{folder.path} holds {len(folds)} folds, each with its own weights; name one, such as "
-            f"{folds[0].path}"
+            f"{folder.path} holds {len(folds)} folds, each with its own weights; "
+            f"name one, such as {folds[0].path}"
         )
     experiment = load_experiment(folder.config, overrides)
     if experiment.data.kind == "features":

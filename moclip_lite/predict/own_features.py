@@ -58,7 +58,7 @@ def own_features(arrays: ClipArrays, path: Path, folder: RunFolder, experiment: 
 def explain_own_features(folder: RunFolder, experiment: Experiment) -> str:
     """What prediction needs where the appearance features are precomputed."""
     return (
-        f"{folder.path} was trained on appearance features of {experiment.data.appearance}, which can't be "
-        "computed from a video here: compute them with the same backbone, save an array under each video's "
-        "name, and name the file with --set data.appearance=FILE"
+        f"{folder.path} was trained on appearance features of {experiment.data.appearance}, "
+        "which can't be computed from a video here: compute them with the same backbone, "
+        "save an array under each video's name, and name the file with --set data.appearance=FILE"
     )

@@ -99,8 +99,8 @@ class FileReader:
     def frames(self) -> ClipFrames | None:
         """The frames; None if they were not requested.
 
-        Where motion chooses them it is read first; as in extraction there is none if the codec has no
-        vectors.
+        Where motion chooses them it is read first; as in extraction there is none
+        if the codec has no vectors.
         """
         if self._appearance is None or self._decoder is None:
             return None

@@ -28,8 +28,8 @@ class RemoteModel:
     Attributes:
         run: the run folder, or its URL.
         device, engine, overrides: what :meth:`Classifier.load` takes.
-        digest: of its weights here, set by :func:`file_jobs`; a node may hold another run under the same
-            path.
+        digest: of its weights here, set by :func:`file_jobs`;
+            a node may hold another run under the same path.
     """
 
     run: Path
@@ -105,7 +105,7 @@ def _loaded(model: RemoteModel) -> Classifier:
     run = snapshot(model.run)
     if all_weights_digest(run) != model.digest:
         raise CheckpointError(
-            f"{spelled(model.run)} on {socket.gethostname()} is another run than here; put it on storage "
-            "that all nodes see"
+            f"{spelled(model.run)} on {socket.gethostname()} is another run than here; "
+            "put it on storage that all nodes see"
         )
     return Classifier.load(run, device=model.device, overrides=model.overrides, engine=model.engine)

@@ -52,8 +52,8 @@ class Calibration:
 
     Attributes:
         window: median length of the training clips in seconds; None if it could not be measured.
-        energy: mean length of motion vectors (pixels per frame, short side 240) below which a window is
-            still.
+        energy: mean length of motion vectors (pixels per frame, short side 240)
+            below which a window is still.
         streams: by the stream's name.
     """
 

@@ -1,5 +1,4 @@
-"""Thresholds of the cascade: when motion alone, or one frame, is confident enough; from a run's validation
-clips.
+"""Thresholds of the cascade, from validation clips: when motion alone, or one frame, is confident enough.
 
 Most clips that motion alone answers with confidence need no picture. Clips are sorted by that confidence; the
 threshold is the lowest above which the cheap answer is right at least as often as the full one, for every
@@ -54,10 +53,10 @@ class Cascade:
     def words(self) -> str:
         """For people."""
         return (
-            f"cascade: motion alone answers from {self.motion:.2f} on, one frame from {self.one_frame:.2f} "
-            f"on ({NEVER:.0f} is never); on {self.clips} validation clips {self.cascaded:.1f} % right, "
-            f"{self.full:.1f} % with all frames, and {100 * (1 - self.by_motion):.0f} % of the clips needed "
-            "pictures"
+            f"cascade: motion alone answers from {self.motion:.2f} on, "
+            f"one frame from {self.one_frame:.2f} on ({NEVER:.0f} is never); "
+            f"on {self.clips} validation clips {self.cascaded:.1f} % right, {self.full:.1f} % "
+            f"with all frames, and {100 * (1 - self.by_motion):.0f} % of the clips needed pictures"
         )
 
     def write(self, path: Path) -> None:
@@ -105,8 +104,7 @@ def fit_cascade(
 
 
 def _threshold(cheap: Scores, right: npt.NDArray[np.bool_], targets: npt.NDArray[np.int64]) -> float:
-    """The lowest threshold above which `cheap` is right as often as the full answer, as for all higher
-    ones."""
+    """The lowest threshold above which `cheap` is as often right as the full answer, as for all higher."""
     sure = cheap.max(axis=1)
     order = np.argsort(-sure, kind="stable")
     gained = (cheap.argmax(axis=1) == targets).astype(int) - right.astype(int)

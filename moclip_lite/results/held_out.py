@@ -1,5 +1,4 @@
-"""Scores of a fold's validation clips by heads that were not fitted to them, kept for decisions after the
-training."""
+"""Scores of validation clips by heads that were not fitted to them, kept for decisions after training."""
 
 from __future__ import annotations
 

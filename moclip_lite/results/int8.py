@@ -1,5 +1,4 @@
-"""The image encoder in int8 against the one in float32, on clips of a run:
-what decides which of them answers.
+"""The image encoder in int8 against the one in float32, on clips of a run: this decides which answers.
 
 Both encoders are followed by the run's head. Where that head was trained on the validation clips too (refit),
 its probabilities for them are surer than for unseen clips and would hide changes. So what int8 changes in the
@@ -63,9 +62,9 @@ class Int8Comparison:
         """
         if self.changed > self.clips // _CLIPS_FOR_A_CHANGE or self.right_int8 < self.right:
             return (
-                f"int8 changes the label of {self.changed} of {self.clips} clips ({self.right:.1f} % are "
-                f"right in float32, {self.right_int8:.1f} % in int8; least cosine of a feature "
-                f"{self.least_cosine:.4f})"
+                f"int8 changes the label of {self.changed} of {self.clips} clips "
+                f"({self.right:.1f} % are right in float32, {self.right_int8:.1f} % in int8; "
+                f"least cosine of a feature {self.least_cosine:.4f})"
             )
         if not self.least_cosine >= LEAST_COSINE:
             return (
@@ -93,10 +92,10 @@ class Int8Comparison:
         which = "validation clips" if self.held_out else "clips of the run"
         labels = "all labels" if not self.changed else f"all labels but {self.changed}"
         return (
-            f"on {self.clips} {which} {labels} are those of float32 ({self.right:.1f} % right, "
-            f"{self.right_int8:.1f} % in int8; a probability differs by {self.mean_difference:.4f} in the "
-            f"mean, {self.difference:.3f} at most), in {self.cpu_ms_int8:.0f} ms of CPU in place of "
-            f"{self.cpu_ms:.0f}"
+            f"on {self.clips} {which} {labels} are those of float32 "
+            f"({self.right:.1f} % right, {self.right_int8:.1f} % in int8; "
+            f"a probability differs by {self.mean_difference:.4f} in the mean, {self.difference:.3f} "
+            f"at most), in {self.cpu_ms_int8:.0f} ms of CPU in place of {self.cpu_ms:.0f}"
         )
 
     @classmethod

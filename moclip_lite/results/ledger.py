@@ -83,12 +83,8 @@ class SecondsLedger:
     def _read(self) -> dict[str, float]:
         try:
             return {str(key): float(seconds) for key, seconds in read_json(self._path).items()}
-        except (
-            CheckpointError,
-            AttributeError,
-            TypeError,
-            ValueError,
-        ):  # absent, or not written by this class
+        except (CheckpointError, AttributeError, TypeError, ValueError):
+            # Absent, or not written by this class.
             return {}
 
     def _save(self, key: str, seconds: float) -> None:

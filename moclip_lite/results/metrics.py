@@ -126,8 +126,8 @@ class Metrics:
         part: the part that was tested, where it is not the run itself.
         prediction: what the prediction of a clip costs.
         fingerprint: digest of all that decides the run, as it was asked for.
-        resolved_fingerprint: the same for the configuration in the run folder, which holds what the run has
-            chosen.
+        resolved_fingerprint: the same for the configuration in the run folder,
+            which holds what the run has chosen.
     """
 
     streams: Mapping[Stream, StreamScores]

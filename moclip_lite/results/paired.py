@@ -84,8 +84,8 @@ def compare_predictions(a: Predictions, b: Predictions, groups_of: Groups) -> Di
 
     Args:
         a, b: clip -> prediction.
-        groups_of: returns the group of each clip (None for a clip without), or None where no groups are
-            known.
+        groups_of: returns the group of each clip (None for a clip without),
+            or None where no groups are known.
 
     Raises:
         DataError: no clip in common, or a clip has another label in one of them.

@@ -15,8 +15,8 @@ class PredictionCost:
     Attributes:
         engine: what computed the networks.
         clips: test clips that were measured.
-        cpu_ms: stage -> mean over the clips of the least CPU time of two passes, of all threads, in
-            milliseconds.
+        cpu_ms: stage -> mean over the clips of the least CPU time of two passes,
+            of all threads, in milliseconds.
         gflops: network -> operations for a clip.
         needed_pictures: share of the validation clips that need pictures with ``predict --cascade``; None
             without thresholds.

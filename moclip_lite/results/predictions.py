@@ -47,8 +47,7 @@ class Prediction(NamedTuple):
 
 
 def write_predictions(path: Path, tests: Sequence[tuple[str, Tests]]) -> None:
-    """Write a row per test: the clip, its label and prediction, its group ("" where it has none) and the
-    fold.
+    """Write a row per test: the clip, its label and prediction, its group ("" without one) and the fold.
 
     Args:
         path: the table to write, CSV.

@@ -29,8 +29,8 @@ class RunFolder(FoldFolder):
     """A run folder.
 
     Args:
-        path: where it lies, whether or not it exists; of a URL, the local copy that :meth:`locked` keeps in
-            step with it.
+        path: where it lies, whether or not it exists; of a URL, the local copy
+            that :meth:`locked` keeps in step with it.
         folds: names of the run's folds, in their order.
 
     Attributes:
@@ -76,8 +76,7 @@ class RunFolder(FoldFolder):
 
     @contextmanager
     def at_url(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
-        """Hold the URL: its content is copied here, and what changes here is written back, while and when the
-        block ends.
+        """Hold the URL: its content is copied here; changes are written back, meanwhile and at the end.
 
         Args:
             note: told what happens.
@@ -90,8 +89,7 @@ class RunFolder(FoldFolder):
             yield
 
     def write_back(self) -> None:
-        """Write what changed here to the URL, if it is held; a lost connection is noted, and tried again
-        later.
+        """Write what changed here to the URL, if it is held; a lost connection is noted, and tried later.
 
         Raises:
             CheckpointError: another run took the URL over.

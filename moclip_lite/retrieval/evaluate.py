@@ -33,8 +33,8 @@ def evaluate_retrieval(
 ) -> dict[str, Any]:
     """Score captions against complete clips; see :func:`moclip_lite.retrieval.scores.retrieval_scores`.
 
-    As in training, clips of equal content are one clip, and a caption of several clips is correct for each of
-    them.
+    As in training, clips of equal content are one clip,
+    and a caption of several clips is correct for each of them.
 
     Returns:
         The scores, with "model", "videos", "texts", "repeats" (duplicates) and "failures": clips that can't

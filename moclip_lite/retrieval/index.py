@@ -39,8 +39,7 @@ class VideoFile:
     modified: int
 
     def state(self, root: Path) -> str:
-        """ "there", "changed" or "gone"; below a URL always "there":
-        what an index names is not asked of servers."""
+        """ "there", "changed" or "gone"; at a URL, where no server is asked, always "there"."""
         if url_of(root) is not None:
             return "there"
         try:
@@ -92,8 +91,8 @@ class VideoIndex:
             )
         if self.vectors.shape[1] != encoder.config.embed_dim:
             raise CheckpointError(
-                f"{name} is damaged: its vectors have {self.vectors.shape[1]} dimensions, its model's "
-                f"have {encoder.config.embed_dim}"
+                f"{name} is damaged: its vectors have {self.vectors.shape[1]} dimensions, "
+                f"its model's have {encoder.config.embed_dim}"
             )
 
 

@@ -30,8 +30,7 @@ _MIN_CHANGE: Final = 24.0  # mean absolute difference of thumbnails, of 255
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a video: frames from `start` up to but not with `stop`, and their times in seconds from the
-    first frame."""
+    """Part of a video: frames [`start`, `stop`), and their times in seconds from the first frame."""
 
     start: int
     stop: int
@@ -76,8 +75,8 @@ def cut_windows(
     """Cut a video into shots, and long shots into parts of about equal duration.
 
     Args:
-        edges: [frames + 1], start times of the frames and end time of the last one, in seconds
-            (:meth:`mv_tools.RgbDecoder.edges`).
+        edges: [frames + 1], start times of the frames and end time of the last one,
+            in seconds (:meth:`mv_tools.RgbDecoder.edges`).
         cuts: first frames of shots.
         longest: maximum duration of a window in seconds; a single frame may be shown for longer.
         shortest: minimum duration in seconds; a cut that would leave less on either side is ignored.

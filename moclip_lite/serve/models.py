@@ -44,8 +44,8 @@ class PredictAnswer(BaseModel):
     notes: list[str] = Field(description="what a reader should know")
     seconds: float = Field(description="time of the prediction")
     timeline: dict[str, Any] | None = Field(
-        description="segments {start, end, label, score, scores} and the windows they were made of; null "
-        "where the video is too short or has no times, notes say why"
+        description="segments {start, end, label, score, scores} and the windows they were made of; "
+        "null where the video is too short or has no times, notes say why"
     )
 
 

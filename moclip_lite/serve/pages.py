@@ -21,9 +21,8 @@ _TYPES: Final = {
     **{f"{name}.js": "text/javascript" for name in _SCRIPTS},
 }
 _CACHE: Final = {"cache-control": "no-cache"}  # a new version is seen at once
-_PAGE: Final = {
-    "cache-control": "no-store"
-}  # the browser keeps no page to go back to: its results are removed
+# The browser keeps no page to go back to: its results are removed.
+_PAGE: Final = {"cache-control": "no-store"}
 
 
 def add_pages(app: FastAPI, token_required: bool) -> None:

@@ -190,8 +190,7 @@ class Worker:
         return value if isinstance(value, dict) else None
 
     async def _read_errors(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the last lines of standard error; libraries write there what a hostile file makes them
-        write."""
+        """Keep the last lines of standard error; what libraries write there may be a hostile file's."""
         assert process.stderr is not None
         while chunk := await process.stderr.read(8192):
             for line in chunk.decode("utf-8", "backslashreplace").splitlines():

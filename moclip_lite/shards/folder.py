@@ -90,8 +90,8 @@ class ShardFolder:
             return self.path / shard.file
         if len(shard.blocks) != -(-shard.size // BLOCK):
             raise CheckpointError(
-                f"{self} was packed by an earlier version, without digests of parts of its files; pack it "
-                "again, or copy it here"
+                f"{self} was packed by an earlier version, without digests of parts of its files; "
+                "pack it again, or copy it here"
             )
         return _CheckedFile(RemoteFile(self._remote.url_of(shard.file)), shard)  # type: ignore[return-value]
 

@@ -31,8 +31,8 @@ class ShardReader:
     """Rows of a folder of shards. It can be pickled: another process opens the files again.
 
     Args:
-        folder: of the shards, or its URL: there rows are read by ranges, and each block of a file is checked
-            as it comes.
+        folder: of the shards, or its URL: there rows are read by ranges,
+            and each block of a file is checked as it comes.
 
     Attributes:
         folder: of the shards.
@@ -145,8 +145,8 @@ class ShardReader:
 
     def _mismatch(self, shard: int) -> str:
         return (
-            f"{self._path(shard)} does not match its checksum; `moclip pack` into the same folder writes it "
-            "again"
+            f"{self._path(shard)} does not match its checksum; "
+            "`moclip pack` into the same folder writes it again"
         )
 
     def _check_size(self, shard: Shard, size: int | None) -> None:
@@ -193,8 +193,8 @@ class ShardReader:
         same = all(facts.get(key) == value.encode() for key, value in expected.items())
         if not same or file.metadata.num_rows != self.index.shards[number].rows:
             raise CheckpointError(
-                f"{self._path(number)} belongs to other shards than {spelled(self.folder / INDEX)}; pack "
-                "them again"
+                f"{self._path(number)} belongs to other shards "
+                f"than {spelled(self.folder / INDEX)}; pack them again"
             )
 
     def _guarded(self, number: int, read: Callable[[pq.ParquetFile], pa.Table]) -> pa.Table:

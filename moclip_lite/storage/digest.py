@@ -48,8 +48,7 @@ def digest_file(path: Path) -> str:
 
 
 def _remote_digests(paths: Sequence[Path]) -> dict[Path, str]:
-    """Digest of each readable file at a URL: of its size and version (ETag), or of its content where it has
-    none."""
+    """Digest of each readable file at a URL: of its size and version (ETag), else of its content."""
 
     def digest(path: Path) -> str | None:
         try:
@@ -90,8 +89,8 @@ class ContentDigests:
     def _create(self) -> None:
         with self._connect() as db:
             db.execute(
-                f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, "
-                "ctime INTEGER, inode INTEGER, digest TEXT)"
+                f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, "
+                "size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT)"
             )
             db.execute(f"SELECT * FROM {_TABLE} LIMIT 1")  # noqa: S608 - our own name
 

@@ -167,8 +167,8 @@ class FarEntries:
         except OSError as error:
             reason = error.strerror or str(error)
             raise CacheUnavailable(
-                f"the cache {self.url} can't be used ({reason}); finished work is kept in the local cache "
-                "folder"
+                f"the cache {self.url} can't be used ({reason}); "
+                "finished work is kept in the local cache folder"
             ) from error
 
 

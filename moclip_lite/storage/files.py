@@ -46,8 +46,7 @@ def _is_at_url(target: Path) -> bool:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary file beside `target`, renamed to it when the block ends without error;
-    at a URL, written there then.
+    """A temporary file beside `target`, renamed to it when the block ends without error, or written to a URL.
 
     Raises:
         MoclipError: the disk is full (no partial file is left).
@@ -67,8 +66,8 @@ def check_output(target: Path, named: Path | None = None) -> None:
 
     Args:
         target: the file.
-        named: the path that the user gave, for the message, where it is not `target`: a folder that gets
-            files.
+        named: the path that the user gave, for the message, where it is not `target`:
+            a folder that gets files.
 
     Raises:
         ConfigError: a folder or a device, a file where a folder should be, or no permission.

@@ -98,8 +98,8 @@ class Lease:
         """
         holder = _holder(content)
         self._note(
-            f"{self._folder.url} is locked by {_words(holder)}; waiting {LEASE_SECONDS:.0f} s to see whether "
-            "it is at work"
+            f"{self._folder.url} is locked by {_words(holder)}; "
+            f"waiting {LEASE_SECONDS:.0f} s to see whether it is at work"
         )
         ends = time.monotonic() + LEASE_SECONDS
         while time.monotonic() < ends:
@@ -113,8 +113,8 @@ class Lease:
 
     def _refusal(self, holder: dict[str, Any]) -> str:
         return (
-            f"another {self._what} is at work in {self._folder.url} ({_words(holder)}); wait for it, or name "
-            "another URL"
+            f"another {self._what} is at work in {self._folder.url} ({_words(holder)}); "
+            "wait for it, or name another URL"
         )
 
     def _beat(self) -> bool:

@@ -36,8 +36,9 @@ _HELD: Final[dict[str, Mirror]] = {}
 
 @contextmanager
 def held(path: Path, what: str, last: str, note: Callable[[str], None]) -> Iterator[None]:
-    """Work in the local copy of a folder at a URL, see :class:`Mirror`;
-    in a local folder, and where it is held, as it is.
+    """Work in the local copy of a folder at a URL, see :class:`Mirror`.
+
+    A local folder, and one that is held, is worked in as it is.
 
     Raises:
         CheckpointError, OSError: see :meth:`Mirror.held`.
@@ -94,8 +95,8 @@ class Mirror:
 
         Raises:
             CheckpointError: another process works in it, or took it over meanwhile.
-            OSError: the server refuses, or can't be reached; the local copy is kept, and the next call goes
-                on with it.
+            OSError: the server refuses, or can't be reached; the local copy is kept,
+                and the next call goes on with it.
         """
         with self._lease.held():
             self._begin()
@@ -178,8 +179,7 @@ class Mirror:
         return self._stamps() != {name: stamp for name, (_, stamp) in known.items()}
 
     def _set_aside(self, known: Mapping[str, tuple[Version, tuple[int, int]]] | None) -> None:
-        """Keep for a week what was not written back from the local copy, which another state of the URL
-        replaces."""
+        """Keep for a week what the local copy, now replaced by another state of the URL, never wrote back."""
         if known is not None and self._is_ahead_of(known):
             aside = self._record.parent / f"kept-{time.time_ns()}"
             self.folder.rename(aside)
@@ -196,8 +196,8 @@ class Mirror:
             raise
         except (OSError, MoclipError) as error:
             raise OSError(
-                f"the results could not be written back ({error}); they are kept in {self.folder}, and the "
-                "same command on this machine continues with them"
+                f"the results could not be written back ({error}); they are kept in {self.folder}, "
+                "and the same command on this machine continues with them"
             ) from error
 
     def _write_on(self) -> bool:
@@ -218,8 +218,8 @@ class Mirror:
         self._lease.check()
         if self._lease.lost:
             raise CheckpointError(
-                f"another process took {self._url} over, because this one was not seen for some time; the "
-                f"results of this one are in {self.folder}"
+                f"another process took {self._url} over, because this one was not seen for some time; "
+                f"the results of this one are in {self.folder}"
             )
 
     def _stamps(self) -> dict[str, tuple[int, int]]:

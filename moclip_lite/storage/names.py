@@ -22,8 +22,7 @@ def valid_unicode(name: str) -> str:
 
 
 def printable(name: str) -> str:
-    r"""The name in one line of valid Unicode that no terminal obeys:
-    control characters become ``\n``, ``\x1b``."""
+    r"""The name in one line of Unicode that no terminal obeys: control characters become ``\n``, ``\x1b``."""
     return _CONTROLS.sub(
         lambda match: match.group().encode("unicode_escape").decode("ascii"), valid_unicode(name)
     )

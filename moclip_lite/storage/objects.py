@@ -1,7 +1,7 @@
 """Objects at a URL, as files of a folder: listed, read, written and removed through fsspec.
 
-Names are relative to the URL and hold no way out of it. Errors are those of local files; none repeats
-credentials.
+Names are relative to the URL and hold no way out of it. Errors are those of local files;
+none repeats credentials.
 """
 
 from __future__ import annotations

@@ -40,8 +40,7 @@ def _tail_of(url: str) -> Path:
 
 
 def working_copy(path: Path) -> Path:
-    """The local folder that is worked in for a path: that of a URL, whether or not it is there;
-    else the path."""
+    """The local folder that is worked in for a path: a URL's, whether or not it is there; else the path."""
     if not is_url(path):
         return path
     url = spelled(path).rstrip("/")

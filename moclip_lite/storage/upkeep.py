@@ -15,13 +15,11 @@ from .files import cache_access
 __all__ = ["ENCODERS", "encoder_files", "prune", "verify"]
 
 ENCODERS: Final = "encoder_onnx"
-"""Folder of image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``:
-counted and pruned as a stage."""
+"""Image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
 
 
 def encoder_files(cache: FeatureCache) -> list[Entry]:
-    """The image encoders as ONNX files, none at a URL; their digests stand in the run folders that use
-    them."""
+    """The image encoders as ONNX files, none at a URL; the run folders that use them hold their digests."""
     if cache.far is not None:
         return []
     files = [(path, path.stat()) for path in sorted(cache.root.glob(f"{ENCODERS}/??/*.onnx"))]

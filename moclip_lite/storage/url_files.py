@@ -22,8 +22,7 @@ _MOST_FETCHED: Final = 4 << 30  # bytes
 
 
 def fetched(path: Path, most: int = _MOST_FETCHED) -> Path:
-    """A local copy of a file at a URL, in a temporary folder that lasts as long as the process;
-    a local file as it is.
+    """A local copy of a file at a URL, in a temporary folder until the process ends; a local file as it is.
 
     Args:
         path: of the file, or its URL.

@@ -57,8 +57,7 @@ class MotionBuffer:
         self._reader = FieldReader(self._spec, geometry)
 
     def add(self, frame: MotionFrame) -> None:
-        """Pool a picture's motion and keep it; that of a deferred picture is pooled when a window takes
-        it."""
+        """Pool a picture's motion and keep it; a deferred picture's is pooled when a window takes it."""
         if frame.deferred and self._spec.field != "accumulated" and self._reader is not None:
             self._waiting[frame.index] = frame, self._reader
         else:
@@ -88,8 +87,8 @@ class MotionBuffer:
             indices: int64 [segments, frames], picture numbers.
 
         Returns:
-            (motion, ""), or (None, reason): more than half of the pictures are missing, or all are I
-            pictures.
+            (motion, ""), or (None, reason): more than half of the pictures are missing,
+            or all are I pictures.
         """
         available, problem = self._available(indices)
         if available is None:
@@ -99,8 +98,7 @@ class MotionBuffer:
     def segments(
         self, places: Sequence[npt.NDArray[np.int64]]
     ) -> tuple[npt.NDArray[np.float16] | None, list[int]]:
-        """The motion of segments, each as :meth:`motion` of it alone;
-        not for a crop, which depends on all pictures.
+        """The motion of segments, each as :meth:`motion` of it; not for crops, which depend on all pictures.
 
         Args:
             places: int64 [frames] each, picture numbers.

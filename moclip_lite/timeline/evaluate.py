@@ -1,5 +1,4 @@
-"""Timelines against annotated segments: mean average precision at temporal overlaps, and accuracy over
-time."""
+"""Timelines against annotated segments: mean average precision at overlaps, and accuracy over time."""
 
 from __future__ import annotations
 

@@ -11,8 +11,7 @@ __all__ = ["FrameGeometry"]
 
 @dataclass(frozen=True)
 class FrameGeometry(ShownPicture):
-    """Size of a stream's pictures: a ``PictureGeometry`` for
-    :class:`~moclip_lite.timeline.scorer.WindowScorer`.
+    """Picture size of a stream: a ``PictureGeometry`` for :class:`~moclip_lite.timeline.scorer.WindowScorer`.
 
     Attributes:
         width, height: of the coded picture after cropping on the right and below, in samples.

@@ -127,8 +127,7 @@ def answer_of(scores: Mapping[str, object]) -> str | None:
 def stream_scores(
     model: WindowModel, motion: MotionAnswer | None, appearance: Floats | None
 ) -> dict[str, Floats]:
-    """Class probabilities of every stream that can be asked, as :meth:`moclip_lite.Classifier.explain` gives
-    them.
+    """Class probabilities of all streams that can be asked, as in :meth:`moclip_lite.Classifier.explain`.
 
     Args:
         model: the classifier.

@@ -38,8 +38,8 @@ class TimelineOptions:
         threshold: calibrated probability below which a window is none; None for the run's calibration.
         penalty: of a change of label, see :data:`moclip_lite.timeline.segments.SWITCH_PENALTY`.
         frames: "keyframes": where a window's frames by ``clip.positions=reachable`` are not all keyframes,
-            its keyframes stand in for them, several times faster with keyframes seconds apart. "clip": those
-            of `predict`.
+            its keyframes stand in for them, several times faster with keyframes seconds apart.
+            "clip": those of `predict`.
 
     Raises:
         mv_tools.ArgumentError: a value is out of range.
@@ -73,8 +73,8 @@ class TimelineOptions:
         window = self.window or calibration.window
         if window is None:
             raise CheckpointError(
-                "the run does not tell how long its training clips are; give the length of windows in "
-                "seconds with --window"
+                "the run does not tell how long its training clips are; "
+                "give the length of windows in seconds with --window"
             )
         stride = self.stride or STRIDE * window
         if stride > window:

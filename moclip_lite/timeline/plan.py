@@ -50,8 +50,8 @@ class FilePictures:
 
     Attributes:
         edges: float64 [frames + 1], see :meth:`mv_tools.RgbDecoder.edges`.
-        moving: int64, numbers of the motion pictures that are no keyframes, ascending; None if motion is not
-            read.
+        moving: int64, numbers of the motion pictures that are no keyframes, ascending;
+            None if motion is not read.
         moving_frames: the frames that they belong to.
         usable: int64, numbers of the frames that the appearance encoder may see; None if it sees none.
         keyframes: numbers of frames that decoding can start at.

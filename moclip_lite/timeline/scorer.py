@@ -29,8 +29,8 @@ class WindowScorer:
 
     Windows start at the first picture and every `stride` seconds. One is scored as soon as a picture arrives
     that begins at or after its end. Each picture's motion is pooled once and each picture of
-    :meth:`add_picture` is encoded at most once, by the first window that takes it. Memory holds one window
-    and a stride.
+    :meth:`add_picture` is encoded at most once, by the first window that takes it.
+    Memory holds one window and a stride.
 
     A window takes ``clip.frames`` of the added pictures, evenly spaced, as a clip does with
     ``clip.positions=keyframes``: add the keyframes. Add them before the motion frame that ends their window.
@@ -44,12 +44,12 @@ class WindowScorer:
         geometry: of the pictures: a :class:`mv_tools.VideoMetadata` or a :class:`FrameGeometry`.
         window: length of windows in seconds.
         stride: distance of windows in seconds; a quarter of `window` by default.
-        admit: called with (start, end) of a window that is complete; one for which it returns False is not
-            scored.
+        admit: called with (start, end) of a window that is complete;
+            one for which it returns False is not scored.
         share: encode each segment of the stream once, for all windows that hold it: a quarter of the work
             with the default stride. Segments then lie at fixed times and not where a clip of the window's
-            pictures has them, at most half a segment apart. Where windows can't share them, they are scored
-            as clips.
+            pictures has them, at most half a segment apart. Where windows can't share them,
+            they are scored as clips.
 
     Raises:
         mv_tools.ArgumentError: window or stride is not positive, or the stride is longer than the window.
@@ -75,8 +75,8 @@ class WindowScorer:
         self.stride = STRIDE * self.window if stride is None else float(stride)
         if not 0 < self.stride <= self.window < float("inf"):
             raise ArgumentError(
-                f"a stride of {self.stride:g} s for windows of {self.window:g} s: both must be above 0, "
-                "and the stride at most the window"
+                f"a stride of {self.stride:g} s for windows of {self.window:g} s: "
+                "both must be above 0, and the stride at most the window"
             )
         self._model = model
         self._admit = admit

@@ -55,8 +55,7 @@ class SharedSegments:
 
     Time is divided into segments, as many in a window as a clip has; a window holds those that begin in it. A
     segment is made of the pictures around its middle, whatever window asks, so that it is encoded once.
-    Pictures of a later
-    stride are not waited for: a segment ends before them.
+    Pictures of a later stride are not waited for: a segment ends before them.
 
     Args:
         model: the motion network.

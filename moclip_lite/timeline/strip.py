@@ -1,5 +1,4 @@
-"""A timeline drawn: thumbnails, a lane for each label, and the amount of motion, as PNG or as an HTML
-page."""
+"""A timeline drawn: thumbnails, a lane for each label and the amount of motion, as PNG or an HTML page."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ class TimelineWindow:
         label: the class with the highest calibrated probability; NONE without scores.
         score: that probability.
         scores: of each stream, the calibrated probability of `label`.
-        energy: mean length of motion vectors in pixels per frame, at a short side of 240 pixels; nan if
-            unknown.
+        energy: mean length of motion vectors in pixels per frame, at a short side of 240 pixels;
+            nan if unknown.
         problem: why a stream gave no scores; empty if all did.
     """
 
@@ -170,8 +170,7 @@ class Timeline:
         return "\n\n".join(cues) + "\n"
 
     def to_ffmetadata(self) -> str:
-        """Chapters in ffmpeg's metadata format: ``ffmpeg -i VIDEO -i FILE -map_metadata 1 -codec copy
-        OUT``."""
+        """Chapters as ffmpeg's metadata: ``ffmpeg -i VIDEO -i FILE -map_metadata 1 -codec copy OUT``."""
         lines = [";FFMETADATA1"]
         for segment in self.segments:
             title = _one_line(segment.label)

@@ -50,8 +50,8 @@ class Truth:
                 column = "start" if start >= last else "end"
                 raise DataError(
                     f"{self.path}, row {row.number}, column {column}: "
-                    f"{start if column == 'start' else end:g} s is behind the end of {row.video}, which is "
-                    f"{last:.2f} s long"
+                    f"{start if column == 'start' else end:g} s is behind "
+                    f"the end of {row.video}, which is {last:.2f} s long"
                 )
             labels.append(TimedLabel(str(row.path), max(start, first), min(end, last), row.label))
         return labels
@@ -76,8 +76,8 @@ def read_truth(path: Path, labels: Sequence[str], videos: Path | None = None) ->
         if row.label not in known:
             shown = ", ".join(sorted(labels)[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
             raise DataError(
-                f"{path}, row {row.number}, column label: the model does not know {row.label!r}; its "
-                f"{len(labels)} classes are {shown}"
+                f"{path}, row {row.number}, column label: the model does not know {row.label!r}; "
+                f"its {len(labels)} classes are {shown}"
             )
     crossed = [*overlaps(rows), *_repeated(rows)]
     if crossed:

@@ -96,8 +96,7 @@ def score_windows(
     *,
     snap: bool = False,
 ) -> Iterator[WindowScore]:
-    """Scores of all windows of a file, in order; `snap` as in
-    :func:`~moclip_lite.timeline.plan.plan_windows`."""
+    """Scores of all windows in order; `snap` as in :func:`~moclip_lite.timeline.plan.plan_windows`."""
     spec, clip = model.experiment.motion, model.experiment.clip
     windows = plan_windows(file.pictures, window, stride, spec, clip, snap=snap)
     geometry = None if file.motion is None else file.motion.metadata

@@ -49,8 +49,7 @@ class OpenFile:
 
     @classmethod
     def open(cls, model: WindowModel, path: Path, opened: ExitStack) -> OpenFile:
-        """Scan a file; one without motion vectors is re-encoded into a folder that lasts as long as
-        `opened`."""
+        """Scan a file; without motion vectors it is re-encoded into a folder that lasts as `opened` does."""
         motion, remark = None, ""
         if model.motion is None:
             frames = RgbDecoder(path)

@@ -20,8 +20,8 @@ class Window:
 
     Attributes:
         start, end: seconds.
-        motion: int64 [segments, frames], numbers of the pictures whose motion is read; None if there are
-            none.
+        motion: int64 [segments, frames], numbers of the pictures whose motion is read;
+            None if there are none.
         pictures: numbers of the pictures that the appearance encoder sees.
     """
 

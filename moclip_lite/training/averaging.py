@@ -1,5 +1,4 @@
-"""Exponential moving average of a network's weights (Polyak and Juditsky 1992), which are validated and
-kept."""
+"""Exponential moving average of a network's weights (Polyak and Juditsky 1992), validated and kept."""
 
 from __future__ import annotations
 

@@ -43,8 +43,7 @@ def count_batches(count: int, size: int, min_size: int = 2) -> int:
 
 
 def buffered_order(positions: Indices, window: int, rng: np.random.Generator) -> Indices:
-    """The random order that a shuffle buffer gives, planned: of no more clips than the buffer holds a
-    permutation.
+    """The random order that a shuffle buffer gives, planned; up to the buffer's size it is a permutation.
 
     Chunks of neighbouring clips come in a random order, and what fills the buffer is shuffled.
 
@@ -73,8 +72,8 @@ def uneven(targets: Indices) -> bool:
 def balanced_order(targets: Indices, rng: np.random.Generator) -> Indices:
     """A random order of as many clips as there are, with equally many of each class present.
 
-    Clips of a rare class repeat, each as often as any other of it or once more; of a frequent class some are
-    left out.
+    Clips of a rare class repeat, each as often as any other of it or once more;
+    of a frequent class some are left out.
 
     Args:
         targets: int64 [N], class of each clip.

@@ -105,8 +105,8 @@ def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.M
     if missing or unexpected:
         first = (missing or unexpected)[0]
         raise CheckpointError(
-            f"{path} belongs to another network: {len(missing)} tensors missing, {len(unexpected)} "
-            f"unexpected, such as {first!r}"
+            f"{path} belongs to another network: {len(missing)} tensors missing, "
+            f"{len(unexpected)} unexpected, such as {first!r}"
         )
     for name, value in expected.items():
         if tuple(arrays[name].shape) != tuple(value.shape):

@@ -39,8 +39,7 @@ class Feed(Protocol):
     def steps(self) -> int: ...
 
     def train_batches(self, epoch: int, first: int = 0) -> Iterable[Batch]:
-        """(inputs, labels int64 [B]) of one pass from batch number `first` on;
-        they depend on its number only."""
+        """(inputs, labels int64 [B]) of a pass, by its number only, from batch number `first` on."""
 
     def validate(self, model: nn.Module) -> tuple[float, float]:
         """(top-1 in percent, cross-entropy) on the validation clips; the model is in evaluation mode."""

@@ -1,5 +1,4 @@
-"""Checkpoints of other projects: reading tensors only, finding the prefix of their names, loading them
-strictly."""
+"""Checkpoints of other projects: reading tensors only, finding their names' prefix, loading strictly."""
 
 from __future__ import annotations
 
@@ -80,8 +79,7 @@ def _read(path: Path) -> Any:
 
 
 def find_prefix(names: Collection[str], expected: Collection[str]) -> str:
-    """The prefix under which a file holds most of the expected names, the shortest of equals; "" if none fits
-    better."""
+    """The shortest prefix under which a file holds most of the expected names; "" if none fits better."""
     wanted = set(expected)
     anchors = sorted(wanted, key=len, reverse=True)[:3] + sorted(wanted)[:3]
     candidates = {""}
@@ -107,8 +105,8 @@ def load_strictly(path: Path, model: str, network: nn.Module, held: Mapping[str,
         held: name -> tensor, by the network's names.
 
     Raises:
-        CheckpointError: tensors are missing or unexpected, which are named, or of another shape or type, or
-            not finite.
+        CheckpointError: tensors are missing or unexpected, which are named,
+            or of another shape or type, or not finite.
     """
     expected = network.state_dict()
     counters = {name: value for name, value in expected.items() if name.endswith(_COUNTERS)}

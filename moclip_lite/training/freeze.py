@@ -24,8 +24,8 @@ def freeze(module: nn.Module) -> nn.Module:
 class _StayFrozen:
     """``train`` method of a frozen module, for the module, its copies and its pickles.
 
-    It refers to the module weakly: a cycle would keep the weights in memory until the next garbage
-    collection.
+    It refers to the module weakly: a cycle would keep the weights in memory until
+    the next garbage collection.
     """
 
     def __init__(self, module: nn.Module) -> None:

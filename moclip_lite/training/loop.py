@@ -111,8 +111,8 @@ class FitResult:
         seconds: duration, without interruptions.
         val_scores: class probabilities of the validation clips by weights that were not fitted to them, where
             the weights that are kept were; else empty.
-        val_one_frame: the same of a head that sees the middle frame alone; empty where there is one frame
-            only.
+        val_one_frame: the same of a head that sees the middle frame alone;
+            empty where there is one frame only.
     """
 
     best_epoch: int = -1
@@ -139,8 +139,8 @@ def train(
         task: what to train.
         settings: length and saving.
         device: the network is moved there.
-        checkpoint: file of the training's state; if it exists and has this fingerprint, training continues
-            from it.
+        checkpoint: file of the training's state; if it exists and has this fingerprint,
+            training continues from it.
         fingerprint: identifies what is trained on what.
         on_epoch: called with the row of each epoch.
     """

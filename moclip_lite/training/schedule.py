@@ -1,5 +1,4 @@
-"""Length of a training: in steps of the optimizer, so that few clips get enough of them and many not too
-many."""
+"""Length of a training in steps of the optimizer: enough for few clips, and not too many for many."""
 
 from __future__ import annotations
 

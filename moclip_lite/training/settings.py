@@ -12,8 +12,7 @@ from ..settings import Settings
 __all__ = ["REFIT_CLIPS", "Balance", "Precision", "TrainSettings"]
 
 REFIT_CLIPS: Final = 2000
-"""Training and validation clips up to which ``refit=auto`` trains twice:
-with more, a fifth of them changes little."""
+"""Training and validation clips up to which ``refit=auto`` trains twice: of more, a fifth adds little."""
 
 Balance: TypeAlias = Literal["auto", "none", "classes"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -23,8 +22,8 @@ class TrainSettings(Settings):
     """How to train. The defaults are those of the motion network.
 
     Attributes:
-        epochs: passes over the training clips; None for a length in steps that fits their number, see
-            :func:`moclip_lite.training.schedule.plan_epochs`.
+        epochs: passes over the training clips; None for a length in steps that fits their number,
+            see :func:`moclip_lite.training.schedule.plan_epochs`.
         min_steps, max_steps: limits of that length; a lower max_steps lowers a min_steps that is not given.
         batch: clips in a batch.
         lr: peak learning rate.
@@ -34,8 +33,8 @@ class TrainSettings(Settings):
         eps: the optimizer's.
         schedule: "cosine" falls to zero, "steps" divides the rate by 10 at each of `milestones`.
         milestones: epochs.
-        lr_scales: prefix of parameter names -> factor of their learning rate; the longest matching prefix
-            counts.
+        lr_scales: prefix of parameter names -> factor of their learning rate;
+            the longest matching prefix counts.
         max_grad_norm: limit of the gradient's norm.
         patience: epochs without a better validation loss before stopping; 0 never stops early.
         label_smoothing: see torch's cross_entropy.

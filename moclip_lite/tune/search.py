@@ -303,10 +303,10 @@ class _Search:
         values.get("run", {}).pop("dir", None)
         done = sum(trial.state == "done" for trial in self.trials)
         return (
-            f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: trial "
-            f"{best.number} of {len(self.trials)} ({done} finished),\n"
-            f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. Test clips were not "
-            "read.\n"
+            f"# Chosen by moclip tune on the training and validation clips of fold {self.fold}: "
+            f"trial {best.number} of {len(self.trials)} ({done} finished),\n"
+            f"# {best.accuracy:.1f} % top-1 on validation, all classes counting alike. "
+            "Test clips were not read.\n"
             f"#\n#   moclip run {spelled(self.given / 'best.yaml')} --set run.dir=DIR\n"
             + yaml.safe_dump(values, sort_keys=False)
         )

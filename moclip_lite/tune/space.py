@@ -29,8 +29,7 @@ DEFAULT_SPACE: Final[Mapping[str, Sequence[Any]]] = {
     "train_motion.weight_decay": [0.01, 0.05, 0.2],
     "train_motion.mixup": [0.0, 0.2],
 }
-"""What is searched by default: the window and its grid, the kind of field, and the training's
-regularisation."""
+"""What is searched by default: the window and its grid, the kind of field, and regularisation."""
 
 _SECTIONS: Final = ("motion", "train_motion")
 

@@ -75,8 +75,8 @@ def read_trials(path: Path, fingerprint: str) -> list[Trial]:
         raise CheckpointError(f"{path} is not a table of trials; choose another folder with --out")
     if content.get("fingerprint") != fingerprint:
         raise CheckpointError(
-            f"{path} holds trials of another search (other clips, settings, seed, values to choose among, or "
-            "another version of this program); choose another folder with --out"
+            f"{path} holds trials of another search (other clips, settings, seed, values to choose among, "
+            "or another version of this program); choose another folder with --out"
         )
     try:
         return _TRIALS.validate_python(content.get("trials"))

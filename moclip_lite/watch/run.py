@@ -40,8 +40,8 @@ class CalibratedModel(WindowModel, Protocol):
 def named_sources(sources: Sequence[str]) -> list[tuple[str, Address]]:
     """Names and addresses of sources given as ``NAME=SOURCE`` or ``SOURCE``.
 
-    A source without a name is named by its address, without user name, password and query; "#2" tells equal
-    ones apart.
+    A source without a name is named by its address, without user name, password and query;
+    "#2" tells equal ones apart.
 
     Raises:
         ArgumentError: an address that is not allowed, a name given twice, or standard input given twice.
@@ -135,8 +135,8 @@ class Watch:
             for camera in self.cameras:
                 if camera.alive:
                     say(
-                        f"camera {camera.name} did not end in {_JOIN_SECONDS:g} s: its last events are "
-                        "missing"
+                        f"camera {camera.name} did not end in {_JOIN_SECONDS:g} s: "
+                        "its last events are missing"
                     )
         if broken:
             raise broken[0]
@@ -158,8 +158,8 @@ def _summary(camera: Camera) -> str:
     counts = camera.statistics
     reading = counts.reading
     text = (
-        f"{camera.name}: {counts.seconds:.1f} s, {counts.windows} windows, {counts.events} events, "
-        f"{reading.connections} connections"
+        f"{camera.name}: {counts.seconds:.1f} s, {counts.windows} windows, "
+        f"{counts.events} events, {reading.connections} connections"
     )
     if counts.dropped:
         text += f", {counts.dropped} windows dropped because they were late"

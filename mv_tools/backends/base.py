@@ -155,8 +155,7 @@ class Backend(ABC):
     def described(
         self, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[MotionFrame, AnyPictureStatistics | None]]:
-        """As :meth:`frames` or :meth:`frames_at`, with counts; None for backends that do not parse the
-        stream."""
+        """As :meth:`frames` or :meth:`frames_at`, with counts; None if the backend parses no stream."""
         for frame in self.frames() if indices is None else self.frames_at(indices):
             yield frame, None
 

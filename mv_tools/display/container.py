@@ -1,8 +1,7 @@
-"""Reads from a container how its pictures are shown: display matrix, sample aspect ratio, and whether there
-are other tracks.
+"""Reads from a container how its pictures are shown: matrix, sample aspect ratio, presence of other tracks.
 
-The container's sample aspect ratio comes before the codec's (the rule of libavformat's
-av_guess_sample_aspect_ratio).
+The container's sample aspect ratio comes before the codec's
+(the rule of libavformat's av_guess_sample_aspect_ratio).
 """
 
 from __future__ import annotations

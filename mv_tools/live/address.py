@@ -93,8 +93,7 @@ class Address:
         return self.kind == "network" and not over_udp
 
     def options(self, transport: Transport, timeout: float) -> dict[str, str]:
-        """libavformat's options for a network source: nothing beyond its own protocols and formats is
-        opened."""
+        """libavformat's options for a network source: only its own protocols and formats are opened."""
         formats = _NETWORK_FORMATS.get(self.scheme, _STREAMED_FORMATS)
         options = {
             "protocol_whitelist": PROTOCOLS[self.scheme],

@@ -16,9 +16,8 @@ _LOSS_STEPS: Final = 4.5  # usual steps from which on packets are taken as missi
 _MAX_BACK: Final = 0.5  # seconds, or so many usual steps as below; reordering of pictures reaches back less
 _BACK_STEPS: Final = 4.0
 _MAX_FORWARD: Final = 10.0  # seconds
-_MAX_AHEAD: Final = (
-    1.0  # seconds by which a time stamp of a source in real time may jump ahead of its arrival
-)
+# Seconds by which a time stamp of a source in real time may jump ahead of its arrival.
+_MAX_AHEAD: Final = 1.0
 
 _DRIFT: Final = 5e-4  # by which the clocks of cameras differ from this one, at most
 
@@ -83,9 +82,8 @@ class SourceClock:
         limit = arrived - self._arrived + _MAX_AHEAD if self._real_time else _MAX_FORWARD
         if step > limit:
             return f"time stamps jump forward by {step:.1f} s"
-        if len(self._steps) < _STEPS // 4 or step <= _LOSS_STEPS * min(
-            self._steps
-        ):  # not above the median either
+        # A step within the limit of the least one is within that of the median too.
+        if len(self._steps) < _STEPS // 4 or step <= _LOSS_STEPS * min(self._steps):
             return ""
         if step > _LOSS_STEPS * self._usual_step():
             return f"no picture for {step:.2f} s"

@@ -141,8 +141,8 @@ def _video(address: Address, container: InputContainer) -> VideoStream:
             return stream
     held = sorted({_codec_name(stream) for stream in container.streams}) or ["nothing"]
     raise UnsupportedStream(
-        f"{address.name}: no H.264 or HEVC video (the source holds: {', '.join(held)}); set the camera to "
-        "H.264"
+        f"{address.name}: no H.264 or HEVC video "
+        f"(the source holds: {', '.join(held)}); set the camera to H.264"
     )
 
 

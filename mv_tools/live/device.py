@@ -23,8 +23,7 @@ _TIME_BASE: Final = Fraction(1, 90_000)
 
 
 class EncodedDevice:
-    """A webcam (V4L2) or a libavfilter graph as a source of H.264 packets, encoded by x264 ultrafast without
-    delay.
+    """A webcam (V4L2) or a libavfilter graph as H.264 packets, encoded by x264 ultrafast without delay.
 
     Args:
         address: of kind "device".

@@ -94,8 +94,10 @@ class EntryGate:
         return False
 
     def _is_leading(self, info: PictureInfo) -> bool:
-        """Whether it precedes, in output order, the entry picture at which decoding started amid a sequence:
-        it may refer to pictures before that."""
+        """Whether it precedes, in output order, the entry picture at which decoding started amid a sequence.
+
+        It may refer to pictures before that.
+        """
         if self._leading is None or info.second_field:
             return False
         period, order = self._leading

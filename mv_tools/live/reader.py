@@ -25,9 +25,8 @@ LiveItem: TypeAlias = MotionFrame | LivePicture
 Say: TypeAlias = Callable[[str], None]
 
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
-_FIRST_WAIT: Final = (
-    0.5  # seconds before the first attempt to reconnect; each further one waits twice as long
-)
+# Seconds before the first attempt to reconnect; each further one waits twice as long.
+_FIRST_WAIT: Final = 0.5
 _RECOVERED_AFTER: Final = 10.0  # seconds of a connection after which waits start again from the shortest
 
 
@@ -48,8 +47,8 @@ class LiveOptions:
         order: of frames, see :class:`~mv_tools.MotionStream`.
         deferred: whether motion is parsed when it is asked for, see :class:`~mv_tools.MotionStream`.
         pause: seconds to wait before the next packet where the last one had to be waited for: packets then
-            come several at a time, which costs less CPU. Sources over UDP, whose packets would be lost, are
-            read without.
+            come several at a time, which costs less CPU.
+            Sources over UDP, whose packets would be lost, are read without.
     """
 
     transport: Transport = "tcp"

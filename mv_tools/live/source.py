@@ -63,8 +63,7 @@ class LiveSource:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(width, height) of the coded picture after cropping on the right and below; None before the
-        first."""
+        """(width, height) of the coded picture, cropped on the right and below; None before the first."""
         return self._reader.size
 
     def __iter__(self) -> Iterator[LiveItem]:

@@ -67,8 +67,8 @@ class MotionStream:
     entry picture (IDR, I picture with a recovery point, IRAP picture of HEVC), because what they refer to
     is unknown: :attr:`statistics` counts them and :attr:`notes` says so. The loss of a picture that no other
     refers to leaves no trace and changes no other picture. In H.264 the loss of a multiple of MaxFrameNum (16
-    or more) pictures in a row leaves no trace either: a transport that numbers its packets calls
-    :meth:`mark_loss`.
+    or more) pictures in a row leaves no trace either: a transport that numbers its packets
+    calls :meth:`mark_loss`.
 
     Args:
         codec: "h264" or "hevc".
@@ -169,8 +169,7 @@ class MotionStream:
         return frames + self._numbered.release()
 
     def mark_loss(self, reason: str = "packets are missing") -> list[MotionFrame]:
-        """Report that packets before the next one are missing, which a transport detects by its sequence
-        numbers.
+        """Report that packets before the next one are missing, as a transport's sequence numbers show.
 
         Returns:
             The frames that were waiting, which are sound. Those from the next packet on are left out up to
@@ -204,8 +203,8 @@ class MotionStream:
         counts, notes = self.statistics, []
         if counts.before_first:
             notes.append(
-                f"the stream begins inside a group of pictures: {counts.before_first} pictures before the "
-                "first entry picture left out"
+                "the stream begins inside a group of pictures: "
+                f"{counts.before_first} pictures before the first entry picture left out"
             )
         if counts.losses:
             notes.append(

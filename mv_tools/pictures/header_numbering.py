@@ -269,8 +269,8 @@ def reorder_depth(packet: npt.NDArray[np.int64]) -> int:
         packet: int64 [N], the packet of each presented frame, all different.
     """
     # A frame that a later decoded one precedes in presentation order has fewer such predecessors than that
-    # one. For a frame that none precedes, the number is its decoding position minus its presentation
-    # position.
+    # one. For a frame that none precedes, the number is its decoding position
+    # minus its presentation position.
     decoded = np.argsort(np.argsort(packet))
     return int((decoded - np.arange(len(packet))).max(initial=0))
 

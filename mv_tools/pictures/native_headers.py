@@ -1,5 +1,4 @@
-"""Headers of an H.264 or HEVC stream, read packet by packet through the native module; no slice data is
-parsed."""
+"""Headers of an H.264 or HEVC stream, read by packet through the native module, without slice data."""
 
 from __future__ import annotations
 

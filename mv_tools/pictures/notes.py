@@ -50,8 +50,8 @@ def _field_pictures(scan: StreamScan) -> str | None:
     if not any(info.field_seq for info in scan.infos):
         return None
     return (
-        "pictures are fields (field_seq_flag): each has half the lines, and vertical motion counts its own "
-        "lines"
+        "pictures are fields (field_seq_flag): each has half the lines, "
+        "and vertical motion counts its own lines"
     )
 
 
@@ -87,8 +87,8 @@ def _left_out(scan: StreamScan, pictures: PictureIndex) -> list[str | None]:
     before = sum(packet < first for packet in missing)
     leading = len(missing) - before
     return [
-        f"the recording begins inside a group of pictures: {_count(before, 'picture')} before the first one "
-        "that can be decoded left out"
+        "the recording begins inside a group of pictures: "
+        f"{_count(before, 'picture')} before the first one that can be decoded left out"
         if before
         else None,
         f"{_count(leading, 'picture')} left out because the pictures that they refer to are missing"

@@ -1,5 +1,4 @@
-"""Where the packets of a stream come from: the interface of :mod:`demux` (libavformat) and :mod:`tables`
-(MP4)."""
+"""Where a stream's packets come from: the interface of :mod:`demux` (libavformat) and :mod:`tables` (MP4)."""
 
 from __future__ import annotations
 

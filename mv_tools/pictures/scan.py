@@ -43,8 +43,8 @@ class StreamScan:
             decoding can start at it.
         unsupported: the feature of the stream that the parser does not support.
         malformed: why no picture of the stream has a readable header.
-        unfit: why packets were read through libavformat; None where they came from the sample tables of
-            an MP4 file.
+        unfit: why packets were read through libavformat; None where they came
+            from the sample tables of an MP4 file.
     """
 
     packets: PacketIndex

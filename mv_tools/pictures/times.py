@@ -19,8 +19,8 @@ def picture_times(
 ) -> tuple[npt.NDArray[np.float64] | None, float | None]:
     """Times of pictures in presentation order.
 
-    Containers without presentation times give those of decoding: there the i-th picture has the
-    i-th time.
+    Containers without presentation times give those of decoding:
+    there the i-th picture has the i-th time.
 
     Args:
         packet: int64 [N], the packet of each picture or NO_PACKET.

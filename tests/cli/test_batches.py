@@ -140,9 +140,8 @@ def test_one_bad_file_never_ends_a_batch(
 
         def broken(source: object, *rest: object, **more: object) -> object:
             if "left0" in str(getattr(source, "path", source)):
-                raise type(error)(
-                    *error.args
-                )  # an exception that is raised keeps the frames of its traceback
+                # An exception that is raised keeps the frames of its traceback.
+                raise type(error)(*error.args)
             return true(source, *rest, **more)
 
         monkeypatch.setattr(place, name, broken)

@@ -46,9 +46,8 @@ def test_a_url_is_taken_or_refused(
 ) -> None:
     pytest.importorskip("fsspec")
     monkeypatch.chdir(tmp_path)
-    offline = (
-        ("--model", "mobileviclip-tiny", "--pretrained", "none") if command == "index" else ()
-    )  # no weights are asked for
+    # No weights are asked for.
+    offline = ("--model", "mobileviclip-tiny", "--pretrained", "none") if command == "index" else ()
     outcome = moclip(*command.split(), *option(parameter), *offline)
     if parameter.name in TAKE_URLS.get(command, ()):  # type: ignore[attr-defined]
         assert "is a path on this machine" not in outcome.err

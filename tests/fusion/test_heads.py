@@ -108,9 +108,8 @@ def test_controls_have_the_size_of_the_fusion() -> None:
         for n in list_heads()
     }
     fused = sizes["concat_mlp"]["parameters"]
-    closed = {
-        name for name in CONTROLS if create_head(name, 6, 5, 4).closed_form
-    }  # of the size of their data
+    # Those of the size of their data.
+    closed = {name for name in CONTROLS if create_head(name, 6, 5, 4).closed_form}
     for name in set(CONTROLS) - closed:
         beside = sizes["frame_attention"]["parameters"] if name == "frame_attention_only" else fused
         assert sizes[name]["parameters"] == pytest.approx(beside, rel=0.02)

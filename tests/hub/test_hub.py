@@ -214,9 +214,8 @@ def test_without_a_connection_an_address_means_what_it_meant(
     assert_refused(moclip("predict", clip, "--model", "hf://user/walks@v1"), "can't be reached")
     (place / "revisions.json").unlink()
     assert_refused(moclip("predict", clip, "--model", "hf://user/walks@main"), "can't be reached")
-    assert (
-        Classifier.load("hf://user/walks").experiment.run.seed == 1
-    )  # a cache of an older version: the newest
+    # A cache of an older version: the newest.
+    assert Classifier.load("hf://user/walks").experiment.run.seed == 1
 
 
 def test_only_a_commit_is_kept(hub: FakeHub, walks: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

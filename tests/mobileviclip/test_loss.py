@@ -26,9 +26,10 @@ def test_the_loss_is_symmetric_infonce() -> None:
     expected = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
     torch.testing.assert_close(contrastive_loss(video, text, torch.tensor(0.1), own), expected)
     same = torch.tensor([0, 0, 1, 2, 3])
+    # Equal captions are not mistakes.
     assert contrastive_loss(a, a[[1, 0, 2, 3, 4]], torch.tensor(0.01), same) < contrastive_loss(
         a, a[[1, 0, 2, 3, 4]], torch.tensor(0.01), own
-    )  # equal captions are not mistakes
+    )
 
 
 def test_pairs_of_a_group_are_not_negatives() -> None:

@@ -88,9 +88,8 @@ def test_attention_is_joint_and_positions_distinguish_frames() -> None:
         changed[:, -1] = 0
         first = model.video.frame_embeddings(changed)[:, 0]
     assert (backwards - forwards).abs().max() > 1e-3  # the order matters
-    assert (
-        first - forwards[:, 0]
-    ).abs().max() > 1e-5  # the first frame sees the last, out of the convolutions' reach
+    # The first frame sees the last, out of the convolutions' reach.
+    assert (first - forwards[:, 0]).abs().max() > 1e-5
     plain = shaken(dataclasses.replace(TINY, temporal=False))
     with torch.inference_mode():
         torch.testing.assert_close(plain.encode_video(clip.flip(1)), plain.encode_video(clip))

@@ -160,9 +160,8 @@ def test_short_files_are_scanned(folder: Path) -> None:
 def test_hidden_pictures_are_not_counted(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = long.read_bytes()
     header = content.index(b"mvhd")
-    second = int.from_bytes(
-        content[header + 16 : header + 20], "big"
-    )  # movie timescale: versions of FFmpeg differ
+    # The movie's time scale: versions of FFmpeg differ.
+    second = int.from_bytes(content[header + 16 : header + 20], "big")
     trimmed = edit_list((24 * second, 1024 + 17 * 512))
     data = changed(content, "elst", lambda _: trimmed)
     decoder = opened(data)

@@ -138,9 +138,8 @@ def test_rtp_with_lost_and_reordered_packets(ts: Path) -> None:
             while not stop.is_set():
                 held: list[bytes] = []
                 for start in range(0, len(data), 7 * 188):
-                    header = struct.pack(
-                        ">BBHII", 0x80, 33, number & 0xFFFF, start, 7
-                    )  # payload type 33: MPEG-TS
+                    # Payload type 33: MPEG-TS.
+                    header = struct.pack(">BBHII", 0x80, 33, number & 0xFFFF, start, 7)
                     number += 1
                     held.append(header + data[start : start + 7 * 188])
                     if rng.random() < 0.2 and len(held) == 1:

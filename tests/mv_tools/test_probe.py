@@ -67,9 +67,8 @@ def test_bits_and_types_are_those_of_the_file(pyramid: Path) -> None:
     assert pictures.bits is not None
     slice_bits = sum(pictures.bits[kind].mean * count for kind, count in pictures.pict_types.items())
     packet_bits = 8 * packets.size.sum()
-    assert (
-        0.9 * packet_bits - 8000 < slice_bits <= packet_bits
-    )  # packets also hold parameter sets and messages
+    # Packets also hold parameter sets and messages.
+    assert 0.9 * packet_bits - 8000 < slice_bits <= packet_bits
     decoded = pictures_of(pyramid, "libav")
     assert decoded.bits is not None
     for kind, bits in decoded.bits.items():

@@ -200,9 +200,8 @@ def test_a_grid_on_a_cluster(running: Any, tmp_path: Path, monkeypatch: pytest.M
     assert {row["fusion.head"] for row in rows} == {"late_average", "concat_mlp"}
     assert "2 runs in 2 process(es)" in outcome.err
     assert len(list((tmp_path / "out").rglob("metrics.json"))) == 2
-    monkeypatch.setattr(
-        "moclip_lite.experiment.session.Session.fingerprint", "of other features"
-    )  # not on the nodes
+    # Not on the nodes.
+    monkeypatch.setattr("moclip_lite.experiment.session.Session.fingerprint", "of other features")
     refused = assert_refused(moclip("ablate", path, "--out", "other"), "the data, features or weights on")
     assert "are others than here; put them on storage that all nodes see" in refused
 

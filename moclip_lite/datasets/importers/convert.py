@@ -146,8 +146,8 @@ def _rows(
     if missing and not options.skip_missing:
         reasons = [f"{video[:100]} ({reason})" for video, reason in missing.items()]
         raise DataError(
-            f"{len(missing)} video(s) can't be used: {shorten(reasons, 3)}; name their folder with --videos, "
-            "or go on without them with --skip-missing"
+            f"{len(missing)} video(s) can't be used: {shorten(reasons, 3)}; "
+            "name their folder with --videos, or go on without them with --skip-missing"
         )
     return list(rows)
 
@@ -217,8 +217,7 @@ class _Videos:
 
 
 def _local_name(video: str) -> str:
-    """The path in a name or address: that of a query ``d`` (Label Studio's local files), else the address's
-    own."""
+    """The path in a name or address: that of a query ``d`` (Label Studio's local files), else its own."""
     video = video.replace("\\", "/")
     if "://" not in video and "?d=" not in video:
         return video

@@ -64,8 +64,8 @@ def read_label_studio(path: Path, rate: float | None = None) -> Annotations:
             _add(annotations, place, video, region, task_rate)
     if guessed:
         annotations.notes.append(
-            f"timeline regions count frames at {DEFAULT_RATE:g} per second, Label Studio's default; if the "
-            "labeling configuration sets frameRate, give the same with --rate"
+            f"timeline regions count frames at {DEFAULT_RATE:g} per second, Label Studio's default; "
+            "if the labeling configuration sets frameRate, give the same with --rate"
         )
     return annotations
 

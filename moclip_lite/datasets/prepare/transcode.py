@@ -79,8 +79,8 @@ def prepare(
         dataset: the originals.
         out: folder of all recipes.
         recipe: encoder settings.
-        workers: processes of this machine, each with one encoder thread, 0 for one per core; or who else does
-            it.
+        workers: processes of this machine, each with one encoder thread,
+            0 for one per core; or who else does it.
         progress: called with (stage, done, total).
 
     Raises:

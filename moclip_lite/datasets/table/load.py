@@ -16,9 +16,8 @@ from .rows import TableProblem, TableRow, TableRows, inspect_table, overlaps, re
 __all__ = ["Duration", "divide_by_table", "load_table", "table_problems"]
 
 Duration = Callable[[Path, float], "float | None"]
-"""Seconds of a video, exact where they are less than those given
-(:func:`~moclip_lite.datasets.segments.video_seconds`); None if it can't be read, which is reported where its
-clips are read."""
+"""Seconds of a video, exact where less than those given, see
+:func:`~moclip_lite.datasets.segments.video_seconds`; None if unreadable, which is reported with its clips."""
 
 
 def load_table(
@@ -27,8 +26,8 @@ def load_table(
     """Read an annotation table as a data set: a clip per row.
 
     Clips of one video are a group unless the table names groups. Its splits become the data set's official
-    ones, ``split1`` for a column `split`. Segments may overlap; where their labels differ the data set's
-    notes say so.
+    ones, ``split1`` for a column `split`. Segments may overlap;
+    where their labels differ the data set's notes say so.
 
     Args:
         path: the table.
@@ -68,8 +67,8 @@ def table_problems(
 def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
     """Groups and splits of a table for the clips of any layout; its labels, if it has any, must agree.
 
-    A row names a clip as the data set does, with or without its ending; columns `start` and `end` have no
-    place here.
+    A row names a clip as the data set does, with or without its ending;
+    columns `start` and `end` have no place here.
 
     Raises:
         DataError: the table can't be read, names unknown clips or other labels, or leaves clips out.
@@ -187,8 +186,8 @@ def _with_splits(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
 def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDataset:
     """Clips of a video that the table names no group for are a group; a table of whole videos needs none.
 
-    Where the table itself puts clips of such a video into different parts of a split, each part is a group of
-    its own.
+    Where the table itself puts clips of such a video into different parts of a split,
+    each part is a group of its own.
     """
     videos = Counter(clip.video for clip in dataset.clips)
     sides: dict[str, set[tuple[tuple[str, str], ...]]] = {}
@@ -221,9 +220,9 @@ def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     if pairs:
         first, second = pairs[0]
         notes.append(
-            f"{path.name}: {len(pairs)} segment(s) overlap one with another label, such as row "
-            f"{second.number} ({second.label}) and row {first.number} ({first.label}) of {first.video}: both "
-            "are read as they are"
+            f"{path.name}: {len(pairs)} segment(s) overlap one with another label, "
+            f"such as row {second.number} ({second.label}) and row {first.number} "
+            f"({first.label}) of {first.video}: both are read as they are"
         )
     groups: dict[str, set[str]] = {}
     for row in rows:
@@ -232,7 +231,7 @@ def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     several = [video for video, names in groups.items() if len(names) > 1]
     if several:
         notes.append(
-            f"{path.name}: segments of {len(several)} video(s) are in different groups, so that they may be "
-            f"trained and tested on: {shorten(several)}"
+            f"{path.name}: segments of {len(several)} video(s) are in different groups, "
+            f"so that they may be trained and tested on: {shorten(several)}"
         )
     return notes

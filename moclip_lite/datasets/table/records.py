@@ -80,8 +80,8 @@ def read_records(path: Path) -> Records:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(
-            f"{path}: a table ends with {', '.join(SUFFIXES)}; exports of annotation tools are converted "
-            "with moclip dataset import"
+            f"{path}: a table ends with {', '.join(SUFFIXES)}; "
+            "exports of annotation tools are converted with moclip dataset import"
         )
     if suffix == ".parquet":
         return _parquet(path)
@@ -114,8 +114,8 @@ def _decoded(path: Path) -> str:
         ) from error
     if "\0" in text:
         raise DataError(
-            f"{path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: holds a zero byte, so it is no "
-            "text"
+            f"{path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: "
+            "holds a zero byte, so it is no text"
         )
     return text
 

@@ -30,8 +30,8 @@ class TableRow:
 
     Attributes:
         number: of the row, see :class:`~moclip_lite.datasets.table.records.Record`.
-        video: name of the video, with forward slashes: relative to the videos' folder, absolute if it lies
-            elsewhere.
+        video: name of the video, with forward slashes: relative to the videos' folder,
+            absolute if it lies elsewhere.
         path: of the video's file.
         label: class name; "" in a table without labels, if that is allowed.
         segment: from when to when; None for the whole video.
@@ -90,8 +90,8 @@ def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -
 
     Columns: ``video`` and ``label``; ``start`` and ``end`` in seconds on a player's clock, both or none
     of them in each row; ``split`` (train, validation or test), or ``split1``, ``split2`` ... for several
-    divisions; ``group``. No video is opened: whether a segment lies within its video is checked where it is
-    read.
+    divisions; ``group``. No video is opened: whether a segment lies within its video
+    is checked where it is read.
 
     Args:
         path: the table.
@@ -190,8 +190,8 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
     if absent:
         headings = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
         raise DataError(
-            f"{path}, row 1: there is no column {' and no column '.join(absent)}; it has: {headings}. The "
-            "columns are video,label[,start,end,split,group]"
+            f"{path}, row 1: there is no column {' and no column '.join(absent)}; "
+            f"it has: {headings}. The columns are video,label[,start,end,split,group]"
         )
     if ("start" in columns) != ("end" in columns):
         present, other = ("start", "end") if "start" in columns else ("end", "start")

@@ -1,5 +1,4 @@
-"""UCF101: ``lists`` reads its official lists, ``load`` finds the clips, ``published`` compares both with the
-original."""
+"""UCF101: ``lists`` reads its lists, ``load`` finds the clips, ``published`` compares with the original."""
 
 from .lists import SplitLists, group_in_name, read_lists
 from .load import load_ucf101

@@ -45,8 +45,8 @@ def load_ucf101(
     if splits_dir is None:
         if not (root / MANIFEST).is_file():
             raise DataError(
-                "data.splits_dir is not set and data.root was not prepared by moclip; name the folder of "
-                "trainlist01.txt and the others"
+                "data.splits_dir is not set and data.root was not prepared by moclip; "
+                "name the folder of trainlist01.txt and the others"
             )
         return with_groups(dataset_of(root, read_manifest(root), splits), group_pattern)
     lists = read_lists(splits_dir, splits)
@@ -72,8 +72,7 @@ def load_ucf101(
 
 
 def _find(root: Path, names: list[str]) -> tuple[list[Clip], list[str]]:
-    """Listed clips that are present, and absent names; upper and lower case may differ if the exact name is
-    absent."""
+    """Listed clips that are present, and absent names; letter case may differ where the name is absent."""
     clips, absent = [], []
     by_lower_case: dict[str, list[Path]] | None = None
     for name in names:

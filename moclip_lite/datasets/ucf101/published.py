@@ -59,9 +59,9 @@ def _check_counts(names: Sequence[str], lists: SplitLists, partial: bool) -> lis
     counts = {"clips": len(names), "classes": len(lists.classes), "groups": most_groups}
     if counts["classes"] == OFFICIAL["classes"] and counts["clips"] != OFFICIAL["clips"] and not partial:
         raise DataError(
-            f"the lists name {counts['clips']:,} clips of {counts['classes']} classes, UCF101's name "
-            f"{OFFICIAL['clips']:,}: a list is cut short or of another version; --skip-missing continues "
-            "with these"
+            f"the lists name {counts['clips']:,} clips of {counts['classes']} classes, "
+            f"UCF101's name {OFFICIAL['clips']:,}: a list is cut short or of another version; "
+            "--skip-missing continues with these"
         )
     sentences = []
     if counts != OFFICIAL:

@@ -82,8 +82,8 @@ def _read_csv(table: Path) -> pd.DataFrame:
             for row in lines:
                 if row and len(row) != len(header):
                     raise DataError(
-                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, the "
-                        f"header has {len(header)}; a caption with a comma needs quotes"
+                        f"{table}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields, "
+                        f"the header has {len(header)}; a caption with a comma needs quotes"
                     )
                 rows += [row] if row else []
         except csv.Error as error:
@@ -106,8 +106,7 @@ def _column(table: Path, frame: pd.DataFrame, names: tuple[str, ...]) -> Any:
 
 
 def _find_clip(base: Path, name: str) -> Path | None:
-    """Find the clip of a name in a table: as given, with Windows separators, with its suffix in another case,
-    or without its suffix.
+    """Find the clip of a name in a table, also with Windows separators, suffix in another case or none.
 
     Raises:
         DataError: several files match a name without suffix.

@@ -12,8 +12,8 @@ __all__ = ["Residual", "compress", "mean_max_pool", "stages", "stem"]
 def compress(motion: Tensor) -> Tensor:
     """Compress pixels per frame by asinh: linear below a pixel, logarithmic above; 0 stays 0.
 
-    Computed from log1p, which PyTorch and ONNX Runtime vectorise; their asinh takes a fifth of the network's
-    time.
+    Computed from log1p, which PyTorch and ONNX Runtime vectorise;
+    their asinh takes a fifth of the network's time.
     """
     size = motion.abs()
     return motion.sign() * torch.log1p(size + size * size / (1 + torch.sqrt(1 + size * size)))

@@ -87,8 +87,8 @@ def _summary(content: Content) -> str:
     parts = [f"{classes} classes ({guess}).", interval_words(metrics)]
     if content.run.training:
         parts.append(
-            "Weights were selected on validation clips taken from the training part; the test clips were "
-            "used once."
+            "Weights were selected on validation clips taken from the training part; "
+            "the test clips were used once."
         )
     if "clip" in used_sections(content.run.streams):
         parts.append(f"Appearance features: {metrics.appearance_weights or 'unknown'}.")
@@ -105,8 +105,8 @@ def _scores(content: Content) -> list[Block]:
     return [
         table,
         Paragraph(
-            "Ceiling: the highest accuracy that the stream's input allows on generated clips, whose classes "
-            "are pairs of a texture and a motion."
+            "Ceiling: the highest accuracy that the stream's input allows on generated clips, "
+            "whose classes are pairs of a texture and a motion."
         ),
     ]
 
@@ -215,9 +215,9 @@ def _motion_effect(content: Content) -> list[Block]:
     if len(blocks) > 1:
         blocks.append(
             Paragraph(
-                "Left: the clip's frame with the most motion. Right: that motion; the hue shows its "
-                "direction, arrows are three times its length. Clips with the highest scores, one per class "
-                "first."
+                "Left: the clip's frame with the most motion. Right: that motion; "
+                "the hue shows its direction, arrows are three times its length. "
+                "Clips with the highest scores, one per class first."
             )
         )
     return blocks

@@ -1,7 +1,7 @@
 """The analysing process: ``python -m moclip_lite.serve.child ARGUMENTS``, started by the server.
 
-It reads a task per line of standard input and answers with lines of JSON (see
-:mod:`moclip_lite.serve.worker`).
+It reads a task per line of standard input and answers with lines of JSON
+(see :mod:`moclip_lite.serve.worker`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _SPARE: Final = 30  # seconds after the server's time limit at which a process w
 
 
 class Channel:
-    """Messages to the server, on what was standard output; libraries that print are sent to standard
-    error."""
+    """Messages to the server, on the former standard output; what libraries print is sent to stderr."""
 
     def __init__(self) -> None:
         self._out: IO[bytes] = os.fdopen(os.dup(1), "wb")

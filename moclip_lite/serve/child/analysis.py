@@ -60,8 +60,8 @@ class Analysis:
         classifier: the model.
         task: what to do.
         on_progress: receives stage, steps done, steps in all.
-        windows: arguments of :meth:`Classifier.timeline`: window, stride and threshold, None for the run's
-            own.
+        windows: arguments of :meth:`Classifier.timeline`: window, stride and threshold,
+            None for the run's own.
         notes: what the reader of the page should know.
     """
 
@@ -117,13 +117,12 @@ class Analysis:
         if length > self.task.max_length:
             raise Refusal(
                 413,
-                f"{self.task.name}: the video is {_minutes(length)} long; this server takes up to "
-                f"{_minutes(self.task.max_length)}",
+                f"{self.task.name}: the video is {_minutes(length)} long; "
+                f"this server takes up to {_minutes(self.task.max_length)}",
             )
 
     def _timeline(self) -> dict[str, Any] | None:
-        """Write the timeline's downloads; None, with a note, where windows of unknown length can't be
-        laid."""
+        """Write the timeline's downloads; None, with a note, where the length of windows is unknown."""
         options: dict[str, Any] = {name: value for name, value in self.windows.items() if value is not None}
         try:
             timeline = self.classifier.timeline(self.task.video, progress=self.on_progress, **options)
@@ -160,8 +159,7 @@ class Analysis:
         }
 
     def _preview(self, size: tuple[int, int]) -> tuple[Path | None, float]:
-        """The preview and its offset; None where the browser plays the file itself, or where there can't be
-        one."""
+        """The preview and its offset; None where the browser plays the file itself, or none can be made."""
         task = self.task
         if task.preview == "no" or (task.preview == "auto" and plays_in_browsers(self._source)):
             return None, 0.0

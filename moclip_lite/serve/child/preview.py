@@ -25,8 +25,7 @@ _TOLERANCE: Final = 0.002  # seconds; Matroska's times are whole milliseconds
 
 
 def plays_in_browsers(source: Source) -> bool:
-    """Whether all current browsers play it: H.264, VP8, VP9 or AV1 with 8-bit 4:2:0 pictures, in MP4 or
-    WebM."""
+    """Whether all current browsers play it: H.264, VP8, VP9 or AV1 in 8-bit 4:2:0, in MP4 or WebM."""
     with open_video(source) as (container, stream):
         context = stream.codec_context
         names = set(container.format.name.split(","))
@@ -57,8 +56,8 @@ def make_preview(
         path: the video.
         target: the copy, an .mp4 file.
         size: (width, height) of the picture as shown.
-        times: seconds of the original's pictures on the player's clock, never decreasing; None if it has
-            none.
+        times: seconds of the original's pictures on the player's clock, never decreasing;
+            None if it has none.
 
     Returns:
         What to add to a time of the original to get that of the copy, both on the player's clock.

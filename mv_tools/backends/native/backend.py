@@ -81,8 +81,8 @@ class NativeBackend(Backend):
         codec = scan.packets.stream.codec
         if codec not in NATIVE_CODECS:
             raise OtherBackend(
-                f"{name}: the native backend reads H.264 and HEVC, this is {codec!r}; use backend='libav' or "
-                "'auto'",
+                f"{name}: the native backend reads H.264 and HEVC, "
+                f"this is {codec!r}; use backend='libav' or 'auto'",
                 expected=True,
             )
         if scan.unsupported is not None:
@@ -99,8 +99,8 @@ class NativeBackend(Backend):
         from .saved_index import SavedIndex  # needs safetensors
 
         self._saved = SavedIndex.read(path, self.source)
-        # Where the tables of an MP4 file number the pictures alike, the index waits until all headers are
-        # needed.
+        # Where the tables of an MP4 file number the pictures alike,
+        # the index waits until all headers are needed.
         chosen = self._open_tables()
         if chosen is not None and np.array_equal(chosen.packet, self._saved.packet):
             self._chosen = chosen
@@ -150,9 +150,9 @@ class NativeBackend(Backend):
         chosen, self._chosen = self._chosen, None
         if chosen is not None and chosen.used and not np.array_equal(pictures.packet, chosen.packet):
             raise MalformedStream(
-                f"{self.source.name}: pictures were read by the numbers of the file's tables, and a scan of "
-                f"the whole file numbers them otherwise ({len(pictures)} pictures, not {len(chosen)}); from "
-                "now on the numbers are those of the scan, read the pictures again"
+                f"{self.source.name}: pictures were read by the numbers of the file's tables, "
+                f"and a scan of the whole file numbers them otherwise ({len(pictures)} pictures, "
+                f"not {len(chosen)}); from now on the numbers are those of the scan, read the pictures again"
             )
         return pictures
 

@@ -34,8 +34,7 @@ def packet_groups(source: Source, scan: StreamScan, threads: int) -> Iterator[li
 
 
 class PacketReader(AbstractContextManager["PacketReader"]):
-    """Reads chosen packets, numbered in decoding order: from memory, at their offsets in the file, or by
-    demuxing."""
+    """Reads chosen packets by their decoding order: from memory, at offsets in the file, or by demuxing."""
 
     def __init__(self, source: Source, scan: StreamScan) -> None:
         self._source = source

@@ -1,5 +1,4 @@
-"""Parsing the pictures of a stream: all of them in one pass, or chosen ones;
-damaged pictures are reported."""
+"""Parsing the pictures of a stream, all in one pass or chosen ones; damaged pictures are reported."""
 
 from __future__ import annotations
 

@@ -208,8 +208,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _fingerprint(source: Source) -> str:
-    """Digest of a file's size, both ends and parts between them;
-    distinguishes files without reading them completely."""
+    """Digest of a file's size, both ends and parts between them: it tells files apart without a full read."""
     size = source.size
     parts = [(0, _END_BYTES), (max(0, size - _END_BYTES), _END_BYTES)]
     parts += [(size * i // _FINGERPRINT_PARTS, _PART_BYTES) for i in range(1, _FINGERPRINT_PARTS)]
