@@ -164,7 +164,7 @@ def experiment_of(
         forced: overrides that the command itself demands.
     """
     from ..datasets.table.records import SUFFIXES
-    from ..experiment.config import CONFIG_SUFFIXES, load_experiment
+    from ..experiment.config import CONFIG_SUFFIXES, load_experiment, load_run_settings
     from ..results.fold_folder import FoldFolder
     from ..shards.index import INDEX
 
@@ -189,7 +189,10 @@ def experiment_of(
         path = None
         overrides += ["data.kind=table", f"data.table={_quoted(source)}"]
     overrides += sets or []
-    return load_experiment(path, [*overrides, *overrides_of(named), *forced])
+    overrides += [*overrides_of(named), *forced]
+    if path is not None and source is not None and source.is_dir():
+        return load_run_settings(path, overrides)
+    return load_experiment(path, overrides)
 
 
 def _local_source(source: Path) -> tuple[Path, Path | None]:

@@ -20,7 +20,7 @@ from mv_tools.urls import is_url
 
 from ..appearance.settings import AppearanceSettings
 from ..datasets.settings import DataSettings
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..fusion.registry import BESIDE
 from ..fusion.settings import FusionSettings, HeadTrainSettings
 from ..motion.settings import MotionSettings, ViewSettings
@@ -85,6 +85,16 @@ class CacheSettings(Settings):
     dir: UrlPath | None = Field(None, description="default: $MOCLIP_CACHE or the user's cache folder")
 
 
+_WRITTEN: Final = (
+    *("run", "data", "cache", "motion", "clip", "fusion"),
+    *("train_motion", "train_head", "test"),
+)
+"""Sections that every version has written into run folders, in their order."""
+
+_LAST: Final = "flips"
+"""The last line of what is written."""
+
+
 class Experiment(Settings):
     """Everything that decides a run."""
 
@@ -142,6 +152,27 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
         return Experiment.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
+
+
+def load_run_settings(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read the configuration of a run folder, which is complete: no default takes the place of a lost line.
+
+    Args:
+        path: its ``config.yaml``.
+        overrides: as for :func:`load_experiment`.
+
+    Raises:
+        CheckpointError: it was cut short or emptied.
+        ConfigError: see :func:`load_experiment`.
+    """
+    values = _read_yaml(path)
+    whole = all(isinstance(values.get(section), dict) for section in _WRITTEN)
+    if not whole or _LAST not in values[_WRITTEN[-1]]:
+        raise CheckpointError(
+            f"{path} is not the complete configuration that a run writes, without which its weights can't be "
+            "used as they were trained; take it from a copy of the run, or train again"
+        )
+    return load_experiment(path, overrides)
 
 
 def _find_prompts(values: dict[str, Any], folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import CheckpointError
-from ..experiment.config import CacheSettings, Experiment, RunSettings, load_experiment
+from ..experiment.config import CacheSettings, Experiment, RunSettings, load_run_settings
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
@@ -88,7 +88,7 @@ def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
             f"{folder.path} holds {len(folds)} folds, each with its own weights; "
             f"name one, such as {folds[0].path}"
         )
-    experiment = load_experiment(folder.config)
+    experiment = load_run_settings(folder.config)
     if experiment.data.kind == "features" or experiment.data.appearance is not None:
         raise CheckpointError(
             f"{folder.path} was trained on a file of features, which others can't compute from videos"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import CheckpointError, ConfigError, MoclipError
-from ..experiment.config import load_experiment
+from ..experiment.config import load_run_settings
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
@@ -182,7 +182,7 @@ def _check(draft: Path, address: HubAddress) -> None:
     """
     folder = FoldFolder(draft)
     try:
-        experiment = load_experiment(folder.config)
+        experiment = load_run_settings(folder.config)
         if experiment.data.kind == "features":
             raise CheckpointError("it was trained on a file of features and can't read videos")
         write_text(folder.config, portable(experiment).to_yaml())

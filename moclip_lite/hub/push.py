@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from ..experiment.config import load_experiment
+from ..experiment.config import load_run_settings
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
@@ -125,7 +125,7 @@ def _card(folder: FoldFolder, address: HubAddress, licence: str | None) -> str:
         except ValueError as error:
             raise CheckpointError(f"{run.metrics} is damaged") from error
     fold = folder.path.name if folder.path != run.path else None
-    experiment = load_experiment(folder.config)
+    experiment = load_run_settings(folder.config)
     return model_card(
         address.repository, experiment, folder.read_labels(), metrics, fold=fold, licence=licence
     )

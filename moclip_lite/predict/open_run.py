@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..experiment.config import Experiment, load_experiment
+from ..experiment.config import Experiment, load_run_settings
 from ..hub import local_run
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
@@ -29,7 +29,7 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
             f"{folder.path} holds {len(folds)} folds, each with its own weights; "
             f"name one, such as {folds[0].path}"
         )
-    experiment = load_experiment(folder.config, overrides)
+    experiment = load_run_settings(folder.config, overrides)
     if experiment.data.kind == "features":
         raise CheckpointError(_explain_feature_file(folder))
     return folder, experiment

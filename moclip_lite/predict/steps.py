@@ -107,7 +107,8 @@ def _motion_scores(
     if reading.motion is None:
         return None, {}
     if reading.motion.empty:
-        notes.append("no motion in this file (only I pictures): classified by appearance alone")
+        alone = ": classified by appearance alone" if classifier.heads else ""
+        notes.append(f"no motion in this file (only I pictures are shown){alone}")
         return None, {}
     tokens, scores = classifier.engine.motion_features(reading.motion.motion)
     return tokens, {Stream.MOTION: scores}

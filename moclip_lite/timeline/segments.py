@@ -78,6 +78,8 @@ def join_windows(
     if not scores:
         return []
     bins = _Bins(scores)
+    if not len(bins.centres):  # all pictures have one time
+        return []
     if shortest is None:
         shortest = SHORTEST * float(np.median([score.end - score.start for score in scores]))
     limits, answers = bins.sums(1), bins.sums(len(labels))

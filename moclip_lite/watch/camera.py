@@ -157,10 +157,17 @@ class Camera:
             self._counts = replace(counts, windows=counts.windows + 1, lag=lag)
         return not late
 
-    def count(self, seconds: float, events: int) -> None:
-        """Note how far reading is and how many events were given out."""
+    def count_rest(self) -> None:
+        """Count what was scored after the last whole window."""
+        self._counts = replace(self._counts, windows=self._counts.windows + 1)
+
+    def reached(self, seconds: float) -> None:
+        """Note how far reading is."""
         self._seconds = seconds
-        self._events += events
+
+    def count_events(self, count: int) -> None:
+        """Count events that were given out."""
+        self._events += count
 
     def scorer(self, geometry: FrameGeometry, admit: Callable[[float, float], bool]) -> WindowScorer:
         """Windows over the camera's stream."""
@@ -194,7 +201,8 @@ class _Scoring:
         segments = []
         for score in self._scorer.flush() if self._scorer is not None and score_rest else []:
             segments += self._joiner.add(score)
-        return self._events(segments + self._joiner.finish())
+            self._camera.count_rest()
+        return self._given(segments + self._joiner.finish())
 
     def _frame(self, frame: MotionFrame) -> list[Event]:
         seconds = frame.pts_seconds or 0.0
@@ -203,8 +211,13 @@ class _Scoring:
         scorer, segments = self._scorer_of(frame), []
         for score in scorer.push(frame, seconds):
             segments += self._joiner.add(score)
-        events = self._events(segments) if segments else []
-        self._camera.count(seconds, len(events))
+        self._camera.reached(seconds)
+        return self._given(segments) if segments else []
+
+    def _given(self, segments: list[Segment]) -> list[Event]:
+        """The events of segments, counted."""
+        events = self._events(segments)
+        self._camera.count_events(len(events))
         return events
 
     def _scorer_of(self, frame: MotionFrame) -> WindowScorer:

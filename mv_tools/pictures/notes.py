@@ -16,7 +16,8 @@ def stream_notes(scan: StreamScan, pictures: PictureIndex) -> list[str]:
     """Sentences, without a final period, about what a user would not expect of a stream."""
     notes = [scan.packets.truncation, _not_displayed(scan), *_left_out(scan, pictures), _lost(scan, pictures)]
     notes += [_damaged(pictures), _refused(scan, pictures), _joined(pictures), _untimed(scan, pictures)]
-    notes += [*scan.display.notes, _changing_aspect(scan), _field_pictures(scan), _cropped(scan)]
+    notes += [*scan.display.notes, _changing_size(scan), _changing_aspect(scan)]
+    notes += [_field_pictures(scan), _cropped(scan)]
     return [note for note in notes if note is not None]
 
 
@@ -28,6 +29,18 @@ def export_notes(scan: StreamScan) -> list[str]:
         "fields are coded: the vectors that libavcodec exports do not say which ones count lines of a field, "
         "so vertical motion may be half its length; backend='native' distinguishes them"
     ]
+
+
+def _changing_size(scan: StreamScan) -> str | None:
+    """Parameter sets that change the coded size."""
+    if not scan.columns:
+        return None
+    sizes = np.stack([scan.columns["coded_width"], scan.columns["coded_height"]], axis=1)
+    changed = np.flatnonzero((sizes != sizes[0]).any(axis=1))
+    if not len(changed):
+        return None
+    (width, height), first = sizes[changed[0]].tolist(), int(changed[0])
+    return f"the picture size changes at picture {first} (decoding order), to {width}x{height} coded samples"
 
 
 def _changing_aspect(scan: StreamScan) -> str | None:
@@ -68,7 +81,9 @@ def _cropped(scan: StreamScan) -> str | None:
 def _not_displayed(scan: StreamScan) -> str | None:
     count = int((~scan.packets.displayed).sum())
     return (
-        f"the container's edit list hides {count} packets, which are decoded and not shown" if count else None
+        f"the container's edit list shows a part of the file: {_count(count, 'packet')} decoded, not shown"
+        if count
+        else None
     )
 
 

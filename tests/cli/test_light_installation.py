@@ -51,7 +51,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[int
     encode(folder / "clip.mp4", panning(4), **H264)
     for name in ("run", "other"):
         run = RunFolder(made_run(folder / name, ["left", "right"]).folder)
-        run.config.write_text("{}\n", encoding="utf-8")
         run.labels.write_text('["left", "right"]', encoding="utf-8")
     (folder / "out").mkdir()
     settings: dict[str, dict[str, str]] = {}

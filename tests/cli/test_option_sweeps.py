@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,8 @@ class _ConfigurationMade(Exception):
 @pytest.fixture
 def configuration_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Returns a function that calls a command with one option and returns its configuration."""
+    for module in ("ablate.grid", "tune.search"):  # they would keep the other function, which is not theirs
+        importlib.import_module(f"moclip_lite.{module}")
     real = load_experiment
 
     def spy(path: Path | None = None, overrides: Any = ()) -> Experiment:
@@ -65,7 +68,7 @@ def configuration_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr("moclip_lite.experiment.config.load_experiment", spy)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.yaml").write_text("", encoding="utf-8")
+    (tmp_path / "run" / "config.yaml").write_text(Experiment().to_yaml(), encoding="utf-8")
 
     def ask(words: str, option: str, value: str) -> Experiment:
         more = ("--out", "x.safetensors") if words in ("extract features", "pack") else ()

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from moclip_lite.experiment.config import load_experiment
+from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_storage import save_features
+from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import build_motion_net
 from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.files import write_json
 from moclip_lite.training.checkpoint import save_weights
 
@@ -167,9 +169,27 @@ def taken_port() -> int:
 def labelled(path: Path) -> Path:
     """A run folder as far as its labels: tables are checked before weights are read."""
     run = folder(path / "run")
-    written(run / "config.yaml", "{}")
+    written(run / "config.yaml", Experiment().to_yaml())
     write_json(run / "labels.json", ["left", "right"])
     return run
+
+
+def cut_short(path: Path) -> Path:
+    """A run folder whose configuration is empty."""
+    run = labelled(path)
+    written(run / "config.yaml", "")
+    return run
+
+
+def started(path: Path) -> Words:
+    """A run that starts from weights of a run on the same clips."""
+    data, weights = class_folders(path / "clips", frames=6), folder(path / "one") / "motion.safetensors"
+    settings = load_experiment(None, [*MOTION_ONLY, f"data.root={data}"])
+    save_weights(weights, build_motion_net(settings.motion, 2), ["left", "right"], {})
+    session = Session(settings)
+    write_division(weights.with_name("division.json"), session.folds[0], session.dataset.place, {})
+    more = sets([*MOTION_ONLY, f"motion.pretrained={weights}"])
+    return ("run", data, *more, "--run-dir", path / "two", "--cache", path / "cache")
 
 
 def annotations(path: Path, *rows: str) -> Path:
@@ -312,6 +332,8 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "or the connection broke off": lambda p: ("predict", video(p), "--model", "hf://user/walks"),
     "is there already; choose another": lambda p: ("pull", "user/walks", "-o", labelled(p)),
     "holds no weights": lambda p: ("push", labelled(p), "user/walks"),
+    "is not the complete configuration": lambda p: ("evaluate", cut_short(p)),
+    "its run used": started,
     "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
     "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),
     "--token: a token has": lambda p: ("serve", "--model", p, "--token", "short"),

@@ -240,6 +240,7 @@ def test_only_known_files_are_fetched(hub: FakeHub, walks: Repository, tmp_path:
 
 HOSTILE = {
     "config.yaml": (
+        b"",
         b"run: [\n",
         b"&a [*a]",
         b"motion: {segmnts: 3}\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -251,6 +252,26 @@ def test_size_change_costs_only_its_own_file(
     assert [a["path"] for a in outcome.json] == [str(unseen["water_rotate"])]
     assert "resized.h264" in outcome.err
     assert "size changes" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [lambda text: "", lambda text: text[: text.index("clip:")], lambda text: text[: text.rindex("flips")]],
+)
+def test_a_configuration_that_was_cut_short_is_refused(
+    trained: TrainedRun, unseen: dict[str, Path], tmp_path: Path, lost: Callable[[str], str]
+) -> None:
+    """No default takes the place of a setting that the weights were trained with."""
+    folder = trained.copy(tmp_path / "run")
+    config = folder / "config.yaml"
+    config.write_text(lost(config.read_text(encoding="utf-8")), encoding="utf-8")
+    for words in (
+        ("predict", unseen["water_rotate"], "--model", folder),
+        ("evaluate", folder),
+        ("run", folder),
+        ("export", folder, "--engine"),
+    ):
+        assert_refused(moclip(*words), f"{config} is not the complete configuration that a run writes")
 
 
 def _two_sizes(folder: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from moclip_lite.experiment.config import Experiment
 from moclip_lite.results.metrics import plain, score
 from moclip_lite.results.read import Run, load_run
 
@@ -18,8 +18,7 @@ def made_run(folder: Path, labels: list[str], clips: int = 4, folds: int = 1, ri
     """Make a finished run folder with random predictions of motion, appearance and fusion."""
     rng = np.random.default_rng(len(labels))
     folder.mkdir(parents=True)
-    config = {"data": {"kind": "folder", "group_pattern": None}, "run": {"seed": 0}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    (folder / "config.yaml").write_text(Experiment().to_yaml(), encoding="utf-8")
     truth = np.repeat(np.arange(len(labels)), clips).astype(np.int64)
     metrics: dict[str, Any] = {
         "labels": labels,

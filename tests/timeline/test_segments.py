@@ -47,6 +47,12 @@ def test_equal_neighbours_are_joined_and_changes_lie_between_them() -> None:
     assert other == pytest.approx([9.5, 19], abs=0.5)
 
 
+def test_pictures_of_one_time_have_no_segments() -> None:
+    score = WindowScore(1.0, 1.0, {"motion": np.array([0.9, 0.05, 0.05], np.float32)}, 3.0, "motion")
+    assert _found([score]) == []
+    assert _found([score, score]) == []
+
+
 def test_windows_that_are_not_sure_are_none() -> None:
     assert _found(_windows([None] * 10)) == []
     (_, *one), (_, *other) = _found(_windows([0] * 6 + [None] * 10 + [1] * 6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -62,12 +63,21 @@ def test_events_are_json_lines(video: Path) -> None:
     events = [json.loads(line) for line in done.out.splitlines()]
     assert [event["label"] for event in events] == ["right", "left", "right"]
     assert {event["camera"] for event in events} == {"door"}
-    assert "door: 4.8 s" in done.err
+    assert re.search(rf"door: 4\.8 s, \d+ windows, {len(events)} events", done.err)
     again = assert_ok(
         moclip("watch", str(video), "--model", "x", "--timeout", "0.3", "--events", "e.jsonl", "-q")
     )
     assert again.out == ""
     assert len(Path("e.jsonl").read_text(encoding="utf-8").splitlines()) == len(events)
+
+
+@pytest.mark.usefixtures("model")
+def test_a_recording_shorter_than_a_window_is_counted(video: Path) -> None:
+    words = ("--window", "6", "--threshold", "0", "--timeout", "0.3")
+    done = assert_ok(moclip("watch", f"door={video}", "--model", "x", *words))
+    events = done.out.splitlines()
+    assert len(events) == 1
+    assert "door: 4.8 s, 1 windows, 1 events" in done.err
 
 
 @pytest.mark.usefixtures("model")
