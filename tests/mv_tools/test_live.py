@@ -127,6 +127,14 @@ def test_udp(ts: Path) -> None:
     assert all(a < b for a, b in pairwise(times))  # the sender's time stamps begin anew after each second
 
 
+@pytest.mark.parametrize("scheme", ["udp", "rtp"])
+def test_a_port_in_use_is_told(scheme: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(SourceUnavailable, match="the port is in use"):
+            open_live(f"{scheme}://127.0.0.1:{taken.getsockname()[1]}", timeout=1.0)
+
+
 def test_rtp_with_lost_and_reordered_packets(ts: Path) -> None:
     """What arrives is right: pictures behind a loss are left out up to the next keyframe."""
     port, stop, rng = free_port(), threading.Event(), random.Random(2)
