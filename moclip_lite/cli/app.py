@@ -181,7 +181,8 @@ def _run(words: list[str], debug: bool) -> int:
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        err.print("interrupted; finished work is kept, the same command resumes")
+        live = words[:1] == ["watch"]  # there is nothing to resume
+        err.print("ended" if live else "interrupted; finished work is kept, the same command resumes")
         return 130
     except BrokenPipeError:
         return 0

@@ -123,6 +123,7 @@ def test_ctrl_c_ends_and_no_password_is_printed(video: Path, model: Directions) 
     assert done.code == 130
     assert SECRET not in done.out + done.err
     assert "wrong user name or password; connecting again" in done.err
+    assert done.err.splitlines()[-1] == "ended"
     assert "nothing listens there; connecting again" in done.err
     assert "no such host; connecting again" in done.err
     assert "Traceback" not in done.err
