@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConsoleReporter",
+    "bugs_at_once",
     "collected_bugs",
     "err",
     "explain",
@@ -121,6 +122,33 @@ def collected_bugs() -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
+
+
+class _AtOnceHandler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.count = 0
+        self.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
+        err.print("\n".join(map(printable, self.format(record).splitlines())), markup=False)
+
+
+@contextmanager
+def bugs_at_once() -> Iterator[None]:
+    """Print the errors given to :func:`moclip_lite.errors.report_bug` within the block when they occur.
+
+    A server may run for months, so they are not kept until its end; their number is told there.
+    """
+    logger, handler = logging.getLogger("moclip.bugs"), _AtOnceHandler()
+    before, logger.handlers = logger.handlers, [handler]
+    try:
+        yield
+    finally:
+        logger.handlers = before
+        if handler.count:
+            logger.error("bugs in this program: %d, printed above when they occurred", handler.count)
 
 
 def _route_logging(reporter: ConsoleReporter) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from .console import ConsoleReporter, err
+from .console import ConsoleReporter, bugs_at_once, err
 from .options import (
     Device,
     Engine,
@@ -119,6 +119,7 @@ def serve(
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     try:
         command = child_command(str(model), device, overrides, windows, engine)
-        run_server(settings, command, on_ready)
+        with bugs_at_once():
+            run_server(settings, command, on_ready)
     except KeyboardInterrupt:
         err.print("stopped")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..errors import report_bug
-from .guard import Guard, Tokens, refusal_response
+from .answers import refusal_response
+from .guard import Guard, Tokens
 from .jobs import Jobs
 from .metrics import Metrics
 from .pages import add_pages
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 __all__ = ["create_app"]
+
+_JSON_EXPECTED: Final = "the body must be a JSON object; the page /docs says which keys it has"
 
 
 class _RefusalResponse(Response):
@@ -84,7 +87,25 @@ def create_app(settings: ServeSettings, worker: Worker, workplace: Workplace, po
     _add_error_handlers(app)
     add_routes(app, services)
     add_pages(app, tokens.required)
+    _answer_head(app)
     return Guard(app, settings, tokens, metrics)
+
+
+def _invalid_sentence(first: Mapping[str, Any]) -> str:
+    """What is wrong with a value of the address, or with a JSON body."""
+    place, *keys = first["loc"]
+    if place == "body" and (not keys or first["type"] == "json_invalid"):
+        return _JSON_EXPECTED
+    return f"{'.'.join(str(key) for key in keys)}: {first['msg'].lower()}"
+
+
+def _answer_head(app: FastAPI) -> None:
+    """Answer HEAD wherever GET is answered."""
+    app.openapi()  # made and kept before, because it would describe each route twice
+    for route in app.routes:
+        methods = getattr(route, "methods", None) or set()
+        if "GET" in methods:
+            methods.add("HEAD")
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -96,13 +117,15 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        return _RefusalResponse(Refusal(422, f"{where}: {first['msg'].lower()}"))
+        return _RefusalResponse(Refusal(422, _invalid_sentence(error.errors()[0])))
 
     async def standard(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _RefusalResponse(Refusal(error.status_code, str(error.detail).lower()))
+        unreadable = (
+            error.status_code == 400
+        )  # FastAPI says so of bodies that are no JSON, and of nothing else
+        sentence = _JSON_EXPECTED if unreadable else str(error.detail).lower()
+        return _RefusalResponse(Refusal(error.status_code, sentence))
 
     async def bug(request: Request, error: Exception) -> Response:
         report_bug(f"{request.method} {request.url.path}", error)

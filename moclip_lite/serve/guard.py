@@ -1,4 +1,4 @@
-"""Middleware for every request: Host and Origin, token, response headers, counters.
+"""Middleware for every request: Host and Origin, token, short bodies, response headers, counters.
 
 The Host header is checked because a page of another site can give its own name this server's address (DNS
 rebinding); Origin and Sec-Fetch-Site because it can post forms here.
@@ -6,8 +6,6 @@ rebinding); Origin and Sec-Fetch-Site because it can post forms here.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -18,6 +16,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from .answers import ErrorsInJson, refusal_response
+from .bodies import replayed, small_body
 from .metrics import Metrics
 from .refusal import Refusal
 from .settings import ServeSettings, is_loopback
@@ -25,7 +25,7 @@ from .settings import ServeSettings, is_loopback
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["COOKIE", "SECURITY_HEADERS", "Guard", "Tokens", "cookie_name", "refusal_response"]
+__all__ = ["COOKIE", "SECURITY_HEADERS", "Guard", "Tokens", "cookie_name"]
 
 COOKIE: Final = "moclip"
 SECURITY_HEADERS: Final = {
@@ -42,7 +42,6 @@ SECURITY_HEADERS: Final = {
 }
 _OPEN_PATHS: Final = frozenset(("/", "/docs", "/openapi.json", "/healthz", "/favicon.ico", "/api/session"))
 _SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_LINGER: Final = 2.0  # seconds in which the rest of a refused upload is read, so that the answer arrives
 
 
 class Tokens:
@@ -135,12 +134,15 @@ class Guard:
                 message = {**message, "headers": _with_security(message.get("headers", []))}
             await send(message)
 
+        answer = ErrorsInJson(send_with_headers)
         try:
             self._check(scope)
+            body = await small_body(scope, counted_receive, self._settings.idle_limit)
         except Refusal as refusal:
-            await refusal_response(refusal, scope, counted_receive, send_with_headers)
+            await refusal_response(refusal, scope, counted_receive, answer)
         else:
-            await self._app(scope, counted_receive, send_with_headers)
+            given = counted_receive if body is None else replayed(body, counted_receive)
+            await self._app(scope, given, answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "DELETE") else "other"
@@ -201,30 +203,3 @@ def _with_security(headers: Any) -> list[tuple[bytes, bytes]]:
     if b"cache-control" not in given:
         added.append((b"cache-control", b"no-store"))
     return [*headers, *added]
-
-
-async def refusal_response(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a refusal; where the body was not read to its end, also end the connection.
-
-    What the client still sends is then read for a moment: a connection that is closed on unread data is
-    reset, and the client would not see the answer.
-    """
-    from starlette.responses import JSONResponse
-
-    unread = not scope.get("moclip.body_read", False) and scope["method"] not in _SAFE_METHODS
-    waits = any(key == b"expect" for key, _ in scope["headers"])  # for the answer, before it sends the body
-    headers = {**refusal.headers, **({"connection": "close"} if unread else {})}
-    response = JSONResponse({"error": refusal.sentence}, refusal.status, headers)
-    await send({"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": unread})
-    if unread:
-        with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-            await asyncio.wait_for(_drain(receive), 0 if waits else _LINGER)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _drain(receive: Receive) -> None:
-    while True:
-        message = await receive()
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return

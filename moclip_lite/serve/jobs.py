@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 from ..errors import MoclipError, report_bug
 from .metrics import Metrics
 from .refusal import Refusal
+from .root_files import RootFile
 from .settings import ServeSettings
 from .worker import Worker
 from .workplace import Workplace
@@ -34,7 +35,7 @@ class Job:
         name: of the video, for people only.
         video: the file.
         folder: where its results are written.
-        upload: whether the file is ours, and removed after the analysis.
+        source: the file below the root; None for an upload, which is removed after the analysis.
         options: for the analysing process.
         client: address of who asked.
         id: random; it is all that is needed to read the result.
@@ -46,7 +47,7 @@ class Job:
     name: str
     video: Path
     folder: Path
-    upload: bool
+    source: RootFile | None
     options: dict[str, Any]
     client: str
     id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
@@ -58,6 +59,11 @@ class Job:
     refusal: Refusal | None = None
     touched: float = field(default_factory=time.monotonic)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def upload(self) -> bool:
+        """Whether the file is ours."""
+        return self.source is None
 
     @property
     def active(self) -> bool:
@@ -187,12 +193,17 @@ class Jobs:
             if job.id not in self._jobs:  # removed meanwhile
                 self._workplace.remove(job.folder)
 
-    async def _analyse(self, job: Job) -> None:
-        def progress(stage: str, done: int, total: int) -> None:
-            job.stage, job.done, job.total = stage, done, total
+    def _task(self, job: Job) -> dict[str, Any]:
+        """What the analysing process is told; a file below the root is looked up once more.
 
+        Raises:
+            Refusal: 404, it lies no longer below the root.
+        """
+        if job.source is not None:
+            job.source = job.source.again()
+            job.video = job.source.path
         settings = self._settings
-        task = {
+        return {
             "video": str(job.video),
             "name": job.name,
             "folder": str(job.folder),
@@ -201,12 +212,18 @@ class Jobs:
             "time_limit": settings.time_limit,
             **job.options,
         }
-        self._current = asyncio.create_task(self._worker.run(task, progress))
+
+    async def _analyse(self, job: Job) -> None:
+        def progress(stage: str, done: int, total: int) -> None:
+            job.stage, job.done, job.total = stage, done, total
+
         try:
+            self._current = asyncio.create_task(self._worker.run(self._task(job), progress))
             job.answer = await self._current
             state, refusal = "done", None
         except asyncio.CancelledError:
             if job.state == "running":  # the server stops
+                assert self._current is not None
                 self._current.cancel()
                 await asyncio.gather(self._current, return_exceptions=True)
                 raise

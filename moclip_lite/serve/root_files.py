@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..datasets.walk import VIDEO_SUFFIXES
 from .refusal import Refusal
 
-__all__ = ["RootFiles"]
+__all__ = ["RootFile", "RootFiles"]
 
 _MAX_LISTED: Final = 500
 _MAX_PATH: Final = 1024  # characters
+Identity: TypeAlias = tuple[int, int, int, int]
+"""Device, inode, bytes and time of the last change."""
 
 
 class RootFiles:
@@ -45,6 +48,15 @@ class RootFiles:
         if path is None or not regular:
             raise Refusal(404, "there is no such video file below the server's root folder")
         return path
+
+    def take(self, name: str) -> RootFile:
+        """The file of a relative path, to be recognised later.
+
+        Raises:
+            Refusal: 404, as :meth:`find`.
+        """
+        path = self.find(name)
+        return RootFile(self, name, path, _identity(path))
 
     def listing(self, name: str) -> list[str]:
         """Folders (with a slash at the end) and videos in a folder, as paths below the root, at most 500."""
@@ -79,6 +91,53 @@ class RootFiles:
         except (OSError, RuntimeError, ValueError):
             return None
         return path if path == self.root or self.root in path.parents else None
+
+
+@dataclass(frozen=True)
+class RootFile:
+    """A file below a root as it was when it was taken.
+
+    Attributes:
+        root: where its name is looked up.
+        name: relative path that a client gave.
+        path: without links.
+        identity: None if it went away meanwhile.
+    """
+
+    root: RootFiles
+    name: str
+    path: Path
+    identity: Identity | None
+
+    def again(self) -> RootFile:
+        """What the name means now.
+
+        Raises:
+            Refusal: 404, it lies no longer below the root.
+        """
+        return self.root.take(self.name)
+
+    def unchanged(self) -> Path:
+        """The path, if the name still means the same file with the same content.
+
+        Raises:
+            Refusal: 410, it lies no longer below the root; 409, it is another one or was written to.
+        """
+        try:
+            now = self.again()
+        except Refusal:
+            raise Refusal(410, "the file is no longer below the server's root folder") from None
+        if now != self:
+            raise Refusal(409, "the file was changed after it was analysed; ask for a new analysis")
+        return now.path
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _is_unicode(name: str) -> bool:

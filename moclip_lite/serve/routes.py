@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
@@ -30,7 +31,13 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     429: {"model": Problem, "description": "too many jobs of this client"},
     503: {"model": Problem, "description": "the queue is full"},
 }
+_QUERY: Final = {
+    "name": {"type": "string"},
+    "top_k": {"type": "integer", "default": 5},
+    "preview": {"type": "string", "enum": ["auto", "yes", "no"], "default": "auto"},
+}
 _BODY: Final = {
+    "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in _QUERY.items()],
     "requestBody": {
         "required": True,
         "description": "a video, or its path below the server's root folder",
@@ -49,7 +56,7 @@ _BODY: Final = {
             "application/json": {"schema": Options.model_json_schema()},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         },
-    }
+    },
 }
 _VIDEO_TYPES: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 _TIMELINE_TYPES: Final = {"csv": "text/csv", "json": "application/json", "vtt": "text/vtt"}
@@ -205,6 +212,7 @@ def _add_jobs(app: FastAPI, services: Services) -> None:
 
 def _add_results(app: FastAPI, services: Services) -> None:
     missing: dict[int | str, dict[str, Any]] = {404: {"model": Problem}, 409: {"model": Problem}}
+    gone: dict[int | str, dict[str, Any]] = {**missing, 410: {"model": Problem}}
 
     @app.get("/api/jobs/{job_id}/result", tags=["results"], response_model=PredictAnswer, responses=missing)
     def result(job_id: str) -> Response:
@@ -221,22 +229,24 @@ def _add_results(app: FastAPI, services: Services) -> None:
         return FileResponse(path, media_type=_TIMELINE_TYPES[kind], filename=name)
 
     @app.get("/api/jobs/{job_id}/vectors/{chunk}", tags=["results"], responses=missing)
-    def vectors(job_id: str, chunk: int) -> Response:
+    def vectors(job_id: str, chunk: str) -> Response:
         """Motion vectors of a stretch of pictures, binary (format: moclip_lite/serve/child/vectors.py)."""
-        path = _finished(services, job_id).file(f"vectors-{max(chunk, 0)}.gz")
+        if not re.fullmatch("0|[1-9][0-9]{0,8}", chunk):
+            raise Refusal(404, "the stretches of vectors are numbered 0, 1, 2 and so on")
+        path = _finished(services, job_id).file(f"vectors-{chunk}.gz")
         _require(path)
         headers = {"content-encoding": "gzip", "cache-control": "private, max-age=600"}
         return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
-    @app.get("/api/jobs/{job_id}/video", tags=["results"], responses=missing)
+    @app.get("/api/jobs/{job_id}/video", tags=["results"], responses=gone)
     def video(job_id: str) -> Response:
         """What the page plays: the preview, or the file below the root. Uploads are not kept."""
         job = _finished(services, job_id)
         path = job.file("preview.mp4")
         if not path.is_file():
-            if job.upload:
+            if job.source is None:
                 raise Refusal(404, "uploads are not kept")
-            path = job.video
+            path = job.source.unchanged()
         _require(path)
         kind = _VIDEO_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=600"})

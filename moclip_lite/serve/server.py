@@ -14,11 +14,10 @@ from .settings import ServeSettings
 from .worker import Worker
 from .workplace import Workplace
 
-__all__ = ["require_packages", "run_server", "with_token"]
+__all__ = ["require_packages", "run_server", "uvicorn_config", "with_token"]
 
 _GRACE: Final = 3  # seconds for open connections at the end
 _BACKLOG: Final = 128
-_CONNECTIONS: Final = 256  # open at once; others get 503
 
 
 def require_packages() -> None:
@@ -116,21 +115,35 @@ async def _serve(
         app = create_app(settings, worker, workplace, port)
         await worker.start()
         on_ready(f"http://{_url_host(settings.host)}:{port}/", worker.about)
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            ws="none",
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await uvicorn.Server(uvicorn_config(app, settings, _GRACE)).serve(sockets=[listener])
     finally:
         await worker.stop()
         workplace.close()
+
+
+def uvicorn_config(app: Any, settings: ServeSettings, grace: int) -> Any:
+    """How uvicorn serves the application.
+
+    Args:
+        app: that :func:`moclip_lite.serve.app.create_app` made.
+        settings: the same.
+        grace: seconds for open connections at the end.
+    """
+    import uvicorn
+
+    from .connections import protocol_for
+
+    return uvicorn.Config(
+        app,
+        http=protocol_for(settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=grace,
+    )
 
 
 def _url_host(host: str) -> str:

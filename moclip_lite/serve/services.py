@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -13,10 +12,11 @@ from .guard import Tokens
 from .jobs import Job, Jobs
 from .metrics import Metrics
 from .models import Options
+from .received import display_name
 from .refusal import Refusal
-from .root_files import RootFiles
+from .root_files import RootFile, RootFiles
 from .settings import ServeSettings
-from .uploads import display_name, receive
+from .uploads import receive
 from .worker import Worker
 from .workplace import Workplace
 
@@ -51,23 +51,24 @@ class Services:
                 options = _options(received.fields)
                 if (received.video is None) == (options.path is None):
                     raise Refusal(400, "send a video as `file`, or its `path` below the server's root folder")
-                video, name = received.video, received.name
+                video, name, source = received.video, received.name, None
                 if video is None:
                     assert options.path is not None
-                    video, name = self._named(options.path), display_name(options.path)
+                    source, name = self._named(options.path), display_name(options.path)
+                    video = source.path
                 task = {"top_k": options.top_k, "preview": options.preview, "page": page}
-                job = Job(name, video, folder, received.video is not None, task, client)
+                job = Job(name, video, folder, source, task, client)
             except BaseException:
                 self.workplace.remove(folder)
                 raise
         return self.jobs.add(job)
 
-    def _named(self, path: str) -> Path:
+    def _named(self, path: str) -> RootFile:
         if self.root is None:
             raise Refusal(
                 403, "this server takes uploads only; start it with --root DIR to name files by path"
             )
-        return self.root.find(path)
+        return self.root.take(path)
 
 
 def _options(fields: dict[str, Any]) -> Options:

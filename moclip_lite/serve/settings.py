@@ -46,7 +46,9 @@ class ServeSettings(Settings):
         queue: videos that wait or are being analysed.
         per_client: of those, and of uploads under way, how many come from one address.
         time_limit: seconds for the analysis of a video; its process is then ended.
-        idle_limit: seconds that an upload may stand still.
+        idle_limit: seconds that an upload may stand still, and in which any other body must come.
+        connections: that one address may hold.
+        head_limit: seconds that a connection may stay open without a complete request head.
         keep: seconds that a result is kept after it was last asked for.
         results: results that are kept; the oldest goes first.
     """
@@ -63,6 +65,8 @@ class ServeSettings(Settings):
     per_client: int = Field(4, ge=1, le=1000)
     time_limit: float = Field(900.0, gt=0)
     idle_limit: float = Field(30.0, gt=0)
+    connections: int = Field(64, ge=1, le=256)
+    head_limit: float = Field(10.0, gt=0)
     keep: float = Field(900.0, gt=0)
     results: int = Field(32, ge=1, le=10_000)
 

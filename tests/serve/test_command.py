@@ -140,3 +140,19 @@ def test_a_generated_token_is_printed_once(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert token not in out + err
+
+
+def test_a_bug_is_printed_when_it_occurs(tmp_path: Path) -> None:
+    process, address = started(tmp_path)
+    assert process.stderr is not None
+    with httpx.Client(base_url=address, timeout=PATIENCE, trust_env=False) as client:
+        for _ in range(2):
+            answer = client.post("/api/predict", content=b"bug")
+            assert "the server's log has the details" in answer.json()["error"]
+            line = next(line for line in process.stderr if "Traceback of a bug" in line)
+            assert "RuntimeError" in line
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "bugs in this program: 2" in err
+    assert "Traceback" not in err

@@ -110,6 +110,75 @@ def test_a_large_upload_of_undeclared_size_is_refused_on_the_way(kind: str, serv
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+BAD_OPTIONS = [
+    "top_k=-1",
+    "top_k=0",
+    "top_k=1e3",
+    "top_k=1&top_k=2",
+    "preview=x",
+    "unknown=1",
+    "path=clip.mp4",
+]
+
+
+@pytest.mark.parametrize("query", BAD_OPTIONS)
+@pytest.mark.parametrize("kind", ["bytes", "form", "JSON"])
+def test_options_in_the_query_are_judged_as_fields_are(kind: str, query: str, server: Serving) -> None:
+    if kind == "JSON" and query.startswith("path"):
+        query = "path="  # twice
+    content = {
+        "bytes": {"content": b"fine"},
+        "form": {"files": {"file": ("a.mp4", b"fine")}},
+        "JSON": {"json": {"path": "clip.mp4"}},
+    }[kind]
+    for route in ("predict", "jobs"):
+        answer = server.client.post(f"/api/{route}?{query}", **content)  # type: ignore[arg-type]
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"].strip(": ")
+
+
+def test_options_in_the_query_reach_the_analysis(server: Serving) -> None:
+    for query in ("top_k=3", "preview=no", "top_k="):
+        assert server.client.post(f"/api/predict?{query}", content=b"fine").status_code == 200
+
+
+FILE_PARTS = {
+    'name="file"; filename="clip.mp4"': "clip.mp4",
+    "name=\"file\"; filename*=UTF-8''%C3%BC%20clip.mp4": "ü clip.mp4",
+    "name=\"file\"; filename*=iso-8859-1'de'%FC.mp4": "ü.mp4",
+    "name=\"file\"; filename*=zip''%FFclip.mp4": "\ufffdclip.mp4",
+    "name=\"file\"; filename*=UTF-8''..%2F..%2Fclip.mp4": "clip.mp4",
+    'name="file"': "asked.mp4",
+    'name="file"; filename=""': "asked.mp4",
+}
+
+
+@pytest.mark.parametrize("disposition", FILE_PARTS)
+def test_the_part_named_file_is_the_file(disposition: str, server: Serving) -> None:
+    part = f"--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\nfine".encode()
+    body = part + b" " * 10_000 + b"\r\n--b--\r\n"
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answer = server.client.post("/api/predict?name=asked.mp4", content=body, headers=kind)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["path"] == FILE_PARTS[disposition]
+    assert answer.json()["notes"] == ["upload.mp4"]
+
+
+OTHER_PARTS = [
+    'name="video"; filename="clip.mp4"', 'filename="clip.mp4"', "name=\"top_k\"; filename*=UTF-8''a.mp4",
+    'name=""; filename=""', 'name=""', "", 'name="path"; filename=""',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("disposition", OTHER_PARTS)
+def test_a_file_in_another_part_is_refused(disposition: str, server: Serving) -> None:
+    part = f"--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\nfine\r\n--b--\r\n"
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    answer = server.client.post("/api/predict", content=part.encode(), headers=kind)
+    assert answer.status_code == 400
+    assert "`file`" in answer.json()["error"]
+
+
 BROKEN = {
     "no video": (MULTIPART, b"--b--\r\n", 400),
     "no boundary": ("Content-Type: multipart/form-data\n", b"x", 400),
@@ -127,6 +196,11 @@ BROKEN = {
         MULTIPART,
         b'--b\r\nContent-Disposition: form-data; name="path"\r\n\r\n' + b"x" * 5000,
         413,
+    ),
+    "a field twice": (
+        MULTIPART,
+        b'--b\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n1\r\n' * 2 + b"--b--\r\n",
+        400,
     ),
     "top_k": ("Content-Type: application/json\n", b'{"path": "x", "top_k": 0}', 400),
 }

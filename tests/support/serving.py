@@ -16,7 +16,7 @@ import httpx
 import uvicorn
 
 from moclip_lite.serve.app import create_app
-from moclip_lite.serve.server import bind
+from moclip_lite.serve.server import bind, uvicorn_config
 from moclip_lite.serve.settings import ServeSettings
 from moclip_lite.serve.worker import Worker
 from moclip_lite.serve.workplace import Workplace
@@ -95,8 +95,7 @@ def serving(parent: Path, command: list[str] | None = None, **values: Any) -> It
     port = listener.getsockname()[1]
     worker, workplace = Worker(command or stub_command(), settings.time_limit), Workplace(parent)
     app = create_app(settings, worker, workplace, port)
-    config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn_config(app, settings, grace=1))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
