@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..datasets.clip import group_of
 from ..datasets.ucf101 import group_in_name
-from ..errors import CheckpointError, DataError
+from ..errors import CheckpointError, ConfigError, DataError
 from ..storage.files import read_json
+from ..storage.plain_yaml import read_yaml
 from ..streams import ANSWERS, Stream
 from .metrics import Metrics
 from .predictions import ClipKey, Prediction, read_predictions
@@ -100,13 +99,12 @@ def load_run(folder: Path) -> Run:
 
 def read_run(run: RunFolder, metrics: Metrics) -> Run:
     """The run folder of known metrics; see :func:`load_run`."""
-    damaged = CheckpointError(f"{run.config} is damaged")
     try:
-        config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise damaged from error
+        config = read_yaml(run.config, "configuration", typed=True)
+    except (OSError, ConfigError) as error:
+        raise CheckpointError(f"{run.config} is damaged: {error}") from error
     if not isinstance(config, dict):
-        raise damaged
+        raise CheckpointError(f"{run.config} is damaged: it holds no sections")
     tables = {stream: run.predictions(stream) for stream in metrics.streams}
     predictions = {stream: read_predictions(path) for stream, path in tables.items() if path.is_file()}
     histories = {name: run.fold(name).training for name in run.folds}
