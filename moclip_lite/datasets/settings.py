@@ -49,7 +49,10 @@ class DataSettings(Settings):
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
     val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
     train_per_class: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="at most so many clips of a class to train on, and to validate on"
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="at most so many clips of a class to train on, and to validate on",
     )
     splits_dir: UserPath | None = Field(
         None, description="folder of UCF101's lists; none for a prepared folder"

@@ -199,7 +199,7 @@ def _check(draft: Path, address: HubAddress) -> None:
         for path in draft.rglob("*.json"):
             read_json(path)
         if (draft / "metrics.json").is_file():
-            Metrics.from_json(read_json(draft / "metrics.json"))
+            Metrics.read(draft / "metrics.json")
     except (MoclipError, ValueError) as error:
         reason = " ".join(str(error).replace(f"{draft}/", "").split())
         raise CheckpointError(f"{address} can't be used: {reason}") from error

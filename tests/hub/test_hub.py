@@ -278,7 +278,9 @@ def test_paths_of_a_fetched_configuration_are_taken_out(
 
 def test_sizes_are_bounded(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
     hub.claimed["config.yaml"] = 2**21
-    assert_refused(moclip("pull", "user/walks", "-o", tmp_path / "out", "-q"), "config.yaml is too large (2 MB)")
+    assert_refused(
+        moclip("pull", "user/walks", "-o", tmp_path / "out", "-q"), "config.yaml is too large (2 MB)"
+    )
     del hub.claimed["config.yaml"]
     hub.claimed["labels.json"] = 10**9
     assert_refused(moclip("pull", "user/walks", "-o", tmp_path / "out", "-q"), "labels.json is too large")

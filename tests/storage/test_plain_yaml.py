@@ -53,7 +53,7 @@ def test_aliases_that_stand_for_too_much_are_refused(tmp_path: Path) -> None:
     for text in (lists, merged, "a: &a [*a]", "a: &a {b: *a}"):
         file.write_text(text, encoding="utf-8")
         for typed in (False, True):
-            with pytest.raises(ConfigError, match="aliases .* stand for too many values"):
+            with pytest.raises(ConfigError, match=r"aliases .* stand for too many values"):
                 read_yaml(file, "configuration", typed=typed)
 
 
