@@ -28,6 +28,9 @@ MOST_BYTES: Final = 1 << 20
 _MOST_NODES: Final = 1_000_000
 """Values of a document with all its aliases written out: some lines of aliases can stand for 10^30."""
 
+_HALF: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates that can't be written; those in between stand for bytes of file names, see os.fsencode."""
+
 
 class _TextLoader(yaml.SafeLoader):
     """SafeLoader that guesses no types and refuses repeated keys and a plain ``~``."""
@@ -128,9 +131,13 @@ def _count(node: yaml.Node, known: dict[int, int]) -> int:
     """Values that a node stands for, with its aliases written out.
 
     Raises:
-        yaml.constructor.ConstructorError: more than :data:`_MOST_NODES`, or a node holds itself.
+        yaml.constructor.ConstructorError: more than :data:`_MOST_NODES`, a node holds itself, or text that
+            can't be written.
     """
     if isinstance(node, yaml.ScalarNode):
+        if _HALF.search(node.value):
+            problem = "it holds half of a surrogate pair, which is no character"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         return 1
     found = known.get(id(node))
     if found is None:

@@ -57,6 +57,13 @@ def test_aliases_that_stand_for_too_much_are_refused(tmp_path: Path) -> None:
                 read_yaml(file, "configuration", typed=typed)
 
 
+def test_half_of_a_surrogate_pair_is_refused() -> None:
+    for text in (r'"\ud800"', r'"\udfff"', r'{"\udc00": 1}'):
+        with pytest.raises(ConfigError, match="is not YAML"):
+            load_experiment(None, [f"run.seeds={text}"])
+    assert parse_yaml(r'"caf\udce9"') == "caf\udce9"  # a byte of a file name
+
+
 def test_what_yaml_cannot_build_is_refused_in_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     for text, reason in (("a: " + "[" * 3000, "nested too deeply"), ("a: 2024-13-01", "month must be")):
