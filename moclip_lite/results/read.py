@@ -100,8 +100,10 @@ def read_run(run: RunFolder, metrics: Metrics) -> Run:
     """The run folder of known metrics; see :func:`load_run`."""
     try:
         config = read_yaml(run.config, "configuration", typed=True)
-    except (OSError, ConfigError) as error:
-        raise CheckpointError(f"{run.config} is damaged: {error}") from error
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    except OSError as error:
+        raise CheckpointError(f"{run.config} can't be read: {error.strerror}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{run.config} is damaged: it holds no sections")
     tables = {stream: run.predictions(stream) for stream in metrics.streams}
