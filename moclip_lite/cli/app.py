@@ -41,6 +41,7 @@ from . import (
     zero_shot,
 )
 from .console import collected_bugs, err, explain
+from .standard_streams import complete_streams, drop_unwritten
 from .urls import refuse_credentials, refuse_urls
 
 __all__ = ["app", "main"]
@@ -142,11 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [_expand_home(word) for word in words if word != "--debug"]
+    complete_streams()
     set_thread_policy()
     with collected_bugs() as bugs:
         code = _run(words, debug)
         for bug in bugs:
             err.print(bug, markup=False)
+    drop_unwritten()
     return 1 if bugs and code in (0, 2) else code
 
 
@@ -177,6 +180,7 @@ def _run(words: list[str], debug: bool) -> int:
             refuse_credentials(words)
         with _process_group():
             result = _command().main(args=words, prog_name="moclip", standalone_mode=False)
+        sys.stdout.flush()
         if result == 130:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..progress import Pace
 from ..storage.names import printable
+from .standard_streams import Messages
 
 if TYPE_CHECKING:
     from ..results.report.document import Document
@@ -33,8 +34,8 @@ __all__ = [
     "print_table",
 ]
 
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+err = Messages(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 160)
 
 
 class ConsoleReporter:

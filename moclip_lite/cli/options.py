@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
@@ -12,6 +12,7 @@ from mv_tools.urls import is_url
 
 from ..errors import ConfigError
 from ..storage.objects import ObjectFolder
+from ..storage.plain_yaml import MOST_BYTES
 from ..storage.snapshot import snapshot
 from ..storage.url_files import fetched
 
@@ -55,8 +56,6 @@ __all__ = [
     "session_of",
     "settings_of",
 ]
-
-_MOST_CONFIG: Final = 1 << 20  # bytes of a configuration at a URL
 
 Source: TypeAlias = Annotated[
     Path,
@@ -202,7 +201,7 @@ def _local_source(source: Path) -> tuple[Path, Path | None]:
     if not is_url(source):
         return source, None
     if source.suffix in CONFIG_SUFFIXES:
-        return fetched(source, _MOST_CONFIG), None
+        return fetched(source, MOST_BYTES), None
     if ObjectFolder.at(source).version("config.yaml") is not None:
         return snapshot(source), source
     return source, None

@@ -49,12 +49,15 @@ class DataSettings(Settings):
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of clips for test (holdout)")
     val_fraction: float = Field(0.2, gt=0, lt=1, description="share of train for validation")
     train_per_class: int | None = Field(
-        None, ge=1, description="at most so many clips of a class to train on, and to validate on"
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="at most so many clips of a class to train on, and to validate on",
     )
     splits_dir: UserPath | None = Field(
         None, description="folder of UCF101's lists; none for a prepared folder"
     )
-    splits: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    splits: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field(
         (1,), min_length=1, description="official splits to run"
     )
     shared_groups: bool = Field(False, description="continue where train, validation and test share groups")
@@ -62,11 +65,12 @@ class DataSettings(Settings):
     buffer: int | None = Field(
         None,
         ge=2,
+        le=1_000_000_000,
         description="clips in memory and in the shuffle buffer: "
         "shards, 65,536 by default; features, all by default",
     )
-    clips_per_class: int = Field(20, ge=4, description="synthetic: clips to generate per class")
-    frames: int = Field(24, ge=2, description="synthetic: frames per clip")
+    clips_per_class: int = Field(20, ge=4, le=100_000, description="synthetic: clips to generate per class")
+    frames: int = Field(24, ge=2, le=10_000, description="synthetic: frames per clip")
 
     _splits_once = field_validator("splits", "train_recipes")(refuse_repeats)
 

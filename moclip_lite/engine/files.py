@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +40,7 @@ __all__ = [
     "int8_is_undecided",
     "made_from",
     "onnx_folder",
+    "read_description",
 ]
 
 DESCRIPTION: Final = "model.json"
@@ -137,7 +138,7 @@ class EngineFiles:
         place = onnx_folder(folder)
         if not (place / DESCRIPTION).is_file():
             raise CheckpointError(f"{folder.path} has no ONNX files of its networks")
-        description = read_json(place / DESCRIPTION)
+        description = read_description(place / DESCRIPTION)
         expected = made_from(folder, experiment, labels)
         try:
             origin, written = dict(description["made_from"]), dict(description["files"])
@@ -156,6 +157,31 @@ class EngineFiles:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
         return cls(networks, encoder, description, parts, int8 and encoder is not None)
+
+
+_FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "made_from": lambda value: isinstance(value, dict),
+    "files": lambda value: isinstance(value, dict) and all(isinstance(file, dict) for file in value.values()),
+    "warnings": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
+    "preprocessing": lambda value: isinstance(value, dict),
+    "encoder": lambda value: value is None or isinstance(value, dict),
+}
+"""Entries of model.json that are read -> what they must be, where they are there."""
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The content of a model.json, whose entries are of the right kinds.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    description = read_json(path)
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{path} is damaged: it describes no networks")
+    wrong = [name for name, fits in _FIELDS.items() if name in description and not fits(description[name])]
+    if wrong:
+        raise CheckpointError(f"{path} is damaged: its entry {wrong[0]!r} is of another kind")
+    return description
 
 
 def _encoder(experiment: Experiment, description: Mapping[str, Any], int8: bool) -> Path:
@@ -219,9 +245,7 @@ def int8_is_undecided(folder: FoldFolder) -> bool:
     path = onnx_folder(folder) / DESCRIPTION
     if not path.is_file():
         return False
-    description = read_json(path)
-    if not isinstance(description, dict):
-        raise CheckpointError(f"{path} is damaged")
+    description = read_description(path)
     return bool(description.get("encoder")) and INT8 not in description
 
 

@@ -51,7 +51,7 @@ class RunSettings(Settings):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
         (), max_length=100, description="repeat everything with each of these; results are pooled"
     )
-    workers: int = Field(0, ge=0, description="processes for extraction; 0 for one per core")
+    workers: int = Field(0, ge=0, le=1024, description="processes for extraction; 0 for one per core")
     engine: RunnerName = Field(
         "local",
         description="who extracts, prepares and runs grids: local processes, or ray, a cluster's nodes",
@@ -59,8 +59,12 @@ class RunSettings(Settings):
     ray_address: str | None = Field(
         None, description="HOST:PORT of the cluster's head; default: $RAY_ADDRESS, or this machine's cluster"
     )
-    threads: int = Field(0, ge=0, description="of PyTorch's operations in one process; 0 for one per core")
-    loaders: int = Field(0, ge=0, description="processes that read training batches ahead; 0 for none")
+    threads: int = Field(
+        0, ge=0, le=1024, description="of PyTorch's operations in one process; 0 for one per core"
+    )
+    loaders: int = Field(
+        0, ge=0, le=1024, description="processes that read training batches ahead; 0 for none"
+    )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or mps"
     )

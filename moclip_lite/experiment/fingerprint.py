@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from ..datasets import Fold
 from ..datasets.prompts import Prompts
+from ..errors import ConfigError
 from ..storage.cache_keys import stage_versions
 from ..storage.digest import digest_bytes
+from ..storage.plain_yaml import read_yaml
 from .config import Experiment
 from .extraction import Extraction
 
@@ -52,8 +52,8 @@ def run_fingerprint(
 def changed_settings(config: Path, experiment: Experiment) -> str:
     """Settings in which a run folder's configuration differs from the present one; "" if none is known."""
     try:
-        before = _deciding(yaml.safe_load(config.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError, ValueError):
+        before = _deciding(read_yaml(config, "configuration", typed=True))
+    except (OSError, ConfigError, AttributeError, TypeError, KeyError, ValueError):
         return ""
     changes = [
         f"{section}.{name} was {before[section][name]}, now {value}"

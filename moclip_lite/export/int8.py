@@ -32,6 +32,7 @@ from ..engine.files import (
     file_digest,
     int8_by_default,
     onnx_folder,
+    read_description,
 )
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
@@ -44,7 +45,7 @@ from ..results.held_out import read_held_out
 from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
 from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
-from ..storage.files import atomic_path, cache_access, read_json, write_json
+from ..storage.files import atomic_path, cache_access, write_json
 from ..streams import ANSWERS
 
 __all__ = ["Int8Encoder", "Int8Refused", "consider_int8", "export_int8"]
@@ -109,7 +110,7 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
         CheckpointError: not a run folder, or damaged.
     """
     folder = RunFolder(run)
-    description = read_json(onnx_folder(folder) / DESCRIPTION)
+    description = read_description(onnx_folder(folder) / DESCRIPTION)
     if not description.get("encoder"):
         return
     found = read_held_out(folder.held_out, len(folder.read_labels()))
@@ -124,12 +125,12 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
     except MoclipError as error:
         reporter.warn(f"the image encoder stays in float32, it could not be compared in int8: {error}")
         return
-    reporter.say(int8_by_default(read_json(onnx_folder(folder) / DESCRIPTION))[1])
+    reporter.say(int8_by_default(read_description(onnx_folder(folder) / DESCRIPTION))[1])
 
 
 def _note(folder: FoldFolder, entry: Mapping[str, Any]) -> None:
     path = onnx_folder(folder) / DESCRIPTION
-    write_json(path, {**read_json(path), INT8: dict(entry)})
+    write_json(path, {**read_description(path), INT8: dict(entry)})
 
 
 def _write_compared(

@@ -20,7 +20,7 @@ class FusionSettings(Settings):
     """The head on both features."""
 
     head: str = Field("linear_pool", description="a name of moclip_lite.fusion.list_heads()")
-    hidden: int = Field(512, ge=1, description="width of the hidden layer")
+    hidden: int = Field(512, ge=1, le=65_536, description="width of the hidden layer")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier")
     standardize: bool = Field(True, description="scale features by statistics of the training clips")
 
@@ -30,9 +30,9 @@ class FusionSettings(Settings):
 class HeadTrainSettings(TrainSettings):
     """Training of heads on cached features."""
 
-    epochs: int | None = Field(60, ge=1)
-    batch: int = Field(64, ge=2)
-    lr: float = Field(1e-3, gt=0)
+    epochs: int | None = Field(60, ge=1, le=1_000_000)
+    batch: int = Field(64, ge=2, le=1_000_000)
+    lr: float = Field(1e-3, gt=0, le=100)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     average: float = Field(0.0, ge=0, le=1)
     balance: Balance = Field("none")

@@ -23,6 +23,7 @@ from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
 from ..storage.cache import default_cache_dir
 from ..storage.files import read_json, read_metadata, write_json, write_text
+from ..storage.plain_yaml import MOST_BYTES
 from .address import HubAddress
 from .client import HubError, HubOffline, client, explained
 from .portable import RUN_FILES, WEIGHTS, portable
@@ -159,9 +160,15 @@ def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
             f"{address} is not a run folder of moclip-lite (it needs config.yaml, labels.json and weights)"
         )
     for name, size in sizes.items():
-        if size > (_MAX_WEIGHTS if name.endswith((".safetensors", ".onnx")) else _MAX_TEXT):
+        if size > _most_bytes(name):
             raise CheckpointError(f"{address}: {name} is too large ({size / 1e6:.0f} MB)")
     return sizes
+
+
+def _most_bytes(name: str) -> int:
+    if name.endswith((".safetensors", ".onnx")):
+        return _MAX_WEIGHTS
+    return MOST_BYTES if name.endswith(".yaml") else _MAX_TEXT
 
 
 def _download(api: Any, address: HubAddress, commit: str, name: str, draft: Path) -> None:
@@ -192,7 +199,7 @@ def _check(draft: Path, address: HubAddress) -> None:
         for path in draft.rglob("*.json"):
             read_json(path)
         if (draft / "metrics.json").is_file():
-            Metrics.from_json(read_json(draft / "metrics.json"))
+            Metrics.read(draft / "metrics.json")
     except (MoclipError, ValueError) as error:
         reason = " ".join(str(error).replace(f"{draft}/", "").split())
         raise CheckpointError(f"{address} can't be used: {reason}") from error

@@ -13,7 +13,6 @@ from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
 from ..results.run_folder import RunFolder
-from ..storage.files import read_json
 from .address import HubAddress
 from .card import model_card
 from .client import HubError, client, endpoint, explained, token
@@ -120,10 +119,7 @@ def _card(folder: FoldFolder, address: HubAddress, licence: str | None) -> str:
     run = RunFolder(folder.run_path)
     metrics = None
     if run.metrics.is_file():
-        try:
-            metrics = Metrics.from_json(read_json(run.metrics))
-        except ValueError as error:
-            raise CheckpointError(f"{run.metrics} is damaged") from error
+        metrics = Metrics.read(run.metrics)
     fold = folder.path.name if folder.path != run.path else None
     experiment = load_run_settings(folder.config)
     return model_card(

@@ -121,13 +121,13 @@ class MotionSettings(MotionSpec):
         "auto: so, where the other settings of what is read and of the network are the default ones; "
         "true: efficientnet_b0 starts from ImageNet; or a motion network's weights file",
     )
-    train_segments: int = Field(2, ge=1, description="windows drawn per clip and step in training")
+    train_segments: int = Field(2, ge=1, le=512, description="windows drawn per clip and step in training")
     min_side: float = Field(0.75, gt=0, le=1, description="smallest random crop, share of the side")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     mirrors: Literal["auto", "ignore"] = Field(
         "auto", description="auto: no flips, in testing neither, where classes mirror each other"
     )
-    speed: float = Field(1.2, ge=1, description="motion is scaled by 1/speed to speed")
+    speed: float = Field(1.2, ge=1, le=100, description="motion is scaled by 1/speed to speed")
 
     @model_validator(mode="before")
     @classmethod
@@ -186,6 +186,6 @@ _Flips: TypeAlias = Annotated[Literal[1, 2], BeforeValidator(_read_number)]
 class ViewSettings(Settings):
     """Views per clip in testing: segments x crops x flips."""
 
-    segments: int = Field(0, ge=0, description="windows; 0 for all that are kept")
+    segments: int = Field(0, ge=0, le=512, description="windows; 0 for all that are kept")
     crops: _Crops = Field(3, description="1 whole frame, 3 with left and right, 5 corners and centre")
     flips: _Flips = Field(2, description="2 adds the mirrored view")

@@ -98,7 +98,8 @@ def _stream(entry: Mapping[str, Any]) -> StreamCalibration:
         int(entry["clips"]),
         None if accuracy is None else float(accuracy),
     )
-    if not (0 < stream.temperature < 1e3 and 0 <= stream.threshold <= 1):
+    shares = (stream.threshold, 0.0 if stream.accuracy is None else stream.accuracy / 100)
+    if not (0 < stream.temperature < 1e3 and stream.clips >= 0 and all(0 <= share <= 1 for share in shares)):
         raise ValueError("out of range")
     return stream
 

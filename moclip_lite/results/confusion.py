@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from ..storage.files import atomic_path, write_text
+from ..storage.names import printable
 
 __all__ = ["drawing", "save_confusion_csv", "save_confusion_png"]
 
@@ -28,7 +30,9 @@ def drawing(width: float, height: float, style: Mapping[str, Any] | None = None)
         style: rcParams within the block. Text with "$", such as a class name, is never parsed as math.
     """
     settings: dict[Any, Any] = {"text.parse_math": False, **(style or {})}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # A character that the font lacks, such as an emoji, is drawn as a box.
+        warnings.filterwarnings("ignore", r"Glyph \d+|Matplotlib currently does not support", UserWarning)
         yield Figure(figsize=(width, height), layout="constrained")
 
 
@@ -45,6 +49,7 @@ def save_confusion_png(
     path: Path, confusion: npt.NDArray[np.int64], names: Sequence[str], title: str
 ) -> None:
     """Draw the matrix in percent of each true class; cells have numbers up to 25 classes."""
+    names = [printable(name) for name in names]
     share = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     count = len(names)
     side = float(np.clip(2.5 + 0.32 * count, 4, 24))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from ..errors import ScoreError
+from ..errors import CheckpointError, ScoreError
+from ..storage.files import read_json
 from ..streams import Stream
 from .prediction_cost import PredictionCost
 from .statistics import Units, accuracy_interval, macro_interval
@@ -151,6 +153,23 @@ class Metrics:
         values["costs"] = {str(stream): plain(cost) for stream, cost in self.costs.items()}
         left_out = {"streams", *(("part",) if self.part is None else _OF_A_RUN)}
         return {name: value for name, value in values.items() if name not in left_out}
+
+    @classmethod
+    def read(cls, path: Path) -> Metrics:
+        """Read a metrics.json.
+
+        Raises:
+            CheckpointError: missing or damaged.
+        """
+        try:
+            return cls.from_json(read_json(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            reason = f"{place}: {first['msg']}" if place else first["msg"]
+        except ValueError as error:
+            reason = str(error)
+        raise CheckpointError(f"{path} is damaged or not of a run of this program: {reason}")
 
     @classmethod
     def from_json(cls, values: Any) -> Metrics:

@@ -73,13 +73,15 @@ def read_predictions(path: Path) -> dict[ClipKey, Prediction]:
     predictions: dict[ClipKey, Prediction] = {}
     turns: dict[str, int] = {}  # where a version wrote no folds
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 turns[row["clip"]] = turns.get(row["clip"], -1) + 1
                 key = ClipKey(row["clip"], row.get("fold") or str(turns[row["clip"]]))
                 predictions[key] = Prediction(
                     row["label"], row["predicted"], float(row["score"]), row.get("group") or None
                 )
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+    except KeyError as error:
+        raise CheckpointError(f"{path} is damaged: it has no column {error}") from error
+    except (OSError, TypeError, ValueError, csv.Error) as error:
         raise CheckpointError(f"{path} is damaged: {json.dumps(str(error))}") from error
     return predictions

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Final
 
 from ..datasets.clip import group_of
 from ..datasets.ucf101 import group_in_name
-from ..errors import CheckpointError, DataError
+from ..errors import CheckpointError, ConfigError, DataError
 from ..storage.files import read_json
+from ..storage.plain_yaml import read_yaml
 from ..streams import ANSWERS, Stream
 from .metrics import Metrics
 from .predictions import ClipKey, Prediction, read_predictions
 from .run_folder import RunFolder
 
 __all__ = ["Run", "load_run", "read_run"]
+
+_DRAWN: Final = ("epoch", "loss", "val_loss", "accuracy")  # of a row of a history
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,7 @@ def load_run(folder: Path) -> Run:
         raise CheckpointError(
             f"{folder} is not finished (it has no metrics.json); `moclip run {folder}` resumes it"
         )
-    try:
-        metrics = Metrics.from_json(read_json(run.metrics))
-    except ValueError as error:
-        raise CheckpointError(f"{run.metrics} is damaged or not of a run of this program") from error
+    metrics = Metrics.read(run.metrics)
     if not metrics.streams:
         raise CheckpointError(f"{folder}: its metrics hold no stream")
     return read_run(RunFolder(folder, metrics.folds or ("run",)), metrics)
@@ -100,15 +98,42 @@ def load_run(folder: Path) -> Run:
 
 def read_run(run: RunFolder, metrics: Metrics) -> Run:
     """The run folder of known metrics; see :func:`load_run`."""
-    damaged = CheckpointError(f"{run.config} is damaged")
     try:
-        config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise damaged from error
+        config = read_yaml(run.config, "configuration", typed=True)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    except OSError as error:
+        raise CheckpointError(f"{run.config} can't be read: {error.strerror}") from error
     if not isinstance(config, dict):
-        raise damaged
+        raise CheckpointError(f"{run.config} is damaged: it holds no sections")
     tables = {stream: run.predictions(stream) for stream in metrics.streams}
     predictions = {stream: read_predictions(path) for stream, path in tables.items() if path.is_file()}
     histories = {name: run.fold(name).training for name in run.folds}
-    training = {name: read_json(path) for name, path in histories.items() if path.is_file()}
+    training = {name: _read_training(path) for name, path in histories.items() if path.is_file()}
     return Run(run.path, metrics, config, predictions, training)
+
+
+def _read_training(path: Path) -> dict[str, Any]:
+    """Stage -> history of its training, as :attr:`Run.training` has it.
+
+    Raises:
+        CheckpointError: damaged.
+    """
+    stages = read_json(path, infinite=True)  # the best loss of a training without validation
+    if not isinstance(stages, dict) or not all(map(_is_history, stages.values())):
+        raise CheckpointError(f"{path} is damaged: it holds no history of a training")
+    return stages
+
+
+def _is_history(stage: Any) -> bool:
+    """Whether a stage has rows of numbers and the epoch that its weights are of, or is None: not trained."""
+    if stage is None:
+        return True
+    if not isinstance(stage, dict) or not isinstance(stage.get("history"), list | None):
+        return False
+    rows = stage.get("history") or []
+    numbers = all(
+        isinstance(row, dict) and all(isinstance(row.get(name, 0), int | float) for name in _DRAWN)
+        for row in rows
+    )
+    return numbers and (not rows or type(stage.get("best_epoch")) is int)

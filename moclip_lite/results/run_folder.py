@@ -14,7 +14,6 @@ from pathlib import Path
 from mv_tools.urls import spelled
 
 from ..errors import CheckpointError, ConfigError
-from ..storage.files import read_json
 from ..storage.mirror import held, write_back
 from ..storage.snapshot import working_copy
 from .fold_folder import FoldFolder, fold_name
@@ -134,8 +133,8 @@ class RunFolder(FoldFolder):
     def read_finished(self, fingerprint: str) -> Metrics | None:
         """The metrics of a finished run with this fingerprint; None if there are none."""
         try:
-            metrics = Metrics.from_json(read_json(self.metrics))
-        except (CheckpointError, ValueError):
+            metrics = Metrics.read(self.metrics)
+        except CheckpointError:
             return None
         return metrics if fingerprint in (metrics.fingerprint, metrics.resolved_fingerprint) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
@@ -133,12 +133,9 @@ def clips_seen(
     Raises:
         CheckpointError: the division is damaged.
     """
-    division = read_json(path)
-    try:
-        used = {name: digest for part in parts for name, digest in division[part].items()}
-        same_root = division["root"] == place
-    except (TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged; train again") from error
+    root, division = _read_division(path)
+    used = {name: digest for part in parts for name, digest in division[part].items()}
+    same_root = root == place
     contents = {digest for digest in used.values() if digest is not None}
     found, segments = Seen([], []), _segments(used)
     for clip in clips:
@@ -149,6 +146,20 @@ def clips_seen(
         elif named:
             found.by_name.append(clip.name)
     return found
+
+
+def _read_division(path: Path) -> tuple[str, Mapping[str, Mapping[str, str | None]]]:
+    """(place of the data set, part -> clip name -> digest), as :func:`write_division` wrote them."""
+    values = read_json(path)
+    root = values.get("root") if isinstance(values, dict) else None
+    parts: dict[str, Any] = {part: values.get(part) for part in _PARTS} if isinstance(values, dict) else {}
+    known = parts and all(
+        isinstance(clips, dict) and all(isinstance(digest, str | None) for digest in clips.values())
+        for clips in parts.values()
+    )
+    if not known or not isinstance(root, str):
+        raise CheckpointError(f"{path} is damaged: it does not say which clips trained; train again")
+    return root, parts
 
 
 def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:

@@ -97,7 +97,7 @@ def _parts(edges: npt.NDArray[np.float64], first: int, last: int, longest: float
     """First frames of the parts of a shot, and `last`; the parts are few and of about equal duration."""
     duration = edges[last] - edges[first]
     fewest = max(1, math.ceil(duration / longest - _TOLERANCE))
-    for parts in range(fewest, fewest + _MAX_EXTRA_PARTS):
+    for parts in range(fewest, min(fewest + _MAX_EXTRA_PARTS, last - first + 1)):
         targets = edges[first] + duration * np.arange(1, parts) / parts
         after = np.searchsorted(edges, targets)
         nearest = np.where(edges[after] - targets < targets - edges[after - 1], after, after - 1)

@@ -14,6 +14,8 @@ __all__ = ["MIN_TOKEN", "ServeSettings", "is_loopback"]
 MIN_TOKEN: Final = 16
 """Characters of the shortest token that is accepted."""
 
+_LONGEST: Final = 1e7  # seconds: some months
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address or name means this machine alone."""
@@ -58,16 +60,16 @@ class ServeSettings(Settings):
     root: UserPath | None = None
     token: Annotated[str | None, AfterValidator(_check_token)] = Field(None, repr=False)
     allow_host: tuple[str, ...] = ()
-    max_upload: int = Field(1_000_000_000, ge=1)
-    max_length: float = Field(3600.0, gt=0)
-    max_pixels: int = Field(8192 * 4352, ge=1)
+    max_upload: int = Field(1_000_000_000, ge=1, le=2**50)
+    max_length: float = Field(3600.0, gt=0, le=_LONGEST)
+    max_pixels: int = Field(8192 * 4352, ge=1, le=2**31)
     queue: int = Field(8, ge=1, le=1000)
     per_client: int = Field(4, ge=1, le=1000)
-    time_limit: float = Field(900.0, gt=0)
-    idle_limit: float = Field(30.0, gt=0)
+    time_limit: float = Field(900.0, gt=0, le=_LONGEST)
+    idle_limit: float = Field(30.0, gt=0, le=_LONGEST)
     connections: int = Field(64, ge=1, le=256)
-    head_limit: float = Field(10.0, gt=0)
-    keep: float = Field(900.0, gt=0)
+    head_limit: float = Field(10.0, gt=0, le=_LONGEST)
+    keep: float = Field(900.0, gt=0, le=_LONGEST)
     results: int = Field(32, ge=1, le=10_000)
 
     @field_validator("allow_host")

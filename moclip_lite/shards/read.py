@@ -66,7 +66,7 @@ class ShardReader:
         import pyarrow as pa
 
         numbers = range(len(self.index.shards))
-        parts = [self._guarded(n, lambda file: file.read(columns=list(columns))) for n in numbers]
+        parts = [self._guarded(n, partial(_all, columns)) for n in numbers]
         return pa.concat_tables(parts).select(list(columns))
 
     def numbers(self, names: Sequence[str], positions: Positions) -> Iterator[tuple[Positions, list[Floats]]]:
@@ -94,7 +94,10 @@ class ShardReader:
             table = self._guarded(shard, partial(_group, group, [name]))
             column = table.column(name)
             for place, row in zip(places.tolist(), rows.tolist(), strict=True):
-                yield place, column[row].as_py()
+                value = column[row].as_py()
+                if not isinstance(value, bytes | None):
+                    raise CheckpointError(f"{self._path(shard)}: {name} does not hold bytes")
+                yield place, value
 
     def verify(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Read every shard and compare its checksum.
@@ -133,7 +136,10 @@ class ShardReader:
         shape = self.index.columns[name].shape
         column = table.column(name).combine_chunks()
         chunk = column.chunk(0) if hasattr(column, "chunk") else column
-        numbers = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32)
+        try:
+            numbers = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{self._path(shard)}: {name} does not hold numbers") from error
         if chunk.null_count or numbers.size != len(table) * int(np.prod(shape)):
             raise CheckpointError(f"{self._path(shard)}: {name} holds a row without numbers")
         if not np.isfinite(numbers).all():
@@ -202,9 +208,21 @@ class ShardReader:
 
         try:
             return read(self._open(number))
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise CheckpointError(f"{self._path(number)} can't be read: {error}") from error
 
 
+def _all(names: Sequence[str], file: pq.ParquetFile) -> pa.Table:
+    return _complete(file.read(columns=list(names)), names)
+
+
 def _group(group: int, names: Sequence[str], file: pq.ParquetFile) -> pa.Table:
-    return file.read_row_group(group, columns=list(names), use_threads=False)
+    return _complete(file.read_row_group(group, columns=list(names), use_threads=False), names)
+
+
+def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table; pyarrow leaves out columns that a file lacks."""
+    for name in names:
+        if name not in table.column_names:
+            raise ValueError(f"it has no column {name}; pack again")
+    return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -139,18 +140,41 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, infinite: bool = False) -> Any:
     """Read JSON.
+
+    Args:
+        path: of the file.
+        infinite: take the word Infinity for a number; otherwise each number is finite, or NaN, and each whole
+            one has at most 64 bits.
 
     Raises:
         CheckpointError: missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=float if infinite else _finite,
+        )
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"a number is too large: {text[:20]}")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) >= 2**63:
+        raise ValueError(f"a number is too large: {text[:20]}")
+    return int(text)
 
 
 def write_tensors(

@@ -13,11 +13,15 @@ _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def valid_unicode(name: str) -> str:
-    r"""The name in valid Unicode: bytes that are not UTF-8 become ``\xff``; other names are unchanged."""
+    r"""The name in valid Unicode: bytes that are not UTF-8 become ``\xff``, surrogates that stand for no byte
+    ``\ud800``; other names are unchanged."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
+        try:
+            return os.fsencode(name).decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:
+            return name.encode("utf-8", "backslashreplace").decode()
     return name
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mv_tools import MotionDecoder, RgbDecoder
+from mv_tools import MalformedStream, MotionDecoder, RgbDecoder
 
 from ..appearance.settings import AppearanceSettings
 from ..motion.settings import MotionSpec
@@ -18,6 +18,8 @@ from .window import Window
 __all__ = ["FilePictures", "plan_windows", "window_times"]
 
 _TOLERANCE: Final = 1e-3  # seconds; some containers round times to milliseconds
+_ALWAYS: Final = 10_000  # windows that a video may have, however few its pictures
+_FOR_A_PICTURE: Final = 10  # windows; videos of one picture a second have about 4
 
 Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
@@ -32,16 +34,30 @@ def window_times(edges: Times, window: float, stride: float) -> list[tuple[float
 
     Returns:
         One window of the whole video where it is no longer than a window and half a picture.
+
+    Raises:
+        mv_tools.MalformedStream: so many windows that almost all of them would show no picture.
     """
     duration = float(edges[-1])
     slack = max(float(np.median(np.diff(edges))) / 2, _TOLERANCE)
     if duration <= window + slack:
         return [(0.0, duration)]
+    _check_number((duration - window) / stride, len(edges) - 1, duration, stride)
     count = int((duration - window + _TOLERANCE) / stride) + 1
     times = [(k * stride, k * stride + window) for k in range(count)]
     if duration - times[-1][1] > slack:
         times.append((duration - window, duration))
     return times
+
+
+def _check_number(windows: float, pictures: int, duration: float, stride: float) -> None:
+    """Refuse times that can't be right: a few pictures over years would fill the memory with windows."""
+    if windows > max(_ALWAYS, _FOR_A_PICTURE * pictures):
+        shown = f"{pictures} picture{'' if pictures == 1 else 's'}"
+        raise MalformedStream(
+            f"a window every {stride:.3g} s of {duration:.4g} s would be {windows:.3g} windows for {shown}: "
+            "if the times of the video are right, a longer --window and --stride make fewer"
+        )
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ class WatchSettings(Settings):
         timeout: seconds without data after which a camera is connected again, and a file ends.
     """
 
-    window: float | None = Field(default=None, gt=0)
-    stride: float | None = Field(default=None, gt=0)
+    window: float | None = Field(default=None, gt=0, le=86_400)
+    stride: float | None = Field(default=None, gt=0, le=86_400)
     threshold: float | None = Field(default=None, ge=0, le=1)
-    max_lag: float = Field(default=2.0, gt=0)
+    max_lag: float = Field(default=2.0, gt=0, le=86_400)
     transport: Literal["tcp", "udp"] = "tcp"
-    timeout: float = Field(default=5.0, gt=0)
+    timeout: float = Field(default=5.0, gt=0, le=86_400)

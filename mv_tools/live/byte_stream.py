@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Final
 
+from ..errors import SourceUnavailable
+
 __all__ = ["GrowingFile", "StandardInput"]
 
 _POLL: Final = 0.05  # seconds between two checks of a file that does not grow
@@ -76,9 +78,15 @@ class _IndexedFile(GrowingFile):
 
 
 class StandardInput:
-    """Standard input up to its end, to `timeout` seconds without data, or until `stop` is set."""
+    """Standard input up to its end, to `timeout` seconds without data, or until `stop` is set.
+
+    Raises:
+        SourceUnavailable: it is closed.
+    """
 
     def __init__(self, timeout: float, stop: Event) -> None:
+        if sys.stdin is None:
+            raise SourceUnavailable("standard input is closed; pipe a stream of H.264 or HEVC into it")
         self._descriptor = sys.stdin.fileno()
         self._timeout = timeout
         self._stop = stop

@@ -222,6 +222,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "the file must end in": lambda p: ("mv", "extract", video(p), "-o", p / "x.txt"),
     "--frame": lambda p: ("mv", "show", video(p), "-o", p / "x.png", "--frame", 99),
     "no such configuration file": lambda p: ("run", p / "missing.yaml"),
+    "is too large for a <kind> file": lambda p: ("run", written(p / "large.yaml", "#" * 2**21)),
     "no such file or folder": lambda p: ("run", p / "missing"),
     "YAML file: it is not text": lambda p: ("run", video(p)),
     "YAML file, line": lambda p: ("ablate", written(p / "grid.yaml", "grid: [\n")),

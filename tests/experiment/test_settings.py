@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from moclip_lite.cli.app import app
 from moclip_lite.cli.options import experiment_of
@@ -16,8 +16,13 @@ from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
 from moclip_lite.fusion import build_head, create_head
+from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.motion.network import build_motion_net, create_motion_net
+from moclip_lite.serve.settings import ServeSettings
+from moclip_lite.settings import Settings
+from moclip_lite.storage.plain_yaml import parse_yaml
 from moclip_lite.training.device import pick_device
+from moclip_lite.watch.settings import WatchSettings
 
 from support.cli import FOLDER_YAML, assert_refused, moclip
 
@@ -111,6 +116,53 @@ def test_zero_is_honoured_or_refused(key: str) -> None:
     else:
         assert found == 0
         assert type(found) in (int, float)
+
+
+def _huge(kind: Any, number: str) -> str | None:
+    """YAML of a value of a type that is a number, or holds one, too large for anything; None for other types."""
+    inside = get_args(kind)
+    if get_origin(kind) is tuple:
+        numbers = [_huge(part, number) for part in inside if part is not Ellipsis]
+        return None if None in numbers else f"[{', '.join(text for text in numbers if text)}]"
+    if get_origin(kind) is dict:
+        number_inside = _huge(inside[1], number)
+        return None if number_inside is None else f"{{x: {number_inside}}}"
+    if inside and all(type(value) is int for value in inside):  # literals
+        return number
+    if inside:
+        return next((text for part in inside if (text := _huge(part, number)) is not None), None)
+    return number if kind in (int, float) else None
+
+
+SECTIONS: dict[str, Any] = {
+    **{section: info.annotation for section, info in Experiment.model_fields.items()},
+    "watch": WatchSettings,
+    "serve": ServeSettings,
+    "video-text": VideoTextSettings,
+}
+HUGE = [
+    (kind, section, name, text)
+    for section, kind in SECTIONS.items()
+    for name, field in kind.model_fields.items()
+    for number in (str(10**21), "1e300", "-1e300")
+    if (text := _huge(field.annotation, number)) is not None
+]
+
+
+@pytest.mark.parametrize(("kind", "section", "name", "text"), HUGE)
+def test_a_number_has_bounds(kind: type[Settings], section: str, name: str, text: str) -> None:
+    if section in Experiment.model_fields:
+        with pytest.raises(ConfigError, match=f"^{section}.{name}"):
+            load_experiment(None, [f"{section}.{name}={text}"])
+    else:
+        with pytest.raises(ValidationError):
+            kind.model_validate({name: parse_yaml(text)})
+
+
+def test_the_sweep_of_bounds_sees_all_fields() -> None:
+    seen = {f"{section}.{name}" for _, section, name, _ in HUGE}
+    assert {key for key in NUMBERS if not key.endswith(".precision")} <= seen  # float32 is a word
+    assert {"run.seeds", "motion.grid", "data.splits", "train_head.lr_scales", "test.crops"} <= seen
 
 
 @pytest.mark.parametrize("key", NUMBERS)

@@ -262,6 +262,7 @@ def test_damaged_repositories_leave_nothing(
     walks.files[name] = content
     message = assert_refused(moclip("pull", "user/walks", "-o", tmp_path / "out", "-q"), "user/walks")
     assert str(tmp_path) not in message
+    assert "pydantic" not in message
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out-*"))
 
@@ -278,6 +279,11 @@ def test_paths_of_a_fetched_configuration_are_taken_out(
 
 
 def test_sizes_are_bounded(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
+    hub.claimed["config.yaml"] = 2**21
+    assert_refused(
+        moclip("pull", "user/walks", "-o", tmp_path / "out", "-q"), "config.yaml is too large (2 MB)"
+    )
+    del hub.claimed["config.yaml"]
     hub.claimed["labels.json"] = 10**9
     assert_refused(moclip("pull", "user/walks", "-o", tmp_path / "out", "-q"), "labels.json is too large")
     hub.claimed["labels.json"] = 3

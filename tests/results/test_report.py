@@ -119,6 +119,13 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
         assert image.width > 100
 
 
+def test_names_that_the_font_lacks_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    """A warning fails a test."""
+    names = ["\U0001f3c3", "\u8dd1\u6b65", "\u09a6\u09cc\u09a1\u09bc", "\ud800", "a\nb"]
+    save_confusion_png(tmp_path / "c.png", np.eye(5, dtype=np.int64), names, "\U0001f3c3")
+    assert (tmp_path / "c.png").is_file()
+
+
 def test_markdown_cells_are_escaped() -> None:
     table = markdown_table(["a|b"], [["x\ny"], ["`|`"], ["\\"]])
     assert table.splitlines() == ["| a\\|b |", "|---|", "| x y |", "| \\`\\|\\` |", "| \\\\ |"]

@@ -21,6 +21,13 @@ def test_windows_cover_every_frame_once() -> None:
     assert [(w.start, w.stop) for w in cut_windows(np.arange(2) / 25, [], 10.0)] == [(0, 1)]
 
 
+def test_a_picture_is_in_one_window_however_long_it_is_shown() -> None:
+    """A file of some kilobytes can claim to last for years."""
+    for duration in (1e6, 1e11, 1e300):
+        windows = cut_windows(np.linspace(0, duration, 5), [], longest=4.0)
+        assert [(w.start, w.stop) for w in windows] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
 @pytest.mark.parametrize("scenecut", ["40", "0"])
 def test_cuts_are_detected_from_motion(tmp_path: Path, scenecut: str) -> None:
     """Cuts coded as an irregular I picture, or as a P picture of intra blocks."""

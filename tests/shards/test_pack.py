@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from moclip_lite.errors import ConfigError, MoclipError
+from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_shards import load_feature_shards
 from moclip_lite.experiment.feature_storage import load_features, save_features
 from moclip_lite.experiment.run import run_experiment
 from moclip_lite.experiment.session import Session
+from moclip_lite.shards.index import ShardIndex, block_digests
 from moclip_lite.shards.read import ShardReader
+from moclip_lite.storage.digest import digest_file
 from moclip_lite.storage.files import read_tensors
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip, sets
@@ -173,6 +178,39 @@ def test_damaged_shards_are_refused_in_a_sentence(
     if damage in ("cut", "changed", "missing"):
         assert pack_file(feature_file, folder, 100) == ShardReader(packed).index  # written again
         ShardReader(folder).verify()
+
+
+@pytest.mark.parametrize("change", ["missing", "of text"])
+def test_a_column_that_is_missing_or_of_another_type_is_refused(
+    packed: Path, tmp_path: Path, change: str
+) -> None:
+    """In shards whose digests were made anew."""
+    names = pq.read_schema(packed / "part-00001.parquet").names
+    numbers = set(ShardReader(packed).index.columns)
+    for name in names if change == "missing" else sorted(numbers):
+        folder = Path(shutil.copytree(packed, tmp_path / name))
+        part = folder / "part-00001.parquet"
+        table = pq.read_table(part)
+        metadata = table.schema.metadata
+        table = table.drop_columns([name])
+        if change == "of text":
+            table = table.append_column(name, pa.array(["x"] * len(table)))
+        pq.write_table(table.replace_schema_metadata(metadata), part)
+        index = ShardIndex.read(folder / "index.json")
+        shards = list(index.shards)
+        shards[1] = replace(
+            shards[1], size=part.stat().st_size, digest=digest_file(part), blocks=block_digests(part)
+        )
+        replace(index, shards=tuple(shards)).write(folder / "index.json")
+        reader, every = ShardReader(folder), np.arange(index.rows)
+        if name in numbers:
+            with pytest.raises(CheckpointError, match=f"part-00001.parquet.* {name}"):
+                list(reader.numbers([name], every))
+        if change == "missing":
+            with pytest.raises(CheckpointError, match=f"part-00001.parquet .*no column {name}"):
+                reader.table([name])
+    with pytest.raises(CheckpointError, match=r"part-00000.parquet: clip does not hold bytes"):
+        list(ShardReader(packed).blobs("clip", np.arange(10)))
 
 
 def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, tmp_path: Path) -> None:

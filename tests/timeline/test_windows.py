@@ -15,7 +15,7 @@ from moclip_lite import Classifier
 from moclip_lite.datasets.synthetic.pictures import render_clip
 from moclip_lite.timeline.geometry import FrameGeometry
 from moclip_lite.timeline.model import WindowScore
-from moclip_lite.timeline.plan import FilePictures, plan_windows
+from moclip_lite.timeline.plan import FilePictures, plan_windows, window_times
 from moclip_lite.timeline.scorer import WindowScorer
 from mv_tools import ArgumentError, MalformedStream, MotionDecoder, MotionFrame, RgbDecoder
 
@@ -258,3 +258,21 @@ def test_pictures_without_time_are_refused(parts: list[Path], tmp_path: Path) ->
 
 def test_mean_colour_is_what_the_encoder_gives() -> None:
     assert MeanColour().encode_images(np.full((2, 4, 4, 3), 51, np.uint8)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("duration", [1e6, 1e15, 1e300])
+@pytest.mark.parametrize("pictures", [1, 24, 2000])
+def test_more_windows_than_pictures_could_fill_are_refused(duration: float, pictures: int) -> None:
+    """A file of some kilobytes can claim to last for years."""
+    edges = np.linspace(0, duration, pictures + 1)
+    with pytest.raises(MalformedStream, match=f"windows for {pictures} pictures?: if the times"):
+        window_times(edges, 1.0, 0.25)
+    with pytest.raises(MalformedStream, match="windows for"):
+        window_times(edges, 1.0, 5e-324)
+
+
+def test_videos_with_few_pictures_have_windows() -> None:
+    one_picture = np.array([0.0, 2400.0])
+    assert len(window_times(one_picture, 1.0, 0.25)) == 9597
+    a_picture_a_second = np.arange(86_401.0)
+    assert len(window_times(a_picture_a_second, 1.0, 0.25)) == 345_597

@@ -28,13 +28,13 @@ class VideoTextSettings(Settings):
         seed: seed of order and augmentation.
     """
 
-    epochs: int = Field(3, ge=1)
-    warmup: float = Field(1.0, ge=0)
-    batch: int = Field(32, ge=1)
-    lr: float = Field(1e-5, gt=0)
+    epochs: int = Field(3, ge=1, le=1_000_000)
+    warmup: float = Field(1.0, ge=0, le=1_000_000)
+    batch: int = Field(32, ge=1, le=1_000_000)
+    lr: float = Field(1e-5, gt=0, le=100)
     betas: tuple[_Beta, _Beta] = Field((0.9, 0.98))
-    weight_decay: float = Field(0.2, ge=0)
+    weight_decay: float = Field(0.2, ge=0, le=1000)
     freeze_text: bool = Field(True)
     grad_checkpointing: bool = Field(False)
-    threads: int = Field(2, ge=1)
-    seed: int = Field(0, ge=0)
+    threads: int = Field(2, ge=1, le=1024)
+    seed: int = Field(0, ge=0, lt=2**32)
