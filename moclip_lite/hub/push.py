@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
 from ..experiment.config import load_run_settings
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
