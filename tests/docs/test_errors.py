@@ -184,11 +184,12 @@ def cut_short(path: Path) -> Path:
 def started(path: Path) -> Words:
     """A run that starts from weights of a run on the same clips."""
     data, weights = class_folders(path / "clips", frames=6), folder(path / "one") / "motion.safetensors"
-    settings = load_experiment(None, [*MOTION_ONLY, f"data.root={data}"])
+    only = [*MOTION_ONLY, "run.streams=[motion]"]
+    settings = load_experiment(None, [*only, f"data.root={data}"])
     save_weights(weights, build_motion_net(settings.motion, 2), ["left", "right"], {})
     session = Session(settings)
     write_division(weights.with_name("division.json"), session.folds[0], session.dataset.place, {})
-    more = sets([*MOTION_ONLY, f"motion.pretrained={weights}"])
+    more = sets([*only, f"motion.pretrained={weights}"])
     return ("run", data, *more, "--run-dir", path / "two", "--cache", path / "cache")
 
 
