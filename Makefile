@@ -8,8 +8,8 @@ STAMP := $(VENV)/.moclip-$(shell cksum pyproject.toml | cut -d' ' -f1)
 CARGO := cargo --quiet
 MANIFEST := --manifest-path rust/Cargo.toml
 
-# Processes that share the tests: more than two cores, because some tests wait; each holds about 1.5 GB.
-TEST_WORKERS ?= 3
+# Processes that share the tests; each holds about 1.5 GB.
+TEST_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup
 
 # Tests start many programs: the first one writes its bytecode for the others.

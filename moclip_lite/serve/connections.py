@@ -47,6 +47,8 @@ class ClientConnection(H11Protocol):
         super().connection_made(transport)
         mine = sum(_host(other) == _host(self) for other in self.connections)
         if mine > 2 * self.per_client or len(self.connections) > 2 * self.total:
+            self.admitted = False
+            self.connections.discard(self)  # now: a burst of them must not count against others
             transport.abort()
             return
         refusal = self._surplus()

@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -131,15 +132,14 @@ def test_the_server_takes_requests_again_when_idle_connections_are_closed(tmp_pa
 
 def test_one_client_does_not_keep_others_out(tmp_path: Path) -> None:
     ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    with serving(tmp_path, connections=3, head_limit=60) as small:
-        held = [socket.create_connection(("127.0.0.1", small.port)) for _ in range(600)]
+    with serving(tmp_path, connections=3, head_limit=60) as small, ExitStack() as held:
+        for _ in range(600):
+            held.enter_context(socket.create_connection(("127.0.0.1", small.port)))
         with socket.create_connection(
             ("127.0.0.1", small.port), timeout=PATIENCE, source_address=("127.0.0.2", 0)
         ) as other:
             other.sendall(ask)
             assert other.recv(100).startswith(b"HTTP/1.1 200 ")
-        for connection in held:
-            connection.close()
 
 
 def test_what_is_no_http_gets_a_sentence(server: Serving) -> None:
