@@ -12,7 +12,6 @@ from mv_tools.urls import is_url
 
 from ..errors import ConfigError
 from ..storage.objects import ObjectFolder
-from ..storage.plain_yaml import MOST_BYTES
 from ..storage.snapshot import snapshot
 from ..storage.url_files import fetched
 
@@ -201,6 +200,8 @@ def _local_source(source: Path) -> tuple[Path, Path | None]:
     if not is_url(source):
         return source, None
     if source.suffix in CONFIG_SUFFIXES:
+        from ..storage.plain_yaml import MOST_BYTES
+
         return fetched(source, MOST_BYTES), None
     if ObjectFolder.at(source).version("config.yaml") is not None:
         return snapshot(source), source

@@ -146,16 +146,7 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
     Raises:
         ConfigError: missing or malformed file, unknown key, or a value out of range.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        values = _read_yaml(path)
-        _find_prompts(values, path.parent)
-    for override in overrides:
-        _apply(values, override)
-    try:
-        return Experiment.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error)) from error
+    return _experiment({} if path is None else _read_yaml(path), overrides)
 
 
 def load_run_settings(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -176,7 +167,21 @@ def load_run_settings(path: Path, overrides: Sequence[str] = ()) -> Experiment:
             f"{path} is not the complete configuration that a run writes, without which its weights can't be "
             "used as they were trained; take it from a copy of the run, or train again"
         )
-    return load_experiment(path, overrides)
+    return _experiment(values, overrides)
+
+
+def _experiment(values: dict[str, Any], overrides: Sequence[str]) -> Experiment:
+    """The configuration of the content of a file, with overrides.
+
+    Raises:
+        ConfigError: an unknown key, or a value out of range.
+    """
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Experiment.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
 
 
 def _find_prompts(values: dict[str, Any], folder: Path) -> None:
@@ -229,6 +234,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
+    _find_prompts(value, path.parent)
     return value
 
 

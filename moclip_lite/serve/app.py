@@ -121,9 +121,8 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     async def standard(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        unreadable = (
-            error.status_code == 400
-        )  # FastAPI says so of bodies that are no JSON, and of nothing else
+        # FastAPI answers so to bodies that are no JSON, and to nothing else.
+        unreadable = error.status_code == 400
         sentence = _JSON_EXPECTED if unreadable else str(error.detail).lower()
         return _RefusalResponse(Refusal(error.status_code, sentence))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from moclip_lite.cli.app import app
 from moclip_lite.datasets import Fold
 from moclip_lite.errors import ConfigError
+from moclip_lite.experiment import config
 from moclip_lite.experiment.config import Experiment, load_experiment
 
 from support.cli import assert_refused, class_folders, moclip, sets
@@ -58,14 +58,12 @@ class _ConfigurationMade(Exception):
 @pytest.fixture
 def configuration_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Returns a function that calls a command with one option and returns its configuration."""
-    for module in ("ablate.grid", "tune.search"):  # they would keep the other function, which is not theirs
-        importlib.import_module(f"moclip_lite.{module}")
-    real = load_experiment
+    real = config._experiment
 
-    def spy(path: Path | None = None, overrides: Any = ()) -> Experiment:
-        raise _ConfigurationMade(real(None if path is None or not path.is_file() else path, overrides))
+    def spy(values: dict[str, Any], overrides: Any) -> Experiment:
+        raise _ConfigurationMade(real(values, overrides))
 
-    monkeypatch.setattr("moclip_lite.experiment.config.load_experiment", spy)
+    monkeypatch.setattr(config, "_experiment", spy)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(Experiment().to_yaml(), encoding="utf-8")

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,30 @@ class Serving:
             while chunk := connection.recv(65536):
                 answer += chunk
             return answer
+
+    def flood(self, head: str, first: bytes = b"") -> tuple[int, bytes]:
+        """Send a body in chunks, `first` before the others, until an answer comes.
+
+        Returns:
+            (bytes sent of the chunks, the answer to its end, or as far as it came).
+        """
+        sent, answer = 0, b""
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection,
+            suppress(ConnectionError),
+        ):
+            connection.sendall(head.replace("\n", "\r\n").encode() + first)
+            while sent < 10_000_000_000 and not answer:
+                connection.settimeout(PATIENCE)
+                connection.sendall(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+                sent += 0x4000
+                connection.settimeout(0.01)
+                with suppress(TimeoutError):
+                    answer = connection.recv(65536)
+            connection.settimeout(PATIENCE)
+            while b"}" not in answer and (chunk := connection.recv(65536)):
+                answer += chunk
+        return sent, answer
 
 
 @contextmanager
