@@ -33,6 +33,7 @@ __all__ = [
     "TrainingDiverged",
     "WeightsUnavailable",
     "bug_reason",
+    "out_of_memory",
     "report_bug",
     "require_packages",
     "unknown_name",
@@ -82,6 +83,21 @@ def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
         f"did you mean {' or '.join(matches)}?" if matches else f"{len(known)} are known, such as {known[0]}"
     )
     return f"{key}: unknown {value!r}; {hint}"
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What to do where memory ran out, of this machine or of a GPU; None for other errors."""
+    advice = (
+        "take a smaller batch (train_motion.batch, train_head.batch; --batch of train video-text){}; "
+        "finished work is kept, the same command resumes"
+    )
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):  # torch may not be imported
+        return "the GPU's memory ran out; " + advice.format(
+            ", or the CPU (run.device=cpu, --device cpu), or end other programs on the GPU"
+        )
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        return "this machine's memory ran out; " + advice.format(", or fewer processes (run.workers)")
+    return None
 
 
 def require_packages(names: Sequence[str]) -> None:

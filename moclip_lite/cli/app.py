@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import out_of_memory
 from ..extras import install_hint
 from ..parallel.threads import set_thread_policy
 from . import (
@@ -196,7 +197,8 @@ def _run(words: list[str], debug: bool) -> int:
             return 2
         usage = getattr(error, "format_message", None)
         missing = install_hint(error)
-        if usage is None and missing is None and not isinstance(error, _user_errors()):
+        known = usage or missing or out_of_memory(error) or isinstance(error, _user_errors())
+        if not known:
             raise
         if debug:
             traceback.print_exc()

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import out_of_memory
 from ..progress import Pace
 from ..storage.names import printable
 from .standard_streams import Messages
@@ -210,6 +211,8 @@ def explain(error: BaseException) -> str:
 
 
 def _sentence(error: BaseException) -> str:
+    if advice := out_of_memory(error):
+        return advice
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC:

@@ -9,7 +9,7 @@ import av.error
 
 from mv_tools import ArgumentError, MotionError
 
-from ..errors import MoclipError, bug_reason, report_bug
+from ..errors import ConfigError, MoclipError, bug_reason, out_of_memory, report_bug
 from ..storage.names import printable
 
 __all__ = ["CLIP_ERRORS", "problem_of", "reason_of", "sentence_of", "stops_all"]
@@ -47,10 +47,13 @@ def problem_of(name: str, error: Exception) -> str:
 
     Raises:
         MoclipError, ArgumentError: `error` itself, if it concerns all clips.
+        ConfigError: a GPU's memory ran out, as it would for the other clips.
     """
     if isinstance(error, CLIP_ERRORS):
         return reason_of(error)
     if isinstance(error, (MoclipError, ArgumentError)):
         raise error
+    if advice := out_of_memory(error):
+        raise ConfigError(advice) from error
     report_bug(name, error)
     return bug_reason(error)

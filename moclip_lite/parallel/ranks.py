@@ -27,6 +27,7 @@ __all__ = ["SINGLE", "Share", "agree", "joined", "local_device", "share", "share
 
 Item = TypeVar("Item")
 Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])
+_LOCAL: Final = (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
 _TIMEOUT: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
 
 
@@ -72,7 +73,8 @@ def joined() -> Iterator[Share]:
     """Join the processes that torchrun started; without torchrun there is nothing to join.
 
     Raises:
-        ConfigError: torchrun's environment is set, but the other processes can't be reached.
+        ConfigError: torchrun's environment is set, but the other processes can't be reached, or torchrun
+            started more processes than this machine has GPUs.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or share() != SINGLE:
         yield share()
@@ -81,15 +83,30 @@ def joined() -> Iterator[Share]:
     import torch.distributed as dist
 
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        _take_gpu(torch.cuda.device_count())
+    backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_TIMEOUT)
+        dist.init_process_group(backends, timeout=_TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"torchrun's processes can't reach each other: {error}") from error
     try:
         yield share()
     finally:
         dist.destroy_process_group()
+
+
+def _take_gpu(gpus: int) -> None:
+    """Choose the GPU of this process' rank on its machine; NCCL needs one for each process."""
+    import torch
+
+    rank, processes = (int(os.environ.get(name, default)) for name, default in _LOCAL)
+    if processes > gpus or rank >= gpus:
+        raise ConfigError(
+            f"torchrun started {processes} processes on a machine with {gpus} GPU{'s' if gpus > 1 else ''}, "
+            f"and each needs one of its own; start it with --nproc-per-node {gpus}, "
+            "or set CUDA_VISIBLE_DEVICES= (empty) to train on the CPU"
+        )
+    torch.cuda.set_device(rank)
 
 
 def local_device() -> torch.device:

@@ -98,7 +98,9 @@ def computes_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions for bfloat16, without which it is slower than float32."""
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
-    return device.type == "cuda"
+    if device.type == "cuda":
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    return False
 
 
 class _Classification(Task[Batch]):
@@ -153,7 +155,7 @@ class _Classification(Task[Batch]):
         for place, batch in enumerate(remaining):
             if place == 0 and first and self._resumed:  # now: PyTorch's loaders draw when they begin
                 self.mixing.bit_generator.state = self._resumed["mixing"]
-                put_random_state(self._resumed["random"])
+                put_random_state(self._resumed["random"], self.device)
             yield batch
 
     def notes(self) -> dict[str, Any]:

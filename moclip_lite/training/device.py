@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError
-from ..parallel.ranks import local_device
+from ..parallel.ranks import local_device, share
 
 __all__ = ["pick_device", "put_random_state", "random_state", "seed_all"]
 
@@ -21,7 +21,7 @@ def pick_device(name: str = "auto") -> torch.device:
         name: "cpu", "cuda", "cuda:N", "mps", or "auto": CUDA if available, else the CPU.
 
     Raises:
-        ConfigError: an unknown name, or a device that is not available.
+        ConfigError: an unknown name, a device that is not available, or one GPU for several processes.
     """
     if name == "auto":
         return local_device()
@@ -30,6 +30,8 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ConfigError(f"the device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ConfigError(f"there is no device {name!r} on this machine; take auto or cpu")
+    if number and share().world > 1:
+        raise ConfigError(f"the processes of torchrun can't share the device {name!r}; take auto or cuda")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("there is no device 'mps' on this machine; take auto or cpu")
     return torch.device(name)
@@ -45,14 +47,18 @@ def random_state(device: torch.device) -> dict[str, str]:
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
     return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
 
 
-def put_random_state(states: Mapping[str, str]) -> None:
-    """Put back what :func:`random_state` returned."""
+def put_random_state(states: Mapping[str, str], device: torch.device) -> None:
+    """Put back what :func:`random_state` returned; on another kind of device, the CPU's state alone."""
     for name, text in states.items():
         state = torch.from_numpy(np.frombuffer(base64.b64decode(text), np.uint8).copy())
         if name == "cpu":
             torch.set_rng_state(state)
-        elif torch.cuda.is_available():
-            torch.cuda.set_rng_state(state)
+        elif name == device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        elif name == device.type == "mps":
+            torch.mps.set_rng_state(state)

@@ -45,8 +45,8 @@ class TrainSettings(Settings):
             ones are validated and kept; 0 for none.
         balance: "classes" draws as many clips of each class in an epoch, however many it has; "auto" does so
             where classes are uneven, see :func:`moclip_lite.training.batches.uneven`.
-        precision: of the network's operations. "auto" is bfloat16 where the hardware computes it (GPUs, CPUs
-            with AVX512-BF16), else float32; weights are float32 always.
+        precision: of the network's operations. "auto" is bfloat16 where the hardware computes it (NVIDIA GPUs
+            since Ampere, AMD GPUs, CPUs with AVX512-BF16), else float32; weights are float32 always.
     """
 
     epochs: int | None = Field(None, ge=1, le=1_000_000)

@@ -1,0 +1,100 @@
+"""Devices: choice, random state, number formats, memory that runs out; what needs a GPU is skipped without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from moclip_lite.datasets.clip_errors import problem_of
+from moclip_lite.errors import ConfigError
+from moclip_lite.parallel import ranks
+from moclip_lite.training.classification import computes_bfloat16
+from moclip_lite.training.device import pick_device, put_random_state, random_state, seed_all
+
+from support.cli import FOLDER_YAML, assert_refused, moclip
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
+]
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_random_numbers_continue(name: str) -> None:
+    device = torch.device(name)
+    seed_all(3)
+    state = random_state(device)
+    expected = torch.rand(8), torch.rand(8, device=device)
+    put_random_state(state, device)
+    for again, first in zip((torch.rand(8), torch.rand(8, device=device)), expected, strict=True):
+        assert torch.equal(again, first)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_state_of_a_gpu_is_left_out_elsewhere() -> None:
+    cpu = torch.device("cpu")
+    state = random_state(cpu)
+    expected = torch.rand(4)
+    put_random_state(state | {"cuda": state["cpu"]}, cpu)
+    assert torch.equal(torch.rand(4), expected)
+
+
+@pytest.mark.parametrize(("capability", "computes"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_gpus_before_ampere_train_in_float32(
+    capability: tuple[int, int], computes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.version.hip", None)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
+    assert computes_bfloat16(torch.device("cuda")) is computes
+
+
+@pytest.mark.parametrize(("rank", "processes", "gpus"), [(0, 2, 1), (1, 2, 1), (4, 8, 4)])
+def test_more_processes_than_gpus_are_refused(
+    rank: int, processes: int, gpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", str(rank))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    with (
+        pytest.raises(ConfigError, match=rf"{processes} processes .* {gpus} GPU.*nproc-per-node {gpus}"),
+        ranks.joined(),
+    ):
+        pass
+
+
+def test_processes_do_not_share_a_numbered_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("moclip_lite.training.device.share", lambda: ranks.Share(1, 2))
+    with pytest.raises(ConfigError, match="can't share"):
+        pick_device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "the GPU's memory ran out"),
+        (MemoryError(), "this machine's memory ran out"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "this machine's memory ran out"),
+    ],
+)
+def test_memory_that_ran_out_is_a_sentence(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("moclip_lite.experiment.pretraining.fit", fail)
+    done = moclip("pretrain", FOLDER_YAML, "--steps", 100, "-o", tmp_path / "x.safetensors")
+    assert_refused(done, words)
+    assert "batch" in done.err
+
+
+def test_a_gpu_without_memory_fails_no_clip() -> None:
+    """It would fail every clip after it, too."""
+    with pytest.raises(ConfigError, match="GPU's memory"):
+        problem_of("a.mp4", torch.OutOfMemoryError("CUDA out of memory"))
+    assert problem_of("a.mp4", MemoryError()) == "memory ran out"
