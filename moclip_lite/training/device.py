@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ import torch
 from ..errors import ConfigError
 from ..parallel.ranks import local_device, share
 
-__all__ = ["pick_device", "put_random_state", "random_state", "seed_all"]
+__all__ = ["pick_device", "put_random_state", "random_state", "repeatable", "seed_all"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -35,6 +37,29 @@ def pick_device(name: str = "auto") -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("there is no device 'mps' on this machine; take auto or cpu")
     return torch.device(name)
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let operations on a GPU give the same result each time, as those of the CPU do.
+
+    An operation that has no such form is used nevertheless; torch warns of it.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    # cuBLAS reads it when it starts; without it, its sums may differ where several streams run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    searches = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warns)
+        torch.backends.cudnn.benchmark = searches
 
 
 def seed_all(seed: int) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..parallel.ddp import in_parallel
 from ..parallel.ranks import share, share_weights, wait_for_all
 from .averaging import AveragedWeights
-from .device import seed_all
+from .device import repeatable, seed_all
 from .saved_state import load_state, save_state
 
 __all__ = ["FitResult", "LoopSettings", "Row", "StepLoss", "Task", "train"]
@@ -144,14 +144,15 @@ def train(
         fingerprint: identifies what is trained on what.
         on_epoch: called with the row of each epoch.
     """
-    training = _Training(task, settings, device, checkpoint, fingerprint)
-    training.resume()
-    for epoch in range(len(training.result.history), settings.epochs):
-        if training.stale():
-            break
-        on_epoch(training.run_epoch(epoch))
-    training.finish()
-    return training.result
+    with repeatable(device):
+        training = _Training(task, settings, device, checkpoint, fingerprint)
+        training.resume()
+        for epoch in range(len(training.result.history), settings.epochs):
+            if training.stale():
+                break
+            on_epoch(training.run_epoch(epoch))
+        training.finish()
+        return training.result
 
 
 class _Training(Generic[BatchT]):
