@@ -84,16 +84,25 @@ def refuse_trained(
         What a reader of the scores should know, None if there is nothing.
 
     Raises:
-        CheckpointError: `tested` holds clips that trained, or the division is damaged.
+        CheckpointError: `tested` holds clips that trained, other than copies within the division itself
+            (a published one may have them), or the division is damaged.
     """
     if not path.is_file():
         return f"{path.parent} does not say which clips trained it: scores on these would be too high"
     seen = clips_seen(path, tested, place, digests, _USED[part])
-    if seen.surely:
+    root, division = _read_division(path)
+    own = division[part] if root == place else {}  # its copies were told when it was trained
+    others = [name for name in seen.surely if name not in own or own[name] != digests.get(name)]
+    if others:
         raise CheckpointError(
-            f"{len(seen.surely)} of {len(tested)} {part} clips were used in training the weights in "
-            f"{path.parent} ({shorten(seen.surely, 3)}), which was divided otherwise: leave out run.seed and "
+            f"{len(others)} of {len(tested)} {part} clips were used in training the weights in "
+            f"{path.parent} ({shorten(others, 3)}), which was divided otherwise: leave out run.seed and "
             "the settings of data that change the division, or train again in another folder (moclip run)"
+        )
+    if seen.surely:
+        return (
+            f"{len(seen.surely)} of {len(tested)} {part} clips have a copy, or an overlapping segment, among "
+            f"the clips that trained the weights ({shorten(seen.surely, 3)}): the scores are too high"
         )
     if seen.by_name:
         return (

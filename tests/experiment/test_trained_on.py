@@ -87,3 +87,20 @@ def test_content_counts_everywhere_and_names_within_a_data_set(part: str, used: 
     note = refuse_trained(path, _clips("a"), str(tmp_path / "other"), {"a": "9"}, part)  # type: ignore[arg-type]
     assert (note is not None and "have names of clips that trained" in note) == wrong
     assert refuse_trained(path, _clips("t"), str(tmp_path), {"t": "2"}, part) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_copies_within_the_division_are_told(part: str, tmp_path: Path) -> None:
+    """Published divisions have some; a run of one can be tested again."""
+    path = tmp_path / "division.json"
+    parts = {"train": _clips("a"), "val": (), "test": (), part: _clips("copy")}
+    write_division(path, Fold("split1", **parts), str(tmp_path), {"a": "1", "copy": "1"})
+    place = str(tmp_path)
+    note = refuse_trained(path, _clips("copy"), place, {"copy": "1"}, part)  # type: ignore[arg-type]
+    assert note is not None
+    assert "1 of 1" in note
+    assert "have a copy" in note
+    others = [("copy", "1", str(tmp_path / "other")), ("another", "1", place)]
+    for name, digest, root in others:
+        with pytest.raises(CheckpointError, match="divided otherwise"):
+            refuse_trained(path, _clips(name), root, {name: digest}, part)  # type: ignore[arg-type]
