@@ -15,11 +15,15 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgrou
 # Tests start many programs: the first one writes its bytecode for the others.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo test test-fast lint rust docs docs-site bench wheel sdist test-wheel workflows clean
+# highest, or lowest-direct for the oldest versions that pyproject.toml allows.
+RESOLUTION ?= highest
+
+.PHONY: help env demo test test-fast test-lowest lint rust docs docs-site bench wheel sdist test-wheel workflows clean
 
 help:
 	@echo "make demo    generate clips, train and test on them, offline"
 	@echo "make test    all tests; make test-fast leaves out those that take seconds"
+	@echo "make test-lowest  all tests with the oldest packages that pyproject.toml allows, in .venv-lowest"
 	@echo "make lint    ruff, mypy, the native module's stub and the import layers"
 	@echo "make rust    format, clippy and tests of the native parsers"
 	@echo "make docs    docs/cli.md from the commands"
@@ -38,7 +42,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --upgrade uv
 
 $(STAMP): pyproject.toml $(SOURCES) | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable ".[dev]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --resolution $(RESOLUTION) --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
 demo: env
@@ -49,6 +53,11 @@ test: env
 
 test-fast: env
 	$(PYTEST) --fast
+
+# Old packages warn of what newer ones changed.
+test-lowest:
+	$(MAKE) env VENV=.venv-lowest RESOLUTION=lowest-direct
+	.venv-lowest/bin/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup -o filterwarnings=
 
 lint: env
 	$(BIN)/ruff check .

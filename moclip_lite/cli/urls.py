@@ -5,15 +5,16 @@ A URL where a path is expected would otherwise become a folder called ``s3:``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 import typer
 
 from mv_tools.urls import is_url, spelled, url_of
 
-__all__ = ["TAKE_URLS", "path_parameters", "refuse_credentials", "refuse_urls"]
+__all__ = ["TAKE_URLS", "parameter_types", "path_parameters", "refuse_credentials", "refuse_urls"]
 
 _EXPERIMENT: Final = ("experiment", "root", "run_dir", "cache")
 
@@ -59,13 +60,20 @@ def refuse_credentials(words: Sequence[str]) -> None:
             url_of(part.strip("'\""))
 
 
+def parameter_types(command: Any) -> dict[str, Any]:
+    """Parameter name -> type, from the command's function: typer's own parameters differ between versions."""
+    return get_type_hints(inspect.unwrap(command.callback))
+
+
 def path_parameters(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """(command, parameter) of all parameters of a command tree that are paths."""
     for name, inner in getattr(command, "commands", {}).items():
         yield from path_parameters(inner, (*words, name))
-    for parameter in () if hasattr(command, "commands") else command.params:
-        if "pathlib" in str(getattr(getattr(parameter, "type_descriptor", None), "annotation", "")):
-            yield " ".join(words), parameter
+    if not hasattr(command, "commands"):
+        types = parameter_types(command)
+        for parameter in command.params:
+            if "pathlib" in str(types.get(parameter.name)):
+                yield " ".join(words), parameter
 
 
 def refuse_urls(command: Any) -> None:

@@ -5,22 +5,18 @@ A group on both sides of a split is refused unless ``data.shared_groups`` allows
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import DataError
 from .clip import Clip, Fold, VideoDataset
 from .fold_checks import ALLOW_SHARED, checked_groups
+from .stratify import Positions, groups_of, stratified_parts
 
 __all__ = ["cut", "holdout_fold", "k_folds", "leave_one_group_out", "official_folds"]
-
-Positions: TypeAlias = npt.NDArray[np.int64]
 
 
 def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
@@ -35,7 +31,7 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
     if not 0 < fraction < 1:
         raise DataError(f"a fraction must be between 0 and 1, got {fraction}")
     by_name = sorted(clips, key=lambda clip: clip.name)
-    groups, labels = _groups(by_name), [clip.label for clip in by_name]
+    groups, labels = groups_of(by_name), [clip.label for clip in by_name]
     largest_class = max(Counter(labels).values(), default=0)
     max_parts = min(len(set(groups)), largest_class)
     if max_parts < 2:
@@ -44,7 +40,7 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
             f"at most {largest_class} of a class, can't be divided"
         )
     parts, taken = _ratio(fraction, max_parts)
-    positions = [part for _, part in _stratified(by_name, parts, seed)]
+    positions = [part for _, part in stratified_parts(by_name, parts, seed)]
     divisions = []
     for first in range(parts):
         part = np.concatenate([positions[(first + i) % parts] for i in range(taken)])
@@ -57,21 +53,6 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
 
     rest, part = min(divisions, key=cost)
     return [by_name[i] for i in rest], [by_name[i] for i in part]
-
-
-def _groups(clips: Sequence[Clip]) -> list[str]:
-    """The group of each clip; one without is its own."""
-    return [clip.group if clip.group is not None else clip.name for clip in clips]
-
-
-def _stratified(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple[Positions, Positions]]:
-    """(rest, part) as positions for each of equal parts, with whole groups and similar classes."""
-    from sklearn.model_selection import StratifiedGroupKFold  # a second to import, and not needed by workers
-
-    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes smaller than the number of parts
-        return list(splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], _groups(clips)))
 
 
 def _ratio(fraction: float, max_parts: int) -> tuple[int, int]:
@@ -151,14 +132,14 @@ def k_folds(
         DataError: fewer groups (or clips) than parts, or a class that only one part has.
     """
     clips = sorted(dataset.clips, key=lambda clip: clip.name)
-    groups = set(_groups(clips))
+    groups = set(groups_of(clips))
     if len(groups) < parts:
         raise DataError(
             f"{dataset.root}: {len(clips)} clips in {len(groups)} group(s) can't be divided into {parts} "
             "folds; set data.folds, or name more groups (data.group_pattern, data.table)"
         )
     folds = []
-    for number, (rest, test) in enumerate(_stratified(clips, parts, seed), start=1):
+    for number, (rest, test) in enumerate(stratified_parts(clips, parts, seed), start=1):
         name = f"fold{number}"
         if not len(test):
             raise DataError(f"fold {name}: its part of the clips is empty; choose fewer with data.folds")

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from ..datasets import Clip
 from ..datasets.clip import shorten
+from ..datasets.stratify import groups_of, stratified_parts
 from ..errors import CheckpointError, DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
@@ -215,14 +214,9 @@ def parts_of(clips: Sequence[Clip], count: int, seed: int) -> list[list[Clip]]:
     Raises:
         DataError: fewer than two groups.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     if not count:
         return []
-    groups = [clip.group if clip.group is not None else clip.name for clip in clips]
-    count = min(count, len(set(groups)))
+    count = min(count, len(set(groups_of(clips))))
     if count < 2:
         raise DataError("train_head.cross_fit needs training clips of at least two groups; set it to 0")
-    splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
-    positions = splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups)
-    return [[clips[i] for i in part] for _, part in positions]
+    return [[clips[i] for i in part] for _, part in stratified_parts(clips, count, seed)]

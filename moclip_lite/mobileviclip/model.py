@@ -108,7 +108,7 @@ class MobileViCLIP(nn.Module):
 
     def fold(self) -> None:
         """Fold training branches in place; see :meth:`reparameterize`."""
-        from timm.models import reparameterize_model
+        from timm.utils.model import reparameterize_model
 
         self.video.fold()
         reparameterize_model(self.text, inplace=True)

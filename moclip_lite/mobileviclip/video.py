@@ -121,8 +121,8 @@ class VideoEncoder(nn.Module):
         """Fold all training branches in place: temporal modules, RepMixer's and MobileOne's branches, the
         norms of convolutions and the layer scales. Outputs stay those of evaluation mode."""
         from timm.layers.conv_bn_act import ConvNormAct
-        from timm.models import reparameterize_model
         from timm.models.fastvit import AttentionBlock, RepMixerBlock
+        from timm.utils.model import reparameterize_model
 
         with torch.no_grad():
             reparameterize_model(self, inplace=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
-
 from ..datasets import Clip
+from ..datasets.stratify import groups_of, stratified_parts
 from ..errors import DataError
 from ..experiment.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
@@ -81,16 +80,13 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
         if not val:
             raise DataError("there are no validation clips to choose settings on; raise data.val_fraction")
         return [Division(tuple(train), tuple(val))]
-    from sklearn.model_selection import StratifiedGroupKFold
-
     clips = [*train, *val]
-    groups = [clip.group if clip.group is not None else clip.name for clip in clips]
-    if len(set(groups)) < parts:
-        raise DataError(f"{len(set(groups))} groups can't be divided into {parts} parts; lower --parts")
-    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    positions = splitter.split(np.zeros(len(clips)), [clip.label for clip in clips], groups)
+    groups = len(set(groups_of(clips)))
+    if groups < parts:
+        raise DataError(f"{groups} groups can't be divided into {parts} parts; lower --parts")
     return [
-        Division(tuple(clips[i] for i in inside), tuple(clips[i] for i in out)) for inside, out in positions
+        Division(tuple(clips[i] for i in inside), tuple(clips[i] for i in out))
+        for inside, out in stratified_parts(clips, parts, seed)
     ]
 
 

@@ -29,7 +29,7 @@ ARRAYS: Arrays = {f"{label}/{i}": RNG.random((3, 5), np.float32) for label in "a
 
 
 def npz(path: Path, arrays: Arrays, model: str) -> Path:
-    np.savez(path, allow_pickle=False, **arrays, **({"__model__": np.array(model)} if model else {}))
+    np.savez(path, **arrays, **({"__model__": np.array(model)} if model else {}))
     return path
 
 

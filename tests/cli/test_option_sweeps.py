@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from moclip_lite.cli.app import app
+from moclip_lite.cli.urls import parameter_types
 from moclip_lite.datasets import Fold
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment import config
@@ -34,7 +35,7 @@ def _options(*kinds: str) -> list[tuple[str, str, str]]:
         for words, command in _commands(typer.main.get_command(app))
         for parameter in command.params
         if parameter.opts[0].startswith("--")
-        and any(kind in str(parameter.type_descriptor.annotation) for kind in kinds)
+        and any(kind in str(parameter_types(command).get(parameter.name)) for kind in kinds)
     )
 
 

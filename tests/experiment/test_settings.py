@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.cli.app import app
 from moclip_lite.cli.options import experiment_of
+from moclip_lite.cli.urls import parameter_types
 from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
@@ -239,8 +240,8 @@ OPTIONS = sorted(
     (" ".join(path), parameter.opts[0], parameter.name)
     for path, command in commands(typer.main.get_command(app))
     for parameter in command.params
-    if any(word in str(parameter.type_descriptor.annotation) for word in ("int", "float"))
-    and "[str]" not in str(parameter.type_descriptor.annotation)
+    for annotation in [str(parameter_types(command).get(parameter.name))]
+    if any(word in annotation for word in ("int", "float")) and "[str]" not in annotation
 )
 
 

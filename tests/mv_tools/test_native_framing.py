@@ -56,7 +56,8 @@ def reframed(source: Path, target: Path, length_size: int, *, in_band: bool = Fa
             rewritten = av.Packet(
                 b"".join(len(u).to_bytes(length_size, "big") + u for u in [*sets, *samples(packet)])
             )
-            rewritten.pts, rewritten.dts, rewritten.stream = packet.pts, packet.dts, copy
+            rewritten.pts, rewritten.dts, rewritten.duration = packet.pts, packet.dts, packet.duration
+            rewritten.stream = copy
             rewritten.is_keyframe = packet.is_keyframe
             sets = []
             new.mux(rewritten)

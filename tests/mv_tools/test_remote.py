@@ -127,7 +127,8 @@ def test_slashes_of_a_url_are_kept() -> None:
     url = "memory://slashes/a//b.mp4"
     assert Source.of(url).name == url
     assert Source.of(url).open_raw().read() == b"/slashes/a//b.mp4"
-    memory.rm("/slashes", recursive=True)
+    for name in [name for name in memory.store if name.startswith("/slashes")]:
+        del memory.store[name]  # older versions of fsspec can't remove `a//b`
 
 
 @pytest.mark.slow

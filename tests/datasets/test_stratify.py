@@ -1,0 +1,51 @@
+"""Parts of whole groups and similar classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.model_selection import StratifiedGroupKFold
+
+from moclip_lite.datasets import Clip
+from moclip_lite.datasets.stratify import groups_of, stratified_parts
+
+
+def clips(groups: int | None) -> list[Clip]:
+    return [
+        Clip(
+            Path(f"{i}.mp4"),
+            f"{i:02}.mp4",
+            "abc"[i % 3],
+            None if groups is None else f"g{i * 7 % 5 % groups}",
+        )
+        for i in range(30)
+    ]
+
+
+@pytest.mark.parametrize("groups", [None, 5])
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_parts_are_those_of_scikit_learn_since_its_correction(groups: int | None, seed: int) -> None:
+    if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 8):
+        pytest.skip("this scikit-learn shuffles counts without groups")
+    ours = clips(groups)
+    theirs = StratifiedGroupKFold(n_splits=3, shuffle=True, random_state=seed)
+    expected = theirs.split(np.zeros(len(ours)), [clip.label for clip in ours], groups_of(ours))
+    for (rest, part), (their_rest, their_part) in zip(stratified_parts(ours, 3, seed), expected, strict=True):
+        assert rest.tolist() == their_rest.tolist()
+        assert part.tolist() == their_part.tolist()
+
+
+def test_parts_are_the_same_in_all_versions() -> None:
+    (_, first), *others = stratified_parts(clips(None), 3, 1)
+    assert first.tolist() == [0, 1, 11, 12, 17, 18, 19, 24, 25, 26, 28]
+    assert sorted(i for _, part in [(None, first), *others] for i in part) == list(range(30))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_classes_are_alike(seed: int) -> None:
+    ours = clips(None)
+    for _, part in stratified_parts(ours, 5, seed):
+        assert sorted(ours[i].label for i in part) == [*"aabbcc"]
