@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from moclip_lite.datasets.clip_errors import problem_of
 from moclip_lite.errors import ConfigError
+from moclip_lite.motion.network import build_motion_net
+from moclip_lite.motion.settings import MotionSettings
 from moclip_lite.parallel import ranks
-from moclip_lite.training.classification import computes_bfloat16
+from moclip_lite.training.classification import Batch, computes_bfloat16, fit
 from moclip_lite.training.device import pick_device, put_random_state, random_state, seed_all
+from moclip_lite.training.settings import TrainSettings
 
 from support.cli import FOLDER_YAML, assert_refused, moclip
 
@@ -30,6 +35,35 @@ def test_random_numbers_continue(name: str) -> None:
     put_random_state(state, device)
     for again, first in zip((torch.rand(8), torch.rand(8, device=device)), expected, strict=True):
         assert torch.equal(again, first)
+
+
+class _Feed:
+    """Motion whose class is its direction, drawn on the CPU."""
+
+    steps = 4
+
+    def train_batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        for step in range(first, self.steps):
+            labels = torch.arange(8) % 2
+            numbers = torch.Generator().manual_seed(100 * epoch + step)
+            motion = torch.randn(8, 2, 5, 2, 24, 32, generator=numbers)
+            yield (motion + labels.reshape(-1, 1, 1, 1, 1, 1),), labels
+
+    def validate(self, model: nn.Module) -> tuple[float, float]:
+        return 0.0, 0.0
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_training_is_repeatable(name: str) -> None:
+    weights = []
+    for _ in range(2):
+        seed_all(0)
+        network = build_motion_net(MotionSettings(pretrained=False), 2)
+        settings = TrainSettings(epochs=3)
+        fit(network, _Feed(), settings, seed=0, device=torch.device(name), validates=False)
+        weights.append({key: value.cpu() for key, value in network.state_dict().items()})
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
