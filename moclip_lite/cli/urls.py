@@ -86,10 +86,10 @@ def refuse_urls(command: Any) -> None:
 def _refusing(callback: Callable[..., Any] | None) -> Callable[..., Any]:
     def check(context: Any, parameter: Any, value: Any) -> Any:
         for path in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(path, Path) and is_url(path):
+            if isinstance(path, (str, Path)) and is_url(Path(path)):
                 raise typer.BadParameter(
                     f"{_spoken(parameter)} is a path on this machine; "
-                    f"{spelled(path)} must be copied here first"
+                    f"{spelled(Path(path))} must be copied here first"
                 )
         return value if callback is None else callback(context, parameter, value)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -67,7 +69,8 @@ def export_network(
     for shape, name in zip(shapes, counted, strict=False):
         shape[1] = torch.export.Dim(name, min=1, max=4096)
     with atomic_path(path) as draft, torch.no_grad():
-        with warnings.catch_warnings(), logger_level("torch.onnx", logging.ERROR):
+        silent = redirect_stdout(io.StringIO())  # older versions of onnxscript print what they rewrote
+        with silent, warnings.catch_warnings(), logger_level("torch.onnx", logging.ERROR):
             warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
             torch.onnx.export(
                 network,
