@@ -156,7 +156,7 @@ def test_a_second_video_track_is_a_note(clip: Path, clip_b: Path, tmp_path: Path
                         packet.time_base,
                         packet.is_keyframe,
                     )
-                    copy.pts, copy.dts = packet.pts, packet.dts
+                    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
                     both.mux(copy)
         size = f"{first.streams.video[0].width}x{first.streams.video[0].height}"
     note = f"the file holds 2 video tracks; the first one ({size}) is read"
