@@ -47,6 +47,8 @@ LIBRARIES = (  # what importing these does is theirs
     "av", "av.logging", "matplotlib", "torch", "torch.distributed", "torch.utils.flop_counter", "pandas",
     "pyarrow.parquet", "scipy.special", "rich.progress", "typer", "filelock", "imageio_ffmpeg", "pydantic",
 )
+if sys.version_info < (3, 11):
+    LIBRARIES += ("exceptiongroup",)
 for name in LIBRARIES:
     importlib.import_module(name)
 import av.logging, matplotlib, torch
