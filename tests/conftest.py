@@ -8,6 +8,7 @@ import ctypes
 import gc
 import importlib.abc
 import itertools
+import logging
 import os
 import shutil
 import sys
@@ -165,6 +166,16 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Libraries warn of objects that the collector has not seen at the end."""
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _restored_loggers() -> Iterator[None]:
+    """The program sends warnings to its console for good; later tests in this process look at their records."""
+    loggers = [logging.getLogger(name) for name in ("moclip", "mv_tools")]
+    before = [(logger.handlers, logger.propagate) for logger in loggers]
+    yield
+    for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import os
 import shutil
 import signal
@@ -86,23 +85,10 @@ def moclip(*words: object, drawings: bool = False) -> Outcome:
     with contextlib.ExitStack() as stack:
         if trains and not drawings:
             stack.enter_context(without_drawings())
-        stack.enter_context(_restored_loggers())
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         code = main([str(word) for word in words])
     return Outcome(code, out.getvalue(), err.getvalue())
-
-
-@contextlib.contextmanager
-def _restored_loggers() -> Iterator[None]:
-    """The program sends warnings to its console for good; later tests in this process look at their records."""
-    loggers = [logging.getLogger(name) for name in ("moclip", "mv_tools")]
-    before = [(logger.handlers, logger.propagate) for logger in loggers]
-    try:
-        yield
-    finally:
-        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
-            logger.handlers, logger.propagate = handlers, propagate
 
 
 @contextlib.contextmanager
