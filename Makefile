@@ -54,10 +54,9 @@ test: env
 test-fast: env
 	$(PYTEST) --fast
 
-# Old packages warn of what newer ones changed.
+# Old packages warn of what newer ones changed. --upgrade chooses anew in an environment that is there.
 test-lowest:
-	$(MAKE) env VENV=.venv-lowest RESOLUTION=lowest-direct
-	.venv-lowest/bin/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup -o filterwarnings=
+	PYTEST_ADDOPTS="-o filterwarnings=" $(MAKE) test VENV=.venv-lowest RESOLUTION="lowest-direct --upgrade"
 
 lint: env
 	$(BIN)/ruff check .

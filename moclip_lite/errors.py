@@ -33,6 +33,7 @@ __all__ = [
     "TrainingDiverged",
     "WeightsUnavailable",
     "bug_reason",
+    "exhausted_memory",
     "out_of_memory",
     "report_bug",
     "require_packages",
@@ -85,19 +86,29 @@ def unknown_name(key: str, value: str, known: Sequence[str]) -> str:
     return f"{key}: unknown {value!r}; {hint}"
 
 
-def out_of_memory(error: BaseException) -> str | None:
-    """What to do where memory ran out, of this machine or of a GPU; None for other errors."""
-    advice = (
-        "take a smaller batch (train_motion.batch, train_head.batch; --batch of train video-text){}; "
-        "finished work is kept, the same command resumes"
-    )
+def exhausted_memory(error: BaseException) -> str | None:
+    """Whose memory ran out: "the GPU" or "this machine"; None for other errors."""
     if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):  # torch may not be imported
-        return "the GPU's memory ran out; " + advice.format(
-            ", or the CPU (run.device=cpu, --device cpu), or end other programs on the GPU"
-        )
+        return "the GPU"
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
-        return "this machine's memory ran out; " + advice.format(", or fewer processes (run.workers)")
+        return "this machine"
     return None
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What to do where memory ran out; None for other errors."""
+    owner = exhausted_memory(error)
+    if owner is None:
+        return None
+    other = (
+        "or the CPU (run.device=cpu, --device cpu), or end other programs on the GPU"
+        if owner == "the GPU"
+        else "or fewer processes (run.workers)"
+    )
+    return (
+        f"{owner}'s memory ran out; take a smaller batch (train_motion.batch, train_head.batch; --batch of "
+        f"train video-text), {other}; finished work is kept, the same command resumes"
+    )
 
 
 def require_packages(names: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import av.error
 
 from mv_tools import ArgumentError, MotionError
 
-from ..errors import ConfigError, MoclipError, bug_reason, out_of_memory, report_bug
+from ..errors import ConfigError, MoclipError, bug_reason, exhausted_memory, out_of_memory, report_bug
 from ..storage.names import printable
 
 __all__ = ["CLIP_ERRORS", "problem_of", "reason_of", "sentence_of", "stops_all"]
@@ -22,7 +22,7 @@ _DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 def reason_of(error: BaseException) -> str:
     """An error as one line."""
-    if isinstance(error, MemoryError):
+    if exhausted_memory(error):
         return "memory ran out"
     text = printable(" ".join(str(getattr(error, "strerror", None) or error).split()))
     return text or type(error).__name__
@@ -49,11 +49,12 @@ def problem_of(name: str, error: Exception) -> str:
         MoclipError, ArgumentError: `error` itself, if it concerns all clips.
         ConfigError: a GPU's memory ran out, as it would for the other clips.
     """
-    if isinstance(error, CLIP_ERRORS):
+    memory = exhausted_memory(error)
+    if memory == "the GPU":
+        raise ConfigError(out_of_memory(error)) from error
+    if memory or isinstance(error, CLIP_ERRORS):
         return reason_of(error)
     if isinstance(error, (MoclipError, ArgumentError)):
         raise error
-    if advice := out_of_memory(error):
-        raise ConfigError(advice) from error
     report_bug(name, error)
     return bug_reason(error)

@@ -27,7 +27,6 @@ __all__ = ["SINGLE", "Share", "agree", "joined", "local_device", "share", "share
 
 Item = TypeVar("Item")
 Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])
-_LOCAL: Final = (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
 _TIMEOUT: Final = timedelta(hours=6)  # one process may be reading clips while the others wait
 
 
@@ -99,7 +98,8 @@ def _take_gpu(gpus: int) -> None:
     """Choose the GPU of this process' rank on its machine; NCCL needs one for each process."""
     import torch
 
-    rank, processes = (int(os.environ.get(name, default)) for name, default in _LOCAL)
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if processes > gpus or rank >= gpus:
         raise ConfigError(
             f"torchrun started {processes} processes on a machine with {gpus} GPU{'s' if gpus > 1 else ''}, "

@@ -89,8 +89,9 @@ def refuse_trained(
     """
     if not path.is_file():
         return f"{path.parent} does not say which clips trained it: scores on these would be too high"
-    seen = clips_seen(path, tested, place, digests, _USED[part])
     root, division = _read_division(path)
+    used = {name: digest for trained in _USED[part] for name, digest in division[trained].items()}
+    seen = _seen(used, tested, digests, same_root=root == place)
     own = division[part] if root == place else {}  # its copies were told when it was trained
     others = [name for name in seen.surely if name not in own or own[name] != digests.get(name)]
     if others:
@@ -144,7 +145,13 @@ def clips_seen(
     """
     root, division = _read_division(path)
     used = {name: digest for part in parts for name, digest in division[part].items()}
-    same_root = root == place
+    return _seen(used, clips, digests, same_root=root == place)
+
+
+def _seen(
+    used: Mapping[str, str | None], clips: Sequence[Clip], digests: Mapping[str, str], *, same_root: bool
+) -> Seen:
+    """Those of the clips that were used, see :func:`clips_seen`; `used` is clip name -> digest."""
     contents = {digest for digest in used.values() if digest is not None}
     found, segments = Seen([], []), _segments(used)
     for clip in clips:
