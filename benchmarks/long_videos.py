@@ -29,6 +29,7 @@ _ENCODER: Final = {
     "preset": "fast",
     "sc_threshold": "0",
     "threads": "1",
+    "x264-params": "mbtree=0",  # without it, the file of a seed differs now and then
 }
 
 

@@ -91,7 +91,9 @@ def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Ten
     """Loss of scores [B, C, ...] with labels [B, ...]; the mean loss of several classifiers, [B, C, K]."""
     if scores.ndim > labels.ndim + 1:
         labels = labels.unsqueeze(-1).expand(*labels.shape, scores.shape[-1])
-    return functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
+    # In two dimensions: CUDA has no repeatable form of the loss of more (nll_loss2d).
+    rows = scores.float().movedim(1, -1).reshape(-1, scores.shape[1])
+    return functional.cross_entropy(rows, labels.reshape(-1), label_smoothing=label_smoothing)
 
 
 def computes_bfloat16(device: torch.device) -> bool:
