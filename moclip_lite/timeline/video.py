@@ -1,4 +1,4 @@
-"""The timeline of a file: its pictures are read once, in order, on threads beside the networks."""
+"""The timeline of a file: its pictures are read once, in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from .buffer import PooledField
 from .model import WindowModel, WindowScore
 from .options import TimelineOptions, TimelineProgress, silent
 from .plan import plan_windows
-from .prefetch import prefetched
 from .segments import join_windows, timeline_window
 from .timeline import Timeline
 from .video_file import OpenFile, Picture
@@ -23,8 +22,6 @@ from .window import Window, WindowBuffers
 
 __all__ = ["make_timeline", "score_windows"]
 
-_MOTION_AHEAD: Final = 64  # pictures' pooled fields
-_PICTURES_AHEAD: Final = 4
 _END: Final = 2**63 - 1
 
 
@@ -102,21 +99,19 @@ def score_windows(
     geometry = None if file.motion is None else file.motion.metadata
     buffers = WindowBuffers(model, geometry)
     every = spec.field == "accumulated"
-    with ExitStack() as threads:
-        motion = threads.enter_context(
-            prefetched(map(buffers.motion.pool, file.read_motion(windows, every)), _MOTION_AHEAD)
-        )
-        pictures = threads.enter_context(prefetched(file.read_pictures(windows), _PICTURES_AHEAD))
-        feed = _Feed(buffers, motion, pictures)
-        for done, planned in enumerate(windows, start=1):
-            feed.read_to(planned)
-            yield buffers.score(planned)
-            feed.forget_before(windows[done] if done < len(windows) else None)
-            progress("timeline", done, len(windows))
+    # Nothing is read ahead on threads: it gained no time, since the parser and the networks use all cores by
+    # themselves, and memory became fragmented.
+    motion = map(buffers.motion.pool, file.read_motion(windows, every))
+    feed = _Feed(buffers, motion, file.read_pictures(windows))
+    for done, planned in enumerate(windows, start=1):
+        feed.read_to(planned)
+        yield buffers.score(planned)
+        feed.forget_before(windows[done] if done < len(windows) else None)
+        progress("timeline", done, len(windows))
 
 
 class _Feed:
-    """Moves what was read ahead into the buffers, as far as a window needs it.
+    """Reads into the buffers what a window needs.
 
     Args:
         buffers: to fill.

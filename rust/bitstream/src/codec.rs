@@ -111,6 +111,17 @@ pub trait PictureQueue: Send + 'static {
     }
 }
 
+/// Moves an array that is kept into a block of its size.
+///
+/// `shrink_to_fit` leaves the array where it is, in front of a rest that the larger arrays to come do not fit in.
+pub fn fit<T>(array: &mut Vec<T>) {
+    if array.capacity() > array.len() {
+        let mut exact = Vec::with_capacity(array.len());
+        exact.append(array);
+        *array = exact;
+    }
+}
+
 /// Reuse of the arrays of pictures.
 pub trait Recycle<Picture>: Debug + Default + Clone {
     /// Takes the arrays of a picture, unless something else refers to them.

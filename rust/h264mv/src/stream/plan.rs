@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bitstream::codec::Plan;
+use bitstream::codec::{fit, Plan};
 use bitstream::nal::unescape;
 use bitstream::{Error, Result};
 
@@ -122,12 +122,12 @@ impl Plan for PicturePlan {
     }
 
     fn shrink(&mut self) {
-        self.slices.shrink_to_fit();
-        self.live.shrink_to_fit();
+        fit(&mut self.slices);
+        fit(&mut self.live);
         for slice in &mut self.slices {
-            slice.lists.iter_mut().for_each(Vec::shrink_to_fit);
+            slice.lists.iter_mut().for_each(fit);
             let coded = &mut slice.header.modifications;
-            coded.iter_mut().for_each(Vec::shrink_to_fit);
+            coded.iter_mut().for_each(fit);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bitstream::codec::Plan;
+use bitstream::codec::{fit, Plan};
 use bitstream::nal::unescape;
 use bitstream::{Error, Result};
 
@@ -144,11 +144,11 @@ impl Plan for PicturePlan {
     }
 
     fn shrink(&mut self) {
-        self.segments.shrink_to_fit();
-        self.live.shrink_to_fit();
-        self.lists.shrink_to_fit();
+        fit(&mut self.segments);
+        fit(&mut self.live);
+        fit(&mut self.lists);
         let lists = self.lists.iter_mut().flatten();
-        lists.for_each(Vec::shrink_to_fit);
+        lists.for_each(fit);
     }
 
     fn samples(&self) -> Vec<u64> {
