@@ -13,6 +13,8 @@ __all__ = ["PRESETS", "Recipe"]
 _TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of containers with a time per picture
 _ENCODERS: Final = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
+_MAX_SIDE: Final = 16_384  # pixels, of H.264's and HEVC's encoders
+
 PRESETS: Final = (
     "ultrafast",
     "superfast",
@@ -61,8 +63,8 @@ class Recipe:
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
-        if self.side is not None and self.side < 2:
-            raise ArgumentError(f"side must be at least 2 pixels, got {self.side}")
+        if self.side is not None and not 2 <= self.side <= _MAX_SIDE:
+            raise ArgumentError(f"side must be from 2 to {_MAX_SIDE} pixels, got {self.side}")
         if self.fps is not None and not 1 <= self.fps <= 1000:
             raise ArgumentError(f"fps must be from 1 to 1000, got {self.fps}")
         if self.preset not in PRESETS:

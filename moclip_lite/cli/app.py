@@ -41,6 +41,7 @@ from . import (
     watch,
     zero_shot,
 )
+from .conditions import refuse_idle_options
 from .console import collected_bugs, err, explain
 from .standard_streams import complete_streams, drop_unwritten
 from .urls import refuse_credentials, refuse_urls
@@ -171,6 +172,7 @@ def _command() -> Any:
     """The command tree, built once per process."""
     command = typer.main.get_command(app)
     refuse_urls(command)
+    refuse_idle_options(command)
     return command
 
 

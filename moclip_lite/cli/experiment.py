@@ -209,9 +209,6 @@ def evaluate(
             json,
         )
         return
-    for name, value in (("window", window), ("threshold", threshold)):
-        if value is not None:
-            raise typer.BadParameter(f"--{name} is for long videos; add --segments TABLE")
     from ..errors import ConfigError
     from ..experiment.evaluate import evaluate_run
     from ..results.run_folder import RunFolder

@@ -67,8 +67,6 @@ def export(
     """
     if engine == (out is not None):
         raise typer.BadParameter("say where to: --out FOLDER, or --engine for the run folder itself")
-    if int8 and not engine:
-        raise typer.BadParameter("--int8 is for predict's own files; add --engine")
     from ..storage.files import check_output_folder
 
     if out is not None:

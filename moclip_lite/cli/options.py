@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..progress import Reporter
 
 __all__ = [
+    "MAX_SEED",
     "Cache",
     "Device",
     "Engine",
@@ -80,8 +81,10 @@ Pretrained: TypeAlias = Annotated[
 WeightsOf: TypeAlias = Annotated[
     str | None, typer.Option(help="clip.weights_of: the tag of a checkpoint file, such as openai.")
 ]
+MAX_SEED: Final = 2**32 - 1  # of NumPy's and scikit-learn's generators
+
 Seed: TypeAlias = Annotated[
-    int | None, typer.Option(min=0, help="run.seed: seed of splits, weights and training.")
+    int | None, typer.Option(min=0, max=MAX_SEED, help="run.seed: seed of splits, weights and training.")
 ]
 Workers: TypeAlias = Annotated[
     int | None, typer.Option(min=0, help="run.workers: processes; 0 for one per core.")

@@ -92,8 +92,6 @@ def pack(
         return
     if out is None:
         raise typer.BadParameter("name the folder of the shards with --out DIR")
-    if fold is not None and not features:
-        raise typer.BadParameter("--fold is for --features")
     check_output_folder(out)
     size = {} if shard_clips is None else {"shard_rows": shard_clips}
     if source.suffix == ".safetensors":

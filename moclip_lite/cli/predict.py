@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, TypeAlias, cast
 
 import typer
 
@@ -112,10 +112,6 @@ def predict(
 
     windows = {"window": window, "stride": stride, "threshold": threshold, "frames": frames}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)
-    if segments:
-        _refuse_whole_file_options(table, cascade)
-    else:
-        _refuse_segment_options({**windows, **vars(outputs)})
     if table is not None:
         check_table(table)
     paths, refused = files_of(files)
@@ -148,21 +144,6 @@ def predict(
                 "slightly; --engine onnx or --engine torch takes the same one on all nodes"
             )
     end_batch(refused)
-
-
-def _refuse_segment_options(options: Mapping[str, Any]) -> None:
-    """Refuse options of --segments without it."""
-    for name, value in options.items():
-        if value is not None:
-            raise typer.BadParameter(f"--{name} is for long videos; add --segments")
-
-
-def _refuse_whole_file_options(table: Path | None, cascade: bool) -> None:
-    """Refuse what --segments does not take."""
-    if table is not None:
-        raise typer.BadParameter("--table is for whole files; with --segments write --csv")
-    if cascade:
-        raise typer.BadParameter("--cascade is for whole files; leave it out with --segments")
 
 
 def _load(model: RemoteModel, reporter: ConsoleReporter, verbose: bool) -> Classifier:

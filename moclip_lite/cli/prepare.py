@@ -9,7 +9,7 @@ import typer
 
 from ..errors import DataError
 from .console import ConsoleReporter, err, print_failures, print_json
-from .options import Json, RayAddress, RunEngine, SkipMissing, Workers, runner_of_options
+from .options import MAX_SEED, Json, RayAddress, RunEngine, SkipMissing, Workers, runner_of_options
 
 if TYPE_CHECKING:
     from mv_tools import Recipe
@@ -42,8 +42,8 @@ Crf: TypeAlias = Annotated[int, typer.Option(help="Without --recipe: quality, 0 
 Side: TypeAlias = Annotated[
     int | None, typer.Option(help="Without --recipe: scale the short side to this many pixels.")
 ]
-ClipsPerClass: TypeAlias = Annotated[int, typer.Option(help="synthetic: clips per class.")]
-Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="synthetic: seed.")]
+ClipsPerClass: TypeAlias = Annotated[int, typer.Option(max=100_000, help="synthetic: clips per class.")]
+Seed: TypeAlias = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="synthetic: seed.")]
 GroupPattern: TypeAlias = Annotated[
     str | None,
     typer.Option(

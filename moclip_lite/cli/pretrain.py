@@ -18,7 +18,8 @@ Out: TypeAlias = Annotated[
     Path, typer.Option("--out", "-o", help="Safetensors file of the weights to write.")
 ]
 Steps: TypeAlias = Annotated[
-    int, typer.Option(min=1, help="Steps of the optimizer on 32 clips each, rounded to hundreds.")
+    int,
+    typer.Option(min=1, max=10_000_000, help="Steps of the optimizer on 32 clips each, rounded to hundreds."),
 ]
 Half: TypeAlias = Annotated[bool, typer.Option("--half", help="Write half-precision numbers: half the size.")]
 

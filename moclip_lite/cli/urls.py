@@ -5,16 +5,17 @@ A URL where a path is expected would otherwise become a folder called ``s3:``.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 import typer
 
 from mv_tools.urls import is_url, spelled, url_of
 
-__all__ = ["TAKE_URLS", "parameter_types", "path_parameters", "refuse_credentials", "refuse_urls"]
+from .tree import leaf_commands, parameter_types, spoken
+
+__all__ = ["TAKE_URLS", "path_parameters", "refuse_credentials", "refuse_urls"]
 
 _EXPERIMENT: Final = ("experiment", "root", "run_dir", "cache")
 
@@ -60,20 +61,13 @@ def refuse_credentials(words: Sequence[str]) -> None:
             url_of(part.strip("'\""))
 
 
-def parameter_types(command: Any) -> dict[str, Any]:
-    """Parameter name -> type, from the command's function: typer's own parameters differ between versions."""
-    return get_type_hints(inspect.unwrap(command.callback))
-
-
-def path_parameters(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+def path_parameters(command: Any) -> Iterator[tuple[str, Any]]:
     """(command, parameter) of all parameters of a command tree that are paths."""
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from path_parameters(inner, (*words, name))
-    if not hasattr(command, "commands"):
-        types = parameter_types(command)
-        for parameter in command.params:
+    for name, leaf in leaf_commands(command):
+        types = parameter_types(leaf)
+        for parameter in leaf.params:
             if "pathlib" in str(types.get(parameter.name)):
-                yield " ".join(words), parameter
+                yield name, parameter
 
 
 def refuse_urls(command: Any) -> None:
@@ -88,15 +82,9 @@ def _refusing(callback: Callable[..., Any] | None) -> Callable[..., Any]:
         for path in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(path, (str, Path)) and is_url(Path(path)):
                 raise typer.BadParameter(
-                    f"{_spoken(parameter)} is a path on this machine; "
+                    f"{spoken(parameter)} is a path on this machine; "
                     f"{spelled(Path(path))} must be copied here first"
                 )
         return value if callback is None else callback(context, parameter, value)
 
     return check
-
-
-def _spoken(parameter: Any) -> str:
-    """A parameter as users write it."""
-    first = str(parameter.opts[0])
-    return first if first.startswith("-") else first.upper()

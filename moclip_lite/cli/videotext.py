@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from .console import ConsoleReporter, print_failures, print_json, print_table
-from .options import Cache, Device, Json, Quiet, finite
+from .options import MAX_SEED, Cache, Device, Json, Quiet, finite
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -27,7 +27,9 @@ Weights: TypeAlias = Annotated[
         help="datacompdr (MobileCLIP's, from a hub), a checkpoint's path, or 'none' for random weights.",
     ),
 ]
-Seed: TypeAlias = Annotated[int, typer.Option(min=0, help="Seed of random weights, order and augmentation.")]
+Seed: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=MAX_SEED, help="Seed of random weights, order and augmentation.")
+]
 
 
 def model_spec(model: str, pretrained: str, seed: int) -> ModelSpec:

@@ -91,9 +91,6 @@ def zero_shot(
     Example: moclip zero-shot long.mp4 --labels "diving, cooking" --model mobileviclip-small --segments
     """
     times = {"window": window, "threshold": threshold}
-    for name, value in {**times, "csv": csv, "strip": strip}.items():
-        if value is not None and not segments:
-            raise typer.BadParameter(f"--{name} is for long videos; add --segments")
     named = {"clip.prompts": prompts, "clip.model": model}
     named |= named_settings(pretrained=pretrained, weights_of=weights_of, cache=cache)
     names = _labels(labels, label, labels_file)

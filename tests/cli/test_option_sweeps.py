@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from moclip_lite.cli.app import app
-from moclip_lite.cli.urls import parameter_types
+from moclip_lite.cli.tree import parameter_types
 from moclip_lite.datasets import Fold
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment import config

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.cli.app import app
 from moclip_lite.cli.options import experiment_of
-from moclip_lite.cli.urls import parameter_types
+from moclip_lite.cli.tree import parameter_types
 from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
@@ -254,11 +254,8 @@ def test_options_of_zero_are_refused(
         "mv extract": (clip, "-o", tmp_path / "x.npz"),
         "mv transcode": (clip, tmp_path / "x.mp4"),
         "dataset prepare": (
-            "synthetic" if name == "clips_per_class" else "folder",
-            "--root",
-            clip.parent,
-            "--out",
-            tmp_path / "out",
+            *(("synthetic",) if name == "clips_per_class" else ("folder", "--root", clip.parent)),
+            *("--out", tmp_path / "out"),
         ),
         "index": (clip.parent,),
         "search": ("x",),
@@ -276,6 +273,31 @@ def test_options_of_zero_are_refused(
     assert (
         name.replace("_", "-") in message or name.replace("_", " ") in message or "clips per class" in message
     )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "number"),
+    [
+        *[(command, option, 2**32) for command, option, name in OPTIONS if name == "seed"],
+        ("pretrain", "--steps", 10**30),
+        ("dataset prepare", "--clips-per-class", 10**30),
+        ("dataset prepare", "--side", 10**30),
+        ("mv transcode", "--side", 10**30),
+    ],
+)
+def test_numbers_beyond_all_use_are_refused(
+    command: str, option: str, number: int, clip: Path, tmp_path: Path
+) -> None:
+    more: tuple[object, ...] = (clip.parent,)
+    if command == "dataset prepare":
+        originals = ("folder", "--root", clip.parent) if option == "--side" else ("synthetic",)
+        more = (*originals, "--out", tmp_path / "out")
+    elif command == "mv transcode":
+        more = (clip, tmp_path / "x.mp4")
+    elif command == "train video-text":
+        more = (clip.parent, "--out", tmp_path / "out")
+    assert_refused(moclip(*command.split(), *more, option, number), option.strip("-"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -160,12 +160,8 @@ def test_extraction_gives_the_bits_of_local_processes(running: Any, tmp_path: Pa
     for engine in ("local", "ray"):
         caches.append(tmp_path / engine)
         given = [f"data.root={tmp_path / 'clips'}", f"cache.dir={caches[-1]}", f"run.engine={engine}"]
-        given += [
-            f"run.ray_address={running.address}",
-            "clip.positions=motion",
-            "run.threads=1",
-            "run.workers=0",
-        ]
+        given += [f"run.ray_address={running.address}"] if engine == "ray" else []
+        given += ["clip.positions=motion", "run.threads=1", "run.workers=0"]
         session = Session(load_experiment(FOLDER_YAML, [*TINY, *given]))
         clips = session.dataset.clips
         reports = [session.extractor.motion(clips), session.extractor.appearance(clips)]
