@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from .console import ConsoleReporter, print_failures, print_json, print_table
-from .options import MAX_SEED, Cache, Device, Json, Quiet, finite
+from .options import MAX_SEED, Cache, Device, Json, Quiet, finite, settings_of
 
 if TYPE_CHECKING:
     from ..mobileviclip.encoder import ModelSpec, VideoTextEncoder
@@ -154,7 +154,7 @@ def train_video_text(
         "threads": threads,
         "seed": seed,
     }
-    settings = VideoTextSettings.model_validate({k: v for k, v in given.items() if v is not None})
+    settings = settings_of(VideoTextSettings, {k: v for k, v in given.items() if v is not None})
     pairs = _pairs(source, root, prompts, reporter)
     spec = model_spec(model, pretrained, seed)
     metrics = train(pairs, spec, settings, out, pick_device(device), reporter)

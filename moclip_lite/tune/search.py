@@ -199,9 +199,8 @@ class _Search:
         import optuna
 
         number = len(self.trials)
-        sampler = optuna.samplers.TPESampler(
-            seed=self.base.run.seed * 100_003 + number, n_startup_trials=_STARTUP, constant_liar=False
-        )
+        seed = (self.base.run.seed * 100_003 + number) % 2**32
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, constant_liar=False)
         pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=30)
         study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         states = {"done": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}

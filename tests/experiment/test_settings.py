@@ -281,6 +281,11 @@ def test_options_of_zero_are_refused(
     [
         *[(command, option, 2**32) for command, option, name in OPTIONS if name == "seed"],
         ("pretrain", "--steps", 10**30),
+        *[
+            ("train video-text", f"--{name}", 10**30)
+            for name in ("batch", "epochs", "lr", "threads", "warmup")
+        ],
+        ("train video-text", "--weight-decay", 10**30),
         ("dataset prepare", "--clips-per-class", 10**30),
         ("dataset prepare", "--side", 10**30),
         ("mv transcode", "--side", 10**30),

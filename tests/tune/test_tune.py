@@ -72,6 +72,11 @@ def test_a_search_keeps_all_trials_and_writes_a_configuration_that_run_takes(
     assert "dir" not in yaml.safe_load(result.file.read_text()).get("run", {})
 
 
+def test_any_seed_will_do(root: Path, cache: str, tmp_path: Path) -> None:
+    largest = experiment(root, cache, f"run.seed={2**32 - 1}", "train_motion.epochs=1")
+    assert len(tune(largest, SPACE, Budget(2), tmp_path, Silent(), parts=1).trials) == 2
+
+
 def test_an_interrupted_search_goes_on_as_it_would_have(
     root: Path, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
