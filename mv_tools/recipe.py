@@ -63,6 +63,8 @@ class Recipe:
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")
+        if self.codec == "mpeg4" and not 1 <= self.crf <= 31:
+            raise ArgumentError(f"crf of MPEG-4, its quantiser, must be from 1 to 31, got {self.crf}")
         if self.side is not None and not 2 <= self.side <= _MAX_SIDE:
             raise ArgumentError(f"side must be from 2 to {_MAX_SIDE} pixels, got {self.side}")
         if self.fps is not None and not 1 <= self.fps <= 1000:
@@ -94,7 +96,7 @@ class Recipe:
             arguments |= {"crf": self.crf, "preset": self.preset, "tag:v": "hvc1"}
             arguments["x265-params"] = self._x265_parameters()
         else:
-            arguments |= {"q:v": max(1, min(self.crf, 31)), "sc_threshold": 1_000_000_000}
+            arguments |= {"q:v": self.crf, "sc_threshold": 1_000_000_000}
         return arguments
 
     def _x265_parameters(self) -> str:

@@ -91,6 +91,10 @@ class Ablation:
         digest = digest_bytes([repr(sorted(cell.items())).encode()])[:12]
         values = {**cell, "run.seed": seed, "run.dir": spelled(folder / "runs" / digest / f"seed{seed}")}
         lines = [f"{key}={_flow(value)}" for key, value in values.items()]
+        for key in {line.partition("=")[0].strip() for line in self.overrides} & set(values):
+            raise ConfigError(
+                f"{key} is given for all cells, but each cell and seed of the grid sets it itself"
+            )
         experiment = load_experiment(self.base, [*self.overrides, *lines])
         if self.starts_random and experiment.motion.pretrained == "auto":
             motion = experiment.motion.model_copy(update={"pretrained": False})

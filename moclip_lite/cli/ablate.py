@@ -22,6 +22,7 @@ from .options import (
     WeightsOf,
     Workers,
     overrides_of,
+    refuse_idle,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def ablate(
         "cache.dir": cache,
     }
     ablations = [load_ablation(path, (*(sets or []), *overrides_of(named))) for path in grids]
+    for ablation in ablations:
+        refuse_idle(ablation.runs(Path())[0].experiment.run, named)
     alone = out is not None and len(ablations) == 1
     places = [(out or Path("runs/ablations")) / ("" if alone else ablation.name) for ablation in ablations]
     for folder in places:

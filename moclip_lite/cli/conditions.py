@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -46,11 +48,19 @@ _ENCODING: Final = ("gop", "bframes", "refs", "crf", "side")
 _ORIGINALS: Final = ("root", "splits", "recipe", *_ENCODING, "group_pattern", "skip_missing")
 _SEGMENTS: Final = ("window", "threshold", "csv", "strip")
 _PACKED: Final = ("sets", "root", "pretrained", "workers", "cache", "skip_missing")
+_DATA_SETS: Final = (".yaml", ".yml", ".safetensors")
 _LONG: Final = "is for long videos; add --segments"
 _WHOLE: Final = "is for whole files; leave it out with --segments"
 _CLUSTER: Final = Condition(("ray_address",), _is("engine", "ray"), "is for --engine ray")
 
 CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
+    "cache prune": (
+        Condition(
+            ("all_",),
+            lambda values: values["stage"] is None and values["days"] is None,
+            "is not for --stage and --days, which remove some entries",
+        ),
+    ),
     "dataset import": (
         Condition(("classes",), _is("kind", "mmaction"), "is for mmaction"),
         Condition(("rate",), _is("kind", "label-studio"), "is for label-studio"),
@@ -79,7 +89,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         Condition(("int8",), _given("engine"), "is for predict's own files; add --engine"),
         Condition(
             ("pretrained",),
-            lambda values: str(values["source"]).startswith("mobileviclip"),
+            lambda values: not values["engine"] and not Path(values["source"]).exists(),
             "is for a model's name, such as mobileviclip-small",
         ),
     ),
@@ -110,16 +120,21 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
     "predict": (
         Condition((*_SEGMENTS, "stride", "frames", "vtt", "chapters"), _given("segments"), _LONG),
         Condition(("table",), _lacks("segments"), "is for whole files; with --segments write --csv"),
-        Condition(("top_k", "cascade", "verbose", "ray_address"), _lacks("segments"), _WHOLE),
+        Condition(("top_k", "cascade", "ray_address"), _lacks("segments"), _WHOLE),
+        Condition(
+            ("top_k",),
+            lambda values: values["top_k"] <= 2 or any(values[name] for name in ("verbose", "json", "table")),
+            "above 2 is for --verbose, --json or --table: a line holds two labels",
+        ),
     ),
     "train video-text": (
         Condition(("root",), lambda values: not values["source"].is_dir(), "is for tables of captions"),
-        Condition(("prompts",), lambda values: values["source"].is_dir(), "is for folders of classes"),
+        Condition(("prompts",), lambda values: not values["source"].is_file(), "is for folders of classes"),
     ),
     "watch": (
         Condition(
             ("transport",),
-            lambda values: any("rtsp" in source for source in values["sources"]),
+            lambda values: any(re.match(r"([^/]*=)?rtsps?:", source) for source in values["sources"]),
             "is for rtsp:// cameras",
         ),
     ),
@@ -128,7 +143,10 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         Condition(("top_k",), _lacks("segments"), _WHOLE),
         Condition(
             ("top_k",),
-            lambda values: any(values[name] for name in ("labels", "label", "labels_file")),
+            lambda values: (
+                any(values[name] for name in ("labels", "label", "labels_file"))
+                or not (values["sources"][0].is_dir() or values["sources"][0].suffix in _DATA_SETS)
+            ),
             "is for video files with --labels",
         ),
     ),

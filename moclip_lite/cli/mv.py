@@ -145,7 +145,7 @@ def transcode(
     gop: Annotated[int, typer.Option(help="Frames from one I picture to the next.")] = 12,
     bframes: Annotated[int, typer.Option(help="Consecutive B pictures.")] = 0,
     refs: Annotated[int, typer.Option(help="Number of reference pictures.")] = 1,
-    crf: Annotated[int, typer.Option(help="Quality, from 0 (lossless) to 51.")] = 20,
+    crf: Annotated[int, typer.Option(help="Quality, from 0 (lossless) to 51; 1 to 31 for mpeg4.")] = 20,
     preset: Annotated[str, typer.Option(help="x264 preset: encoding speed against file size.")] = "medium",
     side: Annotated[int | None, typer.Option(help="Scale the short side to this many pixels.")] = None,
 ) -> None:

@@ -18,7 +18,7 @@ from ..storage.url_files import fetched
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from ..experiment.config import Experiment
+    from ..experiment.config import Experiment, RunSettings
     from ..experiment.session import Session
     from ..parallel.runner import JobRunner
     from ..progress import Reporter
@@ -51,6 +51,7 @@ __all__ = [
     "finite",
     "named_settings",
     "overrides_of",
+    "refuse_idle",
     "run_folder",
     "runner_of_options",
     "session_of",
@@ -192,8 +193,29 @@ def experiment_of(
     overrides += sets or []
     overrides += [*overrides_of(named), *forced]
     if path is not None and source is not None and source.is_dir():
-        return load_run_settings(path, overrides)
-    return load_experiment(path, overrides)
+        experiment = load_run_settings(path, overrides)
+    else:
+        experiment = load_experiment(path, overrides)
+    refuse_idle(experiment.run, named)
+    return experiment
+
+
+def refuse_idle(run: RunSettings, named: dict[str, Any]) -> None:
+    """Refuse options by name that have no effect beside the configuration.
+
+    Args:
+        run: the configuration's section, with the options.
+        named: see :func:`experiment_of`.
+
+    Raises:
+        typer.BadParameter: there is one.
+    """
+    if named.get("run.ray_address") is not None and run.engine != "ray":
+        raise typer.BadParameter("--ray-address is for --engine ray; the work would stay on this machine")
+    if named.get("run.seed") is not None and run.seeds:
+        raise typer.BadParameter(
+            f"--seed has no effect beside run.seeds={list(run.seeds)}; set one of the two"
+        )
 
 
 def _local_source(source: Path) -> tuple[Path, Path | None]:

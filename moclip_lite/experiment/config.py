@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, ge
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from typing_extensions import Self
 
 from mv_tools.urls import is_url
 
@@ -77,12 +76,6 @@ class RunSettings(Settings):
     )
 
     _streams_once = field_validator("streams", "seeds")(refuse_repeats)
-
-    @model_validator(mode="after")
-    def _refuse_idle_address(self) -> Self:
-        if self.ray_address is not None and self.engine != "ray":
-            raise ValueError("ray_address is for engine=ray, and here the work would stay on this machine")
-        return self
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

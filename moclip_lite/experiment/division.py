@@ -44,7 +44,7 @@ def divide_by_seeds(
     data = experiment.data
     if file is not None:  # shards of features are divided as a file of them
         data = data.model_copy(update={"kind": "features"})
-    if not trains(experiment):  # then there is nothing to choose on validation clips
+    elif not trains(experiment):  # then there is nothing to choose on validation clips
         data = data.model_copy(update={"val_fraction": 0.0})
     seeds, folds = experiment.run.all_seeds, []
     for seed in seeds:

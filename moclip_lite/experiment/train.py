@@ -23,6 +23,7 @@ from .feature_storage import REFITTED
 from .features import FoldFeatures
 from .fit_notes import fit_notes
 from .fold import FoldPass
+from .idle_settings import idle_settings
 from .session import Session
 from .training import TrainedModels
 
@@ -44,6 +45,9 @@ def train_folds(session: Session) -> Metrics:
         session.cache.fetch("motion", extraction.motion.keys.values())
         session.cache.fetch("clip", extraction.appearance.keys.values())
     notes = session.keep_directions()
+    if idle := idle_settings(session.experiment):
+        session.reporter.warn(idle)
+        notes.append(idle)
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)

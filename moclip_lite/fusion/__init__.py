@@ -15,7 +15,7 @@ from .settings import FusionSettings
 if TYPE_CHECKING:
     from .base import Head
 
-__all__ = ["FusionSettings", "build_head", "check_head", "create_head", "list_heads"]
+__all__ = ["FusionSettings", "build_head", "check_head", "create_head", "head_class", "list_heads"]
 
 _DEFAULT: Final = FusionSettings()
 
@@ -48,10 +48,19 @@ def create_head(
     """
     from .base import HeadSize
 
-    module, kind = HEADS[check_head(name)]
     size = HeadSize(motion_dim, appearance_dim, num_classes, hidden, dropout)
-    head: Head = getattr(import_module(f".{module}", __name__), kind)(size)
-    return head
+    return head_class(name)(size)
+
+
+def head_class(name: str) -> type[Head]:
+    """The class of a head.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    module, kind = HEADS[check_head(name)]
+    found: type[Head] = getattr(import_module(f".{module}", __name__), kind)
+    return found
 
 
 def build_head(

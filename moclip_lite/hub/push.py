@@ -69,6 +69,11 @@ def push(
     with explained(f"push to {address}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a token in a header, file formats and the like
         api.create_repo(address.repository, repo_type="model", private=private or None, exist_ok=True)
+        if private and not api.repo_info(address.repository, repo_type="model").private:
+            raise HubError(
+                f"can't push to {address}: the repository is there and public; "
+                "make it private in its settings on the hub, or choose another name"
+            )
         present = _present(api, address)
         if "config.yaml" in present and not update:
             raise HubError(

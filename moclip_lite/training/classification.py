@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import TrainingDiverged
+from ..errors import ConfigError, TrainingDiverged
 from ..parallel.ranks import agree, share
 from .device import put_random_state, random_state
 from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
@@ -127,6 +127,11 @@ class _Classification(Task[Batch]):
 
     def optimizer(self) -> torch.optim.Optimizer:
         settings = self.settings
+        names = [name for name, _ in self.network.named_parameters()]
+        for prefix in settings.lr_scales:
+            if not any(name.startswith(prefix) for name in names):
+                known = ", ".join(sorted({name.split(".")[0] for name in names}))
+                raise ConfigError(f"lr_scales: no parameter begins with {prefix!r}; there are {known}")
 
         def decay(name: str, parameter: nn.Parameter) -> float:
             return settings.weight_decay if parameter.ndim > 1 else 0.0

@@ -101,6 +101,13 @@ def test_grids_that_are_refused(tmp_path: Path, values: dict[str, Any], why: str
         load_ablation(grid(tmp_path / "g.yaml", **values))
 
 
+@pytest.mark.parametrize("override", ["fusion.head=film", "run.seed=7", "run.dir=x"])
+def test_settings_that_the_cells_set_are_refused_for_all(tmp_path: Path, override: str) -> None:
+    path = grid(tmp_path / "g.yaml", grid={"fusion.head": ["film", "late_average"]})
+    with pytest.raises(ConfigError, match=f"{override.partition('=')[0]} is given for all cells"):
+        load_ablation(path, (override,))
+
+
 def fake_runs(
     ablation: Ablation, out: Path, right: dict[str, float], clips: int = 400, groups: int = 0
 ) -> list[GridRun]:

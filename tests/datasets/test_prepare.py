@@ -93,7 +93,8 @@ def words(tree: Path, lists: Path, out: Path, *more: object) -> list[object]:
 def test_a_recipe_has_one_name_that_reads_back(
     gop: int, bframes: int, refs: int, crf: int, side: int | None, fps: int | None, preset: str, codec: str
 ) -> None:
-    values = {"codec": codec, "gop": gop, "bframes": bframes, "refs": refs, "crf": crf, "side": side}
+    quality = min(max(crf, 1), 31) if codec == "mpeg4" else crf
+    values = {"codec": codec, "gop": gop, "bframes": bframes, "refs": refs, "crf": quality, "side": side}
     recipe = Recipe(**values, fps=fps, preset=preset, threads=1)  # type: ignore[arg-type]
     assert parse_recipe(recipe_name(recipe)) == recipe
 
@@ -119,6 +120,9 @@ def test_names_of_recipes() -> None:
         ("gop12_crf77", "crf must be"),
         ("../gop12", "'../gop12'"),
         ("mpeg4_gop12_crf3", "'crf3'"),
+        ("mpeg4_gop12_q0", "from 1 to 31"),
+        ("mpeg4_gop12_q40", "from 1 to 31"),
+        ("gop12_side99999", "side must be"),
         ("", "''"),
     ],
 )

@@ -310,7 +310,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "has no effect beside --recipe": lambda p: (
         *("dataset", "prepare", "folder", "--root", p, "--out", p / "x", "--recipe", "gop12", "--gop", "9"),
     ),
-    "ray_address is for engine=ray": lambda p: ("run", FOLDER_YAML, "--ray-address", "127.0.0.1:1"),
+    "--ray-address is for --engine ray; <advice>": lambda p: ("run", FOLDER_YAML, "--ray-address", "127.0.0.1:1"),
     "is a folder; name a file": lambda p: ("mv", "extract", video(p), "-o", folder(p / "x.npz")),
     "is not a regular file": lambda p: ("mv", "extract", video(p), "-o", pipe(p / "x.npz")),
     "can't be written": lambda p: ("mv", "extract", video(p), "-o", text_file(p) / "x.npz"),

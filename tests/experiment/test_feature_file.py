@@ -186,6 +186,14 @@ def test_zero_shot_on_a_file(tmp_path: Path) -> None:
     assert_refused(refused, "without.safetensors", "no text embeddings")
 
 
+def test_zero_shot_on_a_file_of_trained_features(tmp_path: Path) -> None:
+    origin = bound_file(tmp_path / "f.safetensors")
+    scores = assert_ok(
+        moclip("zero-shot", tmp_path / "f.safetensors", "--cache", tmp_path / "c", "--json")
+    ).json
+    assert scores["n"] == len(origin.folds[0].test)
+
+
 class _Telling(Silent):
     def __init__(self) -> None:
         self.said: list[str] = []

@@ -132,6 +132,14 @@ def test_update_replaces_and_removes(hub: FakeHub, run: RunFolder) -> None:
     assert len(repository.commits) == 2
 
 
+def test_a_public_repository_does_not_become_private(hub: FakeHub, run: RunFolder) -> None:
+    assert_ok(moclip("push", run.path, "user/walks"))
+    commits = hub.repositories["user/walks"].sha
+    message = assert_refused(moclip("push", run.path, "user/walks", "--update", "--private"))
+    assert "public" in message
+    assert hub.repositories["user/walks"].sha == commits
+
+
 def test_private_repository(hub: FakeHub, run: RunFolder) -> None:
     assert_ok(moclip("push", run.path, "user/walks", "--private"))
     assert hub.repositories["user/walks"].private

@@ -164,7 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "Invalid rev id", "RevisionNotFound")
             return
         siblings = [{"rfilename": name} for name in found.files]
-        self._json({"_id": "1", "id": repository, "sha": found.sha, "siblings": siblings, "private": False})
+        self._json(
+            {"_id": "1", "id": repository, "sha": found.sha, "siblings": siblings, "private": found.private}
+        )
 
     def tree(self, body: bytes, repository: str, revision: str) -> None:
         found = self._found(repository)

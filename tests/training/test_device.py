@@ -66,6 +66,13 @@ def test_training_is_repeatable(name: str) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_a_scale_of_no_parameter_is_refused() -> None:
+    network = build_motion_net(MotionSettings(pretrained=False), 2)
+    settings = TrainSettings(epochs=1, lr_scales={"encoder": 0.1, "encodr.stem": 0.5})
+    with pytest.raises(ConfigError, match=r"encodr\.stem"):
+        fit(network, _Feed(), settings, seed=0, device=torch.device("cpu"), validates=False)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_state_of_a_gpu_is_left_out_elsewhere() -> None:
     cpu = torch.device("cpu")
