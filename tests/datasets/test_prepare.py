@@ -209,20 +209,20 @@ def test_interrupted_and_run_again(tmp_path: Path) -> None:
     for label in ("a", "b"):
         (data / label).mkdir(parents=True)
         first = encode(data / label / "0.mp4", panning(40, 160, 120), g="12")
-        for i in range(1, 6):
+        for i in range(1, 20):
             shutil.copy(first, data / label / f"{i}.mp4")
     line = ("dataset", "prepare", "folder", "--root", data, "--out", out, "--workers", 1)
     process = start(*line, cwd=tmp_path)
-    while not list(out.rglob("[0-9].mp4")):
+    while not list(out.rglob("[0-9]*.mp4")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)
     assert finish(process).code == 130
     there = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4") if not p.name.startswith(".")}
-    assert 1 <= len(there) < 12
+    assert 1 <= len(there) < 40
     assert not [p for p in out.rglob(".*") if p.is_file()], "drafts are left"
     report = assert_ok(moclip(*line, "--json")).json
-    assert (report["made"], report["kept"]) == (12 - len(there), len(there))
+    assert (report["made"], report["kept"]) == (40 - len(there), len(there))
     assert there == {p: p.stat().st_mtime_ns for p in there}
 
 
