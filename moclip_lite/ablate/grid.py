@@ -91,10 +91,6 @@ class Ablation:
         digest = digest_bytes([repr(sorted(cell.items())).encode()])[:12]
         values = {**cell, "run.seed": seed, "run.dir": spelled(folder / "runs" / digest / f"seed{seed}")}
         lines = [f"{key}={_flow(value)}" for key, value in values.items()]
-        for key in {line.partition("=")[0].strip() for line in self.overrides} & set(values):
-            raise ConfigError(
-                f"{key} is given for all cells, but each cell and seed of the grid sets it itself"
-            )
         experiment = load_experiment(self.base, [*self.overrides, *lines])
         if self.starts_random and experiment.motion.pretrained == "auto":
             motion = experiment.motion.model_copy(update={"pretrained": False})
@@ -142,6 +138,10 @@ def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
     )
     if ablation.reference not in ablation.cells():
         raise ConfigError(f"{path}: 'reference' must be one of the grid's cells, got {ablation.reference}")
+    for line in overrides:
+        key = line.partition("=")[0].strip()
+        if key in {*ablation.grid, "run.seed", "run.dir"}:
+            raise ConfigError(f"{key} is given for all cells, but the cells of {path} set it")
     _refuse_duplicates(path, ablation)
     return ablation
 

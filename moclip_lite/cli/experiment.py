@@ -242,13 +242,14 @@ def demo(
     check_output_folder(out)
     err.print(FIRST_LINE, style="yellow")
     metrics, session = run_demo(out, ConsoleReporter(quiet), tuple(sets or []))
-    if json:
-        print_json(measure_run(session, metrics).to_json())
-        return
-    table = stream_table(SCORES, metrics, accuracy_ceilings(metrics.labels))
-    print_table(f"test clips, appearance: {metrics.appearance_weights}", *table)
+    if not json:
+        table = stream_table(SCORES, metrics, accuracy_ceilings(metrics.labels))
+        print_table(f"test clips, appearance: {metrics.appearance_weights}", *table)
     write_engine(session)
     metrics = measure_run(session, metrics)
+    if json:
+        print_json(metrics.to_json())
+        return
     if metrics.prediction is not None:
         session.reporter.say(metrics.prediction.words)
     err.print(f"motion drawn: {out / 'motion.png'}   report: {out / 'run' / 'report.html'}", markup=False)

@@ -164,12 +164,20 @@ def experiment_of(
         sets: values of ``--set``.
         named: configuration key -> value of its own option (None and False: not given).
         forced: overrides that the command itself demands.
+
+    Raises:
+        typer.BadParameter: an option that has no effect.
     """
     from ..datasets.table.records import SUFFIXES
     from ..experiment.config import CONFIG_SUFFIXES, load_experiment, load_run_settings
     from ..results.fold_folder import FoldFolder
     from ..shards.index import INDEX
 
+    decided = {line.partition("=")[0]: line for line in forced}
+    for line in sets or []:
+        key = line.partition("=")[0].strip()
+        if key in decided and line.replace(" ", "") != decided[key]:
+            raise typer.BadParameter(f"--set has no effect on {key}, which this command decides")
     overrides: list[str] = []
     source, run_dir = (None, None) if source is None else _local_source(source)
     path = source

@@ -38,7 +38,9 @@ __all__ = ["predict"]
 
 
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")]
-TopK: TypeAlias = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")]
+TopK: TypeAlias = Annotated[
+    int, typer.Option("--top-k", "-k", min=1, help="Labels per file; a line holds two.")
+]
 Stride: TypeAlias = Annotated[
     float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
 ]

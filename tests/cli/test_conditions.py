@@ -55,6 +55,10 @@ IDLE = [
     *[(f"{command} {FOLDER_YAML}", "--ray-address 127.0.0.1:1") for command in ("run", "extract motion")],
     (f"extract clip {FOLDER_YAML}", "--ray-address 127.0.0.1:1"),
     (f"run {FOLDER_YAML} --set run.seeds=[1,2]", "--seed 3"),
+    *[
+        (f"{command} {FOLDER_YAML}", "--set run.streams=[fusion]")
+        for command in ("train motion", "zero-shot")
+    ],
     (f"ablate {FUSION_GRID} --root {{clips}}", "--ray-address 127.0.0.1:1"),
 ]
 

@@ -65,5 +65,6 @@ def test_demo_says_what_it_is(tmp_path: Path) -> None:
         assert set(outcome.json[stream]) >= {"top1", "top5", "per_class", "n"}
     assert len(outcome.json["labels"]) == 20
     assert (tmp_path / "demo" / "motion.png").is_file()
+    assert (tmp_path / "demo" / "run" / "onnx" / "model.json").is_file()  # whatever is printed
     table = assert_ok(moclip("demo", "--out", tmp_path / "demo", *sets(quick))).out
     assert "RANDOM" in table
