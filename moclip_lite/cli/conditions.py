@@ -121,11 +121,6 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         Condition((*_SEGMENTS, "stride", "frames", "vtt", "chapters"), _given("segments"), _LONG),
         Condition(("table",), _lacks("segments"), "is for whole files; with --segments write --csv"),
         Condition(("top_k", "cascade", "ray_address"), _lacks("segments"), _WHOLE),
-        Condition(
-            ("top_k",),
-            lambda values: values["top_k"] <= 2 or any(values[name] for name in ("verbose", "json", "table")),
-            "above 2 is for --verbose, --json or --table: a line holds two labels",
-        ),
     ),
     "train video-text": (
         Condition(("root",), lambda values: not values["source"].is_dir(), "is for tables of captions"),

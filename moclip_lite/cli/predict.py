@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, cast
 
@@ -39,7 +40,8 @@ __all__ = ["predict"]
 
 Files: TypeAlias = Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")]
 TopK: TypeAlias = Annotated[
-    int, typer.Option("--top-k", "-k", min=1, help="Labels per file; a line holds two.")
+    int | None,
+    typer.Option("--top-k", "-k", min=1, help="Labels per file.", show_default="2 in a line, else 5"),
 ]
 Stride: TypeAlias = Annotated[
     float | None, typer.Option(help="--segments: seconds between windows; else a quarter of one.")
@@ -81,7 +83,7 @@ Verbose: TypeAlias = Annotated[
 def predict(
     files: Files,
     model: Model,
-    top_k: TopK = 5,
+    top_k: TopK = None,
     device: Device = "auto",
     engine: Engine = "auto",
     pretrained: Pretrained = None,
@@ -129,8 +131,8 @@ def predict(
     if segments:
         refused += label_segments(classifier, paths, windows, outputs, reporter, json)
     else:
-        answers = _answers(classifier, paths, asked, (top_k, cascade), ray_address, reporter)
-        show = None if json else print_streams if verbose else print_line
+        answers = _answers(classifier, paths, asked, (top_k or 5, cascade), ray_address, reporter)
+        show = None if json else print_streams if verbose else partial(print_line, labels=top_k or 2)
         predictions, unanswered = _collect(answers, paths, show, reporter)
         refused += unanswered
         if table is not None:

@@ -39,9 +39,9 @@ def prediction_as_dict(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def print_line(prediction: Prediction) -> None:
-    """Path, label and runner-up with their probabilities, and time."""
-    first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:2]]
+def print_line(prediction: Prediction, labels: int = 2) -> None:
+    """Path, label and the next ones with their probabilities, and time."""
+    first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:labels]]
     runner_up = f"  ({', '.join(others)})" if others else ""
     line = f"{spelled(prediction.path)}: {first}{runner_up}  {prediction.seconds:.2f} s"
     sys.stdout.write(printable(line) + "\n")

@@ -44,7 +44,6 @@ IDLE = [
     *[(PREDICT, option) for option in ("--csv {out}", "--vtt {out}", "--chapters {out}", "--strip {out}")],
     *[(f"{PREDICT} --segments", option) for option in ("--table {out}.csv", "--top-k 2", "--cascade")],
     (f"{PREDICT} --segments", "--ray-address auto"),
-    (PREDICT, "--top-k 3"),
     ("cache prune --days 3 --cache {run}", "--all"),
     ("train video-text {clips} --out {out}", "--root {clips}"),
     ("train video-text {clip} --out {out}", "--prompts {clip}"),

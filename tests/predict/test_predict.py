@@ -188,6 +188,15 @@ def test_command_line_answers_in_json(trained: TrainedRun, unseen: dict[str, Pat
     assert "re-encoded" in " ".join(answers[1]["notes"])
 
 
+@pytest.mark.parametrize(("words", "labels"), [((), 2), (("-k", 1), 1), (("-k", 4), 4)])
+def test_a_line_holds_as_many_labels_as_asked_for(
+    words: tuple[object, ...], labels: int, trained: TrainedRun, unseen: dict[str, Path]
+) -> None:
+    outcome = assert_ok(moclip("predict", unseen["water_rotate"], "--model", trained.folder, *words))
+    assert outcome.out.count(" %") == labels
+    assert len(outcome.out.splitlines()) == 1
+
+
 def test_command_line_shows_each_stream(trained: TrainedRun, unseen: dict[str, Path]) -> None:
     files = (unseen["water_rotate"], unseen["intra"])
     outcome = assert_ok(moclip("predict", *files, "--model", trained.folder, "-v"))
