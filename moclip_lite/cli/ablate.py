@@ -27,6 +27,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..ablate import Ablation, AblationResult
+    from ..experiment.config import RunSettings
     from ..parallel.runner import JobRunner
 
 __all__ = ["ablate"]
@@ -81,7 +82,7 @@ def ablate(
     }
     ablations = [load_ablation(path, (*(sets or []), *overrides_of(named))) for path in grids]
     for ablation in ablations:
-        refuse_idle(ablation.runs(Path())[0].experiment.run, named)
+        refuse_idle(_run_settings(ablation), named)
     alone = out is not None and len(ablations) == 1
     places = [(out or Path("runs/ablations")) / ("" if alone else ablation.name) for ablation in ablations]
     for folder in places:
@@ -90,7 +91,7 @@ def ablate(
     rows: list[dict[str, Any]] = []
     failures = 0
     for ablation, folder in zip(ablations, places, strict=True):
-        result = run_ablation(ablation, folder, reporter, _runner(ablation, folder, reporter))
+        result = run_ablation(ablation, folder, reporter, _runner(ablation, reporter))
         rows += [{"ablation": ablation.name, **row} for row in records(result.summary)]
         failures += len(result.failures)
         if not json:
@@ -102,11 +103,16 @@ def ablate(
         raise MoclipError(f"{failures} run(s) failed; the tables contain the others")
 
 
-def _runner(ablation: Ablation, folder: Path, reporter: ConsoleReporter) -> JobRunner:
+def _run_settings(ablation: Ablation) -> RunSettings:
+    """How the cells are run: that of the first."""
+    return ablation.experiment(ablation.cells()[0], ablation.seeds[0], Path()).run
+
+
+def _runner(ablation: Ablation, reporter: ConsoleReporter) -> JobRunner:
     """Who runs the cells, as the configuration says."""
     from ..parallel.runner import make_runner
 
-    run = ablation.runs(folder)[0].experiment.run
+    run = _run_settings(ablation)
     return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 

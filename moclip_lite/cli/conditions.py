@@ -40,8 +40,8 @@ def _lacks(name: str) -> Callable[[Values], bool]:
     return lambda values: not values[name]
 
 
-def _is(name: str, *allowed: str) -> Callable[[Values], bool]:
-    return lambda values: values[name] in allowed
+def _is(name: str, value: str) -> Callable[[Values], bool]:
+    return lambda values: values[name] == value
 
 
 _ENCODING: Final = ("gop", "bframes", "refs", "crf", "side")
@@ -51,7 +51,6 @@ _PACKED: Final = ("sets", "root", "pretrained", "workers", "cache", "skip_missin
 _DATA_SETS: Final = (".yaml", ".yml", ".safetensors")
 _LONG: Final = "is for long videos; add --segments"
 _WHOLE: Final = "is for whole files; leave it out with --segments"
-_CLUSTER: Final = Condition(("ray_address",), _is("engine", "ray"), "is for --engine ray")
 
 CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
     "cache prune": (
@@ -77,7 +76,6 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
             _lacks("recipe"),
             "has no effect beside --recipe; write it as in --recipe gop12_b2_crf23",
         ),
-        _CLUSTER,
     ),
     "evaluate": (
         Condition(("window", "threshold"), _given("segments"), f"{_LONG} TABLE"),
@@ -93,7 +91,6 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
             "is for a model's name, such as mobileviclip-small",
         ),
     ),
-    "index": (_CLUSTER,),
     "mv show": (
         Condition(
             ("frame",),

@@ -291,6 +291,7 @@ def runner_of_options(
 
     given = {"workers": workers, "engine": engine, "ray_address": ray_address}
     run = settings_of(RunSettings, {name: value for name, value in given.items() if value is not None})
+    refuse_idle(run, {"run.ray_address": ray_address})
     return make_runner(run.engine, run.workers, run.ray_address, reporter.say)
 
 

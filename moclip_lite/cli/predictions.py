@@ -39,7 +39,7 @@ def prediction_as_dict(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def print_line(prediction: Prediction, labels: int = 2) -> None:
+def print_line(prediction: Prediction, labels: int) -> None:
     """Path, label and the next ones with their probabilities, and time."""
     first, *others = [f"{label} {100 * score:.1f} %" for label, score in prediction.ranking[:labels]]
     runner_up = f"  ({', '.join(others)})" if others else ""

@@ -24,7 +24,7 @@ from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..storage.cache import FeatureCache
 from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
-from ..training.classification import Feed, fit
+from ..training.classification import Feed, fit, refuse_idle_scales
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
@@ -127,7 +127,11 @@ class Trainer:
         Args:
             stage, network, feed, settings: the training.
             validates: see :func:`moclip_lite.training.classification.fit`.
+
+        Raises:
+            ConfigError: see :func:`moclip_lite.training.classification.refuse_idle_scales`.
         """
+        refuse_idle_scales(network, settings)
 
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)

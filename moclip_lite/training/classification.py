@@ -21,7 +21,7 @@ from .optimizer import create_optimizer, warmup_cosine
 from .schedule import EpochPlan, plan_epochs
 from .settings import TrainSettings
 
-__all__ = ["Batch", "Feed", "cross_entropy", "fit"]
+__all__ = ["Batch", "Feed", "cross_entropy", "fit", "refuse_idle_scales"]
 
 _SAVE_EVERY: Final = 5.0  # seconds; at most so much work is lost by an interruption between epochs
 _SAVE_WITHIN_EPOCH: Final = 60.0
@@ -96,6 +96,19 @@ def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Ten
     return functional.cross_entropy(rows, labels.reshape(-1), label_smoothing=label_smoothing)
 
 
+def refuse_idle_scales(network: nn.Module, settings: TrainSettings) -> None:
+    """Refuse prefixes of ``lr_scales`` that no parameter has. Not for heads: those of a run differ.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for prefix in settings.lr_scales:
+        if not any(name.startswith(prefix) for name in names):
+            known = ", ".join(sorted({name.split(".")[0] for name in names}))
+            raise ConfigError(f"lr_scales: no parameter begins with {prefix!r}; there are {known}")
+
+
 def computes_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions for bfloat16, without which it is slower than float32."""
     if device.type == "cpu":
@@ -127,11 +140,6 @@ class _Classification(Task[Batch]):
 
     def optimizer(self) -> torch.optim.Optimizer:
         settings = self.settings
-        names = [name for name, _ in self.network.named_parameters()]
-        for prefix in settings.lr_scales:
-            if not any(name.startswith(prefix) for name in names):
-                known = ", ".join(sorted({name.split(".")[0] for name in names}))
-                raise ConfigError(f"lr_scales: no parameter begins with {prefix!r}; there are {known}")
 
         def decay(name: str, parameter: nn.Parameter) -> float:
             return settings.weight_decay if parameter.ndim > 1 else 0.0

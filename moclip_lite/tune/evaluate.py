@@ -18,7 +18,7 @@ from ..motion.mirrors import mirrored_classes
 from ..motion.network import build_motion_net
 from ..motion.store import MotionStore
 from ..storage.digest import digest_bytes
-from ..training.classification import fit
+from ..training.classification import fit, refuse_idle_scales
 from ..training.device import seed_all
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
@@ -149,6 +149,7 @@ def _train(
     motion, settings, seed = experiment.motion, experiment.train_motion, experiment.run.seed
     seed_all(seed)
     network = build_motion_net(motion, len(session.labels))
+    refuse_idle_scales(network, settings)
     feed = MotionFeed(
         store,
         train,

@@ -16,6 +16,7 @@ import pytest
 import typer
 
 from moclip_lite.cli import app
+from moclip_lite.cli.tree import leaf_commands
 from moclip_lite.motion import extract
 from moclip_lite.motion.read import MotionClip
 
@@ -36,23 +37,8 @@ from support.cli import (
     stop_when_filled,
 )
 
-
-def _commands() -> dict[str, Any]:
-    """All commands without subcommands, by their words."""
-    found: dict[str, Any] = {}
-
-    def walk(command: Any, words: tuple[str, ...]) -> None:
-        children = getattr(command, "commands", None)
-        if children is None:
-            found[" ".join(words)] = command
-        for name, child in (children or {}).items():
-            walk(child, (*words, name))
-
-    walk(typer.main.get_command(app), ())
-    return found
-
-
-COMMANDS = _commands()
+COMMANDS = dict(leaf_commands(typer.main.get_command(app)))
+"""All commands without subcommands, by their words."""
 CONTRACT = (
     "mv probe",
     "mv extract",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import typer
 
 from moclip_lite.cli.app import app
-from moclip_lite.cli.tree import parameter_types
+from moclip_lite.cli.tree import leaf_commands, parameter_types
 from moclip_lite.datasets import Fold
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment import config
@@ -20,19 +19,11 @@ from moclip_lite.experiment.config import Experiment, load_experiment
 from support.cli import assert_refused, class_folders, moclip, sets
 
 
-def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    for name, command in getattr(group, "commands", {}).items():
-        if hasattr(command, "commands"):
-            yield from _commands(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
-
-
 def _options(*kinds: str) -> list[tuple[str, str, str]]:
     """(command, option, help) of the options whose type contains one of the names."""
     return sorted(
         (words, parameter.opts[0], parameter.help or "")
-        for words, command in _commands(typer.main.get_command(app))
+        for words, command in leaf_commands(typer.main.get_command(app))
         for parameter in command.params
         if parameter.opts[0].startswith("--")
         and any(kind in str(parameter_types(command).get(parameter.name)) for kind in kinds)

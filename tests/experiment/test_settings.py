@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from moclip_lite.cli.app import app
 from moclip_lite.cli.options import experiment_of
-from moclip_lite.cli.tree import parameter_types
+from moclip_lite.cli.tree import leaf_commands, parameter_types
 from moclip_lite.datasets.prompts import read_prompts
 from moclip_lite.errors import ConfigError
 from moclip_lite.experiment.config import Experiment, load_experiment
@@ -223,22 +222,14 @@ def test_options_of_zero_win(name: str) -> None:
     assert value_of(experiment_of(None, [f"{key}=3"], {key: None}), key) == 3
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in getattr(group, "commands", {}).items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
 ZERO = {
     *("seed", "workers", "parts", "crf", "bframes", "warmup", "weight_decay", "start", "frame", "days"),
     *("port", "threshold"),
 }
 """Options for which 0 is a value."""
 OPTIONS = sorted(
-    (" ".join(path), parameter.opts[0], parameter.name)
-    for path, command in commands(typer.main.get_command(app))
+    (words, parameter.opts[0], parameter.name)
+    for words, command in leaf_commands(typer.main.get_command(app))
     for parameter in command.params
     for annotation in [str(parameter_types(command).get(parameter.name))]
     if any(word in annotation for word in ("int", "float")) and "[str]" not in annotation

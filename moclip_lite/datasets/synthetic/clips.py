@@ -23,6 +23,8 @@ __all__ = ["MOTIONS", "TEXTURES", "SyntheticSpec", "accuracy_ceilings", "generat
 TEXTURES: Final = ("bricks", "foliage", "pebbles", "water")
 MOTIONS: Final = ("pan_left", "pan_right", "rotate", "shake", "zoom_in")
 
+_VERSION: Final = 2  # raised where a seed gives other files: a folder of others is not completed
+
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSpec:
@@ -76,12 +78,16 @@ def generate(
         DataError: the folder holds other files, or a synthetic data set of other settings.
     """
     settings_file = root / "synthetic.json"
-    settings = {**asdict(spec), "textures": list(spec.textures), "motions": list(spec.motions)}
+    lists = {"textures": list(spec.textures), "motions": list(spec.motions)}
+    settings = {**asdict(spec), **lists, "version": _VERSION}
     if root.exists() and any(root.iterdir()):
         if not settings_file.is_file():
             raise DataError(f"{root}: is not empty and holds no synthetic data set")
         if read_json(settings_file) != settings:
-            raise DataError(f"{root}: holds a synthetic data set of other settings; choose another folder")
+            raise DataError(
+                f"{root}: holds a synthetic data set of other settings or of another version; "
+                "choose another folder"
+            )
     write_json(settings_file, settings)
     jobs = []
     for t, texture in enumerate(spec.textures):
