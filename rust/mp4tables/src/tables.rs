@@ -123,7 +123,11 @@ impl<'a> Sizes<'a> {
             Sizes::Equal { size, .. } => u64::from(size),
             Sizes::Table { bits: 4, data, .. } => {
                 let byte = data[index / 2];
-                u64::from(if index % 2 == 0 { byte >> 4 } else { byte & 15 })
+                u64::from(if index.is_multiple_of(2) {
+                    byte >> 4
+                } else {
+                    byte & 15
+                })
             }
             Sizes::Table { bits, data, .. } => {
                 let width = usize::from(bits / 8);

@@ -62,7 +62,8 @@ impl<'a> Blocks<'a> {
         ];
         let macroblocks = (self.rows / MACROBLOCK) * (self.columns / MACROBLOCK);
         let fields = self.field_blocks.map(|f| f.macroblocks.len());
-        let whole = self.rows % (2 * MACROBLOCK) == 0 && self.columns % MACROBLOCK == 0;
+        let whole =
+            self.rows.is_multiple_of(2 * MACROBLOCK) && self.columns.is_multiple_of(MACROBLOCK);
         if lists != [2 * plane; 4] || fields.is_some_and(|n| n != macroblocks || !whole) {
             return Err(Mismatch(format!(
                 "the arrays of the picture do not have its {} x {} blocks",

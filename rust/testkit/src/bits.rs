@@ -40,7 +40,7 @@ impl Bits {
     /// Appends a one and zeros up to the next byte: rbsp_trailing_bits() or byte_alignment().
     pub fn align(mut self) -> Self {
         self.0.push(true);
-        while self.0.len() % 8 != 0 {
+        while !self.0.len().is_multiple_of(8) {
             self.0.push(false);
         }
         self

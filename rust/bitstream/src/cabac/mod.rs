@@ -1,47 +1,12 @@
-//! CABAC arithmetic decoding engine (clauses 9.3.1.2 and 9.3.3.2), the same in H.264 and HEVC.
-//!
-//! A context is one byte, pStateIdx * 2 + valMPS; codecs keep their own sets of contexts.
+//! CABAC arithmetic decoding engine (clauses 9.3.1.2 and 9.3.3.2), the same in H.264 and HEVC. Codecs keep
+//! their own sets of contexts.
 
+mod context;
 mod tables;
 
-use tables::{RANGE_LPS, TRANS_IDX_LPS, TRANS_IDX_MPS};
+use std::hint::select_unpredictable;
 
-/// By context: all that a decision needs. Bytes from bit 55 down: the four values of rangeTabLPS, so
-/// that a left shift moves the selected one to where `Engine::range` is. Byte 0: the context after the
-/// most probable symbol; byte 1: after the least probable symbol.
-static STEP: [u64; 256] = step_table();
-
-const fn step_table() -> [u64; 256] {
-    let mut table = [0u64; 256];
-    let mut state = 0;
-    while state < 64 {
-        let lps = RANGE_LPS[state];
-        let ranges = (lps[0] as u64) << 55
-            | (lps[1] as u64) << 47
-            | (lps[2] as u64) << 39
-            | (lps[3] as u64) << 31;
-        let mut mps = 0;
-        while mps < 2 {
-            let flipped = if state == 0 { 1 - mps } else { mps };
-            let after_mps = TRANS_IDX_MPS[state] as u64 * 2 + mps;
-            let after_lps = TRANS_IDX_LPS[state] as u64 * 2 + flipped;
-            table[state * 2 + mps as usize] = ranges | after_mps | after_lps << 8;
-            mps += 1;
-        }
-        state += 1;
-    }
-    table
-}
-
-/// Initial state of a context from its table entry (m, n) and SliceQPY (clause 9.3.1.1).
-pub fn initial_state(m: i32, n: i32, slice_qp: i32) -> u8 {
-    let pre = (((m * slice_qp.clamp(0, 51)) >> 4) + n).clamp(1, 126);
-    if pre <= 63 {
-        (63 - pre) as u8 * 2
-    } else {
-        (pre - 64) as u8 * 2 + 1
-    }
-}
+pub use context::{initial_state, Context};
 
 /// Arithmetic decoder. Loops over many decisions copy it to a local variable, which then stays in
 /// registers: no function that is not inlined may take that variable by reference.
@@ -123,32 +88,46 @@ impl<'a> Engine<'a> {
 
     /// DecodeDecision.
     #[inline(always)]
-    pub fn decision(&mut self, state: &mut u8) -> u32 {
+    pub fn decision(&mut self, context: &mut Context) -> u32 {
         self.refill();
-        self.decision_without_refill(state)
+        self.decision_without_refill(context)
     }
 
     /// DecodeDecision on bits that an earlier refill loaded.
+    ///
+    /// It has no branches, because bins are hard to predict. Both successors of the context are read before
+    /// it is known which one follows: the next bin often needs the same context.
     #[inline(always)]
-    pub fn decision_without_refill(&mut self, state: &mut u8) -> u32 {
-        let old = *state;
-        let step = STEP[old as usize];
-        let range_lps = (step << (self.range >> 58 & 0x18)) & (0xff << TOP_SHIFT);
+    pub fn decision_without_refill(&mut self, context: &mut Context) -> u32 {
+        let step = context.0;
+        let [after_mps, after_lps] = [context.after_mps(), context.after_lps()];
+        let column = self.range >> (TOP_SHIFT + 6) & 3;
+        let range_lps = (step << (8 * column)) & (0xff << TOP_SHIFT);
+        let shift_lps = step >> (18 + 3 * column) & 7;
         let range_mps = self.range - range_lps;
-        if self.window < range_mps {
-            *state = step as u8;
-            let short = (range_mps as i64) >= 0;
-            self.range = if short { range_mps << 1 } else { range_mps };
-            self.window = if short { self.window << 1 } else { self.window };
-            self.ahead -= short as i32;
-            return old as u32 & 1;
-        }
-        *state = (step >> 8) as u8;
-        let shift = range_lps.leading_zeros();
-        self.window = (self.window - range_mps) << (shift & 63);
-        self.range = range_lps << (shift & 63);
+        let shift_mps = !range_mps >> 63;
+        let lps = self.window >= range_mps;
+        let rest = self.window.wrapping_sub(range_mps);
+        let shift = select_unpredictable(lps, shift_lps, shift_mps) as u32 & 63;
+        *context = select_unpredictable(lps, after_lps, after_mps);
+        self.range = select_unpredictable(lps, range_lps, range_mps) << shift;
+        self.window = select_unpredictable(lps, rest, self.window) << shift;
         self.ahead -= shift as i32;
-        (old as u32 & 1) ^ 1
+        step as u32 & 1 ^ lps as u32
+    }
+
+    /// DecodeDecision on bits that an earlier refill loaded, where the bin is `coded`: where it is not, the
+    /// result has no meaning and nothing changes. Without branches.
+    #[inline(always)]
+    pub fn decision_if(&mut self, coded: bool, context: &mut Context) -> u32 {
+        let mut after = *self;
+        let mut next = *context;
+        let bin = after.decision_without_refill(&mut next);
+        self.window = select_unpredictable(coded, after.window, self.window);
+        self.range = select_unpredictable(coded, after.range, self.range);
+        self.ahead = select_unpredictable(coded, after.ahead, self.ahead);
+        *context = select_unpredictable(coded, next, *context);
+        bin
     }
 
     /// DecodeBypass.
@@ -240,26 +219,6 @@ fn tail(data: &[u8], pos: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn state_transitions() {
-        for state in 0..62usize {
-            assert_eq!(
-                STEP[state * 2 + 1] & 0xff,
-                (state as u64 + 1).min(62) * 2 + 1
-            );
-            assert!(RANGE_LPS[state][0] <= RANGE_LPS[state][3]);
-            assert!(TRANS_IDX_LPS[state] as usize <= state);
-        }
-        assert_eq!(STEP[0] >> 8 & 0xff, 1, "an LPS in state 0 flips valMPS");
-    }
-
-    #[test]
-    fn initial_states() {
-        // pre = (20 * 26 >> 4) - 15 = 17.
-        assert_eq!(initial_state(20, -15, 26), (63 - 17) * 2);
-        assert_eq!(initial_state(0, 127, -12), 62 * 2 + 1);
-    }
 
     #[test]
     fn bypass_consumes_bits() {

@@ -4,7 +4,7 @@ mod init_values;
 pub(crate) mod residual;
 mod scan;
 
-use bitstream::cabac::{initial_state, Engine};
+use bitstream::cabac::{Context, Engine};
 
 use self::init_values::{COUNT, INIT_VALUES};
 use crate::syntax::slice::{SliceHeader, SliceType};
@@ -15,7 +15,7 @@ pub(crate) use self::init_values::offset;
 /// StatCoeff.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contexts {
-    states: [u8; COUNT],
+    states: [Context; COUNT],
     stat_coeff: [u8; 4],
 }
 
@@ -29,7 +29,7 @@ impl Contexts {
         };
         let state = |&value: &u8| {
             let (slope, offset) = (value as i32 >> 4, value as i32 & 15);
-            initial_state(slope * 5 - 45, (offset << 3) - 16, header.slice_qp)
+            Context::initial(slope * 5 - 45, (offset << 3) - 16, header.slice_qp)
         };
         Contexts {
             states: INIT_VALUES[init_type].each_ref().map(state),

@@ -217,48 +217,32 @@ fn coefficients(
         } else {
             27 * chroma as usize
         };
-        // Places of significant coefficients as bits, place 15 in the lowest.
-        let mut count = 0usize;
-        let (mut first_place, mut last_in_block) = (16usize, 0usize);
-        let start = if i == last_sub_block {
-            count = 1;
-            first_place = last_place;
-            last_in_block = last_place;
-            last_place
+        // Bit n: the coefficient at place n of the scan is significant.
+        let (mut places, start) = if i == last_sub_block {
+            (1u32 << last_place, last_place)
         } else {
-            16
-        };
-        let mut significant = |n: usize| {
-            if count == 0 {
-                last_in_block = n;
-            }
-            count += 1;
-            first_place = n;
+            (0, 16)
         };
         for n in (1..start).rev() {
             let ctx = SIG_COEFF_FLAG + base + table[n] as usize;
-            if engine.decision(&mut contexts.states[ctx]) != 0 {
-                significant(n);
-            }
+            places |= engine.decision(&mut contexts.states[ctx]) << n;
         }
         if start > 0 {
-            let inferred = inner && first_place == 16;
+            let inferred = inner && places == 0;
             let ctx = if i == 0 {
                 SIG_COEFF_FLAG + dc_ctx
             } else {
                 SIG_COEFF_FLAG + base + table[0] as usize
             };
             if inferred || engine.decision(&mut contexts.states[ctx]) != 0 {
-                if count == 0 {
-                    last_in_block = 0;
-                }
-                count += 1;
-                first_place = 0;
+                places |= 1;
             }
         }
-        if count == 0 {
+        if places == 0 {
             continue;
         }
+        let count = places.count_ones() as usize;
+        let spread = 31 - places.leading_zeros() - places.trailing_zeros();
         let set =
             (i > 0 && !chroma) as usize * 2 + (!state.first && state.greater1_ctx == 0) as usize;
         state.first = false;
@@ -288,7 +272,7 @@ fn coefficients(
         if tools.cabac_bypass_alignment && escapes != 0 {
             engine.align_bypass();
         }
-        let hidden = flavour.hides_signs && last_in_block - first_place > 3;
+        let hidden = flavour.hides_signs && spread > 3;
         engine.skip_bypass(count as u32 - hidden as u32);
         if escapes != 0 {
             let stat_coeff = &mut contexts.stat_coeff[sb_type];

@@ -235,8 +235,9 @@ impl SegmentParser<'_, '_> {
             // The coding tree block above and to the right, or the one above in tiles of one column.
             let width = order.width;
             let above_right = self.ctb + 1 - width.min(self.ctb + 1);
-            let available =
-                self.ctb >= width && (self.ctb + 1) % width != 0 && self.is_available(above_right);
+            let available = self.ctb >= width
+                && !(self.ctb + 1).is_multiple_of(width)
+                && self.is_available(above_right);
             self.cabac.contexts = match (available, self.near.wavefront) {
                 (true, Some(saved)) => saved,
                 _ => Contexts::initial(self.info.header),

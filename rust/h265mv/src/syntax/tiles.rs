@@ -150,6 +150,6 @@ impl CtbOrder {
     /// Whether the coding tree block at raster address `rs` is the first one of a row of its tile.
     #[inline]
     pub fn starts_row(&self, rs: usize) -> bool {
-        rs % self.width == 0 || self.tile(rs) != self.tile(rs - 1)
+        rs.is_multiple_of(self.width) || self.tile(rs) != self.tile(rs - 1)
     }
 }

@@ -2,35 +2,35 @@
 
 use std::sync::OnceLock;
 
-use bitstream::cabac::initial_state;
+use bitstream::cabac::Context;
 
 use super::tables::{CABAC_INIT, RESIDUAL_CTX};
 use crate::syntax::slice_header::SliceHeader;
 
 /// All contexts of a slice by ctxIdx.
-pub(super) type Contexts = [u8; 1024];
+pub(super) type Contexts = [Context; 1024];
 
 /// Initial contexts (clause 9.3.1.1): `table` is 0 for I slices, else cabac_init_idc + 1.
 fn initial_contexts(table: usize, slice_qp: i32) -> Contexts {
-    CABAC_INIT[table & 3].map(|[m, n]| initial_state(m as i32, n as i32, slice_qp))
+    CABAC_INIT[table & 3].map(|[m, n]| Context::initial(m as i32, n as i32, slice_qp))
 }
 
 /// Contexts of significant_coeff_flag and last_significant_coeff_flag.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MapContexts {
-    pub significant: [u8; 16],
-    pub last: [u8; 16],
+    pub significant: [Context; 16],
+    pub last: [Context; 16],
 }
 
 /// Contexts of a block category (ctxBlockCat), stored together because they are used together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Category {
     /// coded_block_flag.
-    pub flag: [u8; 16],
+    pub flag: [Context; 16],
     /// For frame and for field macroblocks.
     pub maps: [MapContexts; 2],
     /// coeff_abs_level_minus1.
-    pub level: [u8; 16],
+    pub level: [Context; 16],
 }
 
 /// Contexts of all block categories of a slice.
@@ -41,7 +41,7 @@ impl BlockContexts {
     /// Copies the contexts of residual blocks from all contexts of a slice.
     pub fn new(contexts: &Contexts) -> Self {
         let copy_from = |first: u16| {
-            let mut out = [0; 16];
+            let mut out = [contexts[0]; 16];
             let from = &contexts[first as usize..];
             let count = from.len().min(16);
             out[..count].copy_from_slice(&from[..count]);
@@ -93,8 +93,6 @@ mod tests {
     fn context_initialisation() {
         let contexts = initial_contexts(0, 26);
         // ctxIdx 0: m 20, n -15.
-        assert_eq!(contexts[0], initial_state(20, -15, 26));
-        assert_eq!(contexts[0], (63 - 17) * 2);
-        assert!(initial_contexts(1, -12).iter().all(|&s| s < 126));
+        assert_eq!(contexts[0], Context::initial(20, -15, 26));
     }
 }

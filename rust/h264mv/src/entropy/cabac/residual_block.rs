@@ -1,6 +1,6 @@
 //! residual_block_cabac(): significance map and levels (clauses 7.3.5.3.3 and 9.3.3.1.3).
 
-use bitstream::cabac::Engine;
+use bitstream::cabac::{Context, Engine};
 
 use super::contexts::MapContexts;
 use super::tables::{LAST8, SIG8_FIELD, SIG8_FRAME};
@@ -20,7 +20,7 @@ pub(super) mod kind {
 pub(super) fn residual_block<const KIND: u8, const SIZE: usize>(
     engine: &mut Engine,
     map: &mut MapContexts,
-    level: &mut [u8; 16],
+    level: &mut [Context; 16],
 ) -> bool {
     let mut local = *engine;
     let count = significance_map::<KIND, SIZE>(&mut local, map);
@@ -45,11 +45,11 @@ fn significance_map<const KIND: u8, const SIZE: usize>(
             _ => (SIG8_FIELD[i] as usize, LAST8[i] as usize),
         };
         e.refill();
-        if e.decision_without_refill(&mut map.significant[significant & 15]) == 1 {
-            count += 1;
-            if e.decision_without_refill(&mut map.last[last & 15]) == 1 {
-                return count;
-            }
+        let found = e.decision_without_refill(&mut map.significant[significant & 15]);
+        count += found;
+        let end = e.decision_if(found == 1, &mut map.last[last & 15]);
+        if found & end == 1 {
+            return count;
         }
     }
     count + 1
@@ -65,7 +65,7 @@ const NEXT_NODE: [[u8; 8]; 2] = [[1, 2, 3, 3, 4, 5, 6, 7], [4, 4, 4, 4, 5, 6, 7,
 
 /// coeff_abs_level_minus1 and coeff_sign_flag of `count` coefficients; false as [`residual_block`].
 #[inline(always)]
-fn levels<const KIND: u8>(e: &mut Engine, level: &mut [u8; 16], count: u32) -> bool {
+fn levels<const KIND: u8>(e: &mut Engine, level: &mut [Context; 16], count: u32) -> bool {
     let dc = KIND == kind::CHROMA_DC_420 || KIND == kind::CHROMA_DC_422;
     let mut node = 0;
     for _ in 0..count {
@@ -74,11 +74,14 @@ fn levels<const KIND: u8>(e: &mut Engine, level: &mut [u8; 16], count: u32) -> b
         if e.decision_without_refill(&mut level[first]) == 0 {
             node = NEXT_NODE[0][node] as usize;
         } else {
-            let state = &mut level[OTHER_BINS[dc as usize][node] as usize];
+            let other = &mut level[OTHER_BINS[dc as usize][node] as usize];
+            // A local variable, which stays in registers.
+            let mut context = *other;
             let mut value = 1;
-            while value < 14 && e.decision(state) == 1 {
+            while value < 14 && e.decision(&mut context) == 1 {
                 value += 1;
             }
+            *other = context;
             if value == 14 && !level_suffix(e) {
                 return false;
             }

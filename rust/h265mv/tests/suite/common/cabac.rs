@@ -76,7 +76,7 @@ impl Encoder {
 
     /// The code word after a true [`Self::terminate`], filled with zeros to whole bytes.
     pub fn bits(mut self) -> Vec<bool> {
-        while self.bits.len() % 8 != 0 {
+        while !self.bits.len().is_multiple_of(8) {
             self.bits.push(false);
         }
         self.bits
