@@ -22,6 +22,7 @@ from mv_tools.urls import is_url
 from ..datasets.clip_errors import sentence_of
 from ..errors import CheckpointError, MoclipError, report_bug
 from ..experiment.config import Experiment, with_absolute_paths
+from ..experiment.idle_settings import idle_settings
 from ..experiment.run import run_experiment
 from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
@@ -78,6 +79,8 @@ def run_ablation(
         MoclipError: no cell could be run, or a process died; finished cells are kept.
     """
     runs = ablation.runs(out)
+    for sentence in idle_settings(*(run.experiment for run in runs)):
+        reporter.warn(sentence)
     failures = _extract_features(runs, reporter)
     ready = _without(runs, failures)
     if ready:

@@ -49,6 +49,11 @@ _ORIGINALS: Final = ("root", "splits", "recipe", *_ENCODING, "group_pattern", "s
 _SEGMENTS: Final = ("window", "threshold", "csv", "strip")
 _PACKED: Final = ("sets", "root", "pretrained", "workers", "cache", "skip_missing")
 _DATA_SETS: Final = (".yaml", ".yml", ".safetensors")
+_WITHIN_GOP: Final = Condition(
+    ("bframes",),
+    lambda values: values["gop"] != 1 or not values["bframes"],
+    "has no effect with --gop 1, where each picture is an I picture",
+)
 _LONG: Final = "is for long videos; add --segments"
 _WHOLE: Final = "is for whole files; leave it out with --segments"
 
@@ -76,6 +81,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
             _lacks("recipe"),
             "has no effect beside --recipe; write it as in --recipe gop12_b2_crf23",
         ),
+        _WITHIN_GOP,
     ),
     "evaluate": (
         Condition(("window", "threshold"), _given("segments"), f"{_LONG} TABLE"),
@@ -87,7 +93,9 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         Condition(("int8",), _given("engine"), "is for predict's own files; add --engine"),
         Condition(
             ("pretrained",),
-            lambda values: not values["engine"] and not Path(values["source"]).exists(),
+            lambda values: (
+                not (values["engine"] or ":" in values["source"] or Path(values["source"]).exists())
+            ),
             "is for a model's name, such as mobileviclip-small",
         ),
     ),
@@ -100,6 +108,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
     ),
     "mv transcode": (
         Condition(("refs", "preset"), lambda values: values["codec"] != "mpeg4", "is for h264 and hevc"),
+        _WITHIN_GOP,
     ),
     "pack": (
         Condition(
@@ -109,7 +118,7 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         ),
         Condition(("fold",), _given("features"), "is for --features"),
         Condition(
-            (*_PACKED, "fold"),
+            (*_PACKED, "features", "fold"),
             lambda values: values["source"].suffix != ".safetensors",
             "is not for a file of features, which is packed as it is",
         ),

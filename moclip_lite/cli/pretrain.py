@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -13,6 +13,8 @@ from .options import Json, Quiet, Seed, Sets, Source, experiment_of
 
 __all__ = ["pretrain"]
 
+_LOOKED_AT: Final = ("run.seed", "run.device")
+"""Settings that count beside those of motion."""
 
 Out: TypeAlias = Annotated[
     Path, typer.Option("--out", "-o", help="Safetensors file of the weights to write.")
@@ -44,6 +46,12 @@ def pretrain(
     """
     from ..experiment.pretraining import pretrain as train
 
+    for key in (override.partition("=")[0].strip() for override in sets or []):
+        if not key.startswith("motion.") and key not in _LOOKED_AT:
+            raise typer.BadParameter(
+                f"--set has no effect on {key}: generated motion has its own training, whose length is "
+                f"--steps; settings of motion, {' and '.join(_LOOKED_AT)} count"
+            )
     settings = experiment_of(experiment, sets, {"run.seed": seed})
     reporter = ConsoleReporter(quiet)
     run = settings.run

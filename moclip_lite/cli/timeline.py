@@ -268,6 +268,8 @@ def evaluate_segments(
     folder.require()
     truth = read_truth(table, folder.read_labels(), videos)
     classifier = Classifier.load(run, overrides=overrides)
+    for warning in classifier.warnings:
+        reporter.warn(warning)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]
     if timelines:

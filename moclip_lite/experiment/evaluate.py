@@ -18,6 +18,7 @@ from .features import FoldFeatures
 from .fold import FoldPass
 from .session import Session
 from .stored import StoredModels
+from .used_settings import check_used_settings
 
 __all__ = ["evaluate_run"]
 
@@ -31,6 +32,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         part: which clips of each fold.
 
     Raises:
+        ConfigError: a changed setting that has no effect on trained weights.
         CheckpointError: weights are missing, damaged, made for other labels, or heads of another motion
             network or encoder; or clips of `part` were used in their training.
     """
@@ -41,6 +43,8 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         )
     _refuse_fold(folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
+    for sentence in check_used_settings(run.config, session.experiment, predicts=False):
+        session.reporter.warn(sentence)
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)
         note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part)

@@ -20,6 +20,7 @@ from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
 from .session import Session
 from .stored import StoredModels
+from .used_settings import check_used_settings
 
 __all__ = ["export_features"]
 
@@ -40,12 +41,14 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
         How many clips the file holds.
 
     Raises:
-        ConfigError: no such fold.
+        ConfigError: no such fold, or a changed setting that has no effect on trained weights.
         CheckpointError: the run holds no features, lacks a motion network, or was divided otherwise.
     """
     if session.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; use that file")
     run = RunFolder(folder, [f.name for f in session.folds])
+    for sentence in check_used_settings(run.config, session.experiment, predicts=False):
+        session.reporter.warn(sentence)
     chosen = _choose(session.folds, fold)
     for part in chosen:
         division, known = run.fold(part.name).division, (session.dataset.place, session.content_digests)

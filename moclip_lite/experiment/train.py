@@ -40,14 +40,15 @@ def train_folds(session: Session) -> Metrics:
     Raises:
         MoclipError: the input can't be used; what was finished is kept.
     """
+    idle = idle_settings(session.experiment)
+    for sentence in idle:
+        session.reporter.warn(sentence)
     leads, run, extraction = share().leads, session.run_folder, session.extraction
     if session.feature_file is None:
         session.cache.fetch("motion", extraction.motion.keys.values())
         session.cache.fetch("clip", extraction.appearance.keys.values())
     notes = session.keep_directions()
-    if idle := idle_settings(session.experiment):
-        session.reporter.warn(idle)
-        notes.append(idle)
+    notes += idle
     if leads:
         run.describe(session.saved_experiment.to_yaml(), session.labels)
         write_failures(run.failures, extraction.failures)

@@ -67,6 +67,7 @@ class Classifier:
     ) -> None:
         self.folder, self.experiment, self.labels = folder, experiment, tuple(labels)
         self.engine, self.engine_note = engine, engine_note
+        self._changes: list[str] = []  # of settings, which make the answers mean something else
 
     @classmethod
     def load(
@@ -89,13 +90,15 @@ class Classifier:
                 that it loses nothing.
 
         Raises:
-            ConfigError: an override that no configuration has.
+            ConfigError: an override that no configuration has, or that has no effect on predictions.
             HubError: the hub refuses, or can't be reached.
             CheckpointError: not a run folder, incomplete, damaged, or its parts don't belong together.
         """
-        folder, experiment = open_run(Path(run), [f"run.device={device}", *overrides])
+        folder, experiment, changes = open_run(Path(run), [f"run.device={device}", *overrides])
         labels = folder.read_labels()
-        return cls(folder, experiment, labels, *open_engine(folder, experiment, labels, engine))
+        classifier = cls(folder, experiment, labels, *open_engine(folder, experiment, labels, engine))
+        classifier._changes = changes
+        return classifier
 
     @property
     def motion(self) -> Engine | None:
@@ -140,9 +143,9 @@ class Classifier:
     def warnings(self) -> list[str]:
         """What to tell before the first answer."""
         own = self.own_appearance
-        if own is not None:
-            return [] if own.model else [f"{own.path} does not name its backbone"]
-        return self.engine.warnings
+        if own is None:
+            return [*self._changes, *self.engine.warnings]
+        return self._changes + ([] if own.model else [f"{own.path} does not name its backbone"])
 
     @overload
     def predict(self, source: PathLikeStr, top_k: int = 5) -> Ranking: ...

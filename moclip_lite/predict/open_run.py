@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_run_settings
+from ..experiment.used_settings import check_used_settings
 from ..hub import local_run
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
@@ -14,11 +15,15 @@ from ..storage.files import read_json
 __all__ = ["open_run"]
 
 
-def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment]:
+def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment, list[str]]:
     """A run folder, its URL, or "hf://USER/NAME" of the hub, with its configuration.
 
+    Returns:
+        The folder, the configuration, and sentences on overrides after which its networks see numbers of
+        another meaning.
+
     Raises:
-        ConfigError: an override that no configuration has.
+        ConfigError: an override that no configuration has, or that has no effect on predictions.
         HubError: the hub refuses, or can't be reached.
         CheckpointError: not a run folder, one of several folds, or trained on a file of features.
     """
@@ -32,7 +37,7 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
     experiment = load_run_settings(folder.config, overrides)
     if experiment.data.kind == "features":
         raise CheckpointError(_explain_feature_file(folder))
-    return folder, experiment
+    return folder, experiment, check_used_settings(folder.config, experiment, predicts=True)
 
 
 def _explain_feature_file(folder: RunFolder) -> str:

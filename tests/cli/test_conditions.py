@@ -26,20 +26,28 @@ IDLE = [
     *[(SYNTHETIC, option) for option in ("--bframes 1", "--refs 1", "--crf 1", "--side 64")],
     *[(SYNTHETIC, option) for option in ("--group-pattern (a)", "--skip-missing")],
     (PREPARE, "--ray-address 127.0.0.1:1"),
+    (f"{PREPARE} --gop 1", "--bframes 2"),
     *[("dataset import mmaction {clip} --out {out}", option) for option in ("--rate 3", "--attribute a")],
     ("dataset import cvat {clip} --out {out}", "--classes {clip}"),
     *[("evaluate {run}", option) for option in ("--window 3", "--threshold 0.1")],
     *[("evaluate {run} --segments {clip}", option) for option in ("--part val", "--cache {out}")],
     ("export {run} --out {out}", "--int8"),
-    ("export {run} --out {out}", "--pretrained none"),
+    *[
+        (f"export {run} --out {{out}}", "--pretrained none")
+        for run in ("{run}", "s3://bucket/run", "hf://a/b")
+    ],
     ("index {clips} --out {out}.safetensors", "--ray-address auto"),
     ("mv show {clip} -o {out}.mp4", "--frame 3"),
+    ("mv transcode {clip} {out}.mp4 --gop 1", "--bframes 2"),
     *[("mv transcode {clip} {out}.mp4 --codec mpeg4", option) for option in ("--refs 2", "--preset fast")],
     *[("pack {run} --verify", option) for option in ("--out {out}", "--features", "--shard-clips 9")],
     *[("pack {run} --verify", option) for option in ("--set run.seed=1", "--root {clips}", "--workers 1")],
     *[("pack {run} --verify", option) for option in ("--pretrained none", "--cache {out}", "--skip-missing")],
     *[("pack {run} --out {out}", option) for option in ("--fold a",)],
-    *[("pack {run}/x.safetensors --out {out}", option) for option in ("--root {clips}", "--set run.seed=1")],
+    *[
+        ("pack {run}/x.safetensors --out {out}", option)
+        for option in ("--root {clips}", "--set run.seed=1", "--features")
+    ],
     *[(PREDICT, option) for option in ("--window 3", "--stride 1", "--threshold 0.1", "--frames clip")],
     *[(PREDICT, option) for option in ("--csv {out}", "--vtt {out}", "--chapters {out}", "--strip {out}")],
     *[(f"{PREDICT} --segments", option) for option in ("--table {out}.csv", "--top-k 2", "--cascade")],
@@ -57,6 +65,10 @@ IDLE = [
     *[
         (f"{command} {FOLDER_YAML}", "--set run.streams=[fusion]")
         for command in ("train motion", "zero-shot")
+    ],
+    *[
+        (f"pretrain {FOLDER_YAML} -o {{out}}", f"--set {setting}")
+        for setting in ("train_motion.lr=0.1", "run.seeds=[1,2]", "data.kind=table")
     ],
     (f"ablate {FUSION_GRID} --root {{clips}}", "--ray-address 127.0.0.1:1"),
 ]

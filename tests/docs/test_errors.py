@@ -269,6 +269,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     ),
     "no such folder (data.root)": lambda p: ("run", data(p), "--set", "data.recipe=gop12"),
     "is not a run folder": lambda p: ("evaluate", p),
+    "has no effect on <run>": lambda p: (*motion_run(p), "--set", "train_motion.lr=0.1"),
     "the engine must be": lambda p: (*motion_run(p), "--engine", "tensorrt"),
     "is one fold of a run": lambda p: ("evaluate", fold_folder(p / "run" / "folds" / "a")),
     "compares frames with text": lambda p: (

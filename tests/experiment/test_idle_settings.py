@@ -6,33 +6,83 @@ from pathlib import Path
 
 import pytest
 
+from moclip_lite.ablate.grid import load_ablation
 from moclip_lite.experiment.config import load_experiment
 from moclip_lite.experiment.idle_settings import idle_settings
 
 from support.cli import ROOT
 
+SOLVED = "on linear_appearance, linear_pool, whose weights a solver finds"
+READ = "on features that are read from a file"
+
+CASES = [
+    (["train_head.lr=0.1"], f"train_head.lr has no effect {SOLVED}"),
+    (["train_head.epochs=3", "fusion.hidden=8"], "train_head.epochs, fusion.hidden have no effect"),
+    (["train_head.lr=0.1", "run.streams=[motion,appearance]"], "no effect on linear_appearance,"),
+    (["train_head.cross_fit=3", "train_head.refit=false"], ""),
+    (["train_head.lr=0.1", "fusion.head=concat_mlp"], ""),
+    (["train_head.lr=0.1", "fusion.head=logistic_regression"], ""),  # appearance alone is trained by steps
+    (["train_head.lr=0.1", "run.streams=[motion]"], ""),
+    ([], ""),
+    (
+        ["train_motion.milestones=[3]"],
+        "train_motion.milestones has no effect with train_motion.schedule=cosine",
+    ),
+    (["train_motion.milestones=[3]", "train_motion.schedule=steps"], ""),
+    (["train_motion.epochs=3", "train_motion.max_steps=10"], "train_motion.max_steps has no effect beside"),
+    (["train_motion.epochs=3", "train_motion.min_steps=10"], "train_motion.min_steps has no effect beside"),
+    (["train_motion.max_steps=10"], ""),
+    (["fusion.head=concat_mlp", "train_head.max_steps=10"], "train_head.max_steps has no effect beside"),
+    (["fusion.head=concat_mlp", "train_head.max_steps=10", "train_head.epochs=null"], ""),
+    (["clip.frames=8", "data.appearance=a.npz"], f"clip.frames has no effect {READ}"),
+    (["clip.pooling=max", "clip.normalize=false", "data.appearance=a.npz"], ""),
+    (
+        ["motion.stride=2", "test.crops=1", "data.kind=features"],
+        f"motion.stride, test.crops have no effect {READ}",
+    ),
+    (["clip.model=RN50", "data.kind=shards"], f"clip.model has no effect {READ}"),
+    (["motion.stride=2", "data.kind=shards"], ""),
+    (["motion.crop_side=0.5"], "motion.crop_side has no effect with motion.crop=none"),
+    (["motion.crop_side=0.5", "motion.crop=actor"], ""),
+    (["motion.width=32", "motion.net=efficientnet_b0"], "motion.width has no effect on efficientnet_b0"),
+    (["data.clips_per_class=4"], "data.clips_per_class has no effect on clips that are there"),
+    (["data.clips_per_class=4", "data.kind=synthetic"], ""),
+    (["data.splits_dir=lists"], "data.splits_dir has no effect without data.kind=ucf101"),
+    (["data.buffer=100"], "data.buffer has no effect on videos"),
+    (["data.buffer=100", "data.kind=features"], ""),
+    (["data.skip_missing=true", "data.kind=synthetic"], "data.skip_missing has no effect"),
+    (["data.skip_missing=true", "data.root=https://example.org/clips/"], "data.skip_missing has no effect"),
+    (["data.skip_missing=true"], ""),
+    (
+        ["data.test_fraction=0.5", "data.protocol=kfold"],
+        "data.test_fraction has no effect where lists or groups",
+    ),
+    (["data.test_fraction=0.5"], ""),
+]
+
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["train_head.lr=0.1"], "train_head.lr has no effect on linear_appearance, linear_pool"),
-        (["train_head.epochs=3", "fusion.hidden=8"], "train_head.epochs, fusion.hidden have no effect"),
-        (["train_head.lr=0.1", "run.streams=[motion,appearance]"], "no effect on linear_appearance,"),
-        (["train_head.cross_fit=3", "train_head.refit=false"], ""),
-        (["train_head.lr=0.1", "fusion.head=concat_mlp"], ""),
-        (
-            ["train_head.lr=0.1", "fusion.head=logistic_regression"],
-            "",
-        ),  # appearance alone is trained by steps
-        (["train_head.lr=0.1", "run.streams=[motion]"], ""),
-        ([], ""),
-    ],
+    ("overrides", "words"), CASES, ids=lambda value: ",".join(value) if isinstance(value, list) else ""
 )
-def test_settings_without_effect_on_solved_heads(overrides: list[str], words: str) -> None:
-    found = idle_settings(load_experiment(None, overrides))
+def test_settings_without_effect_are_told(overrides: list[str], words: str) -> None:
+    found = " / ".join(idle_settings(load_experiment(None, overrides)))
     assert (words in found) if words else not found
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_experiments_have_none(path: Path) -> None:
     assert not idle_settings(load_experiment(path))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "experiments/ablations").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_a_grid_is_told_what_has_no_effect_in_any_cell(path: Path) -> None:
+    def sentences(*overrides: str) -> list[str]:
+        runs = load_ablation(path, overrides).runs(Path("grid"))
+        return idle_settings(*(run.experiment for run in runs))
+
+    assert not sentences()
+    assert "data.buffer has no effect on videos; it is for features and shards" in sentences(
+        "data.buffer=100"
+    )
