@@ -187,11 +187,14 @@ class MotionDecoder:
     def save_index(self, path: str | os.PathLike[str]) -> None:
         """Save the scan of the file for ``MotionDecoder(source, index=path)``.
 
-        The index is a .safetensors file bound to the video's content; all of it is checked when it is read.
+        The index is a .safetensors file, all of which is checked when it is read. It is bound to the video by
+        its size and samples at 64 places; a change elsewhere shows when its slice data are parsed, or not.
 
         Raises:
+            ArgumentError: `path` is the video itself.
             UnsupportedStream: the backend is not "native".
         """
+        self.source.refuse_overwriting(Path(path))
         self._backend.save_index(Path(path))
 
     @property

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final
 
 from .errors import SourceChanged
@@ -17,6 +18,8 @@ from .urls import file_system, reported
 
 __all__ = ["RangeReader", "RemoteFile", "RemoteReader"]
 
+_VERSIONS: Final = ("ETag", "etag", "generation", "LastModified", "Last-Modified", "mtime", "created")
+_NO_VERSION: Final = '"no version of any file"'
 _BLOCK: Final = 8 << 10
 _HELD: Final = 4096  # blocks, 32 MB
 _MOST_AHEAD: Final = 128  # blocks that are read ahead in sequential reading
@@ -67,9 +70,7 @@ class RemoteFile:
             raise IsADirectoryError(21, "this is a folder, not a file", self.url)
         if facts.get("size") is None:
             raise OSError(f"{self.url}: the server does not tell its size")
-        versions = (
-            facts.get(name) for name in ("ETag", "etag", "generation", "LastModified", "mtime", "created")
-        )
+        versions = (facts.get(name) for name in _VERSIONS)
         return int(facts["size"]), str(next((v for v in versions if v), ""))
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -120,7 +121,9 @@ class RemoteFile:
         with reported(self.url):
             data = self._ranges[self.url.partition(":")[0]](start, end)
         self.fetched += len(data)
-        if len(data) != end - start:
+        if len(data) > end - start:
+            raise OSError(f"{self.url}: the server answers no ranges; download the file and give its path")
+        if len(data) < end - start:
             raise SourceChanged(f"{self.url} was changed or cut while it was read; start again")
         return data
 
@@ -146,8 +149,25 @@ class RemoteFile:
         return bytes(sync(self._system.loop, answer["Body"].read))
 
     def _http_range(self, start: int, end: int) -> bytes:
-        asked = {"headers": {"If-Match": self.version}} if self.version.startswith('"') else {}
-        return bytes(self._system.cat_file(self._path, start=start, end=end, **asked))
+        if not (self.version.startswith('"') and self._heeds_conditions):
+            return self._plain_range(start, end)
+        return self._http_get(start, end, self.version)
+
+    def _http_get(self, start: int, end: int, version: str) -> bytes:
+        return bytes(self._system.cat_file(self._path, start=start, end=end, headers={"If-Match": version}))
+
+    @cached_property
+    def _heeds_conditions(self) -> bool:
+        """Whether the server refuses a version that it does not have (RFC 9110, 13.1.1); some ignore it."""
+        from aiohttp import ClientResponseError
+
+        try:
+            self._http_get(0, 1, _NO_VERSION)
+        except ClientResponseError as error:
+            if error.status != HTTPStatus.PRECONDITION_FAILED:
+                raise
+            return True
+        return False
 
     def _plain_range(self, start: int, end: int) -> bytes:
         """Of file systems that take no condition: the version is asked for after the content."""

@@ -17,7 +17,7 @@ import av.container
 import av.error
 import av.video.stream
 
-from .errors import MalformedStream, UnsupportedStream
+from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .remote import RemoteFile, RemoteReader
 from .urls import is_url, spelled
 
@@ -56,7 +56,7 @@ class Source:
 
     @classmethod
     def of(cls, source: SourceLike) -> Source:
-        """Make a Source of a path, a URL, bytes or a binary file object (which is read to its end)."""
+        """Make a Source of a path, a URL, bytes or a binary file object, which is read from its beginning."""
         if isinstance(source, Source):
             return source
         if isinstance(source, (bytes, bytearray, memoryview)):
@@ -72,11 +72,23 @@ class Source:
                 raise IsADirectoryError(errno.EISDIR, "this is a folder, not a video file", str(path))
             return cls(name=str(path), path=path)
         if hasattr(source, "read"):
+            seekable = getattr(source, "seekable", None)
+            if seekable is not None and seekable():
+                source.seek(0)
             data = source.read()
             if not isinstance(data, bytes):
                 raise TypeError("a file object must be opened in binary mode ('rb')")
             return cls(name=str(getattr(source, "name", "<file object>")), data=data)
         raise TypeError(f"source must be a path, bytes or a binary file object, got {type(source).__name__}")
+
+    def refuse_overwriting(self, target: Path) -> None:
+        """Refuse to write over the video itself.
+
+        Raises:
+            ArgumentError: `target` is its file.
+        """
+        if self.path is not None and target.exists() and target.samefile(self.path):
+            raise ArgumentError(f"{target}: source and destination are the same file")
 
     @property
     def size(self) -> int:
@@ -121,6 +133,8 @@ class Source:
             MalformedStream: empty, not a media file, or its header is damaged.
             PermissionError: the file can't be read.
         """
+        if self.path is not None and not self.path.is_file():
+            raise MalformedStream(f"{self.name}: this is a pipe or a device; save the video as a file first")
         if self.size == 0:
             raise MalformedStream(f"{self.name}: the file is empty (0 bytes)")
         # "file:" keeps a file named like a URL a file.

@@ -82,8 +82,7 @@ def transcode(
         threads=threads,
     )
     source, target = Source.of(Path(src)), Path(dst)
-    if target.exists() and target.resolve() == Path(src).resolve():
-        raise ArgumentError(f"{dst}: source and destination are the same file")
+    source.refuse_overwriting(target)
     if not target.suffix:
         raise ArgumentError(f"{dst}: the file needs an ending such as .mp4, which chooses the container")
     original = _read_original(source)

@@ -163,16 +163,17 @@ def save_png(
 
     Raises:
         IndexError: there is no such picture.
+        ArgumentError: `dst` is the video itself.
         MotionError: the file can't be read.
     """
     from PIL import Image
 
-    decoder = MotionDecoder(source, backend=backend)
+    decoder, target = MotionDecoder(source, backend=backend), Path(dst)
+    decoder.source.refuse_overwriting(target)
     frame = decoder.get_frames_at([index])[0]
     picture = read_rgb_at(decoder, [frame.frame_index]).frames[0]
     field = flow(frame)
     image = Image.fromarray(render(picture, field, style, region=decoder.metadata.region(field.shape[1:])))
-    target = Path(dst)
     with atomic_write(target) as draft:
         image.save(draft, format="PNG")
     return target
@@ -191,9 +192,11 @@ def save_mp4(
     Pictures keep their times. The film has one colour scale: the largest 99th percentile of its pictures.
 
     Raises:
+        ArgumentError: `dst` is the video itself.
         MotionError: the file can't be read.
     """
-    decoder = MotionDecoder(source, backend=backend)
+    decoder, target = MotionDecoder(source, backend=backend), Path(dst)
+    decoder.source.refuse_overwriting(target)
     decoder.packets.require_whole(decoder.source.name)
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
     _, first = np.unique(decoder.frame_of[chosen], return_index=True)  # one of two fields is drawn
@@ -201,7 +204,6 @@ def save_mp4(
     max_length = 1.0
     for frame in decoder.iter_frames_at(chosen):
         max_length = max(max_length, float(np.percentile(np.linalg.norm(flow(frame), axis=0), 99)))
-    target = Path(dst)
     with atomic_write(target) as draft:
         _write_film(draft, decoder, chosen, style, max_length)
     return target

@@ -43,6 +43,7 @@ from . import (
 )
 from .conditions import refuse_idle_options
 from .console import collected_bugs, err, explain
+from .outputs import refuse_overwritten_inputs
 from .standard_streams import complete_streams, drop_unwritten
 from .urls import refuse_credentials, refuse_urls
 
@@ -173,6 +174,7 @@ def _command() -> Any:
     command = typer.main.get_command(app)
     refuse_urls(command)
     refuse_idle_options(command)
+    refuse_overwritten_inputs(command)
     return command
 
 

@@ -88,9 +88,7 @@ def _plan(
         },
         "validation": {n: sorted(number[c] for c in part) for n, part in dataset.validation.items()},
         "stages": list(reports),
-        "motion": {
-            k: plain(v) for k, v in session.experiment.motion.key_settings().items() if k != "backend"
-        },
+        "motion": {k: plain(v) for k, v in session.experiment.motion.reading().items() if k != "backend"},
         "notes": notes,
         "failures": {stage: {f.name: f.reason for f in r.failures} for stage, r in reports.items()},
         "encoder": None,

@@ -43,7 +43,8 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
         )
     _refuse_fold(folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
-    for sentence in check_used_settings(run.config, session.experiment, predicts=False):
+    changes = check_used_settings(run.config, session.experiment, predicts=False)
+    for sentence in (*run.missing_answers(), *changes):
         session.reporter.warn(sentence)
     for fold in session.folds:
         division, tested = run.fold(fold.name).division, getattr(fold, part)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..datasets import Fold
+from ..datasets import Clip, Fold
 from ..datasets.prompts import Prompts
 from ..errors import ConfigError
 from ..storage.cache_keys import stage_versions
@@ -30,7 +30,7 @@ _MAX_CHANGES: Final = 3  # listed in a message
 def run_fingerprint(
     experiment: Experiment, prompts: Prompts, folds: Sequence[Fold], extraction: Extraction
 ) -> str:
-    """Digest of settings, divisions, keys of the features, and code.
+    """Digest of settings, divisions with labels and groups, keys of the features, and code.
 
     Args:
         experiment: as a run folder keeps it.
@@ -43,10 +43,15 @@ def run_fingerprint(
     if Path(experiment.clip.pretrained).is_file():
         settings["clip"].pop("pretrained")
     settings["clip"]["prompts"] = [prompts.templates, sorted(prompts.paraphrases.items())]
-    rows = [[f.name, [[c.name for c in part] for part in (f.train, f.val, f.test)]] for f in folds]
+    rows = [[f.name, [list(map(_row, part)) for part in (f.train, f.val, f.test)]] for f in folds]
     keys = [sorted(report.keys.items()) for report in (extraction.motion, extraction.appearance)]
     code = {stage: stage_versions(stage) for stage in _CODE}
     return digest_bytes([json.dumps([settings, rows, keys, code], sort_keys=True).encode()])
+
+
+def _row(clip: Clip) -> list[str | None]:
+    """What the results of a clip depend on beside its features."""
+    return [clip.name, clip.label, clip.group]
 
 
 def changed_settings(config: Path, experiment: Experiment) -> str:

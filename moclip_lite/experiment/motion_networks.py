@@ -30,6 +30,7 @@ from ..training.settings import TrainSettings
 from .features import FoldFeatures
 from .session import Session
 from .stages import Stage
+from .used_settings import meaning_of
 
 __all__ = ["LeftOut", "MotionNetworks", "parts_of", "refuse_seen_weights"]
 
@@ -141,7 +142,13 @@ class MotionNetworks:
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         in_run_folder = name == Stream.MOTION  # others have done their work with the run
         return Stage(
-            name, self._folder, fingerprint, self._features.labels, self._features.seed, kept=in_run_folder
+            name,
+            self._folder,
+            fingerprint,
+            self._features.labels,
+            self._features.seed,
+            kept=in_run_folder,
+            meaning=meaning_of(experiment, Stream.MOTION),
         )
 
     def _moving(self, part: str) -> list[Clip]:

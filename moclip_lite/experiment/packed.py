@@ -163,8 +163,9 @@ class PackedExtractor(Extractor):
         Raises:
             ConfigError: other settings are asked for, or no motion was packed.
         """
-        asked = {k: v for k, v in self._experiment.motion.key_settings().items() if k != "backend"}
-        self._packed.refuse_other_settings("motion", asked, self._packed.facts["motion"])
+        asked = {k: v for k, v in self._experiment.motion.reading().items() if k != "backend"}
+        packed = {"stride": 1} | self._packed.facts["motion"]  # which earlier versions left out
+        self._packed.refuse_other_settings("motion", asked, packed)
         return self._said(self._packed.report("motion", clips))
 
     def appearance(self, clips: Sequence[Clip]) -> ExtractReport:

@@ -41,11 +41,11 @@ def run_experiment(session: Session) -> Metrics:
             return metrics or Metrics({})
         require_packages(TRAINING)  # before the results of an earlier run are removed
         if share().leads:
-            changes = changed_settings(run.config, session.saved_experiment)
+            changes = changed_settings(run.config, session.saved_experiment) or run.lacks()
             if run.begin():
                 session.reporter.say(
                     f"{run.shown}: the results of an earlier run are removed "
-                    f"({changes or 'other clips or code'})"
+                    f"({changes or 'other clips, labels, groups or code'})"
                 )
         from .train import train_folds
 

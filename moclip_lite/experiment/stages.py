@@ -28,6 +28,7 @@ from ..training.classification import Feed, fit, refuse_idle_scales
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings
+from .used_settings import Meaning
 
 __all__ = ["Stage", "Trainer"]
 
@@ -46,6 +47,7 @@ class Stage:
         seed: of its random choices.
         sources: what gives the features that it is trained on.
         kept: whether the run folder keeps the weights; else the cache alone does.
+        meaning: settings that decide what the numbers mean that it sees.
     """
 
     name: str
@@ -55,12 +57,13 @@ class Stage:
     seed: int
     sources: Sources = field(default_factory=dict)
     kept: bool = True
+    meaning: Meaning = field(default_factory=dict)
 
     def save(self, module: nn.Module, result: FitResult) -> None:
         """Write the weights into the run folder, where it keeps them."""
         if not self.kept:
             return
-        description = {"fingerprint": self.fingerprint, "result": vars(result)}
+        description = {"fingerprint": self.fingerprint, "settings": self.meaning, "result": vars(result)}
         save_weights(self.folder.weights(self.name), module, self.labels, description, self.sources)
 
     def load(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:

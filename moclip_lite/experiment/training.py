@@ -33,6 +33,7 @@ from .features import Floats, FoldFeatures
 from .motion_networks import MotionNetworks, refuse_seen_weights
 from .session import Session
 from .stages import Stage
+from .used_settings import meaning_of
 
 __all__ = ["TrainedModels", "new_head", "prepare_head"]
 
@@ -124,7 +125,13 @@ class TrainedModels:
         size = fusion.model_dump(mode="json", exclude={"head"})  # controls are the same beside every head
         made_from = (digest, sources, size, settings.model_dump(mode="json"), seed, _RESULT)
         stage = Stage(
-            stream, self.folder, features.fingerprint(name, *made_from), features.labels, seed, sources
+            stream,
+            self.folder,
+            features.fingerprint(name, *made_from),
+            features.labels,
+            seed,
+            sources,
+            meaning=meaning_of(experiment, stream),
         )
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)
         refit = every if settings.refits(features.fold.known) else None

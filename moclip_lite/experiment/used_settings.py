@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..motion.settings import MotionSettings, MotionSpec
+from ..results.fold_folder import FoldFolder
+from ..results.run_folder import RunFolder
+from ..storage.files import read_metadata
+from ..streams import ANSWERS, Stream
 from .config import Experiment, load_run_settings
 
-__all__ = ["check_used_settings"]
+__all__ = ["Meaning", "check_used_settings", "meaning_of"]
+
+Meaning: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Section -> setting -> value."""
 
 _SEGMENTS: Final = "segments"  # of motion: how many windows are seen, a choice of each test
 _BACKEND: Final = "backend"  # all read the same vectors
@@ -32,6 +40,13 @@ _OF_PREDICTION: Final = {"run": ("device", "seed", "threads"), "data": ("appeara
 """Sections of which a prediction looks at these settings alone."""
 
 
+def meaning_of(experiment: Experiment, stream: Stream) -> Meaning:
+    """The settings that decide what the numbers mean which the weights of a stream see."""
+    sections = [s for s, seen in (("motion", stream.sees_motion), ("clip", stream.sees_pictures)) if seen]
+    values = experiment.model_dump(mode="json")
+    return {section: {name: values[section][name] for name in _MEANING[section]} for section in sections}
+
+
 def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> list[str]:
     """Compare the settings that weights are used with to those that they were trained with.
 
@@ -48,6 +63,8 @@ def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> li
         CheckpointError: the configuration of the run is not complete.
     """
     trained = load_run_settings(config).model_dump(mode="json")
+    for section, values in _noted(config.parent).items():  # who has edited the configuration since
+        trained[section] |= {name: values[name] for name in _MEANING[section] if name in values}
     now = used.model_dump(mode="json")
     changed = {
         (section, name): (trained[section][name], value)
@@ -66,6 +83,21 @@ def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> li
         for (section, name), (before, after) in changed.items()
         if name in _MEANING.get(section, ())
     ]
+
+
+def _noted(folder: Path) -> Meaning:
+    """What weights say of the settings that they were trained with; earlier versions noted nothing."""
+    noted: dict[str, dict[str, Any]] = {}
+    places: list[FoldFolder] = [FoldFolder(folder), *RunFolder(folder).fold_folders()[:1]]
+    for path in [place.weights(stream) for place in places for stream in ANSWERS]:
+        try:
+            metadata = read_metadata(path)
+            settings = json.loads(metadata["description"])["settings"]
+            for section in _MEANING:
+                noted.setdefault(section, {}).update(settings.get(section, {}))
+        except (CheckpointError, KeyError, ValueError, TypeError, AttributeError):
+            continue
+    return noted
 
 
 def _no_effect(section: str, name: str, sees_pictures: bool, predicts: bool) -> str:

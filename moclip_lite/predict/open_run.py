@@ -19,8 +19,8 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
     """A run folder, its URL, or "hf://USER/NAME" of the hub, with its configuration.
 
     Returns:
-        The folder, the configuration, and sentences on overrides after which its networks see numbers of
-        another meaning.
+        The folder, the configuration, and sentences on weights that are missing, and on settings after which
+        its networks see numbers of another meaning.
 
     Raises:
         ConfigError: an override that no configuration has, or that has no effect on predictions.
@@ -37,7 +37,8 @@ def open_run(run: Path, overrides: Sequence[str]) -> tuple[RunFolder, Experiment
     experiment = load_run_settings(folder.config, overrides)
     if experiment.data.kind == "features":
         raise CheckpointError(_explain_feature_file(folder))
-    return folder, experiment, check_used_settings(folder.config, experiment, predicts=True)
+    changes = check_used_settings(folder.config, experiment, predicts=True)
+    return folder, experiment, [*folder.missing_answers(), *changes]
 
 
 def _explain_feature_file(folder: RunFolder) -> str:

@@ -14,9 +14,11 @@ from pathlib import Path
 from mv_tools.urls import spelled
 
 from ..errors import CheckpointError, ConfigError
+from ..storage.files import read_metadata
 from ..storage.mirror import held, write_back
 from ..storage.snapshot import working_copy
-from .fold_folder import FoldFolder, fold_name
+from ..streams import ANSWERS
+from .fold_folder import STAGES, FoldFolder, fold_name
 from .ledger import SecondsLedger
 from .lock import FolderLock
 from .metrics import Metrics
@@ -131,12 +133,52 @@ class RunFolder(FoldFolder):
                     self.path.rmdir()
 
     def read_finished(self, fingerprint: str) -> Metrics | None:
-        """The metrics of a finished run with this fingerprint; None if there are none."""
+        """The metrics of a finished run with this fingerprint; None if there are none.
+
+        A run of which weights or predictions are missing or cut short is not finished.
+        """
         try:
             metrics = Metrics.read(self.metrics)
         except CheckpointError:
             return None
-        return metrics if fingerprint in (metrics.fingerprint, metrics.resolved_fingerprint) else None
+        if fingerprint not in (metrics.fingerprint, metrics.resolved_fingerprint):
+            return None
+        return None if self.lacks() else metrics
+
+    def lacks(self) -> str:
+        """What is missing or cut short of the files of a finished run, as words; "" if nothing is."""
+        try:
+            metrics = Metrics.read(self.metrics)
+        except CheckpointError:
+            return ""
+        for stream in metrics.streams:
+            if not self.predictions(stream).is_file():
+                return f"{self.predictions(stream).name} is missing"
+        folds = [self.fold(name) for name in self.folds] or [self]
+        for path in (
+            fold.weights(stream) for fold in folds for stream in metrics.streams if stream in STAGES
+        ):
+            try:
+                read_metadata(path)
+            except CheckpointError:
+                name = path.relative_to(self.path)
+                return f"{name} is {'damaged' if path.exists() else 'missing'}"
+        return ""
+
+    def missing_answers(self) -> list[str]:
+        """Sentences on weights that are not there, of streams that would answer."""
+        try:
+            streams = Metrics.read(RunFolder(self.run_path).metrics).streams
+        except CheckpointError:
+            return []  # not finished: it answers with what there is
+        folders = self.fold_folders() or [self]
+        return [
+            f"{folder.weights(stream)} is missing, but metrics.json has scores of that stream: "
+            f"others answer; copy the whole folder, or `moclip run {self.run_path}` trains it again"
+            for folder in folders
+            for stream in ANSWERS
+            if stream in streams and not folder.has(stream)
+        ]
 
     def begin(self) -> bool:
         """Remove the results of an earlier run and set its weights aside.

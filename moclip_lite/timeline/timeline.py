@@ -176,6 +176,8 @@ class Timeline:
             title = _one_line(segment.label)
             for character in "\\=;#":
                 title = title.replace(character, "\\" + character)
+            if title.endswith("\\"):
+                title += " "  # libavformat would take the end of the line as escaped
             start, end = (round(time * _SECOND) for time in (segment.start, segment.end))
             lines += ["[CHAPTER]", f"TIMEBASE=1/{_SECOND}", f"START={start}", f"END={end}", f"title={title}"]
         return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ __all__ = [
     "save_weights",
     "weights_digest",
 ]
+
+
+_CONTENT: Final = "content"  # metadata: digest of the numbers
 
 
 @runtime_checkable
@@ -57,6 +60,15 @@ def weights_digest(module: nn.Module, configuration: Mapping[str, Any] | None = 
     return digest_bytes(parts())
 
 
+def _content_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Digest of names and numbers."""
+    return digest_bytes(
+        part
+        for name, value in sorted(arrays.items())
+        for part in (f"{name} {value.dtype} {value.shape}".encode(), np.ascontiguousarray(value).tobytes())
+    )
+
+
 def save_weights(
     path: Path,
     module: nn.Module,
@@ -64,9 +76,13 @@ def save_weights(
     description: Mapping[str, Any],
     sources: Sources | None = None,
 ) -> None:
-    """Write a module's weights, the digests of its labels and sources, and a description in plain values."""
+    """Write a module's weights, the digests of its labels and sources, and a description in plain values.
+
+    A digest of the numbers lies beside them.
+    """
     arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
     metadata = {"labels": labels_digest(labels), "description": json.dumps(dict(description))}
+    metadata[_CONTENT] = _content_digest(arrays)
     write_tensors(path, arrays, {**(sources or {}), **metadata})
 
 
@@ -84,12 +100,17 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
     """Load weights into a module, strictly.
 
     Raises:
-        CheckpointError: missing, damaged, or saved for other labels or another network.
+        CheckpointError: missing, damaged or changed, or saved for other labels or another network.
     """
     arrays, metadata = read_tensors(path)
     if metadata.get("labels") != labels_digest(labels):
         raise CheckpointError(f"{path} was made for other labels than the {len(labels)} of this run folder")
-    load_arrays(path, arrays, module)
+    _check_arrays(path, arrays, module)
+    if metadata.get(_CONTENT, content := _content_digest(arrays)) != content:
+        raise CheckpointError(
+            f"{path} is damaged: its numbers are not those that were written; copy it again, or train again"
+        )
+    _load_arrays(arrays, module)
 
 
 def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
@@ -98,6 +119,16 @@ def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.M
     Raises:
         CheckpointError: saved for another network, or not finite.
     """
+    _check_arrays(path, arrays, module)
+    _load_arrays(arrays, module)
+
+
+def _load_arrays(arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
+    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+
+
+def _check_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.Module) -> None:
+    """Refuse arrays that do not fit a module, or are not finite."""
     if isinstance(module, _Sized):
         module.take_shapes({name: tuple(array.shape) for name, array in arrays.items()})
     expected = module.state_dict()
@@ -116,4 +147,3 @@ def load_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]], module: nn.M
             )
         if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
             raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite")
-    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})

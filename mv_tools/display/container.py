@@ -48,8 +48,8 @@ def read_display(source: Source, stream: VideoStream) -> Display:
 
 def _other_tracks(stream: VideoStream) -> tuple[str, ...]:
     count = len(video_tracks(stream.container))
-    size = f"{stream.width}x{stream.height}"
-    return (f"the file holds {count} video tracks; the first one ({size}) is read",) if count > 1 else ()
+    size = f" ({stream.width}x{stream.height})" if stream.width else ""
+    return (f"the file holds {count} video tracks; the first one{size} is read",) if count > 1 else ()
 
 
 def _display_matrix(source: Source, stream: VideoStream) -> Sequence[int] | None:

@@ -28,6 +28,7 @@ class SourceClock:
     A connection continues where the one before ended, plus the time that passed here. Where time stamps jump
     back by more than half a second or forward by more than ten (in real time: by a second more than the
     packet took), the clock continues likewise. RTP's time stamps jump when the first sender report comes.
+    Two long steps in a row mean another frame rate, not missing packets.
 
     Args:
         real_time: whether packets arrive when they are recorded.
@@ -40,11 +41,18 @@ class SourceClock:
         self._arrived = 0.0  # when it was given
         self._started = False
         self._steps: deque[float] = deque(maxlen=_STEPS)
+        self._long = False  # the latest step was a loss
+        self._stated = 0.0  # seconds between pictures, by the connection
         self._previous: float | None = None  # the latest time stamp of the connection
 
-    def reconnect(self) -> None:
-        """The next time stamp belongs to another connection."""
+    def reconnect(self, step: float = 0.0) -> None:
+        """The next time stamp belongs to another connection.
+
+        Args:
+            step: seconds between its pictures, as far as known; for pictures without time stamps.
+        """
         self._offset = self._previous = None
+        self._stated = step
 
     def seconds(self, stamp: float | None, arrived: float) -> tuple[float, Jump]:
         """The time of a picture, and whether its time stamp continues those before.
@@ -54,15 +62,15 @@ class SourceClock:
             arrived: when its packet arrived, by any steady clock.
         """
         if stamp is None:
-            stamp = (self._previous or 0.0) + self._usual_step()
+            stamp = 0.0 if self._previous is None else self._previous + self._usual_step()
         jump = self._jump(stamp, arrived)
         if self._offset is None or jump.startswith("time stamps"):
             passed = max(arrived - self._arrived, self._usual_step()) if self._started else 0.0
             self._offset = self._latest + passed - stamp
             self._previous = None
         if self._previous is None or stamp > self._previous:
-            if self._previous is not None and not jump:
-                self._steps.append(stamp - self._previous)
+            if self._previous is not None:
+                jump = self._learn(stamp - self._previous, jump)
             self._previous = stamp
         time = stamp + self._offset
         if time >= self._latest or not self._started:
@@ -70,8 +78,19 @@ class SourceClock:
         self._started = True
         return time, jump
 
+    def _learn(self, step: float, jump: Jump) -> Jump:
+        """Take a step into account; the reason not to continue, if there still is one."""
+        if jump and not self._long:
+            self._long = True
+            return jump
+        if jump:
+            self._steps.clear()
+        self._steps.append(step)
+        self._long = False
+        return ""
+
     def _usual_step(self) -> float:
-        return statistics.median(self._steps) if self._steps else 0.0
+        return statistics.median(self._steps) if self._steps else self._stated
 
     def _jump(self, stamp: float, arrived: float) -> Jump:
         if self._previous is None:

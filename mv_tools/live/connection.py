@@ -14,14 +14,16 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ..display import Display
+from ..display import Display, read_display
 from ..errors import MalformedStream, MotionError, SourceUnavailable, UnsupportedStream
 from ..pictures.native_headers import NATIVE_CODECS
+from ..source import Source
 from .address import Address, Transport
 from .byte_stream import GrowingFile, StandardInput
 
 __all__ = ["Connection", "LivePacket", "open_connection"]
 
+_USUAL_STEP: Final = 1 / 25
 _HTTP: Final = ("http", "https")
 
 _REASONS: Final = {
@@ -54,7 +56,8 @@ class Connection:
 
     Attributes:
         codec, extradata: of the video.
-        display: how pictures are shown, as far as the container states it.
+        display: how pictures are shown, as far as a file's container states it.
+        step: seconds between pictures, by the stream's frame rate.
     """
 
     def __init__(self, address: Address, container: InputContainer, file: Any = None) -> None:
@@ -63,7 +66,9 @@ class Connection:
         context = self._stream.codec_context
         self.codec = context.codec.canonical_name
         self.extradata = None if context.extradata is None else bytes(context.extradata)
-        self.display = Display()
+        self.display = Display() if file is None else _display_of(address, self._stream)
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.step = float(1 / rate) if rate else _USUAL_STEP
 
     def packets(self) -> Iterator[LivePacket]:
         """The packets of the video up to the end.
@@ -132,6 +137,11 @@ def open_connection(address: Address, *, transport: Transport, timeout: float, s
         if file is not None:
             file.close()
         raise
+
+
+def _display_of(address: Address, stream: VideoStream) -> Display:
+    """How the pictures of a file are shown; other sources state nothing of it."""
+    return read_display(Source.of(address.target), stream) if address.kind == "file" else Display()
 
 
 def _video(address: Address, container: InputContainer) -> VideoStream:

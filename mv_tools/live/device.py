@@ -35,6 +35,7 @@ class EncodedDevice:
 
     codec: Final = "h264"
     extradata: Final = None
+    step: Final = 0.0
 
     def __init__(self, address: Address, stop: Event) -> None:
         self.display = Display()

@@ -24,6 +24,12 @@ LiveItem: TypeAlias = MotionFrame | LivePicture
 
 Say: TypeAlias = Callable[[str], None]
 
+_NO_STAMPS: Final = (
+    "its pictures have no time stamps; they are taken as evenly spaced, at the stream's rate or 25 a second"
+)
+_GAPS: Final = (
+    "a gap in the times of its pictures is taken as lost data; later gaps are counted without a word"
+)
 _WAITED: Final = 0.002  # seconds that reading a packet takes at least where it was not there yet
 # Seconds before the first attempt to reconnect; each further one waits twice as long.
 _FIRST_WAIT: Final = 0.5
@@ -106,6 +112,7 @@ class LiveReader:
         self.lag = Lag()
         self._connection: Any = None  # Connection or EncodedDevice
         self._index = 0
+        self._unsaid: set[str] = set()
         self._counts = LiveStatistics()
         self._stream: MotionStream | None = None
         self._pause = options.pause if address.buffered(options.transport) else 0.0
@@ -204,7 +211,8 @@ class LiveReader:
         if self.options.pictures:
             interval = self.options.picture_interval
             keyframes = KeyframeDecoder(connection.codec, connection.extradata, interval)
-        self._clock.reconnect()
+        self._clock.reconnect(connection.step)
+        self._unsaid = {_NO_STAMPS, _GAPS}
         asked = time.monotonic()
         try:
             for packet in connection.packets():
@@ -227,10 +235,14 @@ class LiveReader:
     ) -> Iterator[LiveItem]:
         self.arrived = time.monotonic()
         seconds, jump = self._clock.seconds(packet.seconds, self.arrived)
+        if packet.seconds is None:
+            self._say_once(_NO_STAMPS)
         if jump or packet.corrupt:
             yield from stream.mark_loss(jump or "the transport reports missing data")
             if jump.startswith("time stamps"):
                 self._say(f"{self.address.name}: {jump}")
+            elif jump:
+                self._say_once(_GAPS)
         self.lag.add(seconds, self.arrived)
         limit = self.options.max_lag
         if limit is not None and self.lag.of(seconds, self.arrived) > limit:
@@ -244,6 +256,12 @@ class LiveReader:
         frames = stream.push(packet.data, seconds)
         self.size = stream.size
         yield from frames
+
+    def _say_once(self, sentence: str) -> None:
+        """Say something once in a connection."""
+        if sentence in self._unsaid:
+            self._unsaid.remove(sentence)
+            self._say(f"{self.address.name}: {sentence}")
 
     def _skip(self, stream: MotionStream) -> Iterator[LiveItem]:
         """Leave a packet out: this reader is behind."""

@@ -23,6 +23,7 @@ __all__ = ["MotionStream", "StreamStatistics"]
 Codec = Literal["h264", "hevc"]
 
 _DEFAULT_INTERVAL: Final = {"h264": 2, "hevc": 1}  # PicOrderCnt from frame to frame
+_MOST_WITHOUT_PICTURE: Final = 8  # packets at the start, of parameter sets alone
 _MOST_HELD: Final = 8  # frames at the start, until the PicOrderCnt from frame to frame is known
 
 
@@ -67,8 +68,8 @@ class MotionStream:
     entry picture (IDR, I picture with a recovery point, IRAP picture of HEVC), because what they refer to
     is unknown: :attr:`statistics` counts them and :attr:`notes` says so. The loss of a picture that no other
     refers to leaves no trace and changes no other picture. In H.264 the loss of a multiple of MaxFrameNum (16
-    or more) pictures in a row leaves no trace either: a transport that numbers its packets
-    calls :meth:`mark_loss`.
+    or more) pictures in a row leaves no trace either, nor does that of all up to the same place of a later
+    group: a transport that numbers its packets or knows their times calls :meth:`mark_loss`.
 
     Args:
         codec: "h264" or "hevc".
@@ -123,7 +124,7 @@ class MotionStream:
         self._numbered = NumberedFrames(display or Display(), self._order.interval, first_index)
         self._first = first_index
         self.size: tuple[int, int] | None = None
-        self._ended = False
+        self._ended = self._seen = False
         self._packets = self._presented = self._hidden = 0
         self._decoded = first_index
 
@@ -153,6 +154,7 @@ class MotionStream:
             return self._lose(str(error))
         frames: list[MotionFrame] = []
         for picture in pictures:
+            self._seen = True
             frames += self._add(picture, pts_seconds)
         error_text = self._parser.take_error()
         if error_text is not None and not any(picture.damage for picture in pictures):
@@ -199,8 +201,13 @@ class MotionStream:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences, without a final period, about what is left out so far."""
+        """Sentences, without a final period, about what is left out so far, or that no picture was found."""
         counts, notes = self.statistics, []
+        if not self._seen and (self._ended or self._packets >= _MOST_WITHOUT_PICTURE):
+            notes.append(
+                f"no picture was found in {self._packets} packets: packets with start codes hold their "
+                "parameter sets themselves, those with lengths need an avcC or hvcC record as `extradata`"
+            )
         if counts.before_first:
             notes.append(
                 "the stream begins inside a group of pictures: "

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from ..display import read_display
 from ..errors import MalformedStream, UnsupportedStream
 from ..source import Source, open_video
+from .matroska import declared_end
 from .packet_source import PacketVisitor
 from .packets import NO_PTS, PacketIndex, StreamProperties
 
@@ -125,6 +126,8 @@ class DemuxedPackets:
             raise MalformedStream(f"{source.name}: the video stream holds no picture")
         if truncation is None:
             truncation = _truncation(columns, declared, unindexed=formats in _UNINDEXED_FORMATS)
+        if truncation is None and matroska:
+            truncation = _cut_matroska(source)
         distinct = NO_PTS not in columns.pts and len(set(columns.pts)) == len(columns)
         return PacketIndex(
             stream=properties,
@@ -172,6 +175,12 @@ def _declared_packets(stream: VideoStream, file_size: int) -> int:
         return 0
     last = entries[count - 1]
     return count + (last.pos + last.size > file_size)
+
+
+def _cut_matroska(source: Source) -> str | None:
+    """Where a Matroska file is cut short."""
+    end, size = declared_end(source), source.size
+    return f"the file is cut short: it holds {size} of {end} bytes" if end and size < end else None
 
 
 def _truncation(columns: _Columns, declared: int, *, unindexed: bool) -> str | None:

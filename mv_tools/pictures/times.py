@@ -44,7 +44,8 @@ def picture_times(
         last = round(_usual_step(ticks, packets))
     seconds = (ticks * packets.time_base).astype(np.float64)
     steps = np.diff(without_outliers(seconds))
-    return seconds, float(steps[steps > 0].sum()) + last * packets.time_base
+    joins = int((steps < 0).sum()) * _usual_step(ticks, packets)  # files that were joined begin again
+    return seconds, float(steps[steps > 0].sum()) + (last + joins) * packets.time_base
 
 
 def without_outliers(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

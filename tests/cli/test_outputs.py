@@ -1,106 +1,80 @@
-"""Commands refuse an output that can't be written before the work, and name the path that the user gave."""
+"""No command writes over a file that it reads, or two results into one file."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
+import typer
 
 from moclip_lite.cli.app import app
-from moclip_lite.cli.urls import path_parameters
+from moclip_lite.cli.tree import leaf_commands
+from mv_tools import ArgumentError, MotionDecoder
+from mv_tools.visualize import save_mp4, save_png
 
-from support.cli import TrainedRun, assert_refused, class_folders, moclip
+from support.cli import assert_refused, moclip
 
-
-def test_every_command_refuses_its_output_before_it_reads(tmp_path: Path, trained: TrainedRun) -> None:
-    clip = class_folders(tmp_path / "data", per_class=1, frames=6) / "left" / "p0_left0.mp4"
-    file = tmp_path / "file"
-    file.write_text("kept")
-    absent = tmp_path / "absent"
-    model = ("--model", trained.folder)
-    commands: dict[str, tuple[tuple[object, ...], ...]] = {
-        "": (
-            ("ablate", absent, "--out"),
-            ("demo", "--out"),
-            ("tune", absent, "--out"),
-            ("pack", absent, "--out"),
-            ("export", absent, "--out"),
-            ("pull", "someone/something", "--out"),
-            ("dataset", "prepare", "folder", "--root", absent, "--out"),
-            ("train", "video-text", absent, "--out"),
-        ),
-        ".jsonl": (("watch", absent, *model, "--events"),),
-        ".csv": (
-            ("extract", "motion", absent, "--failures"),
-            ("extract", "clip", absent, "--failures"),
-            ("zero-shot", clip, "--segments", "--label", "a", "--label", "b", "--csv"),
-            ("predict", clip, *model, "--table"),
-            ("predict", clip, *model, "--segments", "--csv"),
-            ("dataset", "import", "cvat", absent, "--out"),
-        ),
-        ".vtt": (("predict", clip, *model, "--segments", "--vtt"),),
-        ".ffmetadata": (("predict", clip, *model, "--segments", "--chapters"),),
-        ".html": (
-            ("compare", absent, absent, "--out"),
-            ("zero-shot", clip, "--segments", "--label", "a", "--label", "b", "--strip"),
-        ),
-        ".png": (("predict", clip, *model, "--segments", "--strip"), ("mv", "show", absent, "--out")),
-        ".npz": (("mv", "extract", absent, "--out"),),
-        ".mp4": (("mv", "transcode", absent),),
-        ".safetensors": (
-            ("index", tmp_path / "data", "--out"),
-            ("convert", absent, "--out"),
-            ("extract", "features", absent, "--out"),
-            ("pretrain", tmp_path / "data", "--out"),
-        ),
-    }
-    swept = set()
-    for suffix, each in commands.items():
-        for command in each:
-            swept.add((_words(command), str(command[-1]) if str(command[-1]).startswith("-") else "dst"))
-            target = file / f"x{suffix}"
-            refused = assert_refused(moclip(*command, target))
-            assert f"{target} can't be written: {file} is not a folder" in refused, command
-    assert file.read_text() == "kept"
-    assert not list(tmp_path.rglob(".*"))
-    assert {(words, _option(parameter)) for words, parameter in _outputs()} == swept
+SAME = [
+    "mv show {file} --out {file}",
+    "mv transcode {file} {file}",
+    "mv extract {file} --out {file}",
+    "watch {file} --model {run} --events {file}",
+    "watch door={file} --model {run} --events {file}",
+    "predict {file} --model {run} --segments --csv {file}",
+    "predict {file} --model {run} --segments --vtt {file}",
+    "predict {file} --model {run} --segments --chapters {file}",
+    "predict {file} --model {run} --segments --strip {file}",
+    "predict {file} --model {run} --table {file}",
+    "predict {file} --model {run} --segments --csv {new}.csv --vtt {new}.csv",
+    "zero-shot {file} --labels a,b --segments --csv {file}",
+    "zero-shot {file} --labels a,b --segments --strip {file}",
+    "dataset import cvat {file} --out {file}",
+    "convert {file} --out {file}",
+    "export {file} --out {file}",
+    "pretrain {file} --out {file}",
+    "tune {file} --out {file}",
+    "ablate {file} --out {file}",
+    "compare {file} {run} --out {file}",
+    "index {file} --out {file}",
+    "pack {file} --out {file}",
+    "extract motion {file} --failures {file}",
+    "extract clip {file} --failures {file}",
+    "extract features {file} --out {file}",
+    "train video-text {file} --out {file}",
+]
 
 
-def _words(command: tuple[object, ...]) -> str:
-    """The name of a command line's command."""
-    names = sorted({name for name, _ in path_parameters(typer.main.get_command(app))}, key=len)
-    return next(n for n in reversed(names) if list(map(str, command[: len(n.split())])) == n.split())
+@pytest.mark.parametrize("words", SAME)
+def test_inputs_are_not_overwritten(words: str, clip: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copy(clip, tmp_path / "x.mp4"))
+    content = file.read_bytes()
+    places = {"file": file, "run": tmp_path / "run", "new": tmp_path / "new"}
+    message = assert_refused(moclip(*(word.format(**places) for word in words.split())))
+    assert "would overwrite" in message
+    assert file.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [file]
 
 
-def _outputs() -> list[tuple[str, Any]]:
-    """(command, parameter) of all parameters that are files or folders to write; run folders have words of their own."""
-    words = ("out", "csv", "vtt", "chapters", "strip", "table", "events", "failures", "dst")
-    known = path_parameters(typer.main.get_command(app))
-    return [(name, p) for name, p in known if p.name in words and (name, p.name) != ("retrieval", "table")]
+def test_each_output_is_tried() -> None:
+    known = {"out", "dst", "csv", "vtt", "chapters", "strip", "events", "failures"}
+    for name, leaf in leaf_commands(typer.main.get_command(app)):
+        read = [p for p in leaf.params if str(p.param_type_name) == "argument" and p.name not in known]
+        if read and name not in ("dataset prepare", "dataset list", "push", "pull"):
+            outputs = [p.opts[0] for p in leaf.params if p.name in known - {"dst"}]
+            assert all(any(f"{name} " in words and o in words for words in SAME) for o in outputs), name
 
 
-def _option(parameter: Any) -> str:
-    return str(parameter.opts[0]) if str(parameter.opts[0]).startswith("-") else "dst"
-
-
-def test_the_default_folder_of_grids_is_looked_at_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = class_folders(tmp_path / "clips", per_class=1)
-    grid = Path("experiments/ablations/refit.yaml").absolute()
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").write_text("a file")
-    refused = assert_refused(moclip("ablate", grid, "--root", data, "--cache", tmp_path / "cache"))
-    assert "runs/ablations/refit can't be written" in refused
-    assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_table_that_is_a_folder(suffix: str, tmp_path: Path, trained: TrainedRun) -> None:
-    (tmp_path / f"d{suffix}").mkdir()
-    refused = assert_refused(
-        moclip("predict", tmp_path / "no.mp4", "--model", trained.folder, "--table", tmp_path / f"d{suffix}")
-    )
-    assert f"{tmp_path / f'd{suffix}'} is a folder; name a file in it" in refused
+def test_the_library_does_not_overwrite_its_video(clip: Path, tmp_path: Path) -> None:
+    file, link = Path(shutil.copy(clip, tmp_path / "x.mp4")), tmp_path / "link.mp4"
+    link.symlink_to(file)
+    content = file.read_bytes()
+    for target in (file, link):
+        for write in (
+            lambda path: save_mp4(file, path),
+            lambda path: save_png(file, path, 3),
+            MotionDecoder(file).save_index,
+        ):
+            with pytest.raises(ArgumentError, match="source and destination are the same file"):
+                write(target)
+    assert file.read_bytes() == content

@@ -128,10 +128,10 @@ def test_options_that_make_no_sense_are_refused(options: tuple[str, ...], words:
 
 def test_a_video_is_not_overwritten(video: Path, tmp_path: Path) -> None:
     before = video.read_bytes()
-    assert_refused(moclip("predict", video, *WINDOWS, "--vtt", video), "would overwrite a video")
+    assert_refused(moclip("predict", video, *WINDOWS, "--vtt", video), "would overwrite")
     named = tmp_path / "video.csv"
     shutil.copy(video, named)
-    assert_refused(moclip("predict", named, "--model", "x", "--table", named), "would overwrite a video")
+    assert_refused(moclip("predict", named, "--model", "x", "--table", named), "would overwrite")
     assert named.read_bytes() == before
     assert_refused(moclip("predict", video, video, *WINDOWS, "--vtt", "a.vtt"), "name a folder")
     assert video.read_bytes() == before

@@ -201,3 +201,31 @@ def test_what_can_not_be_read_is_said_without_credentials(
     s3fs.S3FileSystem.clear_instance_cache()
     for text in (str(refused.value), str(unreachable.value), caplog.text):
         assert not any(secret in text for secret in (ACCESS, SECRET, "another-secret"))
+
+
+@pytest.mark.parametrize("lacks", [(), ("conditions",), ("tags",)])
+def test_a_file_that_changes_at_a_web_server_is_noticed(tmp_path: Path, lacks: tuple[str, ...]) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"a" * 100_000)
+    os.utime(path, (1e9, 1e9))
+    with http_files(tmp_path, *lacks) as url:
+        file = RemoteFile(f"{url}/x.bin")
+        before = file.stamp
+        assert file.read_at(10, 4) == b"aaaa"
+        path.write_bytes(b"b" * 100_000)
+        assert file.stamp != before
+        with pytest.raises(SourceChanged, match="was changed while it was read"):
+            file.read_at(90_000, 4)
+
+
+def test_a_web_server_without_ranges_is_named(tmp_path: Path) -> None:
+    encode(tmp_path / "x.mp4", panning(24, 256, 192), **WITH_B)
+    with http_files(tmp_path, "ranges") as url, pytest.raises(OSError, match="answers no ranges; download"):
+        MotionDecoder(f"{url}/x.mp4")
+
+
+def test_file_objects_are_read_from_their_beginning(tmp_path: Path) -> None:
+    path = encode(tmp_path / "x.ts", panning(), **WITH_B)
+    with path.open("rb") as file:
+        file.read(188 * 20)
+        assert [len(MotionDecoder(file)) for _ in range(2)] == [24, 24]

@@ -224,5 +224,6 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
     elsewhere = sets(("data.kind=shards", f"data.root={shards}", f"cache.dir={tmp_path / 'cache'}"))
     assert_ok(moclip(*trained.words(tmp_path / "run"), *elsewhere))
     assert_same_weights(trained.folder, tmp_path / "run")
-    other = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", "motion.segments=5")
-    assert_refused(other, "was packed with motion.segments=", "pack again")
+    for name, value in (("segments", 5), ("stride", 2), ("normalize_distance", "false")):
+        other = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", f"motion.{name}={value}")
+        assert_refused(other, f"was packed with motion.{name}=", "pack again")

@@ -13,12 +13,17 @@ from functools import partial
 from hashlib import blake2b
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files with ranges and If-Match."""
+    """Files with ranges and If-Match, as far as the server has them."""
 
     protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments: Any, lacks: frozenset[str], **options: Any) -> None:
+        self.lacks = lacks
+        super().__init__(*arguments, **options)
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -36,12 +41,16 @@ class _Handler(SimpleHTTPRequestHandler):
             return
         data = path.read_bytes()
         tag = f'"{blake2b(data, digest_size=8).hexdigest()}"'
-        if self.headers.get("If-Match", tag) != tag:
+        if "conditions" not in self.lacks and self.headers.get("If-Match", tag) != tag:
             self._head(412, {"Content-Length": "0"})
             return
-        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        asked = "" if "ranges" in self.lacks else self.headers.get("Range", "")
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
         part, code = (data[int(match[1]) : int(match[2]) + 1], 206) if match else (data, 200)
         facts = {"Content-Length": str(len(part)), "ETag": tag, "Accept-Ranges": "bytes"}
+        if "tags" in self.lacks:
+            facts.pop("ETag")
+            facts["Last-Modified"] = self.date_time_string(path.stat().st_mtime)
         if match:
             facts["Content-Range"] = f"bytes {match[1]}-{int(match[1]) + len(part) - 1}/{len(data)}"
         self._head(code, facts)
@@ -56,9 +65,15 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def http_files(folder: Path) -> Iterator[str]:
-    """Serve a folder on a free port; yields its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+def http_files(folder: Path, *lacks: str) -> Iterator[str]:
+    """Serve a folder on a free port; yields its URL.
+
+    Args:
+        folder: to serve.
+        lacks: what the server does not know: "tags", "conditions" or "ranges".
+    """
+    handler = partial(_Handler, directory=str(folder), lacks=frozenset(lacks))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
