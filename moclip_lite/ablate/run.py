@@ -31,6 +31,7 @@ from ..progress import Reporter, Silent
 from ..results.run_folder import RunFolder
 from ..storage.objects import ObjectFolder
 from ..streams import Stream
+from .earlier import replaced_runs
 from .figures import draw
 from .grid import Ablation, GridRun
 from .summary import summary_markdown
@@ -84,6 +85,8 @@ def run_ablation(
     failures = _extract_features(runs, reporter)
     ready = _without(runs, failures)
     if ready:
+        if sentence := replaced_runs(ready, out):
+            reporter.say(sentence)
         failures += _run_cells(ready, out, reporter, runner_of(workers))
     finished = _without(runs, failures)
     if not finished:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from mv_tools.urls import spelled
 
 from .after_run import measure_run, write_engine
 from .console import ConsoleReporter, err, print_failures, print_json, print_table
+from .copied_run import refuse_copied
 from .options import (
     Cache,
     Json,
@@ -56,6 +57,15 @@ def _print_metrics(title: str, metrics: Metrics, json: bool) -> None:
         return
     print_table(title, *stream_table(SCORES, metrics))
     print_failures(metrics.failures)
+
+
+def _experiment(
+    source: Path, sets: list[str] | None, named: dict[str, Any], forced: tuple[str, ...] = ()
+) -> Experiment:
+    """The configuration of a run, see :func:`experiment_of`; not that of a copied run folder."""
+    experiment = experiment_of(source, sets, named, forced)
+    refuse_copied(source, experiment.run.dir, sets, named)
+    return experiment
 
 
 def _run(experiment: Experiment, json: bool, quiet: bool) -> None:
@@ -121,7 +131,7 @@ def run(
         cache=cache,
         skip_missing=skip_missing,
     )
-    _run(experiment_of(experiment, sets, named), json, quiet)
+    _run(_experiment(experiment, sets, named), json, quiet)
 
 
 @train_app.command("motion")
@@ -141,7 +151,7 @@ def train_motion(
     Example: moclip train motion experiments/folder.yaml --root DIR --run-dir runs/motion
     """
     named = named_settings(root=root, run_dir=run_dir, seed=seed, workers=workers, cache=cache)
-    _run(experiment_of(experiment, sets, named, ("run.streams=[motion]",)), json, quiet)
+    _run(_experiment(experiment, sets, named, ("run.streams=[motion]",)), json, quiet)
 
 
 @train_app.command("fusion")
@@ -171,7 +181,7 @@ def train_fusion(
         workers=workers,
         cache=cache,
     )
-    _run(experiment_of(experiment, sets, named, ("run.streams=[motion,appearance,fusion]",)), json, quiet)
+    _run(_experiment(experiment, sets, named, ("run.streams=[motion,appearance,fusion]",)), json, quiet)
 
 
 def evaluate(

@@ -261,6 +261,7 @@ def evaluate_segments(
     from ..predict.classifier import Classifier
     from ..results.run_folder import RunFolder
     from ..timeline.evaluate import evaluate_timelines
+    from ..timeline.seen_videos import seen_videos
     from ..timeline.truth import read_truth
 
     check_windows(options)
@@ -268,7 +269,7 @@ def evaluate_segments(
     folder.require()
     truth = read_truth(table, folder.read_labels(), videos)
     classifier = Classifier.load(run, overrides=overrides)
-    for warning in classifier.warnings:
+    for warning in (*classifier.warnings, *seen_videos(folder, truth, videos)):
         reporter.warn(warning)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]

@@ -17,7 +17,7 @@ from ..storage.cache import FeatureCache
 from ..streams import Source, Stream
 from .config import Experiment
 from .feature_file import FeatureFile
-from .folds import divide, divide_features, keeps_division
+from .folds import divide, divide_features, division_of, keeps_division
 
 __all__ = ["check_folds", "divide_by_seeds", "refuse_missing_text", "refuse_pooling", "trains", "words_of"]
 
@@ -59,6 +59,7 @@ def divide_by_seeds(
 def check_folds(
     folds: list[Fold],
     dataset: VideoDataset,
+    file: FeatureFile | None,
     data: DataSettings,
     digests: Mapping[str, str],
     reporter: Reporter,
@@ -68,6 +69,7 @@ def check_folds(
     Args:
         folds: to check.
         dataset: their clips.
+        file: their features, where these take the place of videos.
         data: the settings they were made with.
         digests: clip name -> digest of its content, as far as known.
         reporter: told the notes.
@@ -75,9 +77,10 @@ def check_folds(
     Raises:
         DataError: copies of a clip, or overlapping segments, on two sides of a split.
     """
-    by_lists = data.protocol == "official" or data.kind == "ucf101" or bool(dataset.official)
-    share = 0.0 if by_lists else data.test_fraction
-    asked = None if data.protocol in ("leave-one-group-out", "kfold") else share
+    own = division_of(file) if file is not None and keeps_division(file, data) else {}
+    by_lists = data.kind == "ucf101" or bool(dataset.official) if file is None else bool(own)
+    share = 0.0 if by_lists or data.protocol == "official" else data.test_fraction
+    asked = None if own.get("protocol", data.protocol) in ("leave-one-group-out", "kfold") else share
     shared = data.shared_groups
     folds = [checked(fold, dataset.labels, digests, test_fraction=asked, shared=shared) for fold in folds]
     for fold in folds:

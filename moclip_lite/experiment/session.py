@@ -148,7 +148,7 @@ class Session:
             self.prompts.check(self.labels)  # refused before the work
         folds = divide_by_seeds(experiment, self.dataset, file, self.cache)
         digests = self.content_digests if trains(experiment) else {}
-        return check_folds(folds, self.dataset, experiment.data, digests, self.reporter)
+        return check_folds(folds, self.dataset, file, experiment.data, digests, self.reporter)
 
     @property
     def clips(self) -> list[Clip]:

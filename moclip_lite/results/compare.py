@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, DataError
 from ..streams import Stream, used_sections
+from .check_predictions import check_predictions
 from .metrics import plain
 from .paired import Difference, compare_predictions
 from .read import Run, load_run
@@ -81,7 +82,7 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 
     Raises:
         ConfigError: fewer than two runs, or one twice.
-        CheckpointError: a folder is not a finished run.
+        CheckpointError: a folder is not a finished run, or its predictions are not those of its metrics.
         DataError: the runs have different labels, no stream or no clip in common.
     """
     if len(folders) < 2:
@@ -105,9 +106,12 @@ def _differences(run: Run, first: Run) -> dict[Stream, Difference]:
             f"{run.folder} and {first.folder} have different labels ({len(run.labels)} and "
             f"{len(first.labels)} classes; not in both: {', '.join(odd[:5])})"
         )
-    streams = [s for s in Stream if s in run.predictions and s in first.predictions]
+    streams = [s for s in Stream if s in run.metrics.streams and s in first.metrics.streams]
     if not streams:
         raise DataError(f"{run.folder} and {first.folder} have no tested stream in common")
+    for stream in streams:
+        check_predictions(first, stream)
+        check_predictions(run, stream)
     differences: dict[Stream, Difference] = {}
     for stream in streams:
         try:

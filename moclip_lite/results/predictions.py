@@ -16,6 +16,8 @@ from .fold_result import Tests
 __all__ = ["ClipKey", "Prediction", "read_predictions", "write_predictions"]
 
 _COLUMNS: Final = ("clip", "label", "predicted", "score", "group", "fold")
+_LATER: Final = ("group", "fold")
+"""Columns that earlier versions did not write."""
 
 
 class ClipKey(NamedTuple):
@@ -74,14 +76,30 @@ def read_predictions(path: Path) -> dict[ClipKey, Prediction]:
     turns: dict[str, int] = {}  # where a version wrote no folds
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.DictReader(file):
+            table = csv.DictReader(file)
+            _check_header(path, table.fieldnames or ())
+            for row in table:
                 turns[row["clip"]] = turns.get(row["clip"], -1) + 1
-                key = ClipKey(row["clip"], row.get("fold") or str(turns[row["clip"]]))
+                key = ClipKey(row["clip"], row.get("fold", str(turns[row["clip"]])))
+                if not key.fold:
+                    raise ValueError(f"line {table.line_num} has no fold")
                 predictions[key] = Prediction(
                     row["label"], row["predicted"], float(row["score"]), row.get("group") or None
                 )
-    except KeyError as error:
-        raise CheckpointError(f"{path} is damaged: it has no column {error}") from error
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise CheckpointError(f"{path} is damaged: {json.dumps(str(error))}") from error
     return predictions
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    """Refuse a table without a column that every version wrote, or with one that none wrote.
+
+    Raises:
+        CheckpointError: it is so.
+    """
+    if absent := [name for name in _COLUMNS if name not in header and name not in _LATER]:
+        raise CheckpointError(f"{path} is damaged: it has no column {absent[0]!r}")
+    if odd := [name for name in header if name not in _COLUMNS]:
+        raise CheckpointError(
+            f"{path} is damaged: it has a column {odd[0]!r}; the columns are {','.join(_COLUMNS)}"
+        )

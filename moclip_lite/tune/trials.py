@@ -16,6 +16,7 @@ from ..storage.files import read_json, write_json, write_rows
 __all__ = ["Trial", "best_trial", "read_trials", "score_of", "write_trials"]
 
 _FORMAT: Final = "moclip-trials-1"
+_ROUNDING: Final = 1e-6  # of sums in single precision
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,25 @@ def read_trials(path: Path, fingerprint: str) -> list[Trial]:
             "or another version of this program); choose another folder with --out"
         )
     try:
-        return _TRIALS.validate_python(content.get("trials"))
+        trials = _TRIALS.validate_python(content.get("trials"))
     except ValidationError as error:
         raise CheckpointError(f"{path} is damaged; remove it or choose another folder with --out") from error
+    for trial in trials:
+        if wrong := _out_of_range(trial):
+            raise CheckpointError(
+                f"{path} is damaged: trial {trial.number} has {wrong}; "
+                "remove the file or choose another folder with --out"
+            )
+    return trials
+
+
+def _out_of_range(trial: Trial) -> str:
+    """The figure of a trial that no validation gives, in words; "" if there is none."""
+    if not -_ROUNDING <= trial.accuracy <= 100 + _ROUNDING:
+        return f"the accuracy {trial.accuracy:g}, which is not from 0 to 100"
+    if not trial.loss >= -_ROUNDING:
+        return f"the loss {trial.loss:g}, which is below 0"
+    return ""
 
 
 def write_trials(folder: Path, fingerprint: str, trials: Sequence[Trial]) -> None:

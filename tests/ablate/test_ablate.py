@@ -304,7 +304,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 
 def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
     rows = [
-        {"k": k, "stream": s, "mean": m, "trainable": 1}
+        {"k": k, "stream": s, "mean": m, "low": 0, "high": 100, "runs": 2, "trainable": 1, "gflops": np.nan}
         for k in "ab"
         for s, m in (("fusion", ord(k)), ("motion", 5))
     ]
@@ -314,6 +314,18 @@ def test_streams_that_the_grid_does_not_affect_have_one_row() -> None:
         ("b", "fusion"),
         ("all", "motion"),
     ]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_cells_of_equal_means_keep_their_rows(reverse: bool) -> None:
+    """50 and 90 % over two seeds are no 70 and 70 %."""
+    table = pd.DataFrame(
+        {"k": ["1", "1", "2", "2"], "stream": "fusion", "top1": [50.0, 90.0, 70.0, 70.0], "seed": [0, 1] * 2}
+        | dict.fromkeys(("n", "trainable", "gflops", "latency_ms"), 10)
+        | {"run_low": 0.0, "run_high": 100.0}
+    )
+    shown = condense(summarize(table[::-1] if reverse else table, ["k"]), ["k"])
+    assert sorted(shown["k"]) == ["1", "2"]
 
 
 def test_a_finished_grid_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from moclip_lite import Classifier
+from moclip_lite.datasets import Clip, Fold
 from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.files import write_json, write_text
 
 from support.cli import assert_ok, assert_refused, moclip
@@ -156,6 +158,14 @@ def test_evaluation_prints_scores(video: Path) -> None:
     printed = assert_ok(moclip(*words)).out
     assert "mean (mAP)" in printed
     assert "frame accuracy %" in printed
+
+
+def test_evaluation_on_videos_that_trained_warns(video: Path, tmp_path: Path) -> None:
+    table = _table(video, f"{video.name},bricks,0,0.9")
+    fold = Fold("holdout", (Clip(video, video.name, "bricks"),), (), ())
+    write_division(tmp_path / "x" / "division.json", fold, str(video.parent), {})
+    done = moclip("evaluate", "x", "--segments", table, "--window", "0.8", "--threshold", "0", "--json")
+    assert "1 of the 1 videos of" in " ".join(assert_ok(done).err.split())
 
 
 @pytest.mark.parametrize(

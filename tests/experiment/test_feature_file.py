@@ -164,6 +164,28 @@ def test_the_files_own_division_is_the_default(tmp_path: Path, folds: int, seed:
     assert Session(again).folds == session.folds  # what is saved asks for the same
 
 
+def test_a_division_of_the_file_has_the_share_that_it_has(tmp_path: Path) -> None:
+    """A third of the clips is tested; a quarter is what a division made here would ask for."""
+    data, motion, appearance, classes = labelled_features()
+    test = {f"g{i}" for i in range(4)}
+    rest = tuple(c for c in data.clips if c.group not in test)
+    fold = Fold("split1", rest, (), tuple(c for c in data.clips if c.group in test))
+    file = tmp_path / "f.safetensors"
+    save_features(file, replace(data, official={}), motion, appearance, classes, Origin((fold,)))
+    session = plain(tmp_path, file)
+    assert len(session.folds[0].test) == len(data.clips) / 3
+    assert session.folds[0].notes == ()
+    other = plain(tmp_path, file, "data.protocol=holdout", "data.test_fraction=0.03")  # a group is 8 %
+    assert "3 % were asked for" in "".join(other.folds[0].notes)
+
+
+def test_another_share_than_that_of_official_splits_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "f.safetensors"
+    save_features(file, *labelled_features())
+    session = plain(tmp_path, file, "data.protocol=holdout", "data.test_fraction=0.03")
+    assert "3 % were asked for" in "".join(session.folds[0].notes)
+
+
 @pytest.mark.parametrize("asked", ASKED.values(), ids=list(ASKED))
 def test_another_division_of_trained_features_is_refused(tmp_path: Path, asked: tuple[str, ...]) -> None:
     file = tmp_path / "f.safetensors"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from moclip_lite.results.read import Run, load_run
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip
 from support.pages import is_self_contained
 from support.runs import made_run
+from support.tables import read_rows
 
 
 def copy(run: Path, target: Path) -> Path:
@@ -35,12 +37,15 @@ def change(run: Path, stream: str, wrong: set[int], label: str) -> None:
         rows[i][2] = label
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
+    count(run, stream)
 
 
-def count(run: Path, stream: str, clips: int) -> None:
-    """Change the number of tests in metrics.json."""
+def count(run: Path, stream: str) -> None:
+    """Change the number of tests and the accuracy in metrics.json to those of the predictions."""
+    rows = read_rows(run / f"predictions_{stream}.csv")
     metrics = json.loads((run / "metrics.json").read_text())
-    metrics[stream]["n"] = clips
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    metrics[stream] |= {"n": len(rows), "top1": 100 * right / len(rows)}
     (run / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -106,7 +111,7 @@ def test_only_common_clips_count(two: tuple[Path, Path]) -> None:
     path = two[1] / "predictions_fusion.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(lines[:51]) + "\n", encoding="utf-8")  # 50 clips, 10 of them wrong
-    count(two[1], "fusion", 50)
+    count(two[1], "fusion")
     outcome = assert_ok(moclip("compare", *two, "--json"))
     fusion = next(d for d in outcome.json["differences"] if d["stream"] == "fusion")
     assert (fusion["clips"], fusion["left_out"]) == (50, 40)
@@ -125,7 +130,7 @@ def test_runs_that_cannot_be_compared(two: tuple[Path, Path], tmp_path: Path) ->
     assert_refused(moclip("compare", *two), "motion", "no clip in common")
     lines = path.read_text().replace("_", "/").splitlines()
     path.write_text("\n".join([lines[0], lines[1].replace(",a,", ",b,", 1)]), encoding="utf-8")
-    count(two[1], "motion", 1)
+    count(two[1], "motion")
     assert_refused(moclip("compare", *two), "'b' in one and 'a' in the other")
     (two[1] / "metrics.json").unlink()
     assert_refused(moclip("compare", *two), "not finished")
@@ -148,6 +153,63 @@ def test_damaged_run_folders(name: str, text: str, two: tuple[Path, Path]) -> No
     (two[1] / name).write_text(text, encoding="utf-8")
     message = assert_refused(moclip("compare", *two))
     assert "damaged" in message or "no stream" in message
+
+
+def _cut(lines: list[str]) -> list[str]:
+    return lines[:29]
+
+
+def _doubled(lines: list[str]) -> list[str]:
+    return [*lines, "a/another.mp4,a,a,0.9"]
+
+
+def _another_label(lines: list[str]) -> list[str]:
+    return [lines[0], lines[1].replace(",a,a,", ",a,b,"), *lines[2:]]
+
+
+def _another_column(lines: list[str]) -> list[str]:
+    return [f"{lines[0]},grup", *(f"{line},g" for line in lines[1:])]
+
+
+def _no_header(lines: list[str]) -> list[str]:
+    return lines[1:]
+
+
+def _no_fold(lines: list[str]) -> list[str]:
+    return [f"{lines[0]},group,fold", *(f"{line},,f0" for line in lines[1:-1]), f"{lines[-1]},,"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (_cut, "holds 28 of the 90 clips that metrics.json counts"),
+        (_doubled, "holds 91 clips, and metrics.json counts 90"),
+        (_another_label, "has an accuracy of 98.89 %, and metrics.json says 100.00 %"),
+        (_another_column, "is damaged: it has a column 'grup'"),
+        (_no_header, "is damaged: it has no column 'clip'"),
+        (_no_fold, 'is damaged: "line 91 has no fold"'),
+        (lambda lines: lines[:1], "holds 0 of the 90 clips"),
+        (lambda lines: [], "is damaged: it has no column 'clip'"),
+    ],
+    ids=["cut", "longer", "label", "column", "no header", "no fold", "only the header", "empty"],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_predictions_of_other_tests_than_the_metrics_are_refused(
+    changed: Callable[[list[str]], list[str]], words: str, place: int, two: tuple[Path, Path]
+) -> None:
+    path = two[place] / "predictions_motion.csv"
+    path.write_text("\n".join(changed(path.read_text(encoding="utf-8").splitlines())), encoding="utf-8")
+    assert_refused(moclip("compare", *two), f"{path} {words}")
+
+
+def test_missing_predictions_are_refused(two: tuple[Path, Path]) -> None:
+    path = two[1] / "predictions_motion.csv"
+    path.unlink()
+    assert_refused(moclip("compare", *two), f"{path} is missing", f"moclip run {two[1]}")
+    metrics = json.loads((two[0] / "metrics.json").read_text())
+    del metrics["motion"]
+    (two[0] / "metrics.json").write_text(json.dumps(metrics))
+    assert {d.stream for d in compare_runs(two).differences} == {"appearance", "fusion"}  # not asked for
 
 
 def test_groups_widen_the_interval(two: tuple[Path, Path]) -> None:
@@ -182,9 +244,9 @@ def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) 
     other = "clip,label,predicted,score,group,fold\nx,a,b,1,g,f2\nx,a,a,1,g,f1\n"
     for folder in two:
         for stream in ("motion", "appearance", "fusion"):
-            count(folder, stream, 2)
-        for path in folder.glob("predictions_*.csv"):
+            path = folder / f"predictions_{stream}.csv"
             path.write_text(text if folder == two[0] else other, encoding="utf-8")
+            count(folder, stream)
     run = load_run(two[0])
     assert run.predictions["motion"] == {
         ClipKey("x", "f1"): Prediction("a", "a", 1.0, "g"),
@@ -197,10 +259,11 @@ def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) 
 def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -> None:
     rows = ["x,a,a,1,g1,p1", "x,a,b,1,g1,p2", "y,b,b,1,g2,p1"]
     for folder, order in zip(two, (rows, rows[::-1]), strict=True):
-        for path in folder.glob("predictions_*.csv"):
-            path.write_text(
+        for stream in ("motion", "appearance", "fusion"):
+            (folder / f"predictions_{stream}.csv").write_text(
                 "\n".join(["clip,label,predicted,score,group,fold", *order]) + "\n", encoding="utf-8"
             )
+            count(folder, stream)
     first, second = (load_run(folder) for folder in two)
     assert first.predictions == second.predictions
     assert first.predictions["motion"][ClipKey("x", "p2")] == Prediction("a", "b", 1.0, "g1")

@@ -282,6 +282,22 @@ def test_damaged_tables_are_refused(tmp_path: Path) -> None:
             read_trials(file, "x")
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"accuracy": 180.0}, "trial 1 has the accuracy 180, which is not from 0 to 100"),
+        ({"accuracy": -1.0}, "trial 1 has the accuracy -1, which"),
+        ({"loss": -50.0}, "trial 1 has the loss -50, which is below 0"),
+    ],
+)
+def test_figures_out_of_range_are_refused(changed: dict[str, float], words: str, tmp_path: Path) -> None:
+    """A table edited by hand decides no search."""
+    first, second, third = _trials()
+    write_trials(tmp_path, "x", [first, replace(second, **changed), third])  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match=words):
+        read_trials(tmp_path / "trials.json", "x")
+
+
 def test_a_fold_that_does_not_exist_is_refused(root: Path, cache: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the folds are holdout"):
         search(root, cache, tmp_path, 1, fold="split7")
