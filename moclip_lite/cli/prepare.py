@@ -158,6 +158,7 @@ def _originals(
 ) -> VideoDataset:
     """Read the data set to re-encode, and report what is unusual about it."""
     from ..datasets import load_folder, load_ucf101
+    from ..datasets.spellings import spelling_notes
     from ..datasets.ucf101 import check_tree, read_lists
 
     if kind == "folder":
@@ -172,7 +173,7 @@ def _originals(
         lists = read_lists(splits, numbers)
         for sentence in check_tree(root, lists, partial=skip_missing):
             reporter.warn(sentence)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *spelling_notes(dataset)):
         reporter.warn(note)
     reporter.say(f"{root}: {len(dataset.clips):,} clips of {len(dataset.labels)} classes")
     return dataset
