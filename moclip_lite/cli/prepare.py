@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -26,6 +26,8 @@ Recipes = Annotated[
     typer.Option("--recipe", help="Such as gop12, gop250_b3_ref3_crf23 or mpeg4_gop12_q1. Repeatable."),
 ]
 
+
+_LISTS: Final = ("failures", "strays")  # of a summary, printed apart
 
 Kind: TypeAlias = Annotated[str, typer.Argument(help="folder, ucf101 or synthetic.")]
 Out: TypeAlias = Annotated[
@@ -117,6 +119,7 @@ def _transcode(
     json: bool,
 ) -> None:
     from ..datasets.encoding import originals_note
+    from ..datasets.prepare.originals import strays_note
     from ..datasets.prepare.recipes import recipe_name
     from ..datasets.prepare.transcode import prepare as transcode
 
@@ -126,6 +129,8 @@ def _transcode(
         if note := originals_note(paths, recipe, recipe_name(recipe)):
             reporter.say(note)
         report = transcode(originals, out, recipe, workers=runner, progress=reporter.progress)
+        if note := strays_note(report.out, report.strays):
+            reporter.warn(note)
         summaries.append(_summary(report))
     _print_summaries(summaries, json)
     failed = sum(len(summary["failures"]) for summary in summaries)
@@ -145,6 +150,7 @@ def _summary(report: PrepareReport) -> dict[str, Any]:
         "failures": [
             {"name": name, "stage": "transcode", "reason": reason} for name, reason in report.failures
         ],
+        "strays": report.strays,
     }
 
 
@@ -158,6 +164,7 @@ def _originals(
 ) -> VideoDataset:
     """Read the data set to re-encode, and report what is unusual about it."""
     from ..datasets import load_folder, load_ucf101
+    from ..datasets.spellings import spelling_notes
     from ..datasets.ucf101 import check_tree, read_lists
 
     if kind == "folder":
@@ -172,7 +179,7 @@ def _originals(
         lists = read_lists(splits, numbers)
         for sentence in check_tree(root, lists, partial=skip_missing):
             reporter.warn(sentence)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *spelling_notes(dataset)):
         reporter.warn(note)
     reporter.say(f"{root}: {len(dataset.clips):,} clips of {len(dataset.labels)} classes")
     return dataset
@@ -183,6 +190,6 @@ def _print_summaries(summaries: list[dict[str, Any]], json: bool) -> None:
         print_json(summaries[0] if len(summaries) == 1 else summaries)
         return
     for summary in summaries:
-        words = ", ".join(f"{key} {value}" for key, value in summary.items() if key != "failures")
+        words = ", ".join(f"{key} {value}" for key, value in summary.items() if key not in _LISTS)
         err.print(words, markup=False)
         print_failures(summary["failures"])

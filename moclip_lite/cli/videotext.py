@@ -171,13 +171,14 @@ def _pairs(source: Path, root: Path | None, prompts: Path | None, reporter: Cons
     """Pairs of a table, or of class folders."""
     from ..datasets import load_folder
     from ..datasets.prompts import read_prompts
+    from ..datasets.spellings import spelling_notes
     from ..mobileviclip.training.pairs import class_pairs
     from ..mobileviclip.training.table import read_pairs
 
     if not source.is_dir():
         return read_pairs(source, root)
     dataset = load_folder(source)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *spelling_notes(dataset)):
         reporter.warn(note)
     return class_pairs(dataset.clips, read_prompts(prompts).check(dataset.labels))
 

@@ -45,6 +45,9 @@ class ManifestRow:
         bytes, mtime: size and modification time in nanoseconds, by which a changed file is recognised.
         digest: BLAKE2b of the content, 32 hex digits.
         recipe: name of the recipe.
+        original_digest: BLAKE2b of the original's content; "" in manifests of earlier versions.
+        original_stamp: the original's size, times and inode when it was read, by which it need not be read
+            again.
     """
 
     path: str
@@ -63,8 +66,11 @@ class ManifestRow:
     mtime: int
     digest: str
     recipe: str
+    original_digest: str = ""
+    original_stamp: str = ""
 
 
+_NEWER: Final = ("original_digest", "original_stamp")  # columns that earlier versions did not write
 _KINDS: Final[dict[str, type]] = {"str": str, "int": int, "float": float}
 _AGAIN: Final = "remove it and prepare the folder again; clips that are there stay"
 
@@ -97,6 +103,8 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
         raise DataError(f"{path} is too large for a manifest; {_AGAIN}")
     columns = fields(ManifestRow)
     try:
+        there = set(parquet.read_schema(path).names)
+        columns = tuple(column for column in columns if column.name in there or column.name not in _NEWER)
         table = parquet.read_table(path, columns=[column.name for column in columns]).to_pylist()
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} is damaged or no manifest; {_AGAIN}") from error

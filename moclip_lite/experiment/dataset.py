@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from mv_tools.urls import is_url, spelled
@@ -11,6 +12,7 @@ from ..datasets.clip import with_groups
 from ..datasets.remote import fetched_table, load_remote_folder
 from ..datasets.segments import video_seconds
 from ..datasets.settings import DataSettings
+from ..datasets.spellings import spelling_notes
 from ..datasets.table.load import divide_by_table, load_table
 from ..datasets.table.records import SUFFIXES
 from ..errors import ConfigError
@@ -90,7 +92,11 @@ def load_dataset(data: DataSettings, workers: int | JobRunner, reporter: Reporte
         dataset = dataset.with_splits([f"split{number}" for number in data.splits])
     for note in dataset.notes:
         reporter.warn(note)
-    return with_groups(dataset, data.group_pattern)
+    dataset = with_groups(dataset, data.group_pattern)
+    alike = spelling_notes(dataset)
+    for note in alike:
+        reporter.warn(note)
+    return replace(dataset, notes=(*dataset.notes, *alike))
 
 
 def _load(data: DataSettings, root: Path, workers: int | JobRunner, reporter: Reporter) -> VideoDataset:

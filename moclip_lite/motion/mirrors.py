@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..datasets import Clip
 from ..datasets.clip import class_numbers, shorten
+from ..datasets.spellings import folded
 from .store import MotionStore
 
 __all__ = ["Mirrored", "mirrored_classes"]
@@ -53,16 +54,17 @@ def mirrored_classes(
 
 
 def _by_label(labels: Sequence[str]) -> Pairs:
-    """Pairs of labels that differ in "left" and "right" only."""
-    known = {label.lower(): label for label in labels}
+    """Pairs of labels that differ in "left" and "right" only; spellings of one name are no pair."""
+    plain = {label: folded(label) for label in labels}
     swapped = {
-        label: re.sub(
-            "left|right", lambda side: {"left": "right", "right": "left"}[side.group()], label.lower()
-        )
-        for label in labels
+        label: re.sub("left|right", lambda side: {"left": "right", "right": "left"}[side.group()], name)
+        for label, name in plain.items()
     }
     return sorted(
-        (label, known[other]) for label, other in swapped.items() if other in known and known[other] > label
+        (label, other)
+        for label in labels
+        for other in labels
+        if label < other and plain[label] != plain[other] and swapped[label] == plain[other]
     )
 
 

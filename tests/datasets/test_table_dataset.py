@@ -155,6 +155,23 @@ def test_groups_and_splits_for_class_folders(folder: Path) -> None:
         divide_by_table(dataset, write(folder, "run/p0_a.mp4,run,0,1"))
 
 
+def test_clips_that_differ_by_their_ending_alone(tmp_path: Path) -> None:
+    for name in ("a/x0.mp4", "a/x0.m4v", "b/y0.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    dataset = load_folder(tmp_path)
+    header = "video,group"
+    table = write(tmp_path, "a/x0.mp4,one", "a/x0.m4v,two", "b/y0.avi,three", header=header)
+    groups = {clip.name: clip.group for clip in divide_by_table(dataset, table).clips}
+    assert groups == {"a/x0.mp4": "one", "a/x0.m4v": "two", "b/y0.mp4": "three"}
+    for name in ("a/x0", "a/x0.avi"):
+        table = write(tmp_path, "a/x0.mp4,one", f"{name},two", "b/y0,three", header=header)
+        with pytest.raises(
+            DataError, match=rf"row 3, column video: {name} may be a/x0\.m4v, a/x0\.mp4; write"
+        ):
+            divide_by_table(dataset, table)
+
+
 def test_durations_come_from_the_files(tmp_path: Path) -> None:
     from moclip_lite.datasets.segments import video_seconds
 

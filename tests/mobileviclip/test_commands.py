@@ -244,8 +244,13 @@ def test_a_finished_training_is_kept(videos: Path, weights: Path, tmp_path: Path
     before = load_model(weights)
     assert not torch.equal(trained.video.trunk.head.fc.weight, before.video.trunk.head.fc.weight)
     assert torch.equal(trained.text.projection_layer, before.text.projection_layer)  # frozen
-    assert assert_ok(moclip(*words, "--epochs", 2, "--json")).json == metrics  # nothing left to do
+    again = assert_ok(moclip(*words, "--epochs", 2, "--json"))
+    assert again.json == metrics
+    assert "nothing to do, this training is finished" in " ".join(again.err.split())
+    assert "training mobileviclip" not in again.err
     assert_refused(moclip(*words, "--epochs", 3), "holds another training")
+    (videos / "right" / "3.mp4").write_bytes((videos / "left" / "0.mp4").read_bytes()[:-1])
+    assert_refused(moclip(*words, "--epochs", 2), "clips were replaced")
     table = tmp_path / "t.csv"
     table.write_text("clip,caption\nleft/0.mp4,a pan\n")
     words = ("train", "video-text", table, "--root", videos, "-o", tmp_path / "x", *MODEL, "--pretrained")

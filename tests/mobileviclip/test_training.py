@@ -20,6 +20,7 @@ from moclip_lite.mobileviclip.training.settings import VideoTextSettings
 from moclip_lite.mobileviclip.training.task import VideoTextResult, fit_video_text, learning_rate
 from moclip_lite.parallel.ranks import Share
 from moclip_lite.progress import Silent
+from moclip_lite.storage.files import read_json, write_json
 
 from support.mobileviclip import SMALLEST
 
@@ -205,6 +206,50 @@ def test_a_folder_continues_with_equal_pairs_per_step_only(
     pairs[0] = Pair(pairs[0].clip, ("another",), 0)
     with pytest.raises(ConfigError, match="captions"):
         train(*before)
+
+
+def test_a_folder_continues_with_the_contents_of_its_clips_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VARIANTS, "tiny", SMALLEST)
+    history = [{"epoch": epoch, "loss": 1.0, "temperature": 0.1} for epoch in range(SETTINGS.epochs)]
+    calls: list[str] = []
+
+    def fit(*_: object, fingerprint: str, **__: object) -> VideoTextResult:
+        calls.append(fingerprint)
+        return VideoTextResult(history[: len(calls)])
+
+    class Sayings(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    monkeypatch.setattr(run, "fit_video_text", fit)
+    for name in "abcdefgh":
+        (tmp_path / name).write_bytes(name.encode())
+    pairs = [Pair(tmp_path / name, (name,), i) for i, name in enumerate("abcdefgh")]
+    spec, said = ModelSpec(name="tiny", pretrained="none", num_frames=2), list[str]()
+
+    def train() -> dict[str, object]:
+        said.clear()
+        return run.train_video_text(pairs, spec, SETTINGS, tmp_path / "run", CPU, Sayings())
+
+    train()  # interrupted: one epoch of two
+    metrics = train()
+    assert len(calls) == 2
+    assert train() == metrics
+    assert len(calls) == 2
+    assert said == [f"nothing to do, this training is finished: {tmp_path / 'run' / 'model.safetensors'}"]
+    (tmp_path / "run" / "model.safetensors").unlink()
+    train()
+    assert len(calls) == 3  # which writes it from the checkpoint
+    (tmp_path / "other").write_bytes(b"x")
+    (tmp_path / "other").replace(tmp_path / "c")
+    with pytest.raises(ConfigError, match=r"another training \(clips were replaced\); choose another folder"):
+        train()
+    description = read_json(tmp_path / "run" / "training.json")
+    del description["contents"]  # as an earlier version wrote it
+    write_json(tmp_path / "run" / "training.json", description)
+    assert train() == metrics
 
 
 def test_broken_clips_are_reported_and_too_few_pairs_refused() -> None:

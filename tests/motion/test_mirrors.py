@@ -24,6 +24,9 @@ from moclip_lite.motion.store import MotionStore
         (("left", "bright", "walk"), []),
         (("left to right", "right to left"), [("left to right", "right to left")]),
         (("left", "up"), []),
+        (("Walk", "walk"), []),
+        (("caf\u00e9", "cafe\u0301"), []),
+        (("Left", "left", "right"), [("Left", "right"), ("left", "right")]),
     ],
 )
 def test_names(labels: tuple[str, ...], pairs: list[tuple[str, str]]) -> None:

@@ -18,6 +18,7 @@ from ..clip import Clip, ClipJob, VideoDataset
 from ..clip_errors import CLIP_ERRORS, problem_of, sentence_of, stops_all
 from ..manifest import MANIFEST, RECIPE, ManifestRow, read_manifest, write_manifest
 from ..walk import is_file
+from .originals import Original, original_of_copy, stamp_of, strays
 from .recipes import recipe_name
 
 __all__ = ["PrepareReport", "prepare"]
@@ -34,6 +35,7 @@ class PrepareReport:
         kept: clips that were there before.
         frames, bytes: totals of all clips in the folder.
         failures: (clip name, reason) of the clips that could not be re-encoded.
+        strays: videos in the folder that are no copies of originals as they are now.
     """
 
     out: Path
@@ -43,23 +45,26 @@ class PrepareReport:
     frames: int = 0
     bytes: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Job(ClipJob):
     target: Path
     recipe: Recipe
+    stamp: str  # of the original; a node may see another one
 
 
-def _transcode(job: _Job) -> str | None:
-    """Re-encode a clip; return the reason if it can't be."""
+def _transcode(job: _Job) -> Original | str:
+    """Re-encode a clip; return what it was made of, or the reason if it can't be."""
     try:
+        digest = digest_file(job.clip.path)
         mv_tools.transcode(job.clip.path, job.target, **job.recipe.as_dict())
     except CLIP_ERRORS as error:
         if stops_all(error):
             raise
         return sentence_of(error)
-    return None
+    return Original(digest, job.stamp)
 
 
 def prepare(
@@ -73,7 +78,8 @@ def prepare(
     """Transcode every clip to ``out/<recipe>/<class>/<clip>.mp4``; intact clips that are there stay.
 
     ``recipe.json`` beside the class folders holds the encoder's settings, ``manifest.parquet`` lists the
-    clips. A clip that fails is reported, and the others continue.
+    clips. A clip that fails is reported, and the others continue. Copies of originals that were replaced are
+    made again; those of originals that are gone are reported and left alone.
 
     Args:
         dataset: the originals.
@@ -101,12 +107,16 @@ def prepare(
     report = PrepareReport(folder, name)
     rows = target.existing_rows()
     report.kept = len(rows)
-    jobs = [_Job(clip, target.paths[clip.name], recipe) for clip in dataset.clips if clip.name not in rows]
+    jobs = [
+        _Job(clip, target.paths[clip.name], recipe, _stamp(clip))
+        for clip in dataset.clips
+        if clip.name not in rows
+    ]
     try:
-        for done, (job, problem) in enumerate(
+        for done, (job, result) in enumerate(
             runner_of(workers).run(_transcode, jobs, folder=folder), start=1
         ):
-            row = target.row(job.clip) if problem is None else problem
+            row = target.row(job.clip, result) if isinstance(result, Original) else result
             if isinstance(row, ManifestRow):
                 report.made += 1
                 rows[job.clip.name] = row
@@ -117,9 +127,18 @@ def prepare(
         if rows:
             write_manifest(folder, list(rows.values()))
     report.failures.sort()
+    report.strays = strays(folder, [target.paths[name] for name in rows])
     report.frames = sum(row.frames for row in rows.values())
     report.bytes = sum(row.bytes for row in rows.values())
     return report
+
+
+def _stamp(clip: Clip) -> str:
+    """Stamp of an original; "" if it can't be found, which re-encoding it reports."""
+    try:
+        return stamp_of(clip.path)
+    except (OSError, ValueError):
+        return ""
 
 
 def _target_paths(dataset: VideoDataset, folder: Path) -> dict[str, Path]:
@@ -174,23 +193,46 @@ class _Target:
         self._numbers = {label: number for number, label in enumerate(dataset.labels)}
 
     def existing_rows(self) -> dict[str, ManifestRow]:
-        """Rows of the intact clips that are there; those of an earlier manifest are not measured again."""
+        """Rows of the intact copies that are there, of originals as they are now.
+
+        Those of an earlier manifest are not measured again.
+        """
         try:
             rows = read_manifest(self._folder) if (self._folder / MANIFEST).is_file() else []
         except DataError:
             rows = []  # damaged: written again
         known = {row.path: row for row in rows}
-        present = {clip.name: self.row(clip, known) for clip in self._dataset.clips if self._exists(clip)}
-        return {name: row for name, row in present.items() if isinstance(row, ManifestRow)}
+        present: dict[str, ManifestRow] = {}
+        for clip in self._dataset.clips:
+            listed = known.get(self._path(clip))
+            original = self._original(clip, listed)
+            row = self.row(clip, original, listed) if original is not None else None
+            if isinstance(row, ManifestRow):
+                present[clip.name] = row
+        return present
 
-    def _exists(self, clip: Clip) -> bool:
-        return is_file(self.paths[clip.name])
+    def _path(self, clip: Clip) -> str:
+        """Path of a copy within the folder."""
+        return self.paths[clip.name].relative_to(self._folder).as_posix()
 
-    def row(self, clip: Clip, known: Mapping[str, ManifestRow] | None = None) -> ManifestRow | str:
-        """The row of a clip that was re-encoded, or why it can't be read."""
+    def _original(self, clip: Clip, row: ManifestRow | None) -> Original | None:
+        """The original that a copy was made of; None without a copy, or if it is to be made again."""
+        copy = self.paths[clip.name]
+        try:
+            return original_of_copy(clip, copy, row) if is_file(copy) else None
+        except (OSError, ValueError):
+            return None  # re-encoding it reports the reason
+
+    def row(self, clip: Clip, original: Original, row: ManifestRow | None = None) -> ManifestRow | str:
+        """The row of a clip that was re-encoded, or why it can't be read.
+
+        Args:
+            clip: of the original.
+            original: what the copy was made of.
+            row: of an earlier manifest.
+        """
         file = self.paths[clip.name]
-        path, stat = file.relative_to(self._folder).as_posix(), file.stat()
-        row = (known or {}).get(path)
+        stat = file.stat()
         if row is not None and (row.bytes, row.mtime) == (stat.st_size, stat.st_mtime_ns):
             measured = {key: getattr(row, key) for key in ("frames", "fps", "width", "height", "digest")}
         else:
@@ -201,7 +243,7 @@ class _Target:
             except Exception as error:
                 return problem_of(clip.name, error)
         return ManifestRow(
-            path=path,
+            path=self._path(clip),
             name=clip.name,
             label=clip.label,
             number=self._numbers[clip.label],
@@ -212,6 +254,8 @@ class _Target:
             bytes=stat.st_size,
             mtime=stat.st_mtime_ns,
             recipe=self._recipe,
+            original_digest=original.digest,
+            original_stamp=original.stamp,
             **measured,
         )
 

@@ -67,19 +67,23 @@ def table_problems(
 def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
     """Groups and splits of a table for the clips of any layout; its labels, if it has any, must agree.
 
-    A row names a clip as the data set does, with or without its ending;
-    columns `start` and `end` have no place here.
+    A row names a clip as the data set does, with or without its ending, or with another one (of the originals
+    of re-encoded clips) where that leaves one clip; columns `start` and `end` have no place here.
 
     Raises:
         DataError: the table can't be read, names unknown clips or other labels, or leaves clips out.
     """
     rows = require_rows(path, inspect_table(path, videos=dataset.root, labels=False, present=False))
-    by_stem = {_stem(clip.name): clip for clip in dataset.clips}
+    find = _finder(dataset)
     by_name: dict[str, TableRow] = {}
     for row in rows:
-        clip = by_stem.get(_stem(row.video))
+        named = find(row.video)
+        clip = named[0] if len(named) == 1 else None
         problem = ""
-        if clip is None:
+        if len(named) > 1:
+            names = shorten([clip.name for clip in named])
+            problem = f"column video: {row.video} may be {names}; write the name with its ending"
+        elif clip is None:
             problem = f"column video: {row.video} is no clip of {dataset.root}"
         elif row.segment is not None:
             problem = "column start: these clips are whole videos; segments need data.kind=table"
@@ -98,6 +102,15 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
         replace(c, group=row.group or c.group) for c, row in zip(dataset.clips, ordered, strict=True)
     )
     return _with_splits(replace(dataset, clips=clips), ordered)
+
+
+def _finder(dataset: VideoDataset) -> Callable[[str], list[Clip]]:
+    """A function from the name in a row to the clips that it may mean: by their names, else by stems."""
+    exact = {clip.name: clip for clip in dataset.clips}
+    by_stem: dict[str, list[Clip]] = {}
+    for clip in dataset.clips:
+        by_stem.setdefault(_stem(clip.name), []).append(clip)
+    return lambda name: [exact[name]] if name in exact else by_stem.get(_stem(name), [])
 
 
 def _stem(name: str) -> str:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import torch
 
-from ...errors import ConfigError
+from ...errors import CheckpointError, ConfigError
 from ...parallel.ranks import joined
 from ...progress import Reporter
-from ...storage.digest import digest_bytes
+from ...storage.digest import ContentDigests, digest_bytes
 from ...storage.files import read_json, write_json
 from ...training.checkpoint import weights_digest
 from ..encoder import ModelSpec, create_model, located
@@ -27,6 +27,8 @@ from .task import fit_video_text
 __all__ = ["train_video_text"]
 
 _DESCRIPTION: Final = "training.json"
+_MODEL: Final = "model.safetensors"
+_METRICS: Final = "metrics.json"  # written last
 
 
 def train_video_text(
@@ -40,13 +42,13 @@ def train_video_text(
     """Train on pairs and write `folder`/model.safetensors and `folder`/metrics.json.
 
     Under torchrun each process computes its part of every batch. The same call continues an interrupted
-    training from the folder's checkpoint.
+    training from the folder's checkpoint, and does nothing where it is finished.
 
     Returns:
         The metrics.
 
     Raises:
-        ConfigError: the folder holds another training.
+        ConfigError: the folder holds another training, or clips were replaced since.
         ConfigError, CheckpointError, WeightsUnavailable: see
             :func:`moclip_lite.mobileviclip.encoder.create_model`.
         DataError: the pairs can't be used.
@@ -57,7 +59,12 @@ def train_video_text(
         source = FilePairs(pairs, model.config)
         step = pairs_per_step(len(pairs), settings.batch, part.world)
         description = _describe(spec, settings, step, model, source)
-        _refuse_another(folder, description)
+        description["contents"] = _contents(pairs, folder)
+        known = _refuse_another(folder, description)
+        if known and (metrics := _finished(folder, settings)) is not None:
+            if part.leads:
+                reporter.say(f"nothing to do, this training is finished: {folder / _MODEL}")
+            return metrics
         duplicates = source.duplicates()
         if part.leads:
             write_json(folder / _DESCRIPTION, description)
@@ -83,8 +90,8 @@ def train_video_text(
         metrics = {"epochs": result.history, **counts, "unread": unread}
         if part.leads:
             _name_weights(model, len(pairs), settings.freeze_text)
-            save_model(folder / "model.safetensors", model)
-            write_json(folder / "metrics.json", metrics)
+            save_model(folder / _MODEL, model)
+            write_json(folder / _METRICS, metrics)
         return metrics
 
 
@@ -118,24 +125,50 @@ def _describe(
     return {**chosen, "pairs": len(rows), "weights": model.weights, "fingerprint": fingerprint}
 
 
-def _refuse_another(folder: Path, description: dict[str, Any]) -> None:
-    """Refuse a folder that holds another training.
+def _contents(pairs: Sequence[Pair], folder: Path) -> str:
+    """Digest of the contents of all clips, by which one that is replaced under its name is noticed.
+
+    Each file is read once: the folder remembers its digest. A file that can't be read counts as empty.
+    """
+    digests = ContentDigests(folder / "digests.sqlite").of(dict.fromkeys(pair.clip for pair in pairs))
+    return digest_bytes([json.dumps([digests.get(pair.clip, "") for pair in pairs]).encode()])
+
+
+def _finished(folder: Path, settings: VideoTextSettings) -> dict[str, Any] | None:
+    """The metrics of a folder whose training is at its end, else None."""
+    if not all((folder / name).is_file() for name in (_MODEL, _METRICS)):
+        return None
+    try:
+        metrics = read_json(folder / _METRICS)
+    except CheckpointError:
+        return None  # cut short: written again
+    whole = isinstance(metrics, dict) and len(metrics.get("epochs", ())) == settings.epochs
+    return metrics if whole else None
+
+
+def _refuse_another(folder: Path, description: dict[str, Any]) -> bool:
+    """Refuse a folder that holds another training; tell whether it holds this one.
+
+    Folders of earlier versions do not say what their clips contained, which is not compared then.
 
     Raises:
-        ConfigError: it does; the message names a difference.
+        ConfigError: it holds another; the message names a difference.
     """
     if not (folder / _DESCRIPTION).is_file():
-        return
-    existing = read_json(folder / _DESCRIPTION)
-    if existing == description:
-        return
+        return False
+    found = read_json(folder / _DESCRIPTION)
+    existing = found if isinstance(found, dict) else {}
+    if existing == description or {"contents": description["contents"], **existing} == description:
+        return True
     there, here = _flatten(existing), _flatten(description)
     differences = [
         f"{key.rpartition('.')[2]} {there.get(key)} there, {value} here"
         for key, value in here.items()
-        if there.get(key) != value and key != ".fingerprint"
+        if there.get(key) != value and key not in (".fingerprint", ".contents")
     ]
-    reason = differences[0] if differences else "its clips, captions or initial weights differ"
+    replaced = existing.get("fingerprint") == description["fingerprint"]
+    unnamed = "clips were replaced" if replaced else "its clips, captions or initial weights differ"
+    reason = differences[0] if differences else unnamed
     raise ConfigError(f"{folder} holds another training ({reason}); choose another folder with --out")
 
 
