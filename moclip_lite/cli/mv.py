@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,6 +17,9 @@ app = typer.Typer(help="Motion vectors of one file: describe, write, draw, re-en
 
 File = Annotated[Path, typer.Argument(help="A video file.")]
 Backend = Annotated[str, typer.Option(help="auto, native, libav or mvextractor.")]
+
+
+_KINDS: Final = ("vectors", "flow", "stats")  # of mv extract
 
 
 @app.command()
@@ -80,6 +83,8 @@ def extract(
 
     from ..storage.files import check_output
 
+    if kind not in _KINDS:
+        raise typer.BadParameter(f"--kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     check_output(out)
     decoder = mv_tools.MotionDecoder(file, backend=backend)
     all_frames = start == 0 and stop is None and every == 1

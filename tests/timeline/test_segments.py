@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -183,7 +186,17 @@ def test_vtt_is_escaped() -> None:
 def test_chapters_are_escaped() -> None:
     lines = _timeline().to_ffmetadata().splitlines()
     assert lines[:5] == [";FFMETADATA1", "[CHAPTER]", "TIMEBASE=1/1000", "START=1250", "END=62500"]
-    assert lines[-1] == "title=x\\=1\\;\\#\\\\"
+    assert lines[-1] == "title=x\\=1\\;\\#\\\\ "  # libavformat takes a last backslash for the line's end
+
+
+def test_libavformat_reads_the_chapters(tmp_path: Path) -> None:
+    labels = ["a\\", "b=1;#2", "c", "\\", "d"]
+    segments = tuple(Segment(float(i), i + 1.0, label, 0.9) for i, label in enumerate(labels))
+    path = tmp_path / "chapters.txt"
+    path.write_text(replace(_timeline(), segments=segments).to_ffmetadata(), encoding="utf-8")
+    with av.open(str(path), format="ffmetadata") as container:
+        titles = [chapter["metadata"]["title"].rstrip() for chapter in container.chapters()]
+    assert titles == labels
 
 
 def test_json_is_plain() -> None:
