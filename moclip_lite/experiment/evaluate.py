@@ -18,7 +18,7 @@ from .features import FoldFeatures
 from .fold import FoldPass
 from .session import Session
 from .stored import StoredModels
-from .used_settings import check_used_settings
+from .used_settings import check_used_settings, refuse_other_fold
 
 __all__ = ["evaluate_run"]
 
@@ -47,6 +47,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     for sentence in (*run.missing_answers(), *changes):
         session.reporter.warn(sentence)
     for fold in session.folds:
+        refuse_other_fold(run.fold(fold.name))
         division, tested = run.fold(fold.name).division, getattr(fold, part)
         note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part)
         if note is not None:

@@ -149,6 +149,7 @@ class MotionNetworks:
             self._features.seed,
             kept=in_run_folder,
             meaning=meaning_of(experiment, Stream.MOTION),
+            fold=self._features.fold.division,
         )
 
     def _moving(self, part: str) -> list[Clip]:

@@ -48,6 +48,7 @@ class Stage:
         sources: what gives the features that it is trained on.
         kept: whether the run folder keeps the weights; else the cache alone does.
         meaning: settings that decide what the numbers mean that it sees.
+        fold: name of the division whose clips it is trained on.
     """
 
     name: str
@@ -58,12 +59,18 @@ class Stage:
     sources: Sources = field(default_factory=dict)
     kept: bool = True
     meaning: Meaning = field(default_factory=dict)
+    fold: str = ""
 
     def save(self, module: nn.Module, result: FitResult) -> None:
         """Write the weights into the run folder, where it keeps them."""
         if not self.kept:
             return
-        description = {"fingerprint": self.fingerprint, "settings": self.meaning, "result": vars(result)}
+        description = {
+            "fingerprint": self.fingerprint,
+            "settings": self.meaning,
+            "fold": self.fold,
+            "result": vars(result),
+        }
         save_weights(self.folder.weights(self.name), module, self.labels, description, self.sources)
 
     def load(self, module: nn.Module, cache: FeatureCache) -> FitResult | None:

@@ -132,6 +132,7 @@ class TrainedModels:
             seed,
             sources,
             meaning=meaning_of(experiment, stream),
+            fold=features.fold.division,
         )
         feed = HeadFeed(head, train, held_out, settings.batch, seed, share(), further)
         refit = every if settings.refits(features.fold.known) else None

@@ -11,11 +11,11 @@ from ..errors import CheckpointError, ConfigError
 from ..motion.settings import MotionSettings, MotionSpec
 from ..results.fold_folder import FoldFolder
 from ..results.run_folder import RunFolder
-from ..storage.files import read_metadata
+from ..storage.files import read_json, read_metadata
 from ..streams import ANSWERS, Stream
 from .config import Experiment, load_run_settings
 
-__all__ = ["Meaning", "check_used_settings", "meaning_of"]
+__all__ = ["Meaning", "check_used_settings", "meaning_of", "refuse_other_fold"]
 
 Meaning: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Section -> setting -> value."""
@@ -85,19 +85,44 @@ def check_used_settings(config: Path, used: Experiment, *, predicts: bool) -> li
     ]
 
 
+def refuse_other_fold(folder: FoldFolder) -> None:
+    """Refuse weights that were trained on the clips of another fold than the division beside them says.
+
+    Raises:
+        CheckpointError: there are such weights.
+    """
+    try:
+        fold = read_json(folder.division)["fold"]
+    except (CheckpointError, KeyError, TypeError):
+        return  # which is said where it matters
+    for stream in ANSWERS:
+        trained = _description(folder.weights(stream)).get("fold")
+        if trained and fold != trained and not str(fold).startswith(f"{trained}-seed"):
+            raise CheckpointError(
+                f"{folder.weights(stream)} was trained for the fold {trained}, and {folder.path} is of "
+                f"{fold}, whose test clips it may have seen; put the fold's own file there, or train it again"
+            )
+
+
 def _noted(folder: Path) -> Meaning:
     """What weights say of the settings that they were trained with; earlier versions noted nothing."""
     noted: dict[str, dict[str, Any]] = {}
     places: list[FoldFolder] = [FoldFolder(folder), *RunFolder(folder).fold_folders()[:1]]
     for path in [place.weights(stream) for place in places for stream in ANSWERS]:
-        try:
-            metadata = read_metadata(path)
-            settings = json.loads(metadata["description"])["settings"]
-            for section in _MEANING:
-                noted.setdefault(section, {}).update(settings.get(section, {}))
-        except (CheckpointError, KeyError, ValueError, TypeError, AttributeError):
-            continue
+        settings = _description(path).get("settings")
+        for section, values in settings.items() if isinstance(settings, dict) else ():
+            if section in _MEANING and isinstance(values, dict):
+                noted.setdefault(section, {}).update(values)
     return noted
+
+
+def _description(weights: Path) -> dict[str, Any]:
+    """The description of a weights file; {} if it is missing, damaged, or says nothing."""
+    try:
+        found = json.loads(read_metadata(weights)["description"])
+    except (CheckpointError, KeyError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _no_effect(section: str, name: str, sees_pictures: bool, predicts: bool) -> str:

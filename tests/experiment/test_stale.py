@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,3 +136,17 @@ def test_weights_of_earlier_versions_are_read(trained: TrainedRun, tmp_path: Pat
             metadata = {name: text for name, text in file.metadata().items() if name != "content"}
         save_file(load_file(path), path, metadata)
     assert_ok(moclip("predict", clip, "--model", folder))
+
+
+def test_weights_of_another_fold_are_refused(clips: Path, tmp_path: Path) -> None:
+    """They may have been trained on the clips that they would be tested on."""
+    run = tmp_path / "run"
+    folds = sets((*QUICK, "data.protocol=kfold", "data.folds=2"))
+    assert_ok(moclip("run", clips, "--run-dir", run, *folds))
+    assert_ok(moclip("evaluate", run))
+    one, other = sorted(path for path in (run / "folds").iterdir() if path.is_dir())
+    shutil.copy(one / "motion.safetensors", other / "motion.safetensors")
+    says = (str(other / "motion.safetensors"), f"trained for the fold {one.name}", f"is of {other.name}")
+    assert_refused(moclip("evaluate", run), *says)
+    (other / "motion.safetensors").unlink()
+    assert "motion.safetensors is missing" in assert_ok(moclip("evaluate", run)).err
