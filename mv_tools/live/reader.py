@@ -237,6 +237,8 @@ class LiveReader:
         seconds, jump = self._clock.seconds(packet.seconds, self.arrived)
         if packet.seconds is None:
             self._say_once(_NO_STAMPS)
+        else:
+            self._unsaid.discard(_NO_STAMPS)  # single pictures without any, such as second fields, are usual
         if jump or packet.corrupt:
             yield from stream.mark_loss(jump or "the transport reports missing data")
             if jump.startswith("time stamps"):
