@@ -48,6 +48,10 @@ class Segment:
         return "-".join(f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (self.start, self.end))
 
 
+WHOLE: Final = Segment(0.0, 1e9)
+"""A segment that holds all pictures of a file."""
+
+
 def pictures_between(begins: npt.NDArray[np.float64], segment: Segment) -> tuple[int, int]:
     """The pictures of a segment.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,12 +43,19 @@ def tidy_table(runs: Sequence[GridRun]) -> pd.DataFrame:
             if stream not in metrics:
                 continue
             scores, costs = metrics[stream], metrics["costs"].get(stream, {})
-            for fold, part in zip(metrics["folds"], scores.get("per_fold") or [scores], strict=True):
+            for fold, part in _by_fold(metrics["folds"], scores):
                 row: Row = {**values, "fold": fold, "stream": str(stream)}
                 row |= {"run_low": scores["ci95"][0], "run_high": scores["ci95"][1]}
                 row |= {key: part[key] for key in ("top1", "top5", "macro", "n")}
                 rows.append(row | {key: costs.get(key) for key in _COSTS})
     return pd.DataFrame(rows).astype({"gflops": float, "latency_ms": float})  # unknown: NaN, not None
+
+
+def _by_fold(folds: Sequence[str], scores: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The scores of a stream in each fold that has it, with the fold's name; "" where it is not known."""
+    parts = scores.get("per_fold") or [scores]
+    in_order = folds if len(folds) == len(parts) else [""] * len(parts)
+    return [(part.get("fold") or name, part) for name, part in zip(in_order, parts, strict=True)]
 
 
 def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

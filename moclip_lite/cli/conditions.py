@@ -140,6 +140,11 @@ CONDITIONS: Final[Mapping[str, Sequence[Condition]]] = {
         ),
     ),
     "zero-shot": (
+        Condition(
+            ("prompts", "model", "pretrained", "weights_of"),
+            lambda values: values["sources"][0].suffix != ".safetensors",
+            "is not for a file of features, which holds the text embeddings of its classes",
+        ),
         Condition(_SEGMENTS, _given("segments"), _LONG),
         Condition(("top_k",), _lacks("segments"), _WHOLE),
         Condition(

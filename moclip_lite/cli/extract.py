@@ -27,6 +27,7 @@ from .options import (
     run_folder,
     session_of,
 )
+from .outputs import refuse_overwriting_settings
 
 if TYPE_CHECKING:
     from ..datasets.extraction import ExtractReport
@@ -155,8 +156,11 @@ def extract_features(
     from ..storage.files import check_output
 
     check_output(out)
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter(f"--out must end in .safetensors, got {out}")
     run = run_folder(run, quiet)
     RunFolder(run).require()
     session = session_of(experiment_of(run, sets, named_settings(root=root, cache=cache)), quiet)
+    refuse_overwriting_settings(out, session.experiment)
     count = export_features(session, run, out, fold)
     session.reporter.say(f"{out}: features of {count} clips, {size_in_words(out.stat().st_size)}")

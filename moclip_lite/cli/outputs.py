@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from ..streams import Stream
 from .tree import leaf_commands, parameter_types, spoken
 
-__all__ = ["refuse_overwritten_inputs"]
+if TYPE_CHECKING:
+    from ..experiment.config import Experiment
+
+__all__ = ["refuse_overwriting_settings", "refuse_overwritten_inputs"]
 
 _OUTPUTS: Final = ("out", "dst", "csv", "vtt", "chapters", "strip", "events", "failures")
 _ALSO: Final = {"predict": ("table",)}
@@ -45,6 +49,7 @@ def _checked(command: Any, written: list[Any], read: list[Any]) -> Callable[[Any
         ]
         for parameter in written:
             for path in _paths(context.params.get(parameter.name)):
+                _refuse_weights(parameter, path)
                 for other, place in given:
                     if _same(path, place):
                         raise typer.BadParameter(
@@ -55,6 +60,34 @@ def _checked(command: Any, written: list[Any], read: list[Any]) -> Callable[[Any
         return run(context)
 
     return invoke
+
+
+def refuse_overwriting_settings(out: Path, experiment: Experiment) -> None:
+    """Refuse an output that is a file which a configuration names.
+
+    Raises:
+        BadParameter: it is.
+    """
+    data = experiment.data
+    named = {
+        "data.appearance": data.appearance,
+        "data.root": data.root,
+        "data.table": data.table,
+        "clip.pretrained": experiment.clip.pretrained,
+        "motion.pretrained": experiment.motion.pretrained,
+    }
+    for key, value in named.items():
+        if isinstance(value, (str, Path)) and _same(out, Path(value)):
+            raise typer.BadParameter(f"--out {out} would overwrite {key}: they are the same file")
+
+
+def _refuse_weights(parameter: Any, path: Path) -> None:
+    """Refuse to write over the weights of a run."""
+    in_run = (path.parent / "config.yaml").is_file() and (path.parent / "labels.json").is_file()
+    if in_run and path.name in {f"{stream}.safetensors" for stream in Stream} and path.is_file():
+        raise typer.BadParameter(
+            f"{spoken(parameter)} {path} would overwrite the weights of the run folder {path.parent}"
+        )
 
 
 def _paths(value: Any) -> Iterator[Path]:

@@ -162,6 +162,8 @@ def _zero_shot_dataset(session: Session, json: bool) -> None:
 
 def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> list[str]:
     """Labels of the three options together; [] if none was given."""
+    from ..datasets.prompts import readable
+
     if joined is None and single is None and file is None:
         return []
     names = [name.strip() for name in [*(joined or "").split(","), *(single or [])] if name.strip()]
@@ -171,10 +173,11 @@ def _labels(joined: str | None, single: list[str] | None, file: Path | None) -> 
         except UnicodeDecodeError as error:
             raise typer.BadParameter(f"{file} is not a text file") from error
         names += [line.strip() for line in lines if line.strip()]
-    plain = [" ".join(name.casefold().split()) for name in names]
+    plain = [readable(name).casefold() for name in names]
     repeated = [name for name, key in zip(names, plain, strict=True) if plain.count(key) > 1]
     if repeated:
-        raise typer.BadParameter(f"the label {repeated[0]!r} is given twice")
+        words = " and ".join(map(repr, dict.fromkeys(repeated)))
+        raise typer.BadParameter(f"the label {words} is given twice")
     if len(names) < 2:
         raise typer.BadParameter(
             "at least two labels are needed: --labels 'diving, cooking', --label or --labels-file"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mv_tools.urls import is_url, spelled
 
 from ..errors import DataError
-from ..sampling import Segment
+from ..sampling import WHOLE, Segment
 
 __all__ = [
     "Clip",
@@ -52,6 +52,11 @@ class Clip:
     def video(self) -> str:
         """Name of the file: the clip's without the times of its segment."""
         return self.name if self.segment is None else self.name.removesuffix(f"@{self.segment}")
+
+    @property
+    def extent(self) -> Segment:
+        """The part of the file that is the clip, also where that is all of it."""
+        return self.segment or WHOLE
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def checked(
     notes = []
     leaks = (
         (_copies(fold, digests), "have a copy of equal content on"),
-        (_overlaps(fold), "are segments that overlap one on"),
+        (_overlaps(fold), "overlap a segment or the whole of the same file on"),
     )
     for pairs, has in leaks:
         if pairs and not shared:
@@ -105,12 +105,13 @@ def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
 
 
 def _overlaps(fold: Fold) -> list[str]:
-    """Overlapping segments of a file on two sides of the split, in words; at most one pair per clip."""
-    sides: dict[Path, list[tuple[Segment, str, str]]] = {}
+    """Overlapping segments of a file on two sides of the split, or one and the whole file, in words; at most
+    one pair per clip."""
+    sides: dict[tuple[Path, str], list[tuple[Segment, str, str]]] = {}
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):
-            if clip.segment is not None:
-                sides.setdefault(clip.path, []).append((clip.segment, part, clip.name))
+            # Clips of shards have one path.
+            sides.setdefault((clip.path, clip.video), []).append((clip.extent, part, clip.name))
     pairs = []
     for segments in sides.values():
         last: dict[str, tuple[Segment, str, str]] = {}  # of each side, the segment that ends last so far

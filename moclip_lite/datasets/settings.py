@@ -52,7 +52,8 @@ class DataSettings(Settings):
         None,
         ge=1,
         le=1_000_000_000,
-        description="at most so many clips of a class to train on, and to validate on",
+        description="at most so many clips of a class to train on, and as many more to validate on; "
+        "refit trains on both",
     )
     splits_dir: UserPath | None = Field(
         None, description="folder of UCF101's lists; none for a prepared folder"

@@ -97,6 +97,7 @@ def _plan(
         facts = session.encoder.lazy
         description["encoder"] = {
             "settings": {name: plain(getattr(clip, name)) for name in CLIP_SETTINGS},
+            "run": {"seed": session.experiment.run.seed} if clip.random else {},
             "facts": {"digest": facts.digest, "cost": facts.cost, "random": facts.random},
             "classes": session.class_vectors.tolist() if session.inputs.has_text else None,
             "sentences": session.prompts.check(dataset.labels).all_sentences(dataset.labels),

@@ -47,9 +47,9 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
     for sentence in (*run.missing_answers(), *changes):
         session.reporter.warn(sentence)
     for fold in session.folds:
-        refuse_other_fold(run.fold(fold.name))
         division, tested = run.fold(fold.name).division, getattr(fold, part)
         note = refuse_trained(division, tested, session.dataset.place, session.content_digests, part)
+        refuse_other_fold(run.fold(fold.name))
         if note is not None:
             session.reporter.warn(note)
         if part == "val" and _refitted(session, fold, _stored(run.fold(fold.name))):

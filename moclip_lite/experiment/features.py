@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,15 @@ from ..motion.scores import motion_scores
 from ..motion.store import MotionStore
 from ..parallel.ranks import share, wait_for_all
 from ..storage.cache_keys import cache_key
+from ..storage.digest import digest_bytes
 from ..streams import Source
 from ..training.checkpoint import weights_digest
 from .extraction import Extraction
 from .session import Session
 
 __all__ = ["FoldFeatures", "MotionFeatures"]
+
+_HAIR: Final = np.float32(1e-6)  # of a probability
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,9 +47,24 @@ class MotionFeatures(NamedTuple):
     scores: dict[str, Floats]
 
     def scores_of(self, clips: Sequence[Clip], classes: int) -> Floats:
-        """Class probabilities of clips, float32 [N, C]; a clip without motion gets a uniform guess."""
-        guess = np.full(classes, 1 / classes, np.float32)
-        return np.stack([self.scores.get(clip.name, guess) for clip in clips])
+        """Class probabilities of clips, float32 [N, C]; those without motion get a guess by their name."""
+        rows = [self.scores.get(clip.name) for clip in clips]
+        return np.stack(
+            [
+                _guess(clip.name, classes) if row is None else row
+                for clip, row in zip(clips, rows, strict=True)
+            ]
+        )
+
+
+def _guess(name: str, classes: int) -> Floats:
+    """Equal probabilities, but for a hair that a digest of the name gives to one class.
+
+    Of equal ones the first class would be the answer, which would be right wherever that class is.
+    """
+    guess = np.full(classes, 1 / classes, np.float32)
+    guess[int(digest_bytes([name.encode()])[:8], 16) % classes] += _HAIR
+    return guess
 
 
 class FoldFeatures:

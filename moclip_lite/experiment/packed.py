@@ -194,24 +194,29 @@ class PackedEncoder(ExperimentEncoder):
         packed: the clips.
         settings: the section ``clip``.
         reporter: warned of random weights.
+        seed: of random weights.
 
     Raises:
         ConfigError: other settings are asked for.
     """
 
-    def __init__(self, packed: PackedClips, settings: AppearanceSettings, reporter: Reporter) -> None:
+    def __init__(
+        self, packed: PackedClips, settings: AppearanceSettings, reporter: Reporter, seed: int = 0
+    ) -> None:
         self._settings, self._reporter, self._warned, self._seed = settings, reporter, False, 0
         self._packed = packed
         facts = packed.facts["encoder"]
         known = facts["settings"]
         named = "pretrained" in settings.model_fields_set
         # A checkpoint lies elsewhere on another machine; its digest is what predictions are checked by.
+        elsewhere = "/" in known["pretrained"] and "/" in settings.pretrained
         asked = {
             name: getattr(settings, name)
             for name in CLIP_SETTINGS
-            if name != "pretrained" or (named and "/" not in known["pretrained"] + settings.pretrained)
+            if name != "pretrained" or (named and not elsewhere)
         }
         packed.refuse_other_settings("clip", asked, known)
+        packed.refuse_other_settings("run", {"seed": seed}, facts.get("run", {}))
         reporter.say(f"appearance features of {known['model']} with {known['pretrained']}, as packed")
 
     @cached_property

@@ -203,7 +203,7 @@ class Session:
         """The CLIP model."""
         clip, seed = self.experiment.clip, self.experiment.run.seed
         if self.inputs.packed is not None and "clip" in self.inputs.packed.stages:
-            return PackedEncoder(self.inputs.packed, clip, self.reporter)
+            return PackedEncoder(self.inputs.packed, clip, self.reporter, seed)
         return ExperimentEncoder(clip, seed, self.cache, lambda: self.device, self.reporter)
 
     @cached_property

@@ -126,7 +126,7 @@ def _of_videos(features: FoldFeatures, requested: set[Stream], note: _Note) -> s
         readable = {part: features.clips(part, motion=True) for part in _PARTS}
         still = {clip.name for clips in readable.values() for clip in clips if features.store.empty(clip)}
         if still:
-            note(f"{len(still)} clips hold no motion at all (only I pictures)")
+            note(f"{len(still)} clips hold no motion at all (only I pictures): their classes are guessed")
         if len({clip.label for clip in readable["train"] if clip.name not in still}) < 2:
             note("motion and fusion are left out: no motion to train on in at least two classes")
             streams -= {Stream.MOTION, Stream.FUSION}

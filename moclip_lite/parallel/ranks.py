@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["SINGLE", "Share", "agree", "joined", "local_device", "share", "share_weights", "wait_for_all"]
+__all__ = [
+    "SINGLE",
+    "Share",
+    "add_up",
+    "agree",
+    "joined",
+    "local_device",
+    "share",
+    "share_weights",
+    "wait_for_all",
+]
 
 Item = TypeVar("Item")
 Rows = TypeVar("Rows", "torch.Tensor", npt.NDArray[np.int64])
@@ -127,6 +137,18 @@ def agree(values: Sequence[float]) -> tuple[float, ...]:
 
     numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
     dist.broadcast(numbers, src=0)
+    return tuple(numbers.tolist())
+
+
+def add_up(values: Sequence[float]) -> tuple[float, ...]:
+    """Sums of numbers over all processes."""
+    if share().world == 1:
+        return tuple(values)
+    import torch
+    import torch.distributed as dist
+
+    numbers = torch.tensor(list(values), dtype=torch.float64, device=local_device())
+    dist.all_reduce(numbers)
     return tuple(numbers.tolist())
 
 

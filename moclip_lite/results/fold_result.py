@@ -80,12 +80,14 @@ def join_scores(results: Sequence[FoldResult]) -> dict[Stream, StreamScores]:
     """Scores of each stream over the tests of all folds."""
     joined = {}
     for stream in Stream:
-        parts = [result.tests[stream] for result in results if stream in result.tests]
+        tested = [result for result in results if stream in result.tests]
+        parts = [result.tests[stream] for result in tested]
         if parts:
             clips = [clip for part in parts for clip in part.clips]
             units = units_of([clip.name for clip in clips], [clip.group for clip in clips])
             scored = [(part.scores, part.targets) for part in parts]
-            joined[stream] = score_folds(scored, parts[0].labels, units)
+            names = [result.fold for result in tested]
+            joined[stream] = score_folds(scored, parts[0].labels, units, names)
     return joined
 
 

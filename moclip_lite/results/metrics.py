@@ -34,12 +34,13 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class FoldScores:
-    """Percentages of one fold of several, and its number of tests."""
+    """Percentages of one fold of several, its number of tests, and its name."""
 
     top1: float
     top5: float
     macro: float
     n: int
+    fold: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,10 @@ def score(scores: Scores, labels: Labels, names: Sequence[str], units: Units | N
 
 
 def score_folds(
-    folds: Sequence[tuple[Scores, Labels]], names: Sequence[str], units: Units | None = None
+    folds: Sequence[tuple[Scores, Labels]],
+    names: Sequence[str],
+    units: Units | None = None,
+    fold_names: Sequence[str] = (),
 ) -> StreamScores:
     """Evaluate the tests of several folds as one table: every test counts alike, whatever its fold's size.
 
@@ -258,6 +262,7 @@ def score_folds(
         folds: scores and labels of each fold.
         names: class names.
         units: of the tests of all folds, in their order.
+        fold_names: of the folds, in their order; a stream may be absent in some folds of a run.
 
     Returns:
         As :func:`score`; of several folds the scores of each as well, in the order given.
@@ -268,5 +273,8 @@ def score_folds(
     if len(folds) == 1:
         return joined
     by_fold = [score(part, truth, names) for part, truth in folds]
-    rows = tuple(FoldScores(row.top1, row.top5, row.macro, row.n) for row in by_fold)
+    rows = tuple(
+        FoldScores(row.top1, row.top5, row.macro, row.n, fold)
+        for row, fold in zip(by_fold, fold_names or [""] * len(folds), strict=True)
+    )
     return replace(joined, folds_top1=tuple(row.top1 for row in rows), per_fold=rows)

@@ -103,7 +103,7 @@ class RunFolder(FoldFolder):
 
         Raises:
             CheckpointError: another run holds it.
-            ConfigError: there is no such folder and it can't be made.
+            ConfigError: there is no such folder and it can't be made, or it holds something else.
         """
         with self.at_url(note), self._locked_here():
             yield
@@ -119,6 +119,11 @@ class RunFolder(FoldFolder):
                 raise ConfigError(
                     f"{self.path} can't be the run folder: {why}; name another with --run-dir"
                 ) from error
+        if self.training.is_file() and not self.config.is_file():
+            raise ConfigError(
+                f"{self.path} holds a training of another kind (training.json without a run's config.yaml), "
+                "which this run would replace; name another folder with --run-dir"
+            )
         lock = FolderLock(self.path / "run.lock")
         if not lock.acquire():
             raise CheckpointError(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
 from ..errors import CheckpointError
-from ..sampling import Segment
+from ..sampling import WHOLE, Segment
 from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream
 from .fold_folder import FoldFolder
@@ -179,16 +179,16 @@ def _read_division(path: Path) -> tuple[str, Mapping[str, Mapping[str, str | Non
 
 
 def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:
-    """Video -> its segments, of the clips whose names say their times."""
+    """Video -> its segments; a name without times is all of a video."""
     segments: dict[str, list[Segment]] = {}
     for name in names:
         match = _TIMES.fullmatch(name)
         if match is not None:
             segments.setdefault(match[1], []).append(Segment(float(match[2]), float(match[3])))
+        segments.setdefault(name, []).append(WHOLE)
     return segments
 
 
 def _overlaps(clip: Clip, segments: Mapping[str, list[Segment]]) -> bool:
-    """Whether a segment overlaps one of the same video."""
-    own = clip.segment
-    return own is not None and any(own.overlaps(other) for other in segments.get(clip.video, ()))
+    """Whether a clip overlaps one of the same video."""
+    return any(clip.extent.overlaps(other) for other in segments.get(clip.video, ()))

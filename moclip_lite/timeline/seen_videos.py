@@ -15,13 +15,11 @@ from ..datasets.extraction import content_digests
 from ..datasets.table.rows import TableRow
 from ..results.fold_folder import FoldFolder
 from ..results.trained_on import clips_seen
-from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from .truth import Truth
 
 __all__ = ["seen_videos"]
 
-_ALL: Final = Segment(0.0, 1e9)  # overlaps every segment
 _PARTS: Final = ("train", "val")  # epochs are chosen on validation
 
 
@@ -70,7 +68,7 @@ def _clips(rows: Iterable[TableRow]) -> dict[str, Clip]:
     """Clips that a run may have had of the videos, by name: all of one, any segment, those annotated."""
     clips: dict[str, Clip] = {}
     for row in rows:
-        for segment in (None, _ALL, row.segment):
+        for segment in (None, row.segment):
             name = row.video if segment is None else f"{row.video}@{segment}"
             clips[name] = Clip(row.path, name, row.label, segment=segment)
     return clips

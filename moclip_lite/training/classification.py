@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError, TrainingDiverged
-from ..parallel.ranks import agree, share
+from ..parallel.ranks import add_up, agree, share
 from .device import put_random_state, random_state
 from .loop import FitResult, LoopSettings, Row, StepLoss, Task, train
 from .optimizer import create_optimizer, warmup_cosine
@@ -196,13 +196,14 @@ class _Classification(Task[Batch]):
         return loss, len(labels)
 
     def summary(self, losses: Sequence[StepLoss]) -> Row:
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
         for loss, size in losses:
             total, count = total + loss * size, count + size
+        total, count = add_up((total, count))
         accuracy, val_loss = 0.0, 0.0
         if self.validates and share().leads:
             accuracy, val_loss = self.feed.validate(self.network)
-        accuracy, val_loss, mean = agree((accuracy, val_loss, total / max(count, 1)))
+        accuracy, val_loss, mean = agree((accuracy, val_loss, total / max(count, 1.0)))
         if not math.isfinite(mean + val_loss):
             raise TrainingDiverged(
                 "the training diverged: its loss is not a finite number; lower the learning rate (lr)"

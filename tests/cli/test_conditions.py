@@ -59,6 +59,8 @@ IDLE = [
     *[(ZERO_SHOT, option) for option in ("--window 3", "--threshold 0.1", "--csv {out}", "--strip {out}")],
     (f"{ZERO_SHOT} --segments", "--top-k 2"),
     ("zero-shot {clips}", "--top-k 2"),
+    *[("zero-shot {run}/x.safetensors", option) for option in ("--prompts {clip}", "--model RN50")],
+    *[("zero-shot {run}/x.safetensors", option) for option in ("--pretrained none", "--weights-of openai")],
     *[(f"{command} {FOLDER_YAML}", "--ray-address 127.0.0.1:1") for command in ("run", "extract motion")],
     (f"extract clip {FOLDER_YAML}", "--ray-address 127.0.0.1:1"),
     (f"run {FOLDER_YAML} --set run.seeds=[1,2]", "--seed 3"),

@@ -13,7 +13,7 @@ from moclip_lite.cli.tree import leaf_commands
 from mv_tools import ArgumentError, MotionDecoder
 from mv_tools.visualize import save_mp4, save_png
 
-from support.cli import assert_refused, moclip
+from support.cli import FOLDER_YAML, QUICK, TrainedRun, assert_refused, class_folders, moclip, sets
 
 SAME = [
     "mv show {file} --out {file}",
@@ -78,3 +78,31 @@ def test_the_library_does_not_overwrite_its_video(clip: Path, tmp_path: Path) ->
             with pytest.raises(ArgumentError, match="source and destination are the same file"):
                 write(target)
     assert file.read_bytes() == content
+
+
+def test_weights_of_a_run_are_not_overwritten(trained: TrainedRun, tmp_path: Path) -> None:
+    run = trained.copy(tmp_path / "run")
+    weights = run / "appearance.safetensors"
+    content = weights.read_bytes()
+    for words in (("extract", "features", run), ("index", trained.data), ("pretrain", FOLDER_YAML)):
+        message = assert_refused(moclip(*words, "--out", weights))
+        assert "would overwrite the weights of the run folder" in message
+    assert weights.read_bytes() == content
+
+
+def test_features_are_not_written_over_what_a_run_reads(trained: TrainedRun, tmp_path: Path) -> None:
+    run, own = trained.copy(tmp_path / "run"), tmp_path / "own.safetensors"
+    own.write_bytes(b"features of one's own")
+    words = ("extract", "features", run, "--set", f"data.appearance={own}", "--out")
+    assert "would overwrite data.appearance" in assert_refused(moclip(*words, own))
+    assert "must end in .safetensors" in assert_refused(moclip("extract", "features", run, "--out", "x.npz"))
+    assert own.read_bytes() == b"features of one's own"
+
+
+def test_a_run_does_not_replace_a_training_of_another_kind(tmp_path: Path) -> None:
+    data, folder = class_folders(tmp_path / "data"), tmp_path / "vt"
+    folder.mkdir()
+    (folder / "training.json").write_text('{"pairs_per_step": 2}')
+    words = ("run", data, "--run-dir", folder, *sets(QUICK))
+    assert "holds a training of another kind" in assert_refused(moclip(*words))
+    assert (folder / "training.json").read_text() == '{"pairs_per_step": 2}'

@@ -189,12 +189,33 @@ def test_overlaps_across_a_split_are_refused(folder: Path) -> None:
     ]
     dataset = load_table(write(folder, *rows, header="video,label,start,end,split"))
     (fold,) = official_folds(dataset, 0.5, seed=0, shared_groups=True)
-    with pytest.raises(
-        DataError, match=r"1 clips are segments that overlap one on another side of the split .walk/p0"
-    ):
+    says = r"1 clips overlap a segment or the whole of the same file on another side of the split .walk/p0"
+    with pytest.raises(DataError, match=says):
         checked(fold, dataset.labels, {}, test_fraction=0.0, shared=False)
     noted = checked(fold, dataset.labels, {}, test_fraction=0.0, shared=True)
     assert "scores are too high" in " ".join(noted.notes)
+
+
+@pytest.mark.parametrize("whole", ["train", "test"])
+def test_a_segment_and_the_whole_of_its_file_are_not_on_two_sides(folder: Path, whole: str) -> None:
+    other = "test" if whole == "train" else "train"
+    rows = [f"walk/p0_a.mp4,walk,,,{whole}", f"walk/p0_a.mp4,walk,0,0.5,{other}"]
+    rows += [f"run/p0_a.mp4,run,0,{k},{side}" for k, side in ((0.4, "train"), (0.5, "train"))]
+    rows += [f"walk/p1_a.mp4,walk,{k},{k + 0.4},train" for k in (0, 0.4, 0.8)]
+    dataset = load_table(write(folder, *rows, header="video,label,start,end,split"))
+    (fold,) = official_folds(dataset, 0.0, seed=0, shared_groups=True)
+    with pytest.raises(DataError, match=r"overlap a segment or the whole of the same file"):
+        checked(fold, dataset.labels, {}, test_fraction=0.0, shared=False)
+
+
+def test_a_part_of_a_trained_file_is_recognised(tmp_path: Path) -> None:
+    """And a whole file, of which a part trained."""
+    path, whole = tmp_path / "v.mp4", Clip(tmp_path / "v.mp4", "v.mp4", "run")
+    part = Clip(path, "v.mp4@0-1", "run", None, Segment(0.0, 1.0))
+    for trained, tested in ((whole, part), (part, whole)):
+        write_division(tmp_path / "division.json", Fold("f", (trained,), (), ()), "place", {})
+        with pytest.raises(CheckpointError, match="clips were used in training"):
+            refuse_trained(tmp_path / "division.json", [tested], "place", {})
 
 
 def test_overlap_with_training_is_refused(folder: Path) -> None:

@@ -260,7 +260,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "data.table is not set": lambda p: ("run", FOLDER_YAML, "--set", "data.kind=table"),
     "not a folder of clips": lambda p: ("run", FOLDER_YAML, "--set", f"data.root={labels(p)}"),
     "can't be divided into": lambda p: ("run", data(p), *sets(("data.protocol=kfold", "data.folds=99"))),
-    "are segments that overlap": lambda p: ("run", overlapping(p)),
+    "overlap a segment or the whole": lambda p: ("run", overlapping(p)),
     "video(s) can't be used": lambda p: (
         "dataset", "import", "mmaction", written(p / "list.txt", "x.mp4 0"), "--out", p / "t.csv",
     ),

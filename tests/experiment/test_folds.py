@@ -11,6 +11,7 @@ import pytest
 from moclip_lite.datasets import Clip, VideoDataset
 from moclip_lite.datasets.settings import DataSettings
 from moclip_lite.experiment import folds as division
+from moclip_lite.experiment.features import MotionFeatures
 from moclip_lite.experiment.folds import divide
 from moclip_lite.storage import cache_keys
 from moclip_lite.storage.cache import FeatureCache
@@ -101,3 +102,14 @@ def test_an_entry_of_another_make_is_divided_again(cache: FeatureCache) -> None:
     for wrong in ({}, {**arrays, "0.val": arrays["0.test"]}, {**arrays, "0.val": np.array([999], np.int32)}):
         cache.put("folds", entry.key, wrong)
         assert divide(dataset(), DataSettings(), 0, cache) == made
+
+
+def test_clips_without_motion_are_guessed_evenly() -> None:
+    """Of equal probabilities the first class would be the answer, and right wherever it is."""
+    clips = [Clip(Path(f"{i}.mp4"), f"{i}.mp4", "a") for i in range(400)]
+    features = MotionFeatures({}, {})
+    scores = features.scores_of(clips, 4)
+    assert np.allclose(scores, 0.25, atol=1e-5)
+    counts = np.bincount(scores.argmax(axis=1), minlength=4)
+    assert counts.min() > 60
+    assert np.array_equal(scores, features.scores_of(clips, 4))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from moclip_lite.results.metrics import confusion_matrix, score
+from moclip_lite.ablate.tables import _by_fold
+from moclip_lite.results.metrics import confusion_matrix, plain, score, score_folds
 
 
 @pytest.mark.parametrize(("clips", "classes"), [(7, 2), (60, 4), (500, 12)])
@@ -41,3 +42,16 @@ def test_scores() -> None:
         score(np.full((1, 3), np.nan, np.float32), np.array([0]), ["a", "b", "c"])
     with pytest.raises(ValueError, match="no test clip"):
         score(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), ["a", "b", "c"])
+
+
+def test_a_stream_of_some_folds_names_them() -> None:
+    """Where the clips of a fold hold no motion, the run's stream of motion is of the others."""
+    rng = np.random.default_rng(0)
+    folds = [(rng.random((8, 2)).astype(np.float32), np.arange(8) % 2) for _ in range(2)]
+    joined = score_folds(folds, "ab", fold_names=["p1", "p3"])
+    assert [part.fold for part in joined.per_fold] == ["p1", "p3"]
+    found = _by_fold(["p1", "p2", "p3"], plain(joined))
+    assert [name for name, _ in found] == ["p1", "p3"]
+    assert [name for name, _ in _by_fold(["p1", "p2"], plain(score_folds(folds[:1], "ab")))] == [""]
+    earlier = {"per_fold": [{"top1": 1.0}, {"top1": 2.0}]}
+    assert [name for name, _ in _by_fold(["p1", "p2"], earlier)] == ["p1", "p2"]

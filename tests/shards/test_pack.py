@@ -224,6 +224,10 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
     elsewhere = sets(("data.kind=shards", f"data.root={shards}", f"cache.dir={tmp_path / 'cache'}"))
     assert_ok(moclip(*trained.words(tmp_path / "run"), *elsewhere))
     assert_same_weights(trained.folder, tmp_path / "run")
+    elsewhere_weights = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--pretrained", "/absent.pt")
+    assert_refused(elsewhere_weights, "was packed with clip.pretrained=none")
+    seeded = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", "run.seed=1")
+    assert_refused(seeded, "was packed with run.seed=0")
     for name, value in (("segments", 5), ("stride", 2), ("normalize_distance", "false")):
         other = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", f"motion.{name}={value}")
         assert_refused(other, f"was packed with motion.{name}=", "pack again")
