@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -168,14 +169,24 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
+_LOGGERS: Final = {
+    logger: (tuple(logger.handlers), logger.propagate)
+    for logger in map(logging.getLogger, ("moclip", "mv_tools"))
+}
+"""The program's loggers as they are before it sends warnings to its console for good."""
+
+
 @pytest.fixture(autouse=True)
 def _restored_loggers() -> Iterator[None]:
-    """The program sends warnings to its console for good; later tests in this process look at their records."""
-    loggers = [logging.getLogger(name) for name in ("moclip", "mv_tools")]
-    before = [(logger.handlers, logger.propagate) for logger in loggers]
+    """Tests look at records of the loggers; fixtures of a session may have run the program before."""
+    _restore_loggers()
     yield
-    for logger, (handlers, propagate) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
+    _restore_loggers()
+
+
+def _restore_loggers() -> None:
+    for logger, (handlers, propagate) in _LOGGERS.items():
+        logger.handlers[:], logger.propagate = handlers, propagate
 
 
 @pytest.fixture(scope="session")
