@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from mv_tools.urls import spelled
 
 from ..errors import ConfigError
-from ..experiment.config import Experiment, load_experiment
+from ..experiment.config import Experiment, key_of, load_experiment
 from ..motion.settings import GENERATED_FOR
 from ..storage.digest import digest_bytes
 from ..storage.plain_yaml import read_yaml
@@ -138,8 +138,7 @@ def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
     )
     if ablation.reference not in ablation.cells():
         raise ConfigError(f"{path}: 'reference' must be one of the grid's cells, got {ablation.reference}")
-    for line in overrides:
-        key = line.partition("=")[0].strip()
+    for key in map(key_of, overrides):
         if key in {*ablation.grid, "run.seed", "run.dir"}:
             raise ConfigError(f"{key} is given for all cells, but the cells of {path} set it")
     _refuse_duplicates(path, ablation)

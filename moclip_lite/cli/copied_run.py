@@ -22,15 +22,14 @@ def refuse_copied(source: Path, run_dir: Path, sets: list[str] | None, named: di
     Raises:
         ConfigError: it is so.
     """
+    from ..experiment.config import key_of
     from ..results.run_folder import RunFolder
 
     folder = RunFolder(source.parent)
     beside = folder.metrics.is_file() or folder.labels.is_file()
     if source.name != folder.config.name or not beside or not run_dir.is_dir():
         return
-    if named.get("run.dir") is not None or "run.dir" in [
-        line.partition("=")[0].strip() for line in sets or []
-    ]:
+    if named.get("run.dir") is not None or "run.dir" in map(key_of, sets or []):
         return
     absolute = RunFolder(source.parent.resolve())
     if run_dir.resolve() not in (absolute.path, absolute.run_path):

@@ -169,13 +169,13 @@ def experiment_of(
         typer.BadParameter: an option that has no effect.
     """
     from ..datasets.table.records import SUFFIXES
-    from ..experiment.config import CONFIG_SUFFIXES, load_experiment, load_run_settings
+    from ..experiment.config import CONFIG_SUFFIXES, key_of, load_experiment, load_run_settings
     from ..results.fold_folder import FoldFolder
     from ..shards.index import INDEX
 
     decided = {line.partition("=")[0]: line for line in forced}
     for line in sets or []:
-        key = line.partition("=")[0].strip()
+        key = key_of(line)
         if key in decided and line.replace(" ", "") != decided[key]:
             raise typer.BadParameter(f"--set has no effect on {key}, which this command decides")
     overrides: list[str] = []

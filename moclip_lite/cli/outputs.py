@@ -14,7 +14,7 @@ from .tree import leaf_commands, parameter_types, spoken
 if TYPE_CHECKING:
     from ..experiment.config import Experiment
 
-__all__ = ["refuse_overwriting_settings", "refuse_overwritten_inputs"]
+__all__ = ["refuse_overwriting_settings", "refuse_overwritten_inputs", "same_file"]
 
 _OUTPUTS: Final = ("out", "dst", "csv", "vtt", "chapters", "strip", "events", "failures")
 _ALSO: Final = {"predict": ("table",)}
@@ -51,7 +51,7 @@ def _checked(command: Any, written: list[Any], read: list[Any]) -> Callable[[Any
             for path in _paths(context.params.get(parameter.name)):
                 _refuse_weights(parameter, path)
                 for other, place in given:
-                    if _same(path, place):
+                    if same_file(path, place):
                         raise typer.BadParameter(
                             f"{spoken(parameter)} {path} would overwrite {spoken(other)}: "
                             "they are the same file"
@@ -77,7 +77,7 @@ def refuse_overwriting_settings(out: Path, experiment: Experiment) -> None:
         "motion.pretrained": experiment.motion.pretrained,
     }
     for key, value in named.items():
-        if isinstance(value, (str, Path)) and _same(out, Path(value)):
+        if isinstance(value, (str, Path)) and same_file(out, Path(value)):
             raise typer.BadParameter(f"--out {out} would overwrite {key}: they are the same file")
 
 
@@ -99,7 +99,8 @@ def _paths(value: Any) -> Iterator[Path]:
                 yield Path(str(item).partition("=")[2])
 
 
-def _same(one: Path, other: Path) -> bool:
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, also of files that are not there yet."""
     try:
         if one.exists() and other.exists():
             return one.is_file() and one.samefile(other)

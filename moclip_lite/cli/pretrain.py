@@ -44,9 +44,10 @@ def pretrain(
 
     Example: moclip pretrain experiments/motion_small.yaml -o pretrained.safetensors
     """
+    from ..experiment.config import key_of
     from ..experiment.pretraining import pretrain as train
 
-    for key in (override.partition("=")[0].strip() for override in sets or []):
+    for key in map(key_of, sets or []):
         if not key.startswith("motion.") and key not in _LOOKED_AT:
             raise typer.BadParameter(
                 f"--set has no effect on {key}: generated motion has its own training, whose length is "

@@ -13,6 +13,7 @@ from ..storage.files import check_output, check_output_folder, write_text
 from ..storage.names import printable
 from .batch import Refusal, end_batch, refusal
 from .console import err, print_json, print_table
+from .outputs import same_file
 
 if TYPE_CHECKING:
     from ..progress import Reporter
@@ -86,15 +87,8 @@ def refuse_overwriting(option: str, path: Path, videos: Sequence[Path]) -> None:
     Raises:
         BadParameter: it is.
     """
-    if any(_same(path, video) for video in videos):
+    if any(same_file(path, video) for video in videos):
         raise typer.BadParameter(f"--{option} {path} would overwrite a video")
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.exists() and other.exists() and one.samefile(other)
-    except (OSError, ValueError):
-        return False
 
 
 @dataclass

@@ -30,7 +30,7 @@ from ..storage.plain_yaml import NULLS, parse_yaml, read_yaml
 from ..streams import Stream
 from ..training.settings import TrainSettings
 
-__all__ = ["Experiment", "RunSettings", "load_experiment", "with_absolute_paths"]
+__all__ = ["Experiment", "RunSettings", "key_of", "load_experiment", "with_absolute_paths"]
 
 _RENAMED: Final = {f"train_{part}.clip": f"train_{part}.max_grad_norm" for part in ("motion", "head")}
 """Keys of earlier versions that no spelling leads to -> what they are called now."""
@@ -236,6 +236,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: expected sections such as 'data:' and 'motion:'")
     _find_prompts(value, path.parent)
     return value
+
+
+def key_of(override: str) -> str:
+    """The key of "section.key=value"."""
+    return override.partition("=")[0].strip()
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -22,8 +22,8 @@ from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
 from ..results.trained_on import clips_seen
+from ..storage.files import read_description
 from ..streams import Stream
-from ..training.checkpoint import read_description
 from ..training.device import seed_all
 from ..training.schedule import plan_epochs
 from ..training.settings import TrainSettings

@@ -201,7 +201,7 @@ class PackedEncoder(ExperimentEncoder):
     """
 
     def __init__(
-        self, packed: PackedClips, settings: AppearanceSettings, reporter: Reporter, seed: int = 0
+        self, packed: PackedClips, settings: AppearanceSettings, reporter: Reporter, seed: int
     ) -> None:
         self._settings, self._reporter, self._warned, self._seed = settings, reporter, False, 0
         self._packed = packed

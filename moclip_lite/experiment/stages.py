@@ -23,7 +23,8 @@ from ..parallel.ranks import agree, share, wait_for_all
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..storage.cache import FeatureCache
-from ..training.checkpoint import Sources, load_arrays, load_weights, read_description, save_weights
+from ..storage.files import read_description
+from ..training.checkpoint import Sources, load_arrays, load_weights, save_weights
 from ..training.classification import Feed, fit, refuse_idle_scales
 from ..training.loop import FitResult, Row
 from ..training.schedule import plan_epochs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -11,7 +10,7 @@ from ..errors import CheckpointError, ConfigError
 from ..motion.settings import MotionSettings, MotionSpec
 from ..results.fold_folder import FoldFolder
 from ..results.run_folder import RunFolder
-from ..storage.files import read_json, read_metadata
+from ..storage.files import read_description, read_json
 from ..streams import ANSWERS, Stream
 from .config import Experiment, load_run_settings
 
@@ -96,7 +95,7 @@ def refuse_other_fold(folder: FoldFolder) -> None:
     except (CheckpointError, KeyError, TypeError):
         return  # which is said where it matters
     for stream in ANSWERS:
-        trained = _description(folder.weights(stream)).get("fold")
+        trained = (read_description(folder.weights(stream)) or {}).get("fold")
         if trained and fold != trained and not str(fold).startswith(f"{trained}-seed"):
             raise CheckpointError(
                 f"{folder.weights(stream)} was trained for the fold {trained}, and {folder.path} is of "
@@ -109,20 +108,11 @@ def _noted(folder: Path) -> Meaning:
     noted: dict[str, dict[str, Any]] = {}
     places: list[FoldFolder] = [FoldFolder(folder), *RunFolder(folder).fold_folders()[:1]]
     for path in [place.weights(stream) for place in places for stream in ANSWERS]:
-        settings = _description(path).get("settings")
+        settings = (read_description(path) or {}).get("settings")
         for section, values in settings.items() if isinstance(settings, dict) else ():
             if section in _MEANING and isinstance(values, dict):
                 noted.setdefault(section, {}).update(values)
     return noted
-
-
-def _description(weights: Path) -> dict[str, Any]:
-    """The description of a weights file; {} if it is missing, damaged, or says nothing."""
-    try:
-        found = json.loads(read_metadata(weights)["description"])
-    except (CheckpointError, KeyError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _no_effect(section: str, name: str, sees_pictures: bool, predicts: bool) -> str:

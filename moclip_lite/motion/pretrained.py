@@ -15,8 +15,8 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..storage.files import read_description
 from ..storage.plain_yaml import read_yaml
-from ..training.checkpoint import read_description
 from ..training.foreign import find_prefix, load_strictly, read_checkpoint
 from .settings import MotionSpec
 

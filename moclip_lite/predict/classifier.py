@@ -50,6 +50,7 @@ class Classifier:
         engine: computes the networks.
         engine_note: why ONNX Runtime does not answer although it could be expected;
             "" where there is no reason.
+        notes: sentences on weights and settings after which the answers mean something else.
 
     Example:
         >>> clf = Classifier.load("runs/x")        # doctest: +SKIP
@@ -64,10 +65,11 @@ class Classifier:
         labels: Sequence[str],
         engine: Engine,
         engine_note: str = "",
+        notes: Sequence[str] = (),
     ) -> None:
         self.folder, self.experiment, self.labels = folder, experiment, tuple(labels)
         self.engine, self.engine_note = engine, engine_note
-        self._changes: list[str] = []  # of settings, which make the answers mean something else
+        self._notes = list(notes)  # on weights and settings, which make the answers mean something else
 
     @classmethod
     def load(
@@ -96,9 +98,8 @@ class Classifier:
         """
         folder, experiment, changes = open_run(Path(run), [f"run.device={device}", *overrides])
         labels = folder.read_labels()
-        classifier = cls(folder, experiment, labels, *open_engine(folder, experiment, labels, engine))
-        classifier._changes = changes
-        return classifier
+        opened, note = open_engine(folder, experiment, labels, engine)
+        return cls(folder, experiment, labels, opened, note, changes)
 
     @property
     def motion(self) -> Engine | None:
@@ -144,8 +145,8 @@ class Classifier:
         """What to tell before the first answer."""
         own = self.own_appearance
         if own is None:
-            return [*self._changes, *self.engine.warnings]
-        return self._changes + ([] if own.model else [f"{own.path} does not name its backbone"])
+            return [*self._notes, *self.engine.warnings]
+        return self._notes + ([] if own.model else [f"{own.path} does not name its backbone"])
 
     @overload
     def predict(self, source: PathLikeStr, top_k: int = 5) -> Ranking: ...

@@ -29,6 +29,7 @@ __all__ = [
     "check_output",
     "check_output_folder",
     "parse_tensors",
+    "read_description",
     "read_json",
     "read_metadata",
     "read_tensors",
@@ -244,6 +245,15 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     with _open_tensors(path) as file:
         return dict(file.metadata() or {})
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """The description in the metadata of a weights file; None if the file is missing, damaged or has none."""
+    try:
+        value = json.loads(read_metadata(path)["description"])
+    except (CheckpointError, KeyError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 @contextmanager

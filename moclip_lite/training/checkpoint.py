@@ -16,15 +16,7 @@ from ..errors import CheckpointError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_tensors, write_tensors
 
-__all__ = [
-    "Sources",
-    "labels_digest",
-    "load_arrays",
-    "load_weights",
-    "read_description",
-    "save_weights",
-    "weights_digest",
-]
+__all__ = ["Sources", "labels_digest", "load_arrays", "load_weights", "save_weights", "weights_digest"]
 
 
 _CONTENT: Final = "content"  # metadata: digest of the numbers
@@ -84,16 +76,6 @@ def save_weights(
     metadata = {"labels": labels_digest(labels), "description": json.dumps(dict(description))}
     metadata[_CONTENT] = _content_digest(arrays)
     write_tensors(path, arrays, {**(sources or {}), **metadata})
-
-
-def read_description(path: Path) -> dict[str, Any] | None:
-    """Read the description of a weights file; None if the file is missing or damaged."""
-    try:
-        _, metadata = read_tensors(path)
-        value = json.loads(metadata["description"])
-    except (CheckpointError, KeyError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from moclip_lite.motion.network import build_motion_net, create_motion_net
 from moclip_lite.motion.pretrained import other_reading
 from moclip_lite.motion.settings import GENERATED, PRETRAIN_STEPS, MotionSettings
 from moclip_lite.progress import Silent
-from moclip_lite.training.checkpoint import read_description
+from moclip_lite.storage.files import read_description
 
 from support.cli import FOLDER_YAML, assert_ok, assert_refused, moclip
 

@@ -12,12 +12,11 @@ import torch
 from torch import nn
 
 from moclip_lite.errors import CheckpointError
-from moclip_lite.storage.files import read_tensors, write_tensors
+from moclip_lite.storage.files import read_description, read_tensors, write_tensors
 from moclip_lite.training.checkpoint import (
     labels_digest,
     load_arrays,
     load_weights,
-    read_description,
     save_weights,
     weights_digest,
 )
