@@ -29,6 +29,12 @@ SLOW_DECODING = """{
   window.setTimeout = (call, wait, ...rest) => start(call, wait >= 5000 ? 60 * wait : wait, ...rest);
 }"""
 """The page gives a browser seconds to decode a first picture; on a machine with other work they are too few."""
+VIDEO_STATE = """() => {
+  const { paused, ended, seeking, currentTime, readyState, networkState, error } = document.querySelector("#video");
+  return { paused, ended, seeking, currentTime, readyState, networkState, error: error?.message,
+    play: document.querySelector("#play").textContent, notes: document.querySelector("#notes").textContent,
+    focus: document.activeElement.id, visible: document.visibilityState };
+}"""
 PAINTED = """() => {
   const canvas = document.querySelector("#canvas");
   const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -101,11 +107,21 @@ def choose(page: Page, clip: Path) -> None:
     wait_for_result(page)
 
 
+def wait_until(page: Page, condition: str) -> None:
+    """Wait until a JavaScript expression is true; asked by a timer, as a page that is not drawn has no frames."""
+    from playwright.sync_api import TimeoutError as TookTooLong
+
+    try:
+        page.wait_for_function(f"() => {condition}", polling=100)
+    except TookTooLong:
+        raise AssertionError(f"waited in vain for {condition}: {page.evaluate(VIDEO_STATE)}") from None
+
+
 def wait_for_result(page: Page) -> None:
     """Wait until the result is complete: its title has the focus, and the vectors at the cursor are loaded."""
     page.wait_for_selector("#result-view:not([hidden])")
-    page.wait_for_function("() => document.activeElement.id === 'result-title'")
-    page.wait_for_function("() => document.querySelector('#now-picture').textContent.includes(',')")
+    wait_until(page, "document.activeElement.id === 'result-title'")
+    wait_until(page, "document.querySelector('#now-picture').textContent.includes(',')")
 
 
 def seconds(page: Page) -> float:
@@ -128,8 +144,8 @@ def test_drop_a_clip_see_the_timeline_seek_download(page: Page, clips: Path) -> 
     box: Any = page.locator("#timeline svg").bounding_box()
     page.mouse.click(box["x"] + 34 + (box["width"] - 34) / 2, box["y"] + 60)
     assert seconds(page) == pytest.approx(1.44, abs=0.05)
-    page.wait_for_function("() => Math.abs(document.querySelector('#video').currentTime - 1.44) < 0.05")
-    page.wait_for_function(f"() => ({PAINTED})() > 100")
+    wait_until(page, "Math.abs(document.querySelector('#video').currentTime - 1.44) < 0.05")
+    wait_until(page, f"({PAINTED})() > 100")
     page.select_option("#vectors", "off")
     assert page.evaluate(PAINTED) == 0
 
@@ -157,26 +173,35 @@ def test_the_keyboard_alone(page: Page, clips: Path) -> None:
     page.keyboard.press("Home")
     page.keyboard.press(".")
     page.keyboard.press(".")
-    page.wait_for_function("() => document.querySelector('#now-picture').textContent.startsWith('2,')")
+    wait_until(page, "document.querySelector('#now-picture').textContent.startsWith('2,')")
     page.keyboard.press(",")
-    page.wait_for_function("() => document.querySelector('#now-picture').textContent.startsWith('1,')")
-    # Noted when it happens: on a busy machine the clip may have ended when the page is asked next.
-    page.evaluate(
-        "() => document.querySelector('#video').addEventListener('play', () =>"
-        " { window.whilePlaying = document.querySelector('#play').textContent })"
-    )
+    wait_until(page, "document.querySelector('#now-picture').textContent.startsWith('1,')")
+    # At the slowest speed: on a busy machine the clip would have ended when the page is asked next.
+    page.select_option("#speed", "0.25")
+    page.focus("#timeline")
     page.keyboard.press("Space")
-    page.wait_for_function(
-        "() => Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) > 0.3"
-        " && window.whilePlaying === 'Pause'"
-    )
+    wait_until(page, "document.querySelector('#play').textContent === 'Pause'")
+    wait_until(page, "Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) > 0.3")
     page.keyboard.press("Space")
-    page.wait_for_function("() => document.querySelector('#play').textContent === 'Play'")
+    wait_until(page, "document.querySelector('#play').textContent === 'Play'")
     words = page.get_attribute("#timeline", "aria-valuetext") or ""
     assert "0:03" in words
     page.focus("#segments button")
     page.keyboard.press("Enter")
     assert seconds(page) == pytest.approx(0, abs=0.05)
+
+
+def test_playing_that_fails_is_told(page: Page, clips: Path) -> None:
+    choose(page, clips / "clip.mp4")
+    page.evaluate(
+        "() => { document.querySelector('#video').play ="
+        " () => Promise.reject(new DOMException('the decoder is gone', 'NotSupportedError')) }"
+    )
+    page.click("#play")
+    page.click("#play")
+    wait_until(page, "document.querySelector('#notes').textContent.includes('the decoder is gone')")
+    assert page.locator("#notes li", has_text="the decoder is gone").count() == 1
+    assert page.is_visible("#notes-view")
 
 
 def test_a_clip_that_the_browser_cannot_play(page: Page, clips: Path) -> None:

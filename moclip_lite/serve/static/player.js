@@ -1,16 +1,18 @@
 // The player: a video, or a clock of its own where the browser can't show one. Times are those of the timeline.
 
 export class Player {
-  // `onTime` is called whenever the position or the state changes.
-  constructor(video, onTime) {
+  // `onTime` is called whenever the position or the state changes, `onProblem` with a sentence if playing fails.
+  constructor(video, onTime, onProblem) {
     this.video = video;
     this.onTime = onTime;
+    this.onProblem = onProblem;
     this.offset = 0;
     this.duration = 0;
     this.position = 0;
     this.hasVideo = false;
     this.loop = this.loop.bind(this);
-    for (const name of ["play", "pause", "seeked", "ended", "loadeddata"]) {
+    // "timeupdate" too: a page that is not drawn, such as a hidden tab, has no animation frames.
+    for (const name of ["play", "pause", "seeked", "timeupdate", "ended", "loadeddata"]) {
       video.addEventListener(name, () => {
         if (this.hasVideo) this.changed();
       });
@@ -55,7 +57,12 @@ export class Player {
   toggle() {
     if (!this.hasVideo) return;
     if (this.playing) this.video.pause();
-    else this.video.play().catch(() => {});
+    else this.video.play().catch((error) => this.failed(error));
+  }
+
+  // A pause before the first picture ends play() with AbortError: nothing to tell.
+  failed(error) {
+    if (error.name !== "AbortError") this.onProblem(`The browser can’t play this video: ${error.message}`);
   }
 
   loop() {

@@ -12,7 +12,7 @@ const KIND_NAMES = { csv: "CSV", json: "JSON", vtt: "WebVTT" };
 
 export class Result {
   constructor() {
-    this.player = new Player(byId("video"), (seconds) => this.update(seconds));
+    this.player = new Player(byId("video"), (seconds) => this.update(seconds), (words) => this.note(words));
     this.timeline = new Timeline(byId("timeline"), (seconds) => this.player.seek(seconds));
     this.answer = null;
     new ResizeObserver(() => this.redraw()).observe(byId("screen"));
@@ -212,6 +212,12 @@ export class Result {
         return element("li", {}, [element("a", link, [KIND_NAMES[kind]])]);
       }),
     );
+  }
+
+  note(words) {
+    if ([...byId("notes").children].some((one) => one.textContent === words)) return;
+    byId("notes-view").hidden = false;
+    byId("notes").prepend(element("li", {}, [words]));
   }
 
   buildNotes(shown) {
