@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .predict.classifier import Classifier, Prediction
 
-__all__ = ["Classifier", "Prediction"]
+    __version__: str
+
+__all__ = ["Classifier", "Prediction", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import; worker processes and `moclip --help` do without.
+    if name == "__version__":
+        from .versions import package_version
+
+        return package_version()
     if name in __all__:
         from .predict import classifier as predict
 

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ import typer
 from ..errors import out_of_memory
 from ..extras import install_hint
 from ..parallel.threads import set_thread_policy
+from ..versions import package_version
 from . import (
     ablate,
     cache,
@@ -90,7 +90,7 @@ app.command()(watch.watch)
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"moclip {version('moclip-lite')}")
+        typer.echo(f"moclip {package_version()}")
         raise typer.Exit
 
 

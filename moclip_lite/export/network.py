@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from ..errors import MissingPackage, MoclipError
 from ..extras import pip_command
 from ..progress import logger_level
 from ..storage.files import atomic_path
+from ..versions import package_version
 
 __all__ = ["OPSET", "TOLERANCE", "Exported", "describe_files", "export_network"]
 
@@ -102,7 +102,7 @@ def _describe(path: Path, metadata: Mapping[str, Any]) -> None:
     import onnx
 
     model = onnx.load(path)
-    versions = {"moclip_lite": version("moclip-lite")}
+    versions = {"moclip_lite": package_version()}
     onnx.helper.set_model_props(model, versions | {key: json.dumps(value) for key, value in metadata.items()})
     onnx.save(model, path)
 

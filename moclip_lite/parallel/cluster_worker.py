@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -17,6 +16,7 @@ from mv_tools import ArgumentError
 from mv_tools.urls import url_of
 
 from ..errors import MoclipError
+from ..versions import package_version
 from .threads import set_thread_policy
 
 __all__ = ["PACKAGES", "ClusterWorker", "Greeting", "Outcome", "code_versions"]
@@ -80,11 +80,7 @@ def _outcome(work: Callable[[Any], object], job: Any) -> Outcome:
 def code_versions() -> dict[str, str]:
     """Versions of Python, of the packages that results depend on, and the digest of our own code."""
     versions = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "absent"
+    versions |= {name: package_version(name) for name in PACKAGES}
     return versions | {"moclip-lite": _code_digest()}
 
 

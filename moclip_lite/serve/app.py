@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..errors import report_bug
+from ..versions import package_version
 from .answers import refusal_response
 from .guard import Guard, Tokens
 from .jobs import Jobs
@@ -78,7 +78,7 @@ def create_app(settings: ServeSettings, worker: Worker, workplace: Workplace, po
 
     app = FastAPI(
         title="moclip",
-        version=version("moclip-lite"),
+        version=package_version(),
         description="Labels of videos over time, from their motion vectors and a few frames.",
         docs_url=None,  # Swagger UI comes from a CDN; pages.py has a page of our own
         redoc_url=None,

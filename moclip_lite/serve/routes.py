@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
 
@@ -13,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.requests import ClientDisconnect
 
+from ..versions import package_version
 from .jobs import Job
 from .metrics import CONTENT_TYPE
 from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
@@ -89,7 +89,7 @@ def _add_about(app: FastAPI, services: Services) -> None:
         """The model, its labels, and the bounds of this server."""
         return {
             **services.worker.about,
-            "version": version("moclip-lite"),
+            "version": package_version(),
             "max_upload": settings.max_upload,
             "max_length": settings.max_length,
             "root": services.root is not None,

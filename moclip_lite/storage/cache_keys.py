@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ import av
 
 import mv_tools
 
+from ..versions import ABSENT, package_version
 from .digest import digest_bytes, digest_file
 from .upkeep import ENCODERS
 
@@ -94,8 +94,8 @@ def stage_versions(stage: str) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _versions(code: StageCode) -> tuple[tuple[str, str], ...]:
-    versions = {"code": str(code.version), "moclip-lite": _package_version("moclip-lite")}
-    versions |= {name: _package_version(name) for name in code.packages}
+    versions = {"code": str(code.version), "moclip-lite": package_version()}
+    versions |= {name: package_version(name) for name in code.packages}
     if code.reads_video:
         versions |= {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
         versions["native parser"] = _native_parser_digest()
@@ -103,16 +103,9 @@ def _versions(code: StageCode) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(versions.items()))
 
 
-def _package_version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
-
-
 def _native_parser_digest() -> str:
     """Digest of the extension module: a changed build is another parser, whatever its version."""
     spec = find_spec("mv_tools._native")
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return "absent"
+        return ABSENT
     return digest_file(Path(spec.origin))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..errors import ConfigError
 from ..parallel.ranks import local_device, share
@@ -43,7 +44,9 @@ def pick_device(name: str = "auto") -> torch.device:
 def repeatable(device: torch.device) -> Iterator[None]:
     """Let operations on a GPU give the same result each time, as those of the CPU do.
 
-    An operation that has no such form is used nevertheless; torch warns of it.
+    An operation that has no such form is used nevertheless; torch warns of it. Attention is computed by the
+    plain product of matrices: the faster forms (flash, memory-efficient, cuDNN) repeat only where torch may
+    refuse operations instead of warning.
     """
     if device.type != "cuda":
         yield
@@ -56,7 +59,8 @@ def repeatable(device: torch.device) -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warns)
         torch.backends.cudnn.benchmark = searches

@@ -66,6 +66,31 @@ def test_training_is_repeatable(name: str) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+class _Attention(nn.Module):
+    """A video's class from attention over its frames, as video-text models and temporal heads compute it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frame = nn.Linear(2 * 5 * 2 * 24 * 32 // 40, 64)
+        self.layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0, batch_first=True)
+        self.head = nn.Linear(64, 2)
+
+    def forward(self, motion: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layer(self.frame(motion.reshape(len(motion), 40, -1))).mean(1))
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.filterwarnings("error")
+def test_attention_trains_alike_and_torch_warns_of_nothing(name: str) -> None:
+    weights = []
+    for _ in range(2):
+        seed_all(0)
+        network = _Attention()
+        fit(network, _Feed(), TrainSettings(epochs=3), seed=0, device=torch.device(name), validates=False)
+        weights.append({key: value.cpu() for key, value in network.state_dict().items()})
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+
+
 def test_a_scale_of_no_parameter_is_refused() -> None:
     network = build_motion_net(MotionSettings(pretrained=False), 2)
     settings = TrainSettings(epochs=1, lr_scales={"encoder": 0.1, "encodr.stem": 0.5})
