@@ -86,8 +86,10 @@ def test_what_decides_them_is_noticed(
     if other.pop("splits", False):
         whole = replace(whole, official={})
     if (package := other.pop("version", None)) is not None:
-        real = cache_keys.version
-        monkeypatch.setattr(cache_keys, "version", lambda name: "9" if name == package else real(name))
+        real = cache_keys.package_version
+        monkeypatch.setattr(
+            cache_keys, "package_version", lambda name="moclip-lite": "9" if name == package else real(name)
+        )
         cache_keys._versions.cache_clear()
     divide(whole, DataSettings(**other), int(str(seed)), cache)  # type: ignore[arg-type]
     assert len(list(cache.entries())) == 2

@@ -211,7 +211,7 @@ def test_two_processes_train_like_one(videos: Path, weights: Path, tmp_path: Pat
     """torchrun with gloo: batches of 4 in one process, of 2 in two, one of which can't read a clip."""
     (videos / "left" / "1.mp4").write_bytes(b"broken")
     words = ("train", "video-text", videos, *MODEL, "--pretrained", weights, "--epochs", 1, "--lr", 1e-3)
-    words += ("--grad-checkpointing", "--json", "--device", "cpu")  # two processes can't share a GPU
+    words += ("--grad-checkpointing", "--json", "--device", "cpu")  # as in several processes
     one, two = tmp_path / "one", tmp_path / "two"
     whole = assert_ok(moclip(*words, "--batch", 4, "--out", one)).json
     parts = assert_ok(launched(*words, "--batch", 2, "--out", two, processes=2)).json  # one of them speaks

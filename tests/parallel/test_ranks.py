@@ -81,7 +81,7 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
     settings = (
         "data.kind=features",
         f"data.root={file}",
-        "run.device=cpu",  # two processes can't share a GPU
+        "run.device=cpu",  # as in several processes
         "data.protocol=official",
         "fusion.dropout=0",
         "train_head.epochs=8",

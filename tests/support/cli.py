@@ -108,9 +108,10 @@ def without_drawings() -> Iterator[None]:
 def launched(*words: object, processes: int = 1) -> Outcome:
     """The program in a process of its own, or in several that torchrun starts."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if processes > 1 else {}  # several can't share a GPU
     done = subprocess.run(
         [sys.executable, *(launcher if processes > 1 else ()), "-m", "moclip_lite", *map(str, words)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **hidden},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
