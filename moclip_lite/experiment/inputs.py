@@ -110,9 +110,14 @@ class Inputs:
         return load_dataset(self._data, self._workers(), self._reporter)
 
     def places(self, clips: Sequence[Clip]) -> tuple[npt.NDArray[np.int64] | None, int]:
-        """(where clips stand in shards, clips whose motion is in memory); (None, 0) without shards."""
+        """(where clips stand in shards, clips whose motion is in memory).
+
+        (None, 0) without shards, and where the memory holds all of these clips: their order is free then.
+        """
         if self.packed is None:
             return None, 0
         place = {clip.name: i for i, clip in enumerate(self.packed.dataset.clips)}
         in_memory = min(self._data.buffer or DEFAULT_BUFFER, self.packed.clips_in_memory)
+        if len(clips) <= in_memory:
+            return None, 0
         return np.array([place[clip.name] for clip in clips], np.int64), in_memory

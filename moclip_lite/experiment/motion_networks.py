@@ -22,6 +22,7 @@ from ..parallel.ranks import share
 from ..results.fold_folder import FoldFolder
 from ..results.fold_result import FoldResult
 from ..results.trained_on import clips_seen
+from ..storage.digest import digest_bytes
 from ..storage.files import read_description
 from ..streams import Stream
 from ..training.device import seed_all
@@ -104,8 +105,9 @@ class MotionNetworks:
     def _train_first(self) -> MotionNet:
         """Train on the training clips."""
         settings = self._settings
-        network, stage = self._new(), self._stage(_SELECTION if self.refits else Stream.MOTION, Stream.MOTION)
         train, val = self._moving("train"), self._moving("val")
+        name = _SELECTION if self.refits else Stream.MOTION
+        network, stage = self._new(), self._stage(name, Stream.MOTION, train)
         feed = self._feed(train, val or train)
         result = self._session.trainer.train(stage, network, feed, settings)
         self._result.record(Stream.MOTION, result)
@@ -118,7 +120,7 @@ class MotionNetworks:
         """Train as long as the first network on other clips, without validation."""
         chosen = self._settings.model_copy(update={"epochs": self._passes})
         names = [clip.name for clip in clips]
-        stage = self._stage(name, "motion again", self._passes, names)
+        stage = self._stage(name, "motion again", clips, self._passes, names)
         network = self._new()
         feed = self._feed(clips, clips)
         result = self._session.trainer.train(stage, network, feed, chosen, validates=False)
@@ -135,10 +137,13 @@ class MotionNetworks:
         motion = self._session.experiment.motion
         return build_motion_net(motion, len(self._features.labels))
 
-    def _stage(self, name: str, kind: str, *more: object) -> Stage:
+    def _stage(self, name: str, kind: str, train: Sequence[Clip], *more: object) -> Stage:
         experiment = self._session.experiment
         settings = self._settings.model_dump(mode="json", exclude={"refit"})
         made_from = (experiment.motion.deciding(), settings, self._features.seed)
+        positions, buffer = self._session.inputs.places(train)
+        if positions is not None:  # the order in which the clips come
+            more = (*more, buffer, digest_bytes([positions.tobytes()]))
         fingerprint = self._features.fingerprint(str(kind), *made_from, *more)
         in_run_folder = name == Stream.MOTION  # others have done their work with the run
         return Stage(

@@ -231,3 +231,25 @@ def test_a_data_set_in_shards_gives_the_run_of_its_videos(trained: TrainedRun, t
     for name, value in (("segments", 5), ("stride", 2), ("normalize_distance", "false")):
         other = moclip(*trained.words(tmp_path / "run2"), *elsewhere, "--set", f"motion.{name}={value}")
         assert_refused(other, f"was packed with motion.{name}=", "pack again")
+
+
+def test_a_buffer_that_decides_the_order_is_another_training(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two trainings on one cache gives what it gives on an empty one."""
+    monkeypatch.setattr("moclip_lite.training.batches.CHUNK", 2)
+    shards = tmp_path / "shards"
+    assert_ok(moclip("pack", *trained.words()[1:], "--out", shards, "--shard-clips", 7))
+
+    def run(name: str, cache: str, *more: str) -> dict[str, dict[str, np.ndarray]]:
+        chosen = ("data.kind=shards", f"data.root={shards}", "run.streams=[motion]", "train_motion.batch=2")
+        places = (f"cache.dir={tmp_path / cache}",)
+        assert_ok(moclip(*trained.words(tmp_path / name), *sets((*chosen, *places, *more))))
+        return weights(tmp_path / name)
+
+    small, whole = run("small", "one", "data.buffer=4"), run("whole", "one")
+    run("all", "two"), run("few", "two", "data.buffer=4")
+    assert_same_weights(tmp_path / "whole", tmp_path / "all")
+    assert_same_weights(tmp_path / "small", tmp_path / "few")
+    names = small["motion.safetensors"]
+    assert any(not np.array_equal(names[name], whole["motion.safetensors"][name]) for name in names)
