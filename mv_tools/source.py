@@ -16,6 +16,7 @@ import av
 import av.container
 import av.error
 import av.video.stream
+from av.stream import Disposition
 
 from .errors import ArgumentError, MalformedStream, UnsupportedStream
 from .remote import RemoteFile, RemoteReader
@@ -156,7 +157,7 @@ class Source:
 
 def video_tracks(container: av.container.Container) -> list[av.video.stream.VideoStream]:
     """The video streams that are not cover pictures; the first one is read."""
-    return [s for s in container.streams.video if "ATTACHED_PIC" not in str(s.disposition).upper()]
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
 def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:

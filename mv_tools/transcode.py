@@ -154,9 +154,8 @@ def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> N
         ) from error
     source = original.source
     with utf8_path(source.path or Path(source.name)) as readable, utf8_path(draft) as writable:
-        video = _filtered(
-            ffmpeg.input(f"file:{readable}", **_input_options(original)).video, original, recipe
-        )
+        streams = ffmpeg.input(f"file:{readable}", **_input_options(original))
+        video = _filtered(streams["V"], original, recipe)  # "V": no cover pictures
         arguments = recipe.ffmpeg_arguments()
         if recipe.keeps_times(target):
             time_base = "demux" if original.interval is None else "filter"
