@@ -263,12 +263,15 @@ def evaluate_segments(
     folder.require()
     truth = read_truth(table, folder.read_labels(), videos)
     classifier = Classifier.load(run, overrides=overrides)
-    for warning in (*classifier.warnings, *seen_videos(folder, truth, videos)):
+    for warning in (*truth.notes, *classifier.warnings, *seen_videos(folder, truth, videos)):
         reporter.warn(warning)
     refused: list[Refusal] = []
     timelines = [t for _, t in _timelines(classifier, truth.videos, options, reporter, refused)]
     if timelines:
-        scores = evaluate_timelines(timelines, truth.labels(timelines))
+        labels = truth.labels(timelines)
+        if left_out := len(truth.rows) - len(labels):
+            reporter.warn(f"left out of the scores: {left_out} row(s) of videos that could not be labelled")
+        scores = evaluate_timelines(timelines, labels)
         if json:
             print_json(scores.to_json() | {"failures": [reason for _, reason in refused]})
         else:

@@ -26,11 +26,13 @@ class Truth:
         path: of the table.
         videos: paths of the videos, in the order of their first rows.
         rows: of the table.
+        notes: what a user should know of it.
     """
 
     path: Path
     videos: tuple[Path, ...]
     rows: tuple[TableRow, ...]
+    notes: tuple[str, ...] = ()
 
     def labels(self, timelines: Sequence[Timeline]) -> list[TimedLabel]:
         """The annotations of the videos that were labelled; a row without times is about the whole video.
@@ -86,7 +88,16 @@ def read_truth(path: Path, labels: Sequence[str], videos: Path | None = None) ->
             f"{path}, row {other.number}, column start: the segment overlaps that of row {one.number} "
             f"({one.label}, {one.segment or 'the whole video'})"
         )
-    return Truth(path, tuple(dict.fromkeys(row.path for row in rows)), tuple(rows))
+    videos_of_rows = tuple(dict.fromkeys(row.path for row in rows))
+    return Truth(path, videos_of_rows, tuple(rows), tuple(_notes(table, path)))
+
+
+def _notes(table: TableRows, path: Path) -> list[str]:
+    """What is not read, and whether each row is about a whole video."""
+    notes = table.unread(path)
+    if all(row.segment is None for row in table.rows):
+        notes.append(f"{path.name} has no times: each row is about its whole video")
+    return notes
 
 
 def _repeated(rows: Sequence[TableRow]) -> list[tuple[TableRow, TableRow]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from moclip_lite.datasets.clip import Segment
 from moclip_lite.datasets.table import inspect_table, overlaps, read_table
+from moclip_lite.datasets.table.load import divide_by_table, load_table
 from moclip_lite.errors import DataError
+from moclip_lite.timeline.truth import read_truth
 
 HEADER = "video,label,start,end,split,group"
 
@@ -125,6 +128,12 @@ def test_bad_values_are_named(videos: Path, row: str) -> None:
         ("file,class", "row 1: there is no column video and no column label"),
         ("video,label,start", "row 1: there is a column start and no column end"),
         ("video,label,spilt", "row 1: the column 'spilt' is not known; is it meant to be split?"),
+        (
+            "video,label,start_time,end_time",
+            "row 1: the column 'start_time' is not known; is it meant to be start?",
+        ),
+        ("video,label,start,end,Subset", "row 1: the column '.ubset' is not known; is it meant to be split?"),
+        ("video,label,subject", "row 1: the column 'subject' is not known; is it meant to be group?"),
         ("video,label,Label", "row 1: the column 'label' stands there twice"),
         ("video,label,split,split2", "row 1: there are columns split and split2"),
         (",".join(["video", "label", *(f"c{i}" for i in range(2000))]), "has 2,002 columns"),
@@ -195,9 +204,24 @@ def test_all_problems_are_listed(videos: Path) -> None:
         read_table(path)
 
 
-def test_other_columns_are_ignored_and_named(videos: Path) -> None:
+def test_other_columns_are_ignored_and_named_by_every_reader(videos: Path) -> None:
+    path = table(videos, "a.mp4,walk,me,p1,s1", header="video,label,annotator,group,subject")
+    unread = f"{path.name}: columns that are not read: annotator, subject"
+    listing = inspect_table(path)
+    assert listing.ignored == ["annotator", "subject"]
+    assert load_table(path).notes[0] == unread
+    assert read_truth(path, ["walk"]).notes == (
+        unread,
+        f"{path.name} has no times: each row is about its whole video",
+    )
+    clips = replace(load_table(path), root=videos, notes=())
+    assert divide_by_table(clips, path).notes == (unread,)
+
+
+def test_a_table_that_divides_nothing_is_refused(videos: Path) -> None:
     path = table(videos, "a.mp4,walk,me", header="video,label,annotator")
-    assert inspect_table(path).ignored == ["annotator"]
+    with pytest.raises(DataError, match=r"neither a column group nor a column split.* it has annotator"):
+        divide_by_table(replace(load_table(path), root=videos), path)
 
 
 def test_numbered_splits_and_folders(videos: Path) -> None:

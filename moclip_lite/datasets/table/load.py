@@ -71,9 +71,16 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
     of re-encoded clips) where that leaves one clip; columns `start` and `end` have no place here.
 
     Raises:
-        DataError: the table can't be read, names unknown clips or other labels, or leaves clips out.
+        DataError: the table can't be read, has neither groups nor splits, names unknown clips or other
+            labels, or leaves clips out.
     """
-    rows = require_rows(path, inspect_table(path, videos=dataset.root, labels=False, present=False))
+    table = inspect_table(path, videos=dataset.root, labels=False, present=False)
+    rows = require_rows(path, table)
+    if not any(row.group or row.splits for row in rows):
+        others = f"; it has {shorten(table.ignored)}, which is not read" if table.ignored else ""
+        raise DataError(
+            f"{path}: has neither a column group nor a column split, which data.table is for{others}"
+        )
     find = _finder(dataset)
     by_name: dict[str, TableRow] = {}
     for row in rows:
@@ -101,7 +108,8 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
     clips = tuple(
         replace(c, group=row.group or c.group) for c, row in zip(dataset.clips, ordered, strict=True)
     )
-    return _with_splits(replace(dataset, clips=clips), ordered)
+    notes = (*dataset.notes, *table.unread(path))
+    return _with_splits(replace(dataset, clips=clips, notes=notes), ordered)
 
 
 def _finder(dataset: VideoDataset) -> Callable[[str], list[Clip]]:
@@ -226,9 +234,7 @@ def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
 
 def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     """What a user should know of a table that is read."""
-    notes = []
-    if table.ignored:
-        notes.append(f"{path.name}: columns that are not read: {shorten(table.ignored)}")
+    notes = table.unread(path)
     pairs = overlaps(rows)
     if pairs:
         first, second = pairs[0]

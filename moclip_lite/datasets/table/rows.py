@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ...errors import DataError
 from ...sampling import Segment
+from ..clip import shorten
 from .records import Record, Records, read_records
 from .values import Part, WrongValue, label_of, part_of, segment_of, text_of
 from .videos import VideoFolder, video_folder
@@ -20,6 +21,13 @@ __all__ = ["TableProblem", "TableRow", "TableRows", "inspect_table", "overlaps",
 
 _REQUIRED: Final = ("video", "label")
 _KNOWN: Final = ("video", "label", "start", "end", "split", "group")
+_OTHER_NAMES: Final = {
+    "start": ("start_time", "start_s", "start_sec", "start_seconds", "begin", "begin_time", "from"),
+    "end": ("end_time", "end_s", "end_sec", "end_seconds", "stop", "stop_time", "finish", "to"),
+    "split": ("subset", "partition"),
+    "group": ("subject", "person", "person_id", "actor", "participant"),
+}
+"""What other tables call the columns; one that is passed over would change the clips or their division."""
 _SPLIT: Final = re.compile(r"split([1-9]\d{0,3})")
 _MAX_NAME: Final = 60  # characters of a column's name in a message
 
@@ -83,6 +91,10 @@ class TableRows:
     rows: list[TableRow]
     problems: list[TableProblem]
     ignored: list[str]
+
+    def unread(self, path: Path) -> list[str]:
+        """A note on the columns that are not read, if there are some."""
+        return [f"{path.name}: columns that are not read: {shorten(self.ignored)}"] if self.ignored else []
 
 
 def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -> list[TableRow]:
@@ -202,12 +214,21 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
         )
     ignored = [name for name in columns if name and name not in (*_KNOWN, *splits)]
     for name in ignored:
-        near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)
-        if near and near[0] not in columns:
+        meant = _meant(name)
+        if meant is not None and meant not in (*columns, *(["split"] if splits else [])):
             raise DataError(
-                f"{path}, row 1: the column {name[:_MAX_NAME]!r} is not known; is it meant to be {near[0]}?"
+                f"{path}, row 1: the column {name[:_MAX_NAME]!r} is not known; is it meant to be {meant}?"
             )
     return ignored
+
+
+def _meant(name: str) -> str | None:
+    """The known column that a name is like, if there is one."""
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    for known, others in _OTHER_NAMES.items():
+        if plain in others:
+            return known
+    return next(iter(difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)), None)
 
 
 class _RowReader:
