@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..sampling import Segment
 from ..storage.cache import FeatureCache
 from ..storage.cache_keys import cache_key
-from ..storage.digest import ContentDigests, digest_bytes
+from ..storage.digest import ContentDigests
 from ..storage.files import write_rows
 from . import Clip
 from .clip_errors import reason_of
 from .clip_notes import ClipNote
+from .content import content_of
 
 __all__ = ["ExtractReport", "Failure", "Progress", "content_digests", "pending", "silent", "write_failures"]
 
@@ -69,19 +69,12 @@ class ExtractReport:
 
 
 def content_digests(clips: Iterable[Clip], cache: FeatureCache) -> dict[str, str]:
-    """Clip name -> digest of its file, and of a segment's times; unreadable files are left out."""
+    """Clip name -> its content, see :func:`content_of`; unreadable files are left out."""
     listed = list(clips)
     digests = ContentDigests(cache.root / "digests.sqlite").of(dict.fromkeys(clip.path for clip in listed))
     return {
-        clip.name: digests[clip.path] if clip.segment is None else _part(digests[clip.path], clip.segment)
-        for clip in listed
-        if clip.path in digests
+        clip.name: content_of(digests[clip.path], clip.segment) for clip in listed if clip.path in digests
     }
-
-
-def _part(digest: str, segment: Segment) -> str:
-    """Digest of a part of a file."""
-    return digest_bytes([f"{digest} {segment.start!r} {segment.end!r}".encode()])
 
 
 def _unreadable_reason(path: Path) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import DataError
 from ..sampling import Segment
 from .clip import Fold, shorten
+from .content import file_of
 
 __all__ = ["ALLOW_SHARED", "checked", "checked_groups"]
 
@@ -53,10 +54,13 @@ def checked(
 ) -> Fold:
     """A fold with notes on copies, absent classes and an inexact share of test clips.
 
+    Files are known by their content, so that a copy or a link of another name is the same file.
+
     Args:
         fold: to check.
         labels: all classes.
-        digests: clip name -> digest of its content, as far as known.
+        digests: clip name -> its content, see :func:`~moclip_lite.datasets.content.content_of`, as far as
+            known.
         test_fraction: requested share of test clips; None where lists or groups decide.
         shared: allow copies of a clip on two sides.
 
@@ -67,7 +71,7 @@ def checked(
     notes = []
     leaks = (
         (_copies(fold, digests), "have a copy of equal content on"),
-        (_overlaps(fold), "overlap a segment or the whole of the same file on"),
+        (_overlaps(fold, digests), "overlap a segment or the whole of the same file on"),
     )
     for pairs, has in leaks:
         if pairs and not shared:
@@ -77,6 +81,7 @@ def checked(
             )
         if pairs:
             notes.append(f"{len(pairs)} clips {has} another side of the split: scores are too high")
+    notes += _other_names(fold, digests)
     if test_fraction is not None:
         absent = sorted(set(labels) - {clip.label for clip in fold.test})
         if absent:
@@ -104,21 +109,67 @@ def _copies(fold: Fold, digests: Mapping[str, str]) -> list[str]:
     return copies
 
 
-def _overlaps(fold: Fold) -> list[str]:
-    """Overlapping segments of a file on two sides of the split, or one and the whole file, in words; at most
-    one pair per clip."""
-    sides: dict[tuple[Path, str], list[tuple[Segment, str, str]]] = {}
+def _overlaps(fold: Fold, digests: Mapping[str, str]) -> list[str]:
+    """Overlapping segments of a file on two sides of the split, or one and the whole file, in words."""
+    by_name: dict[tuple[Path, str], list[_Side]] = {}
+    by_content: dict[str, list[_Side]] = {}
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):
-            # Clips of shards have one path.
-            sides.setdefault((clip.path, clip.video), []).append((clip.extent, part, clip.name))
+            side = _Side(clip.extent, part, clip.name)
+            by_name.setdefault((clip.path, clip.video), []).append(side)  # clips of shards have one path
+            if clip.name in digests:
+                by_content.setdefault(file_of(digests[clip.name]), []).append(side)
+    pairs = [pair for sides in by_name.values() for pair in _crossed(sides)]
+    for sides in by_content.values():
+        pairs += [(one, other) for one, other in _crossed(sides) if one.extent != other.extent]  # else copies
+    words = (f"{one.name} in {one.part} overlaps {other.name} in {other.part}" for one, other in pairs)
+    return list(dict.fromkeys(words))
+
+
+class _Side(NamedTuple):
+    """A clip of a file, and where it stands."""
+
+    extent: Segment
+    part: str
+    name: str
+
+
+def _crossed(sides: Sequence[_Side]) -> list[tuple[_Side, _Side]]:
+    """Pairs of overlapping clips of one file in different parts; at most one per clip."""
     pairs = []
-    for segments in sides.values():
-        last: dict[str, tuple[Segment, str, str]] = {}  # of each side, the segment that ends last so far
-        for segment, part, name in sorted(segments):
-            other = next((o for o in last.values() if o[1] != part and o[0].overlaps(segment)), None)
-            if other is not None:
-                pairs.append(f"{other[2]} in {other[1]} overlaps {name} in {part}")
-            if part not in last or segment.end > last[part][0].end:
-                last[part] = (segment, part, name)
+    last: dict[str, _Side] = {}  # of each part, the clip that ends last so far
+    for side in sorted(sides):
+        other = next(
+            (o for o in last.values() if o.part != side.part and o.extent.overlaps(side.extent)), None
+        )
+        if other is not None:
+            pairs.append((other, side))
+        if side.part not in last or side.extent.end > last[side.part].extent.end:
+            last[side.part] = side
     return pairs
+
+
+def _other_names(fold: Fold, digests: Mapping[str, str]) -> list[str]:
+    """Notes on files that stand on two sides under several names, and on clips that have several labels."""
+    files: dict[str, dict[str, str]] = {}  # file -> name of the video -> part of its first clip
+    labels: dict[str, dict[str, str]] = {}  # content -> label -> name of its first clip
+    for part in ("train", "val", "test"):
+        for clip in getattr(fold, part):
+            if (content := digests.get(clip.name)) is not None:
+                files.setdefault(file_of(content), {}).setdefault(clip.video, part)
+                labels.setdefault(content, {}).setdefault(clip.label, clip.name)
+    notes = []
+    divided = [" = ".join(names) for names in files.values() if len(names) > 1 < len(set(names.values()))]
+    if divided:
+        notes.append(
+            f"{len(divided)} file(s) have several names, in different parts of the split "
+            f"({shorten(divided, 3)}): scores are higher than on videos that were not seen in training"
+        )
+    unlike = [
+        " = ".join(f"{name} ({label})" for label, name in names.items())
+        for names in labels.values()
+        if len(names) > 1
+    ]
+    if unlike:
+        notes.append(f"{len(unlike)} clip(s) have copies with another label: {shorten(unlike, 3)}")
+    return notes

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
+from ..datasets.content import extent_of, file_of
 from ..errors import CheckpointError
 from ..sampling import WHOLE, Segment
 from ..storage.files import read_json, read_metadata, write_json
@@ -52,13 +53,13 @@ def check_sources(folder: FoldFolder, stream: Stream, known: Mapping[Source, str
 
 
 def write_division(path: Path, fold: Fold, place: str, digests: Mapping[str, str]) -> None:
-    """Write the clips of a fold by part, each with the digest of its content.
+    """Write the clips of a fold by part, each with its content.
 
     Args:
         path: the file to write.
         fold: the division.
         place: of the data set that clip names are relative to.
-        digests: clip name -> digest of its file, as far as known.
+        digests: clip name -> its content, as far as known.
     """
     rows = {part: {c.name: digests.get(c.name) for c in getattr(fold, part)} for part in _PARTS}
     write_json(path, {"fold": fold.name, "root": place, **rows})
@@ -77,7 +78,7 @@ def refuse_trained(
         path: as :func:`write_division` wrote it.
         tested: clips to be tested.
         place: of the data set that their names are relative to.
-        digests: clip name -> digest of its file, as far as known.
+        digests: clip name -> its content, as far as known.
         part: the part of the division that `tested` is.
 
     Returns:
@@ -130,14 +131,14 @@ def clips_seen(
 ) -> Seen:
     """The clips that are in some parts of a division.
 
-    A clip is recognised by its content, and within the same data set by its name; a segment also by its
-    overlap with one of the same video.
+    A clip is recognised by its file's content, of which it overlaps a part that was used, and within the same
+    data set by its name.
 
     Args:
         path: as :func:`write_division` wrote it.
         clips: to look for.
         place: of the data set that their names are relative to.
-        digests: clip name -> digest of its file, as far as known.
+        digests: clip name -> its content, as far as known.
         parts: of "train", "val" and "test".
 
     Raises:
@@ -151,13 +152,19 @@ def clips_seen(
 def _seen(
     used: Mapping[str, str | None], clips: Sequence[Clip], digests: Mapping[str, str], *, same_root: bool
 ) -> Seen:
-    """Those of the clips that were used, see :func:`clips_seen`; `used` is clip name -> digest."""
-    contents = {digest for digest in used.values() if digest is not None}
+    """Those of the clips that were used, see :func:`clips_seen`; `used` is clip name -> content."""
+    files: dict[str, list[Segment]] = {}
+    for content in used.values():
+        if content is not None:
+            files.setdefault(file_of(content), []).append(extent_of(content))
     found, segments = Seen([], []), _segments(used)
     for clip in clips:
         digest = digests.get(clip.name)
+        shown = files.get(file_of(digest), []) if digest is not None else []
         named = clip.name in used or _overlaps(clip, segments)
-        if digest in contents or (named and (same_root or digest is None or used.get(clip.name, "") is None)):
+        if any(clip.extent.overlaps(other) for other in shown) or (
+            named and (same_root or digest is None or used.get(clip.name, "") is None)
+        ):
             found.surely.append(clip.name)
         elif named:
             found.by_name.append(clip.name)
@@ -170,12 +177,19 @@ def _read_division(path: Path) -> tuple[str, Mapping[str, Mapping[str, str | Non
     root = values.get("root") if isinstance(values, dict) else None
     parts: dict[str, Any] = {part: values.get(part) for part in _PARTS} if isinstance(values, dict) else {}
     known = parts and all(
-        isinstance(clips, dict) and all(isinstance(digest, str | None) for digest in clips.values())
+        isinstance(clips, dict) and all(content is None or _is_content(content) for content in clips.values())
         for clips in parts.values()
     )
     if not known or not isinstance(root, str):
         raise CheckpointError(f"{path} is damaged: it does not say which clips trained; train again")
     return root, parts
+
+
+def _is_content(value: object) -> bool:
+    try:
+        return isinstance(value, str) and extent_of(value) is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _segments(names: Iterable[str]) -> dict[str, list[Segment]]:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.datasets import Clip, Fold, holdout_fold, load_folder, official_folds
+from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.fold_checks import checked
 from moclip_lite.datasets.table.load import divide_by_table, load_table, table_problems
 from moclip_lite.errors import CheckpointError, DataError
 from moclip_lite.results.trained_on import refuse_trained, write_division
 from moclip_lite.sampling import Segment
+from moclip_lite.storage.cache import FeatureCache
 
 from support.annotations import long_video
 
@@ -206,6 +208,49 @@ def test_a_segment_and_the_whole_of_its_file_are_not_on_two_sides(folder: Path, 
     (fold,) = official_folds(dataset, 0.0, seed=0, shared_groups=True)
     with pytest.raises(DataError, match=r"overlap a segment or the whole of the same file"):
         checked(fold, dataset.labels, {}, test_fraction=0.0, shared=False)
+
+
+TIMES = {"whole": None, "0-2": Segment(0, 2), "1-3": Segment(1, 3), "3-4": Segment(3, 4)}
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("one", TIMES)
+@pytest.mark.parametrize("other", TIMES)
+def test_a_file_of_two_names_is_one_file(one: str, other: str, link: bool, tmp_path: Path) -> None:
+    """All pairs of parts of it, in training and in test, in one table and in a later one."""
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    (tmp_path / "b.mp4").symlink_to("a.mp4") if link else (tmp_path / "b.mp4").write_bytes(b"video")
+
+    def clip(name: str, times: str) -> Clip:
+        segment = TIMES[times]
+        return Clip(tmp_path / name, name if segment is None else f"{name}@{segment}", "run", None, segment)
+
+    trained, tested = clip("a.mp4", one), clip("b.mp4", other)
+    known = content_digests([trained, tested], FeatureCache(tmp_path / "cache"))
+    fold = Fold("f", (trained,), (), (tested,))
+    division = tmp_path / "division.json"
+    write_division(division, Fold("f", (trained,), (), ()), "place", known)
+    if trained.extent.overlaps(tested.extent):
+        with pytest.raises(DataError, match="on another side of the split"):
+            checked(fold, ("run",), known, test_fraction=None, shared=False)
+        with pytest.raises(CheckpointError, match="clips were used in training"):
+            refuse_trained(division, [tested], "other", known)
+    else:
+        (note,) = checked(fold, ("run",), known, test_fraction=None, shared=False).notes
+        assert "1 file(s) have several names, in different parts of the split (a.mp4 = b.mp4)" in note
+        assert refuse_trained(division, [tested], "other", known) is None
+
+
+def test_copies_with_two_labels_are_told(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"video")
+    clips = tuple(
+        Clip(tmp_path / f"{name}.mp4", f"{name}.mp4@0-1", label, None, Segment(0, 1))
+        for name, label in (("a", "run"), ("b", "walk"))
+    )
+    known = content_digests(clips, FeatureCache(tmp_path / "cache"))
+    (note,) = checked(Fold("f", clips, (), ()), ("run",), known, test_fraction=None, shared=False).notes
+    assert note == "1 clip(s) have copies with another label: a.mp4@0-1 (run) = b.mp4@0-1 (walk)"
 
 
 def test_a_part_of_a_trained_file_is_recognised(tmp_path: Path) -> None:

@@ -69,6 +69,19 @@ def test_videos_are_recognised_by_content_and_by_segments(tmp_path: Path) -> Non
     assert "(3.mp4): the scores are too high" in words
 
 
+def test_another_part_of_a_copy_is_recognised(tmp_path: Path) -> None:
+    """Of which the run had a segment, and of which the run had all."""
+    data, other = tmp_path / "data", tmp_path / "other"
+    one, two = made(data, "1.mp4", "2.mp4")
+    part = Clip(one.path, "1.mp4@2-3", "a", segment=Segment(2.0, 3.0))
+    folder = folder_of(tmp_path, place=data, train=(part, two))
+    other.mkdir()
+    (other / "x.mp4").symlink_to(data / "1.mp4")
+    (other / "y.mp4").write_bytes((data / "2.mp4").read_bytes())
+    path = table(other, "x.mp4,a,7,9", "y.mp4,a,0,1")
+    assert "2 of the 2 videos" in seen_videos(folder, read_truth(path, ["a"]))[0]
+
+
 @pytest.mark.parametrize(
     ("digests", "words"), [(True, "if they show the same"), (False, "were among the training")]
 )

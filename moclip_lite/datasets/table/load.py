@@ -76,11 +76,6 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
     """
     table = inspect_table(path, videos=dataset.root, labels=False, present=False)
     rows = require_rows(path, table)
-    if not any(row.group or row.splits for row in rows):
-        others = f"; it has {shorten(table.ignored)}, which is not read" if table.ignored else ""
-        raise DataError(
-            f"{path}: has neither a column group nor a column split, which data.table is for{others}"
-        )
     find = _finder(dataset)
     by_name: dict[str, TableRow] = {}
     for row in rows:
@@ -101,6 +96,11 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
         if clip is None or problem:
             raise DataError(f"{path}, row {row.number}, {problem}")
         by_name[clip.name] = row
+    if not any(row.group or row.splits for row in rows):
+        others = f"; it has {shorten(table.ignored)}, which is not read" if table.ignored else ""
+        raise DataError(
+            f"{path}: has neither a column group nor a column split, which data.table is for{others}"
+        )
     absent = [clip.name for clip in dataset.clips if clip.name not in by_name]
     if absent:
         raise DataError(f"{path}: has no row for {len(absent)} clips of {dataset.root}: {shorten(absent)}")

@@ -1,0 +1,23 @@
+"""What a clip shows, whatever its file is called: the digest of the file, and of a segment also its times."""
+
+from __future__ import annotations
+
+from ..sampling import WHOLE, Segment
+
+__all__ = ["content_of", "extent_of", "file_of"]
+
+
+def content_of(digest: str, segment: Segment | None) -> str:
+    """The content of a clip: its file's digest, followed by the start and end of a segment."""
+    return digest if segment is None else f"{digest} {segment.start!r} {segment.end!r}"
+
+
+def file_of(content: str) -> str:
+    """The digest of the file of :func:`content_of`'s clip."""
+    return content.partition(" ")[0]
+
+
+def extent_of(content: str) -> Segment:
+    """The part of its file that :func:`content_of`'s clip is."""
+    _, *times = content.split(" ")
+    return Segment(*map(float, times)) if times else WHOLE
