@@ -7,6 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from .errors import ArgumentError
+from .raster import checked_field
+
 __all__ = ["affine_flow", "fit_affine", "remove_camera_motion"]
 
 _HYPOTHESES: Final = 64  # minimal samples of three blocks
@@ -40,7 +43,11 @@ def fit_affine(
     Returns:
         float64 [2, 3]: for the x and y component the factors of 1, x and y, where x and y run
         from -1 to 1 over the picture. Zeros if fewer than 3 blocks have motion.
+
+    Raises:
+        ArgumentError: `flow` is no field of two finite components, or `mask` has another shape.
     """
+    _check(flow, mask)
     rows, columns = flow.shape[1:]
     basis = _basis(rows, columns)
     target = flow.reshape(2, -1).T.astype(np.float64)
@@ -58,6 +65,15 @@ def fit_affine(
         if np.allclose(affine, previous, atol=1e-4):
             break
     return affine.T
+
+
+def _check(flow: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_] | None) -> None:
+    if len(checked_field(flow)) != 2:
+        raise ArgumentError(f"flow must have two components, x and y, got {len(flow)}")
+    if not np.isfinite(flow).all():
+        raise ArgumentError("flow must be finite: it holds NaN or infinity")
+    if mask is not None and np.shape(mask) != flow.shape[1:]:
+        raise ArgumentError(f"mask must have the shape {flow.shape[1:]} of the field, got {np.shape(mask)}")
 
 
 def _least_median(basis: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -93,6 +109,9 @@ def remove_camera_motion(
 
     Returns:
         float32 [2, rows, columns].
+
+    Raises:
+        ArgumentError: see :func:`fit_affine`.
     """
     residual = flow - affine_flow(fit_affine(flow, mask), *flow.shape[1:])
     if mask is not None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .backends.native.parsed_frame import ParsedMotionFrame
 from .display import Display, Orientation, Region
 from .motion import MotionFrame, flow, inter_mask
-from .raster import area_shares, pool
+from .raster import area_shares, checked_grid, pool
 
 if TYPE_CHECKING:
     from ._native import Pooler
@@ -34,6 +34,9 @@ class FlowPooler:
             ``VideoMetadata.region``; the whole coded picture by default.
         normalize: see :func:`mv_tools.flow`.
 
+    Raises:
+        ArgumentError: `grid` is not two positive whole numbers, or has too many cells.
+
     Example:
         >>> pooler = FlowPooler((24, 32), region=decoder.metadata.region)   # doctest: +SKIP
         >>> pooler.flow(decoder[10]).shape                                  # doctest: +SKIP
@@ -43,7 +46,7 @@ class FlowPooler:
     def __init__(
         self, grid: tuple[int, int], *, region: RegionOf | None = None, normalize: bool = True
     ) -> None:
-        self._grid, self._normalize = grid, normalize
+        self._grid, self._normalize = checked_grid(grid), normalize
         self._region_of = region or (lambda shape: Region(0.0, 0.0, float(shape[0]), float(shape[1])))
         self._regions: dict[tuple[int, int], Region] = {}
         self._last: tuple[Any, ...] = ()  # what the native pooler was made for

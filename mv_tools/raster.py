@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .display import Region
+from .errors import ArgumentError
 
-__all__ = ["area_shares", "pool", "to_dense"]
+__all__ = ["area_shares", "checked_field", "checked_grid", "pool", "to_dense"]
+
+_MAX_CELLS: Final = 2**26
+"""Cells of the largest grid: more than a picture of 16,384 x 16,384 pixels has blocks."""
+
+
+def checked_grid(grid: Any) -> tuple[int, int]:
+    """The grid as (rows, columns).
+
+    Raises:
+        ArgumentError: it is not two positive whole numbers, or has too many cells.
+    """
+    values = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    if len(values) != 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in values):
+        raise ArgumentError(f"grid must be two positive whole numbers, rows and columns, got {grid!r}")
+    rows, columns = map(int, values)
+    if rows * columns > _MAX_CELLS:
+        raise ArgumentError(f"grid must have at most {_MAX_CELLS:,} cells, got {rows} x {columns}")
+    return rows, columns
+
+
+def checked_field(field: Any) -> npt.NDArray[np.float32]:
+    """The field, if it has components, rows and columns.
+
+    Raises:
+        ArgumentError: it has not, or has no cell.
+    """
+    array = np.asarray(field)
+    if array.ndim != 3 or not array.size or array.dtype.kind not in "fiub":
+        raise ArgumentError(
+            "a motion field must be an array of numbers [components, rows, columns], "
+            f"got one of {array.dtype} with shape {array.shape}"
+        )
+    return array
 
 
 def to_dense(
@@ -29,16 +63,18 @@ def to_dense(
         float32 [height, width, 2].
 
     Raises:
-        ValueError: the grid does not cover the picture.
+        ArgumentError: the grid does not cover the picture, or one of them is empty.
     """
-    rows, columns = flow.shape[1:]
+    rows, columns = checked_field(flow).shape[1:]
+    if width < 1 or height < 1:
+        raise ArgumentError(f"width and height must be at least 1, got {width} and {height}")
     if region is not None:
         y = region.top + (np.arange(height) + 0.5) * (region.rows / height)
         x = region.left + (np.arange(width) + 0.5) * (region.columns / width)
         row, column = np.minimum(y.astype(np.intp), rows - 1), np.minimum(x.astype(np.intp), columns - 1)
         return np.ascontiguousarray(np.moveaxis(flow[:, row[:, None], column], 0, -1))
     if rows * 4 < height or columns * 4 < width:
-        raise ValueError(f"a {rows}x{columns} grid of 4x4 blocks does not cover {width}x{height} pixels")
+        raise ArgumentError(f"a {rows}x{columns} grid of 4x4 blocks does not cover {width}x{height} pixels")
     dense = flow.repeat(4, axis=1).repeat(4, axis=2)[:, :height, :width]
     return np.ascontiguousarray(np.moveaxis(dense, 0, -1))
 
@@ -86,8 +122,12 @@ def pool(
 
     Returns:
         float32 [C, rows, columns].
+
+    Raises:
+        ArgumentError: `flow` is no field, or `grid` is no grid.
     """
-    rows, columns = flow.shape[1:]
+    rows, columns = checked_field(flow).shape[1:]
+    grid = checked_grid(grid)
     if region is None:
         covered_rows = rows if height is None else min(rows, height / 4)
         covered_columns = columns if width is None else min(columns, width / 4)

@@ -141,4 +141,5 @@ def _load_original(index: Path, spec: ModelSpec, device: str, reporter: ConsoleR
 
 
 def _time(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"

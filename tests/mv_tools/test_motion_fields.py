@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from safetensors.numpy import load_file
 
 import mv_tools
 from mv_tools import (
+    ArgumentError,
+    FlowPooler,
     MotionDecoder,
     accumulate,
     fit_affine,
@@ -175,3 +178,41 @@ def test_drawings(clip: Path, tmp_path: Path) -> None:
     assert not np.array_equal(left, right)
     with pytest.raises(ValueError, match="style"):
         visualize.render(np.zeros((64, 96, 3), np.uint8), np.zeros((2, 16, 24), np.float32), "dots")  # type: ignore[arg-type]
+
+
+FIELD = np.zeros((2, 12, 16), np.float32)
+NO_GRIDS: list[Any] = [(0, 3), (3, -1), (1.5, 3), (3,), (2, 3, 4), "ab", None, 4, (True, 2.0), (10**6, 10**6)]
+NO_FIELDS: list[Any] = [FIELD[0], np.zeros((2, 0, 4), np.float32), np.zeros((2, 3, 4), "U1"), None, "abc"]
+
+
+@pytest.mark.parametrize("grid", NO_GRIDS, ids=str)
+def test_what_is_no_grid_is_refused(grid: Any) -> None:
+    """A grid of 10**12 cells ended the whole process, as there is no memory for it."""
+    for call in (lambda: pool(FIELD, grid), lambda: FlowPooler(grid)):
+        with pytest.raises(ArgumentError, match="grid must"):
+            call()
+
+
+@pytest.mark.parametrize("field", NO_FIELDS, ids=["2-D", "empty", "text", "None", "str"])
+def test_what_is_no_field_is_refused(field: Any) -> None:
+    calls = (
+        lambda: pool(field, (2, 2)),
+        lambda: to_dense(field, 8, 8),
+        lambda: fit_affine(field),
+        lambda: remove_camera_motion(field),
+    )
+    for call in calls:
+        with pytest.raises(ArgumentError, match="a motion field must be an array of numbers"):
+            call()
+
+
+def test_camera_motion_of_wrong_fields_is_refused() -> None:
+    for call in (fit_affine, remove_camera_motion):
+        with pytest.raises(ArgumentError, match="two components"):
+            call(np.zeros((3, 12, 16), np.float32))
+        with pytest.raises(ArgumentError, match="finite"):
+            call(np.full((2, 12, 16), np.nan, np.float32))
+        with pytest.raises(ArgumentError, match=r"mask must have the shape \(12, 16\)"):
+            call(FIELD, np.ones((3, 3), bool))
+    with pytest.raises(ArgumentError, match="at least 1"):
+        to_dense(FIELD, 0, 8)
