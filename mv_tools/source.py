@@ -157,7 +157,11 @@ class Source:
 
 def video_tracks(container: av.container.Container) -> list[av.video.stream.VideoStream]:
     """The video streams that are not cover pictures; the first one is read."""
-    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return [stream for stream in container.streams.video if not _is_cover(stream)]
+
+
+def _is_cover(stream: av.stream.Stream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _video_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
@@ -168,7 +172,9 @@ def _video_stream(container: av.container.InputContainer, name: str) -> av.video
     """
     for stream in video_tracks(container):
         return stream
-    kinds = sorted({str(stream.type) for stream in container.streams}) or ["nothing"]
+    kinds = sorted({"cover picture" if _is_cover(s) else str(s.type) for s in container.streams}) or [
+        "nothing"
+    ]
     raise UnsupportedStream(f"{name}: no video stream (the file holds: {', '.join(kinds)})")
 
 
