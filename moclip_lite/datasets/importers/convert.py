@@ -41,7 +41,7 @@ class ImportOptions:
         videos: folder in which videos are looked for, with all folders below it.
         classes: MMAction2: file of class names.
         rate: Label Studio: the labeling configuration's frameRate.
-        attribute: CVAT: the attribute whose values are the classes.
+        attribute: CVAT: the attribute whose values are the classes; Label Studio: the control.
         skip_missing: leave out annotations whose video is absent or can't be read.
     """
 
@@ -109,7 +109,7 @@ def _read(kind: str, source: str, options: ImportOptions) -> Annotations:
     split = _PARTS.get(word) if equals else None
     path = Path(name if split else source)
     if kind == "label-studio":
-        annotations = read_label_studio(path, options.rate)
+        annotations = read_label_studio(path, options.rate, options.attribute)
     elif kind == "cvat":
         annotations = read_cvat(path, options.attribute)
     elif path.suffix.lower() == ".json":
