@@ -15,7 +15,7 @@ import pytest
 from moclip_lite.motion.read import read_motion_clip
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.sampling import Segment
-from mv_tools import MotionDecoder, RgbDecoder
+from mv_tools import MotionDecoder, RgbDecoder, transcode
 from mv_tools.pictures.packets import NO_PTS, PacketIndex, StreamProperties
 from mv_tools.pictures.times import picture_times, untimed
 
@@ -108,3 +108,18 @@ def test_a_note_tells_of_every_guessed_time(videos: tuple[Path, Path]) -> None:
     summary = json.loads(assert_ok(moclip("mv", "probe", part, "--json")).out)
     assert any(text.startswith(note) for text in summary["notes"])
     np.testing.assert_allclose(rgb.edges()[:-1], RgbDecoder(whole).edges()[:-1], atol=0.011)
+
+
+def test_a_copy_tells_what_becomes_of_the_times(
+    videos: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, part = videos
+    copy = transcode(part, tmp_path / "copy.mp4")
+    assert "pictures have no time stamp (0 to " in caplog.text
+    own, even = RgbDecoder(part).edges(), RgbDecoder(copy).edges()
+    shift = np.abs(own - even)[:-1].max()
+    assert shift > 0.1
+    assert f"evenly spaced, up to {shift:.1f} s from their own times" in caplog.text
+    caplog.clear()
+    transcode(whole, tmp_path / "other.mp4")
+    assert not caplog.text
