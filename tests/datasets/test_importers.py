@@ -363,6 +363,18 @@ def test_missing_and_ambiguous_videos(videos: Path, tmp_path: Path) -> None:
     assert "left out: 1 annotation(s) that say the same as another one" in " ".join(report.notes)
 
 
+def test_videos_that_no_table_can_name(videos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "two\nlines.mp4").write_bytes((videos / "one.mp4").read_bytes())
+    (folder / "one.mp4").write_bytes((videos / "one.mp4").read_bytes())
+    choice = {"type": "choices", "value": {"choices": ["x"]}}
+    path = export(tmp_path, [task([choice], "two\nlines.mp4"), task([choice], "one.mp4")])
+    with pytest.raises(DataError, match="holds a control character or a line break"):
+        convert("label-studio", path, folder)
+    assert [row[0] for row in convert("label-studio", path, folder, skip_missing=True)[0]] == ["one.mp4"]
+
+
 @pytest.mark.parametrize("kind", ["label-studio", "cvat", "mmaction"])
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_converted_or_refused(
