@@ -28,8 +28,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     stem = os.fsencode(target.stem)[:100].decode("utf-8", "ignore")  # a name may have 255 bytes
     draft = target.parent / f".{stem}-{secrets.token_hex(6)}{target.suffix}"
-    draft.touch(exist_ok=False)
     try:
+        draft.touch(exist_ok=False)
         yield draft
         # No fsync: it costs more than reading a clip. Digests reveal what a power cut damages.
         os.replace(draft, target)
