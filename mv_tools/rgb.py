@@ -19,6 +19,7 @@ from .pictures.numbering import index_pictures
 from .pictures.packets import PacketIndex
 from .pictures.reader import PictureReader
 from .pictures.scan import scan_stream
+from .pictures.times import ASSUMED_RATE
 from .source import Source, SourceLike
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
 
 Picture = npt.NDArray[np.uint8]
 
-_DEFAULT_RATE: Final = 25  # pictures per second if unknown, as libavformat assumes for raw streams
 
 PICTURES_VERSION: Final = 2
 """Version of the pictures read, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
@@ -115,7 +115,7 @@ class RgbDecoder:
         """
         times, duration = self.times, self._pictures.duration
         if times is None or duration is None:
-            return np.arange(len(self) + 1) / float(self._scan.packets.stream.rate or _DEFAULT_RATE)
+            return np.arange(len(self) + 1) / float(self._scan.packets.stream.rate or ASSUMED_RATE)
         begins = times - times[0]
         return np.asarray(np.append(begins, max(duration, begins[-1])), np.float64)
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from .source import FORMATS, Source, utf8_path
 __all__ = ["transcode"]
 
 log = logging.getLogger("mv_tools")
+
+_NOTED_SHIFT: Final = 0.1  # seconds
 
 
 def transcode(
@@ -120,6 +122,14 @@ class _Original:
             return None
         return float(times[-1] - times[0]) / (len(times) - 1)
 
+    @property
+    def shift(self) -> float:
+        """Seconds by which even spacing moves a picture at most; 0 where times are kept."""
+        interval, times = self.interval, self.pictures.times
+        if interval is None or times is None:
+            return 0.0
+        return float(np.abs(times - times[0] - interval * np.arange(len(times))).max())
+
 
 def _read_original(source: Source) -> _Original:
     """Number the pictures of the original; what is left out or damaged is logged.
@@ -135,7 +145,14 @@ def _read_original(source: Source) -> _Original:
         raise MalformedStream(f"{source.name}: {damaged} of {len(pictures)} pictures are damaged")
     for note in stream_notes(scan, pictures):
         log.warning("%s: %s", source.name, note)
-    return _Original(source, scan, pictures)
+    original = _Original(source, scan, pictures)
+    if original.shift > _NOTED_SHIFT:
+        log.warning(
+            "%s: the copy's pictures are evenly spaced, up to %.1f s from their own times",
+            source.name,
+            original.shift,
+        )
+    return original
 
 
 def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> None:

@@ -33,7 +33,11 @@ Rate: TypeAlias = Annotated[
     ),
 ]
 Attribute: TypeAlias = Annotated[
-    str | None, typer.Option(help="cvat: the attribute whose values are the classes, such as action.")
+    str | None,
+    typer.Option(
+        help="cvat: the attribute whose values are the classes, such as action; "
+        "label-studio: the control (in JSON-MIN: the field) whose labels are."
+    ),
 ]
 
 

@@ -97,22 +97,34 @@ class _Writer:
 
     outputs: SegmentOutputs
     videos: Sequence[Path]
+    warn: Callable[[str], None]
     timelines: list[Timeline] = field(default_factory=list)
     strips: list[Any] = field(default_factory=list)
+    _rows: list[str] = field(default_factory=list)
     _taken: set[Path] = field(default_factory=set)
 
     def add(self, path: Path, timeline: Timeline) -> None:
         """Write what belongs to one more video."""
         self.timelines.append(timeline)
         if self.outputs.csv is not None:
-            rows = [each.to_csv(header=not place) for place, each in enumerate(self.timelines)]
-            write_text(self.outputs.csv, "".join(rows))
+            self._add_to_table(self.outputs.csv, path, timeline)
         if self.outputs.vtt is not None:
             write_text(self._place(self.outputs.vtt, path, ".vtt"), timeline.to_vtt())
         if self.outputs.chapters is not None:
             write_text(self._place(self.outputs.chapters, path, ".ffmetadata"), timeline.to_ffmetadata())
         if self.outputs.strip is not None:
             self._draw(self.outputs.strip, path, timeline)
+
+    def _add_to_table(self, table: Path, path: Path, timeline: Timeline) -> None:
+        """Write the table, which names its videos as the reader of annotation tables finds them."""
+        from ..datasets.table.videos import name_in_table, wrong_name
+
+        name = name_in_table(path, table.parent)
+        wrong = wrong_name(name)
+        if wrong is not None:
+            self.warn(f"{table} can't be read as an annotation table: {wrong}")
+        self._rows.append(timeline.to_csv(header=not self._rows, name=name))
+        write_text(table, "".join(self._rows))
 
     def _draw(self, target: Path, path: Path, timeline: Timeline) -> None:
         from ..timeline.strip import Strip, save_html, save_png
@@ -170,7 +182,7 @@ def label_segments(
     Returns:
         Videos that got no answer, and why.
     """
-    writer = _Writer(outputs, videos)
+    writer = _Writer(outputs, videos, reporter.warn)
     refused: list[Refusal] = []
     for path, timeline in _timelines(classifier, videos, options, reporter, refused):
         writer.add(path, timeline)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mv_tools.atomic import remove_drafts
 from mv_tools.urls import spelled
 
 from ..errors import CheckpointError, ConfigError
@@ -101,6 +102,8 @@ class RunFolder(FoldFolder):
     def locked(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
         """Hold the folder: one run at a time writes it; a URL as :meth:`at_url` does.
 
+        Drafts of files that a killed run left are removed.
+
         Raises:
             CheckpointError: another run holds it.
             ConfigError: there is no such folder and it can't be made, or it holds something else.
@@ -130,6 +133,8 @@ class RunFolder(FoldFolder):
                 f"another run is at work in {self.shown}; wait for it, or name another folder with --run-dir"
             )
         try:
+            for folder in (self, *self.fold_folders()):
+                remove_drafts(folder.path)
             yield
         finally:
             lock.release()

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from filelock import FileLock, Timeout
 
 from mv_tools import SourceChanged
+from mv_tools.atomic import remove_drafts
 from mv_tools.remote import RangeReader, RemoteFile
 from mv_tools.urls import is_url, spelled
 
@@ -59,8 +60,21 @@ class ShardFolder:
 
     def names(self) -> list[str]:
         """Names of the files, those that begin with a dot left out."""
-        present = self._remote.names() if self._remote is not None else [p.name for p in self.path.iterdir()]
-        return [name for name in present if not name.startswith(".")]
+        return [name for name in self._present() if not name.startswith(".")]
+
+    def _present(self) -> list[str]:
+        return self._remote.names() if self._remote is not None else [p.name for p in self.path.iterdir()]
+
+    def unlisted(self, shards: Iterable[Shard]) -> list[str]:
+        """Names of Parquet and tar files beside shards, hidden ones too; none where a URL can't be listed."""
+        try:
+            present = self._present()
+        except OSError:
+            if not self.remote:
+                raise
+            return []
+        listed = {shard.file for shard in shards}
+        return sorted(n for n in present if n.endswith((".parquet", ".tar")) and n not in listed)
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of the files that are there."""
@@ -101,6 +115,11 @@ class ShardFolder:
             self._remote.remove(name)
         else:
             (self.path / name).unlink(missing_ok=True)
+
+    def remove_drafts(self) -> None:
+        """Remove what killed packings left of files; at a URL no file is written in part."""
+        if self._remote is None:
+            remove_drafts(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -16,11 +16,14 @@ from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json
 from ..storage.url_files import fetched
 
-__all__ = ["BLOCK", "INDEX", "Column", "Shard", "ShardIndex", "block_digests", "content_digest"]
+__all__ = ["BLOCK", "INDEX", "PART", "Column", "Shard", "ShardIndex", "block_digests", "content_digest"]
 
 INDEX: Final = "index.json"
 BLOCK: Final = 256 << 10
 """Bytes of a file that have a digest of their own, by which parts of it are checked."""
+
+PART: Final = re.compile(r"part-\d{5,}\.parquet", re.ASCII)
+"""Names of the files that packing writes."""
 
 _FORMAT: Final = "moclip-shards-1"
 _FILE: Final = re.compile(r"[\w.-]{1,100}\.parquet", re.ASCII)

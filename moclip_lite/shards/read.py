@@ -103,13 +103,19 @@ class ShardReader:
         """Read every shard and compare its checksum.
 
         Raises:
-            CheckpointError: of the first shard that is damaged.
+            CheckpointError: of the first shard that is damaged, or of files that are no shards.
         """
         for number, shard in enumerate(self.index.shards):
             self._open(number)
             if self._place.remote and self._place.digest(shard.file) != shard.digest:
                 raise CheckpointError(self._mismatch(number))
             progress(number + 1, len(self.index.shards))
+        unlisted = self._place.unlisted(self.index.shards)
+        if unlisted:
+            raise CheckpointError(
+                f"{self.shown} holds {len(unlisted)} file(s) that its {INDEX} does not list, the first is "
+                f"{unlisted[0]}; remove them: a query of all files would count their rows"
+            )
 
     def _groups(
         self, positions: Positions, order: Positions

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CheckpointError, ConfigError, DataError
+from ..errors import CheckpointError, ConfigError
 from ..storage.digest import digest_file
 from ..storage.files import atomic_path
 from .folder import ShardFolder
-from .index import INDEX, Column, Shard, ShardIndex, block_digests, content_digest
+from .index import INDEX, PART, Column, Shard, ShardIndex, block_digests, content_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +78,7 @@ def write_shards(
         The index, which is written last: where it stands, the shards are complete.
 
     Raises:
-        ConfigError: the folder holds other shards, or another process is packing into it.
+        ConfigError: the folder holds something else, or another process is packing into it.
         CheckpointError: another process is packing at the URL.
         OSError: the URL can't be written; finished shards are kept.
         MoclipError: the disk is full; finished shards are kept.
@@ -86,21 +86,38 @@ def write_shards(
     place = ShardFolder(folder)
     place.make()
     with place.locked():
-        finished = _finished(place, plan)
-        if finished is not None:
-            return finished
-        shards = _kept(place, plan)
-        starts = range(0, plan.rows, plan.shard_rows)
-        for number, start in enumerate(starts):
-            stop = min(start + plan.shard_rows, plan.rows)
-            if number >= len(shards):
-                shards.append(_write_shard(folder, plan, number, (start, stop), block))
-                _index(plan, shards).write(folder / _DRAFT)
-            progress(stop, plan.rows)
-        index = _index(plan, shards)
-        index.write(folder / INDEX)
+        index = _finished(place, plan)
+        if index is None:
+            shards = _kept(place, plan)
+            place.remove_drafts()  # before the work: they may be large
+            index = _write_rest(place, plan, shards, block, progress)
+            _tidy(place, index)
+            index.write(folder / INDEX)
+        else:
+            _tidy(place, index)
         place.remove(_DRAFT)
         return index
+
+
+def _write_rest(
+    place: ShardFolder,
+    plan: ShardPlan,
+    shards: list[Shard],
+    block: Callable[[int, int], Block],
+    progress: Callable[[int, int], None],
+) -> ShardIndex:
+    """Write the shards behind those that are there, which are added to the list, and a draft of the index.
+
+    The draft is written first of all, too: it says whose the folder is.
+    """
+    _index(plan, shards).write(place.path / _DRAFT)
+    for number, start in enumerate(range(0, plan.rows, plan.shard_rows)):
+        stop = min(start + plan.shard_rows, plan.rows)
+        if number >= len(shards):
+            shards.append(_write_shard(place.path, plan, number, (start, stop), block))
+            _index(plan, shards).write(place.path / _DRAFT)
+        progress(stop, plan.rows)
+    return _index(plan, shards)
 
 
 def _index(plan: ShardPlan, shards: list[Shard]) -> ShardIndex:
@@ -115,10 +132,7 @@ def _finished(place: ShardFolder, plan: ShardPlan) -> ShardIndex | None:
     """
     names = set(place.names())
     if INDEX in names:
-        try:
-            index = ShardIndex.read(place.path / INDEX)
-        except CheckpointError:
-            index = None
+        index = _read(place, INDEX)
         if index is None or index.plan != plan.digest:
             raise ConfigError(f"{place} holds other shards; name another folder with --out, or remove it")
         if len(_intact(place, index)) == len(index.shards):
@@ -131,12 +145,41 @@ def _finished(place: ShardFolder, plan: ShardPlan) -> ShardIndex | None:
 
 
 def _kept(place: ShardFolder, plan: ShardPlan) -> list[Shard]:
-    """Shards that an interrupted packing of the same plan left, up to the first that is damaged."""
-    try:
-        draft = ShardIndex.read(place.path / _DRAFT)
-    except (CheckpointError, DataError):  # damaged, or none
+    """Shards that an interrupted packing of the same plan left, up to the first that is damaged.
+
+    Raises:
+        ConfigError: it was of another plan, or its index is damaged.
+    """
+    if _DRAFT not in place.names():
         return []
-    return _intact(place, draft) if draft.plan == plan.digest else []
+    draft = _read(place, _DRAFT)
+    if draft is None:
+        raise ConfigError(
+            f"{place} holds an interrupted packing whose {_DRAFT} is damaged; "
+            "name another folder with --out, or remove it"
+        )
+    if draft.plan != plan.digest:
+        raise ConfigError(
+            f"{place} holds an interrupted packing of something else, or with other settings; finish it "
+            "with its own command, name another folder with --out, or remove it"
+        )
+    return _intact(place, draft)
+
+
+def _read(place: ShardFolder, name: str) -> ShardIndex | None:
+    """An index of the folder; None if it is damaged."""
+    try:
+        return ShardIndex.read(place.path / name)
+    except CheckpointError:
+        return None
+
+
+def _tidy(place: ShardFolder, index: ShardIndex) -> None:
+    """Remove what packing wrote and the index does not list, which queries of all files would count."""
+    place.remove_drafts()
+    for name in set(place.names()) - {shard.file for shard in index.shards}:
+        if PART.fullmatch(name):
+            place.remove(name)
 
 
 def _intact(place: ShardFolder, index: ShardIndex) -> list[Shard]:

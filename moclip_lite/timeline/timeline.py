@@ -148,15 +148,22 @@ class Timeline:
             "seconds": round(self.seconds, 3),
         }
 
-    def to_csv(self, *, header: bool = True) -> str:
-        """Rows ``video,start,end,label,score``."""
+    def to_csv(self, *, header: bool = True, name: str | None = None) -> str:
+        """Rows ``video,start,end,label,score``.
+
+        Args:
+            header: whether the names of the columns come first.
+            name: of the video; its path by default.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if header:
             writer.writerow(["video", "start", "end", "label", "score"])
         for segment in self.segments:
             times = (f"{segment.start:.3f}", f"{segment.end:.3f}")
-            writer.writerow([self.path, *times, segment.label, f"{segment.score:.4f}"])
+            writer.writerow(
+                [self.path if name is None else name, *times, segment.label, f"{segment.score:.4f}"]
+            )
         return text.getvalue()
 
     def to_vtt(self) -> str:

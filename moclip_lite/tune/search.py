@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from mv_tools import MotionError
+from mv_tools.atomic import remove_drafts
 from mv_tools.urls import spelled
 
 from ..errors import ConfigError, MoclipError
@@ -100,6 +101,7 @@ def tune(
                 f"another search is at work in {spelled(out)}; wait for it, or choose another --out"
             )
         try:
+            remove_drafts(folder)
             return _Search(experiment, space, out, reporter, fold, parts).run(budget)
         finally:
             lock.release()

@@ -6,6 +6,7 @@ import numpy as np
 
 from .index import PictureIndex
 from .scan import StreamScan
+from .times import ASSUMED_RATE, untimed
 
 __all__ = ["export_notes", "stream_notes"]
 
@@ -150,10 +151,22 @@ def _joined(pictures: PictureIndex) -> str | None:
 
 
 def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:
-    if pictures.seconds is not None:
+    """Times that the file does not tell."""
+    if pictures.seconds is None:
+        rate = float(scan.packets.stream.rate or ASSUMED_RATE)
+        return f"the file holds no time stamps; {rate:g} frames per second are assumed"
+    places = np.flatnonzero(untimed(pictures.packet, scan.packets))
+    if not len(places):
         return None
-    rate = scan.packets.stream.rate
-    return f"the file holds no time stamps; {float(rate):g} frames per second are assumed" if rate else None
+    edges = np.flatnonzero(np.diff(places) > 1)
+    runs = zip(places[[0, *(edges + 1)]].tolist(), places[[*edges, -1]].tolist(), strict=True)
+    named = [str(first) if first == last else f"{first} to {last}" for first, last in runs]
+    more = f" and {len(named) - _MAX_PLACES} more places" if len(named) > _MAX_PLACES else ""
+    shown = ", ".join(named[:_MAX_PLACES]) + more
+    return (
+        f"{len(places)} of {len(pictures)} pictures have no time stamp ({shown}); "
+        "their times are guessed from their packets' durations and their neighbours"
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -14,6 +14,8 @@ from PIL import Image
 from moclip_lite import Classifier
 from moclip_lite.datasets import Clip, Fold
 from moclip_lite.datasets.synthetic.pictures import render_clip
+from moclip_lite.datasets.table import read_table
+from moclip_lite.errors import DataError
 from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.files import write_json, write_text
 
@@ -62,6 +64,39 @@ def test_segments_are_printed_and_written(video: Path, tmp_path: Path) -> None:
         assert picture.size[0] > 1000
         assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 100  # thumbnails
     assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("table", ["a.csv", "deep/er/a.csv", "videos/a.csv", "../a.csv"])
+def test_the_table_is_read_as_annotations(
+    video: Path, tmp_path: Path, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it lies and however the videos were named: below its folder or elsewhere."""
+    names = ("videos/one.mp4", "videos/sub/two, 2.mp4", "other/thr;ee.mp4", "videos/s3:/x/y.mp4")
+    for name in names:
+        (tmp_path / "w" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "w" / name).write_bytes(video.read_bytes())
+    monkeypatch.chdir(tmp_path / "w")
+    given = (*names[:3], tmp_path / "w" / names[3])
+    assert_ok(moclip("predict", *given, "--model", tmp_path / "x", *WINDOWS[2:], "--csv", table))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "w" / table
+    read = {row.path for row in read_table(path)}
+    assert read == {tmp_path / "w" / name for name in names}
+    inside = [row["video"] for row in _rows(path) if not Path(row["video"]).is_absolute()]
+    assert all((path.parent / name).is_file() for name in inside)
+    assert bool(inside) == (table != "deep/er/a.csv")
+    done = moclip("evaluate", "x", "--segments", path, "--window", "0.8", "--json")
+    assert assert_ok(done).json["annotated"] == len(_rows(path))
+
+
+@pytest.mark.parametrize("name", ["two\nlines.mp4", " blank.mp4", "a\u00a0b.mp4"])
+def test_names_that_no_table_holds_are_told(video: Path, tmp_path: Path, name: str) -> None:
+    other = tmp_path / name
+    other.write_bytes(video.read_bytes())
+    done = assert_ok(moclip("predict", other, *WINDOWS, "--csv", tmp_path / "a.csv"))
+    assert "can't be read as an annotation table: " in " ".join(done.err.split())
+    with pytest.raises(DataError):
+        read_table(tmp_path / "a.csv")
 
 
 def test_json_is_one_list(video: Path) -> None:

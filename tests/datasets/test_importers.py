@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,87 @@ def test_label_studio_minimal(videos: Path, tmp_path: Path) -> None:
         ("one.mp4", "talk", 0.5, 1),
         ("day/two.mp4", "indoors", None, None),
     ]
+
+
+TIMELINE = [{"ranges": [{"start": 1, "end": 24}], "timelinelabels": ["walk"]}]
+OWN = {
+    "id": 3,
+    "annotator": "a@b.c",
+    "annotation_id": 4,
+    "created_at": "x",
+    "updated_at": "y",
+    "lead_time": 1.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "labels", "told"),
+    [
+        ([{"action": "run"}, {"choice": "jump"}], ["run", "jump"], ""),
+        ([{"action": "run"}, {"what": {"choices": ["jump"]}}], ["run", "jump"], ""),
+        ([{"action": "run", "poster": "https://x/y.jpg"}, {"action": "jump", "fps": 25}], ["run", "jump"], "fields poster"),
+        ([{"action": "run", "title": "Sunday"}, {"choice": "jump"}], ["jump"], "1 task.s. without a field .*action, title"),
+        # where the title stands beside a label elsewhere, it is no label where it stands alone
+        ([{"action": "run", "title": "Sunday"}, {"title": "Monday"}, {"choice": "x"}], ["x"], "they have title; say"),
+        ([{"t": TIMELINE, "title": "Sunday"}, {"title": "Monday"}], ["walk"], "they have title; say.*|fields title,"),
+        ([{"stars": 3, "taxonomy": [["a", "b"]]}, {"choice": "x"}], ["x"], "they have stars, taxonomy; say"),
+        ([{}, {"choice": "x"}], ["x"], "1 task.s. without a field that is surely a label$"),
+        ([{"choice": ""}, {"choice": {"choices": ["x", "y"]}}, {"choice": "x"}], ["x"], "several labels"),
+    ],
+)  # fmt: skip
+def test_label_studio_minimal_choices(
+    videos: Path, tmp_path: Path, fields: list[dict[str, Any]], labels: list[str], told: str
+) -> None:
+    """Controls have any name; what can't be told from data is left out, counted and named."""
+    names = ["one.mp4", "day/two.mp4", "one.mp4"]
+    tasks = [{"video": name, **OWN, **more} for name, more in zip(names, fields, strict=False)]
+    rows, report = convert("label-studio", export(tmp_path, tasks), videos)
+    assert [row[1] for row in rows] == labels
+    left_out = [note for note in report.notes if note.startswith("left out")]
+    assert bool(left_out) == bool(told)
+    assert not told or any(re.search(told, note) for note in left_out), left_out
+
+
+def test_label_studio_control_that_is_asked_for(videos: Path, tmp_path: Path) -> None:
+    fields = [{"action": "run", "title": "Sunday"}, {"title": "Monday"}, {"t": TIMELINE, "action": "jump"}]
+    names = ["one.mp4", "one.mp4", "day/two.mp4"]
+    tasks = [{"video": name, **OWN, **more} for name, more in zip(names, fields, strict=True)]
+    rows, report = convert("label-studio", export(tmp_path, tasks), videos, attribute="action")
+    assert [row[1] for row in rows] == ["run", "jump"]
+    assert "1 task(s) without the field action" in " ".join(report.notes)
+    other = {"type": "choices", "from_name": "sky", "value": {"choices": ["blue"]}}
+    path = export(tmp_path, [task([timeline("walk", 1, 24), other])])
+    rows, report = convert("label-studio", path, videos, attribute="t")
+    assert [row[1] for row in rows] == ["walk"]
+    assert "1 result(s) of other controls than t" in " ".join(report.notes)
+
+
+def test_what_gives_no_row_is_counted(videos: Path, tmp_path: Path) -> None:
+    relation = {"type": "relation", "from_id": "a", "to_id": "b"}
+    no_span = {"type": "timelinelabels", "value": {"ranges": [], "timelinelabels": ["walk"]}}
+    tasks = [task([timeline("walk", 1, 24), relation, no_span]), task([])]
+    _, report = convert("label-studio", export(tmp_path, tasks), videos)
+    for words in (
+        "1 result(s) of the type relation",
+        "1 region(s) without a time span",
+        "annotation is empty",
+    ):
+        assert words in " ".join(report.notes)
+
+    path = tmp_path / "images.xml"
+    image = f'<image id="2" name="f">{box(2)}<tag label="jump"/></image>'
+    path.write_text(cvat(f'{image}<tag label="jump"/><tag frame="7" label=""/>'))
+    _, report = convert("cvat", path, videos)
+    for words in (
+        "1 shape(s) of single images",
+        "1 tag(s) of no frame",
+        "1 shape(s) or tag(s) without a label",
+    ):
+        assert words in " ".join(report.notes)
+
+    segment = {"segment": [0.5, 1.25], "label": "x"}
+    path = export(tmp_path, {"one": {"annotations": [segment], "subset": "extra"}})
+    assert "1 subset(s) other than training" in " ".join(convert("mmaction", path, videos)[1].notes)
 
 
 def cvat(body: str, source: str = "one.mp4", step: str = "") -> str:
@@ -279,6 +361,18 @@ def test_missing_and_ambiguous_videos(videos: Path, tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["y.mp4"]
     assert "left out: 2 annotation(s) of videos that are absent" in " ".join(report.notes)
     assert "left out: 1 annotation(s) that say the same as another one" in " ".join(report.notes)
+
+
+def test_videos_that_no_table_can_name(videos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "two\nlines.mp4").write_bytes((videos / "one.mp4").read_bytes())
+    (folder / "one.mp4").write_bytes((videos / "one.mp4").read_bytes())
+    choice = {"type": "choices", "value": {"choices": ["x"]}}
+    path = export(tmp_path, [task([choice], "two\nlines.mp4"), task([choice], "one.mp4")])
+    with pytest.raises(DataError, match="holds a control character or a line break"):
+        convert("label-studio", path, folder)
+    assert [row[0] for row in convert("label-studio", path, folder, skip_missing=True)[0]] == ["one.mp4"]
 
 
 @pytest.mark.parametrize("kind", ["label-studio", "cvat", "mmaction"])

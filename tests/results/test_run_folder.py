@@ -216,3 +216,15 @@ def test_a_run_folder_that_cannot_be_made_is_refused(tmp_path: Path, place: str)
         RunFolder(tmp_path / place).locked(),
     ):
         pass
+
+
+def test_drafts_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    fold = tmp_path / "folds" / "one"
+    fold.mkdir(parents=True)
+    (fold / "config.yaml").touch()
+    for folder in (tmp_path, fold):
+        for name in (".motion-0123456789ab.safetensors", ".notes-0123456789ab", ".motion-notes.txt", ".keep"):
+            (folder / name).touch()
+    with RunFolder(tmp_path).locked():
+        for folder in (tmp_path, fold):
+            assert {p.name for p in folder.glob(".*")} - {"run.lock"} == {".motion-notes.txt", ".keep"}

@@ -117,6 +117,12 @@ def test_an_interrupted_packing_goes_on(
         ShardReader(folder)
     pack_file(features, folder, shard_rows=100)
     assert made == [-1, 1, 2]
+    assert "index.partial.json" not in ObjectFolder.at(folder).names()
+    ObjectFolder.at(folder).write("part-00007.parquet", b"of an earlier packing")
+    with pytest.raises(CheckpointError, match=r"does not list, the first is part-00007.parquet"):
+        ShardReader(folder).verify()
+    pack_file(features, folder, shard_rows=100)
+    ShardReader(folder).verify()
     with pytest.raises(ConfigError, match="holds other shards"):
         pack_file(features, folder, shard_rows=50)
 

@@ -313,6 +313,14 @@ def test_a_search_at_work_is_not_disturbed(root: Path, cache: str, tmp_path: Pat
     lock.release()
 
 
+def test_drafts_of_a_killed_search_are_removed(root: Path, cache: str, tmp_path: Path) -> None:
+    draft = tmp_path / ".trials-0123456789ab.json"
+    draft.touch()
+    with pytest.raises(MoclipError):
+        search(root, cache, tmp_path, 1, fold="none")
+    assert not draft.exists()
+
+
 def test_parts_validate_each_clip_once_and_keep_groups_together(root: Path) -> None:
     fold = Session(experiment(root)).folds[0]
     made = divisions(fold.train, fold.val, 3, 0)

@@ -20,6 +20,7 @@ from ...storage.files import write_text
 from ..clip import shorten
 from ..clip_errors import CLIP_ERRORS, reason_of
 from ..segments import player_edges
+from ..table.videos import wrong_name
 from ..walk import video_files
 from .annotation import Annotation, Annotations, Frames
 from .cvat import read_cvat
@@ -41,7 +42,7 @@ class ImportOptions:
         videos: folder in which videos are looked for, with all folders below it.
         classes: MMAction2: file of class names.
         rate: Label Studio: the labeling configuration's frameRate.
-        attribute: CVAT: the attribute whose values are the classes.
+        attribute: CVAT: the attribute whose values are the classes; Label Studio: the control.
         skip_missing: leave out annotations whose video is absent or can't be read.
     """
 
@@ -109,7 +110,7 @@ def _read(kind: str, source: str, options: ImportOptions) -> Annotations:
     split = _PARTS.get(word) if equals else None
     path = Path(name if split else source)
     if kind == "label-studio":
-        annotations = read_label_studio(path, options.rate)
+        annotations = read_label_studio(path, options.rate, options.attribute)
     elif kind == "cvat":
         annotations = read_cvat(path, options.attribute)
     elif path.suffix.lower() == ".json":
@@ -133,12 +134,12 @@ def _rows(
     for annotation in annotations:
         try:
             path = finder.find(annotation.video)
+            name = _name(path, folder)
             start, end = times.seconds(path, annotation.span)
         except _Unusable as problem:
             missing.setdefault(annotation.video, str(problem))
             left_out["annotation(s) of videos that are absent or can't be read"] += 1
             continue
-        name = Path(os.path.relpath(path, folder.absolute())).as_posix()
         row = (name, annotation.label, start, end, annotation.split or "")
         if row in rows:
             left_out["annotation(s) that say the same as another one"] += 1
@@ -150,6 +151,19 @@ def _rows(
             "name their folder with --videos, or go on without them with --skip-missing"
         )
     return list(rows)
+
+
+def _name(path: Path, folder: Path) -> str:
+    """A video's name in the table of a folder.
+
+    Raises:
+        _Unusable: no table can name it.
+    """
+    name = Path(os.path.relpath(path, folder.absolute())).as_posix()
+    wrong = wrong_name(name)
+    if wrong is not None:
+        raise _Unusable(wrong)
+    return name
 
 
 def _write(out: Path, rows: Sequence[tuple[str, ...]]) -> None:

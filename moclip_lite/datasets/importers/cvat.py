@@ -163,6 +163,10 @@ class _Reader:
             self._value = text
         elif name in _SHAPES and parent == "track" and self._track is not None and self._frame is not None:
             self._track.states[self._frame] = self._class(self._track.label) if self._visible else ""
+        elif name in _SHAPES and parent == "image":
+            self._left_out["shape(s) of single images, which are neither tracks nor tags"] += 1
+        elif name == "tag" and self._frame is None:
+            self._left_out["tag(s) of no frame"] += 1
         elif name == "tag" and self._frame is not None:
             label = self._class(self._tag_label)
             if label:
@@ -179,6 +183,8 @@ class _Reader:
     def _class(self, label: str) -> str:
         """The class of a shape or tag: its label, or the value of the attribute that was asked for."""
         if self._attribute is None:
+            if not label:
+                self._left_out["shape(s) or tag(s) without a label"] += 1
             return label
         if not self._value:
             self._left_out[f"shape(s) or tag(s) without the attribute {self._attribute}"] += 1

@@ -96,6 +96,8 @@ def read_activitynet(path: Path, split: str | None = None) -> Annotations:
             found.left_out["video(s) without annotations"] += 1
             continue
         part = split or _subset(video.get("subset"))
+        if part is None and video.get("subset") not in (None, ""):
+            found.left_out["subset(s) other than training, validation and testing"] += 1
         for annotation in annotations:
             row = _segment(name, annotation, part)
             if row is None:

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Records:
-    """A table that is being read.
+    """A table that is being read; rows without any value are left out, whatever the format.
 
     Attributes:
         columns: names in lower case, in the order of the file; of JSON Lines those of any row.
@@ -84,17 +85,25 @@ def read_records(path: Path) -> Records:
             "exports of annotation tools are converted with moclip dataset import"
         )
     if suffix == ".parquet":
-        return _parquet(path)
-    text = _decoded(path)
-    records = _json_lines(path, text) if suffix in (".jsonl", ".ndjson") else _csv(path, text)
-    return Records(records.columns, _bounded(path, records.rows), records.decimal_comma)
+        records = _parquet(path)
+    elif suffix in (".jsonl", ".ndjson"):
+        records = _json_lines(path, _decoded(path))
+    else:
+        records = _csv(path, _decoded(path))
+    return Records(records.columns, _filled(path, records.rows), records.decimal_comma)
 
 
-def _bounded(path: Path, rows: Iterator[Record]) -> Iterator[Record]:
+def _filled(path: Path, rows: Iterator[Record]) -> Iterator[Record]:
+    """The rows that hold a value or a problem.
+
+    Raises:
+        DataError: there are too many rows.
+    """
     for count, row in enumerate(rows, start=1):
         if count > _MAX_ROWS:
             raise DataError(f"{path}: more than {_MAX_ROWS:,} rows; divide the table")
-        yield row
+        if row.problem is not None or any(value is not None for value in row.values.values()):
+            yield row
 
 
 def _decoded(path: Path) -> str:
@@ -143,7 +152,7 @@ def _csv_rows(path: Path, reader: Iterator[list[str]], columns: tuple[str, ...])
             return
         except csv.Error as error:
             raise DataError(f"{path}, row {number}: {error}") from error
-        if not any(cell.strip() for cell in cells):
+        if not any(cell.strip() for cell in cells):  # of any number
             continue
         if len(cells) != len(columns):
             yield Record(number, {}, ("", f"has {len(cells)} values, the header has {len(columns)} columns"))
@@ -208,7 +217,9 @@ def _parquet_rows(path: Path, file: Any) -> Iterator[Record]:
 
 
 def _text(cell: Any) -> Any:
-    """Text without blanks around it, None if it is empty; other values are unchanged."""
+    """Text without blanks around it, None if it is empty; decimals as text; other values are unchanged."""
+    if isinstance(cell, Decimal):
+        return str(cell)
     return cell.strip() or None if isinstance(cell, str) else cell
 
 

@@ -44,13 +44,13 @@ class WrongValue(Exception):
 
 
 def text_of(values: Mapping[str, Any], column: str, *, required: bool) -> str | None:
-    """Text of a cell; whole numbers are text, too. None if it is empty.
+    """Text of a cell; of a number, true or false what Python's csv module writes. None if it is empty.
 
     Raises:
         WrongValue: another type, a control character, or empty where it is required.
     """
     value = values.get(column)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         value = str(value)
     if value is None or value == "":
         if required:

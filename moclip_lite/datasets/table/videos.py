@@ -7,12 +7,12 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mv_tools.urls import file_system, reported, url_of
+from mv_tools.urls import file_system, reported, spelled, url_of
 
-from ...storage.names import printable
-from .values import shown
+from ...storage.names import printable, valid_unicode
+from .values import WrongValue, shown, text_of
 
-__all__ = ["VideoFolder", "video_folder"]
+__all__ = ["VideoFolder", "name_in_table", "video_folder", "wrong_name"]
 
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -78,3 +78,37 @@ def video_folder(path: Path, present: bool) -> VideoFolder:
     if url is None or path.exists():
         return VideoFolder(path, present)
     return _RemoteVideoFolder(path, url, present)
+
+
+def name_in_table(video: Path, folder: Path) -> str:
+    """The name of a video in a table, by which :class:`VideoFolder` finds it.
+
+    Args:
+        video: its path, or its URL.
+        folder: of the table, or its URL.
+
+    Returns:
+        The path relative to the folder if the video lies below it, else absolute;
+        of a URL elsewhere, the URL, which no table may name.
+    """
+    url, table = url_of(video), url_of(folder)
+    if url is not None:
+        below = "" if table is None else f"{table.rstrip('/')}/"
+        return url.removeprefix(below) if below else spelled(video)
+    path = video.resolve() if ".." in video.parts else video.absolute()
+    root = Path(os.path.normpath(folder.absolute()))
+    inside = table is None and path.is_relative_to(root)
+    return valid_unicode(path.relative_to(root).as_posix() if inside else str(path))
+
+
+def wrong_name(name: str) -> str | None:
+    """Why no table can name a video so; None where one can."""
+    if _ADDRESS.match(name):
+        return f"{shown(name)} is an address; only files are read"
+    if name != name.strip():
+        return f"{shown(name)} begins or ends with a blank"
+    try:
+        text_of({"video": name}, "video", required=True)
+    except WrongValue as wrong:
+        return wrong.reason
+    return None
