@@ -26,6 +26,8 @@ _POLL: Final = 0.5  # seconds between two checks that a client is still connecte
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"model": Problem, "description": "no token"},
     404: {"model": Problem, "description": "no such job or file"},
+    409: {"model": Problem, "description": "the file changed during its analysis"},
+    410: {"model": Problem, "description": "the file went away during its analysis"},
     413: {"model": Problem, "description": "upload or video above a limit"},
     422: {"model": Problem, "description": "the video can't be analysed"},
     429: {"model": Problem, "description": "too many jobs of this client"},

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from support.serving import Serving, serving
+from support.waiting import until
 
 ROUTES = ["/", "/docs", "/healthz", "/metrics", "/api/about", "/api/files", "/openapi.json", "/favicon.ico",
           "/static/app.js"]  # fmt: skip
@@ -180,3 +182,27 @@ def test_a_file_that_changes_while_it_waits(change: Callable[[Path, Path], None]
             assert "no such video file below" in status["error"]
         else:
             assert busy.client.get(status["links"]["video"]).content == (root / "clip.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("route", ["jobs", "predict"])
+@pytest.mark.parametrize("change", [*GONE, *CHANGED], ids=lambda change: change.__name__)
+def test_a_file_that_changes_during_its_analysis(
+    change: Callable[[Path, Path], None], route: str, tmp_path: Path
+) -> None:
+    """Its result would be made of two videos."""
+    root, secret = tmp_path / "root", tmp_path / "secret.mp4"
+    root.mkdir()
+    secret.write_bytes(b"fine secret")
+    (root / "clip.mp4").write_bytes(b"hold")
+    with serving(tmp_path, root=root) as busy, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(busy.client.post, f"/api/{route}", json={"path": "clip.mp4"})
+        until(lambda: "moclip_jobs_running 1" in busy.client.get("/metrics").text)
+        change(root / "clip.mp4", secret)
+        busy.release()
+        answer = asked.result()
+        if route == "jobs":
+            status = busy.wait(answer.json()["id"])
+            assert (status["state"], status["links"]) == ("failed", {})
+            answer = busy.client.get(f"/api/jobs/{status['id']}/result")
+    assert answer.status_code == {**GONE, **CHANGED}[change]
+    assert "the file " in sentence(answer)
