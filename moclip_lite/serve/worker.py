@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from typing import Any, Final, TypeAlias
 
 from ..errors import CheckpointError, ConfigError, MoclipError, WeightsUnavailable
 from .refusal import Refusal
+
+log = logging.getLogger("moclip.serve")
 
 __all__ = ["Worker", "child_command"]
 
@@ -66,7 +69,7 @@ class Worker:
         time_limit: seconds for a task.
 
     Attributes:
-        about: what the process said of its model when it was ready.
+        about: what the process said of its model when it was ready first; it answers with no other.
         starts: how often it was started.
     """
 
@@ -75,6 +78,8 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._errors: deque[str] = deque(maxlen=_TAIL)
         self._drain: asyncio.Task[None] | None = None
+        self._content: str | None = None  # digest of the model that was loaded first
+        self._told = ""
         self.about: dict[str, Any] = {}
         self.starts = 0
 
@@ -88,6 +93,40 @@ class Worker:
 
         Raises:
             MoclipError: it can't be loaded.
+            Refusal: 503, at a later start: the model is another one, or can't be loaded any more.
+        """
+        first, name = self._content is None, self.about.get("model")
+        try:
+            message = await self._launch()
+        except MoclipError as error:
+            if first:
+                raise
+            sentence = f"the model {name} can't be loaded any more"
+            self._tell(f"{sentence}: {error}")
+            raise Refusal(503, f"{sentence}; the server's log says why") from error
+        content = str(message.get("content", ""))
+        if first:
+            self._content, self.about = content, message["ready"]
+        elif content != self._content:
+            await self.stop()
+            sentence = f"the model {name} changed while the server runs; restart the server"
+            self._tell(sentence)
+            raise Refusal(503, sentence)
+
+    def _tell(self, sentence: str) -> None:
+        """Print a sentence on the server's standard error, once for all requests that meet it."""
+        if sentence != self._told:
+            self._told = sentence
+            log.warning("%s", sentence)
+
+    async def _launch(self) -> dict[str, Any]:
+        """Start the process.
+
+        Returns:
+            Its first message: "ready" with what it says of its model, "content" with the model's digest.
+
+        Raises:
+            MoclipError: it can't load the model.
         """
         self.starts += 1
         self._errors.clear()
@@ -114,7 +153,7 @@ class Worker:
             if failed:
                 raise _USER_ERRORS.get(failed.get("kind"), MoclipError)(failed["sentence"])
             raise RuntimeError("the analysing process did not start:\n" + self.last_errors())
-        self.about = message["ready"]
+        return message
 
     async def stop(self) -> None:
         """End the process and those that it started."""
@@ -143,6 +182,7 @@ class Worker:
 
         Raises:
             Refusal: the video can't be analysed: its own fault (422, 413), a crash or a time-out.
+            Refusal: 503, the process must be started again and has not the same model, see :meth:`start`.
             RuntimeError: a bug in the process; its traceback.
         """
         if not self.alive:
