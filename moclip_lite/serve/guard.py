@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from .answers import ErrorsInJson, refusal_response
 from .bodies import replayed, small_body
 from .metrics import Metrics
+from .ranges import ignore_invalid_range
 from .refusal import Refusal
 from .settings import ServeSettings, is_loopback
 
@@ -141,6 +142,7 @@ class Guard:
         except Refusal as refusal:
             await refusal_response(refusal, scope, counted_receive, answer)
         else:
+            ignore_invalid_range(scope)
             given = counted_receive if body is None else replayed(body, counted_receive)
             await self._app(scope, given, answer)
         finally:
