@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.requests import ClientDisconnect
 
@@ -16,6 +16,7 @@ from ..versions import package_version
 from .jobs import Job
 from .metrics import CONTENT_TYPE
 from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
+from .received import parsed_json
 from .refusal import Refusal
 from .services import Services
 
@@ -105,8 +106,19 @@ def _add_about(app: FastAPI, services: Services) -> None:
         return {"paths": services.root.listing(folder)}
 
 
+async def _unrepeated(request: Request) -> None:
+    """Refuse a JSON body that gives a name twice."""
+    parsed_json(await request.body())
+
+
 def _add_session(app: FastAPI, services: Services) -> None:
-    @app.post("/api/session", tags=["operation"], status_code=204, responses={401: {"model": Problem}})
+    @app.post(
+        "/api/session",
+        tags=["operation"],
+        status_code=204,
+        responses={401: {"model": Problem}},
+        dependencies=[Depends(_unrepeated)],
+    )
     async def session(body: SessionRequest) -> Response:
         """Exchange the token for a cookie, which the page uses."""
         tokens = services.tokens
