@@ -51,7 +51,8 @@ Token: TypeAlias = Annotated[
     ),
 ]
 AllowHost: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="A name by which clients may call this server. Repeatable.")
+    list[str] | None,
+    typer.Option(help="A name by which clients may call this server, without a port. Repeatable."),
 ]
 MaxUpload: TypeAlias = Annotated[str, typer.Option(help="Largest upload.")]
 MaxLength: TypeAlias = Annotated[float, typer.Option(help="Longest video in seconds.")]
