@@ -15,6 +15,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from ..errors import CheckpointError, ConfigError, MoclipError, WeightsUnavailable
@@ -41,6 +42,7 @@ def child_command(
     overrides: Sequence[str],
     windows: Mapping[str, float | None],
     engine: str = "auto",
+    name: str | None = None,
 ) -> list[str]:
     """The command line of the analysing process.
 
@@ -50,9 +52,11 @@ def child_command(
         overrides: "section.key=value".
         windows: arguments of :meth:`moclip_lite.Classifier.timeline`, None for the run's own.
         engine: "auto", "onnx" or "torch".
+        name: of the model, for people; by default that of the folder.
     """
     arguments = {
         "model": model,
+        "name": Path(model).resolve().name if name is None else name,
         "device": device,
         "engine": engine,
         "overrides": list(overrides),

@@ -202,6 +202,21 @@ def test_retrained_weights_are_noticed(copied: Path) -> None:
         Classifier.load(copied, engine="onnx")
 
 
+@pytest.mark.parametrize("change", ["test.crops=3", "clip.frames=2"])
+def test_changed_settings_are_not_blamed_on_the_files(change: str, copied: Path) -> None:
+    """An export would write files for the run's own settings again; what is advised instead works."""
+    name = change.partition("=")[0]
+    with pytest.raises(
+        CheckpointError, match=rf"own {name}: leave the change out, or take --engine torch"
+    ) as caught:
+        Classifier.load(copied, engine="onnx", overrides=[change])
+    note = Classifier.load(copied, overrides=[change]).engine_note
+    assert f"own {name}: leave the change out" in note
+    assert "moclip export" not in str(caught.value) + note
+    assert Classifier.load(copied, engine="torch", overrides=[change]).engine_note == ""
+    assert Classifier.load(copied, engine="onnx").engine.name == "onnx"
+
+
 def test_a_damaged_encoder_is_noticed(copied: Path) -> None:
     path = _encoder_file(copied)
     body = path.read_bytes()

@@ -91,9 +91,8 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     streams = [str(stream) for stream in classifier.heads]
     if classifier.motion is not None:
         streams.append("motion")
-    name = run.resolve().name
     labels = list(classifier.labels)
-    ready = {"model": name, "labels": labels, "streams": streams, "warnings": warnings}
+    ready = {"model": arguments["name"], "labels": labels, "streams": streams, "warnings": warnings}
     content = content_digest(classifier.folder, classifier.experiment, labels)
     return classifier, {"ready": ready, "content": content}
 
