@@ -116,9 +116,10 @@ class Worker:
             sentence = f"the model {name} changed while the server runs; restart the server"
             self._tell(sentence)
             raise Refusal(503, sentence)
+        self._told = ""
 
     def _tell(self, sentence: str) -> None:
-        """Print a sentence on the server's standard error, once for all requests that meet it."""
+        """Print a sentence on the server's standard error, once for all requests in a row that meet it."""
         if sentence != self._told:
             self._told = sentence
             log.warning("%s", sentence)
