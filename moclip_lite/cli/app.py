@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import lru_cache
 from pathlib import Path
@@ -44,7 +44,7 @@ from . import (
 from .conditions import refuse_idle_options
 from .console import collected_bugs, err, explain
 from .outputs import refuse_overwritten_inputs
-from .standard_streams import complete_streams, drop_unwritten
+from .standard_streams import complete_streams, drop_unwritten, watched_reader
 from .urls import refuse_credentials, refuse_urls
 
 __all__ = ["app", "main"]
@@ -148,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [_expand_home(word) for word in words if word != "--debug"]
     complete_streams()
     set_thread_policy()
-    with collected_bugs() as bugs:
-        code = _run(words, debug)
+    with collected_bugs() as bugs, watched_reader() as reader_is_gone:
+        code = _run(words, debug, reader_is_gone)
         for bug in bugs:
             err.print(bug, markup=False)
     drop_unwritten()
@@ -178,13 +178,27 @@ def _command() -> Any:
     return command
 
 
-def _run(words: list[str], debug: bool) -> int:
+def _call(words: list[str]) -> Any:
+    """What a command returns, or the exit code that it asks for.
+
+    Raises:
+        BrokenPipeError: a pipe broke; typer and rich would end the program with the code 1.
+    """
+    try:
+        return _command().main(args=words, prog_name="moclip", standalone_mode=False)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
+
+
+def _run(words: list[str], debug: bool, reader_is_gone: Callable[[], bool]) -> int:
     try:
         _refuse_empty(words)
         if words[:1] != ["watch"]:  # addresses of cameras may hold a password; they are kept nowhere
             refuse_credentials(words)
         with _process_group():
-            result = _command().main(args=words, prog_name="moclip", standalone_mode=False)
+            result = _call(words)
         sys.stdout.flush()
         if result == 130:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
@@ -193,9 +207,9 @@ def _run(words: list[str], debug: bool) -> int:
         live = words[:1] == ["watch"]  # there is nothing to resume
         err.print("ended" if live else "interrupted; finished work is kept, the same command resumes")
         return 130
-    except BrokenPipeError:
-        return 0
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_is_gone():
+            return 0
         if isinstance(error, _NO_ARGUMENTS):
             err.print(str(error), markup=False)
             return 2

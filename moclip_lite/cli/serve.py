@@ -51,7 +51,8 @@ Token: TypeAlias = Annotated[
     ),
 ]
 AllowHost: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="A name by which clients may call this server. Repeatable.")
+    list[str] | None,
+    typer.Option(help="A name by which clients may call this server, without a port. Repeatable."),
 ]
 MaxUpload: TypeAlias = Annotated[str, typer.Option(help="Largest upload.")]
 MaxLength: TypeAlias = Annotated[float, typer.Option(help="Longest video in seconds.")]
@@ -93,6 +94,7 @@ def serve(
 
     Example: moclip serve --model runs/x
     """
+    from ..hub import run_name
     from ..serve.server import require_packages, run_server, with_token
     from ..serve.settings import ServeSettings
     from ..serve.worker import child_command
@@ -106,8 +108,9 @@ def serve(
     check_windows(windows)
     settings, generated = with_token(settings_of(ServeSettings, given))
     reporter = ConsoleReporter()
-    model = run_folder(model)
-    reporter.say(f"loading {model} ...")
+    folder = run_folder(model)
+    name = run_name(model, folder)
+    reporter.say(f"loading {name} ...")
 
     def on_ready(address: str, about: dict[str, Any]) -> None:
         for warning in about["warnings"]:
@@ -118,7 +121,7 @@ def serve(
 
     overrides = [*(sets or []), *overrides_of({"clip.pretrained": pretrained})]
     try:
-        command = child_command(str(model), device, overrides, windows, engine)
+        command = child_command(str(folder), device, overrides, windows, engine, name)
         with bugs_at_once():
             run_server(settings, command, on_ready)
     except KeyboardInterrupt:

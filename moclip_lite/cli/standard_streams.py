@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
 
-__all__ = ["Messages", "complete_streams", "drop_unwritten"]
+__all__ = ["Messages", "complete_streams", "drop_unwritten", "watched_reader"]
 
 
 def complete_streams() -> None:
@@ -31,6 +33,31 @@ def complete_streams() -> None:
         sys.stderr = _nowhere()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def watched_reader() -> Iterator[Callable[[], bool]]:
+    """A function that tells whether the reader of standard output is gone, as `head` is after its lines.
+
+    It asks a duplicate, because rich puts the null device in the place of a pipe that broke.
+    """
+    try:
+        number = os.dup(sys.stdout.fileno())
+    except (OSError, ValueError):  # not a file
+        yield lambda: False
+        return
+    try:
+        yield lambda: _nobody_reads(number)
+    finally:
+        os.close(number)
+
+
+def _nobody_reads(number: int) -> bool:
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def drop_unwritten() -> None:

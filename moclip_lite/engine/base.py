@@ -48,6 +48,15 @@ class Engine(ABC):
             WeightsUnavailable: its weights can't be loaded.
         """
 
+    def preload(self) -> None:
+        """Load now what is otherwise loaded on first use, so that later changes of the folder have no effect.
+
+        Raises:
+            CheckpointError, WeightsUnavailable: as :attr:`encoder`.
+        """
+        if self.heads:
+            _ = self.encoder
+
     @property
     @abstractmethod
     def warnings(self) -> list[str]:

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
-from ..experiment.config import Experiment
+from ..experiment.config import Experiment, load_run_settings
 from ..results.fold_folder import FoldFolder
 from .base import Engine, EngineName
-from .files import EngineFiles, int8_by_default
+from .files import SECTIONS, EngineFiles, int8_by_default
 
 __all__ = ["open_engine"]
 
@@ -50,14 +50,27 @@ def open_engine(
                 return _open_onnx(folder, experiment, labels, int8), ""
             return _open_proven(folder, experiment, labels), ""
         except CheckpointError as error:
-            reason, more = str(error), " --int8" if int8 else ""
+            reason = str(error)
             if not isinstance(error.__cause__, MissingPackage):
-                reason += f"; `moclip export {folder.path} --engine{more}` writes them"
+                reason += f"; {_advice(folder, experiment, int8)}"
             if asked:
                 raise CheckpointError(reason) from error
     from .pytorch import TorchEngine
 
     return TorchEngine(folder, experiment, labels), reason and f"PyTorch answers: {reason}"
+
+
+def _advice(folder: FoldFolder, experiment: Experiment, int8: bool) -> str:
+    """How to get ONNX files that can be used: they are written for the run's own settings alone."""
+    own, used = load_run_settings(folder.config).model_dump(), experiment.model_dump()
+    names = [(section, name) for section in SECTIONS for name in used[section]]
+    changed = [f"{section}.{name}" for section, name in names if used[section][name] != own[section][name]]
+    if changed:
+        words = ", ".join(changed)
+        return (
+            f"they are only written for the run's own {words}: leave the change out, or take --engine torch"
+        )
+    return f"`moclip export {folder.path} --engine{' --int8' if int8 else ''}` writes them"
 
 
 def _open_proven(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> Engine:

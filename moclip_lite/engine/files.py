@@ -31,6 +31,7 @@ __all__ = [
     "DESCRIPTION",
     "DRAFT",
     "INT8",
+    "SECTIONS",
     "EngineFiles",
     "answering_heads",
     "drafts_of",
@@ -54,7 +55,8 @@ _KEY: Final = re.compile(r"[0-9a-f]{16,128}", re.ASCII)
 _VERSION: Final = 1
 """Of the files' inputs, outputs and description; raise it when an older file must not be used."""
 
-_SECTIONS: Final = ("motion", "clip", "fusion", "test")
+SECTIONS: Final = ("motion", "clip", "fusion", "test")
+"""Sections of the configuration that decide the content of the files."""
 
 
 def onnx_folder(folder: FoldFolder) -> Path:
@@ -86,7 +88,7 @@ def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str])
     stages = [stage for stage in (Stream.MOTION, *answering_heads(folder)) if folder.has(stage)]
     return {
         "version": _VERSION,
-        "settings": experiment.model_dump(mode="json", include=set(_SECTIONS)),
+        "settings": experiment.model_dump(mode="json", include=set(SECTIONS)),
         "labels": digest_bytes([json.dumps(list(labels)).encode()]),
         "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
     }

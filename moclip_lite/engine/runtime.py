@@ -86,6 +86,14 @@ class OnnxEngine(Engine):
         assert self._files.encoder is not None
         return open_session(self._files.encoder, self._threads)
 
+    def preload(self) -> None:
+        super().preload()
+        if self.encodes_segments:
+            _ = self._parts
+        if self.has_motion:
+            for stream in self.heads:
+                self._mean_motion(stream)
+
     @property
     def warnings(self) -> list[str]:
         return [str(text) for text in self._files.description.get("warnings", [])]

@@ -4,6 +4,6 @@ huggingface_hub is the extra ``[hub]``; it is imported where it is used.
 """
 
 from .address import HubAddress
-from .local import local_run
+from .local import local_run, run_name
 
-__all__ = ["HubAddress", "local_run"]
+__all__ = ["HubAddress", "local_run", "run_name"]

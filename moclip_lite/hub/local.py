@@ -8,7 +8,19 @@ from ..progress import Reporter, Silent
 from ..storage.snapshot import snapshot
 from .address import HubAddress
 
-__all__ = ["local_run"]
+__all__ = ["local_run", "run_name"]
+
+
+def run_name(run: Path | str, folder: Path) -> str:
+    """The name of a run for people: that of a repository with its commit, else that of the folder.
+
+    Args:
+        run: a folder, its URL or hf://USER/NAME[@REVISION].
+        folder: what :func:`local_run` gave for it.
+    """
+    if not HubAddress.is_meant(run):
+        return folder.resolve().name
+    return f"{HubAddress.parse(Path(run).as_posix()).repository} (commit {folder.name[:8]})"
 
 
 def local_run(run: Path | str, reporter: Reporter | None = None) -> Path:

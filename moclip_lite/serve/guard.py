@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import socket
 from collections.abc import Mapping
@@ -18,9 +17,11 @@ from urllib.parse import urlsplit
 
 from .answers import ErrorsInJson, refusal_response
 from .bodies import replayed, small_body
+from .hosts import comparable_host, is_address, is_loopback
 from .metrics import Metrics
+from .ranges import ignore_invalid_range
 from .refusal import Refusal
-from .settings import ServeSettings, is_loopback
+from .settings import ServeSettings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -108,7 +109,7 @@ class Guard:
         self._app, self._settings, self._tokens, self._metrics = app, settings, tokens, metrics
         self._names = {"localhost", *settings.allow_host}
         if not settings.local:
-            self._names |= {socket.gethostname().lower(), settings.host.lower()}
+            self._names |= {comparable_host(socket.gethostname()), comparable_host(settings.host)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -141,6 +142,7 @@ class Guard:
         except Refusal as refusal:
             await refusal_response(refusal, scope, counted_receive, answer)
         else:
+            ignore_invalid_range(scope)
             given = counted_receive if body is None else replayed(body, counted_receive)
             await self._app(scope, given, answer)
         finally:
@@ -176,14 +178,10 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        name = name.rstrip(".")
+        name = comparable_host(name)
         if name in self._names:
             return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return is_loopback(name) or not self._settings.local
+        return is_address(name) and (is_loopback(name) or not self._settings.local)
 
 
 def _same_site(headers: Mapping[str, str], host: str) -> bool:

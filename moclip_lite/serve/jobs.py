@@ -220,6 +220,8 @@ class Jobs:
         try:
             self._current = asyncio.create_task(self._worker.run(self._task(job), progress))
             job.answer = await self._current
+            if job.source is not None:
+                job.source.unchanged()  # it is read several times, and a name may mean several files
             state, refusal = "done", None
         except asyncio.CancelledError:
             if job.state == "running":  # the server stops

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .refusal import Refusal
 
 __all__ = ["About", "Files", "JobStatus", "Options", "PredictAnswer", "Problem", "Score", "SessionRequest"]
 
@@ -25,6 +28,24 @@ class Options(BaseModel):
     preview: Literal["auto", "yes", "no"] = Field(
         "auto", description="make an H.264 copy for browsers; auto judges by the file (jobs only)"
     )
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], *, strict: bool = False) -> Options:
+        """The options of a request.
+
+        Args:
+            fields: by name.
+            strict: values must be of their type; otherwise text is read as a number where one is needed.
+
+        Raises:
+            Refusal: 400, an unknown name or a value out of range.
+        """
+        try:
+            return cls.model_validate(fields, strict=strict)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise Refusal(400, f"{where}: {first['msg'].lower()}") from error
 
 
 class Score(BaseModel):
@@ -90,5 +111,7 @@ class Problem(BaseModel):
 
 class SessionRequest(BaseModel):
     """A token, in exchange for a session's cookie."""
+
+    model_config = ConfigDict(extra="forbid")
 
     token: str = Field(max_length=1024)

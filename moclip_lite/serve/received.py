@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from ..datasets.walk import VIDEO_SUFFIXES
 from ..progress import size_in_words
 from .refusal import Refusal
 
-__all__ = ["Received", "display_name", "file_of", "given_twice", "too_large"]
+__all__ = ["Received", "display_name", "file_of", "given_twice", "parsed_json", "too_large"]
 
 _MAX_NAME: Final = 120  # characters of a name for people
 
@@ -42,6 +43,27 @@ def file_of(folder: Path, name: str) -> Path:
     """Where an upload is written: only a known ending is taken from its name."""
     suffix = PurePosixPath(name).suffix.lower()
     return folder / f"upload{suffix if suffix in VIDEO_SUFFIXES else ''}"
+
+
+def parsed_json(body: bytes) -> Any:
+    """The value of a JSON body; None if it is no JSON.
+
+    Raises:
+        Refusal: 400, a name is given twice.
+    """
+
+    def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in content:
+                raise given_twice(name)
+            content[name] = value
+        return content
+
+    try:
+        return json.loads(body, object_pairs_hook=unrepeated)
+    except (ValueError, RecursionError):
+        return None
 
 
 def given_twice(key: str) -> Refusal:

@@ -128,7 +128,7 @@ class RootFile:
         except Refusal:
             raise Refusal(410, "the file is no longer below the server's root folder") from None
         if now != self:
-            raise Refusal(409, "the file was changed after it was analysed; ask for a new analysis")
+            raise Refusal(409, "the file was changed since its analysis began; ask for a new analysis")
         return now.path
 
 

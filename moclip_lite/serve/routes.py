@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 from starlette.requests import ClientDisconnect
 
@@ -16,6 +16,7 @@ from ..versions import package_version
 from .jobs import Job
 from .metrics import CONTENT_TYPE
 from .models import About, Files, JobStatus, Options, PredictAnswer, Problem, SessionRequest
+from .received import parsed_json
 from .refusal import Refusal
 from .services import Services
 
@@ -26,6 +27,8 @@ _POLL: Final = 0.5  # seconds between two checks that a client is still connecte
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"model": Problem, "description": "no token"},
     404: {"model": Problem, "description": "no such job or file"},
+    409: {"model": Problem, "description": "the file changed during its analysis"},
+    410: {"model": Problem, "description": "the file went away during its analysis"},
     413: {"model": Problem, "description": "upload or video above a limit"},
     422: {"model": Problem, "description": "the video can't be analysed"},
     429: {"model": Problem, "description": "too many jobs of this client"},
@@ -103,8 +106,19 @@ def _add_about(app: FastAPI, services: Services) -> None:
         return {"paths": services.root.listing(folder)}
 
 
+async def _unrepeated(request: Request) -> None:
+    """Refuse a JSON body that gives a name twice."""
+    parsed_json(await request.body())
+
+
 def _add_session(app: FastAPI, services: Services) -> None:
-    @app.post("/api/session", tags=["operation"], status_code=204, responses={401: {"model": Problem}})
+    @app.post(
+        "/api/session",
+        tags=["operation"],
+        status_code=204,
+        responses={401: {"model": Problem}},
+        dependencies=[Depends(_unrepeated)],
+    )
     async def session(body: SessionRequest) -> Response:
         """Exchange the token for a cookie, which the page uses."""
         tokens = services.tokens

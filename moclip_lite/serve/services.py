@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
 
 from .guard import Tokens
 from .jobs import Job, Jobs
@@ -48,7 +46,8 @@ class Services:
             try:
                 free = self.workplace.free_bytes()
                 received = await receive(request, folder, self.settings, self.metrics, free)
-                options = _options(received.fields)
+                given = {name: value for name, value in received.fields.items() if value != ""}
+                options = Options.of(given)
                 if (received.video is None) == (options.path is None):
                     raise Refusal(400, "send a video as `file`, or its `path` below the server's root folder")
                 video, name, source = received.video, received.name, None
@@ -69,13 +68,3 @@ class Services:
                 403, "this server takes uploads only; start it with --root DIR to name files by path"
             )
         return self.root.take(path)
-
-
-def _options(fields: dict[str, Any]) -> Options:
-    given = {name: value for name, value in fields.items() if value != ""}
-    try:
-        return Options.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refusal(400, f"{where}: {first['msg'].lower()}") from error

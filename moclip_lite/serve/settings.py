@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from ..settings import Settings, UserPath
+from .hosts import bare_host, is_loopback
 
-__all__ = ["MIN_TOKEN", "ServeSettings", "is_loopback"]
+__all__ = ["MIN_TOKEN", "ServeSettings"]
 
 MIN_TOKEN: Final = 16
 """Characters of the shortest token that is accepted."""
 
 _LONGEST: Final = 1e7  # seconds: some months
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name means this machine alone."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _check_token(token: str | None) -> str | None:
@@ -41,7 +33,8 @@ class ServeSettings(Settings):
         port: 0 for any free one.
         root: folder whose videos may be named by path; None for uploads alone.
         token: what clients must present; None for no token, on this machine alone.
-        allow_host: names in the Host header that are accepted beside addresses and this machine's name.
+        allow_host: names (and addresses, where only this machine can connect) in the Host header that are
+            accepted beside this machine's own, in the form of :func:`moclip_lite.serve.hosts.bare_host`.
         max_upload: bytes of an upload.
         max_length: seconds of a video.
         max_pixels: of a picture.
@@ -59,7 +52,7 @@ class ServeSettings(Settings):
     port: int = Field(8000, ge=0, le=65535)
     root: UserPath | None = None
     token: Annotated[str | None, AfterValidator(_check_token)] = Field(None, repr=False)
-    allow_host: tuple[str, ...] = ()
+    allow_host: tuple[Annotated[str, AfterValidator(bare_host)], ...] = ()
     max_upload: int = Field(1_000_000_000, ge=1, le=2**50)
     max_length: float = Field(3600.0, gt=0, le=_LONGEST)
     max_pixels: int = Field(8192 * 4352, ge=1, le=2**31)
@@ -71,11 +64,6 @@ class ServeSettings(Settings):
     head_limit: float = Field(10.0, gt=0, le=_LONGEST)
     keep: float = Field(900.0, gt=0, le=_LONGEST)
     results: int = Field(32, ge=1, le=10_000)
-
-    @field_validator("allow_host")
-    @classmethod
-    def _lower_case(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name.lower().rstrip(".") for name in names)
 
     @property
     def local(self) -> bool:

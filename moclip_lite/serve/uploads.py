@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .forms import MAX_FIELD, Form
 from .metrics import Metrics
-from .received import Received, display_name, file_of, given_twice, too_large
+from .models import Options
+from .received import Received, display_name, file_of, given_twice, parsed_json, too_large
 from .refusal import Refusal
 from .settings import ServeSettings
 
@@ -123,13 +123,11 @@ async def _bounded(
 
 
 def _from_json(body: bytes) -> Received:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+    fields = parsed_json(body)
+    if not isinstance(fields, dict):
         raise Refusal(400, 'the body is not a JSON object such as {"path": "clip.mp4"}')
-    return Received(fields=value)
+    Options.of(fields, strict=True)  # text counts as a number in forms and queries alone
+    return Received(fields=fields)
 
 
 async def _from_bytes(chunks: AsyncIterator[bytes], folder: Path, name: str) -> Received:

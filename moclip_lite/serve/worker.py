@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from ..errors import CheckpointError, ConfigError, MoclipError, WeightsUnavailable
 from .refusal import Refusal
+
+log = logging.getLogger("moclip.serve")
 
 __all__ = ["Worker", "child_command"]
 
@@ -38,6 +42,7 @@ def child_command(
     overrides: Sequence[str],
     windows: Mapping[str, float | None],
     engine: str = "auto",
+    name: str | None = None,
 ) -> list[str]:
     """The command line of the analysing process.
 
@@ -47,9 +52,11 @@ def child_command(
         overrides: "section.key=value".
         windows: arguments of :meth:`moclip_lite.Classifier.timeline`, None for the run's own.
         engine: "auto", "onnx" or "torch".
+        name: of the model, for people; by default that of the folder.
     """
     arguments = {
         "model": model,
+        "name": Path(model).resolve().name if name is None else name,
         "device": device,
         "engine": engine,
         "overrides": list(overrides),
@@ -66,7 +73,7 @@ class Worker:
         time_limit: seconds for a task.
 
     Attributes:
-        about: what the process said of its model when it was ready.
+        about: what the process said of its model when it was ready first; it answers with no other.
         starts: how often it was started.
     """
 
@@ -75,6 +82,8 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._errors: deque[str] = deque(maxlen=_TAIL)
         self._drain: asyncio.Task[None] | None = None
+        self._content: str | None = None  # digest of the model that was loaded first
+        self._told = ""
         self.about: dict[str, Any] = {}
         self.starts = 0
 
@@ -88,6 +97,41 @@ class Worker:
 
         Raises:
             MoclipError: it can't be loaded.
+            Refusal: 503, at a later start: the model is another one, or can't be loaded any more.
+        """
+        first, name = self._content is None, self.about.get("model")
+        try:
+            message = await self._launch()
+        except MoclipError as error:
+            if first:
+                raise
+            sentence = f"the model {name} can't be loaded any more"
+            self._tell(f"{sentence}: {error}")
+            raise Refusal(503, f"{sentence}; the server's log says why") from error
+        content = str(message.get("content", ""))
+        if first:
+            self._content, self.about = content, message["ready"]
+        elif content != self._content:
+            await self.stop()
+            sentence = f"the model {name} changed while the server runs; restart the server"
+            self._tell(sentence)
+            raise Refusal(503, sentence)
+        self._told = ""
+
+    def _tell(self, sentence: str) -> None:
+        """Print a sentence on the server's standard error, once for all requests in a row that meet it."""
+        if sentence != self._told:
+            self._told = sentence
+            log.warning("%s", sentence)
+
+    async def _launch(self) -> dict[str, Any]:
+        """Start the process.
+
+        Returns:
+            Its first message: "ready" with what it says of its model, "content" with the model's digest.
+
+        Raises:
+            MoclipError: it can't load the model.
         """
         self.starts += 1
         self._errors.clear()
@@ -114,7 +158,7 @@ class Worker:
             if failed:
                 raise _USER_ERRORS.get(failed.get("kind"), MoclipError)(failed["sentence"])
             raise RuntimeError("the analysing process did not start:\n" + self.last_errors())
-        self.about = message["ready"]
+        return message
 
     async def stop(self) -> None:
         """End the process and those that it started."""
@@ -143,6 +187,7 @@ class Worker:
 
         Raises:
             Refusal: the video can't be analysed: its own fault (422, 413), a crash or a time-out.
+            Refusal: 503, the process must be started again and has not the same model, see :meth:`start`.
             RuntimeError: a bug in the process; its traceback.
         """
         if not self.alive:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.cli import assert_refused, moclip
 from support.paths import ROOT
 
 FULL = Path("/dev/full")
@@ -45,6 +48,28 @@ def test_results_that_are_not_written_are_an_error() -> None:
         pytest.skip("there is no /dev/full")
     done = call("--version", ">/dev/full")
     assert (done.returncode, done.stderr) == (2, "moclip: the disk is full; finished work is kept\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", ["--help", "serve --help", "--version", "mv probe CLIP", "mv probe CLIP --json"]
+)
+def test_a_reader_that_is_gone_ends_the_program_quietly(words: str, clip: Path) -> None:
+    """As `head` does that has its lines."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        program = [sys.executable, "-m", "moclip_lite", *words.replace("CLIP", str(clip)).split()]
+        done = subprocess.run(program, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_another_pipe_that_breaks_is_an_error(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("moclip_lite.cli.mv.print_json", broken)
+    assert_refused(moclip("mv", "probe", clip, "--json"), "Broken pipe")
 
 
 @pytest.mark.slow

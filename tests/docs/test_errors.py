@@ -345,6 +345,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "is in use by another program": lambda p: ("serve", "--model", p, "--port", taken_port()),
     "is no address of this machine": lambda p: ("serve", "--model", p, "--host", "192.0.2.1"),
     "--token: a token has": lambda p: ("serve", "--model", p, "--token", "short"),
+    "--allow-host: ": lambda p: ("serve", "--model", p, "--allow-host", "http://example.org"),
     "--root must be a folder": lambda p: ("serve", "--model", p, "--port", 0, "--root", written(p / "file", "x")),
 }  # fmt: skip
 """A part of each message -> a command line that causes it, given an empty folder."""

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from moclip_lite import Classifier
+from moclip_lite.engine.base import EngineName
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
@@ -80,6 +81,21 @@ def test_segments_that_windows_share(exported: Path) -> None:
         found = classifier.engine.window_features(np.concatenate(parts))
         for one, other in zip(found, classifier.engine.motion_features(motion), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_a_preloaded_engine_does_not_need_its_folder(
+    engine: EngineName, copied: Path, make_clip: Callable[..., Path]
+) -> None:
+    """Another run's files may lie there by then; the clip without motion needs the head's mean motion."""
+    clips = [make_clip("still.mp4", g="1", bf="0"), make_clip("b.mp4", bf="2")]
+    expected = [Classifier.load(copied, engine=engine, device="cpu").explain(clip).streams for clip in clips]
+    classifier = Classifier.load(copied, engine=engine, device="cpu")
+    classifier.engine.preload()
+    shutil.rmtree(copied)
+    assert [classifier.explain(clip).streams for clip in clips] == expected
+    segments = np.zeros(classifier.experiment.motion.shape, np.float16)
+    assert len(classifier.engine.segment_features(segments)) == len(segments)
 
 
 def test_files_of_older_versions_lack_the_parts(copied: Path) -> None:
@@ -184,6 +200,21 @@ def test_retrained_weights_are_noticed(copied: Path) -> None:
     path.unlink()
     with pytest.raises(CheckpointError, match="belong to other weights"):
         Classifier.load(copied, engine="onnx")
+
+
+@pytest.mark.parametrize("change", ["test.crops=3", "clip.frames=2"])
+def test_changed_settings_are_not_blamed_on_the_files(change: str, copied: Path) -> None:
+    """An export would write files for the run's own settings again; what is advised instead works."""
+    name = change.partition("=")[0]
+    with pytest.raises(
+        CheckpointError, match=rf"own {name}: leave the change out, or take --engine torch"
+    ) as caught:
+        Classifier.load(copied, engine="onnx", overrides=[change])
+    note = Classifier.load(copied, overrides=[change]).engine_note
+    assert f"own {name}: leave the change out" in note
+    assert "moclip export" not in str(caught.value) + note
+    assert Classifier.load(copied, engine="torch", overrides=[change]).engine_note == ""
+    assert Classifier.load(copied, engine="onnx").engine.name == "onnx"
 
 
 def test_a_damaged_encoder_is_noticed(copied: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -232,6 +232,21 @@ def test_only_a_commit_is_kept(hub: FakeHub, walks: Repository, monkeypatch: pyt
     Classifier.load(f"hf://user/walks@{walks.sha[:12]}")
     with pytest.raises(MoclipError, match="can't be reached"):
         Classifier.load("hf://user/walks")
+
+
+@pytest.mark.parametrize("address", ["hf://user/walks", "hf://user/walks@main"])
+def test_a_server_names_the_repository(
+    address: str, hub: FakeHub, walks: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the folder in the cache, which is called as the commit is."""
+    commands: list[Sequence[str]] = []
+    monkeypatch.setattr(
+        "moclip_lite.serve.server.run_server", lambda _, command, __: commands.append(command)
+    )
+    assert_ok(moclip("serve", "--model", address))
+    arguments = json.loads(commands[0][-1])
+    commit = Path(arguments["model"]).name
+    assert arguments["name"] == f"user/walks (commit {commit[:8]})"
 
 
 def test_only_known_files_are_fetched(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moclip_lite import Classifier
+from moclip_lite.predict.content import content_digest
+from moclip_lite.predict.open_run import open_run
 from moclip_lite.serve.child.analysis import Analysis, Task
 from moclip_lite.serve.refusal import Refusal
+from moclip_lite.serve.worker import child_command
+from moclip_lite.storage.files import read_tensors, write_tensors
 
 from support.broken_files import audio_file, empty_file, text_file, truncated_late
 from support.cli import TrainedRun
-from support.serving import Serving
+from support.serving import Serving, serving
 
 
 @pytest.fixture
@@ -38,6 +44,63 @@ def test_the_model_is_described(server: Serving, trained: TrainedRun) -> None:
     assert about["labels"] == list(Classifier.load(trained.folder).labels)
     assert about["streams"][0] == "fusion"
     assert any("RANDOM" in warning for warning in about["warnings"])
+
+
+def _label(folder: Path) -> None:
+    labels = json.loads((folder / "labels.json").read_text())
+    (folder / "labels.json").write_text(json.dumps(["other", *labels[1:]]))
+
+
+def _setting(folder: Path) -> None:
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("stride: ", "stride: 1"))
+    assert (folder / "config.yaml").read_text() != text
+
+
+def _weights(folder: Path) -> None:
+    arrays, metadata = read_tensors(folder / "fusion.safetensors")
+    arrays = {name: array * 1.5 for name, array in arrays.items()}
+    write_tensors(folder / "fusion.safetensors", arrays, metadata)
+
+
+def _calibration(folder: Path) -> None:
+    value = json.loads((folder / "timeline.json").read_text())
+    (folder / "timeline.json").write_text(json.dumps({**value, "energy": 1e3}))
+
+
+def _report(folder: Path) -> None:
+    (folder / "report.html").write_text("another")
+
+
+@pytest.mark.parametrize("change", [_label, _setting, _weights, _calibration, _report])
+def test_the_digest_of_a_model_covers_what_answers(
+    change: Callable[[Path], None], trained: TrainedRun, tmp_path: Path
+) -> None:
+    folder = trained.copy(tmp_path / "run")
+
+    def digest() -> str:
+        run, experiment, _ = open_run(folder, [])
+        return content_digest(run, experiment, run.read_labels())
+
+    before = digest()
+    assert before == digest()
+    change(folder)
+    assert (digest() == before) == (change is _report)
+
+
+def test_a_loaded_model_does_not_need_its_folder(trained: TrainedRun, root: Path, tmp_path: Path) -> None:
+    """Nothing is read on first use: it could be another model's."""
+    folder = trained.copy(tmp_path / "run")
+    (tmp_path / "serve").mkdir()
+    answers = []
+    for remove in (False, True):
+        command = child_command(str(folder), "cpu", [], {})
+        with serving(tmp_path / "serve", command, root=root) as running:
+            if remove:
+                shutil.rmtree(folder)
+            answer = running.client.post("/api/predict", json={"path": "clip.mp4"}).json()
+        answers.append({**answer, "seconds": 0, "timeline": {**answer["timeline"], "seconds": 0}})
+    assert answers[0] == answers[1]
 
 
 def test_predict_answers_as_the_program_does(server: Serving, trained: TrainedRun, root: Path) -> None:

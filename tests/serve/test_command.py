@@ -44,6 +44,7 @@ def test_a_missing_extra(package: str, tmp_path: Path, hide_package: Callable[[s
 BAD = [
     ("--max-upload", "many"), ("--max-upload", "0"), ("--max-upload", "-1GB"), ("--max-length", "0"), ("--keep", "-1"),
     ("--queue", "0"), ("--time-limit", "nan"), ("--time-limit", "inf"), ("--token", "short"), ("--port", "70000"), ("--threshold", "2"),
+    ("--allow-host", "example.com:8124"), ("--allow-host", "http://example.org"), ("--allow-host", "*.foo.org"),
 ]  # fmt: skip
 
 

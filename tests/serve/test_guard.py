@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from moclip_lite.serve.settings import ServeSettings, is_loopback
+from moclip_lite.serve.hosts import is_loopback
+from moclip_lite.serve.settings import ServeSettings
 
 from support.serving import Serving, serving
 
@@ -81,6 +83,36 @@ def test_names_of_a_reachable_server(closed: Serving) -> None:
     ):
         response = closed.client.get("/api/about", headers={"host": host, **BEARER})
         assert response.status_code == status, host
+
+
+ALLOWED = {
+    "example.com": "example.com",
+    "Example.COM.": "EXAMPLE.com:8124",
+    "my_service": "my_service:80",
+    "xn--bcher-kva.example": "xn--bcher-kva.example.",
+    "10.0.0.5": "10.0.0.5:8000",
+    "fd00::5": "[fd00::5]:8000",
+    "[FD00:0::5]": "[fd00::5]",
+}
+NEVER_MATCHED = [
+    "example.com:8124", "http://example.org", "https://example.org/", "example.org/", "//example.org", "*.foo.org", "*",
+    ".foo.org", "a..b", ".", "", " ", "a b", " example.org", "example.org\n", "user@example.org", "example.org,foo.org",
+    "10.0.0.5:8000", "10.0.0.0/8", "010.1.1.1", "10.1", "80", "[::1]:8000", "[::1", "::1]", "fe80::1%eth0", "-a.org",
+    "a-.org", "b\u00fccher.example", "x" * 64 + ".org", "a." * 130 + "org", "[example.org]x", "[example.org]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_is_allowed_is_served(name: str, tmp_path: Path) -> None:
+    with serving(tmp_path, allow_host=(name,)) as running:
+        assert running.client.get("/healthz", headers={"host": ALLOWED[name]}).status_code == 200
+        assert running.client.get("/healthz", headers={"host": "evil.example"}).status_code == 421
+
+
+@pytest.mark.parametrize("name", NEVER_MATCHED, ids=lambda name: ascii(name)[:30])
+def test_what_no_host_header_equals_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no host name; write the name or address alone"):
+        ServeSettings(allow_host=("example.com", name))
 
 
 ELSEWHERE = [
@@ -158,7 +190,7 @@ def test_weak_tokens_are_refused(token: str) -> None:
 
 
 def test_which_addresses_are_this_machine_alone() -> None:
-    local = {"127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST"}
+    local = {"127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST", "localhost."}
     assert {
         host for host in (*local, "0.0.0.0", "::", "10.0.0.1", "example.org") if is_loopback(host)
     } == local

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.serving import Serving, serving, stub_command
+from support.serving import STUB, Serving, serving, stub_command
 from support.waiting import until
 
 
@@ -205,6 +206,44 @@ def test_a_process_that_is_killed_is_started_again(server: Serving) -> None:
         line for line in metrics(server).splitlines() if line.startswith("moclip_worker_restarts_total ")
     ]
     assert int(restarts[0].split()[1]) >= 1
+
+
+RELOADED = """
+import json, runpy, sys
+from pathlib import Path
+content = Path(sys.argv[1])
+about = {"model": "mine", "labels": [content.read_text()] if content.exists() else [], "streams": [], "warnings": []}
+first = {"ready": about, "content": content.read_text()} if content.exists() else {
+    "failed": {"kind": "CheckpointError", "sentence": "/secret/mine is not a run folder"}
+}
+sys.argv = [sys.argv[2], json.dumps(first)]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_another_model_does_not_answer_after_a_restart(
+    change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = tmp_path / "content"
+    content.write_text("first")
+    command = [sys.executable, "-c", RELOADED, str(content), str(STUB)]
+    (tmp_path / "serve").mkdir()
+    with caplog.at_level("WARNING", "moclip.serve"), serving(tmp_path / "serve", command) as running:
+        about = running.client.get("/api/about").json()
+        content.write_text("second") if change == "replaced" else content.unlink()
+        assert running.client.post("/api/predict", content=b"fine").status_code == 200  # it is loaded
+        assert running.client.post("/api/predict", content=b"crash").status_code == 422
+        for _ in range(2):
+            answer = running.client.post("/api/predict", content=b"fine")
+            assert answer.status_code == 503
+            assert answer.json()["error"].startswith("the model mine ")
+            assert "secret" not in answer.json()["error"]
+            assert running.client.get("/api/about").json() == about
+        content.write_text("first")
+        assert running.client.post("/api/predict", content=b"fine").status_code == 200
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "moclip.serve"]
+    assert ("restart the server" if change == "replaced" else "/secret/mine is not a run folder") in told
 
 
 def test_files_below_the_root_are_played_and_never_removed(tmp_path: Path) -> None:

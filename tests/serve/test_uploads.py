@@ -186,6 +186,25 @@ BROKEN = {
     ),
     "top_k": ("Content-Type: application/json\n", b'{"path": "x", "top_k": 0}', 400),
 }
+JSON_BODIES = {
+    '{"path": "clip.mp4", "path": "clip.mp4"}': "'path' is given twice",
+    '{"path": "clip.mp4", "top_k": 1, "top_k": 2}': "'top_k' is given twice",
+    '{"path": "clip.mp4", "\\u0070ath": "b.mp4"}': "'path' is given twice",
+    '{"path": "clip.mp4", "top_k": true}': "top_k: ",
+    '{"path": "clip.mp4", "top_k": "3"}': "top_k: ",
+    '{"path": "clip.mp4", "top_k": 3.0}': "top_k: ",
+    '{"path": "clip.mp4", "top_k": NaN}': "top_k: ",
+    '{"path": "clip.mp4", "top_k": null}': "top_k: ",
+    '{"path": "clip.mp4", "top_k": ""}': "top_k: ",
+    '{"path": "clip.mp4", "top_k": [1]}': "top_k: ",
+    '{"path": "clip.mp4", "preview": true}': "preview: ",
+    '{"path": "clip.mp4", "preview": null}': "preview: ",
+    '{"path": 1}': "path: ",
+    '{"path": ["clip.mp4"]}': "path: ",
+    '{"path": {"a": 1, "a": 2}}': "'a' is given twice",
+    '{"path": "\\ud800"}': "",
+    '{"\\ud800": 1}': "",
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -195,6 +214,25 @@ def test_broken_bodies_get_a_sentence(case: str, server: Serving) -> None:
     assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
     assert b'{"error":"' in answer
     assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize("body", JSON_BODIES)
+@pytest.mark.parametrize("route", ["predict", "jobs"])
+def test_json_is_read_as_strictly_as_forms(route: str, body: str, server: Serving) -> None:
+    (server.folder.parent / "clip.mp4").write_bytes(b"fine")
+    kind = {"content-type": "application/json"}
+    answer = server.client.post(
+        f"/api/{route}?preview=no" if "preview" not in body else f"/api/{route}", content=body, headers=kind
+    )
+    assert answer.status_code in ((400, 404) if "ud800" in body else (400,)), answer.text
+    assert JSON_BODIES[body] in answer.json()["error"]
+
+
+def test_json_beside_options_in_the_query(server: Serving) -> None:
+    (server.folder.parent / "clip.mp4").write_bytes(b"fine")
+    for query, body in (("top_k=3", {}), ("", {"top_k": 3}), ("preview=no", {"top_k": 3})):
+        answer = server.client.post(f"/api/predict?{query}", json={"path": "clip.mp4", **body})
+        assert answer.status_code == 200, answer.text
 
 
 def test_a_client_that_goes_away_leaves_nothing(server: Serving) -> None:

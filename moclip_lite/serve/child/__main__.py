@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from mv_tools import ArgumentError, MotionError
 
-from ...errors import MoclipError
+from ...errors import CheckpointError, MoclipError
 from ...parallel.threads import set_thread_policy
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def _restrict() -> None:
 
 
 def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
-    """The classifier with its encoder, and what to tell of it."""
+    """The classifier with all that it needs of the run folder, and the message that it is ready."""
     from ...predict.classifier import Classifier
+    from ...predict.content import content_digest
 
     run = Path(arguments["model"])
     options = {name: arguments[name] for name in ("device", "overrides", "engine") if name in arguments}
@@ -84,16 +85,16 @@ def _load(arguments: dict[str, Any]) -> tuple[Classifier, dict[str, Any]]:
     warnings = [note for note in (classifier.engine_note,) if note] + classifier.warnings
     if classifier.heads:
         _ = classifier.encoder  # loaded now: missing weights are reported at the start
+    classifier.engine.preload()
+    with contextlib.suppress(CheckpointError):  # a damaged one is told with each video
+        _ = classifier.calibration
     streams = [str(stream) for stream in classifier.heads]
     if classifier.motion is not None:
         streams.append("motion")
-    name = run.resolve().name
-    return classifier, {
-        "model": name,
-        "labels": list(classifier.labels),
-        "streams": streams,
-        "warnings": warnings,
-    }
+    labels = list(classifier.labels)
+    ready = {"model": arguments["name"], "labels": labels, "streams": streams, "warnings": warnings}
+    content = content_digest(classifier.folder, classifier.experiment, labels)
+    return classifier, {"ready": ready, "content": content}
 
 
 def _carry_out(
@@ -125,14 +126,14 @@ def main() -> None:
     set_thread_policy()
     arguments = json.loads(sys.argv[1])
     try:
-        classifier, description = _load(arguments)
+        classifier, message = _load(arguments)
     except (MoclipError, MotionError, ArgumentError, OSError) as error:
         from ...datasets.clip_errors import sentence_of
 
         kind = type(error).__name__ if isinstance(error, MoclipError) else "MoclipError"
         channel.send(failed={"kind": kind, "sentence": sentence_of(error)})
         return
-    channel.send(ready=description)
+    channel.send(**message)
     while True:
         task = json.loads(lines.get())
         limit = task.pop("time_limit")
