@@ -19,11 +19,12 @@ from typing import Any, Final
 
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
+from ..experiment.portable import portable
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
 from ..storage.cache import local_cache_dir
 from ..storage.digest import ContentDigests, digest_bytes, digest_file
-from ..storage.files import read_json
+from ..storage.files import read_json, write_json
 from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
 
@@ -41,6 +42,7 @@ __all__ = [
     "made_from",
     "onnx_folder",
     "read_description",
+    "write_description",
 ]
 
 DESCRIPTION: Final = "model.json"
@@ -53,6 +55,9 @@ DRAFT: Final = ".export-"
 _KEY: Final = re.compile(r"[0-9a-f]{16,128}", re.ASCII)
 _VERSION: Final = 1
 """Of the files' inputs, outputs and description; raise it when an older file must not be used."""
+
+_SEAL: Final = "digest"
+"""Entry of model.json: the digest of all others; files of older versions have none."""
 
 _SECTIONS: Final = ("motion", "clip", "fusion", "test")
 
@@ -78,7 +83,7 @@ def answering_heads(folder: FoldFolder) -> list[Stream]:
 
 
 def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> dict[str, Any]:
-    """What decides the content of the files: version, settings, and digests of labels and weights.
+    """What decides the content of the files: version, settings without paths, digests of labels and weights.
 
     Raises:
         OSError: weights can't be read.
@@ -86,7 +91,7 @@ def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str])
     stages = [stage for stage in (Stream.MOTION, *answering_heads(folder)) if folder.has(stage)]
     return {
         "version": _VERSION,
-        "settings": experiment.model_dump(mode="json", include=set(_SECTIONS)),
+        "settings": portable(experiment).model_dump(mode="json", include=set(_SECTIONS)),
         "labels": digest_bytes([json.dumps(list(labels)).encode()]),
         "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
     }
@@ -170,18 +175,30 @@ _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The content of a model.json, whose entries are of the right kinds.
+    """The content of a model.json, as it was written, whose entries are of the right kinds.
 
     Raises:
-        CheckpointError: missing or damaged.
+        CheckpointError: missing, damaged or changed.
     """
     description = read_json(path)
     if not isinstance(description, dict):
         raise CheckpointError(f"{path} is damaged: it describes no networks")
+    if _SEAL in description and description[_SEAL] != _seal(description):
+        raise CheckpointError(f"{path} is damaged: it was changed after it was written")
     wrong = [name for name, fits in _FIELDS.items() if name in description and not fits(description[name])]
     if wrong:
         raise CheckpointError(f"{path} is damaged: its entry {wrong[0]!r} is of another kind")
     return description
+
+
+def write_description(path: Path, description: Mapping[str, Any]) -> None:
+    """Write a model.json with a digest of its content, which :func:`read_description` checks."""
+    write_json(path, {**description, _SEAL: _seal(description)})
+
+
+def _seal(description: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in description.items() if name != _SEAL}
+    return digest_bytes([json.dumps(content, sort_keys=True).encode()])
 
 
 def _encoder(experiment: Experiment, description: Mapping[str, Any], int8: bool) -> Path:

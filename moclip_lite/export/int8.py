@@ -33,6 +33,7 @@ from ..engine.files import (
     int8_by_default,
     onnx_folder,
     read_description,
+    write_description,
 )
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
@@ -45,7 +46,7 @@ from ..results.held_out import read_held_out
 from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
 from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
-from ..storage.files import atomic_path, cache_access, write_json
+from ..storage.files import atomic_path, cache_access
 from ..streams import ANSWERS
 
 __all__ = ["Int8Encoder", "Int8Refused", "consider_int8", "export_int8"]
@@ -130,7 +131,7 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
 
 def _note(folder: FoldFolder, entry: Mapping[str, Any]) -> None:
     path = onnx_folder(folder) / DESCRIPTION
-    write_json(path, {**read_description(path), INT8: dict(entry)})
+    write_description(path, {**read_description(path), INT8: dict(entry)})
 
 
 def _write_compared(

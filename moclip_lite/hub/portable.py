@@ -6,15 +6,16 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..errors import CheckpointError
-from ..experiment.config import CacheSettings, Experiment, RunSettings, load_run_settings
+from ..experiment.config import Experiment, load_run_settings
+from ..experiment.portable import portable
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
 
-__all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable", "portable_files", "without_paths"]
+__all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable_files", "without_paths"]
 
 CARD: Final = "README.md"
 PAGE: Final = "report.html"
@@ -36,31 +37,6 @@ RUN_FILES: Final = (*PREDICTION_FILES, "metrics.json", "report.md", CARD)
 
 # Not behind the characters of base64: pictures in a page must stay as they are.
 _PATH: Final = re.compile(r"(?<![\w/.:<*+,=])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]+")
-
-
-def portable(experiment: Experiment) -> Experiment:
-    """The configuration without paths: data and results are left out, weights keep their file's name."""
-    data, clip, motion = experiment.data, experiment.clip, experiment.motion
-    return experiment.model_copy(
-        update={
-            "run": RunSettings(
-                **{name: getattr(experiment.run, name) for name in ("seed", "seeds", "streams")}
-            ),
-            "cache": CacheSettings(),
-            "data": data.model_copy(
-                update={"root": None, "table": None, "splits_dir": None, "appearance": None}
-            ),
-            "motion": motion.model_copy(update={"pretrained": _plain(motion.pretrained)}),
-            "clip": clip.model_copy(
-                update={"prompts": None, "pretrained": re.split(r"[/\\]", clip.pretrained)[-1] or "none"}
-            ),
-        }
-    )
-
-
-def _plain(pretrained: Any) -> bool:
-    """Weights that a training started from are not needed any more."""
-    return pretrained if isinstance(pretrained, bool) else False
 
 
 def without_paths(text: str, known: Sequence[Path] = ()) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_run_settings
+from ..experiment.portable import portable
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
@@ -26,7 +27,7 @@ from ..storage.files import read_json, read_metadata, write_json, write_text
 from ..storage.plain_yaml import MOST_BYTES
 from .address import HubAddress
 from .client import HubError, HubOffline, client, explained
-from .portable import RUN_FILES, WEIGHTS, portable
+from .portable import RUN_FILES, WEIGHTS
 
 __all__ = ["fetched", "pull"]
 

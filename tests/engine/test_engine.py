@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from moclip_lite import Classifier
+from moclip_lite.engine.files import write_description
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
@@ -87,7 +88,7 @@ def test_files_of_older_versions_lack_the_parts(copied: Path) -> None:
     for name in ("segments.onnx", "windows.onnx"):
         del description["files"][name]
         (copied / "onnx" / name).unlink()
-    (copied / "onnx" / "model.json").write_text(json.dumps(description))
+    write_description(copied / "onnx" / "model.json", description)
     classifier = Classifier.load(copied)
     assert classifier.engine.name == "onnx"
     assert not classifier.engine.encodes_segments
@@ -138,6 +139,13 @@ def _encoder_file(folder: Path) -> Path:
     return Path(values["cache"]["dir"]) / "encoder_onnx" / key[:2] / f"{key}.onnx"
 
 
+def _change_rules(folder: Path) -> None:
+    path = folder / "onnx" / "model.json"
+    description = json.loads(path.read_text())
+    description["preprocessing"]["pictures"]["interpolation"] = "nearest"
+    path.write_text(json.dumps(description))
+
+
 def _move_cache(folder: Path) -> None:
     _rewrite(folder, "cache", "dir", str(folder / "elsewhere"))
 
@@ -152,6 +160,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no json": (lambda run: (run / "onnx" / "model.json").write_text("{"), "is damaged"),
     "other json": (lambda run: (run / "onnx" / "model.json").write_text("[]"), "is damaged"),
+    "changed json": (_change_rules, "model.json is damaged: it was changed"),
     "views": (lambda run: _rewrite(run, "test", "crops", 3), "were written for other settings"),
     "frames": (lambda run: _rewrite(run, "clip", "frames", 2), "were written for other settings"),
     "labels": (
