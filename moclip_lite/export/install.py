@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..engine.files import DESCRIPTION, write_description
+from ..engine.description import DESCRIPTION, write_description
 from ..results.fold_folder import ONNX_PARTS, STAGES
 from ..storage.digest import digest_file
 from .network import OPSET, Exported

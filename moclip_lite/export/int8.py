@@ -24,17 +24,8 @@ from ..appearance.frames import energy_of, read_frames
 from ..datasets import Clip
 from ..datasets.clip_errors import CLIP_ERRORS
 from ..engine.base import Engine, Floats
-from ..engine.files import (
-    DESCRIPTION,
-    INT8,
-    EngineFiles,
-    encoder_file,
-    file_digest,
-    int8_by_default,
-    onnx_folder,
-    read_description,
-    write_description,
-)
+from ..engine.description import DESCRIPTION, INT8, read_description, write_description
+from ..engine.files import EngineFiles, encoder_file, file_digest, int8_by_default, onnx_folder
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
 from ..experiment.session import Session

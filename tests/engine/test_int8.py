@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from moclip_lite import Classifier
-from moclip_lite.engine.files import DESCRIPTION, INT8, write_description
+from moclip_lite.engine.description import DESCRIPTION, INT8, write_description
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import int8
 from moclip_lite.export.int8 import export_int8
