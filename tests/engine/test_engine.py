@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from moclip_lite import Classifier
-from moclip_lite.engine.files import write_description
+from moclip_lite.engine.description import write_description
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
@@ -112,7 +112,7 @@ def test_the_image_encoder_is_written_once(exported: Path, copied: Path) -> None
 
 
 def test_what_is_published_answers_alike(exported: Path, trained: TrainedRun, tmp_path: Path) -> None:
-    for name, content in portable_files(RunFolder(exported)).items():
+    for name, content in portable_files(RunFolder(exported), "user/name").items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     networks = {path.name for path in (exported / "onnx").glob("*.onnx")}
