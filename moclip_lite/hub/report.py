@@ -78,7 +78,7 @@ def _published(run: Run, clips: Sequence[str], hide: Callable[[str], str]) -> Me
 
 
 def _clip_names(run: RunFolder, finished: Run) -> list[str]:
-    """Names of the clips of a run, longest first."""
+    """Names of the clips of a run, longest first; numbers, which mean other things in sentences, are left out."""
     names = {key.name for rows in finished.predictions.values() for key in rows}
     names |= {failure["name"] for failure in finished.metrics.failures}
     for folder in (run, *run.fold_folders()):
@@ -88,4 +88,4 @@ def _clip_names(run: RunFolder, finished: Run) -> list[str]:
             continue
         if isinstance(division, dict):
             names.update(name for part in division.values() if isinstance(part, dict) for name in part)
-    return sorted(names - {""}, key=len, reverse=True)
+    return sorted((name for name in names if name and not name.isdecimal()), key=len, reverse=True)

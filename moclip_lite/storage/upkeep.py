@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ def other_entries(cache: FeatureCache) -> list[Entry]:
         for path, stat in files
         if len(path.stem) == KEY_LENGTH
     ]
-    folders = [path for path in sorted(cache.root.glob(f"{HUB}/*/*")) if path.is_dir()]
+    folders = [path for path in sorted(cache.root.glob(f"{HUB}/*--*/*")) if path.is_dir()]
     runs = [
         Entry(HUB, f"{path.parent.name}/{path.name}", path, _folder_size(path), path.stat().st_mtime)
         for path in folders
@@ -68,7 +69,8 @@ def prune(
 ) -> tuple[int, int]:
     """Remove entries of one stage (or all) that are older than a number of days (or of any age).
 
-    Drafts and locks that killed processes left are removed a day after they were made; locks in use stay.
+    Drafts and locks that killed processes left are removed a day after they were made; locks in use stay, and
+    so do run folders of a hub repository that is being fetched.
 
     Returns:
         (entries removed, bytes freed).
@@ -85,7 +87,7 @@ def prune(
             _remove_free(lock)
     for entry in [*cache.entries(), *other_entries(cache)]:
         if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-            if entry.stage == HUB:
+            if entry.path.is_dir():
                 if not _remove_run(entry.path):
                     continue
             else:
@@ -103,7 +105,8 @@ def _remove_run(folder: Path) -> bool:
         except Timeout:
             return False
         try:
-            shutil.rmtree(folder)
+            with suppress(FileNotFoundError):  # removed by another process
+                shutil.rmtree(folder)
         finally:
             lock.release()
     return True
