@@ -78,7 +78,7 @@ def _published(run: Run, clips: Sequence[str], hide: Callable[[str], str]) -> Me
 
 
 def _clip_names(run: RunFolder, finished: Run) -> list[str]:
-    """Names of the clips of a run, longest first; numbers, which mean other things in sentences, are left out."""
+    """Names of the clips of a run, longest first, but for numbers, which mean other things in sentences."""
     names = {key.name for rows in finished.predictions.values() for key in rows}
     names |= {failure["name"] for failure in finished.metrics.failures}
     for folder in (run, *run.fold_folders()):
