@@ -59,13 +59,14 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
     api = client()
     with explained(f"pull {address}"):
         commit = _commit(api, address)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(out.with_name(f".{out.name}.lock"))
+    target = out.resolve()  # "." has no name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(target.with_name(f".{target.name}.lock"))
     if not lock.acquire():
         raise ConfigError(f"another pull is at work on {out}; choose another folder with --out")
     try:
         _require_free(out)
-        _fetch(api, address, commit, out, reporter)
+        _fetch(api, address, commit, target, reporter)
     finally:
         lock.release()
     return out

@@ -82,6 +82,18 @@ def test_a_killed_pull_leaves_its_draft_to_the_next(hub: FakeHub, walks: Reposit
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("out", [".", "../here"])
+def test_an_empty_folder_by_any_name(
+    out: str, hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "in" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
+    assert (here / "config.yaml").is_file()
+    assert [path.name for path in here.parent.iterdir()] == ["here"]
+
+
 def test_two_pulls_into_one_folder(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
     lock = FolderLock(tmp_path / ".out.lock")
     assert lock.acquire()
