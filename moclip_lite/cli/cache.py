@@ -30,7 +30,7 @@ def info(cache: Cache = None, json: Json = False) -> None:
     store = FeatureCache(cache)
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for entry in [*store.entries(), *upkeep.encoder_files(store)]:
+    for entry in [*store.entries(), *upkeep.other_entries(store)]:
         counts[entry.stage] += 1
         sizes[entry.stage] += entry.size
     if json:

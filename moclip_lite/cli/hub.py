@@ -15,7 +15,7 @@ __all__ = ["pull", "push"]
 
 def push(
     run: Annotated[Path, typer.Argument(help="A run folder, or the folder of one of its folds.")],
-    repository: Annotated[str, typer.Argument(help="USER/NAME.")],
+    repository: Annotated[str, typer.Argument(help="USER/NAME, or USER/NAME@BRANCH.")],
     update: Annotated[bool, typer.Option("--update", help="Replace the run that is there.")] = False,
     private: Annotated[bool, typer.Option("--private", help="Create it for yourself alone.")] = False,
     licence: Annotated[
@@ -43,10 +43,11 @@ def push(
         licence=licence,
     )
     if json:
-        print_json(vars(pushed) | {"files": list(pushed.files)})
+        names = {"repository": pushed.address.repository, "revision": pushed.address.revision}
+        print_json(names | {"url": pushed.url, "commit": pushed.commit, "files": list(pushed.files)})
         return
     reporter.say(f"{pushed.url}, commit {pushed.commit[:8]}")
-    reporter.say(f"next: moclip predict YOUR.mp4 --model hf://{pushed.repository}")
+    reporter.say(f"next: moclip predict YOUR.mp4 --model hf://{pushed.address}")
 
 
 def pull(

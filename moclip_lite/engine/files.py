@@ -12,25 +12,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
+from ..experiment.portable import portable
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
 from ..storage.cache import local_cache_dir
 from ..storage.digest import ContentDigests, digest_bytes, digest_file
-from ..storage.files import read_json
 from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
+from .description import DESCRIPTION, INT8, read_description
 
 __all__ = [
-    "DESCRIPTION",
     "DRAFT",
-    "INT8",
     "SECTIONS",
     "EngineFiles",
     "answering_heads",
@@ -41,13 +40,8 @@ __all__ = [
     "int8_is_undecided",
     "made_from",
     "onnx_folder",
-    "read_description",
 ]
 
-DESCRIPTION: Final = "model.json"
-INT8: Final = "encoder_int8"
-"""Entry of model.json for the image encoder in 8-bit integers: its file, where it may be used, and the
-figures of its comparison with float32; or, under "refused", why there is none."""
 DRAFT: Final = ".export-"
 """Start of the names of folders in which files are being written."""
 
@@ -80,7 +74,7 @@ def answering_heads(folder: FoldFolder) -> list[Stream]:
 
 
 def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str]) -> dict[str, Any]:
-    """What decides the content of the files: version, settings, and digests of labels and weights.
+    """What decides the content of the files: version, settings without paths, digests of labels and weights.
 
     Raises:
         OSError: weights can't be read.
@@ -88,7 +82,7 @@ def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str])
     stages = [stage for stage in (Stream.MOTION, *answering_heads(folder)) if folder.has(stage)]
     return {
         "version": _VERSION,
-        "settings": experiment.model_dump(mode="json", include=set(SECTIONS)),
+        "settings": portable(experiment).model_dump(mode="json", include=set(SECTIONS)),
         "labels": digest_bytes([json.dumps(list(labels)).encode()]),
         "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
     }
@@ -137,6 +131,24 @@ class EngineFiles:
             CheckpointError: there are none, they are damaged or incomplete, or they belong to something else;
                 the message is a sentence about them.
         """
+        files = cls.without_encoder(folder, experiment, labels)
+        if not set(files.networks) - {str(Stream.MOTION)}:
+            return files
+        try:
+            encoder = _encoder(experiment, files.description, int8)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{onnx_folder(folder) / DESCRIPTION} is damaged") from error
+        return replace(files, encoder=encoder, int8=int8)
+
+    @classmethod
+    def without_encoder(
+        cls, folder: FoldFolder, experiment: Experiment, labels: Sequence[str]
+    ) -> EngineFiles:
+        """The files in a run folder, without the image encoder, which lies in the cache.
+
+        Raises:
+            CheckpointError: see :meth:`find`.
+        """
         place = onnx_folder(folder)
         if not (place / DESCRIPTION).is_file():
             raise CheckpointError(f"{folder.path} has no ONNX files of its networks")
@@ -149,41 +161,12 @@ class EngineFiles:
                     raise CheckpointError(f"the ONNX files in {place} {words}")
             stages = list(expected["weights"])
             networks = {stage: place / f"{stage}.onnx" for stage in stages}
-            for path in networks.values():
-                _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
             parts = {name: place / f"{name}.onnx" for name in ONNX_PARTS if f"{name}.onnx" in written}
-            for path in parts.values():
+            for path in (*networks.values(), *parts.values()):
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
-            heads = set(stages) - {str(Stream.MOTION)}
-            encoder = _encoder(experiment, description, int8) if heads else None
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
-        return cls(networks, encoder, description, parts, int8 and encoder is not None)
-
-
-_FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "made_from": lambda value: isinstance(value, dict),
-    "files": lambda value: isinstance(value, dict) and all(isinstance(file, dict) for file in value.values()),
-    "warnings": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
-    "preprocessing": lambda value: isinstance(value, dict),
-    "encoder": lambda value: value is None or isinstance(value, dict),
-}
-"""Entries of model.json that are read -> what they must be, where they are there."""
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """The content of a model.json, whose entries are of the right kinds.
-
-    Raises:
-        CheckpointError: missing or damaged.
-    """
-    description = read_json(path)
-    if not isinstance(description, dict):
-        raise CheckpointError(f"{path} is damaged: it describes no networks")
-    wrong = [name for name, fits in _FIELDS.items() if name in description and not fits(description[name])]
-    if wrong:
-        raise CheckpointError(f"{path} is damaged: its entry {wrong[0]!r} is of another kind")
-    return description
+        return cls(networks, None, description, parts)
 
 
 def _encoder(experiment: Experiment, description: Mapping[str, Any], int8: bool) -> Path:

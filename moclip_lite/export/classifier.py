@@ -8,7 +8,6 @@ their softmax is the probability that ``predict`` gives.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.pytorch import TorchEngine
+from ..experiment.portable import portable
 from ..predict.classifier import Classifier
 from ..results.run_folder import RunFolder
-from ..storage.files import write_json
+from ..streams import ANSWERS, Stream
 from .compare import compare_files
+from .install import install
 from .modules import MotionScores, SegmentEncoder, SegmentMixer, export_head
-from .network import OPSET, Exported, describe_files, export_network
+from .network import Exported, export_network
 from .pictures import picture_network
 
 __all__ = ["MAX_BYTES", "describe", "export_classifier", "export_heads", "export_motion", "export_segments"]
@@ -41,7 +42,8 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
                               -> scores [B, classes]
     ========================= ==========================================================================
 
-    They are compared with PyTorch one by one, and together with what ``predict`` computes.
+    They are compared with PyTorch one by one, and together with what ``predict`` computes. Networks that an
+    earlier export left in the folder are removed.
 
     Raises:
         CheckpointError: not a run folder.
@@ -60,23 +62,15 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
         difference = compare_files(
             classifier, RunFolder(run), metadata, {e.path.stem: e.path for e in exported}
         )
-        for file in exported:
-            file.path.replace(folder / file.path.name)
-    exported = [replace(file, path=folder / file.path.name) for file in exported]
-    note = {
-        **metadata,
-        "opset": OPSET,
-        "difference_from_predict": difference,
-        "files": describe_files(exported),
-    }
-    write_json(folder / "model.json", note)
-    return exported
+        return install(exported, folder, {**metadata, "difference_from_predict": difference})
 
 
 def describe(classifier: Classifier) -> dict[str, Any]:
     """What a user of the files must know, in plain values."""
     experiment = classifier.experiment
-    settings = experiment.model_dump(mode="json", include={"motion", "clip", "test"})
+    settings = portable(experiment).model_dump(mode="json", include={"motion", "clip", "test"})
+    heads = [stream for stream in ANSWERS if stream in classifier.heads]
+    still = Stream.APPEARANCE if Stream.APPEARANCE in heads else None
     return {
         "labels": list(classifier.labels),
         "scores": "logits: their softmax is the probability that predict gives",
@@ -85,10 +79,8 @@ def describe(classifier: Classifier) -> dict[str, Any]:
             "segments": experiment.test.segments or experiment.motion.segments,
             "where": "chosen and averaged in motion.onnx",
         },
-        "answer": (
-            "fusion.onnx if it is there, else appearance.onnx, else motion.onnx; "
-            "for a clip without motion appearance.onnx, with any motion_tokens"
-        ),
+        "answer": f"{(*heads, Stream.MOTION)[0]}.onnx",
+        "answer_without_motion": still and f"{still}.onnx, with any motion_tokens",
         "preprocessing": {"motion": experiment.motion.reading()},
         "pooling": (
             f"features of frames are pooled by clip.pooling={experiment.clip.pooling} "
@@ -144,7 +136,7 @@ def _export_pictures(classifier: Classifier, folder: Path, metadata: dict[str, A
     """The encoder; none where it is too large or features are precomputed, which `metadata` then says."""
     if classifier.own_appearance is not None:
         metadata["warnings"].append(
-            f"the appearance features are precomputed: {classifier.own_appearance.path}"
+            f"the appearance features are precomputed: {classifier.own_appearance.path.name}"
         )
         return []
     network, example, rules = picture_network(classifier.encoder, classifier.experiment.clip)

@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.files import DESCRIPTION, DRAFT, drafts_of, encoder_file, file_digest, made_from, onnx_folder
+from ..engine.files import DRAFT, drafts_of, encoder_file, file_digest, made_from, onnx_folder
 from ..engine.pictures import PictureRules
 from ..errors import CheckpointError
 from ..predict.classifier import Classifier
 from ..progress import Reporter, Silent
 from ..results.fold_folder import FoldFolder
 from ..results.run_folder import RunFolder
-from ..storage.digest import digest_bytes, digest_file
-from ..storage.files import cache_access, write_json
+from ..storage.digest import digest_bytes
+from ..storage.files import cache_access
 from .classifier import MAX_BYTES, describe, export_heads, export_motion, export_segments
 from .compare import compare_files
-from .network import OPSET, Exported, describe_files, export_network
+from .install import install
+from .network import OPSET, Exported, export_network
 from .pictures import picture_network
 
 __all__ = ["export_engine"]
@@ -74,26 +74,8 @@ def _export(run: Path, reporter: Reporter) -> list[Exported]:
         if encoder:
             files["pictures"] = encoder_file(classifier.experiment, encoder["key"])
         difference = compare_files(classifier, folder, metadata, files)
-        digests = {file.path.name: digest_file(file.path) for file in exported}
-        (place / DESCRIPTION).unlink(missing_ok=True)
-        for file in exported:
-            file.path.replace(place / file.path.name)
-    written = {
-        name: {**description, "digest": digests[name]}
-        for name, description in describe_files(exported).items()
-    }
-    write_json(
-        place / DESCRIPTION,
-        {
-            **metadata,
-            "opset": OPSET,
-            "difference_from_predict": difference,
-            "made_from": origin,
-            "encoder": encoder,
-            "files": written,
-        },
-    )
-    return [*(replace(file, path=place / file.path.name) for file in exported), *pictures]
+        ties = {"difference_from_predict": difference, "made_from": origin, "encoder": encoder}
+        return [*install(exported, place, {**metadata, **ties}), *pictures]
 
 
 def _export_encoder(

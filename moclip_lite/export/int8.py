@@ -24,16 +24,8 @@ from ..appearance.frames import energy_of, read_frames
 from ..datasets import Clip
 from ..datasets.clip_errors import CLIP_ERRORS
 from ..engine.base import Engine, Floats
-from ..engine.files import (
-    DESCRIPTION,
-    INT8,
-    EngineFiles,
-    encoder_file,
-    file_digest,
-    int8_by_default,
-    onnx_folder,
-    read_description,
-)
+from ..engine.description import DESCRIPTION, INT8, read_description, write_description
+from ..engine.files import EngineFiles, encoder_file, file_digest, int8_by_default, onnx_folder
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
 from ..experiment.session import Session
@@ -45,7 +37,7 @@ from ..results.held_out import read_held_out
 from ..results.int8 import MIN_CLIPS, Int8Comparison, shifted, too_few
 from ..results.run_folder import RunFolder
 from ..storage.digest import digest_bytes
-from ..storage.files import atomic_path, cache_access, write_json
+from ..storage.files import atomic_path, cache_access
 from ..streams import ANSWERS
 
 __all__ = ["Int8Encoder", "Int8Refused", "consider_int8", "export_int8"]
@@ -130,7 +122,7 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
 
 def _note(folder: FoldFolder, entry: Mapping[str, Any]) -> None:
     path = onnx_folder(folder) / DESCRIPTION
-    write_json(path, {**read_description(path), INT8: dict(entry)})
+    write_description(path, {**read_description(path), INT8: dict(entry)})
 
 
 def _write_compared(

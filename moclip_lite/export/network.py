@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..engine.network_file import described_network
 from ..engine.runtime import open_session
 from ..errors import MissingPackage, MoclipError
 from ..extras import pip_command
 from ..progress import logger_level
 from ..storage.files import atomic_path
-from ..versions import package_version
 
-__all__ = ["OPSET", "TOLERANCE", "Exported", "describe_files", "export_network"]
+__all__ = ["OPSET", "TOLERANCE", "Exported", "export_network"]
 
 OPSET: Final = 20
 TOLERANCE: Final = 1e-4
@@ -84,7 +83,7 @@ def export_network(
                 dynamic_shapes=shapes,
                 verbose=False,
             )
-        _describe(draft, metadata or {})
+        draft.write_bytes(described_network(draft, metadata or {}))
         tried = [examples, [x[:1] for x in examples]]
         if counted:
             tried += [[x[:, :1] for x in examples], [x[:1].repeat_interleave(3, dim=1) for x in examples]]
@@ -95,16 +94,6 @@ def export_network(
                 f"more than {TOLERANCE:.0e}; not written"
             )
     return Exported(path, tuple(inputs), tuple(outputs), difference)
-
-
-def _describe(path: Path, metadata: Mapping[str, Any]) -> None:
-    """Store metadata in a file."""
-    import onnx
-
-    model = onnx.load(path)
-    versions = {"moclip_lite": package_version()}
-    onnx.helper.set_model_props(model, versions | {key: json.dumps(value) for key, value in metadata.items()})
-    onnx.save(model, path)
 
 
 def _difference(network: nn.Module, examples: Sequence[Tensor], path: Path) -> float:
@@ -126,11 +115,3 @@ def _require_packages() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingPackage(f"export needs ONNX and its runtime: {pip_command('train')}") from error
-
-
-def describe_files(exported: Sequence[Exported]) -> dict[str, Any]:
-    """Files by name, with their inputs, outputs and difference from PyTorch, for model.json."""
-    return {
-        file.path.name: {"inputs": file.inputs, "outputs": file.outputs, "difference": file.difference}
-        for file in exported
-    }

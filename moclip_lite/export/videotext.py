@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..mobileviclip import MobileViCLIP, MobileViClipConfig
-from ..storage.files import write_json
-from .network import OPSET, Exported, describe_files, export_network
+from .install import install
+from .network import Exported, export_network
 
 __all__ = ["export_mobileviclip", "picture_rules"]
 
@@ -65,9 +66,17 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
             "tokens": "OpenAI's byte pairs with start and end of text, 77 at most, zeros behind",
         },
     }
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
+        return install(_export_towers(folded, Path(name), metadata), folder, metadata)
+
+
+def _export_towers(folded: MobileViCLIP, folder: Path, metadata: dict[str, Any]) -> list[Exported]:
+    """The networks for videos and for sentences."""
+    config = folded.config
     clips = torch.rand(2, config.num_frames, 3, config.image_size, config.image_size)
     tokens = folded.tokenize(["a person juggling", "water"])
-    exported = [
+    return [
         export_network(
             _Video(folded).eval(),
             [clips],
@@ -85,5 +94,3 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
             metadata=metadata,
         ),
     ]
-    write_json(folder / "model.json", {**metadata, "opset": OPSET, "files": describe_files(exported)})
-    return exported

@@ -11,13 +11,12 @@ from ..experiment.config import Experiment
 from ..results.metrics import Metrics
 from ..results.report.markdown import markdown_table
 from ..results.report.tables import COSTS, SCORES, interval_words, stream_table
-from ..streams import Stream
-from .portable import without_paths
+from ..streams import ANSWERS
+from .address import HubAddress
 
 __all__ = ["model_card"]
 
 _LISTED: Final = 40  # labels that a card lists
-_ANSWERS: Final = (Stream.FUSION, Stream.MOTION, Stream.APPEARANCE)
 _PROTOCOLS: Final = {
     "holdout": "Test clips were set apart once, by group where groups are known.",
     "official": "The official splits of the data set.",
@@ -27,7 +26,7 @@ _PROTOCOLS: Final = {
 
 
 def model_card(
-    repository: str,
+    address: HubAddress,
     experiment: Experiment,
     labels: Sequence[str],
     metrics: Metrics | None,
@@ -38,20 +37,20 @@ def model_card(
     """The card in Markdown with its header in YAML.
 
     Args:
-        repository: USER/NAME.
+        address: of the repository, with the revision that is pushed to.
         experiment: configuration of the run.
         labels: class names.
-        metrics: content of metrics.json; None where the run was not tested.
+        metrics: content of the published metrics.json; None where the run was not tested.
         fold: the fold whose weights are published, where the run has several.
         licence: identifier of the licence of the weights, such as "mit"; None where it is not stated.
     """
     parts = [
-        _header(repository, metrics, licence),
-        f"# {repository.partition('/')[2]}",
+        _header(address.name, metrics, licence),
+        f"# {address.name}",
         "Action recognition in video from the motion vectors of the compressed stream (moclip-lite): "
         f"{_streams(experiment)}. It tells {len(labels)} classes apart.",
         "## Use",
-        _use(repository),
+        _use(address),
         "## Labels",
         _labels(labels),
         "## Data and protocol",
@@ -60,10 +59,10 @@ def model_card(
         "## Limits",
         _limits(metrics),
     ]
-    return without_paths("\n\n".join(parts)) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
-def _header(repository: str, metrics: Metrics | None, licence: str | None) -> str:
+def _header(name: str, metrics: Metrics | None, licence: str | None) -> str:
     values: dict[str, Any] = {
         "library_name": "moclip-lite",
         "pipeline_tag": "video-classification",
@@ -71,7 +70,7 @@ def _header(repository: str, metrics: Metrics | None, licence: str | None) -> st
     }
     if licence:
         values["license"] = licence
-    best = next((stream for stream in _ANSWERS if metrics and stream in metrics.streams), None)
+    best = next((stream for stream in ANSWERS if metrics and stream in metrics.streams), None)
     if metrics and best:
         scores = metrics.streams[best]
         results = [
@@ -83,7 +82,7 @@ def _header(repository: str, metrics: Metrics | None, licence: str | None) -> st
             "dataset": {"name": "the authors' test clips", "type": "custom"},
             "metrics": results,
         }
-        values["model-index"] = [{"name": repository.partition("/")[2], "results": [entry]}]
+        values["model-index"] = [{"name": name, "results": [entry]}]
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---"
 
 
@@ -97,17 +96,17 @@ def _streams(experiment: Experiment) -> str:
     return image if "appearance" in streams else motion
 
 
-def _use(repository: str) -> str:
+def _use(address: HubAddress) -> str:
     return f"""```bash
 pip install "moclip-lite[train,hub]"
-moclip predict clip.mp4 --model hf://{repository}
-moclip pull {repository} -o model
+moclip predict clip.mp4 --model hf://{address}
+moclip pull {address} -o model
 ```
 
 ```python
 from moclip_lite import Classifier
 
-Classifier.load("hf://{repository}").predict("clip.mp4", top_k=5)
+Classifier.load("hf://{address}").predict("clip.mp4", top_k=5)
 ```
 
 A motion-only model needs `moclip-lite[predict,hub]` alone. Weights are safetensors and ONNX files;
@@ -159,8 +158,6 @@ def _limits(metrics: Metrics | None) -> str:
         tests = max((scores.n for scores in metrics.streams.values()), default=0)
         lines.append(f"The scores are of {tests} test clips; the intervals say how far they can be trusted.")
         lines += metrics.notes
-        if metrics.failures:
-            lines.append(f"{len(metrics.failures)} clip(s) could not be read and were left out.")
         if "RANDOM" in (metrics.appearance_weights or ""):
             lines.append(
                 "The image encoder has random weights: the appearance stream means nothing on real videos."

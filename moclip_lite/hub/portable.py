@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import CheckpointError
-from ..experiment.config import CacheSettings, Experiment, RunSettings, load_run_settings
+from ..engine.description import DESCRIPTION, NOT_OF_NETWORKS, read_description, sealed
+from ..engine.network_file import described_network
+from ..errors import CheckpointError, require_packages
+from ..experiment.config import Experiment, load_run_settings
+from ..experiment.portable import portable
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, STAGES, FoldFolder
 from ..results.run_folder import RunFolder
+from ..storage.digest import digest_bytes, digest_file
 from ..storage.files import read_json
+from .private import PrivatePaths, map_texts
+from .report import published_report
 
-__all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable", "portable_files", "without_paths"]
+__all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable_files", "private_paths"]
 
 CARD: Final = "README.md"
 PAGE: Final = "report.html"
-MODEL_JSON: Final = f"{ONNX_FOLDER}/model.json"
+MODEL_JSON: Final = f"{ONNX_FOLDER}/{DESCRIPTION}"
 WEIGHTS: Final = tuple(f"{stage}.safetensors" for stage in STAGES)
 PREDICTION_FILES: Final = (
     "config.yaml",
@@ -34,53 +38,18 @@ PREDICTION_FILES: Final = (
 
 RUN_FILES: Final = (*PREDICTION_FILES, "metrics.json", "report.md", CARD)
 
-# Not behind the characters of base64: pictures in a page must stay as they are.
-_PATH: Final = re.compile(r"(?<![\w/.:<*+,=])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]+")
 
-
-def portable(experiment: Experiment) -> Experiment:
-    """The configuration without paths: data and results are left out, weights keep their file's name."""
-    data, clip, motion = experiment.data, experiment.clip, experiment.motion
-    return experiment.model_copy(
-        update={
-            "run": RunSettings(
-                **{name: getattr(experiment.run, name) for name in ("seed", "seeds", "streams")}
-            ),
-            "cache": CacheSettings(),
-            "data": data.model_copy(
-                update={"root": None, "table": None, "splits_dir": None, "appearance": None}
-            ),
-            "motion": motion.model_copy(update={"pretrained": _plain(motion.pretrained)}),
-            "clip": clip.model_copy(
-                update={"prompts": None, "pretrained": re.split(r"[/\\]", clip.pretrained)[-1] or "none"}
-            ),
-        }
-    )
-
-
-def _plain(pretrained: Any) -> bool:
-    """Weights that a training started from are not needed any more."""
-    return pretrained if isinstance(pretrained, bool) else False
-
-
-def without_paths(text: str, known: Sequence[Path] = ()) -> str:
-    """A text in which absolute paths are shortened to their last part.
-
-    Args:
-        text: of a report.
-        known: paths that are shortened even if they hold unusual characters.
-    """
-    for path in sorted(map(str, known), key=len, reverse=True):
-        if len(path) > 1:
-            text = text.replace(path, f"…/{Path(path).name}")
-    return _PATH.sub(lambda match: "…/" + re.split(r"[/\\]", match[0])[-1], text)
-
-
-def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
+def portable_files(folder: FoldFolder, repository: str) -> dict[str, bytes | Path]:
     """Name in the repository -> content, or the file that holds it.
 
+    Args:
+        folder: of the run, or of a fold.
+        repository: USER/NAME.
+
     Raises:
-        CheckpointError: not a run folder, of several folds, without weights, or on precomputed features.
+        CheckpointError: not a run folder, damaged, of several folds, without weights, or on precomputed
+            features.
+        MissingPackage: onnx is not installed, and the run has ONNX files.
     """
     folder.require()
     if folds := RunFolder(folder.path).fold_folders():
@@ -93,51 +62,53 @@ def portable_files(folder: FoldFolder) -> dict[str, bytes | Path]:
         raise CheckpointError(
             f"{folder.path} was trained on a file of features, which others can't compute from videos"
         )
-    folder.read_labels()
-    general = portable(experiment)
     files: dict[str, bytes | Path] = {
-        name: folder.path / name for name in PREDICTION_FILES if (folder.path / name).is_file()
+        name: folder.path / name
+        for name in PREDICTION_FILES
+        if (folder.path / name).is_file() and not name.startswith(ONNX_FOLDER)
     }
     if not set(files) & set(WEIGHTS):
         raise CheckpointError(f"{folder.path} holds no weights; `moclip run {folder.path}` trains them")
-    files["config.yaml"] = general.to_yaml().encode()
-    if MODEL_JSON in files:
-        files[MODEL_JSON] = _describe_again(folder.path / MODEL_JSON, experiment, general)
-    return files | _reports(RunFolder(folder.run_path), experiment)
+    run = RunFolder(folder.run_path)
+    private = private_paths(folder)
+    files["config.yaml"] = portable(experiment).to_yaml().encode()
+    if folder.encoder.is_file():
+        files[folder.encoder.name] = _as_json(map_texts(read_json(folder.encoder), private.hide))
+    if (folder.path / MODEL_JSON).is_file():
+        files |= _networks(folder.path / ONNX_FOLDER, portable(experiment), private)
+    return files | published_report(run, experiment, repository, private.hide)
 
 
-def _describe_again(path: Path, original: Experiment, general: Experiment) -> bytes:
-    """The description of the ONNX files for the general configuration, where it is of the original one."""
-    description = read_json(path)
-    origin = description.get("made_from") if isinstance(description, dict) else None
-    if isinstance(origin, dict) and isinstance(origin.get("settings"), dict):
-        sections = set(origin["settings"])
-        if origin["settings"] == original.model_dump(mode="json", include=sections):
-            origin["settings"] = general.model_dump(mode="json", include=sections)
-    return json.dumps(description, indent=2).encode()
+def private_paths(folder: FoldFolder) -> PrivatePaths:
+    """The paths that must not leave the machine with a run folder.
+
+    Raises:
+        CheckpointError, ConfigError: its configuration is damaged.
+    """
+    return PrivatePaths(load_run_settings(folder.config), (folder.path, folder.run_path))
 
 
-def _reports(run: RunFolder, experiment: Experiment) -> dict[str, bytes | Path]:
-    """Metrics and report as they may be published: no clip is named that could not be read, and no path."""
-    data = experiment.data
-    places = (
-        run.path.absolute(),
-        data.root,
-        data.table,
-        data.splits_dir,
-        experiment.run.dir,
-        experiment.cache.dir,
-    )
-    known = [path for path in places if path is not None and path.is_absolute()]
+def _networks(place: Path, general: Experiment, private: PrivatePaths) -> dict[str, bytes | Path]:
+    """model.json and the ONNX files that it lists, described for the general configuration.
+
+    Raises:
+        CheckpointError: they are damaged.
+        MissingPackage: onnx is not installed.
+    """
+    require_packages(["onnx"])
+    description = read_description(place / DESCRIPTION)
+    sections = general.model_dump(mode="json", include=set(description))
+    description = map_texts({**description, **sections}, private.hide, ("labels",))
+    notes = {key: value for key, value in description.items() if key not in NOT_OF_NETWORKS}
     files: dict[str, bytes | Path] = {}
-    if run.metrics.is_file():
-        metrics = read_json(run.metrics)
-        if isinstance(metrics, dict):
-            metrics["failures"] = []
-        files["metrics.json"] = without_paths(
-            json.dumps(metrics, indent=2, ensure_ascii=False), known
-        ).encode()
-    for path in (run.report_text, run.report_page):
-        if path.is_file():
-            files[path.name] = without_paths(path.read_text(encoding="utf-8"), known).encode()
-    return files
+    for name, facts in description.get("files", {}).items():
+        path, target = place / name, f"{place.name}/{name}"
+        if target in PREDICTION_FILES and path.is_file():
+            files[target] = content = described_network(path, notes)
+            if facts.get("digest") == digest_file(path):  # else refused where it is used
+                facts["digest"] = digest_bytes([content])
+    return {**files, MODEL_JSON: _as_json(sealed(description))}
+
+
+def _as_json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from filelock import FileLock
+
 from ..errors import CheckpointError, ConfigError, MoclipError
 from ..experiment.config import load_run_settings
+from ..experiment.portable import portable
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
-from ..results.metrics import Metrics
+from ..results.lock import FolderLock
 from ..storage.cache import default_cache_dir
-from ..storage.files import read_json, read_metadata, write_json, write_text
+from ..storage.files import cache_access, read_json, write_json, write_text
 from ..storage.plain_yaml import MOST_BYTES
+from ..storage.upkeep import HUB, HUB_LOCK
 from .address import HubAddress
+from .check import check_run
 from .client import HubError, HubOffline, client, explained
-from .portable import RUN_FILES, WEIGHTS, portable
+from .portable import RUN_FILES, WEIGHTS
 
 __all__ = ["fetched", "pull"]
 
@@ -34,6 +38,7 @@ _MAX_TEXT: Final = 64 * 2**20
 _MAX_WEIGHTS: Final = 4 * 2**30
 _MAIN: Final = "main"
 _REVISIONS: Final = "revisions.json"
+_SIZES: Final = ".files.json"  # in a folder of the cache: name -> bytes of the fetched files
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -46,17 +51,30 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
         reporter: told what happens.
 
     Raises:
-        ConfigError: the folder is not empty.
+        ConfigError: the folder is not empty, or another pull is at work on it.
         HubError: the hub refuses, or can't be reached.
         CheckpointError: the repository holds no run folder, or a damaged one.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} is there already; choose another folder with --out")
+    _require_free(out)
     api = client()
     with explained(f"pull {address}"):
         commit = _commit(api, address)
-    _fetch(api, address, commit, out, reporter)
+    target = out.resolve()  # "." has no name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(target.with_name(f".{target.name}.lock"))
+    if not lock.acquire():
+        raise ConfigError(f"another pull is at work on {out}; choose another folder with --out")
+    try:
+        _require_free(out)
+        _fetch(api, address, commit, target, reporter)
+    finally:
+        lock.release()
     return out
+
+
+def _require_free(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is there already; choose another folder with --out")
 
 
 def fetched(address: HubAddress, reporter: Reporter) -> Path:
@@ -66,9 +84,10 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
     last is taken.
 
     Raises:
-        ConfigError, HubError, CheckpointError: see :func:`pull`.
+        HubError, CheckpointError: see :func:`pull`.
+        CacheUnavailable: the cache can't be written.
     """
-    place = default_cache_dir() / "hub" / f"{address.user}--{address.name}"
+    place = default_cache_dir() / HUB / f"{address.user}--{address.name}"
     api = client()
     try:
         with explained(f"load {address}"):
@@ -80,11 +99,35 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
         reporter.warn(f"{error}; the copy of commit {copy.name[:8]} in the cache answers")
         return copy
     folder = place / commit
-    if not (folder / "config.yaml").is_file():
-        _fetch(api, address, commit, folder, reporter)
+    if not _is_whole(folder):
+        with cache_access(place):
+            place.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(place / HUB_LOCK)
+            lock.acquire()
+        try:
+            if not _is_whole(folder):  # another process may have fetched it meanwhile
+                _replace(api, address, commit, folder, reporter)
+        finally:
+            lock.release()
     with suppress(OSError, MoclipError):  # a cache that is read-only or full still answers
         _remember(place, address, commit)
     return folder
+
+
+def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter: Reporter) -> None:
+    """Fetch a commit in place of what there is of it; the caller holds the lock of the repository."""
+    for draft in (path for path in folder.parent.glob(".*") if path.is_dir()):  # of fetches that were killed
+        shutil.rmtree(draft, ignore_errors=True)
+    _fetch(api, address, commit, folder, reporter, keep_sizes=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder of the cache holds all files that were fetched, in their sizes."""
+    try:
+        sizes = read_json(folder / _SIZES)
+        return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (CheckpointError, OSError, AttributeError):
+        return False
 
 
 def _remember(place: Path, address: HubAddress, commit: str) -> None:
@@ -95,7 +138,7 @@ def _remember(place: Path, address: HubAddress, commit: str) -> None:
 
 
 def _remembered(place: Path) -> dict[str, str]:
-    """Revision -> the commit that it meant last; empty in caches of older versions."""
+    """Revision -> the commit that it meant last."""
     try:
         known = read_json(place / _REVISIONS)
     except CheckpointError:
@@ -104,13 +147,17 @@ def _remembered(place: Path) -> dict[str, str]:
 
 
 def _kept(place: Path, address: HubAddress) -> Path | None:
-    """The copy in the cache of what the address meant last, or of the commit that it names."""
-    copies = [path.parent for path in place.glob("*/config.yaml") if _COMMIT.fullmatch(path.parent.name)]
-    known = _remembered(place)
-    meant = known.get(address.revision or _MAIN, address.revision)
-    if meant is not None:
-        copies = [path for path in copies if path.name.startswith(meant)]
-    elif known:  # other revisions than the main branch
+    """The copy in the cache of what the address meant last, or of the commit that it names.
+
+    A revision that was never fetched is a commit if it can be the beginning of one, and no tag.
+    """
+    copies = [path for path in place.glob("*") if _COMMIT.fullmatch(path.name) and _is_whole(path)]
+    known, revision = _remembered(place), address.revision or _MAIN
+    if revision in known:
+        copies = [path for path in copies if path.name == known[revision]]
+    elif _COMMIT.fullmatch(revision):
+        copies = [path for path in copies if path.name.startswith(revision)]
+    else:
         return None
     return max(copies, key=lambda path: path.stat().st_mtime, default=None)
 
@@ -123,13 +170,20 @@ def _commit(api: Any, address: HubAddress) -> str:
     return commit
 
 
-def _fetch(api: Any, address: HubAddress, commit: str, out: Path, reporter: Reporter) -> None:
-    """Download into a draft beside the target, check it, and rename it."""
+def _fetch(
+    api: Any, address: HubAddress, commit: str, out: Path, reporter: Reporter, keep_sizes: bool = False
+) -> None:
+    """Download into a draft beside the target, check it, and rename it; the caller holds the target.
+
+    Args:
+        keep_sizes: write what :func:`_is_whole` reads.
+    """
     with explained(f"pull {address}"):
         sizes = _sizes(api, address, commit)
     reporter.say(f"{address}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, commit {commit[:8]}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    draft = out.with_name(f".{out.name}-draft")
+    shutil.rmtree(draft, ignore_errors=True)  # of a pull that was killed
+    draft.mkdir()
     try:
         for done, name in enumerate(sizes, start=1):
             with explained(f"pull {address}"):
@@ -138,9 +192,11 @@ def _fetch(api: Any, address: HubAddress, commit: str, out: Path, reporter: Repo
                 raise HubError(f"can't pull {address}: {name} has another size than the hub says")
             reporter.progress("pull", done, len(sizes))
         _check(draft, address)
-        if out.is_dir():
+        if keep_sizes:
+            write_json(draft / _SIZES, {name: (draft / name).stat().st_size for name in sizes})
+            shutil.rmtree(out, ignore_errors=True)  # incomplete, see fetched
+        elif out.is_dir():
             out.rmdir()  # empty, see pull
-        draft.chmod(0o755)
         draft.rename(out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -189,17 +245,8 @@ def _check(draft: Path, address: HubAddress) -> None:
     """
     folder = FoldFolder(draft)
     try:
-        experiment = load_run_settings(folder.config)
-        if experiment.data.kind == "features":
-            raise CheckpointError("it was trained on a file of features and can't read videos")
-        write_text(folder.config, portable(experiment).to_yaml())
-        folder.read_labels()
-        for path in draft.glob("*.safetensors"):
-            read_metadata(path)
-        for path in draft.rglob("*.json"):
-            read_json(path)
-        if (draft / "metrics.json").is_file():
-            Metrics.read(draft / "metrics.json")
+        write_text(folder.config, portable(load_run_settings(folder.config)).to_yaml())
+        check_run(folder)
     except (MoclipError, ValueError) as error:
-        reason = " ".join(str(error).replace(f"{draft}/", "").split())
+        reason = " ".join(str(error).replace(f"{draft}/", "").replace(str(draft), str(address)).split())
         raise CheckpointError(f"{address} can't be used: {reason}") from error

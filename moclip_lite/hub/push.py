@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import CheckpointError, MoclipError
 from ..experiment.config import load_run_settings
+from ..experiment.portable import portable
 from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..results.metrics import Metrics
 from ..results.run_folder import RunFolder
 from .address import HubAddress
 from .card import model_card
+from .check import check_networks, check_run
 from .client import HubError, client, endpoint, explained, token
-from .portable import CARD, PAGE, RUN_FILES, portable_files
+from .portable import CARD, PAGE, RUN_FILES, portable_files, private_paths
 
 __all__ = ["Pushed", "push"]
 
@@ -25,13 +31,13 @@ class Pushed:
     """What a push did.
 
     Attributes:
-        repository: USER/NAME.
+        address: of the repository, with the revision that was named.
         url: page of the repository.
         commit: its commit.
         files: names of the files that the repository holds of the run.
     """
 
-    repository: str
+    address: HubAddress
     url: str
     commit: str
     files: tuple[str, ...]
@@ -58,12 +64,11 @@ def push(
 
     Raises:
         MissingPackage: huggingface_hub is not installed.
-        CheckpointError: no run folder that others could use.
+        CheckpointError: no run folder that others could use, or a file of it holds a path of this machine.
         HubError: no token, the repository holds a run already, or the hub refuses.
     """
     api = client()
-    files = portable_files(FoldFolder(run))
-    files[CARD] = _card(FoldFolder(run), address, licence).encode()
+    files = _files(FoldFolder(run), address, licence)
     if not token():
         raise HubError(f"can't push to {address}: there is no token; set HF_TOKEN, or run `hf auth login`")
     with explained(f"push to {address}"), warnings.catch_warnings():
@@ -89,7 +94,7 @@ def push(
             commit_message=f"{'Update' if 'config.yaml' in present else 'Add'} a run of moclip-lite",
         )
     url = f"{endpoint()}/{address.repository}"
-    return Pushed(address.repository, url, str(commit.oid), tuple(sorted(files)))
+    return Pushed(address, url, str(commit.oid), tuple(sorted(files)))
 
 
 def _present(api: Any, address: HubAddress) -> set[str]:
@@ -118,14 +123,41 @@ def _readable(content: bytes | Path) -> bytes | str:
     return str(content) if isinstance(content, Path) else content
 
 
-def _card(folder: FoldFolder, address: HubAddress, licence: str | None) -> str:
-    """The model card of a run folder."""
-    run = RunFolder(folder.run_path)
-    metrics = None
-    if run.metrics.is_file():
-        metrics = Metrics.read(run.metrics)
-    fold = folder.path.name if folder.path != run.path else None
-    experiment = load_run_settings(folder.config)
-    return model_card(
-        address.repository, experiment, folder.read_labels(), metrics, fold=fold, licence=licence
-    )
+def _files(folder: FoldFolder, address: HubAddress, licence: str | None) -> dict[str, bytes | Path]:
+    """What is published of a run folder, checked as :mod:`.pull` checks it where it is fetched.
+
+    Raises:
+        CheckpointError, ConfigError, MissingPackage: see :func:`push`.
+    """
+    files = portable_files(folder, address.repository)
+    if missing := RunFolder(folder.path).missing_answers():
+        raise CheckpointError(missing[0])
+    files[CARD] = _card(folder, address, files, licence).encode()
+    private = private_paths(folder)
+    with tempfile.TemporaryDirectory(prefix="moclip-push-") as name:
+        draft = Path(name)
+        for file, content in files.items():
+            data = content if isinstance(content, bytes) else content.read_bytes()
+            private.refuse(file, data)
+            (draft / file).parent.mkdir(exist_ok=True)
+            (draft / file).write_bytes(data)
+        try:
+            check_run(FoldFolder(draft))
+            check_networks(FoldFolder(draft))
+        except (MoclipError, ValueError) as error:
+            reason = " ".join(
+                str(error).replace(f"{draft}/", "").replace(str(draft), str(folder.path)).split()
+            )
+            raise CheckpointError(f"{folder.path} can't be published: {reason}") from error
+    return files
+
+
+def _card(
+    folder: FoldFolder, address: HubAddress, files: Mapping[str, bytes | Path], licence: str | None
+) -> str:
+    """The model card, by what is published."""
+    content = files.get("metrics.json")
+    metrics = Metrics.from_json(json.loads(content)) if isinstance(content, bytes) else None
+    fold = folder.path.name if folder.path != folder.run_path else None
+    experiment = portable(load_run_settings(folder.config))
+    return model_card(address, experiment, folder.read_labels(), metrics, fold=fold, licence=licence)

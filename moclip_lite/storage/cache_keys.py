@@ -21,7 +21,7 @@ import mv_tools
 
 from ..versions import ABSENT, package_version
 from .digest import digest_bytes, digest_file
-from .upkeep import ENCODERS
+from .upkeep import ENCODERS, HUB
 
 __all__ = ["NOTES", "STAGES", "StageCode", "cache_key", "cached_stages", "stage_versions"]
 
@@ -66,8 +66,8 @@ NOTES: Final = "notes"
 
 
 def cached_stages() -> list[str]:
-    """Names of the stages that the cache may hold entries of, notes and encoders included."""
-    return [*(name for name, code in STAGES.items() if code.cached), NOTES, ENCODERS]
+    """Names of the stages that the cache may hold entries of; so are notes, encoders and runs of the hub."""
+    return [*(name for name, code in STAGES.items() if code.cached), NOTES, ENCODERS, HUB]
 
 
 def cache_key(stage: str, content: str, settings: Mapping[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,22 +14,39 @@ from ..errors import CheckpointError
 from .cache import KEY_LENGTH, Entry, FeatureCache
 from .files import cache_access
 
-__all__ = ["ENCODERS", "encoder_files", "prune", "verify"]
+__all__ = ["ENCODERS", "HUB", "HUB_LOCK", "other_entries", "prune", "verify"]
 
 ENCODERS: Final = "encoder_onnx"
 """Image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
 
 
-def encoder_files(cache: FeatureCache) -> list[Entry]:
-    """The image encoders as ONNX files, none at a URL; the run folders that use them hold their digests."""
+HUB: Final = "hub"
+"""Run folders of the hub, ``root/hub/user--name/commit``: each is counted and pruned as an entry."""
+HUB_LOCK: Final = ".lock"
+"""In the folder of a repository: held by who fetches or removes its run folders."""
+
+
+def other_entries(cache: FeatureCache) -> list[Entry]:
+    """What is not one file per clip: image encoders as ONNX files, whose digests run folders hold, and run
+    folders of the hub. None at a URL."""
     if cache.far is not None:
         return []
     files = [(path, path.stat()) for path in sorted(cache.root.glob(f"{ENCODERS}/??/*.onnx"))]
-    return [
+    encoders = [
         Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime)
         for path, stat in files
         if len(path.stem) == KEY_LENGTH
     ]
+    folders = [path for path in sorted(cache.root.glob(f"{HUB}/*--*/*")) if path.is_dir()]
+    runs = [
+        Entry(HUB, f"{path.parent.name}/{path.name}", path, _folder_size(path), path.stat().st_mtime)
+        for path in folders
+    ]
+    return [*encoders, *runs]
+
+
+def _folder_size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def verify(cache: FeatureCache) -> list[tuple[Entry, str]]:
@@ -50,7 +69,8 @@ def prune(
 ) -> tuple[int, int]:
     """Remove entries of one stage (or all) that are older than a number of days (or of any age).
 
-    Drafts and locks that killed processes left are removed a day after they were made; locks in use stay.
+    Drafts and locks that killed processes left are removed a day after they were made; locks in use stay, and
+    so do run folders of a hub repository that is being fetched.
 
     Returns:
         (entries removed, bytes freed).
@@ -65,11 +85,31 @@ def prune(
             draft.unlink(missing_ok=True)
         for lock in [path for path in cache.root.glob("locks/*.lock") if _old(path)]:
             _remove_free(lock)
-    for entry in [*cache.entries(), *encoder_files(cache)]:
+    for entry in [*cache.entries(), *other_entries(cache)]:
         if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-            cache.remove(entry)
+            if entry.path.is_dir():
+                if not _remove_run(entry.path):
+                    continue
+            else:
+                cache.remove(entry)
             count, freed = count + 1, freed + entry.size
     return count, freed
+
+
+def _remove_run(folder: Path) -> bool:
+    """Remove a run folder of the hub; False while its repository is fetched by another process."""
+    with cache_access(folder.parent):
+        lock = FileLock(folder.parent / HUB_LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        try:
+            with suppress(FileNotFoundError):  # removed by another process
+                shutil.rmtree(folder)
+        finally:
+            lock.release()
+    return True
 
 
 def _old(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,9 @@ from torch import nn
 from ..errors import CheckpointError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_tensors, write_tensors
+from .weights_file import CONTENT, check_content, check_labels, content_digest, labels_digest
 
-__all__ = ["Sources", "labels_digest", "load_arrays", "load_weights", "save_weights", "weights_digest"]
-
-
-_CONTENT: Final = "content"  # metadata: digest of the numbers
+__all__ = ["Sources", "load_arrays", "load_weights", "save_weights", "weights_digest"]
 
 
 @runtime_checkable
@@ -32,11 +30,6 @@ class _Sized(Protocol):
 
 Sources = Mapping[str, str]
 """Digests of what weights were trained on: "motion_network" and "encoder", as far as used."""
-
-
-def labels_digest(labels: Sequence[str]) -> str:
-    """Digest of a label list and its order."""
-    return digest_bytes([json.dumps(list(labels)).encode()])
 
 
 def weights_digest(module: nn.Module, configuration: Mapping[str, Any] | None = None) -> str:
@@ -52,15 +45,6 @@ def weights_digest(module: nn.Module, configuration: Mapping[str, Any] | None = 
     return digest_bytes(parts())
 
 
-def _content_digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Digest of names and numbers."""
-    return digest_bytes(
-        part
-        for name, value in sorted(arrays.items())
-        for part in (f"{name} {value.dtype} {value.shape}".encode(), np.ascontiguousarray(value).tobytes())
-    )
-
-
 def save_weights(
     path: Path,
     module: nn.Module,
@@ -74,7 +58,7 @@ def save_weights(
     """
     arrays = {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
     metadata = {"labels": labels_digest(labels), "description": json.dumps(dict(description))}
-    metadata[_CONTENT] = _content_digest(arrays)
+    metadata[CONTENT] = content_digest(arrays)
     write_tensors(path, arrays, {**(sources or {}), **metadata})
 
 
@@ -85,13 +69,9 @@ def load_weights(path: Path, module: nn.Module, labels: Sequence[str]) -> None:
         CheckpointError: missing, damaged or changed, or saved for other labels or another network.
     """
     arrays, metadata = read_tensors(path)
-    if metadata.get("labels") != labels_digest(labels):
-        raise CheckpointError(f"{path} was made for other labels than the {len(labels)} of this run folder")
+    check_labels(path, metadata, labels)
     _check_arrays(path, arrays, module)
-    if metadata.get(_CONTENT, content := _content_digest(arrays)) != content:
-        raise CheckpointError(
-            f"{path} is damaged: its numbers are not those that were written; copy it again, or train again"
-        )
+    check_content(path, arrays, metadata)
     _load_arrays(arrays, module)
 
 

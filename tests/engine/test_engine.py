@@ -15,6 +15,7 @@ import yaml
 
 from moclip_lite import Classifier
 from moclip_lite.engine.base import EngineName
+from moclip_lite.engine.description import write_description
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
@@ -103,7 +104,7 @@ def test_files_of_older_versions_lack_the_parts(copied: Path) -> None:
     for name in ("segments.onnx", "windows.onnx"):
         del description["files"][name]
         (copied / "onnx" / name).unlink()
-    (copied / "onnx" / "model.json").write_text(json.dumps(description))
+    write_description(copied / "onnx" / "model.json", description)
     classifier = Classifier.load(copied)
     assert classifier.engine.name == "onnx"
     assert not classifier.engine.encodes_segments
@@ -127,7 +128,7 @@ def test_the_image_encoder_is_written_once(exported: Path, copied: Path) -> None
 
 
 def test_what_is_published_answers_alike(exported: Path, trained: TrainedRun, tmp_path: Path) -> None:
-    for name, content in portable_files(RunFolder(exported)).items():
+    for name, content in portable_files(RunFolder(exported), "user/name").items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     networks = {path.name for path in (exported / "onnx").glob("*.onnx")}
@@ -154,6 +155,13 @@ def _encoder_file(folder: Path) -> Path:
     return Path(values["cache"]["dir"]) / "encoder_onnx" / key[:2] / f"{key}.onnx"
 
 
+def _change_rules(folder: Path) -> None:
+    path = folder / "onnx" / "model.json"
+    description = json.loads(path.read_text())
+    description["preprocessing"]["pictures"]["interpolation"] = "nearest"
+    path.write_text(json.dumps(description))
+
+
 def _move_cache(folder: Path) -> None:
     _rewrite(folder, "cache", "dir", str(folder / "elsewhere"))
 
@@ -168,6 +176,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no json": (lambda run: (run / "onnx" / "model.json").write_text("{"), "is damaged"),
     "other json": (lambda run: (run / "onnx" / "model.json").write_text("[]"), "is damaged"),
+    "changed json": (_change_rules, "model.json is damaged: it was changed"),
     "views": (lambda run: _rewrite(run, "test", "crops", 3), "were written for other settings"),
     "frames": (lambda run: _rewrite(run, "clip", "frames", 2), "were written for other settings"),
     "labels": (

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from moclip_lite import Classifier
-from moclip_lite.engine.files import DESCRIPTION, INT8
+from moclip_lite.engine.description import DESCRIPTION, INT8, write_description
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import int8
 from moclip_lite.export.int8 import export_int8
@@ -21,7 +21,7 @@ from moclip_lite.predict.measure import measure_prediction
 from moclip_lite.progress import Silent
 from moclip_lite.results.int8 import LEAST_COSINE
 from moclip_lite.results.run_folder import RunFolder
-from moclip_lite.storage.files import read_json, write_json
+from moclip_lite.storage.files import read_json
 
 from support.cli import TrainedRun, assert_ok, assert_refused, moclip
 
@@ -79,7 +79,7 @@ def test_a_comparison_that_was_interrupted_is_made_by_the_next_run(
     path = folder / "onnx" / DESCRIPTION
     description = read_json(path)
     del description[INT8]
-    write_json(path, description)
+    write_description(path, description)
     words = ("run", folder, "--run-dir", folder, "--cache", trained.cache, "--set", "run.onnx=true")
     with monkeypatch.context() as patch:
         patch.setattr("moclip_lite.export.int8.consider_int8", _without_space)
@@ -145,7 +145,7 @@ def test_a_lost_file_in_int8_leaves_float32(run: Path, tmp_path: Path) -> None:
     path = folder / "onnx" / DESCRIPTION
     description = read_json(path)
     for key, reason in (("0" * 32, "is missing in the cache"), ("../../x", "is damaged")):
-        write_json(path, {**description, INT8: {**description[INT8], "key": key}})
+        write_description(path, {**description, INT8: {**description[INT8], "key": key}})
         loaded = Classifier.load(folder)
         assert loaded.engine.name == "onnx"
         assert reason in loaded.engine.why
@@ -157,7 +157,7 @@ def test_damaged_figures_are_no_permission(run: Path, tmp_path: Path, damage: ob
     path = folder / "onnx" / DESCRIPTION
     description = read_json(path)
     entry = {**description[INT8], **damage} if isinstance(damage, dict) else damage
-    write_json(path, {**description, INT8: entry})
+    write_description(path, {**description, INT8: entry})
     loaded = Classifier.load(folder, device="cpu")
     assert loaded.engine.name == "torch"
     assert "the figures of the encoder in int8" in loaded.engine_note
@@ -168,7 +168,7 @@ def _write_figures(folder: Path, **figures: float) -> None:
     description = read_json(path)
     base = {"changed": 0, "right": 90.0, "right_int8": 90.0, "cpu_ms": 10.0, "cpu_ms_int8": 4.0}
     comparison = {**description[INT8]["comparison"], **base, **figures}
-    write_json(path, {**description, INT8: {**description[INT8], "comparison": comparison}})
+    write_description(path, {**description, INT8: {**description[INT8], "comparison": comparison}})
 
 
 def test_another_label_is_refused_and_noted(

@@ -163,6 +163,40 @@ def test_any_views_in_testing_stay_those_of_predict(
     np.testing.assert_allclose(answers[0], expected, atol=1e-4)
 
 
+def test_no_networks_of_another_export_stay(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run without heads, into the folder of one that had them, and files that are none of an export."""
+    monkeypatch.setattr("moclip_lite.export.classifier._export_pictures", lambda *_: [])
+    folder = tmp_path / "onnx"
+    run = trained.copy(tmp_path / "run")
+    export_classifier(run, folder)
+    assert json.loads((folder / "model.json").read_text())["answer"] == "fusion.onnx"
+    (folder / "mine.onnx").write_bytes(b"mine")
+    for stage in ("fusion", "appearance"):
+        (run / f"{stage}.safetensors").unlink()
+    export_classifier(run, folder)
+    about = json.loads((folder / "model.json").read_text())
+    assert about["answer"] == "motion.onnx"
+    assert {path.name for path in folder.iterdir()} == {*about["files"], "model.json", "mine.onnx"}
+    export_mobileviclip(shaken(TINY), folder)
+    about = json.loads((folder / "model.json").read_text())
+    assert {path.name for path in folder.iterdir()} == {*about["files"], "model.json", "mine.onnx"}
+
+
+def test_no_file_says_where_it_was_written(trained: TrainedRun, tmp_path: Path) -> None:
+    """Neither the settings nor the stack traces of PyTorch's exporter."""
+    run = trained.copy(tmp_path / "run")
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    values["motion"]["pretrained"] = values["clip"]["prompts"] = "/some/secret dir/alice/file"
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    export_classifier(run, tmp_path / "onnx")
+    for path in (tmp_path / "onnx").iterdir():
+        content = path.read_bytes()
+        for words in ("alice", "site-packages", str(ROOT), str(tmp_path)):
+            assert words.encode() not in content, (path.name, words)
+
+
 def test_files_that_do_not_fit_together_are_not_written(
     trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,76 +13,15 @@ import yaml
 
 from moclip_lite import Classifier
 from moclip_lite.errors import MoclipError
-from moclip_lite.experiment.config import load_experiment
 from moclip_lite.hub import HubAddress
-from moclip_lite.hub.portable import RUN_FILES, portable_files, without_paths
-from moclip_lite.motion.network import build_motion_net
+from moclip_lite.hub.portable import RUN_FILES
+from moclip_lite.hub.private import without_paths
 from moclip_lite.results.run_folder import RunFolder
-from moclip_lite.training.checkpoint import save_weights
 
-from support.cli import MOTION_ONLY, assert_ok, assert_refused, moclip
-from support.clips import H264, encode, panning
-from support.hub_server import TOKEN, FakeHub, Repository, running_hub
-from support.runs import made_run
+from support.cli import assert_ok, assert_refused, moclip
+from support.hub_server import TOKEN, FakeHub, Repository
 
 hub_client = pytest.importorskip("huggingface_hub")
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    """A hub, a token for it, and a cache of its own; large files go by LFS."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import _http
-
-    with running_hub() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.address)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-        monkeypatch.setattr(_http.time, "sleep", lambda _: None)  # waits between attempts
-        yield server
-
-
-def small_run(tmp_path: Path) -> RunFolder:
-    """A finished run of a motion network, with paths of this machine in its files."""
-    made_run(tmp_path / "run", ["left", "right"])
-    folder = RunFolder(tmp_path / "run")
-    places = (f"data.root={tmp_path / 'secret' / 'clips'}", f"run.dir={folder.path}")
-    experiment = load_experiment(None, [*MOTION_ONLY, "run.streams=[motion]", *places])
-    folder.describe(experiment.to_yaml(), ["left", "right"])
-    save_weights(folder.weights("motion"), build_motion_net(experiment.motion, 2), ["left", "right"], {})
-    folder.report_text.write_text(f"root: {tmp_path}/secret/clips\n", encoding="utf-8")
-    folder.report_page.write_text(f"<td>{tmp_path}/secret/clips</td>", encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    """A run folder to push."""
-    return small_run(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What a repository holds after a push, without a server."""
-    path = tmp_path_factory.mktemp("published")
-    contents = portable_files(small_run(path))
-    return {
-        name: content if isinstance(content, bytes) else content.read_bytes()
-        for name, content in contents.items()
-    }
-
-
-@pytest.fixture
-def walks(hub: FakeHub, published: dict[str, bytes]) -> Repository:
-    """The repository user/walks, with a run."""
-    hub.repositories["user/walks"] = Repository(dict(published))
-    return hub.repositories["user/walks"]
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    return encode(tmp_path / "clip.mp4", panning(8), **H264)
 
 
 def test_round_trip(hub: FakeHub, run: RunFolder, clip: Path, tmp_path: Path) -> None:
@@ -113,8 +52,8 @@ def test_card_has_scores_costs_and_limits(hub: FakeHub, run: RunFolder) -> None:
     assert (values["library_name"], values["license"]) == ("moclip-lite", "mit")
     metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
     shown = values["model-index"][0]["results"][0]["metrics"][0]
-    assert shown["value"] == round(metrics["fusion"]["top1"], 1)
-    assert f"{metrics['fusion']['ci95'][0]:.1f} to {metrics['fusion']['ci95'][1]:.1f}" in text
+    assert shown["value"] == round(metrics["motion"]["top1"], 1)
+    assert f"{metrics['motion']['ci95'][0]:.1f} to {metrics['motion']['ci95'][1]:.1f}" in text
     for part in ("## Use", "hf://user/walks", "Protocol: holdout", "GFLOPs", "## Limits", "| 0 | left |"):
         assert part in text, part
 
@@ -124,11 +63,11 @@ def test_update_replaces_and_removes(hub: FakeHub, run: RunFolder) -> None:
     assert_refused(moclip("push", run.path, "user/walks"), "holds a run already", "--update")
     repository = hub.repositories["user/walks"]
     repository.files |= {"fusion.safetensors": b"of another run", "notes.txt": b"mine"}
-    run.labels.write_text('["left", "up"]', encoding="utf-8")
+    run.report_text.unlink()
     assert_ok(moclip("push", run.path, "user/walks", "--update", "--quiet"))
     assert "fusion.safetensors" not in repository.files
     assert repository.files["notes.txt"] == b"mine"
-    assert b'"up"' in repository.files["labels.json"]
+    assert "report.md" not in repository.files
     assert len(repository.commits) == 2
 
 
@@ -220,10 +159,12 @@ def test_without_a_connection_an_address_means_what_it_meant(
     for revision, seed in (("", 2), ("@main", 2), (f"@{commits[0][:8]}", 1)):
         assert Classifier.load(f"hf://user/walks{revision}").experiment.run.seed == seed
     assert_refused(moclip("predict", clip, "--model", "hf://user/walks@v1"), "can't be reached")
+    for length in (1, 2, 4, 6):  # tags that were never fetched
+        tag = commits[0][:length]
+        assert_refused(moclip("predict", clip, "--model", f"hf://user/walks@{tag}"), "can't be reached")
     (place / "revisions.json").unlink()
-    assert_refused(moclip("predict", clip, "--model", "hf://user/walks@main"), "can't be reached")
-    # A cache of an older version: the newest.
-    assert Classifier.load("hf://user/walks").experiment.run.seed == 1
+    assert_refused(moclip("predict", clip, "--model", "hf://user/walks"), "can't be reached")
+    assert Classifier.load(f"hf://user/walks@{commits[1][:7]}").experiment.run.seed == 2
 
 
 def test_only_a_commit_is_kept(hub: FakeHub, walks: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

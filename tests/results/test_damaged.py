@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from moclip_lite.datasets import Clip
-from moclip_lite.engine.files import INT8, int8_by_default, read_description
+from moclip_lite.engine.description import INT8, read_description
+from moclip_lite.engine.files import int8_by_default
 from moclip_lite.errors import CheckpointError
 from moclip_lite.results.calibration import Calibration, StreamCalibration, read_calibration
 from moclip_lite.results.cascade import Cascade, read_cascade

@@ -18,7 +18,7 @@ from moclip_lite.errors import CacheUnavailable, MoclipError
 from moclip_lite.motion.settings import MotionSpec
 from moclip_lite.storage.cache import FeatureCache, default_cache_dir
 from moclip_lite.storage.cache_keys import STAGES, cache_key, cached_stages, stage_versions
-from moclip_lite.storage.upkeep import ENCODERS, encoder_files, prune, verify
+from moclip_lite.storage.upkeep import ENCODERS, other_entries, prune, verify
 
 KEY = "ab" * 16
 ARRAYS = {"features": np.arange(12, dtype=np.float32).reshape(3, 4), "empty": np.array([0], np.uint8)}
@@ -206,7 +206,7 @@ def test_encoders_are_counted_and_pruned(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"12345")
     (path.parent / "other.onnx").touch()  # not ours
-    assert [(entry.stage, entry.path, entry.size) for entry in encoder_files(cache)] == [(ENCODERS, path, 5)]
+    assert [(entry.stage, entry.path, entry.size) for entry in other_entries(cache)] == [(ENCODERS, path, 5)]
     assert list(cache.entries()) == []
     assert verify(cache) == []
     assert ENCODERS in cached_stages()

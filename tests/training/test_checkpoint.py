@@ -13,13 +13,8 @@ from torch import nn
 
 from moclip_lite.errors import CheckpointError
 from moclip_lite.storage.files import read_description, read_tensors, write_tensors
-from moclip_lite.training.checkpoint import (
-    labels_digest,
-    load_arrays,
-    load_weights,
-    save_weights,
-    weights_digest,
-)
+from moclip_lite.training.checkpoint import load_arrays, load_weights, save_weights, weights_digest
+from moclip_lite.training.weights_file import labels_digest
 
 LABELS = ("jump", "run")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,15 @@ from .tables import COSTS, SCORES, failure_rows, stream_table
 if TYPE_CHECKING:
     from .content import Content
 
-__all__ = ["COSTS", "SCORES", "failure_rows", "markdown_table", "stream_table", "write_report"]
+__all__ = [
+    "COSTS",
+    "SCORES",
+    "failure_rows",
+    "markdown_table",
+    "publishable_report",
+    "stream_table",
+    "write_report",
+]
 
 
 def write_report(run: Run, clips: Mapping[str, Clip]) -> None:
@@ -37,6 +46,24 @@ def write_report(run: Run, clips: Mapping[str, Clip]) -> None:
     _write_figures(folder.figures, content)
     write_text(folder.report_text, to_markdown(document))
     write_text(folder.report_page, to_html(document))
+
+
+def publishable_report(run: Run) -> tuple[str, str]:
+    """The report in Markdown and as a page, without pictures and names of clips.
+
+    Args:
+        run: its metrics hold what a reader may know.
+    """
+    from .content import gather
+    from .html import to_html
+    from .markdown import to_markdown
+    from .sections import report_document
+
+    content = gather(run, {})
+    if content.effect is not None:
+        content = replace(content, effect=replace(content.effect, gained_clips=[], lost_clips=[]))
+    alone = replace(content, curves=None)  # they are a file of their own
+    return to_markdown(report_document(alone)), to_html(report_document(content))
 
 
 def _write_figures(folder: Path, content: Content) -> None:

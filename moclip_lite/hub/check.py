@@ -1,0 +1,70 @@
+"""Checks of a run folder that leaves this machine or comes from another one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ..engine.description import DESCRIPTION
+from ..engine.files import EngineFiles, onnx_folder
+from ..errors import CheckpointError
+from ..experiment.config import Experiment, load_run_settings
+from ..results.calibration import read_calibration
+from ..results.cascade import read_cascade
+from ..results.fold_folder import STAGES, FoldFolder
+from ..results.metrics import Metrics
+from ..results.run_folder import RunFolder
+from ..storage.files import read_json, read_tensors
+from ..streams import Stream
+from ..training.weights_file import check_content, check_labels
+
+__all__ = ["check_networks", "check_run"]
+
+
+def check_run(folder: FoldFolder) -> None:
+    """Check that prediction can use a folder: each file is whole, and weights fit labels and settings.
+
+    Weights are loaded as prediction loads them. Where PyTorch is not installed, their content and labels are
+    checked, and the ONNX files that answer in its place.
+
+    Raises:
+        MoclipError, ValueError: it can't be used; says why.
+    """
+    experiment = load_run_settings(folder.config)
+    if experiment.data.kind == "features":
+        raise CheckpointError("it was trained on a file of features and can't read videos")
+    labels = folder.read_labels()
+    for path in sorted(folder.path.rglob("*.json")):
+        read_json(path)
+    read_calibration(folder.timeline)
+    read_cascade(folder.cascade)
+    if (metrics := RunFolder(folder.path).metrics).is_file():
+        Metrics.read(metrics)
+    if find_spec("torch") is not None:
+        _load_weights(folder, experiment, labels)
+        return
+    for stage in filter(folder.has, STAGES):
+        arrays, metadata = read_tensors(folder.weights(stage))
+        check_labels(folder.weights(stage), metadata, labels)
+        check_content(folder.weights(stage), arrays, metadata)
+    check_networks(folder)
+
+
+def check_networks(folder: FoldFolder) -> None:
+    """Check that ONNX files belong to the weights beside them, where there are some.
+
+    Raises:
+        MoclipError: they do not, or are damaged.
+    """
+    if (onnx_folder(folder) / DESCRIPTION).is_file():
+        EngineFiles.without_encoder(folder, load_run_settings(folder.config), folder.read_labels())
+
+
+def _load_weights(folder: FoldFolder, experiment: Experiment, labels: list[str]) -> None:
+    from ..engine.pytorch import TorchEngine
+    from ..experiment.stored import load_head
+
+    on_cpu = experiment.model_copy(update={"run": experiment.run.model_copy(update={"device": "cpu"})})
+    engine = TorchEngine(folder, on_cpu, labels)
+    for stage in filter(folder.has, STAGES):  # controls do not answer, but are published
+        if stage is not Stream.MOTION and stage not in engine.heads:
+            load_head(folder, stage, on_cpu, labels)

@@ -1,0 +1,117 @@
+"""Fetched runs in the cache: one fetch at a time, whole folders, nothing left of killed ones."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from moclip_lite.hub import local_run, pull
+from moclip_lite.hub.address import HubAddress
+from moclip_lite.progress import Silent
+from moclip_lite.results.lock import FolderLock
+from moclip_lite.storage.upkeep import HUB, HUB_LOCK
+
+from support.cli import assert_ok, assert_refused, moclip
+from support.hub_server import FakeHub, Repository
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the cache keeps user/walks."""
+    monkeypatch.setenv("MOCLIP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / HUB / "user--walks"
+
+
+def test_many_fetches_of_one_commit_at_once(hub: FakeHub, walks: Repository, place: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(local_run, ["hf://user/walks"] * 4))
+    assert set(folders) == {place / walks.sha}
+    downloads = [
+        request for request in hub.requests if request.startswith("GET") and "config.yaml" in request
+    ]
+    assert len(downloads) == 1
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "labels.json", "motion.safetensors", "metrics.json"])
+def test_an_incomplete_folder_is_replaced(name: str, hub: FakeHub, walks: Repository, place: Path) -> None:
+    folder = local_run("hf://user/walks")
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    assert local_run("hf://user/walks") == folder
+    assert (folder / name).read_bytes() == content
+    (folder / name).write_bytes(content[:-1])
+    assert local_run("hf://user/walks") == folder
+    assert (folder / name).read_bytes() == content
+
+
+def test_a_whole_folder_is_not_fetched_again(hub: FakeHub, walks: Repository, place: Path) -> None:
+    local_run("hf://user/walks")
+    hub.requests.clear()
+    local_run("hf://user/walks")
+    assert not [request for request in hub.requests if "resolve" in request or "tree" in request]
+
+
+def test_an_incomplete_folder_does_not_answer_without_a_connection(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (local_run("hf://user/walks") / "labels.json").unlink()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert_refused(moclip("predict", tmp_path / "x.mp4", "--model", "hf://user/walks"), "can't be reached")
+
+
+def test_drafts_of_killed_fetches_are_removed(hub: FakeHub, walks: Repository, place: Path) -> None:
+    for name in (".0123456789abcdef-draft", f".{walks.sha}-x1"):
+        (place / name).mkdir(parents=True)
+        (place / name / "motion.safetensors").write_bytes(b"half")
+    folder = local_run("hf://user/walks")
+    assert {path.name for path in place.iterdir()} == {folder.name, "revisions.json", HUB_LOCK}
+
+
+def test_a_killed_pull_leaves_its_draft_to_the_next(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
+    out = tmp_path / "in" / "out"
+    draft = out.with_name(".out-draft")
+    draft.mkdir(parents=True)
+    (draft / "motion.safetensors").write_bytes(b"half")
+    (draft / "onnx").mkdir()
+    (draft.parent / ".out.lock").touch()  # of a process that is no more
+    assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("out", [".", "../here"])
+def test_an_empty_folder_by_any_name(
+    out: str, hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "in" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
+    assert (here / "config.yaml").is_file()
+    assert [path.name for path in here.parent.iterdir()] == ["here"]
+
+
+def test_two_pulls_into_one_folder(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path / ".out.lock")
+    assert lock.acquire()
+    assert_refused(moclip("pull", "user/walks", "-o", tmp_path / "out"), "another pull is at work")
+    lock.release()
+    pull.pull(HubAddress.parse("user/walks"), tmp_path / "out", Silent())
+    assert not (tmp_path / ".out.lock").exists()
+
+
+def test_the_cache_counts_and_prunes_them(hub: FakeHub, walks: Repository, place: Path) -> None:
+    folder = local_run("hf://user/walks")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    stages = assert_ok(moclip("cache", "info", "--json")).json["stages"]
+    assert stages[HUB] == {"entries": 1, "bytes": size}
+    assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
+    with FileLock(place / HUB_LOCK):  # a fetch is at work
+        assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--stage", HUB)).err
+    os.utime(folder, (1, 1))
+    assert "removed 1 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
+    assert not folder.exists()
+    assert local_run("hf://user/walks") == folder
