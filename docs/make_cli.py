@@ -25,7 +25,8 @@ def _options(command: Any) -> list[str]:
         )
         text = getattr(parameter, "show_default", None)  # stands for a default that the settings hold
         default = text if isinstance(text, str) else parameter.default
-        suffix = "" if default in (None, False, ()) or parameter.required else f" Default: `{default}`."
+        unsaid = default is None or default is False or default == ()
+        suffix = "" if unsaid or parameter.required else f" Default: `{default}`."
         rows.append(f"| {names} | {(parameter.help or '').replace('|', '/')}{suffix} |")
     return rows
 

@@ -34,9 +34,9 @@ class MotionDecoder:
     """Motion vectors of a video file, by iteration or at any frame.
 
     Args:
-        source: a path, bytes or a binary file object holding a whole file (mp4, mkv, avi, ts,
+        source: a path, a URL, bytes or a binary file object holding a whole file (mp4, mkv, avi, ts,
             raw Annex B .264/.h264 and whatever else libavformat reads).
-        backend: "native" (H.264, parsed without decoding), "libav", "mvextractor", or "auto" (native
+        backend: "native" (H.264 and HEVC, parsed without decoding), "libav", "mvextractor", or "auto" (native
             for what it supports, else libav).
         order: "presentation" or "decode", the order of iteration and of ``decoder[i]``. Raw streams
             without time stamps are presented in the order of their PicOrderCnt.
@@ -57,7 +57,7 @@ class MotionDecoder:
     Example:
         >>> decoder = MotionDecoder("clip.mp4")           # doctest: +SKIP
         >>> decoder[10]                                    # doctest: +SKIP
-        MotionFrame(index=10, decode_index=10, P, frame, poc=None, mv=int16[2, 60, 80, 2], inter=97%)
+        MotionFrame(index=10, decode_index=10, P, frame, poc=20, mv=int16[2, 60, 80, 2], inter=97%)
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class MotionDecoder:
 
     @property
     def parameters(self) -> StreamParameters | None:
-        """Profile, level and reference count of an H.264 stream; None unless the backend is "native"."""
+        """Profile, level and reference count of the stream; None unless the backend is "native"."""
         return self._backend.parameters
 
     @property

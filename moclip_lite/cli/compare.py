@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mv_tools.urls import spelled
+
 from .console import err, print_document, print_json
 from .options import Json, run_folder
 
@@ -39,4 +41,4 @@ def compare(
         return
     print_document(comparison_document(comparison))
     if out is not None:
-        err.print(f"written: {out}", markup=False)
+        err.print(f"written: {spelled(out)}", markup=False)

@@ -185,7 +185,7 @@ def train_fusion(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder, or its URL.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, its URL, or hf://USER/NAME.")],
     part: Annotated[str, typer.Option(help="test or val.")] = "test",
     sets: Sets = None,
     root: Root = None,

@@ -54,7 +54,7 @@ Model: TypeAlias = Annotated[
         "(timm and torchvision have no text).",
     ),
 ]
-TopK: TypeAlias = Annotated[int, typer.Option("--top-k", "-k", min=1)]
+TopK: TypeAlias = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels per file.")]
 Window: TypeAlias = Annotated[float | None, typer.Option(help="--segments: seconds of a window; else 10.")]
 Threshold: TypeAlias = Annotated[
     float | None, typer.Option(help="--segments: least probability of a label, 0 to 1; else 0.4.")

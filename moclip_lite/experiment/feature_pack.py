@@ -35,7 +35,7 @@ def pack_file(
     """Write a file of features as shards, bit for bit.
 
     Args:
-        path: as :func:`moclip_lite.experiment.feature_file.save_features` wrote it.
+        path: as :func:`moclip_lite.experiment.feature_storage.save_features` wrote it.
         folder: to write.
         shard_rows: clips of a shard.
         progress: called with (clips written, clips).

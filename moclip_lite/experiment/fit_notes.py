@@ -35,8 +35,9 @@ def _refit(results: Sequence[FoldResult]) -> list[str]:
         {"the motion network" if s is Stream.MOTION else "the heads" for r in again for s in r.refitted}
     )
     where = "" if len(again) == len(results) else f" in {len(again)} of {len(results)} folds"
+    verb = "was" if what == ["the motion network"] else "were"
     return [
-        f"{' and '.join(reversed(what))} were trained again on training "
+        f"{' and '.join(reversed(what))} {verb} trained again on training "
         f"and validation clips together{where}, once validation had chosen their settings (refit); "
         "validation figures are those of the first training"
     ]

@@ -236,7 +236,7 @@ class Classifier:
     @cached_property
     def costs(self) -> PredictionCosts:
         """Operations of the streams, as the run measured them."""
-        return PredictionCosts.of(self.folder, self.experiment.clip.frames)
+        return PredictionCosts.of(self.folder, self.experiment)
 
     @cached_property
     def calibration(self) -> Calibration | None:

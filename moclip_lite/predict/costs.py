@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CheckpointError
+from ..experiment.config import Experiment, load_run_settings
 from ..results.run_folder import RunFolder
 from ..storage.files import read_json
 
@@ -26,12 +27,12 @@ class PredictionCosts:
     frame: float | None
 
     @classmethod
-    def of(cls, folder: RunFolder, frames: int) -> PredictionCosts:
+    def of(cls, folder: RunFolder, used: Experiment) -> PredictionCosts:
         """Read them from a run's metrics.json.
 
         Args:
             folder: of the run.
-            frames: of a clip, as the run counted them.
+            used: its configuration with changes, such as fewer views.
         """
         try:
             costs: Mapping[str, Any] = read_json(folder.metrics)["costs"]
@@ -41,7 +42,12 @@ class PredictionCosts:
         appearance = known.get("appearance")
         if appearance is None and {"fusion", "motion"} <= set(known):
             appearance = known["fusion"] - known["motion"]
-        return cls(known.get("motion"), None if appearance is None else appearance / frames)
+        counted = load_run_settings(folder.config)
+        motion = known.get("motion")
+        return cls(
+            None if motion is None else motion * _views(used) / _views(counted),
+            None if appearance is None else appearance / counted.clip.frames,
+        )
 
     def gflops(self, motion: bool, frames: int) -> float | None:
         """Operations for a clip of which motion was scored, or not, and so many frames encoded."""
@@ -49,3 +55,9 @@ class PredictionCosts:
         if any(cost is None for cost, times in parts if times):
             return None
         return sum(times * (cost or 0.0) for cost, times in parts)
+
+
+def _views(experiment: Experiment) -> int:
+    """Windows of motion that the network sees of a clip."""
+    test = experiment.test
+    return (test.segments or experiment.motion.segments) * test.crops * test.flips

@@ -74,7 +74,7 @@ def _notes_before(
     """What is not as a reader may expect, whatever the file holds."""
     if calibration is None and options.threshold is None:
         yield (
-            "the run holds no calibration: scores are not calibrated and the threshold is 0.4; "
+            "no calibration is known: scores are not calibrated and the threshold is 0.4; "
             "set another with --threshold"
         )
     if model.experiment.clip.needs_motion:

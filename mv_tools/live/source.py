@@ -147,8 +147,8 @@ def open_live(
 ) -> LiveSource:
     """Open a live source of H.264 or HEVC video and iterate over its motion frames.
 
-    This is the only function that opens the network: :class:`~mv_tools.MotionDecoder` and all others take
-    URLs as the names of files.
+    This is the only function that opens cameras and streams: :class:`~mv_tools.MotionDecoder` and all others
+    read files, those at ``s3://`` and ``https://`` too; to them ``rtsp://`` addresses are names of files.
 
     Times (`pts_seconds`) count from the first picture and never jump: where a camera was reconnected or its
     time stamps jump, they continue by the time that passed here. `index` grows over all connections. Frames

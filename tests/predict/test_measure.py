@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from moclip_lite import Classifier
 from moclip_lite.results.metrics import Metrics
 from moclip_lite.results.prediction_cost import PredictionCost
 
@@ -31,3 +34,11 @@ def test_the_line_names_stages_networks_and_the_share_of_the_cascade() -> None:
         "A prediction takes 445 ms of CPU a clip (reading motion 70, image encoder 375; engine onnx, 3 clips, start-up "
         "aside) and 23.6 GFLOPs (image encoder 23.6); with --cascade 34 % of the validation clips need pictures."
     )
+
+
+def test_costs_follow_the_views_and_frames_asked_for(trained: TrainedRun) -> None:
+    own = Classifier.load(trained.folder).costs
+    more = Classifier.load(trained.folder, overrides=["test.crops=3", "test.flips=2", "clip.frames=2"]).costs
+    assert own.motion is not None
+    assert more.motion == pytest.approx(6 * own.motion)
+    assert more.frame == own.frame  # of one frame
