@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..sampling import WHOLE, Segment
+from ..storage.digest import digest_bytes
 
-__all__ = ["content_of", "extent_of", "file_of"]
+__all__ = ["content_of", "extent_of", "file_of", "older_form"]
 
 
 def content_of(digest: str, segment: Segment | None) -> str:
@@ -15,6 +16,11 @@ def content_of(digest: str, segment: Segment | None) -> str:
 def file_of(content: str) -> str:
     """The digest of the file of :func:`content_of`'s clip."""
     return content.partition(" ")[0]
+
+
+def older_form(content: str) -> str:
+    """The content of a segment as earlier versions wrote it, of which no file can be told."""
+    return digest_bytes([content.encode()]) if " " in content else content
 
 
 def extent_of(content: str) -> Segment:

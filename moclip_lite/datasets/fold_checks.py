@@ -10,12 +10,15 @@ from typing import Final, NamedTuple
 from ..errors import DataError
 from ..sampling import Segment
 from .clip import Fold, shorten
-from .content import file_of
+from .content import extent_of, file_of
 
 __all__ = ["ALLOW_SHARED", "checked", "checked_groups"]
 
 ALLOW_SHARED: Final = "--set data.shared_groups=true"
 """Option that messages name to continue with groups or clips on two sides."""
+
+_NAMES: Final = 3
+"""Names of a file in a message."""
 
 
 def checked_groups(fold: Fold, shared: bool) -> Fold:
@@ -117,8 +120,9 @@ def _overlaps(fold: Fold, digests: Mapping[str, str]) -> list[str]:
         for clip in getattr(fold, part):
             side = _Side(clip.extent, part, clip.name)
             by_name.setdefault((clip.path, clip.video), []).append(side)  # clips of shards have one path
-            if clip.name in digests:
-                by_content.setdefault(file_of(digests[clip.name]), []).append(side)
+            if (content := digests.get(clip.name)) is not None:
+                shown = side._replace(extent=extent_of(content))  # shards hold segments as whole clips
+                by_content.setdefault(file_of(content), []).append(shown)
     pairs = [pair for sides in by_name.values() for pair in _crossed(sides)]
     for sides in by_content.values():
         pairs += [(one, other) for one, other in _crossed(sides) if one.extent != other.extent]  # else copies
@@ -156,10 +160,15 @@ def _other_names(fold: Fold, digests: Mapping[str, str]) -> list[str]:
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):
             if (content := digests.get(clip.name)) is not None:
-                files.setdefault(file_of(content), {}).setdefault(clip.video, part)
+                video = clip.name.removesuffix(f"@{extent_of(content)}")
+                files.setdefault(file_of(content), {}).setdefault(video, part)
                 labels.setdefault(content, {}).setdefault(clip.label, clip.name)
     notes = []
-    divided = [" = ".join(names) for names in files.values() if len(names) > 1 < len(set(names.values()))]
+    divided = [
+        " = ".join(list(names)[:_NAMES])
+        for names in files.values()
+        if len(names) > 1 < len(set(names.values()))
+    ]
     if divided:
         notes.append(
             f"{len(divided)} file(s) have several names, in different parts of the split "

@@ -8,9 +8,10 @@ from typing import get_args
 
 from ..errors import CheckpointError, ConfigError, MissingPackage, require_packages
 from ..experiment.config import Experiment, load_run_settings
+from ..experiment.portable import portable_sections
 from ..results.fold_folder import FoldFolder
 from .base import Engine, EngineName
-from .files import SECTIONS, EngineFiles, int8_by_default
+from .files import SECTIONS, EngineFiles, OtherSettings, int8_by_default
 
 __all__ = ["open_engine"]
 
@@ -52,7 +53,8 @@ def open_engine(
         except CheckpointError as error:
             reason = str(error)
             if not isinstance(error.__cause__, MissingPackage):
-                reason += f"; {_advice(folder, experiment, int8)}"
+                changed = _changed(folder, experiment) if isinstance(error, OtherSettings) else ""
+                reason += f"; {changed or _export(folder, int8)}"
             if asked:
                 raise CheckpointError(reason) from error
     from .pytorch import TorchEngine
@@ -60,16 +62,22 @@ def open_engine(
     return TorchEngine(folder, experiment, labels), reason and f"PyTorch answers: {reason}"
 
 
-def _advice(folder: FoldFolder, experiment: Experiment, int8: bool) -> str:
-    """How to get ONNX files that can be used: they are written for the run's own settings alone."""
-    own, used = load_run_settings(folder.config).model_dump(), experiment.model_dump()
+def _changed(folder: FoldFolder, experiment: Experiment) -> str:
+    """What to do where settings of the files are not the run's own; "" if all are."""
+    own, used = (
+        portable_sections(settings.model_dump(mode="json", include=set(SECTIONS)))
+        for settings in (load_run_settings(folder.config), experiment)
+    )
     names = [(section, name) for section in SECTIONS for name in used[section]]
     changed = [f"{section}.{name}" for section, name in names if used[section][name] != own[section][name]]
-    if changed:
-        words = ", ".join(changed)
-        return (
-            f"they are only written for the run's own {words}: leave the change out, or take --engine torch"
-        )
+    if not changed:
+        return ""
+    words = ", ".join(changed)
+    return f"they are only written for the run's own {words}: leave the change out, or take --engine torch"
+
+
+def _export(folder: FoldFolder, int8: bool) -> str:
+    """How to get ONNX files that can be used."""
     return f"`moclip export {folder.path} --engine{' --int8' if int8 else ''}` writes them"
 
 

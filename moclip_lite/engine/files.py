@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ..errors import CacheUnavailable, CheckpointError
 from ..experiment.config import Experiment
-from ..experiment.portable import portable
+from ..experiment.portable import portable_sections
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
 from ..storage.cache import local_cache_dir
@@ -32,6 +32,7 @@ __all__ = [
     "DRAFT",
     "SECTIONS",
     "EngineFiles",
+    "OtherSettings",
     "answering_heads",
     "drafts_of",
     "encoder_file",
@@ -82,7 +83,7 @@ def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str])
     stages = [stage for stage in (Stream.MOTION, *answering_heads(folder)) if folder.has(stage)]
     return {
         "version": _VERSION,
-        "settings": portable(experiment).model_dump(mode="json", include=set(SECTIONS)),
+        "settings": portable_sections(experiment.model_dump(mode="json", include=set(SECTIONS))),
         "labels": digest_bytes([json.dumps(list(labels)).encode()]),
         "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
     }
@@ -94,6 +95,10 @@ _DIFFERENCES: Final = {
     "labels": "were written for other labels",
     "weights": "belong to other weights than those beside them",
 }
+
+
+class OtherSettings(CheckpointError):
+    """ONNX files were written for other settings than those asked for."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +161,17 @@ class EngineFiles:
         expected = made_from(folder, experiment, labels)
         try:
             origin, written = dict(description["made_from"]), dict(description["files"])
+            origin["settings"] = portable_sections(origin["settings"])  # older versions wrote paths
             for part, words in _DIFFERENCES.items():
                 if origin.get(part) != expected[part]:
-                    raise CheckpointError(f"the ONNX files in {place} {words}")
+                    kind = OtherSettings if part == "settings" else CheckpointError
+                    raise kind(f"the ONNX files in {place} {words}")
             stages = list(expected["weights"])
             networks = {stage: place / f"{stage}.onnx" for stage in stages}
             parts = {name: place / f"{name}.onnx" for name in ONNX_PARTS if f"{name}.onnx" in written}
             for path in (*networks.values(), *parts.values()):
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
         return cls(networks, None, description, parts)
 

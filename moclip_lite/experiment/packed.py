@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..appearance.settings import AppearanceSettings
 from ..datasets import Clip, VideoDataset
 from ..datasets.clip_notes import ClipNote
+from ..datasets.content import extent_of
 from ..datasets.extraction import ExtractReport, Failure
 from ..datasets.prompts import Prompts
 from ..errors import CheckpointError, ConfigError, DataError
@@ -50,7 +51,7 @@ class PackedClips:
 
     Attributes:
         dataset: the clips; their videos need not be there.
-        contents: clip name -> digest of its file.
+        contents: clip name -> its content, see :func:`~moclip_lite.datasets.content.content_of`.
         stages: "motion" and "clip", as far as they were packed.
 
     Raises:
@@ -77,6 +78,8 @@ class PackedClips:
         validation = {str(n): frozenset(clips[i] for i in rows) for n, rows in facts["validation"].items()}
         self.dataset: VideoDataset = replace(dataset, validation=validation)
         self.contents = {name: str(d) for name, d in zip(clips, columns[3], strict=True) if d is not None}
+        for content in self.contents.values():
+            extent_of(content)
         self._keys = {
             stage: {name: str(key) for name, key in zip(clips, keys, strict=True) if key is not None}
             for stage, keys in zip(self.stages, columns[4:], strict=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from .config import CacheSettings, Experiment, RunSettings
 
-__all__ = ["portable"]
+__all__ = ["portable", "portable_sections"]
 
 
 def portable(experiment: Experiment) -> Experiment:
@@ -23,11 +24,28 @@ def portable(experiment: Experiment) -> Experiment:
                 update={"root": None, "table": None, "splits_dir": None, "appearance": None}
             ),
             "motion": motion.model_copy(update={"pretrained": _plain(motion.pretrained)}),
-            "clip": clip.model_copy(
-                update={"prompts": None, "pretrained": re.split(r"[/\\]", clip.pretrained)[-1] or "none"}
-            ),
+            "clip": clip.model_copy(update={"prompts": None, "pretrained": _file_name(clip.pretrained)}),
         }
     )
+
+
+def portable_sections(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections of a configuration as JSON holds them, without the paths that :func:`portable` leaves out.
+
+    Raises:
+        AttributeError, TypeError: these are no sections.
+    """
+    sections = {name: dict(values) for name, values in settings.items()}
+    if "pretrained" in sections.get("motion", {}):
+        sections["motion"]["pretrained"] = _plain(sections["motion"]["pretrained"])
+    if "pretrained" in sections.get("clip", {}):
+        clip = sections["clip"]
+        clip |= {"prompts": None, "pretrained": _file_name(str(clip["pretrained"]))}
+    return sections
+
+
+def _file_name(pretrained: str) -> str:
+    return re.split(r"[/\\]", pretrained)[-1] or "none"
 
 
 def _plain(pretrained: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ..datasets import Clip, Fold
 from ..datasets.clip import shorten
-from ..datasets.content import extent_of, file_of
+from ..datasets.content import extent_of, file_of, older_form
 from ..errors import CheckpointError
 from ..sampling import WHOLE, Segment
 from ..storage.files import read_json, read_metadata, write_json
@@ -20,6 +20,7 @@ __all__ = ["Seen", "check_sources", "clips_seen", "refuse_trained", "write_divis
 
 _PARTS: Final = ("train", "val", "test")
 _TIMES: Final = re.compile(r"(.+)@(\d{1,12}(?:\.\d{1,6})?)-(\d{1,12}(?:\.\d{1,6})?)", re.ASCII | re.DOTALL)
+_UNKNOWN: Final = "?"  # no content
 _USED: Final = {"test": ("train", "val"), "val": ("train",)}
 """Parts that a tested part must not share clips with: epochs are chosen on validation."""
 
@@ -94,7 +95,7 @@ def refuse_trained(
     used = {name: digest for trained in _USED[part] for name, digest in division[trained].items()}
     seen = _seen(used, tested, digests, same_root=root == place)
     own = division[part] if root == place else {}  # its copies were told when it was trained
-    others = [name for name in seen.surely if name not in own or own[name] != digests.get(name)]
+    others = [name for name in seen.surely if not _is_same(own.get(name, _UNKNOWN), digests.get(name))]
     if others:
         raise CheckpointError(
             f"{len(others)} of {len(tested)} {part} clips were used in training the weights in "
@@ -112,6 +113,11 @@ def refuse_trained(
             f"({shorten(seen.by_name, 3)}); if they show the same, the scores are too high"
         )
     return None
+
+
+def _is_same(written: str | None, content: str | None) -> bool:
+    """Whether a content is that of a division, also of an older version."""
+    return written == content or (content is not None and written == older_form(content))
 
 
 class Seen(NamedTuple):
@@ -157,18 +163,25 @@ def _seen(
     for content in used.values():
         if content is not None:
             files.setdefault(file_of(content), []).append(extent_of(content))
+            files.setdefault(older_form(content), []).append(WHOLE)
     found, segments = Seen([], []), _segments(used)
     for clip in clips:
         digest = digests.get(clip.name)
-        shown = files.get(file_of(digest), []) if digest is not None else []
         named = clip.name in used or _overlaps(clip, segments)
-        if any(clip.extent.overlaps(other) for other in shown) or (
+        if (digest is not None and _shown(digest, files)) or (
             named and (same_root or digest is None or used.get(clip.name, "") is None)
         ):
             found.surely.append(clip.name)
         elif named:
             found.by_name.append(clip.name)
     return found
+
+
+def _shown(content: str, files: Mapping[str, Sequence[Segment]]) -> bool:
+    """Whether a clip's content shares pictures with parts of these files."""
+    extent = extent_of(content)
+    known = (*files.get(file_of(content), ()), *files.get(older_form(content), ()))
+    return any(extent.overlaps(other) for other in known)
 
 
 def _read_division(path: Path) -> tuple[str, Mapping[str, Mapping[str, str | None]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from moclip_lite.datasets import Clip, Fold, holdout_fold, load_folder, official_folds
+from moclip_lite.datasets.content import content_of
 from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.fold_checks import checked
 from moclip_lite.datasets.table.load import divide_by_table, load_table, table_problems
@@ -14,6 +15,7 @@ from moclip_lite.errors import CheckpointError, DataError
 from moclip_lite.results.trained_on import refuse_trained, write_division
 from moclip_lite.sampling import Segment
 from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.digest import digest_bytes
 
 from support.annotations import long_video
 
@@ -239,6 +241,47 @@ def test_a_file_of_two_names_is_one_file(one: str, other: str, link: bool, tmp_p
         (note,) = checked(fold, ("run",), known, test_fraction=None, shared=False).notes
         assert "1 file(s) have several names, in different parts of the split (a.mp4 = b.mp4)" in note
         assert refuse_trained(division, [tested], "other", known) is None
+
+
+def test_segments_in_shards_are_parts_of_their_file(tmp_path: Path) -> None:
+    """Shards hold them as whole clips; only their content says which part they are."""
+    segments = [Segment(k, k + 1.0) for k in range(4)]
+    clips = [Clip(tmp_path, f"day.mp4@{segment}", "run") for segment in segments]
+    known = {clip.name: content_of("afile", segment) for clip, segment in zip(clips, segments, strict=True)}
+    fold = Fold("f", tuple(clips[:2]), (), tuple(clips[2:]))
+    assert checked(fold, ("run",), known, test_fraction=None, shared=False).notes == ()
+    write_division(tmp_path / "division.json", fold, "place", known)
+    for place in ("place", "a copy of the shards"):
+        assert refuse_trained(tmp_path / "division.json", clips[2:], place, known) is None
+        with pytest.raises(CheckpointError, match="2 of 2 test clips were used in training"):
+            refuse_trained(tmp_path / "division.json", clips[:2], place, known)
+    known[clips[3].name] = content_of("afile", Segment(0.5, 1.5))
+    with pytest.raises(DataError, match="on another side of the split"):
+        checked(fold, ("run",), known, test_fraction=None, shared=False)
+
+
+@pytest.mark.parametrize("older", ["division", "tested"])
+def test_contents_of_earlier_versions_are_recognised(older: str, tmp_path: Path) -> None:
+    """They were digests of a file's digest and the times."""
+    segment = Segment(0.0, 1.0)
+    trained = Clip(tmp_path / "a.mp4", "a.mp4@0-1", "run", None, segment)
+    tested = Clip(tmp_path / "b.mp4", "b.mp4@0-1", "run", None, segment)
+    content = content_of("afile", segment)
+    before = digest_bytes([b"afile 0.0 1.0"])
+    written, given = (before, content) if older == "division" else (content, before)
+    division = tmp_path / "division.json"
+    write_division(division, Fold("f", (trained,), (), ()), "place", {trained.name: written})
+    with pytest.raises(CheckpointError, match="1 of 1 test clips were used in training"):
+        refuse_trained(division, [tested], "elsewhere", {tested.name: given})
+    write_division(
+        division,
+        Fold("f", (trained,), (), (tested,)),
+        "place",
+        dict.fromkeys(("a.mp4@0-1", "b.mp4@0-1"), written),
+    )
+    note = refuse_trained(division, [tested], "place", {tested.name: given})
+    assert note is not None
+    assert "have a copy" in note
 
 
 def test_copies_with_two_labels_are_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import yaml
 from moclip_lite import Classifier
 from moclip_lite.engine.base import EngineName
 from moclip_lite.engine.description import write_description
+from moclip_lite.engine.files import SECTIONS
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
@@ -198,6 +199,27 @@ def test_files_of_something_else_are_refused(kind: str, copied: Path) -> None:
         loaded = Classifier.load(copied)
         assert loaded.engine.name == "torch"
         assert loaded.engine_note.startswith("PyTorch answers: ")
+
+
+def test_files_of_an_earlier_version_answer(copied: Path) -> None:
+    """Which wrote settings with paths, and where the motion network started from."""
+    path = copied / "onnx" / "model.json"
+    description = json.loads(path.read_text())
+    used = Classifier.load(copied).experiment.model_dump(mode="json")
+    description["made_from"]["settings"] = {name: used[name] for name in SECTIONS}
+    assert (
+        "/" in description["made_from"]["settings"]["clip"]["pretrained"]
+        or used["motion"]["pretrained"] == "auto"
+    )
+    write_description(path, description)
+    assert Classifier.load(copied, engine="onnx").engine.name == "onnx"
+
+
+def test_settings_that_leave_the_files_as_they_are_get_no_advice(copied: Path) -> None:
+    """Files that are gone are not the fault of a changed setting."""
+    shutil.rmtree(copied / "onnx")
+    note = Classifier.load(copied, overrides=["test.crops=3"]).engine_note
+    assert f"`moclip export {copied} --engine` writes them" in note
 
 
 def test_retrained_weights_are_noticed(copied: Path) -> None:
