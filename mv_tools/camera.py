@@ -47,7 +47,7 @@ def fit_affine(
     Raises:
         ArgumentError: `flow` is no field of two finite components, or `mask` has another shape.
     """
-    _check(flow, mask)
+    flow = _checked(flow, mask)
     rows, columns = flow.shape[1:]
     basis = _basis(rows, columns)
     target = flow.reshape(2, -1).T.astype(np.float64)
@@ -67,13 +67,15 @@ def fit_affine(
     return affine.T
 
 
-def _check(flow: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_] | None) -> None:
-    if len(checked_field(flow)) != 2:
+def _checked(flow: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.float32]:
+    flow = checked_field(flow)
+    if len(flow) != 2:
         raise ArgumentError(f"flow must have two components, x and y, got {len(flow)}")
     if not np.isfinite(flow).all():
         raise ArgumentError("flow must be finite: it holds NaN or infinity")
     if mask is not None and np.shape(mask) != flow.shape[1:]:
         raise ArgumentError(f"mask must have the shape {flow.shape[1:]} of the field, got {np.shape(mask)}")
+    return flow
 
 
 def _least_median(basis: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -113,6 +115,7 @@ def remove_camera_motion(
     Raises:
         ArgumentError: see :func:`fit_affine`.
     """
+    flow = _checked(flow, mask)
     residual = flow - affine_flow(fit_affine(flow, mask), *flow.shape[1:])
     if mask is not None:
         residual = np.where(mask, residual, np.float32(0))

@@ -24,12 +24,16 @@ def checked_grid(grid: Any) -> tuple[int, int]:
         ArgumentError: it is not two positive whole numbers, or has too many cells.
     """
     values = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
-    if len(values) != 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in values):
+    if len(values) != 2 or not all(_is_count(n) for n in values):
         raise ArgumentError(f"grid must be two positive whole numbers, rows and columns, got {grid!r}")
     rows, columns = map(int, values)
     if rows * columns > _MAX_CELLS:
         raise ArgumentError(f"grid must have at most {_MAX_CELLS:,} cells, got {rows} x {columns}")
     return rows, columns
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool) and int(number) >= 1
 
 
 def checked_field(field: Any) -> npt.NDArray[np.float32]:
@@ -65,7 +69,8 @@ def to_dense(
     Raises:
         ArgumentError: the grid does not cover the picture, or one of them is empty.
     """
-    rows, columns = checked_field(flow).shape[1:]
+    flow = checked_field(flow)
+    rows, columns = flow.shape[1:]
     if width < 1 or height < 1:
         raise ArgumentError(f"width and height must be at least 1, got {width} and {height}")
     if region is not None:
@@ -126,7 +131,8 @@ def pool(
     Raises:
         ArgumentError: `flow` is no field, or `grid` is no grid.
     """
-    rows, columns = checked_field(flow).shape[1:]
+    flow = checked_field(flow)
+    rows, columns = flow.shape[1:]
     grid = checked_grid(grid)
     if region is None:
         covered_rows = rows if height is None else min(rows, height / 4)

@@ -34,7 +34,6 @@ __all__ = [
 
 Picture = npt.NDArray[np.uint8]
 
-
 PICTURES_VERSION: Final = 2
 """Version of the pictures read, for cache keys: 2 is upright, in square pixels, numbered as decoded."""
 

@@ -112,7 +112,8 @@ def predict(
     Example: moclip predict long.mp4 --model runs/x --segments --vtt long.vtt --strip long.html
     """
     from ..predict.remote import RemoteModel
-    from .timeline import SegmentOutputs, check_windows, label_segments, refuse_overwriting
+    from .segment_files import SegmentOutputs, refuse_overwriting
+    from .timeline import check_windows, label_segments
 
     windows = {"window": window, "stride": stride, "threshold": threshold, "frames": frames}
     outputs = SegmentOutputs(csv, vtt, chapters, strip)

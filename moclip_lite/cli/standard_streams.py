@@ -53,8 +53,8 @@ def watched_reader() -> Iterator[Callable[[], bool]]:
 
 
 def _nobody_reads(number: int) -> bool:
-    if not hasattr(select, "poll"):  # Windows
-        return False
+    if not hasattr(select, "poll"):  # Windows, where it can't be told
+        return True
     poll = select.poll()
     poll.register(number, 0)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))

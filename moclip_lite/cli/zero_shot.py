@@ -22,7 +22,8 @@ from .options import (
     named_settings,
     session_of,
 )
-from .timeline import SegmentOutputs, label_segments
+from .segment_files import SegmentOutputs
+from .timeline import label_segments
 
 if TYPE_CHECKING:
     from ..experiment.session import Session

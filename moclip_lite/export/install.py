@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from ..engine.description import DESCRIPTION, write_description
-from ..results.fold_folder import ONNX_PARTS, STAGES
+from ..engine.description import DESCRIPTION, read_description, write_description
+from ..errors import CheckpointError
 from ..storage.digest import digest_file
 from .network import OPSET, Exported
 
 __all__ = ["install"]
 
-_NETWORKS: Final = (*STAGES, *ONNX_PARTS, "pictures", "video", "text")
-"""Names of all networks that an export may write; no other files of a folder are touched."""
-
 
 def install(exported: Sequence[Exported], folder: Path, description: Mapping[str, Any]) -> list[Exported]:
-    """Move networks into a folder, where model.json says what they are, and remove those of another export.
+    """Move networks into a folder, where model.json says what they are; remove those of the export before.
 
-    model.json goes first and comes last: where it stands, the networks beside it are those that it lists.
+    model.json goes first and comes last: where it stands, the networks that it lists are those beside it. No
+    other files of the folder are touched.
 
     Args:
         exported: networks in a folder of drafts on the same disk.
@@ -31,9 +29,10 @@ def install(exported: Sequence[Exported], folder: Path, description: Mapping[str
     Returns:
         The networks at their new places.
     """
+    before = _listed(folder)
     (folder / DESCRIPTION).unlink(missing_ok=True)
-    for name in _NETWORKS:
-        (folder / f"{name}.onnx").unlink(missing_ok=True)
+    for name in before:
+        (folder / name).unlink(missing_ok=True)
     for file in exported:
         file.path.replace(folder / file.path.name)
     installed = [replace(file, path=folder / file.path.name) for file in exported]
@@ -48,3 +47,12 @@ def install(exported: Sequence[Exported], folder: Path, description: Mapping[str
     }
     write_description(folder / DESCRIPTION, {**description, "opset": OPSET, "files": files})
     return installed
+
+
+def _listed(folder: Path) -> list[str]:
+    """Networks that the export before wrote into a folder, by the names of their files."""
+    try:
+        files = read_description(folder / DESCRIPTION).get("files", {})
+    except CheckpointError:
+        return []
+    return [name for name in files if Path(name).name == name and name.endswith(".onnx")]

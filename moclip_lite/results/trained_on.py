@@ -117,7 +117,9 @@ def refuse_trained(
 
 def _is_same(written: str | None, content: str | None) -> bool:
     """Whether a content is that of a division, also of an older version."""
-    return written == content or (content is not None and written == older_form(content))
+    if written is None or content is None:
+        return written is content
+    return written in (content, older_form(content)) or content == older_form(written)
 
 
 class Seen(NamedTuple):

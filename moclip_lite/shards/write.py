@@ -160,8 +160,9 @@ def _kept(place: ShardFolder, plan: ShardPlan) -> list[Shard]:
         )
     if draft.plan != plan.digest:
         raise ConfigError(
-            f"{place} holds an interrupted packing of something else, or with other settings; finish it "
-            "with its own command, name another folder with --out, or remove it"
+            f"{place} holds an interrupted packing of something else, with other settings or by another "
+            "version of this program; finish it with its own command, name another folder with --out, "
+            "or remove it"
         )
     return _intact(place, draft)
 

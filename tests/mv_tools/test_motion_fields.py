@@ -181,7 +181,7 @@ def test_drawings(clip: Path, tmp_path: Path) -> None:
 
 
 FIELD = np.zeros((2, 12, 16), np.float32)
-NO_GRIDS: list[Any] = [(0, 3), (3, -1), (1.5, 3), (3,), (2, 3, 4), "ab", None, 4, (True, 2.0), (10**6, 10**6)]
+NO_GRIDS: list[Any] = [(0, 3), (3, -1), (1.5, 3), (3,), (2, 3, 4), "ab", None, 4, (True, 3), (10**6, 10**6)]
 NO_FIELDS: list[Any] = [FIELD[0], np.zeros((2, 0, 4), np.float32), np.zeros((2, 3, 4), "U1"), None, "abc"]
 
 

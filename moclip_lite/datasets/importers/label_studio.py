@@ -196,8 +196,8 @@ def _minimal(
 
 def _of_control(key: str, value: Any, *, asked: bool = False) -> list[dict[str, Any]] | None:
     """The regions in a field that is surely a control's, or was asked for; None if it is none."""
-    if isinstance(value, list) and all(isinstance(region, dict) for region in value):
-        return value
+    if isinstance(value, list) and (not value or any(isinstance(region, dict) for region in value)):
+        return [region if isinstance(region, dict) else {} for region in value]
     if isinstance(value, dict) and isinstance(value.get("choices"), list):
         return [value]
     if isinstance(value, str) and (asked or key in _CHOICE_KEYS):

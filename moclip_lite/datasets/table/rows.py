@@ -22,10 +22,10 @@ __all__ = ["TableProblem", "TableRow", "TableRows", "inspect_table", "overlaps",
 _REQUIRED: Final = ("video", "label")
 _KNOWN: Final = ("video", "label", "start", "end", "split", "group")
 _OTHER_NAMES: Final = {
-    "start": ("start_time", "start_s", "start_sec", "start_seconds", "begin", "begin_time", "from"),
-    "end": ("end_time", "end_s", "end_sec", "end_seconds", "stop", "stop_time", "finish", "to"),
+    "start": ("start_time", "start_s", "start_sec", "start_seconds", "begin", "begin_time"),
+    "end": ("end_time", "end_s", "end_sec", "end_seconds", "stop", "stop_time"),
     "split": ("subset", "partition"),
-    "group": ("subject", "person", "person_id", "actor", "participant"),
+    "group": ("subject", "subject_id", "person_id"),
 }
 """What other tables call the columns; one that is passed over would change the clips or their division."""
 _SPLIT: Final = re.compile(r"split([1-9]\d{0,3})")
@@ -217,7 +217,8 @@ def _check_columns(path: Path, records: Records, splits: Sequence[str], required
         meant = _meant(name)
         if meant is not None and meant not in (*columns, *(["split"] if splits else [])):
             raise DataError(
-                f"{path}, row 1: the column {name[:_MAX_NAME]!r} is not known; is it meant to be {meant}?"
+                f"{path}, row 1: the column {name[:_MAX_NAME]!r} is not known; is it meant to be {meant}? "
+                "Rename it, or remove it"
             )
     return ignored
 
