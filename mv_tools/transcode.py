@@ -179,16 +179,16 @@ def _encode(original: _Original, draft: Path, target: Path, recipe: Recipe) -> N
             arguments |= {"fps_mode": "vfr", "enc_time_base": time_base}
         job = ffmpeg.output(video, f"file:{writable}", **arguments)
         job = job.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
-        try:
-            job.run(
-                cmd=imageio_ffmpeg.get_ffmpeg_exe(),
-                capture_stdout=True,
-                capture_stderr=True,
-                overwrite_output=True,
-            )
-        except ffmpeg.Error as error:
-            messages = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
-            raise _error(messages, source.name, target) from error
+        executable = imageio_ffmpeg.get_ffmpeg_exe()
+        with job.run_async(executable, pipe_stdout=True, pipe_stderr=True, overwrite_output=True) as process:
+            try:
+                _, errors = process.communicate()
+            except BaseException:  # it would write the draft after that was removed
+                process.kill()
+                raise
+        if process.returncode:
+            messages = (errors or b"").decode("utf-8", "replace").strip().splitlines()
+            raise _error(messages, source.name, target)
 
 
 def _input_options(original: _Original) -> dict[str, Any]:
