@@ -26,7 +26,7 @@ from ..results.lock import FolderLock
 from ..storage.cache import default_cache_dir
 from ..storage.files import cache_access, read_json, write_json, write_text
 from ..storage.plain_yaml import MOST_BYTES
-from ..storage.upkeep import HUB, HUB_LOCK
+from ..storage.upkeep import HUB, HUB_LOCK, remove_run
 from .address import HubAddress
 from .check import check_run
 from .client import HubError, HubOffline, client, explained
@@ -122,12 +122,30 @@ def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder of the cache holds all files that were fetched, in their sizes."""
+    """Whether a folder of the cache holds all files that were fetched, in their sizes.
+
+    Folders that an older version wrote, or that were put there, have no sizes: each must pass
+    :func:`~moclip_lite.hub.check.check_run`, and gets them where the cache can be written.
+    """
+    if folder.is_dir() and not (folder / _SIZES).exists():
+        return _is_usable(folder)
     try:
         sizes = read_json(folder / _SIZES)
         return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (CheckpointError, OSError, AttributeError):
         return False
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether prediction can use a folder of the cache without sizes, which are written."""
+    try:
+        check_run(FoldFolder(folder))
+    except (MoclipError, OSError, ValueError):
+        return False
+    with suppress(OSError, MoclipError):
+        names = (name for name in RUN_FILES if (folder / name).is_file())
+        write_json(folder / _SIZES, {name: (folder / name).stat().st_size for name in names})
+    return True
 
 
 def _remember(place: Path, address: HubAddress, commit: str) -> None:
@@ -151,7 +169,7 @@ def _kept(place: Path, address: HubAddress) -> Path | None:
 
     A revision that was never fetched is a commit if it can be the beginning of one, and no tag.
     """
-    copies = [path for path in place.glob("*") if _COMMIT.fullmatch(path.name) and _is_whole(path)]
+    copies = [path for path in place.glob("*") if _COMMIT.fullmatch(path.name) and path.is_dir()]
     known, revision = _remembered(place), address.revision or _MAIN
     if revision in known:
         copies = [path for path in copies if path.name == known[revision]]
@@ -159,7 +177,8 @@ def _kept(place: Path, address: HubAddress) -> Path | None:
         copies = [path for path in copies if path.name.startswith(revision)]
     else:
         return None
-    return max(copies, key=lambda path: path.stat().st_mtime, default=None)
+    newest = sorted(copies, key=lambda path: path.stat().st_mtime, reverse=True)
+    return next(filter(_is_whole, newest), None)
 
 
 def _commit(api: Any, address: HubAddress) -> str:
@@ -194,7 +213,7 @@ def _fetch(
         _check(draft, address)
         if keep_sizes:
             write_json(draft / _SIZES, {name: (draft / name).stat().st_size for name in sizes})
-            shutil.rmtree(out, ignore_errors=True)  # incomplete, see fetched
+            remove_run(out)  # incomplete, see fetched
         elif out.is_dir():
             out.rmdir()  # empty, see pull
         draft.rename(out)

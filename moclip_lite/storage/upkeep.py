@@ -14,7 +14,7 @@ from ..errors import CheckpointError
 from .cache import KEY_LENGTH, Entry, FeatureCache
 from .files import cache_access
 
-__all__ = ["ENCODERS", "HUB", "HUB_LOCK", "other_entries", "prune", "verify"]
+__all__ = ["ENCODERS", "HUB", "HUB_LOCK", "other_entries", "prune", "remove_run", "verify"]
 
 ENCODERS: Final = "encoder_onnx"
 """Image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
@@ -105,11 +105,22 @@ def _remove_run(folder: Path) -> bool:
         except Timeout:
             return False
         try:
-            with suppress(FileNotFoundError):  # removed by another process
-                shutil.rmtree(folder)
+            remove_run(folder)
         finally:
             lock.release()
     return True
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a run folder of the hub; it is renamed first, so that no process takes what is left for a run.
+
+    The caller holds the lock of its repository. What a killed removal leaves is removed by the next fetch.
+    """
+    leftover = folder.with_name(f".{folder.name.lstrip('.')}-removed")
+    with suppress(FileNotFoundError):  # of a removal that was killed
+        shutil.rmtree(leftover)
+    with suppress(FileNotFoundError):  # removed by another process
+        shutil.rmtree(folder.rename(leftover))
 
 
 def _old(path: Path) -> bool:

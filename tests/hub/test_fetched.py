@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from moclip_lite.hub import local_run, pull
 from moclip_lite.hub.address import HubAddress
 from moclip_lite.progress import Silent
 from moclip_lite.results.lock import FolderLock
-from moclip_lite.storage.upkeep import HUB, HUB_LOCK
+from moclip_lite.storage.upkeep import HUB, HUB_LOCK, remove_run
 
 from support.cli import assert_ok, assert_refused, moclip
 from support.hub_server import FakeHub, Repository
@@ -61,6 +64,61 @@ def test_an_incomplete_folder_does_not_answer_without_a_connection(
     (local_run("hf://user/walks") / "labels.json").unlink()
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     assert_refused(moclip("predict", tmp_path / "x.mp4", "--model", "hf://user/walks"), "can't be reached")
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_folder_without_sizes_answers_without_a_connection(
+    writable: bool, hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older versions wrote none, and a cache may be filled by hand or be read-only."""
+    folder = local_run("hf://user/walks")
+    sizes = folder / ".files.json"
+    content = sizes.read_bytes()
+    sizes.unlink()
+    if not writable:
+        monkeypatch.setattr(pull, "write_json", _read_only)
+    hub.requests.clear()
+    assert local_run("hf://user/walks") == folder
+    assert not [request for request in hub.requests if "resolve" in request or "tree" in request]
+    assert sizes.exists() == writable
+    assert not writable or json.loads(sizes.read_bytes()) == json.loads(content)
+    sizes.unlink(missing_ok=True)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert local_run("hf://user/walks") == folder
+
+
+def _read_only(*_: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "labels.json", "motion.safetensors"])
+def test_an_incomplete_folder_without_sizes_is_replaced(
+    name: str, hub: FakeHub, walks: Repository, place: Path
+) -> None:
+    folder = local_run("hf://user/walks")
+    (folder / ".files.json").unlink()
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-9])
+    assert local_run("hf://user/walks") == folder
+    assert (folder / name).read_bytes() == content
+    assert {path.name for path in place.iterdir()} == {folder.name, "revisions.json", HUB_LOCK}
+
+
+def test_a_killed_removal_leaves_no_run(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_run("hf://user/walks")
+
+    def kill(path: Path) -> None:
+        raise KeyboardInterrupt if path.exists() else FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            remove_run(folder)
+    assert not folder.exists()
+    assert local_run("hf://user/walks") == folder
+    assert {path.name for path in place.iterdir()} == {folder.name, "revisions.json", HUB_LOCK}
 
 
 def test_drafts_of_killed_fetches_are_removed(hub: FakeHub, walks: Repository, place: Path) -> None:
