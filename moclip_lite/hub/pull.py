@@ -39,6 +39,7 @@ _MAX_WEIGHTS: Final = 4 * 2**30
 _MAIN: Final = "main"
 _REVISIONS: Final = "revisions.json"
 _SIZES: Final = ".files.json"  # in a folder of the cache: name -> bytes of the fetched files
+_DRAFT: Final = ".pull-draft"  # in an empty folder that a pull fills
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -47,7 +48,7 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
 
     Args:
         address: of the repository.
-        out: folder to make; it must not exist or be empty.
+        out: folder to make, or an empty one, which stays the same folder: a shell may work in it.
         reporter: told what happens.
 
     Raises:
@@ -64,17 +65,31 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
     lock = FolderLock(target.with_name(f".{target.name}.lock"))
     if not lock.acquire():
         raise ConfigError(f"another pull is at work on {out}; choose another folder with --out")
+    draft = target / _DRAFT if target.is_dir() else target.with_name(f".{target.name}-draft")
     try:
         _require_free(out)
-        _fetch(api, address, commit, target, reporter)
+        _fetch(api, address, commit, draft, reporter)
+        _require_free(out)
+        if target.is_dir():
+            _move_files(draft, target)
+        else:
+            draft.rename(target)
     finally:
+        shutil.rmtree(draft, ignore_errors=True)
         lock.release()
     return out
 
 
 def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    """Refuse a folder that holds anything but the draft of a pull."""
+    if out.exists() and (not out.is_dir() or any(path.name != _DRAFT for path in out.iterdir())):
         raise ConfigError(f"{out} is there already; choose another folder with --out")
+
+
+def _move_files(draft: Path, out: Path) -> None:
+    """Move what a folder holds into another one; the configuration last, without which it is no run."""
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == "config.yaml"):
+        path.rename(out / path.name)
 
 
 def fetched(address: HubAddress, reporter: Reporter) -> Path:
@@ -118,7 +133,14 @@ def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter:
     """Fetch a commit in place of what there is of it; the caller holds the lock of the repository."""
     for draft in (path for path in folder.parent.glob(".*") if path.is_dir()):  # of fetches that were killed
         shutil.rmtree(draft, ignore_errors=True)
-    _fetch(api, address, commit, folder, reporter, keep_sizes=True)
+    draft = folder.with_name(f".{folder.name}-draft")
+    try:
+        _fetch(api, address, commit, draft, reporter)
+        _write_sizes(draft)
+        remove_run(folder)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -143,9 +165,14 @@ def _is_usable(folder: Path) -> bool:
     except (MoclipError, OSError, ValueError):
         return False
     with suppress(OSError, MoclipError):
-        names = (name for name in RUN_FILES if (folder / name).is_file())
-        write_json(folder / _SIZES, {name: (folder / name).stat().st_size for name in names})
+        _write_sizes(folder)
     return True
+
+
+def _write_sizes(folder: Path) -> None:
+    """Write what :func:`_is_whole` reads."""
+    names = (name for name in RUN_FILES if (folder / name).is_file())
+    write_json(folder / _SIZES, {name: (folder / name).stat().st_size for name in names})
 
 
 def _remember(place: Path, address: HubAddress, commit: str) -> None:
@@ -189,36 +216,20 @@ def _commit(api: Any, address: HubAddress) -> str:
     return commit
 
 
-def _fetch(
-    api: Any, address: HubAddress, commit: str, out: Path, reporter: Reporter, keep_sizes: bool = False
-) -> None:
-    """Download into a draft beside the target, check it, and rename it; the caller holds the target.
-
-    Args:
-        keep_sizes: write what :func:`_is_whole` reads.
-    """
+def _fetch(api: Any, address: HubAddress, commit: str, draft: Path, reporter: Reporter) -> None:
+    """Download into a draft and check it; the caller holds the target, and removes the draft."""
     with explained(f"pull {address}"):
         sizes = _sizes(api, address, commit)
     reporter.say(f"{address}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, commit {commit[:8]}")
-    draft = out.with_name(f".{out.name}-draft")
     shutil.rmtree(draft, ignore_errors=True)  # of a pull that was killed
     draft.mkdir()
-    try:
-        for done, name in enumerate(sizes, start=1):
-            with explained(f"pull {address}"):
-                _download(api, address, commit, name, draft)
-            if (draft / name).stat().st_size != sizes[name]:
-                raise HubError(f"can't pull {address}: {name} has another size than the hub says")
-            reporter.progress("pull", done, len(sizes))
-        _check(draft, address)
-        if keep_sizes:
-            write_json(draft / _SIZES, {name: (draft / name).stat().st_size for name in sizes})
-            remove_run(out)  # incomplete, see fetched
-        elif out.is_dir():
-            out.rmdir()  # empty, see pull
-        draft.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    for done, name in enumerate(sizes, start=1):
+        with explained(f"pull {address}"):
+            _download(api, address, commit, name, draft)
+        if (draft / name).stat().st_size != sizes[name]:
+            raise HubError(f"can't pull {address}: {name} has another size than the hub says")
+        reporter.progress("pull", done, len(sizes))
+    _check(draft, address)
 
 
 def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:

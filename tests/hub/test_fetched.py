@@ -14,7 +14,9 @@ from filelock import FileLock
 
 from moclip_lite.hub import local_run, pull
 from moclip_lite.hub.address import HubAddress
+from moclip_lite.hub.portable import RUN_FILES
 from moclip_lite.progress import Silent
+from moclip_lite.results.fold_folder import FoldFolder
 from moclip_lite.results.lock import FolderLock
 from moclip_lite.storage.upkeep import HUB, HUB_LOCK, remove_run
 
@@ -148,8 +150,49 @@ def test_an_empty_folder_by_any_name(
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
     assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
-    assert (here / "config.yaml").is_file()
+    assert set(os.listdir(".")) >= {"config.yaml", "labels.json", "motion.safetensors"}  # noqa: PTH208
+    assert not (set(os.listdir(".")) - set(RUN_FILES))  # noqa: PTH208
+    assert Path.cwd() == here
     assert [path.name for path in here.parent.iterdir()] == ["here"]
+
+
+def test_a_folder_that_cannot_be_removed(
+    hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a mount point; another file system may lie around it."""
+    out = tmp_path / "out"
+    (out / ".pull-draft").mkdir(parents=True)  # of a pull that was killed
+    rename = Path.rename
+
+    def busy(path: Path, target: Path | None = None) -> Path:
+        if out in (path, target):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        if target is not None and path.parent != out and out in target.parents and out not in path.parents:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    monkeypatch.setattr(Path, "rename", busy)
+    assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
+    assert {path.name for path in out.iterdir()} <= set(RUN_FILES)
+    assert (out / "config.yaml").is_file()
+
+
+def test_a_folder_that_is_used_meanwhile_is_left(
+    hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    check = pull.check_run
+
+    def late(folder: FoldFolder) -> None:
+        check(folder)
+        (out / "config.yaml").write_text("mine", encoding="utf-8")
+
+    monkeypatch.setattr(pull, "check_run", late)
+    assert_refused(moclip("pull", "user/walks", "-o", out, "-q"), "is there already")
+    assert [path.name for path in out.iterdir()] == ["config.yaml"]
+    assert (out / "config.yaml").read_text(encoding="utf-8") == "mine"
 
 
 def test_two_pulls_into_one_folder(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
