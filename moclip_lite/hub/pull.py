@@ -7,6 +7,7 @@ Nothing is left where any of this fails.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import warnings
@@ -112,6 +113,7 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
         if copy is None:
             raise
         reporter.warn(f"{error}; the copy of commit {copy.name[:8]} in the cache answers")
+        _touch(copy)
         return copy
     folder = place / commit
     if not _is_whole(folder):
@@ -126,7 +128,14 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
             lock.release()
     with suppress(OSError, MoclipError):  # a cache that is read-only or full still answers
         _remember(place, address, commit)
+    _touch(folder)
     return folder
+
+
+def _touch(folder: Path) -> None:
+    """Mark a run folder of the cache as used now: pruning goes by its time."""
+    with suppress(OSError):
+        os.utime(folder)
 
 
 def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter: Reporter) -> None:

@@ -18,6 +18,8 @@ from moclip_lite.hub.portable import RUN_FILES
 from moclip_lite.progress import Silent
 from moclip_lite.results.fold_folder import FoldFolder
 from moclip_lite.results.lock import FolderLock
+from moclip_lite.storage import upkeep
+from moclip_lite.storage.cache import FeatureCache
 from moclip_lite.storage.upkeep import HUB, HUB_LOCK, remove_run
 
 from support.cli import assert_ok, assert_refused, moclip
@@ -216,3 +218,33 @@ def test_the_cache_counts_and_prunes_them(hub: FakeHub, walks: Repository, place
     assert "removed 1 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
     assert not folder.exists()
     assert local_run("hf://user/walks") == folder
+
+
+def test_a_run_in_use_is_not_pruned_by_age(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_run("hf://user/walks")
+    for endpoint in (hub.address, "http://127.0.0.1:1"):
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        os.utime(folder, (1, 1))
+        local_run("hf://user/walks")
+        assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
+
+
+def test_runs_that_are_removed_meanwhile_are_not_counted(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_run("hf://user/walks")
+    cache = FeatureCache(place.parents[1])
+    entries = upkeep.other_entries(cache)
+    assert [entry.path for entry in entries] == [folder]
+    size = upkeep._folder_size
+
+    def removed(path: Path) -> int:
+        shutil.rmtree(path)
+        return size(path)
+
+    monkeypatch.setattr(upkeep, "_folder_size", removed)
+    assert assert_ok(moclip("cache", "info", "--json")).json["stages"] == {}
+    monkeypatch.setattr(upkeep, "other_entries", lambda _: entries)
+    assert upkeep.prune(cache) == (0, 0)
