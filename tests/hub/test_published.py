@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import save
 
 from moclip_lite import Classifier
 from moclip_lite.engine.files import EngineFiles
@@ -112,6 +114,28 @@ def test_paths_are_found_as_files_write_them(name: str) -> None:
     private.refuse("x", hidden.encode())
     assert hidden.endswith(", and so on")
     private.refuse("x", f"{name}base x{name}".replace(f"x{name}", "").encode())
+
+
+def _tensors(numbers: bytes, remark: str) -> bytes:
+    """A safetensors file."""
+    return save({"weight": np.frombuffer(numbers, np.uint8)}, {"remark": remark})
+
+
+def _network(numbers: bytes, remark: str) -> bytes:
+    """An ONNX file."""
+    weight = onnx.helper.make_tensor("weight", onnx.TensorProto.UINT8, [len(numbers)], numbers, raw=True)
+    node = onnx.helper.make_node("Constant", [], ["weight"], value=weight, name="constant", remark=remark)
+    graph = onnx.helper.make_graph([node], "graph", [], [])
+    return bytes(onnx.helper.make_model(graph).SerializeToString())
+
+
+@pytest.mark.parametrize(("name", "write"), [("x.safetensors", _tensors), ("x.onnx", _network)])
+def test_numbers_that_spell_a_short_path(name: str, write: Callable[[bytes, str], bytes]) -> None:
+    private = PrivatePaths(Experiment.model_validate({"data": {"root": "/d"}}), [Path("/some/folder")])
+    private.refuse(name, write(b"\0/d\0", "nothing"))
+    for numbers, remark in ((b"\0", "from /d"), (b"\0", "/d/clips"), (b"\0/some/folder\0", "nothing")):
+        with pytest.raises(CheckpointError, match="holds a path"):
+            private.refuse(name, write(numbers, remark))
 
 
 def test_no_clip_is_named(hub: FakeHub, run: RunFolder) -> None:
