@@ -159,6 +159,27 @@ def test_no_clip_is_named(hub: FakeHub, run: RunFolder) -> None:
     assert b"walks" in stored["report.html"]
 
 
+def test_words_that_clips_are_called_stay(run: RunFolder, tmp_path: Path) -> None:
+    """A clip's name can be a word of a note, or a part of a path that is hidden."""
+    secret = f"{tmp_path}/secret/clips"
+    metrics = read_json(run.metrics)
+    names = ("motion", "the", "7", "secret", "secret/clips", "left/walk one", "left/walk two.mp4")
+    metrics["failures"] = [{"name": name, "stage": "motion", "reason": "damaged"} for name in names]
+    metrics["notes"] = [
+        "The motion network was chosen by the clips of walk 7",
+        f"frames of {secret}, the data set",
+        "copies: left/walk one, left/walk two.mp4",
+        f"copies: /other/left/walk one, {secret}/left/walk two.mp4",
+    ]
+    write_json(run.metrics, metrics)
+    notes = json.loads(contents(run)["metrics.json"])["notes"]
+    assert notes[0] == metrics["notes"][0]
+    assert notes[1] in ("frames of …/clips, the data set", "frames of …, the data set")
+    assert notes[2] == "copies: …, …"
+    for words in ("walk", "two", "secret", tmp_path.name, "/other"):
+        assert words not in "".join(notes[1:]), (words, notes)
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
