@@ -29,7 +29,7 @@ from ..storage.files import cache_access, read_json, write_json, write_text
 from ..storage.plain_yaml import MOST_BYTES
 from ..storage.upkeep import HUB, HUB_LOCK, remove_run
 from .address import HubAddress
-from .check import check_run
+from .check import check_run, refusal
 from .client import HubError, HubOffline, client, explained
 from .portable import RUN_FILES, WEIGHTS
 
@@ -283,9 +283,6 @@ def _check(draft: Path, address: HubAddress) -> None:
         CheckpointError: damaged, or not of this program.
     """
     folder = FoldFolder(draft)
-    try:
+    with refusal(draft, address, "can't be used"):
         write_text(folder.config, portable(load_run_settings(folder.config)).to_yaml())
         check_run(folder)
-    except (MoclipError, ValueError) as error:
-        reason = " ".join(str(error).replace(f"{draft}/", "").replace(str(draft), str(address)).split())
-        raise CheckpointError(f"{address} can't be used: {reason}") from error
