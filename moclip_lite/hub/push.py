@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engine.files import onnx_folder
 from ..errors import CheckpointError
 from ..experiment.config import load_run_settings
 from ..experiment.portable import portable
@@ -143,6 +144,9 @@ def _files(folder: FoldFolder, address: HubAddress, licence: str | None) -> dict
             (draft / file).write_bytes(data)
         with refusal(draft, folder.path, "can't be published"):
             check_run(FoldFolder(draft))
+        networks = onnx_folder(folder)
+        advice = f"`moclip export {folder.path} --engine` writes them again, or remove {networks}"
+        with refusal(draft, folder.path, "can't be published", advice):
             check_networks(FoldFolder(draft))
     return files
 

@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import save
 
 from moclip_lite import Classifier
+from moclip_lite.engine.description import read_description, write_description
 from moclip_lite.engine.files import EngineFiles
 from moclip_lite.errors import CheckpointError
 from moclip_lite.experiment.config import Experiment, load_run_settings
@@ -215,8 +216,31 @@ def test_networks_of_other_weights_are_not_published(told: RunFolder, hub: FakeH
     run = RunFolder(shutil.copytree(told.path, tmp_path / "run"))
     network = build_motion_net(load_run_settings(run.config).motion, len(LABELS), pretrained=False)
     save_weights(run.weights("motion"), network, LABELS, {})
-    assert_refused(moclip("push", run.path, "user/walks"), "ONNX files", "other weights")
+    message = assert_refused(moclip("push", run.path, "user/walks"), "ONNX files", "other weights")
+    _says_what_to_do(message, run)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [("version", "another version"), ("settings", "other settings"), (None, "is damaged")]
+)
+def test_networks_of_something_else_are_not_published(
+    part: str | None, words: str, told: RunFolder, hub: FakeHub, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(told.path, tmp_path / "run"))
+    place = run.path / "onnx" / "model.json"
+    description = read_description(place)
+    if part is None:
+        description["files"]["motion.onnx"]["digest"] = "0"
+    else:
+        description["made_from"][part] = 0
+    write_description(place, description)
+    _says_what_to_do(assert_refused(moclip("push", run.path, "user/walks"), words), run)
+    assert hub.requests == []
+
+
+def _says_what_to_do(message: str, run: RunFolder) -> None:
+    assert f"`moclip export {run.path} --engine` writes them again, or remove {run.path / 'onnx'}" in message
 
 
 MISFITS: dict[str, Callable[[bytes], bytes]] = {
