@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 from ..engine.description import DESCRIPTION
 from ..engine.files import EngineFiles, onnx_folder
-from ..errors import CheckpointError
+from ..errors import CheckpointError, MoclipError
 from ..experiment.config import Experiment, load_run_settings
 from ..results.calibration import read_calibration
 from ..results.cascade import read_cascade
@@ -17,7 +20,27 @@ from ..storage.files import read_json, read_tensors
 from ..streams import Stream
 from ..training.weights_file import check_content, check_labels
 
-__all__ = ["check_networks", "check_run"]
+__all__ = ["check_networks", "check_run", "refusal"]
+
+
+@contextmanager
+def refusal(draft: Path, source: object, verdict: str, advice: str = "") -> Iterator[None]:
+    """Turn what is wrong with a draft of a run folder into one sentence about what it is made from.
+
+    Args:
+        draft: the folder, which goes again.
+        source: what people know: the address or the run folder.
+        verdict: what can't be done with it, such as "can't be used".
+        advice: what to do, the end of the sentence.
+
+    Raises:
+        CheckpointError: in place of any error about the draft.
+    """
+    try:
+        yield
+    except (MoclipError, ValueError) as error:
+        reason = " ".join(str(error).replace(f"{draft}/", "").replace(str(draft), str(source)).split())
+        raise CheckpointError(f"{source} {verdict}: {reason}{advice and f'; {advice}'}") from error
 
 
 def check_run(folder: FoldFolder) -> None:

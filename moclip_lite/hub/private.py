@@ -15,11 +15,13 @@ from mv_tools.urls import is_url, spelled
 from ..errors import CheckpointError
 from ..experiment.config import Experiment
 from ..experiment.portable import portable
+from .texts import text_parts
 
 __all__ = ["PrivatePaths", "map_texts", "without_paths"]
 
 # Not behind the characters of base64: pictures in a page must stay as they are.
 _PATH: Final = re.compile(r"(?<![\w/.:<*+,=])(?:/[\w.@+%-]+){2,}|(?<!\w)[A-Za-z]:\\[^\s\"'<>|]+")
+_LONG: Final = 8  # bytes of a path that numbers in binary do not spell by chance
 _SEPARATOR: Final = re.compile(r"[/\\]")
 
 
@@ -59,7 +61,8 @@ class PrivatePaths:
         self._known = sorted(known, key=lambda path: (-len(path), path))
         self._text = re.compile(rf"(?<![\w.…])(?:{'|'.join(map(re.escape, self._known)) or '(?!)'})(?![\w-])")
         forms = sorted({form for path in self._known for form in _written(path)}, key=len, reverse=True)
-        self._bytes = re.compile(rb"(?<![\w.])(?:" + b"|".join(map(re.escape, forms)) + rb")(?![\w-])")
+        self._bytes = _any_of(forms)
+        self._long_bytes = _any_of([form for form in forms if len(form) >= _LONG])
 
     def hide(self, text: str) -> str:
         """A text in which these paths, and all that look like one, are shortened to their last part."""
@@ -70,12 +73,13 @@ class PrivatePaths:
         return "…" if match[0] in self._home or len(parts) < 3 else f"…/{parts[-1]}"
 
     def refuse(self, name: str, content: bytes) -> None:
-        """Refuse a file that holds one of these paths.
+        """Refuse a file that holds one of these paths; short ones are looked for in its text parts.
 
         Raises:
             CheckpointError: it does; the message names it.
         """
-        if (match := self._bytes.search(content)) is not None:
+        match = self._long_bytes.search(content) or self._bytes.search(text_parts(name, content))
+        if match is not None:
             path = match[0].decode(errors="replace")
             raise CheckpointError(f"{name} holds a path of this machine ({path}), which would be published")
 
@@ -99,6 +103,11 @@ def _forms(text: str) -> set[str]:
     if not _SEPARATOR.search(text) and not os.path.lexists(text):
         return set()
     return {text.rstrip("/\\"), str(Path(text).absolute()), os.path.realpath(text)}
+
+
+def _any_of(paths: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Any of these paths, longer ones first, and not as a part of a longer name."""
+    return re.compile(rb"(?<![\w.])(?:" + (b"|".join(map(re.escape, paths)) or b"(?!)") + rb")(?![\w-])")
 
 
 def _written(path: str) -> set[bytes]:

@@ -7,6 +7,7 @@ Nothing is left where any of this fails.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import warnings
@@ -26,9 +27,9 @@ from ..results.lock import FolderLock
 from ..storage.cache import default_cache_dir
 from ..storage.files import cache_access, read_json, write_json, write_text
 from ..storage.plain_yaml import MOST_BYTES
-from ..storage.upkeep import HUB, HUB_LOCK
+from ..storage.upkeep import HUB, HUB_LOCK, remove_run
 from .address import HubAddress
-from .check import check_run
+from .check import check_run, refusal
 from .client import HubError, HubOffline, client, explained
 from .portable import RUN_FILES, WEIGHTS
 
@@ -39,6 +40,7 @@ _MAX_WEIGHTS: Final = 4 * 2**30
 _MAIN: Final = "main"
 _REVISIONS: Final = "revisions.json"
 _SIZES: Final = ".files.json"  # in a folder of the cache: name -> bytes of the fetched files
+_DRAFT: Final = ".pull-draft"  # in an empty folder that a pull fills
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -47,7 +49,7 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
 
     Args:
         address: of the repository.
-        out: folder to make; it must not exist or be empty.
+        out: folder to make, or an empty one, which stays the same folder: a shell may work in it.
         reporter: told what happens.
 
     Raises:
@@ -64,17 +66,31 @@ def pull(address: HubAddress, out: Path, reporter: Reporter) -> Path:
     lock = FolderLock(target.with_name(f".{target.name}.lock"))
     if not lock.acquire():
         raise ConfigError(f"another pull is at work on {out}; choose another folder with --out")
+    draft = target / _DRAFT if target.is_dir() else target.with_name(f".{target.name}-draft")
     try:
         _require_free(out)
-        _fetch(api, address, commit, target, reporter)
+        _fetch(api, address, commit, draft, reporter)
+        _require_free(out)
+        if target.is_dir():
+            _move_files(draft, target)
+        else:
+            draft.rename(target)
     finally:
+        shutil.rmtree(draft, ignore_errors=True)
         lock.release()
     return out
 
 
 def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    """Refuse a folder that holds anything but the draft of a pull."""
+    if out.exists() and (not out.is_dir() or any(path.name != _DRAFT for path in out.iterdir())):
         raise ConfigError(f"{out} is there already; choose another folder with --out")
+
+
+def _move_files(draft: Path, out: Path) -> None:
+    """Move what a folder holds into another one; the configuration last, without which it is no run."""
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == "config.yaml"):
+        path.rename(out / path.name)
 
 
 def fetched(address: HubAddress, reporter: Reporter) -> Path:
@@ -97,6 +113,7 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
         if copy is None:
             raise
         reporter.warn(f"{error}; the copy of commit {copy.name[:8]} in the cache answers")
+        _touch(copy)
         return copy
     folder = place / commit
     if not _is_whole(folder):
@@ -111,23 +128,60 @@ def fetched(address: HubAddress, reporter: Reporter) -> Path:
             lock.release()
     with suppress(OSError, MoclipError):  # a cache that is read-only or full still answers
         _remember(place, address, commit)
+    _touch(folder)
     return folder
+
+
+def _touch(folder: Path) -> None:
+    """Mark a run folder of the cache as used now: pruning goes by its time."""
+    with suppress(OSError):
+        os.utime(folder)
 
 
 def _replace(api: Any, address: HubAddress, commit: str, folder: Path, reporter: Reporter) -> None:
     """Fetch a commit in place of what there is of it; the caller holds the lock of the repository."""
     for draft in (path for path in folder.parent.glob(".*") if path.is_dir()):  # of fetches that were killed
         shutil.rmtree(draft, ignore_errors=True)
-    _fetch(api, address, commit, folder, reporter, keep_sizes=True)
+    draft = folder.with_name(f".{folder.name}-draft")
+    try:
+        _fetch(api, address, commit, draft, reporter)
+        _write_sizes(draft)
+        remove_run(folder)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder of the cache holds all files that were fetched, in their sizes."""
+    """Whether a folder of the cache holds all files that were fetched, in their sizes.
+
+    Folders that an older version wrote, or that were put there, have no sizes: each must pass
+    :func:`~moclip_lite.hub.check.check_run`, and gets them where the cache can be written.
+    """
+    if folder.is_dir() and not (folder / _SIZES).exists():
+        return _is_usable(folder)
     try:
         sizes = read_json(folder / _SIZES)
         return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (CheckpointError, OSError, AttributeError):
         return False
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether prediction can use a folder of the cache without sizes, which are written."""
+    try:
+        check_run(FoldFolder(folder))
+    except (MoclipError, OSError, ValueError):
+        return False
+    with suppress(OSError, MoclipError):
+        _write_sizes(folder)
+    return True
+
+
+def _write_sizes(folder: Path) -> None:
+    """Write what :func:`_is_whole` reads."""
+    names = (name for name in RUN_FILES if (folder / name).is_file())
+    write_json(folder / _SIZES, {name: (folder / name).stat().st_size for name in names})
 
 
 def _remember(place: Path, address: HubAddress, commit: str) -> None:
@@ -151,7 +205,7 @@ def _kept(place: Path, address: HubAddress) -> Path | None:
 
     A revision that was never fetched is a commit if it can be the beginning of one, and no tag.
     """
-    copies = [path for path in place.glob("*") if _COMMIT.fullmatch(path.name) and _is_whole(path)]
+    copies = [path for path in place.glob("*") if _COMMIT.fullmatch(path.name) and path.is_dir()]
     known, revision = _remembered(place), address.revision or _MAIN
     if revision in known:
         copies = [path for path in copies if path.name == known[revision]]
@@ -159,7 +213,8 @@ def _kept(place: Path, address: HubAddress) -> Path | None:
         copies = [path for path in copies if path.name.startswith(revision)]
     else:
         return None
-    return max(copies, key=lambda path: path.stat().st_mtime, default=None)
+    newest = sorted(copies, key=lambda path: path.stat().st_mtime, reverse=True)
+    return next(filter(_is_whole, newest), None)
 
 
 def _commit(api: Any, address: HubAddress) -> str:
@@ -170,36 +225,20 @@ def _commit(api: Any, address: HubAddress) -> str:
     return commit
 
 
-def _fetch(
-    api: Any, address: HubAddress, commit: str, out: Path, reporter: Reporter, keep_sizes: bool = False
-) -> None:
-    """Download into a draft beside the target, check it, and rename it; the caller holds the target.
-
-    Args:
-        keep_sizes: write what :func:`_is_whole` reads.
-    """
+def _fetch(api: Any, address: HubAddress, commit: str, draft: Path, reporter: Reporter) -> None:
+    """Download into a draft and check it; the caller holds the target, and removes the draft."""
     with explained(f"pull {address}"):
         sizes = _sizes(api, address, commit)
     reporter.say(f"{address}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB, commit {commit[:8]}")
-    draft = out.with_name(f".{out.name}-draft")
     shutil.rmtree(draft, ignore_errors=True)  # of a pull that was killed
     draft.mkdir()
-    try:
-        for done, name in enumerate(sizes, start=1):
-            with explained(f"pull {address}"):
-                _download(api, address, commit, name, draft)
-            if (draft / name).stat().st_size != sizes[name]:
-                raise HubError(f"can't pull {address}: {name} has another size than the hub says")
-            reporter.progress("pull", done, len(sizes))
-        _check(draft, address)
-        if keep_sizes:
-            write_json(draft / _SIZES, {name: (draft / name).stat().st_size for name in sizes})
-            shutil.rmtree(out, ignore_errors=True)  # incomplete, see fetched
-        elif out.is_dir():
-            out.rmdir()  # empty, see pull
-        draft.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    for done, name in enumerate(sizes, start=1):
+        with explained(f"pull {address}"):
+            _download(api, address, commit, name, draft)
+        if (draft / name).stat().st_size != sizes[name]:
+            raise HubError(f"can't pull {address}: {name} has another size than the hub says")
+        reporter.progress("pull", done, len(sizes))
+    _check(draft, address)
 
 
 def _sizes(api: Any, address: HubAddress, commit: str) -> Mapping[str, int]:
@@ -244,9 +283,6 @@ def _check(draft: Path, address: HubAddress) -> None:
         CheckpointError: damaged, or not of this program.
     """
     folder = FoldFolder(draft)
-    try:
+    with refusal(draft, address, "can't be used"):
         write_text(folder.config, portable(load_run_settings(folder.config)).to_yaml())
         check_run(folder)
-    except (MoclipError, ValueError) as error:
-        reason = " ".join(str(error).replace(f"{draft}/", "").replace(str(draft), str(address)).split())
-        raise CheckpointError(f"{address} can't be used: {reason}") from error

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, MoclipError
+from ..engine.files import onnx_folder
+from ..errors import CheckpointError
 from ..experiment.config import load_run_settings
 from ..experiment.portable import portable
 from ..progress import Reporter
@@ -19,7 +20,7 @@ from ..results.metrics import Metrics
 from ..results.run_folder import RunFolder
 from .address import HubAddress
 from .card import model_card
-from .check import check_networks, check_run
+from .check import check_networks, check_run, refusal
 from .client import HubError, client, endpoint, explained, token
 from .portable import CARD, PAGE, RUN_FILES, portable_files, private_paths
 
@@ -141,14 +142,12 @@ def _files(folder: FoldFolder, address: HubAddress, licence: str | None) -> dict
             private.refuse(file, data)
             (draft / file).parent.mkdir(exist_ok=True)
             (draft / file).write_bytes(data)
-        try:
+        with refusal(draft, folder.path, "can't be published"):
             check_run(FoldFolder(draft))
+        networks = onnx_folder(folder)
+        advice = f"`moclip export {folder.path} --engine` writes them again, or remove {networks}"
+        with refusal(draft, folder.path, "can't be published", advice):
             check_networks(FoldFolder(draft))
-        except (MoclipError, ValueError) as error:
-            reason = " ".join(
-                str(error).replace(f"{draft}/", "").replace(str(draft), str(folder.path)).split()
-            )
-            raise CheckpointError(f"{folder.path} can't be published: {reason}") from error
     return files
 
 

@@ -23,6 +23,7 @@ from .private import map_texts
 __all__ = ["published_report"]
 
 _CLASS_NAMES: Final = ("labels", "per_class")
+_SEPARATOR: Final = re.compile(r"[/\\]")
 _VIDEO: Final = re.compile(
     rf"[^\s,;:()'\"]+(?:{'|'.join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES))})\b", re.IGNORECASE
 )
@@ -61,10 +62,12 @@ def _published(run: Run, clips: Sequence[str], hide: Callable[[str], str]) -> Me
     """The metrics; of clips that could not be read, their number."""
 
     def clean(text: str) -> str:
+        text = hide(text)  # first: a clip may be called as a part of a known path
         for name in clips:
-            if name in text:
-                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
-        return hide(_VIDEO.sub("…", text))
+            tail = _SEPARATOR.split(name)[-1]
+            if tail in text:  # of a hidden path, the tail is left
+                text = re.sub(rf"(?:(?<!\w){re.escape(name)}|…/{re.escape(tail)})(?!\w)", "…", text)
+        return _VIDEO.sub("…", text)
 
     metrics = run.metrics
     failed = len({failure["name"] for failure in metrics.failures})
@@ -78,7 +81,7 @@ def _published(run: Run, clips: Sequence[str], hide: Callable[[str], str]) -> Me
 
 
 def _clip_names(run: RunFolder, finished: Run) -> list[str]:
-    """Names of the clips of a run, longest first, but for numbers, which mean other things in sentences."""
+    """Names of clips of a run, longest first, but for words and numbers, which mean other things in notes."""
     names = {key.name for rows in finished.predictions.values() for key in rows}
     names |= {failure["name"] for failure in finished.metrics.failures}
     for folder in (run, *run.fold_folders()):
@@ -88,4 +91,9 @@ def _clip_names(run: RunFolder, finished: Run) -> list[str]:
             continue
         if isinstance(division, dict):
             names.update(name for part in division.values() if isinstance(part, dict) for name in part)
-    return sorted((name for name in names if name and not name.isdecimal()), key=len, reverse=True)
+    return sorted((name for name in names if _is_file(name)), key=len, reverse=True)
+
+
+def _is_file(name: str) -> bool:
+    """Whether a clip's name can only mean a file."""
+    return bool(_SEPARATOR.search(name.strip("/\\")) or _VIDEO.search(name))

@@ -14,7 +14,7 @@ from ..errors import CheckpointError
 from .cache import KEY_LENGTH, Entry, FeatureCache
 from .files import cache_access
 
-__all__ = ["ENCODERS", "HUB", "HUB_LOCK", "other_entries", "prune", "verify"]
+__all__ = ["ENCODERS", "HUB", "HUB_LOCK", "other_entries", "prune", "remove_run", "verify"]
 
 ENCODERS: Final = "encoder_onnx"
 """Image encoders as ONNX files, ``root/encoder_onnx/ke/key.onnx``: counted and pruned as a stage."""
@@ -31,18 +31,18 @@ def other_entries(cache: FeatureCache) -> list[Entry]:
     folders of the hub. None at a URL."""
     if cache.far is not None:
         return []
-    files = [(path, path.stat()) for path in sorted(cache.root.glob(f"{ENCODERS}/??/*.onnx"))]
-    encoders = [
-        Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime)
-        for path, stat in files
-        if len(path.stem) == KEY_LENGTH
-    ]
-    folders = [path for path in sorted(cache.root.glob(f"{HUB}/*--*/*")) if path.is_dir()]
-    runs = [
-        Entry(HUB, f"{path.parent.name}/{path.name}", path, _folder_size(path), path.stat().st_mtime)
-        for path in folders
-    ]
-    return [*encoders, *runs]
+    entries = []
+    for path in sorted(cache.root.glob(f"{ENCODERS}/??/*.onnx")):
+        if len(path.stem) == KEY_LENGTH:
+            with suppress(OSError):  # removed by another process
+                stat = path.stat()
+                entries.append(Entry(ENCODERS, path.stem, path, stat.st_size, stat.st_mtime))
+    for path in sorted(cache.root.glob(f"{HUB}/*--*/*")):
+        if path.is_dir():
+            with suppress(OSError):  # removed by another process
+                size, modified = _folder_size(path), path.stat().st_mtime
+                entries.append(Entry(HUB, f"{path.parent.name}/{path.name}", path, size, modified))
+    return entries
 
 
 def _folder_size(folder: Path) -> int:
@@ -87,7 +87,7 @@ def prune(
             _remove_free(lock)
     for entry in [*cache.entries(), *other_entries(cache)]:
         if (stage is None or entry.stage == stage) and (limit is None or entry.modified < limit):
-            if entry.path.is_dir():
+            if entry.stage == HUB and "/" in entry.key:  # a run folder, also if it is gone meanwhile
                 if not _remove_run(entry.path):
                     continue
             else:
@@ -97,7 +97,7 @@ def prune(
 
 
 def _remove_run(folder: Path) -> bool:
-    """Remove a run folder of the hub; False while its repository is fetched by another process."""
+    """Remove a run folder of the hub; False where another process fetches its repository or removed it."""
     with cache_access(folder.parent):
         lock = FileLock(folder.parent / HUB_LOCK)
         try:
@@ -105,11 +105,23 @@ def _remove_run(folder: Path) -> bool:
         except Timeout:
             return False
         try:
-            with suppress(FileNotFoundError):  # removed by another process
-                shutil.rmtree(folder)
+            present = folder.is_dir()
+            remove_run(folder)
         finally:
             lock.release()
-    return True
+    return present
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a run folder of the hub; it is renamed first, so that no process takes what is left for a run.
+
+    The caller holds the lock of its repository. What a killed removal leaves is removed by the next fetch.
+    """
+    leftover = folder.with_name(f".{folder.name.lstrip('.')}-removed")
+    with suppress(FileNotFoundError):  # of a removal that was killed
+        shutil.rmtree(leftover)
+    with suppress(FileNotFoundError):  # removed by another process
+        shutil.rmtree(folder.rename(leftover))
 
 
 def _old(path: Path) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +14,13 @@ from filelock import FileLock
 
 from moclip_lite.hub import local_run, pull
 from moclip_lite.hub.address import HubAddress
+from moclip_lite.hub.portable import RUN_FILES
 from moclip_lite.progress import Silent
+from moclip_lite.results.fold_folder import FoldFolder
 from moclip_lite.results.lock import FolderLock
-from moclip_lite.storage.upkeep import HUB, HUB_LOCK
+from moclip_lite.storage import upkeep
+from moclip_lite.storage.cache import FeatureCache
+from moclip_lite.storage.upkeep import HUB, HUB_LOCK, remove_run
 
 from support.cli import assert_ok, assert_refused, moclip
 from support.hub_server import FakeHub, Repository
@@ -63,6 +70,61 @@ def test_an_incomplete_folder_does_not_answer_without_a_connection(
     assert_refused(moclip("predict", tmp_path / "x.mp4", "--model", "hf://user/walks"), "can't be reached")
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_folder_without_sizes_answers_without_a_connection(
+    writable: bool, hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older versions wrote none, and a cache may be filled by hand or be read-only."""
+    folder = local_run("hf://user/walks")
+    sizes = folder / ".files.json"
+    content = sizes.read_bytes()
+    sizes.unlink()
+    if not writable:
+        monkeypatch.setattr(pull, "write_json", _read_only)
+    hub.requests.clear()
+    assert local_run("hf://user/walks") == folder
+    assert not [request for request in hub.requests if "resolve" in request or "tree" in request]
+    assert sizes.exists() == writable
+    assert not writable or json.loads(sizes.read_bytes()) == json.loads(content)
+    sizes.unlink(missing_ok=True)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert local_run("hf://user/walks") == folder
+
+
+def _read_only(*_: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "labels.json", "motion.safetensors"])
+def test_an_incomplete_folder_without_sizes_is_replaced(
+    name: str, hub: FakeHub, walks: Repository, place: Path
+) -> None:
+    folder = local_run("hf://user/walks")
+    (folder / ".files.json").unlink()
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-9])
+    assert local_run("hf://user/walks") == folder
+    assert (folder / name).read_bytes() == content
+    assert {path.name for path in place.iterdir()} == {folder.name, "revisions.json", HUB_LOCK}
+
+
+def test_a_killed_removal_leaves_no_run(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_run("hf://user/walks")
+
+    def kill(path: Path) -> None:
+        raise KeyboardInterrupt if path.exists() else FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            remove_run(folder)
+    assert not folder.exists()
+    assert local_run("hf://user/walks") == folder
+    assert {path.name for path in place.iterdir()} == {folder.name, "revisions.json", HUB_LOCK}
+
+
 def test_drafts_of_killed_fetches_are_removed(hub: FakeHub, walks: Repository, place: Path) -> None:
     for name in (".0123456789abcdef-draft", f".{walks.sha}-x1"):
         (place / name).mkdir(parents=True)
@@ -90,8 +152,49 @@ def test_an_empty_folder_by_any_name(
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
     assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
-    assert (here / "config.yaml").is_file()
+    assert set(os.listdir(".")) >= {"config.yaml", "labels.json", "motion.safetensors"}  # noqa: PTH208
+    assert not (set(os.listdir(".")) - set(RUN_FILES))  # noqa: PTH208
+    assert Path.cwd() == here
     assert [path.name for path in here.parent.iterdir()] == ["here"]
+
+
+def test_a_folder_that_cannot_be_removed(
+    hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a mount point; another file system may lie around it."""
+    out = tmp_path / "out"
+    (out / ".pull-draft").mkdir(parents=True)  # of a pull that was killed
+    rename = Path.rename
+
+    def busy(path: Path, target: Path | None = None) -> Path:
+        if out in (path, target):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        if target is not None and path.parent != out and out in target.parents and out not in path.parents:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    monkeypatch.setattr(Path, "rename", busy)
+    assert_ok(moclip("pull", "user/walks", "-o", out, "-q"))
+    assert {path.name for path in out.iterdir()} <= set(RUN_FILES)
+    assert (out / "config.yaml").is_file()
+
+
+def test_a_folder_that_is_used_meanwhile_is_left(
+    hub: FakeHub, walks: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    check = pull.check_run
+
+    def late(folder: FoldFolder) -> None:
+        check(folder)
+        (out / "config.yaml").write_text("mine", encoding="utf-8")
+
+    monkeypatch.setattr(pull, "check_run", late)
+    assert_refused(moclip("pull", "user/walks", "-o", out, "-q"), "is there already")
+    assert [path.name for path in out.iterdir()] == ["config.yaml"]
+    assert (out / "config.yaml").read_text(encoding="utf-8") == "mine"
 
 
 def test_two_pulls_into_one_folder(hub: FakeHub, walks: Repository, tmp_path: Path) -> None:
@@ -115,3 +218,33 @@ def test_the_cache_counts_and_prunes_them(hub: FakeHub, walks: Repository, place
     assert "removed 1 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
     assert not folder.exists()
     assert local_run("hf://user/walks") == folder
+
+
+def test_a_run_in_use_is_not_pruned_by_age(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_run("hf://user/walks")
+    for endpoint in (hub.address, "http://127.0.0.1:1"):
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        os.utime(folder, (1, 1))
+        local_run("hf://user/walks")
+        assert "removed 0 entries" in assert_ok(moclip("cache", "prune", "--days", 1)).err
+
+
+def test_runs_that_are_removed_meanwhile_are_not_counted(
+    hub: FakeHub, walks: Repository, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_run("hf://user/walks")
+    cache = FeatureCache(place.parents[1])
+    entries = upkeep.other_entries(cache)
+    assert [entry.path for entry in entries] == [folder]
+    size = upkeep._folder_size
+
+    def removed(path: Path) -> int:
+        shutil.rmtree(path)
+        return size(path)
+
+    monkeypatch.setattr(upkeep, "_folder_size", removed)
+    assert assert_ok(moclip("cache", "info", "--json")).json["stages"] == {}
+    monkeypatch.setattr(upkeep, "other_entries", lambda _: entries)
+    assert upkeep.prune(cache) == (0, 0)

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import save
 
 from moclip_lite import Classifier
+from moclip_lite.engine.description import read_description, write_description
 from moclip_lite.engine.files import EngineFiles
 from moclip_lite.errors import CheckpointError
 from moclip_lite.experiment.config import Experiment, load_run_settings
@@ -111,7 +114,29 @@ def test_paths_are_found_as_files_write_them(name: str) -> None:
     hidden = private.hide(f"it lies in {name}, and so on")
     private.refuse("x", hidden.encode())
     assert hidden.endswith(", and so on")
-    private.refuse("x", f"{name}base x{name}".replace(f"x{name}", "").encode())
+    private.refuse("x", f"{name}base x{name}".encode())
+
+
+def _tensors(numbers: bytes, remark: str) -> bytes:
+    """A safetensors file."""
+    return save({"weight": np.frombuffer(numbers, np.uint8)}, {"remark": remark})
+
+
+def _network(numbers: bytes, remark: str) -> bytes:
+    """An ONNX file."""
+    weight = onnx.helper.make_tensor("weight", onnx.TensorProto.UINT8, [len(numbers)], numbers, raw=True)
+    node = onnx.helper.make_node("Constant", [], ["weight"], value=weight, name="constant", remark=remark)
+    graph = onnx.helper.make_graph([node], "graph", [], [])
+    return bytes(onnx.helper.make_model(graph).SerializeToString())
+
+
+@pytest.mark.parametrize(("name", "write"), [("x.safetensors", _tensors), ("x.onnx", _network)])
+def test_numbers_that_spell_a_short_path(name: str, write: Callable[[bytes, str], bytes]) -> None:
+    private = PrivatePaths(Experiment.model_validate({"data": {"root": "/d"}}), [Path("/some/folder")])
+    private.refuse(name, write(b"\0/d\0", "nothing"))
+    for numbers, remark in ((b"\0", "from /d"), (b"\0", "/d/clips"), (b"\0/some/folder\0", "nothing")):
+        with pytest.raises(CheckpointError, match="holds a path"):
+            private.refuse(name, write(numbers, remark))
 
 
 def test_no_clip_is_named(hub: FakeHub, run: RunFolder) -> None:
@@ -133,6 +158,27 @@ def test_no_clip_is_named(hub: FakeHub, run: RunFolder) -> None:
     for name in ("README.md", "metrics.json", "report.md", "report.html"):
         assert b"2 clip(s) could not be read" in stored[name], name
     assert b"walks" in stored["report.html"]
+
+
+def test_words_that_clips_are_called_stay(run: RunFolder, tmp_path: Path) -> None:
+    """A clip's name can be a word of a note, or a part of a path that is hidden."""
+    secret = f"{tmp_path}/secret/clips"
+    metrics = read_json(run.metrics)
+    names = ("motion", "the", "7", "secret", "secret/clips", "left/walk one", "left/walk two.mp4")
+    metrics["failures"] = [{"name": name, "stage": "motion", "reason": "damaged"} for name in names]
+    metrics["notes"] = [
+        "The motion network was chosen by the clips of walk 7",
+        f"frames of {secret}, the data set",
+        "copies: left/walk one, left/walk two.mp4",
+        f"copies: /other/left/walk one, {secret}/left/walk two.mp4",
+    ]
+    write_json(run.metrics, metrics)
+    notes = json.loads(contents(run)["metrics.json"])["notes"]
+    assert notes[0] == metrics["notes"][0]
+    assert notes[1] in ("frames of …/clips, the data set", "frames of …, the data set")
+    assert notes[2] == "copies: …, …"
+    for words in ("walk", "two", "secret", tmp_path.name, "/other"):
+        assert words not in "".join(notes[1:]), (words, notes)
 
 
 def _cut(path: Path) -> None:
@@ -170,8 +216,31 @@ def test_networks_of_other_weights_are_not_published(told: RunFolder, hub: FakeH
     run = RunFolder(shutil.copytree(told.path, tmp_path / "run"))
     network = build_motion_net(load_run_settings(run.config).motion, len(LABELS), pretrained=False)
     save_weights(run.weights("motion"), network, LABELS, {})
-    assert_refused(moclip("push", run.path, "user/walks"), "ONNX files", "other weights")
+    message = assert_refused(moclip("push", run.path, "user/walks"), "ONNX files", "other weights")
+    _says_what_to_do(message, run)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [("version", "another version"), ("settings", "other settings"), (None, "is damaged")]
+)
+def test_networks_of_something_else_are_not_published(
+    part: str | None, words: str, told: RunFolder, hub: FakeHub, tmp_path: Path
+) -> None:
+    run = RunFolder(shutil.copytree(told.path, tmp_path / "run"))
+    place = run.path / "onnx" / "model.json"
+    description = read_description(place)
+    if part is None:
+        description["files"]["motion.onnx"]["digest"] = "0"
+    else:
+        description["made_from"][part] = 0
+    write_description(place, description)
+    _says_what_to_do(assert_refused(moclip("push", run.path, "user/walks"), words), run)
+    assert hub.requests == []
+
+
+def _says_what_to_do(message: str, run: RunFolder) -> None:
+    assert f"`moclip export {run.path} --engine` writes them again, or remove {run.path / 'onnx'}" in message
 
 
 MISFITS: dict[str, Callable[[bytes], bytes]] = {
