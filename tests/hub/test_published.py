@@ -233,7 +233,7 @@ def test_networks_of_something_else_are_not_published(
     if part is None:
         description["files"]["motion.onnx"]["digest"] = "0"
     else:
-        description["made_from"][part] = 0
+        description["made_from"][part] = {"version": 0, "settings": {"test": {"crops": 5}}}[part]
     write_description(place, description)
     _says_what_to_do(assert_refused(moclip("push", run.path, "user/walks"), words), run)
     assert hub.requests == []
