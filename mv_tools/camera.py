@@ -45,7 +45,8 @@ def fit_affine(
         from -1 to 1 over the picture. Zeros if fewer than 3 blocks have motion.
 
     Raises:
-        ArgumentError: `flow` is no field of two finite components, or `mask` has another shape.
+        ArgumentError: `flow` is no field of two finite components, or `mask` has another shape or is not of
+            booleans.
     """
     flow = _checked(flow, mask)
     rows, columns = flow.shape[1:]
@@ -73,8 +74,11 @@ def _checked(flow: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_] | None) 
         raise ArgumentError(f"flow must have two components, x and y, got {len(flow)}")
     if not np.isfinite(flow).all():
         raise ArgumentError("flow must be finite: it holds NaN or infinity")
-    if mask is not None and np.shape(mask) != flow.shape[1:]:
-        raise ArgumentError(f"mask must have the shape {flow.shape[1:]} of the field, got {np.shape(mask)}")
+    if mask is not None and not (isinstance(mask, np.ndarray) and mask.dtype == bool):
+        kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise ArgumentError(f"mask must be an array of booleans, got {kind}")
+    if mask is not None and mask.shape != flow.shape[1:]:
+        raise ArgumentError(f"mask must have the shape {flow.shape[1:]} of the field, got {mask.shape}")
     return flow
 
 

@@ -151,10 +151,12 @@ class _MotionTotals:
 
     def __init__(self) -> None:
         self.statistics: dict[str, list[AnyPictureStatistics]] = defaultdict(list)
+        self.read = 0
         self._predicted = 0
         self._inter = self._mean = self._longest = 0.0
 
     def add(self, frame: MotionFrame, statistics: AnyPictureStatistics | None) -> None:
+        self.read += 1
         if statistics is not None:
             self.statistics[frame.pict_type].append(statistics)
         if frame.pict_type == "I":
@@ -219,7 +221,7 @@ def _summarize_pictures(
         pict_types={kind: len(indices) for kind, indices in by_type.items()},
         first_gop=first_gop,
         pattern="".join(types.get(i, " ") for i in range(min(first_gop, _MAX_PATTERN))).split(" ")[0],
-        sample=len(chosen),
+        sample=totals.read,
         **totals.figures(),
         bits=_bits(decoder, headers, by_type),
         areas=totals.shares(_HEVC_AREAS if decoder.metadata.codec == "hevc" else _AREAS),

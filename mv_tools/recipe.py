@@ -10,7 +10,9 @@ from .errors import ArgumentError
 
 __all__ = ["PRESETS", "Recipe"]
 
-_TIMED_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv"))  # of containers with a time per picture
+_TIMED_SUFFIXES: Final = frozenset(
+    (".mp4", ".m4v", ".mov", ".mkv", ".ts", ".m2ts")
+)  # of containers with a time per picture
 _ENCODERS: Final = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
 _MAX_SIDE: Final = 16_384  # pixels, of H.264's and HEVC's encoders
@@ -42,7 +44,8 @@ class Recipe:
         crf: quality for H.264 and HEVC, 0 (best) to 51; the quantiser for MPEG-4, 1 to 31.
         preset: x264's or x265's preset.
         side: scale the short side to this many pixels; None keeps the size.
-        fps: pictures per second, repeated or left out evenly; None keeps them all.
+        fps: pictures per second, repeated or left out evenly; None keeps them all, except where the
+            container or MPEG-4 has one rate: there pictures are repeated or left out likewise.
         threads: encoder threads; 0 for all cores.
     """
 
@@ -78,7 +81,7 @@ class Recipe:
 
     def keeps_times(self, target: Path) -> bool:
         """Whether pictures keep their times in a file with this name."""
-        return self.codec != "mpeg4" and self.fps is None and target.suffix in _TIMED_SUFFIXES
+        return self.codec != "mpeg4" and self.fps is None and target.suffix.lower() in _TIMED_SUFFIXES
 
     def ffmpeg_arguments(self) -> dict[str, Any]:
         """Output arguments for ffmpeg-python."""

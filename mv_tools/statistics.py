@@ -104,13 +104,15 @@ def _csv(path: Path) -> Iterator[Callable[[list[Row]], None]]:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         yield lambda rows: writer.writerows(
-            {name: "" if value is None or value != value else _short(value) for name, value in row.items()}
-            for row in rows
+            {name: _text(name, value) for name, value in row.items()} for row in rows
         )
 
 
-def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) and math.isfinite(value) else value
+def _text(name: str, value: Any) -> Any:
+    """A value as a table has it: nothing for one that is unknown, six digits of single precision."""
+    if value is None or value != value:
+        return ""
+    return f"{value:.6g}" if COLUMNS[name] == "float32" and math.isfinite(value) else value
 
 
 @contextmanager

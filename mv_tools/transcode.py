@@ -29,6 +29,7 @@ __all__ = ["transcode"]
 log = logging.getLogger("mv_tools")
 
 _NOTED_SHIFT: Final = 0.1  # seconds
+_NOTED_SHARE: Final = 0.02  # of the pictures
 
 
 def transcode(
@@ -90,12 +91,33 @@ def transcode(
     original = _read_original(source)
     with atomic_write(target) as draft:
         _encode(original, draft, target, recipe)
-        if recipe.keeps_times(target):  # others have one rate: pictures are repeated or left out
-            copy = Source.of(draft)
-            count, expected = len(index_pictures(copy, scan_stream(copy))), len(original.pictures)
-            if count != expected:
-                raise MalformedStream(f"{source.name}: the copy would have {count} of {expected} pictures")
+        _check_copy(original, draft, target, recipe)
     return target
+
+
+def _check_copy(original: _Original, draft: Path, target: Path, recipe: Recipe) -> None:
+    """Compare the number of pictures of a copy with the original's.
+
+    Raises:
+        MalformedStream: a copy that keeps times has more or fewer.
+    """
+    copy, pictures = Source.of(draft), original.pictures
+    count = len(index_pictures(copy, scan_stream(copy)))
+    if recipe.keeps_times(target):
+        if count != len(pictures):
+            raise MalformedStream(
+                f"{original.source.name}: the copy would have {count} of {len(pictures)} pictures"
+            )
+        return
+    expected = len(pictures) if recipe.fps is None else round((pictures.duration or 0) * recipe.fps)
+    if abs(count - expected) > max(2, _NOTED_SHARE * expected):
+        log.warning(
+            "%s: the copy has one picture rate, and %d pictures where %d were expected; "
+            "an H.264 copy in .mp4 or .mkv keeps them all",
+            original.source.name,
+            count,
+            expected,
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .atomic import atomic_write
 from .decoder import MotionDecoder
 from .display import Region
-from .errors import ArgumentError
+from .errors import ArgumentError, UnsupportedStream
 from .motion import flow
 from .raster import pool, to_dense
 from .rgb import RgbDecoder, iter_rgb_at, read_rgb_at
@@ -163,7 +163,8 @@ def save_png(
 
     Raises:
         IndexError: there is no such picture.
-        ArgumentError: `dst` is the video itself.
+        ArgumentError: `dst` is the video itself, or no picture is chosen.
+        UnsupportedStream: the size of the pictures changes.
         MotionError: the file can't be read.
     """
     from PIL import Image
@@ -197,6 +198,8 @@ def save_mp4(
     """
     decoder, target = MotionDecoder(source, backend=backend), Path(dst)
     decoder.source.refuse_overwriting(target)
+    if indices is not None and not len(indices):
+        raise ArgumentError("indices must name at least one picture")
     decoder.packets.require_whole(decoder.source.name)
     chosen = sorted(set(range(len(decoder)) if indices is None else indices))
     _, first = np.unique(decoder.frame_of[chosen], return_index=True)  # one of two fields is drawn
@@ -224,10 +227,16 @@ def _write_film(
         stream.codec_context.time_base = Fraction(1, _CLOCK)
         stream.width = metadata.display_width * scale // 2 * 2
         stream.height = metadata.display_height * scale // 2 * 2
-        pictures = iter_rgb_at(decoder, numbers.tolist())
+        pictures, size = iter_rgb_at(decoder, numbers.tolist()), ()
         for frame, (number, picture) in zip(decoder.iter_frames_at(chosen), pictures, strict=True):
             field = flow(frame)
             drawing = render(picture, field, style, max_length, metadata.region(field.shape[1:]))
+            size = size or drawing.shape
+            if drawing.shape != size:
+                raise UnsupportedStream(
+                    f"{decoder.source.name}: the picture size changes within the video at picture {number}; "
+                    "draw the parts one by one"
+                )
             drawing = np.ascontiguousarray(drawing[: stream.height, : stream.width])
             encoded = av.VideoFrame.from_ndarray(drawing, format="rgb24")
             tick = max(tick + 1, round((edges[number] - start) * _CLOCK))

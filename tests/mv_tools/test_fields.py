@@ -145,7 +145,7 @@ def test_rotated_field_picture() -> None:
     np.testing.assert_allclose(flow(frame)[:, 0, 0], (-4, 2))
     total = Accumulator()
     total.push(frame)
-    np.testing.assert_allclose(total.push(frame)[:, 7, 0], (-8, 4))
+    np.testing.assert_allclose(total.push(frame)[:, 7, 0], (-6, 3))  # a field is half a frame later
 
 
 @pytest.mark.parametrize("stream", ["jm_field_cabac1_direct0.264", "jm_paff_cabac1_direct0.264"])

@@ -45,7 +45,8 @@ class MvExtractorBackend(Backend):
 
     def frames(self) -> Iterator[MotionFrame]:
         for picture, distance in with_assumed_distances(self._pictures()):
-            yield picture.frame(distance)
+            if self._is_intact(picture):
+                yield picture.frame(distance)
 
     def frames_at(self, indices: Sequence[int]) -> Iterator[MotionFrame]:
         remaining = list(indices)
@@ -54,9 +55,16 @@ class MvExtractorBackend(Backend):
                 return
             if picture.index == remaining[0]:
                 remaining.pop(0)
-                yield picture.frame(distance)
+                if self._is_intact(picture):
+                    yield picture.frame(distance)
         if remaining:
             raise MalformedStream(f"{self.source.name}: picture {remaining[0]} could not be decoded")
+
+    def _is_intact(self, picture: ExportedPicture) -> bool:
+        """Whether nothing of a picture is damaged; reported where it is."""
+        if picture.corrupt:
+            self.report(picture.index, f"picture {picture.index} is damaged")
+        return not picture.corrupt
 
     def _pictures(self) -> Iterator[ExportedPicture]:
         require_vectors(self.index.stream.codec, self.source.name)
@@ -82,6 +90,7 @@ class MvExtractorBackend(Backend):
             display=self.display,
             grid_shape=grid,
             table=table,
+            corrupt=bool(self.pictures.corrupt[index]),
         )
 
     @contextmanager

@@ -23,7 +23,7 @@ from safetensors.numpy import save as save_tensors
 
 from ...atomic import atomic_write
 from ...display import Display
-from ...errors import MalformedStream, UnsupportedStream
+from ...errors import MalformedStream, SourceChanged, UnsupportedStream
 from ...pictures.index import PictureIndex, picture_index
 from ...pictures.native_headers import NATIVE_CODECS, Framing
 from ...pictures.packets import NO_PACKET, NO_PTS, PacketIndex, StreamProperties
@@ -70,7 +70,10 @@ def save_scan(scan: StreamScan, pictures: PictureIndex, source: Source, path: Pa
 
     Raises:
         UnsupportedStream: not a stream that the native module parses.
+        SourceChanged: the file is not the one that was scanned any more.
     """
+    if scan.stamp != source.stamp:
+        raise SourceChanged(f"{source.name}: the file changed after it was scanned; open it again")
     if scan.headers is None:
         raise UnsupportedStream(f"{source.name}: only an H.264 or HEVC stream has an index to save")
     packets = scan.packets
