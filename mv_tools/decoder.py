@@ -131,12 +131,12 @@ class MotionDecoder:
     @property
     def frame_of(self) -> npt.NDArray[np.int64]:
         """The frame that each picture belongs to, as RGB pictures are numbered, int64 [len(self)]."""
-        return self._backend.frame_of
+        return _read_only(self._backend.frame_of)
 
     @property
     def decode_rank(self) -> npt.NDArray[np.int64]:
         """Position in decoding order of each picture in presentation order, int64 [len(self)]."""
-        return self._backend.decode_rank
+        return _read_only(self._backend.decode_rank)
 
     @property
     def display(self) -> Display:
@@ -292,3 +292,10 @@ def _reopened(
     kind: type[MotionDecoder], source: Source, backend: str, order: Order, options: Mapping[str, object]
 ) -> MotionDecoder:
     return kind(source, backend, order, **options)  # type: ignore[arg-type]
+
+
+def _read_only(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A view of numbers that the decoder itself goes by."""
+    view = numbers.view()
+    view.setflags(write=False)
+    return view

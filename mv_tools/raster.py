@@ -134,6 +134,8 @@ def pool(
     flow = checked_field(flow)
     rows, columns = flow.shape[1:]
     grid = checked_grid(grid)
+    if any(side is not None and side < 1 for side in (width, height)):
+        raise ArgumentError(f"width and height must be at least 1, got {width} and {height}")
     if region is None:
         covered_rows = rows if height is None else min(rows, height / 4)
         covered_columns = columns if width is None else min(columns, width / 4)

@@ -63,6 +63,10 @@ class Recipe:
         if self.codec not in _ENCODERS:
             raise ArgumentError(f"codec must be one of {sorted(_ENCODERS)}, got {self.codec!r}")
         limits = {"gop": (1, 10_000), "bframes": (0, 16), "refs": (1, 16), "crf": (0, 51)}
+        for name in (*limits, "threads", "side", "fps"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int):
+                raise ArgumentError(f"{name} must be a whole number, got {value!r}")
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ArgumentError(f"{name} must be from {low} to {high}, got {getattr(self, name)}")

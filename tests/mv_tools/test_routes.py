@@ -125,6 +125,23 @@ def test_an_index_is_of_the_file_that_was_scanned(make_clip: Callable[..., Path]
         decoder.save_index(tmp_path / "i.idx")
 
 
+def test_the_numbers_of_a_decoder_are_read_only(clip: Path) -> None:
+    decoder = MotionDecoder(clip)
+    for numbers in (decoder.decode_rank, decoder.frame_of):
+        with pytest.raises(ValueError, match="read-only"):
+            numbers[0] = 5
+    assert decoder[5].decode_index == decoder.decode_rank[5]
+
+
+@pytest.mark.parametrize("name", ["gop", "bframes", "refs", "crf", "threads", "side", "fps"])
+def test_recipes_take_whole_numbers(name: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number, got 12.5"):
+        mv_tools.Recipe(**{name: 12.5})
+    for side in ("width", "height"):
+        with pytest.raises(ArgumentError, match="at least 1"):
+            mv_tools.pool(np.zeros((2, 4, 4), np.float32), (2, 2), **{side: 0})
+
+
 def test_a_film_of_two_sizes_is_refused(tmp_path: Path) -> None:
     parts = [encode(tmp_path / f"{width}.ts", panning(8, width, 64), **H264) for width in (96, 128)]
     both = tmp_path / "both.ts"
