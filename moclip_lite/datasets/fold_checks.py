@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import DataError
-from ..sampling import Segment
+from ..sampling import WHOLE, Segment
 from .clip import Fold, shorten
 from .content import extent_of, file_of
 
@@ -154,14 +154,15 @@ def _crossed(sides: Sequence[_Side]) -> list[tuple[_Side, _Side]]:
 
 
 def _other_names(fold: Fold, digests: Mapping[str, str]) -> list[str]:
-    """Notes on files that stand on two sides under several names, and on clips that have several labels."""
+    """Notes on files whose segments have several names on two sides, and on clips of several labels."""
     files: dict[str, dict[str, str]] = {}  # file -> name of the video -> part of its first clip
     labels: dict[str, dict[str, str]] = {}  # content -> label -> name of its first clip
     for part in ("train", "val", "test"):
         for clip in getattr(fold, part):
             if (content := digests.get(clip.name)) is not None:
-                video = clip.name.removesuffix(f"@{extent_of(content)}")
-                files.setdefault(file_of(content), {}).setdefault(video, part)
+                if extent_of(content) != WHOLE:  # copies of whole files are told as such
+                    video = clip.name.removesuffix(f"@{extent_of(content)}")
+                    files.setdefault(file_of(content), {}).setdefault(video, part)
                 labels.setdefault(content, {}).setdefault(clip.label, clip.name)
     notes = []
     divided = [

@@ -243,6 +243,17 @@ def test_a_file_of_two_names_is_one_file(one: str, other: str, link: bool, tmp_p
         assert refuse_trained(division, [tested], "other", known) is None
 
 
+def test_copies_of_whole_files_are_told_once(tmp_path: Path) -> None:
+    """As published divisions have some."""
+    clips = [Clip(tmp_path / name, name, "run") for name in ("a.mp4", "b.mp4")]
+    fold = Fold("f", (clips[0],), (), (clips[1],))
+    notes = checked(
+        fold, ("run",), dict.fromkeys(("a.mp4", "b.mp4"), "afile"), test_fraction=None, shared=True
+    ).notes
+    assert len(notes) == 1
+    assert "have a copy of equal content" in notes[0]
+
+
 def test_segments_in_shards_are_parts_of_their_file(tmp_path: Path) -> None:
     """Shards hold them as whole clips; only their content says which part they are."""
     segments = [Segment(k, k + 1.0) for k in range(4)]
