@@ -242,7 +242,8 @@ def test_a_buffer_that_decides_the_order_is_another_training(
     assert_ok(moclip("pack", *trained.words()[1:], "--out", shards, "--shard-clips", 7))
 
     def run(name: str, cache: str, *more: str) -> dict[str, dict[str, np.ndarray]]:
-        chosen = ("data.kind=shards", f"data.root={shards}", "run.streams=[motion]", "train_motion.batch=2")
+        chosen = ("data.kind=shards", f"data.root={shards}", "run.streams=[motion]")
+        chosen += ("train_motion.batch=2", "train_motion.epochs=2")
         places = (f"cache.dir={tmp_path / cache}",)
         assert_ok(moclip(*trained.words(tmp_path / name), *sets((*chosen, *places, *more))))
         return weights(tmp_path / name)
