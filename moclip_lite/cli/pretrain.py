@@ -9,7 +9,7 @@ import typer
 
 from ..motion.settings import PRETRAIN_STEPS
 from .console import ConsoleReporter, print_json
-from .options import Json, Quiet, Seed, Sets, Source, experiment_of
+from .options import Json, Quiet, Seed, Sets, experiment_of
 
 __all__ = ["pretrain"]
 
@@ -23,11 +23,15 @@ Steps: TypeAlias = Annotated[
     int,
     typer.Option(min=1, max=10_000_000, help="Steps of the optimizer on 32 clips each, rounded to hundreds."),
 ]
+Settings: TypeAlias = Annotated[
+    Path,
+    typer.Argument(help="An experiment's YAML file or a run folder, whose settings of motion are taken."),
+]
 Half: TypeAlias = Annotated[bool, typer.Option("--half", help="Write half-precision numbers: half the size.")]
 
 
 def pretrain(
-    experiment: Source,
+    experiment: Settings,
     out: Out = Path("pretrained.safetensors"),
     steps: Steps = PRETRAIN_STEPS,
     half: Half = False,

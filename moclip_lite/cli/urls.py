@@ -25,7 +25,6 @@ TAKE_URLS: Final[Mapping[str, Sequence[str]]] = {
     "train fusion": _EXPERIMENT,
     "evaluate": ("run", "root", "cache"),
     "ablate": ("root", "out", "cache"),
-    "pretrain": ("experiment",),
     "tune": ("experiment", "root", "out", "cache"),
     "zero-shot": ("sources", "cache"),
     "predict": ("files", "model", "csv", "vtt", "chapters", "table"),
