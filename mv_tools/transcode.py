@@ -109,14 +109,19 @@ def _check_copy(original: _Original, draft: Path, target: Path, recipe: Recipe) 
                 f"{original.source.name}: the copy would have {count} of {len(pictures)} pictures"
             )
         return
-    expected = len(pictures) if recipe.fps is None else round((pictures.duration or 0) * recipe.fps)
+    if recipe.fps is None:
+        expected, advice = len(pictures), "; an H.264 copy in .mp4 or .mkv keeps them all"
+    elif pictures.duration is None:  # the file has no times to go by
+        return
+    else:
+        expected, advice = round(pictures.duration * recipe.fps), ""
     if abs(count - expected) > max(2, _NOTED_SHARE * expected):
         log.warning(
-            "%s: the copy has one picture rate, and %d pictures where %d were expected; "
-            "an H.264 copy in .mp4 or .mkv keeps them all",
+            "%s: the copy has one picture rate, and %d pictures where %d were expected%s",
             original.source.name,
             count,
             expected,
+            advice,
         )
 
 

@@ -27,7 +27,7 @@ from mv_tools import (
     visualize,
 )
 
-from support.clips import H264, encode, panning
+from support.clips import H264, annex_b, encode, panning
 from support.display import ffmpeg
 from support.frames import motion_frame
 from support.paths import SHARED
@@ -113,6 +113,15 @@ def test_a_copy_keeps_all_pictures_or_says_so(
     assert (kept == 40) or told
     if name in ("a.mp4", "a.MP4", "a.MKV", "a.ts"):
         assert kept == 40
+
+
+def test_a_file_without_times_is_not_said_to_lose_pictures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = annex_b(encode(tmp_path / "film.mp4", panning(24), **H264))
+    with caplog.at_level(logging.WARNING, logger="mv_tools"):
+        mv_tools.transcode(raw, tmp_path / "copy.mp4", fps=25)
+    assert "were expected" not in caplog.text
 
 
 def test_an_index_is_of_the_file_that_was_scanned(make_clip: Callable[..., Path], tmp_path: Path) -> None:
