@@ -65,14 +65,11 @@ class Accumulator:
         total = self._sum
         if total is None or total.shape == shape:
             return total
-        sides = sorted(zip(total.shape[1:], shape[1:], strict=True), key=lambda pair: pair[0] == pair[1])
-        (old, new), same = sides
-        if not fields or same[0] != same[1] or not 0.4 < min(old, new) / max(old, new) < 0.6:
+        sides = list(zip(total.shape[1:], shape[1:], strict=True))
+        if not fields or sorted(max(pair) / min(pair) for pair in sides) != [1, 2]:
             return None
-        axis = 1 if total.shape[2] == shape[2] else 2
-        places = ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
-        carried: npt.NDArray[np.float32] = np.take(total, places, axis=axis)
-        return carried
+        row, column = (((np.arange(new) + 0.5) * (old / new)).astype(np.intp) for old, new in sides)
+        return total[:, row[:, None], column]
 
 
 def accumulate(frames: Iterable[MotionFrame]) -> Iterator[npt.NDArray[np.float32]]:

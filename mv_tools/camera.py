@@ -119,8 +119,8 @@ def remove_camera_motion(
     Raises:
         ArgumentError: see :func:`fit_affine`.
     """
-    flow = _checked(flow, mask)
-    residual = flow - affine_flow(fit_affine(flow, mask), *flow.shape[1:])
+    affine, flow = fit_affine(flow, mask), np.asarray(flow)
+    residual = flow - affine_flow(affine, *flow.shape[1:])
     if mask is not None:
         residual = np.where(mask, residual, np.float32(0))
     return residual.astype(np.float32)

@@ -163,8 +163,7 @@ def save_png(
 
     Raises:
         IndexError: there is no such picture.
-        ArgumentError: `dst` is the video itself, or no picture is chosen.
-        UnsupportedStream: the size of the pictures changes.
+        ArgumentError: `dst` is the video itself.
         MotionError: the file can't be read.
     """
     from PIL import Image
@@ -193,7 +192,8 @@ def save_mp4(
     Pictures keep their times. The film has one colour scale: the largest 99th percentile of its pictures.
 
     Raises:
-        ArgumentError: `dst` is the video itself.
+        ArgumentError: `dst` is the video itself, or no picture is chosen.
+        UnsupportedStream: the size of the pictures changes.
         MotionError: the file can't be read.
     """
     decoder, target = MotionDecoder(source, backend=backend), Path(dst)

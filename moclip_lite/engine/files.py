@@ -10,7 +10,6 @@ and of the files: others are refused, never used.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +22,10 @@ from ..experiment.portable import portable_sections
 from ..results.fold_folder import ONNX_FOLDER, ONNX_PARTS, FoldFolder
 from ..results.int8 import Int8Comparison
 from ..storage.cache import local_cache_dir
-from ..storage.digest import ContentDigests, digest_bytes, digest_file
+from ..storage.digest import ContentDigests, digest_file
 from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
+from ..training.weights_file import labels_digest
 from .description import DESCRIPTION, INT8, read_description
 
 __all__ = [
@@ -84,7 +84,7 @@ def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str])
     return {
         "version": _VERSION,
         "settings": portable_sections(experiment.model_dump(mode="json", include=set(SECTIONS))),
-        "labels": digest_bytes([json.dumps(list(labels)).encode()]),
+        "labels": labels_digest(labels),
         "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
     }
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from ..engine.files import DRAFT
 from ..engine.pytorch import TorchEngine
 from ..experiment.portable import portable
 from ..predict.classifier import Classifier
@@ -52,7 +53,7 @@ def export_classifier(run: Path, folder: Path) -> list[Exported]:
     """
     classifier = Classifier.load(run, device="cpu", engine="torch")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=DRAFT) as name:
         drafts = Path(name)
         metadata = describe(classifier)
         exported = export_motion(classifier, drafts, metadata)

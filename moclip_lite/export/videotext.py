@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..engine.files import DRAFT
 from ..mobileviclip import MobileViCLIP, MobileViClipConfig
 from .install import install
 from .network import Exported, export_network
@@ -67,7 +68,7 @@ def export_mobileviclip(model: MobileViCLIP, folder: Path) -> list[Exported]:
         },
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=DRAFT) as name:
         return install(_export_towers(folded, Path(name), metadata), folder, metadata)
 
 

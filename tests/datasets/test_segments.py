@@ -25,7 +25,7 @@ from moclip_lite.storage.cache import FeatureCache
 from mv_tools import MalformedStream, MotionDecoder, RgbDecoder
 
 from support.annotations import GOP, copy_packets, long_video, segments_of
-from support.clips import H264, WITH_B, annex_b, panning
+from support.clips import H264, WITH_B, annex_b, encode_at, panning
 
 LABELS = ["left", "right", "right", "left", "left"]
 SPEC = MotionSpec(segments=3, frames=2, grid=(4, 6))
@@ -85,15 +85,7 @@ def test_segments_that_touch_divide_the_pictures(
     one of the segments, and where times are known in that which holds its time."""
     times = np.concatenate([np.arange(20) / 25, 0.8 + np.arange(6) / 3])
     path = tmp_path / f"clip{'.mp4' if suffix == '.h264' else suffix}"
-    with av.open(str(path), mode="w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"threads": "1", **options})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for picture, time in zip(panning(len(times)), times, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = round((start + time) * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    encode_at(path, panning(len(times)), start + times, **options)
     if suffix == ".h264":
         path, times = annex_b(path), np.arange(len(times)) / 25
     motion, rgb = MotionDecoder(path), RgbDecoder(path)

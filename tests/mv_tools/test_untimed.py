@@ -20,7 +20,7 @@ from mv_tools.pictures.packets import NO_PTS, PacketIndex, StreamProperties
 from mv_tools.pictures.times import picture_times, untimed
 
 from support.cli import assert_ok, moclip
-from support.clips import WITH_B, panning
+from support.clips import WITH_B, encode_at, panning
 
 TIMES = np.concatenate([np.arange(20) / 25, 0.8 + np.arange(10) / 10])
 """Pictures at 25 a second, then at 10."""
@@ -74,15 +74,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A clip of variable rate, and its copy, whose first pictures have lost their times."""
     folder = tmp_path_factory.mktemp("untimed")
     whole, part = folder / "whole.mp4", folder / "part.mkv"
-    with av.open(str(whole), mode="w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"threads": "1", **WITH_B})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for picture, time in zip(panning(len(TIMES)), TIMES, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    encode_at(whole, panning(len(TIMES)), TIMES, **WITH_B)
     shift = ["-c", "copy", "-output_ts_offset", "-0.5", "-avoid_negative_ts", "0"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(whole), *shift, str(part)]
     subprocess.run(command, check=True)

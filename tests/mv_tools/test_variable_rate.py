@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from moclip_lite.storage.cache import FeatureCache
 from mv_tools import MotionDecoder, RgbDecoder, visualize
 
 from support.cli import assert_ok, moclip
-from support.clips import H264, WITH_B, annex_b, panning
+from support.clips import H264, WITH_B, annex_b, encode_at, panning
 
 FAST, SLOW = 40, 12
 TIMES = np.concatenate([np.arange(FAST) / 25, FAST / 25 + np.arange(SLOW)])
@@ -28,16 +27,7 @@ TIMES = np.concatenate([np.arange(FAST) / 25, FAST / 25 + np.arange(SLOW)])
 
 
 def write(path: Path, codec: str = "libx264", start: float = 0.0, **options: str) -> Path:
-    with av.open(str(path), mode="w") as container:
-        stream = container.add_stream(codec, rate=25, options={"threads": "1", **options})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for picture, time in zip(panning(len(TIMES)), TIMES, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = round((start + time) * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    return encode_at(path, panning(len(TIMES)), start + TIMES, codec, **options)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -34,6 +36,23 @@ def encode(path: Path, pictures: Pictures, codec: str = "libx264", rate: int = 2
         stream.pix_fmt = "yuv420p"
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def encode_at(
+    path: Path, pictures: Pictures, times: Sequence[float], codec: str = "libx264", **options: str
+) -> Path:
+    """Write pictures with the times at which they are shown, in seconds, to the millisecond."""
+    with av.open(str(path), mode="w") as container:
+        stream = container.add_stream(codec, rate=25, options={"threads": "1", **options})
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for picture, time in zip(pictures, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
