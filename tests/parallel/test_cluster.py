@@ -25,7 +25,7 @@ from support.features import labelled_features
 
 pytest.importorskip("ray", reason='Ray is not installed: pip install "moclip-lite[ray]"')
 
-from support.ray_cluster import cluster, node_options
+from support.ray_cluster import add_node, cluster
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_nodes_leave_and_join(running: Any, runner: Any, tmp_path: Path, notes: 
         outcomes.append(outcome)
         if len(outcomes) == 10:
             running.remove_node(sorted(running.worker_nodes, key=id)[0], allow_graceful=False)
-            running.add_node(**node_options(1))
+            add_node(running, 1)
     assert sorted(job.name for job, _ in outcomes) == sorted(job.name for job in jobs)
     assert {reason for _, reason in outcomes} == {None}
     assert {path.name for path in tmp_path.iterdir() if not path.suffix} == {job.name for job in jobs}
