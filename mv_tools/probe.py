@@ -168,8 +168,11 @@ class _MotionTotals:
         self._mean += float(lengths.mean())
         self._longest = max(self._longest, float(lengths.max(initial=0.0)))
 
-    def figures(self) -> dict[str, float]:
-        predicted = max(1, self._predicted)
+    def figures(self) -> dict[str, float | None]:
+        """Unknown where no P or B picture was read."""
+        predicted = self._predicted
+        if not predicted:
+            return dict.fromkeys(("inter_share", "mean_motion", "max_motion"))
         return {
             "inter_share": 100 * self._inter / predicted,
             "mean_motion": self._mean / predicted,

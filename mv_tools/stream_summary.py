@@ -50,8 +50,9 @@ class PictureSummary:
         first_gop: pictures in the first GOP.
         pattern: picture types of the first GOP, its first 300 pictures at most.
         sample: number of pictures whose motion was read.
-        inter_share: percent of the blocks of P and B pictures that are inter predicted.
-        mean_motion, max_motion: length of motion of P and B pictures in pixels per frame.
+        inter_share: percent of the blocks of P and B pictures that are inter predicted; None where none of
+            them was read.
+        mean_motion, max_motion: length of motion of P and B pictures in pixels per frame; None likewise.
         bits: by picture type; None if unknown.
         areas: by picture type, percent of the area by how its motion is coded ("skipped", "direct",
             partition sizes, "intra"); None unless the stream is parsed.
@@ -65,9 +66,9 @@ class PictureSummary:
     first_gop: int
     pattern: str
     sample: int
-    inter_share: float
-    mean_motion: float
-    max_motion: float
+    inter_share: float | None
+    mean_motion: float | None
+    max_motion: float | None
     bits: Mapping[str, PictureBits] | None
     areas: Mapping[str, Mapping[str, float]] | None
     prediction: Mapping[str, Mapping[str, float]] | None

@@ -48,7 +48,8 @@ class _Spool:
             self.dtype, self.shape = row.dtype, row.shape
         if row.shape != self.shape:
             raise ArgumentError(
-                f"the picture size changes within the video (blocks {self.shape} to {row.shape}); "
+                f"the picture size changes within the video, or frames and single fields alternate (blocks "
+                f"{self.shape} to {row.shape}); "
                 "extract the parts one by one with --start and --stop"
             )
         self._file.write(np.ascontiguousarray(row).tobytes())

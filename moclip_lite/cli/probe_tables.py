@@ -132,6 +132,8 @@ def _motion(summary: StreamSummary) -> str:
     pictures = summary.pictures
     if pictures is None:
         return f"none: {summary.no_motion}"
+    if pictures.mean_motion is None:
+        return f"unknown: all {pictures.sample} pictures that were read are I pictures"
     return (
         f"mean {pictures.mean_motion:.2f}, longest {pictures.max_motion:.1f} pixels a frame; "
         f"{pictures.inter_share:.1f} % of the blocks of P and B pictures are inter predicted"

@@ -26,7 +26,7 @@ from ..storage.digest import ContentDigests, digest_file
 from ..storage.upkeep import ENCODERS
 from ..streams import ANSWERS, Stream
 from ..training.weights_file import labels_digest
-from .description import DESCRIPTION, INT8, read_description
+from .model_json import INT8, MODEL_JSON, read_model_json
 
 __all__ = [
     "DRAFT",
@@ -142,7 +142,7 @@ class EngineFiles:
         try:
             encoder = _encoder(experiment, files.description, int8)
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{onnx_folder(folder) / DESCRIPTION} is damaged") from error
+            raise CheckpointError(f"{onnx_folder(folder) / MODEL_JSON} is damaged") from error
         return replace(files, encoder=encoder, int8=int8)
 
     @classmethod
@@ -155,9 +155,9 @@ class EngineFiles:
             CheckpointError: see :meth:`find`.
         """
         place = onnx_folder(folder)
-        if not (place / DESCRIPTION).is_file():
+        if not (place / MODEL_JSON).is_file():
             raise CheckpointError(f"{folder.path} has no ONNX files of its networks")
-        description = read_description(place / DESCRIPTION)
+        description = read_model_json(place / MODEL_JSON)
         expected = made_from(folder, experiment, labels)
         try:
             origin, written = dict(description["made_from"]), dict(description["files"])
@@ -172,7 +172,7 @@ class EngineFiles:
             for path in (*networks.values(), *parts.values()):
                 _check(path, str(written[path.name]["digest"]), digest_file(path) if path.is_file() else None)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{place / DESCRIPTION} is damaged") from error
+            raise CheckpointError(f"{place / MODEL_JSON} is damaged") from error
         return cls(networks, None, description, parts)
 
 
@@ -221,7 +221,7 @@ def int8_by_default(description: Mapping[str, Any]) -> tuple[bool, str]:
         figures = Int8Comparison.of(entry.get("comparison"))
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{DESCRIPTION} is damaged: the figures of the encoder in int8: {error}"
+            f"{MODEL_JSON} is damaged: the figures of the encoder in int8: {error}"
         ) from error
     if figures.default_problem:
         return False, f"the image encoder computes in float32: {figures.default_problem}"
@@ -234,10 +234,10 @@ def int8_is_undecided(folder: FoldFolder) -> bool:
     Raises:
         CheckpointError: the description of the files is damaged.
     """
-    path = onnx_folder(folder) / DESCRIPTION
+    path = onnx_folder(folder) / MODEL_JSON
     if not path.is_file():
         return False
-    description = read_description(path)
+    description = read_model_json(path)
     return bool(description.get("encoder")) and INT8 not in description
 
 

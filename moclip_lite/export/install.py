@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.description import DESCRIPTION, read_description, write_description
+from ..engine.model_json import MODEL_JSON, read_model_json, write_model_json
 from ..errors import CheckpointError
 from ..storage.digest import digest_file
 from .network import OPSET, Exported
@@ -30,7 +30,7 @@ def install(exported: Sequence[Exported], folder: Path, description: Mapping[str
         The networks at their new places.
     """
     before = _listed(folder)
-    (folder / DESCRIPTION).unlink(missing_ok=True)
+    (folder / MODEL_JSON).unlink(missing_ok=True)
     for name in before:
         (folder / name).unlink(missing_ok=True)
     for file in exported:
@@ -45,14 +45,14 @@ def install(exported: Sequence[Exported], folder: Path, description: Mapping[str
         }
         for file in installed
     }
-    write_description(folder / DESCRIPTION, {**description, "opset": OPSET, "files": files})
+    write_model_json(folder / MODEL_JSON, {**description, "opset": OPSET, "files": files})
     return installed
 
 
 def _listed(folder: Path) -> list[str]:
     """Networks that the export before wrote into a folder, by the names of their files."""
     try:
-        files = read_description(folder / DESCRIPTION).get("files", {})
+        files = read_model_json(folder / MODEL_JSON).get("files", {})
     except CheckpointError:
         return []
     return [name for name in files if Path(name).name == name and name.endswith(".onnx")]

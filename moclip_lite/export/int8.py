@@ -24,8 +24,8 @@ from ..appearance.frames import energy_of, read_frames
 from ..datasets import Clip
 from ..datasets.clip_errors import CLIP_ERRORS
 from ..engine.base import Engine, Floats
-from ..engine.description import DESCRIPTION, INT8, read_description, write_description
 from ..engine.files import EngineFiles, encoder_file, file_digest, int8_by_default, onnx_folder
+from ..engine.model_json import INT8, MODEL_JSON, read_model_json, write_model_json
 from ..engine.runtime import OnnxEngine
 from ..errors import CheckpointError, MoclipError
 from ..experiment.session import Session
@@ -102,7 +102,7 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
         CheckpointError: not a run folder, or damaged.
     """
     folder = RunFolder(run)
-    description = read_description(onnx_folder(folder) / DESCRIPTION)
+    description = read_model_json(onnx_folder(folder) / MODEL_JSON)
     if not description.get("encoder"):
         return
     found = read_held_out(folder.held_out, len(folder.read_labels()))
@@ -117,12 +117,12 @@ def consider_int8(run: Path, reporter: Reporter) -> None:
     except MoclipError as error:
         reporter.warn(f"the image encoder stays in float32, it could not be compared in int8: {error}")
         return
-    reporter.say(int8_by_default(read_description(onnx_folder(folder) / DESCRIPTION))[1])
+    reporter.say(int8_by_default(read_model_json(onnx_folder(folder) / MODEL_JSON))[1])
 
 
 def _note(folder: FoldFolder, entry: Mapping[str, Any]) -> None:
-    path = onnx_folder(folder) / DESCRIPTION
-    write_description(path, {**read_description(path), INT8: dict(entry)})
+    path = onnx_folder(folder) / MODEL_JSON
+    write_model_json(path, {**read_model_json(path), INT8: dict(entry)})
 
 
 def _write_compared(

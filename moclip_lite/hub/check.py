@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..engine.description import DESCRIPTION
 from ..engine.files import EngineFiles, onnx_folder
+from ..engine.model_json import MODEL_JSON
 from ..errors import CheckpointError, MoclipError
 from ..experiment.config import Experiment, load_run_settings
 from ..results.calibration import read_calibration
@@ -78,7 +78,7 @@ def check_networks(folder: FoldFolder) -> None:
     Raises:
         MoclipError: they do not, or are damaged.
     """
-    if (onnx_folder(folder) / DESCRIPTION).is_file():
+    if (onnx_folder(folder) / MODEL_JSON).is_file():
         EngineFiles.without_encoder(folder, load_run_settings(folder.config), folder.read_labels())
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from ..engine.description import DESCRIPTION, NOT_OF_NETWORKS, read_description, sealed
+from ..engine.model_json import MODEL_JSON, NOT_OF_NETWORKS, read_model_json, sealed
 from ..engine.network_file import described_network
 from ..errors import CheckpointError, require_packages
 from ..experiment.config import Experiment, load_run_settings
@@ -22,7 +22,7 @@ __all__ = ["CARD", "PAGE", "PREDICTION_FILES", "RUN_FILES", "portable_files", "p
 
 CARD: Final = "README.md"
 PAGE: Final = "report.html"
-MODEL_JSON: Final = f"{ONNX_FOLDER}/{DESCRIPTION}"
+_MODEL_PLACE: Final = f"{ONNX_FOLDER}/{MODEL_JSON}"
 WEIGHTS: Final = tuple(f"{stage}.safetensors" for stage in STAGES)
 PREDICTION_FILES: Final = (
     "config.yaml",
@@ -31,7 +31,7 @@ PREDICTION_FILES: Final = (
     "timeline.json",
     "cascade.json",
     *WEIGHTS,
-    MODEL_JSON,
+    _MODEL_PLACE,
     *(f"{ONNX_FOLDER}/{network}.onnx" for network in (*STAGES, *ONNX_PARTS)),
 )
 """Files that prediction reads; no others of a repository are ever looked at, but for the next."""
@@ -74,7 +74,7 @@ def portable_files(folder: FoldFolder, repository: str) -> dict[str, bytes | Pat
     files["config.yaml"] = portable(experiment).to_yaml().encode()
     if folder.encoder.is_file():
         files[folder.encoder.name] = _as_json(map_texts(read_json(folder.encoder), private.hide))
-    if (folder.path / MODEL_JSON).is_file():
+    if (folder.path / _MODEL_PLACE).is_file():
         files |= _networks(folder.path / ONNX_FOLDER, portable(experiment), private)
     return files | published_report(run, experiment, repository, private.hide)
 
@@ -96,7 +96,7 @@ def _networks(place: Path, general: Experiment, private: PrivatePaths) -> dict[s
         MissingPackage: onnx is not installed.
     """
     require_packages(["onnx"])
-    description = read_description(place / DESCRIPTION)
+    description = read_model_json(place / MODEL_JSON)
     sections = general.model_dump(mode="json", include=set(description))
     description = map_texts({**description, **sections}, private.hide, ("labels",))
     notes = {key: value for key, value in description.items() if key not in NOT_OF_NETWORKS}
@@ -107,7 +107,7 @@ def _networks(place: Path, general: Experiment, private: PrivatePaths) -> dict[s
             files[target] = content = described_network(path, notes)
             if facts.get("digest") == digest_file(path):  # else refused where it is used
                 facts["digest"] = digest_bytes([content])
-    return {**files, MODEL_JSON: _as_json(sealed(description))}
+    return {**files, _MODEL_PLACE: _as_json(sealed(description))}
 
 
 def _as_json(value: Any) -> bytes:

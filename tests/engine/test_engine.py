@@ -15,8 +15,8 @@ import yaml
 
 from moclip_lite import Classifier
 from moclip_lite.engine.base import EngineName
-from moclip_lite.engine.description import write_description
 from moclip_lite.engine.files import SECTIONS
+from moclip_lite.engine.model_json import write_model_json
 from moclip_lite.errors import CheckpointError, ConfigError, MoclipError
 from moclip_lite.export.engine import export_engine
 from moclip_lite.hub.portable import portable_files
@@ -105,7 +105,7 @@ def test_files_of_older_versions_lack_the_parts(copied: Path) -> None:
     for name in ("segments.onnx", "windows.onnx"):
         del description["files"][name]
         (copied / "onnx" / name).unlink()
-    write_description(copied / "onnx" / "model.json", description)
+    write_model_json(copied / "onnx" / "model.json", description)
     classifier = Classifier.load(copied)
     assert classifier.engine.name == "onnx"
     assert not classifier.engine.encodes_segments
@@ -211,7 +211,7 @@ def test_files_of_an_earlier_version_answer(copied: Path) -> None:
         "/" in description["made_from"]["settings"]["clip"]["pretrained"]
         or used["motion"]["pretrained"] == "auto"
     )
-    write_description(path, description)
+    write_model_json(path, description)
     assert Classifier.load(copied, engine="onnx").engine.name == "onnx"
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from moclip_lite import Classifier
-from moclip_lite.engine.description import DESCRIPTION, INT8, write_description
+from moclip_lite.engine.model_json import INT8, MODEL_JSON, write_model_json
 from moclip_lite.errors import CheckpointError, MoclipError
 from moclip_lite.export import int8
 from moclip_lite.export.int8 import export_int8
@@ -33,7 +33,7 @@ def run(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with an encoder in int8."""
     folder = tmp_path_factory.mktemp("int8") / "run"
     shutil.copytree(trained.folder, folder)
-    if not (folder / "onnx" / DESCRIPTION).is_file():
+    if not (folder / "onnx" / MODEL_JSON).is_file():
         assert_ok(moclip("export", folder, "--engine", "--quiet"))
     export_int8(folder)
     return folder
@@ -48,7 +48,7 @@ def test_answers_are_those_of_float32_and_say_int8(run: Path, trained: TrainedRu
     assert (before.engine, after.engine) == ("onnx", "onnx-int8")
     assert any("int8" in note for note in after.notes)
     assert not any("int8" in note for note in before.notes)
-    figures = read_json(run / "onnx" / DESCRIPTION)[INT8]["comparison"]
+    figures = read_json(run / "onnx" / MODEL_JSON)[INT8]["comparison"]
     assert figures["clips"] > 0
     assert figures["held_out"]
     assert figures["least_cosine"] > LEAST_COSINE
@@ -68,7 +68,7 @@ def test_few_validation_clips_leave_float32_and_say_so(run: Path, tmp_path: Path
     assert loaded.engine.name == "onnx"
     assert re.search(r"float32: \d+ validation clips don't show .* 30 are needed", loaded.engine.why)
     assert_ok(moclip("export", folder, "--engine", "--quiet"))  # does not compare on so few
-    assert "refused" in read_json(folder / "onnx" / DESCRIPTION)[INT8]
+    assert "refused" in read_json(folder / "onnx" / MODEL_JSON)[INT8]
     assert Classifier.load(folder).engine.why == loaded.engine.why
 
 
@@ -76,10 +76,10 @@ def test_a_comparison_that_was_interrupted_is_made_by_the_next_run(
     run: Path, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(run, tmp_path / "run")
-    path = folder / "onnx" / DESCRIPTION
+    path = folder / "onnx" / MODEL_JSON
     description = read_json(path)
     del description[INT8]
-    write_description(path, description)
+    write_model_json(path, description)
     words = ("run", folder, "--run-dir", folder, "--cache", trained.cache, "--set", "run.onnx=true")
     with monkeypatch.context() as patch:
         patch.setattr("moclip_lite.export.int8.consider_int8", _without_space)
@@ -142,10 +142,10 @@ def test_what_speaks_against_it_is_said(
 def test_a_lost_file_in_int8_leaves_float32(run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(run, tmp_path / "run")
     _write_figures(folder, clips=30, held_out=True)
-    path = folder / "onnx" / DESCRIPTION
+    path = folder / "onnx" / MODEL_JSON
     description = read_json(path)
     for key, reason in (("0" * 32, "is missing in the cache"), ("../../x", "is damaged")):
-        write_description(path, {**description, INT8: {**description[INT8], "key": key}})
+        write_model_json(path, {**description, INT8: {**description[INT8], "key": key}})
         loaded = Classifier.load(folder)
         assert loaded.engine.name == "onnx"
         assert reason in loaded.engine.why
@@ -154,21 +154,21 @@ def test_a_lost_file_in_int8_leaves_float32(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [{"comparison": None}, {"comparison": {"clips": "many"}}, 7])
 def test_damaged_figures_are_no_permission(run: Path, tmp_path: Path, damage: object) -> None:
     folder = shutil.copytree(run, tmp_path / "run")
-    path = folder / "onnx" / DESCRIPTION
+    path = folder / "onnx" / MODEL_JSON
     description = read_json(path)
     entry = {**description[INT8], **damage} if isinstance(damage, dict) else damage
-    write_description(path, {**description, INT8: entry})
+    write_model_json(path, {**description, INT8: entry})
     loaded = Classifier.load(folder, device="cpu")
     assert loaded.engine.name == "torch"
     assert "the figures of the encoder in int8" in loaded.engine_note
 
 
 def _write_figures(folder: Path, **figures: float) -> None:
-    path = folder / "onnx" / DESCRIPTION
+    path = folder / "onnx" / MODEL_JSON
     description = read_json(path)
     base = {"changed": 0, "right": 90.0, "right_int8": 90.0, "cpu_ms": 10.0, "cpu_ms_int8": 4.0}
     comparison = {**description[INT8]["comparison"], **base, **figures}
-    write_description(path, {**description, INT8: {**description[INT8], "comparison": comparison}})
+    write_model_json(path, {**description, INT8: {**description[INT8], "comparison": comparison}})
 
 
 def test_another_label_is_refused_and_noted(
@@ -184,7 +184,7 @@ def test_another_label_is_refused_and_noted(
     monkeypatch.setattr(int8, "_scores", other_label)
     with pytest.raises(MoclipError, match=r"changes the label of \d+ of \d+ clips.*--engine onnx"):
         export_int8(folder)
-    assert "changes the label" in read_json(folder / "onnx" / DESCRIPTION)[INT8]["refused"]
+    assert "changes the label" in read_json(folder / "onnx" / MODEL_JSON)[INT8]["refused"]
     with pytest.raises(CheckpointError, match="changes the label"):
         Classifier.load(folder, engine="onnx-int8")
 
@@ -223,7 +223,7 @@ def test_what_says_nothing_of_int8_is_not_kept(
 ) -> None:
     """model.json is published with a run: it gets no path, and the next comparison may succeed."""
     folder = shutil.copytree(run, tmp_path / "run")
-    before = (folder / "onnx" / DESCRIPTION).read_bytes()
+    before = (folder / "onnx" / MODEL_JSON).read_bytes()
 
     def refuse(*_: object) -> None:
         raise MoclipError(f"the cache folder {tmp_path} can't be used")
@@ -235,7 +235,7 @@ def test_what_says_nothing_of_int8_is_not_kept(
     monkeypatch.setattr(reporter, "warn", told.append)
     int8.consider_int8(folder, reporter)
     assert "stays in float32" in told[0]
-    assert (folder / "onnx" / DESCRIPTION).read_bytes() == before
+    assert (folder / "onnx" / MODEL_JSON).read_bytes() == before
 
 
 def test_convolutions_are_refused(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import save
 
 from moclip_lite import Classifier
-from moclip_lite.engine.description import read_description, write_description
 from moclip_lite.engine.files import EngineFiles
+from moclip_lite.engine.model_json import read_model_json, write_model_json
 from moclip_lite.errors import CheckpointError
 from moclip_lite.experiment.config import Experiment, load_run_settings
 from moclip_lite.export.engine import export_engine
@@ -229,12 +229,12 @@ def test_networks_of_something_else_are_not_published(
 ) -> None:
     run = RunFolder(shutil.copytree(told.path, tmp_path / "run"))
     place = run.path / "onnx" / "model.json"
-    description = read_description(place)
+    description = read_model_json(place)
     if part is None:
         description["files"]["motion.onnx"]["digest"] = "0"
     else:
         description["made_from"][part] = {"version": 0, "settings": {"test": {"crops": 5}}}[part]
-    write_description(place, description)
+    write_model_json(place, description)
     _says_what_to_do(assert_refused(moclip("push", run.path, "user/walks"), words), run)
     assert hub.requests == []
 

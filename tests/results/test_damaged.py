@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from moclip_lite.datasets import Clip
-from moclip_lite.engine.description import INT8, read_description
 from moclip_lite.engine.files import int8_by_default
+from moclip_lite.engine.model_json import INT8, read_model_json
 from moclip_lite.errors import CheckpointError
 from moclip_lite.results.calibration import Calibration, StreamCalibration, read_calibration
 from moclip_lite.results.cascade import Cascade, read_cascade
@@ -161,7 +161,7 @@ def test_the_description_of_onnx_files(tmp_path: Path) -> None:
     }
 
     def read() -> None:
-        description = read_description(path)
+        description = read_model_json(path)
         int8_by_default(description)
         assert all(isinstance(text, str) for text in description.get("warnings", []))
 

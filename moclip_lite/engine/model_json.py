@@ -11,9 +11,9 @@ from ..errors import CheckpointError
 from ..storage.digest import digest_bytes
 from ..storage.files import read_json, write_json
 
-__all__ = ["DESCRIPTION", "INT8", "NOT_OF_NETWORKS", "read_description", "sealed", "write_description"]
+__all__ = ["INT8", "MODEL_JSON", "NOT_OF_NETWORKS", "read_model_json", "sealed", "write_model_json"]
 
-DESCRIPTION: Final = "model.json"
+MODEL_JSON: Final = "model.json"
 INT8: Final = "encoder_int8"
 """Entry of model.json for the image encoder in 8-bit integers: its file, where it may be used, and the
 figures of its comparison with float32; or, under "refused", why there is none."""
@@ -36,7 +36,7 @@ _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
 """Entries of model.json that are read -> what they must be, where they are there."""
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_model_json(path: Path) -> dict[str, Any]:
     """The content of a model.json, as it was written, whose entries are of the right kinds.
 
     Raises:
@@ -53,8 +53,8 @@ def read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def write_description(path: Path, description: Mapping[str, Any]) -> None:
-    """Write a model.json with a digest of its content, which :func:`read_description` checks."""
+def write_model_json(path: Path, description: Mapping[str, Any]) -> None:
+    """Write a model.json with a digest of its content, which :func:`read_model_json` checks."""
     write_json(path, sealed(description))
 
 
