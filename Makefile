@@ -68,7 +68,7 @@ lint: env
 rust:
 	$(CARGO) fmt $(MANIFEST) --all --check
 	$(CARGO) clippy $(MANIFEST) --all-targets -- -D warnings
-	$(CARGO) test $(MANIFEST) -p bitstream -p h264mv -p h265mv
+	$(CARGO) test $(MANIFEST) -p bitstream -p h264mv -p h265mv -p mpeg4mv
 
 docs: env
 	$(BIN)/python docs/make_cli.py > docs/cli.md

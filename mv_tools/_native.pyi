@@ -13,6 +13,8 @@ __all__ = [
     "LimitError",
     "MalformedError",
     "Mp4Track",
+    "Mpeg4Picture",
+    "Mpeg4Reader",
     "NativeError",
     "Picture",
     "PictureInfo",
@@ -401,3 +403,26 @@ class StreamIndex:
         """Parse the pictures at `positions`, in that order; `intra` as in :class:`Decoder`."""
     @property
     def first_error(self) -> str | None: ...
+
+@final
+class Mpeg4Reader:
+    """Reads packets of MPEG-4 Part 2 in decoding order."""
+
+    def __new__(cls, extradata: bytes) -> Mpeg4Reader: ...
+    def push(self, packet: bytes) -> list[Mpeg4Picture]:
+        """The coded pictures of the next packet."""
+
+@final
+class Mpeg4Picture:
+    """A coded picture of MPEG-4 Part 2, whose motion is parsed when it is asked for."""
+
+    @property
+    def pict_type(self) -> Literal["I", "P", "B", "S"]: ...
+    def motion(self) -> tuple[NDArray[np.int16], NDArray[np.int8]]:
+        """(mv, ref_idx) of the 4x4 blocks of whole macroblocks: int16 [2, H4, W4, 2] in quarter samples,
+        int8 [2, H4, W4].
+
+        Raises:
+            MalformedError, UnsupportedError: it can't be read.
+            ValueError: it is an I picture.
+        """

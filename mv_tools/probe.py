@@ -115,8 +115,8 @@ def _damage_notes(damaged: list[Damage]) -> list[str]:
     first = damaged[0]
     place = "" if first.index is None else f"picture {first.index}: "
     if len(damaged) == 1:
-        return [f"1 damaged picture is left out; {place}{first.message}"]
-    return [f"{len(damaged)} damaged pictures are left out; the first is {place}{first.message}"]
+        return [f"1 picture whose motion can't be read is left out; {place}{first.message}"]
+    return [f"{len(damaged)} pictures whose motion can't be read are left out, first {place}{first.message}"]
 
 
 def _guess_notes(guessed: list[int]) -> list[str]:

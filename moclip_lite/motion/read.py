@@ -156,7 +156,7 @@ def _replace_damaged(
         return indices, []
     reasons = {damage.index: damage.message for damage in reversed(decoder.damaged)}
     reason = next((reasons[i] for i in damaged.tolist() if i in reasons), "they could not be read")
-    problem = f"{len(damaged)} of {len(sampled)} sampled pictures are damaged ({reason})"
+    problem = f"the motion of {len(damaged)} of {len(sampled)} sampled pictures can't be read ({reason})"
     if 2 * len(damaged) > len(sampled):
         raise mv_tools.MalformedStream(f"{decoder.source.name}: {problem}")
     intact = np.setdiff1d(sampled, damaged)

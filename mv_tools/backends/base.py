@@ -74,8 +74,17 @@ class Backend(ABC):
         Raises:
             MalformedStream: unless `skip_damage` is set.
         """
+        self.leave_out(index, MalformedStream(f"{self.source.name}: {message}"))
+
+    def leave_out(self, index: int | None, error: MalformedStream | UnsupportedStream) -> None:
+        """Note a picture whose motion can't be read; the sentence begins with the name of the file.
+
+        Raises:
+            MalformedStream, UnsupportedStream: `error`, unless `skip_damage` is set.
+        """
         if not self.skip_damage:
-            raise MalformedStream(f"{self.source.name}: {message}")
+            raise error
+        message = str(error).removeprefix(f"{self.source.name}: ").removeprefix(f"picture {index}: ")
         self.damaged[Damage(index, message)] = None
 
     def save_index(self, path: Path) -> None:

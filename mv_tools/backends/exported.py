@@ -12,10 +12,17 @@ import numpy.typing as npt
 
 from ..blocks import grid_from_blocks
 from ..display import SQUARE, Display
-from ..errors import NoMotionVectors
+from ..errors import MalformedStream, NoMotionVectors, UnsupportedStream
 from ..motion import MotionFrame, PictType
 
-__all__ = ["MOTION_CODECS", "ExportedPicture", "require_vectors", "with_assumed_distances"]
+__all__ = [
+    "GIVE_LAST_ON_FLUSH",
+    "MOTION_CODECS",
+    "WITH_B_VECTORS",
+    "ExportedPicture",
+    "require_vectors",
+    "with_assumed_distances",
+]
 
 MOTION_CODECS: Final = frozenset(
     (
@@ -24,6 +31,13 @@ MOTION_CODECS: Final = frozenset(
     )
 )
 """Decoders of libavcodec that export motion vectors."""
+
+WITH_B_VECTORS: Final = frozenset(("h264", "mpeg1video", "mpeg2video"))
+"""Those of them that export the vectors of B pictures too. Of others libavcodec exports zero, or what an
+earlier picture left."""
+
+GIVE_LAST_ON_FLUSH: Final = frozenset(("mpeg1video", "mpeg2video"))
+"""Those that always hold the last picture back until they are flushed, and export no vectors with it then."""
 
 _MAX_B_PICTURES: Final = 64  # in a row; more than any encoder writes, bounds the memory
 
@@ -50,7 +64,8 @@ class ExportedPicture:
         grid_shape: (H4, W4).
         table: int32 [N, 10], columns `blocks.BLOCK_COLUMNS`.
         display: how it is shown.
-        corrupt: whether libavcodec reports damage.
+        problem: why its vectors are not known; None where they are.
+        motion: (mv, ref_idx) from another source than the table.
     """
 
     index: int
@@ -61,11 +76,13 @@ class ExportedPicture:
     grid_shape: tuple[int, int]
     table: npt.NDArray[np.int32]
     display: Display
-    corrupt: bool = False
+    problem: MalformedStream | UnsupportedStream | None = None
+    motion: tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]] | None = None
 
     def frame(self, distance: tuple[float, float]) -> MotionFrame:
         """Rasterise the table; `distance` becomes `MotionFrame.assumed_distance`."""
-        mv, ref_idx = grid_from_blocks(self.table, self.grid_shape, bipredictive=self.pict_type == "B")
+        bipredictive = self.pict_type == "B"
+        mv, ref_idx = self.motion or grid_from_blocks(self.table, self.grid_shape, bipredictive=bipredictive)
         return MotionFrame(
             index=self.index,
             decode_index=self.decode_index,
@@ -75,7 +92,7 @@ class ExportedPicture:
             mv=mv,
             ref_idx=ref_idx,
             assumed_distance=distance,
-            exported=self.table,
+            exported=self.table if self.motion is None else None,
             orientation=self.display.orientation,
             sample_aspect_ratio=self.display.sample_aspect_ratio or SQUARE,
         )

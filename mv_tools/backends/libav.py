@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -16,11 +17,19 @@ from av.sidedata.motionvectors import MotionVectors
 from av.video.frame import VideoFrame
 
 from ..blocks import BLOCK_COLUMNS
+from ..errors import MalformedStream, UnsupportedStream
 from ..metadata import coded_size
 from ..motion import MotionFrame, PictType
 from ..pictures.reader import PictureReader
 from .base import Backend
-from .exported import ExportedPicture, require_vectors, with_assumed_distances
+from .exported import (
+    GIVE_LAST_ON_FLUSH,
+    WITH_B_VECTORS,
+    ExportedPicture,
+    require_vectors,
+    with_assumed_distances,
+)
+from .mpeg4 import Mpeg4Vectors
 
 __all__ = ["LibavBackend"]
 
@@ -55,8 +64,8 @@ class LibavBackend(Backend):
             if not upcoming or picture.index != upcoming[0]:
                 continue
             upcoming.popleft()
-            if picture.corrupt:
-                self.report(picture.index, f"picture {picture.index} is damaged")
+            if picture.problem is not None:
+                self.leave_out(picture.index, picture.problem)
             else:
                 yield picture.frame(distance)
         while upcoming:
@@ -64,17 +73,45 @@ class LibavBackend(Backend):
 
     def _pictures(self, indices: Sequence[int]) -> Iterator[ExportedPicture]:
         """Chosen pictures, and those that decoding passes on the way, without their tables."""
+        stream = self.index.stream
+        parsed = Mpeg4Vectors() if stream.codec == "mpeg4" else None
         reader = PictureReader(
-            source=self.source, packets=self.index, pictures=self.pictures, options=_OPTIONS, every=True
+            source=self.source,
+            packets=self.index,
+            pictures=self.pictures,
+            options=_OPTIONS,
+            every=True,
+            on_packet=None if parsed is None else parsed.push,
+            repeat_first=stream.codec in GIVE_LAST_ON_FLUSH,
         )
         chosen = set(indices)
         for index, frame, coded in reader.read(indices):
-            table = _block_table(frame) if index in chosen else np.zeros((0, 10), np.int32)
-            yield self._exported(frame, index, coded, table)
+            picture = self._exported(frame, index, coded)
+            yield self._with_motion(picture, frame, parsed) if index in chosen else picture
 
-    def _exported(
-        self, frame: VideoFrame, index: int, coded: tuple[int, int], table: npt.NDArray[np.int32]
+    def _with_motion(
+        self, picture: ExportedPicture, frame: VideoFrame, parsed: Mpeg4Vectors | None
     ) -> ExportedPicture:
+        """The picture with its vectors: libavcodec's, else those that were parsed; or why there are none."""
+        codec, kind, table = self.index.stream.codec, picture.pict_type, _block_table(frame)
+        exported = kind == "I" or (kind == "P" and (parsed is None or len(table) > 0))
+        exported |= kind == "B" and codec in WITH_B_VECTORS
+        if exported or picture.problem is not None:
+            return replace(picture, table=table)
+        where = f"{self.source.name}: picture {picture.index}"
+        try:
+            if parsed is None:
+                raise UnsupportedStream(f"libavcodec gives no vectors of B pictures of {codec!r}")
+            number = int(self.pictures.packet[picture.index])
+            return replace(picture, motion=parsed.motion(number, kind, picture.grid_shape))
+        except UnsupportedStream as error:
+            advice = "re-encode it first: moclip mv transcode SRC DST"
+            return replace(picture, problem=UnsupportedStream(f"{where}: {error}; {advice}"))
+        except MalformedStream as error:
+            return replace(picture, problem=MalformedStream(f"{where}: {error}"))
+
+    def _exported(self, frame: VideoFrame, index: int, coded: tuple[int, int]) -> ExportedPicture:
+        """A picture without its table."""
         width, height = coded_size(frame.width, frame.height, *coded)
         seconds = self.pictures.seconds
         return ExportedPicture(
@@ -85,8 +122,10 @@ class LibavBackend(Backend):
             is_keyframe=bool(frame.key_frame),
             display=self.display,
             grid_shape=(height // 4, width // 4),
-            table=table,
-            corrupt=bool(frame.is_corrupt),
+            table=np.zeros((0, 10), np.int32),
+            problem=MalformedStream(f"{self.source.name}: picture {index} is damaged")
+            if frame.is_corrupt
+            else None,
         )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import av.error
 from av.container import InputContainer
@@ -20,10 +20,15 @@ from .index import PictureIndex
 from .packets import SEEK_THRESHOLD_BYTES, PacketIndex
 from .segments import decode_packet
 
-__all__ = ["DecodedPicture", "PictureReader", "Stretch", "stretches"]
+__all__ = ["HEADERS", "DecodedPicture", "PictureReader", "Stretch", "stretches"]
 
 _SKIP_PER_PACKET: Final = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"))
 """Decoders that read skip_frame at each packet; others take it when they are opened, if at all."""
+
+HEADERS: Final = -1
+"""Number of the headers of the container among packets."""
+
+_REPEATED: Final = -2  # number of a packet that is decoded again
 
 _MIN_JUMP_PACKETS: Final = 12  # a shorter way is decoded: flushing the decoder costs more
 
@@ -65,6 +70,10 @@ class PictureReader:
         options: decoder options.
         every: return all pictures on the way as well, up to the last one that comes before the last requested
             one in decoding order; none is skipped.
+        on_packet: called with (number, data) of each packet before it is decoded, and first with (HEADERS,
+            headers of the container).
+        repeat_first: decode the first packet again at the end of the file. libavcodec exports no vectors with
+            pictures that it gives out only when it is flushed.
     """
 
     source: Source
@@ -72,6 +81,8 @@ class PictureReader:
     pictures: PictureIndex
     options: Mapping[str, str] = field(default_factory=dict)
     every: bool = False
+    on_packet: Callable[[int, bytes], None] | None = None
+    repeat_first: bool = False
 
     def read(self, positions: Sequence[int]) -> Iterator[DecodedPicture]:
         """Decode pictures.
@@ -117,12 +128,16 @@ class _StretchDecoder:
         self._packets = reader.packets
         self._pictures = reader.pictures
         self._every = reader.every
+        self._on_packet, self._repeat_first = reader.on_packet, reader.repeat_first
         self._context = stream.codec_context
         self._context.thread_count, self._context.thread_type = 1, "NONE"
         if reader.options:
             self._context.options = dict(reader.options)
         self._cursor = PacketCursor(reader.packets, container, stream)
         self._unused = True  # nothing was decoded yet
+        if reader.on_packet is not None:
+            reader.on_packet(HEADERS, bytes(self._context.extradata or b""))
+        self._opening: bytes | None = None  # the first packet that was decoded, where it is repeated
 
     def decode(
         self, stretch: Stretch, *, may_skip: bool = True
@@ -203,7 +218,7 @@ class _StretchDecoder:
             (presentation index, None where the index does not have the picture; picture).
         """
         pictures, count = self._pictures, 0
-        for number, packet in chain(self._packets_from(first), ((len(self._packets), None),)):
+        for number, packet in chain(self._packets_from(first), self._closing()):
             position = pictures.position_of.get(number)
             if skip and position is not None:  # a second field is treated as the first
                 required = position in positions or number == first
@@ -215,6 +230,8 @@ class _StretchDecoder:
                     continue
                 return
             for frame in frames:
+                if frame.pts == _REPEATED:
+                    continue
                 if pictures.sequential:
                     yield count, frame
                 elif frame.pts is not None:
@@ -226,8 +243,19 @@ class _StretchDecoder:
         for number, packet in self._cursor:
             if number < len(self._packets) and packet.size != self._packets.size[number]:
                 return
-            if number >= first:
-                yield number, packet
+            if number < first:
+                continue
+            if self._repeat_first and self._opening is None:
+                self._opening = bytes(packet)
+            if self._on_packet is not None:
+                self._on_packet(number, bytes(packet))
+            yield number, packet
+
+    def _closing(self) -> Iterator[tuple[int, Packet[VideoStream] | None]]:
+        """What the decoder takes behind the last packet."""
+        if self._opening is not None:
+            yield _REPEATED, cast("Packet[VideoStream]", Packet(self._opening))
+        yield len(self._packets), None
 
     def _move_to(self, first: int) -> bool:
         """Move before packet `first` with an empty decoder, which has decoded the first packet if it must."""

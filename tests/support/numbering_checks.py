@@ -349,7 +349,9 @@ def check_motion(
         shot = reference.shots[_number(frame)]
         if frame.structure == "frame" and shot.pict_type and not shot.corrupt:
             assert frame.pict_type == shot.pict_type, f"type of picture {frame.index}"
-        if decoder.backend == "libav" and not reference.damaged:
+        # libavcodec exports none of B pictures of MPEG-4, and none with a picture that it holds back to the end.
+        exported = frame.exported is not None and (len(shot.vectors) > 0 or frame.index < total - 1)
+        if decoder.backend == "libav" and exported and not reference.damaged:
             np.testing.assert_array_equal(frame.to_blocks(), shot.vectors, f"vectors of {frame.index}")
         if reference.timed and frame.structure == "frame":
             assert frame.pts_seconds is not None, f"picture {frame.index} has no time"

@@ -19,11 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ...blocks import BLOCK_COLUMNS
-from ...errors import BackendUnavailable, MalformedStream, MotionError
+from ...errors import BackendUnavailable, MalformedStream, MotionError, UnsupportedStream
 from ...motion import MotionFrame, PictType
 from ...source import utf8_path
 from ..base import Backend
-from ..exported import ExportedPicture, require_vectors, with_assumed_distances
+from ..exported import (
+    GIVE_LAST_ON_FLUSH,
+    WITH_B_VECTORS,
+    ExportedPicture,
+    require_vectors,
+    with_assumed_distances,
+)
 from . import child
 
 __all__ = ["MvExtractorBackend"]
@@ -62,9 +68,9 @@ class MvExtractorBackend(Backend):
 
     def _is_intact(self, picture: ExportedPicture) -> bool:
         """Whether nothing of a picture is damaged; reported where it is."""
-        if picture.corrupt:
-            self.report(picture.index, f"picture {picture.index} is damaged")
-        return not picture.corrupt
+        if picture.problem is not None:
+            self.leave_out(picture.index, picture.problem)
+        return picture.problem is None
 
     def _pictures(self) -> Iterator[ExportedPicture]:
         require_vectors(self.index.stream.codec, self.source.name)
@@ -90,8 +96,24 @@ class MvExtractorBackend(Backend):
             display=self.display,
             grid_shape=grid,
             table=table,
-            corrupt=bool(self.pictures.corrupt[index]),
+            problem=self._problem(index, kind, table),
         )
+
+    def _problem(
+        self, index: int, kind: str, table: npt.NDArray[np.int32]
+    ) -> MalformedStream | UnsupportedStream | None:
+        """Why the vectors of a picture are not known."""
+        codec, where = self.index.stream.codec, f"{self.source.name}: picture {index}"
+        if self.pictures.corrupt[index]:
+            return MalformedStream(f"{where} is damaged")
+        if kind == "B" and codec not in WITH_B_VECTORS:
+            return UnsupportedStream(f"{where}: mv-extractor gives no vectors of B pictures of {codec!r}")
+        held_back = index == len(self) - 1 and kind != "I" and not len(table)
+        if held_back and (codec in GIVE_LAST_ON_FLUSH or codec not in WITH_B_VECTORS):
+            return UnsupportedStream(
+                f"{where}: mv-extractor gives no vectors of the last picture of {codec!r}"
+            )
+        return None
 
     @contextmanager
     def _as_path(self) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-//! Python binding of `h264mv`, `h265mv`, `mp4tables` and `pooling`: converts arrays and errors, and has no logic of its
+//! Python binding of `h264mv`, `h265mv`, `mpeg4mv`, `mp4tables` and `pooling`: converts arrays and errors, and has no logic of its
 //! own.
 
 mod arrays;
@@ -7,6 +7,7 @@ mod decoder;
 mod framing;
 mod index;
 mod mp4;
+mod mpeg4;
 mod picture;
 mod pooler;
 mod starts;
@@ -69,6 +70,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<mp4::Mp4Track>()?;
     m.add_class::<decoder::Decoder>()?;
     m.add_class::<index::StreamIndex>()?;
+    m.add_class::<mpeg4::Mpeg4Picture>()?;
+    m.add_class::<mpeg4::Mpeg4Reader>()?;
     m.add_class::<picture::Picture>()?;
     m.add_class::<picture::PictureInfo>()?;
     m.add_class::<pooler::Pooler>()?;
