@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moclip_lite.datasets import Clip, Fold, VideoDataset, holdout_fold, leave_one_group_out, official_folds
 from moclip_lite.datasets.splits import cut
+from moclip_lite.datasets.stratify import stratified_parts
 from moclip_lite.errors import DataError
 
 
@@ -188,3 +190,39 @@ def test_a_clip_on_two_sides_is_refused(first: str, second: str, words: str) -> 
     both = {part: (*parts[part], twice) for part in (first, second)}
     with pytest.raises(DataError, match=rf"{twice.name}.*{words}"):
         Fold("x", **{**parts, **both})
+
+
+@pytest.mark.parametrize(
+    "sizes", [[18, 17, 16, 14, 13], list(range(13, 25)), [6, 9, 30, 12, 7, 21, 15, 8] * 3]
+)
+def test_seeds_divide_unlike_groups_in_other_ways(sizes: list[int]) -> None:
+    """scikit-learn takes groups by the spread of their classes, so that its seed decides between equal ones."""
+    rng = np.random.default_rng(4)
+    clips = [
+        Clip(Path(f"{group}_{number}"), f"{group}_{number}", f"c{rng.integers(5)}", group=f"g{group:02}")
+        for group, size in enumerate(sizes)
+        for number in range(size)
+    ]
+    tested, shares = set(), []
+    for seed in range(12):
+        rest, part = cut(clips, 0.25, seed)
+        assert not {clip.group for clip in rest} & {clip.group for clip in part}
+        tested.add(frozenset(clip.group for clip in part))
+        shares.append(len(part) / len(clips))
+    assert len(tested) >= min(4, len(sizes) - 2)
+    assert all(0.12 < share < 0.4 for share in shares)
+
+
+def test_parts_by_group_hold_like_shares_of_each_class() -> None:
+    rng = np.random.default_rng(5)
+    clips = [
+        Clip(Path(f"{group}_{number}"), f"{group}_{number}", f"c{rng.integers(4)}", group=f"g{group:02}")
+        for group in range(20)
+        for number in range(int(rng.integers(8, 20)))
+    ]
+    for seed in range(8):
+        parts = [part for _, part in stratified_parts(clips, 4, seed)]
+        assert sorted(np.concatenate(parts)) == list(range(len(clips)))
+        for label in ("c0", "c1", "c2", "c3"):
+            counts = [sum(clips[i].label == label for i in part) for part in parts]
+            assert max(counts) <= 2.5 * min(counts)
