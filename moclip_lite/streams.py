@@ -67,6 +67,11 @@ class Stream(str, Enum):
         return self is Stream.MOTION or Source.MOTION_NETWORK in self.sources
 
     @property
+    def validation_measure(self) -> str:
+        """What its accuracy on validation clips is, in logs, training.json and curves."""
+        return "mean over classes" if self is Stream.MOTION else "top-1"
+
+    @property
     def sections(self) -> frozenset[str]:
         """The sections of a configuration that it depends on."""
         sections = {"motion", "train_motion", "test"} if self.sees_motion else set()

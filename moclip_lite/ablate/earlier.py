@@ -1,20 +1,52 @@
-"""What a grid says of results of other settings in its folder, which its runs replace."""
+"""Results of earlier grids in a grid's folder: what is said of them, and which are removed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from mv_tools import MotionError
-from mv_tools.urls import is_url
+from mv_tools.urls import is_url, spelled
 
 from ..errors import MoclipError
 from ..experiment.fingerprint import changed_settings
 from ..experiment.session import Session
 from ..results.run_folder import RunFolder
-from .grid import GridRun
+from ..storage.objects import ObjectFolder
+from .grid import Ablation, GridRun
+from .summary import CELLS, cells_line
 
-__all__ = ["replaced_runs"]
+__all__ = ["of_another_grid", "remove_tables", "replaced_runs"]
+
+_SUMMARY: Final = "summary.md"
+_TABLES: Final = (*(_SUMMARY, "summary.csv", "differences.csv"), *("table.csv", "table.parquet", "plot.png"))
+"""What is made of the runs at the end, with the summary first."""
+
+
+def of_another_grid(out: Path, ablation: Ablation) -> str:
+    """A sentence on tables of other cells or seeds in the folder; "" if there are none."""
+    if is_url(out):
+        data = ObjectFolder.at(out).read(_SUMMARY) or b""
+    else:
+        data = (out / _SUMMARY).read_bytes() if (out / _SUMMARY).is_file() else b""
+    lines = data.decode("utf-8", "replace").splitlines()
+    before = next((line for line in lines if line.startswith(CELLS)), None)  # older ones have none
+    if before in (None, cells_line(ablation)):
+        return ""
+    return (
+        f"{spelled(out)}: the tables of another grid are replaced ({before}); "
+        "its runs stay, and another --out keeps its tables"
+    )
+
+
+def remove_tables(out: Path) -> None:
+    """Remove tables and figure of earlier calls, before cells replace the runs that they are made of."""
+    for name in _TABLES:
+        if is_url(out):
+            ObjectFolder.at(out).remove(name)
+        else:
+            (out / name).unlink(missing_ok=True)
 
 
 def replaced_runs(runs: Sequence[GridRun], out: Path) -> str:

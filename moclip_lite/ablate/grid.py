@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,12 @@ from ..storage.plain_yaml import read_yaml
 __all__ = ["Ablation", "Cell", "GridRun", "cell_words", "load_ablation"]
 
 Cell = dict[str, Any]
+_OF_RUNS: Final = {
+    "run.seed": "'seeds' repeats every cell with each of its seeds",
+    "run.dir": "each run has a folder of its own below that of the grid (--out)",
+}
+"""Settings that the runs of a grid set themselves -> what takes their place."""
+
 _KEYS: Final = ("base", "set", "grid", "seeds", "stream", "reference")
 
 
@@ -127,22 +134,72 @@ def load_ablation(path: Path, overrides: tuple[str, ...] = ()) -> Ablation:
     stream = value.get("stream", "fusion")
     if stream not in ("motion", "appearance", "fusion"):
         raise ConfigError(f"{path}: 'stream' must be motion, appearance or fusion, got {stream!r}")
+    own, cells = _lines(path, value.get("set", [])), {str(key): values for key, values in grid.items()}
+    _refuse_own_keys(path, cells, own, overrides)
     ablation = Ablation(
         name=path.stem,
         base=path.parent / str(value["base"]) if "base" in value else None,
-        overrides=(*_lines(path, value.get("set", [])), *overrides),
-        grid={str(key): values for key, values in grid.items()},
+        overrides=(*own, *overrides),
+        grid=cells,
         seeds=_seeds(path, value.get("seeds", [0, 1, 2])),
         stream=stream,
         reference=value.get("reference") or {key: values[0] for key, values in grid.items()},
     )
     if ablation.reference not in ablation.cells():
         raise ConfigError(f"{path}: 'reference' must be one of the grid's cells, got {ablation.reference}")
-    for key in map(key_of, overrides):
-        if key in {*ablation.grid, "run.seed", "run.dir"}:
-            raise ConfigError(f"{key} is given for all cells, but the cells of {path} set it")
+    # In the order of the grid's keys, whatever the file's.
+    ablation = replace(ablation, reference={key: ablation.reference[key] for key in cells})
     _refuse_duplicates(path, ablation)
+    _refuse_untested(path, ablation)
     return ablation
+
+
+def _refuse_own_keys(path: Path, grid: Cell, own: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse what the runs of a grid set themselves, in the grid and for all cells.
+
+    Args:
+        path: of the grid's file.
+        grid: its keys.
+        own: what it sets in all cells.
+        overrides: given beside the file, likewise.
+
+    Raises:
+        ConfigError: there is such a setting.
+    """
+    for key, advice in {**_OF_RUNS, "run.seeds": _OF_RUNS["run.seed"]}.items():
+        if key in grid:
+            raise ConfigError(f"{path}: {key} can't be in 'grid': {advice}")
+    for key in map(key_of, overrides):
+        if key in grid or key in _OF_RUNS:
+            raise ConfigError(f"{key} is given for all cells, but the cells of {path} set it")
+    for key in map(key_of, own):
+        if key in grid or key in _OF_RUNS:
+            advice = _OF_RUNS.get(key, "leave it out of 'set' or of 'grid'")
+            raise ConfigError(f"{path}: {key} in 'set' has no effect, because the cells set it: {advice}")
+
+
+def _refuse_untested(path: Path, ablation: Ablation) -> None:
+    """Refuse a compared stream that the reference, or every other cell, does not test.
+
+    Raises:
+        ConfigError: it is so.
+    """
+    streams = {
+        cell_words(cell): ablation.experiment(cell, ablation.seeds[0], Path()).run.streams
+        for cell in ablation.cells()
+    }
+    reference = cell_words(ablation.reference)
+    others = [tested for cell, tested in streams.items() if cell != reference]
+    if ablation.stream not in streams[reference]:
+        where, tested = f"the reference ({reference})", streams[reference]
+    elif others and not any(ablation.stream in tested for tested in others):
+        where, tested = "any cell but the reference", others[0]
+    else:
+        return
+    raise ConfigError(
+        f"{path}: 'stream' is {ablation.stream}, the stream that is compared, which is not tested in {where} "
+        f"(run.streams=[{','.join(tested)}]): write 'stream: {tested[0]}', or ask for it in run.streams"
+    )
 
 
 def _refuse_duplicates(path: Path, ablation: Ablation) -> None:

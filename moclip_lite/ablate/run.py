@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from mv_tools import MotionError
-from mv_tools.urls import is_url
+from mv_tools.urls import is_url, spelled
 
 from ..datasets.clip_errors import sentence_of
 from ..errors import CheckpointError, MoclipError, report_bug
@@ -28,14 +28,14 @@ from ..experiment.session import Session
 from ..parallel.pool import default_workers, worker_pool
 from ..parallel.runner import JobRunner, runner_of
 from ..progress import Reporter, Silent
-from ..results.run_folder import RunFolder
-from ..storage.objects import ObjectFolder
-from ..streams import Stream
-from .earlier import replaced_runs
+from .comparisons import comparisons
+from .earlier import of_another_grid, remove_tables, replaced_runs
 from .figures import draw
+from .finished import other_results, with_results_here
+from .folder import held_folder
 from .grid import Ablation, GridRun
 from .summary import summary_markdown
-from .tables import comparisons, summarize, tidy_table, write_table
+from .tables import summarize, tidy_table, write_table
 
 __all__ = ["AblationResult", "Failure", "run_ablation"]
 
@@ -77,55 +77,53 @@ def run_ablation(
         workers: processes, each with its share of the cores, 0 for one per core; or who else runs the cells.
 
     Raises:
-        MoclipError: no cell could be run, or a process died; finished cells are kept.
+        MoclipError: another grid is at work in the folder, no cell could be run, or a process died;
+            finished cells are kept.
     """
+    with held_folder(out, reporter.say):
+        return _run_in_folder(ablation, out, reporter, runner_of(workers))
+
+
+def _run_in_folder(ablation: Ablation, out: Path, reporter: Reporter, runner: JobRunner) -> AblationResult:
+    """See :func:`run_ablation`; the folder is held."""
     runs = ablation.runs(out)
     for sentence in idle_settings(*(run.experiment for run in runs)):
         reporter.warn(sentence)
     failures = _extract_features(runs, reporter)
     ready = _without(runs, failures)
+    fingerprints: dict[str, str] = {}
     if ready:
-        if sentence := replaced_runs(ready, out):
+        for sentence in filter(None, (replaced_runs(ready, out), of_another_grid(out, ablation))):
             reporter.say(sentence)
-        failures += _run_cells(ready, out, reporter, runner_of(workers))
-    finished = _without(runs, failures)
-    if not finished:
-        raise MoclipError(f"no cell of the grid could be run; the first: {failures[0].reason}")
+        remove_tables(out)
+        more, fingerprints = _run_cells(ready, out, reporter, runner)
+        failures += more
     with tempfile.TemporaryDirectory(prefix="moclip-grid-") as copies:
-        here = [_with_results_here(run, Path(copies, str(number))) for number, run in enumerate(finished)]
+        here = []
+        for number, run in enumerate(_without(runs, failures)):
+            copy = with_results_here(run, Path(copies, str(number)))
+            if reason := other_results(copy, fingerprints[run.words], spelled(run.experiment.run.dir)):
+                failures.append(Failure(run.words, reason))
+                reporter.warn(f"{run.words}: {reason}")
+            else:
+                here.append(copy)
+        if not here:
+            raise MoclipError(f"no cell of the grid could be run; the first: {failures[0].reason}")
         table = tidy_table(here)
-        differences = comparisons(ablation, here)
+        compared = comparisons(ablation, here)
+    for note in compared.notes:
+        reporter.warn(note)
     summary = summarize(table, list(ablation.grid))
-    for name, frame in {"table": table, "summary": summary, "differences": differences}.items():
+    for name, frame in {"table": table, "summary": summary, "differences": compared.table}.items():
         write_table(out / name, frame, parquet=name == "table")
-    summary_markdown(out / "summary.md", ablation, summary, differences, failures)
-    draw(out / "plot.png", ablation, summary, differences)
-    return AblationResult(summary, differences, failures)
+    summary_markdown(out / "summary.md", ablation, summary, compared, failures)
+    draw(out / "plot.png", ablation, summary, compared.table)
+    return AblationResult(summary, compared.table, failures)
 
 
 def _without(runs: Sequence[GridRun], failures: Sequence[Failure]) -> list[GridRun]:
     failed = {failure.run for failure in failures}
     return [run for run in runs if run.words not in failed]
-
-
-def _with_results_here(run: GridRun, folder: Path) -> GridRun:
-    """The run with its metrics and predictions, in a local folder.
-
-    Where the run's own folder is at a URL, a node may have made it.
-
-    Raises:
-        OSError: they can't be read.
-        SourceChanged: they change meanwhile.
-    """
-    given = run.experiment.run.dir
-    if not is_url(given):
-        return run
-    remote, local = ObjectFolder.at(given), RunFolder(folder)
-    for name in remote.names():
-        if folder / name in (local.metrics, *map(local.predictions, Stream)):
-            remote.fetch(name, folder / name)
-    settings = run.experiment.run.model_copy(update={"dir": folder})
-    return run._replace(experiment=run.experiment.model_copy(update={"run": settings}))
 
 
 def _extract_features(runs: Sequence[GridRun], reporter: Reporter) -> list[Failure]:
@@ -180,8 +178,14 @@ class _Cell:
     fingerprint: str | None = None
 
 
-def _run_cell(cell: _Cell) -> str | None:
-    """Run a cell in a worker process; returns the reason why it could not be run.
+class _Done(NamedTuple):
+    """A cell that was run, or found finished: the fingerprint of its results."""
+
+    fingerprint: str
+
+
+def _run_cell(cell: _Cell) -> str | _Done:
+    """Run a cell in a worker process; returns its fingerprint, or the reason why it could not be run.
 
     Raises:
         CheckpointError: this machine has other data, features or weights than the one that asks.
@@ -200,16 +204,20 @@ def _run_cell(cell: _Cell) -> str | None:
             f"{cell.name}: the data, features or weights on {socket.gethostname()} are others than here; "
             "put them on storage that all nodes see"
         )
-    return None
+    return _Done(session.fingerprint)
 
 
-def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: JobRunner) -> list[Failure]:
+def _run_cells(
+    runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: JobRunner
+) -> tuple[list[Failure], dict[str, str]]:
+    """Run the cells; returns those that could not be run, and the fingerprint of each other by its words."""
     workers = min(runner.processes, len(runs))
     threads = runs[0].experiment.run.threads or 1
     if not runner.remote:
         threads = max(1, default_workers(0) // workers)
     reporter.say(f"{len(runs)} runs in {workers} process(es)")
     failures: list[Failure] = []
+    fingerprints: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="moclip-grid-") as folder:
         stop = Path(folder, "stop")
         cells = []
@@ -219,15 +227,18 @@ def _run_cells(runs: Sequence[GridRun], out: Path, reporter: Reporter, runner: J
             except (MoclipError, MotionError, OSError) as error:
                 failures.append(Failure(run.words, " ".join(sentence_of(error).split())))
         if not cells:
-            return failures
+            return failures, fingerprints
         outcomes = _remotely(cells, runner, out) if runner.remote else _in_processes(cells, workers)
         with closing(outcomes):
-            for done, (words, reason) in enumerate(outcomes, start=1):
+            for done, (words, outcome) in enumerate(outcomes, start=1):
+                reason = outcome if isinstance(outcome, str) else ""
                 reporter.say(f"[{done} of {len(runs)}] {words}" + (f": {reason}" if reason else ""))
                 reporter.progress("runs", done, len(runs))
-                if reason:
-                    failures.append(Failure(words, reason))
-    return failures
+                if isinstance(outcome, str):
+                    failures.append(Failure(words, outcome))
+                else:
+                    fingerprints[words] = outcome.fingerprint
+    return failures, fingerprints
 
 
 def _cell_of(run: GridRun, stop: Path, threads: int, remote: bool) -> _Cell:
@@ -239,16 +250,16 @@ def _cell_of(run: GridRun, stop: Path, threads: int, remote: bool) -> _Cell:
 
 def _remotely(
     cells: Sequence[_Cell], runner: JobRunner, out: Path
-) -> Generator[tuple[str, str | None], None, None]:
-    """(cell, why it could not be run) as they end."""
+) -> Generator[tuple[str, str | _Done], None, None]:
+    """(cell, its outcome) as they end."""
     gpu = any(cell.experiment.run.device != "cpu" for cell in cells)
     shared = None if is_url(out) else out.absolute()
     for cell, reason in runner.run(_run_cell, cells, folder=shared, cores=cells[0].threads, gpu=gpu):
         yield cell.name, reason
 
 
-def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, str | None], None, None]:
-    """(cell, why it could not be run) as they end; a single worker too is a process that can be stopped."""
+def _in_processes(cells: Sequence[_Cell], workers: int) -> Generator[tuple[str, str | _Done], None, None]:
+    """(cell, its outcome) as they end; a single worker too is a process that can be stopped."""
     pool = worker_pool(workers)
     futures = {pool.submit(_run_cell, cell): cell for cell in cells}
     try:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
+
+from mv_tools.urls import spelled
 
 from ..results.report import markdown_table
 from ..storage.files import write_text
 from ..streams import Stream
+from .comparisons import Comparisons
 from .grid import Ablation, cell_words
 from .tables import Row, condense, records
 
-__all__ = ["difference_table", "mean_table", "summary_markdown"]
+__all__ = ["CELLS", "cells_line", "difference_table", "mean_table", "summary_markdown"]
+
+CELLS: Final = "Cells: "
+"""How the line of summary.md on its cells begins."""
 
 Rows = tuple[list[str], list[list[str]]]
 
@@ -65,20 +71,37 @@ def difference_table(ablation: Ablation, differences: pd.DataFrame) -> Rows:
     return [*keys, "points", "95 % interval", "p", "clips", "verdict"], rows
 
 
+def cells_line(ablation: Ablation) -> str:
+    """The line of summary.md that says which cells and seeds its tables are of."""
+    axes = "; ".join(f"{key}: {', '.join(map(str, values))}" for key, values in ablation.grid.items())
+    return f"{CELLS}{axes}; seeds: {', '.join(map(str, ablation.seeds))}"
+
+
+def _settings_line(ablation: Ablation) -> str:
+    """What all cells start from, and what is set in all of them."""
+    base = "the default settings" if ablation.base is None else f"`{spelled(ablation.base)}`"
+    settings = "".join(f", `{line}`" for line in ablation.overrides)
+    return f"All cells: {base}{settings}"
+
+
 def summary_markdown(
     path: Path,
     ablation: Ablation,
     summary: pd.DataFrame,
-    differences: pd.DataFrame,
+    compared: Comparisons,
     failures: Sequence[tuple[str, str]],
 ) -> None:
     """Write summary.md."""
+    differences = compared.table
     parts = [
         f"# {ablation.name}",
+        cells_line(ablation),
+        _settings_line(ablation),
         markdown_table(*mean_table(ablation, summary, costs=True)),
         f"Means over seeds {', '.join(map(str, ablation.seeds))}; a run's accuracy is over the tests of all "
-        "its folds. Intervals: Student's t over the runs; for a single run over its clips or groups. GFLOPs "
-        "and milliseconds (on this machine, one clip at a time) are of one clip with all its views.",
+        "its folds. Intervals: Student's t over the runs, none (-) where all runs agree exactly; for a "
+        "single run over its clips or groups. GFLOPs and milliseconds (on this machine, one clip at a time) "
+        "are of one clip with all its views.",
         "![results](plot.png)",
     ]
     if ablation.starts_random:
@@ -95,21 +118,10 @@ def summary_markdown(
             "and permutation test over groups of clips (over clips where groups are unknown); p is adjusted "
             "for the number of comparisons (Holm). The spread of the seeds is in the table above, not here.",
         ]
-    if missing := _not_compared(ablation, differences):
-        parts.append(f"Not compared, without a test in common with the reference: {'; '.join(missing)}.")
+    parts += compared.notes
     if failures:
         parts += ["## Not run", "\n".join(f"- {run}: {reason}" for run, reason in failures)]
     write_text(path, "\n\n".join(parts) + "\n")
-
-
-def _not_compared(ablation: Ablation, differences: pd.DataFrame) -> list[str]:
-    """Cells, in words, that the table of differences has no row of."""
-    compared = [{key: row[key] for key in ablation.grid} for row in records(differences)]
-    return [
-        cell_words(cell)
-        for cell in ablation.cells()
-        if cell != ablation.reference and {key: str(value) for key, value in cell.items()} not in compared
-    ]
 
 
 def _unpaired(differences: pd.DataFrame) -> str:

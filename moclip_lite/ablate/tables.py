@@ -1,4 +1,4 @@
-"""Tables of a grid's finished runs: one row per test result, means with intervals, paired comparisons."""
+"""Tables of a grid's finished runs: one row per test result, means with intervals."""
 
 from __future__ import annotations
 
@@ -9,25 +9,15 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ..results.predictions import ClipKey, Prediction, read_predictions
 from ..results.run_folder import RunFolder
-from ..results.statistics import (
-    Interval,
-    holm,
-    mean_interval,
-    paired_bootstrap,
-    permutation_p,
-    units_of,
-    verdict,
-)
+from ..results.statistics import Interval, mean_interval
 from ..storage.files import atomic_path, read_json, write_text
 from ..streams import Stream
-from .grid import Ablation, Cell, GridRun
+from .grid import GridRun
 
-__all__ = ["Row", "comparisons", "condense", "records", "summarize", "tidy_table", "write_table"]
+__all__ = ["Row", "condense", "records", "summarize", "tidy_table", "write_table"]
 
 Row = dict[str, Any]
-Tests = dict[tuple[int, ClipKey], Prediction]
 _COSTS: Final = ("trainable", "gflops", "latency_ms")
 _SAME: Final = ("mean", "low", "high", "runs", "trainable", "gflops")
 """Columns of a summary that are equal where the grid does not affect a stream; latencies vary by chance."""
@@ -62,7 +52,8 @@ def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Mean top-1 over seeds per cell and stream, with its 95 % interval.
 
     A run's top-1 is over the tests of all its folds, as in its metrics.json. The interval is Student's t
-    over seeds; with one seed it is that of the run, over its clips or groups.
+    over seeds, and there is none where all seeds agree exactly; with one seed it is that of the run, over its
+    clips or groups.
     """
     rows = []
     for values, part in table.groupby([*keys, "stream"], sort=False):
@@ -76,46 +67,6 @@ def summarize(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         row |= {"mean": mean.value, "low": float(low), "high": float(high), "runs": len(correct)}
         rows.append(row | {key: part[key].median() for key in _COSTS})
     return pd.DataFrame(rows)
-
-
-def comparisons(ablation: Ablation, runs: Sequence[GridRun]) -> pd.DataFrame:
-    """Every cell against the reference, paired by test, in percentage points.
-
-    A test is a clip with a seed and a fold; the tests that both cells have count equally. Where both have
-    all tests, the difference is that of the means. The interval is a paired cluster bootstrap over groups
-    (over clips where groups are unknown); p is of a permutation test over the same units, adjusted for the
-    number of comparisons (Holm). ``left_out`` counts tests that only one of the two cells has.
-    """
-    reference = _tests(ablation.stream, ablation.reference, runs)
-    rows, points = [], []
-    for cell in ablation.cells():
-        tests = _tests(ablation.stream, cell, runs)
-        keys = sorted(tests.keys() & reference.keys())
-        if cell == ablation.reference or not keys:
-            continue
-        clips = [key.name for _, key in keys]
-        units = units_of(clips, [tests[key].group for key in keys]).names
-        a, b = ([float(predictions[key].correct) for key in keys] for predictions in (tests, reference))
-        points.append(paired_bootstrap(a, b, units))
-        row: Row = {key: str(value) for key, value in cell.items()}
-        row |= dict(zip(("difference", "low", "high"), points[-1], strict=True)) | {"clips": len(set(clips))}
-        row |= {"tests": len(keys), "left_out": len(tests.keys() ^ reference.keys())}
-        rows.append(row | {"p": permutation_p(a, b, units)})
-    table = pd.DataFrame(rows)
-    if len(table):
-        table["p"] = holm(list(table["p"]))
-        table["verdict"] = [verdict(interval, p) for interval, p in zip(points, table["p"], strict=True)]
-    return table
-
-
-def _tests(stream: str, cell: Cell, runs: Sequence[GridRun]) -> Tests:
-    """(seed, clip and fold) -> prediction, of all runs of a cell; empty if the stream was not tested."""
-    tests: Tests = {}
-    for run in runs:
-        path = RunFolder(run.experiment.run.dir).predictions(stream)
-        if run.cell == cell and path.is_file():
-            tests |= {(run.seed, key): prediction for key, prediction in read_predictions(path).items()}
-    return tests
 
 
 def condense(summary: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -85,6 +85,7 @@ def ablate(
         refuse_idle(_run_settings(ablation), named)
     alone = out is not None and len(ablations) == 1
     places = [(out or Path("runs/ablations")) / ("" if alone else ablation.name) for ablation in ablations]
+    _refuse_shared(grids, places)
     for folder in places:
         check_output_folder(folder)
     reporter = ConsoleReporter(quiet)
@@ -103,6 +104,24 @@ def ablate(
         raise MoclipError(f"{failures} run(s) failed; the tables contain the others")
 
 
+def _refuse_shared(grids: list[Path], places: list[Path]) -> None:
+    """Refuse grids whose results would lie in one folder.
+
+    Raises:
+        ConfigError: there are such.
+    """
+    from ..errors import ConfigError
+
+    first: dict[Path, Path] = {}
+    for grid, place in zip(grids, places, strict=True):
+        if place in first:
+            raise ConfigError(
+                f"the results of {spelled(first[place])} and of {spelled(grid)} would both be written to "
+                f"{spelled(place)}; rename one of the files, or name another --out in a call of its own"
+            )
+        first[place] = grid
+
+
 def _run_settings(ablation: Ablation) -> RunSettings:
     """How the cells are run: that of the first."""
     return ablation.experiment(ablation.cells()[0], ablation.seeds[0], Path()).run
@@ -117,11 +136,11 @@ def _runner(ablation: Ablation, reporter: ConsoleReporter) -> JobRunner:
 
 
 def _print(ablation: Ablation, result: AblationResult) -> None:
-    from ..ablate import difference_table, mean_table
+    from ..ablate import cell_words, difference_table, mean_table
     from ..streams import Stream
 
     print_table(f"{ablation.name}: means over runs", *mean_table(ablation, result.summary))
     if len(result.differences):
-        reference = ", ".join(str(value) for value in ablation.reference.values())
-        title = f"{Stream(ablation.stream).words}: points from {reference}, on the same clips"
+        words = Stream(ablation.stream).words
+        title = f"{words}: points from {cell_words(ablation.reference)}, on the same clips"
         print_table(title, *difference_table(ablation, result.differences))

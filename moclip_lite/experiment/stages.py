@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from ..progress import Reporter
 from ..results.fold_folder import FoldFolder
 from ..storage.cache import FeatureCache
 from ..storage.files import read_description
+from ..streams import Stream
 from ..training.checkpoint import Sources, load_arrays, load_weights, save_weights
 from ..training.classification import Feed, fit, refuse_idle_scales
 from ..training.loop import FitResult, Row
@@ -34,6 +35,8 @@ from .used_settings import Meaning
 __all__ = ["Stage", "Trainer"]
 
 _RESULT: Final = "training result"  # array of a cache entry
+
+_Run: TypeAlias = Callable[[Mapping[str, Any]], FitResult]
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class Trainer:
     def train(
         self, stage: Stage, network: nn.Module, feed: Feed, settings: TrainSettings, *, validates: bool = True
     ) -> FitResult:
-        """Train a network; without validation its last weights are kept.
+        """Train a motion network; without validation its last weights are kept.
 
         Args:
             stage, network, feed, settings: the training.
@@ -147,7 +150,8 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit(network, feed, settings, validates=validates, **arguments)
 
-        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs)
+        measure = Stream.MOTION.validation_measure
+        return self._train(stage, network, run, plan_epochs(settings, feed.steps).epochs, measure)
 
     def train_head(
         self,
@@ -162,30 +166,27 @@ class Trainer:
         def run(arguments: Mapping[str, Any]) -> FitResult:
             return fit_head(head, feed, settings, every=every, **arguments)
 
-        return self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs)
+        measure = Stream.FUSION.validation_measure
+        return self._train(stage, head, run, plan_epochs(settings, feed.steps).epochs, measure)
 
-    def _train(
-        self, stage: Stage, module: nn.Module, run: Callable[[Mapping[str, Any]], FitResult], epochs: int
-    ) -> FitResult:
-        """Skip, resume or run a training, and keep its weights."""
+    def _train(self, stage: Stage, module: nn.Module, run: _Run, epochs: int, measure: str) -> FitResult:
+        """Skip, resume or run a training, and keep its weights; `measure`: of its validation accuracy."""
         cache, leads = self._cache, share().leads
         # Another run of a grid may be at the same training; processes of one training follow the first.
         with cache.lock(stage.fingerprint) if leads else nullcontext():
             result = stage.load(module, cache) if leads else None
             if not agree([result is not None])[0]:
-                return self._train_now(stage, module, run, epochs)
+                return self._train_now(stage, module, run, epochs, measure)
             result = result or stage.load(module, cache)
             if result is None:
                 raise CheckpointError(
                     f"{stage.folder.weights(stage.name)} is not seen by all processes; "
                     "they need one file system"
                 )
-            self._reporter.say(f"{stage.name}: already trained{_validation(result)}")
+            self._reporter.say(f"{stage.name}: already trained{_validation(result, measure)}")
         return result
 
-    def _train_now(
-        self, stage: Stage, module: nn.Module, run: Callable[[Mapping[str, Any]], FitResult], epochs: int
-    ) -> FitResult:
+    def _train_now(self, stage: Stage, module: nn.Module, run: _Run, epochs: int, measure: str) -> FitResult:
         state = stage.folder.state(stage.name)
 
         def on_epoch(row: Row) -> None:
@@ -207,19 +208,20 @@ class Trainer:
             state.unlink(missing_ok=True)
             self._write_back()
         wait_for_all()
-        self._reporter.say(_summary(stage.name, result))
+        self._reporter.say(_summary(stage.name, result, measure))
         return result
 
 
-def _validation(result: FitResult) -> str:
-    return f" ({result.best_accuracy:.1f} % on validation)" if result.best_epoch >= 0 else ""
+def _validation(result: FitResult, measure: str) -> str:
+    accuracy = f"{result.best_accuracy:.1f} % on validation, {measure}"
+    return f" ({accuracy})" if result.best_epoch >= 0 else ""
 
 
-def _summary(name: str, result: FitResult) -> str:
+def _summary(name: str, result: FitResult, measure: str) -> str:
     """What a training gave, for people."""
     if result.best_epoch < 0:
         return f"{name}: trained {len(result.history)} epochs without validation, {result.seconds:.0f} s"
     return (
-        f"{name}: {result.best_accuracy:.1f} % on validation (epoch {result.best_epoch + 1} of "
+        f"{name}: {result.best_accuracy:.1f} % on validation, {measure} (epoch {result.best_epoch + 1} of "
         f"{len(result.history)}), {result.seconds:.0f} s"
     )

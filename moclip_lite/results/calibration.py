@@ -115,8 +115,8 @@ def fit_stream(scores: Scores, targets: npt.NDArray[np.int64]) -> StreamCalibrat
     """Calibrate a stream on validation clips.
 
     The temperature has the least cross-entropy with Platt's targets (1999): a clip's own class counts
-    (n + 1) / (n + 2), so that a stream without errors keeps a finite temperature. 95 % of the right
-    answers reach the threshold, which is at most 0.4.
+    (n + 1) / (n + 2), so that a stream without errors keeps a finite temperature. At least 95 % of
+    the right answers reach the threshold, which is at most 0.4.
 
     Args:
         scores: class probabilities [N, C], N at least 1.
@@ -130,7 +130,9 @@ def fit_stream(scores: Scores, targets: npt.NDArray[np.int64]) -> StreamCalibrat
     temperature = float(_TEMPERATURES[int(np.argmin(losses))])
     sure = temper(scores, temperature)
     right = sure.argmax(axis=1) == targets
-    reached = np.quantile(sure.max(axis=1)[right], 1 - _RECALL) if right.any() else 1.0
+    best = sure.max(axis=1)[right]
+    # One of the answers: a number between two of them would leave out more than 5 % of a few answers.
+    reached = np.quantile(best, 1 - _RECALL, method="lower") if right.any() else 1.0
     threshold = min(float(reached), _MAX_THRESHOLD)
     return StreamCalibration(temperature, threshold, count, 100 * float(right.mean()))
 

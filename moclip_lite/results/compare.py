@@ -116,7 +116,7 @@ def _differences(run: Run, first: Run) -> dict[Stream, Difference]:
     for stream in streams:
         try:
             differences[stream] = compare_predictions(
-                run.predictions[stream], first.predictions[stream], first.groups
+                run.predictions[stream], first.predictions[stream], run.groups, first.groups
             )
         except DataError as error:
             raise DataError(f"{run.folder} and {first.folder}, {stream}: {error}") from error

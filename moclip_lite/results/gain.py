@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,8 @@ __all__ = ["FusionGain", "fusion_gain"]
 
 _SINGLE: Final = (Stream.MOTION, Stream.MOTION_HEAD, Stream.APPEARANCE, Stream.APPEARANCE_FRAME)
 _LEVEL: Final = 0.05
+
+_Predictions: TypeAlias = Mapping[ClipKey, Prediction]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def fusion_gain(run: Run) -> FusionGain | None:
     single = [s for s in _SINGLE if fusion and fusion.keys() & run.predictions.get(s, {}).keys()]
     if not fusion or not single:
         return None
-    best = max(single, key=lambda stream: run.metrics.streams[stream].top1)
+    best = max(single, key=_accuracies(fusion, {s: run.predictions[s] for s in single}).__getitem__)
     other = run.predictions[best]
     folds = [
         _fold(fusion, other, name) for name in sorted({key.fold for key in fusion.keys() & other.keys()})
@@ -77,7 +79,20 @@ def fusion_gain(run: Run) -> FusionGain | None:
     )
 
 
-def _fold(a: Mapping[ClipKey, Prediction], b: Mapping[ClipKey, Prediction], fold: str) -> McNemar:
+def _accuracies(fusion: _Predictions, single: Mapping[Stream, _Predictions]) -> dict[Stream, float]:
+    """How often each stream is right on the tests that it, fusion and all the others have.
+
+    Where there are none, on those that it and fusion have.
+    """
+    common = set(fusion).intersection(*single.values())
+    tests = {stream: common or fusion.keys() & rows.keys() for stream, rows in single.items()}
+    return {
+        stream: sum(rows[key].correct for key in tests[stream]) / len(tests[stream])
+        for stream, rows in single.items()
+    }
+
+
+def _fold(a: _Predictions, b: _Predictions, fold: str) -> McNemar:
     keys = [key for key in a.keys() & b.keys() if key.fold == fold]
     return mcnemar(
         np.array([a[key].correct for key in keys], np.float64),

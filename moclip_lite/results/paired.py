@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -13,14 +14,16 @@ from .statistics import (
     Interval,
     McNemar,
     Verdict,
+    joined_units,
     mcnemar,
     paired_bootstrap,
     permutation_p,
-    units_of,
     verdict,
 )
 
 __all__ = ["ClassDifference", "Difference", "compare_predictions"]
+
+_NAMED: Final = 3  # folds of a run in a message
 
 Predictions = Mapping[ClipKey, Prediction]
 Groups = Callable[[list[ClipKey]], Sequence[str | None] | None]
@@ -46,11 +49,13 @@ class Difference:
     """A against B on the clips that both were tested on.
 
     Attributes:
-        clips: number of tests; a clip that several folds tested counts in each.
+        tests: number of tests; a clip that several folds tested counts in each.
+        clips: number of different clips.
         groups: number of groups they come from; 0 where groups are unknown.
         units: number of sampling units of the interval and p: groups, or clips.
+        contradict: whether A and B know different groups; clips that share one in either are then one unit.
         left_out: tests that only one of the two has.
-        a, b: accuracy in percent on the common clips.
+        a, b: accuracy in percent on the common tests.
         points: a minus b, with its 95 % interval.
         test: McNemar's, on single tests.
         p: McNemar's where each unit was tested once, else of a permutation test that keeps units whole.
@@ -58,9 +63,11 @@ class Difference:
         classes: by class, the largest gain first.
     """
 
+    tests: int
     clips: int
     groups: int
     units: int
+    contradict: bool
     left_out: int
     a: float
     b: float
@@ -74,38 +81,44 @@ class Difference:
     def method(self) -> str:
         """The methods of the interval and of p, and their sampling units."""
         kind = "groups" if self.groups else "clips"
-        if self.units == self.clips:
+        if self.units == self.tests:
             return f"paired bootstrap over {self.units} {kind}; p: McNemar's exact test"
         return f"paired cluster bootstrap over {self.units} {kind}; p: permutation test over the same {kind}"
 
 
-def compare_predictions(a: Predictions, b: Predictions, groups_of: Groups) -> Difference:
+def compare_predictions(
+    a: Predictions, b: Predictions, groups_of: Groups, groups_of_b: Groups | None = None
+) -> Difference:
     """Compare A with B.
 
     Args:
         a, b: clip -> prediction.
         groups_of: returns the group of each clip (None for a clip without),
             or None where no groups are known.
+        groups_of_b: the same where B knows groups of its own.
 
     Raises:
         DataError: no clip in common, or a clip has another label in one of them.
     """
     keys = sorted(a.keys() & b.keys())
     if not keys:
-        raise DataError("they were tested on no clip in common, so there is nothing to compare")
+        raise DataError(_nothing_in_common(a, b))
     for key in keys:
         if a[key].label != b[key].label:
             raise DataError(f"{key.name} is {a[key].label!r} in one and {b[key].label!r} in the other")
     a_correct = np.array([a[key].correct for key in keys])
     b_correct = np.array([b[key].correct for key in keys])
-    units = units_of([key.name for key in keys], groups_of(keys) or [None] * len(keys))
+    sides = [of(keys) or [None] * len(keys) for of in (groups_of, groups_of_b or groups_of)]
+    units = joined_units([key.name for key in keys], *sides)
     points = paired_bootstrap(a_correct, b_correct, units.names)
     test = mcnemar(a_correct, b_correct)
     p = test.p if units.single else permutation_p(a_correct, b_correct, units.names)
     return Difference(
-        clips=len(keys),
+        tests=len(keys),
+        clips=len({key.name for key in keys}),
         groups=units.count if units.kind == "groups" else 0,
         units=units.count,
+        contradict=units.contradict,
         left_out=len(a.keys() ^ b.keys()),
         a=100 * float(a_correct.mean()),
         b=100 * float(b_correct.mean()),
@@ -114,6 +127,19 @@ def compare_predictions(a: Predictions, b: Predictions, groups_of: Groups) -> Di
         p=p,
         verdict=verdict(points, p),
         classes=_classes(keys, a, b),
+    )
+
+
+def _nothing_in_common(a: Predictions, b: Predictions) -> str:
+    """Why two sets of predictions have no test in common."""
+    shared = len({key.name for key in a} & {key.name for key in b})
+    if not shared:
+        return "they were tested on no clip in common, so there is nothing to compare"
+    folds = [sorted({key.fold for key in side}) for side in (a, b)]
+    words = [", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "") for names in folds]
+    return (
+        f"they share {shared} clips, but no fold ({words[0]}; {words[1]}), and clips are paired by fold and "
+        "seed: give both runs the same run.seeds and data.protocol"
     )
 
 

@@ -54,7 +54,7 @@ STAGES: dict[str, StageCode] = {
     "encoder": StageCode(2, (*_ENCODERS, "torchvision"), cached=False),
     "motion_tokens": StageCode(4, ("timm", "torch")),
     "trained": StageCode(4, ("numpy", "scikit-learn", "timm", "torch")),
-    "results": StageCode(1, cached=False),
+    "results": StageCode(2, cached=False),
     "video": StageCode(4, (*_ENCODERS, *_PICTURES), reads_video=True),
     "window": StageCode(4, (*_ENCODERS, *_PICTURES), reads_video=True),
 }

@@ -15,23 +15,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from moclip_lite.ablate import Ablation, condense, load_ablation, run_ablation
 from moclip_lite.ablate import run as ablate_run
-from moclip_lite.ablate.grid import GridRun
-from moclip_lite.ablate.summary import summary_markdown
-from moclip_lite.ablate.tables import comparisons, summarize, tidy_table
+from moclip_lite.ablate.comparisons import comparisons
+from moclip_lite.ablate.summary import mean_table, summary_markdown
+from moclip_lite.ablate.tables import summarize, tidy_table
 from moclip_lite.errors import ConfigError, MoclipError
 from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.settings import GENERATED
 from moclip_lite.progress import Silent
-from moclip_lite.storage.files import write_json, write_text
 from moclip_lite.storage.plain_yaml import parse_yaml
 
 from support.features import labelled_features
+from support.grids import fake_runs, grid
 from support.paths import ROOT
 from support.pools import InlinePool
 from support.waiting import until
@@ -39,11 +38,6 @@ from support.waiting import until
 pytestmark = pytest.mark.usefixtures("no_drawings")
 
 SHIPPED = sorted((ROOT / "experiments" / "ablations").glob("*.yaml"))
-
-
-def grid(path: Path, **values: Any) -> Path:
-    path.write_text(yaml.safe_dump({"grid": {"fusion.head": ["concat_mlp", "film"]}, **values}))
-    return path
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
@@ -91,7 +85,14 @@ def test_cells_start_alike(
         ({"reference": {"fusion.head": "gated_sum"}}, "reference"),
         ({"grid": {"fusion.head": ["film", "film"]}}, "same configuration"),
         ({"grid": {"run.workers": [1, 1.0, "1"]}}, "same configuration"),
-        ({"grid": {"run.seed": [0, 1]}}, "same configuration"),
+        ({"grid": {"run.seed": [0, 1]}}, "run.seed can't be in 'grid': 'seeds' repeats every cell"),
+        ({"grid": {"run.seeds": [[0], [1]]}}, "run.seeds can't be in 'grid': 'seeds' repeats every cell"),
+        ({"set": ["run.seeds=[0,1]"]}, "run.seeds is for a single run; a grid repeats each cell"),
+        ({"grid": {"run.dir": ["a", "b"]}}, "run.dir can't be in 'grid': each run has a folder of its own"),
+        ({"set": ["run.seed=7"]}, "run.seed in 'set' has no effect, .* 'seeds' repeats"),
+        ({"set": ["fusion.head=film"]}, "fusion.head in 'set' has no effect, because the cells set it"),
+        ({"set": ["run.streams=[motion]"]}, "not tested in the reference .fusion.head=concat_mlp"),
+        ({"grid": {"run.streams": [["fusion"], ["motion"]]}}, "not tested in any cell but the reference"),
         ({"grid": {"clip.normalize": [True, "true"]}}, "same configuration"),
         ({"sets": []}, "expected the keys"),
     ],
@@ -108,24 +109,31 @@ def test_settings_that_the_cells_set_are_refused_for_all(tmp_path: Path, overrid
         load_ablation(path, (override,))
 
 
-def fake_runs(
-    ablation: Ablation, out: Path, right: dict[str, float], clips: int = 400, groups: int = 0
-) -> list[GridRun]:
-    """Finished runs whose heads are right with the given probability, independently of each other."""
-    runs = ablation.runs(out)
-    for cell, seed, experiment in runs:
-        rng = np.random.default_rng([seed, sum(map(ord, str(cell)))])
-        hits = rng.random(clips) < right[cell["fusion.head"]]
-        group = [f"g{i % groups}" if groups else "" for i in range(clips)]
-        rows = [f"c{i},a,{'a' if hit else 'b'},1.0,{group[i]},holdout" for i, hit in enumerate(hits)]
-        write_text(
-            experiment.run.dir / "predictions_fusion.csv",
-            "\n".join(["clip,label,predicted,score,group,fold", *rows]),
-        )
-        top1 = 100 * float(hits.mean())
-        fusion = {"top1": top1, "top5": top1, "macro": top1, "n": clips, "ci95": [0.0, 100.0]}
-        write_json(experiment.run.dir / "metrics.json", {"fusion": fusion, "costs": {}, "folds": ["holdout"]})
-    return runs
+def test_the_reference_takes_the_order_of_the_grid(tmp_path: Path) -> None:
+    path = tmp_path / "g.yaml"
+    axes = "{motion.width: [8, 24], motion.segments: [2, 4]}"
+    path.write_text(f"grid: {axes}\nreference: {{motion.segments: 4, motion.width: 24}}\n", encoding="utf-8")
+    ablation = load_ablation(path)
+    assert list(ablation.reference.items()) == [("motion.width", "24"), ("motion.segments", "4")]
+
+
+def test_units_do_not_depend_on_which_cell_is_the_reference(tmp_path: Path) -> None:
+    """Only one of the two cells knows groups: they are the units in either direction."""
+    found = []
+    for head in ("concat_mlp", "film"):
+        path = grid(tmp_path / "g.yaml", seeds=[0], reference={"fusion.head": head})
+        ablation = load_ablation(path)
+        runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, groups=3)
+        table = runs[1].experiment.run.dir / "predictions_fusion.csv"
+        lines = [line.split(",") for line in table.read_text().splitlines()]
+        table.write_text("\n".join(",".join([*line[:4], "", line[5]]) for line in lines[1:]))
+        table.write_text("clip,label,predicted,score,group,fold\n" + table.read_text())
+        compared = comparisons(ablation, runs)
+        assert compared.notes == []
+        found.append(compared.table.iloc[0])
+    assert found[0]["p"] == found[1]["p"]
+    assert found[0]["p"] in (0.25, 0.5, 0.75, 1)  # of the 8 permutations of three units
+    assert found[0]["difference"] == -found[1]["difference"]
 
 
 def test_equal_variants_get_no_verdict(tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ def test_equal_variants_get_no_verdict(tmp_path: Path) -> None:
             grid(tmp_path / "g.yaml", seeds=[3 * repeat, 3 * repeat + 1, 3 * repeat + 2])
         )
         runs = fake_runs(ablation, tmp_path / str(repeat), {"concat_mlp": 0.8, "film": 0.8})
-        (row,) = comparisons(ablation, runs).to_dict(orient="records")
+        (row,) = comparisons(ablation, runs).table.to_dict(orient="records")
         assert row["verdict"] == "no difference shown"
         assert row["low"] < 0 < row["high"]
 
@@ -143,7 +151,7 @@ def test_equal_variants_get_no_verdict(tmp_path: Path) -> None:
 def test_a_better_variant_is_called_better(tmp_path: Path) -> None:
     ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
     runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8})
-    (row,) = comparisons(ablation, runs).to_dict(orient="records")
+    (row,) = comparisons(ablation, runs).table.to_dict(orient="records")
     assert row["verdict"] == "better"
     assert row["clips"] == 400
     assert row["difference"] == pytest.approx(
@@ -155,7 +163,7 @@ def test_three_groups_show_no_difference(tmp_path: Path) -> None:
     """The same clips from three source videos: three units are too few for a verdict."""
     ablation = load_ablation(grid(tmp_path / "g.yaml", seeds=[0, 1, 2]))
     runs = fake_runs(ablation, tmp_path, {"concat_mlp": 0.7, "film": 0.8}, groups=3)
-    (row,) = comparisons(ablation, runs).to_dict(orient="records")
+    (row,) = comparisons(ablation, runs).table.to_dict(orient="records")
     assert row["verdict"] == "no difference shown"
 
 
@@ -169,6 +177,19 @@ def test_summary_is_over_seeds(tmp_path: Path) -> None:
     assert (first["mean"], first["runs"]) == (65.0, 2)
     assert first["low"] == pytest.approx(65 - 12.706 * 5, abs=0.01)  # t quantile, one degree of freedom
     assert second["high"] == 100.0
+
+
+def test_seeds_that_agree_exactly_give_no_interval(tmp_path: Path) -> None:
+    """An interval without width would say that the mean is certain."""
+    table = pd.DataFrame(
+        {"fusion.head": "film", "stream": "fusion", "top1": [50 / 1.7] * 2, "seed": [0, 1], "n": [17] * 2}
+        | {"run_low": 10.0, "run_high": 55.0}
+        | dict.fromkeys(("trainable", "gflops", "latency_ms"), 1.0)
+    )
+    summary = summarize(table, ["fusion.head"])
+    assert summary[["low", "high"]].isna().all(axis=None)
+    (row,) = mean_table(load_ablation(grid(tmp_path / "g.yaml")), summary)[1]
+    assert row == ["film", "fusion", "29.4", "-", "2"]
 
 
 def test_mean_of_folds_equals_the_accuracy_in_the_metrics() -> None:
@@ -211,7 +232,7 @@ def test_summary_names_cells_that_are_not_compared(tmp_path: Path) -> None:
     table, found = summarize(tidy_table(kept), ["fusion.head"]), comparisons(ablation, kept)
     summary_markdown(tmp_path / "s.md", ablation, table, found, [])
     text = (tmp_path / "s.md").read_text()
-    assert "Not compared, without a test in common with the reference: fusion.head=film." in text
+    assert "Not compared with fusion.head=concat_mlp (it could not be run): fusion.head=film." in text
 
 
 @pytest.mark.usefixtures("grid_in_process")

@@ -17,6 +17,7 @@ from moclip_lite.experiment.feature_pack import pack_file
 from moclip_lite.experiment.feature_storage import save_features
 from moclip_lite.experiment.session import Session
 from moclip_lite.motion.network import build_motion_net
+from moclip_lite.results.lock import FolderLock
 from moclip_lite.results.run_folder import RunFolder
 from moclip_lite.results.trained_on import write_division
 from moclip_lite.storage.files import write_json
@@ -31,6 +32,7 @@ from support.paths import ROOT
 from support.runs import made_run
 
 Words = tuple[object, ...]
+_LOCKS: list[FolderLock] = []
 _LISTENERS: list[socket.socket] = []
 LOAD_PROBLEM = "the native module does not load on this system (GLIBC_2.38 not found); pip install ..."
 RAY = ("--engine", "ray", "--ray-address")
@@ -49,6 +51,28 @@ def written(path: Path, text: str) -> Path:
 
 def folder(path: Path) -> Path:
     path.mkdir()
+    return path
+
+
+def heads(path: Path, more: str = "") -> Path:
+    """A grid of two heads."""
+    return written(path / "grid.yaml", f"grid: {{fusion.head: [film, concat_mlp]}}\n{more}\n")
+
+
+def two_seeds(path: Path) -> list[Path]:
+    """Runs on the same clips whose folds have other names."""
+    runs = [made_run(path / name, ["a", "b"]).folder for name in ("one", "several")]
+    for table in (table for run in runs for table in run.glob("predictions_*.csv")):
+        header, *rows = table.read_text(encoding="utf-8").splitlines()
+        written(table, "\n".join([f"{header},fold", *(f"{row},{table.parent.name}" for row in rows)]) + "\n")
+    return runs
+
+
+def held(path: Path) -> Path:
+    """A folder that another grid holds."""
+    lock = FolderLock(folder(path) / ".lock")
+    assert lock.acquire()
+    _LOCKS.append(lock)
     return path
 
 
@@ -298,6 +322,11 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "was trained on appearance features": lambda p: ("predict", video(p), "--model", without_features(p)),
     "has no text encoder": lambda p: ("zero-shot", video(p), "--labels", "a, b", "--model", "timm:test_resnet"),
     "have different labels": lambda p: ("compare", *two_runs(p, ["a", "c"])),
+    "but no fold": lambda p: ("compare", *two_seeds(p)),
+    "the stream that is compared": lambda p: ("ablate", heads(p), "--set", "run.streams=[motion]"),
+    "in 'set' has no effect": lambda p: ("ablate", heads(p, "set: [run.seed=1]")),
+    "would both be written": lambda p: ("ablate", heads(p), heads(p), "--out", p / "out"),
+    "another grid or search": lambda p: ("ablate", heads(p), "--out", held(p / "out")),
     "is named twice": lambda p: ("compare", p, p),
     "say what to remove": lambda p: ("cache", "prune", "--cache", p),
     "are not opened": lambda p: ("watch", "ftp://host/a.ts", "--model", p),

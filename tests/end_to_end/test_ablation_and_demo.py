@@ -23,7 +23,8 @@ def test_ablation(generated: Path, trained: TrainedRun, tmp_path: Path) -> None:
     base.write_text(
         "motion: {segments: 4, grid: [12, 16], flip: 0}\ntest: {flips: 1, crops: 1}\n", encoding="utf-8"
     )
-    plan = {"base": "base.yaml", "set": list(settings), "grid": {"motion.width": [8, 12]}, "seeds": [0, 1]}
+    plan = {"base": "base.yaml", "set": list(settings), "grid": {"motion.width": [8, 12]}}
+    plan |= {"seeds": [0, 1], "stream": "motion"}
     grid.write_text(yaml.safe_dump(plan), encoding="utf-8")
     out = tmp_path / "out"
     words = ("ablate", grid, "--root", generated, "--out", out, "--workers", 1, "--json")

@@ -108,7 +108,7 @@ def test_folds_and_seeds_are_pooled(place: Place) -> None:
     assert_ok(moclip(*other, "--set", "motion.flip=0.5"))
     compared = assert_ok(moclip("compare", place.folder / "folds", place.folder / "other", "--json")).json
     (difference,) = compared["differences"]
-    assert difference["clips"] == 2 * 6 * VIDEOS
+    assert (difference["clips"], difference["tests"]) == (6 * VIDEOS, 2 * 6 * VIDEOS)
     assert difference["groups"] == VIDEOS
     single = load_experiment(place.folder / "folds" / "config.yaml", ["run.seeds=[]", "run.seed=5"])
     pooled = Session(load_experiment(place.folder / "folds" / "config.yaml")).folds

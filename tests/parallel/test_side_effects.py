@@ -255,10 +255,10 @@ def test_cells_of_a_grid_share_the_cores(
     given = []
 
     class Pool:
-        def submit(self, work: object, cell: Any) -> Future[None]:
+        def submit(self, work: object, cell: Any) -> Future[grid_runs._Done]:
             given.append(cell.threads)
-            done: Future[None] = Future()
-            done.set_result(None)
+            done: Future[grid_runs._Done] = Future()
+            done.set_result(grid_runs._Done("of the run"))
             return done
 
         def shutdown(self, **options: object) -> None:

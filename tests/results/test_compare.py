@@ -90,7 +90,7 @@ def test_tables_pages_and_settings(two: tuple[Path, Path], tmp_path: Path) -> No
     assert "-33.3" in page.shown
     assert_ok(moclip("compare", *two, "--out", tmp_path / "c.md"))
     text = (tmp_path / "c.md").read_text(encoding="utf-8")
-    assert "| two/run | fusion | 90 | -33.3 |" in text
+    assert "| two/run | fusion | 90 | 90 | -33.3 |" in text
     assert "| run.seed | 0 | 7 |" in text
     assert_refused(moclip("compare", *two, "--out", tmp_path / "c.pdf"), ".html or .md")
 
@@ -116,7 +116,7 @@ def test_only_common_clips_count(two: tuple[Path, Path]) -> None:
     fusion = next(d for d in outcome.json["differences"] if d["stream"] == "fusion")
     assert (fusion["clips"], fusion["left_out"]) == (50, 40)
     assert fusion["points"]["value"] == pytest.approx(-20)
-    assert "40 clips were tested in one run only" in assert_ok(moclip("compare", *two)).err
+    assert "40 tests are of one run only" in assert_ok(moclip("compare", *two)).err
 
 
 def test_runs_that_cannot_be_compared(two: tuple[Path, Path], tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_clip_of_several_folds_is_paired_fold_by_fold(two: tuple[Path, Path]) 
         ClipKey("x", "f2"): Prediction("a", "b", 1.0, "g"),
     }
     found = compare_runs(two).differences[0].difference
-    assert (found.clips, found.units, found.test.only_a, found.test.only_b) == (2, 1, 0, 0)
+    assert (found.tests, found.units, found.test.only_a, found.test.only_b) == (2, 1, 0, 0)
 
 
 def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -> None:
@@ -270,7 +270,7 @@ def test_folds_are_paired_by_name_whatever_their_order(two: tuple[Path, Path]) -
     keys = sorted(first.predictions["motion"])
     assert first.groups(keys) == ["g1", "g1", "g2"]
     found = compare_runs(two).differences[0].difference
-    assert (found.clips, found.units, found.points.value) == (3, 2, 0)
+    assert (found.clips, found.tests, found.units, found.points.value) == (2, 3, 2, 0)
 
 
 def test_a_trained_run_and_its_copy_do_not_differ(trained: TrainedRun, tmp_path: Path) -> None:
@@ -281,4 +281,51 @@ def test_a_trained_run_and_its_copy_do_not_differ(trained: TrainedRun, tmp_path:
     assert (
         json.loads((other / "metrics.json").read_text())["fusion"]["top1"]
         == found["runs"][1]["fusion"]["top1"]
+    )
+
+
+def with_groups(run: Path, groups: list[str]) -> None:
+    """Give the run's tables a group for each clip, "" for none."""
+    for path in run.glob("predictions_*.csv"):
+        header, *rows = path.read_text(encoding="utf-8").splitlines()
+        grouped = [f"{row},{group},f0" for row, group in zip(rows, groups, strict=True)]
+        path.write_text("\n".join([f"{header},group,fold", *grouped]) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("known", "contradict", "units"),
+    [
+        ([f"g{i // 20}" for i in range(90)], False, 5),  # the other names them otherwise
+        ([""] * 90, False, 5),  # the other knows none
+        ([f"h{i // 30}" for i in range(90)], True, 2),  # h0 and h1 share p1
+        (["", *[f"g{i // 20}" for i in range(1, 90)]], False, 5),
+    ],
+)
+def test_units_do_not_depend_on_the_order_of_the_runs(
+    known: list[str], contradict: bool, units: int, two: tuple[Path, Path]
+) -> None:
+    with_groups(two[0], [f"p{i // 20}" for i in range(90)])
+    with_groups(two[1], known)
+    one, other = (
+        next(d for d in compare_runs(runs).differences if d.stream == "fusion").difference
+        for runs in (two, two[::-1])
+    )
+    assert (one.units, one.groups, one.contradict, one.p) == (units, units, contradict, other.p)
+    assert (other.units, other.groups, other.contradict) == (units, units, contradict)
+    assert one.points.value == -other.points.value
+    assert one.points.high - one.points.low == pytest.approx(other.points.high - other.points.low, abs=2)
+    said = assert_ok(moclip("compare", *two)).err
+    assert ("contradict each other; clips that share a group" in said) == contradict
+
+
+def test_clips_in_common_without_a_fold_in_common_are_spoken_of(two: tuple[Path, Path]) -> None:
+    """One seed against several: the folds are called otherwise."""
+    with_groups(two[0], [""] * 90)
+    with_groups(two[1], [""] * 90)
+    for path in two[1].glob("predictions_*.csv"):
+        path.write_text(path.read_text().replace(",f0", ",f0-seed0"))
+    assert_refused(
+        moclip("compare", *two),
+        "they share 90 clips, but no fold (f0-seed0; f0)",
+        "run.seeds and data.protocol",
     )

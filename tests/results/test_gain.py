@@ -53,6 +53,22 @@ def test_folds_below_are_counted(run: Run) -> None:
     assert "below it in 2 of 3 folds, significantly (McNemar, p < 0.05) in 1" in gain.sentence()
 
 
+def test_the_best_stream_is_chosen_on_the_same_tests(run: Run) -> None:
+    """Motion is better on fewer and easier tests, and worse on those that both have."""
+    right = {
+        Stream.FUSION: [[True] * 10, [True] * 10],
+        Stream.MOTION: [[True] * 6 + [False] * 4, []],
+        Stream.APPEARANCE: [[True] * 8 + [False] * 2, [False] * 10],
+    }
+    gain = fusion_gain(with_predictions(run, right))
+    assert gain is not None
+    assert gain.stream is Stream.APPEARANCE
+    apart = {**right, Stream.APPEARANCE: [[], [True] * 7 + [False] * 3]}
+    gain = fusion_gain(with_predictions(run, apart))  # no test that all three have
+    assert gain is not None
+    assert gain.stream is Stream.APPEARANCE
+
+
 @pytest.mark.usefixtures("no_drawings")
 def test_the_report_says_it(run: Run) -> None:
     right = {Stream.MOTION: [[True, False] * 6], Stream.FUSION: [[True] * 12]}

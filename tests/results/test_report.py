@@ -145,6 +145,11 @@ def test_curves_are_drawn_from_the_history() -> None:
     rows = [{"epoch": e, "loss": 1.0, "val_loss": 1.0, "accuracy": 50.0} for e in range(3)]
     svg = curves_svg({"run": {"fusion": {"history": rows, "best_epoch": 1}}})
     assert svg is not None
+    assert "validation %, top-1" in svg
+    assert "mean over classes" not in svg
+    assert "validation %, mean over classes" in str(
+        curves_svg({"run": {"motion": {"history": rows, "best_epoch": 1}}})
+    )
     assert svg.startswith("<svg")
     assert "currentColor" in svg
     assert "<style" not in svg

@@ -15,6 +15,7 @@ from moclip_lite.results.statistics import (
     Interval,
     bootstrap_interval,
     holm,
+    joined_units,
     mcnemar,
     mean_interval,
     paired_bootstrap,
@@ -224,6 +225,32 @@ def test_every_estimate_lies_in_its_interval(rows: list[tuple[int, int, bool, st
     a, b = scores.argmax(axis=1) == labels, np.array([other for *_, other, _ in rows])
     points = paired_bootstrap(a, b, groups=units.names, repeats=500)
     assert -100 <= points.low <= points.value <= points.high <= 100
+
+
+def test_groups_of_two_results_are_joined() -> None:
+    clips = ["a", "b", "c", "d", "e"]
+    same = joined_units(clips, ["1", "1", "2", "2", None], ["2", "2", "1", "1", None])
+    assert (same.count, same.kind, same.contradict) == (3, "groups", False)
+    assert same.names[0] == same.names[1] != same.names[2] == same.names[3] != same.names[4]
+    other = joined_units(clips, ["1", "1", "2", "2", "3"], ["x", "y", "y", "z", "w"])
+    assert (other.count, other.contradict) == (2, True)
+    assert other.names == joined_units(clips, ["x", "y", "y", "z", "w"], ["1", "1", "2", "2", "3"]).names
+    groups = ["p", "p", None, "q", "q"]
+    for sides in ((groups, groups), (groups, [None] * 5), ([None] * 5, groups)):
+        assert joined_units(clips, *sides) == units_of(clips, groups)
+
+
+@pytest.mark.parametrize("values", [[50 / 1.7, 50 / 1.7], [0.1 + 0.2, 0.3, 0.3], [0.0, 0.0]])
+def test_values_that_agree_give_no_interval(values: list[float]) -> None:
+    found = mean_interval(values)
+    assert found.value == pytest.approx(values[0])
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_the_mean_over_classes_has_full_precision() -> None:
+    labels = np.repeat([0, 1, 2], [3, 7, 1])
+    scores = np.eye(3, dtype=np.float32)[[0, 0, 1, *[1] * 5, 0, 2, 2]]
+    assert score(scores, labels, "abc").macro == pytest.approx(100 * (2 / 3 + 5 / 7 + 1) / 3, abs=1e-12)
 
 
 def test_folds_are_pooled_and_groups_stay_whole() -> None:

@@ -140,9 +140,21 @@ def test_thresholds_keep_right_answers() -> None:
     scores = rng.dirichlet(np.ones(20) * 0.3, 200).astype(np.float32)
     stream = fit_stream(scores, scores.argmax(axis=1))
     assert 0 < stream.threshold <= 0.4
+    assert (temper(scores, stream.temperature).max(axis=1) >= stream.threshold).mean() >= 0.95
     nothing_right = fit_stream(np.eye(3, dtype=np.float32)[[0, 1]], np.array([1, 2]))
     assert nothing_right.accuracy == 0
     assert 0 <= nothing_right.threshold <= 0.4
+
+
+@pytest.mark.parametrize("right", [2, 16, 21, 30])
+def test_the_threshold_is_reached_by_95_percent_of_few_right_answers(right: int) -> None:
+    """A number between the lowest two would leave 1 of 16 out."""
+    scores = np.full((right, 10), 0.09, np.float32)
+    scores[:, 0] = np.linspace(0.11, 0.2, right)
+    stream = fit_stream(scores / scores.sum(axis=1, keepdims=True), np.zeros(right, np.int64))
+    sure = temper(scores / scores.sum(axis=1, keepdims=True), stream.temperature).max(axis=1)
+    assert stream.threshold < 0.4
+    assert (sure >= stream.threshold).mean() >= 0.95
 
 
 @pytest.mark.parametrize(("clips", "classes"), [(1, 2), (1, 1), (3, 5)])

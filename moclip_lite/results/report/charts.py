@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ...streams import Stream
 from ..confusion import drawing
 
 __all__ = ["curves_svg", "themed"]
 
 _TEXT: Final = "#010203"  # replaced by currentColor
-_STAGES: Final = ("motion", "appearance", "fusion")
+_STAGES: Final = (Stream.MOTION, Stream.APPEARANCE, Stream.FUSION)
 _COLOURS: Final = {"loss": "#7f8c9b", "val_loss": "#d9822b", "accuracy": "#3b82c4"}
 _COLOURED: Final = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 _STYLE: Final[dict[Any, Any]] = {
@@ -43,7 +44,6 @@ def curves_svg(training: Mapping[str, Mapping[str, Any]]) -> str | None:
         for column, stage in enumerate(stages):
             _draw(grid[0, column], grid[1, column], stage, training)
         grid[0, 0].set_ylabel("cross-entropy")
-        grid[1, 0].set_ylabel("validation accuracy %")
         grid[0, 0].legend(["train", "validation"], fontsize=8)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -79,5 +79,6 @@ def _draw(top: Any, bottom: Any, stage: str, training: Mapping[str, Mapping[str,
     top.set_ylim(bottom=0)
     bottom.set_ylim(0, 100)
     bottom.set_xlabel("epoch")
+    bottom.set_ylabel(f"validation %, {Stream(stage).validation_measure}")
     for axes in (top, bottom):
         axes.grid(alpha=0.15, color=_TEXT)

@@ -9,6 +9,7 @@ from typing import Final
 from ...errors import ConfigError
 from ...storage.files import write_text
 from ..compare import Comparison, StreamDifference
+from ..paired import Difference
 from .document import Block, Document, Folded, Paragraph, Section, Table
 from .sections import DIFFERENCE_HEADER, VERDICT_RULE, difference_cells
 from .tables import COSTS, SCORES, Column, interval_words, stream_table
@@ -17,7 +18,8 @@ __all__ = ["comparison_document", "renderer_of", "write_comparison"]
 
 _EXTREMES: Final = 10  # classes that gained most, and that lost most
 _METHOD: Final = (
-    "Points are percentage points above the first run on the clips that both tested. Intervals: paired "
+    "Points are percentage points above the first run on the tests that both have: a clip counts in "
+    "each fold and seed that tests it. Intervals: paired "
     "bootstrap over groups where they are known, else over clips. p of each line: McNemar's exact test where "
     f"each group or clip was tested once, else a permutation test over the same units. {VERDICT_RULE}"
 )
@@ -26,14 +28,14 @@ _METHOD: Final = (
 def comparison_document(c: Comparison) -> Document:
     """Scores, differences, classes that changed, settings and costs."""
     rows = [
-        [d.run, d.stream.words, str(d.difference.clips), *difference_cells(d.difference)]
+        [d.run, d.stream.words, *_counts(d.difference), *difference_cells(d.difference)]
         for d in c.differences
     ]
     sections = [
         Section("Scores", [_stream_tables(c, SCORES)]),
         Section(
             f"Difference from {c.names[0]}",
-            [Table(["run", "stream", "common clips", *DIFFERENCE_HEADER], rows), *_notes(c)],
+            [Table(["run", "stream", "common clips", "tests", *DIFFERENCE_HEADER], rows), *_notes(c)],
         ),
         Section("Classes that changed", [block for d in c.differences for block in _classes(c, d)]),
         Section("Settings that differ", _settings(c)),
@@ -86,12 +88,23 @@ def _notes(c: Comparison) -> list[Block]:
         streams_of.setdefault((d.run, d.difference.method), []).append(str(d.stream))
     intervals += [f"{run}, {', '.join(streams)}: {method}." for (run, method), streams in streams_of.items()]
     unpaired = [
-        f"{d.run}, {d.stream}: {d.difference.left_out} clips were tested in one run only and are left out"
+        f"{d.run}, {d.stream}: {d.difference.left_out} tests are of one run only and are left out"
         for d in c.differences
         if d.difference.left_out
     ]
+    mixed = [
+        f"{d.run}, {d.stream}: its groups and those of {c.names[0]} contradict each other; clips that "
+        "share a group in either run are one unit of the interval and of p"
+        for d in c.differences
+        if d.difference.contradict
+    ]
     notes = [Paragraph(text) for text in [*intervals, _METHOD]]
-    return [*notes, *(Paragraph(text, "warning") for text in unpaired)]
+    return [*notes, *(Paragraph(text, "warning") for text in [*unpaired, *mixed])]
+
+
+def _counts(difference: Difference) -> list[str]:
+    """Cells on the common clips and their tests."""
+    return [str(difference.clips), str(difference.tests)]
 
 
 def _classes(c: Comparison, d: StreamDifference) -> list[Block]:

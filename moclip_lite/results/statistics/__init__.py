@@ -9,7 +9,7 @@ statistic does not guarantee.
 from .accuracy import accuracy_interval, macro_interval
 from .bootstrap import bootstrap_interval, paired_bootstrap
 from .intervals import Interval, mean_interval, wilson
-from .samples import Units, units_of
+from .samples import Units, joined_units, units_of
 from .significance import McNemar, Verdict, holm, mcnemar, permutation_p, verdict
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "accuracy_interval",
     "bootstrap_interval",
     "holm",
+    "joined_units",
     "macro_interval",
     "mcnemar",
     "mean_interval",

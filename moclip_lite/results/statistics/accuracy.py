@@ -56,7 +56,7 @@ def macro_interval(correct: Values, labels: npt.ArrayLike, units: Units) -> Inte
     tests = np.zeros_like(hits)
     np.add.at(hits, (unit, classes), vector)
     np.add.at(tests, (unit, classes), 1)
-    value = float((hits.sum(axis=0) / tests.sum(axis=0)).mean())
+    value = float((hits.sum(axis=0, dtype=np.float64) / tests.sum(axis=0, dtype=np.float64)).mean())
     replicates = resample(np.concatenate([hits, tests], axis=1), _mean_recall, _REPEATS, seed=0)
     low, high = np.percentile(replicates, [2.5, 97.5])
     return _percent(widened(min(value, 1.0), float(low), float(high)), units)

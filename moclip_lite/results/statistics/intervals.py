@@ -12,10 +12,11 @@ from .samples import checked_values
 __all__ = ["Interval", "mean_interval", "widened", "wilson"]
 
 _Z95 = 1.959963984540054
+_SAME = 1e-12  # relative: sums in another order
 
 
 class Interval(NamedTuple):
-    """An estimate and its interval; low and high are NaN where a single value gives no spread."""
+    """An estimate and its interval; low and high are NaN where the values give no spread."""
 
     value: float
     low: float
@@ -51,6 +52,9 @@ def wilson(share: float, total: float) -> Interval:
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Mean of repetitions (seeds, splits) with its Student's t interval, in the unit of the values.
 
+    A single value gives no interval, and neither do values that agree exactly: few repetitions may do so by
+    chance, and an interval without width would say that the mean is certain.
+
     Raises:
         ValueError: no value, or one that is not finite.
     """
@@ -58,7 +62,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
     vector = checked_values(values, "values")
     mean = float(vector.mean())
-    if len(vector) < 2:
+    if len(vector) < 2 or np.ptp(vector) <= _SAME * np.abs(vector).max():
         return Interval(mean, float("nan"), float("nan"))
     half = stats.t.ppf((1 + confidence) / 2, len(vector) - 1) * stats.sem(vector)
     return Interval(mean, mean - float(half), mean + float(half))

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "Units", "Values", "checked_pair", "checked_values", "cluster_numbers", "units_of"]
+__all__ = [
+    "Floats",
+    "Units",
+    "Values",
+    "checked_pair",
+    "checked_values",
+    "cluster_numbers",
+    "joined_units",
+    "units_of",
+]
 
 Values = npt.ArrayLike
 Floats = npt.NDArray[np.float64]
+Groups = Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -22,10 +32,12 @@ class Units:
     Attributes:
         names: [N], the unit of each test; tests with the same unit are correlated.
         kind: what the units are.
+        contradict: whether they were joined from groupings that do not agree.
     """
 
     names: list[str]
     kind: Literal["clips", "groups"]
+    contradict: bool = False
 
     @property
     def count(self) -> int:
@@ -48,7 +60,7 @@ class Units:
         return f"cluster bootstrap over {units}"
 
 
-def units_of(clips: Sequence[str], groups: Sequence[str | None]) -> Units:
+def units_of(clips: Sequence[str], groups: Groups) -> Units:
     """Sampling units of tests: groups where any are known (a clip without one is its own), else clips.
 
     Folds are not sampling units: three folds that agree by chance would give an interval of almost no width.
@@ -61,6 +73,47 @@ def units_of(clips: Sequence[str], groups: Sequence[str | None]) -> Units:
         return Units(list(clips), "clips")
     pairs = zip(clips, groups, strict=True)
     return Units([f"g {group}" if group else f"c {clip}" for clip, group in pairs], "groups")
+
+
+def joined_units(clips: Sequence[str], first: Groups, second: Groups) -> Units:
+    """Sampling units of tests that two results have, each with groups of its own.
+
+    Tests that share a group in either are one unit, so that it does not matter which result is named first.
+    Where one knows no groups, the units are those of the other.
+
+    Args:
+        clips: as in :func:`units_of`.
+        first, second: [N], the groups of the tests in either result.
+    """
+    if list(first) == list(second) or not any(second):
+        return units_of(clips, first)
+    if not any(first):
+        return units_of(clips, second)
+    sides = zip(first, second, strict=True)
+    rows = [[(side, group) for side, group in enumerate(pair) if group] for pair in sides]
+    units = _linked(rows)
+    pairs = {tuple(row) for row in rows if len(row) == 2}
+    odd = any(len({pair[side] for pair in pairs}) < len(pairs) for side in (0, 1))
+    return replace(units_of(clips, units), contradict=odd)
+
+
+def _linked(rows: Sequence[Sequence[tuple[int, str]]]) -> list[str | None]:
+    """The unit of each test from its groups, [N]: tests with a group in common have the same; None without.
+
+    Units are called after the first of their tests.
+    """
+    above: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def root(group: tuple[int, str]) -> tuple[int, str]:
+        while (parent := above.setdefault(group, group)) != group:
+            group = parent
+        return group
+
+    for row in rows:
+        for group in row:
+            above[root(group)] = root(row[0])
+    names: dict[tuple[int, str], str] = {}
+    return [names.setdefault(root(row[0]), str(i)) if row else None for i, row in enumerate(rows)]
 
 
 def checked_values(values: Values, name: str) -> Floats:
