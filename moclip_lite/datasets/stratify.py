@@ -30,8 +30,8 @@ def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple
 
     scikit-learn's StratifiedGroupKFold takes groups by the spread of their classes. Its seed decides between
     equal groups only, and its shuffling, up to version 1.7, moves the class counts but not the groups.
-    So groups are put in a random order here, and where they hold several clips it divides a random half
-    of the clips, with one of each group at least; the others follow their groups. The first of such divisions
+    So groups are put in a random order here, and where they are unlike, a random half of the clips is
+    divided, with one of each group at least; the others follow their groups. The first of such divisions
     that is nearly as even as that of all clips is taken, else the most even one.
 
     Args:
@@ -48,7 +48,7 @@ def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple
     numbers = np.argsort(order)[groups]
     everywhere = np.ones(len(clips), bool)
     best = _divide(labels, numbers, everywhere, parts)
-    if len(order) < len(clips):
+    if _are_unlike(labels, groups):
         limit = _UNEVEN * _spread(labels, best, parts) + _MOST_SPREAD
         drawn: list[Positions] = []
         while len(drawn) < _DRAWS and (not drawn or _spread(labels, drawn[-1], parts) > limit):
@@ -59,6 +59,13 @@ def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple
 
 def _labels(clips: Sequence[Clip]) -> list[str]:
     return [clip.label for clip in clips]
+
+
+def _are_unlike(labels: Positions, groups: Positions) -> bool:
+    """Whether scikit-learn takes the groups in an order of its own."""
+    counts = np.zeros((groups.max(initial=-1) + 1, labels.max(initial=-1) + 1))
+    np.add.at(counts, (groups, labels), 1)
+    return len(np.unique(counts.std(axis=1).round(9))) > 1
 
 
 def _half(labels: Positions, groups: Positions, random: np.random.RandomState) -> npt.NDArray[np.bool_]:
