@@ -82,28 +82,29 @@ def _list_table(data: DataSettings, json: bool) -> None:
         DataError: it has problems.
     """
     from ..datasets.segments import video_seconds
-    from ..datasets.table.load import table_problems
+    from ..datasets.table.load import checked_table
     from ..experiment.dataset import data_root, data_table, load_dataset
 
     path, videos = data_table(data), data_root(data)
-    problems = table_problems(path, videos=videos, duration=video_seconds)
+    table = checked_table(path, videos=videos, duration=video_seconds)
+    problems = table.problems
     if data.skip_missing:
         problems = [problem for problem in problems if not problem.missing]
     if problems:
-        _refuse(path, problems, json)
+        _refuse(path, problems, table.unread(path), json)
     dataset = load_dataset(data, 1, ConsoleReporter())
     _print_table_classes(path, dataset, json)
 
 
-def _refuse(path: Path, problems: Sequence[TableProblem], json: bool) -> None:
-    """Print problems.
+def _refuse(path: Path, problems: Sequence[TableProblem], notes: Sequence[str], json: bool) -> None:
+    """Print problems, and notes on the table.
 
     Raises:
         DataError: always.
     """
     if json:
         rows = [{"row": p.row, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({"table": str(path), "problems": rows})
+        print_json({"table": str(path), "problems": rows, "notes": list(notes)})
     else:
         print_table(
             f"{path}: {len(problems)} row(s) with problems",
@@ -111,7 +112,8 @@ def _refuse(path: Path, problems: Sequence[TableProblem], json: bool) -> None:
             [[str(p.row), p.column, p.reason] for p in problems],
         )
     first = problems[0]
-    raise DataError(f"{path}, {first.place}: {first.reason} ({len(problems)} row(s) with problems)")
+    sentence = f"{path}, {first.place}: {first.reason} ({len(problems)} row(s) with problems)"
+    raise DataError("; ".join([sentence, *notes]))
 
 
 def _print_table_classes(path: Path, dataset: VideoDataset, json: bool) -> None:
