@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from ..datasets import Clip
-from ..datasets.stratify import groups_of, stratified_parts
+from ..datasets.stratify import groups_of, most_parts, stratified_parts
 from ..errors import DataError
 from ..experiment.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
@@ -74,7 +74,7 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
         seed: of the parts.
 
     Raises:
-        DataError: no validation clips, or fewer groups than parts.
+        DataError: no validation clips, or fewer groups (or clips of the largest class) than parts.
     """
     if parts == 1:
         if not val:
@@ -84,6 +84,11 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
     groups = len(set(groups_of(clips)))
     if groups < parts:
         raise DataError(f"{groups} groups can't be divided into {parts} parts; lower --parts")
+    if most_parts(clips) < parts:
+        raise DataError(
+            f"{len(clips)} clips, at most {most_parts(clips)} of a class, "
+            f"can't be divided into {parts} parts; lower --parts"
+        )
     return [
         Division(tuple(clips[i] for i in inside), tuple(clips[i] for i in out))
         for inside, out in stratified_parts(clips, parts, seed)
