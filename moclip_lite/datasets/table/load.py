@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ...errors import DataError
 from ...sampling import SAME_TIME, Segment
+from ...storage.names import composed
 from ..clip import Clip, VideoDataset, shorten
 from ..segments import LATE_END
 from .rows import TableProblem, TableRow, TableRows, inspect_table, overlaps, require_rows
@@ -111,16 +112,25 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
 
 
 def _finder(dataset: VideoDataset) -> Callable[[str], list[Clip]]:
-    """A function from the name in a row to the clips that it may mean: by their names, else by stems."""
+    """A function from the name in a row to the clips that it may mean: by their names, else by stems;
+    Unicode's normal forms are alike."""
     exact = {clip.name: clip for clip in dataset.clips}
+    by_name: dict[str, list[Clip]] = {}
     by_stem: dict[str, list[Clip]] = {}
     for clip in dataset.clips:
+        by_name.setdefault(composed(clip.name), []).append(clip)
         by_stem.setdefault(_stem(clip.name), []).append(clip)
-    return lambda name: [exact[name]] if name in exact else by_stem.get(_stem(name), [])
+
+    def find(name: str) -> list[Clip]:
+        if name in exact:
+            return [exact[name]]
+        return by_name.get(composed(name)) or by_stem.get(_stem(name), [])
+
+    return find
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    return composed(PurePosixPath(name).with_suffix("").as_posix())
 
 
 def _checked(table: TableRows, duration: Duration | None) -> TableRows:
