@@ -83,3 +83,12 @@ def test_refusals_of_rows_tell_what_is_not_read(videos: Path) -> None:
         DataError, match=r"a clip has one class; t\.csv: columns that are not read: moment, by"
     ):
         load_table(path)
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;\r", '"sep=;"'])
+def test_the_line_that_states_a_separator_is_no_header(videos: Path, first: str) -> None:
+    """As Excel writes it; rows are counted as spreadsheets count them, without it."""
+    path = table(videos, "video;label, or name;label", "a.mp4;x;walk", ";x;walk", header=first)
+    assert inspect_table(path).ignored == ["label, or name"]
+    with pytest.raises(DataError, match="row 3, column video: is empty"):
+        read_table(path)
