@@ -1,7 +1,7 @@
-"""The division of a trained run, kept where clips were added, removed or renamed since.
+"""The division of a trained run, kept for tests of its weights while its settings stay.
 
-Which clips are tested is drawn from all of them: of a folder with one clip more or less the same settings
-would draw others, some of which trained the weights. Settings alone change the division of a run.
+Which clips are tested is drawn from all of them: of a folder with one clip more or less, or in another
+version of this program, the same settings would draw others, some of which trained the weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_DIVIDING = {"skip_missing", "buffer", "appearance"}
 
 
 def keep_division(session: Session, folder: Path) -> None:
-    """Give a session the folds of its run where the clips changed since and the settings did not; say so.
+    """Give a session the folds of its run, where its settings ask for them; say which clips changed since.
 
     Divisions by lists or by a table's column follow these, and a data set elsewhere is divided anew.
 
@@ -35,22 +35,21 @@ def keep_division(session: Session, folder: Path) -> None:
         folder: the run folder.
 
     Raises:
-        CheckpointError: a division is damaged, or no clip of a fold's tested part is left.
+        CheckpointError: a division is damaged, or no clip of a part of a fold is left.
+        DataError: copies of a clip, or overlapping segments, are on two sides of a fold by now.
     """
-    run, dataset = RunFolder(folder), session.dataset
-    stored = [read_division(path) for path in _divisions(run)]
+    run, experiment, dataset = RunFolder(folder), session.experiment, session.dataset
+    stored = _stored(run)
     if dataset.official or not stored or any(one.root != dataset.place for one in stored):
         return
-    if not _divides_alike(session.experiment, load_run_settings(run.config)):
+    if not _divides_alike(experiment, load_run_settings(run.config)):
         return
-    changes = _changes(stored, dataset, session.content_digests)
-    if not changes.gone and (not changes.new or _leaves_out(session.experiment)):
-        return
-    folds = [_fold(one, dataset, changes.names) for one in stored]
-    session.folds = check_folds(
-        folds, dataset, None, session.experiment.data, session.content_digests, session.reporter
-    )
-    session.reporter.warn(changes.words(dataset.place, leaves_out=_leaves_out(session.experiment)))
+    digests = session.content_digests
+    changes = _changes(stored, dataset, digests)
+    folds = [_fold(one, dataset, changes.names, experiment.run.all_seeds) for one in stored]
+    session.folds = check_folds(folds, dataset, None, experiment.data, digests, session.reporter)
+    if words := changes.words(dataset.place, leaves_out=_leaves_out(experiment)):
+        session.reporter.warn(words)
 
 
 class _Changes(NamedTuple):
@@ -69,18 +68,15 @@ class _Changes(NamedTuple):
     new: Sequence[str]
 
     def words(self, place: str, *, leaves_out: bool) -> str:
-        """A sentence; clips that the settings leave out of each division are not told as new."""
-        parts = [f"{len(self.gone) - self.renamed} are gone"]
+        """A sentence, "" without changes; clips that the settings leave out of each division are not new."""
+        new = [] if leaves_out else list(self.new)
+        if not self.gone and not new:
+            return ""
         lost = [name for name in self.gone if name not in self.names]
-        parts[0] += f" ({shorten(lost, 3)})" if lost else ""
-        if self.renamed:
-            parts.append(f"{self.renamed} have other names")
-        if not leaves_out:
-            shown = f" ({shorten(list(self.new), 3)}) and are left out" if self.new else ""
-            parts.append(f"{len(self.new)} are new{shown}")
-        return (
-            f"the clips of {place} changed since training: {', '.join(parts)}; the run's own division is kept"
-        )
+        parts = [f"{len(lost)} gone" + (f" ({shorten(lost, 3)})" if lost else "")]
+        parts.append(f"{self.renamed} renamed")
+        parts.append(f"{len(new)} new" + (f", which are left out ({shorten(new, 3)})" if new else ""))
+        return f"the clips of {place} changed since training: {', '.join(parts)}; the run's division is kept"
 
 
 def _changes(stored: Sequence[StoredDivision], dataset: VideoDataset, digests: Mapping[str, str]) -> _Changes:
@@ -102,7 +98,7 @@ def _changes(stored: Sequence[StoredDivision], dataset: VideoDataset, digests: M
     return _Changes(names, len(moved), gone, [name for name in new if name not in moved])
 
 
-def _fold(one: StoredDivision, dataset: VideoDataset, names: Mapping[str, str]) -> Fold:
+def _fold(one: StoredDivision, dataset: VideoDataset, names: Mapping[str, str], seeds: Sequence[int]) -> Fold:
     """A fold of a run with the clips that are there.
 
     Raises:
@@ -120,15 +116,19 @@ def _fold(one: StoredDivision, dataset: VideoDataset, names: Mapping[str, str]) 
                 f"more ({shorten(list(stored), 3)}); put them back, or train again in another folder "
                 "(moclip run)"
             )
-    return Fold(one.name, parts["train"], parts["val"], parts["test"])
+    seed = next((seed for seed in seeds if len(seeds) > 1 and one.name.endswith(f"-seed{seed}")), None)
+    return Fold(one.name, parts["train"], parts["val"], parts["test"], seed=seed)
 
 
-def _divisions(run: RunFolder) -> list[Path]:
-    """The files of a run's folds; [] where one is missing."""
-    if run.division.is_file():
-        return [run.division]
-    files = [folder.division for folder in run.fold_folders()]
-    return files if all(file.is_file() for file in files) else []
+def _stored(run: RunFolder) -> list[StoredDivision]:
+    """The folds of a run; [] where one is missing or lies in the place of another."""
+    files = [folder.division for folder in ([run] if run.division.is_file() else run.fold_folders())]
+    if not all(file.is_file() for file in files):
+        return []
+    stored = [read_division(file) for file in files]
+    named = RunFolder(run.given, [one.name for one in stored])
+    placed = [named.fold(one.name).division for one in stored]
+    return stored if placed == files else []
 
 
 def _divides_alike(one: Experiment, other: Experiment) -> bool:
