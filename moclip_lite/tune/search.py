@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
@@ -30,11 +30,9 @@ from ..storage.snapshot import working_copy
 from .budget import Budget
 from .clock import TrialClock
 from .evaluate import Division, State, divisions, evaluate
+from .proposals import propose, settings_of
 from .space import Space, checked_space, value_of
 from .trials import Trial, best_trial, read_trials, score_of, write_trials
-
-if TYPE_CHECKING:
-    import optuna
 
 __all__ = ["TuneResult", "tune"]
 
@@ -46,8 +44,6 @@ _FEW_CLIPS: Final = 500
 """Training and validation clips below which a trial is validated on all of them, in three parts."""
 
 _CODE: Final = ("motion", "trained")  # stages of the cache whose code decides what a trial gives
-_ATTEMPTS: Final = 100  # at a proposal that has not been tried
-_STARTUP: Final = 6  # trials at random, and before any is stopped early
 
 
 @dataclass(frozen=True)
@@ -200,56 +196,14 @@ class _Search:
         write_text(self.out / "best.yaml", self._yaml(best))
         return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
-    def _study(self) -> optuna.Study:
-        """A study of the trials so far; its next proposal depends on them and the seed alone."""
-        import optuna
-
-        number = len(self.trials)
-        seed = (self.base.run.seed * 100_003 + number) % 2**32
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, constant_liar=False)
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=30)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-        states = {"done": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}
-        for trial in self.trials:
-            if trial.state in states:
-                study.add_trial(
-                    optuna.trial.create_trial(
-                        state=states[trial.state],
-                        params={key: json.dumps(value) for key, value in trial.settings.items()},
-                        distributions=self._distributions(),
-                        value=trial.score,
-                        intermediate_values=trial.curve,
-                    )
-                )
-        return study
-
-    def _distributions(self) -> dict[str, Any]:
-        import optuna
-
-        return {
-            key: optuna.distributions.CategoricalDistribution([json.dumps(value) for value in values])
-            for key, values in self.space.items()
-        }
-
-    def _ask(self) -> optuna.trial.Trial | None:
-        """The sampler's proposal, the first being the experiment as it is; None if it finds nothing new."""
-        study, tried = self._study(), [trial.settings for trial in self.trials]
-        if not tried:
-            study.enqueue_trial({key: json.dumps(values[0]) for key, values in self.space.items()})
-        for _ in range(_ATTEMPTS):
-            asked = study.ask(self._distributions())
-            if _settings(asked) not in tried:
-                return asked
-        return None
-
     def _next(self) -> Trial | None:
         """Run the next trial; None if there is no other to run."""
         import optuna
 
-        asked = self._ask()
+        asked = propose(self.space, self.trials, self.base.run.seed)
         if asked is None:
             return None
-        settings = _settings(asked)
+        settings = settings_of(asked)
         trial = Trial(len(self.trials), settings, "done")
         clock = TrialClock(self.out / _CLOCK, self.fingerprint, trial.number)
         curve: dict[int, float] = {}
@@ -328,10 +282,6 @@ def _is_poor(error: MoclipError, settings: Mapping[str, Any]) -> bool:
     return isinstance(error, _POOR) or (
         isinstance(error, CheckpointError) and settings.get("motion.pretrained") not in (None, False)
     )
-
-
-def _settings(asked: optuna.trial.Trial) -> dict[str, Any]:
-    return {key: json.loads(value) for key, value in asked.params.items()}
 
 
 def _flat(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any]]:
