@@ -50,7 +50,8 @@ class MotionFrame:
         decode_index: position in decoding order, from 0.
         frame_index: number of the frame that the picture belongs to, as RGB pictures are numbered; the
             two fields of a frame share it. Taken as `index` if it is not given.
-        pts_seconds: presentation time in seconds, or None if the container has none.
+        pts_seconds: presentation time in seconds as the container stores it, or None if it has none. Where
+            recordings were joined it falls back, and ``MotionDecoder.times`` goes on.
         pict_type: "I", "P" or "B" ("B" if the picture has any B slice).
         is_keyframe: whether decoding can start here.
         structure: "frame", or "top"/"bottom" for a field picture.

@@ -38,10 +38,11 @@ COLUMNS: Final[Mapping[str, str]] = {
     "p95_length": "float32",
     "max_length": "float32",
 }
-"""Column -> type. Numbers of the picture in presentation and decoding order and of its frame; seconds (null
-if unknown); share of the 4x4 blocks that are inter predicted, and that move by half a pixel per frame or
-more; of the field as shown, in pixels per frame: mean of x and of y, and of the vectors' lengths mean,
-median, 95th percentile and maximum, over all blocks (intra blocks count as not moving)."""
+"""Column -> type. Numbers of the picture in presentation and decoding order and of its frame; seconds
+(``pts_seconds``, as stored; null if unknown); share of the 4x4 blocks that are inter predicted, and that move
+by half a pixel per frame or more; of the field as shown, in pixels per frame: mean of x and of y, and of the
+vectors' lengths mean, median, 95th percentile and maximum, over all blocks (intra blocks count as not
+moving)."""
 
 _MOVING: Final = 0.5  # pixels per frame
 _ROWS: Final = 4096  # of a row group

@@ -75,9 +75,10 @@ def write_motion(
     """Write motion fields; memory use does not grow with their number.
 
     Arrays for N pictures: ``index``, ``decode_index``, ``frame_index`` int64 [N]; ``pts_seconds`` float64 [N]
-    (NaN if unknown); ``pict_type`` int8 [N] (0 I, 1 P, 2 B). With kind "vectors" also, as coded, ``mv``
-    int16 [N, 2, H4, W4, 2] and ``ref_idx`` int8 [N, 2, H4, W4], and how the picture is shown: ``rotation``
-    int16 [N] (degrees clockwise, after mirroring), ``mirror`` int8 [N], ``sample_aspect_ratio`` float64 [N].
+    (as stored; NaN if unknown); ``pict_type`` int8 [N] (0 I, 1 P, 2 B). With kind "vectors" also, as coded,
+    ``mv`` int16 [N, 2, H4, W4, 2] and ``ref_idx`` int8 [N, 2, H4, W4], and how the picture is shown:
+    ``rotation`` int16 [N] (degrees clockwise, after mirroring), ``mirror`` int8 [N], ``sample_aspect_ratio``
+    float64 [N].
     With kind "flow" also ``flow`` float32 [N, 2, H4, W4], upright and in square pixels.
 
     Args:

@@ -220,5 +220,14 @@ def _run(words: list[str], debug: bool, reader_is_gone: Callable[[], bool]) -> i
             raise
         if debug:
             traceback.print_exc()
-        err.print(f"moclip: {missing or (usage() if usage else explain(error))}", markup=False, style="red")
+        sentence = missing or (usage() + _hint_at_file(error, words) if usage else explain(error))
+        err.print(f"moclip: {sentence}", markup=False, style="red")
         return 2
+
+
+def _hint_at_file(error: Exception, words: Sequence[str]) -> str:
+    """How to name a file that was taken for an option; "" where none was."""
+    if not hasattr(error, "possibilities"):  # of options that there are not
+        return ""
+    files = [word for word in words if word.startswith("-") and os.path.lexists(word)]
+    return f" To name the file {files[0]}, write ./{files[0]}" if files else ""

@@ -38,18 +38,20 @@ def list_dataset(
     dataset = session_of(experiment, quiet=True).dataset
     rows = read_manifest(dataset.root) if (dataset.root / MANIFEST).is_file() else []
     summary = summarize(rows) if rows else None
-    counts, groups = dataset.counts(), _groups(dataset)
+    counts, groups, notes = dataset.counts(), _groups(dataset), _unlike_manifest(dataset, rows)
     if json:
         classes = [
             {"label": label, "clips": count, "groups": groups[label]} for label, count in counts.items()
         ]
         listing = {"root": str(dataset.root), "clips": len(dataset.clips), "classes": classes}
-        print_json(listing | ({"manifest": summary} if summary else {}))
+        print_json(listing | ({"manifest": summary, "notes": notes} if summary else {}))
         return
     table = [[label, str(count), str(len(groups[label]))] for label, count in counts.items()]
     print_table(f"{dataset.root}: {len(dataset.clips)} clips", ["class", "clips", "groups"], table)
     if summary:
         err.print(_manifest_in_words(summary, rows), markup=False)
+        for note in notes:
+            ConsoleReporter().warn(note)
 
 
 def _groups(dataset: VideoDataset) -> dict[str, list[str]]:
@@ -59,6 +61,23 @@ def _groups(dataset: VideoDataset) -> dict[str, list[str]]:
         if clip.group:
             groups[clip.label].add(clip.group)
     return {label: sorted(names) for label, names in groups.items()}
+
+
+def _unlike_manifest(dataset: VideoDataset, rows: Sequence[ManifestRow]) -> list[str]:
+    """How the videos of a prepared folder differ from those that its manifest counts."""
+    from ..datasets.clip import shorten
+    from ..datasets.prepare.originals import strays, strays_note
+
+    if not rows:
+        return []
+    paths = {row.path: dataset.root / row.path for row in rows}
+    notes = [strays_note(dataset.root, strays(dataset.root, paths.values()))]
+    gone = sorted(name for name, path in paths.items() if not path.is_file())
+    if gone:
+        notes.append(
+            f"{len(gone)} clips of the manifest, which its frames and hours count, are gone: {shorten(gone)}"
+        )
+    return [note for note in notes if note]
 
 
 def _manifest_in_words(summary: dict[str, Any], rows: Sequence[ManifestRow]) -> str:
@@ -82,28 +101,29 @@ def _list_table(data: DataSettings, json: bool) -> None:
         DataError: it has problems.
     """
     from ..datasets.segments import video_seconds
-    from ..datasets.table.load import table_problems
+    from ..datasets.table.load import checked_table
     from ..experiment.dataset import data_root, data_table, load_dataset
 
     path, videos = data_table(data), data_root(data)
-    problems = table_problems(path, videos=videos, duration=video_seconds)
+    table = checked_table(path, videos=videos, duration=video_seconds)
+    problems = table.problems
     if data.skip_missing:
         problems = [problem for problem in problems if not problem.missing]
     if problems:
-        _refuse(path, problems, json)
+        _refuse(path, problems, table.unread(path), json)
     dataset = load_dataset(data, 1, ConsoleReporter())
     _print_table_classes(path, dataset, json)
 
 
-def _refuse(path: Path, problems: Sequence[TableProblem], json: bool) -> None:
-    """Print problems.
+def _refuse(path: Path, problems: Sequence[TableProblem], notes: Sequence[str], json: bool) -> None:
+    """Print problems, and notes on the table.
 
     Raises:
         DataError: always.
     """
     if json:
         rows = [{"row": p.row, "column": p.column, "reason": p.reason} for p in problems]
-        print_json({"table": str(path), "problems": rows})
+        print_json({"table": str(path), "problems": rows, "notes": list(notes)})
     else:
         print_table(
             f"{path}: {len(problems)} row(s) with problems",
@@ -111,7 +131,8 @@ def _refuse(path: Path, problems: Sequence[TableProblem], json: bool) -> None:
             [[str(p.row), p.column, p.reason] for p in problems],
         )
     first = problems[0]
-    raise DataError(f"{path}, {first.place}: {first.reason} ({len(problems)} row(s) with problems)")
+    sentence = f"{path}, {first.place}: {first.reason} ({len(problems)} row(s) with problems)"
+    raise DataError("; ".join([sentence, *notes]))
 
 
 def _print_table_classes(path: Path, dataset: VideoDataset, json: bool) -> None:

@@ -86,6 +86,11 @@ def extract(
     if kind not in _KINDS:
         raise typer.BadParameter(f"--kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     check_output(out)
+    if kind != "stats" and out.suffix.lower() in (".csv", ".parquet"):
+        raise typer.BadParameter(
+            f"--out {out}: a {out.suffix.lower()} file gets --kind stats, a row for each picture; "
+            "vectors and flow are written to .npz or .safetensors"
+        )
     decoder = mv_tools.MotionDecoder(file, backend=backend)
     all_frames = start == 0 and stop is None and every == 1
     chosen = range(len(decoder))[start:stop:every]

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError
 from .clip import Clip, Fold, VideoDataset
 from .fold_checks import ALLOW_SHARED, checked_groups
-from .stratify import Positions, groups_of, stratified_parts
+from .stratify import Positions, groups_of, most_parts, stratified_parts
 
 __all__ = ["cut", "holdout_fold", "k_folds", "leave_one_group_out", "official_folds"]
 
@@ -32,9 +32,9 @@ def cut(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], 
         raise DataError(f"a fraction must be between 0 and 1, got {fraction}")
     by_name = sorted(clips, key=lambda clip: clip.name)
     groups, labels = groups_of(by_name), [clip.label for clip in by_name]
-    largest_class = max(Counter(labels).values(), default=0)
-    max_parts = min(len(set(groups)), largest_class)
+    max_parts = most_parts(by_name)
     if max_parts < 2:
+        largest_class = max(Counter(labels).values(), default=0)
         raise DataError(
             f"{len(by_name)} clips in {len(set(groups))} group(s), "
             f"at most {largest_class} of a class, can't be divided"
@@ -129,14 +129,19 @@ def k_folds(
     (scikit-learn's StratifiedGroupKFold).
 
     Raises:
-        DataError: fewer groups (or clips) than parts, or a class that only one part has.
+        DataError: fewer groups (or clips of the largest class) than parts, or a class that only one part has.
     """
     clips = sorted(dataset.clips, key=lambda clip: clip.name)
-    groups = set(groups_of(clips))
+    groups, most = set(groups_of(clips)), most_parts(clips)
     if len(groups) < parts:
         raise DataError(
             f"{dataset.root}: {len(clips)} clips in {len(groups)} group(s) can't be divided into {parts} "
             "folds; set data.folds, or name more groups (data.group_pattern, data.table)"
+        )
+    if most < parts:
+        raise DataError(
+            f"{dataset.root}: {len(clips)} clips, at most {most} of a class, can't be divided into {parts} "
+            f"folds; set data.folds to {most} or less"
         )
     folds = []
     for number, (rest, test) in enumerate(stratified_parts(clips, parts, seed), start=1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from .clip import Clip
 
-__all__ = ["Positions", "groups_of", "stratified_parts"]
+__all__ = ["Positions", "groups_of", "most_parts", "stratified_parts"]
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 
@@ -25,6 +26,13 @@ def groups_of(clips: Sequence[Clip]) -> list[str]:
     return [clip.group if clip.group is not None else clip.name for clip in clips]
 
 
+def most_parts(clips: Sequence[Clip]) -> int:
+    """The most parts that :func:`stratified_parts` divides clips into: as many as there are groups, or clips
+    of the largest class, whichever is less."""
+    largest = max(Counter(clip.label for clip in clips).values(), default=0)
+    return min(len(set(groups_of(clips))), largest)
+
+
 def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple[Positions, Positions]]:
     """Positions of (rest, part) for each of equal parts.
 
@@ -36,7 +44,7 @@ def stratified_parts(clips: Sequence[Clip], parts: int, seed: int) -> list[tuple
 
     Args:
         clips: to be divided.
-        parts: at most the number of groups.
+        parts: at most :func:`most_parts`.
         seed: of the division, from 0 to 2**32 - 1.
     """
     labels, groups = (

@@ -40,6 +40,7 @@ __all__ = [
     "int8_by_default",
     "int8_is_undecided",
     "made_from",
+    "of_other_settings",
     "onnx_folder",
 ]
 
@@ -83,10 +84,25 @@ def made_from(folder: FoldFolder, experiment: Experiment, labels: Sequence[str])
     stages = [stage for stage in (Stream.MOTION, *answering_heads(folder)) if folder.has(stage)]
     return {
         "version": _VERSION,
-        "settings": portable_sections(experiment.model_dump(mode="json", include=set(SECTIONS))),
+        "settings": _settings(experiment),
         "labels": labels_digest(labels),
         "weights": {str(stage): digest_file(folder.weights(stage)) for stage in stages},
     }
+
+
+def of_other_settings(folder: FoldFolder, experiment: Experiment) -> bool:
+    """Whether a folder holds ONNX files that were written for other settings; False where it holds none."""
+    try:
+        origin = dict(read_model_json(onnx_folder(folder) / MODEL_JSON)["made_from"])
+        written = portable_sections(origin["settings"])
+    except (AttributeError, CheckpointError, KeyError, TypeError, ValueError):
+        return False
+    return written != _settings(experiment)
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that decide the content of the files, without paths."""
+    return portable_sections(experiment.model_dump(mode="json", include=set(SECTIONS)))
 
 
 _DIFFERENCES: Final = {

@@ -129,6 +129,11 @@ class Experiment(Settings):
         motion = self.motion.model_copy(update={"flip": 0.0})
         return self.model_copy(update={"motion": motion, "test": self.test.model_copy(update={"flips": 1})})
 
+    @property
+    def views(self) -> int:
+        """Windows of motion that the network sees of a tested clip."""
+        return (self.test.segments or self.motion.segments) * self.test.crops * self.test.flips
+
     def head_of(self, stream: Stream) -> str:
         """Name of the head of a stream: a setting for the fusion; some have controls of their kind."""
         if stream.head is None:

@@ -16,6 +16,7 @@ from ..streams import Stream
 from .extraction import Extraction
 from .features import FoldFeatures
 from .fold import FoldPass
+from .kept_division import keep_division
 from .session import Session
 from .stored import StoredModels
 from .used_settings import check_used_settings, refuse_other_fold
@@ -42,6 +43,7 @@ def evaluate_run(session: Session, folder: Path, part: Literal["val", "test"] = 
             f"`moclip run {folder}` tests it on the file's test clips"
         )
     _refuse_fold(folder)
+    keep_division(session, folder)
     run = RunFolder(folder, [fold.name for fold in session.folds])
     changes = check_used_settings(run.config, session.experiment, predicts=False)
     for sentence in (*run.missing_answers(), *changes):

@@ -18,6 +18,7 @@ from .feature_description import Origin
 from .feature_storage import REFITTED, save_features
 from .features import Floats, FoldFeatures, mean_tokens
 from .fold import FoldPass
+from .kept_division import keep_division
 from .session import Session
 from .stored import StoredModels
 from .used_settings import check_used_settings
@@ -46,6 +47,7 @@ def export_features(session: Session, folder: Path, path: Path, fold: str | None
     """
     if session.feature_file is not None:
         raise CheckpointError(f"{folder} was trained on a file of features; use that file")
+    keep_division(session, folder)
     run = RunFolder(folder, [f.name for f in session.folds])
     for sentence in check_used_settings(run.config, session.experiment, predicts=False):
         session.reporter.warn(sentence)

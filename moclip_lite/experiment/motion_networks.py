@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ..datasets import Clip
 from ..datasets.clip import shorten
-from ..datasets.stratify import groups_of, stratified_parts
+from ..datasets.stratify import most_parts, stratified_parts
 from ..errors import CheckpointError, DataError
 from ..motion.augment import RandomView
 from ..motion.batches import MotionFeed
@@ -222,14 +222,18 @@ def refuse_seen_weights(session: Session, clips: Sequence[Clip]) -> str | None:
 
 
 def parts_of(clips: Sequence[Clip], count: int, seed: int) -> list[list[Clip]]:
-    """Divide clips into so many parts by group, classes alike; fewer where there are fewer groups, [] for 0.
+    """Divide clips into so many parts by group, classes alike; fewer where there are fewer groups, or clips
+    of the largest class; [] for 0.
 
     Raises:
-        DataError: fewer than two groups.
+        DataError: fewer than two groups, or one clip of each class.
     """
     if not count:
         return []
-    count = min(count, len(set(groups_of(clips))))
+    count = min(count, most_parts(clips))
     if count < 2:
-        raise DataError("train_head.cross_fit needs training clips of at least two groups; set it to 0")
+        raise DataError(
+            "train_head.cross_fit needs training clips of at least two groups, and two of a class; "
+            "set it to 0"
+        )
     return [[clips[i] for i in part] for _, part in stratified_parts(clips, count, seed)]

@@ -210,4 +210,5 @@ def _metrics(session: Session, results: Sequence[FoldResult]) -> Metrics:
         failures=tuple(vars(failure) for failure in extraction.failures),
         fingerprint=session.fingerprint,
         resolved_fingerprint=session.resolved_fingerprint,
+        counted={"views": session.experiment.views, "frames": clip.frames},
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..engine.files import of_other_settings
 from ..errors import CheckpointError
 from ..experiment.config import Experiment, load_run_settings
 from ..results.run_folder import RunFolder
@@ -35,18 +36,19 @@ class PredictionCosts:
             used: its configuration with changes, such as fewer views.
         """
         try:
-            costs: Mapping[str, Any] = read_json(folder.metrics)["costs"]
+            metrics = read_json(folder.metrics)
+            costs: Mapping[str, Any] = metrics["costs"]
+            views, frames = _counted(folder, metrics.get("counted") or {})
             known = {name: float(cost["gflops"]) for name, cost in costs.items() if "gflops" in cost}
         except (CheckpointError, AttributeError, KeyError, TypeError, ValueError):
             return cls(None, None)  # the folder of a fold, or of an older run
         appearance = known.get("appearance")
         if appearance is None and {"fusion", "motion"} <= set(known):
             appearance = known["fusion"] - known["motion"]
-        counted = load_run_settings(folder.config)
         motion = known.get("motion")
         return cls(
-            None if motion is None else motion * _views(used) / _views(counted),
-            None if appearance is None else appearance / counted.clip.frames,
+            None if motion is None or not views else motion * used.views / views,
+            None if appearance is None or not frames else appearance / frames,
         )
 
     def gflops(self, motion: bool, frames: int) -> float | None:
@@ -57,7 +59,13 @@ class PredictionCosts:
         return sum(times * (cost or 0.0) for cost, times in parts)
 
 
-def _views(experiment: Experiment) -> int:
-    """Windows of motion that the network sees of a clip."""
-    test = experiment.test
-    return (test.segments or experiment.motion.segments) * test.crops * test.flips
+def _counted(folder: RunFolder, counted: Mapping[str, Any]) -> tuple[int, int]:
+    """Views and frames of a clip that the costs of a run count, (0, 0) if unknown.
+
+    Runs of older versions do not say it: their configuration does, unless their ONNX files are of another
+    one, so that it was edited since.
+    """
+    if counted:
+        return int(counted["views"]), int(counted["frames"])
+    own = load_run_settings(folder.config)
+    return (0, 0) if of_other_settings(folder, own) else (own.views, own.clip.frames)

@@ -118,6 +118,7 @@ class Metrics:
     Attributes:
         streams: scores of each stream that was tested.
         costs: of each stream, where known.
+        counted: what costs count of a clip, "views" of its motion and "frames"; empty in older runs.
         seconds: stage -> wall time.
         labels: class names.
         folds: names of the folds.
@@ -147,6 +148,7 @@ class Metrics:
     prediction: PredictionCost | None = None
     fingerprint: str | None = None
     resolved_fingerprint: str | None = None
+    counted: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The content of metrics.json; a stream's scores stand under its name."""
@@ -195,6 +197,7 @@ _OF_A_RUN: Final = (
     "prediction",
     "fingerprint",
     "resolved_fingerprint",
+    "counted",
 )
 """Fields that a test of another part does not have."""
 

@@ -16,7 +16,15 @@ from ..storage.files import read_json, read_metadata, write_json
 from ..streams import Source, Stream
 from .fold_folder import FoldFolder
 
-__all__ = ["Seen", "check_sources", "clips_seen", "refuse_trained", "write_division"]
+__all__ = [
+    "Seen",
+    "StoredDivision",
+    "check_sources",
+    "clips_seen",
+    "read_division",
+    "refuse_trained",
+    "write_division",
+]
 
 _PARTS: Final = ("train", "val", "test")
 _TIMES: Final = re.compile(r"(.+)@(\d{1,12}(?:\.\d{1,6})?)-(\d{1,12}(?:\.\d{1,6})?)", re.ASCII | re.DOTALL)
@@ -91,7 +99,7 @@ def refuse_trained(
     """
     if not path.is_file():
         return f"{path.parent} does not say which clips trained it: scores on these would be too high"
-    root, division = _read_division(path)
+    _, root, division = read_division(path)
     used = {name: digest for trained in _USED[part] for name, digest in division[trained].items()}
     seen = _seen(used, tested, digests, same_root=root == place)
     own = division[part] if root == place else {}  # its copies were told when it was trained
@@ -100,7 +108,8 @@ def refuse_trained(
         raise CheckpointError(
             f"{len(others)} of {len(tested)} {part} clips were used in training the weights in "
             f"{path.parent} ({shorten(others, 3)}), which was divided otherwise: leave out run.seed and "
-            "the settings of data that change the division, or train again in another folder (moclip run)"
+            "the settings of data that change the division (where none is given, its lists or its table "
+            "changed since), or train again in another folder (moclip run)"
         )
     if seen.surely:
         return (
@@ -152,7 +161,7 @@ def clips_seen(
     Raises:
         CheckpointError: the division is damaged.
     """
-    root, division = _read_division(path)
+    _, root, division = read_division(path)
     used = {name: digest for part in parts for name, digest in division[part].items()}
     return _seen(used, clips, digests, same_root=root == place)
 
@@ -186,8 +195,26 @@ def _shown(content: str, files: Mapping[str, Sequence[Segment]]) -> bool:
     return any(extent.overlaps(other) for other in known)
 
 
-def _read_division(path: Path) -> tuple[str, Mapping[str, Mapping[str, str | None]]]:
-    """(place of the data set, part -> clip name -> digest), as :func:`write_division` wrote them."""
+class StoredDivision(NamedTuple):
+    """A fold as :func:`write_division` wrote it.
+
+    Attributes:
+        name: of the fold.
+        root: place of the data set that clip names are relative to.
+        parts: "train", "val" and "test" -> clip name -> its content, None if it is not known.
+    """
+
+    name: str
+    root: str
+    parts: Mapping[str, Mapping[str, str | None]]
+
+
+def read_division(path: Path) -> StoredDivision:
+    """Read what :func:`write_division` wrote.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
     values = read_json(path)
     root = values.get("root") if isinstance(values, dict) else None
     parts: dict[str, Any] = {part: values.get(part) for part in _PARTS} if isinstance(values, dict) else {}
@@ -197,7 +224,7 @@ def _read_division(path: Path) -> tuple[str, Mapping[str, Mapping[str, str | Non
     )
     if not known or not isinstance(root, str):
         raise CheckpointError(f"{path} is damaged: it does not say which clips trained; train again")
-    return root, parts
+    return StoredDivision(str(values.get("fold", "")), root, parts)
 
 
 def _is_content(value: object) -> bool:

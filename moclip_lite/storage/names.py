@@ -1,12 +1,14 @@
-"""Forms of file names that can be stored as text and shown on a terminal."""
+"""Forms of file names: what can be stored as text and shown on a terminal, and names that look the same."""
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
+from pathlib import Path, PurePath
 from typing import Final
 
-__all__ = ["printable", "valid_unicode"]
+__all__ = ["composed", "files_like", "printable", "valid_unicode"]
 
 # C0 and C1 controls, line and paragraph separators, and the controls that reverse the direction of text.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -30,3 +32,25 @@ def printable(name: str) -> str:
     return _CONTROLS.sub(
         lambda match: match.group().encode("unicode_escape").decode("ascii"), valid_unicode(name)
     )
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC): names that look the same, as Macs and others write them, are
+    one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def files_like(path: Path) -> list[Path]:
+    """The file of a path; without it those whose names differ from it in Unicode's normal form alone, folders
+    included.
+
+    Raises:
+        OSError, ValueError: no file can have this name.
+    """
+    if path.is_file() or path.as_posix().isascii():
+        return [path] if path.is_file() else []
+    found = [Path(path.anchor)]
+    for part in PurePath(path).relative_to(path.anchor).parts:
+        forms = dict.fromkeys((part, composed(part), unicodedata.normalize("NFD", part)))
+        found = [folder / form for folder in found for form in forms if (folder / form).exists()]
+    return [file for file in found if file.is_file()]

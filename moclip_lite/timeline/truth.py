@@ -89,15 +89,8 @@ def read_truth(path: Path, labels: Sequence[str], videos: Path | None = None) ->
             f"({one.label}, {one.segment or 'the whole video'})"
         )
     videos_of_rows = tuple(dict.fromkeys(row.path for row in rows))
-    return Truth(path, videos_of_rows, tuple(rows), tuple(_notes(table, path)))
-
-
-def _notes(table: TableRows, path: Path) -> list[str]:
-    """What is not read, and whether each row is about a whole video."""
-    notes = table.unread(path)
-    if all(row.segment is None for row in table.rows):
-        notes.append(f"{path.name} has no times: each row is about its whole video")
-    return notes
+    notes = (*table.unread(path), *table.without_times(path))
+    return Truth(path, videos_of_rows, tuple(rows), notes)
 
 
 def _repeated(rows: Sequence[TableRow]) -> list[tuple[TableRow, TableRow]]:

@@ -55,6 +55,7 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[Row], None] = lambda row: None,
+    on_earlier: Callable[[Row], None] = lambda row: None,
     validates: bool = True,
 ) -> FitResult:
     """Train a classifier, and leave the weights of the best validation epoch in it.
@@ -68,8 +69,8 @@ def fit(
         settings: how to train; their length in epochs is that of :func:`plan_epochs`.
         seed: seed of the training.
         device: where to train.
-        checkpoint, fingerprint, on_epoch: see :func:`moclip_lite.training.loop.train`; rows have epoch, loss,
-            val_loss, accuracy and lr.
+        checkpoint, fingerprint, on_epoch, on_earlier: see :func:`moclip_lite.training.loop.train`; rows have
+            epoch, loss, val_loss, accuracy and lr.
         validates: False keeps the weights of the last epoch, and never asks the feed to validate.
     """
     plan = plan_epochs(settings, feed.steps)
@@ -84,7 +85,15 @@ def fit(
         average_steps=settings.average * plan.epochs * plan.steps,
     )
     task = _Classification(model, feed, settings, device, plan, validates)
-    return train(task, loop, device=device, checkpoint=checkpoint, fingerprint=fingerprint, on_epoch=on_epoch)
+    return train(
+        task,
+        loop,
+        device=device,
+        checkpoint=checkpoint,
+        fingerprint=fingerprint,
+        on_epoch=on_epoch,
+        on_earlier=on_earlier,
+    )
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:

@@ -132,6 +132,7 @@ def train(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[Row], None] = lambda row: None,
+    on_earlier: Callable[[Row], None] = lambda row: None,
 ) -> FitResult:
     """Train the network of a task in place, and leave it in evaluation mode.
 
@@ -143,10 +144,13 @@ def train(
             training continues from it.
         fingerprint: identifies what is trained on what.
         on_epoch: called with the row of each epoch.
+        on_earlier: called first, with the row of each epoch of the attempts that it continues from.
     """
     with repeatable(device):
         training = _Training(task, settings, device, checkpoint, fingerprint)
         training.resume()
+        for row in training.result.history:
+            on_earlier(row)
         for epoch in range(len(training.result.history), settings.epochs):
             if training.stale():
                 break

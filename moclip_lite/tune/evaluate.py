@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from ..datasets import Clip
-from ..datasets.stratify import groups_of, stratified_parts
+from ..datasets.stratify import groups_of, most_parts, stratified_parts
 from ..errors import DataError
 from ..experiment.motion_networks import refuse_seen_weights
 from ..experiment.session import Session
@@ -74,7 +74,7 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
         seed: of the parts.
 
     Raises:
-        DataError: no validation clips, or fewer groups than parts.
+        DataError: no validation clips, or fewer groups (or clips of the largest class) than parts.
     """
     if parts == 1:
         if not val:
@@ -84,6 +84,11 @@ def divisions(train: Sequence[Clip], val: Sequence[Clip], parts: int, seed: int)
     groups = len(set(groups_of(clips)))
     if groups < parts:
         raise DataError(f"{groups} groups can't be divided into {parts} parts; lower --parts")
+    if most_parts(clips) < parts:
+        raise DataError(
+            f"{len(clips)} clips, at most {most_parts(clips)} of a class, "
+            f"can't be divided into {parts} parts; lower --parts"
+        )
     return [
         Division(tuple(clips[i] for i in inside), tuple(clips[i] for i in out))
         for inside, out in stratified_parts(clips, parts, seed)
@@ -96,6 +101,7 @@ def evaluate(
     *,
     state: State,
     report: Report = lambda percent, accuracy, loss: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Train on each division and validate.
 
@@ -104,7 +110,8 @@ def evaluate(
         parts: the divisions; no other clip is read.
         state: of the training in progress, from which an interrupted trial resumes.
         report: called with (part of the first training in percent, accuracy, loss) at each tenth of it; what
-            it raises ends the trial.
+            it raises ends the trial. A trial that resumes begins with the tenths of its earlier attempts.
+        alive: called at each epoch.
 
     Raises:
         CheckpointError: ``motion.pretrained`` names weights of a run that used validation clips.
@@ -120,7 +127,8 @@ def evaluate(
     session, note = _with_directions(session, store, moving[0])
     accuracy = loss = count = 0.0
     for number, (train, val) in enumerate((list(part.train), list(part.val)) for part in moving):
-        result = _train(session, store, train, val, state, report if number == 0 else lambda *_: None)
+        said = report if number == 0 else lambda *_: None
+        result = _train(session, store, train, val, state, said, alive)
         accuracy += len(val) * result.best_accuracy
         loss += len(val) * result.best_loss
         count += len(val)
@@ -143,7 +151,13 @@ def _with_directions(session: Session, store: MotionStore, part: Division) -> tu
 
 
 def _train(
-    session: Session, store: MotionStore, train: list[Clip], val: list[Clip], state: State, report: Report
+    session: Session,
+    store: MotionStore,
+    train: list[Clip],
+    val: list[Clip],
+    state: State,
+    report: Report,
+    alive: Callable[[], None],
 ) -> FitResult:
     experiment = session.experiment
     motion, settings, seed = experiment.motion, experiment.train_motion, experiment.run.seed
@@ -165,8 +179,12 @@ def _train(
     epochs = plan_epochs(settings, feed.steps).epochs
 
     def on_epoch(row: Row) -> None:
+        session.reporter.progress("train motion", int(row["epoch"]) + 1, epochs)
+        alive()
+        tell(row)
+
+    def tell(row: Row) -> None:
         done = int(row["epoch"]) + 1
-        session.reporter.progress("train motion", done, epochs)
         tenth = 10 * done // epochs
         if tenth > 10 * (done - 1) // epochs:
             report(10 * tenth, row["accuracy"], row["val_loss"])
@@ -182,4 +200,5 @@ def _train(
         checkpoint=state.path,
         fingerprint=f"{fingerprint} {names}",
         on_epoch=on_epoch,
+        on_earlier=tell,
     )

@@ -7,19 +7,17 @@ the sampler is seeded by the number of the trial, so that a resumed search equal
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
-from mv_tools import MotionError
 from mv_tools.atomic import remove_drafts
 from mv_tools.urls import spelled
 
-from ..errors import ConfigError, MoclipError
+from ..errors import CheckpointError, ConfigError, DataError, MoclipError, TrainingDiverged
 from ..experiment.config import Experiment, load_experiment, with_absolute_paths
 from ..experiment.session import Session
 from ..progress import Reporter
@@ -30,22 +28,22 @@ from ..storage.files import write_text
 from ..storage.mirror import held, write_back
 from ..storage.snapshot import working_copy
 from .budget import Budget
+from .clock import TrialClock
 from .evaluate import Division, State, divisions, evaluate
+from .proposals import propose, settings_of
 from .space import Space, checked_space, value_of
 from .trials import Trial, best_trial, read_trials, score_of, write_trials
-
-if TYPE_CHECKING:
-    import optuna
 
 __all__ = ["TuneResult", "tune"]
 
 _STATE: Final = ".trial.safetensors"  # of the training in progress; hidden, so that no URL gets it
+_CLOCK: Final = ".trial.json"  # time of the trial in progress
+_POOR: Final = (ConfigError, DataError, TrainingDiverged)
+"""Errors that the settings of a trial cause; any other would meet all trials alike, and ends the search."""
 _FEW_CLIPS: Final = 500
 """Training and validation clips below which a trial is validated on all of them, in three parts."""
 
 _CODE: Final = ("motion", "trained")  # stages of the cache whose code decides what a trial gives
-_ATTEMPTS: Final = 100  # at a proposal that has not been tried
-_STARTUP: Final = 6  # trials at random, and before any is stopped early
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ def tune(
 
     Raises:
         ConfigError, DataError: the space, the fold or the clips can't be used.
-        MoclipError: Optuna is not installed, another search is at work in the folder, or no trial succeeded.
+        MoclipError: Optuna is not installed, another search is at work in the folder, the disk is full, or no
+            trial succeeded.
         CheckpointError, OSError: another search is at work at the URL, or the server refuses.
         KeyboardInterrupt: finished trials are kept, the one in progress is resumed by the next attempt.
     """
@@ -183,6 +182,7 @@ class _Search:
                 break
             self.trials.append(trial)
             write_trials(self.out, self.fingerprint, self.trials)
+            (self.out / _CLOCK).unlink(missing_ok=True)
             best = best_trial(self.trials)
             if best is not None:
                 write_text(self.out / "best.yaml", self._yaml(best))
@@ -196,58 +196,16 @@ class _Search:
         write_text(self.out / "best.yaml", self._yaml(best))
         return TuneResult(best, list(self.trials), self.given / "best.yaml")
 
-    def _study(self) -> optuna.Study:
-        """A study of the trials so far; its next proposal depends on them and the seed alone."""
-        import optuna
-
-        number = len(self.trials)
-        seed = (self.base.run.seed * 100_003 + number) % 2**32
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP, constant_liar=False)
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=30)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-        states = {"done": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED}
-        for trial in self.trials:
-            if trial.state in states:
-                study.add_trial(
-                    optuna.trial.create_trial(
-                        state=states[trial.state],
-                        params={key: json.dumps(value) for key, value in trial.settings.items()},
-                        distributions=self._distributions(),
-                        value=trial.score,
-                        intermediate_values=trial.curve,
-                    )
-                )
-        return study
-
-    def _distributions(self) -> dict[str, Any]:
-        import optuna
-
-        return {
-            key: optuna.distributions.CategoricalDistribution([json.dumps(value) for value in values])
-            for key, values in self.space.items()
-        }
-
-    def _ask(self) -> optuna.trial.Trial | None:
-        """The sampler's proposal, the first being the experiment as it is; None if it finds nothing new."""
-        study, tried = self._study(), [trial.settings for trial in self.trials]
-        if not tried:
-            study.enqueue_trial({key: json.dumps(values[0]) for key, values in self.space.items()})
-        for _ in range(_ATTEMPTS):
-            asked = study.ask(self._distributions())
-            if _settings(asked) not in tried:
-                return asked
-        return None
-
     def _next(self) -> Trial | None:
         """Run the next trial; None if there is no other to run."""
         import optuna
 
-        asked = self._ask()
+        asked = propose(self.space, self.trials, self.base.run.seed)
         if asked is None:
             return None
-        settings = _settings(asked)
+        settings = settings_of(asked)
         trial = Trial(len(self.trials), settings, "done")
-        started = time.perf_counter()
+        clock = TrialClock(self.out / _CLOCK, self.fingerprint, trial.number)
         curve: dict[int, float] = {}
         reached: list[float] = []
 
@@ -264,6 +222,7 @@ class _Search:
                 self.parts,
                 state=State(self.out / _STATE, self.fingerprint),
                 report=report,
+                alive=clock.tick,
             )
             for note in figures.notes:
                 self._say_once(note)
@@ -271,9 +230,14 @@ class _Search:
         except optuna.TrialPruned:
             (self.out / _STATE).unlink(missing_ok=True)
             trial = replace(trial, state="pruned", accuracy=max(reached))
-        except (MoclipError, MotionError) as error:
+        except MoclipError as error:
+            if not _is_poor(error, settings):
+                raise
             trial = replace(trial, state="failed", reason=" ".join(str(error).split()))
-        return replace(trial, seconds=time.perf_counter() - started, curve=curve)
+        except KeyboardInterrupt:
+            clock.write()
+            raise
+        return replace(trial, seconds=clock.seconds(), curve=curve)
 
     def _say_once(self, note: str) -> None:
         if note not in self.notes:
@@ -286,10 +250,10 @@ class _Search:
         Raises:
             ConfigError: they do not go together.
         """
-        values = self.base.model_dump(mode="json")
+        values = self.base.model_dump(mode="json", exclude_unset=True)  # some defaults follow other settings
         for key, value in settings.items():
             section, _, name = key.partition(".")
-            values[section][name] = value
+            values.setdefault(section, {})[name] = value
         return load_experiment(None, [f"{name}={json.dumps(value)}" for name, value in _flat(values)])
 
     def _yaml(self, best: Trial) -> str:
@@ -313,8 +277,11 @@ class _Search:
         )
 
 
-def _settings(asked: optuna.trial.Trial) -> dict[str, Any]:
-    return {key: json.loads(value) for key, value in asked.params.items()}
+def _is_poor(error: MoclipError, settings: Mapping[str, Any]) -> bool:
+    """Whether the settings of a trial cause an error, those that name weights included."""
+    return isinstance(error, _POOR) or (
+        isinstance(error, CheckpointError) and settings.get("motion.pretrained") not in (None, False)
+    )
 
 
 def _flat(values: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any]]:

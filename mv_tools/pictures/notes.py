@@ -144,10 +144,14 @@ def _joined(pictures: PictureIndex) -> str | None:
         return None
     if np.allclose(times[-1] - times[0], pictures.seconds[-1] - pictures.seconds[0]):
         return (
-            f"the time stamp at picture {int(falls[0])} is out of order; the mean of its neighbours is used"
+            f"the time stamp at picture {int(falls[0])} is out of order; the mean of its neighbours is used, "
+            "except as its pts_seconds"
         )
     places = ", ".join(str(i) for i in falls[:_MAX_PLACES].tolist())
-    return f"time stamps decrease at picture {places}: recordings were joined; times continue from there"
+    return (
+        f"time stamps decrease at picture {places}: recordings were joined; durations and times of windows "
+        "and segments continue from there, pts_seconds of a picture is as stored"
+    )
 
 
 def _untimed(scan: StreamScan, pictures: PictureIndex) -> str | None:

@@ -85,6 +85,8 @@ def test_extract_chosen_frames_as_flow(clip: Path, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (("-o", "x.npy"), ".npz or .safetensors"),
+        (("-o", "x.csv"), "a .csv file gets --kind stats"),
+        (("-o", "x.parquet", "--kind", "flow"), "a .parquet file gets --kind stats"),
         (("-o", "x.npz", "--kind", "sideways"), "'sideways'"),
         (("-o", "x.npz", "--backend", "nothing"), "'nothing'"),
         (("-o", "x.npz", "--start", "24"), "24"),
@@ -96,6 +98,16 @@ def test_extract_refuses(
     monkeypatch.chdir(tmp_path)
     assert_refused(moclip("mv", "extract", clip, *words), says)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_called_like_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "./" not in assert_refused(moclip("mv", "probe", "-ido.mov"), "No such option")
+    Path("-ido.mov").touch()
+    assert_refused(
+        moclip("mv", "probe", "-ido.mov"), "No such option", "To name the file -ido.mov, write ./-ido.mov"
+    )
+    assert_refused(moclip("mv", "probe", "./-ido.mov"), "the file is empty")
 
 
 @pytest.mark.parametrize("style", ["arrows", "colour", "both"])

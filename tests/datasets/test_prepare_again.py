@@ -96,9 +96,16 @@ def test_copies_without_an_original_are_told(data: Path) -> None:
     assert "holds 3 video(s) that are no copies of originals as they are now" in said
     assert f"{FIRST}, right/p0_right0.mp4 and 1 more" in said
     assert "delete them" in said
+    listed = assert_ok(moclip("dataset", "list", report.out))
+    assert "holds 3 video(s) that are no copies of originals" in " ".join(listed.err.split())
+    (report.out / read_manifest(report.out)[0].path).unlink()
+    notes = assert_ok(moclip("dataset", "list", report.out, "--json")).json["notes"]
+    assert [note.split()[1:3] for note in notes] == [["holds", "3"], ["clips", "of"]]
     for name in report.strays:
         (report.out / name).unlink()
     assert again(data).strays == []
+    (report.out / "right").rmdir()
+    assert assert_ok(moclip("dataset", "list", report.out, "--json")).json["notes"] == []
 
 
 def cut(original: Path) -> None:

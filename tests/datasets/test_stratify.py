@@ -9,8 +9,11 @@ import pytest
 import sklearn
 from sklearn.model_selection import StratifiedGroupKFold
 
-from moclip_lite.datasets import Clip
-from moclip_lite.datasets.stratify import groups_of, stratified_parts
+from moclip_lite.datasets import Clip, VideoDataset, k_folds
+from moclip_lite.datasets.stratify import groups_of, most_parts, stratified_parts
+from moclip_lite.errors import DataError
+from moclip_lite.experiment.motion_networks import parts_of
+from moclip_lite.tune.evaluate import divisions
 
 
 def clips(groups: int | None) -> list[Clip]:
@@ -49,3 +52,16 @@ def test_classes_are_alike(seed: int) -> None:
     ours = clips(None)
     for _, part in stratified_parts(ours, 5, seed):
         assert sorted(ours[i].label for i in part) == [*"aabbcc"]
+
+
+def test_no_more_parts_than_the_largest_class_has_clips() -> None:
+    """Each way to divide clips says so, or takes fewer; 30 clips of 3 classes are 30 groups."""
+    ours = clips(None)
+    assert (most_parts(ours), most_parts(clips(5)), most_parts([])) == (10, 5, 0)
+    dataset = VideoDataset(Path("data"), tuple(ours), ("a", "b", "c"))
+    with pytest.raises(DataError, match=r"at most 10 of a class, .* 11 folds; set data\.folds to 10 or less"):
+        k_folds(dataset, 11, 0.2, 0)
+    assert len(k_folds(dataset, 10, 0.2, 0)) == 10
+    with pytest.raises(DataError, match=r"at most 10 of a class, .* 11 parts; lower --parts"):
+        divisions(ours, (), 11, 0)
+    assert len(parts_of(ours, 11, 0)) == 10

@@ -240,7 +240,7 @@ def test_missing_and_large_tables(videos: Path) -> None:
 def test_duplicates_are_told_with_the_first_row(videos: Path) -> None:
     """Also where the video or the times are spelt otherwise."""
     path = table(videos, "a.mp4,walk,0,1,train,", "sub/../a.mp4,walk,0.0,1.00,train,p")
-    with pytest.raises(DataError, match="row 3: is the same as row 2"):
+    with pytest.raises(DataError, match=r"row 3: is the same as row 2$"):
         read_table(path)
 
 
@@ -259,11 +259,9 @@ def test_other_columns_are_ignored_and_named_by_every_reader(videos: Path) -> No
     unread = f"{path.name}: columns that are not read: annotator, subject"
     listing = inspect_table(path)
     assert listing.ignored == ["annotator", "subject"]
-    assert load_table(path).notes[0] == unread
-    assert read_truth(path, ["walk"]).notes == (
-        unread,
-        f"{path.name} has no times: each row is about its whole video",
-    )
+    whole = (unread, f"{path.name} has no times: each row is about its whole video")
+    assert load_table(path).notes[:2] == whole
+    assert read_truth(path, ["walk"]).notes == whole
     clips = replace(load_table(path), root=videos, notes=())
     assert divide_by_table(clips, path).notes == (unread,)
 

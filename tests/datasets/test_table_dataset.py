@@ -10,7 +10,7 @@ from moclip_lite.datasets import Clip, Fold, holdout_fold, load_folder, official
 from moclip_lite.datasets.content import content_of
 from moclip_lite.datasets.extraction import content_digests
 from moclip_lite.datasets.fold_checks import checked
-from moclip_lite.datasets.table.load import divide_by_table, load_table, table_problems
+from moclip_lite.datasets.table.load import checked_table, divide_by_table, load_table
 from moclip_lite.errors import CheckpointError, DataError
 from moclip_lite.results.trained_on import refuse_trained, write_division
 from moclip_lite.sampling import Segment
@@ -114,8 +114,8 @@ def test_refusals(folder: Path, rows: list[str], message: str) -> None:
 
 def test_ends_a_little_late_are_taken(folder: Path) -> None:
     path = write(folder, "walk/p0_a.mp4,run,0,5.9", "walk/p1_a.mp4,run,0,9")
-    assert [p.row for p in table_problems(path, duration=lambda path, enough: 5.0)] == [3]
-    assert not table_problems(path, duration=lambda path, enough: None)  # told where the file is read
+    assert [p.row for p in checked_table(path, duration=lambda path, enough: 5.0).problems] == [3]
+    assert not checked_table(path, duration=lambda path, enough: None).problems  # told where the file is read
 
 
 def test_missing_videos_can_be_left_out(folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_durations_come_from_the_files(tmp_path: Path) -> None:
 
     long_video(tmp_path / "long.mp4", ["left", "right"])
     path = write(tmp_path, "long.mp4,left,0,0.48", "long.mp4,right,0.48,0.96", "long.mp4,right,0.96,1.2")
-    problems = table_problems(path, duration=video_seconds)
+    problems = checked_table(path, duration=video_seconds).problems
     assert [(p.row, p.column) for p in problems] == [(4, "start")]
 
 

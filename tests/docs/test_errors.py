@@ -273,7 +273,7 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "data.root is not set": lambda p: ("run", FOLDER_YAML),
     "holds no class folders": lambda p: ("run", folder(p / "data")),
     "are too few to train": lambda p: ("run", one_clip(p)),
-    "of a class, can't be divided": lambda p: ("run", data(p, per_class=2)),
+    "group(s), at most": lambda p: ("run", data(p, per_class=2)),
     "does not match the clip": lambda p: ("run", data(p), "--set", "data.group_pattern=^(zz)"),
     "needs one group in parentheses": lambda p: ("run", data(p), "--set", "data.group_pattern=^x"),
     "without official splits": lambda p: ("run", data(p), "--set", "data.protocol=official"),
@@ -283,7 +283,10 @@ CAUSES: dict[str, Callable[[Path], Words]] = {
     "only a header": lambda p: ("run", labels(p)),
     "data.table is not set": lambda p: ("run", FOLDER_YAML, "--set", "data.kind=table"),
     "not a folder of clips": lambda p: ("run", FOLDER_YAML, "--set", f"data.root={labels(p)}"),
-    "can't be divided into": lambda p: ("run", data(p), *sets(("data.protocol=kfold", "data.folds=99"))),
+    "of a class, can't be divided into": lambda p: (
+        "run", data(p), *sets(("data.protocol=kfold", "data.folds=5")),
+    ),
+    "group(s) can't be divided into": lambda p: ("run", data(p), *sets(("data.protocol=kfold", "data.folds=99"))),
     "overlap a segment or the whole": lambda p: ("run", overlapping(p)),
     "video(s) can't be used": lambda p: (
         "dataset", "import", "mmaction", written(p / "list.txt", "x.mp4 0"), "--out", p / "t.csv",

@@ -223,6 +223,20 @@ def test_two_recordings_joined(fault: Fault, name: str) -> None:
     verify(fault(name), 60)
 
 
+@pytest.mark.parametrize("name", ["joined_discontinuity.ts", "cat_two.ts"])
+def test_the_note_on_joined_recordings_tells_both_clocks(fault: Fault, name: str) -> None:
+    """What continues and what is stored, as they are."""
+    decoder = MotionDecoder(fault(name))
+    stored = [decoder[i].pts_seconds or 0.0 for i in (29, 30)]
+    assert stored[1] < stored[0]
+    assert decoder.times is not None
+    assert (np.diff(decoder.times) > 0).all()
+    (note,) = [note for note in decoder.notes if "recordings were joined" in note]
+    assert "time stamps decrease at picture 30" in note
+    assert "windows and segments continue from there" in note
+    assert "pts_seconds of a picture is as stored" in note
+
+
 def test_field_macroblocks_in_frame_lines(fault: Fault) -> None:
     plain, fields = fault("progressive_same_motion.mp4"), fault("mbaff_field_motion.mp4")
     for path in (plain, fields):

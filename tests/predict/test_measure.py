@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from moclip_lite import Classifier
+from moclip_lite.engine.files import SECTIONS
+from moclip_lite.experiment.config import load_experiment
+from moclip_lite.predict.costs import PredictionCosts
 from moclip_lite.results.metrics import Metrics
 from moclip_lite.results.prediction_cost import PredictionCost
+from moclip_lite.results.run_folder import RunFolder
+from moclip_lite.storage.files import write_json
 
 from support.cli import TrainedRun
 from support.run_files import read_metrics
@@ -42,3 +49,27 @@ def test_costs_follow_the_views_and_frames_asked_for(trained: TrainedRun) -> Non
     assert own.motion is not None
     assert more.motion == pytest.approx(6 * own.motion)
     assert more.frame == own.frame  # of one frame
+
+
+def test_costs_count_the_views_in_use_where_the_configuration_was_edited(
+    trained: TrainedRun, tmp_path: Path
+) -> None:
+    """Runs of older versions do not say what they counted: then ONNX files of other settings give it away."""
+    own = Classifier.load(trained.folder).costs
+    assert own.motion is not None
+    folder = trained.copy(tmp_path / "run")
+    config = folder / "config.yaml"
+    experiment = load_experiment(config)
+    written = {"settings": experiment.model_dump(mode="json", include=set(SECTIONS))}
+    config.write_text(config.read_text().replace("segments: 4", "segments: 8"))
+    edited = load_experiment(config)
+    assert edited.motion.segments == 2 * experiment.motion.segments
+    assert PredictionCosts.of(RunFolder(folder), edited).motion == 2 * own.motion
+    metrics = read_metrics(folder)
+    assert metrics.pop("counted") == {"views": experiment.views, "frames": experiment.clip.frames}
+    write_json(folder / "metrics.json", metrics)
+    (folder / "onnx").mkdir()
+    write_json(folder / "onnx" / "model.json", {"made_from": written})
+    assert PredictionCosts.of(RunFolder(folder), edited) == PredictionCosts(None, None)
+    config.write_text(experiment.to_yaml())
+    assert PredictionCosts.of(RunFolder(folder), experiment) == own

@@ -17,6 +17,7 @@ from mv_tools import MotionError, RgbDecoder
 
 from ...errors import ConfigError, DataError
 from ...storage.files import write_text
+from ...storage.names import composed, files_like
 from ..clip import shorten
 from ..clip_errors import CLIP_ERRORS, reason_of
 from ..segments import player_edges
@@ -183,7 +184,11 @@ class _Unusable(Exception):
 
 
 class _Videos:
-    """Finds the videos that a tool names: by their path below a folder, else by their file name alone."""
+    """Finds the videos that a tool names: by their path below a folder, else by their file name alone.
+
+    Each is looked for as it is written, then without percent signs for other characters (``%20``), and in any
+    Unicode normal form where that leaves one file.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -203,31 +208,44 @@ class _Videos:
         return self._known[video]
 
     def _find(self, video: str) -> Path:
-        name = _local_name(video)
-        parts = PurePosixPath(name).parts
-        try:
-            if parts and ".." not in parts and (self._folder / name.lstrip("/")).is_file():
-                return self._folder / name.lstrip("/")
-        except (OSError, ValueError) as error:
-            raise _Unusable("no name of a file") from error
-        last = parts[-1] if parts else name
-        uploaded = _UPLOADED.fullmatch(last)
-        for candidate in (last, *((uploaded[1],) if uploaded else ()), f"v_{last}"):
-            files = self._named(candidate)
+        local = _local_name(video)
+        names = list(dict.fromkeys((local, unquote(local))))
+        for files in (*map(self._at, names), *map(self._called, names)):
             if len(files) > 1:
                 raise _Unusable(f"{len(files)} files below {self._folder} are called so")
             if files:
                 return files[0]
         raise _Unusable(f"not found below {self._folder}")
 
+    def _at(self, name: str) -> list[Path]:
+        """The files at a path below the folder.
+
+        Raises:
+            _Unusable: no file can have this name.
+        """
+        if ".." in PurePosixPath(name).parts:
+            return []
+        try:
+            return files_like(self._folder / name.lstrip("/"))
+        except (OSError, ValueError) as error:
+            raise _Unusable("no name of a file") from error
+
+    def _called(self, name: str) -> list[Path]:
+        """Videos with the file name of a path, without an upload's prefix, or with that of ActivityNet."""
+        last = PurePosixPath(name).name or name
+        uploaded = _UPLOADED.fullmatch(last)
+        candidates = (last, *((uploaded[1],) if uploaded else ()), f"v_{last}")
+        return next((files for files in map(self._named, candidates) if files), [])
+
     def _named(self, name: str) -> list[Path]:
-        """Videos of this name, or with this name before their ending."""
+        """Videos of this name, or with this name before their ending; those that are spelt so, if any are."""
         if self._by_name is None:
             self._by_name = {}
             for path in video_files(self._folder):
-                for key in {path.name, path.stem}:
+                for key in {composed(path.name), composed(path.stem)}:
                     self._by_name.setdefault(key, []).append(path)
-        return self._by_name.get(name, [])
+        alike = self._by_name.get(composed(name), [])
+        return [path for path in alike if name in (path.name, path.stem)] or alike
 
 
 def _local_name(video: str) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath
 
 from ...errors import DataError
 from ...sampling import SAME_TIME, Segment
+from ...storage.names import composed
 from ..clip import Clip, VideoDataset, shorten
 from ..segments import LATE_END
 from .rows import TableProblem, TableRow, TableRows, inspect_table, overlaps, require_rows
 
-__all__ = ["Duration", "divide_by_table", "load_table", "table_problems"]
+__all__ = ["Duration", "checked_table", "divide_by_table", "load_table"]
 
 Duration = Callable[[Path, float], "float | None"]
 """Seconds of a video, exact where less than those given, see
@@ -46,22 +47,20 @@ def load_table(
     notes = _notes(path, table, rows)
     if skip_missing and absent:
         notes.insert(0, f"left out, {len(absent)} row(s) of {path.name} whose video is absent")
-    clips = _clips(path, rows)
+    clips = _clips(path, table, rows)
     dataset = VideoDataset(
         videos or path.parent, clips, tuple(sorted({clip.label for clip in clips})), notes=tuple(notes)
     )
     return _with_groups(_with_splits(dataset, rows), rows)
 
 
-def table_problems(
-    path: Path, *, videos: Path | None = None, duration: Duration | None = None
-) -> list[TableProblem]:
-    """All problems of a table, for a listing.
+def checked_table(path: Path, *, videos: Path | None = None, duration: Duration | None = None) -> TableRows:
+    """A table with all its problems, for a listing.
 
     Raises:
         DataError: the file can't be read, or a column is missing.
     """
-    return _checked(inspect_table(path, videos=videos), duration).problems
+    return _checked(inspect_table(path, videos=videos), duration)
 
 
 def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
@@ -113,16 +112,25 @@ def divide_by_table(dataset: VideoDataset, path: Path) -> VideoDataset:
 
 
 def _finder(dataset: VideoDataset) -> Callable[[str], list[Clip]]:
-    """A function from the name in a row to the clips that it may mean: by their names, else by stems."""
+    """A function from the name in a row to the clips that it may mean: by their names, else by stems;
+    Unicode's normal forms are alike."""
     exact = {clip.name: clip for clip in dataset.clips}
+    by_name: dict[str, list[Clip]] = {}
     by_stem: dict[str, list[Clip]] = {}
     for clip in dataset.clips:
+        by_name.setdefault(composed(clip.name), []).append(clip)
         by_stem.setdefault(_stem(clip.name), []).append(clip)
-    return lambda name: [exact[name]] if name in exact else by_stem.get(_stem(name), [])
+
+    def find(name: str) -> list[Clip]:
+        if name in exact:
+            return [exact[name]]
+        return by_name.get(composed(name)) or by_stem.get(_stem(name), [])
+
+    return find
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    return composed(PurePosixPath(name).with_suffix("").as_posix())
 
 
 def _checked(table: TableRows, duration: Duration | None) -> TableRows:
@@ -157,7 +165,7 @@ def _outside(number: int, segment: Segment, end: float | None) -> TableProblem |
     return None
 
 
-def _clips(path: Path, rows: Sequence[TableRow]) -> tuple[Clip, ...]:
+def _clips(path: Path, table: TableRows, rows: Sequence[TableRow]) -> tuple[Clip, ...]:
     """A clip per row.
 
     Raises:
@@ -169,10 +177,11 @@ def _clips(path: Path, rows: Sequence[TableRow]) -> tuple[Clip, ...]:
         name = row.video if row.segment is None else f"{row.video}@{row.segment}"
         if name in first:
             other = first[name]
-            raise DataError(
+            problem = (
                 f"{path}, row {row.number}, column label: {name} is {row.label!r} here and {other.label!r} "
                 f"in row {other.number}; a clip has one class"
             )
+            raise DataError("; ".join([problem, *table.unread(path)]))
         first[name] = row
         clips.append(Clip(row.path, name, row.label, row.group, row.segment))
     return tuple(clips)
@@ -235,6 +244,8 @@ def _with_groups(dataset: VideoDataset, rows: Sequence[TableRow]) -> VideoDatase
 def _notes(path: Path, table: TableRows, rows: Sequence[TableRow]) -> list[str]:
     """What a user should know of a table that is read."""
     notes = table.unread(path)
+    if notes:  # the times may be in what is not read
+        notes += table.without_times(path)
     pairs = overlaps(rows)
     if pairs:
         first, second = pairs[0]

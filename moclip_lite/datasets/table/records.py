@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +28,8 @@ _MAX_ROWS: Final = 2_000_000
 _MAX_CHARACTERS: Final = 4096  # of one value; the longest path of Linux
 _MAX_COLUMNS: Final = 1000
 _SEPARATORS: Final = (",", ";", "\t", "|")
+_STATED: Final = re.compile(rf"\"?sep=([{''.join(map(re.escape, _SEPARATORS))}])\"?", re.IGNORECASE)
+"""Excel's first line that states the separator, which spreadsheets neither show nor count."""
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -68,8 +71,8 @@ class Records:
 def read_records(path: Path) -> Records:
     """Open a table.
 
-    CSV: separated by comma, semicolon, tab or bar, whichever divides the header line into most columns;
-    UTF-8, or UTF-16 with a byte order mark.
+    CSV: separated by comma, semicolon, tab or bar, whichever divides the header line into most columns or
+    is stated in a line ``sep=;`` before it; UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         DataError: no such file, too large, no table, or of an encoding that can't be read.
@@ -130,8 +133,11 @@ def _decoded(path: Path) -> str:
 
 
 def _csv(path: Path, text: str) -> Records:
-    header = text.split("\n", 1)[0]
-    separator = max(_SEPARATORS, key=header.count)
+    header, _, rest = text.partition("\n")
+    stated = _STATED.fullmatch(header.strip())
+    if stated is not None:
+        text, header = rest, rest.partition("\n")[0]
+    separator = max(_SEPARATORS, key=header.count) if stated is None else stated[1]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     csv.field_size_limit(max(csv.field_size_limit(), 1 << 17))
     try:

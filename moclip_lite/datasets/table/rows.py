@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ...errors import DataError
 from ...sampling import Segment
 from ..clip import shorten
-from .records import Record, Records, read_records
+from .columns import REQUIRED, splits_among, unread_columns
+from .records import Record, read_records
 from .values import Part, WrongValue, label_of, part_of, segment_of, text_of
 from .videos import VideoFolder, video_folder
 
 __all__ = ["TableProblem", "TableRow", "TableRows", "inspect_table", "overlaps", "read_table", "require_rows"]
-
-_REQUIRED: Final = ("video", "label")
-_KNOWN: Final = ("video", "label", "start", "end", "split", "group")
-_OTHER_NAMES: Final = {
-    "start": ("start_time", "start_s", "start_sec", "start_seconds", "begin", "begin_time"),
-    "end": ("end_time", "end_s", "end_sec", "end_seconds", "stop", "stop_time"),
-    "split": ("subset", "partition"),
-    "group": ("subject", "subject_id", "person_id"),
-}
-"""What other tables call the columns; one that is passed over would change the clips or their division."""
-_SPLIT: Final = re.compile(r"split([1-9]\d{0,3})")
-_MAX_NAME: Final = 60  # characters of a column's name in a message
 
 
 @dataclass(frozen=True)
@@ -96,6 +83,12 @@ class TableRows:
         """A note on the columns that are not read, if there are some."""
         return [f"{path.name}: columns that are not read: {shorten(self.ignored)}"] if self.ignored else []
 
+    def without_times(self, path: Path) -> list[str]:
+        """A note that the rows are about whole videos, if all of them are."""
+        if any(row.segment is not None for row in self.rows):
+            return []
+        return [f"{path.name} has no times: each row is about its whole video"]
+
 
 def read_table(path: Path, *, videos: Path | None = None, labels: bool = True) -> list[TableRow]:
     """Read an annotation table: CSV, JSON Lines or Parquet.
@@ -129,7 +122,7 @@ def require_rows(path: Path, table: TableRows) -> list[TableRow]:
             if count > 1
             else ""
         )
-        raise DataError(f"{path}, {first.place}: {first.reason}{more}")
+        raise DataError("; ".join([f"{path}, {first.place}: {first.reason}{more}", *table.unread(path)]))
     if not table.rows:
         raise DataError(f"{path}: the table has no rows, only a header")
     return table.rows
@@ -148,8 +141,8 @@ def inspect_table(
         DataError: the file can't be read, or a column is missing.
     """
     records = read_records(path)
-    splits = [name for name in records.columns if name == "split" or _SPLIT.fullmatch(name)]
-    ignored = _check_columns(path, records, splits, _REQUIRED if labels else ("video",))
+    ignored = unread_columns(path, records.columns, REQUIRED if labels else ("video",))
+    splits = splits_among(records.columns)
     reader = _RowReader(video_folder(videos or path.parent, present), splits, records.decimal_comma, labels)
     rows: list[TableRow] = []
     problems: list[TableProblem] = []
@@ -161,7 +154,8 @@ def inspect_table(
             continue
         key = (row.video, row.segment, row.label)
         if key in first_row:
-            problems.append(TableProblem(row.number, "", f"is the same as row {first_row[key]}"))
+            read = " in all columns that are read" if ignored else ""
+            problems.append(TableProblem(row.number, "", f"is the same as row {first_row[key]}{read}"))
             continue
         first_row[key] = row.number
         rows.append(row)
@@ -189,47 +183,6 @@ def overlaps(rows: Sequence[TableRow]) -> list[tuple[TableRow, TableRow]]:
 
 def _span(row: TableRow) -> tuple[float, float]:
     return (0.0, math.inf) if row.segment is None else (row.segment.start, row.segment.end)
-
-
-def _check_columns(path: Path, records: Records, splits: Sequence[str], required: Sequence[str]) -> list[str]:
-    """The columns that are not read.
-
-    Raises:
-        DataError: a required one is missing, or one is nearly called like a known one.
-    """
-    columns = records.columns
-    absent = [name for name in required if name not in columns]
-    if absent:
-        headings = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
-        raise DataError(
-            f"{path}, row 1: there is no column {' and no column '.join(absent)}; "
-            f"it has: {headings}. The columns are video,label[,start,end,split,group]"
-        )
-    if ("start" in columns) != ("end" in columns):
-        present, other = ("start", "end") if "start" in columns else ("end", "start")
-        raise DataError(f"{path}, row 1: there is a column {present} and no column {other}")
-    if "split" in splits and len(splits) > 1:
-        raise DataError(
-            f"{path}, row 1: there are columns split and {splits[-1]}; number all of them, from split1"
-        )
-    ignored = [name for name in columns if name and name not in (*_KNOWN, *splits)]
-    for name in ignored:
-        meant = _meant(name)
-        if meant is not None and meant not in (*columns, *(["split"] if splits else [])):
-            raise DataError(
-                f"{path}, row 1: the column {name[:_MAX_NAME]!r} is not known; is it meant to be {meant}? "
-                "Rename it, or remove it"
-            )
-    return ignored
-
-
-def _meant(name: str) -> str | None:
-    """The known column that a name is like, if there is one."""
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    for known, others in _OTHER_NAMES.items():
-        if plain in others:
-            return known
-    return next(iter(difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)), None)
 
 
 class _RowReader:

@@ -9,7 +9,7 @@ from typing import Final
 
 from mv_tools.urls import file_system, reported, spelled, url_of
 
-from ...storage.names import printable, valid_unicode
+from ...storage.names import files_like, printable, valid_unicode
 from .values import WrongValue, shown, text_of
 
 __all__ = ["VideoFolder", "name_in_table", "video_folder", "wrong_name"]
@@ -43,6 +43,10 @@ class VideoFolder:
             if not path.is_file() and "\\" in value:  # written on Windows
                 other = Path(os.path.normpath(self._root / value.replace("\\", "/")))
                 path = other if other.is_file() else path
+            alike = files_like(path) if self._present else [path]
+            if len(alike) > 1:
+                return f"{len(alike)} files look like {printable(str(path))}, and none is spelt so"
+            path = alike[0] if alike else path
             if self._present and not path.is_file():
                 kind = "is a folder" if path.is_dir() else "there is no such video"
                 return f"{kind}, {printable(str(path))}"

@@ -1,0 +1,160 @@
+"""Columns of an annotation table: which are read, and which of the others must not be passed over.
+
+A column that changes which pictures a row means, or how rows are divided, is never ignored because of its
+name: the header is refused, with the name that the column should have.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...errors import DataError
+
+__all__ = ["REQUIRED", "splits_among", "unread_columns"]
+
+REQUIRED: Final = ("video", "label")
+_KNOWN: Final = ("video", "label", "start", "end", "split", "group")
+_OTHER_NAMES: Final = {"split": ("subset", "partition"), "group": ("subject", "subject_id", "person_id")}
+"""What other tables call columns that divide the clips."""
+_SPLIT: Final = re.compile(r"split([1-9]\d{0,3})")
+_MAX_NAME: Final = 60  # characters of a column's name in a message
+
+_FRAMES: Final = "frame|frm|fr|picture|bild|index|idx|number|num|nr|no"
+_UNITS: Final = {
+    "frames": _FRAMES,
+    "milliseconds": "ms|msec|millis|millisecond|millisekunden",
+    "microseconds": "us|microsecond",
+    "minutes": "min|minute|minuten",
+}
+"""Units that times of a table do not have."""
+_AROUND: Final = "|".join(
+    (*_UNITS.values(), "time|zeit|stamp|code|t|clip|segment|seg|action|event|video|at|in|point|of|the")
+)
+_BEHIND: Final = f"{_AROUND}|s|sec|second|sekunden|hhmmss"
+"""What stands around the words of _TIMES; no two of these words together are another one, so that a name is
+divided in one way."""
+_TIMES: Final = {
+    "start": "start|starting|begin|beginning|beginn|anfang|onset|debut|inicio",
+    "end": "end|ending|ende|stop|stopping|offset|finish|until|till",
+}
+_PAIRS: Final = {
+    "start": rf"from|in|von|since|first({_FRAMES})|t0|tmin",
+    "end": rf"to|out|bis|fin|final|last({_FRAMES})|t1|tmax",
+}
+"""Words that name times where both stand in a header, and anything alone."""
+_DURATIONS: Final = ("duration", "length", "dauer")
+
+
+class _Meaning(NamedTuple):
+    """What a name seems to mean: a known column, and a unit if it is not that column's."""
+
+    known: str
+    unit: str | None = None
+
+
+def splits_among(columns: Sequence[str]) -> list[str]:
+    """The columns that divide the clips: `split`, or `split1`, `split2`, ..."""
+    return [name for name in columns if name == "split" or _SPLIT.fullmatch(name)]
+
+
+def unread_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> list[str]:
+    """The columns that are not read.
+
+    Args:
+        path: of the table, for messages.
+        columns: names in lower case.
+        required: the columns that it must have.
+
+    Raises:
+        DataError: a required one is missing, or one seems to mean a known column that the table lacks.
+    """
+    absent = [name for name in required if name not in columns]
+    if absent:
+        headings = ", ".join(name[:_MAX_NAME] for name in columns[:10]) or "none"
+        raise DataError(
+            f"{path}, row 1: there is no column {' and no column '.join(absent)}; "
+            f"it has: {headings}. The columns are video,label[,start,end,split,group]"
+        )
+    splits = splits_among(columns)
+    ignored = [name for name in columns if name and name not in (*_KNOWN, *splits)]
+    _refuse_misnamed(path, ignored, (*columns, *(["split"] if splits else [])))
+    _refuse_half(path, columns, splits)
+    return ignored
+
+
+def _refuse_misnamed(path: Path, ignored: Sequence[str], present: Sequence[str]) -> None:
+    """Refuse a column that is meant to be one which the table lacks."""
+    pairs = {known for name in ignored for known in _TIMES if _is_time(name, _PAIRS[known])}
+    for name in ignored:
+        meant = _meant(name, both=len(pairs) == 2)
+        if meant is None or meant.known in present:
+            continue
+        quoted = f"{path}, row 1: the column {name[:_MAX_NAME]!r}"
+        if meant.unit == "frames":
+            raise DataError(
+                f"{quoted} counts frames, and times of a table are seconds: write a column {meant.known} "
+                "with the frame's number divided by the frames per second, or remove it"
+            )
+        if meant.unit is not None:
+            raise DataError(
+                f"{quoted} is in {meant.unit}, and times of a table are seconds: write a column "
+                f"{meant.known} in seconds, or remove it"
+            )
+        raise DataError(f"{quoted} is not known; is it meant to be {meant.known}? Rename it, or remove it")
+
+
+def _refuse_half(path: Path, columns: Sequence[str], splits: Sequence[str]) -> None:
+    """Refuse a start without an end, and a division with a number beside one without."""
+    if ("start" in columns) != ("end" in columns):
+        present, other = ("start", "end") if "start" in columns else ("end", "start")
+        lengths = [name for name in columns if _plain(name).startswith(_DURATIONS)]
+        advice = f"; {lengths[0][:_MAX_NAME]} is not read, write {other} instead" if lengths else ""
+        raise DataError(f"{path}, row 1: there is a column {present} and no column {other}{advice}")
+    if "split" in splits and len(splits) > 1:
+        raise DataError(
+            f"{path}, row 1: there are columns split and {splits[-1]}; number all of them, from split1"
+        )
+
+
+def _meant(name: str, *, both: bool) -> _Meaning | None:
+    """The known column that a name seems to mean, if there is one.
+
+    Args:
+        name: of a column that is not known.
+        both: whether words of _PAIRS are taken for times.
+    """
+    for known, words in _TIMES.items():
+        if _is_time(name, words) or (both and _is_time(name, _PAIRS[known])):
+            return _Meaning(known, _unit(name))
+    plain = re.sub(r"[\s\-]", "_", name)
+    for known, others in _OTHER_NAMES.items():
+        if plain in others:
+            return _Meaning(known)
+    near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)
+    return _Meaning(near[0]) if near else None
+
+
+def _is_time(name: str, words: str) -> bool:
+    """Whether a name is one of the words, between words for times, what they are of and their units."""
+    plain = _plain(name)
+    return len(plain) <= _MAX_NAME and bool(re.fullmatch(f"({_AROUND})*({words})({_BEHIND})*", plain))
+
+
+def _unit(name: str) -> str | None:
+    """The unit that a name says, if it is not seconds (or ``ss.msec``, as ELAN writes them)."""
+    edge, joined = "start|begin|end|stop|first|last", "(^|[^a-z]){}s?([^a-z]|$)"
+    for unit, names in () if "ss.ms" in name else _UNITS.items():
+        if re.search(joined.format(f"({edge})?({names})({edge})?"), name):
+            return unit
+    return None
+
+
+def _plain(name: str) -> str:
+    """A name without accents, brackets, blanks and signs."""
+    letters = unicodedata.normalize("NFD", name.lower())
+    return "".join(letter for letter in letters if letter.isalnum())

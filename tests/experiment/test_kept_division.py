@@ -1,0 +1,109 @@
+"""A run is tested on its own test clips where its folder got or lost clips since."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moclip_lite.datasets import Clip, Fold, VideoDataset
+from moclip_lite.errors import CheckpointError
+from moclip_lite.experiment import kept_division
+from moclip_lite.results.trained_on import StoredDivision
+
+from support.cli import FOLDER_YAML, QUICK, assert_ok, assert_refused, class_folders, moclip, sets
+from support.clips import H264, encode, panning
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run and its clips."""
+    base = tmp_path_factory.mktemp("kept")
+    data = class_folders(base / "data", per_class=8)
+    places = (f"data.root={data}", f"run.dir={base / 'run'}", f"cache.dir={base / 'cache'}")
+    assert_ok(moclip("run", FOLDER_YAML, *sets((*QUICK, "train_motion.epochs=1", *places))))
+    return base / "run", data
+
+
+def scored(run: Path, *words: object) -> tuple[int, str]:
+    """How many clips an evaluation scores, and what it says."""
+    outcome = assert_ok(moclip("evaluate", run, "--json", *words))
+    return int(outcome.json["motion"]["n"]), " ".join(outcome.err.split())
+
+
+def _changes(names: dict[str, str | None], now: dict[str, str | None]) -> Any:
+    stored = [StoredDivision("holdout", "/data", {"train": names, "val": {}, "test": {}})]
+    clips = tuple(Clip(Path(name), name, "label") for name in now)
+    return kept_division._changes(stored, VideoDataset(Path("/data"), clips, ("label",)), now)
+
+
+@pytest.mark.parametrize(
+    ("names", "now", "found", "gone", "new"),
+    [
+        ({"a": "1", "b": "2"}, {"a": "1", "b": "9"}, {"a": "a", "b": "b"}, [], []),
+        ({"a": "1", "b": "2"}, {"a": "1", "c": "2"}, {"a": "a", "b": "c"}, ["b"], []),
+        ({"a": "1", "b": "2"}, {"c": "2", "d": "2"}, {}, ["a", "b"], ["c", "d"]),  # which is not known
+        ({"a": None}, {"c": None}, {}, ["a"], ["c"]),
+        ({"a": "1", "b": "1"}, {"c": "1"}, {"a": "c"}, ["a", "b"], []),
+    ],
+)
+def test_clips_are_found_by_name_and_then_by_content(
+    names: dict[str, str | None], now: dict[str, str | None], found: Any, gone: Any, new: Any
+) -> None:
+    changes = _changes(names, now)
+    assert (changes.names, changes.gone, changes.new) == (found, gone, new)
+
+
+def test_a_part_without_clips_is_refused() -> None:
+    stored = StoredDivision("fold1", "/data", {"train": {"a": None}, "val": {}, "test": {"b": None}})
+    dataset = VideoDataset(Path("/data"), (Clip(Path("a"), "a", "label"),), ("label",))
+    with pytest.raises(CheckpointError, match="none of the 1 test clips of fold fold1 is there any more"):
+        kept_division._fold(stored, dataset, {"a": "a"}, (0,))
+    both = VideoDataset(Path("/data"), (*dataset.clips, Clip(Path("b"), "b", "label")), ("label",))
+    fold = kept_division._fold(stored, both, {"a": "a", "b": "b"}, (0,))
+    assert fold == Fold("fold1", (both.clips[0],), (), (both.clips[1],))
+    seeded = stored._replace(name="fold1-seed12")
+    fold = kept_division._fold(seeded, both, {"a": "a", "b": "b"}, (2, 12))
+    assert (fold.seed, fold.division) == (12, "fold1")
+
+
+def test_a_run_is_tested_as_it_was_divided_whatever_divides_now(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of the program may divide otherwise; the clips are as they were, so nothing is said."""
+    run, _ = made
+
+    def divide(*arguments: Any) -> Any:
+        raise AssertionError("divided anew")
+
+    monkeypatch.setattr("moclip_lite.experiment.session.divide_by_seeds", divide)
+    count, said = scored(run)
+    assert count == len(json.loads((run / "division.json").read_text())["test"])
+    assert "changed since training" not in said
+
+
+def test_clips_that_come_go_or_move_leave_the_division_as_it_is(made: tuple[Path, Path]) -> None:
+    run, data = made
+    division = json.loads((run / "division.json").read_text())
+    count, said = scored(run)
+    assert count == len(division["test"])
+    assert "changed since training" not in said
+    gone, kept = list(division["test"])[:2]
+    moved = next(iter(division["train"]))
+    (data / gone).unlink()
+    (data / kept).rename((data / kept).with_name("renamed.mp4"))
+    (data / moved).rename((data / moved).with_name("renamed too.mp4"))
+    encode(data / "left" / "added.mp4", panning(12, step=(-2, 1)), **H264)
+    remaining, said = scored(run)
+    assert remaining == count - 1
+    assert f"1 gone ({gone}), 2 renamed, 1 new, which are left out (left/added.mp4)" in said
+    assert "the run's division is kept" in said
+    assert_refused(moclip("evaluate", run, "--set", "run.seed=5"), "clips were used in training", "run.seed")
+    out = run.with_name("features.safetensors")
+    assert "division is kept" in assert_ok(moclip("extract", "features", run, "--out", out)).err
+    for name in division["test"]:
+        (data / name).unlink(missing_ok=True)
+    (data / kept).with_name("renamed.mp4").unlink()
+    assert_refused(moclip("evaluate", run), "none of the", "test clips of fold holdout is there any more")
